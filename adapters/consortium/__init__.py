@@ -1,0 +1,1 @@
+"""Any chain with CometBFT RPC and our ledger behind the ports."""

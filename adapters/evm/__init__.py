@@ -1,0 +1,1 @@
+"""Any Ethereum JSON-RPC chain behind the ports."""

@@ -1,0 +1,1 @@
+"""A deterministic chain in memory, with faults on request."""

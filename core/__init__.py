@@ -1,0 +1,1 @@
+"""Causeway's ground floor: vocabulary, proofs and shared runtime."""

@@ -1,0 +1,1 @@
+"""Pure verifiers of proofs, headers, commits and evidence. No I/O."""

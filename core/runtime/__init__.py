@@ -1,0 +1,1 @@
+"""Shared I/O: database, journal, clock, supervisor, logging, metrics and web helpers."""

@@ -1,0 +1,1 @@
+"""Configuration, wiring and command line: the one place where adapters meet ports."""

@@ -1,0 +1,1 @@
+"""The swap itself: pure state machine, timelocks and engine."""

@@ -1,0 +1,1 @@
+"""Follows chains into SQL, survives reorgs and restarts."""

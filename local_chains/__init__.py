@@ -1,0 +1,1 @@
+"""Starts and stops chains for development, and nothing else."""

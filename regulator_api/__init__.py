@@ -1,0 +1,1 @@
+"""Supervision over all chains: reads facts, asks for evidence, keeps an audit log."""

@@ -1,0 +1,1 @@
+"""The pump: workers, executor, transactions, dApp API and client."""

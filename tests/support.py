@@ -1,0 +1,58 @@
+"""What tests of several rooms share: published vectors, free ports, waiting for conditions."""
+
+import asyncio
+import inspect
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VECTORS = REPOSITORY.parent / "shared" / "vectors"
+
+T = TypeVar("T")
+
+
+def vectors(path: str) -> Path:
+    """The published vector file or directory at `path`, which lives beside the repository, never in it.
+
+    Skips the test, naming the file, on a machine that does not have it.
+    """
+    found = VECTORS / path
+    if not found.exists():
+        pytest.skip(f"no vectors at {found}")
+    return found
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that was free a moment ago."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def eventually(
+    condition: Callable[[], T | Awaitable[T]], deadline_s: float = 10.0, interval_s: float = 0.02
+) -> T:
+    """Ask `condition` (plain or async) again until it answers something true, and return that answer.
+
+    Raises AssertionError with the last answer after `deadline_s` seconds. An AssertionError inside
+    `condition` counts as "not yet"; any other exception ends the wait at once.
+    """
+    give_up = time.monotonic() + deadline_s
+    while True:
+        last: object
+        try:
+            answer = condition()
+            result = await answer if inspect.isawaitable(answer) else answer
+            if result:
+                return result
+            last = result
+        except AssertionError as not_yet:
+            last = not_yet
+        if time.monotonic() >= give_up:
+            raise AssertionError(f"still not so after {deadline_s} s: {last!r}")
+        await asyncio.sleep(interval_s)
