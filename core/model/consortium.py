@@ -1,0 +1,391 @@
+"""The consortium ledger's own language: messages, transactions, state keys and leaves, events.
+
+Spoken by the chain, by its adapter, by verifiers and by clients. Encodings are canonical: MessagePack arrays as
+msgspec writes them, amounts as minimal big-endian bytes; `decode_transaction` refuses bytes that do not re-encode to
+themselves, so one transaction has exactly one form and one hash.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final, Literal, TypeVar, get_args
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, ChainId, LockId, chain_of
+
+NAMESPACE: Final = "causeway"
+MAX_TRANSACTION_BYTES: Final = 64 * 1024
+MAX_MESSAGES: Final = 64
+MAX_DOCUMENT_BYTES: Final = 16 * 1024
+MAX_NAME_CHARS: Final = 64
+ADDRESS_BYTES: Final = 20
+SIGN_PREFIX: Final = b"causeway transaction v1\0"
+NAME_PATTERN: Final = r"[a-z0-9][-_.a-z0-9]{0,63}"
+"""Asset symbols, record namespaces and record keys."""
+
+
+# --- addresses and amounts ---------------------------------------------------------------------------------------
+
+
+def address(public_key: bytes) -> bytes:
+    """The 20-byte address of an ed25519 account: SHA-256, truncated (CometBFT spec, Data Structures)."""
+    if len(public_key) != 32:
+        raise RejectedError("an ed25519 public key is 32 bytes")
+    return hashlib.sha256(public_key).digest()[:ADDRESS_BYTES]
+
+
+def caip_chain(reference: str) -> ChainId:
+    """The CAIP-2 id of the consortium chain whose CometBFT chain id is `reference`."""
+    return ChainId(f"{NAMESPACE}:{reference}")
+
+
+def caip_account(chain: ChainId, raw: bytes) -> AccountId:
+    return AccountId(f"{chain}:{raw.hex()}")
+
+
+def caip_asset(chain: ChainId, symbol: str) -> AssetId:
+    return AssetId(f"{chain}/asset:{symbol}")
+
+
+def raw_address(account: AccountId) -> bytes:
+    """The 20 bytes of a CAIP-10 account of a consortium chain. Raises `RejectedError`."""
+    try:
+        raw = bytes.fromhex(account.split(":", 2)[2])
+    except (IndexError, ValueError):
+        raw = b""
+    if len(raw) != ADDRESS_BYTES:
+        raise RejectedError(f"{account[:128]!r} is not an account of a consortium chain")
+    return raw
+
+
+def asset_symbol(asset: AssetId) -> str:
+    """`cnyd` of `causeway:devnet-1/asset:cnyd`. Raises `RejectedError`."""
+    prefix = f"{chain_of(asset)}/asset:"
+    if not asset.startswith(prefix):
+        raise RejectedError(f"{asset[:128]!r} is not an asset of a consortium chain")
+    return asset[len(prefix) :]
+
+
+def lock_id(chain: ChainId, sender: bytes, hashlock: bytes) -> LockId:
+    """A lock's name: its sender and hashlock, since a sender may use a hashlock once only."""
+    return LockId(f"{sender.hex()}/{hashlock.hex()}")
+
+
+def parse_lock_id(name: LockId) -> tuple[bytes, bytes]:
+    """(sender, hashlock) of a lock id. Raises `RejectedError`."""
+    try:
+        sender, _, lock = name.partition("/")
+        parts = bytes.fromhex(sender), bytes.fromhex(lock)
+    except ValueError:
+        parts = b"", b""
+    if len(parts[0]) != ADDRESS_BYTES or len(parts[1]) != 32:
+        raise RejectedError(f"{name[:128]!r} is not a lock id of a consortium chain")
+    return parts
+
+
+def quantity(value: int) -> bytes:
+    """An amount on the wire: minimal big-endian, empty for zero. Raises `RejectedError` outside 0 ≤ n < 2**256."""
+    if not 0 <= value <= MAX_BASE_UNITS:
+        raise RejectedError("an amount is a whole number of base units, 0 ≤ n < 2**256")
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+
+
+def value_of(raw: bytes) -> int:
+    """The inverse of `quantity`. Raises `RejectedError` for a form that is not minimal."""
+    if len(raw) > 32 or raw[:1] == b"\0":
+        raise RejectedError("an amount is written as minimal big-endian bytes, at most 32")
+    return int.from_bytes(raw, "big")
+
+
+# --- messages ----------------------------------------------------------------------------------------------------
+
+
+class Issue(msgspec.Struct, frozen=True, array_like=True, tag="bank/issue", forbid_unknown_fields=True):
+    """Create `amount` of `asset` (a symbol) for `receiver`; only the asset's issuer may."""
+
+    asset: str
+    receiver: bytes
+    amount: bytes
+
+
+class Transfer(msgspec.Struct, frozen=True, array_like=True, tag="bank/transfer", forbid_unknown_fields=True):
+    """Move `amount` of `asset` to `receiver`."""
+
+    asset: str
+    receiver: bytes
+    amount: bytes
+
+
+class Burn(msgspec.Struct, frozen=True, array_like=True, tag="bank/burn", forbid_unknown_fields=True):
+    """Destroy `amount` of the sender's `asset`."""
+
+    asset: str
+    amount: bytes
+
+
+class Lock(msgspec.Struct, frozen=True, array_like=True, tag="htlc/lock", forbid_unknown_fields=True):
+    """Lock `amount` for `receiver` until `timelock` (Unix seconds of ledger time). Once per sender and hashlock."""
+
+    asset: str
+    amount: bytes
+    receiver: bytes
+    hashlock: bytes
+    timelock: int
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True, tag="htlc/claim", forbid_unknown_fields=True):
+    """Pay the lock that `locker` made under the preimage's hash to its receiver, strictly before its timelock."""
+
+    locker: bytes
+    preimage: bytes
+
+
+class Refund(msgspec.Struct, frozen=True, array_like=True, tag="htlc/refund", forbid_unknown_fields=True):
+    """Pay the lock back to `locker`, at or after its timelock."""
+
+    locker: bytes
+    hashlock: bytes
+
+
+class WriteRecord(msgspec.Struct, frozen=True, array_like=True, tag="records/write", forbid_unknown_fields=True):
+    """Append a version of the JSON `document` at `namespace`/`key`; the first author owns it."""
+
+    namespace: str
+    key: str
+    document: bytes
+
+
+class AttestHeader(msgspec.Struct, frozen=True, array_like=True, tag="bridge/attest", forbid_unknown_fields=True):
+    """A validator operator's vote that a foreign block is final."""
+
+    chain: str
+    height: int
+    block_hash: bytes
+    time: int
+
+
+Message = Issue | Transfer | Burn | Lock | Claim | Refund | WriteRecord | AttestHeader
+
+
+class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What is signed. `messages` are applied all or none; valid in blocks up to `expiry_height`, inclusive."""
+
+    chain_id: str
+    public_key: bytes
+    sequence: int
+    expiry_height: int
+    messages: tuple[Message, ...]
+
+
+class Transaction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A body with the ed25519 signature (64 bytes, RFC 8032) over `sign_bytes(body)`."""
+
+    body: TransactionBody
+    signature: bytes
+
+
+_encoder = msgspec.msgpack.Encoder()
+_transaction_decoder = msgspec.msgpack.Decoder(Transaction)
+
+
+def sign_bytes(body: TransactionBody) -> bytes:
+    """What the account signs: a domain prefix, then the canonical body."""
+    return SIGN_PREFIX + _encoder.encode(body)
+
+
+def encode_transaction(transaction: Transaction) -> bytes:
+    return _encoder.encode(transaction)
+
+
+def decode_transaction(raw: bytes) -> Transaction:
+    """Parse untrusted bytes. Raises `RejectedError` when too long, malformed or not in canonical form."""
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise RejectedError(f"a transaction is at most {MAX_TRANSACTION_BYTES} bytes, this one has {len(raw)}")
+    try:
+        transaction = _transaction_decoder.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RejectedError(f"not a transaction: {error}") from None
+    if _encoder.encode(transaction) != raw:
+        raise RejectedError("the transaction is not in its canonical form")
+    return transaction
+
+
+def transaction_hash(raw: bytes) -> bytes:
+    """CometBFT's name for a transaction: SHA-256 of its bytes."""
+    return hashlib.sha256(raw).digest()
+
+
+# --- state: keys and leaves --------------------------------------------------------------------------------------
+# An account is one leaf. Hashed keys have no order, so a list is a sequence `…/n` with its length at `…/count`.
+
+CLOCK_KEY: Final = b"clock"
+"""Ledger time of the block, milliseconds since the epoch, as an 8-byte big-endian integer."""
+
+
+def account_key(raw: bytes) -> bytes:
+    return b"bank/account/" + raw
+
+
+def asset_key(symbol: str) -> bytes:
+    return b"bank/asset/" + symbol.encode()
+
+
+def lock_key(sender: bytes, hashlock: bytes) -> bytes:
+    return b"htlc/lock/" + sender + hashlock
+
+
+def record_count_key(namespace: str, key: str) -> bytes:
+    return f"records/{namespace}/{key}/count".encode()
+
+
+def record_key(namespace: str, key: str, version: int) -> bytes:
+    return f"records/{namespace}/{key}/{version}".encode()
+
+
+def attested_header_key(chain: str, height: int) -> bytes:
+    return f"bridge/header/{chain}/{height}".encode()
+
+
+def attested_latest_key(chain: str) -> bytes:
+    """The newest attested height of a foreign chain, an 8-byte big-endian integer."""
+    return f"bridge/latest/{chain}".encode()
+
+
+class AccountLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One account: its next sequence and its balances as (symbol, quantity), sorted by symbol, zeros left out."""
+
+    sequence: int
+    balances: tuple[tuple[str, bytes], ...]
+
+
+class AssetLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One asset: who may issue it, how to read its amounts, and how much of it exists (locks included)."""
+
+    issuer: bytes
+    decimals: int
+    supply: bytes
+
+
+class LockLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One lock for ever: its terms, and how it ended. `preimage` is empty until it is claimed."""
+
+    asset: str
+    amount: bytes
+    sender: bytes
+    receiver: bytes
+    hashlock: bytes
+    timelock: int
+    status: Literal["locked", "claimed", "refunded"]
+    preimage: bytes
+
+
+class RecordLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One version of a record, for ever."""
+
+    document: bytes
+    author: bytes
+    version: int
+    time_ms: int
+
+
+class HeaderLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A foreign block that more than ⅔ of the power attested as final. `time` is its own Unix time in seconds."""
+
+    block_hash: bytes
+    time: int
+
+
+Leaf = AccountLeaf | AssetLeaf | LockLeaf | RecordLeaf | HeaderLeaf
+L = TypeVar("L", bound=Leaf)
+
+
+def encode_leaf(leaf: Leaf) -> bytes:
+    return _encoder.encode(leaf)
+
+
+def decode_leaf(raw: bytes, kind: type[L]) -> L:
+    """Parse a leaf. Raises `RejectedError` when it is not one of that kind, in canonical form."""
+    try:
+        leaf = msgspec.msgpack.decode(raw, type=kind)
+    except msgspec.MsgspecError as error:
+        raise RejectedError(f"not a {kind.__name__}: {error}") from None
+    if _encoder.encode(leaf) != raw:
+        raise RejectedError(f"this {kind.__name__} is not in its canonical form")
+    return leaf
+
+
+# --- events ------------------------------------------------------------------------------------------------------
+# As CometBFT carries them: a type and string attributes. Integers are decimal, bytes are hex.
+
+
+class AssetMoved(msgspec.Struct, frozen=True, tag="bank.transfer"):
+    """`sender` is empty for an issue, `receiver` for a burn."""
+
+    asset: str
+    sender: bytes
+    receiver: bytes
+    amount: int
+
+
+class LockCreated(msgspec.Struct, frozen=True, tag="htlc.lock"):
+    asset: str
+    amount: int
+    sender: bytes
+    receiver: bytes
+    hashlock: bytes
+    timelock: int
+
+
+class LockClaimed(msgspec.Struct, frozen=True, tag="htlc.claim"):
+    sender: bytes
+    hashlock: bytes
+    preimage: bytes
+
+
+class LockRefunded(msgspec.Struct, frozen=True, tag="htlc.refund"):
+    sender: bytes
+    hashlock: bytes
+
+
+class RecordStored(msgspec.Struct, frozen=True, tag="records.write"):
+    namespace: str
+    key: str
+    version: int
+    author: bytes
+    digest: bytes
+
+
+class HeaderAccepted(msgspec.Struct, frozen=True, tag="bridge.attested"):
+    chain: str
+    height: int
+    block_hash: bytes
+
+
+LedgerEvent = AssetMoved | LockCreated | LockClaimed | LockRefunded | RecordStored | HeaderAccepted
+_EVENT_TYPES: Final[dict[str, type[LedgerEvent]]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(LedgerEvent)
+}
+
+
+def event_to_attributes(event: LedgerEvent) -> tuple[str, dict[str, str]]:
+    """(type, attributes) as an ABCI event carries them."""
+    attributes = {}
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        attributes[name] = value.hex() if isinstance(value, bytes) else str(value)
+    return str(event.__struct_config__.tag), attributes
+
+
+def event_from_attributes(kind: str, attributes: dict[str, str]) -> LedgerEvent | None:
+    """The event behind an ABCI event, None for a type that is not the ledger's. Raises `RejectedError` if malformed."""
+    struct = _EVENT_TYPES.get(kind)
+    if struct is None:
+        return None
+    parsers: dict[Any, Callable[[str], Any]] = {str: str, bytes: bytes.fromhex, int: int}
+    try:
+        return struct(
+            **{field.name: parsers[field.type](attributes[field.name]) for field in msgspec.structs.fields(struct)}
+        )
+    except (KeyError, ValueError) as error:
+        raise RejectedError(f"malformed {kind} event: {error}") from None

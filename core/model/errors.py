@@ -1,0 +1,103 @@
+"""Errors, sorted by who has to act next.
+
+    CausewayError
+    ├── RetryableError          nobody: the same call may succeed later (a dead endpoint, a locked database)
+    │   ├── NotYetFinalError    nobody: the answer exists but is not irreversible yet
+    │   └── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
+    ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
+    │   ├── NotFoundError       the caller: no such thing
+    │   ├── ConflictError       the caller: it contradicts what is already stored or on chain
+    │   ├── GateClosedError     the caller: a safety gate refuses, with the inequality and its numbers
+    │   └── RevertedError       the caller: the chain refuses, or refused, the transaction
+    ├── ReorgedError            the follower: what was read belongs to a branch that was replaced
+    └── FatalError              the operator: going on would be unsafe; the process ends with the reason
+
+Adapters translate every library exception into one of these. A message says what happened and what to do about it.
+"""
+
+from typing import Any, NoReturn
+
+
+class CausewayError(Exception):
+    """Base of all errors that are expected to be thrown during normal operation.
+
+    `code` is a stable machine-readable word, used as the last part of a problem document's `type`.
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, **fields: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields = fields
+
+
+class RetryableError(CausewayError):
+    """The same call may succeed later."""
+
+    code = "unavailable"
+
+
+class NotYetFinalError(RetryableError):
+    """The answer exists but is not irreversible by its chain's rule yet."""
+
+    code = "not-yet-final"
+
+
+class DisagreementError(RetryableError):
+    """Endpoints disagree, or fewer than the quorum answer: nothing may be revealed or funded on this ground."""
+
+    code = "endpoints-disagree"
+
+
+class RejectedError(CausewayError):
+    """The request is wrong and stays wrong until the caller changes it."""
+
+    code = "rejected"
+
+
+class NotFoundError(RejectedError):
+    """There is no such thing."""
+
+    code = "not-found"
+
+
+class ConflictError(RejectedError):
+    """The request contradicts what is already stored or on chain."""
+
+    code = "conflict"
+
+
+class GateClosedError(RejectedError):
+    """A safety gate does not hold. `fields` carries the inequality and its numbers."""
+
+    code = "gate-closed"
+
+
+class RevertedError(RejectedError):
+    """The chain refuses the transaction, or has included it as failed. `fields['reason']` is the chain's own word."""
+
+    code = "reverted"
+
+
+class ReorgedError(CausewayError):
+    """What was read belongs to a branch that was replaced; start again from the common ancestor."""
+
+    code = "reorged"
+
+
+class FatalError(CausewayError):
+    """Going on would be unsafe. The process ends, and the operator reads why."""
+
+    code = "fatal"
+
+
+def refuse(message: str, **fields: Any) -> NoReturn:
+    """Raise a `FatalError`: used where a money invariant is broken."""
+    raise FatalError(message, **fields)
+
+
+def require(condition: bool, message: str, **fields: Any) -> None:
+    """Hold a money invariant, also under `python -O`. Raises `FatalError`."""
+    if not condition:
+        refuse(message, **fields)

@@ -1,0 +1,181 @@
+"""What chains tell: headers, typed events, and the three facts a follower makes of them.
+
+Adapters turn raw RPC into these; the indexer stores them; the relayer and the regulator API read them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockId,
+    LockTerms,
+    PublicPreimage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHeader:
+    """A block's place in its chain. `parent_hash` is empty for the first block only."""
+
+    ref: BlockRef
+    parent_hash: bytes
+    time: ChainTime
+
+    @property
+    def height(self) -> Height:
+        return self.ref.height
+
+    @property
+    def chain(self) -> ChainId:
+        return self.ref.chain
+
+
+@dataclass(frozen=True, slots=True)
+class HeadUpdate:
+    """The newest block an endpoint reports, and the newest that its chain's rule calls irreversible."""
+
+    head: BlockHeader
+    finalized: BlockHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A leg was locked. All terms are public from now on, its hashlock among them."""
+
+    lock_id: LockId
+    terms: LockTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A leg was claimed: the preimage is public from now on."""
+
+    lock_id: LockId
+    hashlock: Hashlock
+    preimage: PublicPreimage
+
+
+@dataclass(frozen=True, slots=True)
+class Refunded:
+    """A leg went back to its sender."""
+
+    lock_id: LockId
+    hashlock: Hashlock
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """Value moved between two accounts of one chain. An issue has no sender, a burn no receiver."""
+
+    asset: AssetId
+    sender: AccountId | None
+    receiver: AccountId | None
+    amount: BaseUnits
+
+
+@dataclass(frozen=True, slots=True)
+class RecordWritten:
+    """A new version of a record, counted from 1. `digest` is the SHA-256 of the document."""
+
+    namespace: str
+    key: str
+    version: int
+    author: AccountId
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderAttested:
+    """More than ⅔ of this chain's validator power called a foreign header final."""
+
+    foreign: BlockRef
+
+
+ChainEvent = Locked | Claimed | Refunded | Transferred | RecordWritten | HeaderAttested
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """An event and where it stands. `index` orders the events of a block and is unique in it."""
+
+    block: BlockRef
+    tx_hash: bytes
+    index: int
+    event: ChainEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block with the events that our contracts and modules left in it, ordered by `index`."""
+
+    header: BlockHeader
+    events: tuple[LoggedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockApplied:
+    """This block is now the newest of the chain as we follow it."""
+
+    block: Block
+
+
+@dataclass(frozen=True, slots=True)
+class BlockReverted:
+    """This block, until now the newest, was replaced by a reorg."""
+
+    ref: BlockRef
+
+
+@dataclass(frozen=True, slots=True)
+class BlockFinalized:
+    """This block and all before it are irreversible by the chain's rule."""
+
+    ref: BlockRef
+
+
+FollowerFact = BlockApplied | BlockReverted | BlockFinalized
+
+
+class LockStatus(StrEnum):
+    """Where a lock stands on its chain. `SUPERSEDED`: settled, and its place was used again since."""
+
+    ABSENT = "absent"
+    LOCKED = "locked"
+    CLAIMED = "claimed"
+    REFUNDED = "refunded"
+    SUPERSEDED = "superseded"
+
+
+@dataclass(frozen=True, slots=True)
+class LockObservation:
+    """A lock as a quorum of endpoints shows it at a finalized block: the ground to fund or to reveal.
+
+    `terms_match` says whether the chain's commitment is to exactly the terms that were asked about. `code_hash` is the
+    hash of the contract (Keccak-256, EIP-1052) that holds it; where the ledger itself does, that of the app version.
+    """
+
+    lock_id: LockId
+    status: LockStatus
+    terms_match: bool
+    at: BlockRef
+    time: ChainTime
+    code_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RecordView:
+    """A record's newest version, unproven."""
+
+    namespace: str
+    key: str
+    version: int
+    author: AccountId
+    document: bytes

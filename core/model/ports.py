@@ -1,0 +1,212 @@
+"""The ports: how every room sees a chain. Small, by capability; adapters implement them, gateway wires them.
+
+Every method may raise `RetryableError` when the chain cannot be reached; what else it raises is said where it stands.
+Verification is not a port: verifiers are pure functions in `core.proofs`.
+"""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
+from core.model.questions import Evidence, Question
+from core.model.transactions import (
+    FeeBid,
+    FeeMarket,
+    Outcome,
+    SequenceView,
+    SignedTransaction,
+    SigningRequest,
+    UnsignedTransaction,
+)
+from core.model.types import (
+    AccountId,
+    Asset,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    Height,
+    LockId,
+    LockTerms,
+    Preimage,
+    Seconds,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTiming:
+    """What timelocks are computed from, in seconds of true time; see `htlc.timelocks` for the inequalities.
+
+    `inclusion_s` I: worst time from a broadcast to a block. `finality_s` F: from a block to its being final.
+    `observation_s` O: our own noticing and deciding. `lead_s`/`lag_s`: how far the chain's time may run ahead of or
+    behind true time.
+    """
+
+    block_time_s: Seconds
+    inclusion_s: Seconds
+    finality_s: Seconds
+    observation_s: Seconds
+    lead_s: Seconds
+    lag_s: Seconds
+
+
+class ChainParameters(Protocol):
+    """What is known of a chain before anything is asked of it. `genesis_hash` pins it: development ids are reused."""
+
+    @property
+    def chain(self) -> ChainId: ...
+    @property
+    def genesis_hash(self) -> bytes: ...
+    @property
+    def timing(self) -> ChainTiming: ...
+    @property
+    def assets(self) -> Mapping[AssetId, Asset]: ...
+    @property
+    def htlc_code_hash(self) -> bytes:
+        """The code hash that an honest HTLC has here, to compare with `LockObservation.code_hash`."""
+
+    @property
+    def htlc_holder(self) -> AccountId | None:
+        """The contract that holds locks, None where the ledger itself does."""
+
+
+class HeadSource(Protocol):
+    """The newest and the finalized block."""
+
+    async def head(self) -> HeadUpdate:
+        """Ask now."""
+
+    def heads(self) -> AsyncIterator[HeadUpdate]:
+        """Yield an update at once and then whenever head or finalized changes, for ever.
+
+        Survives dead connections by itself (reconnects, polls beside a subscription); does not raise
+        `RetryableError`. A head may be lower than the one before: whether that is a reorg, hashes tell.
+        """
+
+
+class BlockSource(Protocol):
+    """Blocks with their typed events; never raw RPC."""
+
+    async def header(self, at: Height | bytes) -> BlockHeader:
+        """By canonical height or by hash. Raises `NotFoundError`."""
+
+    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
+        """The canonical blocks first..last, inclusive, in order, each linked to the one before.
+
+        The events belong to exactly these hashes: raises `ReorgedError` when the chain changed while it was read,
+        `NotFoundError` beyond the head. At most `MAX_BLOCK_RANGE` of the adapter a call.
+        """
+
+
+class StateReader(Protocol):
+    """Unproven state, for display and planning: never a ground to fund or reveal. `at` None means the head."""
+
+    async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits: ...
+
+    async def record(self, namespace: str, key: str) -> RecordView | None:
+        """None where there is none. Raises `RejectedError` on chains without records."""
+
+
+class LockReader(Protocol):
+    """The ground to fund or to reveal: read at a finalized block, with the quorum applied."""
+
+    async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
+        """Raises `DisagreementError` without a quorum, `RejectedError` for an id that is not of this chain."""
+
+
+class Prover(Protocol):
+    """Answers with proof."""
+
+    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+        """Prove the answer at a finalized height (None: the newest that can be proven).
+
+        Proof or an exception: `NotYetFinalError` where the height is not final or not provable yet,
+        `NotFoundError` where it is pruned, `RejectedError` for a question that this chain cannot prove.
+        """
+
+
+class LegBuilder(Protocol):
+    """The three verbs, as unsigned transactions: the same object goes to our executor and to a dApp's wallet."""
+
+    async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
+        """A free place for this lock; `taken` are places handed out but perhaps not on chain yet."""
+
+    async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
+        """What must be included before the lock can be (a token allowance), or None."""
+
+    def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction: ...
+
+    def claim(self, terms: LockTerms, lock_id: LockId, preimage: Preimage, sender: AccountId) -> UnsignedTransaction:
+        """Anyone may send it; it pays the receiver. Sending it, even to simulate it, reveals the preimage."""
+
+    def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
+        """Anyone may send it; it pays the lock's sender."""
+
+
+class BridgeBuilder(Protocol):
+    """Statements about other chains, as unsigned transactions."""
+
+    def attest(self, header: BlockHeader, sender: AccountId) -> UnsignedTransaction:
+        """A validator's vote that a foreign header is final."""
+
+    async def attested(self, chain: ChainId) -> BlockRef | None:
+        """The newest foreign header that more than ⅔ of the power has attested, unproven."""
+
+
+class TransactionSender(Protocol):
+    """From unsigned to final. `relayer.transactions` drives it; nothing here keeps state."""
+
+    async def sequences(self, account: AccountId) -> SequenceView:
+        """The account's next sequence (an EVM nonce) as the newest and as the finalized state have it."""
+
+    async def fee_market(self) -> FeeMarket | None:
+        """None on chains without fees."""
+
+    async def simulate(self, transaction: UnsignedTransaction) -> None:
+        """Would it succeed now? Raises `RevertedError` with the reason, `RejectedError` for one that reveals."""
+
+    def assemble(
+        self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
+    ) -> SigningRequest:
+        """Complete it. `expiry` is the last height that may include it, on chains that know one; others ignore it."""
+
+    def attach(self, request: SigningRequest, signature: bytes) -> SignedTransaction:
+        """Join signature and transaction. Raises `RejectedError` when the signature is not the account's."""
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        """Broadcast to all endpoints; one that knows it already counts as success.
+
+        Raises `RevertedError` when it is refused for good, `ConflictError` when its sequence is used up or another
+        transaction holds it (look at the chain before deciding anything).
+        """
+
+    async def outcome(self, tx_hash: bytes) -> Outcome:
+        """Where it stands. Unknown to every endpoint is `DROPPED`, which never means that it cannot come back."""
+
+
+class Signer(Protocol):
+    """Signs for one account: a local key or a remote one. Has no `repr` of its key."""
+
+    @property
+    def account(self) -> AccountId: ...
+
+    async def sign(self, request: SigningRequest) -> bytes:
+        """The signature over `request.payload` by the scheme that the request names."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainAccess:
+    """One chain's capabilities as gateway hands them to a room."""
+
+    parameters: ChainParameters
+    heads: HeadSource
+    blocks: BlockSource
+    state: StateReader
+    locks: LockReader
+    legs: LegBuilder
+    transactions: TransactionSender
+
+    @property
+    def chain(self) -> ChainId:
+        return self.parameters.chain

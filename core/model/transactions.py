@@ -1,0 +1,89 @@
+"""A transaction on its way from an intention to a final block, in terms that fit every chain."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.model.types import AccountId, BlockRef, ChainId
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedTransaction:
+    """What is to be done, by whom; sequence and fee come later.
+
+    `body` is the adapter's own canonical encoding. Where `reveals` is true it contains an unrevealed preimage: it is
+    then never logged, simulated or estimated, and `repr` hides it always. `summary` is a sentence for people.
+    """
+
+    chain: ChainId
+    sender: AccountId
+    body: bytes = field(repr=False)
+    reveals: bool
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeeMarket:
+    """What inclusion costs now, in base units of the native asset per unit of gas (EIP-1559)."""
+
+    base_fee: int
+    priority_fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeBid:
+    """What we offer per unit of gas (EIP-1559 `maxFeePerGas`, `maxPriorityFeePerGas`)."""
+
+    max_fee: int
+    priority_fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceView:
+    """The next sequence of an account. `latest` counts included transactions, `finalized` those that stay."""
+
+    latest: int
+    finalized: int
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """A complete transaction that lacks only its signature.
+
+    `scheme` is `secp256k1-keccak256` (sign the Keccak-256 of `payload`, answer r‖s‖v with v in {0, 1}) or `ed25519`
+    (sign `payload`, answer 64 bytes).
+    """
+
+    transaction: UnsignedTransaction
+    sequence: int
+    scheme: str
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTransaction:
+    """Bytes that may be broadcast any number of times. `hash` is known before the first broadcast."""
+
+    chain: ChainId
+    sender: AccountId
+    sequence: int
+    hash: bytes
+    raw: bytes = field(repr=False)
+
+
+class OutcomeStatus(StrEnum):
+    """`REVERTED` used its sequence without effect and may still be reorged; it is final when `final` says so."""
+
+    PENDING = "pending"
+    INCLUDED = "included"
+    REVERTED = "reverted"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Where a transaction stands. `block` is set once included or reverted; `reason` the chain's word on a revert."""
+
+    status: OutcomeStatus
+    final: bool = False
+    block: BlockRef | None = None
+    reason: str | None = None
