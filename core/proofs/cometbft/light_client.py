@@ -1,0 +1,265 @@
+"""Light client verification of CometBFT headers (CometBFT spec "Light client", ICS-07).
+
+`verify_` proves or raises, `check_` detects, `update_` returns the state that follows. Trust is a header and the
+validator set of the height after it, whose hash that header carries.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from core.proofs.cometbft.hashing import header_hash, validator_set_hash
+from core.proofs.cometbft.sign_bytes import commit_sign_bytes, verify_signature
+from core.proofs.cometbft.types import (
+    ADDRESS_SIZE,
+    HASH_SIZE,
+    MAX_CHAIN_ID_BYTES,
+    BlockIdFlag,
+    Commit,
+    Header,
+    LightBlock,
+    SignedHeader,
+    Timestamp,
+    ValidatorSet,
+)
+from core.proofs.errors import (
+    FutureHeaderError,
+    InsufficientPowerError,
+    InvalidCommitError,
+    InvalidHeaderError,
+    LightClientError,
+    NotEnoughTrustError,
+    TrustExpiredError,
+)
+
+ONE_THIRD = Fraction(1, 3)
+TWO_THIRDS = Fraction(2, 3)
+
+
+@dataclass(frozen=True, slots=True)
+class LightClientPolicy:
+    """Periods in nanoseconds. `trust_threshold` is the share of the trusted set that must be *exceeded*."""
+
+    trusting_period_ns: int
+    max_clock_drift_ns: int
+    trust_threshold: Fraction = ONE_THIRD
+
+    def __post_init__(self) -> None:
+        if not ONE_THIRD <= self.trust_threshold < 1:
+            raise InvalidHeaderError("trust threshold must be at least 1/3 and below 1")
+        if self.trusting_period_ns <= 0 or self.max_clock_drift_ns < 0:
+            raise InvalidHeaderError("trusting period must be positive and clock drift not negative")
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedState:
+    """A header that is believed, and the validators of the height after it."""
+
+    header: Header
+    next_validators: ValidatorSet
+
+
+class Verdict(StrEnum):
+    """Outcome of a light-client step, for those who tabulate rather than catch."""
+
+    SUCCESS = "success"
+    NOT_ENOUGH_TRUST = "not-enough-trust"
+    EXPIRED = "expired"
+    INVALID = "invalid"
+
+
+class MisbehaviourKind(StrEnum):
+    """How two verified headers of one chain contradict each other."""
+
+    CONFLICTING_HEADERS = "conflicting-headers"
+    TIME_NOT_INCREASING = "time-not-increasing"
+
+
+@dataclass(frozen=True, slots=True)
+class Misbehaviour:
+    """Two headers, both signed by enough trusted power, that cannot both be of one chain."""
+
+    kind: MisbehaviourKind
+    first: LightBlock
+    second: LightBlock
+
+
+def verify_signed_header(signed: SignedHeader, chain_id: str) -> None:
+    """The header is well formed, of this chain, and the one its commit names. No signature is looked at."""
+    header, commit = signed.header, signed.commit
+    if header.chain_id != chain_id:
+        raise InvalidHeaderError("header is of another chain", expected=chain_id, found=header.chain_id)
+    if not 0 < len(header.chain_id.encode()) <= MAX_CHAIN_ID_BYTES or header.height <= 0:
+        raise InvalidHeaderError("header has no usable chain id or height")
+    hashes = (header.validators_hash, header.next_validators_hash, header.consensus_hash)
+    if any(len(value) != HASH_SIZE for value in hashes) or len(header.proposer_address) != ADDRESS_SIZE:
+        raise InvalidHeaderError("header lacks a hash or its proposer")
+    if commit.height != header.height or commit.round < 0:
+        raise InvalidCommitError("commit is for another height", header=header.height, commit=commit.height)
+    if commit.block_id.hash != header_hash(header):
+        raise InvalidCommitError("commit is for another header", height=header.height)
+
+
+def verify_commit(chain_id: str, validators: ValidatorSet, commit: Commit) -> None:
+    """More than ⅔ of `validators`, the set of the commit's own height, signed its block.
+
+    Every signature in the commit is checked, votes for nil included, so that nothing unverified rides along.
+    Raises InvalidCommitError or InsufficientPowerError.
+    """
+    if len(commit.signatures) != len(validators):
+        raise InvalidCommitError(
+            "commit and validator set differ in length", signatures=len(commit.signatures), validators=len(validators)
+        )
+    signed_power = 0
+    for index, entry in enumerate(commit.signatures):
+        if entry.flag is BlockIdFlag.ABSENT:
+            if entry.signature or entry.validator_address:
+                raise InvalidCommitError("absent entry is not empty", index=index)
+            continue
+        validator = validators.validators[index]
+        if entry.validator_address != validator.address:
+            raise InvalidCommitError("commit entry is out of place", index=index)
+        if not verify_signature(validator.public_key, commit_sign_bytes(chain_id, commit, index), entry.signature):
+            raise InvalidCommitError("commit signature does not verify", index=index)
+        if entry.flag is BlockIdFlag.COMMIT:
+            signed_power += validator.power
+    if signed_power <= validators.total_power * TWO_THIRDS:
+        raise InsufficientPowerError(
+            "no more than 2/3 of the validators signed", signed=signed_power, total=validators.total_power
+        )
+
+
+def verify_commit_trusting(chain_id: str, trusted: ValidatorSet, commit: Commit, threshold: Fraction) -> None:
+    """More than `threshold` of a *trusted* set signed, whatever set the commit's height really has.
+
+    Raises InvalidCommitError for a wrong or doubled signature of a trusted validator, else NotEnoughTrustError.
+    """
+    signed_power = 0
+    seen: set[bytes] = set()
+    for index, entry in enumerate(commit.signatures):
+        if entry.flag is not BlockIdFlag.COMMIT:
+            continue
+        validator = trusted.by_address(entry.validator_address)
+        if validator is None:
+            continue
+        if entry.validator_address in seen:
+            raise InvalidCommitError("commit counts a validator twice", index=index)
+        seen.add(entry.validator_address)
+        if not verify_signature(validator.public_key, commit_sign_bytes(chain_id, commit, index), entry.signature):
+            raise InvalidCommitError("commit signature does not verify", index=index)
+        signed_power += validator.power
+    if signed_power <= trusted.total_power * threshold:
+        raise NotEnoughTrustError(
+            "too few trusted validators signed", signed=signed_power, total=trusted.total_power, needed=str(threshold)
+        )
+
+
+def verify_light_block(block: LightBlock, chain_id: str) -> None:
+    """A light block is consistent in itself: header, commit and validator sets belong together."""
+    verify_signed_header(block.signed_header, chain_id)
+    if validator_set_hash(block.validators) != block.header.validators_hash:
+        raise InvalidHeaderError("validator set is not the header's", height=block.header.height)
+    if block.next_validators is not None:
+        _require_next_validators(block.header, block.next_validators)
+
+
+def verify_update(trusted: TrustedState, block: LightBlock, now: Timestamp, policy: LightClientPolicy) -> None:
+    """The trusted state vouches for `block`: adjacent by its validator hash, else by overlap of signers.
+
+    Raises the LightClientError that says why not.
+    """
+    _verify_times(trusted.header, block.header, now, policy)
+    verify_light_block(block, trusted.header.chain_id)
+    if block.header.height == trusted.header.height + 1:
+        if block.header.validators_hash != trusted.header.next_validators_hash:
+            raise InvalidHeaderError("validator set is not the one the trusted header announced")
+    else:
+        _require_next_validators(trusted.header, trusted.next_validators)
+        verify_commit_trusting(block.header.chain_id, trusted.next_validators, block.commit, policy.trust_threshold)
+    verify_commit(block.header.chain_id, block.validators, block.commit)
+
+
+def verify_sequential(trusted: Header, block: LightBlock, now: Timestamp, policy: LightClientPolicy) -> None:
+    """Like `verify_update`, for the very next height only, where no trusted validator set is needed."""
+    if block.header.height != trusted.height + 1:
+        raise InvalidHeaderError("header is not the next one", trusted=trusted.height, found=block.header.height)
+    _verify_times(trusted, block.header, now, policy)
+    verify_light_block(block, trusted.chain_id)
+    if block.header.validators_hash != trusted.next_validators_hash:
+        raise InvalidHeaderError("validator set is not the one the trusted header announced")
+    verify_commit(block.header.chain_id, block.validators, block.commit)
+
+
+def update_trusted(trusted: TrustedState, block: LightBlock, now: Timestamp, policy: LightClientPolicy) -> TrustedState:
+    """Verify `block` and return the state that trusts it. Needs its next validators if the set is about to change."""
+    verify_update(trusted, block, now, policy)
+    return trust(block)
+
+
+def trust(block: LightBlock) -> TrustedState:
+    """Trusted state of a block that the caller has verified, or trusts from the outset."""
+    following = block.next_validators or block.validators
+    _require_next_validators(block.header, following)
+    return TrustedState(block.header, following)
+
+
+def check_update(trusted: TrustedState, block: LightBlock, now: Timestamp, policy: LightClientPolicy) -> Verdict:
+    """`verify_update` as a verdict."""
+    try:
+        verify_update(trusted, block, now, policy)
+    except NotEnoughTrustError:
+        return Verdict.NOT_ENOUGH_TRUST
+    except TrustExpiredError:
+        return Verdict.EXPIRED
+    except LightClientError:
+        return Verdict.INVALID
+    return Verdict.SUCCESS
+
+
+def check_misbehaviour(first: LightBlock, second: LightBlock) -> MisbehaviourKind | None:
+    """Whether two light blocks contradict each other (ICS-07 "Misbehaviour predicate"); no signature is looked at."""
+    earlier, later = sorted((first.header, second.header), key=lambda header: header.height)
+    if earlier.height == later.height:
+        if header_hash(earlier) != header_hash(later):
+            return MisbehaviourKind.CONFLICTING_HEADERS
+        return None
+    return MisbehaviourKind.TIME_NOT_INCREASING if later.time <= earlier.time else None
+
+
+def verify_misbehaviour(
+    trusted: TrustedState, first: LightBlock, second: LightBlock, now: Timestamp, policy: LightClientPolicy
+) -> Misbehaviour:
+    """Prove that validators the client trusts signed two headers that contradict each other.
+
+    Raises InvalidHeaderError if the two agree, and what `verify_update` raises if either is not vouched for.
+    """
+    kind = check_misbehaviour(first, second)
+    if kind is None:
+        raise InvalidHeaderError("the two headers do not contradict each other")
+    for block in (first, second):
+        verify_update(trusted, block, now, policy)
+    return Misbehaviour(kind, first, second)
+
+
+def verify_hash_link(newer: Header, older: Header) -> None:
+    """`older` is the block right before `newer`, by hash; this is how trust goes back in time."""
+    if older.chain_id != newer.chain_id or older.height != newer.height - 1:
+        raise InvalidHeaderError("header is not the one before", newer=newer.height, older=older.height)
+    if header_hash(older) != newer.last_block_id.hash:
+        raise InvalidHeaderError("header does not match the hash in its successor", height=older.height)
+
+
+def _verify_times(trusted: Header, header: Header, now: Timestamp, policy: LightClientPolicy) -> None:
+    if trusted.time.to_nanos() + policy.trusting_period_ns <= now.to_nanos():
+        raise TrustExpiredError("trusted header is older than the trusting period", height=trusted.height)
+    if header.time.to_nanos() >= now.to_nanos() + policy.max_clock_drift_ns:
+        raise FutureHeaderError("header is from the future", height=header.height)
+    if header.height <= trusted.height:
+        raise InvalidHeaderError("height does not increase", trusted=trusted.height, found=header.height)
+    if header.time <= trusted.time:
+        raise InvalidHeaderError("time does not increase", height=header.height)
+
+
+def _require_next_validators(header: Header, following: ValidatorSet) -> None:
+    if validator_set_hash(following) != header.next_validators_hash:
+        raise InvalidHeaderError("next validator set is not the one the header announces", height=header.height)

@@ -1,0 +1,88 @@
+"""What a validator signs, and whether it did (CometBFT spec "Vote", "CanonicalVote")."""
+
+from coincurve import PublicKey as Secp256k1PublicKey
+from nacl.bindings import crypto_sign_open
+from nacl.exceptions import BadSignatureError
+
+from core.proofs.cometbft.encoding import encode_block_id, encode_timestamp
+from core.proofs.cometbft.types import (
+    NIL_BLOCK_ID,
+    BlockId,
+    BlockIdFlag,
+    Commit,
+    KeyKind,
+    PublicKey,
+    Timestamp,
+    Vote,
+    VoteKind,
+)
+from core.proofs.errors import MalformedProofError
+from core.proofs.keccak import keccak256
+from core.proofs.protobuf import bytes_field, delimited, message_field, sfixed64_field, varint_field
+
+ED25519_SIGNATURE_SIZE = 64
+SECP256K1_ETH_SIGNATURE_SIZE = 65
+SECP256K1_HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
+
+
+def vote_sign_bytes(
+    chain_id: str,
+    height: int,
+    round_: int,
+    block_id: BlockId,
+    timestamp: Timestamp,
+    kind: VoteKind = VoteKind.PRECOMMIT,
+) -> bytes:
+    """Varint-delimited CanonicalVote; a vote for nil leaves the block id out."""
+    return delimited(
+        varint_field(1, kind)
+        + sfixed64_field(2, height)
+        + sfixed64_field(3, round_)
+        + (b"" if block_id.is_nil else message_field(4, encode_block_id(block_id)))
+        + message_field(5, encode_timestamp(timestamp))
+        + bytes_field(6, chain_id.encode())
+    )
+
+
+def commit_sign_bytes(chain_id: str, commit: Commit, index: int) -> bytes:
+    """Sign bytes of entry `index` of a commit. Raises MalformedProofError for an absent entry."""
+    entry = commit.signatures[index]
+    if entry.flag is BlockIdFlag.ABSENT:
+        raise MalformedProofError("an absent validator signed nothing", index=index)
+    block_id = commit.block_id if entry.flag is BlockIdFlag.COMMIT else NIL_BLOCK_ID
+    return vote_sign_bytes(chain_id, commit.height, commit.round, block_id, entry.timestamp)
+
+
+def single_vote_sign_bytes(chain_id: str, vote: Vote) -> bytes:
+    """Sign bytes of a vote that travels by itself."""
+    return vote_sign_bytes(chain_id, vote.height, vote.round, vote.block_id, vote.timestamp, vote.kind)
+
+
+def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` over `message` is by `key`, in the key type's only accepted form."""
+    if key.kind is KeyKind.ED25519:
+        return _verify_ed25519(key.data, message, signature)
+    recovered = recover_secp256k1_eth(keccak256(message), signature)
+    return recovered is not None and recovered.format() == key.data
+
+
+def _verify_ed25519(key: bytes, message: bytes, signature: bytes) -> bool:
+    if len(signature) != ED25519_SIGNATURE_SIZE:
+        return False
+    try:
+        crypto_sign_open(signature + message, key)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
+
+
+def recover_secp256k1_eth(digest: bytes, signature: bytes) -> Secp256k1PublicKey | None:
+    """Key that signed the 32-byte digest with R‖S‖V, V in {0, 1} and low S (EIP-2), or None."""
+    if len(signature) != SECP256K1_ETH_SIGNATURE_SIZE or signature[64] > 1:
+        return None
+    if int.from_bytes(signature[32:64], "big") > SECP256K1_HALF_ORDER:
+        return None
+    try:
+        return Secp256k1PublicKey.from_signature_and_message(signature, digest, hasher=None)
+    except Exception:  # coincurve raises bare Exception for a point that cannot be recovered
+        return None
