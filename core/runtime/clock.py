@@ -1,0 +1,187 @@
+"""Time and secrets, injected so that a whole gateway can run in virtual time from one seed.
+
+`SystemClock` and `SystemSecrets` are for real runs, `ManualClock` for a test that moves time by hand. `run_virtually`
+runs a program on an event loop whose time jumps to the next timer whenever nothing is left to do: there
+`VirtualClock`, `asyncio.sleep` and `asyncio.timeout` all follow virtual time, and a run is repeatable.
+"""
+
+import asyncio
+import hashlib
+import heapq
+import itertools
+import secrets
+import selectors
+import time
+from collections.abc import Coroutine
+from typing import Any, Final, Protocol, TypeVar
+
+T = TypeVar("T")
+
+NS_PER_S: Final = 1_000_000_000
+SETTLE_TURNS: Final = 32
+"""Turns of the event loop that `ManualClock.advance` leaves to the sleepers it woke."""
+
+
+class Clock(Protocol):
+    """Where code that decides nothing reads the time; decisions get it as an event."""
+
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the Unix epoch; what the database stores."""
+
+    def monotonic(self) -> float:
+        """Seconds that never step back, for measuring durations only."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`; at once, but not before other tasks had a turn, where they are not positive."""
+
+
+class SystemClock:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def now_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+class ManualClock:
+    """A clock that moves only when `advance` is called."""
+
+    def __init__(self, start_s: float = 1_700_000_000) -> None:
+        self._now_ns = round(start_s * NS_PER_S)
+        self._start_ns = self._now_ns
+        self._order = itertools.count()
+        self._sleepers: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    def now(self) -> float:
+        return self._now_ns / NS_PER_S
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def monotonic(self) -> float:
+        return (self._now_ns - self._start_ns) / NS_PER_S
+
+    async def sleep(self, seconds: float) -> None:
+        if seconds <= 0:
+            await asyncio.sleep(0)
+            return
+        wake: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._sleepers, (self._now_ns + round(seconds * NS_PER_S), next(self._order), wake))
+        await wake
+
+    @property
+    def sleeping(self) -> int:
+        """How many tasks wait for this clock."""
+        return sum(1 for _, _, wake in self._sleepers if not wake.done())
+
+    async def advance(self, seconds: float) -> None:
+        """Let `seconds` pass: sleepers wake in the order of their times and see their own time on the clock.
+
+        After each, other tasks get `SETTLE_TURNS` turns, so that one who sleeps again is woken again if due.
+        """
+        until = self._now_ns + round(seconds * NS_PER_S)
+        await self._settle()
+        while self._sleepers and self._sleepers[0][0] <= until:
+            due, _, wake = heapq.heappop(self._sleepers)
+            self._now_ns = max(self._now_ns, due)
+            if not wake.done():
+                wake.set_result(None)
+                await self._settle()
+        self._now_ns = until
+
+    async def _settle(self) -> None:
+        for _ in range(SETTLE_TURNS):
+            await asyncio.sleep(0)
+
+
+class _JumpingSelector(selectors.SelectSelector):
+    """Never waits: where the loop would sleep until its next timer, virtual time moves there instead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.virtual_s = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready:
+            if timeout is None:
+                raise RuntimeError("nothing is left to do, and the program has not ended: it waits for ever")
+            self.virtual_s += max(0.0, timeout)
+        return ready
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self, selector: _JumpingSelector) -> None:
+        super().__init__(selector)
+        self._virtual = selector
+
+    def time(self) -> float:
+        return self._virtual.virtual_s
+
+
+class VirtualClock:
+    """Reads the running event loop's time; real only inside `run_virtually`, where it makes runs repeatable."""
+
+    def __init__(self, start_s: float = 1_700_000_000) -> None:
+        self._start_s = start_s
+
+    def now(self) -> float:
+        return self._start_s + self.monotonic()
+
+    def now_ns(self) -> int:
+        return round(self._start_s * NS_PER_S) + round(self.monotonic() * NS_PER_S)
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(0.0, seconds))
+
+
+def run_virtually(main: Coroutine[Any, Any, T]) -> T:
+    """Run `main` in virtual time, which starts at 0 and passes only while every task sleeps.
+
+    No threads and no sockets inside: they live in real time. Raises RuntimeError when every task waits for something
+    that no timer will bring.
+    """
+    with asyncio.Runner(loop_factory=lambda: _VirtualLoop(_JumpingSelector())) as runner:
+        return runner.run(main)
+
+
+class SecretSource(Protocol):
+    """Where fresh secrets come from."""
+
+    def token_bytes(self, count: int) -> bytes:
+        """`count` unpredictable bytes."""
+
+
+class SystemSecrets:
+    """The operating system's generator."""
+
+    def token_bytes(self, count: int) -> bytes:
+        return secrets.token_bytes(count)
+
+
+class SeededSecrets:
+    """Repeatable bytes for simulations: SHA-256 of the seed and a counter. Never for anything of value."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._counter = itertools.count()
+
+    def token_bytes(self, count: int) -> bytes:
+        taken = b""
+        while len(taken) < count:
+            taken += hashlib.sha256(f"{self._seed}:{next(self._counter)}".encode()).digest()
+        return taken[:count]

@@ -1,0 +1,229 @@
+"""Where state is kept: SQLite by default, PostgreSQL for production, SQLite in memory for simulations.
+
+SQL is written once, as plain functions over a SQLAlchemy `Connection`. `write` and `read` run one such function in one
+transaction: on the writer thread (SQLite), through `AsyncConnection.run_sync` (PostgreSQL) or inline (simulations). No
+network call belongs inside one. The function must be repeatable: it may have been rolled back and be called again.
+
+    async def write(work: Callable[[Connection], T]) -> T       committed durably when it returns
+    async def read(work: Callable[[Connection], T]) -> T        one consistent snapshot
+
+Both raise `RetryableError` (locked, connection lost, too much queued), `ConflictError` (a constraint), `FatalError`
+(disk full, unreadable or damaged file) and whatever `work` raises; then nothing of it is stored. Where the caller is
+cancelled meanwhile the transaction may or may not be committed: as after a crash, look.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from core.model.errors import FatalError, RetryableError
+from core.runtime.database_errors import translating
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS: Final = 5_000
+"""How long SQLite waits for another process's lock before the work is refused as retryable."""
+READERS: Final = 2
+MAX_QUEUED: Final = 1_000
+"""Reads and writes that may wait for one database; one more is refused as retryable."""
+POSTGRES_CONNECTIONS: Final = 8
+POSTGRES_TIMEOUT_S: Final = 10.0
+SCHEMA_VERSION: Final = 1
+
+METADATA: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""All tables of all rooms; each room defines its own and gives their names a prefix of its own."""
+
+schema_version = sa.Table(
+    "schema_version",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+
+class Database(Protocol):
+    """See the module's text for the contract of `read` and `write`."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def read(self, work: Callable[[Connection], T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+class InlineDatabase:
+    """SQLite in the calling thread, in memory unless `url` names a file: deterministic, for simulations and tests."""
+
+    def __init__(self, url: str = "sqlite://") -> None:
+        self._url = make_url(url)
+        self._engine = _sqlite_engine(self._url, "BEGIN IMMEDIATE", poolclass=StaticPool)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return _transaction(self._engine, self._url, work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return _transaction(self._engine, self._url, work)
+
+    async def close(self) -> None:
+        self._engine.dispose()
+
+
+class SqliteDatabase:
+    """One SQLite file: one writer thread, `READERS` reader threads, WAL and `synchronous=FULL`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        if not self._url.database:
+            raise FatalError("SQLite in memory has no threads to share it: use InlineDatabase")
+        self._writer_engine = _sqlite_engine(self._url, "BEGIN IMMEDIATE", poolclass=StaticPool)
+        self._reader_engine = _sqlite_engine(self._url, "BEGIN", poolclass=QueuePool, pool_size=READERS, max_overflow=0)
+        sa.event.listen(self._reader_engine, "connect", _refuse_writes)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-reader")
+        self._queued = 0
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._writer, self._writer_engine, work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(self._readers, self._reader_engine, work)
+
+    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
+        if self._queued >= MAX_QUEUED:
+            raise RetryableError(f"{MAX_QUEUED} pieces of work wait for the database already: try again later")
+        self._queued += 1
+        running = asyncio.get_running_loop().run_in_executor(threads, _transaction, engine, self._url, work)
+        running.add_done_callback(self._one_done)
+        return await running
+
+    def _one_done(self, _: object) -> None:
+        self._queued -= 1
+
+    async def close(self) -> None:
+        """Wait for what is running, then let go of the file."""
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, self._writer.shutdown)
+        await loop.run_in_executor(None, self._readers.shutdown)
+        self._reader_engine.dispose()
+        self._writer_engine.dispose()
+
+
+class PostgresDatabase:
+    """PostgreSQL through asyncpg, at most `POSTGRES_CONNECTIONS` connections."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url).set(drivername="postgresql+asyncpg")
+        self._engine: AsyncEngine = create_async_engine(
+            self._url,
+            pool_size=POSTGRES_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POSTGRES_TIMEOUT_S,
+            pool_pre_ping=True,
+            connect_args={"timeout": POSTGRES_TIMEOUT_S},
+        )
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(work, "READ COMMITTED", read_only=False)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        return await self._run(work, "REPEATABLE READ", read_only=True)
+
+    async def _run(self, work: Callable[[Connection], T], isolation: Any, read_only: bool) -> T:
+        with translating(self._url):
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level=isolation, postgresql_readonly=read_only)
+                async with connection.begin():
+                    return await connection.run_sync(work)
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """The database at `url`: `sqlite:///path/file.sqlite`, `postgresql://user:password@host/name`, or `sqlite://` in
+    memory. Nothing is created but the file. Raises `FatalError` for anything else."""
+    try:
+        parsed = make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise FatalError("the database URL cannot be read: write sqlite:///FILE or postgresql://…") from error
+    match parsed.get_backend_name():
+        case "sqlite" if not parsed.database or parsed.database == ":memory:":
+            return InlineDatabase()
+        case "sqlite":
+            return SqliteDatabase(url)
+        case "postgresql":
+            return PostgresDatabase(url)
+        case other:
+            raise FatalError(f"no support for {other} databases: write sqlite:///FILE or postgresql://…")
+
+
+def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = None) -> None:
+    """Create what is missing of `tables` (all of `METADATA` by default) and note the schema's version.
+
+    Raises `FatalError` where the database was written by another version of the schema.
+    """
+    METADATA.create_all(connection, tables=[schema_version])
+    stored = connection.execute(sa.select(schema_version.c.version).where(schema_version.c.id == 1)).scalar()
+    if stored is None:
+        connection.execute(sa.insert(schema_version).values(id=1, version=SCHEMA_VERSION))
+    elif stored > SCHEMA_VERSION:
+        raise FatalError(
+            f"the database has schema {stored}, this Causeway knows up to {SCHEMA_VERSION}: start the newer version",
+            stored=stored,
+            known=SCHEMA_VERSION,
+        )
+    elif stored < SCHEMA_VERSION:
+        raise FatalError(
+            f"the database has schema {stored}, this Causeway needs {SCHEMA_VERSION}: migrate it first",
+            stored=stored,
+            known=SCHEMA_VERSION,
+        )
+    METADATA.create_all(connection, tables=tables)
+
+
+def _transaction(engine: Engine, url: URL, work: Callable[[Connection], T]) -> T:
+    with translating(url), engine.begin() as connection:
+        return work(connection)
+
+
+def _sqlite_engine(url: URL, begin: str, **pool: Any) -> Engine:
+    if url.database:
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FatalError(f"cannot make the directory of {url.database}: {error.strerror}") from error
+    engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False}, **pool)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    # The driver's own idea of when a transaction begins is switched off in _prepare_sqlite. A writer takes
+    # its lock at the start: one that asked for it later could fail after it had read.
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _refuse_writes(connection: Any, _record: object) -> None:
+    connection.execute("PRAGMA query_only = ON")

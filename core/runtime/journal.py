@@ -1,0 +1,321 @@
+"""What happened and what is asked for, durably: journal, state, outbox and cursors, changed in one transaction.
+
+A *stream* is one state machine (a swap). Each event that it takes is appended under the next sequence, together with
+the state that follows from it and the effects that it asks for. Events, states and effect bodies are bytes: the
+room that owns the machine encodes them. Times are nanoseconds since the Unix epoch, given by the caller.
+
+Everything here is a plain function over a `Connection`, to be called inside `Database.write` or `Database.read`; a
+batch of events with the cursor they came from is several calls in one `write`.
+
+Effects are executed at least once under their key `stream:sequence:kind`: who executes looks at the chain first.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from core.model.errors import ConflictError, NotFoundError, require
+from core.runtime.database import METADATA
+
+PAGE: Final = 500
+"""Rows that a replay or a listing holds in memory at once."""
+MAX_ERROR_CHARS: Final = 500
+
+
+class EffectStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """Something asked for. `kind` is unique among the effects of one event. Not tried before `due_ns`."""
+
+    kind: str
+    body: bytes
+    due_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEffect:
+    """An effect in the outbox. `attempts` counts the tries that failed, `error` is the last one's message."""
+
+    key: str
+    stream: str
+    sequence: int
+    kind: str
+    body: bytes
+    status: EffectStatus
+    attempts: int
+    due_ns: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A stream's state after `sequence` events."""
+
+    stream: str
+    sequence: int
+    state: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event of the journal; sequences begin with 1 and have no gaps."""
+
+    stream: str
+    sequence: int
+    event: bytes
+    recorded_ns: int
+
+
+journal = sa.Table(
+    "journal",
+    METADATA,
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.LargeBinary, nullable=False),
+    sa.Column("recorded_ns", sa.BigInteger, nullable=False),
+)
+journal_state = sa.Table(
+    "journal_state",
+    METADATA,
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.LargeBinary, nullable=False),
+)
+outbox = sa.Table(
+    "outbox",
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, nullable=False, index=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("due_ns", sa.BigInteger, nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("settled_ns", sa.BigInteger),
+    sa.Index(None, "status", "due_ns"),
+)
+cursors = sa.Table(
+    "cursors",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+TABLES: Final = (journal, journal_state, outbox, cursors)
+
+
+def append(
+    connection: Connection,
+    stream: str,
+    expected_sequence: int,
+    event: bytes,
+    state: bytes,
+    effects: Sequence[Effect] = (),
+    *,
+    now_ns: int,
+) -> int:
+    """Store an event, the state after it and its effects; returns the event's sequence, `expected_sequence` + 1.
+
+    `expected_sequence` is the one of the snapshot that was decided on, 0 for a new stream. Raises `ConflictError` where
+    the stream has moved on meanwhile: load it and decide again.
+    """
+    sequence = expected_sequence + 1
+    kinds = [effect.kind for effect in effects]
+    require(len(set(kinds)) == len(kinds), "two effects of one event are of one kind", stream=stream, kinds=kinds)
+    _store_state(connection, stream, expected_sequence, state)
+    connection.execute(sa.insert(journal).values(stream=stream, sequence=sequence, event=event, recorded_ns=now_ns))
+    if effects:
+        connection.execute(sa.insert(outbox), [_outbox_row(stream, sequence, effect) for effect in effects])
+    return sequence
+
+
+def _store_state(connection: Connection, stream: str, expected: int, state: bytes) -> None:
+    if expected > 0:
+        changed = connection.execute(
+            sa.update(journal_state)
+            .where(journal_state.c.stream == stream, journal_state.c.sequence == expected)
+            .values(sequence=expected + 1, state=state)
+        ).rowcount
+        if changed == 1:
+            return
+    elif load(connection, stream) is None:
+        # Two creators at once, on PostgreSQL: the primary key refuses the second, also as a ConflictError.
+        connection.execute(sa.insert(journal_state).values(stream=stream, sequence=1, state=state))
+        return
+    raise ConflictError(f"{stream} is not at event {expected} any more", stream=stream, expected=expected)
+
+
+def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]:
+    return {
+        "key": effect_key(stream, sequence, effect.kind),
+        "stream": stream,
+        "sequence": sequence,
+        "kind": effect.kind,
+        "body": effect.body,
+        "status": EffectStatus.PENDING,
+        "attempts": 0,
+        "due_ns": effect.due_ns,
+    }
+
+
+def effect_key(stream: str, sequence: int, kind: str) -> str:
+    """The name under which an effect acts once, however often it is tried."""
+    return f"{stream}:{sequence}:{kind}"
+
+
+def load(connection: Connection, stream: str) -> Snapshot | None:
+    """The stream's present state, None where it has no events."""
+    row = connection.execute(sa.select(journal_state).where(journal_state.c.stream == stream)).one_or_none()
+    return None if row is None else Snapshot(row.stream, row.sequence, row.state)
+
+
+def snapshots(connection: Connection, prefix: str = "") -> Iterator[Snapshot]:
+    """The present state of every stream whose name begins with `prefix`, in the order of names."""
+    after = None
+    while True:
+        query = sa.select(journal_state).order_by(journal_state.c.stream).limit(PAGE)
+        if prefix:
+            query = query.where(journal_state.c.stream.startswith(prefix, autoescape=True))
+        if after is not None:
+            query = query.where(journal_state.c.stream > after)
+        rows = connection.execute(query).all()
+        yield from (Snapshot(row.stream, row.sequence, row.state) for row in rows)
+        if len(rows) < PAGE:
+            return
+        after = rows[-1].stream
+
+
+def replay(connection: Connection, stream: str, after_sequence: int = 0) -> Iterator[Entry]:
+    """The stream's events behind `after_sequence`, in order. Consume it inside the transaction."""
+    while True:
+        rows = connection.execute(
+            sa.select(journal)
+            .where(journal.c.stream == stream, journal.c.sequence > after_sequence)
+            .order_by(journal.c.sequence)
+            .limit(PAGE)
+        ).all()
+        for row in rows:
+            require(row.sequence == after_sequence + 1, "the journal has a gap", stream=stream, at=after_sequence + 1)
+            after_sequence = row.sequence
+            yield Entry(row.stream, row.sequence, row.event, row.recorded_ns)
+        if len(rows) < PAGE:
+            return
+
+
+def pending_effects(
+    connection: Connection, now_ns: int, limit: int = PAGE, kinds: Collection[str] | None = None
+) -> list[StoredEffect]:
+    """Effects that are due, the longest due first, at most `limit`; only of `kinds` where given."""
+    query = (
+        sa.select(outbox)
+        .where(outbox.c.status == EffectStatus.PENDING, outbox.c.due_ns <= now_ns)
+        .order_by(outbox.c.due_ns, outbox.c.stream, outbox.c.sequence, outbox.c.kind)
+        .limit(limit)
+    )
+    if kinds is not None:
+        query = query.where(outbox.c.kind.in_(sorted(kinds)))
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def next_due_ns(connection: Connection) -> int | None:
+    """When the next pending effect is due, in the past where one is overdue; None where nothing is pending."""
+    return connection.execute(
+        sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status == EffectStatus.PENDING)
+    ).scalar()
+
+
+def stream_effects(connection: Connection, stream: str) -> list[StoredEffect]:
+    """All effects of a stream, settled ones too, in the order in which they were asked for."""
+    query = sa.select(outbox).where(outbox.c.stream == stream).order_by(outbox.c.sequence, outbox.c.kind)
+    return [_stored(row) for row in connection.execute(query)]
+
+
+def effect(connection: Connection, key: str) -> StoredEffect:
+    """The effect under `key`. Raises `NotFoundError`."""
+    row = connection.execute(sa.select(outbox).where(outbox.c.key == key)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no effect {key}")
+    return _stored(row)
+
+
+def complete_effect(connection: Connection, key: str, *, now_ns: int) -> None:
+    """Note that the effect is done; again is harmless. Raises `NotFoundError`, `ConflictError` where it failed."""
+    _settle(connection, key, EffectStatus.DONE, None, now_ns)
+
+
+def fail_effect(connection: Connection, key: str, error: str, *, now_ns: int) -> None:
+    """Give the effect up for good; again is harmless. Raises `NotFoundError`, `ConflictError` where it is done."""
+    _settle(connection, key, EffectStatus.FAILED, error, now_ns)
+
+
+def _settle(connection: Connection, key: str, status: EffectStatus, error: str | None, now_ns: int) -> None:
+    changed = connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.key == key, outbox.c.status == EffectStatus.PENDING)
+        .values(status=status, error=error and error[:MAX_ERROR_CHARS], settled_ns=now_ns)
+    ).rowcount
+    if changed == 0 and (stored := effect(connection, key)).status is not status:
+        raise ConflictError(f"effect {key} is {stored.status} already", key=key, status=stored.status)
+
+
+def retry_effect(connection: Connection, key: str, *, due_ns: int, error: str) -> None:
+    """Note a failed try; the next is due at `due_ns`. Raises `NotFoundError`, `ConflictError` where it is settled."""
+    changed = connection.execute(
+        sa.update(outbox)
+        .where(outbox.c.key == key, outbox.c.status == EffectStatus.PENDING)
+        .values(attempts=outbox.c.attempts + 1, due_ns=due_ns, error=error[:MAX_ERROR_CHARS])
+    ).rowcount
+    if changed == 0:
+        stored = effect(connection, key)
+        raise ConflictError(f"effect {key} is {stored.status} already", key=key, status=stored.status)
+
+
+def _stored(row: Row[tuple[object, ...]]) -> StoredEffect:
+    return StoredEffect(
+        key=row.key,
+        stream=row.stream,
+        sequence=row.sequence,
+        kind=row.kind,
+        body=row.body,
+        status=EffectStatus(row.status),
+        attempts=row.attempts,
+        due_ns=row.due_ns,
+        error=row.error,
+    )
+
+
+def cursor(connection: Connection, name: str) -> int:
+    """The last position that was processed durably under `name`; 0 where nothing was."""
+    stored = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == name)).scalar()
+    return 0 if stored is None else int(stored)
+
+
+def advance_cursor(connection: Connection, name: str, expected: int, position: int) -> None:
+    """Move the cursor from `expected` to `position`, in the transaction that stores what was made of it.
+
+    Raises `ConflictError` where it does not stand at `expected` (somebody else moved it: nothing is stored), `FatalError`
+    for a step back.
+    """
+    require(position >= expected, "a cursor does not move back", name=name, expected=expected, position=position)
+    changed = connection.execute(
+        sa.update(cursors).where(cursors.c.name == name, cursors.c.position == expected).values(position=position)
+    ).rowcount
+    if changed == 1:
+        return
+    stored = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == name)).scalar()
+    if stored is not None or expected != 0:
+        raise ConflictError(
+            f"the cursor {name} stands at {stored or 0}, not at {expected}", name=name, expected=expected
+        )
+    connection.execute(sa.insert(cursors).values(name=name, position=position))
