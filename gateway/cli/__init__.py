@@ -1,0 +1,50 @@
+"""The command line. Each command imports what it needs when it runs, so that `--help` is instant."""
+
+import sys
+from typing import Final
+
+import typer
+from rich.console import Console
+
+from core.model.errors import CausewayError, FatalError, RetryableError
+
+app = typer.Typer(
+    name="causeway",
+    help="A gateway between blockchains: atomic swaps, proven queries, one supervision view.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+relayer_app = typer.Typer(help="Run a relayer with your own keys and inventory.", no_args_is_help=True)
+regulator_app = typer.Typer(help="Run the supervision API.", no_args_is_help=True)
+chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_help=True)
+app.add_typer(relayer_app, name="relayer")
+app.add_typer(regulator_app, name="regulator")
+app.add_typer(chain_app, name="chain")
+
+EXIT_REFUSED: Final = 1
+EXIT_UNSAFE: Final = 3
+EXIT_TRY_AGAIN: Final = 75
+"""sysexits.h EX_TEMPFAIL: the same command may succeed later."""
+
+
+def main() -> None:
+    """Run the command line; an expected error becomes one plain sentence and an exit code that says who acts."""
+    from gateway.cli import daemons, devnet, swaps, verification
+
+    for module in (devnet, swaps, verification, daemons):
+        module.register()
+    try:
+        app()
+    except CausewayError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
+        sys.exit(_exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _exit_code(error: CausewayError) -> int:
+    if isinstance(error, RetryableError):
+        return EXIT_TRY_AGAIN
+    return EXIT_UNSAFE if isinstance(error, FatalError) else EXIT_REFUSED

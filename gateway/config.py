@@ -1,0 +1,208 @@
+"""Configuration: TOML files, one per daemon, frozen and checked before anything starts.
+
+Paths are relative to the file that names them. Secrets are never in a configuration: it names a keystore and the
+environment variable that holds its passphrase.
+"""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from core.model.errors import RejectedError
+
+MAX_CONFIG_BYTES = 1024 * 1024
+
+
+class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One RPC endpoint. Endpoints of one `operator` count once towards a quorum. `ws` may be left out."""
+
+    url: str
+    operator: str
+    ws: str | None = None
+
+
+class AssetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An asset (CAIP-19) and how to read its amounts."""
+
+    id: str
+    symbol: str
+    decimals: int
+
+
+class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Seconds; see `core.model.ports.ChainTiming` for what each bounds."""
+
+    block_time_s: int
+    inclusion_s: int
+    finality_s: int
+    observation_s: int
+    lead_s: int
+    lag_s: int
+
+
+class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One chain as this daemon reaches it. `genesis` (hex of the first block's hash) pins it."""
+
+    kind: str
+    id: str
+    genesis: str
+    endpoints: tuple[EndpointConfig, ...]
+    timing: TimingConfig
+    assets: tuple[AssetConfig, ...]
+    contract: str | None = None
+
+
+class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The account this daemon acts with on a chain; `key` names an entry of the keystore."""
+
+    chain: str
+    key: str
+
+
+class PairConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is offered: give `give`, get `get`. `rate` is `numerator/denominator` in base units of get per give."""
+
+    give: str
+    get: str
+    rate: str
+    min_give: int
+    max_give: int
+
+
+class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Exposure: how many swaps may be open, per counterparty account and in all."""
+
+    open_per_counterparty: int = 16
+    open_in_all: int = 256
+
+
+class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where agreed terms are reported to; the API key is read from the environment variable `key_env`."""
+
+    url: str
+    key_env: str
+
+
+class AttestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A validator operator's attestations: headers of `foreign`, voted on `home` with each of `keys`."""
+
+    foreign: str
+    home: str
+    keys: tuple[str, ...]
+    interval_s: int = 3
+
+
+class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`causeway relayer run --config FILE`."""
+
+    name: str
+    listen: str
+    database: str
+    keystore: str
+    passphrase_env: str
+    policy: str
+    chains: tuple[ChainConfig, ...]
+    accounts: tuple[AccountConfig, ...]
+    quote_key: str
+    pairs: tuple[PairConfig, ...] = ()
+    limits: LimitsConfig = LimitsConfig()
+    quote_ttl_s: int = 30
+    report: ReportConfig | None = None
+    attest: AttestConfig | None = None
+
+
+class ApiKeyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may call: the SHA-256 (hex) of the key, never the key, and its scopes."""
+
+    name: str
+    sha256: str
+    scopes: tuple[str, ...]
+
+
+class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`causeway regulator run --config FILE`. `bridge` is the chain on which foreign headers are attested."""
+
+    name: str
+    listen: str
+    database: str
+    chains: tuple[ChainConfig, ...]
+    keys: tuple[ApiKeyConfig, ...]
+    bridge: str | None = None
+    anchor: str | None = None
+
+
+C = TypeVar("C", RelayerConfig, RegulatorConfig)
+
+
+def load(path: Path, kind: type[C]) -> C:
+    """Read and check a daemon's configuration. Raises `RejectedError` with the place and what to change."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RejectedError(
+            f"cannot read the configuration {path}: {error.strerror}; name another with --config"
+        ) from None
+    if len(raw) > MAX_CONFIG_BYTES:
+        raise RejectedError(f"{path} is larger than {MAX_CONFIG_BYTES // 1024} KiB; is it a configuration?")
+    try:
+        document = tomllib.loads(raw.decode())
+        return msgspec.convert(document, kind)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise RejectedError(f"{path}: {error}") from None
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """(host, port) of `host:port`. Raises `RejectedError`."""
+    match = re.fullmatch(r"(\[[0-9a-f:]+\]|[-.\w]+):(\d{1,5})", text)
+    if match is None or not 0 <= int(match[2]) < 65536:
+        raise RejectedError(f"listen = {text!r} is not host:port, such as 127.0.0.1:8480")
+    return match[1].strip("[]"), int(match[2])
+
+
+def resolve_database(url: str, base: Path) -> str:
+    """A SQLite path relative to the configuration becomes absolute; other URLs stay."""
+    prefix = "sqlite:///"
+    if not url.startswith(prefix) or url.startswith(prefix + "/"):
+        return url
+    return prefix + str((base / url[len(prefix) :]).resolve())
+
+
+def to_toml(config: RelayerConfig | RegulatorConfig) -> str:
+    """Write a configuration as the file that `load` reads back to an equal value."""
+    values = msgspec.to_builtins(config)
+    scalars = [f"{key} = {_scalar(value)}" for key, value in values.items() if _is_plain(value)]
+    tables: list[str] = []
+    for key, value in values.items():
+        if value is None or _is_plain(value):
+            continue
+        if isinstance(value, dict):
+            tables += ["", f"[{key}]", *_table(value)]
+        else:
+            for item in value:
+                tables += ["", f"[[{key}]]", *_table(item)]
+    return "\n".join([*scalars, *tables, ""])
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int)
+
+
+def _table(values: dict[str, object]) -> list[str]:
+    return [f"{key} = {_scalar(value)}" for key, value in values.items() if value is not None]
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_scalar(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_scalar(v)}" for k, v in value.items() if v is not None) + " }"
+    raise TypeError(f"no TOML for {type(value).__name__}")

@@ -1,0 +1,120 @@
+"""Daemons as child processes: started, waited for, stopped, killed. Always by process id, never by name.
+
+A daemon says that it is ready in one JSON line on its standard output, `{"ready": true, "url": …}`; its log goes to
+a file. The child gets a session of its own, so that Ctrl-C in a terminal reaches only us and we stop things in order.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final
+
+from core.model.errors import FatalError
+
+START_TIMEOUT_S: Final = 45.0
+STOP_TIMEOUT_S: Final = 10.0
+MAX_LOG_TAIL_BYTES: Final = 2_000
+
+
+@dataclass(slots=True)
+class Daemon:
+    """One `causeway …` child. `arguments` are those of the command line, without the program."""
+
+    name: str
+    arguments: Sequence[str]
+    log: Path
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    url: str = ""
+    _process: asyncio.subprocess.Process | None = None
+    _log_file: IO[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    async def start(self) -> None:
+        """Start it and wait for its word that it is ready. Raises `FatalError` with the end of its log."""
+        if self.running:
+            raise FatalError(f"{self.name} is running already")
+        self._close_log()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self._log_file = self.log.open("ab")
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "gateway",
+            *self.arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=self._log_file,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+        )
+        try:
+            self.url = await asyncio.wait_for(self._ready(), START_TIMEOUT_S)
+        except TimeoutError:
+            await self.kill()
+            raise FatalError(f"{self.name} was not ready after {START_TIMEOUT_S:.0f} s; see {self.log}") from None
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def _ready(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async for line in self._process.stdout:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                word = json.loads(line)
+                if word["ready"]:
+                    return str(word["url"])
+        code = await self._process.wait()
+        raise FatalError(f"{self.name} ended with code {code} while starting: {self._tail()} (log: {self.log})")
+
+    async def stop(self) -> None:
+        """Ask it to stop, and end it where it does not. Safe to call twice."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+            except TimeoutError:
+                await self.kill()
+        self._close_log()
+
+    async def kill(self) -> None:
+        """SIGKILL: what a crash looks like."""
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        self._close_log()
+
+    async def ended(self) -> int:
+        """Wait until it ends by itself; its exit code."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    def _close_log(self) -> None:
+        if self._log_file is not None:
+            self._log_file.close()
+            self._log_file = None
+
+    def _tail(self) -> str:
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - MAX_LOG_TAIL_BYTES))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
