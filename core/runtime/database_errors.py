@@ -70,7 +70,7 @@ def translated(error: Exception, url: URL) -> Exception:
     if isinstance(cause, CausewayError):
         return cause
     if isinstance(error, sa.exc.IntegrityError):
-        return ConflictError("what is to be stored contradicts what is stored already", constraint=str(cause))
+        return ConflictError("what is to be stored contradicts what is stored already")
     if isinstance(cause, sqlite3.Error):
         return _from_sqlite(error, cause, url)
     state = getattr(cause, "sqlstate", None)

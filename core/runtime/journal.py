@@ -304,8 +304,8 @@ def cursor(connection: Connection, name: str) -> int:
 def advance_cursor(connection: Connection, name: str, expected: int, position: int) -> None:
     """Move the cursor from `expected` to `position`, in the transaction that stores what was made of it.
 
-    Raises `ConflictError` where it does not stand at `expected` (somebody else moved it: nothing is stored), `FatalError`
-    for a step back.
+    Raises `ConflictError` where it does not stand at `expected` (somebody else moved it: nothing is stored),
+    `FatalError` for a step back.
     """
     require(position >= expected, "a cursor does not move back", name=name, expected=expected, position=position)
     changed = connection.execute(
