@@ -1,0 +1,171 @@
+"""What consumers read: facts of all chains in one total order, from a cursor of their own.
+
+`read_facts` is synchronous over a `Connection`, so that a consumer reads facts, stores what follows from them and
+advances its cursor in one transaction. `FactSignal` wakes it after each commit; a signal carries no data, and a
+consumer that misses one finds the facts when it looks next.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import RejectedError
+from core.model.facts import BlockHeader, LoggedEvent
+from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, PublicPreimage
+from indexer import tables
+from indexer.encoding import decode_event
+
+MAX_FACTS: Final = 1_000
+"""Facts a consumer may read in one go."""
+
+
+class FactKind(StrEnum):
+    """The three things that a follower says, in the words of `core.model.facts`."""
+
+    APPLIED = "applied"
+    REVERTED = "reverted"
+    FINALIZED = "finalized"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One fact in the order of all chains, counted from 1 without gaps.
+
+    `events` are those of the block, ordered by index, for a block applied and for one reverted (what is undone); a
+    finalized block brings none. Finality includes every earlier block of the chain.
+    """
+
+    seq: int
+    chain: ChainId
+    kind: FactKind
+    header: BlockHeader
+    events: tuple[LoggedEvent, ...]
+
+
+def read_facts(
+    connection: Connection, after_seq: int, limit: int, chains: Collection[ChainId] | None = None
+) -> list[Fact]:
+    """The next facts after `after_seq`, at most `limit` (1 … `MAX_FACTS`), of `chains` where they are named.
+
+    Raises `RejectedError` for a limit out of bounds.
+    """
+    if not 1 <= limit <= MAX_FACTS:
+        raise RejectedError(f"between 1 and {MAX_FACTS} facts can be read at once")
+    facts, blocks = tables.facts, tables.blocks
+    query = (
+        sa.select(facts.c.seq, facts.c.kind, facts.c.chain, blocks.c.hash, blocks.c.height, blocks.c.parent_hash)
+        .add_columns(blocks.c.time_s)
+        .join(blocks, sa.and_(blocks.c.chain == facts.c.chain, blocks.c.hash == facts.c.block_hash))
+        .where(facts.c.seq > after_seq)
+        .order_by(facts.c.seq)
+        .limit(limit)
+    )
+    if chains is not None:
+        query = query.where(facts.c.chain.in_(sorted(chains)))
+    rows = connection.execute(query).all()
+    wanted: dict[str, set[bytes]] = defaultdict(set)
+    for row in rows:
+        if row.kind != FactKind.FINALIZED:
+            wanted[row.chain].add(bytes(row.hash))
+    events = {chain: block_events(connection, ChainId(chain), hashes) for chain, hashes in wanted.items()}
+    return [
+        Fact(
+            seq=row.seq,
+            chain=ChainId(row.chain),
+            kind=(kind := FactKind(row.kind)),
+            header=header_of(row),
+            events=() if kind is FactKind.FINALIZED else events[row.chain].get(bytes(row.hash), ()),
+        )
+        for row in rows
+    ]
+
+
+def last_seq(connection: Connection) -> int:
+    """The newest fact's number, 0 where there is none. A consumer that wants only the future starts here."""
+    return connection.execute(sa.select(tables.fact_order.c.last_seq)).scalar() or 0
+
+
+def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimage | None:
+    """The preimage, if any chain ever showed it, in an orphaned block too: what is public stays public."""
+    events = tables.events
+    query = (
+        sa.select(events.c.kind, events.c.payload)
+        .where(events.c.hashlock == hashlock, events.c.kind == "claimed")
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    event = decode_event(row.kind, row.payload)
+    return getattr(event, "preimage", None)
+
+
+def header_of(row: sa.Row[tuple[object, ...]]) -> BlockHeader:
+    """The header behind a row with the columns of `indexer_blocks`."""
+    chain = ChainId(row.chain)
+    return BlockHeader(
+        BlockRef(chain, Height(row.height), bytes(row.hash)), bytes(row.parent_hash), ChainTime(chain, row.time_s)
+    )
+
+
+def block_events(
+    connection: Connection, chain: ChainId, hashes: Collection[bytes]
+) -> dict[bytes, tuple[LoggedEvent, ...]]:
+    """The events of these blocks, on whatever branch; blocks without events are left out."""
+    events = tables.events
+    query = (
+        sa.select(events.c.block_hash, events.c.height, events.c.tx_hash, events.c.event_index)
+        .add_columns(events.c.kind, events.c.payload)
+        .where(events.c.chain == chain, events.c.block_hash.in_(sorted(hashes)))
+        .order_by(events.c.block_hash, events.c.event_index)
+    )
+    found: dict[bytes, list[LoggedEvent]] = defaultdict(list)
+    for row in connection.execute(query):
+        block = BlockRef(chain, Height(row.height), bytes(row.block_hash))
+        event = decode_event(row.kind, row.payload)
+        found[block.hash].append(LoggedEvent(block, bytes(row.tx_hash), row.event_index, event))
+    return {block_hash: tuple(logged) for block_hash, logged in found.items()}
+
+
+class FactSignal:
+    """Wakes consumers in this process after each commit of facts. Not thread-safe: event loop only."""
+
+    def __init__(self) -> None:
+        self._seq = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def seq(self) -> int:
+        """The newest fact announced in this process; the database may hold newer ones of other processes."""
+        return self._seq
+
+    def announce(self, seq: int) -> None:
+        """Facts up to `seq` are committed: wake everybody who waits."""
+        self._seq = max(self._seq, seq)
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_beyond(self, seq: int, timeout_s: float | None = None) -> bool:
+        """Return true once a fact after `seq` was announced, false after `timeout_s` without one.
+
+        A consumer of a database that other processes write to gives a timeout and looks by itself.
+        """
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        while self._seq <= seq:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await waiter
+            except TimeoutError:
+                return False
+            finally:
+                self._waiting.discard(waiter)
+        return True

@@ -1,0 +1,202 @@
+"""What the indexer keeps in SQL. Facts are append-only; everything else can be built from them again.
+
+Every header and every event that was ever applied stays, with `canonical` saying whether it belongs to the chain as we
+follow it now: a consumer that lags behind a reorg still reads what it missed, and a preimage seen in an orphaned block
+is still a preimage.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from core.runtime.columns import Bytes32, Uint256
+from core.runtime.database import METADATA
+
+CHAIN = sa.String(41)
+"""A CAIP-2 id: 8 + 1 + 32 characters."""
+IDENTIFIER = sa.String(256)
+
+fact_order = sa.Table(
+    "indexer_fact_order",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("last_seq", sa.BigInteger, nullable=False),
+)
+"""One row. Whoever appends facts holds it until he commits, so that `seq` is visible in order and without gaps."""
+
+chains = sa.Table(
+    "indexer_chains",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("genesis_hash", sa.LargeBinary, nullable=False),
+    sa.Column("start_height", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),
+    sa.Column("head_height", sa.BigInteger),
+    sa.Column("head_time_s", sa.BigInteger),
+    sa.Column("observed_ns", sa.BigInteger),
+)
+"""Chains pinned by genesis hash, and what their followers last saw. `observed_ns`: when `head_*` was seen."""
+
+cursors = sa.Table(
+    "indexer_cursors",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("tip_height", sa.BigInteger),
+    sa.Column("tip_hash", sa.LargeBinary),
+    sa.Column("finalized_height", sa.BigInteger),
+    sa.Column("finalized_hash", sa.LargeBinary),
+    sa.Column("highest", sa.BigInteger),
+)
+"""Where each follower stands. `highest`: the greatest height ever applied; above it no block can be a known one."""
+
+blocks = sa.Table(
+    "indexer_blocks",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("hash", sa.LargeBinary, primary_key=True),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("parent_hash", sa.LargeBinary, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("canonical", sa.Boolean, nullable=False),
+)
+sa.Index(
+    "uq_indexer_blocks_canonical",
+    blocks.c.chain,
+    blocks.c.height,
+    unique=True,
+    sqlite_where=blocks.c.canonical,
+    postgresql_where=blocks.c.canonical,
+)
+
+events = sa.Table(
+    "indexer_events",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("block_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("time_s", sa.BigInteger, nullable=False),
+    sa.Column("tx_hash", sa.LargeBinary, nullable=False),
+    sa.Column("canonical", sa.Boolean, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("lock_id", IDENTIFIER),
+    sa.Column("hashlock", Bytes32),
+    sa.Column("asset", IDENTIFIER),
+    sa.Column("sender", IDENTIFIER),
+    sa.Column("receiver", IDENTIFIER),
+    sa.Column("amount", Uint256),
+    sa.Column("payload", sa.Text, nullable=False),
+)
+"""Typed events. `payload` is the whole event as JSON; the columns before it are a copy to search by."""
+sa.Index("ix_indexer_events_kind", events.c.kind, events.c.time_s, events.c.chain, events.c.height)
+sa.Index("ix_indexer_events_hashlock", events.c.hashlock)
+sa.Index("ix_indexer_events_asset", events.c.asset)
+
+facts = sa.Table(
+    "indexer_facts",
+    METADATA,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("chain", CHAIN, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("block_hash", sa.LargeBinary, nullable=False),
+)
+"""The log of all chains in one total order: applied, reverted, finalized. Rows are never changed."""
+
+deep_reorgs = sa.Table(
+    "indexer_deep_reorgs",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("fork_height", sa.BigInteger, nullable=False),
+    sa.Column("finalized_height", sa.BigInteger, nullable=False),
+    sa.Column("noticed_ns", sa.BigInteger, nullable=False),
+    sa.Column("acknowledged_ns", sa.BigInteger),
+)
+"""Reorgs that replaced blocks that had been called final, first fact of each, until the operator acknowledges them."""
+
+locks = sa.Table(
+    "indexer_locks",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("lock_id", IDENTIFIER, primary_key=True),
+    sa.Column("hashlock", Bytes32, nullable=False),
+    sa.Column("asset", IDENTIFIER, nullable=False),
+    sa.Column("amount", Uint256, nullable=False),
+    sa.Column("sender", IDENTIFIER, nullable=False),
+    sa.Column("receiver", IDENTIFIER, nullable=False),
+    sa.Column("timelock", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("preimage", Bytes32),
+    sa.Column("lock_tx", sa.LargeBinary, nullable=False),
+    sa.Column("lock_block", sa.LargeBinary, nullable=False),
+    sa.Column("lock_height", sa.BigInteger, nullable=False),
+    sa.Column("lock_time_s", sa.BigInteger, nullable=False),
+    sa.Column("settle_tx", sa.LargeBinary),
+    sa.Column("settle_block", sa.LargeBinary),
+    sa.Column("settle_height", sa.BigInteger),
+    sa.Column("settle_time_s", sa.BigInteger),
+)
+"""Projection: every lock of the canonical chains and how it ended."""
+sa.Index("ix_indexer_locks_hashlock", locks.c.hashlock)
+sa.Index("ix_indexer_locks_asset", locks.c.asset, locks.c.status)
+
+agreements = sa.Table(
+    "indexer_agreements",
+    METADATA,
+    sa.Column("swap_id", IDENTIFIER, primary_key=True),
+    sa.Column("hashlock", Bytes32, nullable=False),
+    sa.Column("source", IDENTIFIER, nullable=False),
+    sa.Column("reported_ns", sa.BigInteger, nullable=False),
+)
+"""Agreed terms as whoever knows them reported them; `source` says who. Not derived from facts."""
+sa.Index("ix_indexer_agreements_hashlock", agreements.c.hashlock)
+
+agreement_legs = sa.Table(
+    "indexer_agreement_legs",
+    METADATA,
+    sa.Column("swap_id", IDENTIFIER, primary_key=True),
+    sa.Column("role", sa.String(16), primary_key=True),
+    sa.Column("chain", CHAIN, nullable=False),
+    sa.Column("asset", IDENTIFIER, nullable=False),
+    sa.Column("amount", Uint256, nullable=False),
+    sa.Column("sender", IDENTIFIER, nullable=False),
+    sa.Column("receiver", IDENTIFIER, nullable=False),
+    sa.Column("timelock", sa.BigInteger, nullable=False),
+)
+
+swaps = sa.Table(
+    "indexer_swaps",
+    METADATA,
+    sa.Column("swap_id", IDENTIFIER, primary_key=True),
+    sa.Column("hashlock", Bytes32, nullable=False),
+    sa.Column("agreed", sa.Boolean, nullable=False),
+    sa.Column("source", IDENTIFIER),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("opened_s", sa.BigInteger, nullable=False),
+    sa.Column("initiator_chain", CHAIN),
+    sa.Column("initiator_asset", IDENTIFIER),
+    sa.Column("initiator_lock", IDENTIFIER),
+    sa.Column("participant_chain", CHAIN),
+    sa.Column("participant_asset", IDENTIFIER),
+    sa.Column("participant_lock", IDENTIFIER),
+    sa.Column("other_locks", sa.Integer, nullable=False),
+)
+"""Projection: one row per agreement, and one per hashlock whose locks belong to no agreement (`agreed` false)."""
+sa.Index("ix_indexer_swaps_hashlock", swaps.c.hashlock)
+sa.Index("ix_indexer_swaps_opened", swaps.c.opened_s, swaps.c.swap_id)
+
+TABLES: Final = (
+    fact_order,
+    chains,
+    cursors,
+    blocks,
+    events,
+    facts,
+    deep_reorgs,
+    locks,
+    agreements,
+    agreement_legs,
+    swaps,
+)
