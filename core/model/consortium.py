@@ -7,6 +7,7 @@ themselves, so one transaction has exactly one form and one hash.
 
 import hashlib
 from collections.abc import Callable
+from enum import IntEnum
 from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
@@ -214,6 +215,67 @@ def decode_transaction(raw: bytes) -> Transaction:
 def transaction_hash(raw: bytes) -> bytes:
     """CometBFT's name for a transaction: SHA-256 of its bytes."""
     return hashlib.sha256(raw).digest()
+
+
+# --- ledger time and results -------------------------------------------------------------------------------------
+
+CLOCK_PREFIX: Final = b"causeway clock v1\0"
+MAX_CLOCK_MS: Final = 2**43 - 1
+
+
+def encode_clock(time_ms: int) -> bytes:
+    """The first entry of every block: the proposer's clock, milliseconds since the epoch, 8 bytes big-endian."""
+    if not 0 < time_ms <= MAX_CLOCK_MS:
+        raise RejectedError("a block's clock is a positive number of milliseconds below 2**43")
+    return CLOCK_PREFIX + time_ms.to_bytes(8, "big")
+
+
+def decode_clock(raw: bytes) -> int:
+    """The milliseconds of a clock entry. Raises `RejectedError` for anything else; no transaction looks like one."""
+    time_ms = int.from_bytes(raw[len(CLOCK_PREFIX) :], "big")
+    if not raw.startswith(CLOCK_PREFIX) or len(raw) != len(CLOCK_PREFIX) + 8 or not 0 < time_ms <= MAX_CLOCK_MS:
+        raise RejectedError("not a block's clock entry")
+    return time_ms
+
+
+class ResultCode(IntEnum):
+    """How a transaction ended. Its `word` begins the log sentence, as in `too-late: …`.
+
+    Codes up to `BAD_SIGNATURE` say that nobody is known to have authorised it, and change nothing. Once it is in a
+    block, every other failure uses up the sequence and nothing else.
+    """
+
+    OK = 0
+    MALFORMED = 1
+    WRONG_CHAIN = 2
+    WRONG_SEQUENCE = 3
+    EXPIRED = 4
+    BAD_SIGNATURE = 5
+    BAD_CLOCK = 6
+    BAD_ADDRESS = 10
+    BAD_AMOUNT = 11
+    BAD_NAME = 12
+    UNKNOWN_ASSET = 13
+    INSUFFICIENT_FUNDS = 14
+    NOT_ISSUER = 15
+    OVERFLOW = 16
+    BAD_TIMELOCK = 20
+    BAD_HASHLOCK = 21
+    HASHLOCK_USED = 22
+    UNKNOWN_LOCK = 23
+    ALREADY_SETTLED = 24
+    TOO_LATE = 25
+    TOO_EARLY = 26
+    BAD_DOCUMENT = 30
+    NOT_OWNER = 31
+    BAD_HEADER = 40
+    NOT_OPERATOR = 41
+    DUPLICATE_VOTE = 42
+    CONFLICTING_VOTE = 43
+
+    @property
+    def word(self) -> str:
+        return self.name.lower().replace("_", "-")
 
 
 # --- state: keys and leaves --------------------------------------------------------------------------------------
