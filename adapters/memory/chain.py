@@ -1,0 +1,383 @@
+"""The chain itself: blocks on demand, a mempool, finality by depth, reorgs."""
+
+import asyncio
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
+from adapters.memory import ledger
+from adapters.memory.faults import Endpoint
+from adapters.memory.mempool import Mempool, Pooled
+from adapters.memory.ports import MemoryBridge, access
+from adapters.memory.signing import MemorySigner
+from adapters.memory.state import Overlay, VersionedState
+from adapters.memory.transactions import Body, Message, account_of, decode_wire, payload, transaction_hash
+from core.model.errors import ConflictError, NotFoundError, RejectedError, RevertedError
+from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent, Transferred
+from core.model.ports import ChainAccess, ChainTiming
+from core.model.transactions import FeeMarket, Outcome, OutcomeStatus
+from core.model.types import AccountId, Asset, AssetId, BaseUnits, BlockRef, ChainId, ChainTime, Height, Seconds
+from core.runtime.clock import Clock
+
+GAS_PER_TRANSACTION: Final = 100_000
+MAX_BLOCK_TRANSACTIONS: Final = 1_000
+HTLC_CODE_HASH: Final = hashlib.sha256(b"causeway/memory/htlc/1").digest()
+"""What `LockObservation.code_hash` is on an honest memory chain."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryRules:
+    """What one memory chain is like.
+
+    `finality_depth`: blocks on top of one that make it final, 0 for at once. `skew_s`: how far its time runs ahead of
+    the clock. `fees` None: no fees; otherwise every transaction costs `GAS_PER_TRANSACTION` units of `native`.
+    `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
+    `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
+    """
+
+    timing: ChainTiming
+    finality_depth: int = 0
+    skew_s: int = 0
+    native: AssetId | None = None
+    fees: FeeMarket | None = None
+    knows_expiry: bool = True
+    block_transactions: int = MAX_BLOCK_TRANSACTIONS
+    deployed_code_hash: bytes = HTLC_CODE_HASH
+    attestors: Mapping[AccountId, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An entry that only the test itself can make: new units of an asset."""
+
+    receiver: AccountId
+    asset: AssetId
+    amount: BaseUnits
+    number: int
+
+    @property
+    def hash(self) -> bytes:
+        return hashlib.sha256(f"issue/{self.number}".encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Mined:
+    """A block as the chain keeps it. `reasons` says of each entry why it reverted, None where it did not."""
+
+    block: Block
+    entries: tuple[Issue | Pooled, ...]
+    reasons: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    block: BlockRef
+    reason: str | None
+
+
+class MemoryChain:
+    """One chain, honest and shared; what its endpoints do to the truth is `Endpoint`'s business."""
+
+    def __init__(self, chain: ChainId, clock: Clock, assets: Mapping[AssetId, Asset], rules: MemoryRules) -> None:
+        self.chain = chain
+        self.clock = clock
+        self.assets = dict(assets)
+        self.rules = rules
+        self.fees = rules.fees
+        self.state = VersionedState()
+        self.changed = asyncio.Event()
+        self._rulebook = ledger.Rulebook(chain, rules.attestors)
+        self._keys: dict[AccountId, VerifyKey] = {}
+        self._mempool = Mempool()
+        self._issues: list[Issue] = []
+        self._blocks: list[Mined] = []
+        self._places: dict[bytes, _Place] = {}
+        self._by_hash: dict[bytes, int] = {}
+        self._numbers = itertools.count()
+        self._salt = 0
+        self._final = 0
+        self._append((), ())
+
+    # --- accounts ------------------------------------------------------------------------------------------------
+
+    def open(self, public_key: bytes) -> AccountId:
+        """Make an account known by its ed25519 public key; idempotent."""
+        account = account_of(self.chain, public_key)
+        self._keys[account] = VerifyKey(public_key)
+        return account
+
+    def signer(self, name: str, balances: Mapping[AssetId, int] | None = None) -> MemorySigner:
+        """Open the account called `name`; what `balances` gives it is there from the next block on."""
+        signer = MemorySigner(self.chain, name)
+        self.open(signer.public_key)
+        for asset, amount in (balances or {}).items():
+            self.fund(signer.account, asset, amount)
+        return signer
+
+    def fund(self, account: AccountId, asset: AssetId, amount: int) -> None:
+        """Issue new units, in the next block."""
+        if asset not in self.assets:
+            raise RejectedError(f"{asset} is not an asset of {self.chain}")
+        self._issues.append(Issue(account, asset, BaseUnits(amount), next(self._numbers)))
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def height(self) -> Height:
+        return Height(len(self._blocks) - 1)
+
+    @property
+    def finalized_height(self) -> Height:
+        return Height(self._final)
+
+    @property
+    def head(self) -> HeadUpdate:
+        return self.head_behind(0)
+
+    def head_behind(self, lag_blocks: int) -> HeadUpdate:
+        """Head and finalized as somebody sees them who is `lag_blocks` behind."""
+        height = max(0, self.height - lag_blocks)
+        final = min(self._final, height) if not lag_blocks else max(0, min(self._final - lag_blocks, height))
+        return HeadUpdate(self._blocks[height].block.header, self._blocks[final].block.header)
+
+    def block(self, at: Height | bytes) -> Block:
+        """A canonical block. Raises `NotFoundError`."""
+        height = self._by_hash.get(at) if isinstance(at, bytes) else at
+        if height is None or not 0 <= height <= self.height:
+            raise NotFoundError(f"{self.chain} has no such block")
+        return self._blocks[height].block
+
+    def pending(self) -> tuple[bytes, ...]:
+        """Hashes in the mempool, in order of arrival."""
+        return tuple(pooled.hash for pooled in self._mempool.all())
+
+    def outcome(self, tx_hash: bytes) -> Outcome:
+        place = self._places.get(tx_hash)
+        if place is not None:
+            status = OutcomeStatus.INCLUDED if place.reason is None else OutcomeStatus.REVERTED
+            return Outcome(status, place.block.height <= self._final, place.block, place.reason)
+        return Outcome(OutcomeStatus.PENDING if tx_hash in self._mempool else OutcomeStatus.DROPPED)
+
+    def access(self, endpoint: Endpoint | None = None) -> ChainAccess:
+        """The ports as one endpoint offers them; without an argument, as a perfect one does."""
+        return access(self, endpoint or Endpoint(self.clock), HTLC_CODE_HASH)
+
+    def bridge(self, endpoint: Endpoint | None = None) -> MemoryBridge:
+        return MemoryBridge(self, endpoint or Endpoint(self.clock))
+
+    # --- transactions --------------------------------------------------------------------------------------------
+
+    def check(self, sender: AccountId, message: Message) -> None:
+        """Would it succeed in a block made now? Raises `RevertedError`."""
+        try:
+            ledger.apply(self._rulebook, Overlay(self.state), sender, message, self._next_time())
+        except ledger.Refused as refused:
+            raise RevertedError(f"{self.chain} would refuse this: {refused}", reason=str(refused)) from None
+
+    def take(self, raw: bytes) -> None:
+        """Into the mempool; known bytes are taken again without effect.
+
+        Raises `RevertedError` for bytes that can never be included, `ConflictError` when the sequence is used up or
+        held by another transaction.
+        """
+        tx_hash = transaction_hash(raw)
+        if tx_hash in self._mempool or tx_hash in self._places:
+            return
+        body = self._checked(raw)
+        if body.sequence < self.state.get(ledger.sequence_key(AccountId(body.sender)), 0):
+            raise ConflictError("the sequence is used up", sequence=body.sequence)
+        if self._expired(body, self.height + 1):
+            raise RevertedError("the transaction has expired", reason="expired")
+        self._mempool.add(Pooled(tx_hash, raw, body, next(self._numbers)))
+
+    def _checked(self, raw: bytes) -> Body:
+        try:
+            wire = decode_wire(raw)
+        except RejectedError as error:
+            raise RevertedError(error.message, reason="malformed") from None
+        key = self._keys.get(AccountId(wire.body.sender))
+        if wire.body.chain != self.chain or key is None:
+            raise RevertedError("another chain's transaction, or an account that was never opened", reason="account")
+        try:
+            key.verify(payload(wire.body), wire.signature)
+        except (BadSignatureError, ValueError):
+            raise RevertedError("the signature is not the account's", reason="signature") from None
+        return wire.body
+
+    def verifies(self, account: AccountId, signed: bytes, signature: bytes) -> bool:
+        """Whether the signature is the account's."""
+        try:
+            self._keys[account].verify(signed, signature)
+        except (KeyError, BadSignatureError, ValueError):
+            return False
+        return True
+
+    def _expired(self, body: Body, height: int) -> bool:
+        return self.rules.knows_expiry and 0 < body.expiry_height < height
+
+    # --- blocks --------------------------------------------------------------------------------------------------
+
+    def mine(self, count: int = 1, accept: Callable[[bytes], bool] | None = None) -> list[BlockRef]:
+        """Produce blocks at the clock's time. `accept` chooses transactions by hash: what it refuses keeps waiting."""
+        mined = [self._mine_one(accept) for _ in range(count)]
+        self._notify()
+        return mined
+
+    async def produce(self, interval_s: float) -> None:
+        """Mine on a beat until cancelled."""
+        while True:
+            await self.clock.sleep(interval_s)
+            self.mine()
+
+    def reorg(
+        self, depth: int, length: int | None = None, keep: Callable[[bytes], bool] = lambda _: True, fill: bool = True
+    ) -> list[BlockRef]:
+        """Replace the newest `depth` blocks by `length` others (default: one more), made at the clock's time.
+
+        Transactions of the old branch return to the mempool where `keep` says so of their hash, and are lost
+        otherwise; with `fill` false the new branch is empty and they wait. Issues are made again in its first block.
+        Raises ValueError when a finalized block would go.
+        """
+        if not 0 < depth <= self.height - self._final:
+            raise ValueError(f"cannot replace {depth} blocks: {self.height - self._final} are not final")
+        replaced = [self._drop_newest() for _ in range(depth)]
+        returning = [entry for entries in reversed(replaced) for entry in entries]
+        self._issues = [entry for entry in returning if isinstance(entry, Issue)] + self._issues
+        for entry in returning:
+            if isinstance(entry, Pooled) and keep(entry.hash):
+                self._take_back(entry)
+        self._salt += 1
+        branch = [self._mine_one(None if fill else lambda _: False) for _ in range(length or depth + 1)]
+        self._notify()
+        return branch
+
+    def _take_back(self, pooled: Pooled) -> None:
+        if self._mempool.at(pooled.sender, pooled.body.sequence) is None:
+            self._mempool.add(pooled)
+
+    def _drop_newest(self) -> tuple[Issue | Pooled, ...]:
+        mined = self._blocks.pop()
+        self.state.undo(mined.block.header.height)
+        del self._by_hash[mined.block.header.ref.hash]
+        for entry in mined.entries:
+            del self._places[entry.hash]
+        return mined.entries
+
+    def _mine_one(self, accept: Callable[[bytes], bool] | None) -> BlockRef:
+        height, time = self.height + 1, self._next_time()
+        issues, self._issues = self._issues, []
+        entries: list[Issue | Pooled] = []
+        outcomes: list[tuple[str | None, tuple[ChainEvent, ...]]] = []
+        for issue in issues:
+            overlay = Overlay(self.state)
+            ledger.credit(overlay, issue.receiver, issue.asset, issue.amount)
+            self.state.put(height, overlay.changes)
+            entries.append(issue)
+            outcomes.append((None, (Transferred(issue.asset, None, issue.receiver, issue.amount),)))
+        while len(entries) - len(issues) < self.rules.block_transactions:
+            pooled = self._next_ready(height, accept)
+            if pooled is None:
+                break
+            self._mempool.remove(pooled.hash)
+            entries.append(pooled)
+            outcomes.append(self._execute(pooled, height, time))
+        ref = self._append(tuple(entries), tuple(outcomes), time)
+        self._sweep()
+        return ref
+
+    def _next_ready(self, height: int, accept: Callable[[bytes], bool] | None) -> Pooled | None:
+        """The best payer among those whose turn it is; the first to arrive among equals."""
+        ready = [
+            pooled
+            for pooled in self._mempool.all()
+            if pooled.body.sequence == self.state.get(ledger.sequence_key(pooled.sender), 0)
+            and self._affordable(pooled)
+            and not self._expired(pooled.body, height)
+            and (accept is None or accept(pooled.hash))
+        ]
+        return max(ready, key=lambda pooled: (self._tip(pooled.body), -pooled.arrival), default=None)
+
+    def _tip(self, body: Body) -> int:
+        return 0 if self.fees is None else min(body.priority_fee, body.max_fee - self.fees.base_fee)
+
+    def _cost(self, body: Body) -> int:
+        return 0 if self.fees is None else GAS_PER_TRANSACTION * (self.fees.base_fee + self._tip(body))
+
+    def _affordable(self, pooled: Pooled) -> bool:
+        if self.fees is None or self.rules.native is None:
+            return True
+        held = self.state.get(ledger.balance_key(pooled.sender, self.rules.native), 0)
+        return pooled.body.max_fee >= self.fees.base_fee and held >= self._cost(pooled.body)
+
+    def _execute(self, pooled: Pooled, height: int, time: ChainTime) -> tuple[str | None, tuple[ChainEvent, ...]]:
+        """A transaction that reverts still uses its sequence and pays its fee."""
+        charge = Overlay(self.state)
+        charge.put(ledger.sequence_key(pooled.sender), pooled.body.sequence + 1)
+        if self.rules.native is not None:
+            ledger.debit(charge, pooled.sender, self.rules.native, self._cost(pooled.body))
+        self.state.put(height, charge.changes)
+        overlay = Overlay(self.state)
+        try:
+            events = ledger.apply(self._rulebook, overlay, pooled.sender, pooled.body.message, time)
+        except ledger.Refused as refused:
+            return str(refused), ()
+        self.state.put(height, overlay.changes)
+        return None, events
+
+    def _append(
+        self,
+        entries: tuple[Issue | Pooled, ...],
+        outcomes: tuple[tuple[str | None, tuple[ChainEvent, ...]], ...],
+        time: ChainTime | None = None,
+    ) -> BlockRef:
+        parent = self._blocks[-1].block.header.ref.hash if self._blocks else b""
+        height = Height(len(self._blocks))
+        time = time or self._next_time()
+        digest = hashlib.sha256(f"{self.chain}/{height}/{time.seconds}/{self._salt}/".encode() + parent)
+        for entry in entries:
+            digest.update(entry.hash)
+        ref = BlockRef(self.chain, height, digest.digest())
+        happened = [
+            (entry.hash, event) for entry, (_, events) in zip(entries, outcomes, strict=True) for event in events
+        ]
+        logged = tuple(LoggedEvent(ref, tx, index, event) for index, (tx, event) in enumerate(happened))
+        reasons = tuple(reason for reason, _ in outcomes)
+        self._blocks.append(Mined(Block(BlockHeader(ref, parent, time), logged), entries, reasons))
+        self._by_hash[ref.hash] = height
+        for entry, reason in zip(entries, reasons, strict=True):
+            self._places[entry.hash] = _Place(ref, reason)
+        self._final = max(self._final, height - self.rules.finality_depth)
+        return ref
+
+    def _sweep(self) -> None:
+        for pooled in self._mempool.all():
+            used = self.state.get(ledger.sequence_key(pooled.sender), 0) > pooled.body.sequence
+            if used or self._expired(pooled.body, self.height + 1):
+                self._mempool.remove(pooled.hash)
+
+    def _next_time(self) -> ChainTime:
+        """The clock's time in whole seconds, shifted by the skew, never before the parent's."""
+        now = ChainTime(self.chain, int(self.clock.now()) + self.rules.skew_s)
+        return max(now, self._blocks[-1].block.header.time) if self._blocks else now
+
+    def _notify(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+def default_timing(block_time_s: int = 1, finality_depth: int = 0) -> ChainTiming:
+    """Timing that fits a chain mined every `block_time_s` seconds, with room for two missed blocks."""
+    block = Seconds(block_time_s)
+    return ChainTiming(
+        block_time_s=block,
+        inclusion_s=Seconds(3 * block_time_s),
+        finality_s=Seconds((finality_depth + 1) * block_time_s),
+        observation_s=Seconds(2 * block_time_s),
+        lead_s=Seconds(1),
+        lag_s=Seconds(block_time_s + 1),
+    )

@@ -1,0 +1,211 @@
+"""The memory chain's rules: what each message does to the state, judged by the time of its block."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from adapters.memory.state import Overlay
+from adapters.memory.transactions import Attest, Claim, Lock, Message, Refund, Transfer, WriteRecord, lock_owner
+from core.model.consortium import value_of
+from core.model.errors import RejectedError
+from core.model.facts import (
+    ChainEvent,
+    Claimed,
+    HeaderAttested,
+    Locked,
+    LockStatus,
+    RecordView,
+    RecordWritten,
+    Refunded,
+    Transferred,
+)
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockId,
+    LockTerms,
+    PublicPreimage,
+    account_id,
+    asset_id,
+    chain_of,
+    opens,
+)
+
+
+class Refused(Exception):
+    """The chain refuses the message; the text is its own word for why."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockRow:
+    """One lock for ever, and how it ended."""
+
+    terms: LockTerms
+    status: LockStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """What the rules depend on besides the state. `attestors` maps an operator to its voting power."""
+
+    chain: ChainId
+    attestors: Mapping[AccountId, int]
+
+
+def balance_key(account: AccountId, asset: AssetId) -> tuple[str, str, str]:
+    return ("balance", account, asset)
+
+
+def sequence_key(account: AccountId) -> tuple[str, str]:
+    return ("sequence", account)
+
+
+def lock_key(lock_id: LockId) -> tuple[str, str]:
+    return ("lock", lock_id)
+
+
+def record_key(namespace: str, key: str) -> tuple[str, str, str]:
+    return ("record", namespace, key)
+
+
+def attested_key(chain: ChainId) -> tuple[str, str]:
+    return ("attested", chain)
+
+
+def apply(
+    rules: Rulebook, state: Overlay, sender: AccountId, message: Message, time: ChainTime
+) -> tuple[ChainEvent, ...]:
+    """Apply one message and say what happened. Raises `Refused`, after which `state` must be thrown away."""
+    try:
+        match message:
+            case Lock():
+                return (_lock(rules, state, sender, message, time),)
+            case Claim():
+                return (_claim(state, message, time),)
+            case Refund():
+                return (_refund(state, message, time),)
+            case Transfer():
+                return (_transfer(rules, state, sender, message),)
+            case WriteRecord():
+                return (_write_record(state, sender, message),)
+            case Attest():
+                return _attest(rules, state, sender, message)
+            case _:
+                assert_never(message)
+    except RejectedError as error:
+        raise Refused(error.message) from None
+
+
+def credit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> None:
+    key = balance_key(account, asset)
+    state.put(key, state.get(key, 0) + amount)
+
+
+def debit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> None:
+    """Raises `Refused` when the account holds less."""
+    key = balance_key(account, asset)
+    held = state.get(key, 0)
+    if held < amount:
+        raise Refused(f"insufficient balance: {held} of {amount}")
+    state.put(key, held - amount)
+
+
+def _lock(rules: Rulebook, state: Overlay, sender: AccountId, message: Lock, time: ChainTime) -> ChainEvent:
+    name = LockId(message.lock_id)
+    terms = LockTerms(
+        asset=asset_id(message.asset),
+        amount=BaseUnits(value_of(message.amount)),
+        sender=sender,
+        receiver=account_id(message.receiver),
+        hashlock=Hashlock(message.hashlock),
+        timelock=ChainTime(rules.chain, message.timelock),
+    )
+    if lock_owner(rules.chain, name) != sender:
+        raise Refused("the lock id belongs to another account")
+    if state.get(lock_key(name), None) is not None:
+        raise Refused("the lock id is used up")
+    if terms.timelock <= time:
+        raise Refused("the timelock has passed")
+    debit(state, sender, terms.asset, terms.amount)
+    state.put(lock_key(name), LockRow(terms, LockStatus.LOCKED))
+    return Locked(name, terms)
+
+
+def _open_lock(state: Overlay, name: LockId) -> LockRow:
+    row: LockRow | None = state.get(lock_key(name), None)
+    if row is None:
+        raise Refused("no such lock")
+    if row.status is not LockStatus.LOCKED:
+        raise Refused(f"the lock is {row.status}")
+    return row
+
+
+def _claim(state: Overlay, message: Claim, time: ChainTime) -> ChainEvent:
+    name = LockId(message.lock_id)
+    row = _open_lock(state, name)
+    if not opens(message.preimage, row.terms.hashlock):
+        raise Refused("wrong preimage")
+    if time >= row.terms.timelock:
+        raise Refused("too late to claim")
+    credit(state, row.terms.receiver, row.terms.asset, row.terms.amount)
+    state.put(lock_key(name), replace(row, status=LockStatus.CLAIMED))
+    return Claimed(name, row.terms.hashlock, PublicPreimage(message.preimage))
+
+
+def _refund(state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
+    name = LockId(message.lock_id)
+    row = _open_lock(state, name)
+    if time < row.terms.timelock:
+        raise Refused("too early to refund")
+    credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
+    state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
+    return Refunded(name, row.terms.hashlock)
+
+
+def _transfer(rules: Rulebook, state: Overlay, sender: AccountId, message: Transfer) -> ChainEvent:
+    asset, receiver = asset_id(message.asset), account_id(message.receiver)
+    if {chain_of(asset), chain_of(receiver)} != {rules.chain}:
+        raise Refused("another chain's asset or account")
+    amount = BaseUnits(value_of(message.amount))
+    debit(state, sender, asset, amount)
+    credit(state, receiver, asset, amount)
+    return Transferred(asset, sender, receiver, amount)
+
+
+def _write_record(state: Overlay, sender: AccountId, message: WriteRecord) -> ChainEvent:
+    key = record_key(message.namespace, message.key)
+    newest: RecordView | None = state.get(key, None)
+    if newest is not None and newest.author != sender:
+        raise Refused("the record belongs to another account")
+    version = 1 if newest is None else newest.version + 1
+    state.put(key, RecordView(message.namespace, message.key, version, sender, message.document))
+    digest = hashlib.sha256(message.document).digest()
+    return RecordWritten(message.namespace, message.key, version, sender, digest)
+
+
+def _attest(rules: Rulebook, state: Overlay, sender: AccountId, message: Attest) -> tuple[ChainEvent, ...]:
+    if sender not in rules.attestors:
+        raise Refused("not an attestor")
+    foreign = BlockRef(ChainId(message.chain), Height(message.height), message.block_hash)
+    votes_key = ("votes", foreign.chain, foreign.height, foreign.hash)
+    votes: frozenset[AccountId] = state.get(votes_key, frozenset())
+    if sender in votes:
+        raise Refused("this attestor has voted already")
+    votes |= {sender}
+    state.put(votes_key, votes)
+    latest: BlockRef | None = state.get(attested_key(foreign.chain), None)
+    power = sum(rules.attestors[voter] for voter in votes)
+    before = power - rules.attestors[sender]
+    needed = 2 * sum(rules.attestors.values())
+    if not 3 * before <= needed < 3 * power:
+        return ()
+    if latest is None or foreign.height > latest.height:
+        state.put(attested_key(foreign.chain), foreign)
+    return (HeaderAttested(foreign),)

@@ -1,0 +1,297 @@
+"""The ports over a memory chain, as one endpoint offers them."""
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from adapters.memory import ledger
+from adapters.memory.faults import Endpoint
+from adapters.memory.transactions import (
+    Body,
+    Claim,
+    Lock,
+    Refund,
+    Wire,
+    attest,
+    body_of,
+    decode_message,
+    encode_wire,
+    lock_owner,
+    payload,
+    transaction_hash,
+    unsigned,
+)
+from core.model.consortium import quantity
+from core.model.errors import NotFoundError, RejectedError, ReorgedError
+from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
+from core.model.ports import ChainAccess, ChainTiming
+from core.model.transactions import (
+    FeeBid,
+    FeeMarket,
+    Outcome,
+    SequenceView,
+    SignedTransaction,
+    SigningRequest,
+    UnsignedTransaction,
+)
+from core.model.types import (
+    AccountId,
+    Asset,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    Height,
+    LockId,
+    LockTerms,
+    Preimage,
+    chain_of,
+)
+
+if TYPE_CHECKING:
+    from adapters.memory.chain import MemoryChain
+
+MAX_BLOCK_RANGE: Final = 500
+MAX_LOCK_NUMBER: Final = 1_000_000
+
+
+class MemoryParameters:
+    def __init__(self, chain: "MemoryChain", htlc_code_hash: bytes) -> None:
+        self._chain = chain
+        self._genesis = chain.block(Height(0)).header.ref.hash
+        self._code_hash = htlc_code_hash
+
+    @property
+    def chain(self) -> ChainId:
+        return self._chain.chain
+
+    @property
+    def genesis_hash(self) -> bytes:
+        return self._genesis
+
+    @property
+    def timing(self) -> ChainTiming:
+        return self._chain.rules.timing
+
+    @property
+    def assets(self) -> Mapping[AssetId, Asset]:
+        return self._chain.assets
+
+    @property
+    def htlc_code_hash(self) -> bytes:
+        return self._code_hash
+
+    @property
+    def htlc_holder(self) -> AccountId | None:
+        return None
+
+
+class MemoryHeads:
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    async def head(self) -> HeadUpdate:
+        await self._endpoint.call()
+        return self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks))
+
+    async def heads(self) -> AsyncIterator[HeadUpdate]:
+        last: HeadUpdate | None = None
+        while True:
+            changed = self._chain.changed
+            truth = self._chain.head_behind(self._endpoint.lag_blocks)
+            if truth != last:
+                times = 1 if last is None and not self._endpoint.dead_heads else self._endpoint.notifications()
+                last = truth
+                for _ in range(times):
+                    yield self._endpoint.tell_head(truth)
+            await changed.wait()
+
+
+class MemoryBlocks:
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    async def header(self, at: Height | bytes) -> BlockHeader:
+        await self._endpoint.call()
+        header = self._chain.block(at).header
+        if header.height > self._chain.height - self._endpoint.lag_blocks:
+            raise NotFoundError("the endpoint has no such block")
+        return header
+
+    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
+        """One call an endpoint for each block, so that the chain may change in between, as it does elsewhere."""
+        if not 0 <= last - first < MAX_BLOCK_RANGE or first < 0:
+            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
+        read: list[Block] = []
+        for height in range(first, last + 1):
+            await self._endpoint.call()
+            if height > self._chain.height - self._endpoint.lag_blocks:
+                raise (ReorgedError if read else NotFoundError)(f"{self._chain.chain} does not reach height {height}")
+            block = self._chain.block(Height(height))
+            if read and block.header.parent_hash != read[-1].header.ref.hash:
+                raise ReorgedError(f"{self._chain.chain} changed below height {height} while it was read")
+            read.append(block)
+        return tuple(read)
+
+
+class MemoryState:
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
+        """Raises `NotFoundError` beyond the head, `RejectedError` for another chain's account or asset."""
+        await self._endpoint.call()
+        if {chain_of(account), chain_of(asset)} != {self._chain.chain}:
+            raise RejectedError(f"{account} and {asset} are not both of {self._chain.chain}")
+        newest = max(0, self._chain.height - self._endpoint.lag_blocks)
+        if at is not None and not 0 <= at <= newest:
+            raise NotFoundError(f"{self._chain.chain} has no block at {at}")
+        key = ledger.balance_key(account, asset)
+        return BaseUnits(self._chain.state.get(key, 0, newest if at is None else at))
+
+    async def record(self, namespace: str, key: str) -> RecordView | None:
+        await self._endpoint.call()
+        newest: RecordView | None = None
+        return self._chain.state.get(
+            ledger.record_key(namespace, key), newest, max(0, self._chain.height - self._endpoint.lag_blocks)
+        )
+
+
+class MemoryLocks:
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
+        await self._endpoint.call()
+        lock_owner(self._chain.chain, lock_id)
+        final = self._chain.head_behind(self._endpoint.lag_blocks).finalized
+        none: ledger.LockRow | None = None
+        row = self._chain.state.get(ledger.lock_key(lock_id), none, final.height)
+        truth = LockObservation(
+            lock_id=lock_id,
+            status=LockStatus.ABSENT if row is None else row.status,
+            terms_match=row is not None and row.terms == terms,
+            at=final.ref,
+            time=final.time,
+            code_hash=self._chain.rules.deployed_code_hash,
+        )
+        return self._endpoint.tell_lock(truth)
+
+
+class MemoryLegs:
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
+        await self._endpoint.call()
+        owner = terms.sender.rsplit(":", 1)[1]
+        unknown: ledger.LockRow | None = None
+        for number in range(MAX_LOCK_NUMBER):
+            name = LockId(f"{owner}/{number}")
+            if name not in taken and self._chain.state.get(ledger.lock_key(name), unknown) is None:
+                return name
+        raise RejectedError("this account has no lock id left")
+
+    async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
+        return None
+
+    def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction:
+        message = Lock(
+            lock_id, terms.asset, quantity(terms.amount), terms.receiver, terms.hashlock, terms.timelock.seconds
+        )
+        summary = f"lock {terms.amount} {terms.asset} for {terms.receiver}"
+        return unsigned(self._chain.chain, terms.sender, message, summary)
+
+    def claim(self, terms: LockTerms, lock_id: LockId, preimage: Preimage, sender: AccountId) -> UnsignedTransaction:
+        summary = f"claim {terms.amount} {terms.asset} for {terms.receiver}"
+        return unsigned(self._chain.chain, sender, Claim(lock_id, preimage.expose()), summary, reveals=True)
+
+    def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
+        summary = f"refund {terms.amount} {terms.asset} to {terms.sender}"
+        return unsigned(self._chain.chain, sender, Refund(lock_id), summary)
+
+
+class MemoryTransactions:
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    async def sequences(self, account: AccountId) -> SequenceView:
+        await self._endpoint.call()
+        key = ledger.sequence_key(account)
+        seen = self._chain.head_behind(self._endpoint.lag_blocks)
+        state = self._chain.state
+        return SequenceView(state.get(key, 0, seen.head.height), state.get(key, 0, seen.finalized.height))
+
+    async def fee_market(self) -> FeeMarket | None:
+        await self._endpoint.call()
+        return self._chain.fees
+
+    async def simulate(self, transaction: UnsignedTransaction) -> None:
+        if transaction.reveals:
+            raise RejectedError("a transaction that reveals a preimage is never simulated")
+        await self._endpoint.call()
+        self._chain.check(transaction.sender, decode_message(transaction.body))
+
+    def assemble(
+        self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
+    ) -> SigningRequest:
+        body = Body(
+            chain=transaction.chain,
+            sender=transaction.sender,
+            sequence=sequence,
+            max_fee=fee.max_fee if fee else 0,
+            priority_fee=fee.priority_fee if fee else 0,
+            expiry_height=expiry or 0,
+            message=decode_message(transaction.body),
+        )
+        return SigningRequest(transaction, sequence, "ed25519", payload(body))
+
+    def attach(self, request: SigningRequest, signature: bytes) -> SignedTransaction:
+        sender = request.transaction.sender
+        if not self._chain.verifies(sender, request.payload, signature):
+            raise RejectedError(f"the signature is not that of {sender}")
+        raw = encode_wire(Wire(body_of(request.payload), signature))
+        return SignedTransaction(request.transaction.chain, sender, request.sequence, transaction_hash(raw), raw)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        await self._endpoint.call()
+        self._chain.take(signed.raw)
+        self._endpoint.reply_to_submission()
+
+    async def outcome(self, tx_hash: bytes) -> Outcome:
+        await self._endpoint.call()
+        return self._chain.outcome(tx_hash)
+
+
+class MemoryBridge:
+    """Statements about other chains."""
+
+    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
+    def attest(self, header: BlockHeader, sender: AccountId) -> UnsignedTransaction:
+        return attest(self._chain.chain, sender, header.ref, header.time)
+
+    async def attested(self, chain: ChainId) -> BlockRef | None:
+        await self._endpoint.call()
+        none: BlockRef | None = None
+        return self._chain.state.get(ledger.attested_key(chain), none)
+
+
+def access(chain: "MemoryChain", endpoint: Endpoint, htlc_code_hash: bytes) -> ChainAccess:
+    """The bundle that rooms are given."""
+    return ChainAccess(
+        parameters=MemoryParameters(chain, htlc_code_hash),
+        heads=MemoryHeads(chain, endpoint),
+        blocks=MemoryBlocks(chain, endpoint),
+        state=MemoryState(chain, endpoint),
+        locks=MemoryLocks(chain, endpoint),
+        legs=MemoryLegs(chain, endpoint),
+        transactions=MemoryTransactions(chain, endpoint),
+    )
