@@ -1,0 +1,29 @@
+"""What a relayer's operator watches; the names follow those that operators of other relayers know."""
+
+from core.runtime.metrics import Metrics
+
+
+class RelayerMetrics:
+    """All metrics of the relayer, in the process's registry."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        gauge, counter, histogram = metrics.gauge, metrics.counter, metrics.histogram
+        self.backlog = gauge("relayer_backlog_size", "Transactions that may still change", ["chain"])
+        self.broadcast_errors = counter(
+            "relayer_broadcast_errors_total", "Broadcasts that failed, by error", ["chain", "code"]
+        )
+        self.simulate_errors = counter("relayer_simulate_errors_total", "Simulations that reverted", ["chain"])
+        self.rebroadcasts = counter("relayer_rebroadcasts_total", "Dropped transactions sent again", ["chain"])
+        self.replacements = counter("relayer_replacements_total", "Transactions signed again", ["chain"])
+        self.submitted_s = histogram("relayer_tx_latency_submitted_seconds", "From signed to broadcast", ["chain"])
+        self.confirmed_s = histogram("relayer_tx_latency_confirmed_seconds", "From signed to included", ["chain"])
+        self.wallet_balance = gauge("relayer_wallet_balance", "Base units that the relayer holds", ["asset"])
+        self.locked_funds = gauge("relayer_swap_locked_funds", "Own base units locked in open swaps", ["asset"])
+        self.pending = gauge("relayer_swap_pending_counts", "Swaps that are not done, by state", ["state"])
+        self.settled = counter("relayer_swaps_settled_total", "Swaps that are done, by outcome", ["outcome"])
+        self.effects = counter("relayer_effects_total", "Effects tried, by result", ["kind", "result"])
+        self.effect_backlog = gauge("relayer_effect_backlog", "Effects that are due and not done")
+        self.gates_closed = counter("relayer_gates_closed_total", "Refusals to quote, fund or reveal", ["gate"])
+        self.nearest_timelock_s = gauge("relayer_nearest_timelock_seconds", "Until an open swap's next timelock")
+        self.critical_error = gauge("relayer_critical_error", "1 after an error that ended the relayer")
+        self.facts_position = gauge("relayer_facts_position", "The last fact that the swaps have taken in")

@@ -1,0 +1,61 @@
+"""How workers of one process wake each other. A signal carries no data: who wakes looks at the database."""
+
+import asyncio
+
+from core.model.facts import HeadUpdate
+from core.model.ports import ChainAccess
+
+
+class Signal:
+    """Counts what happened; who remembers a count never misses the next one. Event loop only."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def notify(self) -> None:
+        self._count += 1
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_beyond(self, count: int, timeout_s: float | None = None) -> bool:
+        """True once the count is greater than `count`, false after `timeout_s` without that."""
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        while self._count <= count:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.add(waiter)
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await waiter
+            except TimeoutError:
+                return False
+            finally:
+                self._waiting.discard(waiter)
+        return True
+
+
+class HeadBoard:
+    """The newest head of one chain as its `HeadSource` tells it, for everyone in this process who waits for blocks."""
+
+    def __init__(self, access: ChainAccess) -> None:
+        self._access = access
+        self.latest: HeadUpdate | None = None
+        self.changed = Signal()
+
+    async def run(self) -> None:
+        """Follow the heads for ever."""
+        async for update in self._access.heads.heads():
+            self.latest = update
+            self.changed.notify()
+
+    async def current(self) -> HeadUpdate:
+        """The newest update, asked for where none has come yet. Raises `RetryableError`."""
+        if self.latest is None:
+            self.latest = await self._access.heads.head()
+            self.changed.notify()
+        return self.latest

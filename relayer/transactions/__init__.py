@@ -1,0 +1,1 @@
+"""From an intention to a final block: sequences, signed bytes, fees, inclusion."""

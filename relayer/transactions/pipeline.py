@@ -1,0 +1,364 @@
+"""One account of one chain: allots, signs, stores, broadcasts, watches, rebroadcasts, outbids.
+
+    send(key, unsigned) ──> sign ──> store bytes ──> submit ┐
+    each new head ──> outcome of every open transaction ────┴──> included ──> final
+                          dropped: the same bytes again · late: a better fee · expired: a later expiry
+
+Everything is keyed by the effect: sending the same effect again answers the transaction that is there.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError, RevertedError
+from core.model.ports import ChainAccess, Signer
+from core.model.transactions import FeeBid, FeeMarket, Outcome, OutcomeStatus, UnsignedTransaction
+from core.model.types import Height
+from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.database import Database
+from core.runtime.logging import get_logger
+from relayer.metrics import RelayerMetrics
+from relayer.signals import HeadBoard, Signal
+from relayer.transactions import fees, tables
+from relayer.transactions.fees import FeePolicy
+from relayer.transactions.tables import Attempt, TransactionRecord, TransactionStatus
+
+SIGNING_RETRIES: Final = 5
+MAX_OUTCOMES_AT_ONCE: Final = 16
+FOREIGN_USE_LOOKS: Final = 5
+"""Looks at the chain, a block apart, that must all say that a stranger used our sequence before we stop."""
+RETRY_S: Final = 1.0
+"""How soon a step that met a dead endpoint is tried again, heads or not."""
+
+_log = get_logger("relayer.transactions")
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinePolicy:
+    """`expiry_blocks`: how far ahead a transaction expires on chains that know expiries. `exclusive`: nobody else
+    uses the account, from its first transaction on."""
+
+    fees: FeePolicy = field(default_factory=FeePolicy)
+    expiry_blocks: int = 50
+    exclusive: bool = False
+
+
+class Pipeline:
+    """See the module's text. `start` before `send` and `run`; one process per account (an epoch fences older ones)."""
+
+    def __init__(
+        self,
+        database: Database,
+        access: ChainAccess,
+        signer: Signer,
+        board: HeadBoard,
+        clock: Clock,
+        policy: PipelinePolicy,
+        metrics: RelayerMetrics,
+    ) -> None:
+        self.chain = access.chain
+        self.account = signer.account
+        self.changed = Signal()
+        """Counts every change of a transaction's status."""
+        self._database = database
+        self._sender = access.transactions
+        self._signer = signer
+        self._board = board
+        self._clock = clock
+        self._policy = policy
+        self._metrics = metrics
+        self._epoch = 0
+        self._signing = asyncio.Lock()
+        self._wake = Signal()
+        self._bodies: dict[str, UnsignedTransaction] = {}
+        self._unsent: set[int] = set()
+        self._foreign: dict[int, int] = {}
+
+    async def start(self) -> None:
+        """Compare the chain with the journal, take the account over and broadcast again whatever is open.
+
+        Raises `FatalError` when the chain shows transactions of ours that the journal does not know, `RetryableError`
+        when the chain does not answer.
+        """
+        view = await self._sender.sequences(self.account)
+        self._epoch = await self._database.write(
+            lambda c: tables.open_account(c, self.chain, self.account, view.latest, self._policy.exclusive)
+        )
+        self._unsent = {record.id for record in await self._open()}
+        self._wake.notify()
+
+    async def send(
+        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None = None
+    ) -> TransactionRecord:
+        """Sign, store and broadcast an effect's transaction, or answer the one that is there already.
+
+        Returns once its bytes are stored; a broadcast that fails for now is tried again. `deadline_s` is the Unix
+        time by which it must be included. Raises `RevertedError` when the chain says that it would fail, before
+        anything was signed (a transaction that reveals is never tried), and `RetryableError` when the chain does not
+        answer.
+        """
+        if unsigned.sender != self.account or unsigned.chain != self.chain:
+            raise RejectedError(f"this pipeline signs for {self.account}, not for {unsigned.sender}")
+        self._bodies[effect_key] = unsigned
+        if (known := await self._database.read(lambda c: tables.by_effect(c, effect_key))) is not None:
+            return known
+        if not unsigned.reveals:
+            await self._simulate(unsigned)
+        async with self._signing:
+            record = await self._sign_first(effect_key, unsigned, deadline_s)
+            await self._submit(record, record.newest)
+        self.changed.notify()
+        return record
+
+    async def transaction(self, effect_key: str) -> TransactionRecord | None:
+        """What is stored under an effect's key."""
+        return await self._database.read(lambda c: tables.by_effect(c, effect_key))
+
+    async def until(self, effect_key: str, *statuses: TransactionStatus) -> TransactionRecord:
+        """Wait until the effect's transaction has one of these statuses (or is settled otherwise)."""
+        while True:
+            seen = self.changed.count
+            record = await self.transaction(effect_key)
+            if record is not None and (record.status in statuses or not record.open):
+                return record
+            await self.changed.wait_beyond(seen)
+
+    async def run(self) -> None:
+        """Watch open transactions for ever: at every head, and at once after something went wrong on the way out."""
+        while True:
+            heads, wakes = self._board.changed.count, self._wake.count
+            try:
+                await self.step()
+            except RetryableError as error:
+                self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
+                _log.warning("chain does not answer", chain=self.chain, reason=error.message)
+                await self._clock.sleep(RETRY_S)
+                continue
+            await self._next(heads, wakes)
+
+    async def _next(self, heads: int, wakes: int) -> None:
+        retry_s = RETRY_S if self._unsent else None
+        waits = (self._board.changed.wait_beyond(heads, retry_s), self._wake.wait_beyond(wakes))
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def step(self) -> None:
+        """Look once at every open transaction and do what its outcome asks for."""
+        records = await self._open()
+        self._metrics.backlog.labels(self.chain).set(len(records))
+        for record in records:
+            if record.id in self._unsent:
+                await self._submit(record, record.newest)
+        looks = asyncio.Semaphore(MAX_OUTCOMES_AT_ONCE)
+
+        async def look(record: TransactionRecord) -> list[tuple[Attempt, Outcome]]:
+            async with looks:
+                return [(attempt, await self._sender.outcome(attempt.hash)) for attempt in reversed(record.attempts)]
+
+        seen = await asyncio.gather(*(look(record) for record in records))
+        # In the order of sequences: some chains refuse a transaction whose predecessor they do not know.
+        for record, outcomes in zip(records, seen, strict=True):
+            await self._act(record, outcomes)
+
+    # --- out: sign, store, submit ---
+
+    async def _simulate(self, unsigned: UnsignedTransaction) -> None:
+        try:
+            await self._sender.simulate(unsigned)
+        except RevertedError:
+            self._metrics.simulate_errors.labels(self.chain).inc()
+            raise
+
+    async def _sign_first(
+        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None
+    ) -> TransactionRecord:
+        market = await self._sender.fee_market()
+        bid = None if market is None else fees.first_bid(market, 0.0, self._policy.fees.ceiling)
+        deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
+        for _ in range(SIGNING_RETRIES):
+            known, sequence = await self._database.read(
+                lambda c: (tables.by_effect(c, effect_key), tables.free_sequence(c, self.chain, self.account))
+            )
+            if known is not None:
+                return known
+            attempt = await self._sign(unsigned, sequence, bid)
+            store = partial(
+                tables.store_first,
+                epoch=self._epoch,
+                effect_key=effect_key,
+                unsigned=unsigned,
+                sequence=sequence,
+                attempt=attempt,
+                deadline_ns=deadline_ns,
+            )
+            with suppress(ConflictError):
+                return await self._database.write(store)
+        raise RetryableError(f"no sequence of {self.account} could be allotted: others sign for it, too")
+
+    async def _sign(self, unsigned: UnsignedTransaction, sequence: int, bid: FeeBid | None) -> Attempt:
+        head = (await self._board.current()).head.height
+        expiry = Height(head + self._policy.expiry_blocks)
+        request = self._sender.assemble(unsigned, sequence, bid, expiry)
+        signed = self._sender.attach(request, await self._signer.sign(request))
+        return Attempt(signed.hash, signed.raw, bid, expiry, self._clock.now_ns())
+
+    async def _submit(self, record: TransactionRecord, attempt: Attempt) -> None:
+        try:
+            await self._sender.submit(record.signed(attempt))
+        except RetryableError as error:
+            self._unsent.add(record.id)
+            self._wake.notify()
+            self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
+            _log.warning("not broadcast yet", chain=self.chain, effect=record.effect_key, reason=error.message)
+        except ConflictError as error:
+            # Its sequence is used, or held by another form of it: the outcome at the next head tells which.
+            self._unsent.discard(record.id)
+            self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
+        except RevertedError as error:
+            self._unsent.discard(record.id)
+            self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
+            if record.status is TransactionStatus.BROADCAST:
+                await self._note(record, TransactionStatus.REFUSED, reason=error.message)
+        else:
+            self._unsent.discard(record.id)
+            self._metrics.submitted_s.labels(self.chain).observe(self._age_s(record))
+
+    # --- back: outcomes ---
+
+    async def _act(self, record: TransactionRecord, outcomes: Sequence[tuple[Attempt, Outcome]]) -> None:
+        for attempt, outcome in outcomes:
+            if outcome.status in (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED):
+                await self._included(record, attempt, outcome)
+                return
+        if record.status is TransactionStatus.INCLUDED:
+            _log.warning("reorged out", chain=self.chain, effect=record.effect_key)
+            await self._note(record, TransactionStatus.BROADCAST)
+            record = replace(record, status=TransactionStatus.BROADCAST)
+        if all(outcome.status is OutcomeStatus.DROPPED for _, outcome in outcomes):
+            await self._dropped(record)
+        elif record.status is TransactionStatus.REFUSED:
+            await self._note(record, TransactionStatus.BROADCAST)
+        else:
+            await self._outbid(record)
+
+    async def _included(self, record: TransactionRecord, attempt: Attempt, outcome: Outcome) -> None:
+        status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED
+        if (status, attempt.hash, outcome.block) == (record.status, record.tx_hash, record.block):
+            return
+        if record.status is not TransactionStatus.INCLUDED:
+            self._metrics.confirmed_s.labels(self.chain).observe(self._age_s(record))
+        await self._note(record, status, attempt.hash, outcome)
+
+    async def _dropped(self, record: TransactionRecord) -> None:
+        view = await self._sender.sequences(self.account)
+        if view.latest > record.sequence:
+            if view.finalized > record.sequence:
+                await self._used_otherwise(record)
+            return
+        self._foreign.pop(record.id, None)
+        if record.status is TransactionStatus.REFUSED:
+            return
+        if await self._expired(record):
+            await self._sign_again(record, None)
+            return
+        _log.info("broadcast again", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
+        self._metrics.rebroadcasts.labels(self.chain).inc()
+        await self._submit(record, record.newest)
+
+    async def _used_otherwise(self, record: TransactionRecord) -> None:
+        others = await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
+        if any(other.status is TransactionStatus.FINAL for other in others):
+            await self._note(record, TransactionStatus.SUPERSEDED)
+            return
+        if any(other.id != record.id and other.open for other in others):
+            return
+        looks = self._foreign[record.id] = self._foreign.get(record.id, 0) + 1
+        if looks >= FOREIGN_USE_LOOKS:
+            raise FatalError(
+                f"sequence {record.sequence} of {self.account} was used by a transaction that is not in the journal: "
+                "somebody else has the key, or this database is an old copy",
+                effect_key=record.effect_key,
+            )
+
+    async def _expired(self, record: TransactionRecord) -> bool:
+        """Whether no form of it can be mined any more, so that it must be signed anew. Only without a fee market:
+        chains that have one know no expiry."""
+        if await self._sender.fee_market() is not None:
+            return False
+        finalized = (await self._board.current()).finalized.height
+        return all(a.expiry_height is not None and a.expiry_height < finalized for a in record.attempts)
+
+    async def _outbid(self, record: TransactionRecord) -> None:
+        last = record.newest
+        if last.fee is None or len(record.attempts) >= tables.MAX_ATTEMPTS:
+            return
+        market = await self._sender.fee_market()
+        deadline_s = None if record.deadline_ns is None else record.deadline_ns / NS_PER_S
+        now_s, signed_s = self._clock.now(), last.signed_ns / NS_PER_S
+        if market is None or not fees.is_late(self._policy.fees, signed_s, deadline_s, now_s, last.fee, market):
+            return
+        bid = self._better(record, last.fee, market, deadline_s, now_s)
+        if bid is not None:
+            await self._sign_again(record, bid)
+
+    def _better(
+        self, record: TransactionRecord, last: FeeBid, market: FeeMarket, deadline_s: float | None, now_s: float
+    ) -> FeeBid | None:
+        share = fees.share_used(record.created_ns / NS_PER_S, deadline_s, now_s)
+        return fees.replacement_bid(last, market, share, self._policy.fees.ceiling)
+
+    async def _sign_again(self, record: TransactionRecord, bid: FeeBid | None) -> None:
+        unsigned = self._bodies.get(record.effect_key)
+        if unsigned is None and record.body is not None:
+            unsigned = UnsignedTransaction(self.chain, self.account, record.body, False, record.summary)
+        if unsigned is None:
+            return
+        async with self._signing:
+            attempt = await self._sign(unsigned, record.sequence, bid)
+            if attempt.hash in {known.hash for known in record.attempts}:
+                return
+            try:
+                await self._database.write(lambda c: tables.store_replacement(c, self._epoch, record, attempt))
+            except ConflictError:
+                return
+            self._metrics.replacements.labels(self.chain).inc()
+            _log.info("signed again", chain=self.chain, effect=record.effect_key, attempts=len(record.attempts) + 1)
+            await self._submit(record, attempt)
+        self.changed.notify()
+
+    # --- small ---
+
+    async def _open(self) -> list[TransactionRecord]:
+        return await self._database.read(lambda c: tables.open_transactions(c, self.chain, self.account))
+
+    async def _note(
+        self,
+        record: TransactionRecord,
+        status: TransactionStatus,
+        tx_hash: bytes | None = None,
+        outcome: Outcome | None = None,
+        reason: str | None = None,
+    ) -> None:
+        block = outcome.block if outcome else None
+        reverted = outcome is not None and outcome.status is OutcomeStatus.REVERTED
+        word = outcome.reason if outcome else reason
+        await self._database.write(
+            lambda c: tables.store_status(
+                c, record.id, status, tx_hash=tx_hash, block=block, reverted=reverted, reason=word
+            )
+        )
+        if status in (TransactionStatus.FINAL, TransactionStatus.SUPERSEDED):
+            self._bodies.pop(record.effect_key, None)
+        self.changed.notify()
+
+    def _age_s(self, record: TransactionRecord) -> float:
+        return max(0.0, self._clock.now() - record.created_ns / NS_PER_S)

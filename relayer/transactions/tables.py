@@ -1,0 +1,356 @@
+"""The durable side of transactions: sequences, signed bytes and outcomes. Plain functions over a `Connection`.
+
+A sequence is allotted in the very transaction that stores the bytes signed with it: there are no gaps from a crash
+between the two, and nothing is broadcast before it is stored. Accounts are fenced: whoever opened an account last is
+the only one who can store signed bytes for it.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from core.model.errors import ConflictError, FatalError, require
+from core.model.transactions import FeeBid, SignedTransaction, UnsignedTransaction
+from core.model.types import AccountId, BlockRef, ChainId, Height
+from core.runtime.columns import Uint256
+from core.runtime.database import METADATA
+
+MAX_REASON_CHARS: Final = 500
+MAX_ATTEMPTS: Final = 64
+"""How often one effect may be signed anew: with fees rising 12.5 % each time the ceiling comes first."""
+
+
+class TransactionStatus(StrEnum):
+    """`BROADCAST`: signed bytes are stored and may be anywhere. `INCLUDED` may be reorged, `FINAL` not; both may have
+    reverted. `REFUSED`: no endpoint wants it; its sequence may be handed on. `SUPERSEDED`: another transaction with its
+    sequence is final, so it can never be mined."""
+
+    BROADCAST = "broadcast"
+    INCLUDED = "included"
+    FINAL = "final"
+    REFUSED = "refused"
+    SUPERSEDED = "superseded"
+
+
+OPEN: Final = (TransactionStatus.BROADCAST, TransactionStatus.INCLUDED, TransactionStatus.REFUSED)
+"""Statuses that may still change: any bytes ever signed stay possible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One signed form of an effect. `expiry_height` binds only on chains that know one."""
+
+    hash: bytes
+    raw: bytes = field(repr=False)
+    fee: FeeBid | None
+    expiry_height: Height | None
+    signed_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecord:
+    """An effect's transaction under all its hashes, oldest first. `block` and `tx_hash` are of the included one."""
+
+    id: int
+    effect_key: str
+    chain: ChainId
+    account: AccountId
+    sequence: int
+    status: TransactionStatus
+    summary: str
+    body: bytes | None = field(repr=False)
+    deadline_ns: int | None
+    created_ns: int
+    tx_hash: bytes | None
+    block: BlockRef | None
+    reverted: bool
+    reason: str | None
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def newest(self) -> Attempt:
+        return self.attempts[-1]
+
+    @property
+    def open(self) -> bool:
+        return self.status in OPEN
+
+    def signed(self, attempt: Attempt) -> SignedTransaction:
+        return SignedTransaction(self.chain, self.account, self.sequence, attempt.hash, attempt.raw)
+
+
+relayer_accounts = sa.Table(
+    "relayer_accounts",
+    METADATA,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("next_sequence", sa.BigInteger, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+)
+relayer_transactions = sa.Table(
+    "relayer_transactions",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("effect_key", sa.Text, nullable=False, unique=True),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("sequence", sa.BigInteger, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),
+    sa.Column("summary", sa.Text, nullable=False),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("deadline_ns", sa.BigInteger),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("tx_hash", sa.LargeBinary),
+    sa.Column("block_height", sa.BigInteger),
+    sa.Column("block_hash", sa.LargeBinary),
+    sa.Column("reverted", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Index(None, "chain", "account", "sequence"),
+    sa.Index(None, "status"),
+)
+relayer_transaction_attempts = sa.Table(
+    "relayer_transaction_attempts",
+    METADATA,
+    sa.Column("chain", sa.Text, primary_key=True),
+    sa.Column("hash", sa.LargeBinary, primary_key=True),
+    sa.Column("transaction_id", sa.ForeignKey(relayer_transactions.c.id), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("raw", sa.LargeBinary, nullable=False),
+    sa.Column("max_fee", Uint256),
+    sa.Column("priority_fee", Uint256),
+    sa.Column("expiry_height", sa.BigInteger),
+    sa.Column("signed_ns", sa.BigInteger, nullable=False),
+)
+
+TABLES: Final = (relayer_accounts, relayer_transactions, relayer_transaction_attempts)
+
+
+# --- accounts ----------------------------------------------------------------------------------------------------
+
+
+def open_account(connection: Connection, chain: ChainId, account: AccountId, latest: int, exclusive: bool) -> int:
+    """Take the account over with what its chain says is the next sequence; returns the fencing epoch to sign under.
+
+    Raises `FatalError` where the chain shows transactions of the account that the journal does not know, as after a
+    restore from an old backup: signing on could pay twice. A first opening adopts the chain's count, unless the
+    account is configured as `exclusive` and was used already.
+    """
+    row = _account(connection, chain, account)
+    known = row.next_sequence if row is not None else (0 if exclusive else latest)
+    if latest > known:
+        raise FatalError(
+            f"{account} has sent {latest} transactions, the journal knows {known}: it was restored from an old backup, "
+            "or somebody else uses the key. Restore a newer database, or move to a fresh account",
+            latest=latest,
+            known=known,
+        )
+    if row is None:
+        values = {"chain": chain, "account": account, "next_sequence": latest, "epoch": 1}
+        connection.execute(sa.insert(relayer_accounts).values(values))
+        return 1
+    connection.execute(_where_account(sa.update(relayer_accounts), chain, account).values(epoch=row.epoch + 1))
+    return int(row.epoch) + 1
+
+
+def free_sequence(connection: Connection, chain: ChainId, account: AccountId) -> int:
+    """The sequence that the next transaction should take: one that was refused, so that no gap stays, or a new one."""
+    table, other = relayer_transactions, relayer_transactions.alias()
+    taken_by_another = sa.exists().where(
+        other.c.chain == table.c.chain,
+        other.c.account == table.c.account,
+        other.c.sequence == table.c.sequence,
+        other.c.status != TransactionStatus.REFUSED,
+    )
+    refused = connection.execute(
+        sa.select(sa.func.min(table.c.sequence)).where(
+            table.c.chain == chain,
+            table.c.account == account,
+            table.c.status == TransactionStatus.REFUSED,
+            ~taken_by_another,
+        )
+    ).scalar()
+    if refused is not None:
+        return int(refused)
+    row = _account(connection, chain, account)
+    require(row is not None, "an account is opened before it signs", account=account)
+    return int(row.next_sequence)
+
+
+def _account(connection: Connection, chain: ChainId, account: AccountId) -> Any:
+    query = _where_account(sa.select(relayer_accounts), chain, account).with_for_update()
+    return connection.execute(query).one_or_none()
+
+
+def _where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:
+    return statement.where(relayer_accounts.c.chain == chain, relayer_accounts.c.account == account)
+
+
+def _fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> Any:
+    row = _account(connection, chain, account)
+    if row is None or row.epoch != epoch:
+        raise FatalError(f"another process has taken over {account}: this one must not sign for it any more")
+    return row
+
+
+# --- transactions ------------------------------------------------------------------------------------------------
+
+
+def store_first(
+    connection: Connection,
+    epoch: int,
+    effect_key: str,
+    unsigned: UnsignedTransaction,
+    sequence: int,
+    attempt: Attempt,
+    deadline_ns: int | None,
+) -> TransactionRecord:
+    """Allot the sequence and store the signed bytes, before their first broadcast.
+
+    A body that reveals is not stored a second time beside its signed bytes. Raises `ConflictError` where the sequence
+    or the effect key is taken meanwhile (sign anew, or take what is there), `FatalError` when fenced off.
+    """
+    chain, account = unsigned.chain, unsigned.sender
+    row = _fence(connection, chain, account, epoch)
+    if free_sequence(connection, chain, account) != sequence:
+        raise ConflictError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
+    if sequence == row.next_sequence:
+        connection.execute(
+            _where_account(sa.update(relayer_accounts), chain, account).values(next_sequence=sequence + 1)
+        )
+    values = {
+        "effect_key": effect_key,
+        "chain": chain,
+        "account": account,
+        "sequence": sequence,
+        "status": TransactionStatus.BROADCAST,
+        "summary": unsigned.summary,
+        "body": None if unsigned.reveals else unsigned.body,
+        "deadline_ns": deadline_ns,
+        "created_ns": attempt.signed_ns,
+        "reverted": False,
+    }
+    insert = sa.insert(relayer_transactions).values(values).returning(relayer_transactions.c.id)
+    _insert_attempt(connection, connection.execute(insert).scalar_one(), chain, 1, attempt)
+    return _records(connection, relayer_transactions.c.effect_key == effect_key)[0]
+
+
+def store_replacement(connection: Connection, epoch: int, record: TransactionRecord, attempt: Attempt) -> None:
+    """Add another signed form under the same sequence. Raises `ConflictError` where the transaction is settled."""
+    _fence(connection, record.chain, record.account, epoch)
+    table = relayer_transactions
+    stored = connection.execute(sa.select(table.c.status).where(table.c.id == record.id)).scalar_one()
+    if stored not in OPEN:
+        raise ConflictError(f"{record.effect_key} is {stored} already")
+    require(len(record.attempts) < MAX_ATTEMPTS, "an effect was signed too often", effect_key=record.effect_key)
+    _insert_attempt(connection, record.id, record.chain, len(record.attempts) + 1, attempt)
+
+
+def _insert_attempt(connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: Attempt) -> None:
+    connection.execute(
+        sa.insert(relayer_transaction_attempts).values(
+            chain=chain,
+            hash=attempt.hash,
+            transaction_id=transaction_id,
+            number=number,
+            raw=attempt.raw,
+            max_fee=attempt.fee and attempt.fee.max_fee,
+            priority_fee=attempt.fee and attempt.fee.priority_fee,
+            expiry_height=attempt.expiry_height,
+            signed_ns=attempt.signed_ns,
+        )
+    )
+
+
+def store_status(
+    connection: Connection,
+    transaction_id: int,
+    status: TransactionStatus,
+    *,
+    tx_hash: bytes | None = None,
+    block: BlockRef | None = None,
+    reverted: bool = False,
+    reason: str | None = None,
+) -> None:
+    """Note where the transaction stands. `FINAL` and `SUPERSEDED` stay."""
+    table = relayer_transactions
+    connection.execute(
+        sa.update(table)
+        .where(table.c.id == transaction_id, table.c.status.in_(OPEN))
+        .values(
+            status=status,
+            tx_hash=tx_hash,
+            block_height=block and block.height,
+            block_hash=block and block.hash,
+            reverted=reverted,
+            reason=reason and reason[:MAX_REASON_CHARS],
+        )
+    )
+
+
+def by_effect(connection: Connection, effect_key: str) -> TransactionRecord | None:
+    """The transaction of an effect, None where none was signed."""
+    found = _records(connection, relayer_transactions.c.effect_key == effect_key)
+    return found[0] if found else None
+
+
+def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRecord]:
+    """All transactions whose effect keys begin with `prefix`, oldest first."""
+    return _records(connection, relayer_transactions.c.effect_key.startswith(prefix, autoescape=True))
+
+
+def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:
+    """What may still change, in the order of sequences."""
+    table = relayer_transactions
+    return _records(connection, (table.c.chain == chain) & (table.c.account == account) & table.c.status.in_(OPEN))
+
+
+def with_sequence(connection: Connection, chain: ChainId, account: AccountId, sequence: int) -> list[TransactionRecord]:
+    """Everything that was ever signed under this sequence."""
+    table = relayer_transactions
+    return _records(
+        connection, (table.c.chain == chain) & (table.c.account == account) & (table.c.sequence == sequence)
+    )
+
+
+def _records(connection: Connection, condition: sa.ColumnElement[bool]) -> list[TransactionRecord]:
+    rows = connection.execute(
+        sa.select(relayer_transactions)
+        .where(condition)
+        .order_by(relayer_transactions.c.sequence, relayer_transactions.c.id)
+    ).all()
+    if not rows:
+        return []
+    attempts: dict[int, list[Attempt]] = {row.id: [] for row in rows}
+    table = relayer_transaction_attempts
+    for row in connection.execute(
+        sa.select(table).where(table.c.transaction_id.in_(attempts)).order_by(table.c.transaction_id, table.c.number)
+    ):
+        fee = None if row.max_fee is None else FeeBid(row.max_fee, row.priority_fee)
+        attempts[row.transaction_id].append(Attempt(row.hash, row.raw, fee, row.expiry_height, row.signed_ns))
+    return [_record(row, tuple(attempts[row.id])) for row in rows]
+
+
+def _record(row: Row[Any], attempts: tuple[Attempt, ...]) -> TransactionRecord:
+    block = None
+    if row.block_hash is not None:
+        block = BlockRef(ChainId(row.chain), Height(row.block_height), row.block_hash)
+    return TransactionRecord(
+        id=row.id,
+        effect_key=row.effect_key,
+        chain=ChainId(row.chain),
+        account=AccountId(row.account),
+        sequence=row.sequence,
+        status=TransactionStatus(row.status),
+        summary=row.summary,
+        body=row.body,
+        deadline_ns=row.deadline_ns,
+        created_ns=row.created_ns,
+        tx_hash=row.tx_hash,
+        block=block,
+        reverted=row.reverted,
+        reason=row.reason,
+        attempts=attempts,
+    )
