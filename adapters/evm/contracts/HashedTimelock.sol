@@ -54,8 +54,8 @@ contract HashedTimelock {
     /// A whole word, so that no write needs a read.
     uint256 private transient pulling;
 
-    /// Locked carries all terms. A lock's id names the lock they belong to: sender 160 | 0 40 | flags 8 | generation 16 |
-    /// lane 32.
+    /// Locked carries all terms. A lock's id names the lock they belong to, by its sender and its terms without the
+    /// receiver: sender 160 | timelock 40 | flags 8 | generation 16 | lane 32.
     event Locked(bytes32 indexed hashlock, Terms terms, address sender, uint256 amount);
     event LockedToken(bytes32 indexed hashlock, Terms terms, address sender, uint256 amount, address token);
     event Claimed(bytes32 indexed hashlock, uint256 lockId, bytes32 preimage);
@@ -171,7 +171,7 @@ contract HashedTimelock {
     }
 
     function _lockId(address sender, Terms terms) private pure returns (uint256) {
-        return uint256(uint160(sender)) << 96 | uint56(Terms.unwrap(terms));
+        return uint256(uint160(sender)) << 96 | uint96(Terms.unwrap(terms));
     }
 
     function _erc20(address token) private pure returns (uint256) {

@@ -47,7 +47,7 @@ class Lock:
 
     @property
     def lock_id(self) -> int:
-        return int(self.sender, 16) << 96 | self.flags << 48 | self.generation << 32 | self.lane
+        return int(self.sender, 16) << 96 | self.terms % 2**96
 
     def but(self, **changes: Any) -> "Lock":
         return replace(self, **changes)
