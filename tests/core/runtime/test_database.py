@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def names(connection: Connection) -> list[str]:
 
 
 async def test_what_was_written_is_read(database: Database) -> None:
-    assert await database.write(lambda c: put(c, "a")) is None
+    assert await database.write(lambda c: c.execute(sa.insert(amounts).values(name="a")).rowcount) == 1
     assert await database.read(names) == ["a"]
 
 
@@ -81,7 +82,7 @@ async def test_a_violated_constraint_is_a_conflict(database: Database) -> None:
 
 
 async def test_writes_side_by_side_are_all_kept(database: Database) -> None:
-    await asyncio.gather(*(database.write(lambda c, i=i: put(c, f"{i:03}")) for i in range(50)))
+    await asyncio.gather(*(database.write(partial(put, name=f"{i:03}")) for i in range(50)))
     assert await database.read(names) == [f"{i:03}" for i in range(50)]
 
 
@@ -127,7 +128,7 @@ async def test_a_file_keeps_what_was_committed(tmp_path: Path) -> None:
     for name in ("first", "second"):
         opened = open_database(f"sqlite:///{tmp_path}/db.sqlite")
         await opened.write(_OWN.create_all)
-        await opened.write(lambda c, name=name: put(c, name))
+        await opened.write(partial(put, name=name))
         await opened.close()
     reopened = InlineDatabase(f"sqlite:///{tmp_path}/db.sqlite")
     assert await reopened.read(names) == ["first", "second"]
@@ -208,6 +209,10 @@ async def test_a_queue_that_is_full_refuses(tmp_path: Path, monkeypatch: pytest.
     await opened.close()
 
 
+def set_version(connection: Connection, version: int) -> None:
+    connection.execute(sa.update(schema_version).values(version=version))
+
+
 async def test_the_schema_is_created_once_and_a_newer_one_refused() -> None:
     opened = InlineDatabase()
     await opened.write(create_schema)
@@ -215,7 +220,7 @@ async def test_the_schema_is_created_once_and_a_newer_one_refused() -> None:
     tables = await opened.read(lambda c: set(sa.inspect(c).get_table_names()))
     assert {table.name for table in METADATA.sorted_tables} == tables
     for other, what_to_do in ((SCHEMA_VERSION + 1, "start the newer version"), (0, "migrate it first")):
-        await opened.write(lambda c, v=other: c.execute(sa.update(schema_version).values(version=v)))
+        await opened.write(partial(set_version, version=other))
         with pytest.raises(FatalError, match=what_to_do):
             await opened.write(create_schema)
     await opened.close()

@@ -1,0 +1,152 @@
+"""The supervisor: backing off, ending with a reason, cancelling cleanly."""
+
+import asyncio
+
+import pytest
+
+from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
+from core.runtime.clock import ManualClock, VirtualClock, run_virtually
+from core.runtime.metrics import Metrics
+from core.runtime.retry import RetryPolicy
+from core.runtime.supervisor import HEALTHY_AFTER_S, Supervisor, Worker, WorkerState
+
+DELAYS = RetryPolicy((1, 2, 5), spread=0)
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def test_retryable_errors_back_off_along_the_list_and_success_resets_it() -> None:
+    outcomes = ["fail", "fail", "fail", "fail", "ok", "fail", "stop"]
+    times: list[float] = []
+    metrics = Metrics()
+
+    async def main() -> None:
+        clock = VirtualClock(0)
+        supervisor = Supervisor(clock, metrics)
+
+        async def step() -> None:
+            times.append(clock.now())
+            match outcomes[len(times) - 1]:
+                case "fail":
+                    raise RetryableError("endpoint is down")
+                case "stop":
+                    raise FatalError("enough")
+
+        supervisor.add(Worker("step", step, pause_s=10, delays=DELAYS))
+        with pytest.raises(FatalError, match="enough"):
+            await supervisor.run()
+
+    run_virtually(main())
+    assert times == [0, 1, 3, 8, 13, 23, 24]
+    assert metrics.value("worker_failures_total", worker="step", code="unavailable") == 5
+    assert metrics.value("worker_failures_total", worker="step", code="fatal") == 1
+    assert metrics.value("worker_alive_timestamp_seconds", worker="step") == 24
+
+
+def test_a_long_run_that_fails_begins_the_list_anew() -> None:
+    starts: list[float] = []
+
+    async def main() -> None:
+        clock = VirtualClock(0)
+        supervisor = Supervisor(clock, Metrics())
+
+        async def stream() -> None:
+            starts.append(clock.now())
+            if len(starts) == 5:
+                return
+            if len(starts) == 3:
+                await clock.sleep(HEALTHY_AFTER_S)
+            raise ReorgedError("start again")
+
+        supervisor.add(Worker("stream", stream, delays=DELAYS))
+        await supervisor.run()
+
+    run_virtually(main())
+    assert starts == [0, 1, 3, 3 + HEALTHY_AFTER_S + 1, 3 + HEALTHY_AFTER_S + 1 + 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (FatalError("the journal has a gap"), "the journal has a gap"),
+        (RejectedError("odd"), "the worker bad failed: odd"),
+        (KeyError("bug"), "the worker bad failed: 'bug'"),
+    ],
+)
+async def test_other_errors_end_everything_with_the_reason(error: Exception, message: str) -> None:
+    cleaned = asyncio.Event()
+
+    async def bad() -> None:
+        raise error
+
+    async def neighbour() -> None:
+        try:
+            await for_ever()
+        finally:
+            cleaned.set()
+
+    supervisor = Supervisor(ManualClock(), Metrics())
+    supervisor.add(Worker("neighbour", neighbour), Worker("bad", bad))
+    with pytest.raises(FatalError) as caught:
+        await supervisor.run()
+    assert caught.value.message == message
+    assert cleaned.is_set()
+    assert {status.state for status in supervisor.status().values()} == {WorkerState.ENDED}
+    assert supervisor.status()["bad"].last_error == str(error)
+
+
+async def test_cancelling_waits_for_every_worker_to_clean_up() -> None:
+    cleaned: list[str] = []
+
+    def worker(name: str) -> Worker:
+        async def run() -> None:
+            try:
+                await for_ever()
+            finally:
+                await asyncio.sleep(0)
+                cleaned.append(name)
+
+        return Worker(name, run)
+
+    metrics = Metrics()
+    supervisor = Supervisor(ManualClock(), metrics)
+    supervisor.add(worker("a"), worker("b"))
+    running = asyncio.create_task(supervisor.run())
+    await asyncio.sleep(0.01)
+    assert metrics.value("worker_up", worker="a") == 1
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert sorted(cleaned) == ["a", "b"]
+    assert metrics.value("worker_up", worker="a") == 0
+
+
+async def test_the_status_tells_of_a_worker_that_backs_off() -> None:
+    clock = ManualClock()
+
+    async def down() -> None:
+        raise RetryableError("endpoint is down")
+
+    supervisor = Supervisor(clock, Metrics())
+    supervisor.add(Worker("down", down, delays=DELAYS))
+    assert supervisor.healthy()
+    running = asyncio.create_task(supervisor.run())
+    await clock.advance(0.5)
+    status = supervisor.status()["down"]
+    assert (status.state, status.failures, status.last_error) == (
+        WorkerState.BACKING_OFF,
+        1,
+        "endpoint is down",
+    )
+    assert not supervisor.healthy()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def test_two_workers_of_one_name_are_refused() -> None:
+    supervisor = Supervisor(ManualClock(), Metrics())
+    supervisor.add(Worker("a", for_ever))
+    with pytest.raises(ValueError, match="called a"):
+        supervisor.add(Worker("a", for_ever))
