@@ -205,8 +205,9 @@ class Pipeline:
         raise RetryableError(f"no sequence of {self.account} could be allotted: others sign for it, too")
 
     async def _sign(self, unsigned: UnsignedTransaction, sequence: int, bid: FeeBid | None) -> Attempt:
-        head = (await self._board.current()).head.height
-        expiry = Height(head + self._policy.expiry_blocks)
+        expiry = None
+        if bid is None:  # chains with a fee market know no expiry
+            expiry = Height((await self._board.current()).head.height + self._policy.expiry_blocks)
         request = self._sender.assemble(unsigned, sequence, bid, expiry)
         signed = self._sender.attach(request, await self._signer.sign(request))
         return Attempt(signed.hash, signed.raw, bid, expiry, self._clock.now_ns())
@@ -267,8 +268,11 @@ class Pipeline:
         self._foreign.pop(record.id, None)
         if record.status is TransactionStatus.REFUSED:
             return
-        if await self._expired(record):
-            await self._sign_again(record, None)
+        last, heights = record.newest.expiry_height, await self._board.current()
+        if last is not None and last <= heights.head.height:
+            # Nobody takes it any more. Other bytes only once no branch can hold it.
+            if last < heights.finalized.height:
+                await self._sign_again(record, None)
             return
         _log.info("broadcast again", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
         self._metrics.rebroadcasts.labels(self.chain).inc()
@@ -288,14 +292,6 @@ class Pipeline:
                 "somebody else has the key, or this database is an old copy",
                 effect_key=record.effect_key,
             )
-
-    async def _expired(self, record: TransactionRecord) -> bool:
-        """Whether no form of it can be mined any more, so that it must be signed anew. Only without a fee market:
-        chains that have one know no expiry."""
-        if await self._sender.fee_market() is not None:
-            return False
-        finalized = (await self._board.current()).finalized.height
-        return all(a.expiry_height is not None and a.expiry_height < finalized for a in record.attempts)
 
     async def _outbid(self, record: TransactionRecord) -> None:
         last = record.newest

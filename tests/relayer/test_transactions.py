@@ -1,0 +1,318 @@
+"""The transactions pipeline over the memory chain: nothing is lost, nothing is sent twice."""
+
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
+from adapters.memory.transactions import transfer
+from core.model.errors import FatalError, RetryableError, RevertedError
+from core.model.ports import ChainTiming
+from core.model.transactions import FeeBid, FeeMarket, SignedTransaction, UnsignedTransaction
+from core.model.types import Asset, AssetId, BaseUnits, ChainId, ChainTime, LockId, LockTerms, Preimage, Seconds
+from core.runtime.clock import ManualClock
+from core.runtime.database import Database, InlineDatabase, create_schema
+from core.runtime.metrics import Metrics
+from relayer.metrics import RelayerMetrics
+from relayer.signals import HeadBoard
+from relayer.transactions import fees, tables
+from relayer.transactions.pipeline import Pipeline, PipelinePolicy
+from relayer.transactions.tables import TransactionStatus
+
+CHAIN = ChainId("memory:a")
+COIN = AssetId("memory:a/slip44:1")
+TIMING = ChainTiming(Seconds(1), Seconds(3), Seconds(2), Seconds(1), Seconds(1), Seconds(1))
+GWEI = 10**9
+
+
+class House:
+    """One chain, one account, one pipeline; blocks come when the test says so."""
+
+    def __init__(self, market: FeeMarket | None = None, finality_depth: int = 2) -> None:
+        self.clock = ManualClock()
+        rules = MemoryRules(TIMING, finality_depth, native=COIN if market else None, fees=market)
+        self.chain = MemoryChain(CHAIN, self.clock, {COIN: Asset(COIN, "COIN", 18)}, rules)
+        self.signer = self.chain.signer("relayer", {COIN: 10**24})
+        self.other = self.chain.signer("other")
+        self.endpoint = Endpoint(self.clock)
+        self.access = self.chain.access(self.endpoint)
+        self.database: Database = InlineDatabase()
+        self.metrics = RelayerMetrics(Metrics())
+        self.chain.mine()
+
+    async def start(self, **policy: Any) -> Pipeline:
+        await self.database.write(create_schema)
+        self.board = HeadBoard(self.access)
+        self.pipeline = Pipeline(
+            self.database, self.access, self.signer, self.board, self.clock, PipelinePolicy(**policy), self.metrics
+        )
+        await self.pipeline.start()
+        return self.pipeline
+
+    def pay(self, amount: int = 1) -> UnsignedTransaction:
+        return transfer(CHAIN, self.signer.account, self.other.account, COIN, BaseUnits(amount))
+
+    async def beat(self, count: int = 1, accept: Callable[[bytes], bool] | None = None) -> None:
+        for _ in range(count):
+            await self.clock.advance(1)
+            self.chain.mine(1, accept)
+            self.board.latest = None
+            await self.pipeline.step()
+
+    async def received(self) -> int:
+        return await self.chain.access().state.balance(self.other.account, COIN)
+
+
+async def test_an_effect_is_sent_once_however_often_it_is_asked_for():
+    house = House()
+    pipeline = await house.start()
+    first = await pipeline.send("s:1:lock", house.pay())
+    again = await pipeline.send("s:1:lock", house.pay())
+    assert (again.id, again.newest.hash) == (first.id, first.newest.hash)
+    await house.beat()
+    included = await pipeline.transaction("s:1:lock")
+    assert included is not None
+    assert included.status is TransactionStatus.INCLUDED
+    await house.beat(2)
+    final = await pipeline.until("s:1:lock", TransactionStatus.FINAL)
+    assert (final.status, final.reverted, final.tx_hash) == (TransactionStatus.FINAL, False, first.newest.hash)
+    assert (await pipeline.send("s:1:lock", house.pay())).status is TransactionStatus.FINAL
+    await house.beat(2)
+    assert await house.received() == 1
+
+
+async def test_bytes_are_stored_before_a_broadcast_that_fails_and_sent_when_the_endpoint_is_back():
+    house = House()
+    pipeline = await house.start()
+    real, failed = house.access.transactions.submit, 0
+
+    async def submit(signed: SignedTransaction) -> None:
+        nonlocal failed
+        stored = await house.database.read(lambda c: tables.by_effect(c, "s:1:lock"))
+        assert stored is not None
+        assert stored.newest.raw == signed.raw
+        if failed == 0:
+            failed += 1
+            house.endpoint.down = True
+        await real(signed)
+
+    house.access.transactions.submit = submit  # type: ignore[method-assign]
+    await pipeline.send("s:1:lock", house.pay())
+    assert house.chain.pending() == ()
+    house.endpoint.down = False
+    await house.beat()
+    await house.beat()
+    assert await house.received() == 1
+
+
+async def test_a_restart_broadcasts_what_is_stored_and_keeps_sequences():
+    house = House()
+    pipeline = await house.start()
+    house.access.transactions.submit = _nothing  # type: ignore[method-assign]
+    await pipeline.send("s:1:lock", house.pay(5))
+    house.access = house.chain.access(house.endpoint)
+    restarted = await house.start()
+    second = await restarted.send("s:2:lock", house.pay(7))
+    assert second.sequence == 1
+    await house.beat(2)
+    assert await house.received() == 12
+
+
+async def _nothing(_: object) -> None:
+    """A broadcast that nobody hears."""
+
+
+async def test_a_dropped_transaction_is_broadcast_again():
+    house = House(finality_depth=5)
+    pipeline = await house.start()
+    await pipeline.send("s:1:lock", house.pay())
+    await house.beat()
+    house.chain.reorg(1, keep=lambda _: False)
+    house.board.latest = None
+    await pipeline.step()
+    record = await pipeline.transaction("s:1:lock")
+    assert record is not None
+    assert record.status is TransactionStatus.BROADCAST
+    assert len(house.chain.pending()) == 1
+    await house.beat(6)
+    assert (await pipeline.until("s:1:lock", TransactionStatus.FINAL)).status is TransactionStatus.FINAL
+    assert await house.received() == 1
+
+
+async def test_a_fee_spike_is_outbid_and_every_hash_is_kept():
+    house = House(market=FeeMarket(GWEI, GWEI))
+    pipeline = await house.start()
+    first = await pipeline.send("s:1:lock", house.pay(), deadline_s=house.clock.now() + 60)
+    house.chain.fees = FeeMarket(50 * GWEI, 2 * GWEI)
+    await house.beat()
+    replaced = await pipeline.transaction("s:1:lock")
+    assert replaced is not None
+    assert replaced.attempts[0].hash == first.newest.hash
+    assert len(replaced.attempts) == 2
+    assert replaced.newest.fee is not None
+    assert replaced.newest.fee.max_fee >= 50 * GWEI
+    await house.beat(4)
+    final = await pipeline.until("s:1:lock", TransactionStatus.FINAL)
+    assert final.tx_hash == replaced.newest.hash
+    assert await house.received() == 1
+
+
+async def test_a_transaction_that_expired_is_signed_again_under_its_sequence():
+    house = House()
+    pipeline = await house.start(expiry_blocks=2)
+    await pipeline.send("s:1:lock", house.pay())
+    await house.beat(6, accept=lambda _: False)
+    record = await pipeline.transaction("s:1:lock")
+    assert record is not None
+    assert len(record.attempts) == 2
+    assert record.sequence == 0
+    await house.beat(4)
+    assert await house.received() == 1
+
+
+async def test_a_revert_is_an_outcome():
+    house = House()
+    pipeline = await house.start()
+    legs = house.access.legs
+    nowhere = LockId("0" * 40 + "/0")
+    claim = legs.claim(_terms(house), nowhere, Preimage(bytes(32)), house.signer.account)
+    await pipeline.send("s:1:claim", claim)
+    await house.beat(3)
+    final = await pipeline.until("s:1:claim", TransactionStatus.FINAL)
+    assert final.reverted
+    assert final.reason == "no such lock"
+    assert final.body is None
+
+
+async def test_what_would_revert_is_refused_before_it_is_signed():
+    house = House()
+    pipeline = await house.start()
+    with pytest.raises(RevertedError):
+        await pipeline.send("s:1:lock", house.pay(10**30))
+    assert await pipeline.transaction("s:1:lock") is None
+
+
+async def test_the_sequence_of_a_refused_transaction_is_handed_on():
+    house = House()
+    pipeline = await house.start()
+    real = house.access.transactions.submit
+
+    async def refuse(_: object) -> None:
+        raise RevertedError("no endpoint wants this")
+
+    house.access.transactions.submit = refuse  # type: ignore[method-assign]
+    refused = await pipeline.send("s:1:lock", house.pay(3))
+    house.access.transactions.submit = real  # type: ignore[method-assign]
+    heir = await pipeline.send("s:2:lock", house.pay(4))
+    assert heir.sequence == refused.sequence == 0
+    await house.beat(5)
+    assert await house.received() == 4
+    first, second = await pipeline.transaction("s:1:lock"), await pipeline.transaction("s:2:lock")
+    assert first is not None
+    assert second is not None
+    assert (first.status, second.status) == (TransactionStatus.SUPERSEDED, TransactionStatus.FINAL)
+
+
+async def test_it_does_not_start_where_the_chain_knows_more_than_the_journal():
+    house = House()
+    pipeline = await house.start()
+    await pipeline.send("s:1:lock", house.pay())
+    await house.beat()
+    old_backup = InlineDatabase()
+    await old_backup.write(create_schema)
+    await old_backup.write(lambda c: tables.open_account(c, CHAIN, house.signer.account, 0, False))
+    house.database = old_backup
+    with pytest.raises(FatalError, match="journal knows 0"):
+        await house.start()
+    house.database = InlineDatabase()
+    with pytest.raises(FatalError, match="journal knows 0"):
+        await house.start(exclusive=True)
+
+
+async def test_a_stranger_who_uses_our_sequence_stops_us():
+    house = House()
+    pipeline = await house.start()
+    house.access.transactions.submit = _nothing  # type: ignore[method-assign]
+    await pipeline.send("s:1:lock", house.pay())
+    thief = House.__new__(House)
+    thief.__dict__.update(house.__dict__)
+    thief.database, thief.access = InlineDatabase(), house.chain.access()
+    await thief.start()
+    await thief.pipeline.send("x:1:lock", house.pay(9))
+    house.board.latest = None
+    house.pipeline = pipeline
+    with pytest.raises(FatalError, match="somebody else has the key"):
+        await house.beat(12)
+
+
+async def test_a_process_that_was_replaced_cannot_sign():
+    house = House()
+    old = await house.start()
+    await house.start()
+    with pytest.raises(FatalError, match="taken over"):
+        await old.send("s:1:lock", house.pay())
+
+
+def _terms(house: House) -> LockTerms:
+    return LockTerms(
+        COIN,
+        BaseUnits(1),
+        house.other.account,
+        house.signer.account,
+        Preimage(bytes(32)).hashlock(),
+        ChainTime(CHAIN, round(house.clock.now()) + 100),
+    )
+
+
+amounts = st.integers(1, 10**12)
+
+
+@given(amounts, amounts, amounts, amounts, st.floats(0, 1))
+def test_a_replacement_always_outbids_by_what_nodes_ask(max_fee, tip, base_fee, market_tip, share):
+    previous = FeeBid(max(max_fee, tip), tip)
+    bid = fees.replacement_bid(previous, FeeMarket(base_fee, market_tip), share, 10**13)
+    assert bid is not None
+    assert bid.max_fee * 1000 >= previous.max_fee * 1125
+    assert bid.priority_fee * 1000 >= previous.priority_fee * 1125
+    assert bid.priority_fee <= bid.max_fee <= 10**13
+
+
+@given(amounts, amounts, st.floats(0, 1), st.floats(0, 1))
+def test_bids_rise_with_the_time_that_is_used_up(base_fee, tip, one, other):
+    early, late = sorted((one, other))
+    market = FeeMarket(base_fee, tip)
+    first, second = (fees.first_bid(market, share, 10**14) for share in (early, late))
+    assert second.priority_fee >= first.priority_fee
+    assert second.max_fee >= first.max_fee
+
+
+def test_the_ceiling_holds():
+    assert fees.first_bid(FeeMarket(10**12, 10**12), 1.0, 500).max_fee == 500
+    assert fees.replacement_bid(FeeBid(500, 500), FeeMarket(1, 1), 1.0, 500) is None
+
+
+async def test_many_effects_with_a_flaky_endpoint_each_arrive_once():
+    house = House()
+    pipeline = await house.start()
+    house.endpoint.rates = FaultRates(error=0.2, lost_reply=0.3)
+    house.endpoint._rng = random.Random(7)
+    keys = [f"s:{n}:lock" for n in range(20)]
+    waiting = set(keys)
+    for _ in range(200):
+        for key in sorted(waiting):
+            with suppress(RetryableError):
+                await pipeline.send(key, house.pay())
+                waiting.discard(key)
+        try:
+            await house.beat()
+        except RetryableError:
+            continue
+        if not waiting and await house.received() == len(keys):
+            break
+    await house.beat(0)
+    assert await house.received() == len(keys)
