@@ -6,10 +6,10 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final, Protocol
 
-from core.model.types import AccountId, ChainId, Hashlock, Height, LockId, LockTerms, SwapId, TxId
+from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, SwapId
+from htlc.model import Leg, LegStatus, Phase, Sighting
 from relayer.quotes import Pair, Quote, QuoteRequest
 
 MAX_PAGE: Final = 200
@@ -17,34 +17,19 @@ MAX_SUBSCRIBER_QUEUE: Final = 1_000
 """Updates that may wait for a slow subscriber; after that the oldest of a swap gives way to its newest."""
 
 
-class Leg(StrEnum):
-    INITIATOR = "initiator"
-    PARTICIPANT = "participant"
-
-
-class LegStatus(StrEnum):
-    """`SEEN`: included, may still be reorged. `LOCKED`: final."""
-
-    AWAITED = "awaited"
-    SEEN = "seen"
-    LOCKED = "locked"
-    CLAIMED = "claimed"
-    REFUNDED = "refunded"
-
-
 @dataclass(frozen=True, slots=True)
 class LegView:
-    """One leg as the relayer knows it now. Heights and transactions are None until they are seen on chain."""
+    """One leg as the relayer knows it now. What was not seen on chain yet is None.
+
+    `lock` and `settle` say where the lock, and its claim or refund, stand and whether those blocks are final.
+    """
 
     leg: Leg
     terms: LockTerms
     status: LegStatus
     lock_id: LockId | None
-    lock_tx: TxId | None
-    lock_height: Height | None
-    settle_tx: TxId | None
-    settle_height: Height | None
-    settle_final: bool
+    lock: Sighting | None
+    settle: Sighting | None
 
     @property
     def chain(self) -> ChainId:
@@ -53,25 +38,30 @@ class LegView:
 
 @dataclass(frozen=True, slots=True)
 class SwapView:
-    """A swap for people and clients. `status` is the word of the state machine; `done` says that nothing will follow.
+    """A swap for people and clients, as the relayer's state machine has it.
 
-    `outcome` is `claimed`, `refunded`, `expired` (nobody locked) or `mixed` once `done`. `version` grows with every
-    event. Times are Unix seconds.
+    `phase` is terminal when nothing will follow. `reason_code` and `reason` say why a swap took a turn for the worse.
+    `preimage` is None until a chain has shown it. The initiator locks before `lock_deadline_s` (Unix seconds) or not at
+    all. `version` grows with every event. `created_at` and `updated_at` are Unix seconds.
     """
 
     id: SwapId
     quote_id: str
     hashlock: Hashlock
-    status: str
-    done: bool
-    outcome: str | None
+    phase: Phase
+    reason_code: str | None
     reason: str | None
     initiator: LegView
     participant: LegView
-    initiator_receiver: AccountId
+    preimage: PublicPreimage | None
+    lock_deadline_s: int
     created_at: float
     updated_at: float
     version: int
+
+    @property
+    def done(self) -> bool:
+        return self.phase.terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +69,7 @@ class SwapFilter:
     """Which swaps; everything given must hold. Newest first, `before` continues behind a swap's id."""
 
     done: bool | None = None
-    status: str | None = None
+    phase: Phase | None = None
     hashlock: Hashlock | None = None
     account: AccountId | None = None
     before: SwapId | None = None

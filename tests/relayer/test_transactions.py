@@ -101,7 +101,7 @@ async def test_bytes_are_stored_before_a_broadcast_that_fails_and_sent_when_the_
             house.endpoint.down = True
         await real(signed)
 
-    house.access.transactions.submit = submit  # type: ignore[method-assign]
+    replace_submit(house, submit)
     await pipeline.send("s:1:lock", house.pay())
     assert house.chain.pending() == ()
     house.endpoint.down = False
@@ -113,7 +113,7 @@ async def test_bytes_are_stored_before_a_broadcast_that_fails_and_sent_when_the_
 async def test_a_restart_broadcasts_what_is_stored_and_keeps_sequences():
     house = House()
     pipeline = await house.start()
-    house.access.transactions.submit = _nothing  # type: ignore[method-assign]
+    replace_submit(house, _nothing)
     await pipeline.send("s:1:lock", house.pay(5))
     house.access = house.chain.access(house.endpoint)
     restarted = await house.start()
@@ -121,6 +121,12 @@ async def test_a_restart_broadcasts_what_is_stored_and_keeps_sequences():
     assert second.sequence == 1
     await house.beat(2)
     assert await house.received() == 12
+
+
+def replace_submit(house: House, submit: Any) -> None:
+    """Stand between the pipeline and the chain."""
+    sender: Any = house.access.transactions
+    sender.submit = submit
 
 
 async def _nothing(_: object) -> None:
@@ -205,9 +211,9 @@ async def test_the_sequence_of_a_refused_transaction_is_handed_on():
     async def refuse(_: object) -> None:
         raise RevertedError("no endpoint wants this")
 
-    house.access.transactions.submit = refuse  # type: ignore[method-assign]
+    replace_submit(house, refuse)
     refused = await pipeline.send("s:1:lock", house.pay(3))
-    house.access.transactions.submit = real  # type: ignore[method-assign]
+    replace_submit(house, real)
     heir = await pipeline.send("s:2:lock", house.pay(4))
     assert heir.sequence == refused.sequence == 0
     await house.beat(5)
@@ -237,7 +243,7 @@ async def test_it_does_not_start_where_the_chain_knows_more_than_the_journal():
 async def test_a_stranger_who_uses_our_sequence_stops_us():
     house = House()
     pipeline = await house.start()
-    house.access.transactions.submit = _nothing  # type: ignore[method-assign]
+    replace_submit(house, _nothing)
     await pipeline.send("s:1:lock", house.pay())
     thief = House.__new__(House)
     thief.__dict__.update(house.__dict__)
