@@ -1,0 +1,56 @@
+"""What every adapter must hold to: one suite, shipped, for our own chains and for those of third parties.
+
+In a test module of the adapter, with pytest-asyncio in auto mode:
+
+    from adapters.conformance import ChainConformance, ChainHarness
+
+    @pytest.fixture
+    async def harness() -> AsyncIterator[ChainHarness]:
+        ...                                    # start a chain, yield what the suite needs of it, stop it
+
+    class TestMyChain(ChainConformance):
+        pass
+
+Each test makes accounts of its own, so one chain may serve them all.
+"""
+
+import pytest
+
+pytest.register_assert_rewrite(
+    "adapters.conformance.blocks",
+    "adapters.conformance.locks",
+    "adapters.conformance.reorgs",
+    "adapters.conformance.transactions",
+)
+
+from adapters.conformance.blocks import BlockConformance, HeadConformance, StateConformance  # noqa: E402
+from adapters.conformance.harness import FUNDS, ChainHarness  # noqa: E402
+from adapters.conformance.locks import LockConformance, LockReaderConformance  # noqa: E402
+from adapters.conformance.reorgs import ReorgConformance  # noqa: E402
+from adapters.conformance.transactions import TransactionConformance  # noqa: E402
+
+
+class ChainConformance(
+    HeadConformance,
+    BlockConformance,
+    StateConformance,
+    LockConformance,
+    LockReaderConformance,
+    TransactionConformance,
+    ReorgConformance,
+):
+    """The whole suite."""
+
+
+__all__ = [
+    "FUNDS",
+    "BlockConformance",
+    "ChainConformance",
+    "ChainHarness",
+    "HeadConformance",
+    "LockConformance",
+    "LockReaderConformance",
+    "ReorgConformance",
+    "StateConformance",
+    "TransactionConformance",
+]
