@@ -1,0 +1,40 @@
+"""What every HTTP API of the house shares: routes that describe themselves, problem documents, keys, limits, pages.
+
+routes = [Route("GET", "/v1/chains", list_chains, "The chains", answer=list[ChainView], scope="read")]
+app = build_application(routes, title="Causeway relayer", version="0.1.0", metrics=metrics, clock=clock)
+async with serve(app, "127.0.0.1", 8080) as address: ...
+"""
+
+from core.runtime.web.application import Health, build_application, serve
+from core.runtime.web.auth import ApiKey, KeyRing, issue_key
+from core.runtime.web.bodies import read_body, read_query, respond
+from core.runtime.web.limits import RateLimit, RateLimiter
+from core.runtime.web.openapi import openapi
+from core.runtime.web.pages import Page, PageCursors, PageQuery, after
+from core.runtime.web.problems import Problem, problem_of
+from core.runtime.web.routes import API_KEY, REQUEST_ID, Handler, Route
+
+__all__ = [
+    "API_KEY",
+    "REQUEST_ID",
+    "ApiKey",
+    "Handler",
+    "Health",
+    "KeyRing",
+    "Page",
+    "PageCursors",
+    "PageQuery",
+    "Problem",
+    "RateLimit",
+    "RateLimiter",
+    "Route",
+    "after",
+    "build_application",
+    "issue_key",
+    "openapi",
+    "problem_of",
+    "read_body",
+    "read_query",
+    "respond",
+    "serve",
+]

@@ -1,0 +1,191 @@
+"""An aiohttp application from routes: request ids, problem documents, API keys and rate limits for all of them.
+
+It adds `/healthz`, `/metrics` and `/openapi.json`.
+"""
+
+import re
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+import structlog
+from aiohttp import web
+
+from core.model.errors import FatalError
+from core.runtime.clock import Clock
+from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
+from core.runtime.web.auth import HEADER, KeyRing
+from core.runtime.web.bodies import MAX_BODY_BYTES, respond
+from core.runtime.web.limits import RateLimiter
+from core.runtime.web.openapi import openapi
+from core.runtime.web.problems import Problem, problem_of
+from core.runtime.web.routes import API_KEY, REQUEST_ID, Handler, Route
+
+MAX_PATH_CHARS: Final = 2_048
+SHUTDOWN_S: Final = 3.0
+"""How long open requests may take to end when the service stops."""
+_GIVEN_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+log = get_logger("core.runtime.web")
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`details` says of each part how it is: an operator's first look."""
+
+    ok: bool
+    details: dict[str, Any] = {}
+
+
+def build_application(
+    routes: Sequence[Route],
+    *,
+    title: str,
+    version: str,
+    metrics: Metrics,
+    clock: Clock,
+    keys: KeyRing | None = None,
+    limiter: RateLimiter | None = None,
+    health: Callable[[], Awaitable[Health]] | None = None,
+    description: str = "",
+) -> web.Application:
+    """The application that serves `routes` and the three service paths.
+
+    Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own where it is
+    8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all where `keys` is None. `limiter` counts
+    by API key, or by address; the service paths are not counted.
+    """
+    service = _service_routes(metrics, health)
+    every = [*routes, *service]
+    document = openapi(every, title=title, version=version, description=description)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_answering(metrics, clock), _path_limit])
+    counted = limiter.take if limiter is not None else None
+    for route in every:
+        guarded = _guarded(route, keys or KeyRing(), None if route in service else counted)
+        app.router.add_route(route.method, route.path, guarded)
+    app.router.add_get("/openapi.json", _json_handler(document))
+    return app
+
+
+@asynccontextmanager
+async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve `app` while the block runs; gives its address, such as `http://127.0.0.1:8080`. Port 0 takes a free one.
+
+    Raises `FatalError` where the port is taken or may not be used.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise FatalError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or end who uses it"
+            ) from error
+        actual_host, actual_port = runner.addresses[0][:2]
+        yield f"http://{f'[{actual_host}]' if ':' in actual_host else actual_host}:{actual_port}"
+    finally:
+        await runner.cleanup()
+
+
+def _service_routes(metrics: Metrics, health: Callable[[], Awaitable[Health]] | None) -> list[Route]:
+    async def healthz(_: web.Request) -> web.Response:
+        found = await health() if health is not None else Health(ok=True)
+        if not found.ok:
+            raise Problem(503, "unhealthy", "Not healthy", "A part of the service does not work.", **found.details)
+        return respond(found)
+
+    async def exposition(_: web.Request) -> web.Response:
+        body, content_type = metrics.exposition()
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    return [
+        Route("GET", "/healthz", healthz, "Whether the service works", answer=Health, tag="service"),
+        Route("GET", "/metrics", exposition, "Metrics as Prometheus reads them", tag="service"),
+    ]
+
+
+def _json_handler(document: Mapping[str, Any]) -> Handler:
+    body = msgspec.json.encode(document)
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    return handler
+
+
+def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -> Handler:
+    """The route's handler behind the rate limit and the API key, in this order for strangers: guessing keys counts."""
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        presented = request.headers.get(HEADER)
+        known = keys.find(presented) if presented is not None else None
+        if count is not None:
+            count(f"key:{known.name}" if known is not None else f"address:{request.remote}")
+        if route.scope is not None:
+            request[API_KEY] = keys.allow(presented, route.scope)
+        if route.websocket and not web.WebSocketResponse().can_prepare(request).ok:
+            raise Problem(
+                426,
+                "not-a-websocket",
+                "This path speaks WebSocket",
+                "Open it with a WebSocket client.",
+                headers={"Upgrade": "websocket", "Connection": "Upgrade"},
+            )
+        return await route.handler(request)
+
+    return handler
+
+
+def _answering(metrics: Metrics, clock: Clock) -> Any:
+    counted = metrics.counter("http_requests_total", "HTTP requests", ["route", "method", "status"])
+    took = metrics.histogram("http_request_seconds", "How long HTTP requests took", ["route"])
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        request_id = _request_id(request)
+        request[REQUEST_ID] = request_id
+        started = clock.monotonic()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = await _answer(request, handler, request_id)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+        resource = request.match_info.route.resource
+        # Only routes of ours label a metric, never a path that somebody made up.
+        place = resource.canonical if resource is not None else "none"
+        method = request.method if request.method in _METHODS else "other"
+        counted.labels(place, method, str(response.status)).inc()
+        took.labels(place).observe(clock.monotonic() - started)
+        return response
+
+    return middleware
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+async def _answer(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Exception as error:
+        problem = problem_of(error)
+        if problem.kind in ("internal", FatalError.code):
+            log.error("request failed", method=request.method, path=request.path, exc_info=error)
+        elif problem is not error:
+            log.info("request refused", method=request.method, path=request.path, kind=problem.kind, detail=str(error))
+        return problem.response(request_id)
+
+
+@web.middleware
+async def _path_limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+    if len(request.path_qs) > MAX_PATH_CHARS:
+        raise Problem(414, "path-too-long", "Path too long", f"At most {MAX_PATH_CHARS} characters.")
+    return await handler(request)
+
+
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-Id", "")
+    # Names a log line and nothing else, so it needs no injected source.
+    return given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)

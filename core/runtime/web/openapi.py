@@ -1,0 +1,143 @@
+"""OpenAPI 3.1 from route declarations and msgspec Structs: what is documented is what is checked."""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+
+from core.runtime.web import auth, problems
+from core.runtime.web.routes import Route
+
+_REF: Final = "#/components/schemas/{name}"
+_PROBLEM: Final = {
+    "type": "object",
+    "description": "An RFC 9457 problem document.",
+    "required": ["type", "title", "status", "detail", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri", "description": "Names the kind of problem; stable."},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened and what to do about it."},
+        "request_id": {"type": "string", "description": "Stands in the service's log, too."},
+        "errors": {
+            "type": "array",
+            "description": "Which parts of the request are wrong.",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "A JSON pointer (RFC 6901) as a URI fragment."},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def openapi(routes: Sequence[Route], *, title: str, version: str, description: str = "") -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `routes`, ready for JSON."""
+    types = list(dict.fromkeys(kind for route in routes for kind in (route.body, route.answer) if kind is not None))
+    queries = list(dict.fromkeys(route.query for route in routes if route.query is not None))
+    schemas, components = msgspec.json.schema_components([*types, *queries], ref_template=_REF)
+    by_type = dict(zip([*types, *queries], schemas, strict=True))
+    for query in queries:
+        # Told as parameters, one by one; the Struct itself is nowhere referred to.
+        by_type[query] = components.pop(by_type[query]["$ref"].rsplit("/", 1)[1])
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "description": description, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "components": {
+            "schemas": {**components, "Problem": _PROBLEM},
+            "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": auth.HEADER}},
+        },
+    }
+
+
+def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(route),
+        "summary": route.summary,
+        "tags": [route.tag],
+        "responses": _responses(route, by_type),
+    }
+    if route.description:
+        operation["description"] = route.description
+    if parameters := [*_path_parameters(route), *_query_parameters(route, by_type)]:
+        operation["parameters"] = parameters
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": by_type[route.body]}},
+        }
+    if route.scope is not None:
+        operation["security"] = [{"apiKey": []}]
+        operation["x-scope"] = route.scope
+    return operation
+
+
+def _operation_id(route: Route) -> str:
+    words = route.template.replace("{", "").replace("}", "").replace(".", "_").replace("-", "_").strip("/").split("/")
+    return "_".join([route.method.lower(), *words])
+
+
+def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:
+    for name, pattern in route.path_parameters:
+        schema: dict[str, Any] = {"type": "string", "minLength": 1}
+        if pattern is not None:
+            schema["pattern"] = f"^{pattern}$"
+        yield {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query_parameters(route: Route, by_type: dict[Any, dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    if route.query is None:
+        return
+    schema = by_type[route.query]
+    for name, member in schema["properties"].items():
+        parameter = {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": member}
+        if "description" in member:
+            parameter["description"] = member["description"]
+        yield parameter
+
+
+def _responses(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+    status = 101 if route.websocket else route.status
+    success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if route.answer is not None and not route.websocket:
+        success["content"] = {"application/json": {"schema": by_type[route.answer]}}
+    responses = {str(status): success}
+    for code, sentence in sorted({**_usual_problems(route), **dict(route.problems)}.items()):
+        responses[str(code)] = _problem_response(sentence)
+    return responses
+
+
+def _usual_problems(route: Route) -> dict[int, str]:
+    usual = {429: "Too many requests.", 500: "A mistake of ours.", 503: "Not available now; try again."}
+    if route.body is not None:
+        usual |= {
+            400: "The body is not JSON.",
+            413: "The body is too large.",
+            415: "The body is not declared as JSON.",
+            422: "The body does not fit.",
+        }
+    if route.query is not None:
+        usual[422] = "The query does not fit."
+    if route.path_parameters:
+        usual[404] = "No such thing."
+    if route.scope is not None:
+        usual |= {401: "The API key is missing or unknown.", 403: f"The API key lacks the scope {route.scope}."}
+    if route.websocket:
+        usual[426] = "Not a WebSocket handshake."
+    return usual
+
+
+def _problem_response(sentence: str) -> dict[str, Any]:
+    return {
+        "description": sentence,
+        "content": {problems.CONTENT_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
+    }
