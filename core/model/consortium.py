@@ -26,6 +26,15 @@ NAME_PATTERN: Final = r"[a-z0-9][-_.a-z0-9]{0,63}"
 """Asset symbols, record namespaces and record keys."""
 
 
+APP_VERSION: Final = 1
+"""The version of the ledger's rules, as the `version.app` of a header names it."""
+
+
+def htlc_code_hash(app_version: int) -> bytes:
+    """What stands for the HTLC's code where the ledger itself holds locks: the rules that judge them."""
+    return hashlib.sha256(f"causeway/htlc/{app_version}".encode()).digest()
+
+
 # --- addresses and amounts ---------------------------------------------------------------------------------------
 
 
@@ -281,6 +290,9 @@ class ResultCode(IntEnum):
 # --- state: keys and leaves --------------------------------------------------------------------------------------
 # An account is one leaf. Hashed keys have no order, so a list is a sequence `…/n` with its length at `…/count`.
 
+PROOF_OP: Final = "causeway:smt"
+"""The type of `abci_query`'s one proof op; its data is `core.proofs.smt.encode_proof`, for presence and absence alike.
+The state after block h is proven against the app hash in header h + 1."""
 CLOCK_KEY: Final = b"clock"
 """Ledger time of the block, milliseconds since the epoch, as an 8-byte big-endian integer."""
 
