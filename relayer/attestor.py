@@ -1,0 +1,62 @@
+"""A validator operator's vote that a foreign block is final, sent when a trigger asks for it.
+
+Votes count per block, so all operators must choose the same one: the newest finalized foreign height that is a
+multiple of `every_blocks`.
+"""
+
+from core.model.errors import ConflictError, RevertedError
+from core.model.facts import BlockHeader
+from core.model.ports import BridgeBuilder, ChainAccess
+from core.model.types import Height
+from core.runtime.logging import get_logger
+from relayer.signals import Signal
+from relayer.transactions.pipeline import Pipeline
+
+log = get_logger("relayer.attestor")
+
+
+class Attestor:
+    """Attests one foreign chain on the chain of `pipeline`. `trigger()` only notes; `run` does the work."""
+
+    def __init__(self, foreign: ChainAccess, bridge: BridgeBuilder, pipeline: Pipeline, every_blocks: int = 1) -> None:
+        self._foreign = foreign
+        self._bridge = bridge
+        self._pipeline = pipeline
+        self._every = every_blocks
+        self._asked = Signal()
+
+    def trigger(self) -> None:
+        """Ask for an attestation of what is final now."""
+        self._asked.notify()
+
+    async def run(self) -> None:
+        """Answer triggers for ever."""
+        answered = 0
+        while True:
+            await self._asked.wait_beyond(answered)
+            answered = self._asked.count
+            await self.attest_newest()
+
+    async def attest_newest(self) -> BlockHeader | None:
+        """Vote for the newest block whose turn it is; None where it is attested, or voted for, already.
+
+        Raises `RetryableError` when a chain does not answer.
+        """
+        final = (await self._foreign.heads.head()).finalized
+        height = Height(final.height - final.height % self._every)
+        attested = await self._bridge.attested(self._foreign.chain)
+        if attested is not None and attested.height >= height:
+            return None
+        header = final if final.height == height else await self._foreign.blocks.header(height)
+        return header if await self.attest(header) else None
+
+    async def attest(self, header: BlockHeader) -> bool:
+        """Vote for this block, which the caller knows to be final; false where the chain does not want the vote (any
+        more), as when the others were enough."""
+        key = f"attest/{header.chain}/{self._pipeline.account}:{header.height}:{header.ref.hash.hex()[:16]}"
+        try:
+            await self._pipeline.send(key, self._bridge.attest(header, self._pipeline.account))
+        except (RevertedError, ConflictError) as error:
+            log.info("attestation refused", chain=header.chain, height=header.height, reason=error.message)
+            return False
+        return True

@@ -1,0 +1,181 @@
+"""Named 32-byte keys in one encrypted file: Argon2id over a passphrase, then XSalsa20-Poly1305 (libsodium secretbox).
+
+The passphrase comes from a file or an environment variable, never from a command line. What a key is for (an Ethereum
+account, an ed25519 account, quotes) is its name's business: signers are made from keys elsewhere.
+"""
+
+import hashlib
+import hmac
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from nacl import pwhash
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.model.types import Hashlock, Preimage
+from core.runtime.clock import SecretSource, SystemSecrets
+
+KEY_BYTES: Final = 32
+MAX_FILE_BYTES: Final = 1 << 20
+MAX_MEMORY_BYTES: Final = 1 << 30
+MIN_PASSPHRASE_CHARS: Final = 8
+PREIMAGE_DOMAIN: Final = b"causeway preimage v1\0"
+QUOTE_KEY: Final = "quote"
+"""The name of the ed25519 key that signs quotes."""
+
+
+class SecretKey:
+    """32 secret bytes. Has no `repr`, does not pickle, compares in constant time; `expose` is the one way to them."""
+
+    __slots__ = ("_raw",)
+
+    def __init__(self, raw: bytes) -> None:
+        if len(raw) != KEY_BYTES:
+            raise RejectedError(f"a key is {KEY_BYTES} bytes")
+        self._raw = raw
+
+    def expose(self) -> bytes:
+        return self._raw
+
+    def preimage(self, context: bytes) -> Preimage:
+        """A preimage that need not be stored: HMAC-SHA-256 of `context` (unique for ever) under this key."""
+        return Preimage(hmac.digest(self._raw, PREIMAGE_DOMAIN + context, hashlib.sha256))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretKey) and hmac.compare_digest(self._raw, other._raw)
+
+    def __hash__(self) -> int:
+        return hash(hashlib.sha256(self._raw).digest())
+
+    def __repr__(self) -> str:
+        return "SecretKey(hidden)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("a key does not leave the process by pickling")
+
+
+class Keystore:
+    """The keys of one relayer, by name, in memory."""
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._keys = {name: SecretKey(raw) for name, raw in keys.items()}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._keys))
+
+    def key(self, name: str) -> SecretKey:
+        """Raises `NotFoundError`."""
+        if name not in self._keys:
+            raise NotFoundError(f"the keystore has no key called {name[:64]!r}: add it")
+        return self._keys[name]
+
+    def __repr__(self) -> str:
+        return f"Keystore({', '.join(self.names())})"
+
+
+class DerivedPreimages:
+    """An initiator's vault: derives preimages from one key and finds them again by hashlock.
+
+    A context is whatever names the swap before its hashlock is known, such as a quote's id.
+    """
+
+    def __init__(self, key: SecretKey) -> None:
+        self._key = key
+        self._contexts: dict[Hashlock, bytes] = {}
+
+    def derive(self, context: bytes) -> Hashlock:
+        hashlock = self._key.preimage(context).hashlock()
+        self._contexts[hashlock] = context
+        return hashlock
+
+    def preimage(self, hashlock: Hashlock) -> Preimage:
+        """Raises `NotFoundError`."""
+        if hashlock not in self._contexts:
+            raise NotFoundError("no preimage under this hashlock: derive it from its context first")
+        return self._key.preimage(self._contexts[hashlock])
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    version: int
+    kdf: str
+    operations: int
+    memory_bytes: int
+    salt: bytes
+    box: bytes
+
+
+def new_key(source: SecretSource | None = None) -> bytes:
+    return (source or SystemSecrets()).token_bytes(KEY_BYTES)
+
+
+def write_keystore(path: Path, passphrase: str, keys: Mapping[str, bytes]) -> None:
+    """Encrypt the keys into `path`, readable by this user only, replacing an older file in one step.
+
+    Raises `RejectedError` for a short passphrase or a key of another length, `FatalError` when the file cannot be
+    written.
+    """
+    if len(passphrase) < MIN_PASSPHRASE_CHARS:
+        raise RejectedError(f"a passphrase has at least {MIN_PASSPHRASE_CHARS} characters")
+    for raw in keys.values():
+        SecretKey(raw)
+    source = SystemSecrets()
+    salt = source.token_bytes(pwhash.argon2id.SALTBYTES)
+    operations, memory = pwhash.argon2id.OPSLIMIT_INTERACTIVE, pwhash.argon2id.MEMLIMIT_INTERACTIVE
+    plain = msgspec.json.encode({name: raw.hex() for name, raw in keys.items()})
+    box = SecretBox(_derive(passphrase, salt, operations, memory)).encrypt(plain)
+    stored = msgspec.json.encode(_File(1, "argon2id", operations, memory, salt, bytes(box)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
+        with os.fdopen(handle, "wb") as file:
+            file.write(stored)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FatalError(f"the keystore {path} cannot be written: {error.strerror}") from error
+
+
+def read_keystore(path: Path, passphrase: str) -> Keystore:
+    """Raises `FatalError` for a file that is missing, damaged or not opened by this passphrase."""
+    try:
+        raw = path.read_bytes()[: MAX_FILE_BYTES + 1]
+    except OSError as error:
+        raise FatalError(f"the keystore {path} cannot be read: {error.strerror}") from error
+    try:
+        file = msgspec.json.decode(raw, type=_File)
+        if file.version != 1 or file.kdf != "argon2id" or not 0 < file.memory_bytes <= MAX_MEMORY_BYTES:
+            raise FatalError(f"the keystore {path} is of a kind that this Causeway does not know")
+        key = _derive(passphrase, file.salt, file.operations, file.memory_bytes)
+        keys = msgspec.json.decode(SecretBox(key).decrypt(file.box), type=dict[str, str])
+        return Keystore({name: bytes.fromhex(value) for name, value in keys.items()})
+    except CryptoError:
+        raise FatalError(f"the passphrase does not open the keystore {path}") from None
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        raise FatalError(f"the keystore {path} is damaged: restore it from a backup") from None
+
+
+def read_passphrase(file: Path | None = None, variable: str = "CAUSEWAY_PASSPHRASE") -> str:
+    """From `file` (its first line) or else from the environment. Raises `FatalError` where neither has one."""
+    if file is not None:
+        try:
+            lines = file.read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise FatalError(f"the passphrase file {file} cannot be read") from error
+        if lines and lines[0]:
+            return lines[0]
+        raise FatalError(f"the passphrase file {file} is empty")
+    found = os.environ.get(variable, "")
+    if not found:
+        raise FatalError(f"no passphrase for the keystore: name a passphrase file, or set {variable}")
+    return found
+
+
+def _derive(passphrase: str, salt: bytes, operations: int, memory_bytes: int) -> bytes:
+    return bytes(pwhash.argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), salt, operations, memory_bytes))

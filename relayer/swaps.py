@@ -1,0 +1,309 @@
+"""What the relayer remembers of its swaps beside their state machines: who, which quote, which lock ids.
+
+The state itself lives in the journal, under the swap's id. The row here is what lists, limits and lookups by hashlock
+need. A hashlock is unique for ever. Plain functions over a `Connection`.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, NotFoundError
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Hashlock, LockId, Seconds, SwapId
+from core.runtime import journal
+from core.runtime.columns import Bytes32, Uint256
+from core.runtime.database import METADATA
+from htlc.codec import decode_state
+from htlc.model import Agreement, Phase, Role, SwapState
+
+CHUNK: Final = 500
+
+relayer_swaps = sa.Table(
+    "relayer_swaps",
+    METADATA,
+    sa.Column("swap_id", sa.Text, primary_key=True),
+    sa.Column("hashlock", Bytes32, nullable=False, unique=True),
+    sa.Column("quote_id", sa.Text, unique=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("phase", sa.Text, nullable=False),
+    sa.Column("done", sa.Boolean, nullable=False),
+    sa.Column("initiator_chain", sa.Text, nullable=False),
+    sa.Column("participant_chain", sa.Text, nullable=False),
+    sa.Column("initiator_sender", sa.Text, nullable=False),
+    sa.Column("initiator_receiver", sa.Text, nullable=False),
+    sa.Column("own_asset", sa.Text),
+    sa.Column("own_amount", Uint256),
+    sa.Column("own_timelock", sa.BigInteger),
+    sa.Column("own_funded", sa.Boolean, nullable=False),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+    sa.Column("updated_ns", sa.BigInteger, nullable=False),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Index(None, "done", "created_ns"),
+    sa.Index(None, "initiator_sender"),
+    sa.Index(None, "initiator_receiver"),
+)
+"""`own_*` describe the leg that we fund, empty for a watchtower; `own_funded`: our lock has been seen on chain."""
+
+relayer_locks = sa.Table(
+    "relayer_locks",
+    METADATA,
+    sa.Column("swap_id", sa.Text, primary_key=True),
+    sa.Column("chain", sa.Text, nullable=False),
+    sa.Column("lock_id", sa.Text, nullable=False),
+    sa.UniqueConstraint("chain", "lock_id"),
+)
+"""The place of our own lock, written down before the lock is signed: one place a swap, one swap a place. It is given
+back only where the swap ended without the lock ever having stood on chain."""
+
+TABLES: Final = (relayer_swaps, relayer_locks)
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRow:
+    """A swap's row. Times are nanoseconds since the Unix epoch."""
+
+    swap_id: SwapId
+    quote_id: str
+    role: Role
+    phase: Phase
+    initiator_chain: ChainId
+    participant_chain: ChainId
+    created_ns: int
+    updated_ns: int
+    version: int
+
+    @property
+    def done(self) -> bool:
+        return self.phase.terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What one open swap may cost us until it is done."""
+
+    swap_id: SwapId
+    asset: AssetId
+    amount: BaseUnits
+    timelock_s: int
+    counterparties: frozenset[AccountId]
+    funded: bool
+
+
+def insert_swap(connection: Connection, agreement: Agreement, quote_id: str | None, now_ns: int) -> None:
+    """Raises `ConflictError` where the hashlock or the quote was used before."""
+    own = agreement.own_leg
+    terms = None if own is None else agreement.terms(own)
+    connection.execute(
+        sa.insert(relayer_swaps).values(
+            swap_id=agreement.swap_id,
+            hashlock=agreement.hashlock,
+            quote_id=quote_id,
+            role=agreement.role,
+            phase=Phase.AGREED,
+            done=False,
+            initiator_chain=agreement.initiator_leg.chain,
+            participant_chain=agreement.participant_leg.chain,
+            initiator_sender=agreement.initiator_leg.sender,
+            initiator_receiver=agreement.participant_leg.receiver,
+            own_asset=terms and terms.asset,
+            own_amount=terms and terms.amount,
+            own_timelock=terms and terms.timelock.seconds,
+            own_funded=False,
+            created_ns=now_ns,
+            updated_ns=now_ns,
+            version=0,
+        )
+    )
+
+
+def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
+    """Bring the row up to the state that was stored in the same transaction."""
+    own = state.agreement.own_leg
+    connection.execute(
+        sa.update(relayer_swaps)
+        .where(relayer_swaps.c.swap_id == state.swap_id)
+        .values(
+            phase=state.phase,
+            done=state.phase.terminal,
+            own_funded=own is not None and state.leg(own).lock is not None,
+            updated_ns=now_ns,
+            version=state.sequence,
+        )
+    )
+    if state.phase.terminal and own is not None and state.leg(own).lock is None:
+        connection.execute(sa.delete(relayer_locks).where(relayer_locks.c.swap_id == state.swap_id))
+
+
+def swap_row(connection: Connection, swap_id: SwapId) -> SwapRow:
+    """Raises `NotFoundError`."""
+    row = connection.execute(sa.select(relayer_swaps).where(relayer_swaps.c.swap_id == swap_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"no swap {swap_id[:64]!r}")
+    return _row(row)
+
+
+def swap_of_quote(connection: Connection, quote_id: str) -> SwapRow | None:
+    row = connection.execute(sa.select(relayer_swaps).where(relayer_swaps.c.quote_id == quote_id)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def hashlock_known(connection: Connection, hashlock: Hashlock) -> bool:
+    """Whether any swap of ours, open or done, uses this hashlock."""
+    query = sa.select(relayer_swaps.c.swap_id).where(relayer_swaps.c.hashlock == hashlock)
+    return connection.execute(query).first() is not None
+
+
+def open_ids(connection: Connection, chain: ChainId | None = None) -> list[SwapId]:
+    """Swaps that are not done, with a leg on `chain` where it is given; the oldest first."""
+    table = relayer_swaps
+    query = sa.select(table.c.swap_id).where(~table.c.done).order_by(table.c.created_ns, table.c.swap_id)
+    if chain is not None:
+        query = query.where((table.c.initiator_chain == chain) | (table.c.participant_chain == chain))
+    return [SwapId(row.swap_id) for row in connection.execute(query)]
+
+
+def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> dict[Hashlock, SwapId]:
+    """The open swap under each of these hashlocks, if any."""
+    table, found = relayer_swaps, {}
+    ordered = sorted(hashlocks)
+    for first in range(0, len(ordered), CHUNK):
+        query = sa.select(table.c.hashlock, table.c.swap_id).where(
+            table.c.hashlock.in_(ordered[first : first + CHUNK]), ~table.c.done
+        )
+        found.update({Hashlock(row.hashlock): SwapId(row.swap_id) for row in connection.execute(query)})
+    return found
+
+
+def promises(connection: Connection) -> list[Promise]:
+    """All open swaps in which we fund a leg."""
+    table = relayer_swaps
+    query = sa.select(table).where(~table.c.done, table.c.own_asset.is_not(None)).order_by(table.c.created_ns)
+    return [
+        Promise(
+            swap_id=SwapId(row.swap_id),
+            asset=AssetId(row.own_asset),
+            amount=BaseUnits(row.own_amount),
+            timelock_s=row.own_timelock,
+            counterparties=frozenset({AccountId(row.initiator_sender), AccountId(row.initiator_receiver)}),
+            funded=row.own_funded,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def counts_by_phase(connection: Connection) -> dict[Phase, int]:
+    """How many swaps are open in each phase."""
+    table = relayer_swaps
+    query = sa.select(table.c.phase, sa.func.count()).where(~table.c.done).group_by(table.c.phase)
+    return {Phase(phase): count for phase, count in connection.execute(query).tuples()}
+
+
+def list_rows(
+    connection: Connection,
+    limit: int,
+    *,
+    done: bool | None = None,
+    phase: Phase | None = None,
+    hashlock: Hashlock | None = None,
+    account: AccountId | None = None,
+    before: SwapId | None = None,
+) -> Sequence[SwapRow]:
+    """Newest first; `before` continues behind a swap. Raises `NotFoundError` for an unknown `before`."""
+    table = relayer_swaps
+    query = sa.select(table).order_by(table.c.created_ns.desc(), table.c.swap_id.desc()).limit(limit)
+    if done is not None:
+        query = query.where(table.c.done == done)
+    if phase is not None:
+        query = query.where(table.c.phase == phase)
+    if hashlock is not None:
+        query = query.where(table.c.hashlock == hashlock)
+    if account is not None:
+        query = query.where((table.c.initiator_sender == account) | (table.c.initiator_receiver == account))
+    if before is not None:
+        last = swap_row(connection, before)
+        query = query.where(
+            (table.c.created_ns < last.created_ns)
+            | ((table.c.created_ns == last.created_ns) & (table.c.swap_id < last.swap_id))
+        )
+    return [_row(row) for row in connection.execute(query)]
+
+
+def _row(row: Any) -> SwapRow:
+    return SwapRow(
+        swap_id=SwapId(row.swap_id),
+        quote_id=row.quote_id or "",
+        role=Role(row.role),
+        phase=Phase(row.phase),
+        initiator_chain=ChainId(row.initiator_chain),
+        participant_chain=ChainId(row.participant_chain),
+        created_ns=row.created_ns,
+        updated_ns=row.updated_ns,
+        version=row.version,
+    )
+
+
+# --- our own locks -----------------------------------------------------------------------------------------------
+
+
+def lock_place(connection: Connection, swap_id: SwapId) -> LockId | None:
+    """The place that was written down for our lock of this swap."""
+    query = sa.select(relayer_locks.c.lock_id).where(relayer_locks.c.swap_id == swap_id)
+    found = connection.execute(query).scalar()
+    return None if found is None else LockId(found)
+
+
+def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
+    """Places of our locks in open swaps on this chain: what the chain itself may not show yet."""
+    query = (
+        sa.select(relayer_locks.c.lock_id)
+        .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
+        .where(relayer_locks.c.chain == chain, ~relayer_swaps.c.done)
+    )
+    return {LockId(row.lock_id) for row in connection.execute(query)}
+
+
+def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
+    """Write a place down; answers the one that is written down already where there is one.
+
+    Raises `ConflictError` where another swap has it: ask the chain for another place.
+    """
+    if (known := lock_place(connection, swap_id)) is not None:
+        return known
+    clash = connection.execute(
+        sa.select(relayer_locks.c.swap_id).where(relayer_locks.c.chain == chain, relayer_locks.c.lock_id == lock_id)
+    ).first()
+    if clash is not None:
+        raise ConflictError(f"the place {lock_id} belongs to swap {clash.swap_id}")
+    connection.execute(sa.insert(relayer_locks).values(swap_id=swap_id, chain=chain, lock_id=lock_id))
+    return lock_id
+
+
+# --- limits ------------------------------------------------------------------------------------------------------
+
+
+def exposure(
+    open_promises: Sequence[Promise],
+    asset: AssetId,
+    counterparties: frozenset[AccountId],
+    timelock_s: int,
+    window_s: Seconds,
+) -> tuple[int, int, int]:
+    """What is promised of `asset`: in all, to any of these counterparties, and in the timelock's window."""
+    of_asset = [promise for promise in open_promises if promise.asset == asset]
+    window = timelock_s // window_s
+    return (
+        sum(promise.amount for promise in of_asset),
+        sum(promise.amount for promise in of_asset if promise.counterparties & counterparties),
+        sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
+    )
+
+
+def states(connection: Connection, swap_ids: Sequence[SwapId]) -> Iterator[SwapState]:
+    """The present states of these swaps, in order."""
+    for swap_id in swap_ids:
+        snapshot = journal.load(connection, swap_id)
+        if snapshot is not None:
+            yield decode_state(snapshot.state)
