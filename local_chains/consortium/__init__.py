@@ -1,0 +1,1 @@
+"""The consortium chain: one deterministic ledger, its state, an embedded engine and CometBFT's RPC in front of them."""

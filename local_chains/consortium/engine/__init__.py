@@ -1,0 +1,1 @@
+"""Engines that order transactions into blocks for the ledger."""

@@ -1,0 +1,318 @@
+"""The embedded engine: all validators in one process, the same blocks, headers and commits as CometBFT's.
+
+A block is executed, signed and stored in one SQLite transaction before anybody hears of it, so a process killed at any
+moment starts again from the last block that anybody can have seen.
+"""
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from core.model.consortium import encode_clock, transaction_hash
+from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError
+from core.proofs.cometbft import hashing
+from core.proofs.cometbft import json as comet_json
+from core.proofs.cometbft.encoding import encode_block
+from core.proofs.cometbft.types import BlockId, ValidatorSet
+from core.proofs.smt import SmtProof
+from core.runtime.clock import Clock, SystemClock
+from local_chains.consortium.engine.feed import CommittedBlock, Feed
+from local_chains.consortium.engine.home import (
+    DATABASE_FILE,
+    MAX_BLOCK_BYTES,
+    Genesis,
+    ValidatorKey,
+    load_genesis,
+    load_validator_keys,
+)
+from local_chains.consortium.engine.mempool import Mempool
+from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block, make_commit
+from local_chains.consortium.engine.rendering import block_to_json, decode, deterministic, encode, results_to_json
+from local_chains.consortium.engine.rotation import next_turn
+from local_chains.consortium.ledger.execution import Result, execute_block, process_proposal, proposer_clock_ms
+from local_chains.consortium.ledger.genesis import genesis_writes
+from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.state.ledger_state import LedgerState, load_state
+from local_chains.consortium.state.store import Changes, Store, StoredBlock
+from local_chains.consortium.state.tree import Node, root_hash, update
+
+LOCK_FILE: Final = "data/lock"
+NS_PER_MS: Final = 1_000_000
+BLOCK_OVERHEAD_BYTES: Final = 2_048
+COMMIT_ENTRY_BYTES: Final = 128
+"""Room kept in a block for header and framing, and for each validator's entry in the last commit."""
+RETRY_S: Final = 0.5
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """When blocks are made, in seconds: on a beat (None: only when there is something to do), and sooner for
+    transactions, but no sooner than `min_delay_s` after the block before."""
+
+    interval_s: float | None = 1.0
+    min_delay_s: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A block that is complete but not stored yet."""
+
+    committed: CommittedBlock
+    changes: Changes
+    root: Node
+    tip: Tip
+
+
+class EmbeddedEngine:
+    """One chain in one process. Make it with `open_engine`; use it from one event loop."""
+
+    def __init__(
+        self,
+        genesis: Genesis,
+        keys: Sequence[ValidatorKey],
+        store: Store,
+        state: LedgerState,
+        tip: Tip,
+        clock: Clock,
+        lock_file: int,
+    ) -> None:
+        self.genesis = genesis
+        self.store = store
+        self.feed = Feed()
+        self._keys = {key.public_key.address: key for key in keys}
+        self._state = state
+        self._tip = tip
+        self._clock = clock
+        self._signatures = SignatureChecker()
+        self.mempool = Mempool(genesis.chain_id, state, self._signatures, self._now_ms)
+        self._producing = asyncio.Lock()
+        self._arrived = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._owes_proof = False
+        self._broken = False
+        self._lock_file: int | None = lock_file
+
+    @property
+    def tip(self) -> Tip:
+        """What the next block will be built on."""
+        return self._tip
+
+    @property
+    def state(self) -> LedgerState:
+        """The newest committed state."""
+        return self._state
+
+    def submit(self, raw: bytes) -> Result:
+        """CheckTx: take a transaction in for one of the next blocks, or say why not.
+
+        Raises `AlreadySeenError`, `MempoolFullError`.
+        """
+        result = self.mempool.add(raw)
+        if not result.code:
+            self._arrived.set()
+        return result
+
+    async def query(self, key: bytes, height: int) -> tuple[bytes | None, SmtProof]:
+        """The leaf at `key` after block `height` and its proof. Raises `NotFoundError` for other heights."""
+        return await self._state.query(self.store, height, key)
+
+    async def validators(self, height: int) -> ValidatorSet | None:
+        """The validators of a height up to the next block's, with their priorities."""
+        if height == self._tip.height + 1:
+            return self._tip.turn.validators
+        stored = await self.store.block(height)
+        return None if stored is None else _validators(stored)
+
+    async def run(self, pace: Pace) -> None:
+        """Make blocks until `stop`. Raises `FatalError` where going on would be unsafe."""
+        loop = asyncio.get_running_loop()
+        while not self._stopping.is_set():
+            made_at = loop.time()
+            try:
+                await self.produce_block()
+            except RetryableError as error:
+                _log.warning("no block could be made", reason=error.message)
+                await self._stops_within(RETRY_S)
+                continue
+            await self._stops_within(pace.min_delay_s)
+            if not self._owes_proof and not len(self.mempool) and not self._stopping.is_set():
+                left_s = None if pace.interval_s is None else max(0.0, made_at + pace.interval_s - loop.time())
+                await self._something_arrives(left_s)
+
+    def stop(self) -> None:
+        """Let `run` end after the block in hand."""
+        self._stopping.set()
+        self._arrived.set()
+
+    async def close(self) -> None:
+        """Release the home. What is committed is on disk already."""
+        self.stop()
+        async with self._producing:
+            self._broken = True
+        self.feed.end()
+        await self.store.close()
+        if self._lock_file is not None:
+            os.close(self._lock_file)
+            self._lock_file = None
+
+    async def produce_block(self) -> CommittedBlock:
+        """Make, sign, store and publish the next block from what waits.
+
+        Raises `RetryableError` while validators would refuse it (this machine's clock was set back), `FatalError`
+        where it could not be stored.
+        """
+        async with self._producing:
+            if self._broken:
+                raise FatalError("this engine has ended: open the home again")
+            own_ms = self._now_ms()
+            room = MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES - COMMIT_ENTRY_BYTES * len(self._tip.turn.validators)
+            entries = (encode_clock(proposer_clock_ms(self._state, own_ms)), *self.mempool.reap(room))
+            refusal = process_proposal(self._state, entries, own_ms)
+            if refusal:
+                raise RetryableError(f"the validators refuse the proposal: {refusal}")
+            made = await asyncio.to_thread(self._make, entries)
+            try:
+                await self._save(made)
+            except CausewayError as error:
+                self._broken = not isinstance(error, RetryableError)
+                raise
+            except BaseException:
+                # Stored or not, nobody knows; only the file does.
+                self._broken = True
+                raise
+            self._adopt(made)
+            return made.committed
+
+    def _make(self, entries: tuple[bytes, ...]) -> _Made:
+        """Execute and sign; changes nothing, so it may run beside the event loop."""
+        tip, chain_id = self._tip, self.genesis.chain_id
+        block = make_block(chain_id, tip, entries)
+        height = block.header.height
+        outcome = execute_block(self._state, chain_id, height, entries, self._signatures)
+        root = self._state.root_after(outcome.writes)
+        app_hash, results_hash = root_hash(root), hashing.results_hash(deterministic(outcome.results))
+        raw = encode_block(block)
+        block_id = BlockId(hashing.header_hash(block.header), hashing.part_set_header(raw))
+        validators = tip.turn.validators
+        commit = make_commit(block, block_id, validators, self._keys, self._clock.now_ns())
+        stored = StoredBlock(
+            height=height,
+            hash=block_id.hash,
+            size=len(raw),
+            block=encode(block_to_json(block_id, block)),
+            commit=encode(comet_json.commit_to_json(commit)),
+            validators=encode(comet_json.validator_set_to_json(validators)),
+            results=encode(results_to_json(height, outcome.results, app_hash)),
+            results_hash=results_hash,
+            app_hash=app_hash,
+        )
+        after = Tip(
+            height, block_id, block.header.time, commit, validators, next_turn(validators), app_hash, results_hash
+        )
+        committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
+        return _Made(committed, self._state.changes(outcome.writes), root, after)
+
+    async def _save(self, made: _Made) -> None:
+        hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)
+        await self.store.append(made.committed.stored, hashes, made.changes)
+
+    def _adopt(self, made: _Made) -> None:
+        self._state.advance(made.changes, made.root)
+        self._tip = made.tip
+        transactions = made.committed.block.txs[1:]
+        # As in CometBFT: the app hash that transactions changed is in the header of one more block.
+        self._owes_proof = bool(transactions)
+        self.mempool.committed(transactions)
+        self.feed.publish(made.committed)
+
+    async def _something_arrives(self, timeout_s: float | None) -> None:
+        self._arrived.clear()
+        if len(self.mempool) or self._stopping.is_set():
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._arrived.wait()
+        except TimeoutError:
+            return
+
+    async def _stops_within(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // NS_PER_MS
+
+
+async def open_engine(home: Path, clock: Clock | None = None) -> EmbeddedEngine:
+    """Open the chain in `home` where it stands.
+
+    Raises `RejectedError` where there is none, or another process runs it; `FatalError` where its data is damaged.
+    """
+    genesis, keys = load_genesis(home), load_validator_keys(home)
+    known = {key.public_key.address for key in keys}
+    signing = sum(member.power for member in genesis.validators.validators if member.address in known)
+    if 3 * signing <= 2 * genesis.validators.total_power:
+        raise RejectedError(f"{home} holds the keys of no more than ⅔ of the power: no block could be committed")
+    lock_file = _lock(home / LOCK_FILE)
+    store = Store(home / DATABASE_FILE)
+    try:
+        await store.open(genesis.hash)
+        _, height = await store.heights()
+        if height:
+            state, tip = await _resume(store, height)
+        else:
+            state = await _begin(store, genesis)
+            tip = genesis_tip(genesis, state.app_hash)
+    except BaseException:
+        await store.close()
+        os.close(lock_file)
+        raise
+    return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file)
+
+
+async def _begin(store: Store, genesis: Genesis) -> LedgerState:
+    writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // NS_PER_MS)
+    leaves = {key: leaf for key, leaf in writes.items() if leaf is not None}
+    if not await store.leaves():
+        await store.write_genesis(leaves)
+    return LedgerState(0, leaves, update(None, leaves))
+
+
+async def _resume(store: Store, height: int) -> tuple[LedgerState, Tip]:
+    stored = await store.block(height)
+    if stored is None:
+        raise FatalError(f"block {height} is missing in the chain's database: restore the home from a backup")
+    state = await load_state(store, height, stored.app_hash)
+    commit = comet_json.commit_from_json(decode(stored.commit))
+    block = comet_json.block_from_json(decode(stored.block)["block"])
+    validators = _validators(stored)
+    turn = next_turn(validators)
+    return state, Tip(
+        height, commit.block_id, block.header.time, commit, validators, turn, stored.app_hash, stored.results_hash
+    )
+
+
+def _validators(stored: StoredBlock) -> ValidatorSet:
+    return comet_json.validator_set_from_json(decode(stored.validators))
+
+
+def _lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise RejectedError(f"another process runs the chain in {path.parent.parent}: stop it first") from None
+    return descriptor

@@ -1,0 +1,89 @@
+"""Committed blocks, handed to whoever listens, in bounded queues."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core.model.errors import RetryableError
+from core.proofs.cometbft.types import Block, BlockId, Commit
+from local_chains.consortium.ledger.execution import Result
+from local_chains.consortium.state.store import StoredBlock
+
+MAX_PENDING_BLOCKS: Final = 200
+MAX_LISTENERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class CommittedBlock:
+    """A block that is durable, with everything it did; `results` has one entry per entry of the block."""
+
+    block: Block
+    block_id: BlockId
+    commit: Commit
+    results: Sequence[Result]
+    stored: StoredBlock
+
+    @property
+    def height(self) -> int:
+        return self.block.header.height
+
+
+class Listener:
+    """One listener's queue. It is cut off when it falls `MAX_PENDING_BLOCKS` behind, or when the feed ends."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[CommittedBlock | None] = asyncio.Queue()
+
+    async def next(self) -> CommittedBlock:
+        """The next block. Raises `RetryableError` when cut off."""
+        committed = await self._queue.get()
+        if committed is None:
+            self._queue.put_nowait(None)
+            raise RetryableError("no more blocks will come to this listener: subscribe again")
+        return committed
+
+    def push(self, committed: CommittedBlock) -> bool:
+        """False when the listener is too slow."""
+        if self._queue.qsize() >= MAX_PENDING_BLOCKS:
+            return False
+        self._queue.put_nowait(committed)
+        return True
+
+    def end(self) -> None:
+        self._queue.put_nowait(None)
+
+
+class Feed:
+    """All listeners of one engine."""
+
+    def __init__(self) -> None:
+        self._listeners: set[Listener] = set()
+        self._ended = False
+
+    def listen(self) -> Listener:
+        """Hear of every block from now on. Raises `RetryableError` when too many listen."""
+        if len(self._listeners) >= MAX_LISTENERS:
+            raise RetryableError(f"{MAX_LISTENERS} listeners already: try again later")
+        listener = Listener()
+        if self._ended:
+            listener.end()
+        else:
+            self._listeners.add(listener)
+        return listener
+
+    def leave(self, listener: Listener) -> None:
+        self._listeners.discard(listener)
+
+    def publish(self, committed: CommittedBlock) -> None:
+        for listener in list(self._listeners):
+            if not listener.push(committed):
+                listener.end()
+                self._listeners.discard(listener)
+
+    def end(self) -> None:
+        """Nothing will be published any more."""
+        self._ended = True
+        for listener in self._listeners:
+            listener.end()
+        self._listeners.clear()

@@ -1,0 +1,90 @@
+"""Bank: several assets, each with one issuer; exact integers, supply always the sum of balances and open locks."""
+
+from core.model.consortium import (
+    AccountLeaf,
+    AssetLeaf,
+    AssetMoved,
+    Burn,
+    Issue,
+    ResultCode,
+    Transfer,
+    asset_key,
+    quantity,
+    value_of,
+)
+from core.model.types import MAX_BASE_UNITS
+from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address
+from local_chains.consortium.ledger.leaves import read_account, read_asset, write, write_account
+from local_chains.consortium.ledger.view import Overlay
+
+
+def issue(context: Context, message: Issue) -> None:
+    require_address(message.receiver, "receiver")
+    amount = positive_amount(message.amount)
+    asset = _require_asset(context, message.asset)
+    if asset.issuer != context.sender:
+        refuse(ResultCode.NOT_ISSUER, f"only {asset.issuer.hex()} issues {message.asset}")
+    supply = value_of(asset.supply) + amount
+    if supply > MAX_BASE_UNITS:
+        refuse(ResultCode.OVERFLOW, f"the supply of {message.asset} would reach 2**256")
+    _write_supply(context, message.asset, asset, supply)
+    credit(context.state, message.receiver, message.asset, amount)
+    context.events.append(AssetMoved(message.asset, b"", message.receiver, amount))
+
+
+def transfer(context: Context, message: Transfer) -> None:
+    require_address(message.receiver, "receiver")
+    amount = positive_amount(message.amount)
+    _require_asset(context, message.asset)
+    debit(context.state, context.sender, message.asset, amount)
+    credit(context.state, message.receiver, message.asset, amount)
+    context.events.append(AssetMoved(message.asset, context.sender, message.receiver, amount))
+
+
+def burn(context: Context, message: Burn) -> None:
+    amount = positive_amount(message.amount)
+    asset = _require_asset(context, message.asset)
+    debit(context.state, context.sender, message.asset, amount)
+    _write_supply(context, message.asset, asset, value_of(asset.supply) - amount)
+    context.events.append(AssetMoved(message.asset, context.sender, b"", amount))
+
+
+def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
+    """Take from a balance. Refuses what it does not cover."""
+    account = read_account(state, address)
+    balance = balance_of(account, symbol)
+    if balance < amount:
+        refuse(ResultCode.INSUFFICIENT_FUNDS, f"the balance is {balance} {symbol}, {amount} are needed")
+    write_account(state, address, _with_balance(account, symbol, balance - amount))
+
+
+def credit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
+    """Add to a balance. Cannot overflow: no balance is above its asset's supply."""
+    account = read_account(state, address)
+    write_account(state, address, _with_balance(account, symbol, balance_of(account, symbol) + amount))
+
+
+def balance_of(account: AccountLeaf, symbol: str) -> int:
+    for name, amount in account.balances:
+        if name == symbol:
+            return value_of(amount)
+    return 0
+
+
+def _with_balance(account: AccountLeaf, symbol: str, amount: int) -> AccountLeaf:
+    others = [entry for entry in account.balances if entry[0] != symbol]
+    if amount:
+        others.append((symbol, quantity(amount)))
+        others.sort()
+    return AccountLeaf(account.sequence, tuple(others))
+
+
+def _require_asset(context: Context, symbol: str) -> AssetLeaf:
+    asset = read_asset(context.state, symbol)
+    if asset is None:
+        refuse(ResultCode.UNKNOWN_ASSET, "no such asset on this chain")
+    return asset
+
+
+def _write_supply(context: Context, symbol: str, asset: AssetLeaf, supply: int) -> None:
+    write(context.state, asset_key(symbol), AssetLeaf(asset.issuer, asset.decimals, quantity(supply)))

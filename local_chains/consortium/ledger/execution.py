@@ -1,0 +1,182 @@
+"""From bytes to results: one transaction, one block, one proposal.
+
+A transaction passes the gates (form, chain, expiry, sequence, signature), then its messages are applied, all or none.
+A failed gate changes nothing. A failed message leaves the used-up sequence and nothing else: a transaction that failed
+in a block can never be played again by somebody else.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from core.model.consortium import (
+    CLOCK_KEY,
+    MAX_CLOCK_MS,
+    MAX_MESSAGES,
+    AccountLeaf,
+    AttestHeader,
+    Burn,
+    Claim,
+    Issue,
+    LedgerEvent,
+    Lock,
+    Refund,
+    ResultCode,
+    Transaction,
+    Transfer,
+    WriteRecord,
+    address,
+    decode_clock,
+    decode_transaction,
+)
+from core.model.errors import RejectedError
+from local_chains.consortium.ledger import bank, bridge, htlc, records
+from local_chains.consortium.ledger.context import Context, Refusal, refuse
+from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
+from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.ledger.view import Overlay, StateView, Writes
+
+MAX_CLOCK_DIFFERENCE_MS: Final = 10_000
+"""How far a proposer's clock may be from a validator's own."""
+MAX_SEQUENCE: Final = 2**63 - 1
+
+_HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
+    Issue: bank.issue,
+    Transfer: bank.transfer,
+    Burn: bank.burn,
+    Lock: htlc.lock,
+    Claim: htlc.claim,
+    Refund: htlc.refund,
+    WriteRecord: records.write_record,
+    AttestHeader: bridge.attest_header,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one entry of a block ended; `log` is empty or begins with the code's word."""
+
+    code: ResultCode
+    log: str = ""
+    events: tuple[LedgerEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlockResult:
+    """What a block does: a result per entry, and the writes that turn the state before it into the one after it."""
+
+    results: tuple[Result, ...]
+    writes: Writes
+
+
+OK: Final = Result(ResultCode.OK)
+
+
+def execute_block(
+    state: StateView, chain_id: str, height: int, entries: Sequence[bytes], signatures: SignatureChecker
+) -> BlockResult:
+    """Apply a block's entries in order. `state` is not changed. Never raises for any bytes in `entries`.
+
+    Ledger time is the clock in the first entry; a block without a valid one is judged by the time before it.
+    """
+    block = Overlay(state)
+    results = []
+    for index, raw in enumerate(entries):
+        if index == 0:
+            results.append(_apply_clock(block, raw))
+            time_ms = ledger_time_ms(block)
+        else:
+            results.append(apply_transaction(block, chain_id, height, time_ms, raw, signatures))
+    return BlockResult(tuple(results), block.writes)
+
+
+def apply_transaction(
+    state: Overlay, chain_id: str, height: int, time_ms: int, raw: bytes, signatures: SignatureChecker
+) -> Result:
+    """Apply one transaction to `state` as part of block `height` at ledger time `time_ms`."""
+    try:
+        transaction, sender = _pass_gates(state, chain_id, height, raw, signatures)
+    except Refusal as refusal:
+        return Result(refusal.result, refusal.message)
+    account = read_account(state, sender)
+    write_account(state, sender, AccountLeaf(account.sequence + 1, account.balances))
+    context = Context(Overlay(state), sender, height, time_ms)
+    try:
+        for message in transaction.body.messages:
+            _HANDLERS[type(message)](context, message)
+    except Refusal as refusal:
+        return Result(refusal.result, refusal.message)
+    state.absorb(context.state)
+    return Result(ResultCode.OK, "", tuple(context.events))
+
+
+def check_transaction(
+    state: Overlay, chain_id: str, height: int, time_ms: int, raw: bytes, signatures: SignatureChecker
+) -> Result:
+    """Whether a transaction would succeed in block `height`; `state`, the mempool's own, changes only if it would."""
+    trial = Overlay(state)
+    result = apply_transaction(trial, chain_id, height, time_ms, raw, signatures)
+    if result.code is ResultCode.OK:
+        state.absorb(trial)
+    return result
+
+
+def process_proposal(state: StateView, entries: Sequence[bytes], own_clock_ms: int) -> str:
+    """Why a validator refuses a proposed block: empty if it does not.
+
+    Only what would let a proposer choose ledger time is refused; any other bad entry merely fails when executed.
+    """
+    try:
+        time_ms = decode_clock(entries[0] if entries else b"")
+    except RejectedError:
+        return "the first entry of a block is the proposer's clock"
+    last_ms = ledger_time_ms(state)
+    if time_ms <= last_ms:
+        return f"the proposer's clock {time_ms} is not later than ledger time {last_ms}"
+    if abs(time_ms - own_clock_ms) > MAX_CLOCK_DIFFERENCE_MS:
+        return f"the proposer's clock {time_ms} differs from ours by more than {MAX_CLOCK_DIFFERENCE_MS} ms"
+    return ""
+
+
+def proposer_clock_ms(state: StateView, own_clock_ms: int) -> int:
+    """What an honest proposer writes into its block: its clock, but later than ledger time in any case."""
+    return min(max(own_clock_ms, ledger_time_ms(state) + 1), MAX_CLOCK_MS)
+
+
+def ledger_time_ms(state: StateView) -> int:
+    """Ledger time of the newest block in `state`, milliseconds since the epoch."""
+    return read_count(state, CLOCK_KEY)
+
+
+def _apply_clock(state: Overlay, raw: bytes) -> Result:
+    try:
+        time_ms = decode_clock(raw)
+    except RejectedError as error:
+        return Result(ResultCode.BAD_CLOCK, f"{ResultCode.BAD_CLOCK.word}: {error.message}")
+    if time_ms <= ledger_time_ms(state):
+        return Result(ResultCode.BAD_CLOCK, f"{ResultCode.BAD_CLOCK.word}: it is not later than the last one")
+    write_count(state, CLOCK_KEY, time_ms)
+    return OK
+
+
+def _pass_gates(
+    state: StateView, chain_id: str, height: int, raw: bytes, signatures: SignatureChecker
+) -> tuple[Transaction, bytes]:
+    try:
+        transaction = decode_transaction(raw)
+        sender = address(transaction.body.public_key)
+    except RejectedError as error:
+        refuse(ResultCode.MALFORMED, error.message)
+    body = transaction.body
+    if not 0 < len(body.messages) <= MAX_MESSAGES:
+        refuse(ResultCode.MALFORMED, f"a transaction has 1 to {MAX_MESSAGES} messages")
+    if body.chain_id != chain_id:
+        refuse(ResultCode.WRONG_CHAIN, f"this chain is {chain_id}")
+    if height > body.expiry_height:
+        refuse(ResultCode.EXPIRED, f"it was valid up to height {body.expiry_height}, this would be {height}")
+    expected = read_account(state, sender).sequence
+    if body.sequence != expected or expected >= MAX_SEQUENCE:
+        refuse(ResultCode.WRONG_SEQUENCE, f"the account's next sequence is {expected}, not {body.sequence}")
+    if not signatures.holds(raw, transaction):
+        refuse(ResultCode.BAD_SIGNATURE, "the signature is not by the account's key")
+    return transaction, sender

@@ -1,0 +1,141 @@
+"""The state before the first block, from the `app_state` of a genesis file."""
+
+from typing import Any, Final
+
+import msgspec
+
+from core.model.consortium import (
+    ADDRESS_BYTES,
+    CLOCK_KEY,
+    AccountLeaf,
+    AssetLeaf,
+    account_key,
+    address,
+    asset_key,
+    quantity,
+    value_of,
+)
+from core.model.errors import RejectedError
+from core.model.types import MAX_BASE_UNITS
+from local_chains.consortium.ledger.context import Refusal, require_name
+from local_chains.consortium.ledger.leaves import OPERATORS_KEY, OperatorsLeaf, write, write_count
+from local_chains.consortium.ledger.view import Overlay, StateView, Writes
+
+MAX_ASSETS: Final = 256
+MAX_DECIMALS: Final = 36
+
+
+class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An asset that exists from the start; `issuer` is an address in hex."""
+
+    symbol: str
+    issuer: str
+    decimals: int
+
+
+class GenesisAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account that owns something from the start: address in hex, amounts of base units in decimal by symbol."""
+
+    address: str
+    balances: dict[str, str]
+
+
+class GenesisOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which account (ed25519 public key in hex) speaks for a validator, and that validator's consensus power."""
+
+    name: str
+    public_key: str
+    power: int
+
+
+class AppState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`app_state` of a genesis file."""
+
+    operators: tuple[GenesisOperator, ...]
+    assets: tuple[GenesisAsset, ...]
+    accounts: tuple[GenesisAccount, ...] = ()
+
+
+def app_state_from_json(value: Any) -> AppState:
+    """Raises `RejectedError` where it is not in the expected form."""
+    try:
+        return msgspec.convert(value, AppState)
+    except msgspec.ValidationError as error:
+        raise RejectedError(f"the genesis file's app_state is wrong: {error}") from None
+
+
+def genesis_writes(app_state: AppState, genesis_time_ms: int) -> Writes:
+    """The first state as writes to an empty one. Raises `RejectedError` where `app_state` contradicts itself."""
+    state = Overlay(_Nothing())
+    write_count(state, CLOCK_KEY, genesis_time_ms)
+    powers = _operator_powers(app_state)
+    write(state, OPERATORS_KEY, OperatorsLeaf(tuple(sorted(powers.items()))))
+    supplies = _write_accounts(state, app_state)
+    _write_assets(state, app_state, supplies)
+    return state.writes
+
+
+def _operator_powers(app_state: AppState) -> dict[bytes, int]:
+    powers: dict[bytes, int] = {}
+    for operator in app_state.operators:
+        account = address(_bytes(operator.public_key, 32, "an operator's public key"))
+        if account in powers or operator.power <= 0:
+            raise RejectedError("every validator has its own operator, and a positive power")
+        powers[account] = operator.power
+    return powers
+
+
+def _write_accounts(state: Overlay, app_state: AppState) -> dict[str, int]:
+    symbols = {asset.symbol for asset in app_state.assets}
+    supplies = dict.fromkeys(symbols, 0)
+    for account in app_state.accounts:
+        raw = _bytes(account.address, ADDRESS_BYTES, "an account's address")
+        if state.get(account_key(raw)) is not None:
+            raise RejectedError(f"account {account.address} stands twice in the genesis file")
+        balances = []
+        for symbol, text in sorted(account.balances.items()):
+            amount = _amount(text)
+            if symbol not in symbols:
+                raise RejectedError(
+                    f"account {account.address} holds {symbol!r}, which is no asset of the genesis file"
+                )
+            supplies[symbol] += amount
+            if amount:
+                balances.append((symbol, quantity(amount)))
+        write(state, account_key(raw), AccountLeaf(0, tuple(balances)))
+    return supplies
+
+
+def _write_assets(state: Overlay, app_state: AppState, supplies: dict[str, int]) -> None:
+    if len(app_state.assets) > MAX_ASSETS or len(supplies) != len(app_state.assets):
+        raise RejectedError(f"a chain has at most {MAX_ASSETS} assets, each under its own symbol")
+    for asset in app_state.assets:
+        try:
+            require_name(asset.symbol, "symbol")
+        except Refusal as refusal:
+            raise RejectedError(refusal.message) from None
+        if not 0 <= asset.decimals <= MAX_DECIMALS or supplies[asset.symbol] > MAX_BASE_UNITS:
+            raise RejectedError(f"asset {asset.symbol}: decimals are 0 to {MAX_DECIMALS}, the supply is below 2**256")
+        issuer = _bytes(asset.issuer, ADDRESS_BYTES, "an issuer")
+        write(state, asset_key(asset.symbol), AssetLeaf(issuer, asset.decimals, quantity(supplies[asset.symbol])))
+
+
+def _bytes(text: str, length: int, what: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != length:
+        raise RejectedError(f"{what} is {length} bytes in hex, not {text[:80]!r}")
+    return raw
+
+
+def _amount(text: str) -> int:
+    if not text.isdecimal() or not text.isascii() or len(text) > 78:
+        raise RejectedError(f"an amount is written in decimal digits, not as {text[:80]!r}")
+    return value_of(quantity(int(text)))
+
+
+class _Nothing(StateView):
+    def get(self, key: bytes) -> bytes | None:
+        return None

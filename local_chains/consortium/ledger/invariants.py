@@ -1,0 +1,53 @@
+"""What must hold after every block; money invariants, so a breach raises `FatalError`."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from core.model.consortium import AccountLeaf, AssetLeaf, LockLeaf, decode_leaf, value_of
+from core.model.errors import require
+
+_ACCOUNT: Final = b"bank/account/"
+_ASSET: Final = b"bank/asset/"
+_LOCK: Final = b"htlc/lock/"
+
+
+def check_supply(items: Iterable[tuple[bytes, bytes]]) -> None:
+    """Of every asset, the supply is the sum of all balances and all open locks."""
+    supplies: dict[str, int] = {}
+    held: defaultdict[str, int] = defaultdict(int)
+    for key, raw in items:
+        if key.startswith(_ACCOUNT):
+            for symbol, amount in decode_leaf(raw, AccountLeaf).balances:
+                require(amount != b"", "no balance is written as zero")
+                held[symbol] += value_of(amount)
+        elif key.startswith(_ASSET):
+            supplies[key[len(_ASSET) :].decode()] = value_of(decode_leaf(raw, AssetLeaf).supply)
+        elif key.startswith(_LOCK):
+            lock = decode_leaf(raw, LockLeaf)
+            if lock.status == "locked":
+                held[lock.asset] += value_of(lock.amount)
+    for symbol in supplies.keys() | held.keys():
+        require(
+            supplies.get(symbol, 0) == held[symbol],
+            "the supply of an asset is not what exists of it",
+            asset=symbol,
+            supply=supplies.get(symbol, 0),
+            exists=held[symbol],
+        )
+
+
+def check_locks(before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]) -> None:
+    """No lock disappears, changes its terms, or is settled twice; a claimed one shows its preimage."""
+    for key, raw in before.items():
+        if not key.startswith(_LOCK) or after.get(key) == raw:
+            continue
+        require(key in after, "a lock disappeared", key=key.hex())
+        old, new = decode_leaf(raw, LockLeaf), decode_leaf(after[key], LockLeaf)
+        require(old.status == "locked" and new.status != "locked", "a settled lock changed", key=key.hex())
+        require(_terms(old) == _terms(new), "a lock's terms changed", key=key.hex())
+        require(len(new.preimage) == (32 if new.status == "claimed" else 0), "a claim shows a preimage", key=key.hex())
+
+
+def _terms(lock: LockLeaf) -> tuple[str, bytes, bytes, bytes, bytes, int]:
+    return lock.asset, lock.amount, lock.sender, lock.receiver, lock.hashlock, lock.timelock

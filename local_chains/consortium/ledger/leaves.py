@@ -1,0 +1,91 @@
+"""Reading and writing leaves. The ledger wrote them itself, so a leaf that does not decode is fatal."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from core.model.consortium import (
+    AccountLeaf,
+    AssetLeaf,
+    HeaderLeaf,
+    LockLeaf,
+    RecordLeaf,
+    account_key,
+    asset_key,
+    encode_leaf,
+)
+from core.model.errors import FatalError
+from local_chains.consortium.ledger.view import Overlay, StateView
+
+OPERATORS_KEY = b"members/operators"
+"""Who votes in the bridge module, with their validators' power."""
+
+
+class OperatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Validator operators as (account address, consensus power), sorted by address."""
+
+    powers: tuple[tuple[bytes, int], ...]
+
+
+class VotesLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Votes on one foreign height that no header has won yet, as (operator, block hash, time), in order of arrival."""
+
+    votes: tuple[tuple[bytes, bytes, int], ...]
+
+
+AnyLeaf = AccountLeaf | AssetLeaf | LockLeaf | RecordLeaf | HeaderLeaf | OperatorsLeaf | VotesLeaf
+L = TypeVar("L", bound=AnyLeaf)
+
+NO_ACCOUNT = AccountLeaf(0, ())
+_encode_own = msgspec.msgpack.Encoder().encode
+
+
+def votes_key(chain: str, height: int) -> bytes:
+    return f"bridge/votes/{chain}/{height}".encode()
+
+
+_DECODE: Final[dict[Any, Callable[[bytes], Any]]] = {
+    kind: msgspec.msgpack.Decoder(kind).decode
+    for kind in (AccountLeaf, AssetLeaf, LockLeaf, RecordLeaf, HeaderLeaf, OperatorsLeaf, VotesLeaf)
+}
+
+
+def read(state: StateView, key: bytes, kind: type[L]) -> L | None:
+    """The leaf at `key`, None where there is none. Raises `FatalError` where it is not of that kind."""
+    raw = state.get(key)
+    if raw is None:
+        return None
+    try:
+        leaf: L = _DECODE[kind](raw)
+    except msgspec.MsgspecError as error:
+        raise FatalError(f"the leaf at {key!r} is damaged: restore the chain's home from a backup") from error
+    return leaf
+
+
+def write(state: Overlay, key: bytes, leaf: AnyLeaf) -> None:
+    if isinstance(leaf, OperatorsLeaf | VotesLeaf):
+        state.put(key, _encode_own(leaf))
+    else:
+        state.put(key, encode_leaf(leaf))
+
+
+def read_count(state: StateView, key: bytes) -> int:
+    """A counter of 8 big-endian bytes; 0 where there is none."""
+    return int.from_bytes(state.get(key) or b"", "big")
+
+
+def write_count(state: Overlay, key: bytes, value: int) -> None:
+    state.put(key, value.to_bytes(8, "big"))
+
+
+def read_account(state: StateView, address: bytes) -> AccountLeaf:
+    return read(state, account_key(address), AccountLeaf) or NO_ACCOUNT
+
+
+def write_account(state: Overlay, address: bytes, account: AccountLeaf) -> None:
+    write(state, account_key(address), account)
+
+
+def read_asset(state: StateView, symbol: str) -> AssetLeaf | None:
+    return read(state, asset_key(symbol), AssetLeaf)

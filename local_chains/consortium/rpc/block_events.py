@@ -1,0 +1,69 @@
+"""What a committed block means to subscribers: CometBFT's events with their data and their tags."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from core.model.consortium import event_to_attributes, transaction_hash
+from core.proofs.cometbft import json as comet_json
+from local_chains.consortium.engine.feed import CommittedBlock
+from local_chains.consortium.engine.rendering import result_to_json
+from local_chains.consortium.ledger.execution import Result
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEvent:
+    """`data` as a subscriber gets it, `tags` as a query sees them."""
+
+    data: dict[str, Any]
+    tags: dict[str, list[str]]
+
+
+def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
+    """In CometBFT's order: the block, its header, then every entry, the clock included."""
+    yield _new_block(committed)
+    yield _event("NewBlockHeader", {"header": comet_json.header_to_json(committed.block.header)})
+    for index, (raw, result) in enumerate(zip(committed.block.txs, committed.results, strict=True)):
+        yield PublishedEvent(
+            {"type": "tendermint/event/Tx", "value": {"TxResult": _tx_result(committed.height, index, raw, result)}},
+            tx_tags(committed.height, raw, result) | {"tm.event": ["Tx"]},
+        )
+
+
+def tx_tags(height: int, raw: bytes, result: Result) -> dict[str, list[str]]:
+    """What a query sees of one transaction."""
+    tags = {"tx.hash": [comet_json.bytes_to_hex(transaction_hash(raw))], "tx.height": [str(height)]}
+    for event in result.events:
+        kind, attributes = event_to_attributes(event)
+        for key, value in attributes.items():
+            tags.setdefault(f"{kind}.{key}", []).append(value)
+    return tags
+
+
+def _new_block(committed: CommittedBlock) -> PublishedEvent:
+    results = _members(committed.stored.results)
+    outcome = {
+        "events": results["finalize_block_events"],
+        "tx_results": results["txs_results"],
+        "validator_updates": results["validator_updates"],
+        "consensus_param_updates": results["consensus_param_updates"],
+        "app_hash": results["app_hash"],
+    }
+    return _event("NewBlock", _members(committed.stored.block) | {"result_finalize_block": outcome})
+
+
+def _event(name: str, value: dict[str, Any]) -> PublishedEvent:
+    return PublishedEvent({"type": f"tendermint/event/{name}", "value": value}, {"tm.event": [name]})
+
+
+def _tx_result(height: int, index: int, raw: bytes, result: Result) -> dict[str, Any]:
+    return {
+        "height": str(height),
+        "index": index,
+        "tx": comet_json.bytes_to_base64(raw),
+        "result": result_to_json(result),
+    }

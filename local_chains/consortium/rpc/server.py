@@ -1,0 +1,240 @@
+"""HTTP and WebSocket in front of the methods."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import msgspec
+import structlog
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from core.model.errors import CausewayError, RetryableError
+from local_chains.consortium.engine.embedded import EmbeddedEngine
+from local_chains.consortium.engine.feed import Listener
+from local_chains.consortium.engine.rendering import encode
+from local_chains.consortium.rpc.block_events import published_events
+from local_chains.consortium.rpc.errors import (
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    PARSE_ERROR,
+    RpcError,
+    internal,
+)
+from local_chains.consortium.rpc.event_query import EventQuery, parse_query
+from local_chains.consortium.rpc.methods import Methods
+from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, from_uri
+
+MAX_BODY_BYTES: Final = 1_000_000
+MAX_BATCH: Final = 10
+MAX_SUBSCRIPTIONS: Final = 5
+URI_REQUEST_ID: Final = -1
+HEARTBEAT_S: Final = 30.0
+SEND_TIMEOUT_S: Final = 10.0
+"""A client that takes nothing for so long is cut off."""
+
+_QUERY: Final[Signature] = {"query": Kind.STRING}
+_log = structlog.get_logger(__name__)
+
+Call = Callable[[str, Any], Awaitable[Any]]
+"""(method, params) → result; raises `RpcError`."""
+
+
+class RpcServer:
+    """One engine's RPC. `start` binds, `stop` lets go of all connections."""
+
+    def __init__(self, engine: EmbeddedEngine) -> None:
+        self._engine = engine
+        self._methods = Methods(engine)
+        self._sockets: set[web.WebSocketResponse] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen and return the port, which is a free one for `port` 0. Raises `OSError` where it is taken."""
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app.router.add_post("/", self._post)
+        app.router.add_get("/websocket", self._websocket)
+        app.router.add_get("/{method:[a-z_]*}", self._uri)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        bound: int = self._runner.addresses[0][1]
+        return bound
+
+    async def stop(self) -> None:
+        for socket in list(self._sockets):
+            await socket.close(code=WSCloseCode.GOING_AWAY)
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _call(self, method: str, params: Any) -> Any:
+        found = self._methods.table.get(method)
+        if found is None:
+            raise RpcError(METHOD_NOT_FOUND, f"there is no method {method[:64]!r} here")
+        return await found.answer(from_json(found.signature, params))
+
+    async def _post(self, request: web.Request) -> web.Response:
+        raw = await request.read()
+        answer = await _answer_body(raw, self._call)
+        if answer is None:
+            return web.Response()
+        return _json_response(answer)
+
+    async def _uri(self, request: web.Request) -> web.Response:
+        method = request.match_info["method"]
+        found = self._methods.table.get(method)
+        if found is None:
+            if not method:
+                return web.Response(text="\n".join(sorted(self._methods.table)))
+            return web.Response(status=404, text="404 page not found")
+        try:
+            result = await _guarded(found.answer(from_uri(found.signature, request.query)))
+        except RpcError as error:
+            return _json_response(_error(URI_REQUEST_ID, error), status=500)
+        return _json_response(_success(URI_REQUEST_ID, result))
+
+    async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S)
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        connection = _Connection(self._engine, socket, self._call)
+        try:
+            async for message in socket:
+                if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await connection.receive(message.data)
+        except RetryableError:
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+        finally:
+            await connection.close()
+            self._sockets.discard(socket)
+        return socket
+
+
+class _Connection:
+    """One WebSocket: calls like over HTTP, and subscriptions, whose events carry the id of their request."""
+
+    def __init__(self, engine: EmbeddedEngine, socket: web.WebSocketResponse, call: Call) -> None:
+        self._engine = engine
+        self._socket = socket
+        self._call_method = call
+        self._subscriptions: dict[str, tuple[Any, EventQuery]] = {}
+        self._listener: Listener | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._sending = asyncio.Lock()
+
+    async def receive(self, raw: str | bytes) -> None:
+        answer = await _answer_body(raw.encode() if isinstance(raw, str) else raw, self._call_method, self._subscribing)
+        if answer is not None:
+            await self._send(answer)
+
+    async def close(self) -> None:
+        if self._pump is not None:
+            self._pump.cancel()
+            await asyncio.gather(self._pump, return_exceptions=True)
+        if self._listener is not None:
+            self._engine.feed.leave(self._listener)
+
+    async def _subscribing(self, method: str, params: Any, request_id: Any) -> Any:
+        """Handle the methods that belong to a connection; NotImplemented for all others."""
+        if method not in ("subscribe", "unsubscribe", "unsubscribe_all"):
+            return NotImplemented
+        if method == "unsubscribe_all":
+            self._subscriptions.clear()
+            return {}
+        query = parse_query(from_json(_QUERY, params).get("query", ""))
+        if method == "unsubscribe":
+            if self._subscriptions.pop(query.text, None) is None:
+                raise internal("subscription not found")
+            return {}
+        if query.text in self._subscriptions:
+            raise internal("already subscribed")
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise internal(f"max_subscriptions_per_client {MAX_SUBSCRIPTIONS} reached")
+        if self._pump is None:
+            self._listen()
+        self._subscriptions[query.text] = (request_id, query)
+        return {}
+
+    def _listen(self) -> None:
+        try:
+            self._listener = self._engine.feed.listen()
+        except RetryableError as error:
+            raise internal(error.message) from None
+        self._pump = asyncio.create_task(self._forward(self._listener))
+
+    async def _forward(self, listener: Listener) -> None:
+        try:
+            while True:
+                committed = await listener.next()
+                for event in published_events(committed):
+                    for request_id, query in list(self._subscriptions.values()):
+                        if query.matches(event.tags):
+                            result = {"query": query.text, "data": event.data, "events": event.tags}
+                            await self._send(_success(request_id, result))
+        except (RetryableError, ConnectionError, TimeoutError):
+            await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+
+    async def _send(self, answer: Any) -> None:
+        async with self._sending, asyncio.timeout(SEND_TIMEOUT_S):
+            await self._socket.send_str(encode(answer).decode())
+
+
+Special = Callable[[str, Any, Any], Awaitable[Any]]
+
+
+async def _answer_body(raw: bytes, call: Call, special: Special | None = None) -> Any:
+    """The answer to a request or a batch of them; None where nothing but notifications came."""
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return _error(URI_REQUEST_ID, RpcError(PARSE_ERROR, "error unmarshalling request: it is not JSON"))
+    if not isinstance(body, list):
+        return await _answer_one(body, call, special)
+    if len(body) > MAX_BATCH:
+        sentence = f"batch requests limited to {MAX_BATCH}, got {len(body)}"
+        return _error(URI_REQUEST_ID, RpcError(INVALID_REQUEST, sentence))
+    answers = [answer for request in body if (answer := await _answer_one(request, call, special)) is not None]
+    return answers or None
+
+
+async def _answer_one(request: Any, call: Call, special: Special | None) -> Any:
+    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+        return _error(URI_REQUEST_ID, RpcError(INVALID_REQUEST, "a request is an object with a method"))
+    request_id, method, params = request.get("id"), request["method"], request.get("params")
+    if request_id is None:
+        return None
+    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
+        return _error(URI_REQUEST_ID, RpcError(INVALID_REQUEST, "a request's id is a string or a number"))
+    try:
+        if special is not None:
+            handled = await special(method, params, request_id)
+            if handled is not NotImplemented:
+                return _success(request_id, handled)
+        return _success(request_id, await _guarded(call(method, params)))
+    except RpcError as error:
+        return _error(request_id, error)
+
+
+async def _guarded(answering: Awaitable[Any]) -> Any:
+    """Errors of ours become the internal errors that CometBFT would answer."""
+    try:
+        return await answering
+    except CausewayError as error:
+        raise internal(error.message) from None
+    except RpcError:
+        raise
+    except Exception as error:
+        _log.exception("an RPC method failed")
+        raise internal(f"the node failed to answer: {type(error).__name__}") from None
+
+
+def _success(request_id: Any, result: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "result": result}
+
+
+def _error(request_id: Any, error: RpcError) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "error": error.to_json()}
+
+
+def _json_response(answer: Any, status: int = 200) -> web.Response:
+    return web.Response(body=encode(answer), status=status, content_type="application/json")

@@ -1,0 +1,113 @@
+"""The newest state in memory, and older ones made from it when somebody asks."""
+
+import asyncio
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from typing import Final
+
+from core.model.errors import FatalError, NotFoundError
+from core.proofs.smt import SmtProof
+from local_chains.consortium.state.store import PROOF_HEIGHTS, Changes, Store
+from local_chains.consortium.state.tree import Node, prove, root_hash, update
+
+KEPT_ROOTS: Final = 100
+"""Heights whose trees stay in memory; older ones are made again from the database."""
+KEPT_WRITES: Final = 50_000
+"""Writes that all trees in memory may be apart: each costs about ten nodes."""
+REMADE_ROOTS: Final = 4
+
+
+class LedgerState:
+    """A `StateView` of the newest committed state. Trees are immutable, so threads may read them."""
+
+    def __init__(self, height: int, leaves: dict[bytes, bytes], root: Node) -> None:
+        self._height = height
+        self._leaves = leaves
+        self._root = root
+        self._kept: deque[tuple[int, Node, dict[bytes, bytes | None]]] = deque([(height, root, {})])
+        self._kept_writes = 0
+        self._remade: OrderedDict[int, Node] = OrderedDict()
+
+    @property
+    def height(self) -> int:
+        return self._height
+
+    @property
+    def app_hash(self) -> bytes:
+        return root_hash(self._root)
+
+    @property
+    def leaves(self) -> Mapping[bytes, bytes]:
+        """The whole newest state; do not keep it across an `advance`."""
+        return self._leaves
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._leaves.get(key)
+
+    def root_after(self, writes: Mapping[bytes, bytes | None]) -> Node:
+        """The tree that the newest state would have after `writes`. Changes nothing."""
+        return update(self._root, writes)
+
+    def changes(self, writes: Mapping[bytes, bytes | None]) -> Changes:
+        """`writes` with what they replace, for the store."""
+        return Changes(writes, {key: self._leaves.get(key) for key in writes})
+
+    def advance(self, changes: Changes, root: Node) -> None:
+        """Make the state after the next block the newest; call it once the store has the block."""
+        for key, leaf in changes.writes.items():
+            if leaf is None:
+                self._leaves.pop(key, None)
+            else:
+                self._leaves[key] = leaf
+        self._height += 1
+        self._root = root
+        self._kept.append((self._height, root, dict(changes.replaced)))
+        self._kept_writes += len(changes.replaced)
+        while len(self._kept) > 1 and (len(self._kept) > KEPT_ROOTS or self._kept_writes > KEPT_WRITES):
+            self._kept.popleft()
+            self._kept_writes -= len(self._kept[0][2])
+
+    async def query(self, store: Store, height: int, key: bytes) -> tuple[bytes | None, SmtProof]:
+        """The leaf at `key` in the state after block `height`, None where there is none, and the proof of that.
+
+        Raises `NotFoundError` for a height that is not reached yet or too old to be proven.
+        """
+        if height > self._height:
+            raise NotFoundError(f"height {height} is not reached yet, the newest is {self._height}")
+        if height <= self._height - PROOF_HEIGHTS or height < 0:
+            raise NotFoundError(f"state is provable for the last {PROOF_HEIGHTS} heights only, {height} is older")
+        kept = self._from_kept(height, key)
+        if kept is not None:
+            return kept
+        root = await self._remake(store, height)
+        return await store.leaf(height, key), prove(root, key)
+
+    def _from_kept(self, height: int, key: bytes) -> tuple[bytes | None, SmtProof] | None:
+        first = self._kept[0][0]
+        if height < first:
+            return None
+        leaf = self._leaves.get(key)
+        for later in range(len(self._kept) - 1, height - first, -1):
+            replaced = self._kept[later][2]
+            if key in replaced:
+                leaf = replaced[key]
+        return leaf, prove(self._kept[height - first][1], key)
+
+    async def _remake(self, store: Store, height: int) -> Node:
+        """The tree of an older height: the oldest one in memory with everything undone that came after."""
+        if height not in self._remade:
+            kept_height, kept_root, _ = self._kept[0]
+            undo = await store.undo(kept_height, height)
+            self._remade[height] = await asyncio.to_thread(update, kept_root, undo)
+            while len(self._remade) > REMADE_ROOTS:
+                self._remade.popitem(last=False)
+        return self._remade[height]
+
+
+async def load_state(store: Store, height: int, app_hash: bytes) -> LedgerState:
+    """The state as the store has it after block `height`. Raises `FatalError` where it is not that of `app_hash`."""
+    leaves = await store.leaves()
+    root = await asyncio.to_thread(update, None, leaves)
+    if root_hash(root) != app_hash:
+        raise FatalError("the stored state does not lead to the stored app hash: restore the home from a backup")
+    return LedgerState(height, leaves, root)

@@ -1,0 +1,233 @@
+"""Blocks, results and state in one SQLite file, each block with everything it did in one transaction.
+
+Either a block, its commit, its results and its writes are all there after a crash, or none of them is. Of the last
+`PROOF_HEIGHTS` blocks the leaves they replaced are kept too, so that older states can be shown and proven.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.engine import Connection
+
+from core.model.errors import FatalError
+from core.runtime.database import SqliteDatabase
+
+PROOF_HEIGHTS: Final = 1_000
+"""How many heights back state is provable."""
+MAX_HEADERS: Final = 20
+"""Headers in one answer, as in CometBFT's `/blockchain`."""
+LAYOUT: Final = 1
+
+_METADATA: Final = sa.MetaData()
+
+_chain = sa.Table(
+    "chain",
+    _METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("layout", sa.Integer, nullable=False),
+    sa.Column("genesis_hash", sa.LargeBinary, nullable=False),
+)
+_blocks = sa.Table(
+    "blocks",
+    _METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("block", sa.LargeBinary, nullable=False),
+    sa.Column("commit", sa.LargeBinary, nullable=False),
+    sa.Column("validators", sa.LargeBinary, nullable=False),
+    sa.Column("results", sa.LargeBinary, nullable=False),
+    sa.Column("results_hash", sa.LargeBinary, nullable=False),
+    sa.Column("app_hash", sa.LargeBinary, nullable=False),
+)
+_transactions = sa.Table(
+    "transactions",
+    _METADATA,
+    sa.Column("hash", sa.LargeBinary, primary_key=True),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+)
+_state = sa.Table(
+    "state",
+    _METADATA,
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+_replaced = sa.Table(
+    "replaced",
+    _METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("leaf", sa.LargeBinary),
+    sa.Index("replaced_by_key", "key", "height"),
+    sqlite_with_rowid=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlock:
+    """One block as CometBFT's RPC shows it: `block`, `commit`, `validators` and `results` are JSON.
+
+    `block` holds block id and block, `results` is the answer of `/block_results`, `commit` the one that made this very
+    block final, `validators` the set of its height with priorities. `app_hash` is that of the state after it.
+    """
+
+    height: int
+    hash: bytes
+    size: int
+    block: bytes
+    commit: bytes
+    validators: bytes
+    results: bytes
+    results_hash: bytes
+    app_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a block did to the state, and the leaves that were there before (None: no leaf)."""
+
+    writes: Mapping[bytes, bytes | None]
+    replaced: Mapping[bytes, bytes | None]
+
+
+class Store:
+    """The file `path`. Several nodes must not share one."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = SqliteDatabase(f"sqlite:///{path}")
+
+    async def open(self, genesis_hash: bytes) -> None:
+        """Create what is missing. Raises `FatalError` where the file belongs to another chain or layout."""
+        await self._database.write(lambda connection: _prepare(connection, genesis_hash))
+
+    async def close(self) -> None:
+        await self._database.close()
+
+    async def append(self, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes) -> None:
+        """Store a block, its transactions' hashes in order, and its changes; durable when this returns."""
+        await self._database.write(lambda connection: _append(connection, block, transactions, changes))
+
+    async def write_genesis(self, leaves: Mapping[bytes, bytes]) -> None:
+        """The state before the first block."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(sa.insert(_state), [{"key": key, "leaf": leaf} for key, leaf in leaves.items()])
+
+        await self._database.write(work)
+
+    async def leaves(self) -> dict[bytes, bytes]:
+        """The whole newest state."""
+
+        def work(connection: Connection) -> dict[bytes, bytes]:
+            return {row.key: row.leaf for row in connection.execute(sa.select(_state))}
+
+        return await self._database.read(work)
+
+    async def heights(self) -> tuple[int, int]:
+        """The first and the last block's height; (0, 0) before the first."""
+
+        def work(connection: Connection) -> tuple[int, int]:
+            found = connection.execute(sa.select(sa.func.min(_blocks.c.height), sa.func.max(_blocks.c.height))).one()
+            return found[0] or 0, found[1] or 0
+
+        return await self._database.read(work)
+
+    async def block(self, height: int) -> StoredBlock | None:
+        return await self._find(_blocks.c.height == height)
+
+    async def block_by_hash(self, block_hash: bytes) -> StoredBlock | None:
+        return await self._find(_blocks.c.hash == block_hash)
+
+    async def _find(self, where: sa.ColumnElement[bool]) -> StoredBlock | None:
+        def work(connection: Connection) -> StoredBlock | None:
+            row = connection.execute(sa.select(_blocks).where(where)).one_or_none()
+            return None if row is None else StoredBlock(*row)
+
+        return await self._database.read(work)
+
+    async def blocks(self, first: int, last: int) -> list[StoredBlock]:
+        """Blocks first..last, newest first, at most `MAX_HEADERS`."""
+        query = sa.select(_blocks).where(_blocks.c.height.between(first, last))
+        query = query.order_by(_blocks.c.height.desc()).limit(MAX_HEADERS)
+
+        def work(connection: Connection) -> list[StoredBlock]:
+            return [StoredBlock(*row) for row in connection.execute(query)]
+
+        return await self._database.read(work)
+
+    async def transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """(height, position) of a transaction in a block."""
+
+        def work(connection: Connection) -> tuple[int, int] | None:
+            query = sa.select(_transactions.c.height, _transactions.c.position).where(_transactions.c.hash == tx_hash)
+            row = connection.execute(query).one_or_none()
+            return None if row is None else (row.height, row.position)
+
+        return await self._database.read(work)
+
+    async def undo(self, newest: int, height: int) -> dict[bytes, bytes | None]:
+        """Writes that lead from the state after block `newest` back to the one after block `height`."""
+        query = sa.select(_replaced.c.key, _replaced.c.leaf)
+        query = query.where(_replaced.c.height > height, _replaced.c.height <= newest)
+        query = query.order_by(_replaced.c.height.desc())
+
+        def work(connection: Connection) -> dict[bytes, bytes | None]:
+            return {row.key: row.leaf for row in connection.execute(query)}
+
+        return await self._database.read(work)
+
+    async def leaf(self, height: int, key: bytes) -> bytes | None:
+        """The leaf at `key` in the state after block `height`, as far back as `PROOF_HEIGHTS`."""
+        later = sa.select(_replaced.c.leaf).where(_replaced.c.key == key, _replaced.c.height > height)
+        later = later.order_by(_replaced.c.height).limit(1)
+
+        def work(connection: Connection) -> bytes | None:
+            row = connection.execute(later).one_or_none()
+            if row is not None:
+                return row.leaf  # type: ignore[no-any-return]
+            return connection.execute(sa.select(_state.c.leaf).where(_state.c.key == key)).scalar()
+
+        return await self._database.read(work)
+
+
+def _prepare(connection: Connection, genesis_hash: bytes) -> None:
+    _METADATA.create_all(connection)
+    row = connection.execute(sa.select(_chain)).one_or_none()
+    if row is None:
+        connection.execute(sa.insert(_chain).values(id=1, layout=LAYOUT, genesis_hash=genesis_hash))
+    elif row.layout != LAYOUT:
+        raise FatalError(f"the chain's database has layout {row.layout}, this Causeway knows {LAYOUT}")
+    elif row.genesis_hash != genesis_hash:
+        raise FatalError("the chain's database belongs to another genesis file: use the home it was made in")
+
+
+def _append(connection: Connection, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes) -> None:
+    columns = {name: getattr(block, name) for name in StoredBlock.__slots__}
+    connection.execute(sa.insert(_blocks), [columns])
+    rows = [
+        {"hash": tx_hash, "height": block.height, "position": position} for position, tx_hash in enumerate(transactions)
+    ]
+    if rows:
+        connection.execute(sa.insert(_transactions).prefix_with("OR REPLACE"), rows)
+    _write_leaves(connection, changes.writes)
+    replaced = [{"height": block.height, "key": key, "leaf": leaf} for key, leaf in changes.replaced.items()]
+    if replaced:
+        connection.execute(sa.insert(_replaced), replaced)
+    connection.execute(sa.delete(_replaced).where(_replaced.c.height <= block.height - PROOF_HEIGHTS))
+
+
+def _write_leaves(connection: Connection, writes: Mapping[bytes, bytes | None]) -> None:
+    gone = [{"gone": key} for key, leaf in writes.items() if leaf is None]
+    if gone:
+        connection.execute(sa.delete(_state).where(_state.c.key == sa.bindparam("gone")), gone)
+    present = [{"key": key, "leaf": leaf} for key, leaf in writes.items() if leaf is not None]
+    if present:
+        statement = insert(_state)
+        newer = {"leaf": statement.excluded.leaf}
+        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=newer), present)
