@@ -1,0 +1,324 @@
+"""One follower per chain: backfill in ranges, then realtime, for ever.
+
+Whatever fails, the loop asks for the head again and goes on from what is stored: a dead endpoint or a locked database
+delays facts, it never loses or repeats one. Every step is one transaction, which holds facts, cursor and projections.
+A reorg below what was final is corrected like any other, and marked until an operator acknowledges it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, TypeVar
+
+from core.model.errors import (
+    CausewayError,
+    FatalError,
+    NotFoundError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+)
+from core.model.facts import Block, BlockHeader, HeadUpdate
+from core.model.ports import BlockSource, ChainParameters, HeadSource
+from core.model.types import ChainId, Height
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
+from core.runtime.retry import WORKER, RetryPolicy
+from indexer import store
+from indexer.chain_view import (
+    Advance,
+    AncestorSearch,
+    ChainView,
+    Diverged,
+    Fetch,
+    InSync,
+    advance,
+    behind,
+    links,
+    next_step,
+)
+from indexer.feed import FactSignal
+from indexer.metrics import IndexerMetrics
+
+T = TypeVar("T")
+
+log = get_logger("indexer.follower")
+
+FIRST_RANGE: Final = 32
+MAX_RANGE: Final = 512
+"""Blocks asked for at once; adapters may allow fewer, and refusals shrink the range."""
+PROBE_S: Final = 5.0
+"""Without any news for so long the head is asked for: a silent endpoint is told from a quiet chain."""
+CALL_TIMEOUT_S: Final = 30.0
+"""An endpoint that takes longer to answer one call counts as one that does not answer."""
+MAX_TURNS: Final = 1_000_000
+"""Ranges in one catch-up: only a head that outruns us for ever could need more."""
+
+
+class FollowerState(StrEnum):
+    """`INCONSISTENT`: the endpoint's answers contradict each other, so that nothing can be followed."""
+
+    STARTING = "starting"
+    BACKFILLING = "backfilling"
+    LIVE = "live"
+    UNREACHABLE = "unreachable"
+    INCONSISTENT = "inconsistent"
+
+
+@dataclass(frozen=True, slots=True)
+class FollowerStatus:
+    """How far one follower is. `alarms`: reorgs below finality that nobody has acknowledged."""
+
+    chain: ChainId
+    state: FollowerState
+    detail: str
+    head: BlockHeader | None
+    tip: BlockHeader | None
+    finalized_height: Height | None
+    lag_blocks: int
+    alarms: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether facts of this chain may be relied on now: it is followed live and no alarm is open."""
+        return self.state is FollowerState.LIVE and not self.alarms
+
+
+class Follower:
+    """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason."""
+
+    def __init__(
+        self,
+        parameters: ChainParameters,
+        heads: HeadSource,
+        blocks: BlockSource,
+        database: Database,
+        signal: FactSignal,
+        clock: Clock,
+        start: Height,
+        metrics: Metrics | None = None,
+        max_range: int = MAX_RANGE,
+        retry: RetryPolicy = WORKER,
+        probe_s: float = PROBE_S,
+    ) -> None:
+        self._chain = parameters.chain
+        self._genesis_hash = parameters.genesis_hash
+        self._heads, self._blocks = heads, blocks
+        self._database, self._signal, self._clock = database, signal, clock
+        self._start, self._retry, self._probe_s = start, retry, probe_s
+        self._metrics = IndexerMetrics(metrics or Metrics())
+        self._range, self._max_range = min(FIRST_RANGE, max_range), max_range
+        self._view = ChainView(self._chain, start)
+        self._seen: HeadUpdate | None = None
+        self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
+        self._state, self._detail = FollowerState.STARTING, ""
+        self._alarms = 0
+
+    @property
+    def status(self) -> FollowerStatus:
+        final = self._view.finalized
+        return FollowerStatus(
+            chain=self._chain,
+            state=self._state,
+            detail=self._detail,
+            head=self._seen.head if self._seen else None,
+            tip=self._view.tip,
+            finalized_height=final.height if final else None,
+            lag_blocks=behind(self._view, self._seen) if self._seen else 0,
+            alarms=self._alarms,
+        )
+
+    async def run(self) -> None:
+        """Follow the chain until cancelled. Raises `FatalError` where going on would be unsafe."""
+        await self.open()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._listen(), name=f"heads of {self._chain}")
+            group.create_task(self._work(), name=f"follower of {self._chain}")
+
+    async def open(self) -> None:
+        """Check that the database belongs to this chain and read where we stand. `run` does it by itself."""
+        chain, genesis_hash, start = self._chain, self._genesis_hash, self._start
+        await self._database.write(lambda connection: store.prepare(connection))
+        await self._database.write(lambda connection: store.register_chain(connection, chain, genesis_hash, start))
+        await self._reload()
+
+    async def acknowledge_alarms(self) -> int:
+        """The operator has looked into every deep reorg so far. Returns how many were open."""
+        chain, now_ns = self._chain, self._clock.now_ns()
+        done = await self._database.write(lambda connection: store.acknowledge_alarms(connection, chain, now_ns))
+        self._alarms = 0
+        return done
+
+    async def catch_up(self, update: HeadUpdate) -> None:
+        """Follow up to this head.
+
+        Raises `RetryableError`, `ReorgedError` or `RejectedError` when the head must be asked for again, and
+        `ConflictError` when another process was faster: `open` reads where that one got to.
+        """
+        self._seen = update
+        for _ in range(MAX_TURNS):
+            step = next_step(self._view, update.head, self._range)
+            match step:
+                case InSync():
+                    return await self._finalize(update)
+                case Fetch(first, last):
+                    await self._fetch(update, first, last)
+                case Diverged(top):
+                    if not await self._switch(update, top):
+                        return await self._finalize(update)
+        raise RetryableError(f"the head of {self._chain} outran {MAX_TURNS} ranges")
+
+    async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> None:
+        tip = self._view.tip
+        branch = await self._read(first, last)
+        if tip is not None and not links(tip, branch[0].header):
+            await self._switch(update, tip.height)
+            return
+        await self._commit(advance(self._view, tip.height if tip else None, branch, update.finalized), update)
+
+    async def _switch(self, update: HeadUpdate, top: Height) -> bool:
+        """Leave our branch for the endpoint's. Returns false where its head is on ours, only lower: no reorg."""
+        ancestor = await self._ancestor(top)
+        if ancestor is not None and ancestor >= update.head.height:
+            return False
+        first = self._view.start if ancestor is None else Height(ancestor + 1)
+        tip = self._view.tip
+        if tip is not None and ancestor == tip.height:
+            return True
+        branch = await self._read(first, Height(min(update.head.height, first + self._range - 1)))
+        older = await self._older(ancestor)
+        await self._commit(advance(self._view, ancestor, branch, update.finalized, older), update)
+        return True
+
+    async def _ancestor(self, top: Height) -> Height | None:
+        """The newest height at which the endpoint's chain and ours agree, at `top` or below, at any depth."""
+        search = AncestorSearch.between(self._view.start, top)
+        while (probe := search.probe) is not None:
+            theirs = await self._asked(self._blocks.header(probe))
+            ours = self._view.at(probe) or await self._stored(probe)
+            search = search.told(probe, ours is not None and ours.ref == theirs.ref)
+        return search.ancestor
+
+    async def _stored(self, height: Height) -> BlockHeader | None:
+        chain = self._chain
+        found = await self._database.read(lambda c: store.canonical_headers(c, chain, height, height))
+        return found[0] if found else None
+
+    async def _older(self, ancestor: Height | None) -> tuple[BlockHeader, ...]:
+        """Our headers from the ancestor up to the window, where the ancestor lies below it."""
+        window, chain = self._view.window, self._chain
+        first = self._view.start if ancestor is None else ancestor
+        if not window or window[0].height <= first:
+            return ()
+        last = Height(window[0].height - 1)
+        return await self._database.read(lambda connection: store.canonical_headers(connection, chain, first, last))
+
+    async def _read(self, first: Height, last: Height) -> Sequence[Block]:
+        """Blocks first..last. The range shrinks when it is refused and grows when it succeeds."""
+        try:
+            branch = await self._asked(self._blocks.blocks(first, last))
+        except (ReorgedError, NotFoundError):
+            raise
+        except (RetryableError, RejectedError):
+            self._range = max(1, self._range // 2)
+            raise
+        if last - first + 1 >= self._range:
+            self._range = min(self._max_range, self._range * 2)
+        if [block.header.height for block in branch] != list(range(first, last + 1)):
+            raise RetryableError(f"an endpoint of {self._chain} left out blocks of the range {first} to {last}")
+        return branch
+
+    async def _asked(self, call: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                return await call
+        except TimeoutError:
+            raise RetryableError(f"an endpoint of {self._chain} did not answer within {CALL_TIMEOUT_S:.0f} s") from None
+
+    async def _finalize(self, update: HeadUpdate) -> None:
+        if self._view.tip is not None:
+            step = advance(self._view, self._view.tip.height, (), update.finalized)
+        else:
+            step = Advance(self._view, (), False)
+        await self._commit(step, update)
+
+    async def _commit(self, step: Advance, update: HeadUpdate) -> None:
+        before = self._view
+        live = behind(step.view, update) == 0
+        state = FollowerState.LIVE if live else FollowerState.BACKFILLING
+        seen = store.Observation(state.value, "", update.head, self._clock.now_ns())
+        seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen))
+        self._view, self._state, self._detail = step.view, state, ""
+        reverted = step.reverted
+        if step.deep:
+            self._alarms += 1
+            log.error("reorg below finality", chain=self._chain, blocks=len(reverted))
+        elif reverted:
+            log.info("reorg", chain=self._chain, blocks=len(reverted))
+        self._metrics.stepped(step, update, self._clock.now())
+        if step.facts:
+            self._signal.announce(seq)
+
+    async def _reload(self) -> None:
+        chain = self._chain
+        self._view = await self._database.read(lambda connection: store.load_view(connection, chain))
+        self._alarms = await self._database.read(lambda connection: store.open_alarms(connection, chain))
+
+    async def _listen(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async for update in self._heads.heads():
+                    failures = 0
+                    if self._news.full():
+                        self._news.get_nowait()
+                    self._news.put_nowait(update)
+            except RetryableError as error:
+                log.warning("heads cannot be read", chain=self._chain, error=error.message)
+            failures += 1
+            await self._clock.sleep(self._retry.delay_s(failures))
+
+    async def _work(self) -> None:
+        failures = 0
+        while True:
+            try:
+                await self.catch_up(await self._next_update(wait=failures == 0))
+                failures = 0
+            except FatalError:
+                raise
+            except CausewayError as error:
+                failures += 1
+                await self._fail(error)
+                await self._clock.sleep(self._retry.delay_s(failures))
+                await self._recover()
+
+    async def _next_update(self, wait: bool) -> HeadUpdate:
+        """The newest news; after a failure, or a long silence, what the endpoint says when asked."""
+        if wait:
+            try:
+                async with asyncio.timeout(self._probe_s):
+                    return await self._news.get()
+            except TimeoutError:
+                pass
+        return await self._asked(self._heads.head())
+
+    async def _fail(self, error: CausewayError) -> None:
+        self._state = FollowerState.UNREACHABLE if isinstance(error, RetryableError) else FollowerState.INCONSISTENT
+        self._detail = error.message
+        log.warning("a step failed and is tried again", chain=self._chain, error=error.message)
+        self._metrics.failed(self._chain)
+        chain, seen = self._chain, store.Observation(self._state.value, error.message, None, self._clock.now_ns())
+        try:
+            await self._database.write(lambda connection: store.observe(connection, chain, seen))
+        except RetryableError:
+            log.warning("the state cannot be stored either", chain=self._chain)
+
+    async def _recover(self) -> None:
+        """Whether the failed step was committed, only the database knows."""
+        try:
+            await self._reload()
+        except RetryableError as error:
+            self._detail = error.message

@@ -1,0 +1,289 @@
+"""Two legs and what became of them, joined by hashlock *and* agreed terms.
+
+A hashlock is public as soon as one leg is locked, and anyone can lock under it. So a lock belongs to a swap only where
+its terms are exactly those that were agreed; every other lock under the hashlock is a candidate, shown and ranked but
+never merged. A swap's row is computed anew from locks and agreements whenever one of them changes, which makes a reorg
+undo it exactly and a rebuild give the same rows.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.facts import LockStatus
+from core.model.types import ChainId, Hashlock, LockId, SwapId, address_of
+from indexer.projections.agreements import Agreement, agreement_of, agreements_under, store_agreement
+from indexer.projections.locks import LockRow, lock_by_id, locks_under, matching_lock
+from indexer.tables import agreements, locks, swaps
+
+CHUNK: Final = 500
+MAX_OTHER_LOCKS: Final = 50
+"""Locks under one hashlock that are read to be shown or ranked; first made, first read."""
+UNAGREED_PREFIX: Final = "hashlock:"
+
+
+class SwapStatus(StrEnum):
+    """What both legs together say. `UNJOINED`: nobody told us what was agreed. `ONE_SIDED`: one leg was claimed and
+    the other was not and cannot be any more, or was never locked."""
+
+    UNJOINED = "unjoined"
+    AGREED = "agreed"
+    INITIATOR_LOCKED = "initiator-locked"
+    PARTICIPANT_LOCKED = "participant-locked"
+    LOCKED = "locked"
+    REVEALED = "revealed"
+    CLAIMED = "claimed"
+    REFUNDING = "refunding"
+    REFUNDED = "refunded"
+    ONE_SIDED = "one-sided"
+
+
+_A, _L, _C, _R = LockStatus.ABSENT, LockStatus.LOCKED, LockStatus.CLAIMED, LockStatus.REFUNDED
+_STATUS: Final = {
+    (_A, _A): SwapStatus.AGREED,
+    (_L, _A): SwapStatus.INITIATOR_LOCKED,
+    (_A, _L): SwapStatus.PARTICIPANT_LOCKED,
+    (_L, _L): SwapStatus.LOCKED,
+    (_L, _C): SwapStatus.REVEALED,
+    (_C, _L): SwapStatus.REVEALED,
+    (_C, _C): SwapStatus.CLAIMED,
+    (_L, _R): SwapStatus.REFUNDING,
+    (_R, _L): SwapStatus.REFUNDING,
+    (_R, _R): SwapStatus.REFUNDED,
+    (_R, _A): SwapStatus.REFUNDED,
+    (_A, _R): SwapStatus.REFUNDED,
+    (_C, _A): SwapStatus.ONE_SIDED,
+    (_A, _C): SwapStatus.ONE_SIDED,
+    (_C, _R): SwapStatus.ONE_SIDED,
+    (_R, _C): SwapStatus.ONE_SIDED,
+}
+
+
+def swap_status(initiator: LockStatus, participant: LockStatus) -> SwapStatus:
+    """The status of a swap whose legs stand like this; `LockStatus.ABSENT` where a leg is not locked."""
+    return _STATUS[initiator, participant]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Two locks that may be the legs of one swap, with a score and the reasons for it. Never taken for granted."""
+
+    initiator: LockRow
+    participant: LockRow
+    score: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SwapView:
+    """A swap as it is shown. Without an agreement (`agreed` None) there are `candidates`, and no legs are joined.
+
+    `others` are locks under the same hashlock that are not the agreed legs, at most `MAX_OTHER_LOCKS`.
+    """
+
+    swap_id: SwapId
+    hashlock: Hashlock
+    status: SwapStatus
+    opened_s: int
+    agreed: Agreement | None
+    initiator: LockRow | None
+    participant: LockRow | None
+    others: tuple[LockRow, ...]
+    candidates: tuple[Candidate, ...]
+
+
+def report_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
+    """Store agreed terms and join what is on chain. Returns false where exactly this was reported before.
+
+    Raises `ConflictError` for other terms under a swap id that is taken.
+    """
+    new = store_agreement(connection, agreement, now_ns)
+    if new:
+        refresh_swaps(connection, {agreement.hashlock})
+    return new
+
+
+def refresh_swaps(connection: Connection, hashlocks: Collection[Hashlock]) -> None:
+    """Compute the swap rows of these hashlocks anew from locks and agreements."""
+    ordered = sorted(hashlocks)
+    for first in range(0, len(ordered), CHUNK):
+        part = ordered[first : first + CHUNK]
+        connection.execute(sa.delete(swaps).where(swaps.c.hashlock.in_(part)))
+        rows = _swap_rows(connection, part)
+        if rows:
+            connection.execute(sa.insert(swaps), rows)
+
+
+def _swap_rows(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[dict[str, Any]]:
+    counts: dict[bytes, tuple[int, int]] = {}
+    query = (
+        sa.select(locks.c.hashlock, sa.func.count().label("made"), sa.func.min(locks.c.lock_time_s).label("first_s"))
+        .where(locks.c.hashlock.in_(hashlocks))
+        .group_by(locks.c.hashlock)
+    )
+    for row in connection.execute(query):
+        counts[row.hashlock] = (row.made, row.first_s)
+    agreed = agreements_under(connection, hashlocks)
+    rows = [_agreed_row(connection, agreement, counts.get(agreement.hashlock, (0, 0))[0]) for agreement in agreed]
+    for hashlock in sorted(set(counts) - {agreement.hashlock for agreement in agreed}):
+        made, first_s = counts[hashlock]
+        rows.append(_unagreed_row(Hashlock(hashlock), made, first_s))
+    return rows
+
+
+def _agreed_row(connection: Connection, agreement: Agreement, made: int) -> dict[str, Any]:
+    legs = [matching_lock(connection, terms) for terms in (agreement.initiator, agreement.participant)]
+    found = [leg for leg in legs if leg is not None]
+    initiator, participant = legs
+    return {
+        "swap_id": agreement.swap_id,
+        "hashlock": agreement.hashlock,
+        "agreed": True,
+        "source": agreement.source,
+        "status": swap_status(*(leg.status if leg else LockStatus.ABSENT for leg in legs)).value,
+        "opened_s": min((leg.locked.time_s for leg in found), default=_reported_s(connection, agreement.swap_id)),
+        "initiator_chain": agreement.initiator.chain,
+        "initiator_asset": agreement.initiator.asset,
+        "initiator_lock": initiator.lock_id if initiator else None,
+        "participant_chain": agreement.participant.chain,
+        "participant_asset": agreement.participant.asset,
+        "participant_lock": participant.lock_id if participant else None,
+        "other_locks": made - len(found),
+    }
+
+
+def _unagreed_row(hashlock: Hashlock, made: int, first_s: int) -> dict[str, Any]:
+    nothing = dict.fromkeys(
+        f"{role}_{part}" for role in ("initiator", "participant") for part in ("chain", "asset", "lock")
+    )
+    return nothing | {
+        "swap_id": UNAGREED_PREFIX + hashlock.hex(),
+        "hashlock": hashlock,
+        "agreed": False,
+        "source": None,
+        "status": SwapStatus.UNJOINED.value,
+        "opened_s": first_s,
+        "other_locks": made,
+    }
+
+
+def _reported_s(connection: Connection, swap_id: SwapId) -> int:
+    query = sa.select(agreements.c.reported_ns).where(agreements.c.swap_id == swap_id)
+    return int(connection.execute(query).scalar_one()) // 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class SwapFilter:
+    """What a list of swaps is narrowed to. A chain or an asset fits where either leg, or any lock of a swap that was
+    not joined, has it."""
+
+    chain: ChainId | None = None
+    asset: str | None = None
+    status: SwapStatus | None = None
+    hashlock: Hashlock | None = None
+
+
+def list_swaps(
+    connection: Connection, wanted: SwapFilter, limit: int, before: tuple[int, SwapId] | None = None
+) -> list[SwapView]:
+    """Swaps, newest first, at most `limit`; `before` is (opened_s, swap_id) of the last one of the page before."""
+    query = sa.select(swaps).order_by(swaps.c.opened_s.desc(), swaps.c.swap_id.desc()).limit(limit)
+    if wanted.status is not None:
+        query = query.where(swaps.c.status == wanted.status.value)
+    if wanted.hashlock is not None:
+        query = query.where(swaps.c.hashlock == wanted.hashlock)
+    for column, value in (("chain", wanted.chain), ("asset", wanted.asset)):
+        if value is None:
+            continue
+        loose = sa.select(locks.c.hashlock).where(locks.c.hashlock == swaps.c.hashlock, locks.c[column] == value)
+        query = query.where(
+            sa.or_(
+                swaps.c[f"initiator_{column}"] == value,
+                swaps.c[f"participant_{column}"] == value,
+                sa.and_(swaps.c.agreed.is_(False), loose.exists()),
+            )
+        )
+    if before is not None:
+        opened_s, swap_id = before
+        query = query.where(
+            sa.or_(swaps.c.opened_s < opened_s, sa.and_(swaps.c.opened_s == opened_s, swaps.c.swap_id < swap_id))
+        )
+    return [_view(connection, row) for row in connection.execute(query).all()]
+
+
+def swap_by_id(connection: Connection, swap_id: SwapId) -> SwapView | None:
+    row = connection.execute(sa.select(swaps).where(swaps.c.swap_id == swap_id)).first()
+    return None if row is None else _view(connection, row)
+
+
+def _view(connection: Connection, row: Any) -> SwapView:
+    agreed = agreement_of(connection, SwapId(row.swap_id)) if row.agreed else None
+    legs: list[LockRow | None] = [None, None]
+    if agreed is not None:
+        for place, role in enumerate(("initiator", "participant")):
+            lock_id = getattr(row, f"{role}_lock")
+            if lock_id is not None:
+                legs[place] = lock_by_id(connection, ChainId(getattr(row, f"{role}_chain")), LockId(lock_id))
+    initiator, participant = legs
+    joined = {(leg.chain, leg.lock_id) for leg in legs if leg is not None}
+    others: tuple[LockRow, ...] = ()
+    if row.other_locks:
+        # Two more than are shown: the joined legs may be among those read.
+        read = locks_under(connection, Hashlock(row.hashlock), MAX_OTHER_LOCKS + len(joined))
+        others = tuple(lock for lock in read if (lock.chain, lock.lock_id) not in joined)[:MAX_OTHER_LOCKS]
+    return SwapView(
+        swap_id=SwapId(row.swap_id),
+        hashlock=Hashlock(row.hashlock),
+        status=SwapStatus(row.status),
+        opened_s=row.opened_s,
+        agreed=agreed,
+        initiator=initiator,
+        participant=participant,
+        others=others,
+        candidates=() if agreed else rank_candidates(others),
+    )
+
+
+MAX_CANDIDATES: Final = 20
+
+
+def rank_candidates(found: Sequence[LockRow]) -> tuple[Candidate, ...]:
+    """Pairs of locks under one hashlock on two chains that may be a swap, best first, at most `MAX_CANDIDATES`.
+
+    The initiator locks first and longer (which is what makes the pair worth showing at all); both claimed, and an
+    address that stands on both sides, speak for a pair. Equal scores stay equal: nothing is decided here.
+    """
+    pairs = [_candidate(a, b) for a in found for b in found if a.chain != b.chain and _longer(a, b)]
+    pairs.sort(key=lambda pair: (-pair.score, pair.initiator.lock_id, pair.participant.lock_id))
+    return tuple(pairs[:MAX_CANDIDATES])
+
+
+def _longer(a: LockRow, b: LockRow) -> bool:
+    # Chain times do not compare; for a ranking their whole seconds do, and equal ones are tried both ways.
+    return a.terms.timelock.seconds >= b.terms.timelock.seconds
+
+
+def _candidate(initiator: LockRow, participant: LockRow) -> Candidate:
+    a, b = initiator, participant
+    judged = (
+        (1, "the longer timelock is the initiator's", a.terms.timelock.seconds > b.terms.timelock.seconds),
+        (1, "the initiator locked first", a.locked.time_s <= b.locked.time_s),
+        (2, "both were claimed", a.status is LockStatus.CLAIMED and b.status is LockStatus.CLAIMED),
+        (
+            1,
+            "the participant's leg was claimed first",
+            a.settled is not None and b.settled is not None and b.settled.time_s <= a.settled.time_s,
+        ),
+        (2, "the initiator's sender receives on the other chain", _same_owner(a.terms.sender, b.terms.receiver)),
+        (2, "the participant's sender receives on the other chain", _same_owner(b.terms.sender, a.terms.receiver)),
+    )
+    said = [(points, reason) for points, reason, holds in judged if holds]
+    return Candidate(a, b, sum(points for points, _ in said), tuple(reason for _, reason in said))
+
+
+def _same_owner(a: Any, b: Any) -> bool:
+    return address_of(a) == address_of(b)

@@ -1,0 +1,313 @@
+"""Facts, cursor and projections in one transaction. Synchronous functions over a `Connection`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, FatalError, require
+from core.model.facts import Block, BlockApplied, BlockFinalized, BlockHeader, BlockReverted, FollowerFact
+from core.model.types import BlockRef, ChainId, Height
+from indexer import projections, tables
+from indexer.chain_view import Advance, ChainView
+from indexer.encoding import event_columns
+from indexer.feed import FactKind, header_of
+
+CHUNK: Final = 500
+"""Values bound in one `IN (…)`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the follower saw at its endpoint when it made a step: its state, the head, and when (`Clock.now_ns`)."""
+
+    state: str
+    detail: str
+    head: BlockHeader | None
+    at_ns: int
+
+
+def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, start: Height) -> None:
+    """Pin the chain in this database, or check that it is the one that was pinned.
+
+    Raises `FatalError` for another chain under the same id, and for a start before the first indexed block.
+    """
+    chains = tables.chains
+    row = connection.execute(sa.select(chains).where(chains.c.chain == chain)).first()
+    if row is None:
+        connection.execute(
+            sa.insert(chains).values(
+                chain=chain, genesis_hash=genesis_hash, start_height=start, state="starting", detail=""
+            )
+        )
+        connection.execute(sa.insert(tables.cursors).values(chain=chain))
+        return
+    if bytes(row.genesis_hash) != genesis_hash:
+        raise FatalError(
+            f"this database follows another {chain}: it began with block {bytes(row.genesis_hash).hex()}, "
+            f"the endpoint's chain with {genesis_hash.hex()}; give it a new database, or point to the old chain",
+            chain=chain,
+        )
+    if start < row.start_height:
+        raise FatalError(
+            f"this database holds {chain} from block {row.start_height} on; to begin at {start}, use a new database",
+            chain=chain,
+        )
+
+
+def load_view(connection: Connection, chain: ChainId) -> ChainView:
+    """The view as the last commit left it. Raises `FatalError` when the chain is not registered or is damaged."""
+    cursor = connection.execute(sa.select(tables.cursors).where(tables.cursors.c.chain == chain)).first()
+    start = connection.execute(sa.select(tables.chains.c.start_height).where(tables.chains.c.chain == chain)).scalar()
+    if cursor is None or start is None:
+        raise FatalError(f"{chain} is not registered in this database", chain=chain)
+    if cursor.tip_height is None:
+        return ChainView(chain, Height(start))
+    first = start if cursor.finalized_height is None else cursor.finalized_height
+    window = canonical_headers(connection, chain, Height(first))
+    require(
+        bool(window) and window[-1].ref.hash == bytes(cursor.tip_hash),
+        f"the cursor of {chain} is not at its newest block: restore the database from a backup",
+    )
+    return ChainView(chain, Height(start), window, None if cursor.finalized_height is None else window[0].ref)
+
+
+def canonical_headers(
+    connection: Connection, chain: ChainId, first: Height, last: Height | None = None
+) -> tuple[BlockHeader, ...]:
+    """Our headers first..last (to the tip by default), in order."""
+    blocks = tables.blocks
+    query = sa.select(blocks).where(blocks.c.chain == chain, blocks.c.canonical, blocks.c.height >= first)
+    if last is not None:
+        query = query.where(blocks.c.height <= last)
+    return tuple(header_of(row) for row in connection.execute(query.order_by(blocks.c.height)))
+
+
+def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:
+    """Note what the follower saw; a head stays as it was where none was seen."""
+    values: dict[str, Any] = {"state": seen.state, "detail": seen.detail}
+    if seen.head is not None:
+        values |= {
+            "head_height": seen.head.height,
+            "head_time_s": seen.head.time.seconds,
+            "observed_ns": seen.at_ns,
+        }
+    connection.execute(sa.update(tables.chains).where(tables.chains.c.chain == chain).values(values))
+
+
+def commit(connection: Connection, before: ChainView, step: Advance, seen: Observation) -> int:
+    """Store one step: headers, events, facts, projections and the cursor. Returns the newest fact's number.
+
+    Raises `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
+    """
+    chain = before.chain
+    observe(connection, chain, seen)
+    if not step.facts:
+        return _hold_order(connection, 0)
+    last = _hold_order(connection, len(step.facts))
+    highest = _check_cursor(connection, before)
+    applied, reverted = step.applied, step.reverted
+    touched = projections.revert(connection, chain, [ref.hash for ref in reverted])
+    _mark(connection, chain, [ref.hash for ref in reverted], canonical=False)
+    _store_blocks(connection, chain, applied, highest)
+    touched |= projections.apply(connection, applied)
+    projections.refresh_swaps(connection, touched)
+    first_seq = last - len(step.facts) + 1
+    connection.execute(sa.insert(tables.facts), [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)])
+    if step.deep:
+        require(before.finalized is not None, "only a finalized block can be reverted deeply")
+        _note_deep_reorg(connection, before, first_seq, min(ref.height for ref in reverted) - 1, seen.at_ns)
+    _move_cursor(connection, step.view, highest)
+    return last
+
+
+def _hold_order(connection: Connection, count: int) -> int:
+    """Take the next `count` numbers; other writers of facts wait until this transaction ends. Returns the last one."""
+    order = tables.fact_order
+    taken = (
+        sa.update(order).where(order.c.id == 1).values(last_seq=order.c.last_seq + count).returning(order.c.last_seq)
+    )
+    last = connection.execute(taken).scalar()
+    require(last is not None, "the indexer's tables were not prepared: call prepare first")
+    return int(last or 0)
+
+
+def prepare(connection: Connection) -> None:
+    """Fill in the one row that orders facts; the schema must exist (`core.runtime.database.create_schema`)."""
+    if connection.execute(sa.select(tables.fact_order.c.id)).first() is None:
+        connection.execute(sa.insert(tables.fact_order).values(id=1, last_seq=0))
+
+
+def _check_cursor(connection: Connection, before: ChainView) -> int:
+    row = connection.execute(sa.select(tables.cursors).where(tables.cursors.c.chain == before.chain)).one()
+    stored = None if row.tip_hash is None else bytes(row.tip_hash)
+    expected = None if before.tip is None else before.tip.ref.hash
+    if stored != expected:
+        raise ConflictError(f"another process follows {before.chain} into this database too", chain=before.chain)
+    return -1 if row.highest is None else int(row.highest)
+
+
+def _move_cursor(connection: Connection, view: ChainView, highest: int) -> None:
+    tip, final = view.tip, view.finalized
+    connection.execute(
+        sa.update(tables.cursors)
+        .where(tables.cursors.c.chain == view.chain)
+        .values(
+            tip_height=tip.height if tip else None,
+            tip_hash=tip.ref.hash if tip else None,
+            finalized_height=final.height if final else None,
+            finalized_hash=final.hash if final else None,
+            highest=max(highest, tip.height if tip else -1),
+        )
+    )
+
+
+def _mark(connection: Connection, chain: ChainId, hashes: Sequence[bytes], canonical: bool) -> None:
+    for part in _chunks(hashes):
+        for table, column in ((tables.blocks, tables.blocks.c.hash), (tables.events, tables.events.c.block_hash)):
+            connection.execute(
+                sa.update(table).where(table.c.chain == chain, column.in_(part)).values(canonical=canonical)
+            )
+
+
+def _store_blocks(connection: Connection, chain: ChainId, applied: Sequence[Block], highest: int) -> None:
+    """Insert headers and events; blocks of a branch that came back are there already and are only marked."""
+    suspects = [block.header.ref.hash for block in applied if block.header.height <= highest]
+    known: set[bytes] = set()
+    blocks = tables.blocks
+    for part in _chunks(suspects):
+        query = sa.select(blocks.c.hash).where(blocks.c.chain == chain, blocks.c.hash.in_(part))
+        known.update(bytes(row.hash) for row in connection.execute(query))
+    _mark(connection, chain, [found for found in suspects if found in known], canonical=True)
+    new = [block for block in applied if block.header.ref.hash not in known]
+    if new:
+        connection.execute(sa.insert(blocks), [_block_row(block.header) for block in new])
+    rows = [row for block in new for row in _event_rows(block)]
+    if rows:
+        connection.execute(sa.insert(tables.events), rows)
+
+
+def _block_row(header: BlockHeader) -> dict[str, Any]:
+    return {
+        "chain": header.chain,
+        "hash": header.ref.hash,
+        "height": header.height,
+        "parent_hash": header.parent_hash,
+        "time_s": header.time.seconds,
+        "canonical": True,
+    }
+
+
+def _event_rows(block: Block) -> Iterable[dict[str, Any]]:
+    header = block.header
+    for logged in block.events:
+        yield event_columns(logged.event) | {
+            "chain": header.chain,
+            "block_hash": header.ref.hash,
+            "event_index": logged.index,
+            "height": header.height,
+            "time_s": header.time.seconds,
+            "tx_hash": logged.tx_hash,
+            "canonical": True,
+        }
+
+
+def _fact_row(seq: int, fact: FollowerFact) -> dict[str, Any]:
+    match fact:
+        case BlockApplied(block):
+            kind, ref = FactKind.APPLIED, block.header.ref
+        case BlockReverted(ref):
+            kind = FactKind.REVERTED
+        case BlockFinalized(ref):
+            kind = FactKind.FINALIZED
+    return {"seq": seq, "chain": ref.chain, "kind": kind.value, "height": ref.height, "block_hash": ref.hash}
+
+
+def _note_deep_reorg(connection: Connection, before: ChainView, seq: int, fork: int, now_ns: int) -> None:
+    connection.execute(
+        sa.insert(tables.deep_reorgs).values(
+            chain=before.chain,
+            seq=seq,
+            fork_height=fork,
+            finalized_height=before.finalized.height if before.finalized else fork,
+            noticed_ns=now_ns,
+        )
+    )
+
+
+def open_alarms(connection: Connection, chain: ChainId) -> int:
+    """Reorgs below finality that no operator has acknowledged yet."""
+    deep = tables.deep_reorgs
+    query = sa.select(sa.func.count()).where(deep.c.chain == chain, deep.c.acknowledged_ns.is_(None))
+    return connection.execute(query).scalar_one()
+
+
+def acknowledge_alarms(connection: Connection, chain: ChainId, now_ns: int) -> int:
+    """The operator has seen what happened below finality and lets this chain be relayed again. Returns how many."""
+    deep = tables.deep_reorgs
+    done = sa.update(deep).where(deep.c.chain == chain, deep.c.acknowledged_ns.is_(None)).values(acknowledged_ns=now_ns)
+    return connection.execute(done).rowcount
+
+
+def _chunks(values: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    for first in range(0, len(values), CHUNK):
+        yield values[first : first + CHUNK]
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRow:
+    """One chain as the database knows it. Heights are None before anything was seen, times are Unix seconds."""
+
+    chain: ChainId
+    genesis_hash: bytes
+    start: Height
+    state: str
+    detail: str
+    head_height: Height | None
+    head_time_s: int | None
+    observed_ns: int | None
+    tip: BlockHeader | None
+    finalized: BlockHeader | None
+    alarms: int
+
+
+def chain_rows(connection: Connection) -> list[ChainRow]:
+    """All chains, by id."""
+    joined = sa.select(tables.chains, tables.cursors).join(
+        tables.cursors, tables.cursors.c.chain == tables.chains.c.chain
+    )
+    found = []
+    for row in connection.execute(joined.order_by(tables.chains.c.chain)).mappings():
+        chain = ChainId(row[tables.chains.c.chain])
+        found.append(
+            ChainRow(
+                chain=chain,
+                genesis_hash=bytes(row["genesis_hash"]),
+                start=Height(row["start_height"]),
+                state=row["state"],
+                detail=row["detail"],
+                head_height=row["head_height"],
+                head_time_s=row["head_time_s"],
+                observed_ns=row["observed_ns"],
+                tip=_header(connection, chain, row["tip_hash"]),
+                finalized=_header(connection, chain, row["finalized_hash"]),
+                alarms=open_alarms(connection, chain),
+            )
+        )
+    return found
+
+
+def _header(connection: Connection, chain: ChainId, block_hash: bytes | None) -> BlockHeader | None:
+    if block_hash is None:
+        return None
+    blocks = tables.blocks
+    row = connection.execute(sa.select(blocks).where(blocks.c.chain == chain, blocks.c.hash == block_hash)).one()
+    return header_of(row)
+
+
+def block_ref(connection: Connection, chain: ChainId, height: Height) -> BlockRef | None:
+    """Our block at this height."""
+    found = canonical_headers(connection, chain, height, height)
+    return found[0].ref if found else None

@@ -1,0 +1,40 @@
+"""What any reader of the facts may rely on, checked by replaying them."""
+
+from collections import defaultdict
+
+from sqlalchemy.engine import Connection
+
+from core.model.facts import Block
+from core.model.types import ChainId, Height
+from indexer.feed import MAX_FACTS, Fact, FactKind, read_facts
+
+
+def all_facts(connection: Connection) -> list[Fact]:
+    facts: list[Fact] = []
+    while page := read_facts(connection, facts[-1].seq if facts else 0, MAX_FACTS):
+        facts += page
+    return facts
+
+
+def replay(facts: list[Fact]) -> tuple[dict[ChainId, list[Block]], dict[ChainId, Height]]:
+    """The chains that the facts describe, and how far each is final. Fails where the facts contradict themselves."""
+    chains: dict[ChainId, list[Block]] = defaultdict(list)
+    final: dict[ChainId, Height] = {}
+    assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
+    for fact in facts:
+        branch = chains[fact.chain]
+        match fact.kind:
+            case FactKind.APPLIED:
+                if branch:
+                    assert fact.header.parent_hash == branch[-1].header.ref.hash
+                    assert fact.header.height == branch[-1].header.height + 1
+                branch.append(Block(fact.header, fact.events))
+            case FactKind.REVERTED:
+                assert branch.pop() == Block(fact.header, fact.events)
+                if fact.header.height <= final.get(fact.chain, -1):
+                    final[fact.chain] = Height(fact.header.height - 1)
+            case FactKind.FINALIZED:
+                assert fact.header.height > final.get(fact.chain, -1)
+                assert fact.header in [block.header for block in branch]
+                final[fact.chain] = fact.header.height
+    return chains, final
