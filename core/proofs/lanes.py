@@ -67,7 +67,9 @@ def lane_lock_id(lane: Lane) -> LockId:
 
 
 def parse_lane(name: LockId) -> Lane:
-    """Inverse of `lane_lock_id`. Raises `RejectedError`."""
+    """Inverse of `lane_lock_id`. Raises `RejectedError`, also for the id of a one-shot lock, which has a fourth part:
+    such a lock leaves no trace in its lane once it is settled.
+    """
     match = _LOCK_ID.fullmatch(name)
     if match is None or int(match[2]) > MAX_LANE or int(match[3]) > MAX_GENERATION:
         raise RejectedError(f"{name[:128]!r} is not a lock id of an EVM chain")
@@ -109,9 +111,8 @@ def settled_word(terms: LockTerms, lane: Lane, flags: int = 0) -> int:
 def read_lane(word: int, terms: LockTerms, lane: Lane) -> tuple[LockStatus, bool]:
     """(status, whether the terms are exactly these) of the lock that `lane` names, from its lane's word.
 
-    The lock must not have been made with the one-shot flag: such a lane is empty again once it settles. Generations
-    wrap at 2**16: one that is up to half a round ahead of the asked one has superseded it. Raises InvalidProofError
-    for a word that this contract cannot have written.
+    Generations wrap at 2**16: one that is less than half a round ahead of the asked one has superseded it. Raises
+    InvalidProofError for a word that this contract cannot have written.
     """
     if not word:
         return LockStatus.ABSENT, False

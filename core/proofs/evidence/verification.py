@@ -213,7 +213,7 @@ def _ethereum_answer(question: Question, account: ethereum.Account | None, stora
     if account is None:
         if storage_nodes:
             raise InvalidProofError("an absent account has no storage")
-        return LockAnswer(LockStatus.ABSENT, False, b"")
+        return LockAnswer(LockStatus.ABSENT, False, ethereum.EMPTY_CODE_HASH)
     word = ethereum.verify_storage(account.storage_root, lanes.lane_slot(lane), storage_nodes)
     status, terms_match = lanes.read_lane(word, question.terms, lane)
     return LockAnswer(status, terms_match, account.code_hash)
