@@ -1,1 +1,21 @@
 """Any Ethereum JSON-RPC chain behind the ports."""
+
+from adapters.evm.chain import EvmChain, EvmChainSettings, EvmParameters, htlc_code_hash
+from adapters.evm.names import evm_chain, native_asset, token_asset
+from adapters.evm.proofs import EvmStateProver, StateProof
+from adapters.evm.signing import LocalSigner, development_signer, keystore_signer
+
+__all__ = [
+    "EvmChain",
+    "EvmChainSettings",
+    "EvmParameters",
+    "EvmStateProver",
+    "LocalSigner",
+    "StateProof",
+    "development_signer",
+    "evm_chain",
+    "htlc_code_hash",
+    "keystore_signer",
+    "native_asset",
+    "token_asset",
+]

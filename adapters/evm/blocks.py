@@ -1,0 +1,104 @@
+"""Blocks with the events of our contract and tokens, each event tied to the very block hash that it is told for."""
+
+import itertools
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from adapters.evm.decode import TOPICS, RawHeader, RawLog, header_of, logged_event
+from adapters.evm.endpoints import Endpoints
+from adapters.evm.names import hex_address
+from adapters.evm.rpc import Call
+from core.model.errors import NotFoundError, RejectedError, ReorgedError
+from core.model.facts import Block, BlockHeader, LoggedEvent
+from core.model.types import ChainId, Height
+
+MAX_BLOCK_RANGE: Final = 500
+MAX_BY_HASH: Final = 16
+"""Up to so many blocks are asked for their logs one by one, by hash; longer ranges by height and checked afterwards."""
+
+_HEADER: Final = RawHeader | None
+
+
+class EvmBlockSource:
+    """`BlockSource` for one chain: the events of `htlc` and the transfers of `tokens`."""
+
+    def __init__(self, chain: ChainId, endpoints: Endpoints, htlc: bytes, tokens: Collection[bytes]) -> None:
+        self._chain = chain
+        self._endpoints = endpoints
+        self._htlc = hex_address(htlc)
+        self._addresses = [self._htlc, *sorted(hex_address(token) for token in tokens)]
+
+    async def header(self, at: Height | bytes) -> BlockHeader:
+        """By canonical height or by hash. Raises `NotFoundError`."""
+        if isinstance(at, bytes):
+            raw: RawHeader | None = await self._endpoints.call(
+                "eth_getBlockByHash", f"0x{at.hex()}", False, into=_HEADER
+            )
+        else:
+            raw = await self._endpoints.call("eth_getBlockByNumber", hex(at), False, into=_HEADER)
+        if raw is None:
+            where = f"0x{at.hex()}" if isinstance(at, bytes) else f"height {at}"
+            raise NotFoundError(f"{self._chain} has no block at {where}")
+        return header_of(self._chain, raw)
+
+    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
+        """See the port: linked, and the events belong to exactly these hashes."""
+        if not 0 <= first <= last or last - first >= MAX_BLOCK_RANGE:
+            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, not for {first} to {last}")
+        headers = await self._headers(first, last)
+        if len(headers) <= MAX_BY_HASH:
+            logs = await self._logs_by_hash(headers)
+        else:
+            logs = await self._logs_by_range(headers)
+        return [Block(header, self._events(header, logs.get(header.ref.hash, []))) for header in headers]
+
+    async def _headers(self, first: Height, last: Height) -> list[BlockHeader]:
+        calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
+        raw = await self._endpoints.batch(calls)
+        if None in raw:
+            raise NotFoundError(f"{self._chain} ends below height {last}")
+        headers = [header_of(self._chain, item) for item in raw]
+        for parent, child in itertools.pairwise(headers):
+            if child.parent_hash != parent.ref.hash:
+                raise ReorgedError(f"block {child.height} of {self._chain} does not follow the block before it")
+        return headers
+
+    async def _logs_by_hash(self, headers: Sequence[BlockHeader]) -> dict[bytes, list[RawLog]]:
+        calls = [self._logs_call({"blockHash": f"0x{header.ref.hash.hex()}"}) for header in headers]
+        try:
+            answers = await self._endpoints.batch(calls)
+        except NotFoundError as error:
+            raise ReorgedError(f"a block of {self._chain} went away while its logs were read") from error
+        return {header.ref.hash: logs for header, logs in zip(headers, answers, strict=True)}
+
+    async def _logs_by_range(self, headers: Sequence[BlockHeader]) -> dict[bytes, list[RawLog]]:
+        first, last = headers[0], headers[-1]
+        logs, again = await self._endpoints.batch(
+            [
+                self._logs_call({"fromBlock": hex(first.height), "toBlock": hex(last.height)}),
+                Call("eth_getBlockByNumber", (hex(last.height), False), _HEADER),
+            ]
+        )
+        grouped: dict[bytes, list[RawLog]] = {header.ref.hash: [] for header in headers}
+        for log in logs:
+            block = grouped.get(bytes.fromhex(log.block_hash[2:]))
+            if block is None:
+                raise ReorgedError(f"a log of {self._chain} belongs to another branch")
+            block.append(log)
+        # The headers are linked, so the last one's hash stands for all of them.
+        if again is None or bytes.fromhex(again.hash[2:]) != last.ref.hash:
+            raise ReorgedError(f"{self._chain} changed while its logs were read")
+        return grouped
+
+    def _logs_call(self, where: dict[str, Any]) -> Call:
+        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [TOPICS]},), list[RawLog])
+
+    def _events(self, header: BlockHeader, logs: Sequence[RawLog]) -> tuple[LoggedEvent, ...]:
+        events = []
+        for log in logs:
+            if bytes.fromhex(log.block_hash[2:]) != header.ref.hash:
+                raise ReorgedError(f"a log of {self._chain} belongs to another branch")
+            event = logged_event(header.ref, self._htlc, log)
+            if event is not None:
+                events.append(event)
+        return tuple(sorted(events, key=lambda event: event.index))

@@ -1,0 +1,159 @@
+"""One EVM chain with all its capabilities behind the ports.
+
+chain = await EvmChain.connect(EvmChainSettings(...))
+chain.access            # what rooms get
+chain.proofs            # the Ethereum part of evidence
+await chain.close()
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Self
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+
+from adapters.evm.blocks import EvmBlockSource
+from adapters.evm.contracts.artifacts import load_artifact
+from adapters.evm.decode import RawHeader, header_of
+from adapters.evm.endpoints import Endpoints
+from adapters.evm.heads import POLL_S, EvmHeadSource
+from adapters.evm.legs import EvmLegBuilder
+from adapters.evm.locks import EvmLockReader
+from adapters.evm.names import account, chain_number, hex_address, native_asset, token_asset
+from adapters.evm.proofs import EvmStateProver
+from adapters.evm.rpc import data_bytes, quantity
+from adapters.evm.state import EvmStateReader
+from adapters.evm.transactions import EvmTransactionSender
+from core.model.errors import FatalError, RejectedError
+from core.model.ports import ChainAccess, ChainTiming
+from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
+from core.proofs.keccak import keccak256
+from core.proofs.lanes import evm_address
+
+NATIVE_DECIMALS: Final = 18
+MAX_DECIMALS: Final = 77
+MAX_SYMBOL_CHARS: Final = 32
+_SYMBOL: Final = "0x95d89b41"
+_DECIMALS: Final = "0x313ce567"
+
+
+@dataclass(frozen=True, slots=True)
+class EvmChainSettings:
+    """What has to be known to connect.
+
+    `rpc_urls` are HTTP endpoints in order of preference; more than half of them have to agree where money is at stake.
+    `ws_url` None polls for heads. `htlc` is the HashedTimelock, `tokens` the ERC-20 contracts that are followed.
+    `genesis_hash`, where given, is compared with the chain's.
+    """
+
+    chain: ChainId
+    rpc_urls: tuple[str, ...]
+    htlc: AccountId
+    timing: ChainTiming
+    tokens: tuple[AccountId, ...] = ()
+    ws_url: str | None = None
+    native_symbol: str = "ETH"
+    genesis_hash: bytes | None = None
+    poll_s: float = POLL_S
+
+
+@dataclass(frozen=True, slots=True)
+class EvmParameters:
+    """`ChainParameters` of one chain."""
+
+    chain: ChainId
+    genesis_hash: bytes
+    timing: ChainTiming
+    assets: Mapping[AssetId, Asset]
+    htlc_code_hash: bytes
+    htlc_holder: AccountId | None
+
+
+class EvmChain:
+    """One chain's capabilities. Made by `connect`; `close` it."""
+
+    def __init__(self, settings: EvmChainSettings, parameters: EvmParameters, endpoints: Endpoints) -> None:
+        chain, htlc = settings.chain, evm_address(settings.htlc)
+        tokens = [evm_address(token) for token in settings.tokens]
+        self.parameters = parameters
+        self.endpoints = endpoints
+        self.heads = EvmHeadSource(chain, endpoints, settings.ws_url, settings.poll_s)
+        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens)
+        self.state = EvmStateReader(chain, endpoints)
+        self.locks = EvmLockReader(chain, endpoints, htlc)
+        self.legs = EvmLegBuilder(chain, endpoints, htlc)
+        self.transactions = EvmTransactionSender(chain, endpoints)
+        self.proofs = EvmStateProver(chain, endpoints)
+        self.access = ChainAccess(
+            parameters=parameters,
+            heads=self.heads,
+            blocks=self.blocks,
+            state=self.state,
+            locks=self.locks,
+            legs=self.legs,
+            transactions=self.transactions,
+        )
+
+    @classmethod
+    async def connect(cls, settings: EvmChainSettings) -> Self:
+        """Ask the chain who it is and what its tokens are called.
+
+        Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`.
+        """
+        endpoints = Endpoints(settings.rpc_urls)
+        try:
+            return cls(settings, await _parameters(settings, endpoints), endpoints)
+        except BaseException:
+            await endpoints.close()
+            raise
+
+    async def close(self) -> None:
+        await self.endpoints.close()
+
+
+def htlc_code_hash() -> bytes:
+    """The code hash (EIP-1052) of the HashedTimelock that we ship; it has no immutables, so all have this one."""
+    return keccak256(load_artifact("HashedTimelock").deployed_bytecode)
+
+
+async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmParameters:
+    if any(chain_of(named) != settings.chain for named in (settings.htlc, *settings.tokens)):
+        raise FatalError(f"the contracts are not all of {settings.chain}")
+    number = quantity(await endpoints.call("eth_chainId"))
+    if number != chain_number(settings.chain):
+        raise FatalError(f"the endpoints of {settings.chain} are of eip155:{number}")
+    genesis: RawHeader = await endpoints.call("eth_getBlockByNumber", "0x0", False, into=RawHeader)
+    genesis_hash = header_of(settings.chain, genesis).ref.hash
+    if settings.genesis_hash not in (None, genesis_hash):
+        raise FatalError(f"{settings.chain} began with another block: it is another chain of the same number")
+    htlc = evm_address(settings.htlc)
+    code = data_bytes(await endpoints.call("eth_getCode", hex_address(htlc), "latest"))
+    if keccak256(code) != htlc_code_hash():
+        raise FatalError(f"there is no HashedTimelock of this version at {settings.htlc}")
+    native = Asset(native_asset(settings.chain), settings.native_symbol, NATIVE_DECIMALS)
+    assets = [native, *[await read_token(endpoints, settings.chain, evm_address(token)) for token in settings.tokens]]
+    return EvmParameters(
+        chain=settings.chain,
+        genesis_hash=genesis_hash,
+        timing=settings.timing,
+        assets=MappingProxyType({asset.id: asset for asset in assets}),
+        htlc_code_hash=htlc_code_hash(),
+        htlc_holder=account(settings.chain, htlc),
+    )
+
+
+async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:
+    """What an ERC-20 contract calls itself. Raises `RejectedError` where it does not say."""
+    where = hex_address(token)
+    symbol = data_bytes(await endpoints.call("eth_call", {"to": where, "data": _SYMBOL}, "latest"))
+    decimals = data_bytes(await endpoints.call("eth_call", {"to": where, "data": _DECIMALS}, "latest"))
+    try:
+        text = str(decode(["string"], symbol)[0])
+        shift = int(decode(["uint8"], decimals)[0])
+    except (DecodingError, UnicodeDecodeError) as error:
+        raise RejectedError(f"{where} has no symbol and decimals: it is no ERC-20 token") from error
+    if shift > MAX_DECIMALS or not text.isprintable():
+        raise RejectedError(f"{where} has a symbol or decimals that cannot be shown")
+    return Asset(token_asset(chain, token), text[:MAX_SYMBOL_CHARS], shift)

@@ -1,0 +1,93 @@
+"""The newest and the finalized block, pushed where the endpoint pushes and polled beside it.
+
+A subscription only wakes the poll: what is yielded was always asked for, so a subscription that dies, repeats itself or
+lies about a head costs nothing but time.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import aiohttp
+
+from adapters.evm.decode import RawHeader, header_of
+from adapters.evm.endpoints import Endpoints
+from adapters.evm.rpc import Call
+from core.model.errors import NotFoundError, RetryableError
+from core.model.facts import HeadUpdate
+from core.model.types import ChainId
+
+POLL_S: Final = 1.0
+"""How long a head may go unnoticed when nothing pushes; the subscription makes it faster."""
+RETRY_S: Final = 0.5
+SUBSCRIBE_RETRY_S: Final = 2.0
+SUBSCRIPTION_SILENCE_S: Final = 60.0
+"""A subscription that is silent for so long is opened again."""
+MAX_PUSH_BYTES: Final = 1024 * 1024
+
+_HEADER: Final = RawHeader | None
+
+
+class EvmHeadSource:
+    """`HeadSource` for one chain. `ws_url` None polls only."""
+
+    def __init__(self, chain: ChainId, endpoints: Endpoints, ws_url: str | None, poll_s: float = POLL_S) -> None:
+        self._chain = chain
+        self._endpoints = endpoints
+        self._ws_url = ws_url
+        self._poll_s = poll_s
+
+    async def head(self) -> HeadUpdate:
+        """Ask now. Finalized never stands above the head: while a branch is replaced, nodes say so."""
+        latest, finalized = await self._endpoints.batch(
+            [Call("eth_getBlockByNumber", (tag, False), _HEADER) for tag in ("latest", "finalized")]
+        )
+        if latest is None or finalized is None:
+            raise RetryableError("the endpoint knows no latest or no finalized block")
+        head = header_of(self._chain, latest)
+        final = header_of(self._chain, finalized)
+        return HeadUpdate(head, final if final.height <= head.height else head)
+
+    async def heads(self) -> AsyncIterator[HeadUpdate]:
+        """See the port. Ends only by being closed."""
+        pushed = asyncio.Event()
+        subscription = asyncio.create_task(self._subscribe(pushed)) if self._ws_url else None
+        last: HeadUpdate | None = None
+        try:
+            while True:
+                pushed.clear()
+                wait_s = self._poll_s
+                try:
+                    update = await self.head()
+                except (RetryableError, NotFoundError):
+                    wait_s = RETRY_S
+                else:
+                    if update != last:
+                        last = update
+                        yield update
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(pushed.wait(), wait_s)
+        finally:
+            if subscription is not None:
+                subscription.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await subscription
+
+    async def _subscribe(self, pushed: asyncio.Event) -> None:
+        """Keep a newHeads subscription open for ever, and set `pushed` at everything that it says."""
+        assert self._ws_url is not None
+        request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+        async with aiohttp.ClientSession() as session:
+            while True:
+                try:
+                    async with session.ws_connect(self._ws_url, max_msg_size=MAX_PUSH_BYTES, heartbeat=20) as socket:
+                        await socket.send_json(request)
+                        while True:
+                            message = await socket.receive(timeout=SUBSCRIPTION_SILENCE_S)
+                            if message.type is not aiohttp.WSMsgType.TEXT:
+                                break
+                            pushed.set()
+                except (aiohttp.ClientError, TimeoutError, OSError):
+                    pass
+                await asyncio.sleep(SUBSCRIBE_RETRY_S)
