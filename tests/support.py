@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 import pytest
 
@@ -34,9 +34,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@overload
 async def eventually(
-    condition: Callable[[], T | Awaitable[T]], deadline_s: float = 10.0, interval_s: float = 0.02
-) -> T:
+    condition: Callable[[], Awaitable[T]], deadline_s: float = 10.0, interval_s: float = 0.02
+) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T], deadline_s: float = 10.0, interval_s: float = 0.02) -> T: ...
+
+
+async def eventually(condition: Callable[[], Any], deadline_s: float = 10.0, interval_s: float = 0.02) -> Any:
     """Ask `condition` (plain or async) again until it answers something true, and return that answer.
 
     Raises AssertionError with the last answer after `deadline_s` seconds. An AssertionError inside
