@@ -30,11 +30,6 @@ APP_VERSION: Final = 1
 """The version of the ledger's rules, as the `version.app` of a header names it."""
 
 
-def htlc_code_hash(app_version: int) -> bytes:
-    """What stands for the HTLC's code where the ledger itself holds locks: the rules that judge them."""
-    return hashlib.sha256(f"causeway/htlc/{app_version}".encode()).digest()
-
-
 # --- addresses and amounts ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,173 @@
+"""Heads and blocks. A block of this chain is final as soon as it is committed, so head and finalized are one.
+
+A header's time here is *ledger time*, the clock in the first entry of its block, by which timelocks are judged.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
+
+import aiohttp
+
+from adapters.consortium.facts import fact_of
+from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, parsed
+from core.model.consortium import decode_clock, event_from_attributes, transaction_hash
+from core.model.errors import NotFoundError, RejectedError, ReorgedError, RetryableError
+from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent
+from core.model.types import BlockRef, ChainId, ChainTime, Height
+from core.proofs.cometbft.hashing import header_hash
+from core.proofs.cometbft.json import header_from_json, list_from_json, object_from_json
+from core.proofs.cometbft.types import Header
+
+MAX_BLOCK_RANGE: Final = 100
+MAX_ENTRIES: Final = 100_000
+MAX_EVENTS: Final = 10_000
+MAX_ATTRIBUTES: Final = 32
+POLL_S: Final = 1.0
+"""How often the head is asked for where no notification comes."""
+RECONNECT_S: Final = 5.0
+"""How long to go on by polling alone before a WebSocket is tried again."""
+
+
+class RawBlock:
+    """A `/block` answer that was checked against its own hash."""
+
+    __slots__ = ("chain", "entries", "header", "ref")
+
+    def __init__(self, chain: ChainId, result: Mapping[str, Any]) -> None:
+        block = object_from_json(result.get("block"))
+        header = header_from_json(block.get("header"))
+        claimed = bytes.fromhex(object_from_json(result.get("block_id"))["hash"])
+        if header_hash(header) != claimed or f"causeway:{header.chain_id}" != chain:
+            raise RejectedError("this block is of another chain, or its hash is not its header's")
+        entries = list_from_json(object_from_json(block.get("data")).get("txs"), MAX_ENTRIES)
+        self.chain = chain
+        self.header: Header = header
+        self.entries = tuple(bytes_of(entry) for entry in entries)
+        self.ref = BlockRef(chain, Height(header.height), claimed)
+
+    def block_header(self) -> BlockHeader:
+        time_ms = decode_clock(self.entries[0] if self.entries else b"")
+        moment = ChainTime(self.chain, time_ms // 1_000)
+        return BlockHeader(self.ref, self.header.last_block_id.hash, moment)
+
+
+async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None = None) -> RawBlock:
+    """The newest block, or that of a height or hash. Raises `NotFoundError`."""
+    if at is None:
+        result = await rpc.call("block")
+    elif isinstance(at, bytes):
+        result = await rpc.call("block_by_hash", hash=base64_of(at))
+        if result.get("block") is None:
+            raise NotFoundError(f"{chain} has no block with this hash")
+    elif at < 1:
+        raise NotFoundError(f"{chain} begins at height 1")
+    else:
+        result = await rpc.call("block", height=str(at))
+    return parsed(lambda: RawBlock(chain, result))
+
+
+class ConsortiumHeads:
+    """`HeadSource`: a subscription tells that there may be news, a poll finds out."""
+
+    def __init__(self, rpc: CometRpc, chain: ChainId, poll_s: float = POLL_S) -> None:
+        self._rpc = rpc
+        self._chain = chain
+        self._poll_s = poll_s
+
+    async def head(self) -> HeadUpdate:
+        block = await fetch_block(self._rpc, self._chain)
+        header = parsed(block.block_header)
+        return HeadUpdate(header, header)
+
+    async def heads(self) -> AsyncIterator[HeadUpdate]:
+        last: HeadUpdate | None = None
+        while True:
+            try:
+                async with self._rpc.new_blocks() as socket:
+                    while not socket.closed:
+                        update = await self.head()
+                        if update != last:
+                            last = update
+                            yield update
+                        await _news(socket, self._poll_s)
+            except RetryableError:
+                pass
+            reconnect_at = time.monotonic() + RECONNECT_S
+            while time.monotonic() < reconnect_at:
+                polled = await self._head_or_none()
+                if polled is not None and polled != last:
+                    last = polled
+                    yield polled
+                await asyncio.sleep(self._poll_s)
+
+    async def _head_or_none(self) -> HeadUpdate | None:
+        try:
+            return await self.head()
+        except RetryableError:
+            return None
+
+
+async def _news(socket: aiohttp.ClientWebSocketResponse, poll_s: float) -> None:
+    """Return when something came, or after `poll_s` seconds; a subscription may be dead without saying so."""
+    try:
+        message = await socket.receive(timeout=poll_s)
+    except TimeoutError:
+        return
+    if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+        raise RetryableError("the subscription ended")
+
+
+class ConsortiumBlocks:
+    """`BlockSource`."""
+
+    def __init__(self, rpc: CometRpc, chain: ChainId) -> None:
+        self._rpc = rpc
+        self._chain = chain
+
+    async def header(self, at: Height | bytes) -> BlockHeader:
+        block = await fetch_block(self._rpc, self._chain, at)
+        return parsed(block.block_header)
+
+    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
+        if not 0 <= last - first < MAX_BLOCK_RANGE:
+            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
+        blocks = await asyncio.gather(*(self._block(Height(height)) for height in range(first, last + 1)))
+        for older, newer in pairwise(blocks):
+            if newer.header.parent_hash != older.header.ref.hash:
+                raise ReorgedError(f"{self._chain} at {newer.header.height} does not follow the block before")
+        return blocks
+
+    async def _block(self, height: Height) -> Block:
+        raw = await fetch_block(self._rpc, self._chain, height)
+        try:
+            results = await self._rpc.call("block_results", height=str(height))
+        except NotFoundError as error:
+            raise RetryableError(f"the block is there, its results are not yet: {error.message}") from None
+        return parsed(lambda: Block(raw.block_header(), _events(raw, results)))
+
+
+def _events(raw: RawBlock, results: Mapping[str, Any]) -> tuple[LoggedEvent, ...]:
+    outcomes = list_from_json(results.get("txs_results"), MAX_ENTRIES)
+    if len(outcomes) != len(raw.entries):
+        raise RejectedError("a block has one result per entry")
+    happened = [
+        (transaction_hash(entry), fact)
+        for entry, outcome in zip(raw.entries, outcomes, strict=True)
+        for fact in _facts(raw.chain, object_from_json(outcome))
+    ]
+    return tuple(LoggedEvent(raw.ref, tx_hash, index, fact) for index, (tx_hash, fact) in enumerate(happened))
+
+
+def _facts(chain: ChainId, outcome: Mapping[str, Any]) -> list[ChainEvent]:
+    facts = []
+    for raw in list_from_json(outcome.get("events"), MAX_EVENTS):
+        fields = object_from_json(raw)
+        attributes = [object_from_json(entry) for entry in list_from_json(fields.get("attributes"), MAX_ATTRIBUTES)]
+        named = {str(entry["key"]): str(entry.get("value") or "") for entry in attributes}
+        event = event_from_attributes(str(fields.get("type")), named)
+        if event is not None:
+            facts.append(fact_of(chain, event))
+    return facts

@@ -1,0 +1,123 @@
+"""One consortium chain over one endpoint: its parameters and all its ports."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from adapters.consortium.blocks import POLL_S, ConsortiumBlocks, ConsortiumHeads, fetch_block
+from adapters.consortium.bridge import ConsortiumBridge
+from adapters.consortium.legs import ConsortiumLegs
+from adapters.consortium.locks import ConsortiumLocks
+from adapters.consortium.prover import ConsortiumProver
+from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc
+from adapters.consortium.state import ConsortiumState, read_leaf
+from adapters.consortium.transactions import ConsortiumTransactions, PublicKeys
+from core.model.consortium import (
+    APP_VERSION,
+    NAMESPACE,
+    AssetLeaf,
+    asset_key,
+    caip_asset,
+)
+from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.model.ports import ChainAccess, ChainTiming
+from core.model.types import AccountId, Asset, AssetId, ChainId, Height, Seconds
+from core.proofs.evidence import ledger_code_hash
+
+FIRST: Final = Height(1)
+DEFAULT_TIMING: Final = ChainTiming(
+    block_time_s=Seconds(1),
+    inclusion_s=Seconds(3),
+    finality_s=Seconds(0),
+    observation_s=Seconds(2),
+    lead_s=Seconds(10),
+    lag_s=Seconds(10),
+)
+"""Lead and lag are the 10 s by which validators let a proposer's clock differ from their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsortiumParameters:
+    """`ChainParameters`."""
+
+    chain: ChainId
+    genesis_hash: bytes
+    timing: ChainTiming
+    assets: Mapping[AssetId, Asset]
+    htlc_code_hash: bytes
+    htlc_holder: AccountId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsortiumChain:
+    """The ports of one chain, and what only this kind of chain has. Make it with `connect`; `close` it."""
+
+    access: ChainAccess
+    bridge: ConsortiumBridge
+    prover: ConsortiumProver
+    locks: ConsortiumLocks
+    rpc: CometRpc
+    keys: PublicKeys
+
+    def learn(self, public_key: bytes) -> AccountId:
+        """Let this process assemble transactions for the account of an ed25519 public key (32 bytes)."""
+        return self.keys.learn(public_key)
+
+    async def close(self) -> None:
+        await self.rpc.close()
+
+
+async def connect(
+    url: str,
+    chain: ChainId,
+    symbols: Sequence[str] = (),
+    timing: ChainTiming = DEFAULT_TIMING,
+    genesis_hash: bytes | None = None,
+    trusted_height: Height = FIRST,
+    poll_s: float = POLL_S,
+    timeout_s: float = CALL_TIMEOUT_S,
+) -> ConsortiumChain:
+    """Connect to `url` (`http://host:port`) and learn the genesis hash and the assets called `symbols`.
+
+    Evidence will start at the header of `trusted_height`, which must be that of the verifiers' anchor.
+
+    Raises `FatalError` where the endpoint serves another chain than the one named, `NotFoundError` for an asset that
+    the chain does not have, `RetryableError` where it does not answer.
+    """
+    namespace, _, reference = chain.partition(":")
+    if namespace != NAMESPACE or not reference:
+        raise RejectedError(f"{chain} is not a consortium chain: its id begins with {NAMESPACE}:")
+    rpc = CometRpc(url, timeout_s)
+    try:
+        parameters = await _parameters(rpc, chain, symbols, timing, genesis_hash)
+    except BaseException:
+        await rpc.close()
+        raise
+    keys, locks = PublicKeys(chain), ConsortiumLocks(rpc, chain)
+    prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
+    access = ChainAccess(
+        parameters=parameters,
+        heads=ConsortiumHeads(rpc, chain, poll_s),
+        blocks=ConsortiumBlocks(rpc, chain),
+        state=ConsortiumState(rpc, chain),
+        locks=locks,
+        legs=ConsortiumLegs(rpc, chain),
+        transactions=ConsortiumTransactions(rpc, chain, reference, keys),
+    )
+    return ConsortiumChain(access, ConsortiumBridge(rpc), prover, locks, rpc, keys)
+
+
+async def _parameters(
+    rpc: CometRpc, chain: ChainId, symbols: Sequence[str], timing: ChainTiming, genesis_hash: bytes | None
+) -> ConsortiumParameters:
+    genesis = await fetch_block(rpc, chain, FIRST)
+    if genesis_hash is not None and genesis.ref.hash != genesis_hash:
+        raise FatalError(f"{rpc.url} serves another {chain}: its first block is {genesis.ref.hash.hex()}")
+    assets = {}
+    for symbol in symbols:
+        leaf = await read_leaf(rpc, asset_key(symbol), AssetLeaf)
+        if leaf is None:
+            raise NotFoundError(f"{chain} has no asset {symbol!r}")
+        name = caip_asset(chain, symbol)
+        assets[name] = Asset(name, symbol.upper(), leaf.decimals)
+    return ConsortiumParameters(chain, genesis.ref.hash, timing, assets, ledger_code_hash(APP_VERSION))

@@ -1,0 +1,84 @@
+"""The ledger's events as typed chain facts."""
+
+from typing import assert_never
+
+from core.model.consortium import (
+    AssetMoved,
+    HeaderAccepted,
+    LedgerEvent,
+    LockClaimed,
+    LockCreated,
+    LockLeaf,
+    LockRefunded,
+    RecordStored,
+    caip_account,
+    caip_asset,
+    lock_id,
+    value_of,
+)
+from core.model.facts import (
+    ChainEvent,
+    Claimed,
+    HeaderAttested,
+    Locked,
+    RecordWritten,
+    Refunded,
+    Transferred,
+)
+from core.model.types import (
+    AccountId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockTerms,
+    PublicPreimage,
+)
+
+
+def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent:
+    """Raises `RejectedError` where the event contradicts itself."""
+    match event:
+        case AssetMoved():
+            return Transferred(
+                caip_asset(chain, event.asset),
+                _party(chain, event.sender),
+                _party(chain, event.receiver),
+                BaseUnits(event.amount),
+            )
+        case LockCreated():
+            return Locked(lock_id(chain, event.sender, event.hashlock), _terms(chain, event, event.amount))
+        case LockClaimed():
+            name = lock_id(chain, event.sender, event.hashlock)
+            return Claimed(name, Hashlock(event.hashlock), PublicPreimage(event.preimage))
+        case LockRefunded():
+            return Refunded(lock_id(chain, event.sender, event.hashlock), Hashlock(event.hashlock))
+        case RecordStored():
+            author = caip_account(chain, event.author)
+            return RecordWritten(event.namespace, event.key, event.version, author, event.digest)
+        case HeaderAccepted():
+            return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
+        case _:
+            assert_never(event)
+
+
+def terms_of(chain: ChainId, leaf: LockLeaf) -> LockTerms:
+    """Raises `RejectedError` where the leaf contradicts itself."""
+    return _terms(chain, leaf, value_of(leaf.amount))
+
+
+def _terms(chain: ChainId, source: LockCreated | LockLeaf, amount: int) -> LockTerms:
+    return LockTerms(
+        asset=caip_asset(chain, source.asset),
+        amount=BaseUnits(amount),
+        sender=caip_account(chain, source.sender),
+        receiver=caip_account(chain, source.receiver),
+        hashlock=Hashlock(source.hashlock),
+        timelock=ChainTime(chain, source.timelock),
+    )
+
+
+def _party(chain: ChainId, raw: bytes) -> AccountId | None:
+    return caip_account(chain, raw) if raw else None

@@ -1,0 +1,158 @@
+"""Evidence from the ledger: leaves with their proofs, and the trail of headers that leads to them from the anchor.
+
+The state after block H is proven by the header of H + 1, so the newest height that can be proven is one below the
+head.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from adapters.consortium.rpc import CometRpc, parsed
+from adapters.consortium.state import query
+from core.model.consortium import attested_header_key, attested_latest_key
+from core.model.errors import NotYetFinalError, RejectedError
+from core.model.questions import Anchor, Evidence, Question
+from core.model.types import ChainId, Height, Seconds
+from core.proofs.cometbft.hashing import header_hash
+from core.proofs.cometbft.json import (
+    integer_from_json,
+    list_from_json,
+    object_from_json,
+    signed_header_from_json,
+    validator_from_json,
+)
+from core.proofs.cometbft.light_client import TWO_THIRDS, verify_commit_trusting, verify_light_block
+from core.proofs.cometbft.types import MAX_VALIDATORS, Header, LightBlock, SignedHeader, ValidatorSet
+from core.proofs.errors import NotEnoughTrustError
+from core.proofs.evidence import ConsortiumProof, StateEntry, Trail, consortium_evidence, needed_keys
+from core.proofs.evidence.trail import MAX_LINKS, MAX_STEPS
+from core.proofs.smt import decode_proof
+
+VALIDATORS_PER_PAGE: Final = 100
+DEFAULT_TRUSTING_PERIOD_S: Final = Seconds(14 * 86_400)
+
+
+class ConsortiumProver:
+    """`Prover`. Its trails start at `trusted_height`, which must be the height of the verifiers' anchor."""
+
+    def __init__(self, rpc: CometRpc, chain: ChainId, genesis_hash: bytes, trusted_height: Height) -> None:
+        self._rpc = rpc
+        self._chain = chain
+        self._genesis_hash = genesis_hash
+        self._trusted_height = trusted_height
+
+    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+        if question.chain != self._chain:
+            raise RejectedError(f"this prover answers for {self._chain}, not for {question.chain}")
+        height = await self.provable_height(at)
+        known: dict[bytes, StateEntry] = {}
+        while True:
+            keys = needed_keys(question, {key: entry.value for key, entry in known.items()})
+            unknown = [key for key in keys if key not in known]
+            if not unknown:
+                break
+            for key in unknown:
+                known[key] = await self.entry(key, height)
+        trail = await self.trail(Height(height + 1))
+        return parsed(lambda: consortium_evidence(question, ConsortiumProof(trail, tuple(known[key] for key in keys))))
+
+    async def provable_height(self, at: Height | None = None) -> Height:
+        """`at`, or the newest height that can be proven. Raises `NotYetFinalError` where `at` is above that."""
+        newest = Height((await self._signed_header(None)).header.height - 1)
+        if newest < 1 or (at is not None and at > newest):
+            raise NotYetFinalError(f"{self._chain} can be proven up to height {newest} so far", newest=newest)
+        return newest if at is None else at
+
+    async def entry(self, key: bytes, height: Height) -> StateEntry:
+        """One leaf after block `height` with its proof. Raises `NotFoundError` where that height is pruned."""
+        found = await query(self._rpc, key, height, prove=True)
+        return parsed(lambda: StateEntry(found.value, decode_proof(found.proof)))
+
+    async def attested_height(self, foreign: ChainId, height: Height) -> Height:
+        """The newest height of a foreign chain that is attested in the state after block `height`, 0 for none."""
+        found = await query(self._rpc, attested_latest_key(foreign), height)
+        return Height(int.from_bytes(found.value or b"", "big"))
+
+    async def attestation(self, foreign: ChainId, foreign_height: Height, height: Height) -> StateEntry:
+        """The ledger's leaf about a foreign header, proven, or its proven absence."""
+        return await self.entry(attested_header_key(foreign, foreign_height), height)
+
+    async def anchor(self, trusting_period_s: Seconds = DEFAULT_TRUSTING_PERIOD_S) -> Anchor:
+        """The anchor that this prover's evidence starts from, as *this endpoint* tells it: for whoever trusts it."""
+        trusted = (await self._signed_header(self._trusted_height)).header
+        return Anchor(
+            chain=self._chain,
+            genesis_hash=self._genesis_hash,
+            trusted_height=self._trusted_height,
+            trusted_hash=header_hash(trusted),
+            trusting_period_s=trusting_period_s,
+        )
+
+    # --- trails --------------------------------------------------------------------------------------------------
+
+    async def trail(self, target: Height) -> Trail:
+        """From the trusted header to that of `target`. Raises `RejectedError` where the way is too long."""
+        trusted = (await self._signed_header(self._trusted_height)).header
+        if target <= self._trusted_height:
+            links = await self._links(target)
+            return Trail(self._genesis_hash, trusted, None, (), links)
+        following = await self._validators(Height(self._trusted_height + 1))
+        steps = await self._steps(trusted, following, target)
+        return Trail(self._genesis_hash, trusted, following, steps)
+
+    async def _links(self, target: Height) -> tuple[Header, ...]:
+        if self._trusted_height - target > MAX_LINKS:
+            raise RejectedError(f"height {target} is more than {MAX_LINKS} blocks before the trusted header")
+        heights = range(self._trusted_height - 1, target - 1, -1)
+        return tuple([(await self._signed_header(Height(height))).header for height in heights])
+
+    async def _steps(self, trusted: Header, following: ValidatorSet, target: Height) -> tuple[LightBlock, ...]:
+        """Skip as far as more than ⅔ of the validators trusted before have signed; bisect where they have not."""
+        steps: list[LightBlock] = []
+        wanted = [await self._light_block(target)]
+        while wanted:
+            block = wanted[-1]
+            if block.header.height > trusted.height + 1 and not _vouches(following, block):
+                middle = Height((trusted.height + block.header.height) // 2)
+                wanted.append(await self._light_block(middle))
+            else:
+                steps.append(wanted.pop())
+                trusted, following = block.header, block.next_validators or block.validators
+            if len(steps) + len(wanted) > MAX_STEPS:
+                raise RejectedError("the validators changed too often since the trusted header: take a newer anchor")
+        return tuple(steps)
+
+    async def _light_block(self, height: Height) -> LightBlock:
+        signed = await self._signed_header(height)
+        validators = await self._validators(height)
+        following = None
+        if signed.header.next_validators_hash != signed.header.validators_hash:
+            following = await self._validators(Height(height + 1))
+        block = LightBlock(signed, validators, following)
+        parsed(lambda: verify_light_block(block, signed.header.chain_id))
+        return block
+
+    async def _signed_header(self, height: Height | None) -> SignedHeader:
+        answer = await (self._rpc.call("commit") if height is None else self._rpc.call("commit", height=str(height)))
+        return parsed(lambda: signed_header_from_json(object_from_json(answer.get("signed_header"))))
+
+    async def _validators(self, height: Height) -> ValidatorSet:
+        """All pages; proposer priorities are left out, since they are in no hash."""
+        members = []
+        for page in range(1, MAX_VALIDATORS // VALIDATORS_PER_PAGE + 1):
+            answer = await self._rpc.call(
+                "validators", height=str(height), page=str(page), per_page=str(VALIDATORS_PER_PAGE)
+            )
+            listed = parsed(lambda: list_from_json(answer.get("validators"), VALIDATORS_PER_PAGE))  # noqa: B023
+            members += parsed(lambda: [replace(validator_from_json(one), proposer_priority=0) for one in listed])  # noqa: B023
+            if len(members) >= parsed(lambda: integer_from_json(answer.get("total"))) or not listed:  # noqa: B023
+                break
+        return parsed(lambda: ValidatorSet.of(members))
+
+
+def _vouches(trusted: ValidatorSet, block: LightBlock) -> bool:
+    try:
+        verify_commit_trusting(block.header.chain_id, trusted, block.commit, TWO_THIRDS)
+    except NotEnoughTrustError:
+        return False
+    return True

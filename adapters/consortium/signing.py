@@ -1,0 +1,36 @@
+"""Local ed25519 keys of consortium accounts."""
+
+from nacl.signing import SigningKey
+
+from core.model.consortium import address, caip_account
+from core.model.errors import RejectedError
+from core.model.transactions import SigningRequest
+from core.model.types import AccountId, ChainId
+
+
+class Ed25519Signer:
+    """Signs for the account of one key (RFC 8032). `seed` is the 32-byte private key."""
+
+    def __init__(self, chain: ChainId, seed: bytes) -> None:
+        if len(seed) != 32:
+            raise RejectedError("an ed25519 seed is 32 bytes")
+        self._key = SigningKey(seed)
+        self._account = caip_account(chain, address(self.public_key))
+
+    @property
+    def account(self) -> AccountId:
+        return self._account
+
+    @property
+    def public_key(self) -> bytes:
+        """32 bytes; `ConsortiumChain.learn` needs them before it assembles for this account."""
+        return bytes(self._key.verify_key)
+
+    async def sign(self, request: SigningRequest) -> bytes:
+        """64 bytes. Raises `RejectedError` for another account's request or another scheme."""
+        if request.scheme != "ed25519" or request.transaction.sender != self._account:
+            raise RejectedError(f"this key signs ed25519 for {self._account} only")
+        return self._key.sign(request.payload).signature
+
+    def __repr__(self) -> str:
+        return f"Ed25519Signer({self._account})"

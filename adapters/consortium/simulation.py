@@ -1,0 +1,91 @@
+"""Would these messages succeed now? Judged on the newest state by the ledger's rules, message by message.
+
+A forecast for planning, not a second ledger: messages of one transaction are judged each on its own, and what only
+the chain can know is left to CheckTx.
+"""
+
+from typing import NoReturn
+
+from adapters.consortium.rpc import CometRpc
+from adapters.consortium.state import balance_of, query, read_account, read_leaf
+from core.model.consortium import (
+    CLOCK_KEY,
+    AssetLeaf,
+    Burn,
+    Claim,
+    Issue,
+    Lock,
+    LockLeaf,
+    Message,
+    RecordLeaf,
+    Refund,
+    ResultCode,
+    Transfer,
+    WriteRecord,
+    asset_key,
+    lock_key,
+    raw_address,
+    record_key,
+    value_of,
+)
+from core.model.errors import RejectedError, RevertedError
+from core.model.types import AccountId, ChainId
+
+MS_PER_S = 1_000
+
+
+async def check_messages(rpc: CometRpc, chain: ChainId, sender: AccountId, messages: tuple[Message, ...]) -> None:
+    """Raises `RevertedError` with the ledger's word, `RejectedError` for a message that reveals."""
+    for message in messages:
+        match message:
+            case Claim():
+                raise RejectedError("a transaction that reveals a preimage is never simulated")
+            case Lock():
+                await _check_lock(rpc, chain, sender, message)
+            case Refund():
+                await _check_refund(rpc, message)
+            case Transfer() | Burn():
+                await _require_funds(rpc, sender, message.asset, value_of(message.amount))
+            case Issue():
+                asset = await read_leaf(rpc, asset_key(message.asset), AssetLeaf)
+                if asset is None:
+                    _refuse(ResultCode.UNKNOWN_ASSET)
+                if asset.issuer != raw_address(sender):
+                    _refuse(ResultCode.NOT_ISSUER)
+            case WriteRecord():
+                first = await read_leaf(rpc, record_key(message.namespace, message.key, 1), RecordLeaf)
+                if first is not None and first.author != raw_address(sender):
+                    _refuse(ResultCode.NOT_OWNER)
+
+
+async def _check_lock(rpc: CometRpc, chain: ChainId, sender: AccountId, message: Lock) -> None:
+    if message.timelock * MS_PER_S <= await _ledger_time_ms(rpc):
+        _refuse(ResultCode.BAD_TIMELOCK)
+    if await read_leaf(rpc, lock_key(raw_address(sender), message.hashlock), LockLeaf) is not None:
+        _refuse(ResultCode.HASHLOCK_USED)
+    await _require_funds(rpc, sender, message.asset, value_of(message.amount))
+
+
+async def _check_refund(rpc: CometRpc, message: Refund) -> None:
+    held = await read_leaf(rpc, lock_key(message.locker, message.hashlock), LockLeaf)
+    if held is None:
+        _refuse(ResultCode.UNKNOWN_LOCK)
+    if held.status != "locked":
+        _refuse(ResultCode.ALREADY_SETTLED)
+    if await _ledger_time_ms(rpc) < held.timelock * MS_PER_S:
+        _refuse(ResultCode.TOO_EARLY)
+
+
+async def _require_funds(rpc: CometRpc, sender: AccountId, symbol: str, amount: int) -> None:
+    if await read_leaf(rpc, asset_key(symbol), AssetLeaf) is None:
+        _refuse(ResultCode.UNKNOWN_ASSET)
+    if balance_of(await read_account(rpc, sender), symbol) < amount:
+        _refuse(ResultCode.INSUFFICIENT_FUNDS)
+
+
+async def _ledger_time_ms(rpc: CometRpc) -> int:
+    return int.from_bytes((await query(rpc, CLOCK_KEY)).value or b"", "big")
+
+
+def _refuse(code: ResultCode) -> NoReturn:
+    raise RevertedError(f"the ledger would refuse this: {code.word}", reason=code.word, code=int(code))
