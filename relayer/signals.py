@@ -1,6 +1,7 @@
 """How workers of one process wake each other. A signal carries no data: who wakes looks at the database."""
 
 import asyncio
+from collections.abc import Iterable
 
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainAccess
@@ -37,6 +38,17 @@ class Signal:
             finally:
                 self._waiting.discard(waiter)
         return True
+
+
+async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | None = None) -> None:
+    """Return once one of the signals is beyond its count, or after `timeout_s`."""
+    waits = [asyncio.ensure_future(signal.wait_beyond(count)) for signal, count in watched]
+    try:
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
 
 
 class HeadBoard:

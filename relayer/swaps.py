@@ -4,7 +4,7 @@ The state itself lives in the journal, under the swap's id. The row here is what
 need. A hashlock is unique for ever. Plain functions over a `Connection`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,12 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, NotFoundError
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Hashlock, LockId, Seconds, SwapId
-from core.runtime import journal
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Hashlock, Height, LockId, Seconds, SwapId
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import METADATA
-from htlc.codec import decode_state
-from htlc.model import Agreement, Phase, Role, SwapState
+from htlc.decisions import next_wake
+from htlc.model import Agreement, LegState, Phase, Role, SwapState
 
 CHUNK: Final = 500
 
@@ -38,6 +37,10 @@ relayer_swaps = sa.Table(
     sa.Column("own_amount", Uint256),
     sa.Column("own_timelock", sa.BigInteger),
     sa.Column("own_funded", sa.Boolean, nullable=False),
+    sa.Column("initiator_wake", sa.BigInteger),
+    sa.Column("participant_wake", sa.BigInteger),
+    sa.Column("initiator_unfinal", sa.BigInteger),
+    sa.Column("participant_unfinal", sa.BigInteger),
     sa.Column("created_ns", sa.BigInteger, nullable=False),
     sa.Column("updated_ns", sa.BigInteger, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
@@ -45,7 +48,9 @@ relayer_swaps = sa.Table(
     sa.Index(None, "initiator_sender"),
     sa.Index(None, "initiator_receiver"),
 )
-"""`own_*` describe the leg that we fund, empty for a watchtower; `own_funded`: our lock has been seen on chain."""
+"""`own_*` describe the leg that we fund, empty for a watchtower; `own_funded`: our lock has been seen on chain.
+`*_wake`: from which time of that leg's chain on the swap has to be told the time. `*_unfinal`: the lowest height of
+that chain whose finality it waits for."""
 
 relayer_locks = sa.Table(
     "relayer_locks",
@@ -112,6 +117,8 @@ def insert_swap(connection: Connection, agreement: Agreement, quote_id: str | No
             own_amount=terms and terms.amount,
             own_timelock=terms and terms.timelock.seconds,
             own_funded=False,
+            initiator_wake=0,
+            participant_wake=0,
             created_ns=now_ns,
             updated_ns=now_ns,
             version=0,
@@ -122,6 +129,7 @@ def insert_swap(connection: Connection, agreement: Agreement, quote_id: str | No
 def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
     """Bring the row up to the state that was stored in the same transaction."""
     own = state.agreement.own_leg
+    initiator_wake, participant_wake = next_wake(state)
     connection.execute(
         sa.update(relayer_swaps)
         .where(relayer_swaps.c.swap_id == state.swap_id)
@@ -129,12 +137,21 @@ def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
             phase=state.phase,
             done=state.phase.terminal,
             own_funded=own is not None and state.leg(own).lock is not None,
+            initiator_wake=initiator_wake,
+            participant_wake=participant_wake,
+            initiator_unfinal=_unfinal(state.initiator_leg),
+            participant_unfinal=_unfinal(state.participant_leg),
             updated_ns=now_ns,
             version=state.sequence,
         )
     )
     if state.phase.terminal and own is not None and state.leg(own).lock is None:
         connection.execute(sa.delete(relayer_locks).where(relayer_locks.c.swap_id == state.swap_id))
+
+
+def _unfinal(leg: LegState) -> int | None:
+    waiting = [seen.block.height for seen in (leg.lock, leg.claim, leg.refund) if seen is not None and not seen.final]
+    return min(waiting, default=None)
 
 
 def swap_row(connection: Connection, swap_id: SwapId) -> SwapRow:
@@ -156,12 +173,34 @@ def hashlock_known(connection: Connection, hashlock: Hashlock) -> bool:
     return connection.execute(query).first() is not None
 
 
-def open_ids(connection: Connection, chain: ChainId | None = None) -> list[SwapId]:
-    """Swaps that are not done, with a leg on `chain` where it is given; the oldest first."""
+def open_ids(connection: Connection) -> list[SwapId]:
+    """Swaps that are not done, the oldest first."""
+    return _open_where(connection, sa.true())
+
+
+def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> list[SwapId]:
+    """Open swaps that have to be told that `chain` has reached this time."""
     table = relayer_swaps
-    query = sa.select(table.c.swap_id).where(~table.c.done).order_by(table.c.created_ns, table.c.swap_id)
-    if chain is not None:
-        query = query.where((table.c.initiator_chain == chain) | (table.c.participant_chain == chain))
+    return _open_where(
+        connection,
+        ((table.c.initiator_chain == chain) & (table.c.initiator_wake <= head_s))
+        | ((table.c.participant_chain == chain) & (table.c.participant_wake <= head_s)),
+    )
+
+
+def waiting_for_finality(connection: Connection, chain: ChainId, height: Height) -> list[SwapId]:
+    """Open swaps of which something becomes final by this height of `chain` being final."""
+    table = relayer_swaps
+    return _open_where(
+        connection,
+        ((table.c.initiator_chain == chain) & (table.c.initiator_unfinal <= height))
+        | ((table.c.participant_chain == chain) & (table.c.participant_unfinal <= height)),
+    )
+
+
+def _open_where(connection: Connection, condition: sa.ColumnElement[bool]) -> list[SwapId]:
+    table = relayer_swaps
+    query = sa.select(table.c.swap_id).where(~table.c.done, condition).order_by(table.c.created_ns, table.c.swap_id)
     return [SwapId(row.swap_id) for row in connection.execute(query)]
 
 
@@ -299,11 +338,3 @@ def exposure(
         sum(promise.amount for promise in of_asset if promise.counterparties & counterparties),
         sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
     )
-
-
-def states(connection: Connection, swap_ids: Sequence[SwapId]) -> Iterator[SwapState]:
-    """The present states of these swaps, in order."""
-    for swap_id in swap_ids:
-        snapshot = journal.load(connection, swap_id)
-        if snapshot is not None:
-            yield decode_state(snapshot.state)

@@ -22,7 +22,7 @@ from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from relayer.metrics import RelayerMetrics
-from relayer.signals import HeadBoard, Signal
+from relayer.signals import HeadBoard, Signal, wait_any
 from relayer.transactions import fees, tables
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.tables import Attempt, TransactionRecord, TransactionStatus
@@ -92,24 +92,30 @@ class Pipeline:
         self._wake.notify()
 
     async def send(
-        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None = None
+        self,
+        effect_key: str,
+        unsigned: UnsignedTransaction,
+        deadline_s: float | None = None,
+        *,
+        simulate: bool = True,
+        watched: bool = False,
     ) -> TransactionRecord:
         """Sign, store and broadcast an effect's transaction, or answer the one that is there already.
 
-        Returns once its bytes are stored; a broadcast that fails for now is tried again. `deadline_s` is the Unix
-        time by which it must be included. Raises `RevertedError` when the chain says that it would fail, before
-        anything was signed (a transaction that reveals is never tried), and `RetryableError` when the chain does not
-        answer.
+        Returns once its bytes are stored; a broadcast that fails for now is tried again. `deadline_s` is the Unix time
+        by which it must be included. Exits are not simulated, and what reveals never is. A `watched` transaction's
+        progress is told to its swap. Raises `RevertedError` when the chain says that it would fail, before anything was
+        signed, and `RetryableError` when the chain does not answer.
         """
         if unsigned.sender != self.account or unsigned.chain != self.chain:
             raise RejectedError(f"this pipeline signs for {self.account}, not for {unsigned.sender}")
         self._bodies[effect_key] = unsigned
         if (known := await self._database.read(lambda c: tables.by_effect(c, effect_key))) is not None:
             return known
-        if not unsigned.reveals:
+        if simulate and not unsigned.reveals:
             await self._simulate(unsigned)
         async with self._signing:
-            record = await self._sign_first(effect_key, unsigned, deadline_s)
+            record = await self._sign_first(effect_key, unsigned, deadline_s, watched)
             await self._submit(record, record.newest)
         self.changed.notify()
         return record
@@ -138,18 +144,8 @@ class Pipeline:
                 _log.warning("chain does not answer", chain=self.chain, reason=error.message)
                 await self._clock.sleep(RETRY_S)
                 continue
-            await self._next(heads, wakes)
-
-    async def _next(self, heads: int, wakes: int) -> None:
-        retry_s = RETRY_S if self._unsent else None
-        waits = (self._board.changed.wait_beyond(heads, retry_s), self._wake.wait_beyond(wakes))
-        tasks = [asyncio.ensure_future(wait) for wait in waits]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            retry_s = RETRY_S if self._unsent else None
+            await wait_any([(self._board.changed, heads), (self._wake, wakes)], retry_s)
 
     async def step(self) -> None:
         """Look once at every open transaction and do what its outcome asks for."""
@@ -179,7 +175,7 @@ class Pipeline:
             raise
 
     async def _sign_first(
-        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None
+        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None, watched: bool
     ) -> TransactionRecord:
         market = await self._sender.fee_market()
         bid = None if market is None else fees.first_bid(market, 0.0, self._policy.fees.ceiling)
@@ -199,6 +195,7 @@ class Pipeline:
                 sequence=sequence,
                 attempt=attempt,
                 deadline_ns=deadline_ns,
+                watched=watched,
             )
             with suppress(ConflictError):
                 return await self._database.write(store)
@@ -231,6 +228,8 @@ class Pipeline:
                 await self._note(record, TransactionStatus.REFUSED, reason=error.message)
         else:
             self._unsent.discard(record.id)
+            if record.status is TransactionStatus.REFUSED:
+                await self._note(record, TransactionStatus.BROADCAST)
             self._metrics.submitted_s.labels(self.chain).observe(self._age_s(record))
 
     # --- back: outcomes ---
@@ -266,7 +265,7 @@ class Pipeline:
                 await self._used_otherwise(record)
             return
         self._foreign.pop(record.id, None)
-        if record.status is TransactionStatus.REFUSED:
+        if record.status is TransactionStatus.REFUSED and await self._handed_on(record):
             return
         last, heights = record.newest.expiry_height, await self._board.current()
         if last is not None and last <= heights.head.height:
@@ -277,6 +276,13 @@ class Pipeline:
         _log.info("broadcast again", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
         self._metrics.rebroadcasts.labels(self.chain).inc()
         await self._submit(record, record.newest)
+
+    async def _handed_on(self, record: TransactionRecord) -> bool:
+        others = await self._with_its_sequence(record)
+        return any(other.id != record.id and other.status is not TransactionStatus.REFUSED for other in others)
+
+    async def _with_its_sequence(self, record: TransactionRecord) -> list[TransactionRecord]:
+        return await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
 
     async def _used_otherwise(self, record: TransactionRecord) -> None:
         others = await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))

@@ -78,6 +78,10 @@ class TransactionRecord:
     def open(self) -> bool:
         return self.status in OPEN
 
+    @property
+    def included(self) -> bool:
+        return self.status in (TransactionStatus.INCLUDED, TransactionStatus.FINAL)
+
     def signed(self, attempt: Attempt) -> SignedTransaction:
         return SignedTransaction(self.chain, self.account, self.sequence, attempt.hash, attempt.raw)
 
@@ -108,9 +112,11 @@ relayer_transactions = sa.Table(
     sa.Column("block_hash", sa.LargeBinary),
     sa.Column("reverted", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text),
+    sa.Column("told", sa.Text),
     sa.Index(None, "chain", "account", "sequence"),
     sa.Index(None, "status"),
 )
+"""`told`: the status that the effect's swap was told last, in the words of `progress`; empty where nobody is told."""
 relayer_transaction_attempts = sa.Table(
     "relayer_transaction_attempts",
     METADATA,
@@ -206,6 +212,7 @@ def store_first(
     sequence: int,
     attempt: Attempt,
     deadline_ns: int | None,
+    watched: bool,
 ) -> TransactionRecord:
     """Allot the sequence and store the signed bytes, before their first broadcast.
 
@@ -231,6 +238,7 @@ def store_first(
         "deadline_ns": deadline_ns,
         "created_ns": attempt.signed_ns,
         "reverted": False,
+        "told": TransactionStatus.BROADCAST if watched else None,
     }
     insert = sa.insert(relayer_transactions).values(values).returning(relayer_transactions.c.id)
     _insert_attempt(connection, connection.execute(insert).scalar_one(), chain, 1, attempt)
@@ -299,6 +307,26 @@ def by_effect(connection: Connection, effect_key: str) -> TransactionRecord | No
 def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRecord]:
     """All transactions whose effect keys begin with `prefix`, oldest first."""
     return _records(connection, relayer_transactions.c.effect_key.startswith(prefix, autoescape=True))
+
+
+def progress(record: TransactionRecord) -> str:
+    """Status and revert in one word, such as `included-reverted`."""
+    return f"{record.status}-reverted" if record.reverted else str(record.status)
+
+
+def untold(connection: Connection, limit: int) -> list[TransactionRecord]:
+    """Watched transactions whose progress was not told yet, at most `limit`."""
+    table = relayer_transactions
+    word = sa.case((table.c.reverted, table.c.status + "-reverted"), else_=table.c.status)
+    query = sa.select(table.c.id).where(table.c.told.is_not(None), table.c.told != word).limit(limit)
+    found = [row.id for row in connection.execute(query)]
+    return _records(connection, table.c.id.in_(found)) if found else []
+
+
+def note_told(connection: Connection, record: TransactionRecord) -> None:
+    """In the transaction that tells the swap."""
+    table = relayer_transactions
+    connection.execute(sa.update(table).where(table.c.id == record.id).values(told=progress(record)))
 
 
 def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:

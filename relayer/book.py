@@ -1,0 +1,141 @@
+"""Events into swaps: state machine, journal, outbox and the swap's row, in the caller's transaction.
+
+Whoever changed swaps tells `Switchboard.changed` after the commit; that wakes the executor and everyone who watches.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+from typing import Final, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, NotFoundError, RetryableError
+from core.model.types import SwapId
+from core.runtime import journal
+from core.runtime.database import Database
+from htlc import codec, effects, events
+from htlc.model import Agreement, SwapState
+from htlc.transition import only_time_passed, transition
+from relayer import swaps
+from relayer.signals import Signal
+
+T = TypeVar("T")
+
+WRITE_RETRIES: Final = 8
+MAX_SUBSCRIPTIONS: Final = 1_000
+MAX_WAITING_UPDATES: Final = 1_000
+"""Swaps that may wait for one slow subscriber; beyond that he loses the oldest, and hears of it with its next
+change."""
+
+
+def load(connection: Connection, swap_id: SwapId) -> SwapState:
+    """The swap's present state. Raises `NotFoundError`."""
+    snapshot = journal.load(connection, swap_id)
+    if snapshot is None:
+        raise NotFoundError(f"no swap {swap_id[:64]!r}")
+    return codec.decode_state(snapshot.state)
+
+
+def begin(connection: Connection, agreement: Agreement, quote_id: str | None, *, now_s: int, now_ns: int) -> SwapState:
+    """Store a new swap. Raises `ConflictError` where its hashlock or its quote was used before."""
+    swaps.insert_swap(connection, agreement, quote_id, now_ns)
+    state, asked = transition(None, events.Agreed(agreement, now_s), agreement.policy)
+    _store(connection, agreement.swap_id, 0, events.Agreed(agreement, now_s), state, asked, now_ns)
+    return state
+
+
+def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.SwapEvent], *, now_ns: int) -> bool:
+    """Let a swap answer these events, in order; true where anything changed.
+
+    Raises `NotFoundError`; `ConflictError` where the swap moved on in another transaction: begin this one again.
+    """
+    changed = False
+    state = load(connection, swap_id)
+    for event in happened:
+        after, asked = transition(state, event, state.agreement.policy)
+        if after is state or (isinstance(event, events.TimeAdvanced) and only_time_passed(state, after, asked)):
+            continue
+        _store(connection, swap_id, state.sequence, event, after, asked, now_ns)
+        state, changed = after, True
+    return changed
+
+
+def _store(
+    connection: Connection,
+    swap_id: SwapId,
+    expected: int,
+    event: events.SwapEvent,
+    state: SwapState,
+    asked: tuple[effects.SwapEffect, ...],
+    now_ns: int,
+) -> None:
+    stored = [journal.Effect(effects.kind_of(effect), codec.encode(effect)) for effect in asked]
+    journal.append(connection, swap_id, expected, codec.encode(event), codec.encode(state), stored, now_ns=now_ns)
+    swaps.note_state(connection, state, now_ns)
+
+
+async def write(database: Database, work: Callable[[Connection], T]) -> T:
+    """`Database.write`, again where another transaction was faster. Raises `RetryableError` where that lasts."""
+    for _ in range(WRITE_RETRIES):
+        try:
+            return await database.write(work)
+        except ConflictError:
+            await asyncio.sleep(0)
+    raise RetryableError("the swap is being changed by others all the time: try again")
+
+
+class Switchboard:
+    """Tells who waits that swaps have changed. In this process only; the database is what counts."""
+
+    def __init__(self) -> None:
+        self.effects = Signal()
+        """Counts commits that may have left effects in the outbox."""
+        self._subscriptions: set[Subscription] = set()
+
+    def changed(self, swap_ids: Collection[SwapId]) -> None:
+        """These swaps have changed, and that is committed."""
+        if not swap_ids:
+            return
+        self.effects.notify()
+        for subscription in self._subscriptions:
+            subscription.add(swap_ids)
+
+    def subscribe(self, only: SwapId | None = None) -> "Subscription":
+        """From now on the id of each swap that changes (or of the one). Close it in the end.
+
+        Raises `RetryableError` where too many watch already.
+        """
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise RetryableError(f"{MAX_SUBSCRIPTIONS} watch swaps already: try again later")
+        subscription = Subscription(only, self._subscriptions.discard)
+        self._subscriptions.add(subscription)
+        return subscription
+
+
+class Subscription:
+    """One who watches. A swap that changes faster than he reads is told once."""
+
+    def __init__(self, only: SwapId | None, ended: Callable[["Subscription"], None]) -> None:
+        self._only = only
+        self._ended = ended
+        self._waiting: dict[SwapId, None] = {}
+        self._arrived = asyncio.Event()
+
+    def add(self, swap_ids: Collection[SwapId]) -> None:
+        for swap_id in swap_ids:
+            if self._only in (None, swap_id):
+                self._waiting[swap_id] = None
+                self._arrived.set()
+        while len(self._waiting) > MAX_WAITING_UPDATES:
+            del self._waiting[next(iter(self._waiting))]
+
+    async def next(self) -> SwapId:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        first = next(iter(self._waiting))
+        del self._waiting[first]
+        return first
+
+    def close(self) -> None:
+        self._ended(self)

@@ -1,0 +1,242 @@
+"""What is asked right before we fund or reveal: the chain itself, the clock, the limits, the purse.
+
+A refusal that stays is a `RejectedError` (nothing is signed, the swap is called off); what may be better in a moment is
+a `RetryableError` (not final for the quorum yet, endpoints that disagree, clocks that differ).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Final, Protocol
+
+from core.model.errors import (
+    ConflictError,
+    NotFoundError,
+    NotYetFinalError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+)
+from core.model.facts import LockStatus
+from core.model.ports import ChainAccess
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockId,
+    LockTerms,
+    Preimage,
+    SwapId,
+    chain_of,
+)
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from htlc import decisions
+from htlc.effects import VerifyLock
+from htlc.model import Agreement, SwapState
+from htlc.timelocks import check_fund
+from indexer import feed
+from relayer import book, swaps
+from relayer.policy import RelayerPolicy
+from relayer.swap_worker import true_seconds
+from relayer.swaps import Promise
+
+PLACE_RETRIES: Final = 5
+
+
+class PreimageVault(Protocol):
+    """Where an initiator keeps his preimages."""
+
+    def preimage(self, hashlock: Hashlock) -> Preimage:
+        """Raises `NotFoundError`."""
+
+
+class Checks:
+    """The checks of one relayer over its chains, its database and its policy."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[ChainId, ChainAccess],
+        accounts: Mapping[ChainId, AccountId],
+        policy: RelayerPolicy,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._chains = chains
+        self._accounts = accounts
+        self._policy = policy
+        self._clock = clock
+
+    # --- the other party's lock ---
+
+    async def verified(self, asked: VerifyLock) -> BlockRef:
+        """The finalized block at which a quorum shows the lock as agreed.
+
+        Raises `RejectedError` for a lock that is another, or settled, or held by other code; `RetryableError` where
+        that cannot be told yet.
+        """
+        state = await self._database.read(lambda c: book.load(c, asked.swap_id))
+        if state.phase.terminal or state.closed is not None:
+            raise ConflictError("the swap has ended, or was called off: nothing is left to verify")
+        sighting = state.leg(asked.leg).lock
+        return await self._lock_stands(asked.lock_id, asked.terms, None if sighting is None else sighting.block)
+
+    async def _lock_stands(self, lock_id: LockId, terms: LockTerms, seen: BlockRef | None) -> BlockRef:
+        access = self._access(terms.chain)
+        observed = await access.locks.lock(lock_id, terms)
+        if seen is not None:
+            if observed.at.height < seen.height:
+                raise NotYetFinalError(f"the lock's block {seen.height} is not final for the quorum yet")
+            await self._still_canonical(access, seen)
+        if observed.status is LockStatus.ABSENT:
+            raise NotYetFinalError(f"the lock {lock_id} is not in a finalized block for the quorum yet")
+        if observed.code_hash != access.parameters.htlc_code_hash:
+            raise RejectedError(
+                "the lock is held by other code than the contract we know", code_hash=observed.code_hash
+            )
+        if not observed.terms_match:
+            raise RejectedError("the lock's commitment is not to the agreed terms")
+        if observed.status is not LockStatus.LOCKED:
+            raise RejectedError(f"the lock is {observed.status} already")
+        return observed.at
+
+    async def _still_canonical(self, access: ChainAccess, seen: BlockRef) -> None:
+        try:
+            header = await access.blocks.header(Height(seen.height))
+        except NotFoundError:
+            raise RetryableError(f"{access.chain} does not show block {seen.height} any more") from None
+        except ReorgedError as error:
+            raise RetryableError(error.message) from error
+        if header.ref.hash != seen.hash:
+            raise RetryableError(f"block {seen.height} of {access.chain}, which held the lock, was replaced by a reorg")
+
+    # --- funding and revealing ---
+
+    async def before_funding(self, state: SwapState) -> None:
+        """Everything that must hold for our lock, most telling refusal first."""
+        agreement, own = state.agreement, state.agreement.own_leg
+        if own is None:
+            raise RejectedError("a watchtower funds nothing")
+        first, second = await self._heads(agreement)
+        decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
+        other = state.leg(own.other)
+        waits = [self._purse_suffices(state, agreement.terms(own)), self._limits_allow(state, agreement.terms(own))]
+        if other.lock_id is not None:
+            seen = None if other.lock is None else other.lock.block
+            waits.append(self._stands(other.lock_id, agreement.terms(own.other), seen))
+        await asyncio.gather(*waits)
+
+    async def before_reveal(self, state: SwapState) -> None:
+        """Everything that must hold before our preimage leaves us."""
+        agreement, other = state.agreement, state.participant_leg
+        first, second = await self._heads(agreement)
+        decisions.check_reveal_now(state, agreement.policy, self._now_s(), first, second)
+        if other.lock_id is None or other.lock is None:
+            raise ConflictError("the participant's lock is gone", swap_id=state.swap_id)
+        await self._lock_stands(other.lock_id, agreement.participant_leg, other.lock.block)
+
+    def time_to_fund(self, state: SwapState) -> None:
+        """The time gate once more, with nothing awaited between it and the signature. Raises `GateClosedError`."""
+        agreement = state.agreement
+        if agreement.own_leg is agreement.leg_on(agreement.participant_leg.chain):
+            check_fund(
+                self._now_s(), agreement.participant_leg.timelock, agreement.participant_timing, agreement.policy
+            )
+
+    async def _stands(self, lock_id: LockId, terms: LockTerms, seen: BlockRef | None) -> None:
+        await self._lock_stands(lock_id, terms, seen)
+
+    async def _limits_allow(self, state: SwapState, terms: LockTerms) -> None:
+        promised, public = await self._database.read(
+            lambda c: (swaps.promises(c), feed.public_preimage(c, terms.hashlock))
+        )
+        if public is not None:
+            raise ConflictError("the preimage is public: this hashlock is never funded")
+        others = [promise for promise in promised if promise.swap_id != state.swap_id]
+        counterparties = frozenset({state.agreement.initiator_leg.sender, state.agreement.participant_leg.receiver})
+        self.check_exposure(others, terms.asset, terms.amount, counterparties, terms.timelock.seconds)
+
+    def check_exposure(
+        self,
+        others: list[Promise],
+        asset: AssetId,
+        amount: int,
+        counterparties: frozenset[AccountId],
+        timelock_s: int,
+    ) -> None:
+        """Raises `ConflictError` where this swap beside the others would exceed a limit of the policy."""
+        if len(others) >= self._policy.max_open_swaps:
+            raise ConflictError(f"{self._policy.max_open_swaps} swaps are open already: try again later")
+        limit = self._policy.exposure.get(asset)
+        if limit is None:
+            return
+        whole, to_them, in_window = swaps.exposure(others, asset, counterparties, timelock_s, self._policy.window_s)
+        limits = (
+            ("in all", whole, limit.total),
+            ("to one counterparty", to_them, limit.per_counterparty),
+            ("within one window of timelocks", in_window, limit.per_window),
+        )
+        for words, now, most in limits:
+            if now + amount > most:
+                raise ConflictError(
+                    f"the exposure limit {words} is {most} of {asset}, {now} are promised already",
+                    limit=words,
+                    promised=now,
+                    most=most,
+                )
+
+    async def _purse_suffices(self, state: SwapState, terms: LockTerms) -> None:
+        """What we lock, and gas in reserve for every exit that is open, on both chains."""
+        open_swaps = await self._database.read(swaps.open_ids)
+        needed: Counter[AssetId] = Counter({terms.asset: terms.amount})
+        ours = {state.agreement.initiator_leg.chain, state.agreement.participant_leg.chain}
+        for asset, per_exit in self._policy.gas_per_exit.items():
+            if chain_of(asset) in ours:
+                needed[asset] += per_exit * max(1, len(open_swaps))
+        held = await asyncio.gather(*(self.balance(asset) for asset in needed))
+        for (asset, amount), balance in zip(needed.items(), held, strict=True):
+            if balance < amount:
+                raise ConflictError(f"{amount} of {asset} are needed, we hold {balance}", asset=asset)
+
+    async def balance(self, asset: AssetId) -> int:
+        """What our account on the asset's chain holds now, unproven."""
+        chain = chain_of(asset)
+        return await self._access(chain).state.balance(self._accounts[chain], asset)
+
+    async def _heads(self, agreement: Agreement) -> tuple[ChainTime, ChainTime]:
+        first, second = await asyncio.gather(
+            self._access(agreement.initiator_leg.chain).heads.head(),
+            self._access(agreement.participant_leg.chain).heads.head(),
+        )
+        return first.head.time, second.head.time
+
+    # --- the place of our lock ---
+
+    async def place(self, swap_id: SwapId, terms: LockTerms) -> LockId:
+        """Where our lock will stand, written down before it is signed; the same again when asked again."""
+        for _ in range(PLACE_RETRIES):
+            known, taken = await self._database.read(
+                lambda c: (swaps.lock_place(c, swap_id), swaps.places_taken(c, terms.chain))
+            )
+            if known is not None:
+                return known
+            free = await self._access(terms.chain).legs.lock_id(terms, taken)
+            take = partial(swaps.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
+            with suppress(ConflictError):
+                return await self._database.write(take)
+        raise RetryableError("no place for our lock could be found: others take them all the time")
+
+    def _access(self, chain: ChainId) -> ChainAccess:
+        if chain not in self._chains:
+            raise RetryableError(f"{chain} is not configured here")
+        return self._chains[chain]
+
+    def _now_s(self) -> int:
+        return true_seconds(self._clock.now_ns())

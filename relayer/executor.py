@@ -1,0 +1,272 @@
+"""The pump's second half: effects of the outbox become transactions, and what came of them becomes events.
+
+Effects of one swap run one after the other, those of different swaps side by side. Each is safe to run again: a
+transaction is looked up under the effect's key before anything else, and the outcome is stored together with the
+effect's end. Exits (claims with a public preimage, refunds) go out at once, without quorum, finality or simulation;
+whatever funds or reveals is checked anew right before it is signed.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, assert_never
+
+from sqlalchemy.engine import Connection
+
+from core.model.errors import RejectedError, RetryableError
+from core.model.ports import ChainAccess
+from core.model.transactions import UnsignedTransaction
+from core.model.types import ChainId, Preimage, SwapId
+from core.runtime import journal, retry
+from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.database import Database
+from core.runtime.journal import EffectStatus, StoredEffect
+from core.runtime.logging import get_logger
+from htlc import codec, effects, events, timelocks
+from htlc.model import SwapState
+from relayer import book
+from relayer.book import Switchboard
+from relayer.checks import Checks, PreimageVault
+from relayer.metrics import RelayerMetrics
+from relayer.swap_worker import true_seconds
+from relayer.transactions import tables
+from relayer.transactions.pipeline import Pipeline
+
+EFFECT_TIMEOUT_S: Final = 30.0
+"""One try of one effect; what hangs longer is tried again later, and gives way to the swap's other effects."""
+MAX_SWAPS_AT_ONCE: Final = 128
+IDLE_S: Final = 30.0
+MAX_PENDING: Final = 500
+
+log = get_logger("relayer.executor")
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What the executor acts with on one chain."""
+
+    access: ChainAccess
+    pipeline: Pipeline
+
+
+class Executor:
+    """A named loop that runs due effects; see the module's text."""
+
+    def __init__(
+        self,
+        database: Database,
+        hands: Mapping[ChainId, Hands],
+        checks: Checks,
+        switchboard: Switchboard,
+        clock: Clock,
+        metrics: RelayerMetrics,
+        vault: PreimageVault | None = None,
+    ) -> None:
+        self._database = database
+        self._hands = hands
+        self._checks = checks
+        self._switchboard = switchboard
+        self._clock = clock
+        self._metrics = metrics
+        self._vault = vault
+        self._running: set[str] = set()
+
+    async def run(self) -> None:
+        """Run effects for ever as they become due. Raises `FatalError` from an effect that must not go on."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                seen = self._switchboard.effects.count
+                due, next_ns = await self._database.read(self._due)
+                self._metrics.effect_backlog.set(len(due))
+                for swap_id in dict.fromkeys(effect.stream for effect in due):
+                    if swap_id not in self._running and len(self._running) < MAX_SWAPS_AT_ONCE:
+                        self._running.add(swap_id)
+                        group.create_task(self._work(SwapId(swap_id)), name=f"effects of {swap_id}")
+                await self._switchboard.effects.wait_beyond(seen, self._idle_s(next_ns))
+
+    def _due(self, connection: Connection) -> tuple[list[StoredEffect], int | None]:
+        now_ns = self._clock.now_ns()
+        return journal.pending_effects(connection, now_ns, MAX_PENDING), journal.next_due_ns(connection)
+
+    def _idle_s(self, next_ns: int | None) -> float:
+        """Until the next retry is due; what is due now is running, and its end wakes us."""
+        if next_ns is None or next_ns <= (now_ns := self._clock.now_ns()):
+            return IDLE_S
+        return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
+
+    async def _work(self, swap_id: SwapId) -> None:
+        try:
+            while pending := await self._database.read(lambda c: self._pending_of(c, swap_id)):
+                for effect in pending:
+                    await self.execute(effect)
+        except RetryableError as error:
+            log.warning("the database does not answer", swap=swap_id, reason=error.message)
+            await self._clock.sleep(retry.CALL.delay_s(1))
+        finally:
+            self._running.discard(swap_id)
+            self._switchboard.effects.notify()
+
+    def _pending_of(self, connection: Connection, swap_id: SwapId) -> list[StoredEffect]:
+        now_ns = self._clock.now_ns()
+        return [
+            effect
+            for effect in journal.stream_effects(connection, swap_id)
+            if effect.status is EffectStatus.PENDING and effect.due_ns <= now_ns
+        ]
+
+    async def execute(self, effect: StoredEffect) -> None:
+        """Try one effect once and store what came of it. Raises `FatalError`, and `RetryableError` of the database."""
+        asked = codec.decode_effect(effect.body)
+        try:
+            async with asyncio.timeout(EFFECT_TIMEOUT_S):
+                outcome = await self._act(asked, effect.key)
+        except (RetryableError, TimeoutError) as error:
+            await self._retry(effect, str(error) or "it takes too long")
+        except RejectedError as error:
+            await self._refused(effect, asked, error)
+        else:
+            self._metrics.effects.labels(_label(asked), "done").inc()
+            await self._finish(effect, outcome)
+
+    # --- what comes of it ---
+
+    async def _retry(self, effect: StoredEffect, reason: str) -> None:
+        delay_s = retry.EFFECT.delay_s(effect.attempts + 1)
+        due_ns = self._clock.now_ns() + round(delay_s * NS_PER_S)
+        log.warning("effect is tried again", effect=effect.key, delay_s=delay_s, reason=reason)
+        self._metrics.effects.labels(effect.kind.split("-")[0], "retried").inc()
+        await self._database.write(lambda c: journal.retry_effect(c, effect.key, due_ns=due_ns, error=reason))
+
+    async def _refused(self, effect: StoredEffect, asked: effects.SwapEffect, error: RejectedError) -> None:
+        log.warning("effect refused", effect=effect.key, code=error.code, reason=error.message)
+        self._metrics.effects.labels(_label(asked), "refused").inc()
+        if gate := error.fields.get("gate"):
+            self._metrics.gates_closed.labels(str(gate)).inc()
+        event = events.EffectRefused(effect.kind, effect.sequence, error.code, error.message)
+        if isinstance(asked, effects.VerifyLock):
+            await self._finish(effect, events.LockRefused(asked.leg, asked.lock_id, error.code, error.message))
+        else:
+            await self._finish(effect, event, failed=error.message)
+
+    async def _finish(self, effect: StoredEffect, outcome: events.SwapEvent | None, failed: str | None = None) -> None:
+        """The effect's end and the event that it means, in one transaction."""
+        swap_id, now_ns = SwapId(effect.stream), self._clock.now_ns()
+
+        def store(connection: Connection) -> bool:
+            if failed is None:
+                journal.complete_effect(connection, effect.key, now_ns=now_ns)
+            else:
+                journal.fail_effect(connection, effect.key, failed, now_ns=now_ns)
+            return outcome is not None and book.take(connection, swap_id, [outcome], now_ns=now_ns)
+
+        if await book.write(self._database, store):
+            self._switchboard.changed([swap_id])
+
+    # --- the acts ---
+
+    async def _act(self, asked: effects.SwapEffect, key: str) -> events.SwapEvent | None:
+        """Do what is asked for; returns the event that follows. Raises as `execute` sorts it."""
+        match asked:
+            case effects.VerifyLock():
+                at = await self._checks.verified(asked)
+                return events.LockVerified(asked.leg, asked.lock_id, at, true_seconds(self._clock.now_ns()))
+            case effects.FundLeg():
+                return await self._fund(asked, key)
+            case effects.ClaimLeg():
+                return await self._claim(asked, key)
+            case effects.RefundLeg():
+                return await self._refund(asked, key)
+            case effects.RevealAndClaim():
+                return await self._reveal(asked, key)
+            case effects.SignEarlyRefund():
+                raise RejectedError("this chain's contract takes no early refunds: wait for the timelock")
+            case effects.NotifyParty():
+                log.warning("a swap needs attention", swap=asked.swap_id, code=asked.code, reason=asked.message)
+                return None
+            case effects.Finished():
+                log.info("swap finished", swap=asked.swap_id, outcome=asked.outcome, code=asked.code)
+                self._metrics.settled.labels(asked.outcome).inc()
+                return None
+            case _:
+                assert_never(asked)
+
+    async def _fund(self, asked: effects.FundLeg, key: str) -> events.SwapEvent:
+        hands = self._hands_on(asked.terms.chain)
+        if (sent := await hands.pipeline.transaction(key)) is None:
+            state = await self._state(asked.swap_id)
+            await self._checks.before_funding(state)
+            await self._allow(hands, asked, key)
+            place = await self._checks.place(asked.swap_id, asked.terms)
+            self._checks.time_to_fund(state)
+            deadline_s = asked.terms.timelock.seconds - sum(
+                timelocks.reveal_terms(state.agreement.participant_timing, state.agreement.policy).values()
+            )
+            lock = hands.access.legs.lock(asked.terms, place)
+            sent = await hands.pipeline.send(key, lock, deadline_s, watched=True)
+        return _submitted(asked, sent)
+
+    async def _allow(self, hands: Hands, asked: effects.FundLeg, key: str) -> None:
+        """A token allowance first, where the chain wants one and it is short."""
+        if (allowance := await hands.access.legs.prepare(asked.terms)) is None:
+            return
+        allowance_key = f"{key}:prepare"
+        await hands.pipeline.send(allowance_key, allowance)
+        done = await hands.pipeline.until(
+            allowance_key, tables.TransactionStatus.INCLUDED, tables.TransactionStatus.FINAL
+        )
+        if done.reverted or not done.included:
+            raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
+
+    async def _claim(self, asked: effects.ClaimLeg, key: str) -> events.SwapEvent:
+        hands = self._hands_on(asked.terms.chain)
+        preimage = Preimage(asked.preimage)
+        claim = hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
+        return await self._exit(hands, asked, key, claim, float(asked.terms.timelock.seconds))
+
+    async def _refund(self, asked: effects.RefundLeg, key: str) -> events.SwapEvent:
+        hands = self._hands_on(asked.terms.chain)
+        refund = hands.access.legs.refund(asked.terms, asked.lock_id, hands.pipeline.account)
+        return await self._exit(hands, asked, key, refund, None)
+
+    async def _exit(
+        self,
+        hands: Hands,
+        asked: effects.ClaimLeg | effects.RefundLeg,
+        key: str,
+        unsigned: UnsignedTransaction,
+        deadline_s: float | None,
+    ) -> events.SwapEvent:
+        if await hands.pipeline.transaction(key) is None:
+            state = await self._state(asked.swap_id)
+            if not state.leg(asked.leg).open:
+                raise RejectedError("this leg is settled already, as far as we can see")
+        sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=False, watched=True)
+        return _submitted(asked, sent)
+
+    async def _reveal(self, asked: effects.RevealAndClaim, key: str) -> events.SwapEvent:
+        """Sending is the reveal. It is journalled by now: the effect in the outbox is the intention to reveal."""
+        if self._vault is None:
+            raise RejectedError("this process holds no preimages")
+        hands = self._hands_on(asked.terms.chain)
+        if await hands.pipeline.transaction(key) is None and asked.first:
+            await self._checks.before_reveal(await self._state(asked.swap_id))
+        preimage = self._vault.preimage(asked.terms.hashlock)
+        claim = hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
+        sent = await hands.pipeline.send(key, claim, float(asked.terms.timelock.seconds), watched=True)
+        return _submitted(asked, sent)
+
+    def _hands_on(self, chain: ChainId) -> Hands:
+        if chain not in self._hands:
+            raise RetryableError(f"{chain} is not configured here: configure it, its swap is waiting")
+        return self._hands[chain]
+
+    async def _state(self, swap_id: SwapId) -> SwapState:
+        return await self._database.read(lambda c: book.load(c, swap_id))
+
+
+def _submitted(asked: effects.LegEffect, sent: tables.TransactionRecord) -> events.SwapEvent:
+    return events.EffectSubmitted(effects.kind_of(asked), asked.sequence, sent.newest.hash)
+
+
+def _label(asked: effects.SwapEffect) -> str:
+    return str(asked.__struct_config__.tag)

@@ -1,0 +1,83 @@
+"""From facts of chains to events of swaps. Pure.
+
+A fact concerns a swap through its hashlock; the leg follows from the chain. Whether a lock is the agreed one, and what
+a claim means, the state machine judges: everything under the hashlock is told.
+"""
+
+from collections.abc import Iterator
+
+from core.model.facts import Claimed, Locked, LoggedEvent, Refunded
+from core.model.types import ChainId, Hashlock, Height
+from htlc import events
+from htlc.model import Leg, SwapState
+from indexer.feed import Fact, FactKind
+
+
+def hashlocks_of(fact: Fact) -> set[Hashlock]:
+    """The hashlocks that a block's events name."""
+    return {found for logged in fact.events if (found := hashlock_of(logged)) is not None}
+
+
+def hashlock_of(logged: LoggedEvent) -> Hashlock | None:
+    match logged.event:
+        case Locked(terms=terms):
+            return terms.hashlock
+        case Claimed(hashlock=hashlock) | Refunded(hashlock=hashlock):
+            return hashlock
+        case _:
+            return None
+
+
+def swap_events(fact: Fact, state: SwapState) -> Iterator[events.ChainFact]:
+    """What an applied or reverted block says about one swap, in order (a reverted block backwards)."""
+    ordered = fact.events if fact.kind is FactKind.APPLIED else reversed(fact.events)
+    for logged in ordered:
+        if hashlock_of(logged) != state.agreement.hashlock:
+            continue
+        if fact.chain not in (state.agreement.initiator_leg.chain, state.agreement.participant_leg.chain):
+            if isinstance(logged.event, Claimed):
+                yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
+            continue
+        leg = state.agreement.leg_on(fact.chain)
+        yield _seen(leg, logged) if fact.kind is FactKind.APPLIED else _reverted(leg, logged)
+
+
+def _seen(leg: Leg, logged: LoggedEvent) -> events.ChainFact:
+    match logged.event:
+        case Locked(lock_id, terms):
+            return events.LockSeen(leg, lock_id, terms, logged.block, logged.tx_hash)
+        case Claimed(lock_id, _, preimage):
+            return events.ClaimSeen(leg, lock_id, preimage, logged.block, logged.tx_hash)
+        case Refunded(lock_id, _):
+            return events.RefundSeen(leg, lock_id, logged.block, logged.tx_hash)
+        case other:
+            raise TypeError(f"{type(other).__name__} has no hashlock")
+
+
+def _reverted(leg: Leg, logged: LoggedEvent) -> events.ChainFact:
+    match logged.event:
+        case Locked(lock_id, _):
+            return events.LockReverted(leg, lock_id, logged.block)
+        case Claimed(lock_id, _, _):
+            return events.ClaimReverted(leg, lock_id, logged.block)
+        case Refunded(lock_id, _):
+            return events.RefundReverted(leg, lock_id, logged.block)
+        case other:
+            raise TypeError(f"{type(other).__name__} has no hashlock")
+
+
+def final_events(state: SwapState, chain: ChainId, height: Height) -> Iterator[events.ChainFact]:
+    """What became final for one swap by this height of this chain being final.
+
+    Sightings in replaced blocks are gone from the state by then, so every one at or below the height is canonical.
+    """
+    leg = state.agreement.leg_on(chain)
+    facts = state.leg(leg)
+    if facts.lock_id is None:
+        return
+    if facts.lock is not None and not facts.lock.final and facts.lock.block.height <= height:
+        yield events.LockFinal(leg, facts.lock_id, facts.lock.block)
+    if facts.claim is not None and not facts.claim.final and facts.claim.block.height <= height:
+        yield events.ClaimFinal(leg, facts.lock_id, facts.claim.block)
+    if facts.refund is not None and not facts.refund.final and facts.refund.block.height <= height:
+        yield events.RefundFinal(leg, facts.lock_id, facts.refund.block)

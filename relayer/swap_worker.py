@@ -1,0 +1,158 @@
+"""The pump's first half: facts of chains become events of swaps, and the cursor moves in the same transaction.
+
+indexer facts ──> hashlock ──> swap ──> LockSeen, ClaimSeen, RefundSeen (and Reverted)
+finalized     ──> swaps that wait for it ──> LockFinal, ClaimFinal, RefundFinal
+head times    ──> swaps that wait for them ──> TimeAdvanced
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.types import ChainId, ChainTime, SwapId
+from core.runtime import journal
+from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.database import Database
+from htlc import events
+from indexer import tables as indexed
+from indexer.feed import Fact, FactKind, FactSignal, read_facts
+from relayer import book, observations, swaps
+from relayer.book import Switchboard
+from relayer.metrics import RelayerMetrics
+
+CURSOR: Final = "relayer.swaps"
+BATCH: Final = 200
+LOOK_S: Final = 5.0
+"""How long to wait for a signal before looking at the facts by ourselves: followers may run in another process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTimes:
+    """The newest and the newest finalized block time of a chain, as of the cursor."""
+
+    head: ChainTime | None = None
+    finalized: ChainTime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absorbed:
+    """What one transaction took in."""
+
+    position: int
+    facts: int
+    changed: frozenset[SwapId]
+    times: dict[ChainId, ChainTimes]
+
+
+class SwapWorker:
+    """A named loop over `step`; one per database (the cursor refuses a second one)."""
+
+    def __init__(
+        self, database: Database, facts: FactSignal, switchboard: Switchboard, clock: Clock, metrics: RelayerMetrics
+    ) -> None:
+        self._database = database
+        self._facts = facts
+        self._switchboard = switchboard
+        self._clock = clock
+        self._metrics = metrics
+        self._times: dict[ChainId, ChainTimes] | None = None
+
+    async def run(self) -> None:
+        """Take facts in for ever, as they are committed."""
+        while True:
+            absorbed = await self.step()
+            if absorbed.facts < BATCH:
+                await self._facts.wait_beyond(absorbed.position, LOOK_S)
+
+    async def step(self) -> Absorbed:
+        """Take in the next facts, at most `BATCH`. Raises `RetryableError`; then nothing was taken in."""
+        if self._times is None:
+            self._times = await self._database.read(times_at_cursor)
+        times, now_ns = self._times, self._clock.now_ns()
+        absorbed = await book.write(self._database, lambda c: absorb(c, times, now_ns))
+        self._times = absorbed.times
+        self._metrics.facts_position.set(absorbed.position)
+        self._switchboard.changed(absorbed.changed)
+        return absorbed
+
+
+def absorb(connection: Connection, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
+    """Facts behind the cursor into swaps; the cursor moves behind them."""
+    cursor = journal.cursor(connection, CURSOR)
+    facts = read_facts(connection, cursor, BATCH)
+    changed: set[SwapId] = set()
+    after, moved = dict(times), dict[ChainId, None]()
+    for fact in facts:
+        changed |= _absorb_fact(connection, fact, now_ns)
+        known = after.get(fact.chain, ChainTimes())
+        if fact.kind is FactKind.APPLIED:
+            after[fact.chain] = ChainTimes(fact.header.time, known.finalized)
+        elif fact.kind is FactKind.FINALIZED:
+            after[fact.chain] = ChainTimes(known.head, fact.header.time)
+        moved[fact.chain] = None
+    for chain in moved:
+        changed |= _advance_time(connection, chain, after[chain], now_ns)
+    if facts:
+        journal.advance_cursor(connection, CURSOR, cursor, facts[-1].seq)
+    return Absorbed(facts[-1].seq if facts else cursor, len(facts), frozenset(changed), after)
+
+
+def _absorb_fact(connection: Connection, fact: Fact, now_ns: int) -> set[SwapId]:
+    changed = set()
+    if fact.kind is FactKind.FINALIZED:
+        for swap_id in swaps.waiting_for_finality(connection, fact.chain, fact.header.height):
+            final = observations.final_events(book.load(connection, swap_id), fact.chain, fact.header.height)
+            if book.take(connection, swap_id, final, now_ns=now_ns):
+                changed.add(swap_id)
+        return changed
+    for swap_id in swaps.open_under(connection, observations.hashlocks_of(fact)).values():
+        seen = observations.swap_events(fact, book.load(connection, swap_id))
+        if book.take(connection, swap_id, seen, now_ns=now_ns):
+            changed.add(swap_id)
+    return changed
+
+
+def _advance_time(connection: Connection, chain: ChainId, times: ChainTimes, now_ns: int) -> set[SwapId]:
+    if times.head is None or times.finalized is None:
+        return set()
+    changed = set()
+    for swap_id in swaps.waiting_for_time(connection, chain, times.head.seconds):
+        leg = book.load(connection, swap_id).agreement.leg_on(chain)
+        event = events.TimeAdvanced(leg, times.head, times.finalized, true_seconds(now_ns))
+        if book.take(connection, swap_id, [event], now_ns=now_ns):
+            changed.add(swap_id)
+    return changed
+
+
+def true_seconds(now_ns: int) -> int:
+    """True time as `htlc` wants it: whole Unix seconds, rounded up."""
+    return math.ceil(now_ns / NS_PER_S)
+
+
+def times_at_cursor(connection: Connection) -> dict[ChainId, ChainTimes]:
+    """What the facts up to the cursor say about each chain's times."""
+    cursor = journal.cursor(connection, CURSOR)
+    chains = connection.execute(sa.select(indexed.chains.c.chain)).scalars()
+    return {
+        ChainId(chain): ChainTimes(
+            _last_time(connection, ChainId(chain), FactKind.APPLIED, cursor),
+            _last_time(connection, ChainId(chain), FactKind.FINALIZED, cursor),
+        )
+        for chain in chains
+    }
+
+
+def _last_time(connection: Connection, chain: ChainId, kind: FactKind, cursor: int) -> ChainTime | None:
+    facts, blocks = indexed.facts, indexed.blocks
+    query = (
+        sa.select(blocks.c.time_s)
+        .join(facts, (facts.c.chain == blocks.c.chain) & (facts.c.block_hash == blocks.c.hash))
+        .where(facts.c.chain == chain, facts.c.kind == kind, facts.c.seq <= cursor)
+        .order_by(facts.c.seq.desc())
+        .limit(1)
+    )
+    seconds = connection.execute(query).scalar()
+    return None if seconds is None else ChainTime(chain, seconds)
