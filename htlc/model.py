@@ -58,7 +58,7 @@ class Phase(StrEnum):
     FUNDING           our own lock was asked for: from here on it may exist
     INITIATOR_LOCKED  the initiator's lock is on its chain, the participant's is not
     VERIFYING         the counterparty's lock is final; we make sure of it before we fund or reveal
-    BOTH_LOCKED       both locks are on chain; the preimage is not public
+    BOTH_LOCKED       the participant's lock is on chain too; the preimage is not public
     CLAIMING          the preimage is public, or has to be taken for public: claim until it is settled
     REFUNDING         a timelock of ours has passed without a claim: take it back
     COMPLETED         finally claimed, as agreed
@@ -215,10 +215,14 @@ class AttemptStatus(StrEnum):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """The latest effect of one kind that we asked for. `failed_at_s` is its chain's head time when it failed."""
+    """The latest effect of one kind that we asked for, and whether it was the first.
+
+    `failed_at_s` is its chain's head time when it failed.
+    """
 
     sequence: int
     status: AttemptStatus
+    first: bool = True
     tx_hash: bytes | None = None
     failed_at_s: int | None = None
 

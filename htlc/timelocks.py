@@ -11,7 +11,8 @@ party that must act (all of `SwapPolicy`). A is the initiator's chain, B the par
 
 2·I + F is room to be included, reorged out and included again. `now` is true time as our own clock has it, in whole
 Unix seconds rounded up; `check_skew` holds that clock and the chains' against each other. A gate that does not hold
-raises `GateClosedError` with the inequality and its numbers. This is the only place where times of two chains meet.
+raises `GateClosedError` with the inequality and its numbers; skew is a `ClockSkewError`, since clocks can be put right
+again. This is the only place where times of two chains meet.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from typing import Final
 
 import msgspec
 
-from core.model.errors import GateClosedError, RejectedError, require
+from core.model.errors import GateClosedError, RejectedError, RetryableError, require
 from core.model.ports import ChainTiming
 from core.model.types import MAX_TIMELOCK_S, ChainTime, Seconds
 
@@ -27,6 +28,12 @@ MAX_PLAN_S: Final = 14 * 24 * 3600
 """A longest timelock beyond this is a mistake in a configuration, not a swap."""
 PLAN_SLACK_S: Final = 1
 """Gates are strict inequalities of whole seconds."""
+
+
+class ClockSkewError(RetryableError):
+    """A chain's time and our clock are further apart than their bound: nothing is quoted, funded or revealed."""
+
+    code = "clock-skew"
 
 
 class SwapPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,26 +150,24 @@ def check_gap(
 
 
 def check_skew(head: ChainTime, now_s: int, timing: ChainTiming) -> None:
-    """Hold a chain's newest block time, observed at `now_s`, against our clock. Raises `GateClosedError`.
+    """Hold a chain's newest block time, observed at `now_s`, against our clock. Raises `ClockSkewError`.
 
     A newest block may be as old as the worst inclusion and our observation, on top of the chain's lag: one older
     still means that the chain stands, that we no longer see it, or that a clock is wrong.
     """
     ahead_s = head.seconds - now_s
     if ahead_s > timing.lead_s:
-        raise GateClosedError(
+        raise ClockSkewError(
             f"clock skew: {head.chain} is {ahead_s} s ahead of our clock, its bound is {timing.lead_s} s",
-            gate="skew",
             chain=head.chain,
             ahead_s=ahead_s,
             lead_s=timing.lead_s,
         )
     bound_s = timing.lag_s + timing.inclusion_s + timing.observation_s
     if -ahead_s > bound_s:
-        raise GateClosedError(
+        raise ClockSkewError(
             f"clock skew: {head.chain} is {-ahead_s} s behind our clock, its bound is {bound_s} s "
             f"(lag {timing.lag_s} + inclusion {timing.inclusion_s} + observation {timing.observation_s})",
-            gate="skew",
             chain=head.chain,
             behind_s=-ahead_s,
             bound_s=bound_s,

@@ -1,0 +1,432 @@
+"""What follows from what we know: the phase, the effects to ask for now, and the checks right before an act.
+
+    phase_of(state)                  the phase that the facts amount to
+    wanted(state)                    the effects that are due now and not on their way already
+    with_gates(state, policy)        closed for good, where a time gate has closed
+    check_fund_now, check_reveal_now what an executor asks immediately before it signs
+    next_wake(state)                 from which head times on a swap has to be told the time
+
+All pure. "Final" is irreversible by a chain's rule; only finally settled legs end a swap.
+"""
+
+from typing import Final, NamedTuple
+
+from core.model.errors import ConflictError, GateClosedError
+from core.model.types import ChainTime
+from htlc import timelocks
+from htlc.effects import (
+    ClaimLeg,
+    FundLeg,
+    LegEffect,
+    RefundLeg,
+    RevealAndClaim,
+    SignEarlyRefund,
+    VerifyLock,
+    leg_kind,
+)
+from htlc.facts import close, ever_locked, has_funded, has_revealed
+from htlc.model import (
+    Agreement,
+    AttemptStatus,
+    Leg,
+    LegStatus,
+    Phase,
+    Role,
+    SwapState,
+)
+from htlc.timelocks import ClockSkewError, SwapPolicy
+
+_REVEAL: Final = leg_kind(RevealAndClaim, Leg.PARTICIPANT)
+
+
+# --- the phase ---------------------------------------------------------------------------------------------------
+
+
+def phase_of(state: SwapState) -> Phase:
+    """The phase that these facts amount to."""
+    if (outcome := outcome_of(state)) is not None:
+        return outcome
+    if _is_claiming(state):
+        return Phase.CLAIMING
+    if any(_is_refunding(state, leg) for leg in _legs_to_refund(state.agreement)):
+        return Phase.REFUNDING
+    if state.agreement.role is Role.INITIATOR and state.participant_leg.lock and _is_verifying(state):
+        return Phase.VERIFYING
+    if state.participant_leg.lock is not None:
+        return Phase.BOTH_LOCKED
+    if state.agreement.role is Role.INITIATOR:
+        if state.initiator_leg.lock is not None:
+            return Phase.INITIATOR_LOCKED
+        return Phase.FUNDING if has_funded(state) else Phase.AGREED
+    if has_funded(state):
+        return Phase.FUNDING
+    if _is_verifying(state):
+        return Phase.VERIFYING
+    return Phase.INITIATOR_LOCKED if state.initiator_leg.lock is not None else Phase.AGREED
+
+
+def outcome_of(state: SwapState) -> Phase | None:
+    """The terminal phase, once nothing that may still happen can change it; None before."""
+    match state.agreement.role:
+        case Role.INITIATOR:
+            return _initiator_outcome(state)
+        case Role.LIQUIDITY_PROVIDER:
+            return _participant_outcome(state)
+        case Role.WATCHTOWER:
+            return _watchtower_outcome(state)
+
+
+def _initiator_outcome(state: SwapState) -> Phase | None:
+    own, other = state.initiator_leg, state.participant_leg
+    if not has_funded(state):
+        return Phase.ABANDONED if state.closed is not None else None
+    if other.status is LegStatus.CLAIMED and other.final:
+        return Phase.COMPLETED
+    if not own.settled:
+        return None
+    if own.status is LegStatus.CLAIMED:
+        return Phase.LOST if _can_never_be_claimed(state, Leg.PARTICIPANT) else None
+    waiting = _is_claiming(state) and other.lock is not None and not _can_never_be_claimed(state, Leg.PARTICIPANT)
+    return None if waiting else Phase.REFUNDED
+
+
+def _participant_outcome(state: SwapState) -> Phase | None:
+    own, other = state.participant_leg, state.initiator_leg
+    if not has_funded(state):
+        return Phase.ABANDONED if state.closed is not None else None
+    if not own.settled:
+        return None
+    if other.status is LegStatus.CLAIMED:
+        return Phase.COMPLETED if other.final else None
+    if own.status is LegStatus.CLAIMED:
+        return Phase.LOST if _can_never_be_claimed(state, Leg.INITIATOR) else None
+    if state.preimage is not None and not _can_never_be_claimed(state, Leg.INITIATOR):
+        return None
+    return Phase.REFUNDED
+
+
+def _watchtower_outcome(state: SwapState) -> Phase | None:
+    first, second = state.initiator_leg, state.participant_leg
+    if first.status is LegStatus.ABSENT and second.status is LegStatus.ABSENT:
+        over = state.closed is not None or _can_never_be_claimed(state, Leg.INITIATOR)
+        return Phase.ABANDONED if over else None
+    if first.settled and (second.settled or second.status is LegStatus.ABSENT):
+        return _SETTLEMENTS.get((first.status, second.status), Phase.LOST)
+    if first.status is LegStatus.ABSENT and second.settled and _can_never_be_claimed(state, Leg.INITIATOR):
+        return _SETTLEMENTS.get((first.status, second.status), Phase.LOST)
+    return None
+
+
+_SETTLEMENTS: Final = {
+    (LegStatus.CLAIMED, LegStatus.CLAIMED): Phase.COMPLETED,
+    (LegStatus.REFUNDED, LegStatus.REFUNDED): Phase.REFUNDED,
+    (LegStatus.REFUNDED, LegStatus.ABSENT): Phase.REFUNDED,
+    (LegStatus.ABSENT, LegStatus.REFUNDED): Phase.REFUNDED,
+}
+"""How both legs ended (initiator's, participant's); every other pair means that somebody lost his leg."""
+
+
+def _can_never_be_claimed(state: SwapState, leg: Leg) -> bool:
+    """Finally refunded, or unclaimed in a finalized block at or after its timelock."""
+    facts, clock = state.leg(leg), state.clock(leg)
+    if facts.claim is not None:
+        return False
+    if facts.refund is not None and facts.refund.final:
+        return True
+    return clock is not None and clock.finalized >= state.agreement.terms(leg).timelock
+
+
+def _is_claiming(state: SwapState) -> bool:
+    match state.agreement.role:
+        case Role.INITIATOR:
+            return has_revealed(state) or state.preimage is not None
+        case Role.LIQUIDITY_PROVIDER:
+            return state.preimage is not None and has_funded(state)
+        case Role.WATCHTOWER:
+            return state.preimage is not None and ever_locked(state)
+
+
+def _is_refunding(state: SwapState, leg: Leg) -> bool:
+    facts = state.leg(leg)
+    return facts.status is LegStatus.REFUNDED or (facts.open and _timelock_passed(state, leg))
+
+
+def _is_verifying(state: SwapState) -> bool:
+    own = state.agreement.own_leg
+    if own is None or state.closed is not None:
+        return False
+    attempt = state.attempt(leg_kind(VerifyLock, own.other))
+    return attempt is not None and attempt.status is not AttemptStatus.REFUSED
+
+
+def _timelock_passed(state: SwapState, leg: Leg) -> bool:
+    clock = state.clock(leg)
+    return clock is not None and clock.head >= state.agreement.terms(leg).timelock
+
+
+def _legs_to_refund(agreement: Agreement) -> tuple[Leg, ...]:
+    return tuple(Leg) if agreement.own_leg is None else (agreement.own_leg,)
+
+
+def _legs_to_claim(agreement: Agreement) -> tuple[Leg, ...]:
+    """A watchtower claims the initiator's leg for the participant; the other claim is the initiator's own to make."""
+    return (Leg.INITIATOR,) if agreement.own_leg is None else (agreement.own_leg.other,)
+
+
+# --- the gates ---------------------------------------------------------------------------------------------------
+
+
+def with_gates(state: SwapState, policy: SwapPolicy) -> SwapState:
+    """Closed, where the time to fund or to reveal is over. Time runs one way: a time gate never opens again."""
+    own = state.agreement.own_leg
+    if own is None or state.closed is not None:
+        return state
+    try:
+        if not has_funded(state):
+            _check_fund_time(state.agreement, state.now_s, policy)
+        elif own is Leg.INITIATOR and not has_revealed(state):
+            _check_reveal_time(state.agreement, state.now_s, policy)
+    except GateClosedError as gate:
+        return close(state, gate.code, gate.message)
+    return state
+
+
+def check_fund_now(
+    state: SwapState,
+    policy: SwapPolicy,
+    now_s: int,
+    initiator_head: ChainTime,
+    participant_head: ChainTime,
+) -> None:
+    """What an executor asks immediately before it signs our lock, with the present state and fresh head times.
+
+    Raises `ConflictError` where the swap has moved on, `GateClosedError` where the time is over (both: report
+    `EffectRefused`), `ClockSkewError` while the clocks disagree (try again).
+    """
+    own = state.agreement.own_leg
+    if own is None or state.phase.terminal or state.closed is not None:
+        raise ConflictError("this swap has ended, or its funding was called off", swap_id=state.swap_id)
+    if state.preimage is not None:
+        raise ConflictError("the preimage is public: this hashlock is never funded", swap_id=state.swap_id)
+    if state.leg(own).lock_id is not None:
+        raise ConflictError("our leg is locked already", swap_id=state.swap_id)
+    if own is Leg.PARTICIPANT and (state.verified is None or not state.initiator_leg.open):
+        raise ConflictError("the initiator's lock is not, or no longer, final and verified", swap_id=state.swap_id)
+    _check_fund_time(state.agreement, now_s, policy)
+    _check_skews(state.agreement, now_s, initiator_head, participant_head)
+
+
+def check_reveal_now(
+    state: SwapState,
+    policy: SwapPolicy,
+    now_s: int,
+    initiator_head: ChainTime,
+    participant_head: ChainTime,
+) -> None:
+    """What the initiator's executor asks immediately before the first broadcast of his claim; raises as
+    `check_fund_now` does. Not to be asked where bytes that reveal were signed before: then nothing holds back."""
+    if state.phase.terminal or state.closed is not None:
+        raise ConflictError("this swap has ended, or its reveal was called off", swap_id=state.swap_id)
+    if state.verified is None or not state.participant_leg.open:
+        raise ConflictError("the participant's lock is not, or no longer, final and verified", swap_id=state.swap_id)
+    _check_reveal_time(state.agreement, now_s, policy)
+    _check_skews(state.agreement, now_s, initiator_head, participant_head)
+
+
+def _check_fund_time(agreement: Agreement, now_s: int, policy: SwapPolicy) -> None:
+    t_a, t_b = agreement.initiator_leg.timelock, agreement.participant_leg.timelock
+    first, second = agreement.initiator_timing, agreement.participant_timing
+    if agreement.own_leg is Leg.INITIATOR:
+        if now_s > agreement.lock_deadline_s:
+            raise GateClosedError(
+                f"the quote's time to lock ended at {agreement.lock_deadline_s}, it is {now_s}",
+                gate="lock",
+                lock_deadline_s=agreement.lock_deadline_s,
+                now=now_s,
+            )
+        timelocks.check_lock(now_s, t_b, first, second, policy)
+    else:
+        timelocks.check_fund(now_s, t_b, second, policy)
+        timelocks.check_gap(t_a, t_b, first, second, policy)
+
+
+def _check_reveal_time(agreement: Agreement, now_s: int, policy: SwapPolicy) -> None:
+    timelocks.check_reveal(now_s, agreement.participant_leg.timelock, agreement.participant_timing, policy)
+
+
+def _check_skews(agreement: Agreement, now_s: int, initiator_head: ChainTime, participant_head: ChainTime) -> None:
+    timelocks.check_skew(initiator_head, now_s, agreement.initiator_timing)
+    timelocks.check_skew(participant_head, now_s, agreement.participant_timing)
+
+
+def _is_skewed(state: SwapState) -> bool:
+    """Whether the last times that we were told contradict our clock. The executor measures again."""
+    for leg in Leg:
+        if (clock := state.clock(leg)) is not None:
+            try:
+                timelocks.check_skew(clock.head, clock.now_s, state.agreement.timing(leg))
+            except ClockSkewError:
+                return True
+    return False
+
+
+# --- what to ask for ---------------------------------------------------------------------------------------------
+
+
+class Wanted(NamedTuple):
+    """An effect that is due, and whether it is the first of its kind."""
+
+    effect: LegEffect
+    first: bool
+
+
+def wanted(state: SwapState, sequence: int) -> list[Wanted]:
+    """The effects on legs that are due now, to be asked for under `sequence`, exits first."""
+    effects: list[LegEffect | None] = [
+        *(_wanted_claim(state, sequence, leg) for leg in _legs_to_claim(state.agreement)),
+        *(_wanted_refund(state, sequence, leg) for leg in _legs_to_refund(state.agreement)),
+        _wanted_reveal(state, sequence),
+        _wanted_verification(state, sequence),
+        _wanted_funding(state, sequence),
+    ]
+    kinds = [(effect, leg_kind(type(effect), effect.leg)) for effect in effects if effect is not None]
+    return [Wanted(effect, state.attempt(kind) is None) for effect, kind in kinds if _may_ask(state, kind, effect.leg)]
+
+
+def _may_ask(state: SwapState, kind: str, leg: Leg) -> bool:
+    """Not while the last one is on its way; a failed one again with the next head, so that nothing spins."""
+    attempt, clock = state.attempt(kind), state.clock(leg)
+    if attempt is None:
+        return True
+    if attempt.status is not AttemptStatus.FAILED:
+        return False
+    return clock is not None and (attempt.failed_at_s is None or clock.head.seconds > attempt.failed_at_s)
+
+
+def _wanted_claim(state: SwapState, sequence: int, leg: Leg) -> ClaimLeg | None:
+    """At once and until a finalized block has reached the timelock; whether our own lock still stands is no matter."""
+    facts = state.leg(leg)
+    if not _is_claiming(state) or state.preimage is None or facts.lock_id is None or not facts.open:
+        return None
+    if _can_never_be_claimed(state, leg):
+        return None
+    own_reveal = state.attempt(_REVEAL)
+    if state.agreement.role is Role.INITIATOR and own_reveal is not None and own_reveal.alive:
+        return None
+    return ClaimLeg(
+        swap_id=state.swap_id,
+        sequence=sequence,
+        leg=leg,
+        lock_id=facts.lock_id,
+        terms=state.agreement.terms(leg),
+        preimage=state.preimage,
+    )
+
+
+def _wanted_refund(state: SwapState, sequence: int, leg: Leg) -> RefundLeg | None:
+    facts = state.leg(leg)
+    if facts.lock_id is None or not facts.open or not _timelock_passed(state, leg):
+        return None
+    return RefundLeg(
+        swap_id=state.swap_id,
+        sequence=sequence,
+        leg=leg,
+        lock_id=facts.lock_id,
+        terms=state.agreement.terms(leg),
+    )
+
+
+def _wanted_reveal(state: SwapState, sequence: int) -> RevealAndClaim | None:
+    """First where both locks stand, the other is verified, and every gate is open; again until it is settled."""
+    own, other = state.initiator_leg, state.participant_leg
+    if state.agreement.role is not Role.INITIATOR or other.lock_id is None or not other.open:
+        return None
+    first = not has_revealed(state)
+    if first:
+        ready = state.verified is not None and other.final and own.open and state.preimage is None
+        if not ready or state.closed is not None or _timelock_passed(state, Leg.INITIATOR) or _is_skewed(state):
+            return None
+    elif state.preimage is not None or _can_never_be_claimed(state, Leg.PARTICIPANT):
+        return None
+    return RevealAndClaim(
+        swap_id=state.swap_id,
+        sequence=sequence,
+        leg=Leg.PARTICIPANT,
+        lock_id=other.lock_id,
+        terms=state.agreement.participant_leg,
+        first=first,
+    )
+
+
+def _wanted_verification(state: SwapState, sequence: int) -> VerifyLock | None:
+    own = state.agreement.own_leg
+    if own is None or state.closed is not None or state.preimage is not None or state.verified is not None:
+        return None
+    other = state.leg(own.other)
+    if other.lock_id is None or not other.open or not other.final:
+        return None
+    ready = not has_funded(state) if own is Leg.PARTICIPANT else state.initiator_leg.open
+    if not ready:
+        return None
+    return VerifyLock(
+        swap_id=state.swap_id,
+        sequence=sequence,
+        leg=own.other,
+        lock_id=other.lock_id,
+        terms=state.agreement.terms(own.other),
+    )
+
+
+def _wanted_funding(state: SwapState, sequence: int) -> FundLeg | None:
+    """Once in a swap's life: `_may_ask` never repeats it, since a lock on its way stays possible until it is void."""
+    own = state.agreement.own_leg
+    if own is None or state.closed is not None or state.preimage is not None or has_funded(state):
+        return None
+    if own is Leg.PARTICIPANT:
+        first = state.initiator_leg
+        if state.verified is None or not first.open or not first.final or _is_skewed(state):
+            return None
+    return FundLeg(swap_id=state.swap_id, sequence=sequence, leg=own, terms=state.agreement.terms(own))
+
+
+def early_refund(state: SwapState, sequence: int) -> SignEarlyRefund | None:
+    """Our signature for the counterparty's early refund, where our own leg was never signed, is finally refunded, or
+    can never be mined; None otherwise. `htlc.facts` has closed the swap for funding by then."""
+    own = state.agreement.own_leg
+    if own is None:
+        return None
+    refunded = state.leg(own).status is LegStatus.REFUNDED and state.leg(own).final
+    if not refunded and (has_funded(state) or state.closed is None):
+        return None
+    if state.leg(own.other).status in (LegStatus.CLAIMED, LegStatus.REFUNDED):
+        return None
+    return SignEarlyRefund(
+        swap_id=state.swap_id, sequence=sequence, leg=own.other, terms=state.agreement.terms(own.other)
+    )
+
+
+def next_wake(state: SwapState) -> tuple[int | None, int | None]:
+    """From which head times on (initiator's chain, participant's chain; Unix seconds of that chain) this swap has to
+    be told the time; 0 means with every head, None means never."""
+    if state.phase.terminal:
+        return None, None
+    t_a, t_b = state.agreement.initiator_leg.timelock.seconds, state.agreement.participant_leg.timelock.seconds
+    failed = any(attempt.status is AttemptStatus.FAILED for attempt in state.attempts.values())
+    open_gate = _open_gate_s(state)
+    if failed or (open_gate is not None and state.verified is not None):
+        return 0, 0
+    return t_a, t_b if open_gate is None else t_b - open_gate
+
+
+def _open_gate_s(state: SwapState) -> int | None:
+    """How long before T_B the gate closes that we still have to pass; None where there is none."""
+    agreement = state.agreement
+    if state.closed is not None or has_revealed(state):
+        return None
+    match agreement.role:
+        case Role.INITIATOR:
+            return sum(timelocks.reveal_terms(agreement.participant_timing, agreement.policy).values())
+        case Role.LIQUIDITY_PROVIDER if not has_funded(state):
+            return sum(timelocks.fund_terms(agreement.participant_timing, agreement.policy).values())
+        case _:
+            return None
