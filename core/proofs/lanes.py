@@ -21,7 +21,7 @@ MAX_LANE = (1 << 32) - 1
 MAX_GENERATION = (1 << 16) - 1
 
 _LOCK_ID = re.compile(r"(0x[0-9a-f]{40})/(0|[1-9]\d{0,9})/(0|[1-9]\d{0,4})", re.ASCII)
-_ASSET = re.compile(r"[^/]+/(?:slip44:\d+|erc20:(0x[0-9a-f]{40}))", re.ASCII)
+_ASSET = re.compile(r"[^/]+/(?:slip44:60|erc20:(0x[0-9a-f]{40}))", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 
 _ERC20_KIND = 1 << 160
@@ -88,7 +88,10 @@ def packed_terms(terms: LockTerms, lane: Lane, flags: int = 0) -> int:
 
 
 def asset_word(asset: AssetId) -> int:
-    """The committed asset: 0 for the native coin (`slip44:…`), kind 1 and the token's address for `erc20:…`."""
+    """The committed asset: 0 for the native coin, kind 1 and the token's address for `erc20:…`.
+
+    The native coin is `slip44:60` on every EVM chain. Raises `RejectedError` for any other asset.
+    """
     match = _ASSET.fullmatch(asset)
     if match is None:
         raise RejectedError(f"{asset[:128]!r} is neither the native coin nor an ERC-20 token")

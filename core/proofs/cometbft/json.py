@@ -141,9 +141,14 @@ def list_from_json(value: Any, limit: int) -> list[Any]:
 
 
 def _string_from_json(value: Any, limit: int) -> str:
-    if not isinstance(value, str) or len(value.encode()) > limit:
+    if not isinstance(value, str) or len(value.encode(errors="replace")) > limit or not _is_unicode(value):
         raise MalformedProofError("value is not a string within its limit", limit=limit)
     return value
+
+
+def _is_unicode(value: str) -> bool:
+    """False for lone surrogates, which JSON can write and UTF-8 cannot."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _uint32(value: Any) -> int:

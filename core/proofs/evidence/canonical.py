@@ -14,7 +14,8 @@ V = TypeVar("V")
 
 _HEX = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 _DECIMAL = re.compile(r"0|[1-9]\d{0,77}", re.ASCII)
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# A string, or an unfinished one up to the end: possessive and without a way to fail, so that scanning stays linear.
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def dump(value: Any) -> bytes:

@@ -180,7 +180,7 @@ def proven_address(question: Question) -> bytes:
         if question.holder is None:
             raise RejectedError("a lock on Ethereum is held by a contract, and the question names none")
         account = question.holder
-    elif isinstance(question, BalanceQuestion) and question.asset.startswith(f"{question.chain}/slip44:"):
+    elif isinstance(question, BalanceQuestion) and question.asset == f"{question.chain}/slip44:60":
         account = question.account
     else:
         raise RejectedError("Ethereum's state proves locks and balances of the native coin only")

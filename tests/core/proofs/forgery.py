@@ -1,0 +1,58 @@
+"""Damage to evidence files, and forgery by someone who knows how their digest is made."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from hypothesis import strategies as st
+
+
+def flip(data: bytes, bit: int) -> bytes:
+    """The same bytes with one bit turned."""
+    flipped = bytearray(data)
+    flipped[bit // 8] ^= 1 << bit % 8
+    return bytes(flipped)
+
+
+def forge(file: bytes, part: str, data: st.DataObject) -> bytes | None:
+    """The file with one bit of one member turned and the digest made to fit.
+
+    None where the result is not JSON, or says what the file said.
+    """
+    body = json.loads(file)
+    del body["digest"]
+    plain = _compact(body[part])
+    try:
+        body[part] = json.loads(flip(plain, data.draw(st.integers(0, 8 * len(plain) - 1))))
+    except ValueError:
+        return None
+    forged = _compact({**body, "digest": hashlib.sha256(_compact(body)).hexdigest()})
+    return None if forged == file else forged
+
+
+ODD_VALUES: list[Any] = [
+    None, True, -1, 0, 2**70, "", "x", "\ud800", "0", "-1", "00", "ZZ", [], [[]], {}, {"type": "lock"}, ["0" * 70],
+]  # fmt: skip
+
+
+def replant(file: bytes, data: st.DataObject) -> bytes | None:
+    """The file with one value anywhere in it replaced by something of another kind, the digest made to fit."""
+    body = json.loads(file)
+    del body["digest"]
+    places = list(_places(body))
+    container, key = data.draw(st.sampled_from(places))
+    container[key] = data.draw(st.sampled_from(ODD_VALUES))
+    forged = _compact({**body, "digest": hashlib.sha256(_compact(body)).hexdigest()})
+    return None if forged == file else forged
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, member in members:
+        yield value, key
+        yield from _places(member)
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
