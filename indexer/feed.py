@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError
-from core.model.facts import BlockHeader, LoggedEvent
+from core.model.facts import BlockHeader, Claimed, LoggedEvent
 from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, PublicPreimage
 from indexer import tables
 from indexer.encoding import decode_event
@@ -103,7 +103,7 @@ def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimag
     if row is None:
         return None
     event = decode_event(row.kind, row.payload)
-    return getattr(event, "preimage", None)
+    return event.preimage if isinstance(event, Claimed) else None
 
 
 def header_of(row: sa.Row[tuple[object, ...]]) -> BlockHeader:

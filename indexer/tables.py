@@ -91,6 +91,7 @@ events = sa.Table(
 """Typed events. `payload` is the whole event as JSON; the columns before it are a copy to search by."""
 sa.Index("ix_indexer_events_kind", events.c.kind, events.c.time_s, events.c.chain, events.c.height)
 sa.Index("ix_indexer_events_hashlock", events.c.hashlock)
+sa.Index("ix_indexer_events_lock", events.c.chain, events.c.lock_id)
 sa.Index("ix_indexer_events_asset", events.c.asset)
 
 facts = sa.Table(

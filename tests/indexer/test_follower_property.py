@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.errors import CausewayError, RetryableError
@@ -11,7 +11,7 @@ from core.model.types import Height
 from core.runtime.clock import VirtualClock, run_virtually
 from core.runtime.database import InlineDatabase, create_schema
 from indexer import store, tables
-from indexer.feed import FactSignal
+from indexer.feed import Fact, FactSignal
 from indexer.follower import Follower
 from tests.indexer.scripted import CHAIN, Parameters, ScriptedBlocks, ScriptedChain
 from tests.indexer.truth import all_facts, replay
@@ -35,7 +35,7 @@ steps = st.lists(
         st.integers(0, 12),
         st.integers(0, 12),
     ),
-    max_size=20,
+    max_size=12,
 )
 
 
@@ -45,7 +45,7 @@ class Story:
     def __init__(self) -> None:
         self.chain = ScriptedChain()
         self.database = InlineDatabase()
-        self.deep = 0
+        self.facts: list[Fact] = []
         self.formerly = list(self.chain.blocks)
         self.follower = self.fresh()
 
@@ -129,8 +129,9 @@ class Story:
         self.chain.before_call = change
 
     async def check(self) -> None:
-        facts = await self.database.read(all_facts)
-        chains, final = replay(facts)
+        seen = self.facts[-1].seq if self.facts else 0
+        self.facts += await self.database.read(lambda c: all_facts(c, seen))
+        chains, final = replay(self.facts)
         assert chains[CHAIN] == self.chain.blocks
         assert final.get(CHAIN) == self.chain.final
         stored = await self.database.read(lambda c: store.canonical_headers(c, CHAIN, Height(0)))
@@ -140,6 +141,7 @@ class Story:
         assert status.lag_blocks == 0
 
 
+@settings(max_examples=60)
 @given(steps)
 def test_facts_are_the_chain(happenings: list[Step]) -> None:
     async def tell() -> None:

@@ -9,9 +9,9 @@ from core.model.types import ChainId, Height
 from indexer.feed import MAX_FACTS, Fact, FactKind, read_facts
 
 
-def all_facts(connection: Connection) -> list[Fact]:
+def all_facts(connection: Connection, after_seq: int = 0) -> list[Fact]:
     facts: list[Fact] = []
-    while page := read_facts(connection, facts[-1].seq if facts else 0, MAX_FACTS):
+    while page := read_facts(connection, facts[-1].seq if facts else after_seq, MAX_FACTS):
         facts += page
     return facts
 

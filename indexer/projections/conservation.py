@@ -1,0 +1,137 @@
+"""What was locked of an asset must have been claimed, refunded or still be locked.
+
+The three sums come from events, the open locks from the projection: two ways through the data that must meet. Sums are
+Python integers, since the amounts of a hostile token may add up to more than any column holds.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.types import AssetId, BaseUnits, Height, chain_of
+from indexer.tables import events, locks
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """How many locks, and their amounts in base units."""
+
+    count: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conservation:
+    """One asset's locks up to and including block `height` of its chain.
+
+    `unmatched` counts settlements on the chain whose lock was never indexed: then nobody can say that the sums are
+    whole. `holder_balance` is what the HTLC's own account held at that block, where there is such an account.
+    """
+
+    asset: AssetId
+    height: Height
+    locked: Sum
+    claimed: Sum
+    refunded: Sum
+    open: Sum
+    unmatched: int
+    holder_balance: BaseUnits | None = None
+
+    @property
+    def adds_up(self) -> bool:
+        """Locked is claimed, refunded and open together, in number and in amount."""
+        ended = (self.claimed, self.refunded, self.open)
+        return (
+            self.unmatched == 0
+            and self.locked.count == sum(part.count for part in ended)
+            and self.locked.amount == sum(part.amount for part in ended)
+        )
+
+    @property
+    def covered(self) -> bool | None:
+        """Whether the HTLC holds what is open (anyone may send it more); None where nobody looked."""
+        return None if self.holder_balance is None else self.holder_balance >= self.open.amount
+
+    @property
+    def ok(self) -> bool:
+        return self.adds_up and self.covered is not False
+
+
+def conservation(connection: Connection, asset: AssetId, height: Height) -> Conservation:
+    """The sums of one asset as of a block. The holder's balance is the caller's to ask for and add."""
+    return Conservation(
+        asset=asset,
+        height=height,
+        locked=_locked(connection, asset, height),
+        claimed=_settled(connection, asset, height, "claimed"),
+        refunded=_settled(connection, asset, height, "refunded"),
+        open=_open(connection, asset, height),
+        unmatched=_unmatched(connection, asset, height),
+    )
+
+
+def locked_assets(connection: Connection) -> list[AssetId]:
+    """Every asset that was ever locked, in order."""
+    query = sa.select(locks.c.asset).distinct().order_by(locks.c.asset)
+    return [AssetId(row.asset) for row in connection.execute(query)]
+
+
+def _summed(rows: Iterable[sa.Row[tuple[int]]]) -> Sum:
+    amounts = [row.amount for row in rows]
+    return Sum(len(amounts), sum(amounts))
+
+
+def _locked(connection: Connection, asset: AssetId, height: Height) -> Sum:
+    query = sa.select(events.c.amount).where(
+        events.c.chain == chain_of(asset),
+        events.c.asset == asset,
+        events.c.kind == "locked",
+        events.c.canonical,
+        events.c.height <= height,
+    )
+    return _summed(connection.execute(query))
+
+
+def _settled(connection: Connection, asset: AssetId, height: Height, kind: str) -> Sum:
+    made = events.alias("made")
+    query = (
+        sa.select(made.c.amount)
+        .join(events, sa.and_(events.c.chain == made.c.chain, events.c.lock_id == made.c.lock_id))
+        .where(
+            made.c.chain == chain_of(asset),
+            made.c.asset == asset,
+            made.c.kind == "locked",
+            made.c.canonical,
+            events.c.kind == kind,
+            events.c.canonical,
+            events.c.height <= height,
+        )
+    )
+    return _summed(connection.execute(query))
+
+
+def _open(connection: Connection, asset: AssetId, height: Height) -> Sum:
+    query = sa.select(locks.c.amount).where(
+        locks.c.chain == chain_of(asset),
+        locks.c.asset == asset,
+        locks.c.lock_height <= height,
+        sa.or_(locks.c.settle_height.is_(None), locks.c.settle_height > height),
+    )
+    return _summed(connection.execute(query))
+
+
+def _unmatched(connection: Connection, asset: AssetId, height: Height) -> int:
+    made = events.alias("made")
+    known = sa.select(made.c.lock_id).where(
+        made.c.chain == events.c.chain, made.c.lock_id == events.c.lock_id, made.c.kind == "locked", made.c.canonical
+    )
+    query = sa.select(sa.func.count()).where(
+        events.c.chain == chain_of(asset),
+        events.c.kind.in_(("claimed", "refunded")),
+        events.c.canonical,
+        events.c.height <= height,
+        ~known.exists(),
+    )
+    return connection.execute(query).scalar_one()
