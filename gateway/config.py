@@ -24,14 +24,6 @@ class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ws: str | None = None
 
 
-class AssetConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An asset (CAIP-19) and how to read its amounts."""
-
-    id: str
-    symbol: str
-    decimals: int
-
-
 class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Seconds; see `core.model.ports.ChainTiming` for what each bounds."""
 
@@ -44,14 +36,18 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One chain as this daemon reaches it. `genesis` (hex of the first block's hash) pins it."""
+    """One chain as this daemon reaches it.
+
+    `genesis` (hex of the first block's hash) pins it. `assets` are CAIP-19 ids; what they are called and how their
+    amounts are read, the chain itself says. `contract` is the HashedTimelock's address on EVM chains.
+    """
 
     kind: str
     id: str
     genesis: str
     endpoints: tuple[EndpointConfig, ...]
     timing: TimingConfig
-    assets: tuple[AssetConfig, ...]
+    assets: tuple[str, ...]
     contract: str | None = None
 
 

@@ -31,10 +31,8 @@ EXIT_TRY_AGAIN: Final = 75
 
 def main() -> None:
     """Run the command line; an expected error becomes one plain sentence and an exit code that says who acts."""
-    from gateway.cli import daemons, devnet, swaps, verification
+    from gateway.cli import daemons, devnet, swaps, verification  # noqa: F401 - they register their commands
 
-    for module in (devnet, swaps, verification, daemons):
-        module.register()
     try:
         app()
     except CausewayError as error:

@@ -1,0 +1,90 @@
+"""`causeway relayer …`, `causeway regulator …`, `causeway chain …`: the daemons, and what they need to exist first."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.model.errors import RejectedError
+from gateway.cli import chain_app, regulator_app, relayer_app
+
+Json = Annotated[bool, typer.Option("--json", help="Say that it is ready in one JSON line; log as JSON lines.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML configuration.")]
+
+
+@relayer_app.command("run")
+def relayer_run(config: Config = Path("relayer.toml"), as_json: Json = False) -> None:
+    """Run a relayer until Ctrl-C: indexer, swap workers, watchtower, dApp API."""
+    from gateway import config as settings
+    from gateway.daemons import run_relayer
+
+    asyncio.run(run_relayer(settings.load(config, settings.RelayerConfig), config.resolve().parent, as_json))
+
+
+@relayer_app.command("keys")
+def relayer_keys(
+    keystore: Annotated[Path, typer.Argument(help="The encrypted file to make.")],
+    names: Annotated[list[str], typer.Argument(help="Names of fresh keys, such as ethereum consortium quote.")],
+    passphrase_env: Annotated[
+        str, typer.Option(help="The environment variable that holds the passphrase.")
+    ] = "CAUSEWAY_PASSPHRASE",
+) -> None:
+    """Make an encrypted keystore with fresh keys."""
+    from relayer.keystore import new_key, read_passphrase, write_keystore
+
+    if keystore.exists():
+        raise RejectedError(f"{keystore} exists already: a fresh one would bury the keys in it")
+    write_keystore(keystore, read_passphrase(variable=passphrase_env), {name: new_key() for name in names})
+    typer.echo(f"{keystore}: {', '.join(names)}. Back it up: without it the inventory is lost.")
+
+
+@relayer_app.command("check")
+def relayer_check(config: Config = Path("relayer.toml")) -> None:
+    """Check a configuration without starting anything: files, names, and the timelocks that each pair would get."""
+    from gateway import config as settings
+    from gateway.checks import check_relayer
+
+    for line in check_relayer(settings.load(config, settings.RelayerConfig)):
+        typer.echo(line)
+
+
+@regulator_app.command("run")
+def regulator_run(config: Config = Path("regulator.toml"), as_json: Json = False) -> None:
+    """Run the supervision API until Ctrl-C: an indexer of its own, evidence, an audit log of every read."""
+    from gateway import config as settings
+    from gateway.daemons import run_regulator
+
+    asyncio.run(run_regulator(settings.load(config, settings.RegulatorConfig), config.resolve().parent, as_json))
+
+
+@chain_app.command("init")
+def chain_init(
+    home: Annotated[Path, typer.Argument(help="A new directory for genesis, keys and state.")],
+    chain_id: Annotated[str, typer.Option(help="The CometBFT chain id; CAIP-2 adds causeway: before it.")] = "devnet-1",
+    validators: Annotated[int, typer.Option(min=1, help="How many validators.")] = 4,
+    key_type: Annotated[str, typer.Option(help="secp256k1eth or ed25519.")] = "secp256k1eth",
+    asset: Annotated[
+        list[str] | None, typer.Option(help="symbol:decimals:issuer-address, once for each asset.")
+    ] = None,
+) -> None:
+    """Make the home of a new consortium chain: genesis file and validator keys."""
+    from gateway.daemons import make_chain_home
+
+    genesis = make_chain_home(home, chain_id, validators, key_type, asset or [])
+    typer.echo(f"{home}: chain {chain_id}, {validators} validators, genesis {genesis}. Next: causeway chain run {home}")
+
+
+@chain_app.command("run")
+def chain_run(
+    home: Annotated[Path, typer.Argument(help="A directory made by `causeway chain init`.")],
+    listen: Annotated[str, typer.Option(help="host:port of the CometBFT-shaped RPC.")] = "127.0.0.1:26657",
+    interval_s: Annotated[float, typer.Option(min=0.05, help="Seconds between blocks when nothing happens.")] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Run a consortium chain on the embedded engine until Ctrl-C."""
+    from gateway.config import listen_address
+    from gateway.daemons import run_chain
+
+    host, port = listen_address(listen)
+    asyncio.run(run_chain(home, host, port, interval_s, as_json))

@@ -1,0 +1,1 @@
+"""`causeway up`, `causeway demo`, `causeway status`: the devnet, and what runs on it."""

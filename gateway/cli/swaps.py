@@ -1,0 +1,1 @@
+"""`causeway swap`: one atomic swap from the command line."""

@@ -1,0 +1,85 @@
+"""`devnet.json`: what a running devnet is made of, for the other commands. Holds throw-away keys: mode 0600."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.types import ChainId
+from gateway.config import ChainConfig
+
+DEVNET_FILE: Final = "devnet.json"
+
+
+class Keys(msgspec.Struct, frozen=True):
+    """One actor's private keys, 32 bytes each in hex, and the accounts that they control (CAIP-10)."""
+
+    name: str
+    ethereum: str
+    consortium: str
+    ethereum_account: str
+    consortium_account: str
+
+    def __repr__(self) -> str:
+        return f"Keys({self.name})"
+
+
+class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """URLs and identifiers of a devnet. `regulator_key` reads and asks for evidence."""
+
+    chains: tuple[ChainConfig, ...]
+    relayers: dict[str, str]
+    regulator: str
+    regulator_key: str
+    anchor: str
+    users: tuple[Keys, ...]
+    ether: str
+    token: str
+    yuan: str
+
+    def chain(self, kind: str) -> ChainConfig:
+        return next(chain for chain in self.chains if chain.kind == kind)
+
+    @property
+    def ethereum(self) -> ChainId:
+        return ChainId(self.chain("evm").id)
+
+    @property
+    def consortium(self) -> ChainId:
+        return ChainId(self.chain("consortium").id)
+
+    def user(self, name: str) -> Keys:
+        """Raises `RejectedError` for somebody who is not there."""
+        for user in self.users:
+            if user.name == name:
+                return user
+        raise RejectedError(f"this devnet has no user {name!r}: choose one of {', '.join(u.name for u in self.users)}")
+
+    def asset(self, name: str) -> str:
+        """The CAIP-19 id of a devnet's asset by its nickname (eth, usdx, cnyd), or the id itself."""
+        return {"eth": self.ether, "usdx": self.token, "cnyd": self.yuan}.get(name.lower(), name)
+
+    def __repr__(self) -> str:
+        return f"DevnetInfo({self.ethereum}, {self.consortium})"
+
+
+def store_info(directory: Path, info: DevnetInfo) -> None:
+    """Write `devnet.json`, readable by this user alone, in one step."""
+    path = directory / DEVNET_FILE
+    draft = path.with_suffix(".new")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(info)))
+    draft.replace(path)
+
+
+def load_info(directory: Path) -> DevnetInfo:
+    """Raises `RejectedError` where no devnet runs in `directory`."""
+    path = directory / DEVNET_FILE
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=DevnetInfo)
+    except FileNotFoundError:
+        raise RejectedError(f"no devnet runs in {directory}: start one with `causeway up`, or name its --dir") from None
+    except (OSError, msgspec.MsgspecError) as error:
+        raise RejectedError(f"cannot read {path}: {error}") from None

@@ -1,0 +1,352 @@
+"""Starting and stopping the whole devnet, in an order in which nothing waits for what it does not need."""
+
+import asyncio
+import contextlib
+import hashlib
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from adapters.consortium.chain import ConsortiumChain
+from adapters.consortium.chain import connect as connect_consortium
+from adapters.evm.chain import EvmChain, EvmChainSettings
+from adapters.evm.contracts.deployer import DeployedContracts
+from adapters.evm.endpoints import Endpoint
+from adapters.evm.names import native_asset, token_account, token_asset
+from core.model.consortium import caip_asset, caip_chain, raw_address
+from core.model.ports import ChainTiming
+from core.model.types import ChainId, Seconds
+from core.proofs.evidence.codec import encode_anchor
+from core.proofs.lanes import evm_address
+from gateway.config import (
+    AccountConfig,
+    ApiKeyConfig,
+    AttestConfig,
+    ChainConfig,
+    EndpointConfig,
+    PairConfig,
+    RegulatorConfig,
+    RelayerConfig,
+    ReportConfig,
+    TimingConfig,
+    to_toml,
+)
+from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, new_actor
+from gateway.devnet.ethereum import furnish
+from gateway.devnet.info import DevnetInfo, store_info
+from gateway.processes import Daemon
+from local_chains.consortium.node import GenesisAsset, OperatorKey, init_home, load_operator_keys
+from local_chains.evm.anvil import AnvilChain, AnvilSettings
+from relayer.keystore import QUOTE_KEY, new_key, write_keystore
+
+HOST: Final = "127.0.0.1"
+ETHEREUM: Final = ChainId("eip155:31337")
+CONSORTIUM_REFERENCE: Final = "devnet-1"
+PASSPHRASE_VARIABLE: Final = "CAUSEWAY_DEVNET_PASSPHRASE"
+REPORT_KEY_VARIABLE: Final = "CAUSEWAY_DEVNET_REPORT_KEY"
+PREFERRED_PORTS: Final = {
+    "ethereum": 8545,
+    "consortium": 26657,
+    "relayer-a": 8480,
+    "relayer-b": 8481,
+    "regulator": 8490,
+}
+
+ETHEREUM_TIMING: Final = ChainTiming(
+    block_time_s=Seconds(1),
+    inclusion_s=Seconds(2),
+    finality_s=Seconds(2),
+    observation_s=Seconds(1),
+    lead_s=Seconds(1),
+    lag_s=Seconds(1),
+)
+"""anvil with a block a second: final two blocks below the head, on the clock that we read too."""
+CONSORTIUM_TIMING: Final = ChainTiming(
+    block_time_s=Seconds(1),
+    inclusion_s=Seconds(2),
+    finality_s=Seconds(0),
+    observation_s=Seconds(1),
+    lead_s=Seconds(1),
+    lag_s=Seconds(1),
+)
+"""The embedded engine on this machine's own clock; a block is final when it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class DevnetSettings:
+    """Where and how large. `fixed_ports` takes the usual ports where they are free, so that bookmarks keep working."""
+
+    directory: Path
+    relayers: Sequence[str] = ("relayer-a",)
+    users: Sequence[str] = ("alice", "bob", "carol", "dave")
+    fixed_ports: bool = False
+
+
+@dataclass(slots=True)
+class Devnet:
+    """Everything that runs. Use as a context; `info` is complete once entered."""
+
+    settings: DevnetSettings
+    progress: Callable[[str], None] = lambda _: None
+    relayers: dict[str, Daemon] = field(default_factory=dict)
+    _info: DevnetInfo | None = None
+    _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
+
+    @property
+    def info(self) -> DevnetInfo:
+        if self._info is None:
+            raise RuntimeError("the devnet has not been started")
+        return self._info
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    # --- in order ------------------------------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        directory = self.settings.directory
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        consortium = caip_chain(CONSORTIUM_REFERENCE)
+        actors = {name: new_actor(name, ETHEREUM, consortium) for name in self._names()}
+        self.progress("starting anvil and the consortium chain")
+        async with asyncio.TaskGroup() as group:
+            ethereum_task = group.create_task(self._start_ethereum(list(actors.values())))
+            consortium_task = group.create_task(self._start_consortium(list(actors.values())))
+        (rpc_url, ws_url, contracts), (ledger_url, operators) = ethereum_task.result(), consortium_task.result()
+        self.progress("contracts are deployed, accounts are funded")
+        chains, anchor = await self._describe(rpc_url, ws_url, contracts, ledger_url)
+        (directory / "anchor.json").write_bytes(anchor)
+        await self._start_services(chains, actors, operators)
+
+    def _names(self) -> list[str]:
+        return [*self.settings.relayers, *self.settings.users]
+
+    async def _start_ethereum(self, actors: Sequence[Actor]) -> tuple[str, str, DeployedContracts]:
+        anvil = AnvilChain(AnvilSettings(port=self._port("ethereum")))
+        await self._stack.enter_async_context(anvil)
+        return anvil.rpc_url, anvil.ws_url, await furnish(ETHEREUM, anvil.rpc_url, actors)
+
+    async def _start_consortium(self, actors: Sequence[Actor]) -> tuple[str, list[OperatorKey]]:
+        home = self.settings.directory / "consortium"
+        issuer = raw_address(actors[0].consortium.account).hex()
+        await asyncio.to_thread(
+            init_home,
+            home,
+            CONSORTIUM_REFERENCE,
+            assets=[GenesisAsset(YUAN, issuer, YUAN_DECIMALS)],
+            accounts=[actor.genesis_account() for actor in actors],
+        )
+        listen = f"{HOST}:{self._port('consortium')}"
+        daemon = self._daemon("consortium", ["chain", "run", str(home), "--listen", listen])
+        await self._run(daemon)
+        return daemon.url, load_operator_keys(home)
+
+    async def _describe(
+        self, rpc_url: str, ws_url: str, contracts: DeployedContracts, ledger_url: str
+    ) -> tuple[tuple[ChainConfig, ChainConfig], bytes]:
+        """Both chains as configurations, and the anchor that this devnet's verifiers trust."""
+        consortium = caip_chain(CONSORTIUM_REFERENCE)
+        ledger: ConsortiumChain = await connect_consortium(ledger_url, consortium, (YUAN,), CONSORTIUM_TIMING)
+        token = token_asset(ETHEREUM, evm_address(contracts.tokens[0]))
+        evm = await EvmChain.connect(
+            EvmChainSettings(ETHEREUM, (Endpoint(rpc_url),), contracts.htlc, ETHEREUM_TIMING, (token_account(token),))
+        )
+        try:
+            anchor = encode_anchor(await ledger.prover.anchor())
+            chains = (
+                ChainConfig(
+                    kind="evm",
+                    id=ETHEREUM,
+                    genesis=evm.parameters.genesis_hash.hex(),
+                    endpoints=(EndpointConfig(rpc_url, "devnet", ws_url),),
+                    timing=_timing(ETHEREUM_TIMING),
+                    assets=(native_asset(ETHEREUM), token),
+                    contract=contracts.htlc,
+                ),
+                ChainConfig(
+                    kind="consortium",
+                    id=consortium,
+                    genesis=ledger.access.parameters.genesis_hash.hex(),
+                    endpoints=(EndpointConfig(ledger_url, "devnet"),),
+                    timing=_timing(CONSORTIUM_TIMING),
+                    assets=(caip_asset(consortium, YUAN),),
+                ),
+            )
+        finally:
+            await ledger.close()
+            await evm.close()
+        return chains, anchor
+
+    async def _start_services(
+        self,
+        chains: tuple[ChainConfig, ChainConfig],
+        actors: dict[str, Actor],
+        operators: Sequence[OperatorKey],
+    ) -> None:
+        directory = self.settings.directory
+        read_key, report_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        passphrase = secrets.token_urlsafe(24)
+        ports = {name: self._port(name) or _free_port() for name in (*self.settings.relayers, "regulator")}
+        regulator = self._write_regulator(chains, ports["regulator"], read_key, report_key)
+        secrets_for_children = {PASSPHRASE_VARIABLE: passphrase, REPORT_KEY_VARIABLE: report_key}
+        daemons = [self._daemon("regulator", ["regulator", "run", "--config", str(regulator)])]
+        for index, name in enumerate(self.settings.relayers):
+            # One process stands in for the four operators' attestors: there is one machine to run them on.
+            seeds = {f"operator-{number}": key.seed for number, key in enumerate(operators)} if index == 0 else {}
+            file = self._write_relayer(chains, actors[name], ports, passphrase, seeds)
+            daemon = self._daemon(name, ["relayer", "run", "--config", str(file)], secrets_for_children)
+            self.relayers[name] = daemon
+            daemons.append(daemon)
+        self.progress("starting " + ", ".join(daemon.name for daemon in daemons))
+        async with asyncio.TaskGroup() as group:
+            for daemon in daemons:
+                group.create_task(self._run(daemon))
+        ethereum, consortium = chains
+        self._info = DevnetInfo(
+            chains=chains,
+            relayers={name: daemon.url for name, daemon in self.relayers.items()},
+            regulator=daemons[0].url,
+            regulator_key=read_key,
+            anchor=str(directory / "anchor.json"),
+            users=tuple(actors[name].keys for name in self.settings.users),
+            ether=ethereum.assets[0],
+            token=ethereum.assets[1],
+            yuan=consortium.assets[0],
+        )
+        store_info(directory, self._info)
+        self._stack.callback((directory / "devnet.json").unlink, missing_ok=True)
+
+    # --- files ---------------------------------------------------------------------------------------------------
+
+    def _write_relayer(
+        self,
+        chains: tuple[ChainConfig, ChainConfig],
+        actor: Actor,
+        ports: dict[str, int],
+        passphrase: str,
+        operators: dict[str, bytes],
+    ) -> Path:
+        directory = self.settings.directory / actor.name
+        keys = {
+            "ethereum": bytes.fromhex(actor.keys.ethereum),
+            "consortium": bytes.fromhex(actor.keys.consortium),
+            QUOTE_KEY: new_key(),
+            **operators,
+        }
+        write_keystore(directory / "keystore.json", passphrase, keys)
+        ethereum, consortium = chains
+        configuration = RelayerConfig(
+            name=actor.name,
+            listen=f"{HOST}:{ports[actor.name]}",
+            database="sqlite:///relayer.sqlite",
+            keystore="keystore.json",
+            passphrase_env=PASSPHRASE_VARIABLE,
+            policy="devnet",
+            chains=chains,
+            accounts=(
+                AccountConfig(ethereum.id, "ethereum"),
+                AccountConfig(consortium.id, "consortium"),
+            ),
+            quote_key=QUOTE_KEY,
+            pairs=_pairs(ethereum.assets[0], ethereum.assets[1], consortium.assets[0]),
+            report=ReportConfig(f"http://{HOST}:{ports['regulator']}", REPORT_KEY_VARIABLE),
+            attest=AttestConfig(ethereum.id, consortium.id, tuple(operators), 3) if operators else None,
+        )
+        file = directory / "relayer.toml"
+        file.write_text(to_toml(configuration))
+        return file
+
+    def _write_regulator(
+        self,
+        chains: tuple[ChainConfig, ChainConfig],
+        port: int,
+        read_key: str,
+        report_key: str,
+    ) -> Path:
+        directory = self.settings.directory / "regulator"
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        configuration = RegulatorConfig(
+            name="regulator",
+            listen=f"{HOST}:{port}",
+            database="sqlite:///regulator.sqlite",
+            chains=chains,
+            keys=(
+                ApiKeyConfig("officer", _digest(read_key), ("read", "evidence", "audit")),
+                ApiKeyConfig("relayers", _digest(report_key), ("report",)),
+            ),
+            bridge=chains[1].id,
+        )
+        file = directory / "regulator.toml"
+        file.write_text(to_toml(configuration))
+        return file
+
+    # --- processes -----------------------------------------------------------------------------------------------
+
+    def _daemon(self, name: str, arguments: Sequence[str], environment: dict[str, str] | None = None) -> Daemon:
+        log = self.settings.directory / "logs" / f"{name}.log"
+        return Daemon(name, [*arguments, "--json"], log, environment or {})
+
+    async def _run(self, daemon: Daemon) -> None:
+        self._stack.push_async_callback(daemon.stop)
+        await daemon.start()
+        self.progress(f"{daemon.name} is ready at {daemon.url}")
+
+    def _port(self, name: str) -> int:
+        """The usual port where that is wanted and free, else 0: any."""
+        preferred = PREFERRED_PORTS.get(name, 0) if self.settings.fixed_ports else 0
+        return preferred if preferred and _is_free(preferred) else 0
+
+
+def _pairs(ether: str, token: str, yuan: str) -> tuple[PairConfig, ...]:
+    """1 ETH = 20,000 CNYD, 1 USDX = 7.10 CNYD, both ways; rates are in base units (wei, micro-dollars, fen)."""
+    return (
+        PairConfig(ether, yuan, "1/500000000000", 10**15, 100 * 10**18),
+        PairConfig(yuan, ether, "500000000000/1", 100, 200_000_000),
+        PairConfig(token, yuan, "71/100000", 10**6, 10**11),
+        PairConfig(yuan, token, "100000/71", 100, 71_000_000),
+    )
+
+
+def _timing(timing: ChainTiming) -> TimingConfig:
+    return TimingConfig(
+        timing.block_time_s,
+        timing.inclusion_s,
+        timing.finality_s,
+        timing.observation_s,
+        timing.lead_s,
+        timing.lag_s,
+    )
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
