@@ -168,6 +168,26 @@ def test_a_replaced_validator_set_needs_steps_in_between() -> None:
     light_client.verify_update(trusted, fourth, now, POLICY)
 
 
+def test_trusted_validators_count_only_if_their_signatures_are_genuine() -> None:
+    chain = ToyChain(validator_keys(4))
+    first = chain.produce()
+    chain.produce()
+    third = chain.produce()
+    trusted, now = light_client.trust(first), third.header.time
+    entries = list(third.commit.signatures)
+    for place in range(4):
+        forged = [*entries]
+        forged[place] = replace(entries[place], signature=entries[place - 1].signature)
+        with pytest.raises(InvalidCommitError):
+            light_client.verify_update(trusted, _with_signatures(third, forged), now, POLICY)
+    with pytest.raises(InvalidCommitError):
+        light_client.verify_update(trusted, _with_signatures(third, entries[::-1]), now, POLICY)
+    with pytest.raises(InvalidCommitError):
+        light_client.verify_update(trusted, _with_signatures(third, [entries[0]] * 4), now, POLICY)
+    with pytest.raises(InvalidCommitError):
+        light_client.verify_update(trusted, _with_signatures(third, entries[:3]), now, POLICY)
+
+
 def test_threshold_of_two_thirds_refuses_what_a_third_accepts() -> None:
     old = validator_keys(4)
     chain = ToyChain(old)
