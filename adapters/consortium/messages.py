@@ -37,7 +37,7 @@ def messages_of(transaction: UnsignedTransaction) -> tuple[Message, ...]:
     """Raises `RejectedError` for a body that is none."""
     try:
         return _decoder.decode(transaction.body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RejectedError(f"not messages of the consortium ledger: {error}") from None
 
 

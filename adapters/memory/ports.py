@@ -165,9 +165,16 @@ class MemoryLocks:
         self._endpoint = endpoint
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
+        return await self.lock_at(lock_id, terms, None)
+
+    async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
+        """The lock as of the finalized block at a height, None for the newest. Raises `NotFoundError`."""
         await self._endpoint.call()
         lock_owner(self._chain.chain, lock_id)
         final = self._chain.head_behind(self._endpoint.lag_blocks).finalized
+        if at is not None and at > final.height:
+            raise NotFoundError(f"the endpoint does not call height {at} final yet")
+        final = final if at is None else self._chain.block(at).header
         none: ledger.LockRow | None = None
         row = self._chain.state.get(ledger.lock_key(lock_id), none, final.height)
         truth = LockObservation(

@@ -96,7 +96,7 @@ def decode_message(raw: bytes) -> Message:
     """Parse untrusted bytes. Raises `RejectedError`."""
     try:
         return _message_decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RejectedError(f"not a message of a memory chain: {error}") from None
 
 
@@ -110,7 +110,7 @@ def decode_wire(raw: bytes) -> Wire:
         raise RejectedError(f"a transaction is at most {MAX_TRANSACTION_BYTES} bytes")
     try:
         wire = _wire_decoder.decode(raw)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise RejectedError(f"not a transaction of a memory chain: {error}") from None
     if _encoder.encode(wire) != raw:
         raise RejectedError("the transaction is not in its canonical form")

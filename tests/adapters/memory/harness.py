@@ -8,7 +8,7 @@ from adapters.memory.chain import default_timing
 from core.model.ports import ChainAccess
 from core.model.transactions import FeeMarket
 from core.model.types import Asset, AssetId, ChainId, ChainTime, Seconds
-from core.runtime.clock import ManualClock
+from core.runtime.clock import Clock, ManualClock
 
 CHAIN = ChainId("memory:a")
 COIN = AssetId("memory:a/asset:coin")
@@ -18,7 +18,7 @@ FEES = FeeMarket(base_fee=10, priority_fee=1)
 PURSE = 10**12
 
 
-def make_chain(clock: ManualClock | None = None, **changes: object) -> MemoryChain:
+def make_chain(clock: Clock | None = None, **changes: object) -> MemoryChain:
     """A chain with two assets whose blocks are final two blocks later; `changes` go to its rules."""
     rules = replace(MemoryRules(default_timing(finality_depth=2), finality_depth=2, native=COIN), **changes)  # type: ignore[arg-type]
     return MemoryChain(CHAIN, clock or ManualClock(), ASSETS, rules)

@@ -1,0 +1,307 @@
+"""The ports over several endpoints of one chain."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from statistics import median_low
+from typing import Any, Final, TypeVar
+
+from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Said, Voters
+from core.model.errors import (
+    CausewayError,
+    ConflictError,
+    FatalError,
+    NotFoundError,
+    RejectedError,
+    RetryableError,
+)
+from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
+from core.model.ports import ChainAccess
+from core.model.transactions import (
+    FeeBid,
+    FeeMarket,
+    Outcome,
+    OutcomeStatus,
+    SequenceView,
+    SignedTransaction,
+    SigningRequest,
+    UnsignedTransaction,
+)
+from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, Height, LockId, LockTerms, Preimage
+
+T = TypeVar("T")
+
+MAX_MEMBERS: Final = 16
+POLL_S: Final = 1.0
+"""How often the head is asked for where no member's stream says anything."""
+
+_IN_A_BLOCK: Final = (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED)
+
+
+def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s: float = POLL_S) -> ChainAccess:
+    """One `ChainAccess` over all members, which must be of one chain. A single member stays as it is.
+
+    Raises `RejectedError` for none or too many, `FatalError` where they are not of the same chain.
+    """
+    if not 0 < len(members) <= MAX_MEMBERS:
+        raise RejectedError(f"a chain has 1 to {MAX_MEMBERS} endpoints")
+    first = members[0].access
+    for member in members:
+        parameters = member.access.parameters
+        if (parameters.chain, parameters.genesis_hash) != (first.parameters.chain, first.parameters.genesis_hash):
+            raise FatalError(f"the endpoint of {member.operator} is not of the chain that the others serve")
+    if len(members) == 1:
+        return first
+    voters = Voters(members, timeout_s)
+    heads = QuorumHeads(voters, poll_s)
+    return ChainAccess(
+        parameters=first.parameters,
+        heads=heads,
+        blocks=FailoverBlocks(voters),
+        state=FailoverState(voters),
+        locks=QuorumLocks(voters, heads),
+        legs=FailoverLegs(voters),
+        transactions=BroadcastTransactions(voters),
+    )
+
+
+class QuorumHeads:
+    """`HeadSource`: finalized is what a quorum calls final, and calls by the same hash."""
+
+    def __init__(self, voters: Voters, poll_s: float) -> None:
+        self._voters = voters
+        self._poll_s = poll_s
+
+    async def head(self) -> HeadUpdate:
+        """Raises `DisagreementError` without a quorum about the finalized block."""
+        answers = await self._voters.each(lambda member: member.access.heads.head())
+        told = {one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)}
+        finalized = await self._finalized(told)
+        for member in self._voters.preferred():
+            update = told.get(member)
+            if update is not None and update.head.height >= finalized.height:
+                return HeadUpdate(update.head, finalized)
+        return HeadUpdate(finalized, finalized)
+
+    async def finalized(self) -> BlockHeader:
+        """The newest block that a quorum calls final. Raises `DisagreementError`."""
+        answers = await self._voters.each(lambda member: member.access.heads.head())
+        return await self._finalized({one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)})
+
+    async def _finalized(self, told: dict[Member, HeadUpdate]) -> BlockHeader:
+        heights = [(member, update.finalized.height) for member, update in told.items()]
+        height = Height(self._voters.reached(heights, "finalized height"))
+        return await self._voters.agreed(
+            lambda member: member.access.blocks.header(height), f"finalized block at {height}"
+        )
+
+    async def heads(self) -> AsyncIterator[HeadUpdate]:
+        news = asyncio.Event()
+        listeners = [asyncio.create_task(_listen(member, news)) for member in self._voters.members]
+        last: HeadUpdate | None = None
+        try:
+            while True:
+                news.clear()
+                update = await self._head_or_none()
+                if update is not None and update != last and (last is None or _is_later(update, last)):
+                    last = update
+                    yield update
+                await _happens_within(news, self._poll_s)
+        finally:
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
+
+    async def _head_or_none(self) -> HeadUpdate | None:
+        try:
+            return await self.head()
+        except RetryableError:
+            return None
+
+
+def _is_later(update: HeadUpdate, last: HeadUpdate) -> bool:
+    """What is final stays final, even where the members that say so fall silent."""
+    return update.finalized.height >= last.finalized.height
+
+
+async def _listen(member: Member, news: asyncio.Event) -> None:
+    async for _ in member.access.heads.heads():
+        news.set()
+
+
+async def _happens_within(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+class FailoverBlocks:
+    """`BlockSource`: from the healthiest member that has them, a whole range from one."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+
+    async def header(self, at: Height | bytes) -> BlockHeader:
+        return await self._voters.first(lambda member: member.access.blocks.header(at))
+
+    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
+        return await self._voters.first(lambda member: member.access.blocks.blocks(first, last))
+
+
+class FailoverState:
+    """`StateReader`."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+
+    async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
+        return await self._voters.first(lambda member: member.access.state.balance(account, asset, at))
+
+    async def record(self, namespace: str, key: str) -> RecordView | None:
+        return await self._voters.first(lambda member: member.access.state.record(namespace, key))
+
+
+class QuorumLocks:
+    """`LockReader`: all members read at one height that a quorum calls final, and a quorum must see the same."""
+
+    def __init__(self, voters: Voters, heads: QuorumHeads) -> None:
+        self._voters = voters
+        self._heads = heads
+
+    async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
+        finalized = await self._heads.finalized()
+        seen = await self._voters.agreed(
+            lambda member: member.locks.lock_at(lock_id, terms, finalized.height), f"lock {lock_id}"
+        )
+        if seen.at != finalized.ref:
+            raise self._voters.disagreement([], f"lock {lock_id}: it was read at another block than the finalized one")
+        return seen
+
+
+class FailoverLegs:
+    """`LegBuilder`: building asks nobody, looking for a free place asks the healthiest member."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+        self._builder = voters.members[0].access.legs
+
+    async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
+        return await self._voters.first(lambda member: member.access.legs.lock_id(terms, taken))
+
+    async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
+        return await self._voters.first(lambda member: member.access.legs.prepare(terms))
+
+    def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction:
+        return self._builder.lock(terms, lock_id)
+
+    def claim(self, terms: LockTerms, lock_id: LockId, preimage: Preimage, sender: AccountId) -> UnsignedTransaction:
+        return self._builder.claim(terms, lock_id, preimage, sender)
+
+    def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
+        return self._builder.refund(terms, lock_id, sender)
+
+
+class BroadcastTransactions:
+    """`TransactionSender`: everything goes to all members; what they say about it is counted."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+        self._assembler = voters.members[0].access.transactions
+        self._running: set[asyncio.Task[Any]] = set()
+
+    async def sequences(self, account: AccountId) -> SequenceView:
+        """The largest numbers that a quorum reaches. Raises `DisagreementError`."""
+        answers = await self._voters.each(lambda member: member.access.transactions.sequences(account))
+        views = [(one.member, one.answer) for one in answers if isinstance(one.answer, SequenceView)]
+        latest = self._voters.reached([(member, view.latest) for member, view in views], "sequence")
+        final = self._voters.reached([(member, view.finalized) for member, view in views], "finalized sequence")
+        return SequenceView(latest, final)
+
+    async def fee_market(self) -> FeeMarket | None:
+        """The lower median, so that no minority makes us overpay."""
+        answers = await self._voters.each(lambda member: member.access.transactions.fee_market())
+        markets = [one.answer for one in answers if isinstance(one.answer, FeeMarket)]
+        if markets:
+            base_fee = median_low(market.base_fee for market in markets)
+            return FeeMarket(base_fee, median_low(market.priority_fee for market in markets))
+        for one in answers:
+            if one.answer is None:
+                return None
+        raise _worst(answers)
+
+    async def simulate(self, transaction: UnsignedTransaction) -> None:
+        await self._voters.first(lambda member: member.access.transactions.simulate(transaction))
+
+    def assemble(
+        self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
+    ) -> SigningRequest:
+        return self._assembler.assemble(transaction, sequence, fee, expiry)
+
+    def attach(self, request: SigningRequest, signature: bytes) -> SignedTransaction:
+        return self._assembler.attach(request, signature)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        """Return at the first success; the other members are still told. One that hangs delays nobody.
+
+        Raises a refusal only where a quorum refuses, `RetryableError` otherwise.
+        """
+        tasks = [
+            self._start(self._voters.said(member, lambda one: one.access.transactions.submit(signed)))
+            for member in self._voters.members
+        ]
+        answers = []
+        for finished in asyncio.as_completed(tasks):
+            answers.append(await finished)
+            if not answers[-1].failed:
+                return
+        refusing = {one.member.operator for one in answers if isinstance(one.answer, RejectedError)}
+        if len(refusing) >= self._voters.quorum:
+            raise _worst(answers)
+        raise RetryableError(f"no endpoint took the transaction, and too few say why: {_worst(answers)}")
+
+    async def outcome(self, tx_hash: bytes) -> Outcome:
+        """In a block, and final, only where a quorum says so of the same block.
+
+        Raises `DisagreementError` where too few answer to call it dropped.
+        """
+        answers = await self._voters.each(lambda member: member.access.transactions.outcome(tx_hash))
+        told = [(one.member, one.answer) for one in answers if isinstance(one.answer, Outcome)]
+        places: dict[tuple[OutcomeStatus, BlockRef | None], list[tuple[Member, Outcome]]] = {}
+        for member, outcome in told:
+            if outcome.status in _IN_A_BLOCK:
+                places.setdefault((outcome.status, outcome.block), []).append((member, outcome))
+        for (status, block), sayers in places.items():
+            if self._operators(sayers) >= self._voters.quorum:
+                sure = [(member, outcome) for member, outcome in sayers if outcome.final]
+                final = self._operators(sure) >= self._voters.quorum
+                return Outcome(status, final, block, sayers[0][1].reason)
+        if any(outcome.status is not OutcomeStatus.DROPPED for _, outcome in told):
+            return Outcome(OutcomeStatus.PENDING)
+        if self._operators(told) < self._voters.quorum:
+            raise self._voters.disagreement(answers, "outcome of a transaction")
+        return Outcome(OutcomeStatus.DROPPED, reason=told[0][1].reason)
+
+    def _operators(self, sayers: Sequence[tuple[Member, Outcome]]) -> int:
+        return len({member.operator for member, _ in sayers})
+
+    def _start(self, saying: Coroutine[Any, Any, Said]) -> asyncio.Task[Said]:
+        task = asyncio.create_task(saying)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+
+def _worst(answers: Sequence[Said]) -> CausewayError:
+    """The error that says most: a conflict before a refusal, a refusal before silence."""
+    errors = [one.answer for one in answers if isinstance(one.answer, CausewayError)]
+    ranks: list[Callable[[CausewayError], bool]] = [
+        lambda error: isinstance(error, ConflictError),
+        lambda error: isinstance(error, RejectedError) and not isinstance(error, NotFoundError),
+        lambda error: True,
+    ]
+    for fits in ranks:
+        for error in errors:
+            if fits(error):
+                return error
+    return RetryableError("no endpoint answers")

@@ -1,0 +1,314 @@
+"""Three endpoints of one honest chain, some of which lie, hang, lag or die. Time is virtual."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from adapters.endpoints import Member, combine
+from adapters.memory import Endpoint, FaultRates, MemoryChain, MemorySigner
+from adapters.memory.ports import MemoryLocks
+from core.model.errors import (
+    ConflictError,
+    DisagreementError,
+    FatalError,
+    NotFoundError,
+    RejectedError,
+    RetryableError,
+    RevertedError,
+)
+from core.model.facts import LockStatus
+from core.model.ports import ChainAccess
+from core.model.transactions import OutcomeStatus, SignedTransaction
+from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage
+from core.runtime.clock import VirtualClock, run_virtually
+from tests.adapters.memory.harness import CHAIN, GOLD, make_chain
+
+TIMEOUT_S = 5.0
+
+
+@dataclass
+class World:
+    chain: MemoryChain
+    endpoints: list[Endpoint]
+    access: ChainAccess
+    sender: MemorySigner
+    receiver: MemorySigner
+    clock: VirtualClock
+
+    async def signed_lock(self) -> tuple[LockTerms, LockId, SignedTransaction]:
+        now = int(self.clock.now())
+        terms = LockTerms(
+            asset=GOLD,
+            amount=BaseUnits(10),
+            sender=self.sender.account,
+            receiver=self.receiver.account,
+            hashlock=Preimage.generate().hashlock(),
+            timelock=ChainTime(CHAIN, now + 1000),
+        )
+        lock_id = await self.access.legs.lock_id(terms)
+        transactions = self.access.transactions
+        sequence = (await transactions.sequences(self.sender.account)).latest
+        request = transactions.assemble(self.access.legs.lock(terms, lock_id), sequence, None, None)
+        return terms, lock_id, transactions.attach(request, await self.sender.sign(request))
+
+    async def final_lock(self) -> tuple[LockTerms, LockId]:
+        terms, lock_id, signed = await self.signed_lock()
+        await self.access.transactions.submit(signed)
+        self.chain.mine(3)
+        return terms, lock_id
+
+
+def member(operator: str, chain: MemoryChain, endpoint: Endpoint) -> Member:
+    return Member(operator, chain.access(endpoint), MemoryLocks(chain, endpoint))
+
+
+def world(operators: tuple[str, ...] = ("alpha", "beta", "gamma")) -> World:
+    clock = VirtualClock()
+    chain = make_chain(clock)
+    endpoints = [Endpoint(clock, seed) for seed in range(len(operators))]
+    members = [member(operator, chain, endpoint) for operator, endpoint in zip(operators, endpoints, strict=True)]
+    sender, receiver = chain.signer("sender", {GOLD: 1000}), chain.signer("receiver")
+    chain.mine(5)
+    return World(chain, endpoints, combine(members, TIMEOUT_S), sender, receiver, clock)
+
+
+def play(scenario: Callable[[World], Awaitable[None]], operators: tuple[str, ...] = ("alpha", "beta", "gamma")) -> None:
+    async def main() -> None:
+        await scenario(world(operators))
+
+    run_virtually(main())
+
+
+def test_a_lying_minority_does_not_make_us_see_a_lock() -> None:
+    async def scenario(w: World) -> None:
+        terms, lock_id, _ = await w.signed_lock()
+        w.endpoints[0].lying = True
+        seen = await w.access.locks.lock(lock_id, terms)
+        assert (seen.status, seen.terms_match) == (LockStatus.ABSENT, False)
+        assert seen.at.height == w.chain.finalized_height
+
+    play(scenario)
+
+
+def test_a_lying_minority_does_not_hide_a_lock() -> None:
+    async def scenario(w: World) -> None:
+        terms, lock_id = await w.final_lock()
+        w.endpoints[2].lying = True
+        seen = await w.access.locks.lock(lock_id, terms)
+        assert (seen.status, seen.terms_match) == (LockStatus.LOCKED, True)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("how", ["down", "hang", "lag"])
+def test_two_of_three_that_do_not_answer_leave_no_ground_to_act(how: str) -> None:
+    async def scenario(w: World) -> None:
+        terms, lock_id = await w.final_lock()
+        for endpoint in w.endpoints[1:]:
+            if how == "down":
+                endpoint.down = True
+            elif how == "hang":
+                endpoint.hang()
+            else:
+                endpoint.lag_blocks = 4
+        if how == "lag":
+            # Both laggards agree on an older finalized block, where the lock is not yet.
+            assert (await w.access.locks.lock(lock_id, terms)).status is LockStatus.ABSENT
+            return
+        with pytest.raises(DisagreementError):
+            await w.access.locks.lock(lock_id, terms)
+        with pytest.raises(DisagreementError):
+            await w.access.heads.head()
+        assert w.clock.monotonic() <= 4 * TIMEOUT_S
+
+    play(scenario)
+
+
+def test_silencing_the_honest_ones_does_not_hand_the_decision_to_a_liar() -> None:
+    async def scenario(w: World) -> None:
+        terms, lock_id, _ = await w.signed_lock()
+        w.endpoints[0].lying = True
+        w.endpoints[1].hang()
+        w.endpoints[2].down = True
+        with pytest.raises(DisagreementError):
+            await w.access.locks.lock(lock_id, terms)
+
+    play(scenario)
+
+
+def test_endpoints_of_one_operator_are_one_voice() -> None:
+    async def scenario(w: World) -> None:
+        terms, lock_id, _ = await w.signed_lock()
+        for endpoint in w.endpoints[:3]:
+            endpoint.lying = True
+        seen = await w.access.locks.lock(lock_id, terms)
+        assert seen.status is LockStatus.ABSENT
+
+    play(scenario, ("alpha", "alpha", "alpha", "beta", "gamma"))
+
+
+def test_an_operator_that_contradicts_itself_has_no_voice() -> None:
+    async def scenario(w: World) -> None:
+        terms, lock_id, _ = await w.signed_lock()
+        w.endpoints[0].lying = True  # alpha's other endpoint is honest
+        w.endpoints[3].down = True  # gamma
+        with pytest.raises(DisagreementError):
+            await w.access.locks.lock(lock_id, terms)
+
+    play(scenario, ("alpha", "alpha", "beta", "gamma"))
+
+
+def test_reads_fail_over_and_come_back() -> None:
+    async def scenario(w: World) -> None:
+        w.endpoints[0].down = True
+        assert await w.access.state.balance(w.sender.account, GOLD) == 1000
+        w.endpoints[1].hang()
+        assert len(await w.access.blocks.blocks(Height(0), w.chain.height)) == w.chain.height + 1
+        waited_s = w.clock.monotonic()
+        assert await w.access.state.balance(w.sender.account, GOLD) == 1000
+        assert w.clock.monotonic() == waited_s, "the endpoint that hangs is asked last now"
+        for endpoint in w.endpoints:
+            endpoint.down = True
+        with pytest.raises(RetryableError):
+            await w.access.state.balance(w.sender.account, GOLD)
+        w.endpoints[0].down = False
+        assert await w.access.state.balance(w.sender.account, GOLD) == 1000
+
+    play(scenario)
+
+
+def test_a_member_that_is_behind_does_not_hide_a_block() -> None:
+    async def scenario(w: World) -> None:
+        w.endpoints[0].lag_blocks = 3
+        assert (await w.access.blocks.header(w.chain.height)).height == w.chain.height
+        with pytest.raises(NotFoundError):
+            await w.access.blocks.header(Height(w.chain.height + 1))
+
+    play(scenario)
+
+
+def test_one_answer_is_enough_for_a_submission() -> None:
+    async def scenario(w: World) -> None:
+        _, _, signed = await w.signed_lock()
+        w.endpoints[0].hang()
+        w.endpoints[1].down = True
+        before_s = w.clock.monotonic()
+        await w.access.transactions.submit(signed)
+        assert w.clock.monotonic() == before_s, "an endpoint that hangs delays nobody"
+        assert w.chain.pending() == (signed.hash,)
+        w.endpoints[0].wake()
+        w.chain.mine(3)
+        assert (await w.access.transactions.outcome(signed.hash)).final
+
+    play(scenario)
+
+
+def test_a_submission_that_nobody_takes_is_refused_by_a_quorum_only() -> None:
+    async def scenario(w: World) -> None:
+        _, _, signed = await w.signed_lock()
+        await w.access.transactions.submit(signed)
+        w.chain.mine()
+        terms, lock_id, late = await w.signed_lock()
+        refund = w.access.legs.refund(terms, lock_id, w.sender.account)
+        again = w.access.transactions.assemble(refund, 0, None, None)
+        used = w.access.transactions.attach(again, await w.sender.sign(again))
+        with pytest.raises(ConflictError):
+            await w.access.transactions.submit(used)
+        w.endpoints[0].down = w.endpoints[1].down = True
+        with pytest.raises(RetryableError):
+            await w.access.transactions.submit(used)
+        await w.access.transactions.submit(late)
+        forged = SignedTransaction(CHAIN, w.sender.account, 0, bytes(32), b"nonsense")
+        w.endpoints[0].down = False
+        with pytest.raises(RevertedError):
+            await w.access.transactions.submit(forged)
+
+    play(scenario)
+
+
+def test_a_minority_cannot_call_a_transaction_included_or_dropped() -> None:
+    async def scenario(w: World) -> None:
+        _, _, signed = await w.signed_lock()
+        w.endpoints[1].down = w.endpoints[2].down = True
+        with pytest.raises(DisagreementError):
+            await w.access.transactions.outcome(signed.hash)
+        await w.access.transactions.submit(signed)
+        w.chain.mine(3)
+        assert await w.access.transactions.outcome(signed.hash) == await w.access.transactions.outcome(signed.hash)
+        assert (await w.access.transactions.outcome(signed.hash)).status is OutcomeStatus.PENDING
+        w.endpoints[1].down = False
+        assert (await w.access.transactions.outcome(signed.hash)).status is OutcomeStatus.INCLUDED
+
+    play(scenario)
+
+
+def test_finality_follows_the_quorum_not_the_boldest() -> None:
+    async def scenario(w: World) -> None:
+        w.endpoints[1].lying = True
+        update = await w.access.heads.head()
+        assert update == w.chain.head
+        assert await w.access.heads.head() == w.chain.head
+
+    play(scenario)
+
+
+def test_the_stream_lives_while_one_member_does() -> None:
+    async def scenario(w: World) -> None:
+        for endpoint in w.endpoints:
+            endpoint.dead_heads = True
+        stream = w.access.heads.heads()
+        assert await anext(stream) == w.chain.head
+        w.chain.mine()
+        assert await anext(stream) == w.chain.head, "a poll stands beside the dead streams"
+        w.endpoints[0].hang()
+        w.chain.mine()
+        assert await anext(stream) == w.chain.head
+        await stream.aclose()  # type: ignore[attr-defined]
+
+    play(scenario)
+
+
+def test_members_of_different_chains_are_refused() -> None:
+    async def main() -> None:
+        clock = VirtualClock()
+        one, two = make_chain(clock), make_chain(clock, skew_s=7)
+        endpoint = Endpoint(clock)
+        with pytest.raises(FatalError):
+            combine([member("alpha", one, endpoint), member("beta", two, endpoint)])
+        with pytest.raises(RejectedError):
+            combine([])
+        alone = member("alpha", one, endpoint)
+        assert combine([alone]) is alone.access
+
+    run_virtually(main())
+
+
+def test_a_flaky_network_still_gets_a_lock_through() -> None:
+    async def scenario(w: World) -> None:
+        for endpoint in w.endpoints:
+            endpoint.rates = FaultRates(error=0.2, lost_reply=0.3, latency_s=(0.0, 0.2))
+        signed = None
+        for _ in range(50):
+            try:
+                terms, lock_id, signed = await w.signed_lock()
+                break
+            except RetryableError:
+                continue
+        assert signed is not None
+        for _ in range(50):
+            try:
+                await w.access.transactions.submit(signed)
+                break
+            except RetryableError:
+                continue
+        w.chain.mine(3)
+        for _ in range(50):
+            try:
+                assert (await w.access.locks.lock(lock_id, terms)).status is LockStatus.LOCKED
+                return
+            except RetryableError:
+                continue
+        raise AssertionError("never read")
+
+    play(scenario)
