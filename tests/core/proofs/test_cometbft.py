@@ -39,7 +39,7 @@ from core.proofs.errors import (
     ProofError,
     TrustExpiredError,
 )
-from tests.core.proofs.chains import CHAIN_ID, ToyChain, validator_keys
+from tests.core.proofs.chains import CHAIN_ID, ToyChain, validator_keys, validator_set
 
 POLICY = light_client.LightClientPolicy(trusting_period_ns=10**12, max_clock_drift_ns=10**9)
 TEST_KEY = bytes.fromhex("289c2857d4598e37fb9647507e47a309d6133539bf21a8b9cb6df88fd5232032")
@@ -186,6 +186,23 @@ def test_trusted_validators_count_only_if_their_signatures_are_genuine() -> None
         light_client.verify_update(trusted, _with_signatures(third, [entries[0]] * 4), now, POLICY)
     with pytest.raises(InvalidCommitError):
         light_client.verify_update(trusted, _with_signatures(third, entries[:3]), now, POLICY)
+
+
+def test_a_commit_without_its_own_validator_set_is_judged_by_the_trusted_one() -> None:
+    keys = validator_keys(3)
+    chain = ToyChain(keys)
+    commit = chain.produce(signers=2).commit
+    trusted = validator_set(keys)
+    light_client.verify_commit_trusting(CHAIN_ID, trusted, commit, light_client.ONE_THIRD)
+    with pytest.raises(NotEnoughTrustError):
+        light_client.verify_commit_trusting(CHAIN_ID, trusted, commit, light_client.TWO_THIRDS)
+    doubled = replace(commit, signatures=(commit.signatures[0],) * 3)
+    with pytest.raises(InvalidCommitError):
+        light_client.verify_commit_trusting(CHAIN_ID, trusted, doubled, light_client.ONE_THIRD)
+    stolen = replace(commit.signatures[0], signature=commit.signatures[1].signature)
+    with pytest.raises(InvalidCommitError):
+        forged = replace(commit, signatures=(stolen, *commit.signatures[1:]))
+        light_client.verify_commit_trusting(CHAIN_ID, trusted, forged, light_client.ONE_THIRD)
 
 
 def test_threshold_of_two_thirds_refuses_what_a_third_accepts() -> None:
