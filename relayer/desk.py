@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, SwapId
-from htlc.model import Leg, LegStatus, Phase, Sighting
+from htlc.model import Leg, LegStatus, Phase, Role, Sighting
 from relayer.quotes import Pair, Quote, QuoteRequest
 
 MAX_PAGE: Final = 200
-MAX_SUBSCRIBER_QUEUE: Final = 1_000
-"""Updates that may wait for a slow subscriber; after that the oldest of a swap gives way to its newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +36,7 @@ class LegView:
 
 @dataclass(frozen=True, slots=True)
 class SwapView:
-    """A swap for people and clients, as the relayer's state machine has it.
+    """A swap for people and clients, as the relayer's state machine has it; `quote_id` is empty for a watchtower's.
 
     `phase` is terminal when nothing will follow. `reason_code` and `reason` say why a swap took a turn for the worse.
     `preimage` is None until a chain has shown it. The initiator locks before `lock_deadline_s` (Unix seconds) or not at
@@ -47,6 +45,7 @@ class SwapView:
 
     id: SwapId
     quote_id: str
+    role: Role
     hashlock: Hashlock
     phase: Phase
     reason_code: str | None
@@ -102,7 +101,8 @@ class Desk(Protocol):
 
     async def quote(self, request: QuoteRequest) -> Quote:
         """A signed price. Raises `NotFoundError` for an unknown pair, `RejectedError` outside its limits,
-        `ConflictError` where inventory or exposure limits are short, `GateClosedError` where clocks or chains lag."""
+        `ConflictError` where inventory or exposure limits are short, `ClockSkewError` (a `RetryableError`) where clocks
+        differ or a chain lags."""
 
     async def open_swap(self, request: OpenSwap) -> SwapView:
         """Agree on a swap; the same request again answers the same swap.
@@ -117,7 +117,8 @@ class Desk(Protocol):
     async def swaps(self, which: SwapFilter) -> Sequence[SwapView]: ...
 
     def updates(self, swap_id: SwapId | None = None) -> AsyncIterator[SwapView]:
-        """The swap (None: every swap) whenever it changes, from now on; with an id its present view first.
+        """The swap (None: every swap) whenever it changes, from the first step of the iterator on; with an id its
+        present view first. A swap that changes faster than it is read comes once, as it is then.
 
         Close the iterator (`aclose`) to unsubscribe.
         """

@@ -33,6 +33,7 @@ relayer_swaps = sa.Table(
     sa.Column("participant_chain", sa.Text, nullable=False),
     sa.Column("initiator_sender", sa.Text, nullable=False),
     sa.Column("initiator_receiver", sa.Text, nullable=False),
+    sa.Column("lock_until_s", sa.BigInteger, nullable=False),
     sa.Column("own_asset", sa.Text),
     sa.Column("own_amount", Uint256),
     sa.Column("own_timelock", sa.BigInteger),
@@ -48,9 +49,9 @@ relayer_swaps = sa.Table(
     sa.Index(None, "initiator_sender"),
     sa.Index(None, "initiator_receiver"),
 )
-"""`own_*` describe the leg that we fund, empty for a watchtower; `own_funded`: our lock has been seen on chain.
-`*_wake`: from which time of that leg's chain on the swap has to be told the time. `*_unfinal`: the lowest height of
-that chain whose finality it waits for."""
+"""`lock_until_s`: when even a lock that was sent in time must be on chain. `own_*` describe the leg that we fund,
+empty for a watchtower; `own_funded`: our lock has been seen on chain. `*_wake`: from which time of that leg's chain
+on the swap has to be told the time. `*_unfinal`: the lowest height of that chain whose finality it waits for."""
 
 relayer_locks = sa.Table(
     "relayer_locks",
@@ -113,6 +114,7 @@ def insert_swap(connection: Connection, agreement: Agreement, quote_id: str | No
             participant_chain=agreement.participant_leg.chain,
             initiator_sender=agreement.initiator_leg.sender,
             initiator_receiver=agreement.participant_leg.receiver,
+            lock_until_s=agreement.lock_deadline_s + agreement.initiator_timing.inclusion_s,
             own_asset=terms and terms.asset,
             own_amount=terms and terms.amount,
             own_timelock=terms and terms.timelock.seconds,
@@ -162,6 +164,11 @@ def swap_row(connection: Connection, swap_id: SwapId) -> SwapRow:
     return _row(row)
 
 
+def exists(connection: Connection, swap_id: SwapId) -> bool:
+    query = sa.select(relayer_swaps.c.swap_id).where(relayer_swaps.c.swap_id == swap_id)
+    return connection.execute(query).first() is not None
+
+
 def swap_of_quote(connection: Connection, quote_id: str) -> SwapRow | None:
     row = connection.execute(sa.select(relayer_swaps).where(relayer_swaps.c.quote_id == quote_id)).one_or_none()
     return None if row is None else _row(row)
@@ -176,6 +183,18 @@ def hashlock_known(connection: Connection, hashlock: Hashlock) -> bool:
 def open_ids(connection: Connection) -> list[SwapId]:
     """Swaps that are not done, the oldest first."""
     return _open_where(connection, sa.true())
+
+
+def never_locked(connection: Connection, now_s: int) -> list[SwapId]:
+    """Open swaps that are only agreed, though the time to lock is over."""
+    table = relayer_swaps
+    return _open_where(connection, (table.c.phase == Phase.AGREED) & (table.c.lock_until_s < now_s))
+
+
+def nearest_timelock_s(connection: Connection) -> int | None:
+    """The earliest timelock of our own open legs, in seconds of their chains."""
+    table = relayer_swaps
+    return connection.execute(sa.select(sa.func.min(table.c.own_timelock)).where(~table.c.done)).scalar()
 
 
 def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> list[SwapId]:

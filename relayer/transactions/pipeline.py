@@ -109,6 +109,8 @@ class Pipeline:
         """
         if unsigned.sender != self.account or unsigned.chain != self.chain:
             raise RejectedError(f"this pipeline signs for {self.account}, not for {unsigned.sender}")
+        if self._epoch == 0:
+            raise RetryableError(f"{self.account} is not open yet: {self.chain} has not answered")
         self._bodies[effect_key] = unsigned
         if (known := await self._database.read(lambda c: tables.by_effect(c, effect_key))) is not None:
             return known

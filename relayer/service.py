@@ -1,0 +1,267 @@
+"""One relayer: its workers, how they are joined, and what a gateway hands in and gets out.
+
+Facts come from followers that the gateway runs over the same database; `FactSignal` is how they wake us. Everything
+else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalError` ends it with the reason.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from nacl.signing import SigningKey
+from sqlalchemy.engine import Connection
+
+from core.model.errors import FatalError, RejectedError, RetryableError
+from core.model.ports import BridgeBuilder, ChainAccess, Signer
+from core.model.types import BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, SwapId, chain_of
+from core.runtime.clock import Clock, SecretSource, SystemSecrets
+from core.runtime.database import Database
+from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor, Worker
+from htlc import events
+from htlc.model import Phase
+from indexer.feed import FactSignal
+from relayer import book, reporting, swaps
+from relayer.attestor import Attestor
+from relayer.book import Switchboard
+from relayer.checks import Checks, PreimageVault
+from relayer.executor import Executor, Hands
+from relayer.metrics import RelayerMetrics
+from relayer.outcomes import OutcomeTeller
+from relayer.policy import RelayerPolicy
+from relayer.quotes import Pair
+from relayer.reporting import Reporter, ReportTarget
+from relayer.signals import HeadBoard, Signal
+from relayer.swap_desk import SwapDesk
+from relayer.swap_worker import SwapWorker, true_seconds
+from relayer.transactions import tables as transaction_tables
+from relayer.transactions.pipeline import Pipeline
+from relayer.watchtower import Watchtower
+
+HOUSEKEEPING_S: Final = 2.0
+ATTEST_S: Final = 2.0
+
+TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, reporting.relayer_reports)
+
+log = get_logger("relayer.service")
+
+
+@dataclass(frozen=True, slots=True)
+class AttestorSetup:
+    """A validator operator's votes on `chain` that blocks of `foreign` are final, every `every_blocks` blocks.
+
+    `signer` is the operator's account; it may be the relayer's own on that chain.
+    """
+
+    chain: ChainId
+    foreign: ChainId
+    bridge: BridgeBuilder
+    signer: Signer
+    every_blocks: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelayerSetup:
+    """What one relayer is made of. `signers` hold one account for each chain; `source` names it to others."""
+
+    chains: Mapping[ChainId, ChainAccess]
+    signers: Mapping[ChainId, Signer]
+    policy: RelayerPolicy
+    pairs: Sequence[Pair]
+    quote_key: SigningKey = field(repr=False)
+    source: str = "relayer"
+    vault: PreimageVault | None = None
+    regulator: ReportTarget | None = None
+    attestors: Sequence[AttestorSetup] = ()
+
+    def __post_init__(self) -> None:
+        for chain, signer in self.signers.items():
+            if chain not in self.chains or chain_of(signer.account) != chain:
+                raise RejectedError(f"the account {signer.account} is not on the configured chain {chain}")
+
+
+class RelayerService:
+    """See the module's text. The schema must exist; one service per database and account."""
+
+    def __init__(
+        self,
+        database: Database,
+        setup: RelayerSetup,
+        facts: FactSignal,
+        clock: Clock,
+        metrics: Metrics,
+        secrets: SecretSource | None = None,
+        rng: random.Random | None = None,
+    ) -> None:
+        self._database = database
+        self._setup = setup
+        self._clock = clock
+        self._metrics = RelayerMetrics(metrics)
+        self._housekeeping = Signal()
+        self.switchboard = Switchboard()
+        self.boards = {chain: HeadBoard(access) for chain, access in setup.chains.items()}
+        self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in setup.signers.items()}
+        self._others: dict[str, Pipeline] = {}
+        accounts = {chain: signer.account for chain, signer in setup.signers.items()}
+        self.checks = Checks(database, setup.chains, accounts, setup.policy, clock)
+        self.desk = SwapDesk(
+            database,
+            setup.chains,
+            self.boards,
+            accounts,
+            setup.pairs,
+            setup.quote_key,
+            setup.policy,
+            self.checks,
+            self.switchboard,
+            clock,
+            secrets or SystemSecrets(),
+            setup.source,
+            reports=setup.regulator is not None,
+        )
+        self.watchtower = Watchtower(database, setup.chains, setup.policy, self.switchboard, clock, setup.source)
+        hands = {chain: Hands(setup.chains[chain], pipeline) for chain, pipeline in self.pipelines.items()}
+        self._executor = Executor(database, hands, self.checks, self.switchboard, clock, self._metrics, setup.vault)
+        self._swap_worker = SwapWorker(database, facts, self.switchboard, clock, self._metrics)
+        self._teller = OutcomeTeller(database, tuple(self.pipelines.values()), self.switchboard, clock)
+        self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
+        self.supervisor = Supervisor(clock, metrics, rng)
+        self.supervisor.add(*self._workers())
+
+    async def run(self) -> None:
+        """Relay until cancelled. Raises `FatalError`."""
+        scheduler = self._scheduler()
+        scheduler.start()
+        try:
+            await self.supervisor.run()
+        except FatalError:
+            self._metrics.critical_error.set(1)
+            raise
+        finally:
+            scheduler.shutdown(wait=False)
+
+    # --- joining the parts ---
+
+    def _pipeline(self, chain: ChainId, signer: Signer) -> Pipeline:
+        return Pipeline(
+            self._database,
+            self._setup.chains[chain],
+            signer,
+            self.boards[chain],
+            self._clock,
+            self._setup.policy.pipeline,
+            self._metrics,
+        )
+
+    def _attestor(self, setup: AttestorSetup) -> Attestor:
+        own = self.pipelines.get(setup.chain)
+        if own is None or own.account != setup.signer.account:
+            own = self._others.setdefault(setup.signer.account, self._pipeline(setup.chain, setup.signer))
+        return Attestor(self._setup.chains[setup.foreign], setup.bridge, own, setup.every_blocks)
+
+    def _workers(self) -> list[Worker]:
+        workers = [Worker(f"heads {chain}", board.run) for chain, board in self.boards.items()]
+        workers += [
+            Worker(f"transactions {pipeline.account}", self._opened(pipeline))
+            for pipeline in (*self.pipelines.values(), *self._others.values())
+        ]
+        workers += [
+            Worker("swaps", self._swap_worker.run),
+            Worker("effects", self._executor.run),
+            Worker("outcomes", self._teller.run),
+            Worker("housekeeping", self._keep_house),
+        ]
+        workers += [Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)]
+        if self._setup.regulator is not None:
+            self.reporter = Reporter(self._database, self._setup.regulator, self._clock)
+            workers.append(Worker("reports", self._report))
+        return workers
+
+    def _opened(self, pipeline: Pipeline) -> Any:
+        async def run() -> None:
+            await pipeline.start()
+            await self._allow(pipeline)
+            self.switchboard.effects.notify()
+            await pipeline.run()
+
+        return run
+
+    async def _allow(self, pipeline: Pipeline) -> None:
+        """Allowances for the tokens that we pay out, ahead of the first lock that would have to wait for them."""
+        access, account = self._setup.chains[pipeline.chain], pipeline.account
+        head = (await self.boards[pipeline.chain].current()).head
+        for pair in self._setup.pairs:
+            if pair.participant_chain != pipeline.chain or pipeline is not self.pipelines.get(pipeline.chain):
+                continue
+            most = max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator)
+            timelock = ChainTime(pipeline.chain, head.time.seconds + 1)
+            terms = LockTerms(pair.participant_asset, BaseUnits(most), account, account, Hashlock(bytes(32)), timelock)
+            if (allowance := await access.legs.prepare(terms)) is not None:
+                try:
+                    await pipeline.send(f"allowance/{pair.participant_asset}/{head.height}", allowance)
+                except RejectedError as error:
+                    log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
+
+    async def _report(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.reporter.run())
+            while True:
+                seen = self.switchboard.effects.count
+                await self.switchboard.effects.wait_beyond(seen)
+                self.reporter.wake.notify()
+
+    # --- triggers and what they start ---
+
+    def _scheduler(self) -> AsyncIOScheduler:
+        """Triggers only enqueue: each counts a signal up, and a worker does the rest."""
+        scheduler = AsyncIOScheduler(timezone="UTC")
+        options: dict[str, Any] = {"trigger": "interval", "coalesce": True, "max_instances": 1}
+        scheduler.add_job(self._housekeeping.notify, seconds=HOUSEKEEPING_S, **options)
+        for attestor in self.attestors:
+            scheduler.add_job(attestor.trigger, seconds=ATTEST_S, **options)
+        return scheduler
+
+    async def _keep_house(self) -> None:
+        """Quotes that nobody locked on are let go, and gauges are brought up to date."""
+        seen = self._housekeeping.count
+        while True:
+            await self._housekeeping.wait_beyond(seen)
+            seen = self._housekeeping.count
+            await self.expire_quotes()
+            await self._measure()
+
+    async def expire_quotes(self) -> None:
+        """`QuoteExpired` for every swap whose time to lock is over."""
+        now_ns = self._clock.now_ns()
+        now_s = true_seconds(now_ns)
+
+        def expire(connection: Connection) -> list[SwapId]:
+            late = swaps.never_locked(connection, now_s)
+            return [
+                swap_id
+                for swap_id in late
+                if book.take(connection, swap_id, [events.QuoteExpired(now_s)], now_ns=now_ns)
+            ]
+
+        if await self._database.read(lambda c: swaps.never_locked(c, now_s)):
+            self.switchboard.changed(await book.write(self._database, expire))
+
+    async def _measure(self) -> None:
+        def read(connection: Connection) -> tuple[dict[Phase, int], list[swaps.Promise], int | None]:
+            return swaps.counts_by_phase(connection), swaps.promises(connection), swaps.nearest_timelock_s(connection)
+
+        counts, promised, nearest_s = await self._database.read(read)
+        for phase in Phase:
+            self._metrics.pending.labels(phase).set(counts.get(phase, 0))
+        self._metrics.nearest_timelock_s.set(float("inf") if nearest_s is None else nearest_s - self._clock.now())
+        for asset in {asset for pair in self._setup.pairs for asset in (pair.initiator_asset, pair.participant_asset)}:
+            locked = sum(promise.amount for promise in promised if promise.asset == asset and promise.funded)
+            self._metrics.locked_funds.labels(asset).set(locked)
+            try:
+                self._metrics.wallet_balance.labels(asset).set(await self.checks.balance(asset))
+            except RetryableError as error:
+                log.info("balance not known", asset=asset, reason=error.message)

@@ -1,0 +1,309 @@
+"""The desk behind the dApp API: prices, agreements, views. See `relayer.desk` for its contract.
+
+An agreement is stored before anyone can act on it: the swap, its terms for the indexer and its report to a regulator
+in one transaction, in which hashlock, quote and limits are checked once more.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from nacl.signing import SigningKey
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, NotFoundError, RejectedError
+from core.model.ports import ChainAccess
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    ChainId,
+    ChainTime,
+    LockId,
+    LockTerms,
+    Seconds,
+    SwapId,
+    chain_of,
+    hashlock,
+)
+from core.runtime.clock import NS_PER_S, Clock, SecretSource
+from core.runtime.database import Database
+from htlc import timelocks
+from htlc.model import Agreement, Leg, Role, SwapState, swap_id
+from indexer import feed
+from indexer.projections import Agreement as IndexedAgreement
+from indexer.projections import report_agreement
+from indexer.projections.locks import locks_under
+from relayer import book, reporting, swaps
+from relayer.book import Switchboard
+from relayer.checks import Checks
+from relayer.desk import MAX_PAGE, LegView, OpenSwap, SwapFilter, SwapView
+from relayer.policy import RelayerPolicy
+from relayer.quotes import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
+from relayer.signals import HeadBoard
+from relayer.swap_worker import true_seconds
+from relayer.swaps import SwapRow
+
+
+class SwapDesk:
+    """One relayer's desk. `source` names the relayer where agreements are reported."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[ChainId, ChainAccess],
+        boards: Mapping[ChainId, HeadBoard],
+        accounts: Mapping[ChainId, AccountId],
+        pairs: Sequence[Pair],
+        quote_key: SigningKey,
+        policy: RelayerPolicy,
+        checks: Checks,
+        switchboard: Switchboard,
+        clock: Clock,
+        secrets: SecretSource,
+        source: str,
+        reports: bool,
+    ) -> None:
+        for pair in pairs:
+            for chain in (pair.initiator_chain, pair.participant_chain):
+                if chain not in chains or chain not in accounts:
+                    raise RejectedError(f"the pair {pair.id} needs {chain}: configure the chain and our account on it")
+        self._pairs = {(pair.initiator_asset, pair.participant_asset): pair for pair in pairs}
+        self._database = database
+        self._chains = chains
+        self._boards = boards
+        self._accounts = accounts
+        self._key = quote_key
+        self._policy = policy
+        self._checks = checks
+        self._switchboard = switchboard
+        self._clock = clock
+        self._secrets = secrets
+        self._source = source
+        self._reports = reports
+
+    @property
+    def quote_key(self) -> bytes:
+        return bytes(self._key.verify_key)
+
+    def pairs(self) -> Sequence[Pair]:
+        return tuple(self._pairs.values())
+
+    # --- quotes ---
+
+    async def quote(self, request: QuoteRequest) -> Quote:
+        pair = self._pairs.get((request.initiator_asset, request.participant_asset))
+        if pair is None:
+            raise NotFoundError(f"no such pair: {request.initiator_asset} for {request.participant_asset}")
+        initiator_amount, participant_amount = amounts(pair, request)
+        now_s = true_seconds(self._clock.now_ns())
+        t_a, t_b = await self._plan(pair.initiator_chain, pair.participant_chain, now_s)
+        await self._afford(pair.participant_asset, participant_amount, t_b.seconds)
+        quote = Quote(
+            id=self._secrets.token_bytes(QUOTE_ID_BYTES).hex(),
+            initiator_asset=pair.initiator_asset,
+            initiator_amount=initiator_amount,
+            participant_asset=pair.participant_asset,
+            participant_amount=participant_amount,
+            rate=pair.rate,
+            participant_receiver=self._accounts[pair.initiator_chain],
+            participant_sender=self._accounts[pair.participant_chain],
+            initiator_lock_s=Seconds(t_a.seconds - now_s),
+            participant_lock_s=Seconds(t_b.seconds - now_s),
+            issued_at=now_s,
+            expires_at=now_s + self._policy.quote_lifetime_s,
+            key=self.quote_key,
+        )
+        return sign_quote(quote, self._key)
+
+    async def _plan(self, first: ChainId, second: ChainId, now_s: int) -> tuple[ChainTime, ChainTime]:
+        """(T_A, T_B) for a swap that is agreed now. Raises `ClockSkewError` while a chain lags or clocks differ."""
+        heads = await asyncio.gather(self._boards[first].current(), self._boards[second].current())
+        for chain, update in zip((first, second), heads, strict=True):
+            timelocks.check_skew(update.head.time, now_s, self._chains[chain].parameters.timing)
+        now_a, now_b = (
+            ChainTime(chain, max(now_s, update.head.time.seconds))
+            for chain, update in zip((first, second), heads, strict=True)
+        )
+        timings = self._chains[first].parameters.timing, self._chains[second].parameters.timing
+        return timelocks.plan(now_a, now_b, *timings, self._policy.swap)
+
+    async def _afford(self, asset: AssetId, amount: BaseUnits, timelock_s: int) -> None:
+        """Inventory beside what is promised, gas for every exit, and limits. Raises `ConflictError`."""
+        promised = await self._database.read(swaps.promises)
+        self._checks.check_exposure(promised, asset, amount, frozenset(), timelock_s)
+        waiting = sum(promise.amount for promise in promised if promise.asset == asset and not promise.funded)
+        reserved = self._policy.gas_per_exit.get(asset, 0) * (len(promised) + 1)
+        balance = await self._checks.balance(asset)
+        if balance - waiting - reserved < amount:
+            raise ConflictError(
+                f"the relayer's inventory of {asset} is short: {max(0, balance - waiting - reserved)} are free",
+                asset=asset,
+                free=max(0, balance - waiting - reserved),
+            )
+
+    # --- opening ---
+
+    async def open_swap(self, request: OpenSwap) -> SwapView:
+        quote = request.quote
+        hashlock(request.hashlock)
+        known = await self._database.read(lambda c: self._known(c, request))
+        if known is not None:
+            return known
+        now_ns = self._clock.now_ns()
+        verify_quote(quote, self.quote_key, self._clock.now())
+        self._check_accounts(request)
+        agreement = await self._agreement(request, true_seconds(now_ns))
+        await self._afford(
+            quote.participant_asset, quote.participant_amount, agreement.participant_leg.timelock.seconds
+        )
+        view = await self._database.write(lambda c: self._store(c, request, agreement, now_ns))
+        self._switchboard.changed([view.id])
+        return view
+
+    def _known(self, connection: Connection, request: OpenSwap) -> SwapView | None:
+        """The swap that this very request opened before. Raises `ConflictError` for another request."""
+        row = swaps.swap_of_quote(connection, request.quote.id)
+        if row is not None:
+            view = self._view(connection, row)
+            same = (view.hashlock, view.initiator.terms.sender, view.participant.terms.receiver)
+            if same != (request.hashlock, request.initiator_sender, request.initiator_receiver):
+                raise ConflictError("this quote has opened another swap: ask for a new quote", swap_id=view.id)
+            return view
+        used = (
+            swaps.hashlock_known(connection, request.hashlock)
+            or feed.public_preimage(connection, request.hashlock) is not None
+            or locks_under(connection, request.hashlock, 1)
+        )
+        if used:
+            raise ConflictError("this hashlock was used before: make a fresh preimage for every swap")
+        return None
+
+    def _check_accounts(self, request: OpenSwap) -> None:
+        quote = request.quote
+        if chain_of(request.initiator_sender) != quote.initiator_chain:
+            raise RejectedError(f"the initiator locks on {quote.initiator_chain}: name his account there")
+        if chain_of(request.initiator_receiver) != quote.participant_chain:
+            raise RejectedError(f"the initiator is paid on {quote.participant_chain}: name his account there")
+        if {request.initiator_sender, request.initiator_receiver} & set(self._accounts.values()):
+            raise RejectedError("the relayer does not swap with itself")
+        ours = quote.participant_receiver, quote.participant_sender
+        if ours != (self._accounts.get(quote.initiator_chain), self._accounts.get(quote.participant_chain)):
+            raise RejectedError("the quote names accounts that the relayer does not use any more: ask for a new quote")
+
+    async def _agreement(self, request: OpenSwap, now_s: int) -> Agreement:
+        quote = request.quote
+        t_a, t_b = await self._plan(quote.initiator_chain, quote.participant_chain, now_s)
+        initiator_leg = LockTerms(
+            quote.initiator_asset,
+            quote.initiator_amount,
+            request.initiator_sender,
+            quote.participant_receiver,
+            request.hashlock,
+            t_a,
+        )
+        participant_leg = LockTerms(
+            quote.participant_asset,
+            quote.participant_amount,
+            quote.participant_sender,
+            request.initiator_receiver,
+            request.hashlock,
+            t_b,
+        )
+        return Agreement(
+            swap_id=swap_id(initiator_leg, participant_leg),
+            role=Role.LIQUIDITY_PROVIDER,
+            initiator_leg=initiator_leg,
+            participant_leg=participant_leg,
+            initiator_timing=self._chains[quote.initiator_chain].parameters.timing,
+            participant_timing=self._chains[quote.participant_chain].parameters.timing,
+            policy=self._policy.swap,
+            lock_deadline_s=timelocks.lock_deadline_s(now_s, self._policy.swap),
+        )
+
+    def _store(self, connection: Connection, request: OpenSwap, agreement: Agreement, now_ns: int) -> SwapView:
+        if (known := self._known(connection, request)) is not None:
+            return known
+        own = agreement.participant_leg
+        counterparties = frozenset({request.initiator_sender, request.initiator_receiver})
+        promised = swaps.promises(connection)
+        self._checks.check_exposure(promised, own.asset, own.amount, counterparties, own.timelock.seconds)
+        book.begin(connection, agreement, request.quote.id, now_s=true_seconds(now_ns), now_ns=now_ns)
+        indexed = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, own, self._source)
+        report_agreement(connection, indexed, now_ns)
+        if self._reports:
+            reporting.enqueue(connection, agreement, self._source, now_ns)
+        return self._view(connection, swaps.swap_row(connection, agreement.swap_id))
+
+    # --- views ---
+
+    async def swap(self, swap_id: SwapId) -> SwapView:
+        return await self._database.read(lambda c: self._view(c, swaps.swap_row(c, swap_id)))
+
+    async def swaps(self, which: SwapFilter) -> Sequence[SwapView]:
+        if not 1 <= which.limit <= MAX_PAGE:
+            raise RejectedError(f"a page holds 1 to {MAX_PAGE} swaps")
+
+        def read(connection: Connection) -> list[SwapView]:
+            rows = swaps.list_rows(
+                connection,
+                which.limit,
+                done=which.done,
+                phase=which.phase,
+                hashlock=which.hashlock,
+                account=which.account,
+                before=which.before,
+            )
+            return [self._view(connection, row) for row in rows]
+
+        return await self._database.read(read)
+
+    async def updates(self, swap_id: SwapId | None = None) -> AsyncIterator[SwapView]:
+        subscription = self._switchboard.subscribe(swap_id)
+        try:
+            if swap_id is not None:
+                yield await self.swap(swap_id)
+            while True:
+                yield await self.swap(await subscription.next())
+        finally:
+            subscription.close()
+
+    def _view(self, connection: Connection, row: SwapRow) -> SwapView:
+        state = book.load(connection, row.swap_id)
+        place = swaps.lock_place(connection, row.swap_id)
+        return swap_view(row, state, place)
+
+
+def swap_view(row: SwapRow, state: SwapState, place: str | None) -> SwapView:
+    """The row and the state as one; `place` is that of our own lock, known before the lock is seen."""
+    initiator, participant = (_leg_view(state, leg, place) for leg in Leg)
+    return SwapView(
+        id=row.swap_id,
+        quote_id=row.quote_id,
+        role=row.role,
+        hashlock=state.agreement.hashlock,
+        phase=state.phase,
+        reason_code=state.closed.code if state.closed else None,
+        reason=state.closed.message if state.closed else None,
+        initiator=initiator,
+        participant=participant,
+        preimage=state.preimage,
+        lock_deadline_s=state.agreement.lock_deadline_s,
+        created_at=row.created_ns / NS_PER_S,
+        updated_at=row.updated_ns / NS_PER_S,
+        version=state.sequence,
+    )
+
+
+def _leg_view(state: SwapState, leg: Leg, place: str | None) -> LegView:
+    facts = state.leg(leg)
+    lock_id = facts.lock_id
+    if lock_id is None and place is not None and leg is state.agreement.own_leg:
+        lock_id = LockId(place)
+    return LegView(
+        leg=leg,
+        terms=state.agreement.terms(leg),
+        status=facts.status,
+        lock_id=lock_id,
+        lock=facts.lock,
+        settle=facts.claim or facts.refund,
+    )
