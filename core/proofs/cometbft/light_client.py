@@ -274,3 +274,8 @@ def _require_power(signed_power: int, trusted: ValidatorSet, threshold: Fraction
         raise NotEnoughTrustError(
             "too few trusted validators signed", signed=signed_power, total=trusted.total_power, needed=str(threshold)
         )
+
+
+def _require_next_validators(header: Header, following: ValidatorSet) -> None:
+    if validator_set_hash(following) != header.next_validators_hash:
+        raise InvalidHeaderError("next validator set is not the one the header announces", height=header.height)
