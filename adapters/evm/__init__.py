@@ -1,11 +1,13 @@
 """Any Ethereum JSON-RPC chain behind the ports."""
 
 from adapters.evm.chain import EvmChain, EvmChainSettings, EvmParameters, htlc_code_hash
-from adapters.evm.names import evm_chain, native_asset, token_asset
+from adapters.evm.endpoints import Endpoint
+from adapters.evm.names import evm_chain, native_asset, token_account, token_asset
 from adapters.evm.proofs import EvmStateProver, StateProof
 from adapters.evm.signing import LocalSigner, development_signer, keystore_signer
 
 __all__ = [
+    "Endpoint",
     "EvmChain",
     "EvmChainSettings",
     "EvmParameters",
@@ -17,5 +19,6 @@ __all__ = [
     "htlc_code_hash",
     "keystore_signer",
     "native_asset",
+    "token_account",
     "token_asset",
 ]

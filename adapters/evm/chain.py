@@ -17,16 +17,16 @@ from eth_abi.exceptions import DecodingError
 from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import RawHeader, header_of
-from adapters.evm.endpoints import Endpoints
+from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import POLL_S, EvmHeadSource
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset, token_asset
 from adapters.evm.proofs import EvmStateProver
-from adapters.evm.rpc import data_bytes, quantity
+from adapters.evm.rpc import Call, data_bytes, quantity
 from adapters.evm.state import EvmStateReader
 from adapters.evm.transactions import EvmTransactionSender
-from core.model.errors import FatalError, RejectedError
+from core.model.errors import FatalError, RejectedError, RevertedError
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.proofs.keccak import keccak256
@@ -43,17 +43,16 @@ _DECIMALS: Final = "0x313ce567"
 class EvmChainSettings:
     """What has to be known to connect.
 
-    `rpc_urls` are HTTP endpoints in order of preference; more than half of them have to agree where money is at stake.
-    `ws_url` None polls for heads. `htlc` is the HashedTimelock, `tokens` the ERC-20 contracts that are followed.
-    `genesis_hash`, where given, is compared with the chain's.
+    `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
+    HashedTimelock, `tokens` the ERC-20 contracts that are followed. `genesis_hash`, where given, is compared with the
+    chain's.
     """
 
     chain: ChainId
-    rpc_urls: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
     htlc: AccountId
     timing: ChainTiming
     tokens: tuple[AccountId, ...] = ()
-    ws_url: str | None = None
     native_symbol: str = "ETH"
     genesis_hash: bytes | None = None
     poll_s: float = POLL_S
@@ -79,7 +78,7 @@ class EvmChain:
         tokens = [evm_address(token) for token in settings.tokens]
         self.parameters = parameters
         self.endpoints = endpoints
-        self.heads = EvmHeadSource(chain, endpoints, settings.ws_url, settings.poll_s)
+        self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
         self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens)
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
@@ -102,7 +101,7 @@ class EvmChain:
 
         Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`.
         """
-        endpoints = Endpoints(settings.rpc_urls)
+        endpoints = Endpoints(settings.endpoints)
         try:
             return cls(settings, await _parameters(settings, endpoints), endpoints)
         except BaseException:
@@ -147,12 +146,13 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
 async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:
     """What an ERC-20 contract calls itself. Raises `RejectedError` where it does not say."""
     where = hex_address(token)
-    symbol = data_bytes(await endpoints.call("eth_call", {"to": where, "data": _SYMBOL}, "latest"))
-    decimals = data_bytes(await endpoints.call("eth_call", {"to": where, "data": _DECIMALS}, "latest"))
     try:
-        text = str(decode(["string"], symbol)[0])
-        shift = int(decode(["uint8"], decimals)[0])
-    except (DecodingError, UnicodeDecodeError) as error:
+        symbol, decimals = await endpoints.batch(
+            [Call("eth_call", ({"to": where, "data": selector}, "latest")) for selector in (_SYMBOL, _DECIMALS)]
+        )
+        text = str(decode(["string"], data_bytes(symbol))[0])
+        shift = int(decode(["uint8"], data_bytes(decimals))[0])
+    except (RevertedError, DecodingError, UnicodeDecodeError) as error:
         raise RejectedError(f"{where} has no symbol and decimals: it is no ERC-20 token") from error
     if shift > MAX_DECIMALS or not text.isprintable():
         raise RejectedError(f"{where} has a symbol or decimals that cannot be shown")

@@ -1,12 +1,13 @@
 """Several endpoints of one chain: reads fail over, grounds to act need a majority, broadcasts go to all.
 
-The quorum is more than half of the *configured* endpoints, so that those which do not answer count against it.
+The quorum is more than half of the *configured* operators, so that those which do not answer count against it, and two
+endpoints of one operator are one voice.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, TypeVar
 
 from adapters.evm.rpc import Call, RpcClient
 from core.model.errors import CausewayError, DisagreementError, RetryableError
@@ -17,20 +18,36 @@ T = TypeVar("T")
 H = TypeVar("H", bound=Hashable)
 
 
-class Endpoints:
-    """The configured endpoints of one chain, in order of preference."""
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One node's JSON-RPC: HTTP, and WebSocket where it has one. `operator` says whose it is, "" nobody else's."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
-        if not 0 < len(urls) <= MAX_ENDPOINTS:
+    url: str
+    operator: str = ""
+    ws_url: str | None = None
+
+
+class Endpoints:
+    """The configured endpoints of one chain, in order of preference. `close()` them."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        if not 0 < len(endpoints) <= MAX_ENDPOINTS:
             raise ValueError(f"a chain has 1 to {MAX_ENDPOINTS} endpoints")
-        self.clients = tuple(RpcClient(url) for url in urls)
+        self.clients = tuple(RpcClient(endpoint.url) for endpoint in endpoints)
+        self.ws_urls = tuple(endpoint.ws_url for endpoint in endpoints if endpoint.ws_url)
+        self._operators = tuple(endpoint.operator or endpoint.url for endpoint in endpoints)
         self._preferred = 0
+        self._running: set[asyncio.Task[Any]] = set()
 
     @property
     def quorum(self) -> int:
-        return len(self.clients) // 2 + 1
+        """How many operators have to say the same."""
+        return len(set(self._operators)) // 2 + 1
 
     async def close(self) -> None:
+        for task in list(self._running):
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
         for client in self.clients:
             await client.close()
 
@@ -48,14 +65,25 @@ class Endpoints:
 
     async def each(self, ask: Callable[[RpcClient], Awaitable[T]]) -> list[T | CausewayError]:
         """What every endpoint answers, or the error of those that do not."""
+        return list(await asyncio.gather(*(_guarded(ask, client) for client in self.clients)))
 
-        async def guarded(client: RpcClient) -> T | CausewayError:
-            try:
-                return await ask(client)
-            except CausewayError as error:
-                return error
+    async def broadcast(
+        self, tell: Callable[[RpcClient], Awaitable[T]], success: Callable[[T | CausewayError], bool]
+    ) -> list[T | CausewayError]:
+        """Tell all at once, and return at the first success with what was answered until then; the rest go on.
 
-        return list(await asyncio.gather(*(guarded(client) for client in self.clients)))
+        A node that hangs delays nobody.
+        """
+        tasks = [asyncio.create_task(_guarded(tell, client)) for client in self.clients]
+        self._running.update(tasks)
+        for task in tasks:
+            task.add_done_callback(self._running.discard)
+        answers: list[T | CausewayError] = []
+        for done in asyncio.as_completed(tasks):
+            answers.append(await done)
+            if success(answers[-1]):
+                break
+        return answers
 
     async def agreed(self, ask: Callable[[RpcClient], Awaitable[H]]) -> H:
         """The answer that a quorum gives.
@@ -63,16 +91,33 @@ class Endpoints:
         Raises `DisagreementError` when there is none; with a single endpoint, that endpoint's own error.
         """
         answers = await self.each(ask)
+        votes: dict[H, set[str]] = {}
+        for operator, answer in zip(self._operators, answers, strict=True):
+            if not isinstance(answer, CausewayError):
+                votes.setdefault(answer, set()).add(operator)
+        for answer, operators in votes.items():
+            if len(operators) >= self.quorum:
+                return answer
+        self._refuse(answers)
+
+    async def at_least(self, ask: Callable[[RpcClient], Awaitable[int]]) -> int:
+        """The largest number that a quorum reaches. Raises as `agreed`."""
+        answers = await self.each(ask)
+        best: dict[str, int] = {}
+        for operator, answer in zip(self._operators, answers, strict=True):
+            if not isinstance(answer, CausewayError):
+                best[operator] = max(answer, best.get(operator, answer))
+        reached = sorted(best.values(), reverse=True)
+        if len(reached) >= self.quorum:
+            return reached[self.quorum - 1]
+        self._refuse(answers)
+
+    def _refuse(self, answers: Sequence[Any]) -> NoReturn:
         if len(answers) == 1 and isinstance(answers[0], CausewayError):
             raise answers[0]
-        counted = Counter(answer for answer in answers if not isinstance(answer, CausewayError))
-        if counted:
-            answer, votes = counted.most_common(1)[0]
-            if votes >= self.quorum:
-                return answer
+        said = [str(answer) if isinstance(answer, CausewayError) else "answered" for answer in answers]
         raise DisagreementError(
-            f"{self.quorum} of {len(self.clients)} endpoints have to agree, and do not",
-            answers=[type(answer).__name__ if isinstance(answer, CausewayError) else "answered" for answer in answers],
+            f"{self.quorum} of {len(set(self._operators))} operators have to say the same, and do not", answers=said
         )
 
     async def _first(self, ask: Callable[[RpcClient], Awaitable[T]]) -> T:
@@ -88,3 +133,10 @@ class Endpoints:
             return answer
         assert failure is not None
         raise failure
+
+
+async def _guarded(ask: Callable[[RpcClient], Awaitable[T]], client: RpcClient) -> T | CausewayError:
+    try:
+        return await ask(client)
+    except CausewayError as error:
+        return error

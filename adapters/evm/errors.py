@@ -55,8 +55,8 @@ class AlreadyKnownError(ConflictError):
     """The node has this very transaction: for a broadcast, success."""
 
 
-class UnaffordableError(RejectedError):
-    """The account cannot pay value and gas; it can once it is funded."""
+class UnaffordableError(RetryableError):
+    """The account cannot pay value and gas; the same bytes are good once it is funded."""
 
 
 def translate(method: str, code: int, message: str, data: object = None) -> CausewayError:

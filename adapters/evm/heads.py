@@ -6,7 +6,7 @@ lies about a head costs nothing but time.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import aiohttp
@@ -30,12 +30,11 @@ _HEADER: Final = RawHeader | None
 
 
 class EvmHeadSource:
-    """`HeadSource` for one chain. `ws_url` None polls only."""
+    """`HeadSource` for one chain; endpoints without WebSocket are only polled."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints, ws_url: str | None, poll_s: float = POLL_S) -> None:
+    def __init__(self, chain: ChainId, endpoints: Endpoints, poll_s: float = POLL_S) -> None:
         self._chain = chain
         self._endpoints = endpoints
-        self._ws_url = ws_url
         self._poll_s = poll_s
 
     async def head(self) -> HeadUpdate:
@@ -49,10 +48,10 @@ class EvmHeadSource:
         final = header_of(self._chain, finalized)
         return HeadUpdate(head, final if final.height <= head.height else head)
 
-    async def heads(self) -> AsyncIterator[HeadUpdate]:
+    async def heads(self) -> AsyncGenerator[HeadUpdate]:
         """See the port. Ends only by being closed."""
         pushed = asyncio.Event()
-        subscription = asyncio.create_task(self._subscribe(pushed)) if self._ws_url else None
+        subscriptions = [asyncio.create_task(_subscribe(url, pushed)) for url in self._endpoints.ws_urls]
         last: HeadUpdate | None = None
         try:
             while True:
@@ -69,25 +68,24 @@ class EvmHeadSource:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(pushed.wait(), wait_s)
         finally:
-            if subscription is not None:
+            for subscription in subscriptions:
                 subscription.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await subscription
+            await asyncio.gather(*subscriptions, return_exceptions=True)
 
-    async def _subscribe(self, pushed: asyncio.Event) -> None:
-        """Keep a newHeads subscription open for ever, and set `pushed` at everything that it says."""
-        assert self._ws_url is not None
-        request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
-        async with aiohttp.ClientSession() as session:
-            while True:
-                try:
-                    async with session.ws_connect(self._ws_url, max_msg_size=MAX_PUSH_BYTES, heartbeat=20) as socket:
-                        await socket.send_json(request)
-                        while True:
-                            message = await socket.receive(timeout=SUBSCRIPTION_SILENCE_S)
-                            if message.type is not aiohttp.WSMsgType.TEXT:
-                                break
-                            pushed.set()
-                except (aiohttp.ClientError, TimeoutError, OSError):
-                    pass
-                await asyncio.sleep(SUBSCRIBE_RETRY_S)
+
+async def _subscribe(url: str, pushed: asyncio.Event) -> None:
+    """Keep a newHeads subscription open for ever, and set `pushed` at everything that it says."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+    async with aiohttp.ClientSession() as session:
+        while True:
+            try:
+                async with session.ws_connect(url, max_msg_size=MAX_PUSH_BYTES, heartbeat=20) as socket:
+                    await socket.send_json(request)
+                    while True:
+                        message = await socket.receive(timeout=SUBSCRIPTION_SILENCE_S)
+                        if message.type is not aiohttp.WSMsgType.TEXT:
+                            break
+                        pushed.set()
+            except (aiohttp.ClientError, TimeoutError, OSError):
+                pass
+            await asyncio.sleep(SUBSCRIBE_RETRY_S)

@@ -8,7 +8,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.lanes import slot_hex
 from adapters.evm.names import hex_address
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
-from core.model.errors import CausewayError, DisagreementError, RejectedError, RetryableError
+from core.model.errors import RejectedError, RetryableError
 from core.model.facts import BlockHeader, LockObservation
 from core.model.types import ChainId, LockId, LockTerms
 from core.proofs.keccak import keccak256
@@ -60,15 +60,7 @@ class EvmLockReader:
                 raise RetryableError("the endpoint knows no finalized block")
             return header_of(self._chain, raw).height
 
-        answers = await self._endpoints.each(ask)
-        heights = sorted((answer for answer in answers if isinstance(answer, int)), reverse=True)
-        if len(heights) < self._endpoints.quorum:
-            if len(answers) == 1 and isinstance(answers[0], CausewayError):
-                raise answers[0]
-            raise DisagreementError(
-                f"{len(heights)} of {len(answers)} endpoints answer, {self._endpoints.quorum} are needed"
-            )
-        return heights[self._endpoints.quorum - 1]
+        return await self._endpoints.at_least(ask)
 
     async def _view(self, client: RpcClient, lane: Lane, height: int) -> LaneView:
         where = hex_address(self._htlc)

@@ -53,6 +53,11 @@ def token_asset(chain: ChainId, address: bytes) -> AssetId:
     return AssetId(f"{chain}/erc20:0x{address.hex()}")
 
 
+def token_account(asset: AssetId) -> AccountId:
+    """The contract of an ERC-20 asset as an account. Raises `RejectedError` for another kind."""
+    return account(ChainId(asset.partition("/")[0]), token_address(asset))
+
+
 def token_address(asset: AssetId) -> bytes:
     """The contract of an ERC-20 asset. Raises `RejectedError` for another kind."""
     _, _, reference = asset.partition("/")

@@ -1,5 +1,6 @@
 """From an unsigned call to a final one: EIP-1559 assembly, broadcast, outcome."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -9,7 +10,7 @@ from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.errors import AlreadyKnownError, UnaffordableError, revert_reason
 from adapters.evm.names import chain_number, hex_address
-from adapters.evm.rpc import Call, data_bytes, quantity
+from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.signing import SIGNATURE_SCHEME, recover_address
 from core.model.errors import (
     CausewayError,
@@ -129,20 +130,20 @@ class EvmTransactionSender:
     async def submit(self, signed: SignedTransaction) -> None:
         """See the port. One endpoint that takes it, or has it, is success."""
         encoded = f"0x{signed.raw.hex()}"
-        answers: list[str | CausewayError] = await self._endpoints.each(
-            lambda client: client.call("eth_sendRawTransaction", encoded)
-        )
-        failures = [answer for answer in answers if isinstance(answer, CausewayError)]
-        if len(failures) < len(answers) or any(isinstance(failure, AlreadyKnownError) for failure in failures):
+
+        async def tell(client: RpcClient) -> str:
+            return await client.call("eth_sendRawTransaction", encoded)
+
+        def taken(answer: str | CausewayError) -> bool:
+            return isinstance(answer, str | AlreadyKnownError)
+
+        answers = await self._endpoints.broadcast(tell, taken)
+        if any(map(taken, answers)):
             return
+        failures = [answer for answer in answers if isinstance(answer, CausewayError)]
         if any(isinstance(failure, ConflictError) for failure in failures) and await self._is_known(signed.hash):
             return  # its sequence is used up, by itself
-        # The answer that says most comes first: used up, refused for good, the caller's fault, try again.
-        for kind in (ConflictError, RevertedError, RejectedError, RetryableError):
-            for failure in failures:
-                if isinstance(failure, kind):
-                    raise failure
-        raise failures[0]
+        raise _telling(failures)
 
     async def outcome(self, tx_hash: bytes) -> Outcome:
         """See the port. A receipt of a block that is no longer canonical is none."""
@@ -155,7 +156,8 @@ class EvmTransactionSender:
             ]
         )
         if receipt is None:
-            return Outcome(OutcomeStatus.DROPPED if known is None else OutcomeStatus.PENDING)
+            pending = known is not None or await self._is_known(tx_hash)
+            return Outcome(OutcomeStatus.PENDING if pending else OutcomeStatus.DROPPED)
         height = int(receipt.block_number, 16)
         block = BlockRef(self._chain, Height(height), bytes.fromhex(receipt.block_hash[2:]))
         canonical: RawHeader | None = await self._endpoints.call(
@@ -209,6 +211,16 @@ class EvmTransactionSender:
         except CausewayError:
             pass
         return None
+
+
+def _telling(failures: Sequence[CausewayError]) -> CausewayError:
+    """Of many refusals the one that says most: sequence taken, for now, for good."""
+    for kind in (ConflictError, RetryableError):
+        for failure in failures:
+            if isinstance(failure, kind):
+                return failure
+    first = failures[0]
+    return first if isinstance(first, RevertedError) else RevertedError(first.message, reason=first.message)
 
 
 def _fields(body: CallBody, chain: ChainId, sequence: int, fee: FeeBid) -> list[rlp.Rlp]:

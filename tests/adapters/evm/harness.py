@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from adapters.evm import EvmChain, EvmChainSettings, LocalSigner, development_signer, evm_chain
+from adapters.evm import Endpoint, EvmChain, EvmChainSettings, LocalSigner, development_signer, evm_chain
 from adapters.evm.contracts.deployer import DeployedContracts, TokenSpec, deploy, mint_token, pay_native
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.transactions import EvmTransactionSender
@@ -128,8 +128,7 @@ async def evm_harness(settings: AnvilSettings | None = None) -> AsyncIterator[Ev
 def settings_for(anvil: AnvilChain, contracts: DeployedContracts) -> EvmChainSettings:
     return EvmChainSettings(
         chain=CHAIN,
-        rpc_urls=(anvil.rpc_url,),
-        ws_url=anvil.ws_url,
+        endpoints=(Endpoint(anvil.rpc_url, ws_url=anvil.ws_url),),
         htlc=contracts.htlc,
         tokens=contracts.tokens,
         timing=TIMING,
@@ -137,7 +136,7 @@ def settings_for(anvil: AnvilChain, contracts: DeployedContracts) -> EvmChainSet
 
 
 async def deploy_on(anvil: AnvilChain, bank: Signer) -> DeployedContracts:
-    endpoints = Endpoints([anvil.rpc_url])
+    endpoints = Endpoints([Endpoint(anvil.rpc_url)])
     try:
         return await deploy(EvmTransactionSender(CHAIN, endpoints), bank, [DOLLAR])
     finally:

@@ -1,0 +1,263 @@
+"""Heads that survive dead connections; blocks and events that belong together."""
+
+import asyncio
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from adapters.conformance.harness import lock
+from adapters.evm import Endpoint, EvmChain, evm_chain
+from adapters.evm.blocks import MAX_BLOCK_RANGE, MAX_BY_HASH, EvmBlockSource
+from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.contracts.deployer import mint_token
+from adapters.evm.decode import RawLog, logged_event
+from adapters.evm.endpoints import Endpoints
+from adapters.evm.heads import EvmHeadSource
+from adapters.evm.lanes import ONE_SHOT
+from adapters.evm.names import account
+from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
+from core.model.facts import Claimed, Locked, Transferred
+from core.model.types import BaseUnits, BlockRef, Height, Seconds
+from core.proofs.lanes import Lane, evm_address, packed_terms
+from local_chains.evm import AnvilChain, AnvilSettings
+from tests.adapters.evm.endpoint import MiddleMan
+from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, rpc, settings_for
+from tests.support import free_port
+
+PATIENCE_S = 20
+
+
+async def test_heads_are_pushed(evm: EvmHarness):
+    """With a poll of an hour, only the subscription can have told."""
+    pool = Endpoints([Endpoint(evm.anvil.rpc_url, ws_url=evm.anvil.ws_url)])
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 3600).heads()) as stream:
+        first = await anext(stream)
+        # The subscription may not stand yet: mine until it tells.
+        following = asyncio.ensure_future(anext(stream))
+        while not following.done():
+            await evm.advance()
+            await asyncio.wait([following], timeout=0.05)
+        assert following.result().head.height > first.head.height
+    await pool.close()
+
+
+async def test_heads_are_polled_where_nothing_pushes(evm: EvmHarness):
+    pool = Endpoints([Endpoint(evm.anvil.rpc_url)])
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 0.02).heads()) as stream:
+        first = await anext(stream)
+        await evm.advance(2)
+        assert (await anext(stream)).head.height > first.head.height
+    await pool.close()
+
+
+async def test_a_stream_survives_the_end_of_its_node():
+    settings = AnvilSettings(port=free_port(), block_time_s=None)
+    pool = Endpoints([Endpoint(f"http://127.0.0.1:{settings.port}", ws_url=f"ws://127.0.0.1:{settings.port}")])
+    source = EvmHeadSource(CHAIN, pool, 0.05)
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(source.heads()) as stream:
+        async with AnvilChain(settings) as anvil:
+            assert (await anext(stream)).head.height == 0
+            await rpc(anvil.rpc_url, "anvil_mine", "0x1")
+            assert (await anext(stream)).head.height == 1
+        waiting = asyncio.ensure_future(anext(stream))
+        with pytest.raises(RetryableError):
+            await source.head()
+        # It comes up again without its blocks: told all the same.
+        async with AnvilChain(settings):
+            assert (await waiting).head.height == 0
+    await pool.close()
+
+
+async def test_a_stream_starts_before_its_node():
+    settings = AnvilSettings(port=free_port(), block_time_s=None)
+    pool = Endpoints([Endpoint(f"http://127.0.0.1:{settings.port}")])
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 0.05).heads()) as stream:
+        first = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        async with AnvilChain(settings):
+            assert (await first).head.height == 0
+    await pool.close()
+
+
+async def test_finalized_follows_the_head_on_a_chain_with_a_beat():
+    async with asyncio.timeout(60), evm_harness(AnvilSettings(block_time_s=1)) as running:
+        async with contextlib.aclosing(running.chain.heads.heads()) as stream:
+            async for update in stream:
+                if update.finalized.height >= 3:
+                    break
+        assert update.head.height - update.finalized.height in (2, 3)
+
+
+def source(liar: MiddleMan, evm: EvmHarness) -> tuple[EvmBlockSource, Endpoints]:
+    pool = Endpoints([Endpoint(liar.url)])
+    tokens = [evm_address(token) for token in evm.contracts.tokens]
+    return EvmBlockSource(CHAIN, pool, evm_address(evm.contracts.htlc), tokens), pool
+
+
+async def head_height(evm: EvmHarness) -> Height:
+    return (await evm.access.heads.head()).head.height
+
+
+async def test_long_ranges_tell_the_same_as_short_ones(evm: EvmHarness):
+    for asset in evm.assets:
+        await lock(evm, asset)
+    await evm.advance(2 * MAX_BY_HASH)
+    last = await head_height(evm)
+    long = await evm.access.blocks.blocks(Height(0), last)
+    assert len(long) > MAX_BY_HASH
+    short = [
+        block for height in range(last + 1) for block in await evm.access.blocks.blocks(Height(height), Height(height))
+    ]
+    assert list(long) == short
+    assert sum(isinstance(logged.event, Locked) for block in long for logged in block.events) == 2
+
+
+async def test_ranges_have_a_limit(evm: EvmHarness):
+    with pytest.raises(RejectedError):
+        await evm.access.blocks.blocks(Height(0), Height(MAX_BLOCK_RANGE))
+    with pytest.raises(RejectedError):
+        await evm.access.blocks.blocks(Height(-1), Height(0))
+
+
+async def test_the_transfers_of_tokens_are_told(evm: EvmHarness):
+    one, two = await evm.account(), await evm.account()
+    [token] = evm.contracts.tokens
+    [minted, _] = await evm.send(
+        evm.bank,
+        mint_token(evm.bank.account, token, one.account, BaseUnits(77)),
+        mint_token(evm.bank.account, token, one.account, BaseUnits(78)),
+    )
+    first = await head_height(evm)
+    data = encode_call("TestToken", "transfer", evm_address(two.account), 5)
+    [moved] = await evm.send(one, unsigned_call(one.account, evm_address(token), data, gas=100_000, summary="pay"))
+    blocks = await evm.access.blocks.blocks(first, Height(first + 1))
+    told = {logged.tx_hash: logged.event for block in blocks for logged in block.events}
+    assert told[minted] == Transferred(evm.assets[1], None, one.account, BaseUnits(77))
+    assert told[moved] == Transferred(evm.assets[1], one.account, two.account, BaseUnits(5))
+
+
+async def test_one_shot_locks_of_others_have_names_of_their_own(evm: EvmHarness):
+    """Their lanes count from 1 again and again; the timelock tells them apart."""
+    leg = await lock(evm)
+    first = await head_height(evm)
+    htlc = evm_address(evm.contracts.htlc)
+    lane = Lane(evm_address(leg.sender.account), 9, 1)
+    names = set()
+    for later_s in (1, 2):
+        terms = replace(leg.terms, timelock=leg.terms.timelock.plus(Seconds(later_s)))
+        packed = packed_terms(terms, lane, ONE_SHOT)
+        opened = encode_call("HashedTimelock", "lock", terms.hashlock, packed)
+        closed = encode_call("HashedTimelock", "claim", leg.preimage.expose(), packed, lane.sender, terms.amount)
+        for data, value in ((opened, terms.amount), (closed, 0)):
+            call = unsigned_call(leg.sender.account, htlc, data, gas=200_000, value=value, summary="by hand")
+            await evm.send(leg.sender, call)
+        names.add(f"{leg.lock_id.split('/')[0]}/9/1/{terms.timelock.seconds}")
+    blocks = await evm.access.blocks.blocks(Height(first + 1), await head_height(evm))
+    events = [logged.event for block in blocks for logged in block.events]
+    assert {event.lock_id for event in events if isinstance(event, Locked)} == names
+    assert {event.lock_id for event in events if isinstance(event, Claimed)} == names
+
+
+@pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
+async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int):
+    await evm.advance(blocks)
+
+    def other_parent(method, params, result):
+        if method == "eth_getBlockByNumber" and result["number"] == "0x5":
+            return {**result, "parentHash": "0x" + "11" * 32}
+        return result
+
+    liar.tamper = other_parent
+    adapter, pool = source(liar, evm)
+    last = await head_height(evm)
+    with pytest.raises(ReorgedError):
+        await adapter.blocks(Height(last - blocks + 1 if last - blocks < 4 else 4), last)
+    await pool.close()
+
+
+@pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
+async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int):
+    await lock(evm)
+    last = await head_height(evm)
+    await evm.advance(blocks)
+
+    def other_block(method, params, result):
+        if method == "eth_getLogs":
+            return [{**log, "blockHash": "0x" + "11" * 32} for log in result]
+        return result
+
+    liar.tamper = other_block
+    adapter, pool = source(liar, evm)
+    with pytest.raises(ReorgedError):
+        await adapter.blocks(last, Height(last + blocks - 1))
+    await pool.close()
+
+
+async def test_a_block_that_goes_away_while_its_logs_are_read_is_a_reorg(evm: EvmHarness, liar: MiddleMan):
+    """A real reorg, between the two requests."""
+    await evm.advance(3)
+    last = await head_height(evm)
+    adapter, pool = source(liar, evm)
+    headers = await adapter._headers(Height(last - 1), last)
+    await evm.reorg(2)
+    with pytest.raises(ReorgedError):
+        await adapter._logs_by_hash(headers)
+    with pytest.raises(ReorgedError):
+        await adapter._logs_by_range(headers)
+    await pool.close()
+
+
+async def test_malformed_logs_and_headers_are_the_endpoints_fault(evm: EvmHarness, liar: MiddleMan):
+    leg = await lock(evm)
+    last = await head_height(evm)
+    adapter, pool = source(liar, evm)
+    for broken in ("0x", "0xzz", "0x" + "00" * 96):
+        liar.tamper = lambda method, params, result, broken=broken: (
+            [{**log, "data": broken} for log in result] if method == "eth_getLogs" else result
+        )
+        with pytest.raises(RetryableError):
+            await adapter.blocks(last, last)
+    liar.tamper = lambda method, params, result: (
+        {**result, "timestamp": "soon"} if method.startswith("eth_getBlock") else result
+    )
+    with pytest.raises(RetryableError):
+        await adapter.header(last)
+    assert leg.lock_id
+    await pool.close()
+
+
+def test_logs_of_others_are_not_ours():
+    block = BlockRef(CHAIN, Height(1), bytes(32))
+    nft = RawLog(
+        "0x" + "22" * 20,
+        ["0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"] + ["0x" + "00" * 32] * 3,
+        "0x",
+        "0x1",
+        "0x" + "00" * 32,
+        "0x" + "00" * 32,
+        "0x0",
+    )
+    assert logged_event(block, "0x" + "11" * 20, nft) is None
+    unknown = RawLog("0x" + "11" * 20, ["0x" + "33" * 32], "0x", "0x1", "0x" + "00" * 32, "0x" + "00" * 32, "0x0")
+    assert logged_event(block, "0x" + "11" * 20, unknown) is None
+
+
+async def test_a_chain_of_another_number_is_refused(evm: EvmHarness):
+    settings = settings_for(evm.anvil, evm.contracts)
+    with pytest.raises(FatalError, match="eip155:31337"):
+        other = evm_chain(1)
+        moved = account(other, evm_address(settings.htlc))
+        await EvmChain.connect(replace(settings, chain=other, htlc=moved, tokens=()))
+    with pytest.raises(FatalError, match="another block"):
+        await EvmChain.connect(replace(settings, genesis_hash=bytes(32)))
+    with pytest.raises(FatalError, match="no HashedTimelock"):
+        await EvmChain.connect(replace(settings, htlc=settings.tokens[0]))
+    with pytest.raises(RejectedError, match="no ERC-20"):
+        await EvmChain.connect(replace(settings, tokens=(settings.htlc,)))
+
+
+async def test_assets_are_described_by_their_contracts(evm: EvmHarness):
+    native, token = evm.access.parameters.assets.values()
+    assert (native.symbol, native.decimals, native.id) == ("ETH", 18, "eip155:31337/slip44:60")
+    assert (token.symbol, token.decimals) == ("TUSD", 6)
