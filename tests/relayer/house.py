@@ -1,0 +1,260 @@
+"""A whole relayer over two memory chains in virtual time: followers, service, and an obedient initiator."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from nacl.signing import SigningKey
+from sqlalchemy.engine import Connection
+
+from adapters.memory import Endpoint, MemoryChain, MemoryRules
+from core.model.errors import FatalError
+from core.model.ports import ChainTiming
+from core.model.transactions import FeeMarket, UnsignedTransaction
+from core.model.types import (
+    AccountId,
+    Asset,
+    AssetId,
+    BaseUnits,
+    ChainId,
+    Hashlock,
+    Height,
+    LockId,
+    LockTerms,
+    Preimage,
+    Seconds,
+    SwapId,
+)
+from core.runtime.clock import SeededSecrets, VirtualClock
+from core.runtime.database import Database, InlineDatabase, create_schema
+from core.runtime.metrics import Metrics
+from htlc.model import Leg, Phase
+from htlc.timelocks import DEVNET_POLICY
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from relayer import book, swaps
+from relayer.desk import OpenSwap, SwapView
+from relayer.observations import hashlock_of
+from relayer.policy import RelayerPolicy
+from relayer.quotes import Pair, QuoteRequest, Rate
+from relayer.service import RelayerService, RelayerSetup
+from relayer.swap_desk import swap_view
+
+T = TypeVar("T")
+
+A, B = ChainId("memory:a"), ChainId("memory:b")
+COIN_A, COIN_B = AssetId("memory:a/slip44:1"), AssetId("memory:b/slip44:2")
+TIMING = ChainTiming(Seconds(1), Seconds(2), Seconds(3), Seconds(1), Seconds(1), Seconds(1))
+START = 10**9
+OTHER = {A: B, B: A}
+COIN = {A: COIN_A, B: COIN_B}
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class MortalDatabase:
+    """Dies at the `fatal`-th write, before or after its commit; nothing gets through afterwards."""
+
+    def __init__(self, inner: Database, fatal: int | None = None, after_commit: bool = True) -> None:
+        self._inner = inner
+        self._fatal = fatal
+        self._after_commit = after_commit
+        self.writes = 0
+        self.dead = False
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        self._alive()
+        self.writes += 1
+        if self.writes == self._fatal:
+            self.dead = True
+            if self._after_commit:
+                await self._inner.write(work)
+            raise Crash
+        return await self._inner.write(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        self._alive()
+        return await self._inner.read(work)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def _alive(self) -> None:
+        if self.dead:
+            raise Crash
+
+
+class House:
+    def __init__(self, url: str = "sqlite://", market: FeeMarket | None = None, finality_depth: int = 2) -> None:
+        self.clock = VirtualClock()
+        self.chains = {chain: self._chain(chain, market, finality_depth) for chain in (A, B)}
+        self.relayer = {chain: self.chains[chain].signer("relayer", self._purse(chain)) for chain in (A, B)}
+        self.initiator = {chain: self.chains[chain].signer("initiator", self._purse(chain)) for chain in (A, B)}
+        self.endpoints = {chain: Endpoint(self.clock) for chain in (A, B)}
+        self.database: Database = InlineDatabase(url)
+        self.policy = RelayerPolicy(swap=DEVNET_POLICY)
+        self.metrics = Metrics()
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._producers: list[asyncio.Task[Any]] = []
+
+    def _chain(self, chain: ChainId, market: FeeMarket | None, finality_depth: int) -> MemoryChain:
+        rules = MemoryRules(TIMING, finality_depth, native=COIN[chain] if market else None, fees=market)
+        return MemoryChain(chain, self.clock, {COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0)}, rules)
+
+    def _purse(self, chain: ChainId) -> dict[AssetId, int]:
+        return {COIN[chain]: START}
+
+    # --- the relayer's life ---
+
+    async def start(self, fatal: int | None = None, after_commit: bool = True) -> RelayerService:
+        """Chains produce blocks; followers and the service run over the database."""
+        if not self._producers:
+            self._producers = [asyncio.create_task(chain.produce(1)) for chain in self.chains.values()]
+            await self.clock.sleep(3)
+        await self.database.write(create_schema)
+        self.mortal = MortalDatabase(self.database, fatal, after_commit)
+        signal = FactSignal()
+        access = {chain: self.chains[chain].access(self.endpoints[chain]) for chain in (A, B)}
+        pairs = [
+            Pair(COIN[chain], COIN[OTHER[chain]], Rate(2, 1), BaseUnits(10), BaseUnits(START // 4)) for chain in (A, B)
+        ]
+        setup = RelayerSetup(
+            chains=access, signers=self.relayer, policy=self.policy, pairs=pairs, quote_key=SigningKey(bytes(32))
+        )
+        self.service = RelayerService(
+            self.mortal, setup, signal, self.clock, self.metrics, SeededSecrets(round(self.clock.monotonic() * 10))
+        )
+        followers = [
+            Follower(one.parameters, one.heads, one.blocks, self.database, signal, self.clock, Height(0))
+            for one in access.values()
+        ]
+        self._tasks = [asyncio.create_task(follower.run()) for follower in followers]
+        self.running = asyncio.create_task(self.service.run())
+        self._tasks.append(self.running)
+        return self.service
+
+    async def kill(self) -> None:
+        """End the relayer as a power cut does; chains go on."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with suppress(asyncio.CancelledError, FatalError, Crash):
+                await task
+        self._tasks = []
+
+    async def died(self) -> None:
+        """Wait for the death that was ordered, and clean up."""
+        with suppress(FatalError, Crash):
+            await self.running
+        await self.kill()
+
+    async def stop(self) -> None:
+        await self.kill()
+        for task in self._producers:
+            task.cancel()
+        await asyncio.gather(*self._producers, return_exceptions=True)
+
+    # --- the initiator ---
+
+    async def open(self, first: ChainId = A, amount: int = 1000, preimage: Preimage | None = None) -> SwapView:
+        """Quoted and agreed; the initiator locks on `first`."""
+        self.preimage = preimage or Preimage.generate(SeededSecrets(round(self.clock.now())).token_bytes)
+        quote = await self.service.desk.quote(QuoteRequest(COIN[first], COIN[OTHER[first]], BaseUnits(amount)))
+        request = OpenSwap(
+            quote, self.preimage.hashlock(), self.initiator[first].account, self.initiator[OTHER[first]].account
+        )
+        return await self.service.desk.open_swap(request)
+
+    async def send(self, chain: ChainId, unsigned: UnsignedTransaction) -> bytes:
+        """Straight to the chain, by the initiator's own hand."""
+        sender, signer = self.chains[chain].access().transactions, self.initiator[chain]
+        view = await sender.sequences(signer.account)
+        request = sender.assemble(unsigned, view.latest, None, None)
+        signed = sender.attach(request, await signer.sign(request))
+        await sender.submit(signed)
+        return signed.hash
+
+    async def lock(self, terms: LockTerms) -> LockId:
+        legs = self.chains[terms.chain].access().legs
+        place = await legs.lock_id(terms)
+        await self.send(terms.chain, legs.lock(terms, place))
+        return place
+
+    async def claim(self, view: SwapView, leg: Leg = Leg.PARTICIPANT) -> None:
+        one = view.participant if leg is Leg.PARTICIPANT else view.initiator
+        assert one.lock_id is not None
+        legs = self.chains[one.chain].access().legs
+        account = self.initiator[one.chain].account
+        await self.send(one.chain, legs.claim(one.terms, one.lock_id, self.preimage, account))
+
+    async def refund(self, terms: LockTerms, place: LockId) -> None:
+        legs = self.chains[terms.chain].access().legs
+        await self.send(terms.chain, legs.refund(terms, place, self.initiator[terms.chain].account))
+
+    # --- looking ---
+
+    async def until(
+        self, condition: Callable[[], Awaitable[bool]], deadline_s: float = 120.0, what: str = "it"
+    ) -> None:
+        """Virtual seconds cost nothing."""
+        give_up = self.clock.monotonic() + deadline_s
+        while not await condition():
+            assert self.clock.monotonic() < give_up, f"{what} did not happen in {deadline_s} s"
+            await self.clock.sleep(0.05)
+
+    async def look(self, swap_id: SwapId) -> SwapView:
+        """The swap as the database has it, also while the service is dead."""
+
+        def read(connection: Connection) -> SwapView:
+            state = book.load(connection, swap_id)
+            return swap_view(swaps.swap_row(connection, swap_id), state, swaps.lock_place(connection, swap_id))
+
+        return await self.database.read(read)
+
+    async def phase(self, swap_id: SwapId, *phases: Phase, deadline_s: float = 120.0) -> SwapView:
+        """The swap once it is in one of these phases."""
+
+        async def there() -> bool:
+            return (await self.look(swap_id)).phase in phases
+
+        try:
+            await self.until(there, deadline_s)
+        except AssertionError:
+            view = await self.look(swap_id)
+            raise AssertionError(f"expected {phases}, it is {view}") from None
+        return await self.look(swap_id)
+
+    async def locked(self, swap_id: SwapId, leg: Leg) -> SwapView:
+        """The swap once that leg is locked and final."""
+
+        async def there() -> bool:
+            view = await self.look(swap_id)
+            one = view.initiator if leg is Leg.INITIATOR else view.participant
+            return one.lock is not None and one.lock.final
+
+        await self.until(there, what=f"the {leg} lock")
+        return await self.look(swap_id)
+
+    async def balance(self, chain: ChainId, account: AccountId) -> int:
+        return await self.chains[chain].access().state.balance(account, COIN[chain])
+
+    async def gains(self) -> dict[str, tuple[int, int]]:
+        """What each party has won or lost on (A, B)."""
+        found = {}
+        for name, signers in (("relayer", self.relayer), ("initiator", self.initiator)):
+            held = [await self.balance(chain, signers[chain].account) - START for chain in (A, B)]
+            found[name] = (held[0], held[1])
+        return found
+
+    def made(self, chain: ChainId, kind: type[Any], hashlock: Hashlock) -> list[Any]:
+        """Events of one kind under a hashlock on the canonical chain."""
+        blocks = (self.chains[chain].block(Height(height)) for height in range(self.chains[chain].height + 1))
+        return [
+            logged.event
+            for block in blocks
+            for logged in block.events
+            if isinstance(logged.event, kind) and hashlock_of(logged) == hashlock
+        ]
