@@ -133,6 +133,12 @@ class EmbeddedEngine:
 
     async def run(self, pace: Pace) -> None:
         """Make blocks until `stop`. Raises `FatalError` where going on would be unsafe."""
+        try:
+            await self._make_blocks(pace)
+        finally:
+            self.feed.end()
+
+    async def _make_blocks(self, pace: Pace) -> None:
         loop = asyncio.get_running_loop()
         while not self._stopping.is_set():
             made_at = loop.time()

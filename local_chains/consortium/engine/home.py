@@ -178,7 +178,7 @@ def init_home(
     """
     if not 0 < validators <= MAX_LOCAL_VALIDATORS:
         raise RejectedError(f"a local chain has 1 to {MAX_LOCAL_VALIDATORS} validators")
-    if (home / GENESIS_FILE).exists():
+    if (home / GENESIS_FILE).exists() or (home / "validators").exists():
         raise RejectedError(f"{home} is the home of a chain already: choose another directory or remove it")
     keys = [
         (ValidatorKey(key_type, _fresh_secret(key_type)), OperatorKey(secrets.token_bytes(32)))

@@ -19,7 +19,8 @@ from local_chains.consortium.ledger.leaves import read, read_count, write, write
 
 MAX_DOCUMENT_DEPTH: Final = 32
 
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Ends at the end of the text too, so that it always matches at a quote and the search stays linear.
+_STRING = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*(?:"|\Z)', re.DOTALL)
 
 
 def write_record(context: Context, message: WriteRecord) -> None:

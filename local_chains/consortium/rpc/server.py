@@ -102,7 +102,7 @@ class RpcServer:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
                     await connection.receive(message.data)
-        except RetryableError:
+        except (ConnectionError, TimeoutError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         finally:
             await connection.close()

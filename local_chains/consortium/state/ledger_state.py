@@ -95,13 +95,18 @@ class LedgerState:
 
     async def _remake(self, store: Store, height: int) -> Node:
         """The tree of an older height: the oldest one in memory with everything undone that came after."""
-        if height not in self._remade:
-            kept_height, kept_root, _ = self._kept[0]
-            undo = await store.undo(kept_height, height)
-            self._remade[height] = await asyncio.to_thread(update, kept_root, undo)
-            while len(self._remade) > REMADE_ROOTS:
-                self._remade.popitem(last=False)
-        return self._remade[height]
+        if height in self._remade:
+            return self._remade[height]
+        kept_height, kept_root, _ = self._kept[0]
+        undo = await store.undo(kept_height, height)
+        root = await asyncio.to_thread(update, kept_root, undo)
+        stored = await store.block(height)
+        if stored is None or root_hash(root) != stored.app_hash:
+            raise NotFoundError(f"the state of height {height} is too old to be proven by now")
+        self._remade[height] = root
+        while len(self._remade) > REMADE_ROOTS:
+            self._remade.popitem(last=False)
+        return root
 
 
 async def load_state(store: Store, height: int, app_hash: bytes) -> LedgerState:

@@ -1,0 +1,80 @@
+"""Random transactions: nothing raises out of the ledger, and the invariants hold after every block."""
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.model.consortium import (
+    AttestHeader,
+    Burn,
+    Claim,
+    Issue,
+    Lock,
+    Message,
+    Refund,
+    ResultCode,
+    Transfer,
+    WriteRecord,
+    quantity,
+)
+from tests.local_chains.consortium.support import ANN, BEN, ISSUER, OPERATORS, START_S, Actor, Chain
+
+ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2])
+PREIMAGES = tuple(bytes([number]) * 32 for number in range(4))
+
+addresses = st.sampled_from([actor.address for actor in ACTORS]) | st.binary(max_size=33)
+symbols = st.sampled_from(["cnyd", "gold"]) | st.text(max_size=8)
+amounts = (
+    st.integers(1, 600).map(quantity)
+    | st.sampled_from([quantity(2**256 - 1), b"", b"\0", b"\0\1"])
+    | st.binary(max_size=34)
+)
+hashlocks = st.sampled_from([hashlib.sha256(preimage).digest() for preimage in PREIMAGES]) | st.binary(max_size=33)
+preimages = st.sampled_from(PREIMAGES) | st.binary(max_size=33)
+integers = st.integers(START_S, START_S + 60) | st.integers(-(2**63), 2**64 - 1)
+names = st.sampled_from(["a", "b.c"]) | st.text(max_size=70)
+documents = st.sampled_from([b"{}", b'{"a":[1]}', b"[" * 999]) | st.binary(max_size=40)
+chains = st.sampled_from(["eip155:1"]) | st.text(max_size=12)
+hashes = st.sampled_from([b"x" * 32, b"y" * 32]) | st.binary(max_size=33)
+
+messages: st.SearchStrategy[Message] = st.one_of(
+    st.builds(Issue, symbols, addresses, amounts),
+    st.builds(Transfer, symbols, addresses, amounts),
+    st.builds(Burn, symbols, amounts),
+    st.builds(Lock, symbols, amounts, addresses, hashlocks, integers),
+    st.builds(Claim, addresses, preimages),
+    st.builds(Refund, addresses, hashlocks),
+    st.builds(WriteRecord, names, names, documents),
+    st.builds(AttestHeader, chains, integers | st.integers(0, 3), hashes, integers | st.just(5)),
+)
+steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=4))
+
+
+@given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30))
+def test_no_messages_break_the_ledger(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int) -> None:
+    chain = Chain()
+    for steps in blocks:
+        sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
+        transactions = []
+        for actor, some in steps:
+            transactions.append(actor.signed(sequences[actor.address], *some))
+            sequences[actor.address] += 1
+        results = chain.block(*transactions, after_s=pace_s)
+        assert len(results) == len(transactions)
+        assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
+        assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
+
+
+@given(st.lists(st.binary(max_size=200), max_size=20))
+def test_no_bytes_break_the_ledger(entries: list[bytes]) -> None:
+    assert all(result.code for result in Chain().block(*entries))
+
+
+@given(st.data(), st.lists(messages, min_size=1, max_size=3))
+def test_no_damage_to_a_transaction_breaks_the_ledger(data: st.DataObject, some: list[Message]) -> None:
+    raw = bytearray(ANN.signed(0, *some))
+    for _ in range(data.draw(st.integers(1, 4))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    if bytes(raw) != ANN.signed(0, *some):
+        assert Chain().block(bytes(raw))[0].code is not ResultCode.OK

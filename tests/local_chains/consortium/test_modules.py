@@ -1,0 +1,318 @@
+"""Bank, htlc, records and bridge: every message, every way it is refused."""
+
+import hashlib
+
+import pytest
+
+from core.model.consortium import (
+    MAX_DOCUMENT_BYTES,
+    AssetLeaf,
+    AssetMoved,
+    AttestHeader,
+    Burn,
+    Claim,
+    HeaderAccepted,
+    HeaderLeaf,
+    Issue,
+    Lock,
+    LockClaimed,
+    LockCreated,
+    LockRefunded,
+    Message,
+    RecordLeaf,
+    RecordStored,
+    Refund,
+    ResultCode,
+    Transfer,
+    WriteRecord,
+    asset_key,
+    attested_header_key,
+    attested_latest_key,
+    decode_leaf,
+    lock_key,
+    quantity,
+    record_count_key,
+    record_key,
+    value_of,
+)
+from local_chains.consortium.ledger.leaves import votes_key
+from local_chains.consortium.ledger.records import MAX_DOCUMENT_DEPTH, document_fault
+from tests.local_chains.consortium.support import (
+    ANN,
+    BEN,
+    ISSUER,
+    OPERATORS,
+    START_S,
+    Actor,
+    Chain,
+    app_state,
+)
+
+PREIMAGE = b"p" * 32
+HASHLOCK = hashlib.sha256(PREIMAGE).digest()
+TIMELOCK = START_S + 100
+MAX = 2**256 - 1
+
+
+def supply(chain: Chain, symbol: str = "cnyd") -> int:
+    return value_of(decode_leaf(chain.leaves[asset_key(symbol)], AssetLeaf).supply)
+
+
+# --- bank ---
+
+
+def test_issue_transfer_burn() -> None:
+    chain = Chain()
+    issued = chain.one(ISSUER, Issue("cnyd", ANN.address, quantity(500)))
+    assert issued.events == (AssetMoved("cnyd", b"", ANN.address, 500),)
+    moved = chain.one(ANN, Transfer("cnyd", BEN.address, quantity(1_500)))
+    assert moved.events == (AssetMoved("cnyd", ANN.address, BEN.address, 1_500),)
+    burnt = chain.one(BEN, Burn("cnyd", quantity(50)))
+    assert burnt.events == (AssetMoved("cnyd", BEN.address, b"", 50),)
+    assert (chain.balance(ANN.address), chain.balance(BEN.address), supply(chain)) == (0, 1_500, 1_500)
+
+
+def test_a_transfer_to_oneself_changes_nothing() -> None:
+    chain = Chain()
+    assert chain.one(ANN, Transfer("cnyd", ANN.address, quantity(1_000))).code is ResultCode.OK
+    assert chain.balance(ANN.address) == 1_000
+
+
+@pytest.mark.parametrize(
+    ("actor", "message", "code"),
+    [
+        (ANN, Issue("cnyd", ANN.address, quantity(1)), ResultCode.NOT_ISSUER),
+        (ISSUER, Issue("none", ANN.address, quantity(1)), ResultCode.UNKNOWN_ASSET),
+        (ISSUER, Issue("cnyd", b"short", quantity(1)), ResultCode.BAD_ADDRESS),
+        (ISSUER, Issue("cnyd", ANN.address, quantity(MAX)), ResultCode.OVERFLOW),
+        (ANN, Transfer("cnyd", BEN.address, b""), ResultCode.BAD_AMOUNT),
+        (ANN, Transfer("cnyd", BEN.address, b"\0\1"), ResultCode.BAD_AMOUNT),
+        (ANN, Transfer("cnyd", BEN.address, b"\1" * 33), ResultCode.BAD_AMOUNT),
+        (ANN, Transfer("cnyd", BEN.address, quantity(1_001)), ResultCode.INSUFFICIENT_FUNDS),
+        (ANN, Transfer("cnyd", b"", quantity(1)), ResultCode.BAD_ADDRESS),
+        (ANN, Transfer("none", BEN.address, quantity(1)), ResultCode.UNKNOWN_ASSET),
+        (ANN, Burn("cnyd", quantity(1_001)), ResultCode.INSUFFICIENT_FUNDS),
+        (ANN, Burn("none", quantity(1)), ResultCode.UNKNOWN_ASSET),
+        (ANN, Burn("cnyd", b""), ResultCode.BAD_AMOUNT),
+        (ANN, Lock("cnyd", b"", BEN.address, HASHLOCK, TIMELOCK), ResultCode.BAD_AMOUNT),
+        (ANN, Lock("cnyd", quantity(1_001), BEN.address, HASHLOCK, TIMELOCK), ResultCode.INSUFFICIENT_FUNDS),
+        (ANN, Lock("none", quantity(1), BEN.address, HASHLOCK, TIMELOCK), ResultCode.UNKNOWN_ASSET),
+        (ANN, Lock("cnyd", quantity(1), b"", HASHLOCK, TIMELOCK), ResultCode.BAD_ADDRESS),
+        (ANN, Lock("cnyd", quantity(1), BEN.address, HASHLOCK[1:], TIMELOCK), ResultCode.BAD_HASHLOCK),
+        (ANN, Lock("cnyd", quantity(1), BEN.address, HASHLOCK, START_S), ResultCode.BAD_TIMELOCK),
+        (ANN, Lock("cnyd", quantity(1), BEN.address, HASHLOCK, 0), ResultCode.BAD_TIMELOCK),
+        (ANN, Lock("cnyd", quantity(1), BEN.address, HASHLOCK, 1 << 40), ResultCode.BAD_TIMELOCK),
+        (ANN, Claim(ANN.address, PREIMAGE), ResultCode.UNKNOWN_LOCK),
+        (ANN, Claim(ANN.address, PREIMAGE[1:]), ResultCode.BAD_HASHLOCK),
+        (ANN, Claim(b"", PREIMAGE), ResultCode.BAD_ADDRESS),
+        (ANN, Refund(ANN.address, HASHLOCK), ResultCode.UNKNOWN_LOCK),
+        (ANN, Refund(ANN.address, b"x"), ResultCode.UNKNOWN_LOCK),
+        (ANN, WriteRecord("UPPER", "key", b"{}"), ResultCode.BAD_NAME),
+        (ANN, WriteRecord("names", "a/b", b"{}"), ResultCode.BAD_NAME),
+        (ANN, WriteRecord("names", "key\n", b"{}"), ResultCode.BAD_NAME),
+        (ANN, WriteRecord("names", "key", b"{"), ResultCode.BAD_DOCUMENT),
+        (ANN, AttestHeader("eip155:1", 1, b"h" * 32, 1), ResultCode.NOT_OPERATOR),
+        (OPERATORS[0], AttestHeader("ethereum", 1, b"h" * 32, 1), ResultCode.BAD_HEADER),
+        (OPERATORS[0], AttestHeader("eip155:1", -1, b"h" * 32, 1), ResultCode.BAD_HEADER),
+        (OPERATORS[0], AttestHeader("eip155:1", 1 << 63, b"h" * 32, 1), ResultCode.BAD_HEADER),
+        (OPERATORS[0], AttestHeader("eip155:1", 1, b"h" * 31, 1), ResultCode.BAD_HEADER),
+        (OPERATORS[0], AttestHeader("eip155:1", 1, b"h" * 32, -1), ResultCode.BAD_HEADER),
+    ],
+)
+def test_refusals_leave_only_the_sequence(actor: Actor, message: Message, code: ResultCode) -> None:
+    chain = Chain()
+    chain.block()
+    before = dict(chain.leaves)
+    result = chain.one(actor, message)
+    assert result.code is code
+    assert result.events == ()
+    changed = {key for key in chain.leaves if chain.leaves[key] != before.get(key)}
+    assert changed == {b"clock", b"bank/account/" + actor.address}
+    assert chain.account(actor.address).balances == Chain().account(actor.address).balances
+
+
+# --- htlc ---
+
+
+def locked_chain() -> Chain:
+    chain = Chain()
+    result = chain.one(ANN, Lock("cnyd", quantity(300), BEN.address, HASHLOCK, TIMELOCK))
+    assert result.events == (LockCreated("cnyd", 300, ANN.address, BEN.address, HASHLOCK, TIMELOCK),)
+    assert (chain.balance(ANN.address), chain.balance(BEN.address), supply(chain)) == (700, 50, 1_050)
+    return chain
+
+
+def test_a_claim_by_anyone_pays_the_receiver() -> None:
+    chain = locked_chain()
+    result = chain.one(ISSUER, Claim(ANN.address, PREIMAGE))
+    assert result.events == (LockClaimed(ANN.address, HASHLOCK, PREIMAGE),)
+    assert chain.balance(BEN.address) == 350
+    lock = chain.lock(ANN.address, HASHLOCK)
+    assert (lock.status, lock.preimage) == ("claimed", PREIMAGE)
+
+
+def test_a_refund_by_anyone_pays_the_sender() -> None:
+    chain = locked_chain()
+    result = chain.one(BEN, Refund(ANN.address, HASHLOCK), after_s=200)
+    assert result.events == (LockRefunded(ANN.address, HASHLOCK),)
+    assert chain.balance(ANN.address) == 1_000
+    assert chain.lock(ANN.address, HASHLOCK).status == "refunded"
+
+
+@pytest.mark.parametrize(("before_s", "claims"), [(0.001, True), (0.0, False), (-0.001, False)])
+def test_there_is_no_moment_at_which_claim_and_refund_are_both_valid(before_s: float, claims: bool) -> None:
+    for message in (Claim(ANN.address, PREIMAGE), Refund(ANN.address, HASHLOCK)):
+        chain = locked_chain()
+        after_s = TIMELOCK - before_s - chain.time_ms / 1000
+        result = chain.one(BEN, message, after_s=after_s)
+        if isinstance(message, Claim):
+            assert result.code is (ResultCode.OK if claims else ResultCode.TOO_LATE)
+        else:
+            assert result.code is (ResultCode.TOO_EARLY if claims else ResultCode.OK)
+
+
+def test_a_lock_is_settled_once() -> None:
+    chain = locked_chain()
+    assert chain.one(BEN, Claim(ANN.address, PREIMAGE)).code is ResultCode.OK
+    assert chain.one(BEN, Claim(ANN.address, PREIMAGE)).code is ResultCode.ALREADY_SETTLED
+    assert chain.one(ANN, Refund(ANN.address, HASHLOCK), after_s=200).code is ResultCode.ALREADY_SETTLED
+    assert chain.balance(BEN.address) == 350
+
+
+def test_twice_in_one_transaction_is_twice_too_often() -> None:
+    chain = locked_chain()
+    result = chain.one(BEN, Claim(ANN.address, PREIMAGE), Claim(ANN.address, PREIMAGE))
+    assert result.code is ResultCode.ALREADY_SETTLED
+    assert chain.lock(ANN.address, HASHLOCK).status == "locked"
+    assert chain.balance(BEN.address) == 50
+
+
+def test_a_hashlock_is_used_once_per_sender_for_ever() -> None:
+    chain = locked_chain()
+    again = Lock("cnyd", quantity(1), BEN.address, HASHLOCK, TIMELOCK + 900)
+    assert chain.one(ANN, again).code is ResultCode.HASHLOCK_USED
+    assert chain.one(BEN, again).code is ResultCode.OK, "a copied hashlock blocks nobody else"
+    assert chain.one(BEN, Refund(ANN.address, HASHLOCK), after_s=200).code is ResultCode.OK
+    assert chain.one(ANN, again).code is ResultCode.HASHLOCK_USED
+    assert lock_key(ANN.address, HASHLOCK) in chain.leaves
+
+
+# --- records ---
+
+
+def test_a_record_keeps_every_version() -> None:
+    chain = Chain()
+    for version, document in enumerate((b'{"a":1}', b"[]"), start=1):
+        result = chain.one(ANN, WriteRecord("provenance", "crate-7", document))
+        digest = hashlib.sha256(document).digest()
+        assert result.events == (RecordStored("provenance", "crate-7", version, ANN.address, digest),)
+        leaf = decode_leaf(chain.leaves[record_key("provenance", "crate-7", version)], RecordLeaf)
+        assert leaf == RecordLeaf(document, ANN.address, version, chain.time_ms)
+        assert chain.leaves[record_count_key("provenance", "crate-7")] == version.to_bytes(8, "big")
+
+
+def test_only_the_first_author_writes_on() -> None:
+    chain = Chain()
+    assert chain.one(ANN, WriteRecord("provenance", "crate-7", b"1")).code is ResultCode.OK
+    assert chain.one(BEN, WriteRecord("provenance", "crate-7", b"2")).code is ResultCode.NOT_OWNER
+    assert chain.one(BEN, WriteRecord("provenance", "crate-8", b"2")).code is ResultCode.OK
+
+
+DEEP = MAX_DOCUMENT_DEPTH
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"{}",
+        b' {"a": [1, 2.5e9, "x", null, true]} ',
+        b"9" * 5_000,
+        b"[" * DEEP + b"]" * DEEP,
+        b'"' + b"[" * 100 + b'"',
+        rb'"\"[[\\"',
+        '{"ключ":"значение"}'.encode(),
+        b'"' + b"x" * (MAX_DOCUMENT_BYTES - 2) + b'"',
+    ],
+)
+def test_documents(document: bytes) -> None:
+    assert document_fault(document) == ""
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{",
+        b"NaN",
+        b"-Infinity",
+        b"{'a':1}",
+        b'{"a":1,"a":2}',
+        b"\xff",
+        b"1 2",
+        b"[" * (DEEP + 1) + b"]" * (DEEP + 1),
+        b"[" * MAX_DOCUMENT_BYTES,
+        b'"\\' + b'\\"' * 4_000 + b"\\",
+        b'"' + b"x" * (MAX_DOCUMENT_BYTES - 1) + b'"',
+    ],
+)
+def test_what_is_no_document(document: bytes) -> None:
+    assert document_fault(document)
+
+
+# --- bridge ---
+
+BLOCK, OTHER = b"b" * 32, b"o" * 32
+
+
+def vote(height: int = 7, block_hash: bytes = BLOCK, time: int = 1_699_999_999) -> AttestHeader:
+    return AttestHeader("eip155:31337", height, block_hash, time)
+
+
+def test_more_than_two_thirds_make_a_header() -> None:
+    chain = Chain()
+    for operator in OPERATORS[:2]:
+        assert chain.one(operator, vote()).events == ()
+    assert attested_header_key("eip155:31337", 7) not in chain.leaves
+    result = chain.one(OPERATORS[2], vote())
+    assert result.events == (HeaderAccepted("eip155:31337", 7, BLOCK),)
+    leaf = decode_leaf(chain.leaves[attested_header_key("eip155:31337", 7)], HeaderLeaf)
+    assert leaf == HeaderLeaf(BLOCK, 1_699_999_999)
+    assert chain.leaves[attested_latest_key("eip155:31337")] == (7).to_bytes(8, "big")
+    assert votes_key("eip155:31337", 7) not in chain.leaves
+    late = chain.one(OPERATORS[3], vote())
+    assert (late.code, late.events) == (ResultCode.OK, ())
+
+
+def test_exactly_two_thirds_are_not_enough() -> None:
+    chain = Chain(app_state((20, 10, 10, 20)))
+    for operator in (OPERATORS[0], OPERATORS[3]):
+        chain.one(operator, vote())
+    assert attested_header_key("eip155:31337", 7) not in chain.leaves
+    assert chain.one(OPERATORS[1], vote()).events
+
+
+def test_an_operator_votes_once() -> None:
+    chain = Chain()
+    assert chain.one(OPERATORS[0], vote()).code is ResultCode.OK
+    assert chain.one(OPERATORS[0], vote()).code is ResultCode.DUPLICATE_VOTE
+    assert chain.one(OPERATORS[0], vote(block_hash=OTHER)).code is ResultCode.CONFLICTING_VOTE
+    assert chain.one(OPERATORS[0], vote(time=5)).code is ResultCode.CONFLICTING_VOTE
+    assert chain.one(OPERATORS[0], vote(height=8)).code is ResultCode.OK
+
+
+def test_votes_for_different_blocks_do_not_add_up() -> None:
+    chain = Chain()
+    for operator, block_hash in zip(OPERATORS, (BLOCK, OTHER, BLOCK, BLOCK), strict=True):
+        assert chain.one(operator, vote(block_hash=block_hash)).code is ResultCode.OK
+    leaf = decode_leaf(chain.leaves[attested_header_key("eip155:31337", 7)], HeaderLeaf)
+    assert leaf.block_hash == BLOCK
+    assert chain.one(OPERATORS[1], vote(block_hash=OTHER)).code is ResultCode.CONFLICTING_VOTE
+
+
+def test_the_latest_height_never_falls() -> None:
+    chain = Chain()
+    for height in (9, 7, 0):
+        for operator in OPERATORS[:3]:
+            assert chain.one(operator, vote(height=height)).code is ResultCode.OK
+    assert chain.leaves[attested_latest_key("eip155:31337")] == (9).to_bytes(8, "big")
+    assert attested_header_key("eip155:31337", 0) in chain.leaves

@@ -1,0 +1,82 @@
+"""Proposer rotation: values worked out by hand from CometBFT's algorithm, and its fairness."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.proofs.cometbft.signing import public_key_of
+from core.proofs.cometbft.types import KeyKind, Validator, ValidatorSet
+from local_chains.consortium.engine.rotation import first_turn, next_turn
+
+
+def validators(*powers: int) -> ValidatorSet:
+    return ValidatorSet.of(
+        [
+            Validator(public_key_of(KeyKind.ED25519, bytes([index + 1]) * 32), power)
+            for index, power in enumerate(powers)
+        ]
+    )
+
+
+def proposals(members: ValidatorSet, heights: int) -> list[int]:
+    """The powers of the proposers of the first heights."""
+    turn = first_turn(members)
+    found = [turn.proposer.power]
+    for _ in range(heights - 1):
+        turn = next_turn(turn.validators)
+        found.append(turn.proposer.power)
+    return found
+
+
+def test_priorities_by_hand() -> None:
+    # Powers 5, 3, 1 (total 9). Step 1: 5, 3, 1 -> the first is chosen: -4, 3, 1. Step 2: 1, 6, 2 -> 1, -3, 2.
+    # Step 3: 6, 0, 3 -> -3, 0, 3. Step 4: 2, 3, 4 -> 2, 3, -5.
+    turn = first_turn(validators(5, 3, 1))
+    seen = []
+    for _ in range(4):
+        seen.append([member.proposer_priority for member in turn.validators.validators])
+        turn = next_turn(turn.validators)
+    assert seen == [[-4, 3, 1], [1, -3, 2], [-3, 0, 3], [2, 3, -5]]
+
+
+def test_equal_powers_take_turns_in_the_order_of_their_addresses() -> None:
+    members = validators(1, 1, 1, 1)
+    turn = first_turn(members)
+    order = []
+    for _ in range(8):
+        order.append(turn.proposer.address)
+        turn = next_turn(turn.validators)
+    assert order == [member.address for member in members.validators] * 2
+
+
+def test_a_lone_validator_always_proposes() -> None:
+    assert proposals(validators(7), 5) == [7] * 5
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=7, unique=True))
+def test_over_one_round_of_power_everybody_proposes_as_often_as_his_power(powers: list[int]) -> None:
+    counts = Counter(proposals(validators(*powers), sum(powers)))
+    assert all(abs(counts[power] - power) <= 1 for power in powers)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        # Powers 2 and 1, window 2·3 = 6: a spread of 2000 is divided by ⌈2000/6⌉ = 334, giving 2 and -2.
+        ((1_000, -1_000), [2 + 2 - 3, -2 + 1]),
+        # A spread of 7 is divided by 2, towards zero: -1 and 2; their average 1/2 counts as 0.
+        ((-3, 4), [-1 + 2, 2 + 1 - 3]),
+        # The average of -4 and -1 is -3, rounded down: -1 and 2.
+        ((-4, -1), [-1 + 2, 2 + 1 - 3]),
+        ((0, 0), [0 + 2 - 3, 0 + 1]),
+    ],
+)
+def test_priorities_are_pulled_together_and_centred(before: tuple[int, int], after: list[int]) -> None:
+    members = [
+        Validator(member.public_key, member.power, priority)
+        for member, priority in zip(validators(2, 1).validators, before, strict=True)
+    ]
+    turned = next_turn(ValidatorSet(tuple(members)))
+    assert [member.proposer_priority for member in turned.validators.validators] == after

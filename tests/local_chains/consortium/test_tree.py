@@ -1,0 +1,52 @@
+"""The sparse Merkle tree against the verifier, and against itself built in another order."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.model.errors import RejectedError
+from core.proofs.smt import EMPTY, decode_proof, encode_proof, verify_absence, verify_inclusion
+from local_chains.consortium.state.tree import prove, root_hash, update
+
+keys = st.binary(max_size=3)
+writes = st.dictionaries(keys, st.binary(max_size=4) | st.none(), max_size=30)
+
+
+@given(st.lists(writes, max_size=6), keys)
+def test_every_key_is_provable_after_any_updates(batches: list[dict[bytes, bytes | None]], key: bytes) -> None:
+    root, expected = None, {}
+    for batch in batches:
+        root = update(root, batch)
+        expected.update(batch)
+    present = {key: leaf for key, leaf in expected.items() if leaf is not None}
+    assert root_hash(root) == root_hash(update(None, present)), "history leaves no trace"
+    for known, leaf in expected.items():
+        proof = decode_proof(encode_proof(prove(root, known)))
+        if leaf is None:
+            verify_absence(root_hash(root), known, proof)
+        else:
+            verify_inclusion(root_hash(root), known, leaf, proof)
+            with pytest.raises(RejectedError):
+                verify_inclusion(root_hash(root), known, leaf + b"x", proof)
+            with pytest.raises(RejectedError):
+                verify_absence(root_hash(root), known, proof)
+    if key not in present:
+        verify_absence(root_hash(root), key, prove(root, key))
+
+
+@given(writes, writes)
+def test_an_update_leaves_the_old_tree_alone_and_can_be_undone(
+    first: dict[bytes, bytes | None], second: dict[bytes, bytes | None]
+) -> None:
+    old = update(None, first)
+    before = root_hash(old)
+    new = update(old, second)
+    assert root_hash(old) == before
+    assert root_hash(update(new, {key: first.get(key) for key in second})) == before
+
+
+def test_the_empty_tree() -> None:
+    assert root_hash(None) == EMPTY
+    assert update(None, {}) is None
+    assert update(update(None, {b"a": b"1"}), {b"a": None}) is None
+    verify_absence(EMPTY, b"a", prove(None, b"a"))
