@@ -98,14 +98,14 @@ def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:
 
 
 def commit(connection: Connection, before: ChainView, step: Advance, seen: Observation) -> int:
-    """Store one step: headers, events, facts, projections and the cursor. Returns the newest fact's number.
+    """Store one step: headers, events, facts, projections and the cursor. Returns the newest fact's number, 0 for none.
 
     Raises `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
     """
     chain = before.chain
     observe(connection, chain, seen)
     if not step.facts:
-        return _hold_order(connection, 0)
+        return 0
     last = _hold_order(connection, len(step.facts))
     highest = _check_cursor(connection, before)
     applied, reverted = step.applied, step.reverted

@@ -1,0 +1,419 @@
+"""The documents that leave: what they say is what OpenAPI documents.
+
+Amounts are integer strings of base units with decimals beside them, times are Unix seconds, hashes hex (with `0x` on
+EVM chains). Every document says as of which block of which chain it holds, and what of it is final.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from core.model.facts import BlockHeader
+from core.model.types import Asset, AssetId, ChainId, Height, LockTerms
+from indexer.projections.conservation import Conservation, Sum
+from indexer.projections.locks import LockRow, Placed
+from indexer.projections.swaps import Candidate, SwapView
+from indexer.projections.transfers import TransferRow
+from indexer.store import ChainRow
+from regulator_api.audit import AuditEntry
+
+Assets = Mapping[AssetId, Asset]
+FinalHeights = Mapping[ChainId, Height]
+"""By chain, the newest height that is final; chains without one are left out."""
+
+
+class BlockView(msgspec.Struct, frozen=True, kw_only=True):
+    height: int
+    hash: str
+    time_s: int
+
+
+class AsOfView(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to which block a chain was read, and which of them are final (None: none yet)."""
+
+    chain: str
+    block: BlockView | None
+    finalized: BlockView | None
+
+
+class AmountView(msgspec.Struct, frozen=True, kw_only=True):
+    """`base_units` is a decimal integer; shift it by `decimals` to read it. Both others are null for unknown assets."""
+
+    asset: str
+    base_units: str
+    decimals: int | None
+    symbol: str | None
+
+
+class ChainView(msgspec.Struct, frozen=True, kw_only=True):
+    """`state`: `starting`, `backfilling`, `live`, `unreachable`, `inconsistent`, or `stale` where the follower itself
+    has not been heard of. `lag_blocks` counts from the newest block indexed to the head, `lag_s` is that block's age.
+    `alarms` are reorgs below finality that nobody has acknowledged."""
+
+    chain: str
+    genesis_hash: str
+    state: str
+    detail: str
+    head_height: int | None
+    observed_s: int | None
+    indexed: BlockView | None
+    finalized: BlockView | None
+    lag_blocks: int | None
+    lag_s: int | None
+    alarms: int
+    ready: bool
+
+
+class ChainsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    now_s: int
+    items: list[ChainView]
+
+
+class PlacedView(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction in a block. `final`: irreversible by the chain's rule."""
+
+    tx_hash: str
+    block: BlockView
+    final: bool
+
+
+class TermsView(msgspec.Struct, frozen=True, kw_only=True):
+    chain: str
+    amount: AmountView
+    sender: str
+    receiver: str
+    timelock_s: int
+
+
+class LockView(msgspec.Struct, frozen=True, kw_only=True):
+    """A lock as its chain shows it. `preimage` is public, it was claimed with it."""
+
+    lock_id: str
+    terms: TermsView
+    status: str
+    locked: PlacedView
+    settled: PlacedView | None
+    preimage: str | None
+
+
+class LegView(msgspec.Struct, frozen=True, kw_only=True):
+    """What was agreed, and the lock with exactly these terms, if it is there."""
+
+    agreed: TermsView
+    lock: LockView | None
+
+
+class CandidateView(msgspec.Struct, frozen=True, kw_only=True):
+    """Two locks under one hashlock that may belong together; a higher score is no proof."""
+
+    initiator_lock: str
+    initiator_chain: str
+    participant_lock: str
+    participant_chain: str
+    score: int
+    reasons: list[str]
+
+
+class SwapAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A swap. `agreed_source` says who reported the agreed terms; without it legs are not joined and `candidates` are
+    shown. `others` are further locks under the same hashlock: anyone can copy a public hashlock."""
+
+    id: str
+    hashlock: str
+    status: str
+    final: bool
+    opened_s: int
+    agreed_source: str | None
+    initiator: LegView | None
+    participant: LegView | None
+    others: list[LockView]
+    candidates: list[CandidateView]
+
+
+class SwapDocument(msgspec.Struct, frozen=True, kw_only=True):
+    swap: SwapAnswer
+    as_of: list[AsOfView]
+
+
+class SwapsPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[SwapAnswer]
+    next: str | None
+    as_of: list[AsOfView]
+
+
+class TransferView(msgspec.Struct, frozen=True, kw_only=True):
+    """An issue has no sender, a burn no receiver."""
+
+    chain: str
+    amount: AmountView
+    sender: str | None
+    receiver: str | None
+    placed: PlacedView
+    index: int
+
+
+class TransfersPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[TransferView]
+    next: str | None
+    as_of: list[AsOfView]
+
+
+class SumView(msgspec.Struct, frozen=True, kw_only=True):
+    count: int
+    base_units: str
+
+
+class ConservationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`ok`: what was locked is claimed, refunded and open together, no settlement lacks its lock, and the HTLC's own
+    account (`holder`, on chains that have one) holds at least what is open. `notes` are machine codes:
+    `holder-not-asked`, `ledger-holds-locks`, `unmatched-settlements`."""
+
+    asset: str
+    chain: str
+    symbol: str | None
+    decimals: int | None
+    ok: bool
+    locked: SumView
+    claimed: SumView
+    refunded: SumView
+    open: SumView
+    holder: str | None
+    holder_balance: str | None
+    unmatched_settlements: int
+    finality: Literal["finalized", "latest"]
+    as_of: BlockView
+    notes: list[str]
+
+
+class SummaryAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`swaps` and `locks` count by status, over the newest blocks; conservation is as of the finalized ones."""
+
+    now_s: int
+    chains: list[ChainView]
+    swaps: dict[str, int]
+    locks: dict[str, int]
+    transfers: int
+    conservation_ok: bool
+    conservation: list[ConservationAnswer]
+
+
+class LegEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """`evidence` is a document that `causeway verify` checks offline, or null with the reason in `problem`."""
+
+    role: str
+    chain: str
+    lock_id: str
+    evidence: msgspec.Raw | None
+    problem: str | None
+    detail: str | None
+
+
+class EvidenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`complete`: every leg that is locked is proven. Each evidence says as of which finalized block it holds."""
+
+    id: str
+    complete: bool
+    legs: list[LegEvidence]
+
+
+class AgreementAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """`new` is false where exactly this was reported before."""
+
+    id: str
+    new: bool
+
+
+class AuditEntryView(msgspec.Struct, frozen=True, kw_only=True):
+    seq: int
+    time_ns: str
+    who: str
+    method: str
+    what: str
+    purpose: str
+    request_id: str
+    status: int
+    answer_sha256: str
+    hash: str
+
+
+class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[AuditEntryView]
+    next: str | None
+
+
+class ReadyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    ready: bool
+    chains: dict[str, str]
+
+
+def hex_of(chain: str, raw: bytes) -> str:
+    """A hash as its chain's own tools write it."""
+    return f"0x{raw.hex()}" if chain.startswith("eip155:") else raw.hex()
+
+
+def block_view(header: BlockHeader | None) -> BlockView | None:
+    if header is None:
+        return None
+    return BlockView(height=header.height, hash=hex_of(header.chain, header.ref.hash), time_s=header.time.seconds)
+
+
+def as_of_view(row: ChainRow) -> AsOfView:
+    return AsOfView(chain=row.chain, block=block_view(row.tip), finalized=block_view(row.finalized))
+
+
+def amount_view(asset: AssetId, amount: int, assets: Assets) -> AmountView:
+    known = assets.get(asset)
+    return AmountView(
+        asset=asset,
+        base_units=str(amount),
+        decimals=known.decimals if known else None,
+        symbol=known.symbol if known else None,
+    )
+
+
+def chain_view(row: ChainRow, now_s: float, stale_after_s: float) -> ChainView:
+    stale = row.observed_ns is not None and now_s - row.observed_ns / 1e9 > stale_after_s
+    lag = None
+    if row.head_height is not None:
+        lag = max(0, row.head_height - (row.tip.height if row.tip else row.start - 1))
+    state = "stale" if stale else row.state
+    return ChainView(
+        chain=row.chain,
+        genesis_hash=hex_of(row.chain, row.genesis_hash),
+        state=state,
+        detail=row.detail,
+        head_height=row.head_height,
+        observed_s=None if row.observed_ns is None else row.observed_ns // 10**9,
+        indexed=block_view(row.tip),
+        finalized=block_view(row.finalized),
+        lag_blocks=lag,
+        lag_s=None if row.tip is None else max(0, int(now_s) - row.tip.time.seconds),
+        alarms=row.alarms,
+        ready=state == "live" and not row.alarms,
+    )
+
+
+def _terms_view(terms: LockTerms, assets: Assets) -> TermsView:
+    return TermsView(
+        chain=terms.chain,
+        amount=amount_view(terms.asset, terms.amount, assets),
+        sender=terms.sender,
+        receiver=terms.receiver,
+        timelock_s=terms.timelock.seconds,
+    )
+
+
+def _placed_view(chain: ChainId, placed: Placed, final: FinalHeights) -> PlacedView:
+    return PlacedView(
+        tx_hash=hex_of(chain, placed.tx_hash),
+        block=BlockView(height=placed.height, hash=hex_of(chain, placed.block_hash), time_s=placed.time_s),
+        final=placed.height <= final.get(chain, -1),
+    )
+
+
+def lock_view(lock: LockRow, assets: Assets, final: FinalHeights) -> LockView:
+    return LockView(
+        lock_id=lock.lock_id,
+        terms=_terms_view(lock.terms, assets),
+        status=lock.status.value,
+        locked=_placed_view(lock.chain, lock.locked, final),
+        settled=None if lock.settled is None else _placed_view(lock.chain, lock.settled, final),
+        preimage=None if lock.preimage is None else lock.preimage.hex(),
+    )
+
+
+def _leg_view(agreed: LockTerms, lock: LockRow | None, assets: Assets, final: FinalHeights) -> LegView:
+    return LegView(agreed=_terms_view(agreed, assets), lock=None if lock is None else lock_view(lock, assets, final))
+
+
+def _candidate_view(pair: Candidate) -> CandidateView:
+    return CandidateView(
+        initiator_lock=pair.initiator.lock_id,
+        initiator_chain=pair.initiator.chain,
+        participant_lock=pair.participant.lock_id,
+        participant_chain=pair.participant.chain,
+        score=pair.score,
+        reasons=list(pair.reasons),
+    )
+
+
+def swap_answer(swap: SwapView, assets: Assets, final: FinalHeights) -> SwapAnswer:
+    """`final` of a swap: everything that makes up its status is."""
+    legs = [leg for leg in (swap.initiator, swap.participant) if leg is not None]
+    newest = [(leg.settled or leg.locked, leg.chain) for leg in legs]
+    agreed = swap.agreed
+    return SwapAnswer(
+        id=swap.swap_id,
+        hashlock=swap.hashlock.hex(),
+        status=swap.status.value,
+        final=bool(newest) and all(placed.height <= final.get(chain, -1) for placed, chain in newest),
+        opened_s=swap.opened_s,
+        agreed_source=agreed.source if agreed else None,
+        initiator=_leg_view(agreed.initiator, swap.initiator, assets, final) if agreed else None,
+        participant=_leg_view(agreed.participant, swap.participant, assets, final) if agreed else None,
+        others=[lock_view(lock, assets, final) for lock in swap.others],
+        candidates=[_candidate_view(pair) for pair in swap.candidates],
+    )
+
+
+def transfer_view(row: TransferRow, assets: Assets, final: FinalHeights) -> TransferView:
+    chain = row.block.chain
+    placed = Placed(row.tx_hash, row.block.hash, row.block.height, row.time_s)
+    return TransferView(
+        chain=chain,
+        amount=amount_view(row.asset, row.amount, assets),
+        sender=row.sender,
+        receiver=row.receiver,
+        placed=_placed_view(chain, placed, final),
+        index=row.index,
+    )
+
+
+def _sum_view(total: Sum) -> SumView:
+    return SumView(count=total.count, base_units=str(total.amount))
+
+
+def conservation_answer(
+    sums: Conservation,
+    asset: Asset | None,
+    holder: str | None,
+    finality: Literal["finalized", "latest"],
+    as_of: BlockHeader,
+    notes: list[str],
+) -> ConservationAnswer:
+    if sums.unmatched:
+        notes = [*notes, "unmatched-settlements"]
+    return ConservationAnswer(
+        asset=sums.asset,
+        chain=as_of.chain,
+        symbol=asset.symbol if asset else None,
+        decimals=asset.decimals if asset else None,
+        ok=sums.ok,
+        locked=_sum_view(sums.locked),
+        claimed=_sum_view(sums.claimed),
+        refunded=_sum_view(sums.refunded),
+        open=_sum_view(sums.open),
+        holder=holder,
+        holder_balance=None if sums.holder_balance is None else str(sums.holder_balance),
+        unmatched_settlements=sums.unmatched,
+        finality=finality,
+        as_of=BlockView(height=as_of.height, hash=hex_of(as_of.chain, as_of.ref.hash), time_s=as_of.time.seconds),
+        notes=notes,
+    )
+
+
+def audit_view(entry: AuditEntry) -> AuditEntryView:
+    access = entry.access
+    return AuditEntryView(
+        seq=entry.seq,
+        time_ns=str(access.time_ns),
+        who=access.who,
+        method=access.method,
+        what=access.what,
+        purpose=access.purpose,
+        request_id=access.request_id,
+        status=access.status,
+        answer_sha256=access.answer_sha256.hex(),
+        hash=entry.hash.hex(),
+    )

@@ -1,0 +1,135 @@
+"""The HTTP application: which path is answered by what, and with which scope."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from core.runtime.clock import Clock
+from core.runtime.metrics import Metrics
+from core.runtime.web import Handler, KeyRing, RateLimiter, Route, build_application
+from regulator_api import answers, requests
+from regulator_api.auditing import Auditor
+from regulator_api.service import RegulatorService
+
+TITLE: Final = "Causeway supervision API"
+
+
+def create_app(
+    service: RegulatorService,
+    auditor: Auditor,
+    *,
+    keys: KeyRing,
+    metrics: Metrics,
+    clock: Clock,
+    version: str,
+    limiter: RateLimiter | None = None,
+) -> web.Application:
+    """The application of one service; `await auditor.prepare()` before it is served.
+
+    Scopes of API keys: `read`, `evidence`, `report` (relayers that tell agreed terms), `audit`.
+    """
+    return build_application(
+        routes(service, auditor),
+        title=TITLE,
+        version=version,
+        metrics=metrics,
+        clock=clock,
+        keys=keys,
+        limiter=limiter,
+        health=service.health,
+        description="Reads are logged before they are answered; state why in the header X-Purpose.",
+    )
+
+
+def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
+    """Everything that the API answers to, beside the service paths."""
+    absent = (404, "There is no such thing.")
+    unavailable = (503, "The database is locked, or a chain does not answer: try again.")
+
+    def scoped(
+        method: str,
+        path: str,
+        handler: Handler,
+        summary: str,
+        answer: type,
+        scope: str = "read",
+        query: type[msgspec.Struct] | None = None,
+        body: type[msgspec.Struct] | None = None,
+        status: int = 200,
+    ) -> Route:
+        return Route(
+            method,
+            path,
+            auditor.audited(handler),
+            summary,
+            query=query,
+            body=body,
+            answer=answer,
+            status=status,
+            scope=scope,
+            problems=(absent, unavailable),
+            tag="supervision",
+        )
+
+    return [
+        scoped("GET", "/v1/chains", service.get_chains, "Chains: head, finalized, lag", answers.ChainsAnswer),
+        scoped(
+            "GET", "/v1/swaps", service.get_swaps, "Swaps, newest first", answers.SwapsPage, query=requests.SwapsQuery
+        ),
+        scoped("GET", "/v1/swaps/{id}", service.get_swap, "One swap with both legs", answers.SwapDocument),
+        scoped(
+            "GET",
+            "/v1/swaps/{id}/evidence",
+            service.get_evidence,
+            "Proofs of both legs",
+            answers.EvidenceAnswer,
+            scope="evidence",
+            query=requests.EvidenceQuery,
+        ),
+        scoped(
+            "GET",
+            "/v1/transfers",
+            service.get_transfers,
+            "Transfers, newest first",
+            answers.TransfersPage,
+            query=requests.TransfersQuery,
+        ),
+        scoped(
+            "GET",
+            "/v1/assets/{asset:.+}/conservation",
+            service.get_conservation,
+            "Whether what was locked adds up",
+            answers.ConservationAnswer,
+            query=requests.ConservationQuery,
+        ),
+        scoped("GET", "/v1/summary", service.get_summary, "Everything at a glance", answers.SummaryAnswer),
+        scoped(
+            "POST",
+            "/v1/agreements",
+            service.post_agreement,
+            "Report agreed terms",
+            answers.AgreementAnswer,
+            scope="report",
+            body=requests.AgreementBody,
+            status=201,
+        ),
+        scoped(
+            "GET",
+            "/v1/audit",
+            service.get_audit,
+            "Who read what",
+            answers.AuditPage,
+            scope="audit",
+            query=requests.AuditQuery,
+        ),
+        Route(
+            "GET",
+            "/readyz",
+            service.get_ready,
+            "Whether every chain is followed",
+            answer=answers.ReadyAnswer,
+            problems=((503, "A chain is not followed, or has an open alarm."),),
+            tag="service",
+        ),
+    ]

@@ -1,0 +1,115 @@
+"""What callers may ask and report, and how it becomes typed values."""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.types import (
+    MAX_BASE_UNITS,
+    MAX_IDENTIFIER_CHARS,
+    MAX_TIMELOCK_S,
+    BaseUnits,
+    ChainTime,
+    Hashlock,
+    LockTerms,
+    SwapId,
+    account_id,
+    asset_id,
+    chain_of,
+    hashlock,
+)
+from core.runtime.web import PageQuery
+from indexer.projections import Agreement
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_IDENTIFIER_CHARS)]
+Hash32 = Annotated[str, msgspec.Meta(pattern="^(0x)?[0-9a-fA-F]{64}$", description="32 bytes in hex.")]
+Amount = Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,77}$", description="Base units, a decimal integer.")]
+UnixSeconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMELOCK_S, description="Unix seconds of the leg's chain.")]
+SwapStatusName = Literal[
+    "unjoined",
+    "agreed",
+    "initiator-locked",
+    "participant-locked",
+    "locked",
+    "revealed",
+    "claimed",
+    "refunding",
+    "refunded",
+    "one-sided",
+]
+
+
+class SwapsQuery(PageQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+    asset: Identifier | None = None
+    status: SwapStatusName | None = None
+    hashlock: Hash32 | None = None
+
+
+class TransfersQuery(PageQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+    asset: Identifier | None = None
+    account: Identifier | None = None
+
+
+class AuditQuery(PageQuery, frozen=True, kw_only=True):
+    who: Identifier | None = None
+
+
+class ConservationQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    finality: Literal["finalized", "latest"] = "finalized"
+
+
+class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """With `leg` the answer is that leg's evidence file itself, byte for byte."""
+
+    leg: Literal["initiator", "participant"] | None = None
+
+
+class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One leg as it was agreed; CAIP-19 asset, CAIP-10 accounts, all of one chain."""
+
+    asset: Identifier
+    amount: Amount
+    sender: Identifier
+    receiver: Identifier
+    timelock_s: UnixSeconds
+
+
+class AgreementBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Terms that two parties agreed on, as a relayer that took part reports them."""
+
+    id: Identifier
+    hashlock: Hash32
+    initiator: TermsBody
+    participant: TermsBody
+
+
+def parse_hash(text: str) -> Hashlock:
+    """A hashlock with or without `0x`. Raises `RejectedError`."""
+    try:
+        return hashlock(bytes.fromhex(text.removeprefix("0x")))
+    except ValueError:
+        raise RejectedError("a hashlock is 64 hex digits") from None
+
+
+def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
+    """Raises `RejectedError` for identifiers that are none, and terms that contradict themselves."""
+    asset, amount = asset_id(body.asset), int(body.amount)
+    if amount > MAX_BASE_UNITS:
+        raise RejectedError("an amount is below 2**256")
+    return LockTerms(
+        asset=asset,
+        amount=BaseUnits(amount),
+        sender=account_id(body.sender),
+        receiver=account_id(body.receiver),
+        hashlock=lock,
+        timelock=ChainTime(chain_of(asset), body.timelock_s),
+    )
+
+
+def parse_agreement(body: AgreementBody, source: str) -> Agreement:
+    """Raises `RejectedError` where the legs do not make a swap."""
+    lock = parse_hash(body.hashlock)
+    return Agreement(SwapId(body.id), parse_terms(body.initiator, lock), parse_terms(body.participant, lock), source)

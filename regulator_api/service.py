@@ -1,0 +1,317 @@
+"""The supervision API: chains, swaps with both legs, transfers, conservation, evidence, and the log of who read what.
+
+Everything it says comes from facts in its own database, which followers of its own fill, or, for evidence, from
+provers. `regulator_api.application` turns it into an HTTP application.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import msgspec
+import sqlalchemy as sa
+from aiohttp import web
+from sqlalchemy.engine import Connection
+
+from core.model.errors import CausewayError, ConflictError, NotFoundError, RejectedError, RetryableError
+from core.model.facts import BlockHeader
+from core.model.ports import ChainParameters, Prover, StateReader
+from core.model.questions import LockQuestion
+from core.model.types import Asset, AssetId, ChainId, Height, SwapId, account_id, asset_id, chain_id, chain_of
+from core.proofs.evidence import encode_evidence
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.logging import get_logger
+from core.runtime.web import (
+    API_KEY,
+    Health,
+    PageCursors,
+    Problem,
+    read_body,
+    read_query,
+    respond,
+)
+from indexer import tables
+from indexer.projections import report_agreement
+from indexer.projections.conservation import Conservation, conservation, locked_assets
+from indexer.projections.locks import LockRow
+from indexer.projections.swaps import SwapFilter, SwapStatus, SwapView, list_swaps, swap_by_id
+from indexer.projections.transfers import TransferFilter, list_transfers
+from indexer.store import ChainRow, chain_rows
+from regulator_api import answers, audit, requests
+
+STALE_AFTER_S: Final = 30.0
+"""A follower that has not been heard of for so long is shown as stale; it reports every few seconds."""
+PROOF_TIMEOUT_S: Final = 30.0
+BALANCE_TIMEOUT_S: Final = 5.0
+MAX_SUMMARY_ASSETS: Final = 50
+
+log = get_logger("regulator_api")
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisedChain:
+    """One chain as the API sees it: what is known of it, and, where gateway has them, who proves and reads balances."""
+
+    parameters: ChainParameters
+    prover: Prover | None = None
+    state: StateReader | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What every answer needs beside its rows: as of when, and what of it is final."""
+
+    rows: list[ChainRow]
+
+    @property
+    def as_of(self) -> list[answers.AsOfView]:
+        return [answers.as_of_view(row) for row in self.rows]
+
+    @property
+    def final(self) -> dict[ChainId, Height]:
+        return {row.chain: row.finalized.height for row in self.rows if row.finalized is not None}
+
+
+class RegulatorService:
+    """Answers over one database. `cursor_key` (at least 16 secret bytes) seals the cursors of pages."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Iterable[SupervisedChain],
+        clock: Clock,
+        cursor_key: bytes,
+    ) -> None:
+        self._database = database
+        self._chains: Mapping[ChainId, SupervisedChain] = {entry.parameters.chain: entry for entry in chains}
+        self._assets: dict[AssetId, Asset] = {}
+        for entry in self._chains.values():
+            self._assets.update(entry.parameters.assets)
+        self._clock = clock
+        self._cursors = PageCursors(cursor_key)
+
+    # --- answers -------------------------------------------------------------------------------------------------
+
+    async def get_chains(self, request: web.Request) -> web.Response:
+        return respond(answers.ChainsAnswer(now_s=int(self._clock.now()), items=await self._chain_views()))
+
+    async def get_swaps(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.SwapsQuery)
+        wanted = SwapFilter(
+            chain=None if query.chain is None else self._known_chain(query.chain),
+            asset=None if query.asset is None else asset_id(query.asset),
+            status=None if query.status is None else SwapStatus(query.status),
+            hashlock=None if query.hashlock is None else requests.parse_hash(query.hashlock),
+        )
+        listing = f"swaps {wanted}"
+        sealed = self._cursors.open(listing, query.cursor)
+        before = None if sealed is None else (int(sealed[0]), SwapId(sealed[1]))
+
+        def read(connection: Connection) -> tuple[list[SwapView], _Reading]:
+            return list_swaps(connection, wanted, query.limit + 1, before), _reading(connection)
+
+        found, reading = await self._database.read(read)
+        page = self._cursors.page(listing, found, query.limit, lambda row: (row.opened_s, row.swap_id))
+        shown = [answers.swap_answer(row, self._assets, reading.final) for row in page.items]
+        return respond(answers.SwapsPage(items=shown, next=page.next, as_of=reading.as_of))
+
+    async def get_swap(self, request: web.Request) -> web.Response:
+        swap, reading = await self._swap(request)
+        shown = answers.swap_answer(swap, self._assets, reading.final)
+        return respond(answers.SwapDocument(swap=shown, as_of=reading.as_of))
+
+    async def get_transfers(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.TransfersQuery)
+        wanted = TransferFilter(
+            chain=None if query.chain is None else self._known_chain(query.chain),
+            asset=None if query.asset is None else asset_id(query.asset),
+            account=None if query.account is None else account_id(query.account),
+        )
+        listing = f"transfers {wanted}"
+        sealed = self._cursors.open(listing, query.cursor)
+        before = None if sealed is None else (int(sealed[0]), str(sealed[1]), int(sealed[2]), int(sealed[3]))
+        found, reading = await self._database.read(
+            lambda connection: (list_transfers(connection, wanted, query.limit + 1, before), _reading(connection))
+        )
+        page = self._cursors.page(listing, found, query.limit, lambda row: row.sort_key)
+        shown = [answers.transfer_view(row, self._assets, reading.final) for row in page.items]
+        return respond(answers.TransfersPage(items=shown, next=page.next, as_of=reading.as_of))
+
+    async def get_conservation(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.ConservationQuery)
+        asset = asset_id(request.match_info["asset"])
+        self._known_chain(chain_of(asset))
+        if asset not in self._assets and asset not in await self._database.read(locked_assets):
+            raise NotFoundError(f"{asset} is not an asset of this supervision, and was never locked", asset=asset)
+        return respond(await self._conservation(asset, query.finality))
+
+    async def get_summary(self, request: web.Request) -> web.Response:
+        chains = await self._chain_views()
+        swaps, locks, transfers, assets = await self._database.read(_counts)
+        followed = {view.chain for view in chains if view.finalized is not None}
+        checked = [
+            await self._conservation(asset, "finalized")
+            for asset in assets[:MAX_SUMMARY_ASSETS]
+            if chain_of(asset) in self._chains and chain_of(asset) in followed
+        ]
+        return respond(
+            answers.SummaryAnswer(
+                now_s=int(self._clock.now()),
+                chains=chains,
+                swaps=swaps,
+                locks=locks,
+                transfers=transfers,
+                conservation_ok=all(answer.ok for answer in checked),
+                conservation=checked,
+            )
+        )
+
+    async def get_evidence(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.EvidenceQuery)
+        swap, _ = await self._swap(request)
+        if swap.agreed is None:
+            raise ConflictError(
+                "no agreed terms are known for this hashlock, so nobody can say which locks are its legs: report them",
+                id=swap.swap_id,
+            )
+        legs = {"initiator": swap.initiator, "participant": swap.participant}
+        if query.leg is not None:
+            lock = legs[query.leg]
+            if lock is None:
+                raise NotFoundError(f"the {query.leg}'s leg is not locked", id=swap.swap_id)
+            return web.Response(body=await self._prove(lock), content_type="application/json")
+        found = [await self._leg_evidence(role, lock) for role, lock in legs.items() if lock is not None]
+        return respond(
+            answers.EvidenceAnswer(id=swap.swap_id, complete=all(leg.problem is None for leg in found), legs=found)
+        )
+
+    async def post_agreement(self, request: web.Request) -> web.Response:
+        body = await read_body(request, requests.AgreementBody)
+        agreement = requests.parse_agreement(body, request[API_KEY].name)
+        for terms in (agreement.initiator, agreement.participant):
+            self._known_chain(terms.chain)
+        now_ns = self._clock.now_ns()
+        new = await self._database.write(lambda connection: report_agreement(connection, agreement, now_ns))
+        return respond(answers.AgreementAnswer(id=agreement.swap_id, new=new), status=201 if new else 200)
+
+    async def get_audit(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.AuditQuery)
+        listing = f"audit {query.who}"
+        sealed = self._cursors.open(listing, query.cursor)
+        before = None if sealed is None else int(sealed[0])
+        found = await self._database.read(lambda c: audit.list_audit(c, query.who, query.limit + 1, before))
+        page = self._cursors.page(listing, found, query.limit, lambda entry: (entry.seq,))
+        return respond(answers.AuditPage(items=[answers.audit_view(entry) for entry in page.items], next=page.next))
+
+    async def get_ready(self, request: web.Request) -> web.Response:
+        views = {view.chain: view for view in await self._chain_views()}
+        states = {str(chain): views[chain].state if chain in views else "unknown" for chain in self._chains}
+        if not all(chain in views and views[chain].ready for chain in self._chains):
+            raise Problem(
+                503, "not-ready", "Not ready", "A chain is not followed, or has an open alarm.", chains=states
+            )
+        return respond(answers.ReadyAnswer(ready=True, chains=states))
+
+    async def health(self) -> Health:
+        """Whether the database answers."""
+        try:
+            await self._database.read(chain_rows)
+        except RetryableError as error:
+            return Health(ok=False, details={"database": error.message})
+        return Health(ok=True, details={"database": "ok"})
+
+    # --- parts ---------------------------------------------------------------------------------------------------
+
+    def _known_chain(self, text: str) -> ChainId:
+        chain = chain_id(text)
+        if chain not in self._chains:
+            raise NotFoundError(f"{chain} is not supervised here: /v1/chains lists the chains that are", chain=chain)
+        return chain
+
+    async def _chain_views(self) -> list[answers.ChainView]:
+        rows = await self._database.read(chain_rows)
+        return [answers.chain_view(row, self._clock.now(), STALE_AFTER_S) for row in rows]
+
+    async def _swap(self, request: web.Request) -> tuple[SwapView, _Reading]:
+        swap_id = SwapId(request.match_info["id"])
+        swap, reading = await self._database.read(lambda c: (swap_by_id(c, swap_id), _reading(c)))
+        if swap is None:
+            raise NotFoundError("there is no such swap", id=swap_id)
+        return swap, reading
+
+    async def _conservation(
+        self, asset: AssetId, finality: Literal["finalized", "latest"]
+    ) -> answers.ConservationAnswer:
+        chain = chain_of(asset)
+
+        def read(connection: Connection) -> tuple[Conservation, BlockHeader]:
+            row = next((row for row in chain_rows(connection) if row.chain == chain), None)
+            as_of = None if row is None else (row.finalized if finality == "finalized" else row.tip)
+            if as_of is None:
+                raise RetryableError(f"{chain} has no {finality} block here yet")
+            return conservation(connection, asset, as_of.height), as_of
+
+        sums, as_of = await self._database.read(read)
+        sums, notes = await self._with_holder(sums, self._chains[chain])
+        holder = self._chains[chain].parameters.htlc_holder
+        return answers.conservation_answer(sums, self._assets.get(asset), holder, finality, as_of, notes)
+
+    async def _with_holder(self, sums: Conservation, chain: SupervisedChain) -> tuple[Conservation, list[str]]:
+        """What the HTLC's account held at that block; sums without it where the chain has none or does not answer."""
+        holder = chain.parameters.htlc_holder
+        if holder is None:
+            return sums, ["ledger-holds-locks"]
+        if chain.state is None:
+            return sums, ["holder-not-asked"]
+        try:
+            async with asyncio.timeout(BALANCE_TIMEOUT_S):
+                balance = await chain.state.balance(holder, sums.asset, sums.height)
+        except (RetryableError, RejectedError, TimeoutError) as error:
+            log.warning("the balance of an HTLC cannot be read", asset=sums.asset, error=str(error))
+            return sums, ["holder-not-asked"]
+        return replace(sums, holder_balance=balance), []
+
+    async def _leg_evidence(self, role: str, lock: LockRow) -> answers.LegEvidence:
+        proven, problem, detail = None, None, None
+        try:
+            proven = msgspec.Raw(await self._prove(lock))
+        except CausewayError as error:
+            problem, detail = error.code, error.message
+        return answers.LegEvidence(
+            role=role, chain=lock.chain, lock_id=lock.lock_id, evidence=proven, problem=problem, detail=detail
+        )
+
+    async def _prove(self, lock: LockRow) -> bytes:
+        """The evidence file of one leg: proof or an error, nothing in between."""
+        chain = self._chains.get(lock.chain)
+        if chain is None or chain.prover is None:
+            raise RejectedError(f"this supervision has no prover for {lock.chain}: its operator configures one")
+        question = LockQuestion(lock.chain, lock.lock_id, lock.terms, chain.parameters.htlc_holder)
+        try:
+            async with asyncio.timeout(PROOF_TIMEOUT_S):
+                return encode_evidence(await chain.prover.prove(question))
+        except TimeoutError:
+            raise RetryableError(f"{lock.chain} gave no proof within {PROOF_TIMEOUT_S:.0f} s") from None
+
+
+def _reading(connection: Connection) -> _Reading:
+    return _Reading(chain_rows(connection))
+
+
+def _counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], int, list[AssetId]]:
+    """Swaps by status, locks by status, transfers, and every asset that was ever locked."""
+
+    def by_status(table: sa.Table) -> dict[str, int]:
+        query = sa.select(table.c.status, sa.func.count().label("n")).group_by(table.c.status)
+        return {row.status: row.n for row in connection.execute(query.order_by(table.c.status))}
+
+    events = tables.events
+    moved = sa.select(sa.func.count()).where(events.c.kind == "transferred", events.c.canonical)
+    return (
+        by_status(tables.swaps),
+        by_status(tables.locks),
+        connection.execute(moved).scalar_one(),
+        locked_assets(connection),
+    )
