@@ -79,22 +79,24 @@ async def connect(
 ) -> ConsortiumChain:
     """Connect to `url` (`http://host:port`) and learn the genesis hash and the assets called `symbols`.
 
-    Evidence will start at the header of `trusted_height`, which must be that of the verifiers' anchor.
-
-    Raises `FatalError` where the endpoint serves another chain than the one named, `NotFoundError` for an asset that
-    the chain does not have, `RetryableError` where it does not answer.
+    Evidence will start at the header of `trusted_height`, which must be that of the verifiers' anchor. Raises what
+    `read_parameters` raises.
     """
-    namespace, _, reference = chain.partition(":")
-    if namespace != NAMESPACE or not reference:
-        raise RejectedError(f"{chain} is not a consortium chain: its id begins with {NAMESPACE}:")
     rpc = CometRpc(url, timeout_s)
     try:
-        parameters = await _parameters(rpc, chain, symbols, timing, genesis_hash)
+        parameters = await read_parameters(rpc, chain, symbols, timing, genesis_hash)
     except BaseException:
         await rpc.close()
         raise
+    return chain_over(rpc, parameters, trusted_height, poll_s)
+
+
+def chain_over(
+    rpc: CometRpc, parameters: ConsortiumParameters, trusted_height: Height = FIRST, poll_s: float = POLL_S
+) -> ConsortiumChain:
+    """The ports over one endpoint of a chain that is known already; asks nothing, so the endpoint may be down."""
+    chain = parameters.chain
     keys, locks = PublicKeys(chain), ConsortiumLocks(rpc, chain)
-    prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     access = ChainAccess(
         parameters=parameters,
         heads=ConsortiumHeads(rpc, chain, poll_s),
@@ -102,14 +104,25 @@ async def connect(
         state=ConsortiumState(rpc, chain),
         locks=locks,
         legs=ConsortiumLegs(rpc, chain),
-        transactions=ConsortiumTransactions(rpc, chain, reference, keys),
+        transactions=ConsortiumTransactions(rpc, chain, _reference(chain), keys),
     )
+    prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     return ConsortiumChain(access, ConsortiumBridge(rpc), prover, locks, rpc, keys)
 
 
-async def _parameters(
-    rpc: CometRpc, chain: ChainId, symbols: Sequence[str], timing: ChainTiming, genesis_hash: bytes | None
+async def read_parameters(
+    rpc: CometRpc,
+    chain: ChainId,
+    symbols: Sequence[str],
+    timing: ChainTiming = DEFAULT_TIMING,
+    genesis_hash: bytes | None = None,
 ) -> ConsortiumParameters:
+    """What the chain says of itself.
+
+    Raises `FatalError` where the endpoint serves another chain than the one named, `NotFoundError` for an asset that
+    the chain does not have, `RejectedError` for an id that is not a consortium chain's.
+    """
+    _reference(chain)
     genesis = await fetch_block(rpc, chain, FIRST)
     if genesis_hash is not None and genesis.ref.hash != genesis_hash:
         raise FatalError(f"{rpc.url} serves another {chain}: its first block is {genesis.ref.hash.hex()}")
@@ -121,3 +134,10 @@ async def _parameters(
         name = caip_asset(chain, symbol)
         assets[name] = Asset(name, symbol.upper(), leaf.decimals)
     return ConsortiumParameters(chain, genesis.ref.hash, timing, assets, ledger_code_hash(APP_VERSION))
+
+
+def _reference(chain: ChainId) -> str:
+    namespace, _, reference = chain.partition(":")
+    if namespace != NAMESPACE or not reference:
+        raise RejectedError(f"{chain} is not a consortium chain: its id begins with {NAMESPACE}:")
+    return reference

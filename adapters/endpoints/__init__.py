@@ -6,7 +6,7 @@ The quorum is more than half of the *configured* operators, so one that does not
 who silences the honest endpoints gains nothing. Works over any adapter whose `LockReader` can read at a given height.
 """
 
-from adapters.endpoints.ports import MAX_MEMBERS, combine
+from adapters.endpoints.ports import MAX_MEMBERS, FailoverBridge, combine
 from adapters.endpoints.voting import Member, PinnedLockReader, Voters
 
-__all__ = ["MAX_MEMBERS", "Member", "PinnedLockReader", "Voters", "combine"]
+__all__ = ["MAX_MEMBERS", "FailoverBridge", "Member", "PinnedLockReader", "Voters", "combine"]

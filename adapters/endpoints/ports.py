@@ -15,7 +15,7 @@ from core.model.errors import (
     RetryableError,
 )
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
-from core.model.ports import ChainAccess
+from core.model.ports import BridgeBuilder, ChainAccess
 from core.model.transactions import (
     FeeBid,
     FeeMarket,
@@ -26,7 +26,7 @@ from core.model.transactions import (
     SigningRequest,
     UnsignedTransaction,
 )
-from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, Height, LockId, LockTerms, Preimage
+from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height, LockId, LockTerms, Preimage
 
 T = TypeVar("T")
 
@@ -200,6 +200,25 @@ class FailoverLegs:
 
     def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
         return self._builder.refund(terms, lock_id, sender)
+
+
+class FailoverBridge:
+    """`BridgeBuilder` over those of several endpoints."""
+
+    def __init__(self, bridges: Sequence[BridgeBuilder]) -> None:
+        self._bridges = tuple(bridges)
+
+    def attest(self, header: BlockHeader, sender: AccountId) -> UnsignedTransaction:
+        return self._bridges[0].attest(header, sender)
+
+    async def attested(self, chain: ChainId) -> BlockRef | None:
+        failure = RetryableError("there is no endpoint to ask")
+        for bridge in self._bridges:
+            try:
+                return await bridge.attested(chain)
+            except RetryableError as error:
+                failure = error
+        raise failure
 
 
 class BroadcastTransactions:

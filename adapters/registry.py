@@ -1,0 +1,187 @@
+"""From a chain's description to its ports, by kind. Third parties add kinds by an entry point.
+
+In a package's metadata, under the group `causeway.adapters`: the kind, and a factory
+`async (ChainSpec) -> ConnectedChain` that passes `adapters.conformance`. Built-in kinds cannot be replaced.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import entry_points
+from typing import Final, TypeVar
+
+from adapters.endpoints import FailoverBridge, Member, combine
+from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
+from core.model.consortium import asset_symbol
+from core.model.errors import RejectedError, RetryableError
+from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
+from core.model.types import AccountId, AssetId, ChainId, Height, account_id, chain_of
+
+T = TypeVar("T")
+
+ENTRY_POINT_GROUP: Final = "causeway.adapters"
+FIRST: Final = Height(1)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` where the kind wants one."""
+
+    url: str
+    operator: str
+    ws_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSpec:
+    """A chain as somebody configured it.
+
+    `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
+    locks. `trusted_height` is where evidence starts, on chains that prove by themselves: the anchor's height.
+    """
+
+    kind: str
+    chain: ChainId
+    genesis_hash: bytes
+    endpoints: tuple[EndpointSpec, ...]
+    timing: ChainTiming
+    assets: tuple[AssetId, ...]
+    contract: AccountId | None = None
+    trusted_height: Height = FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedChain:
+    """A chain's ports, and what only some kinds have.
+
+    `signer` makes a signer of a 32-byte private key, whose transactions `access` can then assemble. `prover` proves
+    by itself; `states` can be proven where `attested_by` of another chain attests its headers.
+    """
+
+    access: ChainAccess
+    signer: Callable[[bytes], Signer]
+    close: Callable[[], Awaitable[None]]
+    prover: Prover | None = None
+    bridge: BridgeBuilder | None = None
+    states: StateProofs | None = None
+    attested_by: Callable[[StateProofs], Prover] | None = None
+
+
+Factory = Callable[[ChainSpec], Awaitable[ConnectedChain]]
+
+
+async def connect(spec: ChainSpec) -> ConnectedChain:
+    """Connect by kind. Raises `RejectedError` for an unknown kind or a description that is wrong for it."""
+    factories = installed_factories()
+    factory = factories.get(spec.kind)
+    if factory is None:
+        raise RejectedError(f"{spec.kind[:64]!r} is no kind of chain here: there are {', '.join(sorted(factories))}")
+    if not spec.endpoints:
+        raise RejectedError(f"{spec.chain} has no endpoints: name at least one")
+    return await factory(spec)
+
+
+def installed_factories() -> dict[str, Factory]:
+    """Built-in kinds and those of installed packages."""
+    found: dict[str, Factory] = {point.name: point.load() for point in entry_points(group=ENTRY_POINT_GROUP)}
+    return {**found, **BUILT_IN}
+
+
+def joined_prover(chains: Mapping[ChainId, ConnectedChain], bridge: ChainId | None) -> Prover:
+    """One prover for all chains: each that can proves itself, the others through attestations on `bridge`."""
+    home = None if bridge is None else chains.get(bridge)
+    provers: dict[ChainId, Prover] = {}
+    for chain, connected in chains.items():
+        if connected.prover is not None:
+            provers[chain] = connected.prover
+        elif connected.states is not None and home is not None and home.attested_by is not None:
+            provers[chain] = home.attested_by(connected.states)
+    return ProverByChain(provers)
+
+
+async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
+    """Kind `consortium`. One endpoint has to answer; the others may be down and come later."""
+    from adapters.consortium.chain import ConsortiumParameters, chain_over, read_parameters
+    from adapters.consortium.rpc import CometRpc
+    from adapters.consortium.signing import Ed25519Signer
+
+    clients = [CometRpc(endpoint.url) for endpoint in spec.endpoints]
+
+    async def close() -> None:
+        for client in clients:
+            await client.close()
+
+    async def read(client: CometRpc) -> ConsortiumParameters:
+        return await read_parameters(client, spec.chain, symbols, spec.timing, spec.genesis_hash)
+
+    symbols = [asset_symbol(asset) for asset in spec.assets]
+    try:
+        parameters = await _first([partial(read, client) for client in clients])
+    except BaseException:
+        await close()
+        raise
+    chains = [chain_over(client, parameters, spec.trusted_height) for client in clients]
+
+    def signer(secret: bytes) -> Signer:
+        made = Ed25519Signer(spec.chain, secret)
+        for chain in chains:
+            chain.learn(made.public_key)
+        return made
+
+    return ConnectedChain(
+        access=combine(
+            [
+                Member(endpoint.operator, chain.access, chain.locks)
+                for endpoint, chain in zip(spec.endpoints, chains, strict=True)
+            ]
+        ),
+        signer=signer,
+        close=close,
+        prover=FailoverProver([chain.prover for chain in chains]),
+        bridge=FailoverBridge([chain.bridge for chain in chains]),
+        attested_by=lambda states: FailoverProver([AttestedStateProver(states, chain.prover) for chain in chains]),
+    )
+
+
+async def _first(attempts: Sequence[Callable[[], Awaitable[T]]]) -> T:
+    """What the first attempt that gets an answer gives. Raises the last `RetryableError`, every other at once."""
+    failure = RetryableError("there is no endpoint to ask")
+    for attempt in attempts:
+        try:
+            return await attempt()
+        except RetryableError as error:
+            failure = error
+    raise failure
+
+
+async def connect_evm(spec: ChainSpec) -> ConnectedChain:
+    """Kind `evm`: an Ethereum JSON-RPC chain with our HashedTimelock at `contract`."""
+    from adapters.evm.chain import EvmChain, EvmChainSettings
+    from adapters.evm.endpoints import Endpoint
+    from adapters.evm.signing import LocalSigner
+
+    if spec.contract is None:
+        raise RejectedError(f"{spec.chain} needs the address of its HashedTimelock: contract = …")
+    tokens = tuple(_token(asset) for asset in spec.assets if "/erc20:" in asset)
+    settings = EvmChainSettings(
+        chain=spec.chain,
+        endpoints=tuple(Endpoint(one.url, one.operator, one.ws_url) for one in spec.endpoints),
+        htlc=spec.contract,
+        timing=spec.timing,
+        tokens=tokens,
+        genesis_hash=spec.genesis_hash,
+    )
+    chain = await EvmChain.connect(settings)
+    return ConnectedChain(
+        access=chain.access,
+        signer=lambda secret: LocalSigner(spec.chain, secret),
+        close=chain.close,
+        states=chain.proofs,
+    )
+
+
+def _token(asset: AssetId) -> AccountId:
+    return account_id(f"{chain_of(asset)}:{asset.rpartition(':')[2]}")
+
+
+BUILT_IN: Final[Mapping[str, Factory]] = {"consortium": connect_consortium, "evm": connect_evm}
