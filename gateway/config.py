@@ -39,7 +39,8 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One chain as this daemon reaches it.
 
     `genesis` (hex of the first block's hash) pins it. `assets` are CAIP-19 ids; what they are called and how their
-    amounts are read, the chain itself says. `contract` is the HashedTimelock's address on EVM chains.
+    amounts are read, the chain itself says. `contract` is the HashedTimelock's account on EVM chains. Blocks before
+    `start` are not looked at: choose one before the first lock.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timing: TimingConfig
     assets: tuple[str, ...]
     contract: str | None = None
+    start: int = 1
 
 
 class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,11 +70,20 @@ class PairConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_give: int
 
 
-class LimitsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Exposure: how many swaps may be open, per counterparty account and in all."""
+class LimitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of an asset may be at stake: in all, with one counterparty, in one window of timelocks. Base units."""
 
-    open_per_counterparty: int = 16
-    open_in_all: int = 256
+    asset: str
+    total: int
+    per_counterparty: int
+    per_window: int
+
+
+class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of a native asset each open swap keeps back for its exits."""
+
+    asset: str
+    amount: int
 
 
 class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,7 +115,9 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: tuple[AccountConfig, ...]
     quote_key: str
     pairs: tuple[PairConfig, ...] = ()
-    limits: LimitsConfig = LimitsConfig()
+    limits: tuple[LimitConfig, ...] = ()
+    gas_per_exit: tuple[ReserveConfig, ...] = ()
+    max_open_swaps: int = 1_000
     quote_ttl_s: int = 30
     report: ReportConfig | None = None
     attest: AttestConfig | None = None
@@ -127,7 +140,6 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chains: tuple[ChainConfig, ...]
     keys: tuple[ApiKeyConfig, ...]
     bridge: str | None = None
-    anchor: str | None = None
 
 
 C = TypeVar("C", RelayerConfig, RegulatorConfig)

@@ -1,0 +1,135 @@
+"""The one place where adapters meet ports: from configurations to objects that rooms can use."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from nacl.signing import SigningKey
+
+from adapters.registry import ChainSpec, ConnectedChain, EndpointSpec, connect
+from core.model.errors import RejectedError
+from core.model.ports import ChainTiming, Signer
+from core.model.types import BaseUnits, ChainId, Height, Seconds, account_id, asset_id, chain_id
+from core.runtime.clock import Clock, SystemClock
+from core.runtime.retry import RetryPolicy, retrying
+from gateway.config import ChainConfig, PairConfig, RelayerConfig, TimingConfig
+from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY, SwapPolicy
+from relayer.keystore import Keystore, read_keystore, read_passphrase
+from relayer.policy import ExposureLimit, RelayerPolicy
+from relayer.quotes import Pair, Rate
+
+POLICIES: Final[Mapping[str, SwapPolicy]] = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
+CONNECT: Final = RetryPolicy((0.1, 0.2, 0.5, 1.0, 2.0, 4.0))
+"""Daemons of one machine start together: a chain that does not answer yet gets some seconds."""
+
+
+def chain_spec(config: ChainConfig, trusted_height: int = 1) -> ChainSpec:
+    """A configured chain as the registry takes it. Raises `RejectedError` for identifiers that are none."""
+    try:
+        genesis = bytes.fromhex(config.genesis)
+    except ValueError:
+        raise RejectedError(f"chain {config.id}: genesis is the first block's hash in hex") from None
+    return ChainSpec(
+        kind=config.kind,
+        chain=chain_id(config.id),
+        genesis_hash=genesis,
+        endpoints=tuple(EndpointSpec(one.url, one.operator, one.ws) for one in config.endpoints),
+        timing=chain_timing(config.timing),
+        assets=tuple(asset_id(asset) for asset in config.assets),
+        contract=None if config.contract is None else account_id(config.contract),
+        trusted_height=Height(trusted_height),
+    )
+
+
+def chain_timing(config: TimingConfig) -> ChainTiming:
+    return ChainTiming(
+        block_time_s=Seconds(config.block_time_s),
+        inclusion_s=Seconds(config.inclusion_s),
+        finality_s=Seconds(config.finality_s),
+        observation_s=Seconds(config.observation_s),
+        lead_s=Seconds(config.lead_s),
+        lag_s=Seconds(config.lag_s),
+    )
+
+
+@asynccontextmanager
+async def connected(
+    configs: Sequence[ChainConfig], trusted_height: int = 1, clock: Clock | None = None
+) -> AsyncIterator[dict[ChainId, ConnectedChain]]:
+    """All chains, connected side by side, while the block runs. Raises what connecting the first that fails raises."""
+    clock = clock or SystemClock()
+
+    async def patiently(spec: ChainSpec) -> ConnectedChain:
+        return await retrying(lambda: connect(spec), CONNECT, clock)
+
+    specs = [chain_spec(config, trusted_height) for config in configs]
+    if len({spec.chain for spec in specs}) != len(specs):
+        raise RejectedError("a chain is configured twice")
+    async with AsyncExitStack() as stack:
+        found = await asyncio.gather(*map(patiently, specs), return_exceptions=True)
+        chains = [one for one in found if not isinstance(one, BaseException)]
+        for chain in chains:
+            stack.push_async_callback(chain.close)
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
+        yield {chain.access.chain: chain for chain in chains}
+
+
+def open_keystore(config: RelayerConfig, base: Path) -> Keystore:
+    return read_keystore(base / config.keystore, read_passphrase(variable=config.passphrase_env))
+
+
+def signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> dict[ChainId, Signer]:
+    """One signer for each configured account. Raises `RejectedError` for an account on an unconfigured chain."""
+    made: dict[ChainId, Signer] = {}
+    for account in config.accounts:
+        chain = ChainId(account.chain)
+        if chain not in chains:
+            raise RejectedError(f"there is an account on {account.chain}, which is no configured chain")
+        made[chain] = chains[chain].signer(keys.key(account.key).expose())
+    return made
+
+
+def quote_key(config: RelayerConfig, keys: Keystore) -> SigningKey:
+    return SigningKey(keys.key(config.quote_key).expose())
+
+
+def pairs(configs: Sequence[PairConfig]) -> tuple[Pair, ...]:
+    """Raises `RejectedError` with the pair that is wrong."""
+    return tuple(_pair(config) for config in configs)
+
+
+def _pair(config: PairConfig) -> Pair:
+    numerator, _, denominator = config.rate.partition("/")
+    if not (numerator.isdecimal() and denominator.isdecimal()):
+        raise RejectedError(f"rate = {config.rate!r} is not numerator/denominator, such as 71/100000")
+    return Pair(
+        initiator_asset=asset_id(config.give),
+        participant_asset=asset_id(config.get),
+        rate=Rate(int(numerator), int(denominator)),
+        minimum=BaseUnits(config.min_give),
+        maximum=BaseUnits(config.max_give),
+    )
+
+
+def relayer_policy(config: RelayerConfig) -> RelayerPolicy:
+    """The policy that a configuration names, with its limits."""
+    if config.policy not in POLICIES:
+        raise RejectedError(f"policy = {config.policy!r} is not one of {', '.join(POLICIES)}")
+    exposure = {
+        asset_id(limit.asset): ExposureLimit(
+            BaseUnits(limit.total), BaseUnits(limit.per_counterparty), BaseUnits(limit.per_window)
+        )
+        for limit in config.limits
+    }
+    reserves = {asset_id(reserve.asset): BaseUnits(reserve.amount) for reserve in config.gas_per_exit}
+    return RelayerPolicy(
+        swap=POLICIES[config.policy],
+        quote_lifetime_s=Seconds(config.quote_ttl_s),
+        exposure=exposure,
+        gas_per_exit=reserves,
+        max_open_swaps=config.max_open_swaps,
+    )
