@@ -245,10 +245,8 @@ contract HashedTimelock {
             success := call(gas(), token, 0, free, 0x64, 0, 0x20)
         }
         if (!_agreed(success)) revert TokenCallFailed(token);
-        uint256 received;
-        unchecked {
-            received = _balance(token) - before;
-        }
+        uint256 held = _balance(token);
+        uint256 received = held > before ? held - before : 0;
         if (received != amount) revert TokenAmountNotExact(received, amount);
         pulling = 0;
     }

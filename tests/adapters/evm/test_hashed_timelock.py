@@ -330,6 +330,14 @@ async def test_a_token_that_delivers_less_is_refused(chain, name, received):
     assert await chain.word(chain.sender, 0) == 0
 
 
+async def test_a_delivery_below_nothing_is_refused(chain):
+    """An amount near 2**256 is what a balance that falls looks like to arithmetic that wraps."""
+    token = await chain.deploy("testing/TakingToken")
+    await chain.succeed(token.functions.mint(chain.htlc.address, 100), chain.deployer)
+    lock = await chain.new_lock(amount=2**256 - 60, token=token.address)
+    assert await chain.error_of(chain.lock_call(lock), chain.sender) == f"TokenAmountNotExact(0, {2**256 - 60})"
+
+
 async def test_an_address_without_code_is_no_token(chain):
     lock = await chain.new_lock(token=chain.stranger)
     expected = f"TokenCallFailed({chain.stranger})".lower()

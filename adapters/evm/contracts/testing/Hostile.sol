@@ -78,6 +78,16 @@ contract LyingToken is Balances {
     }
 }
 
+/// Takes from the contract instead of giving.
+contract TakingToken is Balances {
+    function transferFrom(address, address to, uint256 amount) external returns (bool) {
+        unchecked {
+            balanceOf[to] += amount;
+        }
+        return true;
+    }
+}
+
 /// Calls back into the contract from transferFrom or transfer, with whatever it was given, and reports whether that
 /// inner call went through. Delivers exactly.
 contract ReenteringToken is Balances {

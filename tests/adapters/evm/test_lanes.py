@@ -1,0 +1,57 @@
+"""Lanes' names and generations, and decoding of whatever an endpoint calls a log."""
+
+import contextlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.evm.decode import TOPICS, RawLog, logged_event
+from adapters.evm.lanes import event_lock_id, holds, next_use
+from core.model.errors import RetryableError
+from core.model.facts import LoggedEvent
+from core.model.types import BlockRef, Height, LockId
+from core.proofs.lanes import MAX_GENERATION, MAX_LANE, Lane, lane_lock_id, parse_lane
+from tests.adapters.evm.harness import CHAIN
+
+addresses = st.binary(min_size=20, max_size=20)
+lanes = st.integers(0, MAX_LANE)
+generations = st.integers(0, MAX_GENERATION)
+hex_text = st.binary(max_size=200).map(lambda raw: "0x" + raw.hex())
+
+
+@given(addresses, lanes, generations, st.integers(0, 2**40 - 1), st.integers(0, 2**160 - 1))
+def test_an_event_names_the_lock_that_was_made(sender, number, generation, timelock, receiver):
+    terms = receiver << 96 | timelock << 56 | generation << 32 | number
+    assert event_lock_id(sender, terms) == event_lock_id(sender, terms % 2**96)
+    assert parse_lane(event_lock_id(sender, terms)) == Lane(sender, number, generation)
+    once = event_lock_id(sender, terms | 1 << 48)
+    assert once == LockId(f"{lane_lock_id(Lane(sender, number, generation))}/{timelock}")
+
+
+@given(addresses, lanes, generations, st.integers(0, 2**224 - 1))
+def test_a_settled_lane_goes_on_with_the_next_generation(sender, number, generation, commitment):
+    word = commitment << 32 | generation << 16
+    assert next_use(sender, number, word | 1) is None
+    for settled in (2, 3):
+        following = next_use(sender, number, word | settled)
+        assert following == Lane(sender, number, (generation + 1) % 2**16)
+    assert next_use(sender, number, 0) == Lane(sender, number, 1)
+
+
+@given(addresses, lanes, generations)
+def test_a_place_in_use_stands_in_the_way_and_the_past_does_not(sender, number, generation):
+    candidate = Lane(sender, number, generation)
+    assert holds(candidate, candidate)
+    assert holds(Lane(sender, number, (generation + 1) % 2**16), candidate)
+    assert not holds(Lane(sender, number, (generation - 1) % 2**16), candidate)
+    assert not holds(Lane(sender, (number + 1) % 2**32, generation), candidate)
+    assert not holds(Lane(bytes(20) if any(sender) else b"\x01" * 20, number, generation), candidate)
+
+
+@given(st.sampled_from(TOPICS), st.lists(hex_text, max_size=3), hex_text, hex_text, st.booleans())
+def test_no_log_is_too_strange(topic, topics, data, tx_hash, ours):
+    htlc = "0x" + "11" * 20
+    raw = RawLog(htlc if ours else "0x" + "22" * 20, [topic, *topics], data, "0x1", "0x" + "00" * 32, tx_hash, "0x0")
+    with contextlib.suppress(RetryableError):
+        event = logged_event(BlockRef(CHAIN, Height(1), bytes(32)), htlc, raw)
+        assert event is None or isinstance(event, LoggedEvent)
