@@ -122,7 +122,7 @@ class CometRpc:
                 text = f"{fields.get('message', '')}: {fields.get('data', '')}"
                 raise RpcError(method, int(fields.get("code", 0)), text)
             return object_from_json(envelope.get("result"))
-        except (msgspec.MsgspecError, ProofError, TypeError, ValueError):
+        except (msgspec.MsgspecError, ProofError, TypeError, ValueError, RecursionError):
             raise RetryableError(f"{self.url} answers {method} with what is no JSON-RPC response") from None
 
 
