@@ -14,7 +14,8 @@ def check_relayer(config: RelayerConfig) -> Iterator[str]:
     listen_address(config.listen)
     specs = {spec.chain: spec for spec in map(wiring.chain_spec, config.chains)}
     for spec in specs.values():
-        yield f"{spec.chain}: {len(spec.endpoints)} endpoint(s) of {len({e.operator for e in spec.endpoints})} operator(s)"
+        operators = {endpoint.operator for endpoint in spec.endpoints}
+        yield f"{spec.chain}: {len(spec.endpoints)} endpoint(s) of {len(operators)} operator(s)"
     for account in config.accounts:
         if ChainId(account.chain) not in specs:
             raise RejectedError(f"there is an account on {account.chain}, which is no configured chain")
