@@ -59,9 +59,15 @@ class Auditor:
             who=request[API_KEY].name,
             method=request.method,
             what=request.path_qs[: audit.MAX_WHAT_CHARS],
-            purpose=request.headers.get(PURPOSE_HEADER, "")[: audit.MAX_PURPOSE_CHARS],
+            purpose=_purpose(request),
             request_id=request[REQUEST_ID],
             status=status,
             answer_sha256=hashlib.sha256(body).digest(),
         )
         return await self._database.write(lambda connection: audit.append(connection, access))
+
+
+def _purpose(request: web.Request) -> str:
+    """What the caller states, printable: a header may hold any bytes."""
+    stated = request.headers.get(PURPOSE_HEADER, "").encode("utf-8", "replace").decode()
+    return "".join(character if character.isprintable() else "?" for character in stated)[: audit.MAX_PURPOSE_CHARS]

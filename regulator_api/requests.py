@@ -22,7 +22,9 @@ from core.model.types import (
 from core.runtime.web import PageQuery
 from indexer.projections import Agreement
 
-Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_IDENTIFIER_CHARS)]
+Identifier = Annotated[
+    str, msgspec.Meta(pattern="^[!-~]+$", max_length=MAX_IDENTIFIER_CHARS, description="Printable ASCII, no spaces.")
+]
 Hash32 = Annotated[str, msgspec.Meta(pattern="^(0x)?[0-9a-fA-F]{64}$", description="32 bytes in hex.")]
 Amount = Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,77}$", description="Base units, a decimal integer.")]
 UnixSeconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMELOCK_S, description="Unix seconds of the leg's chain.")]
@@ -84,6 +86,13 @@ class AgreementBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     hashlock: Hash32
     initiator: TermsBody
     participant: TermsBody
+
+
+def parse_swap_id(text: str) -> SwapId:
+    """A swap's id out of a path. Raises `RejectedError` for what cannot be one."""
+    if not 0 < len(text) <= MAX_IDENTIFIER_CHARS or not (text.isascii() and text.isprintable()):
+        raise RejectedError(f"a swap id is 1 to {MAX_IDENTIFIER_CHARS} printable ASCII characters")
+    return SwapId(text)
 
 
 def parse_hash(text: str) -> Hashlock:

@@ -235,7 +235,7 @@ class RegulatorService:
         return [answers.chain_view(row, self._clock.now(), STALE_AFTER_S) for row in rows]
 
     async def _swap(self, request: web.Request) -> tuple[SwapView, _Reading]:
-        swap_id = SwapId(request.match_info["id"])
+        swap_id = requests.parse_swap_id(request.match_info["id"])
         swap, reading = await self._database.read(lambda c: (swap_by_id(c, swap_id), _reading(c)))
         if swap is None:
             raise NotFoundError("there is no such swap", id=swap_id)
