@@ -281,9 +281,13 @@ def _failed(state: SwapState, kind: str, attempt: Attempt, *, void: bool) -> Att
 
 
 def _refused(state: SwapState, kind: str, attempt: Attempt, code: str, message: str) -> SwapState:
-    """Before we fund or reveal, a refusal is the end of it; a refused exit is asked for again with the next head."""
+    """Before we fund or reveal, a refusal is the end of it; a refused exit is asked for again with the next head.
+
+    A refusal is not believed where something was signed before, or where the chain shows our lock.
+    """
     deciding = kind in _FUND.values() or kind in _VERIFY.values() or (kind == _REVEAL and attempt.first)
-    if not deciding or attempt.status is not AttemptStatus.ASKED:
+    contradicted = kind in _FUND.values() and state.leg(leg_of(kind)).lock_id is not None
+    if not deciding or contradicted or attempt.status is not AttemptStatus.ASKED:
         return with_attempt(state, kind, _failed(state, kind, attempt, void=False))
     return close(with_attempt(state, kind, replace(attempt, status=AttemptStatus.REFUSED)), code, message)
 

@@ -32,7 +32,7 @@ class Ignored:
 Answer = Taken | Ignored
 EventType = type[SwapEvent]
 
-_MEANING: Final[Mapping[EventType, str]] = {
+MEANING: Final[Mapping[EventType, str]] = {
     events.Agreed: "the swap begins; an initiator asks for his lock at once",
     events.QuoteExpired: "the initiator did not lock in time: nobody funds any more",
     events.QuoteCancelled: "a party withdrew: we neither fund nor reveal",
@@ -58,6 +58,7 @@ _MEANING: Final[Mapping[EventType, str]] = {
     events.EffectRefused: "nothing was signed: the end of it before we fund or reveal; an exit is asked for again",
     events.EffectVoided: "can never be mined: our lock never was, anything else is asked for again",
 }
+"""What each event means where it is taken."""
 
 _P = Phase
 _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
@@ -92,10 +93,10 @@ _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
     _P.VERIFYING: {
         events.QuoteCancelled: (_P.BOTH_LOCKED, _P.ABANDONED),
         events.EarlyRefundRequested: (_P.ABANDONED,),
-        events.LockSeen: (_P.BOTH_LOCKED,),
+        events.LockSeen: (_P.CLAIMING,),
         events.ClaimSeen: (_P.CLAIMING, _P.ABANDONED),
         events.RefundSeen: (_P.REFUNDING,),
-        events.RefundReverted: (_P.FUNDING,),
+        events.RefundReverted: (_P.FUNDING, _P.CLAIMING),
         events.PreimageSeen: (_P.CLAIMING, _P.ABANDONED),
         events.TimeAdvanced: (_P.FUNDING, _P.CLAIMING, _P.BOTH_LOCKED, _P.REFUNDING, _P.ABANDONED),
         events.LockVerified: (_P.FUNDING, _P.CLAIMING),
@@ -107,7 +108,7 @@ _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
     _P.BOTH_LOCKED: {
         events.LockSeen: (_P.VERIFYING, _P.REFUNDING),
         events.LockFinal: (_P.VERIFYING,),
-        events.LockReverted: (_P.AGREED, _P.FUNDING, _P.INITIATOR_LOCKED),
+        events.LockReverted: (_P.AGREED, _P.FUNDING, _P.INITIATOR_LOCKED, _P.ABANDONED),
         events.ClaimSeen: (_P.CLAIMING,),
         events.RefundSeen: (_P.REFUNDING,),
         events.RefundReverted: (_P.VERIFYING,),
@@ -118,15 +119,24 @@ _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
         events.EffectVoided: (_P.ABANDONED,),
     },
     _P.CLAIMING: {
+        events.LockReverted: (_P.REFUNDED, _P.ABANDONED, _P.LOST),
         events.ClaimFinal: (_P.COMPLETED, _P.LOST),
-        events.RefundFinal: (_P.REFUNDED, _P.LOST),
-        events.TimeAdvanced: (_P.REFUNDED, _P.LOST, _P.ABANDONED),
+        events.ClaimReverted: (_P.REFUNDED, _P.LOST),
+        events.RefundFinal: (_P.COMPLETED, _P.REFUNDED, _P.LOST),
+        events.TimeAdvanced: (_P.REFUNDED, _P.ABANDONED, _P.LOST),
         events.EffectReverted: (_P.ABANDONED,),
-        events.EffectRefused: (_P.ABANDONED, _P.BOTH_LOCKED),
+        events.EffectRefused: (_P.BOTH_LOCKED, _P.REFUNDING, _P.REFUNDED, _P.ABANDONED),
         events.EffectVoided: (_P.ABANDONED,),
     },
     _P.REFUNDING: {
-        events.LockReverted: (_P.AGREED, _P.FUNDING, _P.INITIATOR_LOCKED, _P.BOTH_LOCKED),
+        events.LockReverted: (
+            _P.AGREED,
+            _P.FUNDING,
+            _P.INITIATOR_LOCKED,
+            _P.BOTH_LOCKED,
+            _P.REFUNDED,
+            _P.ABANDONED,
+        ),
         events.ClaimSeen: (_P.CLAIMING,),
         events.RefundFinal: (_P.REFUNDED,),
         events.RefundReverted: (_P.INITIATOR_LOCKED, _P.VERIFYING, _P.BOTH_LOCKED),
@@ -185,11 +195,11 @@ _ENDED: Final[Mapping[Phase, str]] = {
 def _cell(phase: Phase, event: EventType) -> Answer:
     if phase in TERMINAL:
         if event is events.EarlyRefundRequested and phase in (_P.REFUNDED, _P.ABANDONED):
-            return Taken(frozenset(), _MEANING[event])
+            return Taken(frozenset(), MEANING[event])
         return Ignored(_ENDED[phase])
     if (why := _IGNORED[phase].get(event)) is not None:
         return Ignored(why)
-    return Taken(frozenset(_MOVES[phase].get(event, ())), _MEANING[event])
+    return Taken(frozenset(_MOVES[phase].get(event, ())), MEANING[event])
 
 
 TABLE: Final[Mapping[Phase, Mapping[EventType, Answer]]] = {

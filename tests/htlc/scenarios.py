@@ -2,6 +2,9 @@
 
 import hashlib
 import random
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
 from typing import Final
 
 from msgspec.structs import replace
@@ -21,7 +24,7 @@ from core.model.types import (
     PublicPreimage,
     Seconds,
 )
-from htlc import events, timelocks
+from htlc import codec, events, timelocks
 from htlc.effects import FundLeg, SwapEffect, leg_kind
 from htlc.model import Agreement, AttemptStatus, Leg, LegStatus, Role, SwapState, swap_id
 from htlc.transition import transition
@@ -60,6 +63,7 @@ def agreement(role: Role = Role.LIQUIDITY_PROVIDER, **changes: object) -> Agreem
     return replace(made, **changes)
 
 
+@cache
 def block(leg: Leg, height: int = 7, branch: int = 0) -> BlockRef:
     return BlockRef(CHAINS[leg], Height(height), hashlib.sha256(f"{leg}{height}{branch}".encode()).digest())
 
@@ -121,28 +125,25 @@ def play(state: SwapState, *history: events.SwapEvent) -> tuple[SwapState, list[
 
 def alphabet(state: SwapState) -> list[events.SwapEvent]:
     """Every kind of event, in forms that make sense and forms that do not, for any state of the swap."""
+    return sensible(state) + odd(state)
+
+
+def sensible(state: SwapState) -> list[events.SwapEvent]:
+    """Every kind of event that a swap meets in its life, in one form or a few."""
     terms = state.agreement
     found: list[events.SwapEvent] = [
-        events.Agreed(terms, NOW),
         events.QuoteExpired(state.now_s),
         events.QuoteCancelled("the operator says so"),
         events.EarlyRefundRequested(),
         events.PreimageSeen(PREIMAGE, "mempool"),
-        events.PreimageSeen(PublicPreimage(b"x" * 32), "mempool"),
     ]
     for leg in Leg:
-        other_terms = replace_terms(terms.terms(leg))
+        t = timelock(terms, leg)
         found += [
             lock_seen(terms, leg),
-            lock_seen(terms, leg, 8),
-            events.LockSeen(leg, LockId("other"), other_terms, block(leg), b"o" * 32),
-            events.LockSeen(leg, LockId("again"), terms.terms(leg), block(leg), b"o" * 32),
             lock_final(leg),
-            lock_final(leg, 8),
             events.LockReverted(leg, IDS[leg], block(leg)),
-            events.LockReverted(leg, IDS[leg], block(leg, 8)),
             claim_seen(leg),
-            events.ClaimSeen(leg, LockId("other"), PREIMAGE, block(leg), b"o" * 32),
             claim_final(leg),
             events.ClaimReverted(leg, IDS[leg], block(leg, 9)),
             refund_seen(leg),
@@ -150,23 +151,48 @@ def alphabet(state: SwapState) -> list[events.SwapEvent]:
             events.RefundReverted(leg, IDS[leg], block(leg, 9)),
             verified(leg, state.now_s),
             events.LockRefused(leg, IDS[leg], "terms", "the amount is too small"),
+            time(leg, 2),
+            time(leg, t),
+            time(leg, t + 20),
+            time(leg, 1, now_s=8),
         ]
-        t = timelock(terms, leg)
-        for head in (1, 2, t - 9, t - 1, t, t + 2, t + 20):
-            found.append(time(leg, head))
-        found.append(time(leg, 1, now_s=60))
     for kind, attempt in state.attempts.items():
         n = attempt.sequence
-        ref = block(Leg.INITIATOR)
         found += [
             events.EffectSubmitted(kind, n, b"t" * 32),
-            events.EffectIncluded(kind, n, b"t" * 32, ref),
-            events.EffectFinal(kind, n, b"t" * 32, ref),
             events.EffectReverted(kind, n, "no", True),
-            events.EffectReverted(kind, n, "no", False),
             events.EffectDropped(kind, n),
             events.EffectRefused(kind, n, "gate-closed", "too late"),
             events.EffectVoided(kind, n),
+        ]
+    return found
+
+
+def odd(state: SwapState) -> list[events.SwapEvent]:
+    """Events of other locks, other blocks, other attempts, and times between."""
+    terms = state.agreement
+    found: list[events.SwapEvent] = [
+        events.Agreed(terms, NOW),
+        events.PreimageSeen(PublicPreimage(b"x" * 32), "mempool"),
+    ]
+    for leg in Leg:
+        t = timelock(terms, leg)
+        found += [
+            lock_seen(terms, leg, 8),
+            events.LockSeen(leg, LockId("other"), replace_terms(terms.terms(leg)), block(leg), b"o" * 32),
+            events.LockSeen(leg, LockId("again"), terms.terms(leg), block(leg), b"o" * 32),
+            lock_final(leg, 8),
+            events.LockReverted(leg, IDS[leg], block(leg, 8)),
+            events.ClaimSeen(leg, LockId("other"), PREIMAGE, block(leg), b"o" * 32),
+            *(time(leg, head) for head in (1, t - 9, t - 1, t + 2)),
+            time(leg, 1, now_s=60),
+        ]
+    for kind, attempt in state.attempts.items():
+        n, ref = attempt.sequence, block(Leg.INITIATOR)
+        found += [
+            events.EffectIncluded(kind, n, b"t" * 32, ref),
+            events.EffectFinal(kind, n, b"t" * 32, ref),
+            events.EffectReverted(kind, n, "no", False),
             events.EffectRefused(kind, n + 1000, "gate-closed", "of another life"),
         ]
     return found
@@ -249,3 +275,48 @@ def random_history(seed: int, role: Role, steps: int, honest: bool) -> tuple[lis
         states.append(state)
         history.append(event)
     return states, history
+
+
+def explore(role: Role, limit: int) -> Iterator[tuple[SwapState, events.SwapEvent, SwapState]]:
+    """Every step of honest histories, breadth first from each station of a swap that goes well, until `limit`
+    different states are found."""
+    queue = deque(_stations(role))
+    known = {_essence(state) for state in queue}
+    while queue and len(known) < limit:
+        state = queue.popleft()
+        for event in sensible(state):
+            if not possible(state, event):
+                continue
+            after, _ = transition(state, event, POLICY)
+            yield state, event, after
+            if (key := _essence(after)) not in known:
+                known.add(key)
+                if not after.phase.terminal:
+                    queue.append(after)
+
+
+def _stations(role: Role) -> list[SwapState]:
+    state, _ = begin(agreement(role))
+    stations = [state]
+    first, second = Leg.INITIATOR, Leg.PARTICIPANT
+    for event in (
+        lock_seen(state.agreement, first),
+        lock_final(first),
+        verified(first),
+        lock_seen(state.agreement, second),
+        lock_final(second),
+        verified(second),
+        claim_seen(second),
+        claim_final(second),
+        claim_seen(first),
+    ):
+        state, _ = transition(state, event, POLICY)
+        if state is not stations[-1] and not state.phase.terminal:
+            stations.append(state)
+    return stations
+
+
+def _essence(state: SwapState) -> bytes:
+    """A state without what only counts: two that agree in it behave alike."""
+    attempts = {kind: replace(attempt, sequence=0) for kind, attempt in state.attempts.items()}
+    return codec.encode(replace(state, sequence=0, attempts=attempts))
