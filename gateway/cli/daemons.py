@@ -17,7 +17,7 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML 
 def relayer_run(config: Config = Path("relayer.toml"), as_json: Json = False) -> None:
     """Run a relayer until Ctrl-C: indexer, swap workers, watchtower, dApp API."""
     from gateway import config as settings
-    from gateway.daemons import run_relayer
+    from gateway.daemons.relayer import run_relayer
 
     asyncio.run(run_relayer(settings.load(config, settings.RelayerConfig), config.resolve().parent, as_json))
 
@@ -53,7 +53,7 @@ def relayer_check(config: Config = Path("relayer.toml")) -> None:
 def regulator_run(config: Config = Path("regulator.toml"), as_json: Json = False) -> None:
     """Run the supervision API until Ctrl-C: an indexer of its own, evidence, an audit log of every read."""
     from gateway import config as settings
-    from gateway.daemons import run_regulator
+    from gateway.daemons.regulator import run_regulator
 
     asyncio.run(run_regulator(settings.load(config, settings.RegulatorConfig), config.resolve().parent, as_json))
 
@@ -69,7 +69,7 @@ def chain_init(
     ] = None,
 ) -> None:
     """Make the home of a new consortium chain: genesis file and validator keys."""
-    from gateway.daemons import make_chain_home
+    from gateway.daemons.chain import make_chain_home
 
     genesis = make_chain_home(home, chain_id, validators, key_type, asset or [])
     typer.echo(f"{home}: chain {chain_id}, {validators} validators, genesis {genesis}. Next: causeway chain run {home}")
@@ -84,7 +84,7 @@ def chain_run(
 ) -> None:
     """Run a consortium chain on the embedded engine until Ctrl-C."""
     from gateway.config import listen_address
-    from gateway.daemons import run_chain
+    from gateway.daemons.chain import run_chain
 
     host, port = listen_address(listen)
     asyncio.run(run_chain(home, host, port, interval_s, as_json))

@@ -1,0 +1,82 @@
+"""What the relayer and the regulator share: a database, followers, and running until a signal."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from adapters.registry import ConnectedChain
+from core.model.errors import FatalError
+from core.model.types import ChainId, Height
+from core.runtime.clock import Clock
+from core.runtime.database import Database, create_schema, open_database
+from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor, Worker
+from gateway.announce import stop_signals
+from gateway.config import ChainConfig, resolve_database
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+
+VERSION: Final = version("causeway-gateway")
+
+
+@asynccontextmanager
+async def opened_database(url: str, base: Path) -> AsyncIterator[Database]:
+    """The database with its schema, closed in the end."""
+    database = open_database(resolve_database(url, base))
+    try:
+        await database.write(create_schema)
+        yield database
+    finally:
+        await database.close()
+
+
+def make_followers(
+    configs: Sequence[ChainConfig],
+    chains: Mapping[ChainId, ConnectedChain],
+    database: Database,
+    signal: FactSignal,
+    clock: Clock,
+    metrics: Metrics,
+) -> list[Follower]:
+    """One follower for each configured chain, all into one database."""
+    made = []
+    for config in configs:
+        access = chains[ChainId(config.id)].access
+        made.append(
+            Follower(
+                access.parameters,
+                access.heads,
+                access.blocks,
+                database,
+                signal,
+                clock,
+                Height(config.start),
+                metrics,
+            )
+        )
+    return made
+
+
+def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics) -> Supervisor:
+    supervisor = Supervisor(clock, metrics)
+    supervisor.add(*(Worker(f"follower {follower.status.chain}", follower.run) for follower in followers))
+    return supervisor
+
+
+async def until_stopped(*running: Awaitable[None]) -> None:
+    """Run everything until a signal; what one of them dies of ends all and is raised."""
+    with stop_signals() as stop:
+        tasks = [asyncio.ensure_future(one) for one in running]
+        asked = asyncio.ensure_future(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*tasks, asked], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (*tasks, asked):
+                task.cancel()
+            await asyncio.gather(*tasks, asked, return_exceptions=True)
+        for task in done - {asked}:
+            task.result()
+            raise FatalError("a part of the daemon ended by itself")

@@ -1,0 +1,80 @@
+"""The relayer as a daemon."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from adapters.registry import ConnectedChain
+from core.model.errors import RejectedError
+from core.model.types import ChainId
+from core.runtime.clock import SystemClock
+from core.runtime.logging import configure_logging
+from core.runtime.metrics import Metrics
+from core.runtime.web import serve
+from gateway import wiring
+from gateway.announce import announce
+from gateway.config import RelayerConfig, listen_address
+from gateway.daemons.parts import VERSION, following, make_followers, opened_database, until_stopped
+from indexer.feed import FactSignal
+from relayer.api import create_api
+from relayer.keystore import Keystore
+from relayer.reporting import ReportTarget
+from relayer.service import AttestorSetup, RelayerService, RelayerSetup
+
+
+async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
+    """Run a relayer until a signal: followers, workers and the dApp API over one database. `base` is for its paths."""
+    configure_logging(form="json" if as_json else "console")
+    clock, metrics = SystemClock(), Metrics()
+    host, port = listen_address(config.listen)
+    keys = wiring.open_keystore(config, base)
+    async with (
+        wiring.connected(config.chains) as chains,
+        opened_database(config.database, base) as database,
+    ):
+        signal = FactSignal()
+        setup = _relayer_setup(config, chains, keys)
+        service = RelayerService(database, setup, signal, clock, metrics)
+        followers = make_followers(config.chains, chains, database, signal, clock, metrics)
+        supervisor = following(followers, clock, metrics)
+        app = create_api(service, followers, clock=clock, metrics=metrics, version=VERSION)
+        async with serve(app, host, port) as url:
+            announce(config.name, url, as_json)
+            await until_stopped(service.run(), supervisor.run())
+
+
+def _relayer_setup(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> RelayerSetup:
+    return RelayerSetup(
+        chains={chain: connected.access for chain, connected in chains.items()},
+        signers=wiring.signers(config, chains, keys),
+        policy=wiring.relayer_policy(config),
+        pairs=wiring.pairs(config.pairs),
+        quote_key=wiring.quote_key(config, keys),
+        source=config.name,
+        regulator=_report_target(config),
+        attestors=_attestors(config, chains, keys),
+    )
+
+
+def _report_target(config: RelayerConfig) -> ReportTarget | None:
+    if config.report is None:
+        return None
+    key = os.environ.get(config.report.key_env, "")
+    if not key:
+        raise RejectedError(f"[report] names the environment variable {config.report.key_env}, which holds no API key")
+    return ReportTarget(config.report.url, key)
+
+
+def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> list[AttestorSetup]:
+    if config.attest is None:
+        return []
+    home, foreign = ChainId(config.attest.home), ChainId(config.attest.foreign)
+    if home not in chains or foreign not in chains:
+        raise RejectedError("[attest] names a chain that is not configured")
+    connected = chains[home]
+    if connected.bridge is None:
+        raise RejectedError(f"[attest] {home} keeps no attestations")
+    return [
+        AttestorSetup(home, foreign, connected.bridge, connected.signer(keys.key(name).expose()))
+        for name in config.attest.keys
+    ]
