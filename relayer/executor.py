@@ -9,6 +9,7 @@ whatever funds or reveals is checked anew right before it is signed.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, assert_never
 
 from sqlalchemy.engine import Connection
@@ -76,23 +77,17 @@ class Executor:
         async with asyncio.TaskGroup() as group:
             while True:
                 seen = self._switchboard.effects.count
-                due, next_ns = await self._database.read(self._due)
+                now_ns = self._clock.now_ns()
+                due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
                 self._metrics.effect_backlog.set(len(due))
                 for swap_id in dict.fromkeys(effect.stream for effect in due):
                     if swap_id not in self._running and len(self._running) < MAX_SWAPS_AT_ONCE:
                         self._running.add(swap_id)
                         group.create_task(self._work(SwapId(swap_id)), name=f"effects of {swap_id}")
-                await self._switchboard.effects.wait_beyond(seen, self._idle_s(next_ns))
+                await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
 
-    def _due(self, connection: Connection) -> tuple[list[StoredEffect], int | None]:
-        now_ns = self._clock.now_ns()
+    def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
         return journal.pending_effects(connection, now_ns, MAX_PENDING), journal.next_due_ns(connection)
-
-    def _idle_s(self, next_ns: int | None) -> float:
-        """Until the next retry is due; what is due now is running, and its end wakes us."""
-        if next_ns is None or next_ns <= (now_ns := self._clock.now_ns()):
-            return IDLE_S
-        return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
 
     async def _work(self, swap_id: SwapId) -> None:
         try:
@@ -262,6 +257,13 @@ class Executor:
 
     async def _state(self, swap_id: SwapId) -> SwapState:
         return await self._database.read(lambda c: book.load(c, swap_id))
+
+
+def _idle_s(next_ns: int | None, now_ns: int) -> float:
+    """Until the next retry is due; what is due now is running, and its end wakes us."""
+    if next_ns is None or next_ns <= now_ns:
+        return IDLE_S
+    return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
 
 
 def _submitted(asked: effects.LegEffect, sent: tables.TransactionRecord) -> events.SwapEvent:

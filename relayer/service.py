@@ -6,7 +6,7 @@ else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalErr
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -220,10 +220,14 @@ class RelayerService:
         """Triggers only enqueue: each counts a signal up, and a worker does the rest."""
         scheduler = AsyncIOScheduler(timezone="UTC")
         options: dict[str, Any] = {"trigger": "interval", "coalesce": True, "max_instances": 1}
-        scheduler.add_job(self._housekeeping.notify, seconds=HOUSEKEEPING_S, **options)
+        scheduler.add_job(self._trigger, args=[self._housekeeping.notify], seconds=HOUSEKEEPING_S, **options)
         for attestor in self.attestors:
-            scheduler.add_job(attestor.trigger, seconds=ATTEST_S, **options)
+            scheduler.add_job(self._trigger, args=[attestor.trigger], seconds=ATTEST_S, **options)
         return scheduler
+
+    async def _trigger(self, enqueue: Callable[[], None]) -> None:
+        # A coroutine, since the scheduler runs plain functions on a thread, and signals belong to the event loop.
+        enqueue()
 
     async def _keep_house(self) -> None:
         """Quotes that nobody locked on are let go, and gauges are brought up to date."""

@@ -256,7 +256,7 @@ def counts_by_phase(connection: Connection) -> dict[Phase, int]:
     """How many swaps are open in each phase."""
     table = relayer_swaps
     query = sa.select(table.c.phase, sa.func.count()).where(~table.c.done).group_by(table.c.phase)
-    return {Phase(phase): count for phase, count in connection.execute(query).tuples()}
+    return {Phase(phase): count for phase, count in connection.execute(query)}
 
 
 def list_rows(

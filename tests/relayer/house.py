@@ -169,12 +169,17 @@ class House:
         return await self.service.desk.open_swap(request)
 
     async def send(self, chain: ChainId, unsigned: UnsignedTransaction) -> bytes:
-        """Straight to the chain, by the initiator's own hand."""
+        """Straight to the chain, by the initiator's own hand; returns once a block holds it."""
         sender, signer = self.chains[chain].access().transactions, self.initiator[chain]
         view = await sender.sequences(signer.account)
         request = sender.assemble(unsigned, view.latest, None, None)
         signed = sender.attach(request, await signer.sign(request))
         await sender.submit(signed)
+
+        async def included() -> bool:
+            return (await sender.outcome(signed.hash)).block is not None
+
+        await self.until(included, what=unsigned.summary)
         return signed.hash
 
     async def lock(self, terms: LockTerms) -> LockId:
@@ -202,8 +207,10 @@ class House:
         """Virtual seconds cost nothing."""
         give_up = self.clock.monotonic() + deadline_s
         while not await condition():
+            if self.running.done() and not self.mortal.dead:
+                self.running.result()
             assert self.clock.monotonic() < give_up, f"{what} did not happen in {deadline_s} s"
-            await self.clock.sleep(0.05)
+            await self.clock.sleep(0.1)
 
     async def look(self, swap_id: SwapId) -> SwapView:
         """The swap as the database has it, also while the service is dead."""

@@ -13,19 +13,20 @@ MAX_WRITES = 400
 """More than a swap needs; the test says so itself if it ever does not suffice."""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("after_commit", [False, True])
 def test_a_crash_at_any_commit_loses_nothing_and_repeats_nothing(tmp_path, after_commit):
     deaths = 0
     for fatal in range(1, MAX_WRITES):
-        if not run_virtually(swap_with_a_death(str(tmp_path / f"{fatal}.sqlite"), fatal, after_commit)):
+        if not run_virtually(swap_with_a_death(f"sqlite:///{tmp_path / str(fatal)}", fatal, after_commit)):
             break
         deaths = fatal
     assert 10 < deaths < MAX_WRITES - 1, f"{deaths} writes were tried"
 
 
-async def swap_with_a_death(path: str, fatal: int, after_commit: bool) -> bool:
+async def swap_with_a_death(url: str, fatal: int, after_commit: bool) -> bool:
     """One swap; the relayer dies at its `fatal`-th write. False where it finished before."""
-    house = House(f"sqlite:///{path}")
+    house = House(url)
     await house.start()
     await house.clock.sleep(1.5)
     view = await house.open(A, 1000)
@@ -37,7 +38,7 @@ async def swap_with_a_death(path: str, fatal: int, after_commit: bool) -> bool:
     if died:
         await house.died()
         await house.database.close()
-        house.database = InlineDatabase(f"sqlite:///{path}")
+        house.database = InlineDatabase(url)
         await house.start()
         if not house.made(B, Claimed, view.hashlock):
             await house.claim(await house.locked(view.id, Leg.PARTICIPANT))
@@ -61,5 +62,5 @@ async def finishes_or_dies(house: House, swap_id: SwapId) -> bool:
         if view.participant.lock is not None and view.participant.lock.final and not claimed:
             claimed = True
             await house.claim(view)
-        await house.clock.sleep(0.05)
+        await house.clock.sleep(0.25)
     return True

@@ -1,0 +1,1 @@
+"""The relayer's API for dApps: REST, WebSocket, OpenAPI."""

@@ -1,0 +1,166 @@
+"""The API's answers without HTTP: what every path does, on wire structs. The client's `Relayer` protocol fits it, so a
+dApp that runs a relayer in its own process needs no socket."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
+from core.model.facts import HeadUpdate
+from core.model.ports import ChainAccess
+from core.model.types import ChainId, Hashlock, SwapId, account_id, asset_id
+from core.runtime.clock import Clock
+from relayer.api import wire
+from relayer.api.bodies import (
+    ChainBody,
+    PairBody,
+    QuoteBody,
+    QuoteCall,
+    RelayerBody,
+    SwapBody,
+    SwapCall,
+    SwapsQuery,
+    WatchCall,
+)
+from relayer.desk import Desk, OpenSwap, SwapFilter, SwapView
+from relayer.quotes import QuoteRequest
+from relayer.watchtower import Registration
+
+HEAD_TIMEOUT_S: Final = 3.0
+HEAD_AGE_S: Final = 0.5
+"""How old a head may be that is told again: whoever polls us does not poll our endpoints."""
+VERSION: Final = "0.1.0"
+
+
+class Watching(Protocol):
+    """What the API needs of a watchtower; `relayer.watchtower.Watchtower` is one."""
+
+    async def register(self, request: Registration) -> SwapId: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    update: HeadUpdate | None
+    at: float
+
+
+class Answers:
+    """One relayer's answers. Errors are those of `core.model.errors`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        chains: Mapping[ChainId, ChainAccess],
+        clock: Clock,
+        watchtower: Watching | None = None,
+        name: str = "relayer",
+    ) -> None:
+        self._desk = desk
+        self._chains = chains
+        self._clock = clock
+        self._watchtower = watchtower
+        self._name = name
+        self._holders = {chain: access.parameters.htlc_holder for chain, access in chains.items()}
+        self._heads: dict[ChainId, _Seen] = {}
+
+    async def relayer(self) -> RelayerBody:
+        return RelayerBody(
+            name=self._name,
+            version=VERSION,
+            quote_key=wire.hex_of(self._desk.quote_key),
+            watchtower=self._watchtower is not None,
+        )
+
+    async def chains(self) -> list[ChainBody]:
+        """Every chain; one that does not answer is told as not reachable."""
+        updates = await asyncio.gather(*(self._head(access) for access in self._chains.values()))
+        now_s = self._clock.now()
+        return [
+            wire.chain_body(access, update, now_s)
+            for access, update in zip(self._chains.values(), updates, strict=True)
+        ]
+
+    async def _head(self, access: ChainAccess) -> HeadUpdate | None:
+        known = self._heads.get(access.chain)
+        if known is not None and self._clock.monotonic() - known.at < HEAD_AGE_S:
+            return known.update
+        update = None
+        try:
+            async with asyncio.timeout(HEAD_TIMEOUT_S):
+                update = await access.heads.head()
+        except (RetryableError, TimeoutError):
+            pass
+        self._heads[access.chain] = _Seen(update, self._clock.monotonic())
+        return update
+
+    async def pairs(self) -> list[PairBody]:
+        return [
+            wire.pair_body(
+                pair,
+                wire.asset_named(self._chains, pair.initiator_asset),
+                wire.asset_named(self._chains, pair.participant_asset),
+            )
+            for pair in self._desk.pairs()
+        ]
+
+    async def quote(self, call: QuoteCall) -> QuoteBody:
+        request = QuoteRequest(
+            initiator_asset=asset_id(call.initiator_asset),
+            participant_asset=asset_id(call.participant_asset),
+            initiator_amount=(
+                None if call.initiator_amount is None else wire.amount_from(call.initiator_amount, "initiator_amount")
+            ),
+            participant_amount=(
+                None
+                if call.participant_amount is None
+                else wire.amount_from(call.participant_amount, "participant_amount")
+            ),
+        )
+        if call.pair_hash is not None:
+            self._check_pair(request, wire.bytes_from(call.pair_hash, 32, "pair_hash"))
+        return wire.quote_body(await self._desk.quote(request))
+
+    def _check_pair(self, request: QuoteRequest, digest: bytes) -> None:
+        for pair in self._desk.pairs():
+            if (pair.initiator_asset, pair.participant_asset) == (request.initiator_asset, request.participant_asset):
+                if wire.pair_hash(pair) != digest:
+                    raise ConflictError("the pair has changed since you read it: read /v1/pairs again", pair=pair.id)
+                return
+
+    async def open_swap(self, call: SwapCall) -> SwapBody:
+        """The same call again answers the same swap."""
+        request = OpenSwap(
+            quote=wire.quote_from(call.quote),
+            hashlock=Hashlock(wire.bytes_from(call.hashlock, 32, "hashlock")),
+            initiator_sender=account_id(call.initiator_sender),
+            initiator_receiver=account_id(call.initiator_receiver),
+        )
+        return self.swap_body(await self._desk.open_swap(request))
+
+    async def swap(self, swap_id: str) -> SwapBody:
+        return self.swap_body(await self._desk.swap(SwapId(swap_id)))
+
+    async def swaps(self, query: SwapsQuery) -> list[SwapBody]:
+        which = SwapFilter(
+            done=query.done,
+            phase=query.phase,
+            hashlock=None if query.hashlock is None else Hashlock(wire.bytes_from(query.hashlock, 32, "hashlock")),
+            account=None if query.account is None else account_id(query.account),
+            before=None if query.before is None else SwapId(query.before),
+            limit=query.limit,
+        )
+        return [self.swap_body(view) for view in await self._desk.swaps(which)]
+
+    async def watch(self, call: WatchCall) -> SwapBody:
+        """The same call again answers the same swap."""
+        if self._watchtower is None:
+            raise NotFoundError("this relayer does not watch over other parties' swaps")
+        try:
+            request = Registration(wire.terms_from(call.initiator), wire.terms_from(call.participant))
+        except RejectedError as error:
+            raise RejectedError(f"these legs cannot be watched: {error.message}", **error.fields) from None
+        return self.swap_body(await self._desk.swap(await self._watchtower.register(request)))
+
+    def swap_body(self, view: SwapView) -> SwapBody:
+        return wire.swap_body(view, self._holders)

@@ -1,0 +1,263 @@
+"""What travels between a dApp and a relayer: msgspec Structs, shared by the API and the client.
+
+Amounts are decimal strings of base units, bytes 0x-hex, identifiers CAIP, times Unix seconds. Requests refuse fields
+that they do not know; answers may grow fields, so a client ignores what it does not know.
+"""
+
+from typing import Annotated, Final
+
+import msgspec
+
+from core.model.types import MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
+from htlc.model import LegStatus, Phase, Role
+from relayer.desk import MAX_PAGE
+
+DEFAULT_PAGE: Final = 50
+MAX_UNIX_S: Final = MAX_TIMELOCK_S
+
+Amount = Annotated[
+    str, msgspec.Meta(pattern="^[1-9][0-9]{0,77}$", description="Base units, a positive decimal number below 2^256.")
+]
+Hex32 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{64}$", description="32 bytes.")]
+Hex64 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{128}$", description="64 bytes.")]
+Hex = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * 64)]
+Chain = Annotated[str, msgspec.Meta(max_length=41, description="CAIP-2, such as eip155:31337.")]
+Account = Annotated[
+    str, msgspec.Meta(max_length=MAX_IDENTIFIER_CHARS, description="CAIP-10, such as eip155:31337:0xab….")
+]
+AssetName = Annotated[
+    str, msgspec.Meta(max_length=MAX_IDENTIFIER_CHARS, description="CAIP-19, such as eip155:31337/slip44:60.")
+]
+Unix = Annotated[int, msgspec.Meta(ge=0, le=MAX_UNIX_S, description="Unix seconds.")]
+SwapName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+QuoteName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+
+# --- chains ------------------------------------------------------------------------------------------------------
+
+
+class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One block. `time` is as its own chain tells it."""
+
+    height: int
+    hash: Hex
+    time: Unix
+
+
+class TimingBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What timelocks are computed from, in seconds: worst inclusion, finality, observation, and how far the chain's
+    time may run ahead of or behind true time."""
+
+    block_time_s: int
+    inclusion_s: int
+    finality_s: int
+    observation_s: int
+    lead_s: int
+    lag_s: int
+
+
+class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
+    """`decimals` shifts base units to the asset's own unit."""
+
+    id: AssetName
+    symbol: str
+    decimals: int
+
+
+class ChainBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A chain as the relayer sees it. `head`, `finalized` and `lag_s` (how old the head is, by the relayer's clock) are
+    null while it is not `reachable`. `htlc_holder` is the contract that keeps locks, null where the ledger does;
+    `htlc_code_hash` the code hash that an honest one has."""
+
+    id: Chain
+    genesis_hash: Hex
+    reachable: bool
+    head: BlockBody | None
+    finalized: BlockBody | None
+    lag_s: int | None
+    timing: TimingBody
+    htlc_holder: Account | None
+    htlc_code_hash: Hex
+    assets: tuple[AssetBody, ...]
+
+
+# --- pairs and quotes --------------------------------------------------------------------------------------------
+
+
+class RateBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Participant base units per initiator base unit, as a fraction."""
+
+    numerator: Amount
+    denominator: Amount
+
+
+class LimitsBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of the initiator's amount, inclusive."""
+
+    minimum: Amount
+    maximum: Amount
+
+
+class PairBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One direction that is traded: the initiator locks `initiator`, the relayer answers with `participant`. `hash`
+    changes with anything of it."""
+
+    id: str
+    hash: Hex32
+    initiator_chain: Chain
+    initiator: AssetBody
+    participant_chain: Chain
+    participant: AssetBody
+    rate: RateBody
+    limits: LimitsBody
+
+
+class RelayerBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Who answers here. `quote_key` is the ed25519 public key that its quotes are signed with: pin it."""
+
+    name: str
+    version: str
+    quote_key: Hex32
+    watchtower: bool
+
+
+class QuoteCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Ask for a price: exactly one of the two amounts. With `pair_hash` (of `/v1/pairs`) a pair that has changed since
+    is refused."""
+
+    initiator_asset: AssetName
+    participant_asset: AssetName
+    initiator_amount: Amount | None = None
+    participant_amount: Amount | None = None
+    pair_hash: Hex32 | None = None
+
+
+class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A signed, expiring price. The relayer is paid at `participant_receiver` and locks from `participant_sender`.
+
+    The swap's timelocks will lie about `initiator_lock_s` and `participant_lock_s` seconds ahead of its opening.
+    `signature` is ed25519 by `key` over the canonical form of all other fields (docs/dapp-api.md).
+    """
+
+    id: QuoteName
+    initiator_asset: AssetName
+    initiator_amount: Amount
+    participant_asset: AssetName
+    participant_amount: Amount
+    rate: RateBody
+    participant_receiver: Account
+    participant_sender: Account
+    initiator_lock_s: Unix
+    participant_lock_s: Unix
+    issued_at: Unix
+    expires_at: Unix
+    key: Hex32
+    signature: Hex64
+
+
+# --- swaps -------------------------------------------------------------------------------------------------------
+
+
+class SwapCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Agree on a swap: the quote as it was given, the hashlock (SHA-256 of the initiator's 32-byte preimage), the
+    account that locks on the initiator's chain, and the one that is paid on the participant's."""
+
+    quote: QuoteBody
+    hashlock: Hex32
+    initiator_sender: Account
+    initiator_receiver: Account
+
+
+class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Everything that one leg commits to. A claim is valid strictly before `timelock`, a refund from then on, both by
+    the time of `chain`."""
+
+    chain: Chain
+    asset: AssetName
+    amount: Amount
+    sender: Account
+    receiver: Account
+    hashlock: Hex32
+    timelock: Unix
+
+
+class PlaceBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a lock, a claim or a refund stands on its chain."""
+
+    height: int
+    block_hash: Hex
+    tx_hash: Hex
+    final: bool
+
+
+class LegBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg as the relayer knows it. Believe the chain, not this: `holder`, `lock_id` and `terms` are what to ask it
+    about."""
+
+    terms: TermsBody
+    holder: Account | None
+    status: LegStatus
+    lock_id: str | None
+    lock: PlaceBody | None
+    settle: PlaceBody | None
+
+
+class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A swap as the relayer's state machine has it. `done`: nothing will follow. `preimage` is null until a chain has
+    shown it. The initiator locks before `lock_deadline` or not at all. `version` grows with every change."""
+
+    id: SwapName
+    quote_id: str | None
+    role: Role
+    hashlock: Hex32
+    phase: Phase
+    done: bool
+    reason_code: str | None
+    reason: str | None
+    initiator: LegBody
+    participant: LegBody
+    preimage: Hex32 | None
+    lock_deadline: Unix
+    created_at: float
+    updated_at: float
+    version: int
+
+
+class SwapsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which swaps; everything given must hold. `before` continues behind a swap's id."""
+
+    done: bool | None = None
+    phase: Phase | None = None
+    hashlock: Hex32 | None = None
+    account: Account | None = None
+    before: SwapName | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE)] = DEFAULT_PAGE
+
+
+class WatchCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Both legs of a swap between two other parties, exactly as they agreed on them."""
+
+    initiator: TermsBody
+    participant: TermsBody
+
+
+# --- the WebSocket -----------------------------------------------------------------------------------------------
+
+
+class SocketCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`op` is `subscribe`, `unsubscribe` or `ping`; `args` are swap ids, or `*` for every swap."""
+
+    op: str
+    channel: str | None = None
+    args: tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...] = ()
+
+
+class SocketAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`event` is `subscribe` or `unsubscribe` (`args`: what is subscribed now), `update` (`swaps`), `pong`, or `error`
+    with a problem document."""
+
+    event: str
+    channel: str | None = None
+    args: tuple[str, ...] = ()
+    swaps: tuple[SwapBody, ...] = ()
+    problem: dict[str, object] | None = None

@@ -1,0 +1,256 @@
+"""Between the wire and the house: every untrusted string is parsed here, and every refusal names its field.
+
+`…_body` writes, `…_from` reads and raises `RejectedError`.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.facts import BlockHeader, HeadUpdate
+from core.model.ports import ChainAccess, ChainTiming
+from core.model.types import (
+    MAX_BASE_UNITS,
+    AccountId,
+    Asset,
+    AssetId,
+    BaseUnits,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    LockTerms,
+    Seconds,
+    account_id,
+    asset_id,
+    chain_id,
+)
+from htlc.model import Sighting
+from relayer.api.bodies import (
+    AssetBody,
+    BlockBody,
+    ChainBody,
+    LegBody,
+    LimitsBody,
+    PairBody,
+    PlaceBody,
+    QuoteBody,
+    RateBody,
+    SwapBody,
+    TermsBody,
+    TimingBody,
+)
+from relayer.desk import LegView, SwapView
+from relayer.quotes import Pair, Quote, Rate
+
+MAX_AMOUNT_DIGITS: Final = 78
+_AMOUNT = re.compile(r"[1-9][0-9]*")
+_HEX = re.compile(r"0x([0-9a-f]{2})*")
+
+
+def hex_of(raw: bytes) -> str:
+    return "0x" + raw.hex()
+
+
+def bytes_from(text: str, length: int, field: str) -> bytes:
+    """Raises `RejectedError` unless it is 0x and exactly `length` bytes of lower-case hex."""
+    if len(text) != 2 + 2 * length or not _HEX.fullmatch(text):
+        raise RejectedError(f"{field} is 0x and {2 * length} lower-case hex digits", field=field)
+    return bytes.fromhex(text[2:])
+
+
+def amount_from(text: str, field: str) -> BaseUnits:
+    """Raises `RejectedError` unless it is a positive decimal number below 2**256, without a leading zero."""
+    if len(text) > MAX_AMOUNT_DIGITS or not _AMOUNT.fullmatch(text) or int(text) > MAX_BASE_UNITS:
+        raise RejectedError(f"{field} is a positive decimal number of base units below 2^256", field=field)
+    return BaseUnits(int(text))
+
+
+# --- chains ------------------------------------------------------------------------------------------------------
+
+
+def asset_body(asset: Asset) -> AssetBody:
+    return AssetBody(id=asset.id, symbol=asset.symbol, decimals=asset.decimals)
+
+
+def block_body(header: BlockHeader) -> BlockBody:
+    return BlockBody(height=header.height, hash=hex_of(header.ref.hash), time=header.time.seconds)
+
+
+def timing_body(timing: ChainTiming) -> TimingBody:
+    return TimingBody(
+        block_time_s=timing.block_time_s,
+        inclusion_s=timing.inclusion_s,
+        finality_s=timing.finality_s,
+        observation_s=timing.observation_s,
+        lead_s=timing.lead_s,
+        lag_s=timing.lag_s,
+    )
+
+
+def chain_body(access: ChainAccess, update: HeadUpdate | None, now_s: float) -> ChainBody:
+    """`update` None: the chain does not answer."""
+    parameters = access.parameters
+    return ChainBody(
+        id=access.chain,
+        genesis_hash=hex_of(parameters.genesis_hash),
+        reachable=update is not None,
+        head=None if update is None else block_body(update.head),
+        finalized=None if update is None else block_body(update.finalized),
+        lag_s=None if update is None else max(0, int(now_s) - update.head.time.seconds),
+        timing=timing_body(parameters.timing),
+        htlc_holder=parameters.htlc_holder,
+        htlc_code_hash=hex_of(parameters.htlc_code_hash),
+        assets=tuple(asset_body(asset) for asset in parameters.assets.values()),
+    )
+
+
+# --- pairs and quotes --------------------------------------------------------------------------------------------
+
+
+def rate_body(rate: Rate) -> RateBody:
+    return RateBody(numerator=str(rate.numerator), denominator=str(rate.denominator))
+
+
+def pair_hash(pair: Pair) -> bytes:
+    """SHA-256 over the pair's assets, rate and limits, as a JSON list of strings."""
+    values = [
+        pair.initiator_asset,
+        pair.participant_asset,
+        str(pair.rate.numerator),
+        str(pair.rate.denominator),
+        str(pair.minimum),
+        str(pair.maximum),
+    ]
+    return hashlib.sha256(msgspec.json.encode(values)).digest()
+
+
+def pair_body(pair: Pair, initiator: Asset, participant: Asset) -> PairBody:
+    return PairBody(
+        id=pair.id,
+        hash=hex_of(pair_hash(pair)),
+        initiator_chain=pair.initiator_chain,
+        initiator=asset_body(initiator),
+        participant_chain=pair.participant_chain,
+        participant=asset_body(participant),
+        rate=rate_body(pair.rate),
+        limits=LimitsBody(minimum=str(pair.minimum), maximum=str(pair.maximum)),
+    )
+
+
+def quote_body(quote: Quote) -> QuoteBody:
+    return QuoteBody(
+        id=quote.id,
+        initiator_asset=quote.initiator_asset,
+        initiator_amount=str(quote.initiator_amount),
+        participant_asset=quote.participant_asset,
+        participant_amount=str(quote.participant_amount),
+        rate=rate_body(quote.rate),
+        participant_receiver=quote.participant_receiver,
+        participant_sender=quote.participant_sender,
+        initiator_lock_s=quote.initiator_lock_s,
+        participant_lock_s=quote.participant_lock_s,
+        issued_at=quote.issued_at,
+        expires_at=quote.expires_at,
+        key=hex_of(quote.key),
+        signature=hex_of(quote.signature),
+    )
+
+
+def quote_from(body: QuoteBody) -> Quote:
+    """The quote as it was signed; whether its signature holds, `relayer.quotes.verify_quote` says."""
+    return Quote(
+        id=body.id,
+        initiator_asset=asset_id(body.initiator_asset),
+        initiator_amount=amount_from(body.initiator_amount, "initiator_amount"),
+        participant_asset=asset_id(body.participant_asset),
+        participant_amount=amount_from(body.participant_amount, "participant_amount"),
+        rate=Rate(
+            amount_from(body.rate.numerator, "rate.numerator"), amount_from(body.rate.denominator, "rate.denominator")
+        ),
+        participant_receiver=account_id(body.participant_receiver),
+        participant_sender=account_id(body.participant_sender),
+        initiator_lock_s=Seconds(body.initiator_lock_s),
+        participant_lock_s=Seconds(body.participant_lock_s),
+        issued_at=body.issued_at,
+        expires_at=body.expires_at,
+        key=bytes_from(body.key, 32, "key"),
+        signature=bytes_from(body.signature, 64, "signature"),
+    )
+
+
+# --- swaps -------------------------------------------------------------------------------------------------------
+
+
+def terms_body(terms: LockTerms) -> TermsBody:
+    return TermsBody(
+        chain=terms.chain,
+        asset=terms.asset,
+        amount=str(terms.amount),
+        sender=terms.sender,
+        receiver=terms.receiver,
+        hashlock=hex_of(terms.hashlock),
+        timelock=terms.timelock.seconds,
+    )
+
+
+def terms_from(body: TermsBody) -> LockTerms:
+    return LockTerms(
+        asset=asset_id(body.asset),
+        amount=amount_from(body.amount, "amount"),
+        sender=account_id(body.sender),
+        receiver=account_id(body.receiver),
+        hashlock=Hashlock(bytes_from(body.hashlock, 32, "hashlock")),
+        timelock=ChainTime(chain_id(body.chain), body.timelock),
+    )
+
+
+def swap_body(view: SwapView, holders: Mapping[ChainId, AccountId | None]) -> SwapBody:
+    """`holders`: the contract that keeps locks on each chain, None where the ledger does."""
+    return SwapBody(
+        id=view.id,
+        quote_id=view.quote_id or None,
+        role=view.role,
+        hashlock=hex_of(view.hashlock),
+        phase=view.phase,
+        done=view.done,
+        reason_code=view.reason_code,
+        reason=view.reason,
+        initiator=_leg_body(view.initiator, holders.get(view.initiator.chain)),
+        participant=_leg_body(view.participant, holders.get(view.participant.chain)),
+        preimage=None if view.preimage is None else hex_of(view.preimage),
+        lock_deadline=view.lock_deadline_s,
+        created_at=view.created_at,
+        updated_at=view.updated_at,
+        version=view.version,
+    )
+
+
+def _leg_body(leg: LegView, holder: AccountId | None) -> LegBody:
+    return LegBody(
+        terms=terms_body(leg.terms),
+        holder=holder,
+        status=leg.status,
+        lock_id=leg.lock_id,
+        lock=_place_body(leg.lock),
+        settle=_place_body(leg.settle),
+    )
+
+
+def _place_body(seen: Sighting | None) -> PlaceBody | None:
+    if seen is None:
+        return None
+    return PlaceBody(
+        height=seen.block.height, block_hash=hex_of(seen.block.hash), tx_hash=hex_of(seen.tx_hash), final=seen.final
+    )
+
+
+def asset_named(chains: Mapping[ChainId, ChainAccess], asset: AssetId) -> Asset:
+    """The asset as its chain's parameters have it. Raises `RejectedError` for an unknown one."""
+    for access in chains.values():
+        if asset in access.parameters.assets:
+            return access.parameters.assets[asset]
+    raise RejectedError(f"{asset} is not an asset of a configured chain")

@@ -1,0 +1,193 @@
+"""A relayer's API over HTTP and WebSocket: typed and thin. What its answers are worth, others check."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from types import TracebackType
+from typing import Any, Final, TypeVar
+
+import aiohttp
+import msgspec
+
+from core.model.errors import (
+    CausewayError,
+    ConflictError,
+    GateClosedError,
+    NotFoundError,
+    NotYetFinalError,
+    RejectedError,
+    RetryableError,
+)
+from core.runtime.web.problems import TYPE_PREFIX
+from relayer.api.bodies import (
+    ChainBody,
+    PairBody,
+    QuoteBody,
+    QuoteCall,
+    RelayerBody,
+    SocketAnswer,
+    SocketCall,
+    SwapBody,
+    SwapCall,
+    SwapsQuery,
+    WatchCall,
+)
+
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 15.0
+HEARTBEAT_S: Final = 15.0
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+EVERY_SWAP: Final = "*"
+CHANNEL: Final = "swap.update"
+
+_KINDS: Final[dict[str, type[CausewayError]]] = {
+    kind.code: kind for kind in (NotFoundError, ConflictError, GateClosedError, NotYetFinalError, RejectedError)
+}
+
+
+class Refused(RejectedError):
+    """The API refuses for a reason of its own; `fields['problem']` is its machine code."""
+
+    code = "refused"
+
+
+class RelayerApi:
+    """One relayer's API at `url`, such as `http://127.0.0.1:8080`. Use it as `async with`, or `close` it.
+
+    Every call raises `RetryableError` where the relayer does not answer or is too busy, and the error that its problem
+    document stands for where it refuses, with the document's other members in `fields`.
+    """
+
+    def __init__(self, url: str, session: aiohttp.ClientSession | None = None) -> None:
+        self._url = url.rstrip("/")
+        self._session = session
+        self._own = session is None
+
+    async def __aenter__(self) -> "RelayerApi":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        if self._own and self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def relayer(self) -> RelayerBody:
+        return await self._call("GET", "/v1/relayer", RelayerBody)
+
+    async def chains(self) -> list[ChainBody]:
+        return await self._call("GET", "/v1/chains", list[ChainBody])
+
+    async def pairs(self) -> list[PairBody]:
+        return await self._call("GET", "/v1/pairs", list[PairBody])
+
+    async def quote(self, call: QuoteCall) -> QuoteBody:
+        return await self._call("POST", "/v1/quotes", QuoteBody, call)
+
+    async def open_swap(self, call: SwapCall) -> SwapBody:
+        """The same call again answers the same swap."""
+        return await self._call("POST", "/v1/swaps", SwapBody, call)
+
+    async def swap(self, swap_id: str) -> SwapBody:
+        return await self._call("GET", f"/v1/swaps/{swap_id}", SwapBody)
+
+    async def swaps(self, query: SwapsQuery | None = None) -> list[SwapBody]:
+        given = msgspec.to_builtins(query or SwapsQuery())
+        words = {name: _word(value) for name, value in given.items() if value is not None}
+        return await self._call("GET", "/v1/swaps", list[SwapBody], query=words)
+
+    async def watch(self, call: WatchCall) -> SwapBody:
+        """Register a swap of two other parties with this relayer's watchtower; again is harmless."""
+        return await self._call("POST", "/v1/watches", SwapBody, call)
+
+    async def updates(self, swap_ids: Collection[str] = (EVERY_SWAP,)) -> AsyncIterator[SwapBody]:
+        """These swaps as they are now (not with `*`) and whenever they change. A hint: the chains are what counts.
+
+        Ends with a `RetryableError` when the connection is lost; close the iterator to unsubscribe.
+        """
+        try:
+            async with self._http().ws_connect(
+                f"{self._url}/v1/ws", heartbeat=HEARTBEAT_S, max_msg_size=MAX_ANSWER_BYTES
+            ) as socket:
+                call = SocketCall(op="subscribe", channel=CHANNEL, args=tuple(swap_ids))
+                await socket.send_str(msgspec.json.encode(call).decode())
+                async for message in socket:
+                    if message.type is not aiohttp.WSMsgType.TEXT:
+                        break
+                    answer = _decoded(message.data.encode(), SocketAnswer)
+                    if answer.problem is not None:
+                        raise _refusal(dict(answer.problem))
+                    for swap in answer.swaps:
+                        yield swap
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise RetryableError(f"{self._url} does not answer: {error}") from error
+        raise RetryableError(f"{self._url} has closed the connection")
+
+    async def _call(
+        self, method: str, path: str, into: type[T], body: msgspec.Struct | None = None, query: Any = None
+    ) -> T:
+        data = None if body is None else msgspec.json.encode(body)
+        headers = {"Content-Type": "application/json"} if data is not None else {}
+        try:
+            async with (
+                asyncio.timeout(TIMEOUT_S),
+                self._http().request(method, self._url + path, data=data, headers=headers, params=query) as response,
+            ):
+                raw = await _bounded(response)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reason = str(error) or type(error).__name__
+            raise RetryableError(f"the relayer at {self._url} does not answer: {reason}") from error
+        if response.status >= 400:
+            raise _refusal(_document(raw, response.status))
+        return _decoded(raw, into)
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+
+async def _bounded(response: aiohttp.ClientResponse) -> bytes:
+    parts, size = [], 0
+    async for part in response.content.iter_chunked(64 * 1024):
+        size += len(part)
+        if size > MAX_ANSWER_BYTES:
+            raise RetryableError(f"the relayer's answer is longer than {MAX_ANSWER_BYTES} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decoded(raw: bytes, into: type[T]) -> T:
+    try:
+        return msgspec.json.decode(raw, type=into)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise RetryableError(f"the relayer's answer cannot be read: {error}") from None
+
+
+def _document(raw: bytes, status: int) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        found = None
+    return {"status": status, **found} if isinstance(found, dict) else {"status": status}
+
+
+def _refusal(problem: dict[str, Any]) -> CausewayError:
+    """The error that a problem document stands for."""
+    code = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
+    status = problem.get("status")
+    message = str(problem.get("detail") or f"the relayer answers with status {status}")
+    fields = {name: value for name, value in problem.items() if name not in ("type", "title", "status", "detail")}
+    if code in _KINDS:
+        return _KINDS[code](message, **fields)
+    if isinstance(status, int) and (status >= 500 or status == 429):
+        return RetryableError(message, **{**fields, "problem": code})
+    return Refused(message, **{**fields, "problem": code})
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

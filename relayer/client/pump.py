@@ -1,0 +1,244 @@
+"""The initiator's half of the house: the same followers, state machine, executor and transactions as a relayer's, over
+the client's own database. The role in the agreement is what makes them an initiator's.
+
+    chains ──> followers ──> facts ──> swap worker ──> htlc (INITIATOR) ──> outbox ──> executor ──> transactions ──> chains
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, FatalError, RejectedError
+from core.model.ports import ChainAccess, Signer
+from core.model.transactions import UnsignedTransaction
+from core.model.types import AccountId, ChainId, Height, SwapId
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor, Worker
+from htlc import events
+from htlc.model import SwapState
+from indexer import tables as indexer_tables
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from relayer import book, swaps
+from relayer.book import Switchboard
+from relayer.checks import Checks
+from relayer.client.store import Preimages
+from relayer.executor import Executor, Hands
+from relayer.metrics import RelayerMetrics
+from relayer.outcomes import OutcomeTeller
+from relayer.policy import RelayerPolicy
+from relayer.signals import HeadBoard
+from relayer.swap_worker import SwapWorker, true_seconds
+from relayer.transactions import tables as transaction_tables
+from relayer.transactions.pipeline import Pipeline
+from relayer.transactions.tables import TransactionRecord, TransactionStatus
+
+HOUSEKEEPING_S: Final = 2.0
+HOLD_LOOK_S: Final = 0.5
+"""How often a step that a caller holds back looks whether its time has run out."""
+
+Hook = Callable[[SwapState], Awaitable[None]]
+"""Awaited before a step; the step goes on when it returns, and is called off for good when it raises."""
+
+log = get_logger("relayer.client")
+
+
+class Hooks:
+    """What callers want to be asked before a swap locks or reveals. Forgotten with the process."""
+
+    def __init__(self) -> None:
+        self._hooks: dict[tuple[SwapId, str], Hook] = {}
+        self._asked: dict[tuple[SwapId, str], asyncio.Task[None]] = {}
+
+    def set(self, swap_id: SwapId, before_lock: Hook | None, before_reveal: Hook | None) -> None:
+        for step, hook in (("lock", before_lock), ("reveal", before_reveal)):
+            if hook is not None:
+                self._hooks[swap_id, step] = hook
+
+    def forget(self, swap_id: SwapId) -> None:
+        for step in ("lock", "reveal"):
+            self._hooks.pop((swap_id, step), None)
+            if (asked := self._asked.pop((swap_id, step), None)) is not None:
+                asked.cancel()
+
+    async def passed(self, swap_id: SwapId, step: str, state: SwapState, over: Callable[[], Awaitable[bool]]) -> None:
+        """Return once the hook has; asked once, however often the step is tried.
+
+        Raises `RejectedError` where the hook does, or where `over` says that the swap has moved on meanwhile.
+        """
+        hook = self._hooks.get((swap_id, step))
+        if hook is None:
+            return
+        asked = self._asked.get((swap_id, step))
+        if asked is None:
+            asked = self._asked[swap_id, step] = asyncio.ensure_future(hook(state))
+        while not asked.done():
+            await asyncio.wait({asked}, timeout=HOLD_LOOK_S)
+            if not asked.done() and await over():
+                raise ConflictError(f"the {step} was held back until its time was over", swap_id=swap_id)
+        try:
+            asked.result()
+        except (Exception, asyncio.CancelledError) as error:
+            raise RejectedError(
+                f"the {step} was called off: {error or type(error).__name__}", swap_id=swap_id
+            ) from error
+
+
+class HookedChecks(Checks):
+    """The relayer's checks, with the caller asked first: so they are made anew right before the act."""
+
+    def __init__(self, database: Database, hooks: Hooks, *checked: Any) -> None:
+        super().__init__(database, *checked)
+        self._swaps = database
+        self._hooks = hooks
+
+    async def before_funding(self, state: SwapState) -> None:
+        await self._hooks.passed(state.swap_id, "lock", state, lambda: self._is_over(state.swap_id))
+        await super().before_funding(state)
+
+    async def before_reveal(self, state: SwapState) -> None:
+        await self._hooks.passed(state.swap_id, "reveal", state, lambda: self._is_over(state.swap_id))
+        await super().before_reveal(await self._swaps.read(lambda c: book.load(c, state.swap_id)))
+
+    async def _is_over(self, swap_id: SwapId) -> bool:
+        state = await self._swaps.read(lambda c: book.load(c, swap_id))
+        return state.closed is not None or state.phase.terminal
+
+
+class WalletPipeline(Pipeline):
+    """Transactions of an account that its owner uses elsewhere, too: a sequence that somebody else's transaction took
+    is taken for what it is. (A lock whose sequence is finally used otherwise is never signed again by the machine.)"""
+
+    async def start(self) -> None:
+        await self._adopt()
+        await super().start()
+
+    async def _sign_first(
+        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None, watched: bool
+    ) -> TransactionRecord:
+        await self._adopt()
+        return await super()._sign_first(effect_key, unsigned, deadline_s, watched)
+
+    async def _used_otherwise(self, record: TransactionRecord) -> None:
+        try:
+            await super()._used_otherwise(record)
+        except FatalError:
+            log.warning("our sequence was used elsewhere", chain=self.chain, sequence=record.sequence)
+            await self._note(record, TransactionStatus.SUPERSEDED)
+
+    async def _adopt(self) -> None:
+        latest = (await self._sender.sequences(self.account)).latest
+        await self._database.write(lambda c: adopt_sequence(c, self.chain, self.account, latest))
+
+
+def adopt_sequence(connection: Connection, chain: ChainId, account: AccountId, latest: int) -> None:
+    """Go on from what the chain counts, where that is more than we do."""
+    table = transaction_tables.relayer_accounts
+    connection.execute(
+        sa.update(table)
+        .where(table.c.chain == chain, table.c.account == account, table.c.next_sequence < latest)
+        .values(next_sequence=latest)
+    )
+
+
+class Pump:
+    """Runs until cancelled. Swaps begun in the database go on by themselves; see the module's text."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[ChainId, ChainAccess],
+        signers: Mapping[ChainId, Signer],
+        policy: RelayerPolicy,
+        clock: Clock,
+        metrics: Metrics,
+        preimages: Preimages,
+    ) -> None:
+        self.switchboard = Switchboard()
+        self.hooks = Hooks()
+        self._database = database
+        self._chains = chains
+        self._clock = clock
+        self._facts = FactSignal()
+        self._following: set[ChainId] = set()
+        self._followed = asyncio.Event()
+        numbers = RelayerMetrics(metrics)
+        accounts = {chain: signer.account for chain, signer in signers.items()}
+        checks = HookedChecks(database, self.hooks, chains, accounts, policy, clock)
+        self._boards = {chain: HeadBoard(access) for chain, access in chains.items()}
+        self._pipelines = {
+            chain: WalletPipeline(database, chains[chain], signer, self._boards[chain], clock, policy.pipeline, numbers)
+            for chain, signer in signers.items()
+        }
+        hands = {chain: Hands(chains[chain], pipeline) for chain, pipeline in self._pipelines.items()}
+        executor = Executor(database, hands, checks, self.switchboard, clock, numbers, preimages)
+        worker = SwapWorker(database, self._facts, self.switchboard, clock, numbers)
+        teller = OutcomeTeller(database, tuple(self._pipelines.values()), self.switchboard, clock)
+        self._supervisor = Supervisor(clock, metrics)
+        self._supervisor.add(
+            *(Worker(f"heads {chain}", board.run) for chain, board in self._boards.items()),
+            *(Worker(f"follower {chain}", self._follow(access)) for chain, access in chains.items()),
+            *(Worker(f"transactions {chain}", self._opened(one)) for chain, one in self._pipelines.items()),
+            Worker("swaps", worker.run),
+            Worker("effects", executor.run),
+            Worker("outcomes", teller.run),
+            Worker("housekeeping", self._expire, pause_s=HOUSEKEEPING_S),
+        )
+
+    async def run(self) -> None:
+        """Raises `FatalError` where going on would be unsafe."""
+        await self._supervisor.run()
+
+    async def followed(self) -> None:
+        """Return once every chain is followed: a lock sent before could be missed."""
+        await self._followed.wait()
+
+    def _follow(self, access: ChainAccess) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            start = await self._database.read(lambda c: stored_start(c, access.chain))
+            if start is None:
+                start = (await access.heads.head()).finalized.height
+            follower = Follower(
+                access.parameters, access.heads, access.blocks, self._database, self._facts, self._clock, start
+            )
+            await follower.open()
+            self._following.add(access.chain)
+            if self._following == set(self._chains):
+                self._followed.set()
+            await follower.run()
+
+        return run
+
+    def _opened(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            await pipeline.start()
+            self.switchboard.effects.notify()
+            await pipeline.run()
+
+        return run
+
+    async def _expire(self) -> None:
+        """`QuoteExpired` for what was never locked in time."""
+        now_ns = self._clock.now_ns()
+        now_s = true_seconds(now_ns)
+
+        def expire(connection: Connection) -> list[SwapId]:
+            late = swaps.never_locked(connection, now_s)
+            happened = [events.QuoteExpired(now_s)]
+            return [swap_id for swap_id in late if book.take(connection, swap_id, happened, now_ns=now_ns)]
+
+        if await self._database.read(lambda c: swaps.never_locked(c, now_s)):
+            self.switchboard.changed(await book.write(self._database, expire))
+
+
+def stored_start(connection: Connection, chain: ChainId) -> Height | None:
+    """The first height of this chain in the database, None before it was ever followed."""
+    table = indexer_tables.chains
+    found = connection.execute(sa.select(table.c.start_height).where(table.c.chain == chain)).scalar()
+    return None if found is None else Height(found)

@@ -1,0 +1,170 @@
+"""What an initiator must never lose: his preimages, and what they were made for. One SQLite file, mode 0600.
+
+A preimage is stored before anything is agreed under its hashlock. It leaves this file for one place only: the claim on
+chain. The same database holds the journal, the outbox and the signed transactions of the swaps that were begun.
+"""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import FatalError, NotFoundError
+from core.model.types import Hashlock, Preimage, SwapId
+from core.runtime import journal
+from core.runtime.columns import Bytes32
+from core.runtime.database import Database, InlineDatabase, create_schema, open_database
+from htlc.model import Agreement
+from indexer import tables as indexer_tables
+from relayer import swaps
+from relayer.api import wire
+from relayer.api.bodies import QuoteBody
+from relayer.quotes import Quote
+from relayer.transactions import tables as transaction_tables
+
+FILE_MODE: Final = 0o600
+_SIBLINGS: Final = ("", "-wal", "-shm")
+
+# Apart from the house's metadata: a relayer's own database has no room for preimages.
+_metadata: Final = sa.MetaData()
+client_swaps = sa.Table(
+    "client_swaps",
+    _metadata,
+    sa.Column("quote_id", sa.Text, primary_key=True),
+    sa.Column("hashlock", Bytes32, nullable=False, unique=True),
+    sa.Column("preimage", Bytes32, nullable=False),
+    sa.Column("quote", sa.LargeBinary, nullable=False),
+    sa.Column("swap_id", sa.Text, unique=True),
+    sa.Column("agreement", sa.LargeBinary),
+    sa.Column("created_ns", sa.BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSwap:
+    """An agreement that was checked. Nothing is locked before `SwapClient.run` or `lock`."""
+
+    id: SwapId
+    quote: Quote = field(repr=False)
+    agreement: Agreement = field(repr=False)
+
+    @property
+    def hashlock(self) -> Hashlock:
+        return self.agreement.hashlock
+
+
+class SwapStore:
+    """The client's memory over any database; `SwapStore.file` opens one of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    @classmethod
+    def file(cls, path: Path) -> "SwapStore":
+        """The store in `path`, readable by this user alone. Raises `FatalError` where that cannot be had."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+            for sibling in (path.with_name(path.name + suffix) for suffix in _SIBLINGS):
+                if sibling.exists():
+                    sibling.chmod(FILE_MODE)
+        except OSError as error:
+            raise FatalError(f"cannot keep preimages in {path}: {error.strerror}") from error
+        return cls(open_database(f"sqlite:///{path.absolute()}"))
+
+    @classmethod
+    def in_memory(cls) -> "SwapStore":
+        """Forgets everything with the process: for tests and simulations."""
+        return cls(InlineDatabase())
+
+    async def prepare(self) -> None:
+        """Create what is missing."""
+
+        def create(connection: Connection) -> None:
+            tables = (*indexer_tables.TABLES, *journal.TABLES, *swaps.TABLES, *transaction_tables.TABLES)
+            create_schema(connection, tables)
+            _metadata.create_all(connection)
+
+        await self.database.write(create)
+
+    async def close(self) -> None:
+        await self.database.close()
+
+    async def remember(self, quote: Quote, fresh: Preimage, now_ns: int) -> Preimage:
+        """Store a preimage for this quote, durably; answers the one that was stored before where there is one."""
+        values = {
+            "quote_id": quote.id,
+            "hashlock": fresh.hashlock(),
+            "preimage": fresh.expose(),
+            "quote": msgspec.json.encode(wire.quote_body(quote)),
+            "created_ns": now_ns,
+        }
+
+        def store(connection: Connection) -> Preimage:
+            query = sa.select(client_swaps.c.preimage).where(client_swaps.c.quote_id == quote.id)
+            if (known := connection.execute(query).scalar()) is not None:
+                return Preimage(known)
+            connection.execute(sa.insert(client_swaps).values(values))
+            return fresh
+
+        return await self.database.write(store)
+
+    async def agree(self, quote: Quote, agreement: Agreement) -> ClientSwap:
+        """Store a checked agreement; again is harmless, and answers the first."""
+
+        def store(connection: Connection) -> ClientSwap:
+            table = client_swaps
+            row = connection.execute(sa.select(table).where(table.c.quote_id == quote.id)).one()
+            if row.agreement is not None:
+                return _swap(row)
+            values = {"swap_id": agreement.swap_id, "agreement": msgspec.json.encode(agreement)}
+            connection.execute(sa.update(table).where(table.c.quote_id == quote.id).values(values))
+            return ClientSwap(agreement.swap_id, quote, agreement)
+
+        return await self.database.write(store)
+
+    async def swap(self, swap_id: SwapId) -> ClientSwap:
+        """Raises `NotFoundError`."""
+        query = sa.select(client_swaps).where(client_swaps.c.swap_id == swap_id)
+        row = await self.database.read(lambda c: c.execute(query).one_or_none())
+        if row is None:
+            raise NotFoundError(f"this client has no swap {swap_id[:64]!r}")
+        return _swap(row)
+
+    async def swaps(self) -> list[ClientSwap]:
+        """Every agreement, the oldest first."""
+        query = sa.select(client_swaps).where(client_swaps.c.agreement.is_not(None)).order_by(client_swaps.c.created_ns)
+        return [_swap(row) for row in await self.database.read(lambda c: c.execute(query).all())]
+
+    async def preimages(self) -> dict[Hashlock, Preimage]:
+        query = sa.select(client_swaps.c.hashlock, client_swaps.c.preimage)
+        rows = await self.database.read(lambda c: c.execute(query).all())
+        return {Hashlock(row.hashlock): Preimage(row.preimage) for row in rows}
+
+
+class Preimages:
+    """The executor's vault: what is in the store, at hand without a database."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashlock, Preimage] = {}
+
+    def add(self, *preimages: Preimage) -> None:
+        self._known.update({preimage.hashlock(): preimage for preimage in preimages})
+
+    def preimage(self, hashlock: Hashlock) -> Preimage:
+        """Raises `NotFoundError`."""
+        if hashlock not in self._known:
+            raise NotFoundError("no preimage under this hashlock in this client's store")
+        return self._known[hashlock]
+
+
+def _swap(row: Any) -> ClientSwap:
+    try:
+        quote = wire.quote_from(msgspec.json.decode(row.quote, type=QuoteBody))
+        return ClientSwap(SwapId(row.swap_id), quote, msgspec.json.decode(row.agreement, type=Agreement))
+    except msgspec.MsgspecError as error:
+        raise FatalError(f"a stored swap cannot be read: {error}") from error

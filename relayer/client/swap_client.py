@@ -1,0 +1,336 @@
+"""Swapping as the initiator, from a quote to an outcome.
+
+    async with SwapClient(RelayerApi(url), chains, signers, SwapStore.file(path), ClientPolicy(swap=…)) as client:
+        quote = await client.quote(ether, yuan, initiator_amount=10**17)
+        swap = await client.open(quote)             # agreed and checked; nothing is locked yet
+        outcome = await client.run(swap, print)     # locks, verifies, reveals and claims, or refunds
+
+The relayer is asked for a price and an agreement and for nothing else: everything that counts is read from the chains.
+While the client is open, swaps that were begun go on by themselves, also those of an earlier process with this store.
+One client per account at a time; it may run many swaps side by side.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Protocol, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError
+from core.model.ports import ChainAccess, Signer
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage, SwapId, chain_of
+from core.runtime import journal, retry
+from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets
+from core.runtime.metrics import Metrics
+from htlc import events
+from htlc.model import SwapState
+from relayer import book
+from relayer.api import wire
+from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
+from relayer.client.agreement import ClientPolicy, agreed, check_quote_answer
+from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep, outcome_of, replayed
+from relayer.client.pump import Hook, Pump
+from relayer.client.store import ClientSwap, Preimages, SwapStore
+from relayer.policy import RelayerPolicy
+from relayer.quotes import Quote, QuoteRequest, verify_quote
+from relayer.swap_worker import true_seconds
+
+T = TypeVar("T")
+
+MAX_ENTRIES: Final = 10_000
+"""Journalled events of one swap; a swap has some dozens."""
+
+OnProgress = Callable[[SwapProgress], None]
+
+
+class Relayer(Protocol):
+    """What a swap needs of a relayer: `RelayerApi` over HTTP, or `relayer.api.answers.Answers` in one's own process."""
+
+    async def relayer(self) -> RelayerBody: ...
+
+    async def quote(self, call: QuoteCall) -> QuoteBody: ...
+
+    async def open_swap(self, call: SwapCall) -> SwapBody: ...
+
+
+class SwapClient:
+    """See the module's text. `chains` and `signers` come from the caller, one signer for each chain."""
+
+    def __init__(
+        self,
+        api: Relayer,
+        chains: Mapping[ChainId, ChainAccess],
+        signers: Mapping[ChainId, Signer],
+        store: SwapStore,
+        policy: ClientPolicy,
+        clock: Clock | None = None,
+        secrets: SecretSource | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        for chain, signer in signers.items():
+            if chain not in chains or chain_of(signer.account) != chain:
+                raise RejectedError(f"the account {signer.account} is not on the configured chain {chain}")
+        self._api = api
+        self._chains = chains
+        self._signers = signers
+        self._store = store
+        self._policy = policy
+        self._clock = clock or SystemClock()
+        self._secrets = secrets or SystemSecrets()
+        self._metrics = metrics or Metrics()
+        self._preimages = Preimages()
+        self._key = policy.relayer_key
+        self._pump: Pump | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "SwapClient":
+        """Open the store and take up every swap that was begun. Raises `FatalError` where the store cannot be used."""
+        await self._store.prepare()
+        self._preimages.add(*(await self._store.preimages()).values())
+        policy = RelayerPolicy(
+            swap=self._policy.swap, gas_per_exit=self._policy.gas_per_exit, pipeline=self._policy.pipeline
+        )
+        self._pump = Pump(
+            self._store.database, self._chains, self._signers, policy, self._clock, self._metrics, self._preimages
+        )
+        self._running = asyncio.create_task(self._pump.run(), name="swap client")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop at once, as a crash would: whatever was begun goes on when the store is opened again."""
+        if self._running is not None:
+            self._running.cancel()
+            with suppress(asyncio.CancelledError, FatalError):
+                await self._running
+        self._running = self._pump = None
+
+    # --- agreeing ---
+
+    async def quote(
+        self,
+        initiator_asset: AssetId,
+        participant_asset: AssetId,
+        *,
+        initiator_amount: BaseUnits | int | None = None,
+        participant_amount: BaseUnits | int | None = None,
+    ) -> Quote:
+        """A price that was checked: signed by the relayer's key, for what was asked. One of the two amounts.
+
+        Raises `RejectedError` where it is not, or where the relayer refuses; `RetryableError` without an answer.
+        """
+        request = QuoteRequest(
+            initiator_asset,
+            participant_asset,
+            None if initiator_amount is None else BaseUnits(initiator_amount),
+            None if participant_amount is None else BaseUnits(participant_amount),
+        )
+        call = QuoteCall(
+            initiator_asset=initiator_asset,
+            participant_asset=participant_asset,
+            initiator_amount=None if initiator_amount is None else str(initiator_amount),
+            participant_amount=None if participant_amount is None else str(participant_amount),
+        )
+        quote = wire.quote_from(await self._api.quote(call))
+        check_quote_answer(request, quote, await self._relayer_key(), self._policy, self._clock.now())
+        return quote
+
+    async def _relayer_key(self) -> bytes:
+        if self._key is None:
+            self._key = wire.bytes_from((await self._api.relayer()).quote_key, 32, "quote_key")
+        return self._key
+
+    async def open(self, quote: Quote, receiver: AccountId | None = None) -> ClientSwap:
+        """Agree on a swap: a fresh preimage is stored first, the relayer's answer is checked, nothing is locked.
+
+        `receiver` is paid on the participant's chain, our own account there by default. The same quote again gives the
+        same swap. Raises `RejectedError` where the answer is not as quoted, `GateClosedError` where the timelocks leave
+        too little time, `RetryableError` without an answer.
+        """
+        verify_quote(quote, await self._relayer_key(), self._clock.now())
+        sender = self._account(quote.initiator_chain)
+        receiver = receiver or self._account(quote.participant_chain)
+        for asset in (quote.initiator_asset, quote.participant_asset):
+            wire.asset_named(self._chains, asset)
+        fresh = Preimage.generate(self._secrets.token_bytes)
+        preimage = await self._store.remember(quote, fresh, self._clock.now_ns())
+        self._preimages.add(preimage)
+        call = SwapCall(
+            quote=wire.quote_body(quote),
+            hashlock=wire.hex_of(preimage.hashlock()),
+            initiator_sender=sender,
+            initiator_receiver=receiver,
+        )
+        answer = await retry.retrying(lambda: self._api.open_swap(call), retry.CALL, self._clock)
+        now_s = true_seconds(self._clock.now_ns())
+        agreement = agreed(quote, preimage.hashlock(), sender, receiver, answer, self._chains, self._policy, now_s)
+        return await self._store.agree(quote, agreement)
+
+    def _account(self, chain: ChainId) -> AccountId:
+        if chain not in self._signers:
+            raise RejectedError(f"this client has no account on {chain}: give it a signer")
+        return self._signers[chain].account
+
+    # --- swapping ---
+
+    async def lock(
+        self, swap: ClientSwap | SwapId, before_lock: Hook | None = None, before_reveal: Hook | None = None
+    ) -> None:
+        """Begin: our lock is asked for, durably, and everything after it follows by itself. Again is harmless.
+
+        The hooks are awaited right before our lock and right before the reveal; then the gates are checked once more.
+        A hook that raises calls the swap off: what is locked by then comes back after its timelock. A hook that waits
+        too long finds the gate closed, with the same end.
+        """
+        found = await self._found(swap)
+        pump = self._pumping()
+        pump.hooks.set(found.id, before_lock, before_reveal)
+        await self._or_end(pump.followed())
+        now_ns = self._clock.now_ns()
+
+        def begin(connection: Connection) -> bool:
+            if journal.load(connection, found.id) is not None:
+                return False
+            book.begin(connection, found.agreement, found.quote.id, now_s=true_seconds(now_ns), now_ns=now_ns)
+            return True
+
+        if await self._store.database.write(begin):
+            pump.switchboard.changed([found.id])
+
+    async def run(
+        self,
+        swap: ClientSwap | SwapId,
+        on_progress: OnProgress | None = None,
+        *,
+        before_lock: Hook | None = None,
+        before_reveal: Hook | None = None,
+    ) -> SwapOutcome:
+        """The whole swap, from wherever it stands, to its end. `on_progress` is told each step once, in order, from the
+        beginning. Cancelling this stops the waiting, not the swap."""
+        found = await self._found(swap)
+        await self.lock(found, before_lock, before_reveal)
+        async for told in self.progress(found.id):
+            if on_progress is not None:
+                on_progress(told)
+        self._pumping().hooks.forget(found.id)
+        return outcome_of(await self.state(found.id))
+
+    async def resume(
+        self, swap_id: SwapId, on_progress: OnProgress | None = None, *, before_reveal: Hook | None = None
+    ) -> SwapOutcome:
+        """As `run`, for a swap of an earlier process with the same store; one that was never begun is begun now.
+
+        Raises `NotFoundError` for a swap that is not in the store.
+        """
+        return await self.run(swap_id, on_progress, before_reveal=before_reveal)
+
+    async def cancel(self, swap: ClientSwap | SwapId, reason: str = "cancelled by its owner") -> None:
+        """From now on neither lock nor reveal; what is locked comes back after its timelock. Once the preimage is out,
+        this changes nothing."""
+        found, now_ns = await self._found(swap), self._clock.now_ns()
+        happened = [events.QuoteCancelled(reason)]
+        try:
+            await book.write(self._store.database, lambda c: book.take(c, found.id, happened, now_ns=now_ns))
+        except NotFoundError:
+            raise ConflictError("this swap was never begun: there is nothing to cancel") from None
+        self._pumping().switchboard.changed([found.id])
+
+    # --- watching ---
+
+    async def progress(self, swap: ClientSwap | SwapId) -> AsyncIterator[SwapProgress]:
+        """Every step of a swap once, in order, from the beginning until it has ended."""
+        name = (await self._found(swap)).id
+        subscription = self._pumping().switchboard.subscribe(name)
+        try:
+            state: SwapState | None = None
+            while state is None or not state.phase.terminal:
+                after = 0 if state is None else state.sequence
+                for raw in await self._entries(name, after):
+                    state, told = replayed(state, raw)
+                    for one in told:
+                        yield one
+                if state is None or not state.phase.terminal:
+                    await self._or_end(subscription.next())
+        finally:
+            subscription.close()
+
+    async def until(self, swap: ClientSwap | SwapId, step: SwapStep) -> SwapProgress:
+        """The first time that this step was made. Raises `ConflictError` where the swap ends without it."""
+        name = (await self._found(swap)).id
+        async for told in self.progress(name):
+            if told.step is step:
+                return told
+        raise ConflictError(f"the swap ended without {step}", swap_id=name)
+
+    async def locked(self, swap: ClientSwap | SwapId) -> SwapProgress:
+        """Our lock, once it is in a block."""
+        return await self.until(swap, SwapStep.LOCKED)
+
+    async def participant_locked(self, swap: ClientSwap | SwapId) -> SwapProgress:
+        """The participant's lock, once a quorum shows it at a finalized block with exactly the agreed terms."""
+        return await self.until(swap, SwapStep.PARTICIPANT_VERIFIED)
+
+    async def claimed(self, swap: ClientSwap | SwapId) -> SwapProgress:
+        """Our claim, once it is in a block."""
+        return await self.until(swap, SwapStep.CLAIMED)
+
+    async def refunded(self, swap: ClientSwap | SwapId) -> SwapProgress:
+        """Our refund, once it is in a block."""
+        return await self.until(swap, SwapStep.REFUNDED)
+
+    async def state(self, swap: ClientSwap | SwapId) -> SwapState:
+        """The state machine's present state. Raises `NotFoundError` for a swap that was never begun."""
+        name = swap.id if isinstance(swap, ClientSwap) else swap
+        return await self._store.database.read(lambda c: book.load(c, name))
+
+    async def swaps(self) -> list[ClientSwap]:
+        """Every agreement in the store, the oldest first."""
+        return await self._store.swaps()
+
+    async def unfinished(self) -> list[ClientSwap]:
+        """Agreements that were begun and have not ended."""
+
+        def is_open(connection: Connection, swap_id: SwapId) -> bool:
+            try:
+                return not book.load(connection, swap_id).phase.terminal
+            except NotFoundError:
+                return False
+
+        every = await self._store.swaps()
+        return await self._store.database.read(lambda c: [swap for swap in every if is_open(c, swap.id)])
+
+    # --- small ---
+
+    async def _entries(self, swap_id: SwapId, after: int) -> list[bytes]:
+        def read(connection: Connection) -> list[bytes]:
+            found = [entry.event for entry in journal.replay(connection, swap_id, after)]
+            if len(found) > MAX_ENTRIES:
+                raise FatalError(f"swap {swap_id} has more than {MAX_ENTRIES} events")
+            return found
+
+        return await self._store.database.read(read)
+
+    async def _found(self, swap: ClientSwap | SwapId) -> ClientSwap:
+        return swap if isinstance(swap, ClientSwap) else await self._store.swap(swap)
+
+    def _pumping(self) -> Pump:
+        if self._pump is None:
+            raise RejectedError("the client is closed: use it inside `async with`")
+        return self._pump
+
+    async def _or_end(self, wait: Any) -> Any:
+        """Await, but not beyond the end of our own workers; raises what ended them."""
+        if self._running is None:
+            raise RejectedError("the client is closed: use it inside `async with`")
+        waiting = asyncio.ensure_future(wait)
+        try:
+            await asyncio.wait({waiting, self._running}, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            self._running.result()
+            raise FatalError("the client's workers have ended")
+        finally:
+            waiting.cancel()

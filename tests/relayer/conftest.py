@@ -1,0 +1,12 @@
+"""Quiet logs: deaths that a test orders are no news."""
+
+import io
+
+import pytest
+
+from core.runtime.logging import configure_logging
+
+
+@pytest.fixture(autouse=True)
+def quiet_logs():
+    configure_logging("error", stream=io.StringIO())
