@@ -5,7 +5,7 @@ a transaction ends by its expiry height.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import msgspec
 from nacl.exceptions import BadSignatureError
@@ -128,16 +128,15 @@ class ConsortiumTransactions:
         log = str(answer.get("log") or "")
         if code == ResultCode.OK:
             return
-        if code == ResultCode.WRONG_SEQUENCE:
-            await self._explain_sequence(signed, log)
-            return
+        # Both are also what the ledger says of bytes that it has included long ago.
+        if code in (ResultCode.WRONG_SEQUENCE, ResultCode.EXPIRED):
+            if (await self.outcome(signed.hash)).status is not OutcomeStatus.DROPPED:
+                return
+            if code == ResultCode.WRONG_SEQUENCE:
+                await self._refuse_sequence(signed, log)
         raise RevertedError(f"{self._chain} refuses the transaction: {log}", reason=_word(code, log), code=code)
 
-    async def _explain_sequence(self, signed: SignedTransaction, log: str) -> None:
-        """Return where the transaction itself has taken its sequence, raise what the caller should do otherwise."""
-        outcome = await self.outcome(signed.hash)
-        if outcome.status is not OutcomeStatus.DROPPED:
-            return
+    async def _refuse_sequence(self, signed: SignedTransaction, log: str) -> NoReturn:
         included = (await self.sequences(signed.sender)).latest
         pending = await self._pending()
         held = any(_place(raw) == (raw_address(signed.sender), signed.sequence) for raw in pending)

@@ -1,19 +1,20 @@
-"""The consortium adapter passes the suite that every adapter passes, on a node of our ledger."""
+"""The consortium adapter passes the suite that every adapter passes, on one node of our ledger."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from adapters.conformance import ChainConformance
 from tests.adapters.consortium.harness import ConsortiumHarness, running
 
 
-@pytest.fixture
-async def harness(tmp_path: Path) -> AsyncIterator[ConsortiumHarness]:
-    async with running(tmp_path / "chain") as chain:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ConsortiumHarness]:
+    async with running(tmp_path_factory.mktemp("consortium") / "chain") as chain:
         yield chain
 
 
+@pytest.mark.asyncio(loop_scope="module")
 class TestConsortium(ChainConformance):
     pass

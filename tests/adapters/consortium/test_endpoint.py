@@ -119,21 +119,21 @@ async def test_a_dead_endpoint_is_retryable_and_another_chain_is_fatal(harness: 
 
 async def test_heads_survive_a_restart_of_the_node(tmp_path: Path) -> None:
     home, port = tmp_path / "chain", free_port()
-    async with running(home) as first:
-        height = first.node.engine.tip.height
+    async with running(home):
+        """Leaves a chain to go on with."""
     async with ConsortiumNode(home, port=port) as node:
         chain = await connect(node.rpc_url, CHAIN, SYMBOLS, poll_s=0.1)
         stream = chain.access.heads.heads()
         async with asyncio.timeout(PATIENCE_S):
             before = await anext(stream)
-    assert before.head.height > height
-    async with ConsortiumNode(home, port=port), asyncio.timeout(PATIENCE_S):
-        after = await anext(stream)
-        while after.head.height <= before.head.height:
+    try:
+        async with ConsortiumNode(home, port=port), asyncio.timeout(PATIENCE_S):
             after = await anext(stream)
-    await stream.aclose()  # type: ignore[attr-defined]
-    await chain.close()
-    assert after.head.height > before.head.height
+            while after.head.height <= before.head.height:
+                after = await anext(stream)
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+        await chain.close()
 
 
 async def test_blocks_tell_transfers_and_records(harness: ConsortiumHarness) -> None:
@@ -209,3 +209,20 @@ async def test_a_wrong_preimage_is_refused_at_the_door(harness: ConsortiumHarnes
         await harness.access.transactions.submit(again)
     assert caught.value.fields["reason"] == "already-settled"
     assert (await harness.access.transactions.outcome(again.hash)).status is OutcomeStatus.DROPPED
+
+
+async def test_bytes_that_were_included_are_no_news_even_when_they_have_expired(
+    harness: ConsortiumHarness,
+) -> None:
+    sender = await harness.account()
+    pay = transfer(sender.account, sender.account, CNYD, BaseUnits(1))
+    sent = await signed(harness, sender, pay, expiry=Height(harness.node.engine.tip.height + 3))
+    await harness.access.transactions.submit(sent)
+    await harness.advance(6)
+    # As after a restart of the node, whose memory of hashes is gone.
+    harness.node.engine.mempool._seen.clear()
+    await harness.access.transactions.submit(sent)
+    unsent = await signed(harness, sender, pay, expiry=Height(2))
+    with pytest.raises(RevertedError) as caught:
+        await harness.access.transactions.submit(unsent)
+    assert caught.value.fields["reason"] == "expired"
