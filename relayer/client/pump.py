@@ -1,7 +1,7 @@
 """The initiator's half of the house: the same followers, state machine, executor and transactions as a relayer's, over
 the client's own database. The role in the agreement is what makes them an initiator's.
 
-    chains ──> followers ──> facts ──> swap worker ──> htlc (INITIATOR) ──> outbox ──> executor ──> transactions ──> chains
+    chains ──> followers ──> swap worker ──> htlc (as INITIATOR) ──> outbox ──> executor ──> transactions ──> chains
 """
 
 import asyncio

@@ -1,0 +1,40 @@
+"""A whole relayer and a client beside it, over the same two memory chains, in virtual time."""
+
+from typing import Any
+
+from core.model.types import ChainId
+from core.runtime.clock import SeededSecrets
+from htlc.timelocks import DEVNET_POLICY
+from relayer.api.answers import Answers
+from relayer.client import ClientPolicy, SwapClient, SwapProgress, SwapStep, SwapStore
+from relayer.client.store import ClientSwap
+from relayer.client.swap_client import Relayer
+from tests.relayer.house import COIN, OTHER, A, B, House
+
+POLICY = ClientPolicy(swap=DEVNET_POLICY)
+
+
+class World(House):
+    """The house, and an initiator who uses the client. His store outlives any client."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.store = SwapStore.in_memory()
+        self.told: list[SwapProgress] = []
+        self.clients = 0
+
+    def answers(self) -> Answers:
+        access = {chain: self.chains[chain].access() for chain in (A, B)}
+        return Answers(self.service.desk, access, self.clock, self.service.watchtower)
+
+    def client(self, api: Relayer | None = None, policy: ClientPolicy = POLICY, **access: Any) -> SwapClient:
+        self.clients += 1
+        chains = {chain: self.chains[chain].access(**access) for chain in (A, B)}
+        secrets = SeededSecrets(1_000 + self.clients)
+        return SwapClient(api or self.answers(), chains, self.initiator, self.store, policy, self.clock, secrets)
+
+    async def agreed(self, client: SwapClient, first: ChainId = A, amount: int = 1000) -> ClientSwap:
+        return await client.open(await client.quote(COIN[first], COIN[OTHER[first]], initiator_amount=amount))
+
+    def steps(self) -> list[SwapStep]:
+        return [one.step for one in self.told]
