@@ -1,0 +1,87 @@
+"""Evidence of a swap's leg on a real node of our ledger, out of the API and verified with nothing but an anchor."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from core.model.facts import LockStatus
+from core.model.questions import Anchor, LockAnswer, LockQuestion
+from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage, Seconds, SwapId
+from core.proofs.errors import ProofError
+from core.proofs.evidence import decode_evidence, verify
+from core.runtime.clock import ManualClock
+from core.runtime.database import open_database
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from indexer.projections import Agreement, report_agreement
+from regulator_api.service import SupervisedChain
+from tests.adapters.consortium.harness import CHAIN, CNYD, running
+from tests.indexer.world import A, World
+from tests.regulator_api.api import prepare, serving
+
+
+async def test_evidence_of_a_leg_is_verified_offline(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/supervision.sqlite")
+    await prepare(database)
+    async with running(tmp_path / "chain") as ledger:
+        world = World(database, ManualClock())
+        sender, receiver = await ledger.account(), await ledger.account()
+        preimage = Preimage(b"\7" * 32)
+        head = (await ledger.access.heads.head()).head
+        ours = LockTerms(
+            CNYD,
+            BaseUnits(500),
+            sender.account,
+            receiver.account,
+            preimage.hashlock(),
+            head.time.plus(Seconds(1_000)),
+        )
+        theirs = LockTerms(
+            world.deal().initiator.asset,
+            BaseUnits(10**18),
+            world.initiator[A].account,
+            world.participant[A].account,
+            preimage.hashlock(),
+            ChainTime(A, head.time.seconds + 2_000),
+        )
+        await world.lock(theirs)
+        legs = ledger.access.legs
+        lock_id = await legs.lock_id(ours)
+        await ledger.send(sender, legs.lock(ours, lock_id))
+        await ledger.send(receiver, legs.claim(ours, lock_id, preimage, receiver.account))
+        await ledger.advance(2)
+        access = ledger.access
+        for source in (access, world.access(A)):
+            follower = Follower(
+                source.parameters, source.heads, source.blocks, database, FactSignal(), world.clock, Height(1)
+            )
+            await follower.open()
+            await follower.catch_up(await source.heads.head())
+        agreement = Agreement(SwapId("swap-1"), theirs, ours, "relayer-1")
+        await database.write(lambda c: report_agreement(c, agreement, world.clock.now_ns()))
+        chains = [
+            SupervisedChain(access.parameters, ledger.chain.prover, access.state),
+            SupervisedChain(world.access(A).parameters),
+        ]
+        async with serving(database, chains, world.clock) as api:
+            assert (await api.get("/v1/swaps/swap-1"))["swap"]["status"] == "revealed"
+            document = await api.get("/v1/swaps/swap-1/evidence", "prover")
+            file = (await api.ask("/v1/swaps/swap-1/evidence?leg=participant", "prover")).raw
+        genesis = (await access.blocks.header(Height(1))).ref.hash
+    assert document["complete"] is False
+    initiator, participant = document["legs"]
+    assert (initiator["evidence"], initiator["problem"]) == (None, "rejected")
+    assert participant["problem"] is None
+    # Nothing but the file, the anchor and the time is left.
+    anchor = Anchor(CHAIN, genesis, Height(1), genesis, Seconds(86_400))
+    now_s = int(world.clock.now())
+    assert json.loads(file)["question"] == participant["evidence"]["question"]
+    evidence = decode_evidence(file)
+    verified = verify(evidence, anchor, now_s)
+    assert evidence.question == LockQuestion(CHAIN, lock_id, ours, None)
+    assert isinstance(verified.answer, LockAnswer)
+    assert (verified.answer.status, verified.answer.terms_match) == (LockStatus.CLAIMED, True)
+    with pytest.raises(ProofError):
+        verify(decode_evidence(file.replace(b"claimed", b"refunded")), anchor, now_s)
+    await database.close()
