@@ -1,4 +1,4 @@
-"""Events into swaps: state machine, journal, outbox and the swap's row, in the caller's transaction.
+"""Events into swaps: the engine, and the swap's row with it, in the caller's transaction.
 
 Whoever changed swaps tells `Switchboard.changed` after the commit; that wakes the executor and everyone who watches.
 """
@@ -9,13 +9,11 @@ from typing import Final, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, NotFoundError, RetryableError
+from core.model.errors import ConflictError, RetryableError
 from core.model.types import SwapId
-from core.runtime import journal
 from core.runtime.database import Database
-from htlc import codec, effects, events
+from htlc import engine, events
 from htlc.model import Agreement, SwapState
-from htlc.transition import only_time_passed, transition
 from relayer import swaps
 from relayer.signals import Signal
 
@@ -28,19 +26,15 @@ MAX_WAITING_UPDATES: Final = 1_000
 change."""
 
 
-def load(connection: Connection, swap_id: SwapId) -> SwapState:
-    """The swap's present state. Raises `NotFoundError`."""
-    snapshot = journal.load(connection, swap_id)
-    if snapshot is None:
-        raise NotFoundError(f"no swap {swap_id[:64]!r}")
-    return codec.decode_state(snapshot.state)
+load = engine.load
+"""The swap's present state. Raises `NotFoundError`."""
 
 
 def begin(connection: Connection, agreement: Agreement, quote_id: str | None, *, now_s: int, now_ns: int) -> SwapState:
     """Store a new swap. Raises `ConflictError` where its hashlock or its quote was used before."""
     swaps.insert_swap(connection, agreement, quote_id, now_ns)
-    state, asked = transition(None, events.Agreed(agreement, now_s), agreement.policy)
-    _store(connection, agreement.swap_id, 0, events.Agreed(agreement, now_s), state, asked, now_ns)
+    state = engine.begin(connection, agreement, now_s=now_s, now_ns=now_ns)
+    swaps.note_state(connection, state, now_ns)
     return state
 
 
@@ -49,29 +43,10 @@ def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.Swap
 
     Raises `NotFoundError`; `ConflictError` where the swap moved on in another transaction: begin this one again.
     """
-    changed = False
-    state = load(connection, swap_id)
-    for event in happened:
-        after, asked = transition(state, event, state.agreement.policy)
-        if after is state or (isinstance(event, events.TimeAdvanced) and only_time_passed(state, after, asked)):
-            continue
-        _store(connection, swap_id, state.sequence, event, after, asked, now_ns)
-        state, changed = after, True
-    return changed
-
-
-def _store(
-    connection: Connection,
-    swap_id: SwapId,
-    expected: int,
-    event: events.SwapEvent,
-    state: SwapState,
-    asked: tuple[effects.SwapEffect, ...],
-    now_ns: int,
-) -> None:
-    stored = [journal.Effect(effects.kind_of(effect), codec.encode(effect)) for effect in asked]
-    journal.append(connection, swap_id, expected, codec.encode(event), codec.encode(state), stored, now_ns=now_ns)
-    swaps.note_state(connection, state, now_ns)
+    taken = engine.take(connection, swap_id, happened, now_ns=now_ns)
+    if taken.stored:
+        swaps.note_state(connection, taken.state, now_ns)
+    return taken.stored > 0
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from core.model.errors import (
     ConflictError,
+    GateClosedError,
     NotFoundError,
     NotYetFinalError,
     RejectedError,
@@ -39,7 +40,7 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from htlc import decisions
 from htlc.effects import VerifyLock
-from htlc.model import Agreement, SwapState
+from htlc.model import Agreement, Leg, SwapState
 from htlc.timelocks import check_fund
 from indexer import feed
 from relayer import book, swaps
@@ -144,11 +145,11 @@ class Checks:
 
     def time_to_fund(self, state: SwapState) -> None:
         """The time gate once more, with nothing awaited between it and the signature. Raises `GateClosedError`."""
-        agreement = state.agreement
-        if agreement.own_leg is agreement.leg_on(agreement.participant_leg.chain):
-            check_fund(
-                self._now_s(), agreement.participant_leg.timelock, agreement.participant_timing, agreement.policy
-            )
+        agreement, now_s = state.agreement, self._now_s()
+        if agreement.own_leg is Leg.PARTICIPANT:
+            check_fund(now_s, agreement.participant_leg.timelock, agreement.participant_timing, agreement.policy)
+        elif now_s > agreement.lock_deadline_s:
+            raise GateClosedError(f"the time to lock ended at {agreement.lock_deadline_s}, it is {now_s}", gate="lock")
 
     async def _stands(self, lock_id: LockId, terms: LockTerms, seen: BlockRef | None) -> None:
         await self._lock_stands(lock_id, terms, seen)

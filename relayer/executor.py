@@ -24,7 +24,7 @@ from core.runtime.database import Database
 from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
 from htlc import codec, effects, events, timelocks
-from htlc.model import SwapState
+from htlc.model import Agreement, Leg, SwapState
 from relayer import book
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
@@ -193,11 +193,8 @@ class Executor:
             await self._allow(hands, asked, key)
             place = await self._checks.place(asked.swap_id, asked.terms)
             self._checks.time_to_fund(state)
-            deadline_s = asked.terms.timelock.seconds - sum(
-                timelocks.reveal_terms(state.agreement.participant_timing, state.agreement.policy).values()
-            )
             lock = hands.access.legs.lock(asked.terms, place)
-            sent = await hands.pipeline.send(key, lock, deadline_s, watched=True)
+            sent = await hands.pipeline.send(key, lock, _lock_deadline_s(state.agreement), watched=True)
         return _submitted(asked, sent)
 
     async def _allow(self, hands: Hands, asked: effects.FundLeg, key: str) -> None:
@@ -264,6 +261,14 @@ def _idle_s(next_ns: int | None, now_ns: int) -> float:
     if next_ns is None or next_ns <= now_ns:
         return IDLE_S
     return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
+
+
+def _lock_deadline_s(agreement: Agreement) -> float:
+    """By when our lock should be on chain, if it is to be of use: fees rise towards it."""
+    if agreement.own_leg is Leg.INITIATOR:
+        return agreement.lock_deadline_s
+    needed_s = timelocks.reveal_terms(agreement.participant_timing, agreement.policy)
+    return agreement.participant_leg.timelock.seconds - sum(needed_s.values())
 
 
 def _submitted(asked: effects.LegEffect, sent: tables.TransactionRecord) -> events.SwapEvent:

@@ -29,6 +29,7 @@ from core.model.types import (
 from core.runtime.clock import SeededSecrets, VirtualClock
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
+from htlc import engine
 from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
 from indexer.feed import FactSignal
@@ -152,7 +153,9 @@ class House:
         await self.kill()
 
     async def stop(self) -> None:
+        """The end, at which every swap's state must be what its journal leads to."""
         await self.kill()
+        await self.database.read(replayed_swaps)
         for task in self._producers:
             task.cancel()
         await asyncio.gather(*self._producers, return_exceptions=True)
@@ -207,7 +210,7 @@ class House:
         """Virtual seconds cost nothing."""
         give_up = self.clock.monotonic() + deadline_s
         while not await condition():
-            if self.running.done() and not self.mortal.dead:
+            if self.running.done() and not self.running.cancelled() and not self.mortal.dead:
                 self.running.result()
             assert self.clock.monotonic() < give_up, f"{what} did not happen in {deadline_s} s"
             await self.clock.sleep(0.1)
@@ -265,3 +268,8 @@ class House:
             for logged in block.events
             if isinstance(logged.event, kind) and hashlock_of(logged) == hashlock
         ]
+
+
+def replayed_swaps(connection: Connection) -> None:
+    for row in swaps.list_rows(connection, 1_000):
+        engine.check_replay(connection, row.swap_id)
