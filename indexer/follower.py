@@ -16,7 +16,6 @@ from core.model.errors import (
     FatalError,
     NotFoundError,
     RejectedError,
-    ReorgedError,
     RetryableError,
 )
 from core.model.facts import Block, BlockHeader, HeadUpdate
@@ -217,14 +216,22 @@ class Follower:
         return await self._database.read(lambda connection: store.canonical_headers(connection, chain, first, last))
 
     async def _read(self, first: Height, last: Height) -> Sequence[Block]:
-        """Blocks first..last. The range shrinks when it is refused and grows when it succeeds."""
-        try:
-            branch = await self._asked(self._blocks.blocks(first, last))
-        except (ReorgedError, NotFoundError):
-            raise
-        except (RetryableError, RejectedError):
-            self._range = max(1, self._range // 2)
-            raise
+        """Blocks from `first` on, up to `last` or fewer. The range grows when it succeeds; what is refused for its
+        length is remembered as too long."""
+        while True:
+            last = Height(min(last, first + self._range - 1))
+            try:
+                branch = await self._asked(self._blocks.blocks(first, last))
+                break
+            except NotFoundError:
+                raise
+            except RejectedError:
+                if first == last:
+                    raise
+                self._range = self._max_range = (last - first + 1) // 2
+            except RetryableError:
+                self._range = max(1, self._range // 2)
+                raise
         if last - first + 1 >= self._range:
             self._range = min(self._max_range, self._range * 2)
         if [block.header.height for block in branch] != list(range(first, last + 1)):

@@ -220,7 +220,7 @@ class EvidenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 class AgreementAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`new` is false where exactly this was reported before."""
 
-    id: str
+    swap_id: str
     new: bool
 
 

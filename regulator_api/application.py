@@ -45,6 +45,8 @@ def create_app(
 def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
     """Everything that the API answers to, beside the service paths."""
     absent = (404, "There is no such thing.")
+    wrong = (422, "An identifier is not in its form, or a cursor is not one of this list.")
+    conflict = (409, "It contradicts what was reported, or is not final yet.")
     unavailable = (503, "The database is locked, or a chain does not answer: try again.")
 
     def scoped(
@@ -68,7 +70,7 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             answer=answer,
             status=status,
             scope=scope,
-            problems=(absent, unavailable),
+            problems=(absent, conflict, wrong, unavailable),
             tag="supervision",
         )
 

@@ -16,7 +16,7 @@ from core.model.types import (
     SwapId,
     account_id,
     asset_id,
-    chain_of,
+    chain_id,
     hashlock,
 )
 from core.runtime.web import PageQuery
@@ -70,22 +70,24 @@ class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One leg as it was agreed; CAIP-19 asset, CAIP-10 accounts, all of one chain."""
+    """One leg as it was agreed; CAIP-2 chain, CAIP-19 asset and CAIP-10 accounts on it."""
 
+    chain: Identifier
     asset: Identifier
     amount: Amount
     sender: Identifier
     receiver: Identifier
-    timelock_s: UnixSeconds
+    timelock: UnixSeconds
 
 
 class AgreementBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Terms that two parties agreed on, as a relayer that took part reports them."""
+    """Terms that two parties agreed on, as a relayer that took part reports them. `source` is what it calls itself."""
 
-    id: Identifier
+    swap_id: Identifier
     hashlock: Hash32
     initiator: TermsBody
     participant: TermsBody
+    source: Identifier | None = None
 
 
 def parse_swap_id(text: str) -> SwapId:
@@ -114,11 +116,14 @@ def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
         sender=account_id(body.sender),
         receiver=account_id(body.receiver),
         hashlock=lock,
-        timelock=ChainTime(chain_of(asset), body.timelock_s),
+        timelock=ChainTime(chain_id(body.chain), body.timelock),
     )
 
 
-def parse_agreement(body: AgreementBody, source: str) -> Agreement:
-    """Raises `RejectedError` where the legs do not make a swap."""
+def parse_agreement(body: AgreementBody, reporter: str) -> Agreement:
+    """`reporter`, whose key it was, goes before what he calls himself. Raises `RejectedError` for legs that make no
+    swap."""
     lock = parse_hash(body.hashlock)
-    return Agreement(SwapId(body.id), parse_terms(body.initiator, lock), parse_terms(body.participant, lock), source)
+    source = reporter if body.source in (None, reporter) else f"{reporter} ({body.source})"[:MAX_IDENTIFIER_CHARS]
+    initiator, participant = parse_terms(body.initiator, lock), parse_terms(body.participant, lock)
+    return Agreement(SwapId(body.swap_id), initiator, participant, source)

@@ -194,7 +194,7 @@ class RegulatorService:
             self._known_chain(terms.chain)
         now_ns = self._clock.now_ns()
         new = await self._database.write(lambda connection: report_agreement(connection, agreement, now_ns))
-        return respond(answers.AgreementAnswer(id=agreement.swap_id, new=new), status=201 if new else 200)
+        return respond(answers.AgreementAnswer(swap_id=agreement.swap_id, new=new), status=201 if new else 200)
 
     async def get_audit(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.AuditQuery)

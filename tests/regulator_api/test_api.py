@@ -18,17 +18,18 @@ from tests.regulator_api.api import Api
 
 def terms_body(terms: LockTerms) -> dict[str, Any]:
     return {
+        "chain": terms.chain,
         "asset": terms.asset,
         "amount": str(terms.amount),
         "sender": terms.sender,
         "receiver": terms.receiver,
-        "timelock_s": terms.timelock.seconds,
+        "timelock": terms.timelock.seconds,
     }
 
 
 def agreement_body(deal: Deal, swap_id: str = "swap-1") -> dict[str, Any]:
     return {
-        "id": swap_id,
+        "swap_id": swap_id,
         "hashlock": deal.preimage.hashlock().hex(),
         "initiator": terms_body(deal.initiator),
         "participant": terms_body(deal.participant),
@@ -229,7 +230,7 @@ async def test_agreements_join_what_was_there_before(world: World, api: Api) -> 
     body = agreement_body(deal)
     assert (await api.ask("/v1/agreements", "relayer-1", method="POST", json=body)).status == 201
     again = await api.ask("/v1/agreements", "relayer-1", method="POST", json=body)
-    assert (again.status, again.body) == (200, {"id": "swap-1", "new": False})
+    assert (again.status, again.body) == (200, {"swap_id": "swap-1", "new": False})
     (after,) = (await api.get("/v1/swaps"))["items"]
     assert (after["id"], after["status"]) == ("swap-1", "initiator-locked")
 

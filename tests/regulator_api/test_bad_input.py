@@ -97,16 +97,17 @@ async def test_bad_agreements(world: World, api: Api) -> None:
     body = agreement_body(world.deal())
     for path, value, status, kind in (
         ("hashlock", "00", 422, "invalid-body"),
-        ("id", "", 422, "invalid-body"),
-        ("id", "with space", 422, "invalid-body"),
-        ("id", "hashlock:00", 422, "rejected"),
+        ("swap_id", "", 422, "invalid-body"),
+        ("swap_id", "with space", 422, "invalid-body"),
+        ("swap_id", "hashlock:00", 422, "rejected"),
         ("initiator/amount", "0", 422, "invalid-body"),
         ("initiator/amount", "-1", 422, "invalid-body"),
         ("initiator/amount", str(2**256), 422, "rejected"),
         ("initiator/amount", 5, 422, "invalid-body"),
+        ("initiator/chain", "memory:b", 422, "rejected"),
         ("initiator/sender", "nobody", 422, "rejected"),
         ("initiator/sender", "eip155:1:0x00", 422, "rejected"),
-        ("initiator/timelock_s", 2**40, 422, "invalid-body"),
+        ("initiator/timelock", 2**40, 422, "invalid-body"),
         ("initiator", body["participant"], 422, "rejected"),
         ("extra", 1, 422, "invalid-body"),
     ):
