@@ -1,0 +1,48 @@
+"""Validator operators vote for foreign blocks through their own pipelines."""
+
+from dataclasses import replace
+
+from core.model.types import Height
+from core.runtime.clock import run_virtually
+from core.runtime.database import create_schema
+from core.runtime.metrics import Metrics
+from relayer.attestor import Attestor
+from relayer.metrics import RelayerMetrics
+from relayer.signals import HeadBoard
+from relayer.transactions.pipeline import Pipeline, PipelinePolicy
+from tests.relayer.house import A, B, House
+
+
+def test_operators_agree_on_the_newest_final_block_whose_turn_it_is():
+    async def story() -> None:
+        house = House()
+        await house.start()
+        operators = [house.chains[B].signer(f"operator {n}") for n in range(4)]
+        power = {operator.account: 1 for operator in operators}
+        house.chains[B].rules = replace(house.chains[B].rules, attestors=power)
+        house.chains[B]._rulebook = replace(house.chains[B]._rulebook, attestors=power)
+        await house.database.write(create_schema)
+        access, bridge = house.chains[B].access(), house.chains[B].bridge()
+        attestors = []
+        for operator in operators:
+            board = HeadBoard(access)
+            metrics = RelayerMetrics(Metrics())
+            pipeline = Pipeline(house.database, access, operator, board, house.clock, PipelinePolicy(), metrics)
+            await pipeline.start()
+            attestors.append(Attestor(house.chains[A].access(), bridge, pipeline, every_blocks=4))
+        await house.clock.sleep(8.3)
+        final = house.chains[A].finalized_height
+        voted = [await attestor.attest_newest() for attestor in attestors[:2]]
+        await house.clock.sleep(1)
+        assert await bridge.attested(A) is None  # two of four are not more than two thirds
+        voted.append(await attestors[2].attest_newest())
+        await house.clock.sleep(1)
+        attested = await bridge.attested(A)
+        assert attested is not None
+        assert attested.height == final - final % 4
+        assert {header.ref for header in voted if header} == {attested}
+        assert attested == house.chains[A].block(Height(attested.height)).header.ref
+        assert await attestors[3].attest_newest() is None
+        await house.stop()
+
+    run_virtually(story())

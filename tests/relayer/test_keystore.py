@@ -1,0 +1,65 @@
+"""Keys on disk and in memory."""
+
+import pickle
+
+import pytest
+
+from core.model.errors import FatalError, NotFoundError, RejectedError
+from relayer.keystore import DerivedPreimages, SecretKey, new_key, read_keystore, read_passphrase, write_keystore
+
+
+def test_keys_come_back_with_the_passphrase_only(tmp_path):
+    path, key = tmp_path / "keys" / "relayer.json", new_key()
+    write_keystore(path, "correct horse", {"quote": key, "evm": bytes(32)})
+    assert path.stat().st_mode & 0o077 == 0
+    assert key not in path.read_bytes()
+    assert key.hex().encode() not in path.read_bytes()
+    keys = read_keystore(path, "correct horse")
+    assert keys.names() == ("evm", "quote")
+    assert keys.key("quote").expose() == key
+    with pytest.raises(NotFoundError, match="no key called"):
+        keys.key("other")
+    with pytest.raises(FatalError, match="does not open"):
+        read_keystore(path, "wrong horse")
+
+
+def test_a_damaged_or_missing_file_is_told(tmp_path):
+    path = tmp_path / "relayer.json"
+    with pytest.raises(FatalError, match="cannot be read"):
+        read_keystore(path, "correct horse")
+    write_keystore(path, "correct horse", {"quote": new_key()})
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(FatalError, match="damaged"):
+        read_keystore(path, "correct horse")
+    with pytest.raises(RejectedError, match="at least"):
+        write_keystore(path, "short", {})
+
+
+def test_nothing_shows_a_key():
+    key = SecretKey(new_key())
+    assert key.expose().hex() not in repr(key) + str(key)
+    with pytest.raises(TypeError):
+        pickle.dumps(key)
+    assert key == SecretKey(key.expose())
+
+
+def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+    file = tmp_path / "passphrase"
+    file.write_text("from a file\nsecond line\n")
+    assert read_passphrase(file) == "from a file"
+    monkeypatch.setenv("CAUSEWAY_PASSPHRASE", "from the environment")
+    assert read_passphrase() == "from the environment"
+    monkeypatch.delenv("CAUSEWAY_PASSPHRASE")
+    with pytest.raises(FatalError, match="no passphrase"):
+        read_passphrase()
+
+
+def test_preimages_are_derived_and_found_again():
+    vault, again = (DerivedPreimages(SecretKey(bytes(32))) for _ in range(2))
+    first, second = vault.derive(b"quote 1"), vault.derive(b"quote 2")
+    assert first != second
+    with pytest.raises(NotFoundError):
+        again.preimage(first)
+    assert again.derive(b"quote 1") == first
+    assert again.preimage(first) == vault.preimage(first)
+    assert vault.preimage(first).hashlock() == first
