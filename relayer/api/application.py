@@ -1,0 +1,145 @@
+"""The HTTP application: paths onto answers. Served by `core.runtime.web.serve`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from core.model.ports import ChainAccess
+from core.model.types import ChainId
+from core.runtime.clock import Clock
+from core.runtime.metrics import Metrics
+from core.runtime.web import (
+    Health,
+    RateLimit,
+    RateLimiter,
+    Route,
+    build_application,
+    read_body,
+    read_query,
+    respond,
+)
+from relayer.api.answers import VERSION, Answers, Watching
+from relayer.api.bodies import (
+    ChainBody,
+    PairBody,
+    QuoteBody,
+    QuoteCall,
+    RelayerBody,
+    SwapBody,
+    SwapCall,
+    SwapsQuery,
+    WatchCall,
+)
+from relayer.api.socket import Sockets
+from relayer.desk import Desk
+
+REQUESTS: Final = RateLimit(per_second=50, burst=200)
+SWAP_ID: Final = "[0-9a-f]{1,64}"
+_CLOSED: Final = (409, "It contradicts what is known, or a safety gate is closed.")
+
+DESCRIPTION: Final = """\
+Atomic swaps between chains, with a relayer as the counterparty. Ask for a quote, agree on a swap, lock on chain, and
+claim once you have seen the relayer's lock on chain yourself: nothing here needs to be believed. Amounts are decimal
+strings of base units, bytes are 0x-hex, identifiers are CAIP-2, CAIP-10 and CAIP-19, times are Unix seconds. Every
+refusal is an RFC 9457 problem document.
+"""
+
+
+def create_api(
+    desk: Desk,
+    chains: Mapping[ChainId, ChainAccess],
+    clock: Clock,
+    metrics: Metrics,
+    watchtower: Watching | None = None,
+    health: Callable[[], Awaitable[Health]] | None = None,
+    name: str = "relayer",
+    limit: RateLimit | None = REQUESTS,
+) -> web.Application:
+    """The dApp API of one relayer. `limit` bounds each caller's requests, None does not."""
+    answers = Answers(desk, chains, clock, watchtower, name)
+    sockets = Sockets(desk, answers, clock)
+    app = build_application(
+        _routes(answers, sockets),
+        title="Causeway relayer",
+        version=VERSION,
+        metrics=metrics,
+        clock=clock,
+        limiter=None if limit is None else RateLimiter(limit, clock),
+        health=health,
+        description=DESCRIPTION,
+    )
+    app.cleanup_ctx.append(sockets.life)
+    app.on_shutdown.append(sockets.close)
+    return app
+
+
+def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
+    async def open_swap(request: web.Request) -> web.Response:
+        return respond(await answers.open_swap(await read_body(request, SwapCall)))
+
+    async def quote(request: web.Request) -> web.Response:
+        return respond(await answers.quote(await read_body(request, QuoteCall)))
+
+    async def swap(request: web.Request) -> web.Response:
+        return respond(await answers.swap(request.match_info["id"]))
+
+    async def swaps(request: web.Request) -> web.Response:
+        return respond(await answers.swaps(read_query(request, SwapsQuery)))
+
+    async def watch(request: web.Request) -> web.Response:
+        return respond(await answers.watch(await read_body(request, WatchCall)))
+
+    return [
+        Route("GET", "/v1/relayer", _plain(answers.relayer), "Who answers here", answer=RelayerBody),
+        Route("GET", "/v1/chains", _plain(answers.chains), "The chains", answer=list[ChainBody]),
+        Route("GET", "/v1/pairs", _plain(answers.pairs), "What is traded", answer=list[PairBody]),
+        Route(
+            "POST",
+            "/v1/quotes",
+            quote,
+            "Ask for a price",
+            body=QuoteCall,
+            answer=QuoteBody,
+            problems=((404, "No such pair."), _CLOSED),
+        ),
+        Route(
+            "POST",
+            "/v1/swaps",
+            open_swap,
+            "Agree on a swap",
+            description="Idempotent: the same call again answers the same swap. Check every term before you lock.",
+            body=SwapCall,
+            answer=SwapBody,
+            problems=(_CLOSED,),
+        ),
+        Route(
+            "GET",
+            "/v1/swaps",
+            swaps,
+            "Swaps, newest first",
+            query=SwapsQuery,
+            answer=list[SwapBody],
+            problems=((404, "No swap is called `before`."),),
+        ),
+        Route("GET", f"/v1/swaps/{{id:{SWAP_ID}}}", swap, "One swap", answer=SwapBody),
+        Route(
+            "POST",
+            "/v1/watches",
+            watch,
+            "Have a swap of two other parties watched",
+            description="The watchtower claims for the participant once the preimage is public, and refunds after "
+            "timelocks. It needs no key and learns no secret. Idempotent.",
+            body=WatchCall,
+            answer=SwapBody,
+            problems=((404, "This relayer watches over nobody."), _CLOSED),
+        ),
+        Route("GET", "/v1/ws", sockets.handle, "Swaps as they change (WebSocket)", websocket=True),
+    ]
+
+
+def _plain(answer: Callable[[], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return respond(await answer())
+
+    return handler

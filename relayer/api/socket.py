@@ -1,0 +1,228 @@
+"""`/v1/ws`: swaps pushed as they change.
+
+    → {"op":"subscribe","channel":"swap.update","args":["<swap id>", …]}       or ["*"] for every swap
+    ← {"event":"subscribe","channel":"swap.update","args":[…]}                  what is subscribed now
+    ← {"event":"update","channel":"swap.update","swaps":[{…}]}                 each id at once, then on every change
+    → {"op":"unsubscribe","channel":"swap.update","args":[…]}   → {"op":"ping"}   ← {"event":"pong"}
+    ← {"event":"error","problem":{…}}                                           the socket stays open
+
+One `Broadcaster` reads the desk and feeds every socket. A socket that reads slowly gets the newest view of a swap, not
+every one; a hint lost is no harm, since clients read the chains.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
+from typing import Final
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
+from core.model.types import SwapId
+from core.runtime import retry
+from core.runtime.clock import Clock
+from core.runtime.logging import get_logger
+from core.runtime.web import REQUEST_ID, RateLimit, RateLimiter, problem_of
+from relayer.api.answers import Answers
+from relayer.api.bodies import SocketAnswer, SocketCall
+from relayer.desk import Desk, SwapView
+
+CHANNEL: Final = "swap.update"
+EVERY_SWAP: Final = "*"
+HEARTBEAT_S: Final = 15.0
+MAX_SOCKETS: Final = 500
+MAX_SUBSCRIPTIONS: Final = 100
+"""Swaps that one socket may follow by id; `*` is one, too."""
+MAX_MESSAGE_BYTES: Final = 16 * 1024
+MAX_WAITING: Final = 1_000
+"""Swaps whose newest view waits for one slow socket; beyond that it is closed."""
+UPDATES_A_MESSAGE: Final = 20
+CALLS: Final = RateLimit(per_second=10, burst=50)
+SEND_TIMEOUT_S: Final = 30.0
+
+log = get_logger("relayer.api.socket")
+
+
+class Listener:
+    """What one socket follows, and what waits to be sent to it."""
+
+    def __init__(self) -> None:
+        self.swaps: dict[str, None] = {}
+        self.overrun = False
+        self._waiting: dict[SwapId, SwapView] = {}
+        self._sent: dict[SwapId, int] = {}
+        self._arrived = asyncio.Event()
+
+    def follows(self, swap_id: SwapId) -> bool:
+        return swap_id in self.swaps or EVERY_SWAP in self.swaps
+
+    def offer(self, view: SwapView) -> None:
+        """Keep it for sending, unless a newer view of it waits or went out already."""
+        waiting = self._waiting.get(view.id)
+        newest = max(self._sent.get(view.id, -1), -1 if waiting is None else waiting.version)
+        if not self.follows(view.id) or view.version <= newest:
+            return
+        self._waiting[view.id] = view
+        self.overrun = self.overrun or len(self._waiting) > MAX_WAITING
+        self._arrived.set()
+
+    def forget(self, swap_id: str) -> None:
+        self.swaps.pop(swap_id, None)
+        self._sent.pop(SwapId(swap_id), None)
+
+    async def next(self) -> list[SwapView]:
+        """The next views to send, at most `UPDATES_A_MESSAGE`."""
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        first = [self._waiting.pop(swap_id) for swap_id in list(self._waiting)[:UPDATES_A_MESSAGE]]
+        for view in first:
+            # Only swaps followed by id are offered twice, at subscription and by the broadcaster.
+            if view.id in self.swaps:
+                self._sent[view.id] = view.version
+        return first
+
+
+class Broadcaster:
+    """Reads every change from the desk, once for all sockets."""
+
+    def __init__(self, desk: Desk, clock: Clock) -> None:
+        self._desk = desk
+        self._clock = clock
+        self.listeners: set[Listener] = set()
+
+    async def run(self) -> None:
+        failures = 0
+        while True:
+            try:
+                async with aclosing(self._desk.updates()) as updates:  # type: ignore[type-var]
+                    async for view in updates:
+                        failures = 0
+                        for listener in self.listeners:
+                            listener.offer(view)
+            except RetryableError as error:
+                failures += 1
+                log.warning("updates are interrupted", reason=error.message)
+                await self._clock.sleep(retry.WORKER.delay_s(failures))
+
+    def join(self, listener: Listener) -> None:
+        """Raises `RetryableError` where too many sockets are open."""
+        if len(self.listeners) >= MAX_SOCKETS:
+            raise RetryableError(f"{MAX_SOCKETS} WebSockets are open already: try again later, or poll")
+        self.listeners.add(listener)
+
+
+class Sockets:
+    """The handler of `/v1/ws`, and its life beside the application's."""
+
+    def __init__(self, desk: Desk, answers: Answers, clock: Clock) -> None:
+        self._desk = desk
+        self._answers = answers
+        self._clock = clock
+        self._broadcaster = Broadcaster(desk, clock)
+        self._open: set[web.WebSocketResponse] = set()
+
+    async def life(self, _: web.Application) -> AsyncIterator[None]:
+        """For `cleanup_ctx`."""
+        reading = asyncio.create_task(self._broadcaster.run(), name="swap updates")
+        yield
+        reading.cancel()
+        with suppress(asyncio.CancelledError):
+            await reading
+
+    async def close(self, _: web.Application) -> None:
+        """For `on_shutdown`: tell everybody to come back later."""
+        closing = (socket.close(code=WSCloseCode.GOING_AWAY, message=b"restart") for socket in tuple(self._open))
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        listener = Listener()
+        self._broadcaster.join(listener)
+        try:
+            socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES)
+            await socket.prepare(request)
+            self._open.add(socket)
+            sending = asyncio.create_task(self._send(socket, listener))
+            try:
+                await self._receive(socket, listener, request[REQUEST_ID])
+            finally:
+                self._open.discard(socket)
+                sending.cancel()
+                await asyncio.gather(sending, return_exceptions=True)
+        finally:
+            self._broadcaster.listeners.discard(listener)
+        return socket
+
+    async def _send(self, socket: web.WebSocketResponse, listener: Listener) -> None:
+        try:
+            while True:
+                views = await listener.next()
+                if listener.overrun:
+                    await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"read faster")
+                    return
+                bodies = tuple(self._answers.swap_body(view) for view in views)
+                async with asyncio.timeout(SEND_TIMEOUT_S):
+                    await _tell(socket, SocketAnswer(event="update", channel=CHANNEL, swaps=bodies))
+        except (TimeoutError, ConnectionError):
+            await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
+
+    async def _receive(self, socket: web.WebSocketResponse, listener: Listener, request_id: str) -> None:
+        limiter = RateLimiter(CALLS, self._clock)
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                return
+            try:
+                limiter.take("socket")
+                if message.type is not WSMsgType.TEXT:
+                    raise RejectedError("send text messages with JSON")
+                answer = await self._answer(_parsed(message.data), listener)
+            except Exception as error:
+                problem = problem_of(error)
+                if not isinstance(error, CausewayError) and problem is not error:
+                    log.error("socket call failed", exc_info=error)
+                answer = SocketAnswer(event="error", problem=problem.document(request_id))
+            with suppress(ConnectionError):
+                await _tell(socket, answer)
+
+    async def _answer(self, call: SocketCall, listener: Listener) -> SocketAnswer:
+        if call.op == "ping":
+            return SocketAnswer(event="pong")
+        if call.op not in ("subscribe", "unsubscribe"):
+            raise RejectedError("op is subscribe, unsubscribe or ping", op=call.op[:64])
+        if call.channel != CHANNEL:
+            raise NotFoundError(f"there is one channel, {CHANNEL}")
+        if call.op == "subscribe":
+            await self._subscribe(call.args, listener)
+        else:
+            for swap_id in call.args:
+                listener.forget(swap_id)
+        return SocketAnswer(event=call.op, channel=CHANNEL, args=tuple(listener.swaps))
+
+    async def _subscribe(self, args: tuple[str, ...], listener: Listener) -> None:
+        """All or none. Followed first and read then, so that no change falls between."""
+        new = [swap_id for swap_id in dict.fromkeys(args) if swap_id not in listener.swaps]
+        if not args:
+            raise RejectedError("name the swaps to follow in args, or * for every one")
+        if len(listener.swaps) + len(new) > MAX_SUBSCRIPTIONS:
+            raise RejectedError(f"one socket follows {MAX_SUBSCRIPTIONS} swaps at most: use * or a second socket")
+        listener.swaps.update(dict.fromkeys(new))
+        try:
+            for swap_id in new:
+                if swap_id != EVERY_SWAP:
+                    listener.offer(await self._desk.swap(SwapId(swap_id)))
+        except CausewayError:
+            for swap_id in new:
+                listener.forget(swap_id)
+            raise
+
+
+def _parsed(text: str) -> SocketCall:
+    try:
+        return msgspec.json.decode(text, type=SocketCall)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise RejectedError(f"this is not a call: {error}") from None
+
+
+async def _tell(socket: web.WebSocketResponse, answer: SocketAnswer) -> None:
+    await socket.send_str(msgspec.json.encode(answer).decode())
