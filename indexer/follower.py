@@ -133,9 +133,12 @@ class Follower:
     async def run(self) -> None:
         """Follow the chain until cancelled. Raises `FatalError` where going on would be unsafe."""
         await self.open()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen(), name=f"heads of {self._chain}")
-            group.create_task(self._work(), name=f"follower of {self._chain}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(), name=f"heads of {self._chain}")
+                group.create_task(self._work(), name=f"follower of {self._chain}")
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
 
     async def open(self) -> None:
         """Check that the database belongs to this chain and read where we stand. `run` does it by itself."""

@@ -1,0 +1,131 @@
+"""Followers in virtual time: endpoints that fail and forget heads, a database that loses answers, restarts, reorgs."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
+from adapters.memory.chain import default_timing
+from core.model.errors import RetryableError
+from core.model.types import Asset, AssetId, ChainId, Height
+from core.runtime.clock import VirtualClock, run_virtually
+from core.runtime.database import Database, InlineDatabase, create_schema
+from indexer import tables
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from tests.indexer.truth import all_facts, replay
+
+CHAIN = ChainId("memory:sim")
+COIN = AssetId(f"{CHAIN}/asset:coin")
+T = TypeVar("T")
+DURATION_S = 60
+SETTLE_S = 240
+"""Virtual seconds that a follower gets to catch up, with its retries, once the faults are over."""
+
+
+class FlakyDatabase:
+    """Fails before a transaction, or after it was committed: the caller cannot tell which."""
+
+    def __init__(self, database: Database, rng: random.Random) -> None:
+        self._database, self._rng = database, rng
+        self.rate = 0.1
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        fate = self._rng.random()
+        if fate < self.rate / 2:
+            raise RetryableError("the database is locked")
+        done = await self._database.write(work)
+        if fate < self.rate:
+            raise RetryableError("the connection was lost")
+        return done
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        if self._rng.random() < self.rate:
+            raise RetryableError("the connection was lost")
+        return await self._database.read(work)
+
+    async def close(self) -> None:
+        await self._database.close()
+
+
+class Simulation:
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)
+        self.clock = VirtualClock()
+        rules = MemoryRules(default_timing(finality_depth=6), finality_depth=6)
+        self.chain = MemoryChain(CHAIN, self.clock, {COIN: Asset(COIN, "COIN", 18)}, rules)
+        self.account = self.chain.signer("somebody").account
+        self.rates = FaultRates(error=0.15, latency_s=(0.0, 0.4), repeat_head=0.1, drop_head=0.3)
+        self.endpoint = Endpoint(self.clock, seed, self.rates)
+        self.truth = InlineDatabase()
+        self.database = FlakyDatabase(self.truth, self.rng)
+        self.follower: Follower | None = None
+
+    async def live(self) -> None:
+        """Blocks, events and reorgs, for a minute."""
+        for _ in range(DURATION_S):
+            for _ in range(self.rng.randrange(3)):
+                self.chain.fund(self.account, COIN, self.rng.randrange(1, 2**200))
+            self.chain.mine(self.rng.randrange(1, 4))
+            loose = self.chain.height - self.chain.finalized_height
+            if self.rng.random() < 0.3 and loose > 1:
+                depth = self.rng.randrange(1, loose)
+                self.chain.reorg(depth, depth + self.rng.randrange(3), keep=lambda _: self.rng.random() < 0.5)
+            await asyncio.sleep(self.rng.random() * 2)
+
+    async def follow(self, until: asyncio.Event) -> None:
+        """A follower that is stopped and started again, at any moment."""
+        while not until.is_set():
+            access = self.chain.access(self.endpoint)
+            self.follower = Follower(
+                access.parameters,
+                access.heads,
+                access.blocks,
+                self.database,
+                FactSignal(),
+                self.clock,
+                Height(0),
+                max_range=7,
+            )
+            running = asyncio.create_task(self.follower.run())
+            stopping = asyncio.create_task(until.wait())
+            await asyncio.wait(
+                {running, stopping}, timeout=self.rng.uniform(2, 20), return_when=asyncio.FIRST_COMPLETED
+            )
+            if until.is_set():
+                return await running
+            running.cancel()
+            stopping.cancel()
+            for ended in await asyncio.gather(running, return_exceptions=True):
+                # Opening the database may fail, as it does for a supervisor, which then starts it again.
+                assert isinstance(ended, asyncio.CancelledError | RetryableError), ended
+
+    async def run(self) -> None:
+        await self.truth.write(lambda c: create_schema(c, tables.TABLES))
+        over = asyncio.Event()
+        following = asyncio.create_task(self.follow(over))
+        await self.live()
+        over.set()
+        self.database.rate = 0.0
+        self.endpoint.rates = FaultRates()
+        await asyncio.sleep(SETTLE_S)
+        assert self.follower is not None
+        assert self.follower.status.ready
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        chains, final = replay(await self.truth.read(all_facts))
+        assert chains[CHAIN] == [self.chain.block(Height(h)) for h in range(self.chain.height + 1)]
+        assert final[CHAIN] == self.chain.finalized_height
+        await self.truth.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_facts_are_the_chain_whatever_fails(seed: int) -> None:
+    async def main() -> None:
+        await Simulation(seed).run()
+
+    run_virtually(main())
