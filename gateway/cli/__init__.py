@@ -31,7 +31,11 @@ EXIT_TRY_AGAIN: Final = 75
 
 def main() -> None:
     """Run the command line; an expected error becomes one plain sentence and an exit code that says who acts."""
-    from gateway.cli import daemons, devnet, swaps, verification  # noqa: F401 - they register their commands
+    # They register their commands.
+    import gateway.cli.daemons
+    import gateway.cli.devnet
+    import gateway.cli.swaps
+    import gateway.cli.verification  # noqa: F401
 
     try:
         app()

@@ -1,1 +1,110 @@
 """`causeway up`, `causeway demo`, `causeway status`: the devnet, and what runs on it."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli import app
+
+DEFAULT_DIRECTORY: Final = Path(".causeway/devnet")
+Directory = Annotated[Path, typer.Option("--dir", help="Where the devnet keeps its files.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+@app.command()
+def up(
+    directory: Directory = DEFAULT_DIRECTORY,
+    relayers: Annotated[int, typer.Option(min=1, max=4, help="How many relayers.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Start both chains, relayers and the supervision API with funded accounts, until Ctrl-C. Every start is fresh."""
+    asyncio.run(_up(directory, relayers, as_json))
+
+
+async def _up(directory: Path, relayers: int, as_json: bool) -> None:
+    from gateway.announce import stop_signals
+    from gateway.devnet import Devnet, DevnetSettings
+
+    console = Console(stderr=True)
+    names = [f"relayer-{letter}" for letter in "abcd"[:relayers]]
+    settings = DevnetSettings(directory, names, fixed_ports=True)
+    with stop_signals() as stop:
+        with console.status("starting") as status:
+            devnet = Devnet(settings, progress=status.update)
+            starting = asyncio.ensure_future(devnet.__aenter__())
+            asked = asyncio.ensure_future(stop.wait())
+            await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                starting.cancel()
+            await asyncio.gather(starting, return_exceptions=not starting.done())
+        asked.cancel()
+        try:
+            if not stop.is_set():
+                _show(devnet, directory, as_json)
+                await devnet.until(stop)
+        finally:
+            with console.status("stopping"):
+                await devnet.__aexit__(None, None, None)
+    console.print("stopped")
+
+
+def _show(devnet: Any, directory: Path, as_json: bool) -> None:
+    info = devnet.info
+    if as_json:
+        from gateway.devnet.info import public_view
+
+        typer.echo(json.dumps(public_view(info)))
+        return
+    console = Console()
+    table = Table(title="The devnet is up", title_justify="left", title_style="bold green", show_header=False)
+    for chain in info.chains:
+        table.add_row(chain.id, chain.endpoints[0].url, f"HashedTimelock {chain.contract}" if chain.contract else "")
+    for name, url in info.relayers.items():
+        table.add_row(name, url, "dApp API; /openapi.json, /metrics")
+    table.add_row("regulator", info.regulator, f"X-API-Key: {info.regulator_key}")
+    for nickname in ("eth", "usdx", "cnyd"):
+        table.add_row(nickname, info.asset(nickname), "")
+    for user in info.users:
+        table.add_row(user.name, user.ethereum_account.rpartition(":")[2], user.consortium_account.rpartition(":")[2])
+    console.print(table)
+    console.print(f"Keys, anchor and logs are in {directory}. In another terminal:", highlight=False)
+    console.print("  causeway swap 0.5 eth cnyd\n  causeway status\nCtrl-C stops everything.", highlight=False)
+
+
+@app.command()
+def demo(
+    directory: Annotated[
+        Path | None, typer.Option("--dir", help="Keep files here; otherwise in a temporary directory.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The timeline on standard error, one JSON object as the last line.")
+    ] = False,
+) -> None:
+    """Show everything on real chains, in under a minute: swaps both ways, refunds, a crash, proofs, supervision.
+
+    Exit code 0 only if every story ended as told.
+    """
+    from gateway.demo import run_demo
+
+    result = asyncio.run(run_demo(directory, Console(stderr=as_json)))
+    if as_json:
+        typer.echo(json.dumps(result))
+    sys.exit(0 if result["ok"] else 1)
+
+
+@app.command()
+def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> None:
+    """Chains, relayers and recent swaps of the running devnet."""
+    from gateway.status import collect_status, show_status
+
+    found = asyncio.run(collect_status(directory))
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        show_status(found, Console())

@@ -1,1 +1,1 @@
-"""`causeway swap`: one atomic swap from the command line."""
+"""`causeway swap`: one atomic swap on the running devnet, step by step."""

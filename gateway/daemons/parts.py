@@ -1,7 +1,7 @@
 """What the relayer and the regulator share: a database, followers, and running until a signal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database, create_schema, open_database
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
+from core.runtime.web import Health
 from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
 from indexer.feed import FactSignal
@@ -64,6 +65,20 @@ def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics) -> 
     supervisor = Supervisor(clock, metrics)
     supervisor.add(*(Worker(f"follower {follower.status.chain}", follower.run) for follower in followers))
     return supervisor
+
+
+def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:
+    """Healthy while every chain is followed; the details say how far."""
+
+    async def look() -> Health:
+        states = [follower.status for follower in followers]
+        details = {
+            str(one.chain): f"{one.state}, {one.lag_blocks} blocks behind" + (f": {one.detail}" if one.detail else "")
+            for one in states
+        }
+        return Health(ok=all(one.ready for one in states), details=details)
+
+    return look
 
 
 async def until_stopped(*running: Awaitable[None]) -> None:

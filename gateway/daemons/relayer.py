@@ -14,7 +14,7 @@ from core.runtime.web import serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.config import RelayerConfig, listen_address
-from gateway.daemons.parts import VERSION, following, make_followers, opened_database, until_stopped
+from gateway.daemons.parts import following, health_of, make_followers, opened_database, until_stopped
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.keystore import Keystore
@@ -37,7 +37,15 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         supervisor = following(followers, clock, metrics)
-        app = create_api(service, followers, clock=clock, metrics=metrics, version=VERSION)
+        app = create_api(
+            service.desk,
+            setup.chains,
+            clock,
+            metrics,
+            watchtower=service.watchtower,
+            health=health_of(followers),
+            name=config.name,
+        )
         async with serve(app, host, port) as url:
             announce(config.name, url, as_json)
             await until_stopped(service.run(), supervisor.run())

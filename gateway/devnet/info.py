@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -63,6 +63,14 @@ class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"DevnetInfo({self.ethereum}, {self.consortium})"
+
+
+def public_view(info: DevnetInfo) -> dict[str, Any]:
+    """What `causeway up --json` prints: everything but private keys."""
+    built = msgspec.to_builtins(info)
+    for user in built["users"]:
+        del user["ethereum"], user["consortium"]
+    return dict(built)
 
 
 def store_info(directory: Path, info: DevnetInfo) -> None:

@@ -18,6 +18,7 @@ from adapters.evm.contracts.deployer import DeployedContracts
 from adapters.evm.endpoints import Endpoint
 from adapters.evm.names import native_asset, token_account, token_asset
 from core.model.consortium import caip_asset, caip_chain, raw_address
+from core.model.errors import FatalError
 from core.model.ports import ChainTiming
 from core.model.types import ChainId, Seconds
 from core.proofs.evidence.codec import encode_anchor
@@ -36,6 +37,7 @@ from gateway.config import (
     to_toml,
 )
 from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, new_actor
+from gateway.devnet.directory import claimed
 from gateway.devnet.ethereum import furnish
 from gateway.devnet.info import DevnetInfo, store_info
 from gateway.processes import Daemon
@@ -93,6 +95,7 @@ class Devnet:
     settings: DevnetSettings
     progress: Callable[[str], None] = lambda _: None
     relayers: dict[str, Daemon] = field(default_factory=dict)
+    _daemons: list[Daemon] = field(default_factory=list)
     _info: DevnetInfo | None = None
     _stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
@@ -115,11 +118,24 @@ class Devnet:
     ) -> None:
         await self._stack.aclose()
 
+    async def until(self, stop: asyncio.Event) -> None:
+        """Return when `stop` is set. Raises `FatalError` where a daemon ends before that."""
+        ended = {asyncio.ensure_future(daemon.ended()): daemon for daemon in self._daemons}
+        asked = asyncio.ensure_future(stop.wait())
+        try:
+            done, _ = await asyncio.wait([*ended, asked], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for waiting in (*ended, asked):
+                waiting.cancel()
+        for one in done - {asked}:
+            daemon = ended[one]
+            raise FatalError(f"{daemon.name} has ended with code {one.result()}; its log is {daemon.log}")
+
     # --- in order ------------------------------------------------------------------------------------------------
 
     async def _start(self) -> None:
         directory = self.settings.directory
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._stack.enter_context(claimed(directory))
         consortium = caip_chain(CONSORTIUM_REFERENCE)
         actors = {name: new_actor(name, ETHEREUM, consortium) for name in self._names()}
         self.progress("starting anvil and the consortium chain")
@@ -302,6 +318,7 @@ class Devnet:
 
     async def _run(self, daemon: Daemon) -> None:
         self._stack.push_async_callback(daemon.stop)
+        self._daemons.append(daemon)
         await daemon.start()
         self.progress(f"{daemon.name} is ready at {daemon.url}")
 

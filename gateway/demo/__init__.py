@@ -1,0 +1,5 @@
+"""Everything Causeway exists for, on real chains, told as it happens."""
+
+from gateway.demo.run import run_demo
+
+__all__ = ["run_demo"]

@@ -1,0 +1,158 @@
+"""The fifth story: answers from both chains, each with its proof, verified offline by a process of its own."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from adapters.consortium.messages import write_record
+from adapters.registry import joined_prover
+from core.model.errors import RetryableError
+from core.model.facts import LockStatus
+from core.model.ports import ChainAccess, Signer
+from core.model.questions import Evidence, LockAnswer, LockQuestion, RecordAnswer, RecordQuestion
+from core.model.transactions import OutcomeStatus, UnsignedTransaction
+from core.model.types import LockId, asset_id
+from core.proofs.evidence.codec import decode_anchor, encode_evidence
+from gateway.demo.stage import LOOK_S, PATIENCE_S, Stage
+from gateway.demo.stories import ETHER_FOR_YUAN, HONEST
+from relayer.client import ProvenQueries, SwapStep
+
+STORY: Final = "proofs"
+NAMESPACE: Final = "provenance"
+KEY: Final = "tea-2026-0417"
+DOCUMENT: Final = {"batch": "2026-0417", "farm": "Xihu", "harvested": "2026-04-05", "kilograms": 120}
+
+
+async def proven_answers(stage: Stage, directory: Path) -> list[dict[str, Any]]:
+    """Evidence about a record and about a lock: written to files, verified, tampered with, rejected."""
+    record = asyncio.create_task(_record(stage, directory))
+    lock = asyncio.create_task(_lock(stage, directory))
+    return list(await asyncio.gather(record, lock))
+
+
+async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
+    info = stage.devnet.info
+    connected = stage.chains[info.consortium]
+    signer = connected.signer(bytes.fromhex(info.user("alice").consortium))
+    document = json.dumps(DOCUMENT, sort_keys=True, separators=(",", ":")).encode()
+    height = await _included(connected.access, signer, write_record(signer.account, NAMESPACE, KEY, document))
+    stage.timeline.tell(STORY, f"alice has written the record {NAMESPACE}/{KEY}, block {height}")
+    question = RecordQuestion(info.consortium, NAMESPACE, KEY)
+    evidence = await _queries(stage).ask(question, height)
+
+    def forge(answer: Any) -> Any:
+        assert isinstance(answer, RecordAnswer)
+        return replace(answer, document=answer.document.replace(b'"kilograms":120', b'"kilograms":920'))
+
+    return await _verified_offline(stage, evidence, directory / "record.evidence.json", forge)
+
+
+async def _lock(stage: Stage, directory: Path) -> dict[str, Any]:
+    """A lock on Ethereum, asked about while it is open, under a header that the consortium attested as final."""
+    info = stage.devnet.info
+    async with stage.client("frank", HONEST, STORY) as client:
+        quote = await client.quote(asset_id(info.ether), asset_id(info.yuan), initiator_amount=ETHER_FOR_YUAN)
+        swap = await client.open(quote)
+        await client.lock(swap)
+        locked = await client.until(swap, SwapStep.LOCK_FINAL)
+        state = await client.state(swap)
+        assert locked.height is not None
+        assert state.initiator_leg.lock_id is not None
+        terms, lock_id = swap.agreement.initiator_leg, LockId(state.initiator_leg.lock_id)
+        holder = stage.chains[info.ethereum].access.parameters.htlc_holder
+        question = LockQuestion(info.ethereum, lock_id, terms, holder)
+        evidence = await _attested_after(stage, question, locked.height)
+        await client.run(swap)
+    assert isinstance(evidence.answer, LockAnswer)
+    stage.timeline.tell(
+        STORY,
+        f"a lock on Ethereum is proven {evidence.answer.status} at block {evidence.as_of.block.height}, attested by "
+        "more than ⅔ of the validators",
+    )
+
+    def forge(answer: Any) -> Any:
+        other = LockStatus.REFUNDED if answer.status is not LockStatus.REFUNDED else LockStatus.CLAIMED
+        return replace(answer, status=other)
+
+    return await _verified_offline(stage, evidence, directory / "lock.evidence.json", forge)
+
+
+async def _attested_after(stage: Stage, question: LockQuestion, height: int) -> Evidence:
+    """Evidence as of a block that is not older than `height`: validators attest every few seconds."""
+    queries = _queries(stage)
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            evidence = await queries.ask(question)
+            if evidence.as_of.block.height >= height:
+                return evidence
+            await asyncio.sleep(LOOK_S)
+
+
+def _queries(stage: Stage) -> ProvenQueries:
+    anchor = decode_anchor(Path(stage.devnet.info.anchor).read_bytes())
+    return ProvenQueries(joined_prover(stage.chains, stage.devnet.info.consortium), anchor)
+
+
+async def _included(access: ChainAccess, signer: Signer, transaction: UnsignedTransaction) -> Any:
+    """Send one transaction and return the height that it is included at."""
+    sequence = (await access.transactions.sequences(signer.account)).latest
+    head = (await access.heads.head()).head
+    request = access.transactions.assemble(transaction, sequence, None, type(head.height)(head.height + 50))
+    signed = access.transactions.attach(request, await signer.sign(request))
+    await access.transactions.submit(signed)
+    async for _ in access.heads.heads():
+        outcome = await access.transactions.outcome(signed.hash)
+        if outcome.status is OutcomeStatus.INCLUDED and outcome.block is not None:
+            return outcome.block.height
+        if outcome.status is OutcomeStatus.REVERTED:
+            raise RetryableError(f"{transaction.summary}: {outcome.reason}")
+    raise RetryableError("the chain's heads have ended")
+
+
+async def _verified_offline(
+    stage: Stage, evidence: Evidence, file: Path, forge: Callable[[Any], Any]
+) -> dict[str, Any]:
+    await asyncio.to_thread(file.write_bytes, encode_evidence(evidence))
+    # The forger repairs the file's checksum: what refuses his copy is the proof.
+    tampered = file.with_name(file.name.replace(".evidence", ".tampered"))
+    forged = replace(evidence, answer=forge(evidence.answer))
+    await asyncio.to_thread(tampered.write_bytes, encode_evidence(forged))
+    anchor = stage.devnet.info.anchor
+    good, bad = await asyncio.gather(_verify(file, anchor), _verify(tampered, anchor))
+    stage.timeline.tell(STORY, f"{file.name}: another process, offline, says {_word(good)}", "bold green")
+    stage.timeline.tell(STORY, f"{tampered.name}: it says {_word(bad)}", "bold green")
+    return {
+        "file": str(file),
+        "verified": bool(good.get("verified")),
+        "tampered_rejected": bad.get("verified") is False and bool(bad.get("reason")),
+    }
+
+
+def _word(verdict: dict[str, Any]) -> str:
+    return "proven" if verdict.get("verified") else f"not proven ({verdict.get('reason')})"
+
+
+async def _verify(file: Path, anchor: str) -> dict[str, Any]:
+    """`causeway verify` as a process of its own. Its JSON, whatever its exit code."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "gateway",
+        "verify",
+        str(file),
+        "--anchor",
+        anchor,
+        "--json",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    try:
+        return dict(json.loads(out))
+    except ValueError:
+        raise RetryableError(f"causeway verify said nothing readable: {err.decode(errors='replace')[-500:]}") from None
