@@ -45,7 +45,8 @@ class ConsortiumNode:
         async with ConsortiumNode(home) as node:
             node.rpc_url        # http://127.0.0.1:<free port>
 
-    Entering raises what `open_engine` raises, and `RejectedError` where the port is taken.
+    Entering raises what `open_engine` raises, and `RejectedError` where the port is taken. Leaving raises what ended
+    the engine before its time.
     """
 
     def __init__(
@@ -97,6 +98,8 @@ class ConsortiumNode:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+        if error is None:
+            await self.wait()
 
     async def wait(self) -> None:
         """Return once the node was stopped. Raises what ended its engine otherwise."""

@@ -27,6 +27,7 @@ from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, f
 MAX_BODY_BYTES: Final = 1_000_000
 MAX_BATCH: Final = 10
 MAX_SUBSCRIPTIONS: Final = 5
+MAX_SOCKETS: Final = 200
 URI_REQUEST_ID: Final = -1
 HEARTBEAT_S: Final = 30.0
 SEND_TIMEOUT_S: Final = 10.0
@@ -94,6 +95,8 @@ class RpcServer:
         return _json_response(_success(URI_REQUEST_ID, result))
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
+        if len(self._sockets) >= MAX_SOCKETS:
+            raise web.HTTPServiceUnavailable(text=f"{MAX_SOCKETS} WebSockets are open already: try again later")
         socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
         self._sockets.add(socket)

@@ -1,6 +1,9 @@
 """The embedded engine: blocks a light client accepts, states that can be proven, restarts that lose nothing."""
 
+import asyncio
 import hashlib
+import sqlite3
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +41,14 @@ from core.proofs.cometbft.types import (
 from core.proofs.errors import InsufficientPowerError, InvalidCommitError
 from core.proofs.smt import verify_absence, verify_inclusion
 from core.runtime.clock import ManualClock
-from local_chains.consortium.engine.embedded import EmbeddedEngine, open_engine
+from local_chains.consortium.engine.embedded import EmbeddedEngine, Pace, open_engine
 from local_chains.consortium.engine.feed import MAX_PENDING_BLOCKS, CommittedBlock
-from local_chains.consortium.engine.home import init_home
+from local_chains.consortium.engine.home import DATABASE_FILE, init_home
 from local_chains.consortium.engine.mempool import MAX_TRANSACTIONS, AlreadySeenError, MempoolFullError
 from local_chains.consortium.engine.proposal import median_time
 from local_chains.consortium.engine.rendering import decode
 from local_chains.consortium.engine.rotation import first_turn, next_turn
+from local_chains.consortium.node import ConsortiumNode
 from local_chains.consortium.state import ledger_state
 from local_chains.consortium.state.store import PROOF_HEIGHTS
 from tests.local_chains.consortium.support import (
@@ -56,6 +60,7 @@ from tests.local_chains.consortium.support import (
     START_S,
     replayed_app_hash,
 )
+from tests.support import eventually
 
 POLICY = LightClientPolicy(trusting_period_ns=10**18, max_clock_drift_ns=10**10)
 NOW = Timestamp(START_S + 10**6)
@@ -311,6 +316,75 @@ async def test_three_of_four_validators_make_a_commit(tmp_path: Path) -> None:
     assert sum(entry.flag is BlockIdFlag.ABSENT for entry in made.commit.signatures) == 1
     update_trusted(trust(await light_block(engine, 1)), await light_block(engine, 2), NOW, POLICY)
     await engine.close()
+
+
+async def test_a_damaged_state_is_not_run(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    engine, _ = await started(home)
+    await engine.produce_block()
+    await engine.close()
+    with sqlite3.connect(home / DATABASE_FILE) as connection:
+        connection.execute("UPDATE state SET leaf = ? WHERE key = ?", (b"\0" * 8, b"clock"))
+    connection.close()
+    with pytest.raises(FatalError, match="app hash"):
+        await started(home)
+
+
+async def test_a_block_that_cannot_be_stored_was_never_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, clock = await started(make_home(tmp_path))
+    await engine.produce_block()
+    heard = engine.feed.listen()
+    engine.submit(pay(0))
+    before = engine.tip
+    with monkeypatch.context() as patched:
+        patched.setattr(engine.store, "append", failing(RetryableError("busy")))
+        with pytest.raises(RetryableError):
+            await block_after(engine, clock)
+    assert engine.tip == before
+    made = await block_after(engine, clock)
+    assert made.results[1].code is ResultCode.OK
+    assert await heard.next() == made
+    monkeypatch.setattr(engine.store, "append", failing(FatalError("disk full")))
+    for message in ("disk full", "has ended"):
+        with pytest.raises(FatalError, match=message):
+            await block_after(engine, clock)
+    assert engine.tip.height == made.height
+    await engine.close()
+
+
+def failing(error: Exception) -> Callable[..., Awaitable[None]]:
+    async def fail(*_: object) -> None:
+        raise error
+
+    return fail
+
+
+async def test_a_node_whose_engine_died_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = make_home(tmp_path)
+    with pytest.raises(FatalError, match="disk full"):
+        async with ConsortiumNode(home) as node:
+            await eventually(lambda: node.engine.tip.height)
+            monkeypatch.setattr(node.engine.store, "append", failing(FatalError("disk full")))
+            with pytest.raises(FatalError, match="disk full"):
+                await node.wait()
+            with pytest.raises(RetryableError):
+                await node.engine.feed.listen().next()
+
+
+async def test_on_demand_a_transaction_makes_its_block_and_one_that_proves_it(tmp_path: Path) -> None:
+    async with ConsortiumNode(make_home(tmp_path), pace=Pace(interval_s=None, min_delay_s=0.0)) as node:
+        heard = node.engine.feed.listen()
+        await eventually(lambda: node.engine.tip.height)
+        for sequence in range(3):
+            node.engine.submit(pay(sequence))
+            async with asyncio.timeout(10):
+                while len((made := await heard.next()).block.txs) == 1:
+                    pass
+                proof = await heard.next()
+            # Block 1 came by itself; then each transaction's block and its proof follow each other.
+            assert made.height == 2 * sequence + 2
+            assert len(proof.block.txs) == 1
+            assert proof.block.header.app_hash == made.stored.app_hash
 
 
 # --- mempool and feed ---
