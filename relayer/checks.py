@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from core.model.errors import (
     ConflictError,
+    DisagreementError,
     GateClosedError,
     NotFoundError,
     NotYetFinalError,
@@ -43,6 +44,7 @@ from htlc.effects import VerifyLock
 from htlc.model import Agreement, Leg, SwapState
 from htlc.timelocks import check_fund
 from indexer import feed
+from indexer.store import open_alarms
 from relayer import book, swaps
 from relayer.policy import RelayerPolicy
 from relayer.swap_worker import true_seconds
@@ -125,6 +127,7 @@ class Checks:
         agreement, own = state.agreement, state.agreement.own_leg
         if own is None:
             raise RejectedError("a watchtower funds nothing")
+        await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
         other = state.leg(own.other)
@@ -137,11 +140,20 @@ class Checks:
     async def before_reveal(self, state: SwapState) -> None:
         """Everything that must hold before our preimage leaves us."""
         agreement, other = state.agreement, state.participant_leg
+        await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_reveal_now(state, agreement.policy, self._now_s(), first, second)
         if other.lock_id is None or other.lock is None:
             raise ConflictError("the participant's lock is gone", swap_id=state.swap_id)
         await self._lock_stands(other.lock_id, agreement.participant_leg, other.lock.block)
+
+    async def no_alarms(self, *chains: ChainId) -> None:
+        """Raises `DisagreementError` while a finalized block of one of these chains was seen to be replaced."""
+        alarmed = await self._database.read(lambda c: [chain for chain in chains if open_alarms(c, chain)])
+        if alarmed:
+            raise DisagreementError(
+                f"a finalized block of {', '.join(alarmed)} was replaced: look into it, then acknowledge the alarm"
+            )
 
     def time_to_fund(self, state: SwapState) -> None:
         """The time gate once more, with nothing awaited between it and the signature. Raises `GateClosedError`."""

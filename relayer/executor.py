@@ -1,6 +1,7 @@
 """The pump's second half: effects of the outbox become transactions, and what came of them becomes events.
 
-Effects of one swap run one after the other, those of different swaps side by side. Each is safe to run again: a
+Effects on one leg of a swap run one after the other; everything else runs side by side, so that no exit waits for a
+chain that hangs. Each is safe to run again: a
 transaction is looked up under the effect's key before anything else, and the outcome is stored together with the
 effect's end. Exits (claims with a public preimage, refunds) go out at once, without quorum, finality or simulation;
 whatever funds or reveals is checked anew right before it is signed.
@@ -35,11 +36,14 @@ from relayer.transactions.pipeline import Pipeline
 
 EFFECT_TIMEOUT_S: Final = 30.0
 """One try of one effect; what hangs longer is tried again later, and gives way to the swap's other effects."""
-MAX_SWAPS_AT_ONCE: Final = 128
+MAX_LANES_AT_ONCE: Final = 128
 IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
 
 log = get_logger("relayer.executor")
+
+Lane = tuple[str, str]
+"""A swap and one of its legs (or whatever else its effects are about)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._vault = vault
-        self._running: set[str] = set()
+        self._running: set[Lane] = set()
 
     async def run(self) -> None:
         """Run effects for ever as they become due. Raises `FatalError` from an effect that must not go on."""
@@ -80,33 +84,33 @@ class Executor:
                 now_ns = self._clock.now_ns()
                 due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
                 self._metrics.effect_backlog.set(len(due))
-                for swap_id in dict.fromkeys(effect.stream for effect in due):
-                    if swap_id not in self._running and len(self._running) < MAX_SWAPS_AT_ONCE:
-                        self._running.add(swap_id)
-                        group.create_task(self._work(SwapId(swap_id)), name=f"effects of {swap_id}")
+                for lane in dict.fromkeys(map(_lane, due)):
+                    if lane not in self._running and len(self._running) < MAX_LANES_AT_ONCE:
+                        self._running.add(lane)
+                        group.create_task(self._work(lane), name=f"effects of {lane}")
                 await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
 
     def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
         return journal.pending_effects(connection, now_ns, MAX_PENDING), journal.next_due_ns(connection)
 
-    async def _work(self, swap_id: SwapId) -> None:
+    async def _work(self, lane: Lane) -> None:
         try:
-            while pending := await self._database.read(lambda c: self._pending_of(c, swap_id)):
+            while pending := await self._database.read(lambda c: self._pending_in(c, lane)):
                 for effect in pending:
                     await self.execute(effect)
         except RetryableError as error:
-            log.warning("the database does not answer", swap=swap_id, reason=error.message)
+            log.warning("the database does not answer", swap=lane[0], reason=error.message)
             await self._clock.sleep(retry.CALL.delay_s(1))
         finally:
-            self._running.discard(swap_id)
+            self._running.discard(lane)
             self._switchboard.effects.notify()
 
-    def _pending_of(self, connection: Connection, swap_id: SwapId) -> list[StoredEffect]:
+    def _pending_in(self, connection: Connection, lane: Lane) -> list[StoredEffect]:
         now_ns = self._clock.now_ns()
         return [
             effect
-            for effect in journal.stream_effects(connection, swap_id)
-            if effect.status is EffectStatus.PENDING and effect.due_ns <= now_ns
+            for effect in journal.stream_effects(connection, lane[0])
+            if effect.status is EffectStatus.PENDING and effect.due_ns <= now_ns and _lane(effect) == lane
         ]
 
     async def execute(self, effect: StoredEffect) -> None:
@@ -189,23 +193,22 @@ class Executor:
         hands = self._hands_on(asked.terms.chain)
         if (sent := await hands.pipeline.transaction(key)) is None:
             state = await self._state(asked.swap_id)
-            await self._checks.before_funding(state)
-            await self._allow(hands, asked, key)
-            place = await self._checks.place(asked.swap_id, asked.terms)
+            place, allowance, _ = await asyncio.gather(
+                self._checks.place(asked.swap_id, asked.terms),
+                hands.access.legs.prepare(asked.terms),
+                self._checks.before_funding(state),
+            )
+            if allowance is not None:
+                await self._allow(hands, allowance, f"{key}:prepare")
             self._checks.time_to_fund(state)
             lock = hands.access.legs.lock(asked.terms, place)
             sent = await hands.pipeline.send(key, lock, _lock_deadline_s(state.agreement), watched=True)
         return _submitted(asked, sent)
 
-    async def _allow(self, hands: Hands, asked: effects.FundLeg, key: str) -> None:
+    async def _allow(self, hands: Hands, allowance: UnsignedTransaction, key: str) -> None:
         """A token allowance first, where the chain wants one and it is short."""
-        if (allowance := await hands.access.legs.prepare(asked.terms)) is None:
-            return
-        allowance_key = f"{key}:prepare"
-        await hands.pipeline.send(allowance_key, allowance)
-        done = await hands.pipeline.until(
-            allowance_key, tables.TransactionStatus.INCLUDED, tables.TransactionStatus.FINAL
-        )
+        await hands.pipeline.send(key, allowance)
+        done = await hands.pipeline.until(key, tables.TransactionStatus.INCLUDED, tables.TransactionStatus.FINAL)
         if done.reverted or not done.included:
             raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
 
@@ -261,6 +264,10 @@ def _idle_s(next_ns: int | None, now_ns: int) -> float:
     if next_ns is None or next_ns <= now_ns:
         return IDLE_S
     return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
+
+
+def _lane(effect: StoredEffect) -> Lane:
+    return effect.stream, effect.kind.rpartition("-")[2]
 
 
 def _lock_deadline_s(agreement: Agreement) -> float:

@@ -165,9 +165,10 @@ class RelayerService:
 
     def _workers(self) -> list[Worker]:
         workers = [Worker(f"heads {chain}", board.run) for chain, board in self.boards.items()]
+        workers += [Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()]
         workers += [
-            Worker(f"transactions {pipeline.account}", self._opened(pipeline))
-            for pipeline in (*self.pipelines.values(), *self._others.values())
+            Worker(f"transactions {one.chain} operator {n}", self._opened(one))
+            for n, one in enumerate(self._others.values())
         ]
         workers += [
             Worker("swaps", self._swap_worker.run),

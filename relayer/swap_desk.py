@@ -116,7 +116,8 @@ class SwapDesk:
         return sign_quote(quote, self._key)
 
     async def _plan(self, first: ChainId, second: ChainId, now_s: int) -> tuple[ChainTime, ChainTime]:
-        """(T_A, T_B) for a swap that is agreed now. Raises `ClockSkewError` while a chain lags or clocks differ."""
+        """(T_A, T_B) for a swap that is agreed now. Raises `RetryableError` while a chain lags or cannot be trusted."""
+        await self._checks.no_alarms(first, second)
         heads = await asyncio.gather(self._boards[first].current(), self._boards[second].current())
         for chain, update in zip((first, second), heads, strict=True):
             timelocks.check_skew(update.head.time, now_s, self._chains[chain].parameters.timing)

@@ -31,6 +31,8 @@ SIGNING_RETRIES: Final = 5
 MAX_OUTCOMES_AT_ONCE: Final = 16
 FOREIGN_USE_LOOKS: Final = 5
 """Looks at the chain, a block apart, that must all say that a stranger used our sequence before we stop."""
+SUBMIT_TIMEOUT_S: Final = 5.0
+"""A broadcast that takes longer is tried again; meanwhile others of the account may go out."""
 RETRY_S: Final = 1.0
 """How soon a step that met a dead endpoint is tried again, heads or not."""
 
@@ -213,12 +215,13 @@ class Pipeline:
 
     async def _submit(self, record: TransactionRecord, attempt: Attempt) -> None:
         try:
-            await self._sender.submit(record.signed(attempt))
-        except RetryableError as error:
+            async with asyncio.timeout(SUBMIT_TIMEOUT_S):
+                await self._sender.submit(record.signed(attempt))
+        except (RetryableError, TimeoutError) as error:
             self._unsent.add(record.id)
             self._wake.notify()
-            self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
-            _log.warning("not broadcast yet", chain=self.chain, effect=record.effect_key, reason=error.message)
+            self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
+            _log.warning("not broadcast yet", chain=self.chain, effect=record.effect_key, reason=str(error))
         except ConflictError as error:
             # Its sequence is used, or held by another form of it: the outcome at the next head tells which.
             self._unsent.discard(record.id)
