@@ -15,22 +15,22 @@ B: Final = ChainId("memory:b")
 
 TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
-    inclusion_s=Seconds(8),
-    finality_s=Seconds(5),
-    observation_s=Seconds(8),
+    inclusion_s=Seconds(5),
+    finality_s=Seconds(4),
+    observation_s=Seconds(5),
     lead_s=Seconds(2),
     lag_s=Seconds(3),
 )
 """What the parties believe of both chains. The faults below stay inside it, but go near its edges."""
 POLICY: Final = SwapPolicy(
-    lock_s=Seconds(15), claim_s=Seconds(15), initiator_outage_s=Seconds(25), participant_outage_s=Seconds(40)
+    lock_s=Seconds(6), claim_s=Seconds(6), initiator_outage_s=Seconds(12), participant_outage_s=Seconds(15)
 )
-FINALITY_DEPTH: Final = 3
+FINALITY_DEPTH: Final = 2
 MAX_SKEW_S: Final = 2
-MAX_PENDING_S: Final = 5
+MAX_PENDING_S: Final = 3
 """How long a block producer may leave a transaction lying: inclusion less a rebroadcast and a block."""
 MAX_REORGS: Final = 6
-COME_BACK_S: Final = 12
+COME_BACK_S: Final = 5
 """What a process needs after an outage to start, follow and look at its transactions; part of R."""
 
 
@@ -133,7 +133,7 @@ def _rates(source: random.Random) -> FaultRates:
 def _reorgs(source: random.Random) -> tuple[Reorg, ...]:
     count = source.choice((0, 0, 1, 2, MAX_REORGS))
     found = (
-        Reorg(source.choice((A, B)), source.uniform(1, 160), source.randint(1, FINALITY_DEPTH), source.random())
+        Reorg(source.choice((A, B)), source.uniform(1, 90), source.randint(1, FINALITY_DEPTH), source.random())
         for _ in range(count)
     )
     return tuple(sorted(found, key=lambda reorg: reorg.at_s))

@@ -24,7 +24,7 @@ from relayer.watchtower import Registration
 
 AMOUNT = BaseUnits(1_000)
 WARM_UP_S = 6.0
-SETTLING_S = 150.0
+SETTLING_S = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
 TRIES = 40
 
