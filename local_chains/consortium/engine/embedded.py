@@ -278,7 +278,7 @@ async def open_engine(home: Path, clock: Clock | None = None) -> EmbeddedEngine:
         if height:
             state, tip = await _resume(store, height)
         else:
-            state = await _begin(store, genesis)
+            state = await genesis_state(store, genesis)
             tip = genesis_tip(genesis, state.app_hash)
     except BaseException:
         await store.close()
@@ -287,7 +287,8 @@ async def open_engine(home: Path, clock: Clock | None = None) -> EmbeddedEngine:
     return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file)
 
 
-async def _begin(store: Store, genesis: Genesis) -> LedgerState:
+async def genesis_state(store: Store, genesis: Genesis) -> LedgerState:
+    """The state before the first block, written to a store that has none yet."""
     writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // NS_PER_MS)
     leaves = {key: leaf for key, leaf in writes.items() if leaf is not None}
     if not await store.leaves():

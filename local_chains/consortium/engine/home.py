@@ -189,8 +189,8 @@ def init_home(
     for index, (consensus, operator) in enumerate(keys):
         directory = home / "validators" / str(index)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write_secret(directory / CONSENSUS_KEY_FILE, _consensus_key_document(consensus))
-        _write_secret(directory / OPERATOR_KEY_FILE, {"type": "ed25519", "seed": operator.seed.hex()})
+        write_secret(directory / CONSENSUS_KEY_FILE, consensus_key_document(consensus))
+        write_secret(directory / OPERATOR_KEY_FILE, {"type": "ed25519", "seed": operator.seed.hex()})
     (home / GENESIS_FILE).write_bytes(raw)
     return parse_genesis(raw)
 
@@ -206,7 +206,7 @@ def load_genesis(home: Path) -> Genesis:
 
 def load_validator_keys(home: Path) -> list[ValidatorKey]:
     """The consensus keys in this home. Raises `FatalError` for a file that is not readable as one."""
-    return [_consensus_key(path) for path in _key_files(home, CONSENSUS_KEY_FILE)]
+    return [load_consensus_key(path) for path in _key_files(home, CONSENSUS_KEY_FILE)]
 
 
 def load_operator_keys(home: Path) -> list[OperatorKey]:
@@ -223,7 +223,7 @@ def _fresh_secret(kind: KeyKind) -> bytes:
     return PrivateKey().secret if kind is KeyKind.SECP256K1_ETH else secrets.token_bytes(32)
 
 
-def _consensus_key_document(key: ValidatorKey) -> dict[str, Any]:
+def consensus_key_document(key: ValidatorKey) -> dict[str, Any]:
     # Go's ed25519 private key is the seed followed by the public key.
     private = key.secret + key.public_key.data if key.kind is KeyKind.ED25519 else key.secret
     return {
@@ -233,7 +233,8 @@ def _consensus_key_document(key: ValidatorKey) -> dict[str, Any]:
     }
 
 
-def _consensus_key(path: Path) -> ValidatorKey:
+def load_consensus_key(path: Path) -> ValidatorKey:
+    """The key in a file of CometBFT's format. Raises `FatalError` where it is none."""
     document = _read_secret(path)
     kinds = {name: kind for kind, name in PRIVATE_KEY_TYPES.items()}
     try:
@@ -258,7 +259,7 @@ def _operator_key(path: Path) -> OperatorKey:
     return OperatorKey(seed)
 
 
-def _write_secret(path: Path, document: Mapping[str, Any]) -> None:
+def write_secret(path: Path, document: Mapping[str, Any]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(document))

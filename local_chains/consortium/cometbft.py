@@ -1,0 +1,300 @@
+"""Real CometBFT nodes as child processes: each `cometbft` with the ledger in a Python process beside it.
+
+    init_network(directory, "consortium-1", assets=[…])
+    async with CometNetwork(directory) as network:
+        network.nodes[0].rpc_url        # http://127.0.0.1:26657
+
+Children end by process id. A ledger ends with whoever started it, and a node with its ledger, so that nothing is left
+behind by a parent that is killed.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import aiohttp
+import msgspec
+
+from core.model.errors import FatalError, RejectedError
+from local_chains.consortium.engine.abci.network import (
+    FIRST_PORT,
+    NodeAddress,
+    init_network,
+    load_node_key,
+    local_addresses,
+    node_home,
+    node_homes,
+)
+
+__all__ = [
+    "FIRST_PORT",
+    "CometNetwork",
+    "CometNode",
+    "NodeAddress",
+    "find_cometbft",
+    "init_network",
+    "local_addresses",
+    "node_home",
+    "node_homes",
+    "run_comet_node",
+]
+
+COMETBFT_VERSION: Final = "v0.40.0"
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+BINARY: Final = REPOSITORY / ".tools" / "bin" / "cometbft"
+"""Where `make cometbft` puts it."""
+START_TIMEOUT_S: Final = 60.0
+STOP_TIMEOUT_S: Final = 10.0
+CALL_TIMEOUT_S: Final = 5.0
+POLL_S: Final = 0.05
+MAX_LOG_TAIL_BYTES: Final = 4_000
+
+
+def find_cometbft() -> Path:
+    """The `cometbft` of this repository, else that of the PATH. Raises `RejectedError` where there is none."""
+    if BINARY.is_file():
+        return BINARY
+    found = shutil.which("cometbft")
+    if found is None:
+        raise RejectedError(f"there is no cometbft on this machine: `make cometbft` builds {COMETBFT_VERSION} with Go")
+    return Path(found)
+
+
+class CometNode:
+    """One node: started and stopped as often as its test or operator likes. `home` is one of `init_network`'s."""
+
+    def __init__(self, home: Path, binary: Path | None = None) -> None:
+        self.home = home.resolve()
+        self._binary = binary
+        self._port = _rpc_port(self.home)
+        self._node_id = load_node_key(self.home).public_key.address.hex()
+        self._children: list[asyncio.subprocess.Process] = []
+        self._logs: list[IO[bytes]] = []
+        self._directory: str | None = None
+
+    @property
+    def rpc_url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def websocket_url(self) -> str:
+        return f"ws://127.0.0.1:{self._port}/websocket"
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The ledger's and the node's processes."""
+        return tuple(child.pid for child in self._children)
+
+    @property
+    def running(self) -> bool:
+        return bool(self._children) and all(child.returncode is None for child in self._children)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Return once the RPC answers.
+
+        Raises `RejectedError` where there is no binary, `FatalError` where the node does not start.
+        """
+        if self._children:
+            raise FatalError("the node is running already")
+        binary = self._binary or find_cometbft()
+        try:
+            # A Unix socket's path is short; a home's need not be.
+            self._directory = tempfile.mkdtemp(prefix="causeway-")
+            socket = Path(self._directory) / "ledger.sock"
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._start_ledger(socket)
+                await self._start_node(binary, socket)
+        except TimeoutError:
+            await self.kill()
+            raise FatalError(f"the node in {self.home} was not ready after {START_TIMEOUT_S:.0f} s") from None
+        except BaseException:
+            await self.kill()
+            raise
+
+    async def _start_ledger(self, socket: Path) -> None:
+        ledger = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "local_chains.consortium.engine.abci",
+            str(self.home),
+            str(socket),
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log("ledger"),
+            start_new_session=True,
+        )
+        self._children.append(ledger)
+        assert ledger.stdout is not None
+        if not await ledger.stdout.readline():
+            await ledger.wait()
+            raise FatalError(f"the ledger in {self.home} did not start: {self._tail('ledger')}")
+
+    async def _start_node(self, binary: Path, socket: Path) -> None:
+        log = self._log("cometbft")
+        node = await asyncio.create_subprocess_exec(
+            str(binary),
+            "start",
+            "--home",
+            str(self.home),
+            "--proxy_app",
+            f"unix://{socket}",
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        self._children.append(node)
+        while not await self._answers():
+            if not self.running:
+                raise FatalError(f"cometbft in {self.home} did not start: {self._tail('cometbft')}")
+            await asyncio.sleep(POLL_S)
+
+    async def _answers(self) -> bool:
+        try:
+            status = await self.call("status")
+        except (aiohttp.ClientError, TimeoutError, OSError, RejectedError):
+            return False
+        # Somebody else may have the port; then ours is about to end.
+        return bool(status["node_info"]["id"] == self._node_id)
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """The `result` of one RPC call. Raises `RejectedError` with the node's error, and what aiohttp raises."""
+        timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            async with session.post(self.rpc_url, json=request) as response:
+                envelope = msgspec.json.decode(await response.read())
+        if "error" in envelope:
+            raise RejectedError(f"{method}: {envelope['error'].get('data')}")
+        return envelope["result"]
+
+    async def height(self) -> int:
+        """The newest block's height, 0 before the first."""
+        return int((await self.call("status"))["sync_info"]["latest_block_height"])
+
+    async def wait(self) -> None:
+        """Return when one of the two processes has ended, for whatever reason."""
+        waiting = [asyncio.ensure_future(child.wait()) for child in self._children]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def stop(self) -> None:
+        """Ask the node, then its ledger to end, and end them where they do not. Safe to call twice."""
+        for child in reversed(self._children):
+            if child.returncode is None:
+                _signal(child, signal.SIGTERM)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(child.wait(), STOP_TIMEOUT_S)
+        await self.kill()
+
+    async def kill(self) -> None:
+        """SIGKILL to both at once: what a power cut looks like to everybody else."""
+        for child in self._children:
+            if child.returncode is None:
+                _signal(child, signal.SIGKILL)
+        for child in self._children:
+            await child.wait()
+            if child.stdin is not None:
+                child.stdin.close()
+        self._children.clear()
+        for log in self._logs:
+            log.close()
+        self._logs.clear()
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
+            self._directory = None
+
+    def _log(self, name: str) -> IO[bytes]:
+        log = (self.home / "data" / f"{name}.log").open("ab")
+        self._logs.append(log)
+        return log
+
+    def _tail(self, name: str) -> str:
+        with (self.home / "data" / f"{name}.log").open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - MAX_LOG_TAIL_BYTES))
+            lines = log.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
+
+class CometNetwork:
+    """All nodes of `directory`, running while the context lasts."""
+
+    def __init__(self, directory: Path, binary: Path | None = None) -> None:
+        self.nodes = [CometNode(home, binary) for home in node_homes(directory)]
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.TaskGroup() as starting:
+                for node in self.nodes:
+                    starting.create_task(node.start())
+        except BaseExceptionGroup as errors:
+            await self.stop()
+            raise errors.exceptions[0] from None
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(node.stop() for node in self.nodes))
+
+
+async def run_comet_node(home: Path) -> None:
+    """Run the node in `home` until SIGINT or SIGTERM. Raises `FatalError` where it ends by itself."""
+    async with CometNode(home) as node:
+        loop = asyncio.get_running_loop()
+        asked = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, asked.set)
+        ended, stopping = asyncio.ensure_future(node.wait()), asyncio.ensure_future(asked.wait())
+        try:
+            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+            ended.cancel()
+            stopping.cancel()
+        if not asked.is_set():
+            raise FatalError(f"the node in {home} ended by itself; see the logs in {node.home / 'data'}")
+
+
+def _rpc_port(home: Path) -> int:
+    path = home / "config" / "config.toml"
+    try:
+        laddr = tomllib.loads(path.read_text())["rpc"]["laddr"]
+        return int(laddr.rpartition(":")[2])
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError):
+        raise RejectedError(f"{path} does not say where the node's RPC listens: make a network first") from None
+
+
+def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        child.send_signal(number)

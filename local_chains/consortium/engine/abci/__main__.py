@@ -1,0 +1,56 @@
+"""`python -m local_chains.consortium.engine.abci HOME SOCKET`: one node's ledger, in a process of its own.
+
+It says `ready` when the node may connect. It ends by SIGTERM, or when its standard input does: with its parent.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from core.model.errors import CausewayError
+from core.runtime.logging import configure_logging
+from local_chains.consortium.engine.abci.application import open_application
+from local_chains.consortium.engine.abci.server import AbciServer
+
+
+async def serve(home: Path, socket: Path) -> None:
+    """Serve until told to end. Raises what the application dies of."""
+    loop = asyncio.get_running_loop()
+    ending = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ending.set)
+
+    def parent_spoke() -> None:
+        if not os.read(sys.stdin.fileno(), 1):
+            ending.set()
+
+    loop.add_reader(sys.stdin.fileno(), parent_spoke)
+    application = await open_application(home)
+    server = AbciServer(application)
+    try:
+        await server.start(socket)
+        print("ready", flush=True)
+        server.failed.add_done_callback(lambda _: ending.set())
+        await ending.wait()
+        if server.failed.done():
+            server.failed.result()
+    finally:
+        await server.stop()
+        await application.close()
+
+
+def main() -> int:
+    home, socket = (Path(argument) for argument in sys.argv[1:3])
+    configure_logging()
+    try:
+        asyncio.run(serve(home, socket))
+    except CausewayError as error:
+        print(error.message, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""The ledger behind ABCI: CometBFT decides what is in a block, the ledger what that means.
+
+A block's writes, its height and its app hash are stored in one SQLite transaction at Commit; whatever came after the
+last Commit is executed again by CometBFT after a crash. State, results and app hash are those of the embedded engine
+for the same blocks.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from core.model.consortium import APP_VERSION, decode_transaction, encode_clock
+from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.proofs.cometbft import hashing
+from core.proofs.protobuf import message_field
+from core.proofs.smt import encode_proof
+from core.runtime.clock import Clock, SystemClock
+from local_chains.consortium.engine.abci import messages
+from local_chains.consortium.engine.abci.accepted import AcceptedProposals
+from local_chains.consortium.engine.abci.messages import Request, SnapshotVerdict, Verdict
+from local_chains.consortium.engine.embedded import NS_PER_MS, genesis_state
+from local_chains.consortium.engine.home import Genesis, load_genesis
+from local_chains.consortium.engine.rendering import deterministic
+from local_chains.consortium.ledger.execution import (
+    Result,
+    check_transaction,
+    execute_block,
+    ledger_time_ms,
+    process_proposal,
+    proposer_clock_ms,
+)
+from local_chains.consortium.ledger.genesis import app_state_from_json
+from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.ledger.view import Overlay
+from local_chains.consortium.rpc.methods import QUERY_PATHS, QUERY_REFUSED
+from local_chains.consortium.state.ledger_state import LedgerState, load_state
+from local_chains.consortium.state.store import Changes, Store, StoredBlock
+from local_chains.consortium.state.tree import Node, root_hash
+
+LEDGER_FILE: Final = "data/ledger.sqlite"
+ACCEPTED_FILE: Final = "data/accepted_proposals.json"
+CONFIG_DIRECTORY: Final = "config"
+NAME: Final = "causeway"
+VERSION: Final = "1"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Executed:
+    """What FinalizeBlock made of a block, until Commit."""
+
+    stored: StoredBlock
+    changes: Changes
+    root: Node
+    results: tuple[Result, ...]
+
+
+class LedgerApplication:
+    """One node's ledger. Make it with `open_application`; use it from one event loop."""
+
+    def __init__(
+        self, genesis: Genesis, store: Store, state: LedgerState, accepted: AcceptedProposals, clock: Clock
+    ) -> None:
+        self.genesis = genesis
+        self.store = store
+        self._state = state
+        self._accepted = accepted
+        self._clock = clock
+        self._signatures = SignatureChecker()
+        self._executed: _Executed | None = None
+        self._waiting = Overlay(state)
+
+    @property
+    def state(self) -> LedgerState:
+        """The newest committed state."""
+        return self._state
+
+    async def close(self) -> None:
+        await self.store.close()
+
+    async def answer(self, request: Request) -> bytes:
+        """The encoded response. Raises `FatalError` where the node must not go on."""
+        match request:
+            case messages.CheckTx():
+                return messages.check_tx(self.check_tx(request.tx))
+            case messages.Flush():
+                return messages.flush()
+            case messages.Echo():
+                return messages.echo(request.message)
+            case messages.Query():
+                return await self._query(request)
+            case messages.PrepareProposal():
+                return messages.prepare_proposal(self.prepare_proposal(request.txs, request.max_tx_bytes))
+            case messages.ProcessProposal():
+                return messages.process_proposal(await self._process_proposal(request))
+            case messages.FinalizeBlock():
+                return await self._finalize_block(request)
+            case messages.Commit():
+                return await self._commit()
+            case messages.InitChain():
+                return await self._init_chain(request)
+            case messages.Info():
+                app_hash = self._state.app_hash if self._state.height else b""
+                return messages.info(NAME, VERSION, APP_VERSION, self._state.height, app_hash)
+            case messages.ExtendVote():
+                return messages.extend_vote()
+            case messages.VerifyVoteExtension():
+                return messages.verify_vote_extension(
+                    Verdict.REJECT if request.vote_extension else Verdict.ACCEPT,
+                )
+            case messages.ListSnapshots():
+                return messages.list_snapshots()
+            case messages.OfferSnapshot():
+                return messages.offer_snapshot(SnapshotVerdict.REJECT)
+            case messages.LoadSnapshotChunk():
+                return messages.load_snapshot_chunk()
+            case messages.ApplySnapshotChunk():
+                return messages.apply_snapshot_chunk(SnapshotVerdict.ABORT)
+
+    # --- mempool -------------------------------------------------------------------------------------------------
+
+    def check_tx(self, raw: bytes) -> Result:
+        """Whether it would succeed in the next block, after everything that waits before it.
+
+        After each block CometBFT asks again for what still waits, in order.
+        """
+        # What the next block's clock will be at least; ledger time itself is that of the block before.
+        time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
+        height = self._state.height + 1
+        return check_transaction(self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures)
+
+    # --- consensus -----------------------------------------------------------------------------------------------
+
+    def prepare_proposal(self, transactions: Sequence[bytes], max_bytes: int) -> list[bytes]:
+        """The entries of our own proposal: our clock, then what fits and what other validators will not refuse."""
+        entries = [encode_clock(proposer_clock_ms(self._state, self._now_ms()))]
+        room = max_bytes - len(message_field(1, entries[0]))
+        for raw in transactions:
+            room -= len(message_field(1, raw))
+            if room < 0:
+                break
+            if not self.refusal(raw):
+                entries.append(raw)
+        return entries
+
+    def refusal(self, raw: bytes) -> str:
+        """Why no honest proposer puts these bytes into a block; empty if one may.
+
+        It depends on the bytes alone, never on state or clock, so that all validators agree. A signature that this
+        node has not verified is verified here.
+        """
+        try:
+            transaction = decode_transaction(raw)
+        except RejectedError as error:
+            return error.message
+        if transaction.body.chain_id != self.genesis.chain_id:
+            return "it is a transaction of another chain"
+        if not self._signatures.holds(raw, transaction):
+            return "its signature is not by the account's key"
+        return ""
+
+    def proposal_refusal(self, entries: Sequence[bytes]) -> str:
+        """Why this validator refuses to vote for a block of these entries; empty if it does not."""
+        sentence = process_proposal(self._state, entries, self._now_ms())
+        if sentence:
+            return sentence
+        for index, raw in enumerate(entries[1:], 1):
+            sentence = self.refusal(raw)
+            if sentence:
+                return f"entry {index} has no place in a block: {sentence}"
+        return ""
+
+    async def _process_proposal(self, request: messages.ProcessProposal) -> Verdict:
+        if self._accepted.holds(request.height, request.hash):
+            return Verdict.ACCEPT
+        sentence = await asyncio.to_thread(self.proposal_refusal, request.txs)
+        if sentence:
+            _log.warning("proposal refused", height=request.height, reason=sentence)
+            return Verdict.REJECT
+        await asyncio.to_thread(self._accepted.remember, request.height, request.hash)
+        return Verdict.ACCEPT
+
+    async def _init_chain(self, request: messages.InitChain) -> bytes:
+        same = (request.chain_id, request.time, request.initial_height) == (self.genesis.chain_id, self.genesis.time, 1)
+        if not same or app_state_from_json(_decoded(request.app_state)) != self.genesis.app_state:
+            raise FatalError("the node starts from another genesis file than its application")
+        if self._state.height:
+            raise FatalError("the node starts from nothing, but its application has blocks: keep their data together")
+        return messages.init_chain(self._state.app_hash)
+
+    async def _finalize_block(self, request: messages.FinalizeBlock) -> bytes:
+        if request.height != self._state.height + 1:
+            raise FatalError(f"the node decides height {request.height}, its application has {self._state.height}")
+        self._executed = await asyncio.to_thread(self._execute, request)
+        return messages.finalize_block(self._executed.results, self._executed.stored.app_hash)
+
+    def _execute(self, request: messages.FinalizeBlock) -> _Executed:
+        """Changes nothing, so it may run beside the event loop."""
+        outcome = execute_block(self._state, self.genesis.chain_id, request.height, request.txs, self._signatures)
+        root = self._state.root_after(outcome.writes)
+        stored = StoredBlock(
+            height=request.height,
+            hash=request.hash,
+            size=0,
+            # Blocks, commits, validators and results are in CometBFT's own database.
+            block=b"",
+            commit=b"",
+            validators=b"",
+            results=b"",
+            results_hash=hashing.results_hash(deterministic(outcome.results)),
+            app_hash=root_hash(root),
+        )
+        return _Executed(stored, self._state.changes(outcome.writes), root, outcome.results)
+
+    async def _commit(self) -> bytes:
+        executed = self._executed
+        if executed is None:
+            raise FatalError("the node commits a block that it has not finalized")
+        await self.store.append(executed.stored, (), executed.changes)
+        self._state.advance(executed.changes, executed.root)
+        self._executed = None
+        self._waiting = Overlay(self._state)
+        return messages.commit()
+
+    # --- queries -------------------------------------------------------------------------------------------------
+
+    async def _query(self, request: messages.Query) -> bytes:
+        """`height` h (0: the newest) asks for the state after block h, proven by the header of h + 1."""
+        key, height = request.data, request.height or self._state.height
+        if request.path not in QUERY_PATHS:
+            log = f"paths are {', '.join(QUERY_PATHS[1:])}"
+            return messages.query(key, height, code=QUERY_REFUSED, log=log)
+        try:
+            leaf, proof = await self._state.query(self.store, height, key)
+        except NotFoundError as error:
+            return messages.query(key, height, code=QUERY_REFUSED, log=error.message)
+        log = "does not exist" if leaf is None else "exists"
+        return messages.query(key, height, leaf, encode_proof(proof) if request.prove else None, log=log)
+
+    def _now_ms(self) -> int:
+        return self._clock.now_ns() // NS_PER_MS
+
+
+async def open_application(home: Path, clock: Clock | None = None) -> LedgerApplication:
+    """The ledger of the node in `home`, where its last Commit left it.
+
+    Raises `RejectedError` where there is no genesis file, `FatalError` where the data is damaged.
+    """
+    genesis = load_genesis(home / CONFIG_DIRECTORY)
+    store = Store(home / LEDGER_FILE)
+    try:
+        await store.open(genesis.hash)
+        _, height = await store.heights()
+        state = await _resume(store, height) if height else await genesis_state(store, genesis)
+        accepted = AcceptedProposals(home / ACCEPTED_FILE)
+    except BaseException:
+        await store.close()
+        raise
+    return LedgerApplication(genesis, store, state, accepted, clock or SystemClock())
+
+
+async def _resume(store: Store, height: int) -> LedgerState:
+    stored = await store.block(height)
+    if stored is None:
+        raise FatalError(f"block {height} is missing in the ledger's database: restore the home from a backup")
+    return await load_state(store, height, stored.app_hash)
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as error:
+        raise FatalError(f"the node's app_state is not JSON: {error}") from None

@@ -1,0 +1,380 @@
+"""ABCI 2.0 requests and responses as bytes (CometBFT v0.38 to v0.40, `proto/tendermint/abci/types.proto`).
+
+Requests are decoded by a table of fields; what the ledger has no use for (votes, misbehaviour, consensus parameters) is
+skipped, and so are fields that a later version may add.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from core.model.consortium import PROOF_OP, LedgerEvent, event_to_attributes
+from core.proofs.cometbft.types import Timestamp
+from core.proofs.errors import MalformedProofError
+from core.proofs.protobuf import (
+    WIRE_BYTES,
+    WIRE_VARINT,
+    bytes_field,
+    decode_fields,
+    message_field,
+    varint_field,
+)
+from local_chains.consortium.engine.rendering import CODESPACE
+from local_chains.consortium.ledger.execution import Result
+
+MAX_ENTRIES: Final = 200_000
+"""Fields of one message: a block of 4 MiB has no more entries."""
+
+
+ZERO_TIME: Final = Timestamp(0, 0)
+
+# --- requests ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    message: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class InitChain:
+    """The genesis file, as the node read it."""
+
+    time: Timestamp = ZERO_TIME
+    chain_id: str = ""
+    app_state: bytes = b""
+    initial_height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    data: bytes = b""
+    path: str = ""
+    height: int = 0
+    prove: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckTx:
+    """`kind` is 0 for a new transaction, 1 for one that waits and is checked again after a block."""
+
+    tx: bytes = b""
+    kind: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ListSnapshots:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class OfferSnapshot:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSnapshotChunk:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class ApplySnapshotChunk:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareProposal:
+    max_tx_bytes: int = 0
+    txs: tuple[bytes, ...] = ()
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessProposal:
+    """`hash` is the proposed block's."""
+
+    txs: tuple[bytes, ...] = ()
+    hash: bytes = b""
+    height: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendVote:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyVoteExtension:
+    vote_extension: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalizeBlock:
+    """`hash` is the decided block's."""
+
+    txs: tuple[bytes, ...] = ()
+    hash: bytes = b""
+    height: int = 0
+
+
+Request = (
+    Echo
+    | Flush
+    | Info
+    | InitChain
+    | Query
+    | CheckTx
+    | Commit
+    | ListSnapshots
+    | OfferSnapshot
+    | LoadSnapshotChunk
+    | ApplySnapshotChunk
+    | PrepareProposal
+    | ProcessProposal
+    | ExtendVote
+    | VerifyVoteExtension
+    | FinalizeBlock
+)
+
+
+class _Kind(IntEnum):
+    BYTES = 0
+    TEXT = 1
+    INTEGER = 2
+    LIST = 3
+    TIME = 4
+
+
+_Fields = Mapping[int, tuple[str, _Kind]]
+_BLOCK: Final[_Fields] = {1: ("txs", _Kind.LIST), 4: ("hash", _Kind.BYTES), 5: ("height", _Kind.INTEGER)}
+
+_REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
+    1: (Echo, {1: ("message", _Kind.BYTES)}),
+    2: (Flush, {}),
+    3: (Info, {}),
+    5: (
+        InitChain,
+        {
+            1: ("time", _Kind.TIME),
+            2: ("chain_id", _Kind.TEXT),
+            5: ("app_state", _Kind.BYTES),
+            6: ("initial_height", _Kind.INTEGER),
+        },
+    ),
+    6: (
+        Query,
+        {
+            1: ("data", _Kind.BYTES),
+            2: ("path", _Kind.TEXT),
+            3: ("height", _Kind.INTEGER),
+            4: ("prove", _Kind.INTEGER),
+        },
+    ),
+    8: (CheckTx, {1: ("tx", _Kind.BYTES), 2: ("kind", _Kind.INTEGER)}),
+    11: (Commit, {}),
+    12: (ListSnapshots, {}),
+    13: (OfferSnapshot, {}),
+    14: (LoadSnapshotChunk, {}),
+    15: (ApplySnapshotChunk, {}),
+    16: (
+        PrepareProposal,
+        {1: ("max_tx_bytes", _Kind.INTEGER), 2: ("txs", _Kind.LIST), 5: ("height", _Kind.INTEGER)},
+    ),
+    17: (ProcessProposal, _BLOCK),
+    18: (ExtendVote, {}),
+    19: (VerifyVoteExtension, {4: ("vote_extension", _Kind.BYTES)}),
+    20: (FinalizeBlock, _BLOCK),
+}
+
+
+def decode_request(raw: bytes) -> Request:
+    """Raises `MalformedProofError` where it is no request of ABCI 2.0."""
+    members = list(decode_fields(raw, max_fields=1))
+    if len(members) != 1 or members[0].number not in _REQUESTS or members[0].wire != WIRE_BYTES:
+        raise MalformedProofError("not a request of ABCI 2.0")
+    body = members[0].value
+    assert isinstance(body, bytes)
+    make, fields = _REQUESTS[members[0].number]
+    return make(**_decode(body, fields))
+
+
+def _decode(body: bytes, fields: _Fields) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    lists: dict[str, list[bytes]] = {}
+    for field in decode_fields(body, max_fields=MAX_ENTRIES):
+        if field.number not in fields:
+            continue
+        name, kind = fields[field.number]
+        if field.wire != (WIRE_VARINT if kind is _Kind.INTEGER else WIRE_BYTES):
+            raise MalformedProofError("a field of this request has another type", field=name)
+        value: Any = field.value
+        if kind is _Kind.LIST:
+            lists.setdefault(name, []).append(value)
+        else:
+            values[name] = _converted(value, kind)
+    return values | {name: tuple(entries) for name, entries in lists.items()}
+
+
+def _converted(value: Any, kind: _Kind) -> Any:
+    if kind is _Kind.INTEGER:
+        return _signed(value)
+    if kind is _Kind.TIME:
+        parts = {field.number: field.value for field in decode_fields(value)}
+        return Timestamp(_signed(parts.get(1, 0)), _signed(parts.get(2, 0)))
+    if kind is _Kind.TEXT:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise MalformedProofError("a text of this request is not UTF-8") from None
+    return value
+
+
+def _signed(value: Any) -> int:
+    number = int(value)
+    return number - (1 << 64) if number >> 63 else number
+
+
+# --- responses ---------------------------------------------------------------------------------------------------
+
+
+class Verdict(IntEnum):
+    """ProposalStatus and VerifyStatus."""
+
+    ACCEPT = 1
+    REJECT = 2
+
+
+class SnapshotVerdict(IntEnum):
+    """ResponseOfferSnapshot.Result and, as far as we use it, ResponseApplySnapshotChunk.Result."""
+
+    ABORT = 2
+    REJECT = 3
+
+
+def exception(sentence: str) -> bytes:
+    """Stops the node: its application cannot go on."""
+    return message_field(1, bytes_field(1, sentence.encode()))
+
+
+def echo(message: bytes) -> bytes:
+    return message_field(2, bytes_field(1, message))
+
+
+def flush() -> bytes:
+    return message_field(3, b"")
+
+
+def info(name: str, version: str, app_version: int, height: int, app_hash: bytes) -> bytes:
+    return message_field(
+        4,
+        bytes_field(1, name.encode())
+        + bytes_field(2, version.encode())
+        + varint_field(3, app_version)
+        + varint_field(4, height)
+        + bytes_field(5, app_hash),
+    )
+
+
+def init_chain(app_hash: bytes) -> bytes:
+    """Validators and parameters stay those of the genesis file."""
+    return message_field(6, bytes_field(3, app_hash))
+
+
+def query(
+    key: bytes, height: int, leaf: bytes | None = None, proof: bytes | None = None, code: int = 0, log: str = ""
+) -> bytes:
+    ops = b""
+    if proof is not None:
+        op = bytes_field(1, PROOF_OP.encode()) + bytes_field(2, key) + bytes_field(3, proof)
+        ops = message_field(8, message_field(1, op))
+    return message_field(
+        7,
+        varint_field(1, code)
+        + bytes_field(3, log.encode())
+        + bytes_field(6, key)
+        + bytes_field(7, leaf or b"")
+        + ops
+        + varint_field(9, height)
+        + bytes_field(10, CODESPACE.encode() if code else b""),
+    )
+
+
+def check_tx(result: Result) -> bytes:
+    return message_field(9, tx_result(result))
+
+
+def commit(retain_height: int = 0) -> bytes:
+    return message_field(12, varint_field(3, retain_height))
+
+
+def list_snapshots() -> bytes:
+    return message_field(13, b"")
+
+
+def offer_snapshot(verdict: SnapshotVerdict) -> bytes:
+    return message_field(14, varint_field(1, verdict))
+
+
+def load_snapshot_chunk() -> bytes:
+    return message_field(15, b"")
+
+
+def apply_snapshot_chunk(verdict: SnapshotVerdict) -> bytes:
+    return message_field(16, varint_field(1, verdict))
+
+
+def prepare_proposal(entries: Sequence[bytes]) -> bytes:
+    return message_field(17, b"".join(message_field(1, entry) for entry in entries))
+
+
+def process_proposal(verdict: Verdict) -> bytes:
+    return message_field(18, varint_field(1, verdict))
+
+
+def extend_vote() -> bytes:
+    return message_field(19, b"")
+
+
+def verify_vote_extension(verdict: Verdict) -> bytes:
+    return message_field(20, varint_field(1, verdict))
+
+
+def finalize_block(results: Sequence[Result], app_hash: bytes) -> bytes:
+    """Validators and parameters stay as they are."""
+    encoded = b"".join(message_field(2, tx_result(result)) for result in results)
+    return message_field(21, encoded + bytes_field(5, app_hash))
+
+
+def tx_result(result: Result) -> bytes:
+    """An ExecTxResult; ResponseCheckTx has the same fields."""
+    return (
+        varint_field(1, int(result.code))
+        + bytes_field(3, result.log.encode())
+        + b"".join(message_field(7, _event(event)) for event in result.events)
+        + bytes_field(8, CODESPACE.encode() if result.code else b"")
+    )
+
+
+def _event(event: LedgerEvent) -> bytes:
+    kind, attributes = event_to_attributes(event)
+    indexed = varint_field(3, 1)
+    return bytes_field(1, kind.encode()) + b"".join(
+        message_field(2, bytes_field(1, key.encode()) + bytes_field(2, value.encode()) + indexed)
+        for key, value in attributes.items()
+    )

@@ -1,0 +1,202 @@
+"""The homes of a network of CometBFT nodes: one per organisation, each complete in itself, to be moved to its machine.
+
+<directory>/validators/<n>/                            node n's home, `cometbft start --home`
+<directory>/validators/<n>/config/config.toml
+<directory>/validators/<n>/config/genesis.json         the same bytes in every home
+<directory>/validators/<n>/config/node_key.json        the key that peers know the node by, mode 0600
+<directory>/validators/<n>/priv_validator_key.json     consensus key, mode 0600
+<directory>/validators/<n>/operator_key.json           the operator's ed25519 account, mode 0600
+<directory>/validators/<n>/data/                       CometBFT's databases, and the ledger's
+
+There is no genesis file beside `validators`, so that the embedded engine does not take the directory for a chain of its
+own and sign other blocks with the same keys.
+"""
+
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from core.model.consortium import MAX_TRANSACTION_BYTES
+from core.model.errors import RejectedError
+from core.proofs.cometbft.types import KeyKind
+from local_chains.consortium.engine.home import (
+    CONSENSUS_KEY_FILE,
+    GENESIS_FILE,
+    Genesis,
+    ValidatorKey,
+    consensus_key_document,
+    init_home,
+    load_consensus_key,
+    write_secret,
+)
+from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
+
+NODE_KEY_FILE: Final = "config/node_key.json"
+LOOPBACK: Final = "127.0.0.1"
+FIRST_PORT: Final = 26_656
+"""As CometBFT's own: node n listens for peers at `FIRST_PORT + 10 n`, and its RPC is one above."""
+PORT_STEP: Final = 10
+BLOCK_TIME_MS: Final = 1_000
+MEMPOOL_TRANSACTIONS: Final = 20_000
+MEMPOOL_BYTES: Final = 256 * 1024 * 1024
+
+_CONFIG: Final = """\
+# A node of a Causeway consortium chain; the names are explained in CometBFT's documentation of config.toml.
+moniker = {moniker}
+# The ledger's socket is named on the command line.
+proxy_app = "unix://ledger.sock"
+abci = "socket"
+db_backend = "goleveldb"
+log_level = "main:info,state:info,*:error"
+genesis_file = "config/{genesis}"
+priv_validator_key_file = "{consensus_key}"
+priv_validator_state_file = "data/priv_validator_state.json"
+node_key_file = "{node_key}"
+
+[rpc]
+laddr = "tcp://{loopback}:{rpc_port}"
+max_open_connections = 900
+max_subscription_clients = 200
+max_subscriptions_per_client = 20
+timeout_broadcast_tx_commit = "10s"
+max_body_bytes = 1000000
+
+[p2p]
+laddr = "tcp://{listen}:{peer_port}"
+external_address = "{host}:{peer_port}"
+persistent_peers = "{peers}"
+pex = false
+addr_book_strict = false
+allow_duplicate_ip = true
+flush_throttle_timeout = "10ms"
+
+[mempool]
+type = "flood"
+recheck = true
+broadcast = true
+size = {mempool_transactions}
+cache_size = {mempool_cache}
+max_txs_bytes = {mempool_bytes}
+max_tx_bytes = {transaction_bytes}
+
+[consensus]
+timeout_propose = "2s"
+timeout_propose_delta = "500ms"
+timeout_prevote = "500ms"
+timeout_prevote_delta = "250ms"
+timeout_precommit = "500ms"
+timeout_precommit_delta = "250ms"
+timeout_commit = "{block_time_ms}ms"
+skip_timeout_commit = false
+create_empty_blocks = true
+
+[tx_index]
+indexer = "kv"
+
+[instrumentation]
+prometheus = false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAddress:
+    """Where a node is reached by its peers; its RPC listens on its own machine only."""
+
+    host: str = LOOPBACK
+    peer_port: int = FIRST_PORT
+    rpc_port: int = FIRST_PORT + 1
+
+
+def local_addresses(count: int, first_port: int = FIRST_PORT) -> tuple[NodeAddress, ...]:
+    """`count` nodes on this machine."""
+    return tuple(
+        NodeAddress(LOOPBACK, port, port + 1) for port in range(first_port, first_port + PORT_STEP * count, PORT_STEP)
+    )
+
+
+def init_network(
+    directory: Path,
+    chain_id: str,
+    validators: int = 4,
+    key_type: KeyKind = KeyKind.SECP256K1_ETH,
+    assets: Sequence[GenesisAsset] = (),
+    accounts: Sequence[GenesisAccount] = (),
+    addresses: Sequence[NodeAddress] | None = None,
+    block_time_ms: int = BLOCK_TIME_MS,
+    time_ns: int | None = None,
+) -> Genesis:
+    """Make the homes of a new network with fresh keys; on this machine unless `addresses` says otherwise.
+
+    A block comes about `block_time_ms` after the one before, plus the time the vote takes. Raises `RejectedError` where
+    there is a network or chain already, or where the chain could not start.
+    """
+    places = local_addresses(validators) if addresses is None else tuple(addresses)
+    if len(places) != validators:
+        raise RejectedError(f"{validators} validators have {validators} addresses, not {len(places)}")
+    if not 0 < block_time_ms <= 60_000:
+        raise RejectedError("blocks are 1 ms to 60 s apart")
+    genesis = init_home(directory, chain_id, validators, key_type, assets, accounts, time_ns)
+    raw = (directory / GENESIS_FILE).read_bytes()
+    node_keys = [ValidatorKey(KeyKind.ED25519, secrets.token_bytes(32)) for _ in places]
+    peers = [
+        f"{key.public_key.address.hex()}@{place.host}:{place.peer_port}"
+        for key, place in zip(node_keys, places, strict=True)
+    ]
+    for index, (key, place) in enumerate(zip(node_keys, places, strict=True)):
+        others = ",".join(peers[:index] + peers[index + 1 :])
+        config = _config(f"{chain_id}-{index}", place, others, block_time_ms)
+        _write_node(node_home(directory, index), config, raw, key)
+    (directory / GENESIS_FILE).unlink()
+    return genesis
+
+
+def node_home(directory: Path, index: int) -> Path:
+    return directory / "validators" / str(index)
+
+
+def node_homes(directory: Path) -> list[Path]:
+    """The homes that are in this directory, in the order of the genesis file. Raises `RejectedError` for none."""
+    found = sorted((directory / "validators").glob("*/config/config.toml"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise RejectedError(f"{directory} holds no CometBFT network: make one first")
+    return [path.parent.parent for path in found]
+
+
+def load_node_key(home: Path) -> ValidatorKey:
+    """The key of the node in `home`; its public key's address is the node's id. Raises `FatalError`."""
+    return load_consensus_key(home / NODE_KEY_FILE)
+
+
+def _write_node(home: Path, config: str, genesis: bytes, key: ValidatorKey) -> None:
+    (home / "config").mkdir()
+    (home / "data").mkdir()
+    (home / "config" / GENESIS_FILE).write_bytes(genesis)
+    (home / "config" / "config.toml").write_text(config)
+    # Nothing was signed yet; CometBFT wants to read that.
+    (home / "data" / "priv_validator_state.json").write_text('{"height":"0","round":0,"step":0}')
+    # CometBFT reads the private key alone; the rest lets us read it too.
+    write_secret(home / NODE_KEY_FILE, consensus_key_document(key))
+
+
+def _config(moniker: str, place: NodeAddress, peers: str, block_time_ms: int) -> str:
+    return _CONFIG.format(
+        # A JSON string is a TOML string.
+        moniker=json.dumps(moniker),
+        genesis=GENESIS_FILE,
+        consensus_key=CONSENSUS_KEY_FILE,
+        node_key=NODE_KEY_FILE,
+        loopback=LOOPBACK,
+        listen=LOOPBACK if place.host == LOOPBACK else "0.0.0.0",
+        host=place.host,
+        peer_port=place.peer_port,
+        rpc_port=place.rpc_port,
+        peers=peers,
+        mempool_transactions=MEMPOOL_TRANSACTIONS,
+        mempool_cache=2 * MEMPOOL_TRANSACTIONS,
+        mempool_bytes=MEMPOOL_BYTES,
+        transaction_bytes=MAX_TRANSACTION_BYTES,
+        block_time_ms=block_time_ms,
+    )

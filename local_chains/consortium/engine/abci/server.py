@@ -1,0 +1,116 @@
+"""The socket a CometBFT node speaks ABCI over: length-prefixed requests, answered strictly in their order.
+
+A node opens four connections (consensus, mempool, query, snapshot). Each is served by itself, so that a query waits for
+no block. Source: CometBFT spec "ABCI client and server", socket protocol.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from core.model.errors import CausewayError, FatalError
+from core.proofs.errors import MalformedProofError
+from core.proofs.protobuf import MAX_VARINT_BYTES, decode_varint, delimited
+from local_chains.consortium.engine.abci import messages
+from local_chains.consortium.engine.abci.application import LedgerApplication
+from local_chains.consortium.engine.home import MAX_GENESIS_BYTES
+
+MAX_MESSAGE_BYTES: Final = MAX_GENESIS_BYTES + 16 * 1024 * 1024
+"""The genesis file comes in one message; a block is far smaller."""
+MAX_CONNECTIONS: Final = 16
+CHUNK_BYTES: Final = 256 * 1024
+MAX_BATCH: Final = 100
+"""Answers written together, and computed before other connections get their turn."""
+
+_log = structlog.get_logger(__name__)
+
+
+class AbciServer:
+    """`application` behind a Unix socket. `failed` ends with the error after which the application cannot go on."""
+
+    def __init__(self, application: LedgerApplication) -> None:
+        self._application = application
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def start(self, path: Path) -> None:
+        """Listen at `path`, in a directory of this user's only. Raises `FatalError` where that cannot be."""
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, path)
+        except OSError as error:
+            raise FatalError(f"cannot listen on {path}: {error.strerror or error}") from error
+
+    async def stop(self) -> None:
+        """Close all connections; what is not committed CometBFT will ask for again."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        if not self.failed.done():
+            self.failed.cancel()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._connections) >= MAX_CONNECTIONS:
+            writer.close()
+            return
+        self._connections.add(task)
+        try:
+            await self._answer_all(reader, writer)
+        except (ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def _answer_all(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received = bytearray()
+        try:
+            while chunk := await reader.read(CHUNK_BYTES):
+                received += chunk
+                await self._answer(received, writer)
+        except MalformedProofError as error:
+            _log.error("not a node's connection", reason=error.message)
+            writer.write(delimited(messages.exception(error.message)))
+        except CausewayError as error:
+            _log.error("the application cannot go on", reason=error.message)
+            writer.write(delimited(messages.exception(error.message)))
+            if not self.failed.done():
+                self.failed.set_exception(error)
+
+    async def _answer(self, received: bytearray, writer: asyncio.StreamWriter) -> None:
+        """Answer what is complete in `received`, and take it out."""
+        offset, answers = 0, 0
+        while True:
+            body, offset = next_message(received, offset)
+            if body is None:
+                break
+            writer.write(delimited(await self._application.answer(messages.decode_request(body))))
+            answers += 1
+            if answers % MAX_BATCH == 0:
+                await writer.drain()
+                await asyncio.sleep(0)
+        del received[:offset]
+        await writer.drain()
+
+
+def next_message(received: bytearray, offset: int) -> tuple[bytes | None, int]:
+    """The message that begins at `offset` and where the next one begins; None while it is not all there.
+
+    Raises `MalformedProofError` for what is no length, or one beyond `MAX_MESSAGE_BYTES`.
+    """
+    head = bytes(received[offset : offset + MAX_VARINT_BYTES])
+    if not any(byte < 0x80 for byte in head) and len(head) < MAX_VARINT_BYTES:
+        return None, offset
+    length, width = decode_varint(head, 0)
+    if length > MAX_MESSAGE_BYTES:
+        raise MalformedProofError("a message is too long", length=length, limit=MAX_MESSAGE_BYTES)
+    end = offset + width + length
+    if end > len(received):
+        return None, offset
+    return bytes(received[offset + width : end]), end
