@@ -276,6 +276,19 @@ async def test_a_clock_set_back_stops_blocks_until_it_has_caught_up(tmp_path: Pa
     await engine.close()
 
 
+async def test_block_time_rises_even_where_the_machine_s_clock_does_not(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    engine, clock = await started(home)
+    before = (await block_after(engine, clock, 10)).block.header.time
+    await engine.close()
+    engine, _ = await started(home, ManualClock(clock.now() - 5))
+    for _ in range(4):
+        made = await engine.produce_block()
+        assert made.block.header.time > before
+        before = made.block.header.time
+    await engine.close()
+
+
 async def test_one_home_is_run_by_one_process(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     engine, _ = await started(home)

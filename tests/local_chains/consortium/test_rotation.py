@@ -1,13 +1,24 @@
 """Proposer rotation: values worked out by hand from CometBFT's algorithm, and its fairness."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.proofs.cometbft.signing import public_key_of
-from core.proofs.cometbft.types import KeyKind, Validator, ValidatorSet
+from core.proofs.cometbft.types import (
+    NIL_BLOCK_ID,
+    BlockIdFlag,
+    Commit,
+    CommitSig,
+    KeyKind,
+    Timestamp,
+    Validator,
+    ValidatorSet,
+)
+from local_chains.consortium.engine.proposal import median_time
 from local_chains.consortium.engine.rotation import first_turn, next_turn
 
 
@@ -80,3 +91,31 @@ def test_priorities_are_pulled_together_and_centred(before: tuple[int, int], aft
     ]
     turned = next_turn(ValidatorSet(tuple(members)))
     assert [member.proposer_priority for member in turned.validators.validators] == after
+
+
+@pytest.mark.parametrize(
+    ("seconds_by_power", "median"),
+    [
+        # Half the power is 1: the earlier vote's weight reaches it.
+        (((1, 10), (1, 20)), 10),
+        (((1, 10), (1, 20), (1, 30)), 10),
+        (((1, 10), (1, 20), (1, 30), (1, 40)), 20),
+        (((5, 40), (1, 10), (1, 20)), 40),
+        (((3, 30), (3, 10), (1, 20)), 10),
+        (((3, 30), (2, 10), (2, 20)), 20),
+        (((7, 5),), 5),
+    ],
+)
+def test_block_time_is_the_weighted_median_of_the_votes(
+    seconds_by_power: tuple[tuple[int, int], ...], median: int
+) -> None:
+    members = validators(*(power for power, _ in seconds_by_power))
+    waiting = sorted(seconds_by_power, reverse=True)
+    entries = []
+    for member in members.validators:
+        seconds = next(seconds for power, seconds in waiting if power == member.power)
+        waiting.remove((member.power, seconds))
+        entries.append(CommitSig(BlockIdFlag.COMMIT, member.address, Timestamp(seconds), b""))
+    assert median_time(Commit(1, 0, NIL_BLOCK_ID, tuple(entries)), members) == Timestamp(median)
+    late = [replace(entry, flag=BlockIdFlag.NIL, timestamp=Timestamp(10**6)) for entry in entries]
+    assert median_time(Commit(1, 0, NIL_BLOCK_ID, (*entries, *late)), members) == Timestamp(median)

@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from core.model.errors import RejectedError
 from core.proofs.smt import EMPTY, decode_proof, encode_proof, verify_absence, verify_inclusion
+from local_chains.consortium.state import ledger_state
+from local_chains.consortium.state.ledger_state import LedgerState
 from local_chains.consortium.state.tree import prove, root_hash, update
 
 keys = st.binary(max_size=3)
@@ -50,3 +52,15 @@ def test_the_empty_tree() -> None:
     assert update(None, {}) is None
     assert update(update(None, {b"a": b"1"}), {b"a": None}) is None
     verify_absence(EMPTY, b"a", prove(None, b"a"))
+
+
+def test_trees_in_memory_are_bounded_by_what_they_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger_state, "KEPT_WRITES", 4)
+    state = LedgerState(0, {}, None)
+    for height in range(1, 20):
+        changes = state.changes({b"a": bytes([height])} | ({b"b": b"1", b"c": b"2"} if height == 10 else {}))
+        state.advance(changes, state.root_after(changes.writes))
+        apart = sum(len(replaced) for _, _, replaced in list(state._kept)[1:])
+        assert apart <= 4
+    assert apart == 4
+    assert state.app_hash == root_hash(update(None, state.leaves))
