@@ -35,7 +35,7 @@ from relayer.api.socket import Sockets
 from relayer.desk import Desk
 
 REQUESTS: Final = RateLimit(per_second=50, burst=200)
-SWAP_ID: Final = "[0-9a-f]{1,64}"
+SWAP_ID: Final = "[0-9a-f]+"
 _CLOSED: Final = (409, "It contradicts what is known, or a safety gate is closed.")
 
 DESCRIPTION: Final = """\

@@ -200,21 +200,18 @@ class Sockets:
         return SocketAnswer(event=call.op, channel=CHANNEL, args=tuple(listener.swaps))
 
     async def _subscribe(self, args: tuple[str, ...], listener: Listener) -> None:
-        """All or none. Followed first and read then, so that no change falls between."""
+        """All or none: every id is looked up, then followed, then read, so that no change falls between."""
         new = [swap_id for swap_id in dict.fromkeys(args) if swap_id not in listener.swaps]
         if not args:
             raise RejectedError("name the swaps to follow in args, or * for every one")
         if len(listener.swaps) + len(new) > MAX_SUBSCRIPTIONS:
             raise RejectedError(f"one socket follows {MAX_SUBSCRIPTIONS} swaps at most: use * or a second socket")
+        named = [SwapId(swap_id) for swap_id in new if swap_id != EVERY_SWAP]
+        for swap_id in named:
+            await self._desk.swap(swap_id)
         listener.swaps.update(dict.fromkeys(new))
-        try:
-            for swap_id in new:
-                if swap_id != EVERY_SWAP:
-                    listener.offer(await self._desk.swap(SwapId(swap_id)))
-        except CausewayError:
-            for swap_id in new:
-                listener.forget(swap_id)
-            raise
+        for swap_id in named:
+            listener.offer(await self._desk.swap(swap_id))
 
 
 def _parsed(text: str) -> SocketCall:

@@ -1,13 +1,20 @@
 """The client against a whole relayer, in virtual time."""
 
+import asyncio
+from contextlib import suppress
+
 import pytest
 
+from adapters.memory.transactions import transfer
+from core.model.errors import ConflictError, FatalError, RetryableError
 from core.model.facts import Claimed, Locked
+from core.model.types import BaseUnits
 from core.runtime.clock import run_virtually
 from htlc.model import Phase
-from relayer.client import SwapStep
-from tests.relayer.client.world import World
-from tests.relayer.house import A, B
+from htlc.timelocks import DEVNET_POLICY
+from relayer.client import ClientPolicy, SwapStep, SwapStore
+from tests.relayer.client.world import Shut, World
+from tests.relayer.house import COIN, A, B, Crash, MortalDatabase
 
 
 @pytest.mark.parametrize("first", [A, B])
@@ -40,6 +47,273 @@ def test_a_swap_in_either_direction(first):
             SwapStep.CLAIM_FINAL,
             SwapStep.FINISHED,
         ]
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_the_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await world.kill()
+            outcome = await client.run(swap, world.told.append)
+        assert outcome.phase is Phase.REFUNDED
+        assert world.steps()[-3:] == [SwapStep.REFUNDED, SwapStep.REFUND_FINAL, SwapStep.FINISHED]
+        assert await world.gains() == {"relayer": (0, 0), "initiator": (0, 0)}
+        refund = next(one for one in world.told if one.step is SwapStep.REFUNDED)
+        assert outcome.initiator.refund is not None
+        assert (refund.chain, refund.tx_hash) == (A, outcome.initiator.refund.tx_hash)
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_the_relayer_s_process_is_down_after_both_locks_and_the_chain_suffices():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await client.lock(swap)
+            await client.until(swap, SwapStep.PARTICIPANT_LOCKED)
+            await world.kill()
+            outcome = await client.run(swap)
+        assert outcome.phase is Phase.COMPLETED
+        await world.start()
+        await world.phase(swap.id, Phase.COMPLETED)
+        assert await world.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_a_caller_who_calls_off_the_reveal_gets_everything_back():
+    async def story() -> None:
+        world = World()
+        await world.start()
+
+        async def vanish(state) -> None:
+            assert state.verified is not None
+            raise RuntimeError("gone")
+
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            outcome = await client.run(swap, world.told.append, before_reveal=vanish)
+        assert outcome.phase is Phase.REFUNDED
+        assert SwapStep.REVEALING not in world.steps()
+        await world.phase(swap.id, Phase.REFUNDED)
+        assert await world.gains() == {"relayer": (0, 0), "initiator": (0, 0)}
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_a_reveal_that_is_held_back_goes_on_in_time_and_is_refused_too_late():
+    async def story(wait_s: float, expected: Phase) -> None:
+        world = World()
+        await world.start()
+
+        async def hold(_) -> None:
+            await world.clock.sleep(wait_s)
+
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            outcome = await client.run(swap, world.told.append, before_reveal=hold)
+            assert outcome.phase is expected
+        await world.phase(swap.id, expected)
+        await world.stop()
+
+    run_virtually(story(1, Phase.COMPLETED))
+    run_virtually(story(1_000, Phase.REFUNDED))
+
+
+def test_a_caller_who_calls_off_the_lock_has_locked_nothing():
+    async def story() -> None:
+        world = World()
+        await world.start()
+
+        async def no(_) -> None:
+            raise RuntimeError("changed my mind")
+
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            outcome = await client.run(swap, before_lock=no)
+            assert outcome.phase is Phase.ABANDONED
+            assert outcome.reason is not None
+            assert outcome.reason.message == "the lock was called off: changed my mind"
+            cancelled = await world.agreed(client)
+            with pytest.raises(ConflictError, match="never begun"):
+                await client.cancel(cancelled)
+        assert not world.made(A, Locked, swap.hashlock)
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_a_swap_that_is_cancelled_between_the_locks_comes_back():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await client.lock(swap)
+            await client.locked(swap)
+            await client.cancel(swap)
+            outcome = await client.run(swap)
+        assert outcome.phase is Phase.REFUNDED
+        assert outcome.reason is not None
+        assert outcome.reason.code == "cancelled"
+        await world.phase(swap.id, Phase.REFUNDED)
+        assert await world.gains() == {"relayer": (0, 0), "initiator": (0, 0)}
+        await world.stop()
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        SwapStep.AGREED,
+        SwapStep.LOCK_SENT,
+        SwapStep.LOCKED,
+        SwapStep.LOCK_FINAL,
+        SwapStep.PARTICIPANT_LOCKED,
+        SwapStep.PARTICIPANT_VERIFIED,
+        SwapStep.REVEALING,
+        SwapStep.CLAIMED,
+    ],
+)
+def test_a_client_that_dies_at_any_step_goes_on_where_it_was(step):
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await client.lock(swap)
+            await client.until(swap, step)
+        async with world.client(Shut()) as client:
+            assert [one.id for one in await client.swaps()] == [swap.id]
+            outcome = await client.resume(swap.id, world.told.append)
+        assert outcome.phase is Phase.COMPLETED
+        await world.phase(swap.id, Phase.COMPLETED)
+        assert await world.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+        assert len(world.made(A, Locked, swap.hashlock)) == 1
+        assert len(world.made(B, Claimed, swap.hashlock)) == 1
+        assert len(set(world.told)) == len(world.told)
+        await world.stop()
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(("fatal", "after_commit"), [(3 + 5 * n, n % 2 == 0) for n in range(11)])
+def test_a_client_whose_database_dies_at_any_write_loses_nothing(fatal, after_commit):
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+        inner = world.store.database
+        world.store.database = MortalDatabase(inner, fatal, after_commit)
+        with suppress(Crash, FatalError):
+            async with world.client(Shut()) as client:
+                await client.run(swap)
+        world.store.database = inner
+        async with world.client(Shut()) as client:
+            outcome = await client.resume(swap.id)
+        assert outcome.phase is Phase.COMPLETED
+        await world.phase(swap.id, Phase.COMPLETED)
+        assert await world.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_the_same_quote_opens_the_same_swap_and_a_crash_before_the_answer_keeps_the_preimage():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            quote = await client.quote(COIN[A], COIN[B], initiator_amount=1000)
+        async with world.client(Shut(), ClientPolicy(swap=DEVNET_POLICY, relayer_key=quote.key)) as client:
+            with pytest.raises(RetryableError):
+                await client.open(quote)
+        first = await world.store.preimages()
+        async with world.client() as client:
+            swap = await client.open(quote)
+            assert await client.open(quote) == swap
+            assert {swap.hashlock} == set(first) == set(await world.store.preimages())
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_an_account_that_its_owner_uses_elsewhere_meanwhile():
+    async def story() -> None:
+        world = World()
+        await world.start()
+
+        async def spend() -> None:
+            for chain in (A, B):
+                account, other = world.initiator[chain].account, world.relayer[chain].account
+                await world.send(chain, transfer(chain, account, other, COIN[chain], BaseUnits(7)))
+            await world.clock.sleep(2)
+
+        async with world.client() as client:
+            for _ in range(2):
+                await spend()
+                swap = await world.agreed(client)
+                assert (await client.run(swap)).phase is Phase.COMPLETED
+        await spend()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            assert (await client.run(swap)).phase is Phase.COMPLETED
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_many_swaps_side_by_side_in_both_directions():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swaps = [await world.agreed(client, first, 100 + n) for n, first in enumerate([A, B] * 4)]
+            outcomes = await asyncio.gather(*(client.run(swap) for swap in swaps))
+            assert {outcome.phase for outcome in outcomes} == {Phase.COMPLETED}
+            assert await client.unfinished() == []
+        await world.stop()
+
+    run_virtually(story())
+
+
+def test_a_file_of_preimages_is_readable_by_its_owner_alone(tmp_path):
+    async def story() -> None:
+        store = SwapStore.file(tmp_path / "deep" / "swaps.sqlite")
+        await store.prepare()
+        files = list((tmp_path / "deep").iterdir())
+        assert len(files) >= 2
+        assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+        await store.close()
+
+    asyncio.run(story())
+
+
+def test_a_preimage_is_in_no_log_no_repr_and_no_call_to_the_relayer(capfd):
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await client.run(swap, world.told.append)
+            preimage = (await world.store.preimages())[swap.hashlock].expose()
+            spoken = "".join(repr(one) for one in (swap, world.store, client, *world.told))
+            out, err = capfd.readouterr()
+            for text in (spoken, out, err):
+                assert preimage.hex() not in text
+                assert repr(preimage)[2:-1] not in text
         await world.stop()
 
     run_virtually(story())

@@ -2,16 +2,31 @@
 
 from typing import Any
 
-from core.model.types import ChainId
+from core.model.errors import RetryableError
+from core.model.types import ChainId, LockTerms
 from core.runtime.clock import SeededSecrets
 from htlc.timelocks import DEVNET_POLICY
 from relayer.api.answers import Answers
+from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client import ClientPolicy, SwapClient, SwapProgress, SwapStep, SwapStore
 from relayer.client.store import ClientSwap
 from relayer.client.swap_client import Relayer
 from tests.relayer.house import COIN, OTHER, A, B, House
 
 POLICY = ClientPolicy(swap=DEVNET_POLICY)
+
+
+class Shut:
+    """No relayer answers."""
+
+    async def relayer(self) -> RelayerBody:
+        raise RetryableError("nobody listens")
+
+    async def quote(self, call: QuoteCall) -> QuoteBody:
+        raise RetryableError("nobody listens")
+
+    async def open_swap(self, call: SwapCall) -> SwapBody:
+        raise RetryableError("nobody listens")
 
 
 class World(House):
@@ -38,3 +53,11 @@ class World(House):
 
     def steps(self) -> list[SwapStep]:
         return [one.step for one in self.told]
+
+    async def lock_as_relayer(self, terms: LockTerms) -> None:
+        """By the relayer's key, whatever its process thinks."""
+        access, signer = self.chains[terms.chain].access(), self.relayer[terms.chain]
+        unsigned = access.legs.lock(terms, await access.legs.lock_id(terms))
+        view = await access.transactions.sequences(signer.account)
+        request = access.transactions.assemble(unsigned, view.latest, None, None)
+        await access.transactions.submit(access.transactions.attach(request, await signer.sign(request)))

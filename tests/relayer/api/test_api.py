@@ -1,0 +1,275 @@
+"""The dApp API over HTTP, before a whole relayer on memory chains."""
+
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
+from core.model.types import Preimage
+from core.runtime.web import RateLimit
+from htlc.model import Phase, Role
+from relayer.api import wire
+from relayer.api.bodies import QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
+from relayer.client import RelayerApi, SwapStep
+from relayer.quotes import verify_quote
+from tests.openapi import assert_speaks_its_openapi
+from tests.relayer.api.world import ApiWorld, run_fast, served
+from tests.relayer.house import COIN, A, B
+from tests.support import free_port
+
+PROBLEM = "urn:causeway:problem:"
+
+
+async def ask(world: ApiWorld, method: str, path: str, body: Any = None, raw: bytes | None = None) -> tuple[int, Any]:
+    """Status and JSON; every refusal is a problem document."""
+    data = raw if raw is not None else None if body is None else msgspec.json.encode(body)
+    headers = {"Content-Type": "application/json"} if data is not None else {}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, world.address + path, data=data, headers=headers) as response,
+    ):
+        answer = await response.json(content_type=None)
+        if response.status >= 400:
+            assert response.content_type == "application/problem+json"
+            assert answer["type"].startswith(PROBLEM)
+            assert answer["detail"]
+            assert answer["request_id"] == response.headers["X-Request-Id"]
+        return response.status, answer
+
+
+async def quoted(world: ApiWorld, amount: int = 1000) -> QuoteBody:
+    call = QuoteCall(initiator_asset=COIN[A], participant_asset=COIN[B], initiator_amount=str(amount))
+    return await world.api.quote(call)
+
+
+def opening(world: ApiWorld, quote: QuoteBody, number: int = 1) -> SwapCall:
+    return SwapCall(
+        quote=quote,
+        hashlock=wire.hex_of(Preimage(bytes([number]) * 32).hashlock()),
+        initiator_sender=world.initiator[A].account,
+        initiator_receiver=world.initiator[B].account,
+    )
+
+
+def test_a_whole_swap_over_http():
+    async def story(world: ApiWorld) -> None:
+        async with world.client(world.api) as client:
+            swap = await world.agreed(client)
+            seen: list[SwapBody] = []
+            outcome = await client.run(swap, world.told.append)
+            assert outcome.phase is Phase.COMPLETED
+        async for body in world.api.updates([swap.id]):
+            seen.append(body)
+            if body.done:
+                break
+        assert seen[-1].phase is Phase.COMPLETED
+        assert SwapStep.CLAIMED in world.steps()
+        told = await world.api.swap(swap.id)
+        assert told.preimage == wire.hex_of((await world.store.preimages())[swap.hashlock].expose())
+        assert told.initiator.settle is not None
+        assert told.initiator.settle.final
+        assert await world.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+
+    served(story)
+
+
+def test_chains_pairs_and_the_relayer_tell_what_a_client_needs():
+    async def story(world: ApiWorld) -> None:
+        chains = {chain.id: chain for chain in await world.api.chains()}
+        parameters = world.chains[A].access().parameters
+        told = chains[A]
+        assert told.reachable
+        assert told.head is not None
+        assert told.finalized is not None
+        assert told.head.height - told.finalized.height == 2
+        assert told.lag_s is not None
+        assert 0 <= told.lag_s <= 3
+        assert told.genesis_hash == wire.hex_of(parameters.genesis_hash)
+        assert told.htlc_code_hash == wire.hex_of(parameters.htlc_code_hash)
+        assert told.timing.inclusion_s == parameters.timing.inclusion_s
+        assert [asset.id for asset in told.assets] == [COIN[A]]
+
+        pairs = await world.api.pairs()
+        assert {(pair.initiator.id, pair.participant.id) for pair in pairs} == {
+            (COIN[A], COIN[B]),
+            (COIN[B], COIN[A]),
+        }
+        assert len({pair.hash for pair in pairs}) == 2
+
+        relayer = await world.api.relayer()
+        assert relayer.watchtower
+        quote = wire.quote_from(await quoted(world))
+        verify_quote(quote, wire.bytes_from(relayer.quote_key, 32, "quote_key"), world.clock.now())
+
+        world.endpoints[B].down = True
+        await world.clock.sleep(1)
+        down = {chain.id: chain for chain in await world.api.chains()}[B]
+        assert (down.reachable, down.head, down.lag_s) == (False, None, None)
+
+    served(story)
+
+
+def test_the_same_opening_answers_the_same_swap_and_another_conflicts():
+    async def story(world: ApiWorld) -> None:
+        quote = await quoted(world)
+        call = opening(world, quote)
+        first = await world.api.open_swap(call)
+        assert (await world.api.open_swap(call)).id == first.id
+        assert first.initiator.terms.hashlock == call.hashlock
+        with pytest.raises(ConflictError, match="quote has opened another swap"):
+            await world.api.open_swap(opening(world, quote, 2))
+        with pytest.raises(ConflictError, match="hashlock was used"):
+            await world.api.open_swap(opening(world, await quoted(world)))
+        assert [swap.id for swap in await world.api.swaps()] == [first.id]
+        assert (await world.api.swaps(SwapsQuery(done=True))) == []
+        by_lock = await world.api.swaps(SwapsQuery(hashlock=call.hashlock, account=call.initiator_sender, limit=1))
+        assert [swap.id for swap in by_lock] == [first.id]
+        assert await world.api.swaps(SwapsQuery(before=first.id)) == []
+
+    served(story)
+
+
+def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
+    async def story(world: ApiWorld) -> None:
+        good = {"initiator_asset": COIN[A], "participant_asset": COIN[B], "initiator_amount": "1000"}
+
+        async def refused(method: str, path: str, status: int, code: str, detail: str, **sent: Any) -> dict[str, Any]:
+            got, answer = await ask(world, method, path, **sent)
+            assert (got, answer["type"]) == (status, PROBLEM + code), answer
+            assert detail in answer["detail"], answer
+            return dict(answer)
+
+        await refused("POST", "/v1/quotes", 400, "malformed-json", "cannot be read", raw=b'{"initiator_asset": ')
+        await refused("POST", "/v1/quotes", 400, "malformed-json", "cannot be read", raw=b"\xff\xfe")
+        await refused("POST", "/v1/quotes", 413, "body-too-large", "shorter", raw=b'"' + b"a" * 70_000 + b'"')
+        unknown = await refused(
+            "POST", "/v1/quotes", 422, "invalid-body", "unknown field", body={**good, "discount": "1"}
+        )
+        assert "discount" in unknown["errors"][0]["detail"]
+        for amount in ("0", "-1", "1.5", "1e3", "01", "٣", "5\n", "9" * 79, 1000, None, ""):
+            await refused("POST", "/v1/quotes", 422, *any_of(amount), body={**good, "initiator_amount": amount})
+        await refused("POST", "/v1/quotes", 422, "rejected", "2^256", body={**good, "initiator_amount": str(2**256)})
+        await refused("POST", "/v1/quotes", 422, "rejected", "one of the two", body={**good, "participant_amount": "1"})
+        await refused("POST", "/v1/quotes", 422, "rejected", "this pair takes", body={**good, "initiator_amount": "1"})
+        await refused(
+            "POST", "/v1/quotes", 404, "not-found", "no such pair", body={**good, "participant_asset": COIN[A]}
+        )
+        await refused("POST", "/v1/quotes", 422, "rejected", "CAIP-19", body={**good, "participant_asset": "bitcoin"})
+        await refused(
+            "POST", "/v1/quotes", 409, "conflict", "pair has changed", body={**good, "pair_hash": "0x" + "00" * 32}
+        )
+        await refused("GET", "/v1/swaps/" + "0" * 32, 404, "not-found", "no swap")
+        await refused("GET", "/v1/swaps/../../etc", 404, "no-route", "openapi.json")
+        await refused("GET", "/v1/swaps?limit=0", 422, "invalid-query", "limit")
+        await refused("GET", "/v1/swaps?colour=red", 422, "invalid-query", "colour")
+        await refused("GET", "/v1/swaps?hashlock=0x12", 422, "invalid-query", "hashlock")
+        await refused("GET", "/v1/swaps?account=me", 422, "rejected", "CAIP-10")
+        await refused("GET", "/v1/ws", 426, "not-a-websocket", "WebSocket")
+        await refused("DELETE", "/v1/swaps", 405, "method-not-allowed", "GET")
+
+        quote = await quoted(world)
+        call = msgspec.to_builtins(opening(world, quote))
+
+        async def not_opened(status: int, code: str, detail: str, **changes: Any) -> None:
+            await refused("POST", "/v1/swaps", status, code, detail, body={**call, **changes})
+
+        def altered(**changes: Any) -> dict[str, Any]:
+            return {**call["quote"], **changes}
+
+        await not_opened(422, "rejected", "signature does not fit", quote=altered(participant_amount="9999"))
+        await not_opened(422, "rejected", "signature does not fit", quote=altered(signature="0x" + "11" * 64))
+        await not_opened(422, "rejected", "another key", quote=altered(key="0x" + "11" * 32))
+        await not_opened(422, "invalid-body", "#/quote/key", quote=altered(key="11"))
+        await not_opened(422, "invalid-body", "#/hashlock", hashlock="0x1234")
+        await not_opened(422, "invalid-body", "unknown field", memo="hello")
+        await not_opened(422, "rejected", "locks on memory:a", initiator_sender=call["initiator_receiver"])
+        await not_opened(422, "rejected", "paid on memory:b", initiator_receiver=call["initiator_sender"])
+        await not_opened(422, "rejected", "does not swap with itself", initiator_sender=world.relayer[A].account)
+        await world.clock.sleep(31)
+        await not_opened(422, "rejected", "expired")
+        assert await world.api.swaps() == []
+
+    served(story)
+
+
+def any_of(amount: object) -> tuple[str, str]:
+    """What an amount that is none is refused with."""
+    if amount is None:
+        return "rejected", "one of the two"
+    return ("rejected", "decimal") if amount == "5\n" else ("invalid-body", "#/initiator_amount")
+
+
+def test_errors_reach_the_client_as_what_they_are():
+    async def story(world: ApiWorld) -> None:
+        with pytest.raises(NotFoundError):
+            await world.api.swap("0" * 32)
+        with pytest.raises(RejectedError, match="this pair takes") as refused:
+            await quoted(world, 1)
+        assert refused.value.fields["minimum"] == 10
+        with pytest.raises(RejectedError) as invalid:
+            await world.api.swaps(SwapsQuery(limit=0))
+        assert invalid.value.fields["problem"] == "invalid-query"
+
+    served(story)
+
+
+def test_a_caller_who_asks_too_much_waits_and_an_api_that_is_down_may_be_tried_again():
+    async def story(world: ApiWorld) -> None:
+        for _ in range(3):
+            await world.api.pairs()
+        with pytest.raises(RetryableError, match="wait") as refused:
+            await world.api.pairs()
+        assert refused.value.fields["problem"] == "rate-limited"
+
+    served(story, RateLimit(per_second=0.01, burst=3))
+
+    async def gone() -> None:
+        async with RelayerApi(f"http://127.0.0.1:{free_port()}") as api:
+            with pytest.raises(RetryableError, match="does not answer"):
+                await api.pairs()
+
+    run_fast(gone())
+
+
+def test_two_other_parties_have_their_swap_watched():
+    async def story(world: ApiWorld) -> None:
+        others = {chain: world.chains[chain].signer("bob", {COIN[chain]: 5000}) for chain in (A, B)}
+        now = int(world.clock.now())
+        lock = wire.hex_of(Preimage(b"\x05" * 32).hashlock())
+        call = WatchCall(
+            initiator=TermsBody(
+                chain=A,
+                asset=COIN[A],
+                amount="70",
+                sender=world.initiator[A].account,
+                receiver=others[A].account,
+                hashlock=lock,
+                timelock=now + 60,
+            ),
+            participant=TermsBody(
+                chain=B,
+                asset=COIN[B],
+                amount="80",
+                sender=others[B].account,
+                receiver=world.initiator[B].account,
+                hashlock=lock,
+                timelock=now + 30,
+            ),
+        )
+        watched = await world.api.watch(call)
+        assert (watched.role, watched.quote_id, watched.phase) == (Role.WATCHTOWER, None, Phase.AGREED)
+        assert (await world.api.watch(call)).id == watched.id
+        nonsense = WatchCall(initiator=call.initiator, participant=call.initiator)
+        with pytest.raises(RejectedError):
+            await world.api.watch(nonsense)
+
+    served(story)
+
+
+def test_the_api_speaks_as_its_openapi_document_says():
+    async def story(world: ApiWorld) -> None:
+        assert await assert_speaks_its_openapi(world.address, examples=10) == 10
+
+    served(story)
