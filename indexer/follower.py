@@ -268,6 +268,9 @@ class Follower:
             log.error("reorg below finality", chain=self._chain, blocks=len(reverted))
         elif reverted:
             log.info("reorg", chain=self._chain, blocks=len(reverted))
+        elif self._alarms:
+            # Acknowledged meanwhile, perhaps, by a process that the operator has at hand.
+            self._alarms = await self._database.read(lambda connection: store.open_alarms(connection, before.chain))
         self._metrics.stepped(step, update, self._clock.now())
         if step.facts:
             self._signal.announce(seq)

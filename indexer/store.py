@@ -14,6 +14,7 @@ from indexer import projections, tables
 from indexer.chain_view import Advance, ChainView
 from indexer.encoding import event_columns
 from indexer.feed import FactKind, header_of
+from indexer.writing import insert_if_absent
 
 CHUNK: Final = 500
 """Values bound in one `IN (…)`."""
@@ -35,15 +36,17 @@ def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, 
     Raises `FatalError` for another chain under the same id, and for a start before the first indexed block.
     """
     chains = tables.chains
-    row = connection.execute(sa.select(chains).where(chains.c.chain == chain)).first()
-    if row is None:
-        connection.execute(
-            sa.insert(chains).values(
-                chain=chain, genesis_hash=genesis_hash, start_height=start, state="starting", detail=""
-            )
-        )
-        connection.execute(sa.insert(tables.cursors).values(chain=chain))
-        return
+    insert_if_absent(
+        connection,
+        chains,
+        chain=chain,
+        genesis_hash=genesis_hash,
+        start_height=start,
+        state="starting",
+        detail="",
+    )
+    insert_if_absent(connection, tables.cursors, chain=chain)
+    row = connection.execute(sa.select(chains).where(chains.c.chain == chain)).one()
     if bytes(row.genesis_hash) != genesis_hash:
         raise FatalError(
             f"this database follows another {chain}: it began with block {bytes(row.genesis_hash).hex()}, "
@@ -136,8 +139,7 @@ def _hold_order(connection: Connection, count: int) -> int:
 
 def prepare(connection: Connection) -> None:
     """Fill in the one row that orders facts; the schema must exist (`core.runtime.database.create_schema`)."""
-    if connection.execute(sa.select(tables.fact_order.c.id)).first() is None:
-        connection.execute(sa.insert(tables.fact_order).values(id=1, last_seq=0))
+    insert_if_absent(connection, tables.fact_order, id=1, last_seq=0)
 
 
 def _check_cursor(connection: Connection, before: ChainView) -> int:

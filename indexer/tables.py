@@ -90,9 +90,13 @@ events = sa.Table(
 )
 """Typed events. `payload` is the whole event as JSON; the columns before it are a copy to search by."""
 sa.Index("ix_indexer_events_kind", events.c.kind, events.c.time_s, events.c.chain, events.c.height)
-sa.Index("ix_indexer_events_hashlock", events.c.hashlock)
-sa.Index("ix_indexer_events_lock", events.c.chain, events.c.lock_id)
-sa.Index("ix_indexer_events_asset", events.c.asset)
+for _name, _columns, _present in (
+    ("hashlock", (events.c.hashlock,), events.c.hashlock.is_not(None)),
+    ("lock", (events.c.chain, events.c.lock_id), events.c.lock_id.is_not(None)),
+    ("asset", (events.c.asset,), events.c.asset.is_not(None)),
+):
+    # Most events have no hashlock: a partial index costs them nothing.
+    sa.Index(f"ix_indexer_events_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
 
 facts = sa.Table(
     "indexer_facts",

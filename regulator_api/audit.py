@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from core.runtime.columns import Bytes32
 from core.runtime.database import METADATA
+from indexer.writing import insert_if_absent
 
 HASH_PREFIX: Final = b"causeway audit entry v1\0"
 FIRST_HASH: Final = bytes(32)
@@ -93,8 +94,7 @@ def entry_hash(seq: int, access: Access, previous: bytes) -> bytes:
 
 def prepare(connection: Connection) -> None:
     """Fill in the head of an empty log; the schema must exist."""
-    if connection.execute(sa.select(audit_head.c.id)).first() is None:
-        connection.execute(sa.insert(audit_head).values(id=1, seq=0, hash=FIRST_HASH))
+    insert_if_absent(connection, audit_head, id=1, seq=0, hash=FIRST_HASH)
 
 
 def append(connection: Connection, access: Access) -> AuditEntry:

@@ -21,6 +21,7 @@ from core.model.types import (
     SwapId,
 )
 from indexer.tables import agreement_legs, agreements
+from indexer.writing import insert_if_absent
 
 INITIATOR: Final = "initiator"
 PARTICIPANT: Final = "participant"
@@ -57,16 +58,19 @@ def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -
 
     Raises `ConflictError` for other terms under a swap id that is taken.
     """
-    known = agreement_of(connection, agreement.swap_id)
-    if known is not None:
-        if (known.initiator, known.participant) != (agreement.initiator, agreement.participant):
+    new = insert_if_absent(
+        connection,
+        agreements,
+        swap_id=agreement.swap_id,
+        hashlock=agreement.hashlock,
+        source=agreement.source,
+        reported_ns=now_ns,
+    )
+    if not new:
+        known = agreement_of(connection, agreement.swap_id)
+        if known is None or (known.initiator, known.participant) != (agreement.initiator, agreement.participant):
             raise ConflictError(f"other terms were reported for swap {agreement.swap_id}", swap_id=agreement.swap_id)
         return False
-    connection.execute(
-        sa.insert(agreements).values(
-            swap_id=agreement.swap_id, hashlock=agreement.hashlock, source=agreement.source, reported_ns=now_ns
-        )
-    )
     connection.execute(
         sa.insert(agreement_legs),
         [

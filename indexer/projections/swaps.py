@@ -19,6 +19,7 @@ from core.model.types import ChainId, Hashlock, LockId, SwapId, address_of
 from indexer.projections.agreements import Agreement, agreement_of, agreements_under, store_agreement
 from indexer.projections.locks import LockRow, lock_by_id, locks_under, matching_lock
 from indexer.tables import agreements, locks, swaps
+from indexer.writing import hold_projections
 
 CHUNK: Final = 500
 MAX_OTHER_LOCKS: Final = 50
@@ -101,6 +102,7 @@ def report_agreement(connection: Connection, agreement: Agreement, now_ns: int) 
 
     Raises `ConflictError` for other terms under a swap id that is taken.
     """
+    hold_projections(connection)
     new = store_agreement(connection, agreement, now_ns)
     if new:
         refresh_swaps(connection, {agreement.hashlock})
