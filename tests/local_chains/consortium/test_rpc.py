@@ -126,6 +126,15 @@ async def test_headers_commits_and_validators_verify(client: Client) -> None:
     assert [int(meta["header"]["height"]) for meta in metas] == list(range(height, max(0, height - 20), -1))
 
 
+async def test_only_the_newest_commit_may_still_change(client: Client) -> None:
+    assert (await client.call("commit", height=1))["canonical"] is True
+
+    async def newest_is_not_canonical() -> bool:
+        return (await client.call("commit"))["canonical"] is False
+
+    await eventually(newest_is_not_canonical)
+
+
 async def test_state_comes_with_its_proof(client: Client) -> None:
     await client.pay(0, 8)
     height = int((await client.call("status"))["sync_info"]["latest_block_height"])
