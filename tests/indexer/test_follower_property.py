@@ -141,7 +141,7 @@ class Story:
         assert status.lag_blocks == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(steps)
 def test_facts_are_the_chain(happenings: list[Step]) -> None:
     async def tell() -> None:

@@ -265,6 +265,26 @@ async def test_facts_of_chains_that_are_written_side_by_side_have_one_order(data
     await asyncio.gather(consumer, return_exceptions=True)
 
 
+async def test_writers_meet(database: Database) -> None:
+    """Opening, following and reporting at once: whoever comes second waits, and sees what the first one did."""
+    world = World(database)
+    await asyncio.gather(*(follower.open() for follower in world.followers.values()))
+    for number in range(1, 9):
+        deal = world.deal(number)
+        await world.lock(deal.initiator)
+        await world.lock(deal.participant)
+        reported = await asyncio.gather(
+            report(world, deal, f"swap-{number}"),
+            world.followers[A].catch_up(world.a.head),
+            report(world, deal, f"swap-{number}"),
+            world.followers[B].catch_up(world.b.head),
+        )
+        assert sorted(answer for answer in reported if answer is not None) == [False, True]
+    listed = await database.read(lambda c: list_swaps(c, SwapFilter(), 20))
+    assert [view.status for view in listed] == [SwapStatus.LOCKED] * 8
+    await check_rebuild(world)
+
+
 async def test_state_is_stored_for_other_processes(database: Database) -> None:
     world = await make_world(database)
     (a, b) = await database.read(store.chain_rows)
