@@ -289,7 +289,9 @@ class Follower:
                     if self._news.full():
                         self._news.get_nowait()
                     self._news.put_nowait(update)
-            except RetryableError as error:
+            except FatalError:
+                raise
+            except CausewayError as error:
                 log.warning("heads cannot be read", chain=self._chain, error=error.message)
             failures += 1
             await self._clock.sleep(self._retry.delay_s(failures))
