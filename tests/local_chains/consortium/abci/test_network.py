@@ -1,0 +1,186 @@
+"""Four real CometBFT nodes with the ledger behind each: blocks, transfers, proofs, the embedded engine's results."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from core.model.consortium import ResultCode, Transfer, account_key, quantity
+from core.proofs.cometbft import hashing
+from core.proofs.cometbft.light_client import LightClientPolicy, trust, update_trusted
+from core.proofs.cometbft.types import KeyKind, LightBlock, Timestamp
+from core.proofs.smt import verify_absence, verify_inclusion
+from core.runtime.clock import SystemClock
+from local_chains.consortium.cometbft import CometNetwork
+from local_chains.consortium.engine.home import Genesis
+from local_chains.consortium.engine.proposal import genesis_tip, make_block
+from local_chains.consortium.engine.rendering import deterministic
+from local_chains.consortium.engine.rotation import next_turn
+from local_chains.consortium.ledger.bank import balance_of
+from local_chains.consortium.ledger.execution import execute_block
+from local_chains.consortium.ledger.genesis import genesis_writes
+from local_chains.consortium.ledger.invariants import check_supply
+from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.state.tree import root_hash, update
+from tests.local_chains.consortium.abci.comet import (
+    account,
+    block,
+    broadcast,
+    included,
+    make_network,
+    more_blocks,
+    need_cometbft,
+    reached,
+    signed_header,
+    state_at,
+    validators,
+)
+from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Actor
+
+POLICY = LightClientPolicy(trusting_period_ns=3600 * 10**9, max_clock_drift_ns=10 * 10**9)
+
+
+@dataclass
+class World:
+    genesis: Genesis
+    network: CometNetwork
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    need_cometbft()
+    directory = tmp_path_factory.mktemp("comet") / "network"
+    genesis = make_network(directory)
+    async with CometNetwork(directory) as network:
+        await reached(network.nodes, 1)
+        yield World(genesis, network)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+class TestNetwork:
+    async def test_transfers_through_any_node_arrive_everywhere(self, world: World) -> None:
+        nodes = world.network.nodes
+        for sender, receiver in ((ANN, BEN), (BEN, ANN)):
+            before = await account(nodes[0], receiver)
+            sequence = (await account(nodes[0], sender)).sequence
+            sent = []
+            for place in range(4):
+                raw = sender.signed(sequence + place, Transfer("cnyd", receiver.address, quantity(1)))
+                answer = await broadcast(nodes[place], raw)
+                assert answer["code"] == 0, answer["log"]
+                where = await included(nodes[place], raw)
+                assert where.code == 0
+                sent.append(where.height)
+            await reached(nodes, max(sent))
+            for node in nodes:
+                after = await account(node, receiver)
+                assert balance_of(after, "cnyd") == balance_of(before, "cnyd") + 4
+
+    async def test_what_the_ledger_refuses_does_not_enter_the_mempool(self, world: World) -> None:
+        poor = Actor("poor")
+        answer = await broadcast(world.network.nodes[1], poor.signed(0, Transfer("cnyd", ANN.address, quantity(1))))
+        assert answer["code"] == ResultCode.INSUFFICIENT_FUNDS
+        assert answer["log"].startswith("insufficient-funds: ")
+        assert answer["codespace"] == "causeway"
+
+    async def test_headers_and_commits_convince_the_light_client(self, world: World) -> None:
+        node = world.network.nodes[2]
+        top = await more_blocks(world.network)
+        first = LightBlock(await signed_header(node, 1), await validators(node, 1), await validators(node, 2))
+        trusted = trust(first)
+        assert hashing.validator_set_hash(world.genesis.validators) == first.header.validators_hash
+        now = Timestamp.from_nanos(SystemClock().now_ns())
+        for height in (2, top - 1):
+            light = LightBlock(
+                await signed_header(node, height), await validators(node, height), await validators(node, height + 1)
+            )
+            trusted = update_trusted(trusted, light, now, POLICY)
+        assert trusted.header.height == top - 1
+
+    async def test_blocks_hash_as_ours_do(self, world: World) -> None:
+        node = world.network.nodes[0]
+        top = await more_blocks(world.network)
+        for height in (1, 2, top - 1):
+            assert (await signed_header(node, height)).commit.block_id == hashing.block_id(await block(node, height))
+
+    async def test_queries_prove_presence_and_absence(self, world: World) -> None:
+        node = world.network.nodes[3]
+        key, missing = account_key(ANN.address), account_key(bytes(20))
+        leaf, proof, height = await state_at(node, key)
+        nothing, absence, _ = await state_at(node, missing, height)
+        await reached([node], height + 1)
+        app_hash = (await signed_header(node, height + 1)).header.app_hash
+        assert leaf is not None
+        verify_inclusion(app_hash, key, leaf, proof)
+        assert nothing is None
+        verify_absence(app_hash, missing, absence)
+
+    async def test_an_earlier_state_stays_provable(self, world: World) -> None:
+        node = world.network.nodes[0]
+        await reached([node], 3)
+        for height in (1, 2):
+            leaf, proof, answered = await state_at(node, account_key(BEN.address), height)
+            assert answered == height
+            assert leaf is not None
+            app_hash = (await signed_header(node, height + 1)).header.app_hash
+            verify_inclusion(app_hash, account_key(BEN.address), leaf, proof)
+
+    async def test_the_embedded_engine_gets_the_same_from_the_same_blocks(self, world: World) -> None:
+        """Header by header: everything but time, commits and proposer follows from genesis and the entries alone."""
+        node, genesis = world.network.nodes[1], world.genesis
+        sequence = (await account(node, ANN)).sequence
+        good = ANN.signed(sequence, Transfer("cnyd", BEN.address, quantity(2)))
+        await broadcast(node, good)
+        spent = await included(node, good)
+        top = max(await more_blocks(world.network), spent.height + 1)
+        writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // 1_000_000)
+        leaves = {key: leaf for key, leaf in writes.items() if leaf is not None}
+        tree = update(None, leaves)
+        tip = genesis_tip(genesis, root_hash(tree))
+        clocks = []
+        for height in range(1, top):
+            theirs = await block(node, height)
+            ours = make_block(CHAIN, replace(tip, commit=theirs.last_commit), theirs.txs).header
+            round_ = (await signed_header(node, height)).commit.round
+            proposer = ours.proposer_address if round_ == 0 else theirs.header.proposer_address
+            assert replace(ours, proposer_address=proposer) == theirs.header, f"height {height}"
+            outcome = execute_block(leaves, CHAIN, height, theirs.txs, SignatureChecker())
+            results = (await node.call("block_results", height=str(height)))["txs_results"]
+            assert [result.code for result in outcome.results] == [result["code"] for result in results]
+            tree = update(tree, outcome.writes)
+            for key, leaf in outcome.writes.items():
+                if leaf is None:
+                    leaves.pop(key, None)
+                else:
+                    leaves[key] = leaf
+            check_supply(leaves.items())
+            clocks.append(outcome)
+            commit = (await signed_header(node, height)).commit
+            turn = tip.turn
+            tip = replace(
+                tip,
+                height=height,
+                block_id=commit.block_id,
+                time=theirs.header.time,
+                commit=commit,
+                validators=turn.validators,
+                turn=next_turn(turn.validators),
+                app_hash=root_hash(tree),
+                results_hash=hashing.results_hash(deterministic(outcome.results)),
+            )
+        assert any(len(outcome.results) > 1 for outcome in clocks)
+
+
+async def test_a_network_with_ed25519_validators(tmp_path: Path) -> None:
+    need_cometbft()
+    make_network(tmp_path / "network", KeyKind.ED25519)
+    async with CometNetwork(tmp_path / "network") as network:
+        await reached(network.nodes, 2)
+        node = network.nodes[0]
+        members = await validators(node, 1)
+        assert {member.public_key.kind for member in members.validators} == {KeyKind.ED25519}
+        trusted = trust(LightBlock(await signed_header(node, 1), members, members))
+        light = LightBlock(await signed_header(node, 2), members, members)
+        update_trusted(trusted, light, Timestamp.from_nanos(SystemClock().now_ns()), POLICY)
