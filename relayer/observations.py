@@ -11,6 +11,7 @@ from core.model.types import ChainId, Hashlock, Height
 from htlc import events
 from htlc.model import Leg, SwapState
 from indexer.feed import Fact, FactKind
+from relayer.swaps import SwapRow
 
 
 def hashlocks_of(fact: Fact) -> set[Hashlock]:
@@ -28,18 +29,17 @@ def hashlock_of(logged: LoggedEvent) -> Hashlock | None:
             return None
 
 
-def swap_events(fact: Fact, state: SwapState) -> Iterator[events.ChainFact]:
+def swap_events(fact: Fact, swap: SwapRow) -> Iterator[events.ChainFact]:
     """What an applied or reverted block says about one swap, in order (a reverted block backwards)."""
     ordered = fact.events if fact.kind is FactKind.APPLIED else reversed(fact.events)
     for logged in ordered:
-        if hashlock_of(logged) != state.agreement.hashlock:
+        if hashlock_of(logged) != swap.hashlock:
             continue
-        if fact.chain not in (state.agreement.initiator_leg.chain, state.agreement.participant_leg.chain):
-            if isinstance(logged.event, Claimed):
-                yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
-            continue
-        leg = state.agreement.leg_on(fact.chain)
-        yield _seen(leg, logged) if fact.kind is FactKind.APPLIED else _reverted(leg, logged)
+        leg = swap.leg_on(fact.chain)
+        if leg is not None:
+            yield _seen(leg, logged) if fact.kind is FactKind.APPLIED else _reverted(leg, logged)
+        elif isinstance(logged.event, Claimed):
+            yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
 
 
 def _seen(leg: Leg, logged: LoggedEvent) -> events.ChainFact:

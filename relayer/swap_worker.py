@@ -17,6 +17,7 @@ from core.runtime import journal
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from htlc import events
+from htlc.model import Leg
 from indexer import tables as indexed
 from indexer.feed import Fact, FactKind, FactSignal, read_facts
 from relayer import book, observations, swaps
@@ -103,15 +104,15 @@ def absorb(connection: Connection, times: dict[ChainId, ChainTimes], now_ns: int
 def _absorb_fact(connection: Connection, fact: Fact, now_ns: int) -> set[SwapId]:
     changed = set()
     if fact.kind is FactKind.FINALIZED:
-        for swap_id in swaps.waiting_for_finality(connection, fact.chain, fact.header.height):
-            final = observations.final_events(book.load(connection, swap_id), fact.chain, fact.header.height)
-            if book.take(connection, swap_id, final, now_ns=now_ns):
-                changed.add(swap_id)
+        for swap in swaps.waiting_for_finality(connection, fact.chain, fact.header.height):
+            state = book.load(connection, swap.swap_id)
+            final = observations.final_events(state, fact.chain, fact.header.height)
+            if book.take(connection, swap.swap_id, final, now_ns=now_ns):
+                changed.add(swap.swap_id)
         return changed
-    for swap_id in swaps.open_under(connection, observations.hashlocks_of(fact)).values():
-        seen = observations.swap_events(fact, book.load(connection, swap_id))
-        if book.take(connection, swap_id, seen, now_ns=now_ns):
-            changed.add(swap_id)
+    for swap in swaps.open_under(connection, observations.hashlocks_of(fact)):
+        if book.take(connection, swap.swap_id, observations.swap_events(fact, swap), now_ns=now_ns):
+            changed.add(swap.swap_id)
     return changed
 
 
@@ -119,11 +120,11 @@ def _advance_time(connection: Connection, chain: ChainId, times: ChainTimes, now
     if times.head is None or times.finalized is None:
         return set()
     changed = set()
-    for swap_id in swaps.waiting_for_time(connection, chain, times.head.seconds):
-        leg = book.load(connection, swap_id).agreement.leg_on(chain)
+    for swap in swaps.waiting_for_time(connection, chain, times.head.seconds):
+        leg = Leg.INITIATOR if swap.initiator_chain == chain else Leg.PARTICIPANT
         event = events.TimeAdvanced(leg, times.head, times.finalized, true_seconds(now_ns))
-        if book.take(connection, swap_id, [event], now_ns=now_ns):
-            changed.add(swap_id)
+        if book.take(connection, swap.swap_id, [event], now_ns=now_ns):
+            changed.add(swap.swap_id)
     return changed
 
 

@@ -16,7 +16,7 @@ from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Hashlock, H
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import METADATA
 from htlc.decisions import next_wake
-from htlc.model import Agreement, LegState, Phase, Role, SwapState
+from htlc.model import Agreement, Leg, LegState, Phase, Role, SwapState
 
 CHUNK: Final = 500
 
@@ -72,6 +72,7 @@ class SwapRow:
     """A swap's row. Times are nanoseconds since the Unix epoch."""
 
     swap_id: SwapId
+    hashlock: Hashlock
     quote_id: str
     role: Role
     phase: Phase
@@ -84,6 +85,10 @@ class SwapRow:
     @property
     def done(self) -> bool:
         return self.phase.terminal
+
+    def leg_on(self, chain: ChainId) -> Leg | None:
+        """The leg that lives on this chain, None where the swap has no part in it."""
+        return {self.initiator_chain: Leg.INITIATOR, self.participant_chain: Leg.PARTICIPANT}.get(chain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,13 +187,14 @@ def hashlock_known(connection: Connection, hashlock: Hashlock) -> bool:
 
 def open_ids(connection: Connection) -> list[SwapId]:
     """Swaps that are not done, the oldest first."""
-    return _open_where(connection, sa.true())
+    return [row.swap_id for row in _open_where(connection, sa.true())]
 
 
 def never_locked(connection: Connection, now_s: int) -> list[SwapId]:
     """Open swaps that are only agreed, though the time to lock is over."""
     table = relayer_swaps
-    return _open_where(connection, (table.c.phase == Phase.AGREED) & (table.c.lock_until_s < now_s))
+    late = (table.c.phase == Phase.AGREED) & (table.c.lock_until_s < now_s)
+    return [row.swap_id for row in _open_where(connection, late)]
 
 
 def nearest_timelock_s(connection: Connection) -> int | None:
@@ -197,7 +203,7 @@ def nearest_timelock_s(connection: Connection) -> int | None:
     return connection.execute(sa.select(sa.func.min(table.c.own_timelock)).where(~table.c.done)).scalar()
 
 
-def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> list[SwapId]:
+def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> list[SwapRow]:
     """Open swaps that have to be told that `chain` has reached this time."""
     table = relayer_swaps
     return _open_where(
@@ -207,7 +213,7 @@ def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> lis
     )
 
 
-def waiting_for_finality(connection: Connection, chain: ChainId, height: Height) -> list[SwapId]:
+def waiting_for_finality(connection: Connection, chain: ChainId, height: Height) -> list[SwapRow]:
     """Open swaps of which something becomes final by this height of `chain` being final."""
     table = relayer_swaps
     return _open_where(
@@ -217,21 +223,17 @@ def waiting_for_finality(connection: Connection, chain: ChainId, height: Height)
     )
 
 
-def _open_where(connection: Connection, condition: sa.ColumnElement[bool]) -> list[SwapId]:
+def _open_where(connection: Connection, condition: sa.ColumnElement[bool]) -> list[SwapRow]:
     table = relayer_swaps
-    query = sa.select(table.c.swap_id).where(~table.c.done, condition).order_by(table.c.created_ns, table.c.swap_id)
-    return [SwapId(row.swap_id) for row in connection.execute(query)]
+    query = sa.select(table).where(~table.c.done, condition).order_by(table.c.created_ns, table.c.swap_id)
+    return [_row(row) for row in connection.execute(query)]
 
 
-def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> dict[Hashlock, SwapId]:
-    """The open swap under each of these hashlocks, if any."""
-    table, found = relayer_swaps, {}
-    ordered = sorted(hashlocks)
+def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> list[SwapRow]:
+    """The open swaps under these hashlocks."""
+    ordered, found = sorted(hashlocks), list[SwapRow]()
     for first in range(0, len(ordered), CHUNK):
-        query = sa.select(table.c.hashlock, table.c.swap_id).where(
-            table.c.hashlock.in_(ordered[first : first + CHUNK]), ~table.c.done
-        )
-        found.update({Hashlock(row.hashlock): SwapId(row.swap_id) for row in connection.execute(query)})
+        found += _open_where(connection, relayer_swaps.c.hashlock.in_(ordered[first : first + CHUNK]))
     return found
 
 
@@ -292,6 +294,7 @@ def list_rows(
 def _row(row: Any) -> SwapRow:
     return SwapRow(
         swap_id=SwapId(row.swap_id),
+        hashlock=Hashlock(row.hashlock),
         quote_id=row.quote_id or "",
         role=Role(row.role),
         phase=Phase(row.phase),

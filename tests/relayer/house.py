@@ -213,7 +213,7 @@ class House:
             if self.running.done() and not self.running.cancelled() and not self.mortal.dead:
                 self.running.result()
             assert self.clock.monotonic() < give_up, f"{what} did not happen in {deadline_s} s"
-            await self.clock.sleep(0.1)
+            await self.clock.sleep(0.25)
 
     async def look(self, swap_id: SwapId) -> SwapView:
         """The swap as the database has it, also while the service is dead."""
