@@ -16,6 +16,7 @@ from core.model.errors import (
     FatalError,
     NotFoundError,
     RejectedError,
+    ReorgedError,
     RetryableError,
 )
 from core.model.facts import Block, BlockHeader, HeadUpdate
@@ -39,7 +40,7 @@ from indexer.chain_view import (
     links,
     next_step,
 )
-from indexer.feed import FactSignal
+from indexer.feed import FactSignal, last_seq
 from indexer.metrics import IndexerMetrics
 
 T = TypeVar("T")
@@ -186,10 +187,10 @@ class Follower:
         ancestor = await self._ancestor(top)
         if ancestor is not None and ancestor >= update.head.height:
             return False
+        if self._view.tip is not None and ancestor == self._view.tip.height:
+            # One answer says that our tip was replaced, the other that it was not: two endpoints, or a reorg amid.
+            raise ReorgedError(f"{self._chain} changed while its common ancestor was searched")
         first = self._view.start if ancestor is None else Height(ancestor + 1)
-        tip = self._view.tip
-        if tip is not None and ancestor == tip.height:
-            return True
         branch = await self._read(first, Height(min(update.head.height, first + self._range - 1)))
         older = await self._older(ancestor)
         await self._commit(advance(self._view, ancestor, branch, update.finalized, older), update)
@@ -279,6 +280,8 @@ class Follower:
         chain = self._chain
         self._view = await self._database.read(lambda connection: store.load_view(connection, chain))
         self._alarms = await self._database.read(lambda connection: store.open_alarms(connection, chain))
+        # A commit whose answer was lost has announced nothing.
+        self._signal.announce(await self._database.read(last_seq))
 
     async def _listen(self) -> None:
         failures = 0
