@@ -14,7 +14,6 @@ from typing import Final, Protocol
 from core.model.errors import (
     ConflictError,
     DisagreementError,
-    GateClosedError,
     NotFoundError,
     NotYetFinalError,
     RejectedError,
@@ -42,7 +41,7 @@ from core.runtime.database import Database
 from htlc import decisions
 from htlc.effects import VerifyLock
 from htlc.model import Agreement, Leg, SwapState
-from htlc.timelocks import check_fund
+from htlc.timelocks import check_fund, check_lock
 from indexer import feed
 from indexer.store import open_alarms
 from relayer import book, swaps
@@ -158,10 +157,11 @@ class Checks:
     def time_to_fund(self, state: SwapState) -> None:
         """The time gate once more, with nothing awaited between it and the signature. Raises `GateClosedError`."""
         agreement, now_s = state.agreement, self._now_s()
+        second, t_b = agreement.participant_timing, agreement.participant_leg.timelock
         if agreement.own_leg is Leg.PARTICIPANT:
-            check_fund(now_s, agreement.participant_leg.timelock, agreement.participant_timing, agreement.policy)
-        elif now_s > agreement.lock_deadline_s:
-            raise GateClosedError(f"the time to lock ended at {agreement.lock_deadline_s}, it is {now_s}", gate="lock")
+            check_fund(now_s, t_b, second, agreement.policy)
+        else:
+            check_lock(now_s, t_b, agreement.initiator_timing, second, agreement.policy)
 
     async def _stands(self, lock_id: LockId, terms: LockTerms, seen: BlockRef | None) -> None:
         await self._lock_stands(lock_id, terms, seen)

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
-from core.model.types import BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, SwapId, chain_of
+from core.model.types import BaseUnits, ChainId, SwapId, chain_of
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -26,6 +26,7 @@ from htlc import events
 from htlc.model import Phase
 from indexer.feed import FactSignal
 from relayer import book, reporting, swaps
+from relayer.allowances import allow_ahead
 from relayer.attestor import Attestor
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
@@ -193,19 +194,14 @@ class RelayerService:
 
     async def _allow(self, pipeline: Pipeline) -> None:
         """Allowances for the tokens that we pay out, ahead of the first lock that would have to wait for them."""
-        access, account = self._setup.chains[pipeline.chain], pipeline.account
-        head = (await self.boards[pipeline.chain].current()).head
         for pair in self._setup.pairs:
             if pair.participant_chain != pipeline.chain or pipeline is not self.pipelines.get(pipeline.chain):
                 continue
-            most = max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator)
-            timelock = ChainTime(pipeline.chain, head.time.seconds + 1)
-            terms = LockTerms(pair.participant_asset, BaseUnits(most), account, account, Hashlock(bytes(32)), timelock)
-            if (allowance := await access.legs.prepare(terms)) is not None:
-                try:
-                    await pipeline.send(f"allowance/{pair.participant_asset}/{head.height}", allowance)
-                except RejectedError as error:
-                    log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
+            most = BaseUnits(max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator))
+            try:
+                await allow_ahead(self._setup.chains[pipeline.chain], pipeline, pair.participant_asset, most)
+            except RejectedError as error:
+                log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
 
     async def _report(self) -> None:
         async with asyncio.TaskGroup() as group:
