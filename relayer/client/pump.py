@@ -57,9 +57,15 @@ class Hooks:
         self._asked: dict[tuple[SwapId, str], asyncio.Task[None]] = {}
 
     def set(self, swap_id: SwapId, before_lock: Hook | None, before_reveal: Hook | None) -> None:
+        """A step that has asked its hook already stays with the one it asked."""
         for step, hook in (("lock", before_lock), ("reveal", before_reveal)):
-            if hook is not None:
+            if hook is not None and (swap_id, step) not in self._asked:
                 self._hooks[swap_id, step] = hook
+
+    def close(self) -> None:
+        """Only when nothing runs any more: a hook that is cancelled calls its step off."""
+        for asked in self._asked.values():
+            asked.cancel()
 
     def forget(self, swap_id: SwapId) -> None:
         for step in ("lock", "reveal"):

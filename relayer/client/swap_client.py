@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError
+from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError, RetryableError
 from core.model.ports import ChainAccess, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage, SwapId, chain_of
 from core.runtime import journal, retry
@@ -41,6 +41,8 @@ T = TypeVar("T")
 
 MAX_ENTRIES: Final = 10_000
 """Journalled events of one swap; a swap has some dozens."""
+
+FOLLOW_TIMEOUT_S: Final = 30.0
 
 OnProgress = Callable[[SwapProgress], None]
 
@@ -106,6 +108,8 @@ class SwapClient:
             self._running.cancel()
             with suppress(asyncio.CancelledError, FatalError):
                 await self._running
+        if self._pump is not None:
+            self._pump.hooks.close()
         self._running = self._pump = None
 
     # --- agreeing ---
@@ -188,7 +192,11 @@ class SwapClient:
         found = await self._found(swap)
         pump = self._pumping()
         pump.hooks.set(found.id, before_lock, before_reveal)
-        await self._or_end(pump.followed())
+        try:
+            async with asyncio.timeout(FOLLOW_TIMEOUT_S):
+                await self._or_end(pump.followed())
+        except TimeoutError:
+            raise RetryableError("a chain does not answer, so that nothing can be locked safely: try again") from None
         now_ns = self._clock.now_ns()
 
         def begin(connection: Connection) -> bool:
@@ -323,14 +331,15 @@ class SwapClient:
 
     async def _or_end(self, wait: Any) -> Any:
         """Await, but not beyond the end of our own workers; raises what ended them."""
-        if self._running is None:
-            raise RejectedError("the client is closed: use it inside `async with`")
-        waiting = asyncio.ensure_future(wait)
+        waiting, running = asyncio.ensure_future(wait), self._running
         try:
-            await asyncio.wait({waiting, self._running}, return_when=asyncio.FIRST_COMPLETED)
+            if running is not None:
+                await asyncio.wait({waiting, running}, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
                 return waiting.result()
-            self._running.result()
+            if running is None or running.cancelled():
+                raise RejectedError("the client is closed: use it inside `async with`")
+            running.result()
             raise FatalError("the client's workers have ended")
         finally:
             waiting.cancel()

@@ -1,10 +1,12 @@
 """The dApp API over HTTP, before a whole relayer on memory chains."""
 
+from dataclasses import replace as changed
 from typing import Any
 
 import aiohttp
 import msgspec
 import pytest
+from nacl.signing import SigningKey
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.types import Preimage
@@ -13,7 +15,7 @@ from htlc.model import Phase, Role
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
-from relayer.quotes import verify_quote
+from relayer.quotes import sign_quote, verify_quote
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.world import ApiWorld, run_fast, served
 from tests.relayer.house import COIN, A, B
@@ -187,8 +189,9 @@ def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
         await not_opened(422, "rejected", "locks on memory:a", initiator_sender=call["initiator_receiver"])
         await not_opened(422, "rejected", "paid on memory:b", initiator_receiver=call["initiator_sender"])
         await not_opened(422, "rejected", "does not swap with itself", initiator_sender=world.relayer[A].account)
-        await world.clock.sleep(31)
-        await not_opened(422, "rejected", "expired")
+        old = changed(wire.quote_from(quote), issued_at=1, expires_at=int(world.clock.now()))
+        signed = wire.quote_body(sign_quote(old, SigningKey(bytes(32))))
+        await not_opened(422, "rejected", "expired", quote=msgspec.to_builtins(signed))
         assert await world.api.swaps() == []
 
     served(story)

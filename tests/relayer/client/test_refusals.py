@@ -8,14 +8,13 @@ from msgspec.structs import replace
 
 from core.model.errors import GateClosedError, RejectedError
 from core.model.types import Seconds
-from core.runtime.clock import run_virtually
 from htlc.model import Phase, swap_id
 from htlc.timelocks import DEVNET_POLICY
 from relayer.api import wire
 from relayer.api.answers import Answers
 from relayer.api.bodies import LegBody, QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client import ClientPolicy, SwapStep
-from tests.relayer.client.world import World
+from tests.relayer.client.world import World, play
 from tests.relayer.house import COIN, A, B
 
 STRANGER = "memory:a:" + "ab" * 20
@@ -86,7 +85,7 @@ def test_an_answer_that_is_not_as_quoted_is_refused_before_anything_is_locked(li
         assert (await world.gains())["initiator"] == (0, 0)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def honest_ids(lie: Callable[[SwapBody], SwapBody]) -> Callable[[SwapBody], SwapBody]:
@@ -118,7 +117,7 @@ def test_timelocks_that_are_too_short_or_too_long_are_refused_with_the_numbers(l
                 await world.agreed(client)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 @pytest.mark.parametrize(
@@ -138,7 +137,7 @@ def test_a_quote_that_was_altered_or_is_signed_by_another_is_refused(lie, match)
                 await client.quote(COIN[A], COIN[B], initiator_amount=1000)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_a_pinned_key_refuses_another_relayer():
@@ -151,7 +150,7 @@ def test_a_pinned_key_refuses_another_relayer():
                 await client.quote(COIN[A], COIN[B], initiator_amount=1000)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_an_expired_quote_and_a_lock_that_lasts_too_long_for_us_are_refused():
@@ -168,7 +167,7 @@ def test_an_expired_quote_and_a_lock_that_lasts_too_long_for_us_are_refused():
                 await client.quote(COIN[A], COIN[B], initiator_amount=1000)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 @pytest.mark.parametrize("changes", [{"amount": 1999}, {"amount": 2001}, {"receiver": "relayer"}, {"timelock": -6}])
@@ -191,7 +190,7 @@ def test_a_participant_lock_with_other_terms_is_never_answered_with_the_preimage
         assert (await world.gains())["initiator"] == (0, 0)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def false_terms(world, terms, changes):

@@ -5,16 +5,17 @@ from contextlib import suppress
 
 import pytest
 
+from adapters.memory import Endpoint, FaultRates
 from adapters.memory.transactions import transfer
-from core.model.errors import ConflictError, FatalError, RetryableError
+from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError
 from core.model.facts import Claimed, Locked
+from core.model.transactions import FeeMarket
 from core.model.types import BaseUnits
-from core.runtime.clock import run_virtually
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
 from relayer.client import ClientPolicy, SwapStep, SwapStore
-from tests.relayer.client.world import Shut, World
-from tests.relayer.house import COIN, A, B, Crash, MortalDatabase
+from tests.relayer.client.world import Shut, World, play
+from tests.relayer.house import COIN, START, A, B, Crash, MortalDatabase
 
 
 @pytest.mark.parametrize("first", [A, B])
@@ -49,7 +50,7 @@ def test_a_swap_in_either_direction(first):
         ]
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_the_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
@@ -68,7 +69,7 @@ def test_the_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
         assert (refund.chain, refund.tx_hash) == (A, outcome.initiator.refund.tx_hash)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_the_relayer_s_process_is_down_after_both_locks_and_the_chain_suffices():
@@ -87,7 +88,7 @@ def test_the_relayer_s_process_is_down_after_both_locks_and_the_chain_suffices()
         assert await world.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_a_caller_who_calls_off_the_reveal_gets_everything_back():
@@ -108,7 +109,7 @@ def test_a_caller_who_calls_off_the_reveal_gets_everything_back():
         assert await world.gains() == {"relayer": (0, 0), "initiator": (0, 0)}
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_a_reveal_that_is_held_back_goes_on_in_time_and_is_refused_too_late():
@@ -126,8 +127,8 @@ def test_a_reveal_that_is_held_back_goes_on_in_time_and_is_refused_too_late():
         await world.phase(swap.id, expected)
         await world.stop()
 
-    run_virtually(story(1, Phase.COMPLETED))
-    run_virtually(story(1_000, Phase.REFUNDED))
+    play(story(1, Phase.COMPLETED))
+    play(story(1_000, Phase.REFUNDED))
 
 
 def test_a_caller_who_calls_off_the_lock_has_locked_nothing():
@@ -150,7 +151,7 @@ def test_a_caller_who_calls_off_the_lock_has_locked_nothing():
         assert not world.made(A, Locked, swap.hashlock)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_a_swap_that_is_cancelled_between_the_locks_comes_back():
@@ -170,7 +171,7 @@ def test_a_swap_that_is_cancelled_between_the_locks_comes_back():
         assert await world.gains() == {"relayer": (0, 0), "initiator": (0, 0)}
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 @pytest.mark.parametrize(
@@ -205,7 +206,7 @@ def test_a_client_that_dies_at_any_step_goes_on_where_it_was(step):
         assert len(set(world.told)) == len(world.told)
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 @pytest.mark.parametrize(("fatal", "after_commit"), [(3 + 5 * n, n % 2 == 0) for n in range(11)])
@@ -228,7 +229,7 @@ def test_a_client_whose_database_dies_at_any_write_loses_nothing(fatal, after_co
         assert await world.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_the_same_quote_opens_the_same_swap_and_a_crash_before_the_answer_keeps_the_preimage():
@@ -247,7 +248,7 @@ def test_the_same_quote_opens_the_same_swap_and_a_crash_before_the_answer_keeps_
             assert {swap.hashlock} == set(first) == set(await world.store.preimages())
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_an_account_that_its_owner_uses_elsewhere_meanwhile():
@@ -272,7 +273,7 @@ def test_an_account_that_its_owner_uses_elsewhere_meanwhile():
             assert (await client.run(swap)).phase is Phase.COMPLETED
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_many_swaps_side_by_side_in_both_directions():
@@ -286,7 +287,7 @@ def test_many_swaps_side_by_side_in_both_directions():
             assert await client.unfinished() == []
         await world.stop()
 
-    run_virtually(story())
+    play(story())
 
 
 def test_a_file_of_preimages_is_readable_by_its_owner_alone(tmp_path):
@@ -316,4 +317,76 @@ def test_a_preimage_is_in_no_log_no_repr_and_no_call_to_the_relayer(capfd):
                 assert repr(preimage)[2:-1] not in text
         await world.stop()
 
-    run_virtually(story())
+    play(story())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_endpoints_that_fail_and_lag_cost_time_and_never_money(seed):
+    async def story() -> None:
+        world = World()
+        await world.start()
+        rates = FaultRates(error=0.15, lost_reply=0.2, latency_s=(0.0, 0.4), repeat_head=0.2, drop_head=0.2)
+        endpoints = {chain: Endpoint(world.clock, seed * 2 + n, rates) for n, chain in enumerate((A, B))}
+        async with world.client(endpoints=endpoints) as client:
+            swap = await world.agreed(client)
+            outcome = await client.run(swap, world.told.append)
+        ends = {Phase.COMPLETED: (-1000, 2000), Phase.REFUNDED: (0, 0), Phase.ABANDONED: (0, 0)}
+        assert outcome.phase in ends, world.steps()
+        assert (await world.gains())["initiator"] == ends[outcome.phase]
+        await world.phase(swap.id, Phase.COMPLETED, Phase.REFUNDED, Phase.ABANDONED)
+        assert len(world.made(A, Locked, swap.hashlock)) <= 1
+        await world.stop()
+
+    play(story())
+
+
+def test_a_lying_endpoint_that_shows_a_participant_lock_that_is_not_there_gets_no_preimage():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        endpoints = {A: Endpoint(world.clock), B: Endpoint(world.clock, 7)}
+        async with world.client(endpoints=endpoints) as client:
+            swap = await world.agreed(client)
+            await world.kill()
+            await client.lock(swap)
+            await client.until(swap, SwapStep.LOCK_FINAL)
+            endpoints[B].lying = True
+            outcome = await client.run(swap, world.told.append)
+        assert outcome.phase is Phase.REFUNDED
+        assert SwapStep.REVEALING not in world.steps()
+        await world.stop()
+
+    play(story())
+
+
+def test_chains_with_a_fee_market():
+    async def story() -> None:
+        world = World(market=FeeMarket(base_fee=10, priority_fee=1))
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            assert (await client.run(swap)).phase is Phase.COMPLETED
+            assert START - await world.balance(A, world.initiator[A].account) > 1000
+            assert await world.balance(B, world.initiator[B].account) - START < 2000
+        await world.stop()
+
+    play(story())
+
+
+def test_a_client_that_is_closed_while_somebody_waits_tells_him():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        client = world.client()
+        async with client:
+            swap = await world.agreed(client)
+            await world.kill()
+            waiting = asyncio.create_task(client.run(swap))
+            await client.locked(swap)
+        with pytest.raises(RejectedError, match="closed"):
+            await waiting
+        with pytest.raises(RejectedError, match="closed"):
+            await client.lock(swap)
+        await world.stop()
+
+    play(story())

@@ -1,10 +1,13 @@
 """A whole relayer and a client beside it, over the same two memory chains, in virtual time."""
 
+import asyncio
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
+from adapters.memory import Endpoint
 from core.model.errors import RetryableError
 from core.model.types import ChainId, LockTerms
-from core.runtime.clock import SeededSecrets
+from core.runtime.clock import SeededSecrets, run_virtually
 from htlc.timelocks import DEVNET_POLICY
 from relayer.api.answers import Answers
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
@@ -14,6 +17,16 @@ from relayer.client.swap_client import Relayer
 from tests.relayer.house import COIN, OTHER, A, B, House
 
 POLICY = ClientPolicy(swap=DEVNET_POLICY)
+
+
+def play(story: Coroutine[Any, Any, None]) -> None:
+    """Run a story in virtual time; one that does not end within an hour of it fails."""
+
+    async def bounded() -> None:
+        async with asyncio.timeout(3_600):
+            await story
+
+    run_virtually(bounded())
 
 
 class Shut:
@@ -42,9 +55,14 @@ class World(House):
         access = {chain: self.chains[chain].access() for chain in (A, B)}
         return Answers(self.service.desk, access, self.clock, self.service.watchtower)
 
-    def client(self, api: Relayer | None = None, policy: ClientPolicy = POLICY, **access: Any) -> SwapClient:
+    def client(
+        self,
+        api: Relayer | None = None,
+        policy: ClientPolicy = POLICY,
+        endpoints: Mapping[ChainId, Endpoint] | None = None,
+    ) -> SwapClient:
         self.clients += 1
-        chains = {chain: self.chains[chain].access(**access) for chain in (A, B)}
+        chains = {chain: self.chains[chain].access(endpoints[chain] if endpoints else None) for chain in (A, B)}
         secrets = SeededSecrets(1_000 + self.clients)
         return SwapClient(api or self.answers(), chains, self.initiator, self.store, policy, self.clock, secrets)
 
