@@ -4,10 +4,12 @@ import argparse
 import io
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 from core.runtime.logging import configure_logging
-from gateway.simulation.plan import draw
-from gateway.simulation.story import play
+from gateway.simulation.story import run
 from gateway.simulation.verdict import Verdict
 
 
@@ -17,18 +19,32 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=100, help="how many seeds to play")
     parser.add_argument("--first", type=int, default=0, help="the first of them")
     parser.add_argument("--seed", type=int, help="play this one only")
+    parser.add_argument("--jobs", type=int, default=1, help="processes to share the seeds")
     parser.add_argument("--verbose", action="store_true", help="tell every story, with the parties' logs")
     given = parser.parse_args()
-    configure_logging("debug" if given.verbose else "error", "console", None if given.verbose else io.StringIO())
     seeds = range(given.first, given.first + given.seeds) if given.seed is None else [given.seed]
     failed, started = 0, time.monotonic()
-    for seed in seeds:
-        verdict = play(draw(seed))
+    for verdict in verdicts(seeds, given.jobs, given.verbose):
         failed += not verdict.ok
         if given.verbose or not verdict.ok:
-            print(told(verdict))
+            print(told(verdict), flush=True)
     print(f"{len(seeds)} seeds, {failed} failed, {time.monotonic() - started:.1f} s")
     return 1 if failed else 0
+
+
+def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iterator[Verdict]:
+    """Play seeds in this process, or shared among `jobs` others; verdicts come in the order of the seeds."""
+    if jobs <= 1:
+        quiet(verbose)
+        yield from map(run, seeds)
+        return
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=quiet) as pool:
+        yield from pool.map(run, seeds)
+
+
+def quiet(verbose: bool = False) -> None:
+    """Deaths that a plan orders are no news; `verbose` shows every party's log all the same."""
+    configure_logging("debug" if verbose else "error", "console", None if verbose else io.StringIO())
 
 
 def told(verdict: Verdict) -> str:

@@ -15,22 +15,22 @@ B: Final = ChainId("memory:b")
 
 TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
-    inclusion_s=Seconds(5),
-    finality_s=Seconds(4),
-    observation_s=Seconds(5),
+    inclusion_s=Seconds(4),
+    finality_s=Seconds(3),
+    observation_s=Seconds(4),
     lead_s=Seconds(2),
     lag_s=Seconds(3),
 )
 """What the parties believe of both chains. The faults below stay inside it, but go near its edges."""
 POLICY: Final = SwapPolicy(
-    lock_s=Seconds(6), claim_s=Seconds(6), initiator_outage_s=Seconds(12), participant_outage_s=Seconds(15)
+    lock_s=Seconds(4), claim_s=Seconds(4), initiator_outage_s=Seconds(8), participant_outage_s=Seconds(12)
 )
 FINALITY_DEPTH: Final = 2
 MAX_SKEW_S: Final = 2
-MAX_PENDING_S: Final = 3
+MAX_PENDING_S: Final = 2
 """How long a block producer may leave a transaction lying: inclusion less a rebroadcast and a block."""
 MAX_REORGS: Final = 6
-COME_BACK_S: Final = 5
+COME_BACK_S: Final = 4
 """What a process needs after an outage to start, follow and look at its transactions; part of R."""
 
 
@@ -122,7 +122,7 @@ def _rates(source: random.Random) -> FaultRates:
     if source.random() < 0.3:
         return FaultRates()
     return FaultRates(
-        error=source.uniform(0, 0.05),
+        error=source.uniform(0, 0.005),
         lost_reply=source.uniform(0, 0.2),
         latency_s=(0.0, source.uniform(0.01, 0.2)),
         repeat_head=source.uniform(0, 0.2),
@@ -133,7 +133,7 @@ def _rates(source: random.Random) -> FaultRates:
 def _reorgs(source: random.Random) -> tuple[Reorg, ...]:
     count = source.choice((0, 0, 1, 2, MAX_REORGS))
     found = (
-        Reorg(source.choice((A, B)), source.uniform(1, 90), source.randint(1, FINALITY_DEPTH), source.random())
+        Reorg(source.choice((A, B)), source.uniform(1, 60), source.randint(1, FINALITY_DEPTH), source.random())
         for _ in range(count)
     )
     return tuple(sorted(found, key=lambda reorg: reorg.at_s))

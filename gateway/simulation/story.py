@@ -45,7 +45,10 @@ class Story:
 
     @property
     def parties(self) -> list[Party]:
-        return [self.provider, self.initiator] + ([] if self.tower is None else [self.tower])
+        """Those that run a process: a cheat's hands need none."""
+        honest = self.world.plan.initiator in (Initiator.HONEST, Initiator.VANISHES)
+        others = [self.initiator if honest else None, self.tower]
+        return [self.provider, *(party for party in others if party is not None)]
 
 
 def run(seed: int) -> Verdict:

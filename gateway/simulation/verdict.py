@@ -1,5 +1,6 @@
 """After a run: nobody who followed the protocol lost money, every lock is settled, every journal replays."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from adapters.memory import MemoryChain
 from core.model.errors import CausewayError, NotFoundError
 from core.model.facts import Claimed, Locked, LockStatus, Refunded
 from core.model.types import Hashlock, Height, LockId, LockTerms, SwapId
+from core.runtime import journal
 from gateway.simulation.party import Party
 from gateway.simulation.plan import A, B, Initiator, Plan, Provider
 from gateway.simulation.world import COIN, PURSE, World
@@ -37,6 +39,8 @@ class Verdict:
     problems: tuple[str, ...]
     notes: tuple[str, ...]
     seconds: float
+    digest: str
+    """SHA-256 over both chains' blocks and every party's journal: equal for equal runs."""
 
     @property
     def ok(self) -> bool:
@@ -100,7 +104,24 @@ async def judge(world: World, parties: Sequence[Party], agreement: Agreement | N
         problems=tuple(problems),
         notes=tuple(notes),
         seconds=world.seconds,
+        digest=await _digest(world, parties, agreement),
     )
+
+
+async def _journal(party: Party, swap_id: SwapId) -> list[journal.Entry]:
+    return await party.database.read(lambda c: list(journal.replay(c, swap_id)))
+
+
+async def _digest(world: World, parties: Sequence[Party], agreement: Agreement | None) -> str:
+    digest = hashlib.sha256()
+    for chain in world.chains.values():
+        for height in range(chain.height + 1):
+            digest.update(chain.block(Height(height)).header.ref.hash)
+    for party in parties:
+        entries = [] if agreement is None else await _journal(party, agreement.swap_id)
+        for entry in entries:
+            digest.update(entry.event)
+    return digest.hexdigest()
 
 
 async def _conservation(world: World) -> list[str]:
