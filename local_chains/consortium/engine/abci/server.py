@@ -50,8 +50,9 @@ class AbciServer:
         for connection in list(self._connections):
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        if not self.failed.done():
-            self.failed.cancel()
+        # Whoever did not wait for it is not told that nobody did.
+        if not self.failed.cancel() and not self.failed.cancelled():
+            self.failed.exception()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
