@@ -30,6 +30,7 @@ from relayer import book
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
 from relayer.metrics import RelayerMetrics
+from relayer.signals import first_failure
 from relayer.swap_worker import true_seconds
 from relayer.transactions import tables
 from relayer.transactions.pipeline import Pipeline
@@ -78,17 +79,23 @@ class Executor:
 
     async def run(self) -> None:
         """Run effects for ever as they become due. Raises `FatalError` from an effect that must not go on."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                seen = self._switchboard.effects.count
-                now_ns = self._clock.now_ns()
-                due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
-                self._metrics.effect_backlog.set(len(due))
-                for lane in dict.fromkeys(map(_lane, due)):
-                    if lane not in self._running and len(self._running) < MAX_LANES_AT_ONCE:
-                        self._running.add(lane)
-                        group.create_task(self._work(lane), name=f"effects of {lane}")
-                await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._dispatch(group)
+        except BaseExceptionGroup as failures:
+            raise first_failure(failures) from failures
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        """Start what is due and not running, then wait for news or for the next retry."""
+        seen, now_ns = self._switchboard.effects.count, self._clock.now_ns()
+        due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
+        self._metrics.effect_backlog.set(len(due))
+        for lane in dict.fromkeys(map(_lane, due)):
+            if lane not in self._running and len(self._running) < MAX_LANES_AT_ONCE:
+                self._running.add(lane)
+                group.create_task(self._work(lane), name=f"effects of {lane}")
+        await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
 
     def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
         return journal.pending_effects(connection, now_ns, MAX_PENDING), journal.next_due_ns(connection)

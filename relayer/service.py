@@ -4,7 +4,6 @@ Facts come from followers that the gateway runs over the same database; `FactSig
 else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalError` ends it with the reason.
 """
 
-import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -180,7 +179,7 @@ class RelayerService:
         workers += [Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)]
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock)
-            workers.append(Worker("reports", self._report))
+            workers += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
         return workers
 
     def _opened(self, pipeline: Pipeline) -> Any:
@@ -203,13 +202,11 @@ class RelayerService:
             except RejectedError as error:
                 log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
 
-    async def _report(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.reporter.run())
-            while True:
-                seen = self.switchboard.effects.count
-                await self.switchboard.effects.wait_beyond(seen)
-                self.reporter.wake.notify()
+    async def _wake_reporter(self) -> None:
+        while True:
+            seen = self.switchboard.effects.count
+            await self.switchboard.effects.wait_beyond(seen)
+            self.reporter.wake.notify()
 
     # --- triggers and what they start ---
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 
+from core.model.errors import FatalError
 from core.model.facts import HeadUpdate
 from core.model.ports import ChainAccess
 
@@ -49,6 +50,19 @@ async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | Non
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+
+
+def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception that tells a supervisor what to do: a fatal one before all others."""
+    leaves = list[BaseException]()
+    waiting = list[BaseException]([failures])
+    while waiting:
+        failure = waiting.pop(0)
+        if isinstance(failure, BaseExceptionGroup):
+            waiting += failure.exceptions
+        else:
+            leaves.append(failure)
+    return min(leaves, key=lambda leaf: not isinstance(leaf, FatalError))
 
 
 class HeadBoard:

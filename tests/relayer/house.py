@@ -1,6 +1,7 @@
 """A whole relayer over two memory chains in virtual time: followers, service, and an obedient initiator."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
-from core.model.errors import FatalError
+from core.model.errors import FatalError, RetryableError
 from core.model.ports import ChainTiming
 from core.model.transactions import FeeMarket, UnsignedTransaction
 from core.model.types import (
@@ -88,6 +89,33 @@ class MortalDatabase:
             raise Crash
 
 
+class FlakyDatabase:
+    """A database that others lock every now and then, or that ends with `fatal` at some write."""
+
+    def __init__(self, inner: Database, seed: int, rate: float = 0.05, fatal: FatalError | None = None) -> None:
+        self._inner = inner
+        self._rng = random.Random(seed)
+        self._rate = rate
+        self.fatal = fatal
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        if self.fatal is not None:
+            raise self.fatal
+        self._maybe()
+        return await self._inner.write(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        self._maybe()
+        return await self._inner.read(work)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def _maybe(self) -> None:
+        if self._rng.random() < self._rate:
+            raise RetryableError("the database is locked by another process")
+
+
 class House:
     def __init__(self, url: str = "sqlite://", market: FeeMarket | None = None, finality_depth: int = 2) -> None:
         self.clock = VirtualClock()
@@ -98,6 +126,7 @@ class House:
         self.database: Database = InlineDatabase(url)
         self.policy = RelayerPolicy(swap=DEVNET_POLICY)
         self.metrics = Metrics()
+        self.around: Callable[[Database], Database] = lambda inner: inner
         self._tasks: list[asyncio.Task[Any]] = []
         self._producers: list[asyncio.Task[Any]] = []
 
@@ -126,7 +155,12 @@ class House:
             chains=access, signers=self.relayer, policy=self.policy, pairs=pairs, quote_key=SigningKey(bytes(32))
         )
         self.service = RelayerService(
-            self.mortal, setup, signal, self.clock, self.metrics, SeededSecrets(round(self.clock.monotonic() * 10))
+            self.around(self.mortal),
+            setup,
+            signal,
+            self.clock,
+            self.metrics,
+            SeededSecrets(round(self.clock.monotonic() * 10)),
         )
         followers = [
             Follower(one.parameters, one.heads, one.blocks, self.database, signal, self.clock, Height(0))

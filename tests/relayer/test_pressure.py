@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.memory import FaultRates
-from core.model.errors import RetryableError
+from core.model.errors import FatalError, RetryableError
 from core.model.facts import Claimed, Locked, Refunded
 from core.model.transactions import FeeBid, FeeMarket
 from core.model.types import BaseUnits, Preimage, Seconds
@@ -18,9 +18,11 @@ from htlc.timelocks import SwapPolicy
 from relayer.desk import OpenSwap, SwapFilter
 from relayer.quotes import QuoteRequest
 from relayer.transactions import tables
-from tests.relayer.house import COIN, OTHER, START, A, B, House
+from tests.relayer.house import COIN, OTHER, START, A, B, FlakyDatabase, House
 
 SWAPS = 12
+MINUTE = Seconds(60)
+PATIENT = SwapPolicy(lock_s=MINUTE, claim_s=MINUTE, initiator_outage_s=MINUTE, participant_outage_s=MINUTE)
 
 
 class Crowd(House):
@@ -77,9 +79,7 @@ def test_endpoints_that_fail_at_random_cost_time_only(seed):
         for chain, endpoint in house.endpoints.items():
             endpoint.rates = FaultRates(error=0.1, lost_reply=0.2, repeat_head=0.1, latency_s=(0.0, 0.05))
             endpoint._rng = random.Random(f"{seed}/{chain}")
-        minute = Seconds(60)
-        patient = SwapPolicy(lock_s=minute, claim_s=minute, initiator_outage_s=minute, participant_outage_s=minute)
-        house.policy = replace(house.policy, swap=patient)
+        house.policy = replace(house.policy, swap=PATIENT)
         await house.start()
         await house.clock.sleep(5)
         view = None
@@ -91,6 +91,54 @@ def test_endpoints_that_fail_at_random_cost_time_only(seed):
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
         assert await house.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+        await house.stop()
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_database_that_is_locked_now_and_then_costs_time_only(seed):
+    async def story() -> None:
+        house = House()
+        house.around = lambda inner: FlakyDatabase(inner, seed)
+        house.policy = replace(house.policy, swap=PATIENT)
+        await house.start()
+        view = None
+        while view is None:
+            with suppress(RetryableError):
+                view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        view = await house.locked(view.id, view.participant.leg)
+        await house.claim(view)
+        await house.phase(view.id, Phase.COMPLETED)
+        assert await house.gains() == {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+        await house.stop()
+
+    run_virtually(story())
+
+
+def test_a_full_disk_ends_the_relayer_with_a_reason_and_nothing_is_lost():
+    async def story() -> None:
+        house = House()
+        flaky: list[FlakyDatabase] = []
+
+        def around(inner):
+            flaky.append(FlakyDatabase(inner, 0, rate=0))
+            return flaky[-1]
+
+        house.around = around
+        await house.start()
+        view = await house.open(A)
+        flaky[-1].fatal = FatalError("the disk is full")
+        await house.lock(view.initiator.terms)
+        with pytest.raises(FatalError, match="disk is full"):
+            await house.running
+        assert house.metrics.value("relayer_critical_error") == 1
+        await house.kill()
+        await house.start()
+        view = await house.locked(view.id, view.participant.leg)
+        await house.claim(view)
+        await house.phase(view.id, Phase.COMPLETED)
         await house.stop()
 
     run_virtually(story())
