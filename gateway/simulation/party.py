@@ -6,7 +6,7 @@ An initiator and a watchtower are made of the same parts as a liquidity provider
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
@@ -26,7 +26,7 @@ from relayer.service import RelayerService, RelayerSetup
 
 T = TypeVar("T")
 
-EXPIRE_S = 2.0
+EXPIRE_S: Final = 2.0
 
 
 class Crash(FatalError):

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.transactions import UnsignedTransaction
@@ -22,11 +22,11 @@ from relayer.quotes import Pair, QuoteRequest, Rate
 from relayer.swap_worker import true_seconds
 from relayer.watchtower import Registration
 
-AMOUNT = BaseUnits(1_000)
-WARM_UP_S = 6.0
-SETTLING_S = 60.0
+AMOUNT: Final = BaseUnits(1_000)
+WARM_UP_S: Final = 6.0
+SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
-TRIES = 40
+TRIES: Final = 40
 
 
 @dataclass(slots=True)
@@ -94,18 +94,8 @@ async def _background(*runs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 async def _agree(story: Story) -> None:
-    """Quote and agreement at the provider's desk, however often it dies on the way."""
-    plan = story.world.plan
-    hashlock = story.initiator.vault.fresh()
-    view: SwapView | None = None
-    for _ in range(TRIES):
-        service = await story.provider.ready()
-        with contextlib.suppress(RetryableError, RejectedError, Crash):
-            quote = await service.desk.quote(QuoteRequest(COIN[plan.first], COIN[plan.second], AMOUNT))
-            accounts = story.initiator.accounts[plan.first], story.initiator.accounts[plan.second]
-            view = await service.desk.open_swap(OpenSwap(quote, hashlock, *accounts))
-            break
-        await story.world.clock.sleep(1)
+    """Quote and agreement at the provider's desk, however often it dies on the way; and the tower is told."""
+    view = await _opened(story)
     if view is None:
         story.tell("no agreement came about")
         return
@@ -113,9 +103,35 @@ async def _agree(story: Story) -> None:
     away_s = [leg.terms.timelock.seconds - story.world.clock.now() for leg in (view.initiator, view.participant)]
     story.tell(f"agreed on {view.id}: refunds open in {away_s[0]:.0f} s and {away_s[1]:.0f} s")
     if story.tower is not None:
-        tower = await story.tower.ready()
-        legs = Registration(story.agreement.initiator_leg, story.agreement.participant_leg)
-        await _patiently(story, lambda: tower.watchtower.register(legs))
+        await _register(story, story.tower, Registration(view.initiator.terms, view.participant.terms))
+
+
+async def _opened(story: Story) -> SwapView | None:
+    """The same request again after a failure, a new one after a refusal; None where the provider never answers."""
+    plan, quote = story.world.plan, None
+    hashlock = story.initiator.vault.fresh()
+    accounts = story.initiator.accounts[plan.first], story.initiator.accounts[plan.second]
+    for _ in range(TRIES):
+        service = await story.provider.ready()
+        try:
+            quote = quote or await service.desk.quote(QuoteRequest(COIN[plan.first], COIN[plan.second], AMOUNT))
+            return await service.desk.open_swap(OpenSwap(quote, hashlock, *accounts))
+        except (RetryableError, Crash):
+            pass
+        except RejectedError as error:
+            story.tell(f"refused: {error.message}")
+            quote, hashlock = None, story.initiator.vault.fresh()
+        await story.world.clock.sleep(1)
+    return None
+
+
+async def _register(story: Story, party: Party, legs: Registration) -> None:
+    for _ in range(TRIES):
+        tower = await party.ready()
+        with contextlib.suppress(RetryableError):
+            await tower.watchtower.register(legs)
+            return
+        await story.world.clock.sleep(1)
 
 
 def _agreement(view: SwapView) -> Agreement:
@@ -259,11 +275,3 @@ async def _all_ended(story: Story, agreement: Agreement) -> bool:
         return False
     states = [await state_of(party, agreement.swap_id) for party in story.parties]
     return all(state is None or state.phase.terminal for state in states)
-
-
-async def _patiently(story: Story, call: Callable[[], Awaitable[object]]) -> None:
-    for _ in range(TRIES):
-        with contextlib.suppress(RetryableError):
-            await call()
-            return
-        await story.world.clock.sleep(1)

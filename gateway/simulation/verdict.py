@@ -89,7 +89,9 @@ async def judge(world: World, parties: Sequence[Party], agreement: Agreement | N
     locks: list[LockOutcome] = []
     problems = await _conservation(world)
     phases: dict[str, Phase] = {}
-    if agreement is not None:
+    if agreement is None:
+        problems.append("no agreement came about")
+    else:
         locks = locks_of(world, agreement.hashlock)
         states = {party.name: await state_of(party, agreement.swap_id) for party in parties}
         phases = {name: state.phase for name, state in states.items() if state is not None}

@@ -3,16 +3,18 @@
 import asyncio
 import random
 from collections.abc import Mapping
+from typing import Final
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, MemoryChain, MemoryRules, MemorySigner
+from adapters.memory.ports import MemoryLocks
 from core.model.ports import ChainAccess
 from core.model.types import Asset, AssetId, ChainId
 from core.runtime.clock import VirtualClock
 from gateway.simulation.plan import FINALITY_DEPTH, MAX_PENDING_S, TIMING, A, B, Plan, Reorg
 
-PURSE = 10**9
-COIN: Mapping[ChainId, AssetId] = {A: AssetId("memory:a/slip44:1"), B: AssetId("memory:b/slip44:2")}
+PURSE: Final = 10**9
+COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/slip44:1"), B: AssetId("memory:b/slip44:2")}
 
 
 class World:
@@ -50,9 +52,8 @@ class World:
             self._seeds += 1
             endpoint = Endpoint(self.clock, self.plan.seed * 1000 + self._seeds, self.plan.rates)
             endpoint.lying = self.plan.liar and number == 1
-            seen = self.chains[chain].access(endpoint)
-            locks = self.chains[chain].access(endpoint).locks
-            members.append(Member(f"operator-{number}", seen, locks))  # type: ignore[arg-type]
+            locks = MemoryLocks(self.chains[chain], endpoint)
+            members.append(Member(f"operator-{number}", self.chains[chain].access(endpoint), locks))
         return combine(members)
 
     async def run(self) -> None:
