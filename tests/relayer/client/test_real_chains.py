@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,8 +162,6 @@ async def refuses_other_answers(queries: ProvenQueries, chain: ConsortiumChain, 
     anchor = await chain.prover.anchor()
     with pytest.raises(RejectedError, match="another question"):
         await ProvenQueries(Elsewhere(), anchor).ask(question)
-    from dataclasses import replace
-
     with pytest.raises(ProofError):
         await ProvenQueries(chain.prover, replace(anchor, trusted_hash=bytes(32))).ask(question)
     assert await queries.ask(question)
