@@ -31,10 +31,12 @@ from local_chains.consortium.engine.home import (
     load_genesis,
     load_validator_keys,
 )
+from local_chains.consortium.engine.intake import Admission, Intake
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block, make_commit
 from local_chains.consortium.engine.rendering import block_to_json, decode, deterministic, encode, results_to_json
 from local_chains.consortium.engine.rotation import next_turn
+from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.execution import Result, execute_block, process_proposal, proposer_clock_ms
 from local_chains.consortium.ledger.genesis import genesis_writes
 from local_chains.consortium.ledger.signatures import SignatureChecker
@@ -93,6 +95,8 @@ class EmbeddedEngine:
         self._clock = clock
         self._signatures = SignatureChecker()
         self.mempool = Mempool(genesis.chain_id, state, self._signatures, self._now_ms)
+        self._pool = SignaturePool()
+        self._intake = Intake(self.submit, self._signatures, self._pool)
         self._producing = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -119,6 +123,13 @@ class EmbeddedEngine:
         if not result.code:
             self._arrived.set()
         return result
+
+    async def admit(self, transactions: Sequence[bytes]) -> list[Admission]:
+        """`submit` for many, whose signatures are checked on all cores; one answer for each, in order.
+
+        Raises `MempoolFullError` where too many are on their way already.
+        """
+        return await self._intake.admit(transactions)
 
     async def query(self, key: bytes, height: int) -> tuple[bytes | None, SmtProof]:
         """The leaf at `key` after block `height` and its proof. Raises `NotFoundError` for other heights."""
@@ -164,6 +175,8 @@ class EmbeddedEngine:
         async with self._producing:
             self._broken = True
         self.feed.end()
+        await self._intake.close()
+        await asyncio.to_thread(self._pool.close)
         await self.store.close()
         if self._lock_file is not None:
             os.close(self._lock_file)
@@ -236,7 +249,7 @@ class EmbeddedEngine:
         transactions = made.committed.block.txs[1:]
         # As in CometBFT: the app hash that transactions changed is in the header of one more block.
         self._owes_proof = bool(transactions)
-        self.mempool.committed(transactions)
+        self.mempool.committed(transactions, made.changes.writes)
         self.feed.publish(made.committed)
 
     async def _something_arrives(self, timeout_s: float | None) -> None:

@@ -1,6 +1,6 @@
 """Transactions that wait for a block, each checked against the newest state and everything that waits before it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from core.model.consortium import ResultCode, transaction_hash
@@ -10,10 +10,13 @@ from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay
 from local_chains.consortium.state.ledger_state import LedgerState
 
-MAX_TRANSACTIONS: Final = 5_000
+MAX_TRANSACTIONS: Final = 20_000
 MAX_BYTES: Final = 64 * 1024 * 1024
-MAX_SEEN: Final = 10_000
+MAX_SEEN: Final = 50_000
 """Hashes remembered, so that a transaction that is in the pool or was committed lately is not taken again."""
+RECHECKED: Final = 1_000
+"""While more than so many wait, a block does not make all of them be checked again."""
+BLOCKS_WITHOUT_RECHECK: Final = 20
 
 _FRAMING_BYTES: Final = 8
 """Protobuf tag and length of one transaction in a block, at most."""
@@ -41,6 +44,7 @@ class Mempool:
         self._bytes = 0
         self._seen: dict[bytes, None] = {}
         self._pending = Overlay(state)
+        self._unchecked_blocks = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -82,13 +86,31 @@ class Mempool:
     def first(self, limit: int) -> list[bytes]:
         return [raw for raw, _ in zip(self._waiting.values(), range(limit), strict=False)]
 
-    def committed(self, transactions: Iterable[bytes]) -> None:
-        """Forget what the newest block contains, and check again what still waits: some of it may have become void."""
+    def committed(self, transactions: Iterable[bytes], writes: Mapping[bytes, bytes | None]) -> None:
+        """Forget what the newest block contains, and check again what still waits: some of it may have become void.
+
+        Under load that is left out for some blocks. What turns out void then fails in its block instead.
+        """
         for raw in transactions:
             name = transaction_hash(raw)
             self._remember(name)
             if self._waiting.pop(name, None) is not None:
                 self._bytes -= len(raw)
+        self._unchecked_blocks += 1
+        if len(self._waiting) > RECHECKED and self._unchecked_blocks <= BLOCKS_WITHOUT_RECHECK:
+            self._settle(writes)
+        else:
+            self._recheck()
+
+    def _settle(self, writes: Mapping[bytes, bytes | None]) -> None:
+        """What the block wrote as expected is state now; what differs was written by transactions that still wait."""
+        pending = self._pending.writes
+        for key, leaf in writes.items():
+            if pending.get(key, leaf) == leaf:
+                pending.pop(key, None)
+
+    def _recheck(self) -> None:
+        self._unchecked_blocks = 0
         self._pending = Overlay(self._state)
         for name, raw in list(self._waiting.items()):
             if self._check(raw).code is not ResultCode.OK:

@@ -5,13 +5,14 @@ whatever is not in it is verified. A result is the same with an empty memory.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from core.model.consortium import Transaction, sign_bytes, transaction_hash
+from core.model.consortium import Transaction, decode_transaction, sign_bytes, transaction_hash
+from core.model.errors import RejectedError
 
 SIGNATURE_BYTES: Final = 64
 MAX_REMEMBERED: Final = 100_000
@@ -31,6 +32,19 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return True
 
 
+def verify_all(transactions: Sequence[bytes]) -> list[bool]:
+    """Whether each of these is a transaction in canonical form with a good signature. Made for other processes."""
+    return [_is_signed(raw) for raw in transactions]
+
+
+def _is_signed(raw: bytes) -> bool:
+    try:
+        transaction = decode_transaction(raw)
+    except RejectedError:
+        return False
+    return verify_ed25519(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature)
+
+
 class SignatureChecker:
     """Verifies transactions' signatures; safe to use from several threads."""
 
@@ -48,8 +62,13 @@ class SignatureChecker:
                 return True
         if not self._verify(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature):
             return False
-        with self._lock:
-            while len(self._verified) >= self._limit:
-                del self._verified[next(iter(self._verified))]
-            self._verified[name] = None
+        self.remember((raw,))
         return True
+
+    def remember(self, verified: Iterable[bytes]) -> None:
+        """Transactions whose signatures this process, or one that it started, has just verified by `verify_all`."""
+        names = [transaction_hash(raw) for raw in verified]
+        with self._lock:
+            self._verified.update(dict.fromkeys(names))
+            while len(self._verified) > self._limit:
+                del self._verified[next(iter(self._verified))]

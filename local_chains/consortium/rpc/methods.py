@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from core.model.consortium import PROOF_OP, ResultCode, transaction_hash
-from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
 from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from core.proofs.cometbft.types import BLOCK_PROTOCOL, NIL_BLOCK_ID
@@ -233,15 +233,20 @@ class Methods:
 
     # --- transactions ---
 
-    def _submit(self, arguments: Arguments) -> tuple[bytes, Result]:
+    async def _submit(self, arguments: Arguments) -> tuple[bytes, Result]:
         raw = arguments.get("tx", b"")
         try:
-            return raw, self._engine.submit(raw)
-        except (AlreadySeenError, MempoolFullError) as error:
-            raise internal(error.message) from None
+            [admission] = await self._engine.admit((raw,))
+        except MempoolFullError as error:
+            admission = error
+        if isinstance(admission, AlreadySeenError | MempoolFullError):
+            raise internal(admission.message)
+        if isinstance(admission, CausewayError):
+            raise admission
+        return raw, admission
 
     async def broadcast_tx_sync(self, arguments: Arguments) -> dict[str, Any]:
-        raw, result = self._submit(arguments)
+        raw, result = await self._submit(arguments)
         return {
             "code": int(result.code),
             "data": "",
@@ -252,7 +257,7 @@ class Methods:
 
     async def broadcast_tx_async(self, arguments: Arguments) -> dict[str, Any]:
         """Like sync, but its answer says nothing of the check."""
-        raw, _ = self._submit(arguments)
+        raw, _ = await self._submit(arguments)
         tx_hash = comet_json.bytes_to_hex(transaction_hash(raw))
         return {"code": 0, "data": "", "log": "", "codespace": "", "hash": tx_hash}
 
@@ -260,7 +265,7 @@ class Methods:
         """Wait for the block, `COMMIT_TIMEOUT_S` at the most. Meant for trying things out."""
         listener = self._engine.feed.listen()
         try:
-            raw, checked = self._submit(arguments)
+            raw, checked = await self._submit(arguments)
             tx_hash = comet_json.bytes_to_hex(transaction_hash(raw))
             answer = {"check_tx": result_to_json(checked), "hash": tx_hash}
             if checked.code:

@@ -7,7 +7,7 @@ from typing import Final
 
 from core.model.errors import FatalError, NotFoundError
 from core.proofs.smt import SmtProof
-from local_chains.consortium.state.store import PROOF_HEIGHTS, Changes, Store
+from local_chains.consortium.state.store import Changes, Store
 from local_chains.consortium.state.tree import Node, prove, root_hash, update
 
 KEPT_ROOTS: Final = 100
@@ -74,8 +74,10 @@ class LedgerState:
         """
         if height > self._height:
             raise NotFoundError(f"height {height} is not reached yet, the newest is {self._height}")
-        if height <= self._height - PROOF_HEIGHTS or height < 0:
-            raise NotFoundError(f"state is provable for the last {PROOF_HEIGHTS} heights only, {height} is older")
+        if not max(store.provable_from, 0) <= height:
+            raise NotFoundError(
+                f"state is provable from height {store.provable_from} on only, that of {height} is pruned"
+            )
         kept = self._from_kept(height, key)
         if kept is not None:
             return kept
@@ -94,14 +96,16 @@ class LedgerState:
         return leaf, prove(self._kept[height - first][1], key)
 
     async def _remake(self, store: Store, height: int) -> Node:
-        """The tree of an older height: the oldest one in memory with everything undone that came after."""
+        """The tree of an older height: the nearest newer one in memory with everything undone that came after."""
         if height in self._remade:
+            self._remade.move_to_end(height)
             return self._remade[height]
-        kept_height, kept_root, _ = self._kept[0]
-        undo = await store.undo(kept_height, height)
-        root = await asyncio.to_thread(update, kept_root, undo)
+        newer = min((other for other in self._remade if other > height), default=self._kept[0][0])
+        base = self._remade[newer] if newer in self._remade else self._kept[0][1]
+        undo = await store.undo(newer, height)
+        root = await asyncio.to_thread(update, base, undo)
         stored = await store.block(height)
-        if stored is None or root_hash(root) != stored.app_hash:
+        if root_hash(root) != (None if stored is None else stored.app_hash):
             raise NotFoundError(f"the state of height {height} is too old to be proven by now")
         self._remade[height] = root
         while len(self._remade) > REMADE_ROOTS:

@@ -1,16 +1,18 @@
 """Blocks, results and state in one SQLite file, each block with everything it did in one transaction.
 
 Either a block, its commit, its results and its writes are all there after a crash, or none of them is. Of the last
-`PROOF_HEIGHTS` blocks the leaves they replaced are kept too, so that older states can be shown and proven.
+`PROOF_HEIGHTS` blocks, or of the last `PROOF_WRITES` writes where those are fewer blocks, the leaves they replaced are
+kept too, so that older states can be shown and proven.
 """
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError
@@ -18,9 +20,13 @@ from core.runtime.database import SqliteDatabase
 
 PROOF_HEIGHTS: Final = 1_000
 """How many heights back state is provable."""
+PROOF_WRITES: Final = 1_000_000
+"""How many writes back it is, at the most."""
 MAX_HEADERS: Final = 20
 """Headers in one answer, as in CometBFT's `/blockchain`."""
-LAYOUT: Final = 1
+MAX_PRUNED: Final = 1_000
+"""Blocks that one transaction forgets."""
+LAYOUT: Final = 2
 
 _METADATA: Final = sa.MetaData()
 
@@ -48,7 +54,7 @@ _transactions = sa.Table(
     "transactions",
     _METADATA,
     sa.Column("hash", sa.LargeBinary, primary_key=True),
-    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False, index=True),
     sa.Column("position", sa.Integer, nullable=False),
 )
 _state = sa.Table(
@@ -64,9 +70,20 @@ _replaced = sa.Table(
     sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("key", sa.LargeBinary, primary_key=True),
     sa.Column("leaf", sa.LargeBinary),
-    sa.Index("replaced_by_key", "key", "height"),
     sqlite_with_rowid=False,
 )
+
+
+def _sql(statement: sa.Insert | sa.Delete) -> str:
+    """The statement as the driver takes it, with its parameters in the order of the columns."""
+    return str(statement.compile(dialect=sqlite.dialect()))
+
+
+# A block writes tens of thousands of rows; handed to the driver as plain tuples they take a fifth of the time.
+_PUT_LEAF: Final = _sql(sa.insert(_state).prefix_with("OR REPLACE"))
+_DELETE_LEAF: Final = _sql(sa.delete(_state).where(_state.c.key == sa.bindparam("gone")))
+_PUT_REPLACED: Final = _sql(sa.insert(_replaced))
+_PUT_TRANSACTION: Final = _sql(sa.insert(_transactions).prefix_with("OR REPLACE"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +118,40 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._database = SqliteDatabase(f"sqlite:///{path}")
+        self._kept: deque[tuple[int, int]] = deque()
+        self._kept_writes = 0
 
     async def open(self, genesis_hash: bytes) -> None:
         """Create what is missing. Raises `FatalError` where the file belongs to another chain or layout."""
         await self._database.write(lambda connection: _prepare(connection, genesis_hash))
+        for height, count in await self._database.read(_replaced_counts):
+            self._count(height, count)
+
+    @property
+    def provable_from(self) -> int:
+        """The oldest height whose state can be made again from the newest."""
+        return self._kept[0][0] - 1 if self._kept else 0
+
+    def _count(self, height: int, writes: int) -> None:
+        self._kept.append((height, writes))
+        self._kept_writes += writes
+        while len(self._kept) > 1 and (
+            self._kept[0][0] <= height - PROOF_HEIGHTS + 1 or self._kept_writes > PROOF_WRITES
+        ):
+            self._kept_writes -= self._kept.popleft()[1]
 
     async def close(self) -> None:
         await self._database.close()
 
     async def append(self, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes) -> None:
         """Store a block, its transactions' hashes in order, and its changes; durable when this returns."""
-        await self._database.write(lambda connection: _append(connection, block, transactions, changes))
+        first = self._kept[0][0] if self._kept else 0
+        await self._database.write(lambda connection: _append(connection, block, transactions, changes, first))
+        self._count(block.height, len(changes.replaced))
+
+    async def prune(self, first: int) -> int:
+        """Forget blocks below height `first`, at most `MAX_PRUNED` at a time, and return how many those were."""
+        return await self._database.write(lambda connection: _prune(connection, first))
 
     async def write_genesis(self, leaves: Mapping[bytes, bytes]) -> None:
         """The state before the first block."""
@@ -183,12 +223,15 @@ class Store:
         return await self._database.read(work)
 
     async def leaf(self, height: int, key: bytes) -> bytes | None:
-        """The leaf at `key` in the state after block `height`, as far back as `PROOF_HEIGHTS`."""
-        later = sa.select(_replaced.c.leaf).where(_replaced.c.key == key, _replaced.c.height > height)
-        later = later.order_by(_replaced.c.height).limit(1)
+        """The leaf at `key` in the state after block `height`, as far back as `provable_from`."""
+        # Forced to look the key up height by height: an index by key would cost every block more than this ever does.
+        later = sa.text(
+            "SELECT replaced.leaf FROM blocks CROSS JOIN replaced ON replaced.height = blocks.height AND"
+            " replaced.key = :key WHERE blocks.height > :height ORDER BY blocks.height LIMIT 1"
+        )
 
         def work(connection: Connection) -> bytes | None:
-            row = connection.execute(later).one_or_none()
+            row = connection.execute(later, {"key": key, "height": height}).one_or_none()
             if row is not None:
                 return row.leaf  # type: ignore[no-any-return]
             return connection.execute(sa.select(_state.c.leaf).where(_state.c.key == key)).scalar()
@@ -207,27 +250,33 @@ def _prepare(connection: Connection, genesis_hash: bytes) -> None:
         raise FatalError("the chain's database belongs to another genesis file: use the home it was made in")
 
 
-def _append(connection: Connection, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes) -> None:
+def _replaced_counts(connection: Connection) -> list[tuple[int, int]]:
+    query = sa.select(_replaced.c.height, sa.func.count()).group_by(_replaced.c.height).order_by(_replaced.c.height)
+    return [(row[0], row[1]) for row in connection.execute(query)]
+
+
+def _append(
+    connection: Connection, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes, first_kept: int
+) -> None:
     columns = {name: getattr(block, name) for name in StoredBlock.__slots__}
     connection.execute(sa.insert(_blocks), [columns])
-    rows = [
-        {"hash": tx_hash, "height": block.height, "position": position} for position, tx_hash in enumerate(transactions)
-    ]
+    height = block.height
+    _many(connection, _PUT_TRANSACTION, [(name, height, position) for position, name in enumerate(transactions)])
+    _many(connection, _DELETE_LEAF, [(key,) for key, leaf in changes.writes.items() if leaf is None])
+    _many(connection, _PUT_LEAF, sorted((key, leaf) for key, leaf in changes.writes.items() if leaf is not None))
+    _many(connection, _PUT_REPLACED, [(height, key, changes.replaced[key]) for key in sorted(changes.replaced)])
+    connection.execute(sa.delete(_replaced).where(_replaced.c.height < first_kept))
+
+
+def _prune(connection: Connection, first: int) -> int:
+    oldest = connection.execute(sa.select(sa.func.min(_blocks.c.height))).scalar()
+    if oldest is None or oldest >= first:
+        return 0
+    end = min(first, oldest + MAX_PRUNED)
+    connection.execute(sa.delete(_transactions).where(_transactions.c.height < end))
+    return connection.execute(sa.delete(_blocks).where(_blocks.c.height < end)).rowcount
+
+
+def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
     if rows:
-        connection.execute(sa.insert(_transactions).prefix_with("OR REPLACE"), rows)
-    _write_leaves(connection, changes.writes)
-    replaced = [{"height": block.height, "key": key, "leaf": leaf} for key, leaf in changes.replaced.items()]
-    if replaced:
-        connection.execute(sa.insert(_replaced), replaced)
-    connection.execute(sa.delete(_replaced).where(_replaced.c.height <= block.height - PROOF_HEIGHTS))
-
-
-def _write_leaves(connection: Connection, writes: Mapping[bytes, bytes | None]) -> None:
-    gone = [{"gone": key} for key, leaf in writes.items() if leaf is None]
-    if gone:
-        connection.execute(sa.delete(_state).where(_state.c.key == sa.bindparam("gone")), gone)
-    present = [{"key": key, "leaf": leaf} for key, leaf in writes.items() if leaf is not None]
-    if present:
-        statement = insert(_state)
-        newer = {"leaf": statement.excluded.leaf}
-        connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=newer), present)
+        connection.exec_driver_sql(statement, rows)

@@ -49,8 +49,8 @@ from local_chains.consortium.engine.proposal import median_time
 from local_chains.consortium.engine.rendering import decode
 from local_chains.consortium.engine.rotation import first_turn, next_turn
 from local_chains.consortium.node import ConsortiumNode
-from local_chains.consortium.state import ledger_state
-from local_chains.consortium.state.store import PROOF_HEIGHTS
+from local_chains.consortium.state import ledger_state, store
+from local_chains.consortium.state.store import PROOF_HEIGHTS, PROOF_WRITES
 from tests.local_chains.consortium.support import (
     ACCOUNTS,
     ANN,
@@ -209,15 +209,33 @@ async def prove_all(engine: EmbeddedEngine, key: bytes) -> None:
 
 
 async def test_states_too_old_or_not_there_yet_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine, clock = await started(make_home(tmp_path))
-    monkeypatch.setattr(ledger_state, "PROOF_HEIGHTS", 3)
+    home = make_home(tmp_path)
+    engine, clock = await started(home)
+    monkeypatch.setattr(store, "PROOF_HEIGHTS", 3)
     for _ in range(6):
         await block_after(engine, clock)
-    for height in (7, 3, -1):
-        with pytest.raises(NotFoundError):
-            await engine.query(b"clock", height)
-    assert (await engine.query(b"clock", 4))[0]
+    for _ in range(2):
+        for height in (7, 3, -1):
+            with pytest.raises(NotFoundError):
+                await engine.query(b"clock", height)
+        assert (await engine.query(b"clock", 4))[0]
+        await engine.close()
+        engine, clock = await started(home, clock)
+    await engine.close()
     assert PROOF_HEIGHTS == 1_000
+
+
+async def test_many_writes_make_states_too_old_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, clock = await started(make_home(tmp_path))
+    monkeypatch.setattr(store, "PROOF_WRITES", 7)
+    for sequence in range(5):
+        engine.submit(pay(sequence))
+        await block_after(engine, clock)
+    # Each block writes three leaves: the clock and two accounts.
+    assert (await engine.query(b"clock", 3))[0]
+    with pytest.raises(NotFoundError):
+        await engine.query(b"clock", 2)
+    assert PROOF_WRITES == 1_000_000
     await engine.close()
 
 
@@ -439,7 +457,7 @@ async def test_the_mempool_is_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     engine.submit(pay(1))
     with pytest.raises(MempoolFullError):
         engine.submit(pay(2))
-    assert MAX_TRANSACTIONS == 5_000
+    assert MAX_TRANSACTIONS == 20_000
     await engine.close()
 
 

@@ -1,0 +1,124 @@
+"""Transactions on their way into the mempool: taken in order of arrival, their signatures checked many at a time.
+
+While some wait for the processes that check signatures, those before them are checked against the state.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from core.model.errors import CausewayError
+from local_chains.consortium.engine.mempool import MempoolFullError
+from local_chains.consortium.engine.verification import SignaturePool
+from local_chains.consortium.ledger.execution import Result
+from local_chains.consortium.ledger.signatures import SignatureChecker
+
+BATCH: Final = 512
+"""Transactions whose signatures are checked together, at least as many as came at once."""
+BATCHES_AHEAD: Final = 3
+MAX_WAITING: Final = 20_000
+TURN: Final = 64
+"""Transactions taken before others have their turn on the event loop."""
+
+Admission = Result | CausewayError
+"""What CheckTx said, or why it was not asked: `AlreadySeenError`, `MempoolFullError`."""
+
+
+class _Group:
+    """Transactions that came together, and who waits for their admissions."""
+
+    __slots__ = ("admissions", "transactions")
+
+    def __init__(self, transactions: Sequence[bytes]) -> None:
+        self.transactions = transactions
+        self.admissions: asyncio.Future[list[Admission]] = asyncio.get_running_loop().create_future()
+
+
+_Batch = tuple[list[_Group], asyncio.Task[None]]
+
+
+class Intake:
+    """The way in of one mempool; `submit` is its CheckTx."""
+
+    def __init__(self, submit: Callable[[bytes], Result], signatures: SignatureChecker, pool: SignaturePool) -> None:
+        self._submit = submit
+        self._signatures = signatures
+        self._pool = pool
+        self._arrived: deque[_Group] = deque()
+        self._waiting = 0
+        self._working: asyncio.Task[None] | None = None
+
+    async def admit(self, transactions: Sequence[bytes]) -> list[Admission]:
+        """One admission for each, in order. Raises `MempoolFullError` when too many are on their way already."""
+        if self._waiting + len(transactions) > MAX_WAITING:
+            raise MempoolFullError(f"{self._waiting} transactions are on their way to the mempool already")
+        group = _Group(transactions)
+        self._arrived.append(group)
+        self._waiting += len(transactions)
+        if self._working is None or self._working.done():
+            self._working = asyncio.create_task(self._work())
+        return await asyncio.shield(group.admissions)
+
+    async def close(self) -> None:
+        if self._working is not None:
+            self._working.cancel()
+            await asyncio.gather(self._working, return_exceptions=True)
+
+    async def _work(self) -> None:
+        ahead: deque[_Batch] = deque()
+        try:
+            while self._arrived or ahead:
+                while self._arrived and len(ahead) < BATCHES_AHEAD:
+                    groups = self._next_groups()
+                    ahead.append((groups, asyncio.create_task(self._verify(groups))))
+                groups, verifying = ahead[0]
+                await verifying
+                await self._take(groups)
+                ahead.popleft()
+        except BaseException:
+            self._give_up(ahead)
+            raise
+
+    def _next_groups(self) -> list[_Group]:
+        groups, count = [], 0
+        while self._arrived and count < BATCH:
+            groups.append(self._arrived.popleft())
+            count += len(groups[-1].transactions)
+        return groups
+
+    async def _verify(self, groups: list[_Group]) -> None:
+        transactions = [raw for group in groups for raw in group.transactions]
+        if len(transactions) == 1:
+            return
+        held = await self._pool.verify(transactions)
+        self._signatures.remember(raw for raw, good in zip(transactions, held, strict=True) if good)
+
+    async def _take(self, groups: list[_Group]) -> None:
+        since = 0
+        for group in groups:
+            admissions = []
+            for raw in group.transactions:
+                admissions.append(self._admission(raw))
+                since += 1
+                if since % TURN == 0:
+                    await asyncio.sleep(0)
+            self._waiting -= len(group.transactions)
+            if not group.admissions.done():
+                group.admissions.set_result(admissions)
+
+    def _admission(self, raw: bytes) -> Admission:
+        try:
+            return self._submit(raw)
+        except CausewayError as error:
+            return error
+
+    def _give_up(self, ahead: deque[_Batch]) -> None:
+        for groups, verifying in ahead:
+            verifying.cancel()
+            self._arrived.extendleft(reversed(groups))
+        for group in self._arrived:
+            if not group.admissions.done():
+                group.admissions.cancel()
+        self._arrived.clear()
+        self._waiting = 0
