@@ -144,7 +144,7 @@ def open_account(connection: Connection, chain: ChainId, account: AccountId, lat
     restore from an old backup: signing on could pay twice. A first opening adopts the chain's count, unless the
     account is configured as `exclusive` and was used already.
     """
-    row = _account(connection, chain, account)
+    row = _account(connection, chain, account, hold=True)
     known = row.next_sequence if row is not None else (0 if exclusive else latest)
     if latest > known:
         raise FatalError(
@@ -185,9 +185,10 @@ def free_sequence(connection: Connection, chain: ChainId, account: AccountId) ->
     return int(row.next_sequence)
 
 
-def _account(connection: Connection, chain: ChainId, account: AccountId) -> Any:
-    query = _where_account(sa.select(relayer_accounts), chain, account).with_for_update()
-    return connection.execute(query).one_or_none()
+def _account(connection: Connection, chain: ChainId, account: AccountId, *, hold: bool = False) -> Any:
+    """The account's row; with `hold` nobody else can change it before this transaction ends."""
+    query = _where_account(sa.select(relayer_accounts), chain, account)
+    return connection.execute(query.with_for_update() if hold else query).one_or_none()
 
 
 def _where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:
@@ -195,7 +196,7 @@ def _where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:
 
 
 def _fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> Any:
-    row = _account(connection, chain, account)
+    row = _account(connection, chain, account, hold=True)
     if row is None or row.epoch != epoch:
         raise FatalError(f"another process has taken over {account}: this one must not sign for it any more")
     return row

@@ -27,7 +27,7 @@ from core.model.types import (
     Seconds,
     SwapId,
 )
-from core.runtime.clock import SeededSecrets, VirtualClock
+from core.runtime.clock import Clock, SeededSecrets, VirtualClock
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from htlc import engine
@@ -117,8 +117,18 @@ class FlakyDatabase:
 
 
 class House:
-    def __init__(self, url: str = "sqlite://", market: FeeMarket | None = None, finality_depth: int = 2) -> None:
-        self.clock = VirtualClock()
+    """`block_s` is how often both chains make a block: less than a second for stories in real time."""
+
+    def __init__(
+        self,
+        url: str = "sqlite://",
+        market: FeeMarket | None = None,
+        finality_depth: int = 2,
+        clock: Clock | None = None,
+        block_s: float = 1.0,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self._block_s = block_s
         self.chains = {chain: self._chain(chain, market, finality_depth) for chain in (A, B)}
         self.relayer = {chain: self.chains[chain].signer("relayer", self._purse(chain)) for chain in (A, B)}
         self.initiator = {chain: self.chains[chain].signer("initiator", self._purse(chain)) for chain in (A, B)}
@@ -142,8 +152,8 @@ class House:
     async def start(self, fatal: int | None = None, after_commit: bool = True) -> RelayerService:
         """Chains produce blocks; followers and the service run over the database."""
         if not self._producers:
-            self._producers = [asyncio.create_task(chain.produce(1)) for chain in self.chains.values()]
-            await self.clock.sleep(3)
+            self._producers = [asyncio.create_task(chain.produce(self._block_s)) for chain in self.chains.values()]
+            await self.clock.sleep(3 * self._block_s)
         await self.database.write(create_schema)
         self.mortal = MortalDatabase(self.database, fatal, after_commit)
         signal = FactSignal()
