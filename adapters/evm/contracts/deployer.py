@@ -19,7 +19,7 @@ from core.proofs import rlp
 from core.proofs.keccak import keccak256
 from core.proofs.lanes import evm_address
 
-CREATE_GAS: Final = 2_500_000
+CREATE_GAS: Final = 5_000_000
 MINT_GAS: Final = 120_000
 PAY_GAS: Final = 30_000
 MAX_DEPLOY_S: Final = 120.0
