@@ -60,7 +60,8 @@ class Daemon:
             start_new_session=True,
         )
         try:
-            self.url = await asyncio.wait_for(self._ready(), START_TIMEOUT_S)
+            async with asyncio.timeout(START_TIMEOUT_S):
+                self.url = await self._ready()
         except TimeoutError:
             await self.kill()
             raise FatalError(f"{self.name} was not ready after {START_TIMEOUT_S:.0f} s; see {self.log}") from None
@@ -86,7 +87,8 @@ class Daemon:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
             try:
-                await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
+                async with asyncio.timeout(STOP_TIMEOUT_S):
+                    await process.wait()
             except TimeoutError:
                 await self.kill()
         self._close_log()

@@ -27,6 +27,8 @@ from core.model.types import Height, LockId, PublicPreimage
 
 PATIENCE_S = 30
 BEYOND = 100_000
+CANCELLATIONS = 60
+CANCELLATION_STEP_S = 0.0003
 
 
 async def _blocks_since(harness: ChainHarness, first: Height) -> Sequence[Block]:
@@ -72,6 +74,18 @@ class HeadConformance:
         assert all(update.finalized.height <= update.head.height for update in updates)
         heights = [update.finalized.height for update in updates]
         assert heights == sorted(heights), "what is final stays final"
+
+    async def test_the_stream_ends_whenever_it_is_cancelled(self, harness: ChainHarness) -> None:
+        async def listen() -> None:
+            async for _ in harness.access.heads.heads():
+                pass
+
+        for attempt in range(CANCELLATIONS):
+            listening = asyncio.create_task(listen())
+            await asyncio.sleep(attempt * CANCELLATION_STEP_S)
+            listening.cancel()
+            done, _ = await asyncio.wait([listening], timeout=PATIENCE_S)
+            assert done, f"a cancellation after {attempt * CANCELLATION_STEP_S * 1e3:.1f} ms is swallowed"
 
 
 class BlockConformance:

@@ -88,9 +88,9 @@ class CometRpc:
     async def new_blocks(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """A WebSocket on which every message that comes means: there may be a new block. Raises `RetryableError`."""
         try:
-            socket = await asyncio.wait_for(
-                self._open().ws_connect(f"{self.url}/websocket", heartbeat=CALL_TIMEOUT_S), CONNECT_TIMEOUT_S
-            )
+            # Not wait_for: before Python 3.12 it may swallow a cancellation that comes as the connection does.
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                socket = await self._open().ws_connect(f"{self.url}/websocket", heartbeat=CALL_TIMEOUT_S)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise RetryableError(f"{self.url} refuses a WebSocket: {error or type(error).__name__}") from None
         try:

@@ -65,8 +65,10 @@ class EvmHeadSource:
                     if update != last:
                         last = update
                         yield update
+                # Not wait_for: before Python 3.12 it may swallow a cancellation that comes as the wait ends.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(pushed.wait(), wait_s)
+                    async with asyncio.timeout(wait_s):
+                        await pushed.wait()
         finally:
             for subscription in subscriptions:
                 subscription.cancel()

@@ -1,7 +1,7 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` is instant."""
 
 import sys
-from typing import Final
+from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -40,10 +40,24 @@ def main() -> None:
     try:
         app()
     except CausewayError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
-        sys.exit(_exit_code(error))
+        _end(error)
+    except BaseExceptionGroup as group:
+        expected = group.subgroup(CausewayError)
+        if expected is None:
+            raise
+        _end(_first(expected))
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _end(error: CausewayError) -> NoReturn:
+    Console(stderr=True).print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
+    sys.exit(_exit_code(error))
+
+
+def _first(group: BaseExceptionGroup[CausewayError]) -> CausewayError:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 def _exit_code(error: CausewayError) -> int:

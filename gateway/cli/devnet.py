@@ -79,9 +79,9 @@ def _show(devnet: Any, directory: Path, as_json: bool) -> None:
 
 @app.command()
 def demo(
-    directory: Annotated[
-        Path | None, typer.Option("--dir", help="Keep files here; otherwise in a temporary directory.")
-    ] = None,
+    directory: Annotated[Path, typer.Option("--dir", help="Where evidence and logs go; emptied first.")] = Path(
+        ".causeway/demo"
+    ),
     as_json: Annotated[
         bool, typer.Option("--json", help="The timeline on standard error, one JSON object as the last line.")
     ] = False,

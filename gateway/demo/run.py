@@ -1,8 +1,8 @@
 """The demo from start to end: devnet up, stories side by side, the supervisor's summary, devnet down."""
 
 import asyncio
-import tempfile
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote as percent_encoded
@@ -12,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from core.model.types import AccountId, AssetId, ChainId, account_id, asset_id
+from core.runtime.logging import configure_logging
 from gateway import wiring
+from gateway.amounts import readable
 from gateway.demo import stories
 from gateway.demo.queries import proven_answers
 from gateway.demo.stage import Stage
@@ -25,19 +27,17 @@ RELAYERS: Final = (stories.HONEST, stories.CRASHING, stories.VANISHING)
 Balances = dict[tuple[str, str], int]
 
 
-async def run_demo(directory: Path | None, console: Console) -> dict[str, Any]:
-    """Run everything; the result as `causeway demo --json` prints it. Files stay where a directory was named."""
-    if directory is not None:
-        return await _run(directory, console)
-    with tempfile.TemporaryDirectory(prefix="causeway-demo-") as temporary:
-        return await _run(Path(temporary) / "devnet", console)
-
-
-async def _run(directory: Path, console: Console) -> dict[str, Any]:
+async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
+    """Run everything; the result as `causeway demo --json` prints it. Evidence, anchor and logs stay in `directory`."""
     timeline = Timeline(console, {})
     console.print("[bold]Causeway[/]: two chains, three relayers, one regulator, six users", highlight=False)
     devnet = Devnet(DevnetSettings(directory, RELAYERS, USERS), lambda said: timeline.tell("devnet", said))
-    async with devnet, wiring.connected(devnet.info.chains) as chains, aiohttp.ClientSession() as http:
+    async with (
+        devnet,
+        _logging_to(directory / "logs" / "demo.log"),
+        wiring.connected(devnet.info.chains) as chains,
+        aiohttp.ClientSession() as http,
+    ):
         timeline.names = {devnet.info.ethereum: "ETH", devnet.info.consortium: "CNS"}
         heads = {chain: connected.access.heads for chain, connected in chains.items()}
         stage = Stage(devnet, chains, timeline, http)
@@ -56,7 +56,19 @@ async def _run(directory: Path, console: Console) -> dict[str, Any]:
     }
     verdict = "[bold green]every story ended as told[/]" if result["ok"] else "[bold red]a story ended otherwise[/]"
     console.print(f"{verdict}, {result['seconds']} s", highlight=False)
+    console.print(f"Evidence, the anchor and every process's log are in {directory}", highlight=False)
     return result
+
+
+@asynccontextmanager
+async def _logging_to(path: Path) -> AsyncIterator[None]:
+    """The dApps' own log goes to a file while the block runs: the terminal is for the timeline."""
+    with path.open("a") as log:
+        configure_logging(stream=log)
+        try:
+            yield
+        finally:
+            configure_logging(level="error")
 
 
 async def _tell(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
@@ -118,14 +130,14 @@ async def _balances(stage: Stage) -> Balances:
 async def _summary(stage: Stage, before: Balances, after: Balances, console: Console) -> dict[str, Any]:
     info = stage.devnet.info
     summary = await stage.supervision("/v1/summary")
-    table = Table(title="What users hold, before → after", title_justify="left")
+    table = Table(title="What became of the users' balances (gas included)", title_justify="left")
     for column in ("user", "ETH", "USDX", "CNYD"):
         table.add_column(column, justify="left" if column == "user" else "right")
     for user in info.users:
         cells = []
         for asset in (info.ether, info.token, info.yuan):
             change = after[user.name, asset] - before[user.name, asset]
-            cells.append(stage.amount(asset, change) if change else "–")
+            cells.append(readable(stage.asset(asset), change, places=6) if change else "–")
         table.add_row(user.name, *cells)
     console.print(table)
     counted = ", ".join(f"{count} {status}" for status, count in summary["swaps"].items())
@@ -138,8 +150,7 @@ async def _summary(stage: Stage, before: Balances, after: Balances, console: Con
         row = await stage.supervision(f"/v1/assets/{percent_encoded(asset, safe='')}/conservation")
         held = held and row["ok"]
         sums = [stage.amount(asset, int(row[name]["base_units"])) for name in ("locked", "claimed", "refunded", "open")]
-        table.add_row(
-            asset.rpartition("/")[2][:16], *sums, str(row["as_of"]["height"]), "holds" if row["ok"] else "BROKEN"
-        )
+        verdict = "holds" if row["ok"] else "BROKEN"
+        table.add_row(row["symbol"], *sums, str(row["as_of"]["height"]), verdict)
     console.print(table)
     return {"ok": held and bool(summary["conservation_ok"]), "swaps": summary["swaps"]}

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Final
 from urllib.parse import quote as percent_encoded
 
@@ -12,7 +11,8 @@ import aiohttp
 
 from adapters.registry import ConnectedChain
 from core.model.errors import RetryableError
-from core.model.types import AssetId, ChainId
+from core.model.types import Asset, AssetId, ChainId
+from gateway.amounts import readable
 from gateway.connect import connect
 from gateway.devnet import Devnet
 from gateway.devnet.info import Keys
@@ -56,9 +56,11 @@ class Stage:
             yield client
 
     def amount(self, asset: str, units: int) -> str:
-        """An amount as people read it."""
-        known = self.chains[ChainId(asset.split("/")[0])].access.parameters.assets[AssetId(asset)]
-        return f"{Decimal(units).scaleb(-known.decimals):,f} {known.symbol}"
+        """An amount as people read it, such as `0.5 ETH`."""
+        return readable(self.asset(asset), units)
+
+    def asset(self, asset: str) -> Asset:
+        return self.chains[ChainId(asset.split("/")[0])].access.parameters.assets[AssetId(asset)]
 
     def teller(self, story: str) -> Callable[[SwapProgress], None]:
         """Tells the steps of a swap that people want to hear of."""

@@ -5,6 +5,7 @@
     party    one process's life: dies at a write or at a time, comes back         party.Party
     story    quote, agree, lock, claim; by the machine or by a cheat's own hand   story.run
     verdict  nobody honest lost money, every lock is settled, replay is equal     verdict.judge
+    campaign many seeds at once                                                  campaign.verdicts
 
 `python -m gateway.simulation --seeds 100` prints the seeds that fail; `--seed N --verbose` tells one story.
 """

@@ -1,16 +1,10 @@
 """`python -m gateway.simulation --seeds 100 [--first N]` or `--seed N --verbose`. Exits 1 where a seed fails."""
 
 import argparse
-import io
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
-from core.runtime.logging import configure_logging
-from gateway.simulation.story import run
-from gateway.simulation.verdict import Verdict
+from gateway.simulation.campaign import told, verdicts
 
 
 def main() -> int:
@@ -30,31 +24,6 @@ def main() -> int:
             print(told(verdict), flush=True)
     print(f"{len(seeds)} seeds, {failed} failed, {time.monotonic() - started:.1f} s")
     return 1 if failed else 0
-
-
-def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iterator[Verdict]:
-    """Play seeds in this process, or shared among `jobs` others; verdicts come in the order of the seeds."""
-    if jobs <= 1:
-        quiet(verbose)
-        yield from map(run, seeds)
-        return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=quiet) as pool:
-        yield from pool.map(run, seeds)
-
-
-def quiet(verbose: bool = False) -> None:
-    """Deaths that a plan orders are no news; `verbose` shows every party's log all the same."""
-    configure_logging("debug" if verbose else "error", "console", None if verbose else io.StringIO())
-
-
-def told(verdict: Verdict) -> str:
-    """A verdict for people: the seed, its plan, what happened, and what went wrong."""
-    lines = [f"seed {verdict.plan.seed}: {'ok' if verdict.ok else 'FAILED'}", f"  {verdict.plan}"]
-    lines += [f"  {note}" for note in verdict.notes]
-    lines += [f"  {name}: {phase}, {verdict.lives[name]} lives" for name, phase in verdict.phases.items()]
-    lines += [f"  {lock.terms.chain} {lock.lock_id} {lock.terms.amount}: {lock.status}" for lock in verdict.locks]
-    lines += [f"  problem: {problem}" for problem in verdict.problems]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,8 @@ MAX_SKEW_S: Final = 2
 MAX_PENDING_S: Final = 2
 """How long a block producer may leave a transaction lying: inclusion less a rebroadcast and a block."""
 MAX_REORGS: Final = 6
+MAX_SPIKE_BLOCKS: Final = 20
+"""Enough to multiply the base fee by ten."""
 COME_BACK_S: Final = 4
 """What a process needs after an outage to start, follow and look at its transactions; part of R."""
 
@@ -73,6 +75,15 @@ class Reorg:
 
 
 @dataclass(frozen=True, slots=True)
+class Spike:
+    """From `at_s` on every block is full for `blocks` blocks: the base fee rises by an eighth each (EIP-1559)."""
+
+    chain: ChainId
+    at_s: float
+    blocks: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that a run depends on besides the code."""
 
@@ -86,6 +97,8 @@ class Plan:
     rates: FaultRates
     skew_s: dict[ChainId, int]
     reorgs: tuple[Reorg, ...]
+    fees: bool
+    spikes: tuple[Spike, ...]
     provider_deaths: tuple[Death, ...]
     initiator_deaths: tuple[Death, ...]
     cheat_before_timelock_s: float
@@ -112,6 +125,8 @@ def draw(seed: int) -> Plan:
         rates=_rates(source),
         skew_s={chain: source.randint(-MAX_SKEW_S, MAX_SKEW_S) for chain in (A, B)},
         reorgs=_reorgs(source),
+        fees=(fees := source.random() < 0.4),
+        spikes=_spikes(source) if fees else (),
         provider_deaths=_provider_deaths(source, initiator),
         initiator_deaths=_initiator_deaths(source),
         cheat_before_timelock_s=source.uniform(1.5, 8.0),
@@ -137,6 +152,13 @@ def _reorgs(source: random.Random) -> tuple[Reorg, ...]:
         for _ in range(count)
     )
     return tuple(sorted(found, key=lambda reorg: reorg.at_s))
+
+
+def _spikes(source: random.Random) -> tuple[Spike, ...]:
+    count = source.choice((0, 1, 3))
+    return tuple(
+        Spike(source.choice((A, B)), source.uniform(1, 60), source.randint(3, MAX_SPIKE_BLOCKS)) for _ in range(count)
+    )
 
 
 def _provider_deaths(source: random.Random, initiator: Initiator) -> tuple[Death, ...]:

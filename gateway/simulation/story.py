@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core.model.errors import CausewayError, RejectedError, RetryableError
-from core.model.transactions import UnsignedTransaction
+from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import BaseUnits, LockId, LockTerms
 from core.runtime.clock import run_virtually
 from gateway.simulation.party import Crash, Party
@@ -27,6 +27,8 @@ WARM_UP_S: Final = 6.0
 SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
 TRIES: Final = 40
+HAND_FEE: Final = 100_000
+"""A cheat pays whatever gets him into the next block."""
 
 
 @dataclass(slots=True)
@@ -246,7 +248,8 @@ async def _send_by_hand(story: Story, unsigned: UnsignedTransaction) -> None:
     sender = world.chains[unsigned.chain].access().transactions
     signer = world.signer(story.initiator.name, unsigned.chain)
     view = await sender.sequences(signer.account)
-    request = sender.assemble(unsigned, view.latest, None, None)
+    fee = FeeBid(HAND_FEE, HAND_FEE) if world.plan.fees else None
+    request = sender.assemble(unsigned, view.latest, fee, None)
     signed = sender.attach(request, await signer.sign(request))
     while not (outcome := await sender.outcome(signed.hash)).final:
         if outcome.block is None:

@@ -9,11 +9,13 @@ from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, MemoryChain, MemoryRules, MemorySigner
 from adapters.memory.ports import MemoryLocks
 from core.model.ports import ChainAccess
+from core.model.transactions import FeeMarket
 from core.model.types import Asset, AssetId, ChainId
 from core.runtime.clock import VirtualClock
 from gateway.simulation.plan import FINALITY_DEPTH, MAX_PENDING_S, TIMING, A, B, Plan, Reorg
 
-PURSE: Final = 10**9
+PURSE: Final = 10**15
+CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=100)
 COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/slip44:1"), B: AssetId("memory:b/slip44:2")}
 
 
@@ -30,7 +32,9 @@ class World:
         self._seeds = 0
 
     def _chain(self, chain: ChainId) -> MemoryChain:
-        rules = MemoryRules(TIMING, FINALITY_DEPTH, skew_s=self.plan.skew_s[chain])
+        fees = CALM_FEES if self.plan.fees else None
+        native = COIN[chain] if self.plan.fees else None
+        rules = MemoryRules(TIMING, FINALITY_DEPTH, self.plan.skew_s[chain], native, fees)
         return MemoryChain(chain, self.clock, {COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0)}, rules)
 
     @property
@@ -68,6 +72,17 @@ class World:
         while True:
             await self.clock.sleep(TIMING.block_time_s)
             chain.mine(accept=self._ripe)
+            if chain.fees is not None:
+                chain.fees = self._next_fees(chain, chain.fees)
+
+    def _next_fees(self, chain: MemoryChain, now: FeeMarket) -> FeeMarket:
+        """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower."""
+        full = any(
+            spike.chain == chain.chain and spike.at_s <= self.seconds < spike.at_s + spike.blocks * TIMING.block_time_s
+            for spike in self.plan.spikes
+        )
+        base_fee = now.base_fee * 9 // 8 if full else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
+        return FeeMarket(base_fee, CALM_FEES.priority_fee)
 
     def _ripe(self, tx_hash: bytes) -> bool:
         """Whether the producer takes a transaction now; most at once, some late, none later than is allowed."""

@@ -206,7 +206,8 @@ class CometNode:
             if child.returncode is None:
                 _signal(child, signal.SIGTERM)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(child.wait(), STOP_TIMEOUT_S)
+                    async with asyncio.timeout(STOP_TIMEOUT_S):
+                        await child.wait()
         await self.kill()
 
     async def kill(self) -> None:
