@@ -9,13 +9,13 @@ whatever funds or reveals is checked anew right before it is signed.
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, assert_never
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import RejectedError, RetryableError
+from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
 from core.model.types import ChainId, Preimage, SwapId
@@ -76,6 +76,8 @@ class Executor:
         self._metrics = metrics
         self._vault = vault
         self._running: set[Lane] = set()
+        for one in hands.values():
+            one.pipeline.rebuild = self._rebuild
 
     async def run(self) -> None:
         """Run effects for ever as they become due. Raises `FatalError` from an effect that must not go on."""
@@ -223,6 +225,7 @@ class Executor:
         hands = self._hands_on(asked.terms.chain)
         preimage = Preimage(asked.preimage)
         claim = hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
+        claim = replace(claim, reveals=False)  # everybody knows this preimage: the body may be stored
         return await self._exit(hands, asked, key, claim, float(asked.terms.timelock.seconds))
 
     async def _refund(self, asked: effects.RefundLeg, key: str) -> events.SwapEvent:
@@ -252,10 +255,26 @@ class Executor:
         hands = self._hands_on(asked.terms.chain)
         if await hands.pipeline.transaction(key) is None and asked.first:
             await self._checks.before_reveal(await self._state(asked.swap_id))
-        preimage = self._vault.preimage(asked.terms.hashlock)
-        claim = hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
+        claim = self._revealing_claim(hands, self._vault, asked)
         sent = await hands.pipeline.send(key, claim, float(asked.terms.timelock.seconds), watched=True)
         return _submitted(asked, sent)
+
+    def _revealing_claim(
+        self, hands: Hands, vault: PreimageVault, asked: effects.RevealAndClaim
+    ) -> UnsignedTransaction:
+        preimage = vault.preimage(asked.terms.hashlock)
+        return hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
+
+    async def _rebuild(self, effect_key: str) -> UnsignedTransaction | None:
+        """A claim whose body was not stored, from its effect and the vault; None for everything else."""
+        try:
+            stored = await self._database.read(lambda c: journal.effect(c, effect_key))
+        except NotFoundError:
+            return None
+        asked = codec.decode_effect(stored.body)
+        if not isinstance(asked, effects.RevealAndClaim) or self._vault is None:
+            return None
+        return self._revealing_claim(self._hands_on(asked.terms.chain), self._vault, asked)
 
     def _hands_on(self, chain: ChainId) -> Hands:
         if chain not in self._hands:

@@ -7,6 +7,7 @@ else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalErr
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -16,7 +17,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.types import BaseUnits, ChainId, SwapId, chain_of
-from core.runtime.clock import Clock, SecretSource, SystemSecrets
+from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
@@ -44,6 +45,9 @@ from relayer.watchtower import Watchtower
 
 HOUSEKEEPING_S: Final = 2.0
 ATTEST_S: Final = 2.0
+KEEP_S: Final = 24 * 3600
+"""How long settled votes and allowances are kept."""
+PRUNED_AT_ONCE: Final = 500
 
 TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, reporting.relayer_reports)
 
@@ -231,6 +235,8 @@ class RelayerService:
             seen = self._housekeeping.count
             await self.expire_quotes()
             await self._measure()
+            before_ns = self._clock.now_ns() - KEEP_S * NS_PER_S
+            await self._database.write(partial(transaction_tables.prune, before_ns=before_ns, limit=PRUNED_AT_ONCE))
 
     async def expire_quotes(self) -> None:
         """`QuoteExpired` for every swap whose time to lock is over."""

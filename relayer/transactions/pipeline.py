@@ -8,7 +8,7 @@ Everything is keyed by the effect: sending the same effect again answers the tra
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -31,12 +31,16 @@ SIGNING_RETRIES: Final = 5
 MAX_OUTCOMES_AT_ONCE: Final = 16
 FOREIGN_USE_LOOKS: Final = 5
 """Looks at the chain, a block apart, that must all say that a stranger used our sequence before we stop."""
+STEP_TIMEOUT_S: Final = 60.0
 SUBMIT_TIMEOUT_S: Final = 5.0
 """A broadcast that takes longer is tried again; meanwhile others of the account may go out."""
 RETRY_S: Final = 1.0
 """How soon a step that met a dead endpoint is tried again, heads or not."""
 
 _log = get_logger("relayer.transactions")
+
+
+Rebuild = Callable[[str], Awaitable[UnsignedTransaction | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,8 @@ class Pipeline:
         self.account = signer.account
         self.changed = Signal()
         """Counts every change of a transaction's status."""
+        self.rebuild: Rebuild | None = None
+        """Makes an effect's transaction again after a restart, where its body was not to be stored."""
         self._database = database
         self._sender = access.transactions
         self._signer = signer
@@ -142,10 +148,11 @@ class Pipeline:
         while True:
             heads, wakes = self._board.changed.count, self._wake.count
             try:
-                await self.step()
-            except RetryableError as error:
-                self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
-                _log.warning("chain does not answer", chain=self.chain, reason=error.message)
+                async with asyncio.timeout(STEP_TIMEOUT_S):
+                    await self.step()
+            except (RetryableError, TimeoutError) as error:
+                self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
+                _log.warning("chain does not answer", chain=self.chain, reason=str(error))
                 await self._clock.sleep(RETRY_S)
                 continue
             retry_s = RETRY_S if self._unsent else None
@@ -327,6 +334,8 @@ class Pipeline:
         unsigned = self._bodies.get(record.effect_key)
         if unsigned is None and record.body is not None:
             unsigned = UnsignedTransaction(self.chain, self.account, record.body, False, record.summary)
+        if unsigned is None and self.rebuild is not None:
+            unsigned = await self.rebuild(record.effect_key)
         if unsigned is None:
             return
         async with self._signing:

@@ -330,6 +330,19 @@ def note_told(connection: Connection, record: TransactionRecord) -> None:
     connection.execute(sa.update(table).where(table.c.id == record.id).values(told=progress(record)))
 
 
+def prune(connection: Connection, before_ns: int, limit: int) -> int:
+    """Forget settled transactions that nobody is told of (votes, allowances) and that are older; returns how many."""
+    table, attempts = relayer_transactions, relayer_transaction_attempts
+    query = sa.select(table.c.id).where(
+        table.c.told.is_(None), table.c.status.not_in(OPEN), table.c.created_ns < before_ns
+    )
+    found = [row.id for row in connection.execute(query.limit(limit))]
+    if found:
+        connection.execute(sa.delete(attempts).where(attempts.c.transaction_id.in_(found)))
+        connection.execute(sa.delete(table).where(table.c.id.in_(found)))
+    return len(found)
+
+
 def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:
     """What may still change, in the order of sequences."""
     table = relayer_transactions

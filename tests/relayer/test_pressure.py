@@ -144,7 +144,8 @@ def test_a_full_disk_ends_the_relayer_with_a_reason_and_nothing_is_lost():
     run_virtually(story())
 
 
-def test_a_claim_outbids_a_fee_spike():
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_claim_outbids_a_fee_spike(restarted):
     async def story() -> None:
         house = House(market=FeeMarket(1, 1))
         gas = 10**9
@@ -158,6 +159,10 @@ def test_a_claim_outbids_a_fee_spike():
         await claim_with_fee(house, view)
         await house.phase(view.id, Phase.CLAIMING)
         house.chains[A].fees = FeeMarket(1000, 50)
+        if restarted:
+            await house.until(lambda: claim_is_signed(house, view.id))
+            await house.kill()
+            await house.start()
         await house.phase(view.id, Phase.COMPLETED)
         records = await house.database.read(lambda c: tables.of_effect_prefix(c, view.id))
         claims = [record for record in records if ":claim-" in record.effect_key]
@@ -167,6 +172,11 @@ def test_a_claim_outbids_a_fee_spike():
         await house.stop()
 
     run_virtually(story())
+
+
+async def claim_is_signed(house: House, swap_id) -> bool:
+    records = await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id))
+    return any(":claim-" in record.effect_key for record in records)
 
 
 async def pay_and_lock(house: House, view) -> None:

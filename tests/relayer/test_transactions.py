@@ -322,3 +322,16 @@ async def test_many_effects_with_a_flaky_endpoint_each_arrive_once():
             break
     await house.beat(0)
     assert await house.received() == len(keys)
+
+
+async def test_settled_votes_are_forgotten_and_watched_transactions_are_kept():
+    house = House()
+    pipeline = await house.start()
+    await pipeline.send("attest/x", house.pay())
+    await pipeline.send("s:1:lock", house.pay(), watched=True)
+    await house.beat(3)
+    await pipeline.send("attest/y", house.pay())
+    later = house.clock.now_ns() + 1
+    assert await house.database.write(lambda c: tables.prune(c, later, 10)) == 1
+    kept = [await pipeline.transaction(key) is not None for key in ("attest/x", "s:1:lock", "attest/y")]
+    assert kept == [False, True, True]
