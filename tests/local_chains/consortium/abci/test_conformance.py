@@ -39,7 +39,7 @@ class CometHarness:
 
     @property
     def timelock_s(self) -> Seconds:
-        return Seconds(6)
+        return Seconds(4)
 
     @property
     def knows_expiry(self) -> bool:
