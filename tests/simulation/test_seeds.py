@@ -7,7 +7,7 @@ import pytest
 
 from core.model.facts import LockStatus
 from core.runtime.logging import configure_logging
-from gateway.simulation.__main__ import told, verdicts
+from gateway.simulation.campaign import told, verdicts
 from gateway.simulation.plan import POLICY, A, B, Death, Initiator, Plan, Provider, draw
 from gateway.simulation.story import play
 from htlc.model import Phase
@@ -27,6 +27,8 @@ CALM = replace(
     liar=False,
     skew_s={A: 0, B: 0},
     reorgs=(),
+    fees=False,
+    spikes=(),
     provider_deaths=(),
     initiator_deaths=(),
 )
@@ -52,7 +54,7 @@ def test_plans_differ_and_reach_every_kind_of_trouble():
     plans = [draw(seed) for seed in range(PLANS)]
     assert {plan.initiator for plan in plans} == set(Initiator)
     assert {plan.provider for plan in plans} == set(Provider)
-    for trouble in ("watchtower", "liar", "reorgs", "provider_deaths", "initiator_deaths"):
+    for trouble in ("watchtower", "liar", "reorgs", "spikes", "provider_deaths", "initiator_deaths"):
         assert {bool(getattr(plan, trouble)) for plan in plans} == {True, False}, trouble
 
 
