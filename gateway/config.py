@@ -7,9 +7,10 @@ environment variable that holds its passphrase.
 import re
 import tomllib
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
+import tomli_w
 
 from core.model.errors import RejectedError
 
@@ -180,37 +181,13 @@ def resolve_database(url: str, base: Path) -> str:
 
 def to_toml(config: RelayerConfig | RegulatorConfig) -> str:
     """Write a configuration as the file that `load` reads back to an equal value."""
-    values = msgspec.to_builtins(config)
-    scalars = [f"{key} = {_scalar(value)}" for key, value in values.items() if _is_plain(value)]
-    tables: list[str] = []
-    for key, value in values.items():
-        if value is None or _is_plain(value):
-            continue
-        if isinstance(value, dict):
-            tables += ["", f"[{key}]", *_table(value)]
-        else:
-            for item in value:
-                tables += ["", f"[[{key}]]", *_table(item)]
-    return "\n".join([*scalars, *tables, ""])
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
 
 
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int)
-
-
-def _table(values: dict[str, object]) -> list[str]:
-    return [f"{key} = {_scalar(value)}" for key, value in values.items() if value is not None]
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_scalar(item) for item in value) + "]"
+def _without_none(value: Any) -> Any:
+    """TOML knows no null: a member that is not set is left out."""
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{k} = {_scalar(v)}" for k, v in value.items() if v is not None) + " }"
-    raise TypeError(f"no TOML for {type(value).__name__}")
+        return {key: _without_none(member) for key, member in value.items() if member is not None}
+    if isinstance(value, list | tuple):
+        return [_without_none(member) for member in value]
+    return value

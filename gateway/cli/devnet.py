@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from gateway.cli import app
 
@@ -61,20 +60,18 @@ def _show(devnet: Any, directory: Path, as_json: bool) -> None:
 
         typer.echo(json.dumps(public_view(info)))
         return
-    console = Console()
-    table = Table(title="The devnet is up", title_justify="left", title_style="bold green", show_header=False)
-    for chain in info.chains:
-        table.add_row(chain.id, chain.endpoints[0].url, f"HashedTimelock {chain.contract}" if chain.contract else "")
-    for name, url in info.relayers.items():
-        table.add_row(name, url, "dApp API; /openapi.json, /metrics")
-    table.add_row("regulator", info.regulator, f"X-API-Key: {info.regulator_key}")
-    for nickname in ("eth", "usdx", "cnyd"):
-        table.add_row(nickname, info.asset(nickname), "")
-    for user in info.users:
-        table.add_row(user.name, user.ethereum_account.rpartition(":")[2], user.consortium_account.rpartition(":")[2])
-    console.print(table)
-    console.print(f"Keys, anchor and logs are in {directory}. In another terminal:", highlight=False)
-    console.print("  causeway swap 0.5 eth cnyd\n  causeway status\nCtrl-C stops everything.", highlight=False)
+    lines = [("", "The devnet is up", "")]
+    lines += [(chain.id, chain.endpoints[0].url, chain.contract or "") for chain in info.chains]
+    lines += [(name, url, "dApp API: /v1, /openapi.json, /metrics") for name, url in info.relayers.items()]
+    lines += [("regulator", info.regulator, f"X-API-Key: {info.regulator_key}")]
+    lines += [(nickname, info.asset(nickname), "") for nickname in ("eth", "usdx", "cnyd")]
+    lines += [(user.name, user.ethereum_account, user.consortium_account) for user in info.users]
+    # Plain lines, so that addresses are never cut and can be copied.
+    for name, first, second in lines:
+        typer.echo(f"{name:<18} {first:<52} {second}".rstrip())
+    typer.echo(f"\nKeys, the anchor and logs are in {directory}. In another terminal:")
+    option = "" if directory == DEFAULT_DIRECTORY else f" --dir {directory}"
+    typer.echo(f"  causeway swap 0.5 eth cnyd{option}\n  causeway status{option}\nCtrl-C stops everything.")
 
 
 @app.command()

@@ -29,6 +29,9 @@ def swap(
     The preimage is made here, kept in the devnet's directory, and leaves it with the claim only. A swap that was
     interrupted goes on when this command runs again for the same user.
     """
+    from core.runtime.logging import configure_logging
+
+    configure_logging(level="error", form="console")
     console = Console(stderr=as_json)
     result = asyncio.run(_swap(directory, user, relayer, give, get, amount, yes, console))
     if as_json:

@@ -176,7 +176,7 @@ class EmbeddedEngine:
             self._broken = True
         self.feed.end()
         await self._intake.close()
-        await asyncio.to_thread(self._pool.close)
+        await self._pool.close()
         await self.store.close()
         if self._lock_file is not None:
             os.close(self._lock_file)

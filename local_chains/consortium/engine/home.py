@@ -83,14 +83,24 @@ class OperatorKey:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """What every node of a chain must agree on. `hash` is the SHA-256 of the file's exact bytes."""
+    """What every node of a chain must agree on. `hash` is the SHA-256 of `raw`, the file's exact bytes."""
 
     chain_id: str
     time: Timestamp
     validators: ValidatorSet
-    app_state: AppState
-    document: Mapping[str, Any]
+    raw: bytes = field(repr=False)
     hash: bytes
+
+    # A file may list a million accounts, and nobody asks for them twice: they are read from its bytes each time.
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        document: dict[str, Any] = msgspec.json.decode(self.raw)
+        return document
+
+    @property
+    def app_state(self) -> AppState:
+        return app_state_from_json(self.document.get("app_state"))
 
 
 def create_genesis(
@@ -149,7 +159,7 @@ def parse_genesis(raw: bytes) -> Genesis:
     if str(fields.get("initial_height", "1")) != "1":
         raise RejectedError("this chain begins at height 1")
     genesis_writes(app_state, genesis_time.to_nanos() // 1_000_000)
-    return Genesis(chain_id, genesis_time, validators, app_state, fields, hashlib.sha256(raw).digest())
+    return Genesis(chain_id, genesis_time, validators, raw, hashlib.sha256(raw).digest())
 
 
 def consensus_params(pub_key_types: Sequence[str]) -> dict[str, Any]:

@@ -1,21 +1,30 @@
-"""Signature checks in processes of their own, so that they use every core while the ledger uses one."""
+"""Signature checks in processes of their own, so that they use every core while the ledger uses one.
+
+`python -m local_chains.consortium.engine.verification` is such a process: it reads pieces of work from its standard
+input (length, 4 bytes big-endian, then a MessagePack array of transactions), answers each with one byte a transaction
+(1: the signature holds), and ends with its input, so that none outlives its parent.
+"""
 
 import asyncio
-import multiprocessing
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Final
 
+import msgspec
 import structlog
 
+from core.model.errors import FatalError
 from local_chains.consortium.ledger.signatures import verify_all
 
 CHUNK: Final = 64
 """Transactions in one piece of work: about 5 ms."""
 MIN_POOLED: Final = 32
 """Fewer are checked where they are: asking another process would take longer than the work."""
+LENGTH_BYTES: Final = 4
+REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 _log = structlog.get_logger(__name__)
 
@@ -25,32 +34,81 @@ class SignaturePool:
 
     def __init__(self, workers: int | None = None) -> None:
         """`workers` processes, one a core by default; 0: never any."""
-        self._workers = (os.cpu_count() or 1) if workers is None else workers
-        self._pool: ProcessPoolExecutor | None = None
+        self._wanted = (os.cpu_count() or 1) if workers is None else workers
+        self._workers: list[asyncio.subprocess.Process] = []
+        self._idle: asyncio.Queue[asyncio.subprocess.Process] = asyncio.Queue()
+        self._starting = asyncio.Lock()
 
     async def verify(self, transactions: Sequence[bytes]) -> list[bool]:
         """`ledger.signatures.verify_all`, on all cores. A process that dies costs time, never a wrong answer."""
-        if len(transactions) < MIN_POOLED or not self._workers:
+        if len(transactions) < MIN_POOLED or not await self._started():
             return verify_all(transactions)
-        loop = asyncio.get_running_loop()
         chunks = [transactions[start : start + CHUNK] for start in range(0, len(transactions), CHUNK)]
-        try:
-            pool = self._started()
-            checked = await asyncio.gather(*(loop.run_in_executor(pool, verify_all, chunk) for chunk in chunks))
-        except (BrokenProcessPool, OSError) as error:
-            _log.warning("signature checks go on in this process", reason=str(error) or type(error).__name__)
-            self._workers = 0
-            return verify_all(transactions)
+        checked = await asyncio.gather(*(self._verify_chunk(chunk) for chunk in chunks))
         return [held for chunk in checked for held in chunk]
 
-    def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
-        self._workers = 0
+    async def close(self) -> None:
+        self._wanted = 0
+        for worker in self._workers:
+            if worker.returncode is None:
+                worker.kill()
+        for worker in self._workers:
+            await worker.wait()
+        self._workers.clear()
 
-    def _started(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # A fork would copy threads' locks in whatever state they are.
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=multiprocessing.get_context("forkserver"))
-        return self._pool
+    async def _verify_chunk(self, chunk: Sequence[bytes]) -> list[bool]:
+        worker = await self._idle.get()
+        try:
+            return await _ask(worker, chunk)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            self._wanted = 0
+            _log.warning("signature checks go on in this process", reason=str(error) or type(error).__name__)
+            return verify_all(chunk)
+        except BaseException:
+            # Its answer would be taken for that to the next question.
+            worker.kill()
+            raise
+        finally:
+            self._idle.put_nowait(worker)
+
+    async def _started(self) -> bool:
+        async with self._starting:
+            while len(self._workers) < self._wanted:
+                worker = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    __spec__.name,
+                    cwd=REPOSITORY,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    # A terminal's Ctrl-C is for the node, which ends them itself.
+                    start_new_session=True,
+                )
+                self._workers.append(worker)
+                self._idle.put_nowait(worker)
+        return self._wanted > 0
+
+
+async def _ask(worker: asyncio.subprocess.Process, chunk: Sequence[bytes]) -> list[bool]:
+    if worker.stdin is None or worker.stdout is None:
+        raise FatalError("a process that checks signatures has no pipes")
+    body = msgspec.msgpack.encode(chunk)
+    worker.stdin.write(len(body).to_bytes(LENGTH_BYTES, "big") + body)
+    await worker.stdin.drain()
+    return [held == 1 for held in await worker.stdout.readexactly(len(chunk))]
+
+
+def serve() -> None:
+    """Answer until the input ends."""
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    while head := source.read(LENGTH_BYTES):
+        body = source.read(int.from_bytes(head, "big"))
+        sink.write(bytes(verify_all(msgspec.msgpack.decode(body, type=list[bytes]))))
+        sink.flush()
+
+
+if __name__ == "__main__":
+    try:
+        serve()
+    except (KeyboardInterrupt, BrokenPipeError, msgspec.MsgspecError):
+        sys.exit(1)

@@ -2,69 +2,54 @@
 
 Old roots stay provable for as long as somebody keeps them, and trees share all nodes that did not change. Node hashes
 and layout are those of `core.proofs.smt`.
+
+Nodes are bare tuples, since a tree has hundreds of thousands: Python's garbage collector stops looking at tuples that
+can be in no cycle, but never at objects of a class of ours.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
 from core.proofs.smt import (
     EMPTY,
+    HASH_SIZE,
     INNER_PREFIX,
+    LEAF_PREFIX,
     MAX_DEPTH,
     OtherLeaf,
     SmtProof,
-    inner_hash,
-    leaf_hash,
     path_bit,
     path_of,
-    value_hash,
 )
 
-PROGRESS_STEP: Final = 10_000
-"""Leaves between two reports of progress."""
-
-
-class LeafNode(NamedTuple):
-    """A key's hash and its value's hash."""
-
-    hash: bytes
-    path: bytes
-    hashed_value: bytes
-
-
-class InnerNode(NamedTuple):
-    """Two subtrees; at least two leaves lie below."""
-
-    hash: bytes
-    left: "Node"
-    right: "Node"
-
-
+LeafNode = tuple[bytes, bytes]
+"""The leaf's hash; its key's hash followed by its value's."""
+InnerNode = tuple[bytes, "Node", "Node"]
+"""Its hash, and two subtrees; at least two leaves lie below."""
 Node = LeafNode | InnerNode | None
 """None is an empty subtree."""
 
 _Change = tuple[int, LeafNode | None]
 """A path as an integer, so that it sorts and splits by bits, and the leaf to be there."""
-_new_node: Final[Callable[[Any, tuple[Any, ...]], Any]] = tuple.__new__
-_sha256: Final = hashlib.sha256
 _TOP: Final = MAX_DEPTH - 1
+_sha256: Final = hashlib.sha256
 
 
 def root_hash(root: Node) -> bytes:
     """The 32 bytes that name a whole tree."""
-    return EMPTY if root is None else root.hash
+    return EMPTY if root is None else root[0]
 
 
 def update(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
     """The tree after `writes` (None deletes)."""
     changes: list[_Change] = []
     for key, value in writes.items():
-        path = path_of(key)
+        path = _sha256(key).digest()
         leaf = None
         if value is not None:
-            hashed = value_hash(value)
-            leaf = LeafNode(leaf_hash(path, hashed), path, hashed)
+            content = path + _sha256(value).digest()
+            leaf = (_sha256(LEAF_PREFIX + content).digest(), content)
         changes.append((int.from_bytes(path, "big"), leaf))
     changes.sort()
     return _updated(root, changes, 0, len(changes), 0)
@@ -75,20 +60,21 @@ def prove(root: Node, key: bytes) -> SmtProof:
     path = path_of(key)
     siblings: list[bytes] = []
     node = root
-    while isinstance(node, InnerNode):
-        children = (node.left, node.right)
+    while node is not None and len(node) == 3:
         side = path_bit(path, len(siblings))
+        children = (node[1], node[2])
         siblings.append(root_hash(children[1 - side]))
         node = children[side]
-    other = OtherLeaf(node.path, node.hashed_value) if node is not None and node.path != path else None
-    return SmtProof(tuple(siblings), other)
+    if node is None or node[1].startswith(path):
+        return SmtProof(tuple(siblings), None)
+    return SmtProof(tuple(siblings), OtherLeaf(node[1][:HASH_SIZE], node[1][HASH_SIZE:]))
 
 
 def _updated(node: Node, changes: list[_Change], start: int, end: int, depth: int) -> Node:
     """`node` after `changes[start:end]`, all of which lie below it. Most of a block's work happens here."""
     if start == end:
         return node
-    if node.__class__ is not InnerNode:
+    if node is None or len(node) == 2:
         return _replaced(node, changes[start:end], depth)
     if end - start == 1:
         return _one_updated(node, changes[start], depth)
@@ -100,34 +86,38 @@ def _updated(node: Node, changes: list[_Change], start: int, end: int, depth: in
             high = middle
         else:
             low = middle + 1
-    _, left, right = node  # type: ignore[misc]
     return _joined(
-        _updated(left, changes, start, low, depth + 1),
-        _updated(right, changes, low, end, depth + 1),
+        _updated(node[1], changes, start, low, depth + 1),
+        _updated(node[2], changes, low, end, depth + 1),
     )
 
 
 def _one_updated(node: Node, change: _Change, depth: int) -> Node:
     """`_updated` for a single change, without recursion."""
     path = change[0]
-    way: list[tuple[Node, Node, bool]] = []
-    while node.__class__ is InnerNode:
-        _, left, right = node  # type: ignore[misc]
-        went_right = bool(path >> (_TOP - depth) & 1)
-        way.append((left, right, went_right))
-        node = right if went_right else left
+    way: list[tuple[Node, Node]] = []
+    while node is not None and len(node) == 3:
+        if path >> (_TOP - depth) & 1:
+            way.append((node[1], None))
+            node = node[2]
+        else:
+            way.append((None, node[2]))
+            node = node[1]
         depth += 1
     node = _replaced(node, [change], depth)
-    for left, right, went_right in reversed(way):
-        node = _joined(left, node) if went_right else _joined(node, right)
+    for left, right in reversed(way):
+        depth -= 1
+        node = _joined(left, node) if path >> (_TOP - depth) & 1 else _joined(node, right)
     return node
 
 
-def _replaced(node: Node, changes: list[_Change], depth: int) -> Node:
+def _replaced(node: LeafNode | None, changes: list[_Change], depth: int) -> Node:
     """The subtree of `changes` where there was a leaf or nothing."""
-    if isinstance(node, LeafNode):
-        here = int.from_bytes(node.path, "big")
-        if not any(path == here for path, _ in changes):
+    if node is not None:
+        here = int.from_bytes(node[1][:HASH_SIZE], "big")
+        if len(changes) == 1 and changes[0][0] == here:
+            return changes[0][1]
+        if all(path != here for path, _ in changes):
             changes = sorted([*changes, (here, node)])
     return _built([change for change in changes if change[1] is not None], depth)
 
@@ -144,12 +134,11 @@ def _built(changes: list[_Change], depth: int) -> Node:
 def _joined(left: Node, right: Node) -> Node:
     """A subtree that holds a single leaf is that leaf; an empty one is nothing."""
     if left is None:
-        if right.__class__ is not InnerNode:
+        if right is None or len(right) == 2:
             return right
-    elif right is None:
-        if left.__class__ is not InnerNode:
+        return (_sha256(INNER_PREFIX + EMPTY + right[0]).digest(), None, right)
+    if right is None:
+        if len(left) == 2:
             return left
-    else:
-        hashed = _sha256(INNER_PREFIX + left[0] + right[0]).digest()
-        return _new_node(InnerNode, (hashed, left, right))  # type: ignore[no-any-return]
-    return InnerNode(inner_hash(root_hash(left), root_hash(right)), left, right)
+        return (_sha256(INNER_PREFIX + left[0] + EMPTY).digest(), left, None)
+    return (_sha256(INNER_PREFIX + left[0] + right[0]).digest(), left, right)

@@ -1,0 +1,87 @@
+"""The command line as somebody meets it for the first time."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = [
+    [],
+    ["up"],
+    ["demo"],
+    ["swap"],
+    ["status"],
+    ["verify"],
+    ["relayer"],
+    ["relayer", "run"],
+    ["relayer", "check"],
+    ["relayer", "keys"],
+    ["regulator", "run"],
+    ["chain", "init"],
+    ["chain", "run"],
+]
+
+
+def causeway(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", *arguments],
+        cwd=cwd,
+        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: list[str], tmp_path: Path) -> None:
+    shown = causeway(*command, "--help", cwd=tmp_path)
+    assert shown.returncode == 0
+    assert "Usage:" in shown.stdout
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "word"),
+    [
+        (["status"], 1, "causeway up"),
+        (["swap", "1", "eth", "cnyd"], 1, "causeway up"),
+        (["verify", "none.json"], 1, "none.json"),
+        (["relayer", "run"], 1, "--config"),
+        (["regulator", "run", "--config", "none.toml"], 1, "--config"),
+        (["chain", "run", "nowhere"], 1, "nowhere"),
+        (["chain", "run", "nowhere", "--listen", "x"], 1, "host:port"),
+        (["chain", "init", "home", "--key-type", "rsa"], 1, "secp256k1eth"),
+        (["chain", "init", "home", "--asset", "gold"], 1, "symbol:decimals"),
+        (["relayer", "keys", "keys.json", "one"], 3, "CAUSEWAY_PASSPHRASE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_a_mistake_gets_one_sentence_that_says_what_to_do(
+    command: list[str], code: int, word: str, tmp_path: Path
+) -> None:
+    shown = causeway(*command, cwd=tmp_path, CAUSEWAY_PASSPHRASE="")
+    assert shown.returncode == code, shown.stderr
+    assert word in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_keys_are_made_once(tmp_path: Path) -> None:
+    arguments = ["relayer", "keys", "keys.json", "ethereum", "quote"]
+    assert causeway(*arguments, cwd=tmp_path, CAUSEWAY_PASSPHRASE="long enough").returncode == 0
+    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
+    again = causeway(*arguments, cwd=tmp_path, CAUSEWAY_PASSPHRASE="long enough")
+    assert again.returncode == 1
+    assert "exists already" in again.stderr
+
+
+def test_a_file_that_is_no_evidence_is_not_proven(tmp_path: Path) -> None:
+    (tmp_path / "evidence.json").write_text("{}")
+    (tmp_path / "anchor.json").write_text("{}")
+    shown = causeway("verify", "evidence.json", "--json", cwd=tmp_path)
+    assert shown.returncode == 2
+    assert json.loads(shown.stdout)["verified"] is False
