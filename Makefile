@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMPS := .make
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" ETH_HASH_BACKEND=pysha3
 COMETBFT_VERSION := v0.40.0
+# Most tests wait for chains; `make test TEST_PROCESSES=0` runs them one after another.
+TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
@@ -32,7 +34,7 @@ up: setup
 	$(RUN) $(BIN)/causeway up
 
 test: setup cometbft
-	$(RUN) $(BIN)/python -m pytest -x -q
+	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES)
 
 lint: $(STAMPS)/python
 	$(BIN)/ruff check .

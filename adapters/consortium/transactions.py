@@ -162,7 +162,12 @@ class ConsortiumTransactions:
         height, code, log = parsed(lambda: _tx_result(answer))
         if ResultCode.OK < code <= ResultCode.BAD_SIGNATURE:
             return Outcome(OutcomeStatus.DROPPED, reason=log)
-        block = (await fetch_block(self._rpc, self._chain, height)).ref
+        try:
+            block = (await fetch_block(self._rpc, self._chain, height)).ref
+        except NotFoundError as error:
+            raise RetryableError(
+                f"{self._chain} knows a transaction of block {height} but not the block yet"
+            ) from error
         if code == ResultCode.OK:
             return Outcome(OutcomeStatus.INCLUDED, final=True, block=block)
         return Outcome(OutcomeStatus.REVERTED, final=True, block=block, reason=log)

@@ -158,6 +158,30 @@ async def test_state_comes_with_its_proof(client: Client) -> None:
         assert (await client.call("abci_query", **params))["response"]["code"] != 0
 
 
+async def test_a_block_is_seen_whole_or_not_at_all(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its storing and its becoming the tip, a block's transactions still wait."""
+    engine = client.node.engine
+    raw = ANN.signed(0, Transfer("cnyd", BEN.address, quantity(1)))
+    tx_hash = base64.b64encode(transaction_hash(raw)).decode()
+    append, stored_meanwhile = engine.store.append, []
+
+    async def append_and_look(*arguments: Any) -> None:
+        await append(*arguments)
+        if await engine.store.transaction(transaction_hash(raw)) is not None and not stored_meanwhile:
+            search = await client.call("tx_search", query=f"tx.hash = '{transaction_hash(raw).hex()}'")
+            waiting = (await client.call("unconfirmed_txs"))["txs"]
+            stored_meanwhile.append(((await client.error("tx", hash=tx_hash))["data"], search["txs"], waiting))
+
+    monkeypatch.setattr(engine.store, "append", append_and_look)
+    await client.call("broadcast_tx_commit", tx=base64.b64encode(raw).decode())
+    ((refusal, found, waiting),) = stored_meanwhile
+    assert "not found" in refusal
+    assert found == []
+    assert waiting == [base64.b64encode(raw).decode()]
+    block = await client.call("block", height=(await client.call("tx", hash=tx_hash))["height"])
+    assert base64.b64encode(raw).decode() in block["block"]["data"]["txs"]
+
+
 async def test_a_refused_transaction_says_why(client: Client) -> None:
     poor = ANN.signed(0, Transfer("cnyd", BEN.address, quantity(10**9)))
     answer = await client.call("broadcast_tx_sync", tx=base64.b64encode(poor).decode())
