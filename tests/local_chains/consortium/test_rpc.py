@@ -163,7 +163,8 @@ async def test_a_block_is_seen_whole_or_not_at_all(client: Client, monkeypatch: 
     engine = client.node.engine
     raw = ANN.signed(0, Transfer("cnyd", BEN.address, quantity(1)))
     tx_hash = base64.b64encode(transaction_hash(raw)).decode()
-    append, stored_meanwhile = engine.store.append, []
+    append = engine.store.append
+    stored_meanwhile: list[tuple[str, Any, Any]] = []
 
     async def append_and_look(*arguments: Any) -> None:
         await append(*arguments)
