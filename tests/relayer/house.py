@@ -30,6 +30,7 @@ from core.model.types import (
 from core.runtime.clock import Clock, SeededSecrets, VirtualClock
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor, Worker
 from htlc import engine
 from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
@@ -176,7 +177,10 @@ class House:
             Follower(one.parameters, one.heads, one.blocks, self.database, signal, self.clock, Height(0))
             for one in access.values()
         ]
-        self._tasks = [asyncio.create_task(follower.run()) for follower in followers]
+        # As the daemon runs them: a database that is locked for a while costs them time, not their lives.
+        keeper = Supervisor(self.clock, self.metrics, random.Random(0))
+        keeper.add(*(Worker(f"follower {follower.status.chain}", follower.run) for follower in followers))
+        self._tasks = [asyncio.create_task(keeper.run())]
         self.running = asyncio.create_task(self.service.run())
         self._tasks.append(self.running)
         return self.service
