@@ -88,7 +88,10 @@ class FollowerStatus:
 
 
 class Follower:
-    """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason."""
+    """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason.
+
+    `projected` false leaves projections alone: a later `rebuild` makes them from the facts.
+    """
 
     def __init__(
         self,
@@ -103,12 +106,14 @@ class Follower:
         max_range: int = MAX_RANGE,
         retry: RetryPolicy = WORKER,
         probe_s: float = PROBE_S,
+        projected: bool = True,
     ) -> None:
         self._chain = parameters.chain
         self._genesis_hash = parameters.genesis_hash
         self._heads, self._blocks = heads, blocks
         self._database, self._signal, self._clock = database, signal, clock
         self._start, self._retry, self._probe_s = start, retry, probe_s
+        self._projected = projected
         self._metrics = IndexerMetrics(metrics or Metrics())
         self._range, self._max_range = min(FIRST_RANGE, max_range), max_range
         self._view = ChainView(self._chain, start)
@@ -257,11 +262,11 @@ class Follower:
         await self._commit(step, update)
 
     async def _commit(self, step: Advance, update: HeadUpdate) -> None:
-        before = self._view
+        before, projected = self._view, self._projected
         live = behind(step.view, update) == 0
         state = FollowerState.LIVE if live else FollowerState.BACKFILLING
         seen = store.Observation(state.value, "", update.head, self._clock.now_ns())
-        seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen))
+        seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
         self._view, self._state, self._detail = step.view, state, ""
         reverted = step.reverted
         if step.deep:

@@ -100,8 +100,9 @@ def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:
     connection.execute(sa.update(tables.chains).where(tables.chains.c.chain == chain).values(values))
 
 
-def commit(connection: Connection, before: ChainView, step: Advance, seen: Observation) -> int:
-    """Store one step: headers, events, facts, projections and the cursor. Returns the newest fact's number, 0 for none.
+def commit(connection: Connection, before: ChainView, step: Advance, seen: Observation, projected: bool = True) -> int:
+    """Store one step: headers, events, facts, projections (where `projected`) and the cursor. Returns the newest
+    fact's number, 0 for none.
 
     Raises `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
     """
@@ -112,11 +113,11 @@ def commit(connection: Connection, before: ChainView, step: Advance, seen: Obser
     last = _hold_order(connection, len(step.facts))
     highest = _check_cursor(connection, before)
     applied, reverted = step.applied, step.reverted
-    touched = projections.revert(connection, chain, [ref.hash for ref in reverted])
+    touched = projections.revert(connection, chain, [ref.hash for ref in reverted]) if projected else set()
     _mark(connection, chain, [ref.hash for ref in reverted], canonical=False)
     _store_blocks(connection, chain, applied, highest)
-    touched |= projections.apply(connection, applied)
-    projections.refresh_swaps(connection, touched)
+    if projected:
+        projections.refresh_swaps(connection, touched | projections.apply(connection, applied))
     first_seq = last - len(step.facts) + 1
     connection.execute(sa.insert(tables.facts), [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)])
     if step.deep:
