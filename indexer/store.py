@@ -14,7 +14,7 @@ from indexer import projections, tables
 from indexer.chain_view import Advance, ChainView
 from indexer.encoding import event_columns
 from indexer.feed import FactKind, header_of
-from indexer.writing import insert_if_absent
+from indexer.writing import insert_if_absent, insert_many
 
 CHUNK: Final = 500
 """Values bound in one `IN (…)`."""
@@ -119,7 +119,7 @@ def commit(connection: Connection, before: ChainView, step: Advance, seen: Obser
     if projected:
         projections.refresh_swaps(connection, touched | projections.apply(connection, applied))
     first_seq = last - len(step.facts) + 1
-    connection.execute(sa.insert(tables.facts), [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)])
+    insert_many(connection, tables.facts, [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)])
     if step.deep:
         require(before.finalized is not None, "only a finalized block can be reverted deeply")
         _note_deep_reorg(connection, before, first_seq, min(ref.height for ref in reverted) - 1, seen.at_ns)
@@ -185,11 +185,8 @@ def _store_blocks(connection: Connection, chain: ChainId, applied: Sequence[Bloc
         known.update(bytes(row.hash) for row in connection.execute(query))
     _mark(connection, chain, [found for found in suspects if found in known], canonical=True)
     new = [block for block in applied if block.header.ref.hash not in known]
-    if new:
-        connection.execute(sa.insert(blocks), [_block_row(block.header) for block in new])
-    rows = [row for block in new for row in _event_rows(block)]
-    if rows:
-        connection.execute(sa.insert(tables.events), rows)
+    insert_many(connection, blocks, [_block_row(block.header) for block in new])
+    insert_many(connection, tables.events, [row for block in new for row in _event_rows(block)])
 
 
 def _block_row(header: BlockHeader) -> dict[str, Any]:
