@@ -1,10 +1,10 @@
 """How long a swap takes, against the least that the protocol allowed on these chains.
 
 Twenty swaps one after another on a devnet of its own, alternating directions. For each: the time from the moment our
-lock is broadcast until the participant's claim, the last act, is in a block; divided by the least possible. That is
-computed from the blocks that were actually produced, by when they could first be read:
+lock is about to be signed until the participant's claim, the last act, is in a block; divided by the least possible.
+That is computed from the blocks that were actually produced, by when they could first be read:
 
-    our lock                in the first block of A that came after its broadcast
+    our lock                in the first block of A that came after that
     it is final             with the first later block of A whose arrival made that height final
     the participant's lock  in the first block of B after that
     it is final             likewise on B
@@ -22,7 +22,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +33,9 @@ from core.runtime.logging import configure_logging
 from gateway import wiring
 from gateway.connect import connect
 from gateway.devnet import Devnet, DevnetSettings
+from htlc.model import SwapState
 from htlc.timelocks import DEVNET_POLICY
-from relayer.client import RelayerApi, SwapClient, SwapStep
+from relayer.client import RelayerApi, SwapClient
 
 WAIT_S: Final = 60.0
 ETHER: Final = 10**16
@@ -59,27 +60,30 @@ class Blocks:
             self._news.set()
 
     async def until(self, height: int) -> float:
-        """Wait for this height; when it (or a later one) arrived."""
-        while not self.arrived or self.arrived[-1][1] < height:
+        """When this height (or a later one) arrived; waits for it."""
+        return (await self._first(self.arrived, lambda _, seen: seen >= height))[0]
+
+    async def next_after(self, moment: float) -> tuple[float, int]:
+        """(arrival, height) of the first block that came after `moment`; waits for it."""
+        return await self._first(self.arrived, lambda at, _: at > moment)
+
+    async def final_at(self, height: int) -> float:
+        """When this height was first known to be final; waits for that."""
+        return (await self._first(self.final, lambda _, final: final >= height))[0]
+
+    async def _first(self, entries: list[tuple[float, int]], fits: Callable[[float, int], bool]) -> tuple[float, int]:
+        while (found := next((entry for entry in entries if fits(*entry)), None)) is None:
             self._news.clear()
             await self._news.wait()
-        return next(at for at, seen in self.arrived if seen >= height)
-
-    def next_after(self, moment: float) -> tuple[float, int]:
-        """(arrival, height) of the first block that came after `moment`."""
-        return next(entry for entry in self.arrived if entry[0] > moment)
-
-    def final_at(self, height: int) -> float:
-        """When this height was first known to be final."""
-        return next(at for at, final in self.final if final >= height)
+        return found
 
 
-def least_s(a: Blocks, b: Blocks, broadcast: float) -> float:
+async def least_s(a: Blocks, b: Blocks, broadcast: float) -> float:
     """The earliest moment at which the last claim can have been in a block, less `broadcast`."""
-    lock_height = a.next_after(broadcast)[1]
-    counter_height = b.next_after(a.final_at(lock_height))[1]
-    revealed_at = b.next_after(b.final_at(counter_height))[0]
-    return a.next_after(revealed_at)[0] - broadcast
+    _, lock_height = await a.next_after(broadcast)
+    _, counter_height = await b.next_after(await a.final_at(lock_height))
+    revealed_at, _ = await b.next_after(await b.final_at(counter_height))
+    return (await a.next_after(revealed_at))[0] - broadcast
 
 
 async def measure(swaps: int) -> list[dict[str, Any]]:
@@ -118,9 +122,13 @@ async def one_swap(
     quote = await client.quote(asset_id(give), asset_id(get), initiator_amount=amount)
     swap = await client.open(quote)
     started = time.monotonic()
-    running = asyncio.create_task(client.run(swap))
-    await client.until(swap, SwapStep.LOCK_SENT)
-    broadcast = time.monotonic()
+    broadcast = started
+
+    async def about_to_lock(_: SwapState) -> None:
+        nonlocal broadcast
+        broadcast = time.monotonic()
+
+    running = asyncio.create_task(client.run(swap, before_lock=about_to_lock))
     a = watched[swap.agreement.initiator_leg.chain]
     b = watched[swap.agreement.participant_leg.chain]
     claim_height = None
@@ -132,7 +140,8 @@ async def one_swap(
         assert claim_height is not None
         done = await a.until(claim_height)
     outcome = await running
-    least = least_s(a, b, broadcast)
+    async with asyncio.timeout(WAIT_S):
+        least = await least_s(a, b, broadcast)
     return {
         "direction": f"{quote.initiator_chain} → {quote.participant_chain}",
         "outcome": str(outcome.phase),

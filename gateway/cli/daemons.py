@@ -39,6 +39,30 @@ def relayer_keys(
     typer.echo(f"{keystore}: {', '.join(names)}. Back it up: without it the inventory is lost.")
 
 
+@relayer_app.command("accounts")
+def relayer_accounts(
+    config: Config = Path("relayer.toml"),
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
+) -> None:
+    """Show which accounts the keystore's keys are on each chain, and what they hold: these are to be funded."""
+    import json
+
+    from core.runtime.logging import configure_logging
+    from gateway import config as settings
+    from gateway.accounts import collect_accounts
+
+    configure_logging(level="error", form="console")
+    loaded = settings.load(config, settings.RelayerConfig)
+    found = asyncio.run(collect_accounts(loaded, config.resolve().parent))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for one in found:
+        typer.echo(one["account"])
+        for balance in one["balances"]:
+            typer.echo(f"  {balance['readable']}")
+
+
 @relayer_app.command("check")
 def relayer_check(config: Config = Path("relayer.toml")) -> None:
     """Check a configuration without starting anything: files, names, and the timelocks that each pair would get."""
