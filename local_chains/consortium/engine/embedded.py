@@ -34,13 +34,21 @@ from local_chains.consortium.engine.home import (
 from local_chains.consortium.engine.intake import Admission, Intake
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block, make_commit
-from local_chains.consortium.engine.rendering import block_to_json, decode, deterministic, encode, results_to_json
+from local_chains.consortium.engine.rendering import (
+    block_to_json,
+    decode,
+    deterministic,
+    encode,
+    events_of,
+    results_to_json,
+)
 from local_chains.consortium.engine.rotation import next_turn
 from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.execution import Result, execute_block, process_proposal, proposer_clock_ms
 from local_chains.consortium.ledger.genesis import genesis_writes
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
+from local_chains.consortium.state.marks import block_marks
 from local_chains.consortium.state.store import Changes, Store, StoredBlock
 from local_chains.consortium.state.tree import Node, root_hash, update
 
@@ -71,6 +79,7 @@ class _Made:
     changes: Changes
     root: Node
     tip: Tip
+    marks: bytes
 
 
 class EmbeddedEngine:
@@ -220,6 +229,7 @@ class EmbeddedEngine:
         app_hash, results_hash = root_hash(root), hashing.results_hash(deterministic(outcome.results))
         raw = encode_block(block)
         block_id = BlockId(hashing.header_hash(block.header), hashing.part_set_header(raw))
+        results = results_to_json(height, outcome.results, app_hash)
         validators = tip.turn.validators
         commit = make_commit(block, block_id, validators, self._keys, self._clock.now_ns())
         stored = StoredBlock(
@@ -229,7 +239,7 @@ class EmbeddedEngine:
             block=encode(block_to_json(block_id, block)),
             commit=encode(comet_json.commit_to_json(commit)),
             validators=encode(comet_json.validator_set_to_json(validators)),
-            results=encode(results_to_json(height, outcome.results, app_hash)),
+            results=encode(results),
             results_hash=results_hash,
             app_hash=app_hash,
         )
@@ -237,11 +247,11 @@ class EmbeddedEngine:
             height, block_id, block.header.time, commit, validators, next_turn(validators), app_hash, results_hash
         )
         committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
-        return _Made(committed, self._state.changes(outcome.writes), root, after)
+        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(events_of(results)))
 
     async def _save(self, made: _Made) -> None:
         hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)
-        await self.store.append(made.committed.stored, hashes, made.changes)
+        await self.store.append(made.committed.stored, hashes, made.changes, made.marks)
 
     def _adopt(self, made: _Made) -> None:
         self._state.advance(made.changes, made.root)

@@ -1,6 +1,6 @@
 """Results, blocks and commits in the JSON of CometBFT's RPC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -52,6 +52,13 @@ def results_to_json(height: int, results: Sequence[Result], app_hash: bytes) -> 
         "consensus_param_updates": None,
         "app_hash": comet_json.bytes_to_base64(app_hash),
     }
+
+
+def events_of(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All events in an answer of `/block_results`."""
+    yield from results["finalize_block_events"]
+    for result in results["txs_results"]:
+        yield from result["events"]
 
 
 def block_to_json(block_id: BlockId, block: Block) -> dict[str, Any]:
