@@ -3,7 +3,8 @@
 import hashlib
 from typing import TypeVar
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.consortium import (
@@ -20,6 +21,7 @@ from core.model.consortium import (
     quantity,
 )
 from tests.local_chains.consortium.support import ANN, BEN, ISSUER, OPERATORS, START_S, Actor, Chain
+from tests.support import LONG
 
 ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2])
 T = TypeVar("T")
@@ -65,28 +67,42 @@ messages: st.SearchStrategy[Message] = st.one_of(
 steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=2))
 
 
-@given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30))
-def test_no_messages_break_the_ledger(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int) -> None:
-    chain = Chain()
-    wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
-    assert chain.one(ISSUER, *wealth).code is ResultCode.OK
-    for steps in blocks:
-        sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
-        transactions = []
-        for actor, some in steps:
-            transactions.append(actor.signed(sequences[actor.address], *some))
-            sequences[actor.address] += 1
-        results = chain.block(*transactions, after_s=pace_s)
-        assert len(results) == len(transactions)
-        assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
-        assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
+@pytest.mark.endurance
+def test_no_messages_break_the_ledger() -> None:
+    tried = 0
+
+    @settings(max_examples=5_000 if LONG else 100)
+    @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30))
+    def check(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int) -> None:
+        nonlocal tried
+        chain = Chain()
+        wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
+        assert chain.one(ISSUER, *wealth).code is ResultCode.OK
+        for steps in blocks:
+            sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
+            transactions = []
+            for actor, some in steps:
+                transactions.append(actor.signed(sequences[actor.address], *some))
+                sequences[actor.address] += 1
+            results = chain.block(*transactions, after_s=pace_s)
+            assert len(results) == len(transactions)
+            assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
+            assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
+            tried += len(transactions)
+
+    check()
+    assert tried >= (50_000 if LONG else 500)
 
 
+@pytest.mark.endurance
+@settings(max_examples=10_000 if LONG else 100)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_no_bytes_break_the_ledger(entries: list[bytes]) -> None:
     assert all(result.code for result in Chain().block(*entries))
 
 
+@pytest.mark.endurance
+@settings(max_examples=10_000 if LONG else 100)
 @given(st.data(), st.lists(messages, min_size=1, max_size=3))
 def test_no_damage_to_a_transaction_breaks_the_ledger(data: st.DataObject, some: list[Message]) -> None:
     raw = bytearray(ANN.signed(0, *some))
