@@ -16,6 +16,7 @@ from local_chains.consortium.cometbft import (
     init_network,
     local_addresses,
 )
+from local_chains.consortium.engine.collector import spare_the_collector
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
 
@@ -90,6 +91,7 @@ async def run_chain(home: Path, listen: str | None, interval_s: float | None, as
 
 
 async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_json: bool) -> None:
+    spare_the_collector()
     with stop_signals() as stop:
         async with ConsortiumNode(home, host, port, Pace(interval_s=interval_s)) as node:
             ended = asyncio.ensure_future(node.wait())

@@ -35,11 +35,11 @@ from local_chains.consortium.engine.intake import Admission, Intake
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block, make_commit
 from local_chains.consortium.engine.rendering import (
+    attributes_of,
     block_to_json,
     decode,
     deterministic,
     encode,
-    events_of,
     results_to_json,
 )
 from local_chains.consortium.engine.rotation import next_turn
@@ -247,7 +247,7 @@ class EmbeddedEngine:
             height, block_id, block.header.time, commit, validators, next_turn(validators), app_hash, results_hash
         )
         committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
-        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(events_of(results)))
+        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(attributes_of(results)))
 
     async def _save(self, made: _Made) -> None:
         hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)

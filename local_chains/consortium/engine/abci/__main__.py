@@ -13,6 +13,7 @@ from core.model.errors import CausewayError
 from core.runtime.logging import configure_logging
 from local_chains.consortium.engine.abci.application import open_application
 from local_chains.consortium.engine.abci.server import AbciServer
+from local_chains.consortium.engine.collector import spare_the_collector
 
 
 async def serve(home: Path, socket: Path) -> None:
@@ -44,6 +45,7 @@ async def serve(home: Path, socket: Path) -> None:
 def main() -> int:
     home, socket = (Path(argument) for argument in sys.argv[1:3])
     configure_logging()
+    spare_the_collector()
     try:
         asyncio.run(serve(home, socket))
     except CausewayError as error:
