@@ -68,17 +68,25 @@ class Store:
         self._database = SqliteDatabase(f"sqlite:///{path}")
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_writes = 0
+        self._first = 0
 
     async def open(self, genesis_hash: bytes) -> None:
         """Create what is missing. Raises `FatalError` where the file belongs to another chain or layout."""
         await self._database.write(lambda connection: _prepare(connection, genesis_hash))
         for height, count in await self._database.read(_replaced_counts):
             self._count(height, count)
+        self._first, _ = await self.heights()
+
+    @property
+    def first(self) -> int:
+        """The oldest block's height; 0 before the first."""
+        return self._first
 
     @property
     def provable_from(self) -> int:
         """The oldest height whose state can be made again from the newest."""
-        return self._kept[0][0] - 1 if self._kept else 0
+        oldest = self._first if self._first > 1 else 0
+        return max(oldest, self._kept[0][0] - 1) if self._kept else oldest
 
     def _count(self, height: int, writes: int) -> None:
         self._kept.append((height, writes))
@@ -101,10 +109,27 @@ class Store:
         first = self._kept[0][0] if self._kept else 0
         await self._database.write(lambda connection: _append(connection, block, transactions, changes, marks, first))
         self._count(block.height, len(changes.replaced))
+        self._first = self._first or block.height
 
     async def prune(self, first: int) -> int:
-        """Forget blocks below height `first`, at most `MAX_PRUNED` at a time, and return how many those were."""
-        return await self._database.write(lambda connection: _prune(connection, first))
+        """Forget blocks below height `first`, at most `MAX_PRUNED` at a time, and return how many those were.
+
+        The state is not touched; `first` must not be above the newest block.
+        """
+        count = await self._database.write(lambda connection: _prune(connection, first))
+        self._first, _ = await self.heights()
+        return count
+
+    async def restore(self, block: StoredBlock, leaves: Mapping[bytes, bytes]) -> None:
+        """Begin with the state after `block` instead of the genesis state. Only before the first block."""
+
+        def work(connection: Connection) -> None:
+            connection.execute(sa.delete(tables.state))
+            _many(connection, tables.PUT_LEAF, sorted(leaves.items()))
+            connection.execute(sa.insert(tables.blocks), [_columns(block)])
+
+        await self._database.write(work)
+        self._first = block.height
 
     async def write_genesis(self, leaves: Mapping[bytes, bytes]) -> None:
         """The state before the first block."""
@@ -239,8 +264,7 @@ def _append(
     marks: bytes,
     first_kept: int,
 ) -> None:
-    columns = {name: getattr(block, name) for name in StoredBlock.__slots__}
-    connection.execute(sa.insert(tables.blocks), [columns])
+    connection.execute(sa.insert(tables.blocks), [_columns(block)])
     height = block.height
     if transactions or marks:
         named = {"height": height, "hashes": b"".join(transactions), "marks": marks}
@@ -252,6 +276,10 @@ def _append(
     undo = {"height": height, "count": len(changes.replaced), "leaves": msgspec.msgpack.encode(changes.replaced)}
     connection.execute(sa.insert(tables.replaced), [undo])
     connection.execute(sa.delete(tables.replaced).where(tables.replaced.c.height < first_kept))
+
+
+def _columns(block: StoredBlock) -> dict[str, Any]:
+    return {name: getattr(block, name) for name in StoredBlock.__slots__}
 
 
 def _prune(connection: Connection, first: int) -> int:

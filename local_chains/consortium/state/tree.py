@@ -8,7 +8,7 @@ cycle: they are structs that Python's garbage collector knows nothing of, which 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -46,7 +46,12 @@ Node = LeafNode | InnerNode | None
 
 _Change = tuple[int, LeafNode | None]
 """A path as an integer, so that it sorts and splits by bits, and the leaf to be there."""
+Progress = Callable[[int, int], None]
 _TOP: Final = MAX_DEPTH - 1
+_PART_DEPTH: Final = 8
+_PARTS: Final = 1 << _PART_DEPTH
+_PART_SHIFT: Final = MAX_DEPTH - _PART_DEPTH
+"""A whole tree is built in so many parts, by the first bits of the paths."""
 _KEY_AT: Final = 2 * HASH_SIZE
 _PATH: Final = itemgetter(0)
 _sha256: Final = hashlib.sha256
@@ -61,14 +66,34 @@ def update(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
     """The tree after `writes` (None deletes)."""
     changes: list[_Change] = []
     for key, value in writes.items():
-        path = _sha256(key).digest()
-        leaf = None
-        if value is not None:
-            content = path + _sha256(value).digest()
-            leaf = LeafNode(_sha256(LEAF_PREFIX + content).digest(), content + key)
-        changes.append((int.from_bytes(path, "big"), leaf))
+        changes.append((int.from_bytes(path_of(key), "big"), None) if value is None else _leaf(key, value))
     changes.sort(key=_PATH)
     return _updated(root, changes, 0, len(changes), 0)
+
+
+def build(leaves: Mapping[bytes, bytes], progress: Progress | None = None) -> Node:
+    """The tree of these leaves and nothing else. `progress` hears how many of how many are in it."""
+    parts: list[list[_Change]] = [[] for _ in range(_PARTS)]
+    for key, value in leaves.items():
+        path, leaf = _leaf(key, value)
+        parts[path >> _PART_SHIFT].append((path, leaf))
+    subtrees: list[Node] = []
+    done = 0
+    for part in parts:
+        part.sort(key=_PATH)
+        subtrees.append(_built(part, _PART_DEPTH))
+        done += len(part)
+        if progress is not None:
+            progress(done, len(leaves))
+    while len(subtrees) > 1:
+        subtrees = [_joined(*subtrees[place : place + 2]) for place in range(0, len(subtrees), 2)]
+    return subtrees[0]
+
+
+def _leaf(key: bytes, value: bytes) -> tuple[int, LeafNode]:
+    path = _sha256(key).digest()
+    content = path + _sha256(value).digest()
+    return int.from_bytes(path, "big"), LeafNode(_sha256(LEAF_PREFIX + content).digest(), content + key)
 
 
 def prove(root: Node, key: bytes) -> SmtProof:

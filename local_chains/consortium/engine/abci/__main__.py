@@ -14,6 +14,7 @@ from core.runtime.logging import configure_logging
 from local_chains.consortium.engine.abci.application import open_application
 from local_chains.consortium.engine.abci.server import AbciServer
 from local_chains.consortium.engine.collector import spare_the_collector
+from local_chains.consortium.rebuilding import RebuildProgress
 
 
 async def serve(home: Path, socket: Path) -> None:
@@ -28,7 +29,7 @@ async def serve(home: Path, socket: Path) -> None:
             ending.set()
 
     loop.add_reader(sys.stdin.fileno(), parent_spoke)
-    application = await open_application(home)
+    application = await open_application(home, progress=RebuildProgress())
     server = AbciServer(application)
     try:
         await server.start(socket)
