@@ -10,6 +10,9 @@ verified, it is executed, written into the Merkle tree and committed to disk (SQ
 block; counted are the ones that a committed block shows as successful. Senders and receivers are chosen at random
 among the accounts.
 
+The network is fed over its four nodes' RPC at a fixed rate; each transfer's signature is verified by every node. Its
+`rss_mb` is that of the largest process.
+
 The limit is what all cores together verify of the same transactions, doing nothing else, by libsodium in the same
 processes; it is measured just before and just after, since a machine that others use too is not the same all the time.
 `rss_mb` is the highest resident size of the node with its child processes while it ran.
@@ -17,7 +20,6 @@ processes; it is measured just before and just after, since a machine that other
 
 import argparse
 import asyncio
-import importlib
 import json
 import os
 import random
@@ -34,6 +36,8 @@ import aiohttp
 import msgspec
 from nacl.signing import SigningKey
 
+from bench._cometbft import Load
+from bench._cometbft import measure as run_network
 from core.model.consortium import (
     ResultCode,
     Transaction,
@@ -277,6 +281,15 @@ def measure_embedded(accounts: int, transfers: int, rpc_transfers: int) -> dict[
     return {"engine": "embedded", "accounts": accounts, "transfers": transfers, **figures}
 
 
+async def measure_cometbft(load: Load) -> dict[str, Any]:
+    sample = sign_transfers(LIMIT_SAMPLE, [bytes(20)])
+    before = await verification_limit(sample)
+    figures = await run_network(load)
+    after = await verification_limit(sample)
+    limit = (before + after) / 2
+    return {**figures, "limit_tps": limit, "ratio": figures["tps"] / limit}
+
+
 async def measure_prepared(directory: Path) -> dict[str, Any]:
     spare_the_collector()  # as the daemon does
     raw = (directory / "transactions").read_bytes()
@@ -310,6 +323,8 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=ACCOUNTS)
     parser.add_argument("--transfers", type=int, default=TRANSFERS)
     parser.add_argument("--rpc-transfers", type=int, default=RPC_TRANSFERS)
+    parser.add_argument("--rate", type=int, default=Load.rate, help="cometbft: transfers offered a second")
+    parser.add_argument("--seconds", type=int, default=Load.seconds, help="cometbft: for how long")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -320,7 +335,7 @@ def main() -> int:
         print(json.dumps(asyncio.run(measure_prepared(arguments.measure))))
         return 0
     if arguments.engine == "cometbft":
-        figures = importlib.import_module("bench.ledger_cometbft").measure()
+        figures = asyncio.run(measure_cometbft(Load(rate=arguments.rate, seconds=arguments.seconds)))
     else:
         figures = measure_embedded(arguments.accounts, arguments.transfers, arguments.rpc_transfers)
     if not arguments.json:
