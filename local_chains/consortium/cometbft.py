@@ -74,6 +74,9 @@ def find_cometbft() -> Path:
 class CometNode:
     """One node: started and stopped as often as its test or operator likes. `home` is one of `init_network`'s."""
 
+    ledger_module = "local_chains.consortium.engine.abci"
+    """What runs as the ledger; tests put a dishonest one in its place."""
+
     def __init__(self, home: Path, binary: Path | None = None) -> None:
         self.home = home.resolve()
         self._binary = binary
@@ -135,7 +138,7 @@ class CometNode:
         ledger = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "local_chains.consortium.engine.abci",
+            self.ledger_module,
             str(self.home),
             str(socket),
             cwd=REPOSITORY,

@@ -20,6 +20,7 @@ from core.model.consortium import (
 )
 from core.model.errors import FatalError
 from local_chains.consortium.cometbft import CometNetwork, CometNode
+from local_chains.consortium.engine.home import CONSENSUS_KEY_FILE, load_consensus_key
 from tests.local_chains.consortium.abci.comet import (
     account,
     block,
@@ -32,6 +33,7 @@ from tests.local_chains.consortium.abci.comet import (
     signed_header,
     state_at,
 )
+from tests.local_chains.consortium.abci.forger import forged
 from tests.local_chains.consortium.support import ANN, BEN
 from tests.support import LONG, eventually
 
@@ -130,6 +132,36 @@ async def test_two_nodes_killed_halt_the_chain_and_fork_nothing(tmp_path: Path) 
         await nodes[3].start()
         await reached(nodes, undecided + 2)
         await require_one_chain(nodes)
+
+
+@pytest.mark.long
+async def test_a_proposer_that_slips_in_a_forged_transfer_is_outvoted(tmp_path: Path) -> None:
+    """Its heights are decided in a later round, by others, and nobody's money moves."""
+    need_cometbft()
+    make_network(tmp_path / "network")
+    network = CometNetwork(tmp_path / "network")
+    forger = network.nodes[1]
+    forger.ledger_module = "tests.local_chains.consortium.abci.forger"
+    own_address = load_consensus_key(forger.home / CONSENSUS_KEY_FILE).public_key.address
+    async with network:
+        nodes = network.nodes
+        await reached(nodes, 2)
+        before = await account(nodes[0], ANN)
+        height = await more_blocks(network, 6)
+        rounds = {}
+        for one in range(1, height + 1):
+            signed = await signed_header(nodes[0], one)
+            rounds[one] = signed.commit.round
+            assert signed.header.proposer_address != own_address
+            assert forged() not in (await block(nodes[0], one)).txs
+        # Each of the four is the first proposer of every fourth height.
+        assert max(rounds.values()) > 0
+        assert await account(nodes[0], ANN) == before
+        # Its own vote went to its own proposals, yet it follows the chain like the others.
+        await require_one_chain(nodes)
+        raw = ANN.signed(0, Transfer("cnyd", BEN.address, quantity(1)))
+        assert (await broadcast(forger, raw))["code"] == 0
+        assert (await included(nodes[0], raw)).code == 0
 
 
 @pytest.mark.long
