@@ -50,7 +50,7 @@ from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
 from local_chains.consortium.state.marks import block_marks
 from local_chains.consortium.state.store import MAX_PRUNED, PROOF_HEIGHTS, Changes, Store, StoredBlock
-from local_chains.consortium.state.tree import Node, Progress, root_hash, update
+from local_chains.consortium.state.tree import Node, Progress, build, root_hash
 
 LOCK_FILE: Final = "data/lock"
 NS_PER_MS: Final = 1_000_000
@@ -315,7 +315,7 @@ async def open_engine(
         if height:
             state, tip = await _resume(store, height, progress)
         else:
-            state = await genesis_state(store, genesis)
+            state = await genesis_state(store, genesis, progress)
             tip = genesis_tip(genesis, state.app_hash)
     except BaseException:
         await store.close()
@@ -324,13 +324,13 @@ async def open_engine(
     return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file, keep_blocks)
 
 
-async def genesis_state(store: Store, genesis: Genesis) -> LedgerState:
-    """The state before the first block, written to a store that has none yet."""
+async def genesis_state(store: Store, genesis: Genesis, progress: Progress | None = None) -> LedgerState:
+    """The state before the first block, written to a store that has none yet; `progress` is `load_state`'s."""
     writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // NS_PER_MS)
     leaves = {key: leaf for key, leaf in writes.items() if leaf is not None}
     if not await store.leaves():
         await store.write_genesis(leaves)
-    return LedgerState(0, leaves, update(None, leaves))
+    return LedgerState(0, leaves, await asyncio.to_thread(build, leaves, progress))
 
 
 async def _resume(store: Store, height: int, progress: Progress | None) -> tuple[LedgerState, Tip]:

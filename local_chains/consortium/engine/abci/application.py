@@ -297,7 +297,7 @@ async def open_application(
     try:
         await store.open(genesis.hash)
         _, height = await store.heights()
-        state = await _resume(store, height, progress) if height else await genesis_state(store, genesis)
+        state = await _resume(store, height, progress) if height else await genesis_state(store, genesis, progress)
         accepted = AcceptedProposals(home / ACCEPTED_FILE)
         snapshots = SnapshotFiles(home / SNAPSHOT_DIRECTORY)
         settings = load_settings(home)
