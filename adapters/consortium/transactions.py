@@ -137,8 +137,9 @@ class ConsortiumTransactions:
         raise RevertedError(f"{self._chain} refuses the transaction: {log}", reason=_word(code, log), code=code)
 
     async def _refuse_sequence(self, signed: SignedTransaction, log: str) -> NoReturn:
-        included = (await self.sequences(signed.sender)).latest
+        # In this order: what leaves the mempool for a block in between is seen in the account's sequence.
         pending = await self._pending()
+        included = (await self.sequences(signed.sender)).latest
         held = any(_place(raw) == (raw_address(signed.sender), signed.sequence) for raw in pending)
         if signed.sequence < included or held:
             raise ConflictError(f"another transaction has taken sequence {signed.sequence}: {log}", included=included)
