@@ -1,6 +1,7 @@
 """The demo's stories. Each is a real dApp on real chains; they run side by side and return what became of them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from core.model.errors import ConflictError
@@ -9,7 +10,7 @@ from gateway.demo.stage import Stage, swap_result
 from htlc.model import SwapState
 from relayer.api import wire
 from relayer.api.bodies import WatchCall
-from relayer.client import ClientSwap, RelayerApi, SwapClient, SwapStep
+from relayer.client import ClientSwap, RelayerApi, SwapClient, SwapProgress, SwapStep
 
 HONEST: Final = "relayer-a"
 CRASHING: Final = "relayer-b"
@@ -75,18 +76,33 @@ async def vanishes_after_second_lock(stage: Stage) -> dict[str, Any]:
             initiator, participant = map(wire.terms_body, legs)
             await tower.watch(WatchCall(initiator=initiator, participant=participant))
         stage.timeline.tell(story, f"{CRASHING} watches over this swap, with no key of either party")
-        tell = stage.teller(story)
         await client.lock(swap)
-        async for told in client.progress(swap):
-            tell(told)
-            if told.step is SwapStep.PARTICIPANT_LOCKED:
-                break
+        await told_until(client, swap, stage.teller(story), SwapStep.PARTICIPANT_LOCKED)
     stage.timeline.tell(story, "the initiator vanishes before it reveals", "bold red")
-    seen = await stage.supervised(swap.id, lambda now: now["participant"]["lock"]["status"] == "refunded")
+    seen = await stage.supervised(swap.id, participant_refunded)
     stage.timeline.tell(story, "the relayer has taken its lock back")
     seen = await stage.supervised(swap.id, _settled)
     stage.timeline.tell(story, "refunded: a watchtower has sent the initiator's refund, too", "bold green")
     return swap_result("ethereum → consortium, initiator vanishes after the second lock", seen)
+
+
+def participant_refunded(seen: dict[str, Any]) -> bool:
+    """Of a swap as a regulator sees it, who may not have seen the lock yet."""
+    lock = seen["participant"]["lock"] if seen["participant"] is not None else None
+    return lock is not None and lock["status"] == "refunded"
+
+
+async def told_until(
+    client: SwapClient, swap: ClientSwap, tell: Callable[[SwapProgress], None], step: SwapStep
+) -> None:
+    """Tell every step up to this one. Raises `ConflictError`, with what was told last, where the swap ends before."""
+    message = "it never began"
+    async for told in client.progress(swap):
+        tell(told)
+        message = told.message
+        if told.step is step:
+            return
+    raise ConflictError(f"the swap ended before {step}: {message}; on a machine that is busy, run it again")
 
 
 async def killed_and_restarted(stage: Stage) -> tuple[dict[str, Any], dict[str, str]]:
