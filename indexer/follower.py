@@ -90,7 +90,8 @@ class FollowerStatus:
 class Follower:
     """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason.
 
-    `projected` false leaves projections alone: a later `rebuild` makes them from the facts.
+    `projected` false leaves projections alone. Such a database is to be rebuilt (`projections.rebuild`) before it is
+    followed with projections: what they would undo or settle is not in them.
     """
 
     def __init__(

@@ -153,6 +153,18 @@ class EmbeddedEngine:
         stored = await self.store.block(height)
         return None if stored is None else _validators(stored)
 
+    # A block is stored before it is the tip; until then it is nobody's to see.
+
+    async def find_transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """(height, position) of a transaction in a block up to the tip."""
+        place = await self.store.transaction(tx_hash)
+        return None if place is None or place[0] > self._tip.height else place
+
+    async def find_block(self, block_hash: bytes) -> StoredBlock | None:
+        """The block of this hash, where it is not above the tip."""
+        stored = await self.store.block_by_hash(block_hash)
+        return None if stored is None or stored.height > self._tip.height else stored
+
     async def run(self, pace: Pace) -> None:
         """Make blocks until `stop`. Raises `FatalError` where going on would be unsafe."""
         try:

@@ -137,7 +137,7 @@ class Methods:
         return stored
 
     async def _by_hash(self, arguments: Arguments) -> StoredBlock | None:
-        return await self._engine.store.block_by_hash(arguments.get("hash", b""))
+        return await self._engine.find_block(arguments.get("hash", b""))
 
     async def block(self, arguments: Arguments) -> Any:
         return msgspec.Raw((await self._block(arguments)).block)

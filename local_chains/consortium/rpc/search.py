@@ -76,11 +76,10 @@ async def find_blocks(engine: EmbeddedEngine, query: EventQuery) -> list[int]:
 
 async def _by_hash(engine: EmbeddedEngine, condition: Condition) -> list[tuple[int, int]]:
     try:
-        place = await engine.store.transaction(comet_json.bytes_from_hex(condition.text))
+        place = await engine.find_transaction(comet_json.bytes_from_hex(condition.text))
     except RejectedError as error:
         raise internal(f"error during searching for a hash in the query: {error.message}") from None
-    # A block that is stored but not yet the tip is nobody's to see.
-    return [] if place is None or place[0] > engine.tip.height else [place]
+    return [] if place is None else [place]
 
 
 async def _candidates(

@@ -122,15 +122,10 @@ class _TransactionMethods:
 
     async def tx(self, arguments: Arguments) -> dict[str, Any]:
         tx_hash = arguments.get("hash", b"")
-        place = await self._place(tx_hash)
+        place = await self._engine.find_transaction(tx_hash)
         if place is None:
             raise internal(f"tx ({comet_json.bytes_to_hex(tx_hash)}) not found")
         return (await self._txs(place[0], arguments.get("prove", False)))[place[1]]
-
-    async def _place(self, tx_hash: bytes) -> tuple[int, int] | None:
-        """(height, position) of a transaction. A block that is stored but not yet the tip is nobody's to see."""
-        place = await self._engine.store.transaction(tx_hash)
-        return None if place is None or place[0] > self._engine.tip.height else place
 
     async def tx_search(self, arguments: Arguments) -> dict[str, Any]:
         """The oldest first, unless told otherwise."""

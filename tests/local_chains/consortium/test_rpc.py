@@ -183,6 +183,9 @@ async def test_a_block_is_seen_whole_or_not_at_all(client: Client, monkeypatch: 
         if await engine.store.transaction(transaction_hash(raw)) is not None and not stored_meanwhile:
             search = await client.call("tx_search", query=f"tx.hash = '{transaction_hash(raw).hex()}'")
             waiting = (await client.call("unconfirmed_txs"))["txs"]
+            early = base64.b64encode(arguments[0].hash).decode()
+            assert (await client.call("block_by_hash", hash=early))["block"] is None
+            assert (await client.call("header_by_hash", hash=early))["header"] is None
             stored_meanwhile.append(((await client.error("tx", hash=tx_hash))["data"], search["txs"], waiting))
 
     monkeypatch.setattr(engine.store, "append", append_and_look)
