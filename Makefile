@@ -35,7 +35,8 @@ up: setup
 	$(RUN) $(BIN)/causeway up
 
 test: setup cometbft
-	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES)
+	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES) -m "not alone"
+	$(RUN) $(BIN)/python -m pytest -x -q -m alone
 
 test-long: setup cometbft
 	CAUSEWAY_LONG=1 $(RUN) $(BIN)/python -m pytest -x -q -n 2 -m endurance -o faulthandler_timeout=1800

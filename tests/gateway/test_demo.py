@@ -12,6 +12,7 @@ OUTCOMES = ["claimed", "claimed", "refunded", "refunded", "claimed"]
 
 
 @pytest.mark.long
+@pytest.mark.alone
 def test_every_story_ends_as_told(tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     shown = subprocess.run(
