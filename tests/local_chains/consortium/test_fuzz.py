@@ -1,27 +1,49 @@
 """Random transactions: nothing raises out of the ledger, and the invariants hold after every block."""
 
 import hashlib
+import os
 from typing import TypeVar
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.consortium import (
     AttestHeader,
     Burn,
     Claim,
+    CreateAsset,
     Issue,
     Lock,
     Message,
     Refund,
     ResultCode,
+    SetAccess,
     Transfer,
     WriteRecord,
     quantity,
 )
-from tests.local_chains.consortium.support import ANN, BEN, ISSUER, OPERATORS, START_S, Actor, Chain
+from core.model.consortium_members import Organisation, Propose, Vote
+from core.proofs.cometbft.types import ValidatorSet
+from local_chains.consortium.engine.rotation import first_turn, next_turn
+from local_chains.consortium.ledger.genesis import validators_of
+from local_chains.consortium.ledger.leaves import read_operators
+from local_chains.consortium.ledger.members import read_validators
+from tests.local_chains.consortium.support import (
+    ANN,
+    BEN,
+    ISSUER,
+    NAMES,
+    OPERATORS,
+    START_S,
+    Actor,
+    Chain,
+    app_state,
+    consensus_key,
+)
 
-ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2])
+EXAMPLES = int(os.environ.get("CAUSEWAY_FUZZ_EXAMPLES", "100"))
+"""Of each test here; the long run sets 50,000."""
+ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2], OPERATORS[3])
 T = TypeVar("T")
 
 PREIMAGES = tuple(bytes([number]) * 32 for number in range(4))
@@ -51,6 +73,39 @@ documents = mostly(st.sampled_from([b"{}", b'{"a":[1]}']), st.just(b"[" * 999), 
 chains = mostly(st.just("eip155:1"), st.text(max_size=12))
 hashes = mostly(st.just(b"x" * 32), st.just(b"y" * 32), st.binary(max_size=33))
 
+decimals = mostly(st.integers(0, 36), integers)
+writers = mostly(
+    st.lists(st.sampled_from([actor.address for actor in ACTORS]), max_size=3, unique=True).map(
+        lambda some: tuple(sorted(some))
+    ),
+    st.lists(st.binary(max_size=33), max_size=70).map(tuple),
+)
+proposals = mostly(st.integers(1, 4), integers)
+ballots = mostly(st.just(True), st.just(False))
+any_terms = st.builds(
+    Organisation,
+    mostly(st.sampled_from(["fifth", *NAMES]), st.text(max_size=70)),
+    addresses,
+    mostly(
+        st.sampled_from([(), ("validator",), ("issuer", "validator"), ("notary",)]),
+        st.lists(st.text(max_size=10), max_size=5).map(tuple),
+    ),
+    mostly(st.just("ed25519"), st.sampled_from(["", "secp256k1eth"]), st.text(max_size=12)),
+    mostly(st.sampled_from([consensus_key(name) for name in ("fifth", *NAMES)]), st.binary(max_size=34)),
+    mostly(st.integers(1, 40), integers),
+)
+# Terms that are likely to be good, so that validators do change.
+leaving = st.sampled_from([Organisation(name, who.address, ()) for name, who in zip(NAMES, OPERATORS, strict=True)])
+staying = st.builds(
+    lambda place, power: Organisation(
+        NAMES[place], OPERATORS[place].address, ("validator",), "ed25519", consensus_key(NAMES[place]), power
+    ),
+    st.integers(0, 3),
+    st.integers(1, 40),
+)
+coming = st.just(Organisation("fifth", BEN.address, ("validator",), "ed25519", consensus_key("fifth"), 10))
+organisations = st.one_of(any_terms, leaving, staying, coming)
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Issue, symbols, addresses, amounts),
     st.builds(Transfer, symbols, addresses, amounts),
@@ -61,15 +116,22 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Refund, addresses, hashlocks),
     st.builds(WriteRecord, names, names, documents),
     st.builds(AttestHeader, chains, heights, hashes, times),
+    st.builds(CreateAsset, symbols, decimals),
+    st.builds(SetAccess, names, names, addresses, writers),
+    st.builds(Propose, organisations),
+    st.builds(Vote, proposals, ballots),
+    st.builds(Vote, proposals, ballots),
 )
 steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=2))
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30))
 def test_no_messages_break_the_ledger(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int) -> None:
     chain = Chain()
     wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
     assert chain.one(ISSUER, *wealth).code is ResultCode.OK
+    turn = first_turn(ValidatorSet.of(list(validators_of(app_state()))))
     for steps in blocks:
         sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
         transactions = []
@@ -80,13 +142,20 @@ def test_no_messages_break_the_ledger(blocks: list[list[tuple[Actor, list[Messag
         assert len(results) == len(transactions)
         assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
         assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
+        # What the ledger asks of an engine can be done, and leads to the validators that the ledger writes down.
+        turn = next_turn(turn.validators, chain.updates)
+        members = [(member.public_key, member.power) for member in turn.validators.validators]
+        assert {(key.kind.value, key.data): power for key, power in members} == read_validators(chain.leaves)
+        assert sum(read_operators(chain.leaves).values()) == turn.validators.total_power
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_no_bytes_break_the_ledger(entries: list[bytes]) -> None:
     assert all(result.code for result in Chain().block(*entries))
 
 
+@settings(max_examples=EXAMPLES)
 @given(st.data(), st.lists(messages, min_size=1, max_size=3))
 def test_no_damage_to_a_transaction_breaks_the_ledger(data: st.DataObject, some: list[Message]) -> None:
     raw = bytearray(ANN.signed(0, *some))
