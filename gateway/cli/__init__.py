@@ -5,6 +5,7 @@ from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from core.model.errors import CausewayError, FatalError, RetryableError
 
@@ -51,7 +52,7 @@ def main() -> None:
 
 
 def _end(error: CausewayError) -> NoReturn:
-    Console(stderr=True).print(f"[bold red]error:[/] {error.message}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(error.message)}", highlight=False, soft_wrap=True)
     sys.exit(_exit_code(error))
 
 

@@ -99,16 +99,59 @@ def chain_init(
     typer.echo(f"{home}: chain {chain_id}, {validators} validators, genesis {genesis}. Next: causeway chain run {home}")
 
 
+@chain_app.command("init-network")
+def chain_init_network(
+    directory: Annotated[Path, typer.Argument(help="A new directory for the nodes' homes.")] = Path("network"),
+    engine: Annotated[
+        str, typer.Option(help="cometbft: a home for each node. embedded: one home for all, as `chain init` makes.")
+    ] = "cometbft",
+    validators: Annotated[int, typer.Option(min=1, help="How many validators, each with a node of its own.")] = 4,
+    chain_id: Annotated[
+        str, typer.Option(help="The CometBFT chain id; CAIP-2 adds causeway: before it.")
+    ] = "consortium-1",
+    key_type: Annotated[str, typer.Option(help="secp256k1eth or ed25519.")] = "secp256k1eth",
+    asset: Annotated[
+        list[str] | None, typer.Option(help="symbol:decimals:issuer-address, once for each asset.")
+    ] = None,
+    node: Annotated[
+        list[str] | None,
+        typer.Option(help="host:port where a node's peers reach it, once for each validator; else all run here."),
+    ] = None,
+    first_port: Annotated[
+        int, typer.Option(min=1024, max=60_000, help="The first node's peer port on this machine; its RPC is 1 above.")
+    ] = 26_656,
+) -> None:
+    """Make a network of CometBFT nodes: a home for each with configuration, genesis file and keys.
+
+    Move validators/N to organisation N's machine, or run all of them here.
+    """
+    from gateway.daemons.chain import make_network
+
+    genesis = make_network(
+        directory, engine, chain_id, validators, key_type, asset or [], node or [], first_port=first_port
+    )
+    typer.echo(f"{directory}: chain {chain_id}, {validators} validators, genesis {genesis}")
+    if node:
+        typer.echo(f"Next: move {directory}/validators/N to node N's machine, and there: causeway chain run N")
+    else:
+        typer.echo(f"Next: causeway chain run {directory}")
+
+
 @chain_app.command("run")
 def chain_run(
-    home: Annotated[Path, typer.Argument(help="A directory made by `causeway chain init`.")],
-    listen: Annotated[str, typer.Option(help="host:port of the CometBFT-shaped RPC.")] = "127.0.0.1:26657",
-    interval_s: Annotated[float, typer.Option(min=0.05, help="Seconds between blocks when nothing happens.")] = 1.0,
+    home: Annotated[
+        Path, typer.Argument(help="What `chain init` or `chain init-network` made, or one node's home of the latter.")
+    ],
+    listen: Annotated[
+        str | None, typer.Option(help="Embedded engine: host:port of the CometBFT-shaped RPC, else 127.0.0.1:26657.")
+    ] = None,
+    interval_s: Annotated[
+        float | None,
+        typer.Option(min=0.05, help="Embedded engine: seconds between blocks when nothing happens, else 1."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a consortium chain on the embedded engine until Ctrl-C."""
-    from gateway.config import listen_address
+    """Run a consortium chain until Ctrl-C: on the embedded engine, or as CometBFT nodes where the home is theirs."""
     from gateway.daemons.chain import run_chain
 
-    host, port = listen_address(listen)
-    asyncio.run(run_chain(home, host, port, interval_s, as_json))
+    asyncio.run(run_chain(home, listen, interval_s, as_json))

@@ -1,34 +1,95 @@
-"""The consortium chain as a daemon, and the home that it needs."""
+"""The consortium chain as a daemon on either engine, and the homes that it needs."""
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-from core.model.errors import RejectedError
+from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft.types import KeyKind
 from gateway.announce import announce, stop_signals
+from gateway.config import listen_address
+from local_chains.consortium.cometbft import (
+    CometNetwork,
+    NodeAddress,
+    find_node_homes,
+    init_network,
+    local_addresses,
+)
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
+
+ENGINES: Final = ("cometbft", "embedded")
+DEFAULT_LISTEN: Final = "127.0.0.1:26657"
+DEFAULT_INTERVAL_S: Final = 1.0
 
 
 def make_chain_home(home: Path, chain_id: str, validators: int, key_type: str, assets: Sequence[str]) -> str:
     """Make a consortium chain's home; `assets` are `symbol:decimals:issuer`. Returns the genesis hash in hex."""
+    return init_home(home, chain_id, validators, _key_kind(key_type), _assets(assets)).hash.hex()
+
+
+def make_network(
+    directory: Path,
+    engine: str,
+    chain_id: str,
+    validators: int,
+    key_type: str,
+    assets: Sequence[str],
+    nodes: Sequence[str],
+    first_port: int,
+) -> str:
+    """Make what `engine` needs to run a new network; returns the genesis hash in hex.
+
+    `nodes` are where peers reach each node, `host:port`; none: all on this machine, from `first_port` on.
+    """
+    if engine not in ENGINES:
+        raise RejectedError(f"--engine is {' or '.join(ENGINES)}, not {engine!r}")
+    if engine == "embedded":
+        if nodes:
+            raise RejectedError("--node is for CometBFT: the embedded engine runs all validators in one process")
+        return make_chain_home(directory, chain_id, validators, key_type, assets)
+    if nodes and len(nodes) != validators:
+        raise RejectedError(f"name --node host:port once for each of the {validators} validators, or never")
+    places = [NodeAddress(host, port) for host, port in map(listen_address, nodes)]
+    addresses = places or local_addresses(validators, first_port)
+    kind = _key_kind(key_type)
+    return init_network(directory, chain_id, validators, kind, _assets(assets), addresses=addresses).hash.hex()
+
+
+def _key_kind(key_type: str) -> KeyKind:
     try:
-        kind = KeyKind(key_type)
+        return KeyKind(key_type)
     except ValueError:
         raise RejectedError(f"--key-type is {' or '.join(KeyKind)}, not {key_type!r}") from None
+
+
+def _assets(texts: Sequence[str]) -> list[GenesisAsset]:
     parsed = []
-    for text in assets:
+    for text in texts:
         symbol, _, rest = text.partition(":")
         decimals, _, issuer = rest.partition(":")
         if not decimals.isdecimal():
             raise RejectedError(f"--asset {text!r} is not symbol:decimals:issuer-address")
         parsed.append(GenesisAsset(symbol, issuer, int(decimals)))
-    return init_home(home, chain_id, validators, kind, parsed).hash.hex()
+    return parsed
 
 
-async def run_chain(home: Path, host: str, port: int, interval_s: float, as_json: bool) -> None:
-    """Run the consortium chain in `home` on the embedded engine until a signal."""
+async def run_chain(home: Path, listen: str | None, interval_s: float | None, as_json: bool) -> None:
+    """Run what is in `home` until a signal: CometBFT nodes where there are such, else the embedded engine."""
+    if not find_node_homes(home):
+        host, port = listen_address(listen or DEFAULT_LISTEN)
+        await _run_embedded(home, host, port, interval_s or DEFAULT_INTERVAL_S, as_json)
+        return
+    if listen is not None or interval_s is not None:
+        raise RejectedError(
+            f"{home} is run by CometBFT: set [rpc] laddr and [consensus] timeout_commit in each node's "
+            "config/config.toml instead of --listen and --interval-s"
+        )
+    await _run_comet(home, as_json)
+
+
+async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_json: bool) -> None:
     with stop_signals() as stop:
         async with ConsortiumNode(home, host, port, Pace(interval_s=interval_s)) as node:
             ended = asyncio.ensure_future(node.wait())
@@ -41,6 +102,23 @@ async def run_chain(home: Path, host: str, port: int, interval_s: float, as_json
                 ended.result()
             await node.stop()
             await ended
+
+
+async def _run_comet(directory: Path, as_json: bool) -> None:
+    """A node that ends by itself ends the run: whoever keeps it alive is to start it again."""
+    with stop_signals() as stop:
+        async with CometNetwork(directory) as network:
+            count = len(network.nodes)
+            name = "CometBFT node" if count == 1 else f"network of {count} CometBFT nodes"
+            announce(name, network.nodes[0].rpc_url, as_json)
+            ended, asked = asyncio.ensure_future(network.wait()), asyncio.ensure_future(stop.wait())
+            await asyncio.wait([ended, asked], return_when=asyncio.FIRST_COMPLETED)
+            asked.cancel()
+            if not ended.done():
+                ended.cancel()
+                return
+            home = ended.result().home
+            raise FatalError(f"the node in {home} ended by itself: see its logs in {home / 'data'}")
 
 
 async def _until_first_block(engine: EmbeddedEngine) -> None:

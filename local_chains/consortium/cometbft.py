@@ -26,8 +26,10 @@ import msgspec
 
 from core.model.errors import FatalError, RejectedError
 from local_chains.consortium.engine.abci.network import (
+    CONFIG_FILE,
     FIRST_PORT,
     NodeAddress,
+    find_node_homes,
     init_network,
     load_node_key,
     local_addresses,
@@ -41,11 +43,11 @@ __all__ = [
     "CometNode",
     "NodeAddress",
     "find_cometbft",
+    "find_node_homes",
     "init_network",
     "local_addresses",
     "node_home",
     "node_homes",
-    "run_comet_node",
 ]
 
 COMETBFT_VERSION: Final = "v0.40.0"
@@ -241,7 +243,7 @@ class CometNode:
 
 
 class CometNetwork:
-    """All nodes of `directory`, running while the context lasts."""
+    """The node whose home `directory` is, or all nodes of a network that lie in it, running while the context lasts."""
 
     def __init__(self, directory: Path, binary: Path | None = None) -> None:
         self.nodes = [CometNode(home, binary) for home in node_homes(directory)]
@@ -267,28 +269,19 @@ class CometNetwork:
     async def stop(self) -> None:
         await asyncio.gather(*(node.stop() for node in self.nodes))
 
-
-async def run_comet_node(home: Path) -> None:
-    """Run the node in `home` until SIGINT or SIGTERM. Raises `FatalError` where it ends by itself."""
-    async with CometNode(home) as node:
-        loop = asyncio.get_running_loop()
-        asked = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, asked.set)
-        ended, stopping = asyncio.ensure_future(node.wait()), asyncio.ensure_future(asked.wait())
+    async def wait(self) -> CometNode:
+        """The first node to end, once one has."""
+        waiting = {asyncio.ensure_future(node.wait()): node for node in self.nodes}
         try:
-            await asyncio.wait([ended, stopping], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-            ended.cancel()
-            stopping.cancel()
-        if not asked.is_set():
-            raise FatalError(f"the node in {home} ended by itself; see the logs in {node.home / 'data'}")
+            for task in waiting:
+                task.cancel()
+        return waiting[done.pop()]
 
 
 def _rpc_port(home: Path) -> int:
-    path = home / "config" / "config.toml"
+    path = home / CONFIG_FILE
     try:
         laddr = tomllib.loads(path.read_text())["rpc"]["laddr"]
         return int(laddr.rpartition(":")[2])

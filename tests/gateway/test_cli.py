@@ -22,6 +22,7 @@ COMMANDS = [
     ["relayer", "accounts"],
     ["regulator", "run"],
     ["chain", "init"],
+    ["chain", "init-network"],
     ["chain", "run"],
 ]
 
@@ -59,6 +60,11 @@ def test_every_command_explains_itself(command: list[str], tmp_path: Path) -> No
         (["chain", "run", "nowhere", "--listen", "x"], 1, "host:port"),
         (["chain", "init", "home", "--key-type", "rsa"], 1, "secp256k1eth"),
         (["chain", "init", "home", "--asset", "gold"], 1, "symbol:decimals"),
+        (["chain", "run", "nowhere"], 1, "causeway chain init"),
+        (["chain", "init-network", "--engine", "raft"], 1, "cometbft or embedded"),
+        (["chain", "init-network", "--key-type", "rsa"], 1, "secp256k1eth"),
+        (["chain", "init-network", "--node", "a.example:26656"], 1, "once for each of the 4 validators"),
+        (["chain", "init-network", "--node", "a.example"], 1, "--node"),
         (["relayer", "keys", "keys.json", "one"], 3, "CAUSEWAY_PASSPHRASE"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,

@@ -216,7 +216,9 @@ def load_genesis(home: Path) -> Genesis:
     try:
         raw = (home / GENESIS_FILE).read_bytes()
     except OSError as error:
-        raise RejectedError(f"{home} is no chain's home ({error.strerror}): make one first") from None
+        raise RejectedError(
+            f"{home} is no chain's home ({error.strerror}): make one by `causeway chain init`"
+        ) from None
     return parse_genesis(raw)
 
 

@@ -7,16 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from core.model.consortium import PROOF_OP, ResultCode, transaction_hash
-from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
+from core.model.consortium import ResultCode, transaction_hash
+from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from core.proofs.cometbft.types import BLOCK_PROTOCOL, NIL_BLOCK_ID
-from core.proofs.smt import encode_proof
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.home import consensus_params
 from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError
 from local_chains.consortium.engine.proposal import APP_VERSION
+from local_chains.consortium.engine.queries import QueryAnswer, answer_query
 from local_chains.consortium.engine.rendering import CODESPACE, decode, result_to_json
 from local_chains.consortium.ledger.execution import Result
 from local_chains.consortium.rpc.errors import internal
@@ -29,8 +29,6 @@ MAX_PER_PAGE: Final = 100
 COMMIT_TIMEOUT_S: Final = 10.0
 COMET_VERSION: Final = "0.40.0"
 """The version whose RPC this speaks, as clients choose their decoders by it."""
-QUERY_PATHS: Final = ("", "/store", "/key")
-QUERY_REFUSED: Final = 1
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -217,19 +215,15 @@ class Methods:
 
     async def abci_query(self, arguments: Arguments) -> dict[str, Any]:
         """`height` h (0 or none: the newest) asks for the state after block h, proven by the header of h + 1."""
-        key = arguments.get("data", b"")
-        height = arguments.get("height", 0) or self._engine.tip.height
-        if arguments.get("path", "") not in QUERY_PATHS:
-            return _query_response(key, height, code=QUERY_REFUSED, log=f"paths are {', '.join(QUERY_PATHS[1:])}")
-        try:
-            leaf, proof = await self._engine.query(key, height)
-        except NotFoundError as error:
-            return _query_response(key, height, code=QUERY_REFUSED, log=error.message)
-        ops = None
-        if arguments.get("prove"):
-            op = {"type": PROOF_OP, "key": comet_json.bytes_to_base64(key)}
-            ops = {"ops": [op | {"data": comet_json.bytes_to_base64(encode_proof(proof))}]}
-        return _query_response(key, height, leaf, ops, log="does not exist" if leaf is None else "exists")
+        answer = await answer_query(
+            self._engine.state,
+            self._engine.store,
+            arguments.get("path", ""),
+            arguments.get("data", b""),
+            arguments.get("height", 0),
+            arguments.get("prove", False),
+        )
+        return {"response": _query_response(answer)}
 
     # --- transactions ---
 
@@ -383,19 +377,20 @@ def _page(arguments: Arguments, items: list[dict[str, Any]]) -> list[dict[str, A
     return items[(page - 1) * per_page : page * per_page]
 
 
-def _query_response(
-    key: bytes, height: int, leaf: bytes | None = None, ops: Any = None, code: int = 0, log: str = ""
-) -> dict[str, Any]:
+def _query_response(answer: QueryAnswer) -> dict[str, Any]:
+    key = comet_json.bytes_to_base64(answer.key)
+    ops = None
+    if answer.op is not None:
+        kind, data = answer.op
+        ops = {"ops": [{"type": kind, "key": key, "data": comet_json.bytes_to_base64(data)}]}
     return {
-        "response": {
-            "code": code,
-            "log": log,
-            "info": "",
-            "index": "0",
-            "key": comet_json.bytes_to_base64(key),
-            "value": None if leaf is None else comet_json.bytes_to_base64(leaf),
-            "proofOps": ops,
-            "height": str(height),
-            "codespace": CODESPACE if code else "",
-        }
+        "code": answer.code,
+        "log": answer.log,
+        "info": "",
+        "index": "0",
+        "key": key,
+        "value": None if answer.leaf is None else comet_json.bytes_to_base64(answer.leaf),
+        "proofOps": ops,
+        "height": str(answer.height),
+        "codespace": CODESPACE if answer.code else "",
     }

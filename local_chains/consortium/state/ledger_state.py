@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from core.model.errors import FatalError, NotFoundError
+from core.proofs.ics23 import CommitmentProof, ExistenceProof, NonExistenceProof, existence_from_smt
 from core.proofs.smt import SmtProof
 from local_chains.consortium.state.store import Changes, Store
-from local_chains.consortium.state.tree import Node, prove, root_hash, update
+from local_chains.consortium.state.tree import Node, neighbours, prove, root_hash, update
 
 KEPT_ROOTS: Final = 100
 """Heights whose trees stay in memory; older ones are made again from the database."""
@@ -72,28 +73,51 @@ class LedgerState:
 
         Raises `NotFoundError` for a height that is not reached yet or too old to be proven.
         """
+        root = await self._root_at(store, height)
+        return await self._leaf_at(store, height, key), prove(root, key)
+
+    async def query_ics23(self, store: Store, height: int, key: bytes) -> tuple[bytes | None, CommitmentProof]:
+        """`query` with its proof in ICS-23 form: of existence, or by the two leaves between which there is none.
+
+        Raises `NotFoundError` also in a state with no other leaf, about which ICS-23 has nothing to say.
+        """
+        root = await self._root_at(store, height)
+        leaf = await self._leaf_at(store, height, key)
+        if leaf is not None:
+            return leaf, existence_from_smt(key, leaf, prove(root, key))
+        beside: list[ExistenceProof | None] = []
+        for neighbour in neighbours(root, key):
+            held = None if neighbour is None else await self._leaf_at(store, height, neighbour)
+            if neighbour is None or held is None:
+                beside.append(None)
+            else:
+                beside.append(existence_from_smt(neighbour, held, prove(root, neighbour)))
+        left, right = beside
+        if left is None and right is None:
+            raise NotFoundError("an empty state has no ICS-23 proofs")
+        return None, NonExistenceProof(key, left, right)
+
+    async def _root_at(self, store: Store, height: int) -> Node:
         if height > self._height:
             raise NotFoundError(f"height {height} is not reached yet, the newest is {self._height}")
         if not max(store.provable_from, 0) <= height:
             raise NotFoundError(
                 f"state is provable from height {store.provable_from} on only, that of {height} is pruned"
             )
-        kept = self._from_kept(height, key)
-        if kept is not None:
-            return kept
-        root = await self._remake(store, height)
-        return await store.leaf(height, key), prove(root, key)
+        first = self._kept[0][0]
+        return self._kept[height - first][1] if height >= first else await self._remake(store, height)
 
-    def _from_kept(self, height: int, key: bytes) -> tuple[bytes | None, SmtProof] | None:
+    async def _leaf_at(self, store: Store, height: int, key: bytes) -> bytes | None:
+        """A height whose root is at hand."""
         first = self._kept[0][0]
         if height < first:
-            return None
+            return await store.leaf(height, key)
         leaf = self._leaves.get(key)
         for later in range(len(self._kept) - 1, height - first, -1):
             replaced = self._kept[later][2]
             if key in replaced:
                 leaf = replaced[key]
-        return leaf, prove(self._kept[height - first][1], key)
+        return leaf
 
     async def _remake(self, store: Store, height: int) -> Node:
         """The tree of an older height: the nearest newer one in memory with everything undone that came after."""

@@ -24,7 +24,7 @@ from core.proofs.smt import (
 )
 
 LeafNode = tuple[bytes, bytes]
-"""The leaf's hash; its key's hash followed by its value's."""
+"""The leaf's hash; its key's hash, its value's hash, and the key itself, which neighbours are named by."""
 InnerNode = tuple[bytes, "Node", "Node"]
 """Its hash, and two subtrees; at least two leaves lie below."""
 Node = LeafNode | InnerNode | None
@@ -33,6 +33,7 @@ Node = LeafNode | InnerNode | None
 _Change = tuple[int, LeafNode | None]
 """A path as an integer, so that it sorts and splits by bits, and the leaf to be there."""
 _TOP: Final = MAX_DEPTH - 1
+_KEY_AT: Final = 2 * HASH_SIZE
 _sha256: Final = hashlib.sha256
 
 
@@ -49,7 +50,7 @@ def update(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
         leaf = None
         if value is not None:
             content = path + _sha256(value).digest()
-            leaf = (_sha256(LEAF_PREFIX + content).digest(), content)
+            leaf = (_sha256(LEAF_PREFIX + content).digest(), content + key)
         changes.append((int.from_bytes(path, "big"), leaf))
     changes.sort()
     return _updated(root, changes, 0, len(changes), 0)
@@ -67,7 +68,34 @@ def prove(root: Node, key: bytes) -> SmtProof:
         node = children[side]
     if node is None or node[1].startswith(path):
         return SmtProof(tuple(siblings), None)
-    return SmtProof(tuple(siblings), OtherLeaf(node[1][:HASH_SIZE], node[1][HASH_SIZE:]))
+    return SmtProof(tuple(siblings), OtherLeaf(node[1][:HASH_SIZE], node[1][HASH_SIZE:_KEY_AT]))
+
+
+def neighbours(root: Node, key: bytes) -> tuple[bytes | None, bytes | None]:
+    """The keys whose leaves lie next to where `key` would: the nearest to the left and to the right, None at an edge.
+
+    `key` itself must not be in the tree.
+    """
+    path = path_of(key)
+    beside: list[Node] = [None, None]
+    node, depth = root, 0
+    while node is not None and len(node) == 3:
+        side = path_bit(path, depth)
+        children = (node[1], node[2])
+        if children[1 - side] is not None:
+            beside[1 - side] = children[1 - side]
+        node, depth = children[side], depth + 1
+    if node is not None:
+        beside[node[1][:HASH_SIZE] > path] = node
+    return _outermost(beside[0], 1), _outermost(beside[1], 0)
+
+
+def _outermost(node: Node, side: int) -> bytes | None:
+    """The key of the last leaf on a side of a subtree."""
+    while node is not None and len(node) == 3:
+        children = (node[1], node[2])
+        node = children[side] if children[side] is not None else children[1 - side]
+    return None if node is None else node[1][_KEY_AT:]
 
 
 def _updated(node: Node, changes: list[_Change], start: int, end: int, depth: int) -> Node:

@@ -28,6 +28,7 @@ from core.proofs.cometbft.json import (
     validator_set_from_json,
 )
 from core.proofs.cometbft.light_client import verify_commit, verify_signed_header
+from core.proofs.ics23 import SMT_SPEC, decode_commitment_proof, verify_existence, verify_non_existence
 from core.proofs.smt import decode_proof, verify_absence, verify_inclusion
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
@@ -154,6 +155,17 @@ async def test_state_comes_with_its_proof(client: Client) -> None:
             verify_absence(app_hash, key, proof)
     unproven = await client.call("abci_query", path="/key", data=account_key(BEN.address).hex())
     assert unproven["response"]["proofOps"] is None
+    for key, there in ((account_key(BEN.address), True), (b"nothing", False)):
+        answer = await client.call("abci_query", path="/ics23", data=key.hex(), height=str(height - 1), prove=True)
+        (op,) = answer["response"]["proofOps"]["ops"]
+        assert (op["type"], base64.b64decode(op["key"])) == ("ics23:smt", key)
+        commitment = decode_commitment_proof(base64.b64decode(op["data"]))
+        if there:
+            value = base64.b64decode(answer["response"]["value"])
+            verify_existence(SMT_SPEC, app_hash, key, value, commitment)
+        else:
+            assert answer["response"]["value"] is None
+            verify_non_existence(SMT_SPEC, app_hash, key, commitment)
     for params in ({"path": "/else", "data": ""}, {"path": "/store", "data": "", "height": "999999"}):
         assert (await client.call("abci_query", **params))["response"]["code"] != 0
 

@@ -4,10 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model.errors import RejectedError
+from core.model.errors import NotFoundError, RejectedError
+from core.proofs.ics23 import (
+    SMT_SPEC,
+    NonExistenceProof,
+    decode_commitment_proof,
+    encode_commitment_proof,
+    verify_existence,
+    verify_non_existence,
+)
 from core.proofs.smt import EMPTY, decode_proof, encode_proof, verify_absence, verify_inclusion
 from local_chains.consortium.state import ledger_state
 from local_chains.consortium.state.ledger_state import LedgerState
+from local_chains.consortium.state.store import Store
 from local_chains.consortium.state.tree import prove, root_hash, update
 
 keys = st.binary(max_size=3)
@@ -52,6 +61,36 @@ def test_the_empty_tree() -> None:
     assert update(None, {}) is None
     assert update(update(None, {b"a": b"1"}), {b"a": None}) is None
     verify_absence(EMPTY, b"a", prove(None, b"a"))
+
+
+@given(st.dictionaries(st.binary(min_size=1, max_size=3), st.binary(min_size=1, max_size=4), max_size=30), keys)
+async def test_ics23_proves_every_key_and_the_gaps_between(
+    tmp_path_factory: pytest.TempPathFactory, present: dict[bytes, bytes], key: bytes
+) -> None:
+    root = update(None, present)
+    state = LedgerState(0, dict(present), root)
+    store = Store(tmp_path_factory.mktemp("ics23") / "unused.sqlite")
+    for known, leaf in present.items():
+        held, proof = await state.query_ics23(store, 0, known)
+        assert held == leaf
+        verify_existence(
+            SMT_SPEC, root_hash(root), known, leaf, decode_commitment_proof(encode_commitment_proof(proof))
+        )
+    if key in present:
+        return
+    if not present:
+        with pytest.raises(NotFoundError):
+            await state.query_ics23(store, 0, key)
+        return
+    held, proof = await state.query_ics23(store, 0, key)
+    assert held is None
+    verify_non_existence(SMT_SPEC, root_hash(root), key, decode_commitment_proof(encode_commitment_proof(proof)))
+    assert isinstance(proof, NonExistenceProof)
+    left, right = proof.left, proof.right
+    for cut in (NonExistenceProof(key, None, right), NonExistenceProof(key, left, None)):
+        if cut != proof and (cut.left or cut.right):
+            with pytest.raises(RejectedError):
+                verify_non_existence(SMT_SPEC, root_hash(root), key, cut)
 
 
 def test_trees_in_memory_are_bounded_by_what_they_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:

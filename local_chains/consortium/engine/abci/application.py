@@ -15,16 +15,16 @@ import msgspec
 import structlog
 
 from core.model.consortium import APP_VERSION, decode_transaction, encode_clock
-from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft import hashing
 from core.proofs.protobuf import message_field
-from core.proofs.smt import encode_proof
 from core.runtime.clock import Clock, SystemClock
 from local_chains.consortium.engine.abci import messages
 from local_chains.consortium.engine.abci.accepted import AcceptedProposals
 from local_chains.consortium.engine.abci.messages import Request, SnapshotVerdict, Verdict
 from local_chains.consortium.engine.embedded import NS_PER_MS, genesis_state
 from local_chains.consortium.engine.home import Genesis, load_genesis
+from local_chains.consortium.engine.queries import answer_query
 from local_chains.consortium.engine.rendering import deterministic
 from local_chains.consortium.ledger.execution import (
     BlockResult,
@@ -38,7 +38,6 @@ from local_chains.consortium.ledger.execution import (
 from local_chains.consortium.ledger.genesis import app_state_from_json
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay
-from local_chains.consortium.rpc.methods import QUERY_PATHS, QUERY_REFUSED
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
 from local_chains.consortium.state.store import Changes, Store, StoredBlock
 from local_chains.consortium.state.tree import Node, root_hash
@@ -232,17 +231,10 @@ class LedgerApplication:
     # --- queries -------------------------------------------------------------------------------------------------
 
     async def _query(self, request: messages.Query) -> bytes:
-        """`height` h (0: the newest) asks for the state after block h, proven by the header of h + 1."""
-        key, height = request.data, request.height or self._state.height
-        if request.path not in QUERY_PATHS:
-            log = f"paths are {', '.join(QUERY_PATHS[1:])}"
-            return messages.query(key, height, code=QUERY_REFUSED, log=log)
-        try:
-            leaf, proof = await self._state.query(self.store, height, key)
-        except NotFoundError as error:
-            return messages.query(key, height, code=QUERY_REFUSED, log=error.message)
-        log = "does not exist" if leaf is None else "exists"
-        return messages.query(key, height, leaf, encode_proof(proof) if request.prove else None, log=log)
+        proven = bool(request.prove)
+        return messages.query(
+            await answer_query(self._state, self.store, request.path, request.data, request.height, proven)
+        )
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // NS_PER_MS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from core.model.consortium import PROOF_OP, LedgerEvent, event_to_attributes
+from core.model.consortium import LedgerEvent, event_to_attributes
 from core.proofs.cometbft.encoding import encode_public_key
 from core.proofs.cometbft.types import Timestamp
 from core.proofs.errors import MalformedProofError
@@ -21,6 +21,7 @@ from core.proofs.protobuf import (
     message_field,
     varint_field,
 )
+from local_chains.consortium.engine.queries import QueryAnswer
 from local_chains.consortium.engine.rendering import CODESPACE
 from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
@@ -298,22 +299,21 @@ def init_chain(app_hash: bytes) -> bytes:
     return message_field(6, bytes_field(3, app_hash))
 
 
-def query(
-    key: bytes, height: int, leaf: bytes | None = None, proof: bytes | None = None, code: int = 0, log: str = ""
-) -> bytes:
+def query(answer: QueryAnswer) -> bytes:
     ops = b""
-    if proof is not None:
-        op = bytes_field(1, PROOF_OP.encode()) + bytes_field(2, key) + bytes_field(3, proof)
+    if answer.op is not None:
+        kind, data = answer.op
+        op = bytes_field(1, kind.encode()) + bytes_field(2, answer.key) + bytes_field(3, data)
         ops = message_field(8, message_field(1, op))
     return message_field(
         7,
-        varint_field(1, code)
-        + bytes_field(3, log.encode())
-        + bytes_field(6, key)
-        + bytes_field(7, leaf or b"")
+        varint_field(1, answer.code)
+        + bytes_field(3, answer.log.encode())
+        + bytes_field(6, answer.key)
+        + bytes_field(7, answer.leaf or b"")
         + ops
-        + varint_field(9, height)
-        + bytes_field(10, CODESPACE.encode() if code else b""),
+        + varint_field(9, answer.height)
+        + bytes_field(10, CODESPACE.encode() if answer.code else b""),
     )
 
 

@@ -34,6 +34,7 @@ from local_chains.consortium.engine.home import (
 )
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
 
+CONFIG_FILE: Final = "config/config.toml"
 NODE_KEY_FILE: Final = "config/node_key.json"
 LOOPBACK: Final = "127.0.0.1"
 FIRST_PORT: Final = 26_656
@@ -157,12 +158,20 @@ def node_home(directory: Path, index: int) -> Path:
     return directory / "validators" / str(index)
 
 
-def node_homes(directory: Path) -> list[Path]:
-    """The homes that are in this directory, in the order of the genesis file. Raises `RejectedError` for none."""
-    found = sorted((directory / "validators").glob("*/config/config.toml"), key=lambda path: int(path.parts[-3]))
-    if not found:
-        raise RejectedError(f"{directory} holds no CometBFT network: make one first")
+def find_node_homes(directory: Path) -> list[Path]:
+    """This directory where it is one node's home, else the homes in it in the order of the genesis file, maybe none."""
+    if (directory / CONFIG_FILE).is_file():
+        return [directory]
+    found = sorted((directory / "validators").glob(f"*/{CONFIG_FILE}"), key=lambda path: int(path.parts[-3]))
     return [path.parent.parent for path in found]
+
+
+def node_homes(directory: Path) -> list[Path]:
+    """`find_node_homes`. Raises `RejectedError` for none."""
+    found = find_node_homes(directory)
+    if not found:
+        raise RejectedError(f"{directory} holds no CometBFT network: make one by `causeway chain init-network`")
+    return found
 
 
 def load_node_key(home: Path) -> ValidatorKey:
@@ -174,7 +183,7 @@ def _write_node(home: Path, config: str, genesis: bytes, key: ValidatorKey) -> N
     (home / "config").mkdir()
     (home / "data").mkdir()
     (home / "config" / GENESIS_FILE).write_bytes(genesis)
-    (home / "config" / "config.toml").write_text(config)
+    (home / CONFIG_FILE).write_text(config)
     # Nothing was signed yet; CometBFT wants to read that.
     (home / "data" / "priv_validator_state.json").write_text('{"height":"0","round":0,"step":0}')
     # CometBFT reads the private key alone; the rest lets us read it too.
