@@ -39,6 +39,7 @@ from local_chains.consortium.engine.rendering import (
     decode,
     deterministic,
     encode,
+    events_of,
     results_to_json,
     updates_from_json,
 )
@@ -49,6 +50,7 @@ from local_chains.consortium.ledger.genesis import genesis_writes
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
+from local_chains.consortium.state.marks import block_marks
 from local_chains.consortium.state.store import Changes, Store, StoredBlock
 from local_chains.consortium.state.tree import Node, root_hash, update
 
@@ -79,6 +81,7 @@ class _Made:
     changes: Changes
     root: Node
     tip: Tip
+    marks: bytes
 
 
 class EmbeddedEngine:
@@ -230,6 +233,7 @@ class EmbeddedEngine:
         app_hash, results_hash = root_hash(root), hashing.results_hash(deterministic(outcome.results))
         raw = encode_block(block)
         block_id = BlockId(hashing.header_hash(block.header), hashing.part_set_header(raw))
+        results = results_to_json(height, outcome, app_hash)
         validators = tip.turn.validators
         commit = make_commit(block, block_id, validators, self._keys, self._clock.now_ns())
         stored = StoredBlock(
@@ -239,18 +243,18 @@ class EmbeddedEngine:
             block=encode(block_to_json(block_id, block)),
             commit=encode(comet_json.commit_to_json(commit)),
             validators=encode(comet_json.validator_set_to_json(validators)),
-            results=encode(results_to_json(height, outcome, app_hash)),
+            results=encode(results),
             results_hash=results_hash,
             app_hash=app_hash,
         )
         turn, following = tip.following, next_turn(tip.following.validators, outcome.validator_updates)
         after = Tip(height, block_id, block.header.time, commit, validators, turn, following, app_hash, results_hash)
         committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
-        return _Made(committed, self._state.changes(outcome.writes), root, after)
+        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(events_of(results)))
 
     async def _save(self, made: _Made) -> None:
         hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)
-        await self.store.append(made.committed.stored, hashes, made.changes)
+        await self.store.append(made.committed.stored, hashes, made.changes, made.marks)
 
     def _adopt(self, made: _Made) -> None:
         self._state.advance(made.changes, made.root)

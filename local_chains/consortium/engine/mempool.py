@@ -66,12 +66,16 @@ class Mempool:
                 f"mempool is full: number of txs {len(self._waiting)} (max: {MAX_TRANSACTIONS}), "
                 f"total txs bytes {self._bytes} (max: {MAX_BYTES})"
             )
-        result = self._check(raw)
+        result = self._check(raw, self._pending)
         if result.code is ResultCode.OK:
             self._waiting[name] = raw
             self._bytes += len(raw)
             self._remember(name)
         return result
+
+    def check(self, raw: bytes) -> Result:
+        """What `add` would say of it after everything that waits; nothing is taken in."""
+        return self._check(raw, Overlay(self._pending))
 
     def reap(self, max_bytes: int) -> list[bytes]:
         """The oldest transactions that fit in so many bytes of a block; they stay until `committed`."""
@@ -113,15 +117,15 @@ class Mempool:
         self._unchecked_blocks = 0
         self._pending = Overlay(self._state)
         for name, raw in list(self._waiting.items()):
-            if self._check(raw).code is not ResultCode.OK:
+            if self._check(raw, self._pending).code is not ResultCode.OK:
                 del self._waiting[name]
                 self._bytes -= len(raw)
                 self._seen.pop(name, None)
 
-    def _check(self, raw: bytes) -> Result:
+    def _check(self, raw: bytes, state: Overlay) -> Result:
         # What the next block's clock will be at least; ledger time itself is that of the block before.
         time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
-        return check_transaction(self._pending, self._chain_id, self._state.height + 1, time_ms, raw, self._signatures)
+        return check_transaction(state, self._chain_id, self._state.height + 1, time_ms, raw, self._signatures)
 
     def _remember(self, name: bytes) -> None:
         self._seen.pop(name, None)

@@ -1,6 +1,6 @@
 """Results, blocks and commits in the JSON of CometBFT's RPC."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -83,6 +83,13 @@ def _update_from_json(value: Any) -> ValidatorUpdate:
             public_key = PublicKey(kind, comet_json.bytes_from_base64(raw))
             return ValidatorUpdate(public_key, comet_json.integer_from_json(fields.get("power", "0")))
     raise RejectedError("a validator update has a key of a kind that is not known here")
+
+
+def events_of(results: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """All events in an answer of `/block_results`."""
+    yield from results["finalize_block_events"]
+    for result in results["txs_results"]:
+        yield from result["events"]
 
 
 def block_to_json(block_id: BlockId, block: Block) -> dict[str, Any]:

@@ -51,13 +51,6 @@ class EventQuery:
     def matches(self, events: Events) -> bool:
         return all(condition.holds(events.get(condition.key, [])) for condition in self.conditions)
 
-    def equals(self, key: str) -> str | None:
-        """The operand of `key = …` where the query has that condition."""
-        for condition in self.conditions:
-            if condition.key == key and condition.operator == "=":
-                return condition.text
-        return None
-
 
 def parse_query(text: str) -> EventQuery:
     """Raises `RpcError` where it is not in the language, or too long."""

@@ -7,11 +7,12 @@
 import base64
 import binascii
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from local_chains.consortium.rpc.errors import invalid_params
+from local_chains.consortium.rpc.errors import internal, invalid_params
 
 MAX_ARGUMENT_CHARS: Final = 256 * 1024
 _INT64: Final = 2**63
@@ -30,6 +31,20 @@ class Kind(Enum):
 Signature = Mapping[str, Kind]
 """Names and kinds of a method's arguments, in order; any may be left out."""
 Arguments = dict[str, Any]
+T = TypeVar("T")
+
+PAGES: Final[Signature] = {"page": Kind.INTEGER, "per_page": Kind.INTEGER}
+ORDER: Final[Signature] = {"order_by": Kind.STRING}
+DEFAULT_PER_PAGE: Final = 30
+MAX_PER_PAGE: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method's arguments and what answers it."""
+
+    signature: Signature
+    answer: Callable[[Arguments], Awaitable[Any]]
 
 
 def from_json(signature: Signature, params: Any) -> Arguments:
@@ -50,6 +65,25 @@ def from_json(signature: Signature, params: Any) -> Arguments:
 def from_uri(signature: Signature, query: Mapping[str, str]) -> Arguments:
     """Raises `RpcError` for arguments of the wrong kind."""
     return {name: _uri_value(name, kind, query[name]) for name, kind in signature.items() if query.get(name)}
+
+
+def ordered(arguments: Arguments, ascending: Sequence[T], default: str) -> Sequence[T]:
+    """Items in the order of `order_by`, which is `default` where it is left out. Raises `RpcError`."""
+    order = arguments.get("order_by", "") or default
+    if order not in ("asc", "desc"):
+        raise internal("expected order_by to be either `asc` or `desc` or empty")
+    return ascending if order == "asc" else ascending[::-1]
+
+
+def page_of(arguments: Arguments, items: Sequence[T]) -> Sequence[T]:
+    """The items of `page`, from 1. Raises `RpcError` for a page that is none."""
+    per_page = arguments.get("per_page", DEFAULT_PER_PAGE)
+    per_page = DEFAULT_PER_PAGE if per_page < 1 else min(per_page, MAX_PER_PAGE)
+    pages = max(1, (len(items) + per_page - 1) // per_page)
+    page = arguments.get("page", 1)
+    if not 1 <= page <= pages:
+        raise internal(f"page should be within [1, {pages}] range, given {page}")
+    return items[(page - 1) * per_page : page * per_page]
 
 
 def _json_value(name: str, kind: Kind, value: Any) -> Any:

@@ -6,8 +6,9 @@ kept too, so that older states can be shown and proven.
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError
 from core.runtime.database import SqliteDatabase
+from local_chains.consortium.state.marks import may_hold
 
 PROOF_HEIGHTS: Final = 1_000
 """How many heights back state is provable."""
@@ -26,7 +28,7 @@ MAX_HEADERS: Final = 20
 """Headers in one answer, as in CometBFT's `/blockchain`."""
 MAX_PRUNED: Final = 1_000
 """Blocks that one transaction forgets."""
-LAYOUT: Final = 2
+LAYOUT: Final = 3
 
 _METADATA: Final = sa.MetaData()
 
@@ -56,6 +58,12 @@ _transactions = sa.Table(
     sa.Column("hash", sa.LargeBinary, primary_key=True),
     sa.Column("height", sa.Integer, nullable=False, index=True),
     sa.Column("position", sa.Integer, nullable=False),
+)
+_marks = sa.Table(
+    "marks",
+    _METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("marks", sa.LargeBinary, nullable=False),
 )
 _state = sa.Table(
     "state",
@@ -143,10 +151,15 @@ class Store:
     async def close(self) -> None:
         await self._database.close()
 
-    async def append(self, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes) -> None:
-        """Store a block, its transactions' hashes in order, and its changes; durable when this returns."""
+    async def append(
+        self, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes, marks: bytes = b""
+    ) -> None:
+        """Store a block, its transactions' hashes in order, its changes and the marks of its events.
+
+        Durable when this returns.
+        """
         first = self._kept[0][0] if self._kept else 0
-        await self._database.write(lambda connection: _append(connection, block, transactions, changes, first))
+        await self._database.write(lambda connection: _append(connection, block, transactions, changes, marks, first))
         self._count(block.height, len(changes.replaced))
 
     async def prune(self, first: int) -> int:
@@ -211,6 +224,20 @@ class Store:
 
         return await self._database.read(work)
 
+    async def marked(self, wanted: Sequence[bytes], first: int, last: int, limit: int) -> list[int]:
+        """The first `limit` heights from `first` to `last` whose blocks may have all wanted marks, ascending."""
+        if not wanted:
+            query = sa.select(_blocks.c.height).where(_blocks.c.height.between(first, last))
+            query = query.order_by(_blocks.c.height).limit(limit)
+            return await self._database.read(lambda connection: list(connection.execute(query).scalars()))
+        rows = sa.select(_marks).where(_marks.c.height.between(first, last)).order_by(_marks.c.height)
+
+        def work(connection: Connection) -> list[int]:
+            found = (row.height for row in connection.execute(rows) if may_hold(row.marks, wanted))
+            return list(islice(found, limit))
+
+        return await self._database.read(work)
+
     async def undo(self, newest: int, height: int) -> dict[bytes, bytes | None]:
         """Writes that lead from the state after block `newest` back to the one after block `height`."""
         query = sa.select(_replaced.c.key, _replaced.c.leaf)
@@ -256,11 +283,18 @@ def _replaced_counts(connection: Connection) -> list[tuple[int, int]]:
 
 
 def _append(
-    connection: Connection, block: StoredBlock, transactions: tuple[bytes, ...], changes: Changes, first_kept: int
+    connection: Connection,
+    block: StoredBlock,
+    transactions: tuple[bytes, ...],
+    changes: Changes,
+    marks: bytes,
+    first_kept: int,
 ) -> None:
     columns = {name: getattr(block, name) for name in StoredBlock.__slots__}
     connection.execute(sa.insert(_blocks), [columns])
     height = block.height
+    if marks:
+        connection.execute(sa.insert(_marks).values(height=height, marks=marks))
     _many(connection, _PUT_TRANSACTION, [(name, height, position) for position, name in enumerate(transactions)])
     _many(connection, _DELETE_LEAF, [(key,) for key, leaf in changes.writes.items() if leaf is None])
     _many(connection, _PUT_LEAF, sorted((key, leaf) for key, leaf in changes.writes.items() if leaf is not None))
@@ -274,6 +308,7 @@ def _prune(connection: Connection, first: int) -> int:
         return 0
     end = min(first, oldest + MAX_PRUNED)
     connection.execute(sa.delete(_transactions).where(_transactions.c.height < end))
+    connection.execute(sa.delete(_marks).where(_marks.c.height < end))
     return connection.execute(sa.delete(_blocks).where(_blocks.c.height < end)).rowcount
 
 
