@@ -11,13 +11,14 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test lint bench lock artifacts simulate cometbft clean
+.PHONY: help setup demo up test test-long lint bench lock artifacts simulate cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
 	@echo "make demo       real swaps between two local chains, told as a timeline"
 	@echo "make up         both chains, the relayer and the APIs, until Ctrl-C"
 	@echo "make test       the test suite"
+	@echo "make test-long  kill -9, fuzzing, faults and simulated swaps by the hundreds; under 30 minutes"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make bench      all measurements"
 	@echo "make simulate   whole gateways in virtual time, with faults"
@@ -35,6 +36,9 @@ up: setup
 
 test: setup cometbft
 	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES)
+
+test-long: setup cometbft
+	CAUSEWAY_LONG=1 $(RUN) $(BIN)/python -m pytest -x -q -n 2 -m endurance -o faulthandler_timeout=1800
 
 lint: $(STAMPS)/python
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -12,6 +13,9 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VECTORS = REPOSITORY.parent / "shared" / "vectors"
+
+LONG = os.environ.get("CAUSEWAY_LONG") == "1"
+"""Set by `make test-long`, which runs the tests marked `endurance` with far more of the same."""
 
 T = TypeVar("T")
 

@@ -11,8 +11,9 @@ from gateway.simulation.campaign import told, verdicts
 from gateway.simulation.plan import POLICY, A, B, Death, Initiator, Plan, Provider, draw
 from gateway.simulation.story import play
 from htlc.model import Phase
+from tests.support import LONG
 
-SEEDS = 20
+SEEDS = 300 if LONG else 20
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
 PLANS = 50
 JOBS = 2
@@ -40,6 +41,7 @@ def quiet_logs():
 
 
 @pytest.mark.long
+@pytest.mark.endurance
 def test_nobody_honest_loses_money_under_any_seed():
     failed = [told(verdict) for verdict in verdicts(range(SEEDS), JOBS) if not verdict.ok]
     assert not failed, "\n".join([f"python -m gateway.simulation --seed N --verbose tells more\n{failed[0]}"])

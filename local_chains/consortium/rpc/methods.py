@@ -87,7 +87,8 @@ class Methods:
         return {
             "protocol_version": {"p2p": "8", "block": str(BLOCK_PROTOCOL), "app": str(APP_VERSION)},
             "id": self._engine.genesis.hash[:20].hex(),
-            "listen_addr": "",
+            # No peers are served here; clients insist on an address.
+            "listen_addr": "tcp://127.0.0.1:0",
             "network": self._engine.genesis.chain_id,
             "version": COMET_VERSION,
             "channels": "",

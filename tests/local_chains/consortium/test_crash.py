@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from core.model.consortium import AccountLeaf, Transfer, account_key, decode_leaf, quantity, transaction_hash
 from local_chains.consortium.engine.embedded import open_engine
+from local_chains.consortium.ledger.genesis import GenesisAccount
 from local_chains.consortium.node import init_home
-from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN, replayed_app_hash
-from tests.support import REPOSITORY, eventually, free_port
+from tests.local_chains.consortium.support import ANN, ASSETS, BEN, CHAIN, replayed_app_hash
+from tests.support import LONG, REPOSITORY, eventually, free_port
 
-KILLS = 5
+KILLS = 100 if LONG else 5
 SEED = 20_261_122
 RUN = """
 import asyncio, sys
@@ -73,9 +75,10 @@ def reached(committed: dict[bytes, int], wanted: int) -> bool:
     return len(committed) >= wanted
 
 
+@pytest.mark.endurance
 async def test_kill_9_under_load_loses_nothing(tmp_path: Path) -> None:
     home, port, rng = tmp_path / "chain", free_port(), random.Random(SEED)
-    init_home(home, CHAIN, assets=ASSETS, accounts=ACCOUNTS)
+    init_home(home, CHAIN, assets=ASSETS, accounts=[GenesisAccount(ANN.address.hex(), {"cnyd": "1000000000"})])
     committed: dict[bytes, int] = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
         for _ in range(KILLS):

@@ -1,9 +1,9 @@
 """Random transactions: nothing raises out of the ledger, and the invariants hold after every block."""
 
 import hashlib
-import os
 from typing import TypeVar
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -40,9 +40,8 @@ from tests.local_chains.consortium.support import (
     app_state,
     consensus_key,
 )
+from tests.support import LONG
 
-EXAMPLES = int(os.environ.get("CAUSEWAY_FUZZ_EXAMPLES", "100"))
-"""Of each test here; the long run sets 50,000."""
 ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2], OPERATORS[3])
 T = TypeVar("T")
 
@@ -125,37 +124,55 @@ messages: st.SearchStrategy[Message] = st.one_of(
 steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=2))
 
 
-@settings(max_examples=EXAMPLES)
-@given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30))
-def test_no_messages_break_the_ledger(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int) -> None:
-    chain = Chain()
-    wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
-    assert chain.one(ISSUER, *wealth).code is ResultCode.OK
-    turn = first_turn(ValidatorSet.of(list(validators_of(app_state()))))
-    for steps in blocks:
-        sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
-        transactions = []
-        for actor, some in steps:
-            transactions.append(actor.signed(sequences[actor.address], *some))
-            sequences[actor.address] += 1
-        results = chain.block(*transactions, after_s=pace_s)
-        assert len(results) == len(transactions)
-        assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
-        assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
-        # What the ledger asks of an engine can be done, and leads to the validators that the ledger writes down.
-        turn = next_turn(turn.validators, chain.updates)
-        members = [(member.public_key, member.power) for member in turn.validators.validators]
-        assert {(key.kind.value, key.data): power for key, power in members} == read_validators(chain.leaves)
-        assert sum(read_operators(chain.leaves).values()) == turn.validators.total_power
+# With the second, one operator's proposals pass at once.
+powers = st.sampled_from([(10, 10, 10, 10), (100, 10, 10, 10)])
 
 
-@settings(max_examples=EXAMPLES)
+@pytest.mark.endurance
+def test_no_messages_break_the_ledger() -> None:
+    tried = changes = 0
+
+    @settings(max_examples=5_000 if LONG else 100)
+    @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30), powers)
+    def check(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int, shares: tuple[int, ...]) -> None:
+        nonlocal tried, changes
+        genesis = app_state(shares)
+        chain = Chain(genesis)
+        wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
+        assert chain.one(ISSUER, *wealth).code is ResultCode.OK
+        turn = first_turn(ValidatorSet.of(list(validators_of(genesis))))
+        for steps in blocks:
+            sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
+            transactions = []
+            for actor, some in steps:
+                transactions.append(actor.signed(sequences[actor.address], *some))
+                sequences[actor.address] += 1
+            results = chain.block(*transactions, after_s=pace_s)
+            assert len(results) == len(transactions)
+            assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
+            assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
+            tried += len(transactions)
+            # What the ledger asks of an engine can be done, and leads to the validators that the ledger writes down.
+            turn = next_turn(turn.validators, chain.updates)
+            changes += len(chain.updates)
+            members = [(member.public_key, member.power) for member in turn.validators.validators]
+            assert {(key.kind.value, key.data): power for key, power in members} == read_validators(chain.leaves)
+            assert sum(read_operators(chain.leaves).values()) == turn.validators.total_power
+
+    check()
+    assert tried >= (50_000 if LONG else 500)
+    assert changes > 0, "validators change, too"
+
+
+@pytest.mark.endurance
+@settings(max_examples=10_000 if LONG else 100)
 @given(st.lists(st.binary(max_size=200), max_size=20))
 def test_no_bytes_break_the_ledger(entries: list[bytes]) -> None:
     assert all(result.code for result in Chain().block(*entries))
 
 
-@settings(max_examples=EXAMPLES)
+@pytest.mark.endurance
+@settings(max_examples=10_000 if LONG else 100)
 @given(st.data(), st.lists(messages, min_size=1, max_size=3))
 def test_no_damage_to_a_transaction_breaks_the_ledger(data: st.DataObject, some: list[Message]) -> None:
     raw = bytearray(ANN.signed(0, *some))

@@ -33,11 +33,12 @@ from tests.local_chains.consortium.abci.comet import (
     state_at,
 )
 from tests.local_chains.consortium.support import ANN, BEN
-from tests.support import eventually
+from tests.support import LONG, eventually
 
 DEADLINE_S = 60.0
 QUIET_S = 4.0
 """Longer than any timeout of the vote's first rounds."""
+CUTS = 25 if LONG else 3
 HALT_S = 12
 """Longer than the 10 s by which a proposer's clock may differ."""
 
@@ -173,19 +174,20 @@ async def test_a_chain_that_halts_across_a_timelock_takes_no_late_claim(tmp_path
 
 
 @pytest.mark.long
+@pytest.mark.endurance
 async def test_all_nodes_killed_again_and_again_under_load(tmp_path: Path) -> None:
     """A power cut for everybody, at whatever moment: the chain goes on, and what was in a block stays there."""
     need_cometbft()
     make_network(tmp_path / "network")
     async with CometNetwork(tmp_path / "network") as network:
         nodes, seen = network.nodes, {}
-        for cut in range(3):
+        for cut in range(CUTS):
             await more_blocks(network, 1)
-            first = (await account(nodes[cut], ANN)).sequence
+            first = (await account(nodes[cut % len(nodes)], ANN)).sequence
             sent = [ANN.signed(first + place, Transfer("cnyd", BEN.address, quantity(1))) for place in range(20)]
             for raw in sent:
-                await broadcast(nodes[cut], raw)
-            seen[sent[cut]] = await included(nodes[cut], sent[cut])
+                await broadcast(nodes[cut % len(nodes)], raw)
+            seen[sent[cut % len(sent)]] = await included(nodes[cut % len(nodes)], sent[cut % len(sent)])
             for node in nodes:
                 await node.kill()
             for node in nodes:
