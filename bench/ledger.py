@@ -44,6 +44,7 @@ from core.model.consortium import (
     quantity,
     sign_bytes,
 )
+from local_chains.consortium.engine.collector import spare_the_collector
 from local_chains.consortium.engine.embedded import EmbeddedEngine, Pace, open_engine
 from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
@@ -277,6 +278,7 @@ def measure_embedded(accounts: int, transfers: int, rpc_transfers: int) -> dict[
 
 
 async def measure_prepared(directory: Path) -> dict[str, Any]:
+    spare_the_collector()  # as the daemon does
     raw = (directory / "transactions").read_bytes()
     first, second = msgspec.msgpack.decode(raw, type=tuple[list[bytes], list[bytes]])
     del raw

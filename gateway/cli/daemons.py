@@ -149,9 +149,13 @@ def chain_run(
         float | None,
         typer.Option(min=0.05, help="Embedded engine: seconds between blocks when nothing happens, else 1."),
     ] = None,
+    keep_blocks: Annotated[
+        int | None,
+        typer.Option(min=1_000, help="Embedded engine: forget all but the newest so many blocks, else keep all."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a consortium chain until Ctrl-C: on the embedded engine, or as CometBFT nodes where the home is theirs."""
     from gateway.daemons.chain import run_chain
 
-    asyncio.run(run_chain(home, listen, interval_s, as_json))
+    asyncio.run(run_chain(home, listen, interval_s, as_json, keep_blocks))

@@ -16,8 +16,10 @@ from local_chains.consortium.cometbft import (
     init_network,
     local_addresses,
 )
+from local_chains.consortium.engine.collector import spare_the_collector
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
+from local_chains.consortium.rebuilding import RebuildProgress
 
 ENGINES: Final = ("cometbft", "embedded")
 DEFAULT_LISTEN: Final = "127.0.0.1:26657"
@@ -75,23 +77,27 @@ def _assets(texts: Sequence[str]) -> list[GenesisAsset]:
     return parsed
 
 
-async def run_chain(home: Path, listen: str | None, interval_s: float | None, as_json: bool) -> None:
+async def run_chain(
+    home: Path, listen: str | None, interval_s: float | None, as_json: bool, keep_blocks: int | None = None
+) -> None:
     """Run what is in `home` until a signal: CometBFT nodes where there are such, else the embedded engine."""
     if not find_node_homes(home):
         host, port = listen_address(listen or DEFAULT_LISTEN)
-        await _run_embedded(home, host, port, interval_s or DEFAULT_INTERVAL_S, as_json)
+        await _run_embedded(home, host, port, interval_s or DEFAULT_INTERVAL_S, as_json, keep_blocks or 0)
         return
-    if listen is not None or interval_s is not None:
+    if listen is not None or interval_s is not None or keep_blocks is not None:
         raise RejectedError(
-            f"{home} is run by CometBFT: set [rpc] laddr and [consensus] timeout_commit in each node's "
-            "config/config.toml instead of --listen and --interval-s"
+            f"{home} is run by CometBFT: set [rpc] laddr, [consensus] timeout_commit and [causeway] keep_blocks in "
+            "each node's config/config.toml instead of --listen, --interval-s and --keep-blocks"
         )
     await _run_comet(home, as_json)
 
 
-async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_json: bool) -> None:
+async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_json: bool, keep_blocks: int) -> None:
+    spare_the_collector()
     with stop_signals() as stop:
-        async with ConsortiumNode(home, host, port, Pace(interval_s=interval_s)) as node:
+        pace, progress = Pace(interval_s=interval_s), RebuildProgress()
+        async with ConsortiumNode(home, host, port, pace, progress=progress, keep_blocks=keep_blocks) as node:
             ended = asyncio.ensure_future(node.wait())
             asked = asyncio.ensure_future(stop.wait())
             await _until_first_block(node.engine)

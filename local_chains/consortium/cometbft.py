@@ -26,7 +26,6 @@ import msgspec
 
 from core.model.errors import FatalError, RejectedError
 from local_chains.consortium.engine.abci.network import (
-    CONFIG_FILE,
     FIRST_PORT,
     NodeAddress,
     find_node_homes,
@@ -36,6 +35,7 @@ from local_chains.consortium.engine.abci.network import (
     node_home,
     node_homes,
 )
+from local_chains.consortium.engine.abci.settings import CONFIG_FILE
 
 __all__ = [
     "FIRST_PORT",

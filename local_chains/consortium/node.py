@@ -19,6 +19,7 @@ from local_chains.consortium.engine.home import (
 )
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
 from local_chains.consortium.rpc.server import RpcServer
+from local_chains.consortium.state.tree import Progress
 
 LOCALHOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 26657
@@ -45,8 +46,8 @@ class ConsortiumNode:
         async with ConsortiumNode(home) as node:
             node.rpc_url        # http://127.0.0.1:<free port>
 
-    Entering raises what `open_engine` raises, and `RejectedError` where the port is taken. Leaving raises what ended
-    the engine before its time.
+    `progress` and `keep_blocks` are `open_engine`'s. Entering raises what that raises, and `RejectedError` where the
+    port is taken. Leaving raises what ended the engine before its time.
     """
 
     def __init__(
@@ -56,12 +57,16 @@ class ConsortiumNode:
         port: int = 0,
         pace: Pace | None = None,
         clock: Clock | None = None,
+        progress: Progress | None = None,
+        keep_blocks: int = 0,
     ) -> None:
         self._home = home
         self._host = host
         self._port = port
         self._pace = pace or Pace()
         self._clock = clock
+        self._progress = progress
+        self._keep_blocks = keep_blocks
         self._engine: EmbeddedEngine | None = None
         self._server: RpcServer | None = None
         self._running: asyncio.Task[None] | None = None
@@ -81,7 +86,7 @@ class ConsortiumNode:
         return f"ws://{self._host}:{self._port}/websocket"
 
     async def __aenter__(self) -> Self:
-        self._engine = await open_engine(self._home, self._clock)
+        self._engine = await open_engine(self._home, self._clock, self._progress, self._keep_blocks)
         self._server = RpcServer(self._engine)
         try:
             self._port = await self._server.start(self._host, self._port)

@@ -35,11 +35,11 @@ from local_chains.consortium.engine.intake import Admission, Intake
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block, make_commit
 from local_chains.consortium.engine.rendering import (
+    attributes_of,
     block_to_json,
     decode,
     deterministic,
     encode,
-    events_of,
     results_to_json,
     updates_from_json,
 )
@@ -51,8 +51,8 @@ from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
 from local_chains.consortium.state.marks import block_marks
-from local_chains.consortium.state.store import Changes, Store, StoredBlock
-from local_chains.consortium.state.tree import Node, root_hash, update
+from local_chains.consortium.state.store import MAX_PRUNED, PROOF_HEIGHTS, Changes, Store, StoredBlock
+from local_chains.consortium.state.tree import Node, Progress, root_hash, update
 
 LOCK_FILE: Final = "data/lock"
 NS_PER_MS: Final = 1_000_000
@@ -96,6 +96,7 @@ class EmbeddedEngine:
         tip: Tip,
         clock: Clock,
         lock_file: int,
+        keep_blocks: int,
     ) -> None:
         self.genesis = genesis
         self.store = store
@@ -114,6 +115,7 @@ class EmbeddedEngine:
         self._owes_proof = False
         self._broken = False
         self._lock_file: int | None = lock_file
+        self._keep_blocks = max(keep_blocks, PROOF_HEIGHTS) if keep_blocks else 0
 
     @property
     def tip(self) -> Tip:
@@ -221,7 +223,14 @@ class EmbeddedEngine:
                 self._broken = True
                 raise
             self._adopt(made)
+            await self._prune()
             return made.committed
+
+    async def _prune(self) -> None:
+        """Forget some of the blocks that need not be kept, no more often than there is a handful of them."""
+        first = self._tip.height - self._keep_blocks + 1
+        if self._keep_blocks and first >= self.store.first + MAX_PRUNED:
+            await self.store.prune(first)
 
     def _make(self, entries: tuple[bytes, ...]) -> _Made:
         """Execute and sign; changes nothing, so it may run beside the event loop."""
@@ -250,7 +259,7 @@ class EmbeddedEngine:
         turn, following = tip.following, next_turn(tip.following.validators, outcome.validator_updates)
         after = Tip(height, block_id, block.header.time, commit, validators, turn, following, app_hash, results_hash)
         committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
-        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(events_of(results)))
+        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(attributes_of(results)))
 
     async def _save(self, made: _Made) -> None:
         hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)
@@ -286,8 +295,13 @@ class EmbeddedEngine:
         return self._clock.now_ns() // NS_PER_MS
 
 
-async def open_engine(home: Path, clock: Clock | None = None) -> EmbeddedEngine:
+async def open_engine(
+    home: Path, clock: Clock | None = None, progress: Progress | None = None, keep_blocks: int = 0
+) -> EmbeddedEngine:
     """Open the chain in `home` where it stands.
+
+    `progress` is `load_state`'s. The newest `keep_blocks` blocks are kept, at least as many as heights that state is
+    proven of; 0: all of them.
 
     Raises `RejectedError` where there is none, or another process runs it; `FatalError` where its data is damaged.
     """
@@ -298,7 +312,7 @@ async def open_engine(home: Path, clock: Clock | None = None) -> EmbeddedEngine:
         await store.open(genesis.hash)
         _, height = await store.heights()
         if height:
-            state, tip = await _resume(store, height)
+            state, tip = await _resume(store, height, progress)
         else:
             state = await genesis_state(store, genesis)
             tip = genesis_tip(genesis, state.app_hash)
@@ -308,7 +322,7 @@ async def open_engine(home: Path, clock: Clock | None = None) -> EmbeddedEngine:
         await store.close()
         os.close(lock_file)
         raise
-    return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file)
+    return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file, keep_blocks)
 
 
 def _may_commit(validators: ValidatorSet, known: Collection[bytes]) -> bool:
@@ -326,11 +340,11 @@ async def genesis_state(store: Store, genesis: Genesis) -> LedgerState:
     return LedgerState(0, leaves, update(None, leaves))
 
 
-async def _resume(store: Store, height: int) -> tuple[LedgerState, Tip]:
+async def _resume(store: Store, height: int, progress: Progress | None) -> tuple[LedgerState, Tip]:
     stored = await store.block(height)
     if stored is None:
         raise FatalError(f"block {height} is missing in the chain's database: restore the home from a backup")
-    state = await load_state(store, height, stored.app_hash)
+    state = await load_state(store, height, stored.app_hash, progress)
     commit = comet_json.commit_from_json(decode(stored.commit))
     block = comet_json.block_from_json(decode(stored.block)["block"])
     validators = _validators(stored)

@@ -59,8 +59,9 @@ class Methods:
 
     async def status(self, _: Arguments) -> dict[str, Any]:
         tip, genesis = self._engine.tip, self._engine.genesis
-        first = await self._engine.store.block(1)
+        first = await self._engine.store.block(self._engine.store.first)
         first_header = None if first is None else _header_of(first)
+        earliest = comet_json.timestamp_to_json(genesis.time) if first_header is None else first_header["time"]
         newest = await self._engine.store.block(tip.height)
         validator = tip.turn.validators.validators[0]
         return {
@@ -72,8 +73,8 @@ class Methods:
                 "latest_block_time": comet_json.timestamp_to_json(tip.time),
                 "earliest_block_hash": "" if first is None else comet_json.bytes_to_hex(first.hash),
                 "earliest_app_hash": "" if first_header is None else first_header["app_hash"],
-                "earliest_block_height": "0" if first is None else "1",
-                "earliest_block_time": comet_json.timestamp_to_json(genesis.time),
+                "earliest_block_height": str(self._engine.store.first),
+                "earliest_block_time": earliest,
                 "catching_up": False,
             },
             "validator_info": {
@@ -132,7 +133,7 @@ class Methods:
         height = self._height(arguments, self._engine.tip.height)
         stored = await self._engine.store.block(height)
         if stored is None:
-            raise internal(f"height {height} is not available, no block was made yet")
+            raise internal(f"height {height} is not available, lowest height is {self._engine.store.first}")
         return stored
 
     async def _by_hash(self, arguments: Arguments) -> StoredBlock | None:
@@ -159,7 +160,7 @@ class Methods:
     async def blockchain(self, arguments: Arguments) -> dict[str, Any]:
         newest = self._engine.tip.height
         last = min(arguments.get("maxHeight") or newest, newest)
-        first = max(arguments.get("minHeight") or 1, last - MAX_HEADERS + 1, 1)
+        first = max(arguments.get("minHeight") or 1, last - MAX_HEADERS + 1, self._engine.store.first, 1)
         if first > last:
             raise internal(f"min height {first} can't be greater than max height {last}")
         stored = await self._engine.store.blocks(first, last)

@@ -11,7 +11,7 @@ from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError
-from local_chains.consortium.engine.rendering import CODESPACE, decode, result_to_json
+from local_chains.consortium.engine.rendering import CODESPACE, ResultJson, decode, result_to_json
 from local_chains.consortium.ledger.execution import Result
 from local_chains.consortium.rpc.errors import internal
 from local_chains.consortium.rpc.event_query import parse_query
@@ -106,7 +106,7 @@ class _TransactionMethods:
         finally:
             self._engine.feed.leave(listener)
 
-    async def check_tx(self, arguments: Arguments) -> dict[str, Any]:
+    async def check_tx(self, arguments: Arguments) -> ResultJson:
         """The check alone: nothing is taken in."""
         return result_to_json(self._engine.mempool.check(arguments.get("tx", b"")))
 

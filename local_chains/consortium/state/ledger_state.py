@@ -9,7 +9,7 @@ from core.model.errors import FatalError, NotFoundError
 from core.proofs.ics23 import CommitmentProof, ExistenceProof, NonExistenceProof, existence_from_smt
 from core.proofs.smt import SmtProof
 from local_chains.consortium.state.store import Changes, Store
-from local_chains.consortium.state.tree import Node, neighbours, prove, root_hash, update
+from local_chains.consortium.state.tree import Node, Progress, build, neighbours, prove, root_hash, update
 
 KEPT_ROOTS: Final = 100
 """Heights whose trees stay in memory; older ones are made again from the database."""
@@ -137,10 +137,13 @@ class LedgerState:
         return root
 
 
-async def load_state(store: Store, height: int, app_hash: bytes) -> LedgerState:
-    """The state as the store has it after block `height`. Raises `FatalError` where it is not that of `app_hash`."""
+async def load_state(store: Store, height: int, app_hash: bytes, progress: Progress | None = None) -> LedgerState:
+    """The state as the store has it after block `height`. Raises `FatalError` where it is not that of `app_hash`.
+
+    `progress` hears, in another thread, how many of how many leaves are in the tree.
+    """
     leaves = await store.leaves()
-    root = await asyncio.to_thread(update, None, leaves)
+    root = await asyncio.to_thread(build, leaves, progress)
     if root_hash(root) != app_hash:
         raise FatalError("the stored state does not lead to the stored app hash: restore the home from a backup")
     return LedgerState(height, leaves, root)

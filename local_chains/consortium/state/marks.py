@@ -4,8 +4,8 @@ An index of every attribute would write as much as the ledger itself. A mark may
 (CRC-32): whoever searches reads the block to be sure.
 """
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 from zlib import crc32
 
 MARK_BYTES: Final = 4
@@ -21,17 +21,11 @@ def name_mark(name: str) -> bytes:
     return crc32(name.encode()).to_bytes(MARK_BYTES, "big")
 
 
-def block_marks(events: Iterable[Mapping[str, Any]]) -> bytes:
-    """All marks of a block's events, which are in the form of CometBFT's RPC."""
-    marks = set()
-    names = set()
-    for event in events:
-        kind = event["type"]
-        for attribute in event["attributes"]:
-            name = f"{kind}.{attribute['key']}"
-            names.add(name)
-            marks.add(crc32(f"{name}={attribute['value']}".encode()))
-    marks.update(crc32(name.encode()) for name in names)
+def block_marks(attributes: Iterable[tuple[str, str]]) -> bytes:
+    """All marks of a block's attributes, (`type.key`, value)."""
+    distinct = set(attributes)
+    marks = {crc32(f"{name}={value}".encode()) for name, value in distinct}
+    marks.update(crc32(name.encode()) for name in {name for name, _ in distinct})
     return b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
 
 

@@ -210,8 +210,8 @@ async def test_a_search_that_reads_too_much_is_refused(tmp_path: Path, monkeypat
 
 
 def test_marks_tell_which_blocks_to_read() -> None:
-    event = {"type": "a.b", "attributes": [{"key": "n", "value": "1"}, {"key": "m", "value": ""}]}
-    marks = block_marks([event, event])
+    attributes = [("a.b.n", "1"), ("a.b.m", "")]
+    marks = block_marks(attributes * 2)
     assert len(marks) == 4 * MARK_BYTES
     assert may_hold(marks, [attribute_mark("a.b.n", "1"), attribute_mark("a.b.m", ""), name_mark("a.b.n")])
     assert not may_hold(marks, [attribute_mark("a.b.n", "1"), attribute_mark("a.b.n", "2")])

@@ -13,6 +13,8 @@ from core.model.errors import CausewayError
 from core.runtime.logging import configure_logging
 from local_chains.consortium.engine.abci.application import open_application
 from local_chains.consortium.engine.abci.server import AbciServer
+from local_chains.consortium.engine.collector import spare_the_collector
+from local_chains.consortium.rebuilding import RebuildProgress
 
 
 async def serve(home: Path, socket: Path) -> None:
@@ -27,7 +29,7 @@ async def serve(home: Path, socket: Path) -> None:
             ending.set()
 
     loop.add_reader(sys.stdin.fileno(), parent_spoke)
-    application = await open_application(home)
+    application = await open_application(home, progress=RebuildProgress())
     server = AbciServer(application)
     try:
         await server.start(socket)
@@ -44,6 +46,7 @@ async def serve(home: Path, socket: Path) -> None:
 def main() -> int:
     home, socket = (Path(argument) for argument in sys.argv[1:3])
     configure_logging()
+    spare_the_collector()
     try:
         asyncio.run(serve(home, socket))
     except CausewayError as error:

@@ -21,7 +21,9 @@ from core.proofs.protobuf import message_field
 from core.runtime.clock import Clock, SystemClock
 from local_chains.consortium.engine.abci import messages
 from local_chains.consortium.engine.abci.accepted import AcceptedProposals
-from local_chains.consortium.engine.abci.messages import Request, SnapshotVerdict, Verdict
+from local_chains.consortium.engine.abci.messages import Request, Verdict
+from local_chains.consortium.engine.abci.settings import Settings, load_settings
+from local_chains.consortium.engine.abci.state_sync import StateSync
 from local_chains.consortium.engine.embedded import NS_PER_MS, genesis_state
 from local_chains.consortium.engine.home import Genesis, load_genesis
 from local_chains.consortium.engine.queries import answer_query
@@ -39,10 +41,12 @@ from local_chains.consortium.ledger.genesis import app_state_from_json
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
-from local_chains.consortium.state.store import Changes, Store, StoredBlock
-from local_chains.consortium.state.tree import Node, root_hash
+from local_chains.consortium.state.snapshots import Restoration, SnapshotFiles
+from local_chains.consortium.state.store import MAX_PRUNED, Changes, Store, StoredBlock
+from local_chains.consortium.state.tree import Node, Progress, root_hash
 
 LEDGER_FILE: Final = "data/ledger.sqlite"
+SNAPSHOT_DIRECTORY: Final = "data/snapshots"
 ACCEPTED_FILE: Final = "data/accepted_proposals.json"
 CONFIG_DIRECTORY: Final = "config"
 NAME: Final = "causeway"
@@ -65,7 +69,14 @@ class LedgerApplication:
     """One node's ledger. Make it with `open_application`; use it from one event loop."""
 
     def __init__(
-        self, genesis: Genesis, store: Store, state: LedgerState, accepted: AcceptedProposals, clock: Clock
+        self,
+        genesis: Genesis,
+        store: Store,
+        state: LedgerState,
+        accepted: AcceptedProposals,
+        snapshots: SnapshotFiles,
+        settings: Settings,
+        clock: Clock,
     ) -> None:
         self.genesis = genesis
         self.store = store
@@ -75,6 +86,8 @@ class LedgerApplication:
         self._signatures = SignatureChecker()
         self._executed: _Executed | None = None
         self._waiting = Overlay(state)
+        self._settings = settings
+        self._state_sync = StateSync(snapshots, settings.snapshot_interval, self._restore)
 
     @property
     def state(self) -> LedgerState:
@@ -82,6 +95,7 @@ class LedgerApplication:
         return self._state
 
     async def close(self) -> None:
+        await self._state_sync.close()
         await self.store.close()
 
     async def answer(self, request: Request) -> bytes:
@@ -115,13 +129,13 @@ class LedgerApplication:
                     Verdict.REJECT if request.vote_extension else Verdict.ACCEPT,
                 )
             case messages.ListSnapshots():
-                return messages.list_snapshots()
+                return self._state_sync.list()
             case messages.OfferSnapshot():
-                return messages.offer_snapshot(SnapshotVerdict.REJECT)
+                return self._state_sync.offer(request, self._state.height)
             case messages.LoadSnapshotChunk():
-                return messages.load_snapshot_chunk()
+                return await self._state_sync.load(request)
             case messages.ApplySnapshotChunk():
-                return messages.apply_snapshot_chunk(SnapshotVerdict.ABORT)
+                return await self._state_sync.apply(request)
 
     # --- mempool -------------------------------------------------------------------------------------------------
 
@@ -226,7 +240,39 @@ class LedgerApplication:
         self._state.advance(executed.changes, executed.root)
         self._executed = None
         self._waiting = Overlay(self._state)
-        return messages.commit()
+        self._state_sync.committed(self._state)
+        return messages.commit(await self._prune())
+
+    async def _prune(self) -> int:
+        """The lowest height whose block CometBFT must keep, 0 for all; our own records of older ones go, too."""
+        if not self._settings.keep_blocks:
+            return 0
+        retain = max(0, self._state.height - self._settings.keep_blocks + 1)
+        oldest = self._state_sync.oldest
+        if oldest is not None:
+            retain = min(retain, oldest)
+        if retain >= self.store.first + MAX_PRUNED:
+            await self.store.prune(retain)
+        return retain
+
+    async def _restore(self, restoration: Restoration) -> None:
+        """Begin with a state that was taken over from others."""
+        height = restoration.snapshot.height
+        stored = StoredBlock(
+            height=height,
+            # Nobody asks the ledger for the block itself.
+            hash=height.to_bytes(8, "big"),
+            size=0,
+            block=b"",
+            commit=b"",
+            validators=b"",
+            results=b"",
+            results_hash=b"",
+            app_hash=restoration.app_hash,
+        )
+        await self.store.restore(stored, restoration.leaves)
+        self._state = LedgerState(height, restoration.leaves, restoration.root)
+        self._waiting = Overlay(self._state)
 
     # --- queries -------------------------------------------------------------------------------------------------
 
@@ -240,8 +286,10 @@ class LedgerApplication:
         return self._clock.now_ns() // NS_PER_MS
 
 
-async def open_application(home: Path, clock: Clock | None = None) -> LedgerApplication:
-    """The ledger of the node in `home`, where its last Commit left it.
+async def open_application(
+    home: Path, clock: Clock | None = None, progress: Progress | None = None
+) -> LedgerApplication:
+    """The ledger of the node in `home`, where its last Commit left it; `progress` is `load_state`'s.
 
     Raises `RejectedError` where there is no genesis file, `FatalError` where the data is damaged.
     """
@@ -250,19 +298,21 @@ async def open_application(home: Path, clock: Clock | None = None) -> LedgerAppl
     try:
         await store.open(genesis.hash)
         _, height = await store.heights()
-        state = await _resume(store, height) if height else await genesis_state(store, genesis)
+        state = await _resume(store, height, progress) if height else await genesis_state(store, genesis)
         accepted = AcceptedProposals(home / ACCEPTED_FILE)
+        snapshots = SnapshotFiles(home / SNAPSHOT_DIRECTORY)
+        settings = load_settings(home)
     except BaseException:
         await store.close()
         raise
-    return LedgerApplication(genesis, store, state, accepted, clock or SystemClock())
+    return LedgerApplication(genesis, store, state, accepted, snapshots, settings, clock or SystemClock())
 
 
-async def _resume(store: Store, height: int) -> LedgerState:
+async def _resume(store: Store, height: int, progress: Progress | None) -> LedgerState:
     stored = await store.block(height)
     if stored is None:
         raise FatalError(f"block {height} is missing in the ledger's database: restore the home from a backup")
-    return await load_state(store, height, stored.app_hash)
+    return await load_state(store, height, stored.app_hash, progress)
 
 
 def _decoded(raw: bytes) -> Any:

@@ -19,12 +19,14 @@ from core.proofs.protobuf import (
     bytes_field,
     decode_fields,
     message_field,
+    varint,
     varint_field,
 )
 from local_chains.consortium.engine.queries import QueryAnswer
 from local_chains.consortium.engine.rendering import CODESPACE
 from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
+from local_chains.consortium.state.snapshots import Snapshot
 
 MAX_ENTRIES: Final = 200_000
 """Fields of one message: a block of 4 MiB has no more entries."""
@@ -88,17 +90,26 @@ class ListSnapshots:
 
 @dataclass(frozen=True, slots=True)
 class OfferSnapshot:
-    pass
+    """`snapshot` is what a peer said, for `decode_snapshot`; `app_hash` the node's light client has verified."""
+
+    snapshot: bytes = b""
+    app_hash: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class LoadSnapshotChunk:
-    pass
+    height: int = 0
+    format: int = 0
+    chunk: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ApplySnapshotChunk:
-    pass
+    """`sender` is the id of the peer that the chunk came from."""
+
+    index: int = 0
+    chunk: bytes = b""
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +177,13 @@ class _Kind(IntEnum):
 
 _Fields = Mapping[int, tuple[str, _Kind]]
 _BLOCK: Final[_Fields] = {1: ("txs", _Kind.LIST), 4: ("hash", _Kind.BYTES), 5: ("height", _Kind.INTEGER)}
+_SNAPSHOT: Final[_Fields] = {
+    1: ("height", _Kind.INTEGER),
+    2: ("format", _Kind.INTEGER),
+    3: ("chunks", _Kind.INTEGER),
+    4: ("hash", _Kind.BYTES),
+    5: ("metadata", _Kind.BYTES),
+}
 
 _REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
     1: (Echo, {1: ("message", _Kind.BYTES)}),
@@ -192,9 +210,15 @@ _REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
     8: (CheckTx, {1: ("tx", _Kind.BYTES), 2: ("kind", _Kind.INTEGER)}),
     11: (Commit, {}),
     12: (ListSnapshots, {}),
-    13: (OfferSnapshot, {}),
-    14: (LoadSnapshotChunk, {}),
-    15: (ApplySnapshotChunk, {}),
+    13: (OfferSnapshot, {1: ("snapshot", _Kind.BYTES), 2: ("app_hash", _Kind.BYTES)}),
+    14: (
+        LoadSnapshotChunk,
+        {1: ("height", _Kind.INTEGER), 2: ("format", _Kind.INTEGER), 3: ("chunk", _Kind.INTEGER)},
+    ),
+    15: (
+        ApplySnapshotChunk,
+        {1: ("index", _Kind.INTEGER), 2: ("chunk", _Kind.BYTES), 3: ("sender", _Kind.TEXT)},
+    ),
     16: (
         PrepareProposal,
         {1: ("max_tx_bytes", _Kind.INTEGER), 2: ("txs", _Kind.LIST), 5: ("height", _Kind.INTEGER)},
@@ -215,6 +239,12 @@ def decode_request(raw: bytes) -> Request:
     assert isinstance(body, bytes)
     make, fields = _REQUESTS[members[0].number]
     return make(**_decode(body, fields))
+
+
+def decode_snapshot(raw: bytes) -> Snapshot:
+    """The Snapshot in a RequestOfferSnapshot. Raises `MalformedProofError`."""
+    nothing: dict[str, Any] = {"height": 0, "format": 0, "chunks": 0, "hash": b"", "metadata": b""}
+    return Snapshot(**nothing | _decode(raw, _SNAPSHOT))
 
 
 def _decode(body: bytes, fields: _Fields) -> dict[str, Any]:
@@ -263,11 +293,22 @@ class Verdict(IntEnum):
     REJECT = 2
 
 
-class SnapshotVerdict(IntEnum):
-    """ResponseOfferSnapshot.Result and, as far as we use it, ResponseApplySnapshotChunk.Result."""
+class OfferVerdict(IntEnum):
+    """ResponseOfferSnapshot.Result, as far as we use it."""
 
+    ACCEPT = 1
     ABORT = 2
     REJECT = 3
+    REJECT_FORMAT = 4
+
+
+class ChunkVerdict(IntEnum):
+    """ResponseApplySnapshotChunk.Result, as far as we use it."""
+
+    ACCEPT = 1
+    RETRY = 3
+    RETRY_SNAPSHOT = 4
+    REJECT_SNAPSHOT = 5
 
 
 def exception(sentence: str) -> bytes:
@@ -325,20 +366,32 @@ def commit(retain_height: int = 0) -> bytes:
     return message_field(12, varint_field(3, retain_height))
 
 
-def list_snapshots() -> bytes:
-    return message_field(13, b"")
+def list_snapshots(snapshots: Sequence[Snapshot]) -> bytes:
+    return message_field(13, b"".join(message_field(1, encode_snapshot(snapshot)) for snapshot in snapshots))
 
 
-def offer_snapshot(verdict: SnapshotVerdict) -> bytes:
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    return (
+        varint_field(1, snapshot.height)
+        + varint_field(2, snapshot.format)
+        + varint_field(3, snapshot.chunks)
+        + bytes_field(4, snapshot.hash)
+        + bytes_field(5, snapshot.metadata)
+    )
+
+
+def offer_snapshot(verdict: OfferVerdict) -> bytes:
     return message_field(14, varint_field(1, verdict))
 
 
-def load_snapshot_chunk() -> bytes:
-    return message_field(15, b"")
+def load_snapshot_chunk(chunk: bytes) -> bytes:
+    return message_field(15, bytes_field(1, chunk))
 
 
-def apply_snapshot_chunk(verdict: SnapshotVerdict) -> bytes:
-    return message_field(16, varint_field(1, verdict))
+def apply_snapshot_chunk(verdict: ChunkVerdict, refetch: int | None = None, sender: str = "") -> bytes:
+    """`refetch` asks for that chunk once more, of anybody but `sender`."""
+    again = b"" if refetch is None else bytes_field(2, varint(refetch))
+    return message_field(16, varint_field(1, verdict) + again + bytes_field(3, sender.encode()))
 
 
 def prepare_proposal(entries: Sequence[bytes]) -> bytes:

@@ -22,6 +22,7 @@ from typing import Final
 from core.model.consortium import MAX_TRANSACTION_BYTES
 from core.model.errors import RejectedError
 from core.proofs.cometbft.types import KeyKind
+from local_chains.consortium.engine.abci.settings import CONFIG_FILE
 from local_chains.consortium.engine.home import (
     CONSENSUS_KEY_FILE,
     GENESIS_FILE,
@@ -34,13 +35,13 @@ from local_chains.consortium.engine.home import (
 )
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
 
-CONFIG_FILE: Final = "config/config.toml"
 NODE_KEY_FILE: Final = "config/node_key.json"
 LOOPBACK: Final = "127.0.0.1"
 FIRST_PORT: Final = 26_656
 """As CometBFT's own: node n listens for peers at `FIRST_PORT + 10 n`, and its RPC is one above."""
 PORT_STEP: Final = 10
 BLOCK_TIME_MS: Final = 1_000
+SNAPSHOT_INTERVAL: Final = 1_000
 MEMPOOL_TRANSACTIONS: Final = 20_000
 MEMPOOL_BYTES: Final = 256 * 1024 * 1024
 
@@ -97,8 +98,21 @@ create_empty_blocks = true
 [tx_index]
 indexer = "kv"
 
+[statesync]
+# To start from a snapshot: enable, two nodes' RPC as "http://host:port,http://host:port", and a block that is trusted.
+enable = false
+rpc_servers = ""
+trust_height = 0
+trust_hash = ""
+trust_period = "168h0m0s"
+
 [instrumentation]
 prometheus = false
+
+[causeway]
+# The ledger's own. Heights between snapshots for nodes that start later, 0: none; newest blocks that are kept, 0: all.
+snapshot_interval = {snapshot_interval}
+keep_blocks = 0
 """
 
 
@@ -208,4 +222,5 @@ def _config(moniker: str, place: NodeAddress, peers: str, block_time_ms: int) ->
         mempool_bytes=MEMPOOL_BYTES,
         transaction_bytes=MAX_TRANSACTION_BYTES,
         block_time_ms=block_time_ms,
+        snapshot_interval=SNAPSHOT_INTERVAL,
     )

@@ -45,6 +45,23 @@ def check_tx(raw: bytes, again: bool = False) -> bytes:
     return message_field(8, bytes_field(1, raw) + varint_field(2, again))
 
 
+def list_snapshots() -> bytes:
+    return message_field(12, b"")
+
+
+def offer_snapshot(snapshot: bytes, app_hash: bytes) -> bytes:
+    return message_field(13, message_field(1, snapshot) + bytes_field(2, app_hash))
+
+
+def load_snapshot_chunk(height: int, kind: int, chunk: int) -> bytes:
+    return message_field(14, varint_field(1, height) + varint_field(2, kind) + varint_field(3, chunk))
+
+
+def apply_snapshot_chunk(index: int, chunk: bytes, sender: str = "peer") -> bytes:
+    body = varint_field(1, index) + bytes_field(2, chunk) + bytes_field(3, sender.encode())
+    return message_field(15, body)
+
+
 def commit() -> bytes:
     return message_field(11, b"")
 

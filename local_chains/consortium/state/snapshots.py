@@ -1,0 +1,174 @@
+"""Snapshots of the state, by which a new node starts without replaying the chain (CometBFT spec "State sync").
+
+Format 1: all leaves in the order of their keys, in chunks of about `CHUNK_BYTES`, each a MessagePack array of
+(key, leaf). A snapshot's metadata are its chunks' SHA-256 hashes one after another, and its hash is that of the
+metadata, so every chunk is checked as it comes. What the leaves are worth is checked last, by the app hash that a light
+client has verified.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from core.model.errors import FatalError
+from local_chains.consortium.state.tree import Node, build, root_hash
+
+FORMAT: Final = 1
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""CometBFT carries at most 16 MB in one message."""
+MAX_CHUNKS: Final = 4_096
+KEPT_SNAPSHOTS: Final = 2
+HASH_BYTES: Final = 32
+MANIFEST: Final = "metadata"
+
+_Leaves = list[tuple[bytes, bytes]]
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(_Leaves).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What peers are told of one. `metadata` holds the chunks' hashes."""
+
+    height: int
+    format: int
+    chunks: int
+    hash: bytes
+    metadata: bytes
+
+
+def describe(height: int, metadata: bytes) -> Snapshot:
+    return Snapshot(height, FORMAT, len(metadata) // HASH_BYTES, hashlib.sha256(metadata).digest(), metadata)
+
+
+def pack(leaves: Mapping[bytes, bytes]) -> Iterator[bytes]:
+    """The chunks of a state; the same bytes on every node."""
+    chunk: _Leaves = []
+    size = 0
+    for key in sorted(leaves):
+        chunk.append((key, leaves[key]))
+        size += len(key) + len(leaves[key])
+        if size >= CHUNK_BYTES:
+            yield _encode(chunk)
+            chunk, size = [], 0
+    if chunk:
+        yield _encode(chunk)
+
+
+class SnapshotFiles:
+    """The newest snapshots of one node, each in a directory of its own that is complete or not there."""
+
+    def __init__(self, directory: Path) -> None:
+        """Raises `FatalError` where the directory cannot be read."""
+        self._directory = directory
+        self._known: dict[int, Snapshot] = {}
+        try:
+            for path in sorted(directory.glob("*/" + MANIFEST)) if directory.is_dir() else ():
+                if path.parent.name.isdecimal():
+                    height = int(path.parent.name)
+                    self._known[height] = describe(height, path.read_bytes())
+        except OSError as error:
+            raise FatalError(f"{directory} cannot be read: {error.strerror}") from error
+
+    @property
+    def newest_first(self) -> list[Snapshot]:
+        return [self._known[height] for height in sorted(self._known, reverse=True)]
+
+    def take(self, height: int, leaves: Mapping[bytes, bytes]) -> Snapshot:
+        """Write the state after block `height` down, and forget the oldest. Raises `FatalError` where it cannot be."""
+        fresh = self._directory / "new"
+        hashes = []
+        try:
+            shutil.rmtree(fresh, ignore_errors=True)
+            fresh.mkdir(parents=True)
+            for index, chunk in enumerate(pack(leaves)):
+                (fresh / str(index)).write_bytes(chunk)
+                hashes.append(hashlib.sha256(chunk).digest())
+            (fresh / MANIFEST).write_bytes(b"".join(hashes))
+            os.replace(fresh, self._directory / str(height))
+        except OSError as error:
+            raise FatalError(f"the snapshot of height {height} cannot be written: {error.strerror}") from error
+        self._known[height] = describe(height, b"".join(hashes))
+        for old in sorted(self._known)[:-KEPT_SNAPSHOTS]:
+            del self._known[old]
+            shutil.rmtree(self._directory / str(old), ignore_errors=True)
+        return self._known[height]
+
+    def chunk(self, height: int, kind: int, index: int) -> bytes:
+        """One chunk; empty where there is none."""
+        known = self._known.get(height)
+        if known is None or kind != FORMAT or not 0 <= index < known.chunks:
+            return b""
+        try:
+            return (self._directory / str(height) / str(index)).read_bytes()
+        except OSError:
+            # It was forgotten while a peer still fetched it.
+            return b""
+
+
+class Verdict(Enum):
+    """How a chunk was taken."""
+
+    ACCEPTED = auto()
+    DAMAGED = auto()
+    """It is not what the snapshot says it is: another peer may have the right one."""
+    WORTHLESS = auto()
+    """The snapshot itself is wrong."""
+
+
+class Restoration:
+    """A state that comes in chunk by chunk, in order."""
+
+    def __init__(self, snapshot: Snapshot, app_hash: bytes) -> None:
+        """`app_hash` is the one after block `snapshot.height`, verified by a light client."""
+        self.snapshot = snapshot
+        self.app_hash = app_hash
+        self.leaves: dict[bytes, bytes] = {}
+        self.root: Node = None
+        self._next = 0
+        self._last_key = b""
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it is there and leads to the app hash."""
+        return self._next == self.snapshot.chunks
+
+    @property
+    def expected(self) -> int:
+        """The index of the next chunk."""
+        return self._next
+
+    def add(self, chunk: bytes) -> Verdict:
+        """Take the next chunk."""
+        start = self._next * HASH_BYTES
+        if hashlib.sha256(chunk).digest() != self.snapshot.metadata[start : start + HASH_BYTES]:
+            return Verdict.DAMAGED
+        try:
+            leaves = _decode(chunk)
+        except msgspec.MsgspecError:
+            return Verdict.WORTHLESS
+        for key, leaf in leaves:
+            if (self.leaves and key <= self._last_key) or not leaf:
+                return Verdict.WORTHLESS
+            self.leaves[key] = leaf
+            self._last_key = key
+        if self._next + 1 == self.snapshot.chunks:
+            self.root = build(self.leaves)
+            if root_hash(self.root) != self.app_hash:
+                return Verdict.WORTHLESS
+        self._next += 1
+        return Verdict.ACCEPTED
+
+
+def acceptable(snapshot: Snapshot) -> bool:
+    """Whether what a peer says of a snapshot of our format is consistent, and no larger than what is taken."""
+    described = len(snapshot.metadata) == HASH_BYTES * snapshot.chunks
+    sized = snapshot.height > 0 and 0 < snapshot.chunks <= MAX_CHUNKS
+    return described and sized and hashlib.sha256(snapshot.metadata).digest() == snapshot.hash

@@ -1,0 +1,82 @@
+"""The tables of a chain's SQLite file.
+
+Most of a block's rows go in through the driver itself, as plain tuples, which takes a fifth of the time; what lies at
+random places of a large file is kept to one row a leaf and one a transaction.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+LAYOUT: Final = 4
+
+METADATA: Final = sa.MetaData()
+
+chain = sa.Table(
+    "chain",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("layout", sa.Integer, nullable=False),
+    sa.Column("genesis_hash", sa.LargeBinary, nullable=False),
+)
+blocks = sa.Table(
+    "blocks",
+    METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("hash", sa.LargeBinary, nullable=False, unique=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("block", sa.LargeBinary, nullable=False),
+    sa.Column("commit", sa.LargeBinary, nullable=False),
+    sa.Column("validators", sa.LargeBinary, nullable=False),
+    sa.Column("results", sa.LargeBinary, nullable=False),
+    sa.Column("results_hash", sa.LargeBinary, nullable=False),
+    sa.Column("app_hash", sa.LargeBinary, nullable=False),
+)
+transactions = sa.Table(
+    "transactions",
+    METADATA,
+    sa.Column("hash", sa.LargeBinary, primary_key=True),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+contents = sa.Table(
+    "contents",
+    METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    # The hashes of the block's transactions, 32 bytes each, and the marks of its events.
+    sa.Column("hashes", sa.LargeBinary, nullable=False),
+    sa.Column("marks", sa.LargeBinary, nullable=False),
+)
+state = sa.Table(
+    "state",
+    METADATA,
+    sa.Column("key", sa.LargeBinary, primary_key=True),
+    sa.Column("leaf", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+replaced = sa.Table(
+    "replaced",
+    METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("count", sa.Integer, nullable=False),
+    # A MessagePack map of all keys that the block wrote to the leaves that were there before, nil for none.
+    sa.Column("leaves", sa.LargeBinary, nullable=False),
+)
+
+
+def _sql(statement: sa.Insert | sa.Delete) -> str:
+    """The statement as the driver takes it, with its parameters in the order of the columns."""
+    return str(statement.compile(dialect=sqlite.dialect()))
+
+
+PUT_LEAF: Final = _sql(sa.insert(state).prefix_with("OR REPLACE"))
+DELETE_LEAF: Final = _sql(sa.delete(state).where(state.c.key == sa.bindparam("gone")))
+PUT_TRANSACTION: Final = _sql(sa.insert(transactions).prefix_with("OR REPLACE"))
+DELETE_TRANSACTION: Final = _sql(
+    sa.delete(transactions).where(
+        transactions.c.hash == sa.bindparam("gone"), transactions.c.height < sa.bindparam("first")
+    )
+)
+"""Bytes that failed in an old block may stand in a newer one again."""
