@@ -168,6 +168,7 @@ def _facts(chain: ChainId, outcome: Mapping[str, Any]) -> list[ChainEvent]:
         attributes = [object_from_json(entry) for entry in list_from_json(fields.get("attributes"), MAX_ATTRIBUTES)]
         named = {str(entry["key"]): str(entry.get("value") or "") for entry in attributes}
         event = event_from_attributes(str(fields.get("type")), named)
-        if event is not None:
-            facts.append(fact_of(chain, event))
+        fact = None if event is None else fact_of(chain, event)
+        if fact is not None:
+            facts.append(fact)
     return facts

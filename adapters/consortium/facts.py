@@ -3,8 +3,11 @@
 from typing import assert_never
 
 from core.model.consortium import (
+    AccessSet,
+    AssetCreated,
     AssetMoved,
     HeaderAccepted,
+    HeaderVoted,
     LedgerEvent,
     LockClaimed,
     LockCreated,
@@ -16,6 +19,7 @@ from core.model.consortium import (
     lock_id,
     value_of,
 )
+from core.model.consortium_members import MemberChanged, MemberProposed, MemberVoted
 from core.model.facts import (
     ChainEvent,
     Claimed,
@@ -38,8 +42,8 @@ from core.model.types import (
 )
 
 
-def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent:
-    """Raises `RejectedError` where the event contradicts itself."""
+def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
+    """None for what is the ledger's own affair. Raises `RejectedError` where the event contradicts itself."""
     match event:
         case AssetMoved():
             return Transferred(
@@ -60,6 +64,8 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent:
             return RecordWritten(event.namespace, event.key, event.version, author, event.digest)
         case HeaderAccepted():
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
+        case AssetCreated() | AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
+            return None
         case _:
             assert_never(event)
 

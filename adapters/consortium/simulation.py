@@ -7,9 +7,10 @@ the chain can know is left to CheckTx.
 from typing import NoReturn
 
 from adapters.consortium.rpc import CometRpc
-from adapters.consortium.state import balance_of, query, read_account, read_leaf
+from adapters.consortium.state import balance_of, query, read_account, read_count, read_leaf
 from core.model.consortium import (
     CLOCK_KEY,
+    AccessLeaf,
     AssetLeaf,
     Burn,
     Claim,
@@ -22,10 +23,13 @@ from core.model.consortium import (
     ResultCode,
     Transfer,
     WriteRecord,
+    access_versions,
     asset_key,
     lock_key,
     raw_address,
     record_key,
+    sequence_count_key,
+    sequence_key,
     value_of,
 )
 from core.model.errors import RejectedError, RevertedError
@@ -53,9 +57,18 @@ async def check_messages(rpc: CometRpc, chain: ChainId, sender: AccountId, messa
                 if asset.issuer != raw_address(sender):
                     _refuse(ResultCode.NOT_ISSUER)
             case WriteRecord():
-                first = await read_leaf(rpc, record_key(message.namespace, message.key, 1), RecordLeaf)
-                if first is not None and first.author != raw_address(sender):
+                if not await _may_write(rpc, raw_address(sender), message):
                     _refuse(ResultCode.NOT_OWNER)
+
+
+async def _may_write(rpc: CometRpc, author: bytes, message: WriteRecord) -> bool:
+    decisions = access_versions(message.namespace, message.key)
+    decided = await read_count(rpc, sequence_count_key(decisions))
+    if decided:
+        access = await read_leaf(rpc, sequence_key(decisions, decided), AccessLeaf)
+        return access is None or author == access.owner or author in access.writers
+    first = await read_leaf(rpc, record_key(message.namespace, message.key, 1), RecordLeaf)
+    return first is None or first.author == author
 
 
 async def _check_lock(rpc: CometRpc, chain: ChainId, sender: AccountId, message: Lock) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
+from core.model.consortium_members import MembersEvent, Organisation, ProposalLeaf, Propose, ValidatorsLeaf, Vote
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, ChainId, LockId, chain_of
 
@@ -129,6 +130,13 @@ class Burn(msgspec.Struct, frozen=True, array_like=True, tag="bank/burn", forbid
     amount: bytes
 
 
+class CreateAsset(msgspec.Struct, frozen=True, array_like=True, tag="bank/create", forbid_unknown_fields=True):
+    """Create an asset whose issuer is the sender; only organisations with the role issuer may."""
+
+    symbol: str
+    decimals: int
+
+
 class Lock(msgspec.Struct, frozen=True, array_like=True, tag="htlc/lock", forbid_unknown_fields=True):
     """Lock `amount` for `receiver` until `timelock` (Unix seconds of ledger time). Once per sender and hashlock."""
 
@@ -154,11 +162,20 @@ class Refund(msgspec.Struct, frozen=True, array_like=True, tag="htlc/refund", fo
 
 
 class WriteRecord(msgspec.Struct, frozen=True, array_like=True, tag="records/write", forbid_unknown_fields=True):
-    """Append a version of the JSON `document` at `namespace`/`key`; the first author owns it."""
+    """Append a version of the JSON `document` at `namespace`/`key`; the first author owns it and lets others write."""
 
     namespace: str
     key: str
     document: bytes
+
+
+class SetAccess(msgspec.Struct, frozen=True, array_like=True, tag="records/access", forbid_unknown_fields=True):
+    """The record's owner names its owner from now on, and all who may write beside him, sorted by address."""
+
+    namespace: str
+    key: str
+    owner: bytes
+    writers: tuple[bytes, ...]
 
 
 class AttestHeader(msgspec.Struct, frozen=True, array_like=True, tag="bridge/attest", forbid_unknown_fields=True):
@@ -170,7 +187,20 @@ class AttestHeader(msgspec.Struct, frozen=True, array_like=True, tag="bridge/att
     time: int
 
 
-Message = Issue | Transfer | Burn | Lock | Claim | Refund | WriteRecord | AttestHeader
+Message = (
+    Issue
+    | Transfer
+    | Burn
+    | CreateAsset
+    | Lock
+    | Claim
+    | Refund
+    | WriteRecord
+    | SetAccess
+    | AttestHeader
+    | Propose
+    | Vote
+)
 
 
 class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -263,6 +293,7 @@ class ResultCode(IntEnum):
     INSUFFICIENT_FUNDS = 14
     NOT_ISSUER = 15
     OVERFLOW = 16
+    ASSET_EXISTS = 17
     BAD_TIMELOCK = 20
     BAD_HASHLOCK = 21
     HASHLOCK_USED = 22
@@ -270,12 +301,20 @@ class ResultCode(IntEnum):
     ALREADY_SETTLED = 24
     TOO_LATE = 25
     TOO_EARLY = 26
+    TOO_MANY_LOCKS = 27
     BAD_DOCUMENT = 30
     NOT_OWNER = 31
+    BAD_ACCESS = 32
+    UNKNOWN_RECORD = 33
     BAD_HEADER = 40
     NOT_OPERATOR = 41
     DUPLICATE_VOTE = 42
     CONFLICTING_VOTE = 43
+    MISSING_ROLE = 50
+    BAD_ORGANISATION = 51
+    UNKNOWN_PROPOSAL = 52
+    PROPOSAL_CLOSED = 53
+    TOO_MANY_PROPOSALS = 54
 
     @property
     def word(self) -> str:
@@ -292,8 +331,22 @@ CLOCK_KEY: Final = b"clock"
 """Ledger time of the block, milliseconds since the epoch, as an 8-byte big-endian integer."""
 
 
+def sequence_count_key(sequence: bytes) -> bytes:
+    """Where the length of an append-only sequence stands, an 8-byte big-endian integer."""
+    return sequence + b"/count"
+
+
+def sequence_key(sequence: bytes, place: int) -> bytes:
+    """Where entry `place` of an append-only sequence stands, from 1."""
+    return b"%s/%d" % (sequence, place)
+
+
 def account_key(raw: bytes) -> bytes:
     return b"bank/account/" + raw
+
+
+ASSETS: Final = b"bank/assets"
+"""The sequence of all assets; an entry is the symbol."""
 
 
 def asset_key(symbol: str) -> bytes:
@@ -304,12 +357,42 @@ def lock_key(sender: bytes, hashlock: bytes) -> bytes:
     return b"htlc/lock/" + sender + hashlock
 
 
+def locks_of(sender: bytes) -> bytes:
+    """The sequence of all locks an account ever made; an entry is the hashlock."""
+    return b"htlc/locks/" + sender
+
+
+def open_locks_key(sender: bytes) -> bytes:
+    """How many of them are open, an 8-byte big-endian integer."""
+    return b"htlc/open/" + sender
+
+
+def records_in(namespace: str) -> bytes:
+    """The sequence of a namespace's records; an entry is the record's key."""
+    return f"records/{namespace}".encode()
+
+
+def record_versions(namespace: str, key: str) -> bytes:
+    """The sequence of a record's versions; an entry is a `RecordLeaf`."""
+    return f"records/{namespace}/{key}".encode()
+
+
+def access_versions(namespace: str, key: str) -> bytes:
+    """The sequence of what its owner decided about a record; the last entry, an `AccessLeaf`, holds."""
+    return f"records/{namespace}/{key}/access".encode()
+
+
 def record_count_key(namespace: str, key: str) -> bytes:
-    return f"records/{namespace}/{key}/count".encode()
+    return sequence_count_key(record_versions(namespace, key))
 
 
 def record_key(namespace: str, key: str, version: int) -> bytes:
-    return f"records/{namespace}/{key}/{version}".encode()
+    return sequence_key(record_versions(namespace, key), version)
+
+
+def attested_headers(chain: str) -> bytes:
+    """The sequence of a foreign chain's attested heights in order of arrival; an entry is 8 bytes big-endian."""
+    return f"bridge/headers/{chain}".encode()
 
 
 def attested_header_key(chain: str, height: int) -> bytes:
@@ -358,6 +441,13 @@ class RecordLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     time_ms: int
 
 
+class AccessLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Who owns a record, and who may write beside the owner, sorted. Without one its first author owns it alone."""
+
+    owner: bytes
+    writers: tuple[bytes, ...]
+
+
 class HeaderLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """A foreign block that more than ⅔ of the power attested as final. `time` is its own Unix time in seconds."""
 
@@ -365,7 +455,17 @@ class HeaderLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     time: int
 
 
-Leaf = AccountLeaf | AssetLeaf | LockLeaf | RecordLeaf | HeaderLeaf
+Leaf = (
+    AccountLeaf
+    | AssetLeaf
+    | LockLeaf
+    | RecordLeaf
+    | AccessLeaf
+    | HeaderLeaf
+    | Organisation
+    | ProposalLeaf
+    | ValidatorsLeaf
+)
 L = TypeVar("L", bound=Leaf)
 
 
@@ -397,6 +497,12 @@ class AssetMoved(msgspec.Struct, frozen=True, tag="bank.transfer"):
     amount: int
 
 
+class AssetCreated(msgspec.Struct, frozen=True, tag="bank.create"):
+    asset: str
+    issuer: bytes
+    decimals: int
+
+
 class LockCreated(msgspec.Struct, frozen=True, tag="htlc.lock"):
     asset: str
     amount: int
@@ -425,13 +531,41 @@ class RecordStored(msgspec.Struct, frozen=True, tag="records.write"):
     digest: bytes
 
 
+class AccessSet(msgspec.Struct, frozen=True, tag="records.access"):
+    """`digest` is the SHA-256 of all writers' addresses, one after the other."""
+
+    namespace: str
+    key: str
+    version: int
+    owner: bytes
+    digest: bytes
+
+
+class HeaderVoted(msgspec.Struct, frozen=True, tag="bridge.vote"):
+    chain: str
+    height: int
+    block_hash: bytes
+    voter: bytes
+
+
 class HeaderAccepted(msgspec.Struct, frozen=True, tag="bridge.attested"):
     chain: str
     height: int
     block_hash: bytes
 
 
-LedgerEvent = AssetMoved | LockCreated | LockClaimed | LockRefunded | RecordStored | HeaderAccepted
+LedgerEvent = (
+    AssetMoved
+    | AssetCreated
+    | LockCreated
+    | LockClaimed
+    | LockRefunded
+    | RecordStored
+    | AccessSet
+    | HeaderVoted
+    | HeaderAccepted
+    | MembersEvent
+)
 _EVENT_TYPES: Final[dict[str, type[LedgerEvent]]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(LedgerEvent)
 }

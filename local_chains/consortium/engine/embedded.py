@@ -7,7 +7,7 @@ moment starts again from the last block that anybody can have seen.
 import asyncio
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,11 +41,13 @@ from local_chains.consortium.engine.rendering import (
     deterministic,
     encode,
     results_to_json,
+    updates_from_json,
 )
 from local_chains.consortium.engine.rotation import next_turn
 from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.execution import Result, execute_block, process_proposal, proposer_clock_ms
 from local_chains.consortium.ledger.genesis import genesis_writes
+from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
 from local_chains.consortium.state.marks import block_marks
@@ -214,6 +216,8 @@ class EmbeddedEngine:
         async with self._producing:
             if self._broken:
                 raise FatalError("this engine has ended: open the home again")
+            if not _may_commit(self._tip.turn.validators, self._keys):
+                raise FatalError("the home lacks keys of new validators: add them and open it again")
             own_ms = self._now_ms()
             room = MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES - COMMIT_ENTRY_BYTES * len(self._tip.turn.validators)
             entries = (encode_clock(proposer_clock_ms(self._state, own_ms)), *self.mempool.reap(room))
@@ -250,7 +254,7 @@ class EmbeddedEngine:
         app_hash, results_hash = root_hash(root), hashing.results_hash(deterministic(outcome.results))
         raw = encode_block(block)
         block_id = BlockId(hashing.header_hash(block.header), hashing.part_set_header(raw))
-        results = results_to_json(height, outcome.results, app_hash)
+        results = results_to_json(height, outcome, app_hash)
         validators = tip.turn.validators
         commit = make_commit(block, block_id, validators, self._keys, self._clock.now_ns())
         stored = StoredBlock(
@@ -264,9 +268,8 @@ class EmbeddedEngine:
             results_hash=results_hash,
             app_hash=app_hash,
         )
-        after = Tip(
-            height, block_id, block.header.time, commit, validators, next_turn(validators), app_hash, results_hash
-        )
+        turn, following = tip.following, next_turn(tip.following.validators, outcome.validator_updates)
+        after = Tip(height, block_id, block.header.time, commit, validators, turn, following, app_hash, results_hash)
         committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
         return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(attributes_of(results)))
 
@@ -315,10 +318,6 @@ async def open_engine(
     Raises `RejectedError` where there is none, or another process runs it; `FatalError` where its data is damaged.
     """
     genesis, keys = load_genesis(home), load_validator_keys(home)
-    known = {key.public_key.address for key in keys}
-    signing = sum(member.power for member in genesis.validators.validators if member.address in known)
-    if 3 * signing <= 2 * genesis.validators.total_power:
-        raise RejectedError(f"{home} holds the keys of no more than ⅔ of the power: no block could be committed")
     lock_file = _lock(home / LOCK_FILE)
     store = Store(home / DATABASE_FILE)
     try:
@@ -329,11 +328,19 @@ async def open_engine(
         else:
             state = await genesis_state(store, genesis, progress)
             tip = genesis_tip(genesis, state.app_hash)
+        if not _may_commit(tip.turn.validators, {key.public_key.address for key in keys}):
+            raise RejectedError(f"{home} holds the keys of no more than ⅔ of the power: no block could be committed")
     except BaseException:
         await store.close()
         os.close(lock_file)
         raise
     return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file, keep_blocks)
+
+
+def _may_commit(validators: ValidatorSet, known: Collection[bytes]) -> bool:
+    """Whether the validators at these addresses have more than ⅔ of the power."""
+    signing = sum(member.power for member in validators.validators if member.address in known)
+    return 3 * signing > 2 * validators.total_power
 
 
 async def genesis_state(store: Store, genesis: Genesis, progress: Progress | None = None) -> LedgerState:
@@ -353,10 +360,21 @@ async def _resume(store: Store, height: int, progress: Progress | None) -> tuple
     commit = comet_json.commit_from_json(decode(stored.commit))
     block = comet_json.block_from_json(decode(stored.block)["block"])
     validators = _validators(stored)
-    turn = next_turn(validators)
-    return state, Tip(
-        height, commit.block_id, block.header.time, commit, validators, turn, stored.app_hash, stored.results_hash
-    )
+    # A block's changes of validators take effect two heights later.
+    turn = next_turn(validators, await _updates_of(store, height - 1))
+    following = next_turn(turn.validators, await _updates_of(store, height))
+    moment = block.header.time
+    hashes = stored.app_hash, stored.results_hash
+    return state, Tip(height, commit.block_id, moment, commit, validators, turn, following, *hashes)
+
+
+async def _updates_of(store: Store, height: int) -> tuple[ValidatorUpdate, ...]:
+    if not height:
+        return ()
+    stored = await store.block(height)
+    if stored is None:
+        raise FatalError(f"block {height} is missing in the chain's database: restore the home from a backup")
+    return updates_from_json(decode(stored.results)["validator_updates"])
 
 
 def _validators(stored: StoredBlock) -> ValidatorSet:

@@ -34,9 +34,11 @@ from local_chains.consortium.ledger.genesis import (
     AppState,
     GenesisAccount,
     GenesisAsset,
+    GenesisMember,
     GenesisOperator,
     app_state_from_json,
     genesis_writes,
+    validators_of,
 )
 
 GENESIS_FILE: Final = "genesis.json"
@@ -109,15 +111,16 @@ def create_genesis(
     validators: Sequence[tuple[PublicKey, bytes, int]],
     assets: Sequence[GenesisAsset] = (),
     accounts: Sequence[GenesisAccount] = (),
+    others: Sequence[GenesisMember] = (),
 ) -> bytes:
-    """A genesis file. `validators` are (consensus key, operator's ed25519 public key, power).
+    """A genesis file. `validators` are (consensus key, operator's ed25519 public key, power); `others` run none.
 
     Raises `RejectedError` for anything that a node would refuse to start with.
     """
     members = [Validator(consensus, power) for consensus, _, power in validators]
     operators = tuple(
-        GenesisOperator(f"validator-{index}", operator.hex(), power)
-        for index, (_, operator, power) in enumerate(validators)
+        GenesisOperator(f"validator-{index}", operator.hex(), power, consensus.kind.value, consensus.data.hex())
+        for index, (consensus, operator, power) in enumerate(validators)
     )
     document = {
         "genesis_time": comet_json.timestamp_to_json(Timestamp.from_nanos(time_ns)),
@@ -134,7 +137,7 @@ def create_genesis(
             for member, operator in zip(members, operators, strict=True)
         ],
         "app_hash": "",
-        "app_state": msgspec.to_builtins(AppState(operators, tuple(assets), tuple(accounts))),
+        "app_state": msgspec.to_builtins(AppState(operators, tuple(assets), tuple(accounts), tuple(others))),
     }
     raw = msgspec.json.format(msgspec.json.encode(document), indent=2)
     parse_genesis(raw)
@@ -159,6 +162,8 @@ def parse_genesis(raw: bytes) -> Genesis:
     if str(fields.get("initial_height", "1")) != "1":
         raise RejectedError("this chain begins at height 1")
     genesis_writes(app_state, genesis_time.to_nanos() // 1_000_000)
+    if ValidatorSet.of(list(validators_of(app_state))) != validators:
+        raise RejectedError("the genesis file's validators are not those of the operators in its app_state")
     return Genesis(chain_id, genesis_time, validators, raw, hashlib.sha256(raw).digest())
 
 
@@ -181,6 +186,7 @@ def init_home(
     assets: Sequence[GenesisAsset] = (),
     accounts: Sequence[GenesisAccount] = (),
     time_ns: int | None = None,
+    others: Sequence[GenesisMember] = (),
 ) -> Genesis:
     """Make the home of a new chain with fresh keys; genesis time is now unless given.
 
@@ -195,7 +201,7 @@ def init_home(
         for _ in range(validators)
     ]
     members = [(consensus.public_key, operator.public_key, DEFAULT_POWER) for consensus, operator in keys]
-    raw = create_genesis(chain_id, time.time_ns() if time_ns is None else time_ns, members, assets, accounts)
+    raw = create_genesis(chain_id, time.time_ns() if time_ns is None else time_ns, members, assets, accounts, others)
     for index, (consensus, operator) in enumerate(keys):
         directory = home / "validators" / str(index)
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)

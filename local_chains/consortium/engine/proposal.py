@@ -30,7 +30,8 @@ VOTE_AFTER_BLOCK_NS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """The newest block, as far as the next one depends on it. `turn` is that of the next height."""
+    """The newest block, as far as the next one depends on it. `turn` is that of the next height, `following` that of
+    the one after, for which the validators are settled already."""
 
     height: int
     block_id: BlockId
@@ -38,6 +39,7 @@ class Tip:
     commit: Commit
     validators: ValidatorSet
     turn: Turn
+    following: Turn
     app_hash: bytes
     results_hash: bytes
 
@@ -46,12 +48,12 @@ def genesis_tip(genesis: Genesis, app_hash: bytes) -> Tip:
     """What the first block is built on; its time is the genesis file's."""
     turn = first_turn(genesis.validators)
     no_results = hashing.results_hash(())
-    return Tip(0, NIL_BLOCK_ID, genesis.time, EMPTY_COMMIT, turn.validators, turn, app_hash, no_results)
+    following = next_turn(turn.validators)
+    return Tip(0, NIL_BLOCK_ID, genesis.time, EMPTY_COMMIT, turn.validators, turn, following, app_hash, no_results)
 
 
 def make_block(chain_id: str, tip: Tip, entries: Sequence[bytes]) -> Block:
     """The block after `tip` with these entries."""
-    following = next_turn(tip.turn.validators)
     header = Header(
         chain_id=chain_id,
         height=tip.height + 1,
@@ -60,7 +62,7 @@ def make_block(chain_id: str, tip: Tip, entries: Sequence[bytes]) -> Block:
         last_commit_hash=hashing.commit_hash(tip.commit),
         data_hash=hashing.data_hash(entries),
         validators_hash=hashing.validator_set_hash(tip.turn.validators),
-        next_validators_hash=hashing.validator_set_hash(following.validators),
+        next_validators_hash=hashing.validator_set_hash(tip.following.validators),
         consensus_hash=hashing.consensus_hash(MAX_BLOCK_BYTES, UNLIMITED_GAS),
         app_hash=tip.app_hash,
         last_results_hash=tip.results_hash,

@@ -6,12 +6,19 @@ from typing import Any, Final
 import msgspec
 
 from core.model.consortium import LedgerEvent, event_to_attributes
+from core.model.errors import RejectedError
 from core.proofs.cometbft import json as comet_json
-from core.proofs.cometbft.types import Block, BlockId, TxResult
-from local_chains.consortium.ledger.execution import Result
+from core.proofs.cometbft.types import MAX_VALIDATORS, Block, BlockId, KeyKind, PublicKey, TxResult
+from local_chains.consortium.ledger.execution import BlockResult, Result
+from local_chains.consortium.ledger.members import ValidatorUpdate
 
 CODESPACE: Final = "causeway"
 encode: Final = msgspec.json.Encoder().encode
+_SUM_TYPES: Final = {
+    KeyKind.ED25519: "tendermint.crypto.PublicKey_Ed25519",
+    KeyKind.SECP256K1_ETH: "tendermint.crypto.PublicKey_Secp256K1Eth",
+}
+_SUM_FIELDS: Final = {KeyKind.ED25519: "ed25519", KeyKind.SECP256K1_ETH: "secp256k1eth"}
 decode: Final = msgspec.json.Decoder().decode
 
 
@@ -61,16 +68,40 @@ def _event_to_json(event: LedgerEvent) -> EventJson:
     return EventJson(kind, [AttributeJson(key, value) for key, value in attributes.items()])
 
 
-def results_to_json(height: int, results: Sequence[Result], app_hash: bytes) -> dict[str, Any]:
+def results_to_json(height: int, outcome: BlockResult, app_hash: bytes) -> dict[str, Any]:
     """The answer of `/block_results`."""
     return {
         "height": str(height),
-        "txs_results": [result_to_json(result) for result in results],
+        "txs_results": [result_to_json(result) for result in outcome.results],
         "finalize_block_events": [],
-        "validator_updates": [],
+        "validator_updates": [_update_to_json(update) for update in outcome.validator_updates],
         "consensus_param_updates": None,
         "app_hash": comet_json.bytes_to_base64(app_hash),
     }
+
+
+def _update_to_json(update: ValidatorUpdate) -> dict[str, Any]:
+    kind = update.public_key.kind
+    key = {"type": _SUM_TYPES[kind], "value": {_SUM_FIELDS[kind]: comet_json.bytes_to_base64(update.public_key.data)}}
+    # Power 0 is left out, as Go's encoder does.
+    power = {"power": str(update.power)} if update.power else {}
+    return {"pub_key": {"Sum": key}, **power}
+
+
+def updates_from_json(value: Any) -> tuple[ValidatorUpdate, ...]:
+    """`validator_updates` of an answer of `/block_results`. Raises `RejectedError` where they are in another form."""
+    return tuple(_update_from_json(entry) for entry in comet_json.list_from_json(value or [], MAX_VALIDATORS))
+
+
+def _update_from_json(value: Any) -> ValidatorUpdate:
+    fields = comet_json.object_from_json(value)
+    key = comet_json.object_from_json(comet_json.object_from_json(fields.get("pub_key")).get("Sum"))
+    for kind, name in _SUM_TYPES.items():
+        if key.get("type") == name:
+            raw = comet_json.object_from_json(key.get("value")).get(_SUM_FIELDS[kind])
+            public_key = PublicKey(kind, comet_json.bytes_from_base64(raw))
+            return ValidatorUpdate(public_key, comet_json.integer_from_json(fields.get("power", "0")))
+    raise RejectedError("a validator update has a key of a kind that is not known here")
 
 
 def attributes_of(results: dict[str, Any]) -> Iterator[tuple[str, str]]:

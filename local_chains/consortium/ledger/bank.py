@@ -1,10 +1,15 @@
 """Bank: several assets, each with one issuer; exact integers, supply always the sum of balances and open locks."""
 
+from typing import Final
+
 from core.model.consortium import (
+    ASSETS,
     AccountLeaf,
+    AssetCreated,
     AssetLeaf,
     AssetMoved,
     Burn,
+    CreateAsset,
     Issue,
     ResultCode,
     Transfer,
@@ -13,9 +18,33 @@ from core.model.consortium import (
     value_of,
 )
 from core.model.types import MAX_BASE_UNITS
-from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address
+from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address, require_name
 from local_chains.consortium.ledger.leaves import read_account, read_asset, write, write_account
+from local_chains.consortium.ledger.members import require_role
+from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import Overlay
+
+MAX_ASSETS: Final = 256
+"""An account is one leaf that holds them all."""
+MAX_DECIMALS: Final = 36
+
+
+def create_asset(context: Context, message: CreateAsset) -> None:
+    require_role(context, "issuer")
+    require_name(message.symbol, "symbol")
+    if not 0 <= message.decimals <= MAX_DECIMALS:
+        refuse(ResultCode.BAD_AMOUNT, f"an asset has 0 to {MAX_DECIMALS} decimals")
+    if read_asset(context.state, message.symbol) is not None:
+        refuse(ResultCode.ASSET_EXISTS, "this symbol is another asset's already")
+    if length(context.state, ASSETS) >= MAX_ASSETS:
+        refuse(ResultCode.OVERFLOW, f"a chain has at most {MAX_ASSETS} assets")
+    write_new_asset(context.state, message.symbol, AssetLeaf(context.sender, message.decimals, b""))
+    context.events.append(AssetCreated(message.symbol, context.sender, message.decimals))
+
+
+def write_new_asset(state: Overlay, symbol: str, asset: AssetLeaf) -> None:
+    write(state, asset_key(symbol), asset)
+    append(state, ASSETS, symbol.encode())
 
 
 def issue(context: Context, message: Issue) -> None:

@@ -17,11 +17,13 @@ from core.model.consortium import (
     AttestHeader,
     Burn,
     Claim,
+    CreateAsset,
     Issue,
     LedgerEvent,
     Lock,
     Refund,
     ResultCode,
+    SetAccess,
     Transaction,
     Transfer,
     WriteRecord,
@@ -29,10 +31,12 @@ from core.model.consortium import (
     decode_clock,
     decode_transaction,
 )
+from core.model.consortium_members import VALIDATORS_KEY, Propose, Vote
 from core.model.errors import RejectedError
-from local_chains.consortium.ledger import bank, bridge, htlc, records
+from local_chains.consortium.ledger import bank, bridge, htlc, members, records
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
+from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay, StateView, Writes
 
@@ -44,11 +48,15 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
     Issue: bank.issue,
     Transfer: bank.transfer,
     Burn: bank.burn,
+    CreateAsset: bank.create_asset,
     Lock: htlc.lock,
     Claim: htlc.claim,
     Refund: htlc.refund,
     WriteRecord: records.write_record,
+    SetAccess: records.set_access,
     AttestHeader: bridge.attest_header,
+    Propose: members.propose,
+    Vote: members.vote,
 }
 
 
@@ -63,10 +71,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What a block does: a result per entry, and the writes that turn the state before it into the one after it."""
+    """What a block does: a result per entry, the writes that turn the state before it into the one after it, and what
+    changes among the validators two heights later."""
 
     results: tuple[Result, ...]
     writes: Writes
+    validator_updates: tuple[ValidatorUpdate, ...] = ()
 
 
 OK: Final = Result(ResultCode.OK)
@@ -87,7 +97,8 @@ def execute_block(
             time_ms = ledger_time_ms(block)
         else:
             results.append(apply_transaction(block, chain_id, height, time_ms, raw, signatures))
-    return BlockResult(tuple(results), block.writes)
+    updates = members.validator_updates(state, block) if VALIDATORS_KEY in block.writes else ()
+    return BlockResult(tuple(results), block.writes, updates)
 
 
 def apply_transaction(

@@ -1,6 +1,6 @@
 """The state before the first block, from the `app_state` of a genesis file."""
 
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -11,18 +11,18 @@ from core.model.consortium import (
     AssetLeaf,
     account_key,
     address,
-    asset_key,
     quantity,
     value_of,
 )
+from core.model.consortium_members import Organisation
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS
+from core.proofs.cometbft.types import KeyKind, PublicKey, Validator
+from local_chains.consortium.ledger.bank import MAX_ASSETS, MAX_DECIMALS, write_new_asset
 from local_chains.consortium.ledger.context import Refusal, require_name
-from local_chains.consortium.ledger.leaves import OPERATORS_KEY, OperatorsLeaf, write, write_count
+from local_chains.consortium.ledger.leaves import write, write_count
+from local_chains.consortium.ledger.members import fault_of, organisation_called, put_organisation, read_validators
 from local_chains.consortium.ledger.view import Overlay, StateView, Writes
-
-MAX_ASSETS: Final = 256
-MAX_DECIMALS: Final = 36
 
 
 class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,11 +41,23 @@ class GenesisAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GenesisOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which account (ed25519 public key in hex) speaks for a validator, and that validator's consensus power."""
+    """An organisation that runs a validator: the account that speaks for it (ed25519 public key in hex), its consensus
+    key (kind as CometBFT names it, bytes in hex) and power, and its roles beside validator."""
 
     name: str
     public_key: str
     power: int
+    key_kind: str
+    key: str
+    roles: tuple[str, ...] = ()
+
+
+class GenesisMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An organisation that runs no validator; `address` is the account it signs with, in hex."""
+
+    name: str
+    address: str
+    roles: tuple[str, ...]
 
 
 class AppState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -54,6 +66,7 @@ class AppState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     operators: tuple[GenesisOperator, ...]
     assets: tuple[GenesisAsset, ...]
     accounts: tuple[GenesisAccount, ...] = ()
+    members: tuple[GenesisMember, ...] = ()
 
 
 def app_state_from_json(value: Any) -> AppState:
@@ -68,21 +81,40 @@ def genesis_writes(app_state: AppState, genesis_time_ms: int) -> Writes:
     """The first state as writes to an empty one. Raises `RejectedError` where `app_state` contradicts itself."""
     state = Overlay(_Nothing())
     write_count(state, CLOCK_KEY, genesis_time_ms)
-    powers = _operator_powers(app_state)
-    write(state, OPERATORS_KEY, OperatorsLeaf(tuple(sorted(powers.items()))))
+    _write_organisations(state, app_state)
     supplies = _write_accounts(state, app_state)
     _write_assets(state, app_state, supplies)
     return state.writes
 
 
-def _operator_powers(app_state: AppState) -> dict[bytes, int]:
-    powers: dict[bytes, int] = {}
+def validators_of(app_state: AppState) -> tuple[Validator, ...]:
+    """The validators that `app_state` names. Raises `RejectedError` where it contradicts itself."""
+    state = Overlay(_Nothing())
+    _write_organisations(state, app_state)
+    powers = read_validators(state)
+    return tuple(Validator(PublicKey(KeyKind(kind), key), power) for (kind, key), power in powers.items())
+
+
+def _write_organisations(state: Overlay, app_state: AppState) -> None:
     for operator in app_state.operators:
         account = address(_bytes(operator.public_key, 32, "an operator's public key"))
-        if account in powers or operator.power <= 0:
-            raise RejectedError("every validator has its own operator, and a positive power")
-        powers[account] = operator.power
-    return powers
+        roles = (*operator.roles, "validator")
+        key = _bytes(operator.key, len(operator.key) // 2, "a consensus key")
+        _write_organisation(state, Organisation(operator.name, account, roles, operator.key_kind, key, operator.power))
+    for member in app_state.members:
+        account = _bytes(member.address, ADDRESS_BYTES, "an organisation's account")
+        _write_organisation(state, Organisation(member.name, account, member.roles))
+
+
+def _write_organisation(state: Overlay, terms: Organisation) -> None:
+    try:
+        require_name(terms.name, "organisation")
+    except Refusal as refusal:
+        raise RejectedError(refusal.message) from None
+    fault = "it stands twice" if organisation_called(state, terms.name) else fault_of(state, terms)
+    if fault:
+        raise RejectedError(f"organisation {terms.name} of the genesis file: {fault}")
+    put_organisation(state, terms)
 
 
 def _write_accounts(state: Overlay, app_state: AppState) -> dict[str, int]:
@@ -117,7 +149,8 @@ def _write_assets(state: Overlay, app_state: AppState, supplies: dict[str, int])
         if not 0 <= asset.decimals <= MAX_DECIMALS or supplies[asset.symbol] > MAX_BASE_UNITS:
             raise RejectedError(f"asset {asset.symbol}: decimals are 0 to {MAX_DECIMALS}, the supply is below 2**256")
         issuer = _bytes(asset.issuer, ADDRESS_BYTES, "an issuer")
-        write(state, asset_key(asset.symbol), AssetLeaf(issuer, asset.decimals, quantity(supplies[asset.symbol])))
+        supply = quantity(supplies[asset.symbol])
+        write_new_asset(state, asset.symbol, AssetLeaf(issuer, asset.decimals, supply))
 
 
 def _bytes(text: str, length: int, what: str) -> bytes:

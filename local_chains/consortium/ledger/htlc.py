@@ -5,7 +5,7 @@ for ever and never changes again.
 """
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 from core.model.consortium import (
     Claim,
@@ -17,16 +17,21 @@ from core.model.consortium import (
     Refund,
     ResultCode,
     lock_key,
+    locks_of,
+    open_locks_key,
     quantity,
     value_of,
 )
 from core.model.types import MAX_TIMELOCK_S, PREIMAGE_BYTES
 from local_chains.consortium.ledger.bank import credit, debit
 from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address
-from local_chains.consortium.ledger.leaves import read, read_asset, write
+from local_chains.consortium.ledger.leaves import read, read_asset, read_count, write, write_count
+from local_chains.consortium.ledger.sequences import append
 
-HASHLOCK_BYTES = 32
-MS_PER_S = 1_000
+HASHLOCK_BYTES: Final = 32
+MS_PER_S: Final = 1_000
+MAX_OPEN_LOCKS: Final = 4_096
+"""Of one sender."""
 
 
 def lock(context: Context, message: Lock) -> None:
@@ -41,9 +46,15 @@ def lock(context: Context, message: Lock) -> None:
     key = lock_key(context.sender, message.hashlock)
     if context.state.get(key) is not None:
         refuse(ResultCode.HASHLOCK_USED, "this sender has used this hashlock already")
+    open_key = open_locks_key(context.sender)
+    open_locks = read_count(context.state, open_key)
+    if open_locks >= MAX_OPEN_LOCKS:
+        refuse(ResultCode.TOO_MANY_LOCKS, f"a sender has at most {MAX_OPEN_LOCKS} locks open")
     debit(context.state, context.sender, message.asset, amount)
     terms = (message.asset, quantity(amount), context.sender, message.receiver, message.hashlock, message.timelock)
     write(context.state, key, LockLeaf(*terms, "locked", b""))
+    write_count(context.state, open_key, open_locks + 1)
+    append(context.state, locks_of(context.sender), message.hashlock)
     context.events.append(
         LockCreated(message.asset, amount, context.sender, message.receiver, message.hashlock, message.timelock)
     )
@@ -84,4 +95,6 @@ def _settle(
 ) -> None:
     terms = (held.asset, held.amount, held.sender, held.receiver, held.hashlock, held.timelock)
     write(context.state, lock_key(held.sender, held.hashlock), LockLeaf(*terms, status, preimage))
+    open_key = open_locks_key(held.sender)
+    write_count(context.state, open_key, read_count(context.state, open_key) - 1)
     credit(context.state, payee, held.asset, value_of(held.amount))

@@ -1,10 +1,20 @@
 """What must hold after every block; money invariants, so a breach raises `FatalError`."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from core.model.consortium import AccountLeaf, AssetLeaf, LockLeaf, decode_leaf, value_of
+from core.model.consortium import (
+    AccountLeaf,
+    AssetLeaf,
+    LockLeaf,
+    decode_leaf,
+    locks_of,
+    open_locks_key,
+    sequence_count_key,
+    sequence_key,
+    value_of,
+)
 from core.model.errors import require
 
 _ACCOUNT: Final = b"bank/account/"
@@ -47,6 +57,23 @@ def check_locks(before: Mapping[bytes, bytes], after: Mapping[bytes, bytes]) -> 
         require(old.status == "locked" and new.status != "locked", "a settled lock changed", key=key.hex())
         require(_terms(old) == _terms(new), "a lock's terms changed", key=key.hex())
         require(len(new.preimage) == (32 if new.status == "claimed" else 0), "a claim shows a preimage", key=key.hex())
+
+
+def check_quotas(leaves: Mapping[bytes, bytes]) -> None:
+    """Of every sender, the open locks are counted, and its list of locks names all there ever were."""
+    opened: Counter[bytes] = Counter()
+    made: defaultdict[bytes, set[bytes]] = defaultdict(set)
+    for key, raw in leaves.items():
+        if key.startswith(_LOCK):
+            lock = decode_leaf(raw, LockLeaf)
+            opened[lock.sender] += lock.status == "locked"
+            made[lock.sender].add(lock.hashlock)
+    for sender, hashlocks in made.items():
+        counted = int.from_bytes(leaves.get(open_locks_key(sender), b""), "big")
+        require(counted == opened[sender], "a sender's open locks are miscounted", sender=sender.hex())
+        listed = int.from_bytes(leaves.get(sequence_count_key(locks_of(sender)), b""), "big")
+        names = {leaves.get(sequence_key(locks_of(sender), place)) for place in range(1, listed + 1)}
+        require(names == hashlocks and listed == len(hashlocks), "a list of locks is incomplete", sender=sender.hex())
 
 
 def _terms(lock: LockLeaf) -> tuple[str, bytes, bytes, bytes, bytes, int]:

@@ -1,11 +1,12 @@
 """Reading and writing leaves. The ledger wrote them itself, so a leaf that does not decode is fatal."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
 from core.model.consortium import (
+    AccessLeaf,
     AccountLeaf,
     AssetLeaf,
     HeaderLeaf,
@@ -15,11 +16,12 @@ from core.model.consortium import (
     asset_key,
     encode_leaf,
 )
+from core.model.consortium_members import Organisation, ProposalLeaf, ValidatorsLeaf
 from core.model.errors import FatalError
 from local_chains.consortium.ledger.view import Overlay, StateView
 
 OPERATORS_KEY = b"members/operators"
-"""Who votes in the bridge module, with their validators' power."""
+"""Who votes on foreign headers and on members, with their validators' power."""
 
 
 class OperatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -34,7 +36,31 @@ class VotesLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     votes: tuple[tuple[bytes, bytes, int], ...]
 
 
-AnyLeaf = AccountLeaf | AssetLeaf | LockLeaf | RecordLeaf | HeaderLeaf | OperatorsLeaf | VotesLeaf
+class OpenVotesLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The (foreign chain, height) pairs that an operator has votes open on, oldest first."""
+
+    heights: tuple[tuple[str, int], ...]
+
+
+class OpenProposalsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The numbers of an operator's proposals that were open when it last proposed, oldest first."""
+
+    proposals: tuple[int, ...]
+
+
+OwnLeaf = OperatorsLeaf | VotesLeaf | OpenVotesLeaf | OpenProposalsLeaf
+AnyLeaf = (
+    AccountLeaf
+    | AssetLeaf
+    | LockLeaf
+    | RecordLeaf
+    | AccessLeaf
+    | HeaderLeaf
+    | Organisation
+    | ProposalLeaf
+    | ValidatorsLeaf
+    | OwnLeaf
+)
 L = TypeVar("L", bound=AnyLeaf)
 
 NO_ACCOUNT = AccountLeaf(0, ())
@@ -45,9 +71,16 @@ def votes_key(chain: str, height: int) -> bytes:
     return f"bridge/votes/{chain}/{height}".encode()
 
 
+def open_votes_key(operator: bytes) -> bytes:
+    return b"bridge/open/" + operator
+
+
+def open_proposals_key(operator: bytes) -> bytes:
+    return b"members/open/" + operator
+
+
 _DECODE: Final[dict[Any, Callable[[bytes], Any]]] = {
-    kind: msgspec.msgpack.Decoder(kind).decode
-    for kind in (AccountLeaf, AssetLeaf, LockLeaf, RecordLeaf, HeaderLeaf, OperatorsLeaf, VotesLeaf)
+    kind: msgspec.msgpack.Decoder(kind).decode for kind in get_args(AnyLeaf)
 }
 
 
@@ -64,7 +97,7 @@ def read(state: StateView, key: bytes, kind: type[L]) -> L | None:
 
 
 def write(state: Overlay, key: bytes, leaf: AnyLeaf) -> None:
-    if isinstance(leaf, OperatorsLeaf | VotesLeaf):
+    if isinstance(leaf, OwnLeaf):
         state.put(key, _encode_own(leaf))
     else:
         state.put(key, encode_leaf(leaf))
@@ -77,6 +110,12 @@ def read_count(state: StateView, key: bytes) -> int:
 
 def write_count(state: Overlay, key: bytes, value: int) -> None:
     state.put(key, value.to_bytes(8, "big"))
+
+
+def read_operators(state: StateView) -> dict[bytes, int]:
+    """The consensus power behind each operator's account."""
+    leaf = read(state, OPERATORS_KEY, OperatorsLeaf)
+    return {} if leaf is None else dict(leaf.powers)
 
 
 def read_account(state: StateView, address: bytes) -> AccountLeaf:

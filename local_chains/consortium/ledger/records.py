@@ -1,4 +1,7 @@
-"""Records: JSON documents under a name, every version kept; who writes first owns the name."""
+"""Records: JSON documents under a name, every version kept; who writes first owns the name and lets others write.
+
+What an owner decides about access is a sequence of its own, so that it is known for ever who could write when.
+"""
 
 import hashlib
 import json
@@ -7,16 +10,27 @@ from typing import Any, Final, NoReturn
 
 from core.model.consortium import (
     MAX_DOCUMENT_BYTES,
+    AccessLeaf,
+    AccessSet,
     RecordLeaf,
     RecordStored,
     ResultCode,
+    SetAccess,
     WriteRecord,
-    record_count_key,
+    access_versions,
+    encode_leaf,
     record_key,
+    record_versions,
+    records_in,
+    sequence_key,
 )
-from local_chains.consortium.ledger.context import Context, refuse, require_name
-from local_chains.consortium.ledger.leaves import read, read_count, write, write_count
+from local_chains.consortium.ledger.context import Context, refuse, require_address, require_name
+from local_chains.consortium.ledger.leaves import read
+from local_chains.consortium.ledger.sequences import append, length
+from local_chains.consortium.ledger.view import StateView
 
+MAX_WRITERS: Final = 64
+"""Beside the owner."""
 MAX_DOCUMENT_DEPTH: Final = 32
 
 # Ends at the end of the text too, so that it always matches at a quote and the search stays linear.
@@ -29,16 +43,48 @@ def write_record(context: Context, message: WriteRecord) -> None:
     fault = document_fault(message.document)
     if fault:
         refuse(ResultCode.BAD_DOCUMENT, fault)
-    count_key = record_count_key(message.namespace, message.key)
-    version = read_count(context.state, count_key) + 1
-    first = read(context.state, record_key(message.namespace, message.key, 1), RecordLeaf)
-    if first is not None and first.author != context.sender:
-        refuse(ResultCode.NOT_OWNER, f"this record belongs to {first.author.hex()}")
+    access = access_to(context.state, message.namespace, message.key)
+    if access is None:
+        append(context.state, records_in(message.namespace), message.key.encode())
+    elif context.sender != access.owner and context.sender not in access.writers:
+        refuse(ResultCode.NOT_OWNER, f"this record belongs to {access.owner.hex()}")
+    versions = record_versions(message.namespace, message.key)
+    version = length(context.state, versions) + 1
     leaf = RecordLeaf(message.document, context.sender, version, context.time_ms)
-    write(context.state, record_key(message.namespace, message.key, version), leaf)
-    write_count(context.state, count_key, version)
+    append(context.state, versions, encode_leaf(leaf))
     digest = hashlib.sha256(message.document).digest()
     context.events.append(RecordStored(message.namespace, message.key, version, context.sender, digest))
+
+
+def set_access(context: Context, message: SetAccess) -> None:
+    require_name(message.namespace, "namespace")
+    require_name(message.key, "key")
+    require_address(message.owner, "owner")
+    if len(message.writers) > MAX_WRITERS:
+        refuse(ResultCode.BAD_ACCESS, f"at most {MAX_WRITERS} write beside the owner")
+    for writer in message.writers:
+        require_address(writer, "writer")
+    if tuple(sorted(set(message.writers) - {message.owner})) != message.writers:
+        refuse(ResultCode.BAD_ACCESS, "writers are sorted by address, each once, without the owner")
+    access = access_to(context.state, message.namespace, message.key)
+    if access is None:
+        refuse(ResultCode.UNKNOWN_RECORD, "there is no such record")
+    if context.sender != access.owner:
+        refuse(ResultCode.NOT_OWNER, f"this record belongs to {access.owner.hex()}")
+    leaf = AccessLeaf(message.owner, message.writers)
+    version = append(context.state, access_versions(message.namespace, message.key), encode_leaf(leaf))
+    digest = hashlib.sha256(b"".join(message.writers)).digest()
+    context.events.append(AccessSet(message.namespace, message.key, version, message.owner, digest))
+
+
+def access_to(state: StateView, namespace: str, key: str) -> AccessLeaf | None:
+    """Who owns a record and who may write it; None where there is none yet."""
+    decisions = access_versions(namespace, key)
+    decided = length(state, decisions)
+    if decided:
+        return read(state, sequence_key(decisions, decided), AccessLeaf)
+    first = read(state, record_key(namespace, key, 1), RecordLeaf)
+    return None if first is None else AccessLeaf(first.author, ())
 
 
 def document_fault(raw: bytes) -> str:

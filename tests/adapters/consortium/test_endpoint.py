@@ -10,9 +10,10 @@ import pytest
 from aiohttp import web
 
 from adapters.conformance.harness import claim, lock, refund, signed
-from adapters.consortium import connect, rpc, transfer, unsigned, write_record
+from adapters.consortium import Ed25519Signer, connect, rpc, transfer, unsigned, write_record
 from adapters.consortium.rpc import CometRpc
-from core.model.consortium import Transfer, WriteRecord, quantity, raw_address
+from core.model.consortium import SetAccess, Transfer, WriteRecord, quantity, raw_address
+from core.model.consortium_members import Organisation, Propose
 from core.model.errors import (
     CausewayError,
     ConflictError,
@@ -23,8 +24,10 @@ from core.model.errors import (
     RevertedError,
 )
 from core.model.facts import RecordWritten, Transferred
+from core.model.ports import Signer
 from core.model.transactions import OutcomeStatus
 from core.model.types import BaseUnits, ChainId, Height
+from local_chains.consortium.engine.home import load_operator_keys
 from local_chains.consortium.node import ConsortiumNode
 from tests.adapters.consortium.harness import CHAIN, CNYD, SYMBOLS, ConsortiumHarness, make_signer, running
 from tests.support import free_port
@@ -148,6 +151,37 @@ async def test_blocks_tell_transfers_and_records(harness: ConsortiumHarness) -> 
     assert (written.namespace, written.key, written.version, written.author) == ("notes", "one", 1, sender.account)
     assert written.digest == hashlib.sha256(b"{}").digest()
     assert {(type(event), getattr(event, "sender", 0)) for event in issues} == {(Transferred, None)}
+
+
+async def test_what_is_the_ledgers_own_affair_is_no_fact(harness: ConsortiumHarness, tmp_path: Path) -> None:
+    operator = Ed25519Signer(CHAIN, load_operator_keys(tmp_path / "chain")[0].seed)
+    harness.chain.learn(operator.public_key)
+    terms = Organisation("mint", raw_address(operator.account)[::-1], ("issuer",))
+    await harness.send(operator, unsigned(CHAIN, operator.account, (Propose(terms),), "propose"))
+    access = SetAccess("notes", "one", raw_address(operator.account), ())
+    note = WriteRecord("notes", "one", b"{}")
+    await harness.send(operator, unsigned(CHAIN, operator.account, (note, access), "note"))
+    blocks = await harness.access.blocks.blocks(Height(1), Height(harness.node.engine.tip.height))
+    assert [type(logged.event) for block in blocks for logged in block.events] == [RecordWritten]
+
+
+async def test_who_may_write_a_record_is_simulated_by_its_access_list(harness: ConsortiumHarness) -> None:
+    owner, writer, other = await harness.account(), await harness.account(), await harness.account()
+    transactions = harness.access.transactions
+
+    async def allowed(signer: Signer) -> bool:
+        try:
+            await transactions.simulate(write_record(signer.account, "notes", "one", b"1"))
+        except RevertedError as error:
+            return error.fields["reason"] != "not-owner"
+        return True
+
+    await harness.send(owner, write_record(owner.account, "notes", "one", b"{}"))
+    assert [await allowed(signer) for signer in (owner, writer, other)] == [True, False, False]
+    access = SetAccess("notes", "one", raw_address(owner.account), (raw_address(writer.account),))
+    await harness.send(owner, unsigned(CHAIN, owner.account, (access,), "let write"))
+    assert [await allowed(signer) for signer in (owner, writer, other)] == [True, True, False]
+    await harness.send(writer, write_record(writer.account, "notes", "one", b"2"))
 
 
 async def test_several_messages_are_applied_all_or_none(harness: ConsortiumHarness) -> None:

@@ -6,20 +6,24 @@ import base64
 import json
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from core.model.consortium import AccountLeaf, Transfer, account_key, decode_leaf, quantity, transaction_hash
 from core.proofs.cometbft.types import KeyKind
+from core.proofs.errors import InvalidProofError
+from core.proofs.ics23 import SMT_SPEC, decode_commitment_proof, verify_non_existence
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
 from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
-from tests.support import REPOSITORY
+from tests.support import REPOSITORY, eventually
 
 SCRIPT = Path(__file__).with_name("comet38.mjs")
 ANSWER_S = 40.0
@@ -44,6 +48,35 @@ async def cometbft(directory: Path, kind: KeyKind) -> AsyncIterator[str]:
         yield network.nodes[0].rpc_url
 
 
+async def absent_key(url: str) -> bytes:
+    """A key that is not there, and whose two neighbours have no placeholders beside them: the library names the
+    placeholder in its `SmtSpec`, but takes it for a leaf when it looks for neighbours."""
+    spec = replace(SMT_SPEC, empty_child=None)
+    async with aiohttp.ClientSession() as session:
+
+        async def call(method: str, **arguments: str) -> dict[str, Any]:
+            async with session.get(f"{url}/{method}", params=arguments) as answer:
+                result: dict[str, Any] = (await answer.json())["result"]
+                return result
+
+        async def next_header() -> dict[str, Any] | None:
+            if int((await call("status"))["sync_info"]["latest_block_height"]) < 2:
+                return None
+            return await call("header", height="2")
+
+        header = await eventually(next_header, ANSWER_S, 0.1)
+        assert header is not None
+        root = bytes.fromhex(header["header"]["app_hash"])
+        for number in range(1_000):
+            key = account_key(number.to_bytes(20, "big"))
+            asked = {"path": '"/ics23"', "data": f"0x{key.hex()}", "height": "1", "prove": "true"}
+            [op] = (await call("abci_query", **asked))["response"]["proofOps"]["ops"]
+            with suppress(InvalidProofError):
+                verify_non_existence(spec, root, key, decode_commitment_proof(base64.b64decode(op["data"])))
+                return key
+    raise AssertionError("every gap has a placeholder beside it")
+
+
 async def asked_by_cosmjs(url: str) -> tuple[dict[str, Any], dict[str, str]]:
     """(what each call said, what went wrong)."""
     node = shutil.which("node")
@@ -53,7 +86,7 @@ async def asked_by_cosmjs(url: str) -> tuple[dict[str, Any], dict[str, str]]:
         "url": url,
         "transactions": [base64.b64encode(raw).decode() for raw in (*TRANSACTIONS, REFUSED)],
         "present": account_key(BEN.address).hex(),
-        "absent": account_key(bytes(20)).hex(),
+        "absent": (await absent_key(url)).hex(),
         "search": f"bank.transfer.receiver = '{BEN.address.hex()}'",
     }
     process = await asyncio.create_subprocess_exec(

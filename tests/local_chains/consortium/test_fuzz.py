@@ -11,19 +11,38 @@ from core.model.consortium import (
     AttestHeader,
     Burn,
     Claim,
+    CreateAsset,
     Issue,
     Lock,
     Message,
     Refund,
     ResultCode,
+    SetAccess,
     Transfer,
     WriteRecord,
     quantity,
 )
-from tests.local_chains.consortium.support import ANN, BEN, ISSUER, OPERATORS, START_S, Actor, Chain
+from core.model.consortium_members import Organisation, Propose, Vote
+from core.proofs.cometbft.types import ValidatorSet
+from local_chains.consortium.engine.rotation import first_turn, next_turn
+from local_chains.consortium.ledger.genesis import validators_of
+from local_chains.consortium.ledger.leaves import read_operators
+from local_chains.consortium.ledger.members import read_validators
+from tests.local_chains.consortium.support import (
+    ANN,
+    BEN,
+    ISSUER,
+    NAMES,
+    OPERATORS,
+    START_S,
+    Actor,
+    Chain,
+    app_state,
+    consensus_key,
+)
 from tests.support import LONG
 
-ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2])
+ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2], OPERATORS[3])
 T = TypeVar("T")
 
 PREIMAGES = tuple(bytes([number]) * 32 for number in range(4))
@@ -53,6 +72,39 @@ documents = mostly(st.sampled_from([b"{}", b'{"a":[1]}']), st.just(b"[" * 999), 
 chains = mostly(st.just("eip155:1"), st.text(max_size=12))
 hashes = mostly(st.just(b"x" * 32), st.just(b"y" * 32), st.binary(max_size=33))
 
+decimals = mostly(st.integers(0, 36), integers)
+writers = mostly(
+    st.lists(st.sampled_from([actor.address for actor in ACTORS]), max_size=3, unique=True).map(
+        lambda some: tuple(sorted(some))
+    ),
+    st.lists(st.binary(max_size=33), max_size=70).map(tuple),
+)
+proposals = mostly(st.integers(1, 4), integers)
+ballots = mostly(st.just(True), st.just(False))
+any_terms = st.builds(
+    Organisation,
+    mostly(st.sampled_from(["fifth", *NAMES]), st.text(max_size=70)),
+    addresses,
+    mostly(
+        st.sampled_from([(), ("validator",), ("issuer", "validator"), ("notary",)]),
+        st.lists(st.text(max_size=10), max_size=5).map(tuple),
+    ),
+    mostly(st.just("ed25519"), st.sampled_from(["", "secp256k1eth"]), st.text(max_size=12)),
+    mostly(st.sampled_from([consensus_key(name) for name in ("fifth", *NAMES)]), st.binary(max_size=34)),
+    mostly(st.integers(1, 40), integers),
+)
+# Terms that are likely to be good, so that validators do change.
+leaving = st.sampled_from([Organisation(name, who.address, ()) for name, who in zip(NAMES, OPERATORS, strict=True)])
+staying = st.builds(
+    lambda place, power: Organisation(
+        NAMES[place], OPERATORS[place].address, ("validator",), "ed25519", consensus_key(NAMES[place]), power
+    ),
+    st.integers(0, 3),
+    st.integers(1, 40),
+)
+coming = st.just(Organisation("fifth", BEN.address, ("validator",), "ed25519", consensus_key("fifth"), 10))
+organisations = st.one_of(any_terms, leaving, staying, coming)
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Issue, symbols, addresses, amounts),
     st.builds(Transfer, symbols, addresses, amounts),
@@ -63,21 +115,36 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Refund, addresses, hashlocks),
     st.builds(WriteRecord, names, names, documents),
     st.builds(AttestHeader, chains, heights, hashes, times),
+    st.builds(CreateAsset, symbols, decimals),
+    st.builds(SetAccess, names, names, addresses, writers),
+    st.builds(Propose, organisations),
+    st.builds(Vote, proposals, ballots),
+    st.builds(Vote, proposals, ballots),
 )
-steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=2))
+any_steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=2))
+good_proposals = st.tuples(
+    st.just(OPERATORS[0]), st.builds(Propose, st.one_of(leaving, staying, coming)).map(lambda one: [one])
+)
+steps = st.one_of(any_steps, any_steps, any_steps, good_proposals)
+
+
+# With the second, one operator's proposals pass at once.
+powers = st.sampled_from([(10, 10, 10, 10), (100, 10, 10, 10)])
 
 
 @pytest.mark.endurance
 def test_no_messages_break_the_ledger() -> None:
-    tried = 0
+    tried = changes = 0
 
     @settings(max_examples=5_000 if LONG else 100)
-    @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30))
-    def check(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int) -> None:
-        nonlocal tried
-        chain = Chain()
+    @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30), powers)
+    def check(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int, shares: tuple[int, ...]) -> None:
+        nonlocal tried, changes
+        genesis = app_state(shares)
+        chain = Chain(genesis)
         wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
         assert chain.one(ISSUER, *wealth).code is ResultCode.OK
+        turn = first_turn(ValidatorSet.of(list(validators_of(genesis))))
         for steps in blocks:
             sequences = {actor.address: chain.sequence(actor) for actor in ACTORS}
             transactions = []
@@ -89,9 +156,16 @@ def test_no_messages_break_the_ledger() -> None:
             assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
             assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
             tried += len(transactions)
+            # What the ledger asks of an engine can be done, and leads to the validators that the ledger writes down.
+            turn = next_turn(turn.validators, chain.updates)
+            changes += len(chain.updates)
+            members = [(member.public_key, member.power) for member in turn.validators.validators]
+            assert {(key.kind.value, key.data): power for key, power in members} == read_validators(chain.leaves)
+            assert sum(read_operators(chain.leaves).values()) == turn.validators.total_power
 
     check()
     assert tried >= (50_000 if LONG else 500)
+    assert changes > 0, "validators change, too"
 
 
 @pytest.mark.endurance

@@ -5,14 +5,20 @@ import hashlib
 import pytest
 
 from core.model.consortium import (
+    ASSETS,
     MAX_DOCUMENT_BYTES,
+    AccessLeaf,
+    AccessSet,
+    AssetCreated,
     AssetLeaf,
     AssetMoved,
     AttestHeader,
     Burn,
     Claim,
+    CreateAsset,
     HeaderAccepted,
     HeaderLeaf,
+    HeaderVoted,
     Issue,
     Lock,
     LockClaimed,
@@ -23,20 +29,29 @@ from core.model.consortium import (
     RecordStored,
     Refund,
     ResultCode,
+    SetAccess,
     Transfer,
     WriteRecord,
+    access_versions,
     asset_key,
     attested_header_key,
+    attested_headers,
     attested_latest_key,
     decode_leaf,
     lock_key,
+    locks_of,
     quantity,
     record_count_key,
     record_key,
+    record_versions,
+    records_in,
     value_of,
 )
-from local_chains.consortium.ledger.leaves import votes_key
-from local_chains.consortium.ledger.records import MAX_DOCUMENT_DEPTH, document_fault
+from local_chains.consortium.ledger.bank import MAX_ASSETS
+from local_chains.consortium.ledger.bridge import MAX_OPEN_HEIGHTS
+from local_chains.consortium.ledger.htlc import MAX_OPEN_LOCKS
+from local_chains.consortium.ledger.leaves import OpenVotesLeaf, VotesLeaf, open_votes_key, votes_key
+from local_chains.consortium.ledger.records import MAX_DOCUMENT_DEPTH, MAX_WRITERS, document_fault
 from tests.local_chains.consortium.support import (
     ANN,
     BEN,
@@ -46,6 +61,7 @@ from tests.local_chains.consortium.support import (
     Actor,
     Chain,
     app_state,
+    decode_own,
 )
 
 PREIMAGE = b"p" * 32
@@ -94,6 +110,12 @@ def test_a_transfer_to_oneself_changes_nothing() -> None:
         (ANN, Burn("cnyd", quantity(1_001)), ResultCode.INSUFFICIENT_FUNDS),
         (ANN, Burn("none", quantity(1)), ResultCode.UNKNOWN_ASSET),
         (ANN, Burn("cnyd", b""), ResultCode.BAD_AMOUNT),
+        (ANN, CreateAsset("silver", 2), ResultCode.MISSING_ROLE),
+        (OPERATORS[0], CreateAsset("silver", 2), ResultCode.MISSING_ROLE),
+        (ISSUER, CreateAsset("Silver", 2), ResultCode.BAD_NAME),
+        (ISSUER, CreateAsset("silver", 37), ResultCode.BAD_AMOUNT),
+        (ISSUER, CreateAsset("silver", -1), ResultCode.BAD_AMOUNT),
+        (ISSUER, CreateAsset("gold", 2), ResultCode.ASSET_EXISTS),
         (ANN, Lock("cnyd", b"", BEN.address, HASHLOCK, TIMELOCK), ResultCode.BAD_AMOUNT),
         (ANN, Lock("cnyd", quantity(1_001), BEN.address, HASHLOCK, TIMELOCK), ResultCode.INSUFFICIENT_FUNDS),
         (ANN, Lock("none", quantity(1), BEN.address, HASHLOCK, TIMELOCK), ResultCode.UNKNOWN_ASSET),
@@ -111,6 +133,14 @@ def test_a_transfer_to_oneself_changes_nothing() -> None:
         (ANN, WriteRecord("names", "a/b", b"{}"), ResultCode.BAD_NAME),
         (ANN, WriteRecord("names", "key\n", b"{}"), ResultCode.BAD_NAME),
         (ANN, WriteRecord("names", "key", b"{"), ResultCode.BAD_DOCUMENT),
+        (ANN, SetAccess("names", "key", ANN.address, ()), ResultCode.UNKNOWN_RECORD),
+        (ANN, SetAccess("Names", "key", ANN.address, ()), ResultCode.BAD_NAME),
+        (ANN, SetAccess("names", "", ANN.address, ()), ResultCode.BAD_NAME),
+        (ANN, SetAccess("names", "key", b"", ()), ResultCode.BAD_ADDRESS),
+        (ANN, SetAccess("names", "key", ANN.address, (b"short",)), ResultCode.BAD_ADDRESS),
+        (ANN, SetAccess("names", "key", ANN.address, (BEN.address,) * 2), ResultCode.BAD_ACCESS),
+        (ANN, SetAccess("names", "key", ANN.address, (ANN.address,)), ResultCode.BAD_ACCESS),
+        (ANN, SetAccess("names", "key", ANN.address, (BEN.address,) * (MAX_WRITERS + 1)), ResultCode.BAD_ACCESS),
         (ANN, AttestHeader("eip155:1", 1, b"h" * 32, 1), ResultCode.NOT_OPERATOR),
         (OPERATORS[0], AttestHeader("ethereum", 1, b"h" * 32, 1), ResultCode.BAD_HEADER),
         (OPERATORS[0], AttestHeader("eip155:1", -1, b"h" * 32, 1), ResultCode.BAD_HEADER),
@@ -129,6 +159,18 @@ def test_refusals_leave_only_the_sequence(actor: Actor, message: Message, code: 
     changed = {key for key in chain.leaves if chain.leaves[key] != before.get(key)}
     assert changed == {b"clock", b"bank/account/" + actor.address}
     assert chain.account(actor.address).balances == Chain().account(actor.address).balances
+
+
+def test_an_organisation_with_the_role_issuer_makes_assets_of_its_own() -> None:
+    chain = Chain()
+    made = chain.one(ISSUER, CreateAsset("silver", 3), Issue("silver", ANN.address, quantity(5)))
+    assert made.events == (AssetCreated("silver", ISSUER.address, 3), AssetMoved("silver", b"", ANN.address, 5))
+    assert chain.balance(ANN.address, "silver") == 5
+    assert chain.sequence_at(ASSETS) == [b"cnyd", b"gold", b"silver"]
+    for first in range(3, MAX_ASSETS, 64):
+        names = [f"a{number}" for number in range(first, min(first + 64, MAX_ASSETS))]
+        assert chain.one(ISSUER, *(CreateAsset(name, 0) for name in names)).code is ResultCode.OK
+    assert chain.one(ISSUER, CreateAsset("one-more", 0)).code is ResultCode.OVERFLOW
 
 
 # --- htlc ---
@@ -197,6 +239,22 @@ def test_a_hashlock_is_used_once_per_sender_for_ever() -> None:
     assert lock_key(ANN.address, HASHLOCK) in chain.leaves
 
 
+def test_a_sender_has_so_many_locks_open_and_no_more() -> None:
+    chain = Chain()
+    assert chain.one(ISSUER, Issue("cnyd", ANN.address, quantity(MAX_OPEN_LOCKS))).code is ResultCode.OK
+    secrets = [number.to_bytes(32, "big") for number in range(MAX_OPEN_LOCKS + 1)]
+    locks = [
+        Lock("cnyd", quantity(1), BEN.address, hashlib.sha256(secret).digest(), START_S + 10**6) for secret in secrets
+    ]
+    for first in range(0, MAX_OPEN_LOCKS, 64):
+        assert chain.one(ANN, *locks[first : first + 64]).code is ResultCode.OK
+    assert chain.one(ANN, locks[-1]).code is ResultCode.TOO_MANY_LOCKS
+    assert chain.one(BEN, locks[-1]).code is ResultCode.OK, "a quota is one's own"
+    assert chain.one(BEN, Claim(ANN.address, secrets[7])).code is ResultCode.OK
+    assert chain.one(ANN, locks[-1]).code is ResultCode.OK
+    assert chain.sequence_at(locks_of(ANN.address)) == [lock.hashlock for lock in locks]
+
+
 # --- records ---
 
 
@@ -216,6 +274,39 @@ def test_only_the_first_author_writes_on() -> None:
     assert chain.one(ANN, WriteRecord("provenance", "crate-7", b"1")).code is ResultCode.OK
     assert chain.one(BEN, WriteRecord("provenance", "crate-7", b"2")).code is ResultCode.NOT_OWNER
     assert chain.one(BEN, WriteRecord("provenance", "crate-8", b"2")).code is ResultCode.OK
+
+
+def test_the_owner_says_who_else_writes_and_who_owns_next() -> None:
+    chain = Chain()
+    both = tuple(sorted((BEN.address, ISSUER.address)))
+    assert chain.one(ANN, WriteRecord("provenance", "crate-7", b"1")).code is ResultCode.OK
+    given = chain.one(ANN, SetAccess("provenance", "crate-7", ANN.address, both))
+    digest = hashlib.sha256(b"".join(both)).digest()
+    assert given.events == (AccessSet("provenance", "crate-7", 1, ANN.address, digest),)
+    for actor in (BEN, ISSUER, ANN):
+        assert chain.one(actor, WriteRecord("provenance", "crate-7", b"2")).code is ResultCode.OK
+    assert chain.one(OPERATORS[0], WriteRecord("provenance", "crate-7", b"3")).code is ResultCode.NOT_OWNER
+    assert chain.one(BEN, SetAccess("provenance", "crate-7", BEN.address, ())).code is ResultCode.NOT_OWNER
+    assert chain.one(ANN, SetAccess("provenance", "crate-7", BEN.address, ())).code is ResultCode.OK
+    assert chain.one(ANN, WriteRecord("provenance", "crate-7", b"4")).code is ResultCode.NOT_OWNER
+    assert chain.one(BEN, WriteRecord("provenance", "crate-7", b"5")).code is ResultCode.OK
+    versions = [decode_leaf(raw, RecordLeaf) for raw in chain.sequence_at(record_versions("provenance", "crate-7"))]
+    assert [(leaf.document, leaf.author) for leaf in versions] == [
+        (b"1", ANN.address),
+        (b"2", BEN.address),
+        (b"2", ISSUER.address),
+        (b"2", ANN.address),
+        (b"5", BEN.address),
+    ]
+    decisions = [decode_leaf(raw, AccessLeaf) for raw in chain.sequence_at(access_versions("provenance", "crate-7"))]
+    assert decisions == [AccessLeaf(ANN.address, both), AccessLeaf(BEN.address, ())]
+
+
+def test_a_namespace_lists_its_records() -> None:
+    chain = Chain()
+    for key in ("b", "a", "count", "1", "a"):
+        assert chain.one(ANN, WriteRecord("provenance", key, b"1")).code is ResultCode.OK
+    assert chain.sequence_at(records_in("provenance")) == [b"b", b"a", b"count", b"1"]
 
 
 DEEP = MAX_DOCUMENT_DEPTH
@@ -268,13 +359,17 @@ def vote(height: int = 7, block_hash: bytes = BLOCK, time: int = 1_699_999_999) 
     return AttestHeader("eip155:31337", height, block_hash, time)
 
 
+def voted(operator: Actor, height: int = 7) -> HeaderVoted:
+    return HeaderVoted("eip155:31337", height, BLOCK, operator.address)
+
+
 def test_more_than_two_thirds_make_a_header() -> None:
     chain = Chain()
     for operator in OPERATORS[:2]:
-        assert chain.one(operator, vote()).events == ()
+        assert chain.one(operator, vote()).events == (voted(operator),)
     assert attested_header_key("eip155:31337", 7) not in chain.leaves
     result = chain.one(OPERATORS[2], vote())
-    assert result.events == (HeaderAccepted("eip155:31337", 7, BLOCK),)
+    assert result.events == (voted(OPERATORS[2]), HeaderAccepted("eip155:31337", 7, BLOCK))
     leaf = decode_leaf(chain.leaves[attested_header_key("eip155:31337", 7)], HeaderLeaf)
     assert leaf == HeaderLeaf(BLOCK, 1_699_999_999)
     assert chain.leaves[attested_latest_key("eip155:31337")] == (7).to_bytes(8, "big")
@@ -288,7 +383,7 @@ def test_exactly_two_thirds_are_not_enough() -> None:
     for operator in (OPERATORS[0], OPERATORS[3]):
         chain.one(operator, vote())
     assert attested_header_key("eip155:31337", 7) not in chain.leaves
-    assert chain.one(OPERATORS[1], vote()).events
+    assert len(chain.one(OPERATORS[1], vote()).events) == 2
 
 
 def test_an_operator_votes_once() -> None:
@@ -316,3 +411,35 @@ def test_the_latest_height_never_falls() -> None:
             assert chain.one(operator, vote(height=height)).code is ResultCode.OK
     assert chain.leaves[attested_latest_key("eip155:31337")] == (9).to_bytes(8, "big")
     assert attested_header_key("eip155:31337", 0) in chain.leaves
+    assert chain.sequence_at(attested_headers("eip155:31337")) == [height.to_bytes(8, "big") for height in (9, 7, 0)]
+
+
+def test_an_operator_s_oldest_open_vote_gives_way_to_one_too_many() -> None:
+    chain = Chain()
+    heights = list(range(1, MAX_OPEN_HEIGHTS + 2))
+    assert chain.one(OPERATORS[1], vote(height=1)).code is ResultCode.OK
+    for height in heights:
+        assert chain.one(OPERATORS[0], vote(height=height)).code is ResultCode.OK
+    leaf = decode_own(chain.leaves[votes_key("eip155:31337", 1)], VotesLeaf)
+    assert [voter for voter, _, _ in leaf.votes] == [OPERATORS[1].address]
+    held = decode_own(chain.leaves[open_votes_key(OPERATORS[0].address)], OpenVotesLeaf)
+    assert held.heights == tuple(("eip155:31337", height) for height in heights[1:])
+    # What was taken back counts no more, and may be cast again.
+    for operator, accepted in ((OPERATORS[2], False), (OPERATORS[0], True)):
+        assert (len(chain.one(operator, vote(height=1)).events) == 2) is accepted
+    assert votes_key("eip155:31337", 2) in chain.leaves
+    assert open_votes_key(OPERATORS[1].address) not in chain.leaves
+
+
+def test_a_height_that_nobody_votes_on_any_more_leaves_nothing_behind() -> None:
+    chain = Chain()
+    for height in range(1, MAX_OPEN_HEIGHTS + 2):
+        chain.one(OPERATORS[0], vote(height=height))
+    assert votes_key("eip155:31337", 1) not in chain.leaves
+    assert len([key for key in chain.leaves if key.startswith(b"bridge/")]) == MAX_OPEN_HEIGHTS + 1
+
+
+def test_one_operator_with_all_the_power_needs_one_vote() -> None:
+    chain = Chain(app_state((97, 1, 1, 1)))
+    assert len(chain.one(OPERATORS[0], vote()).events) == 2
+    assert {key for key in chain.leaves if key.startswith((b"bridge/votes", b"bridge/open"))} == set()

@@ -18,8 +18,10 @@ from core.proofs.cometbft.types import (
     Validator,
     ValidatorSet,
 )
+from core.proofs.errors import MalformedProofError
 from local_chains.consortium.engine.proposal import median_time
 from local_chains.consortium.engine.rotation import first_turn, next_turn
+from local_chains.consortium.ledger.members import ValidatorUpdate
 
 
 def validators(*powers: int) -> ValidatorSet:
@@ -91,6 +93,41 @@ def test_priorities_are_pulled_together_and_centred(before: tuple[int, int], aft
     ]
     turned = next_turn(ValidatorSet(tuple(members)))
     assert [member.proposer_priority for member in turned.validators.validators] == after
+
+
+def update(index: int, power: int) -> ValidatorUpdate:
+    return ValidatorUpdate(public_key_of(KeyKind.ED25519, bytes([index + 1]) * 32), power)
+
+
+def test_a_newcomer_begins_behind_everybody() -> None:
+    # Powers 5, 3, 1 at -4, 3, 1. A fourth of 7 makes 16: it begins at -(16 + 2) = -18. The spread 21 is within 32; the
+    # average of -18 is -5 (rounded down): 1, 8, 6, -13. Then everybody gets his power: 6, 11, 7, -6; 11 is the highest.
+    turn = next_turn(first_turn(validators(5, 3, 1)).validators, (update(3, 7),))
+    found = {member.power: member.proposer_priority for member in turn.validators.validators}
+    assert found == {5: 6, 3: 11 - 16, 1: 7, 7: -6}
+    assert turn.proposer.power == 3
+    assert [member.power for member in turn.validators.validators] == [7, 5, 3, 1]
+
+
+def test_who_goes_takes_his_priority_along_and_who_changes_keeps_it() -> None:
+    # Powers 5, 3, 1 at -4, 3, 1; the 3 goes, the 1 becomes 4, total 9. Left are -4 and 1, spread 5 within 18; average
+    # -3 / 2 is -2 (rounded down): -2, 3. With the powers: 3, 7.
+    turn = next_turn(first_turn(validators(5, 3, 1)).validators, (update(1, 0), update(2, 4)))
+    assert {member.power: member.proposer_priority for member in turn.validators.validators} == {5: 3, 4: 7 - 9}
+    assert turn.proposer.power == 4
+
+
+def test_removals_count_for_where_a_newcomer_begins() -> None:
+    # Powers 5, 3, 1 at -4, 3, 1. The 5 goes, a 2 comes: the total before removals is 11: it begins at -(11 + 1) = -12.
+    # Left are 3, 1, -12: the spread 15, over the window 12, divides by 2, towards zero: 1, 0, -6. Average -5 / 3 is -2:
+    # 3, 2, -4. With the powers: 6, 3, -2.
+    turn = next_turn(first_turn(validators(5, 3, 1)).validators, (update(0, 0), update(3, 2)))
+    assert {member.power: member.proposer_priority for member in turn.validators.validators} == {3: 0, 1: 3, 2: -2}
+
+
+def test_somebody_stays() -> None:
+    with pytest.raises(MalformedProofError):
+        next_turn(first_turn(validators(5)).validators, (update(0, 0),))
 
 
 @pytest.mark.parametrize(

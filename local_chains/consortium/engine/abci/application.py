@@ -29,6 +29,7 @@ from local_chains.consortium.engine.home import Genesis, load_genesis
 from local_chains.consortium.engine.queries import answer_query
 from local_chains.consortium.engine.rendering import deterministic
 from local_chains.consortium.ledger.execution import (
+    BlockResult,
     Result,
     check_transaction,
     execute_block,
@@ -61,7 +62,7 @@ class _Executed:
     stored: StoredBlock
     changes: Changes
     root: Node
-    results: tuple[Result, ...]
+    outcome: BlockResult
 
 
 class LedgerApplication:
@@ -211,7 +212,7 @@ class LedgerApplication:
         if request.height != self._state.height + 1:
             raise FatalError(f"the node decides height {request.height}, its application has {self._state.height}")
         self._executed = await asyncio.to_thread(self._execute, request)
-        return messages.finalize_block(self._executed.results, self._executed.stored.app_hash)
+        return messages.finalize_block(self._executed.outcome, self._executed.stored.app_hash)
 
     def _execute(self, request: messages.FinalizeBlock) -> _Executed:
         """Changes nothing, so it may run beside the event loop."""
@@ -229,7 +230,7 @@ class LedgerApplication:
             results_hash=hashing.results_hash(deterministic(outcome.results)),
             app_hash=root_hash(root),
         )
-        return _Executed(stored, self._state.changes(outcome.writes), root, outcome.results)
+        return _Executed(stored, self._state.changes(outcome.writes), root, outcome)
 
     async def _commit(self) -> bytes:
         executed = self._executed

@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from core.model.consortium import LedgerEvent, event_to_attributes
+from core.proofs.cometbft.encoding import encode_public_key
 from core.proofs.cometbft.types import Timestamp
 from core.proofs.errors import MalformedProofError
 from core.proofs.protobuf import (
@@ -23,7 +24,8 @@ from core.proofs.protobuf import (
 )
 from local_chains.consortium.engine.queries import QueryAnswer
 from local_chains.consortium.engine.rendering import CODESPACE
-from local_chains.consortium.ledger.execution import Result
+from local_chains.consortium.ledger.execution import BlockResult, Result
+from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.state.snapshots import Snapshot
 
 MAX_ENTRIES: Final = 200_000
@@ -408,10 +410,15 @@ def verify_vote_extension(verdict: Verdict) -> bytes:
     return message_field(20, varint_field(1, verdict))
 
 
-def finalize_block(results: Sequence[Result], app_hash: bytes) -> bytes:
-    """Validators and parameters stay as they are."""
-    encoded = b"".join(message_field(2, tx_result(result)) for result in results)
-    return message_field(21, encoded + bytes_field(5, app_hash))
+def finalize_block(outcome: BlockResult, app_hash: bytes) -> bytes:
+    """Parameters stay as they are."""
+    results = b"".join(message_field(2, tx_result(result)) for result in outcome.results)
+    updates = b"".join(message_field(3, _validator_update(update)) for update in outcome.validator_updates)
+    return message_field(21, results + updates + bytes_field(5, app_hash))
+
+
+def _validator_update(update: ValidatorUpdate) -> bytes:
+    return message_field(1, encode_public_key(update.public_key)) + varint_field(2, update.power)
 
 
 def tx_result(result: Result) -> bytes:

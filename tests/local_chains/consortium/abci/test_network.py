@@ -8,20 +8,21 @@ import pytest
 import pytest_asyncio
 
 from core.model.consortium import ResultCode, Transfer, account_key, quantity
+from core.model.consortium_members import Organisation, Propose, Vote
 from core.proofs.cometbft import hashing
 from core.proofs.cometbft.light_client import LightClientPolicy, trust, update_trusted
-from core.proofs.cometbft.types import KeyKind, LightBlock, Timestamp
+from core.proofs.cometbft.types import Block, Commit, Header, KeyKind, LightBlock, Timestamp
 from core.proofs.smt import verify_absence, verify_inclusion
 from core.runtime.clock import SystemClock
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.home import Genesis
-from local_chains.consortium.engine.proposal import genesis_tip, make_block
-from local_chains.consortium.engine.rendering import deterministic
+from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block
+from local_chains.consortium.engine.rendering import deterministic, results_to_json
 from local_chains.consortium.engine.rotation import next_turn
 from local_chains.consortium.ledger.bank import balance_of
-from local_chains.consortium.ledger.execution import execute_block
+from local_chains.consortium.ledger.execution import BlockResult, execute_block
 from local_chains.consortium.ledger.genesis import genesis_writes
-from local_chains.consortium.ledger.invariants import check_supply
+from local_chains.consortium.ledger.invariants import check_locks, check_supply
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.tree import root_hash, update
 from tests.local_chains.consortium.abci.comet import (
@@ -37,7 +38,7 @@ from tests.local_chains.consortium.abci.comet import (
     state_at,
     validators,
 )
-from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Actor
+from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Actor, operators_of
 
 POLICY = LightClientPolicy(trusting_period_ns=3600 * 10**9, max_clock_drift_ns=10 * 10**9)
 
@@ -56,6 +57,44 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     async with CometNetwork(directory) as network:
         await reached(network.nodes, 1)
         yield World(genesis, network)
+
+
+class Replay:
+    """The embedded engine's own steps over blocks that somebody else decided."""
+
+    def __init__(self, genesis: Genesis) -> None:
+        writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // 1_000_000)
+        self.leaves = {key: leaf for key, leaf in writes.items() if leaf is not None}
+        self.tree = update(None, self.leaves)
+        self.tip = genesis_tip(genesis, root_hash(self.tree))
+
+    def header(self, theirs: Block) -> Header:
+        """Our header for their entries and their last commit."""
+        return make_block(CHAIN, replace(self.tip, commit=theirs.last_commit), theirs.txs).header
+
+    def apply(self, theirs: Block, commit: Commit) -> BlockResult:
+        outcome = execute_block(self.leaves, CHAIN, theirs.header.height, theirs.txs, SignatureChecker())
+        self.tree = update(self.tree, outcome.writes)
+        before = dict(self.leaves)
+        for key, leaf in outcome.writes.items():
+            if leaf is None:
+                self.leaves.pop(key, None)
+            else:
+                self.leaves[key] = leaf
+        check_supply(self.leaves.items())
+        check_locks(before, self.leaves)
+        self.tip = Tip(
+            height=theirs.header.height,
+            block_id=commit.block_id,
+            time=theirs.header.time,
+            commit=commit,
+            validators=self.tip.turn.validators,
+            turn=self.tip.following,
+            following=next_turn(self.tip.following.validators, outcome.validator_updates),
+            app_hash=root_hash(self.tree),
+            results_hash=hashing.results_hash(deterministic(outcome.results)),
+        )
+        return outcome
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -135,42 +174,61 @@ class TestNetwork:
         await broadcast(node, good)
         spent = await included(node, good)
         top = max(await more_blocks(world.network), spent.height + 1)
-        writes = genesis_writes(genesis.app_state, genesis.time.to_nanos() // 1_000_000)
-        leaves = {key: leaf for key, leaf in writes.items() if leaf is not None}
-        tree = update(None, leaves)
-        tip = genesis_tip(genesis, root_hash(tree))
-        clocks = []
+        replay = Replay(genesis)
+        outcomes = []
         for height in range(1, top):
-            theirs = await block(node, height)
-            ours = make_block(CHAIN, replace(tip, commit=theirs.last_commit), theirs.txs).header
-            round_ = (await signed_header(node, height)).commit.round
-            proposer = ours.proposer_address if round_ == 0 else theirs.header.proposer_address
+            theirs, commit = await block(node, height), (await signed_header(node, height)).commit
+            ours = replay.header(theirs)
+            proposer = ours.proposer_address if commit.round == 0 else theirs.header.proposer_address
             assert replace(ours, proposer_address=proposer) == theirs.header, f"height {height}"
-            outcome = execute_block(leaves, CHAIN, height, theirs.txs, SignatureChecker())
+            outcome = replay.apply(theirs, commit)
             results = (await node.call("block_results", height=str(height)))["txs_results"]
             assert [result.code for result in outcome.results] == [result["code"] for result in results]
-            tree = update(tree, outcome.writes)
-            for key, leaf in outcome.writes.items():
-                if leaf is None:
-                    leaves.pop(key, None)
-                else:
-                    leaves[key] = leaf
-            check_supply(leaves.items())
-            clocks.append(outcome)
-            commit = (await signed_header(node, height)).commit
-            turn = tip.turn
-            tip = replace(
-                tip,
-                height=height,
-                block_id=commit.block_id,
-                time=theirs.header.time,
-                commit=commit,
-                validators=turn.validators,
-                turn=next_turn(turn.validators),
-                app_hash=root_hash(tree),
-                results_hash=hashing.results_hash(deterministic(outcome.results)),
-            )
-        assert any(len(outcome.results) > 1 for outcome in clocks)
+            outcomes.append(outcome)
+        assert any(len(outcome.results) > 1 for outcome in outcomes)
+
+
+async def test_validators_change_as_on_the_embedded_engine(tmp_path: Path) -> None:
+    """One gets more power, one leaves: headers, sets with priorities and updates are the same at every height."""
+    need_cometbft()
+    directory = tmp_path / "network"
+    genesis = make_network(directory)
+    operators = operators_of(directory)
+    names = genesis.app_state.operators
+    terms = [
+        Organisation(
+            names[1].name, operators[1].address, ("validator",), names[1].key_kind, bytes.fromhex(names[1].key), 17
+        ),
+        Organisation(names[2].name, operators[2].address, ("notary",)),
+    ]
+    async with CometNetwork(directory) as network:
+        node = network.nodes[0]
+        await reached(network.nodes, 1)
+        messages = [operators[0].signed(0, *(Propose(organisation) for organisation in terms))]
+        messages += [operator.signed(0, Vote(1, True), Vote(2, True)) for operator in operators[1:3]]
+        for raw in messages:
+            assert (await broadcast(node, raw))["code"] == 0
+            spent = await included(node, raw)
+            assert spent.code == 0, spent.log
+        top = max(await more_blocks(network, 6), spent.height + 5)
+        await reached(network.nodes, top)
+        replay = Replay(genesis)
+        for height in range(1, top):
+            theirs, commit = await block(node, height), (await signed_header(node, height)).commit
+            header = replay.header(theirs)
+            proposer = header.proposer_address if commit.round == 0 else theirs.header.proposer_address
+            assert replace(header, proposer_address=proposer) == theirs.header, f"height {height}"
+            assert await validators(node, height) == replay.tip.turn.validators
+            outcome = replay.apply(theirs, commit)
+            results = await node.call("block_results", height=str(height))
+            assert results_to_json(height, outcome, b"")["validator_updates"] == (results["validator_updates"] or [])
+            if height == spent.height:
+                assert len(outcome.validator_updates) == 2
+        sizes = [len(await validators(node, height)) for height in range(spent.height, spent.height + 4)]
+        assert sizes == [4, 4, 3, 3]
+        assert max(member.power for member in (await validators(node, top)).validators) == 17
+        for other in network.nodes:
+            assert (await signed_header(other, top)).header == (await signed_header(node, top)).header
 
 
 async def test_a_network_with_ed25519_validators(tmp_path: Path) -> None:

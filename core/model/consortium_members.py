@@ -1,0 +1,118 @@
+"""The ledger's own organisations: who takes part, in which roles, and how that changes by votes.
+
+Spoken by the same rooms as `core.model.consortium`, whose messages, leaves and events these are a part of.
+"""
+
+from typing import Final, Literal
+
+import msgspec
+
+Role = Literal["issuer", "notary", "regulator", "validator"]
+ROLES: Final[tuple[Role, ...]] = ("issuer", "notary", "regulator", "validator")
+"""In the order in which an organisation's terms list them."""
+MAX_ORGANISATIONS: Final = 1_000
+MAX_VALIDATORS: Final = 100
+MAX_POWER: Final = 2**40
+"""Consensus power of one validator."""
+PROPOSAL_LIFETIME_MS: Final = 7 * 24 * 3_600 * 1_000
+"""Ledger time during which a proposal may be voted on."""
+MAX_OPEN_PROPOSALS: Final = 16
+"""Of one organisation."""
+
+
+class Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One organisation's terms, as proposed and as they stand.
+
+    `account` is the 20-byte address it signs with. `roles` are in the order of `ROLES`; none means that it has left.
+    With the role validator it has a consensus key (`key_kind` as CometBFT names it, and its public key's bytes) and a
+    positive `power`; without it these are empty and 0.
+    """
+
+    name: str
+    account: bytes
+    roles: tuple[str, ...]
+    key_kind: str = ""
+    key: bytes = b""
+    power: int = 0
+
+
+# --- messages ----------------------------------------------------------------------------------------------------
+
+
+class Propose(msgspec.Struct, frozen=True, array_like=True, tag="members/propose", forbid_unknown_fields=True):
+    """A validator operator's proposal that `organisation` should stand like this; it is its proposer's first vote."""
+
+    organisation: Organisation
+
+
+class Vote(msgspec.Struct, frozen=True, array_like=True, tag="members/vote", forbid_unknown_fields=True):
+    """A validator operator's vote on proposal number `proposal`, once and for all."""
+
+    proposal: int
+    approve: bool
+
+
+# --- state -------------------------------------------------------------------------------------------------------
+
+ORGANISATIONS: Final = b"members"
+"""The sequence of all names that ever stood, in order of arrival; an entry is the name."""
+PROPOSALS: Final = b"members/proposals"
+"""The sequence of all proposals; an entry is a `ProposalLeaf`."""
+VALIDATORS_KEY: Final = b"members/validators"
+
+
+def organisation_key(name: str) -> bytes:
+    return b"members/organisation/" + name.encode()
+
+
+def organisation_of_key(account: bytes) -> bytes:
+    """The name of the organisation that signs with this account."""
+    return b"members/account/" + account
+
+
+class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """One proposal for ever. `votes` are (operator, approval) in order of arrival, the proposer's first."""
+
+    organisation: Organisation
+    proposer: bytes
+    expires_ms: int
+    status: Literal["open", "passed", "rejected"]
+    votes: tuple[tuple[bytes, bool], ...]
+
+
+class ValidatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The validators as (key kind, public key, power), sorted: those of two heights later."""
+
+    validators: tuple[tuple[str, bytes, int], ...]
+
+
+# --- events ------------------------------------------------------------------------------------------------------
+
+
+class MemberProposed(msgspec.Struct, frozen=True, tag="members.propose"):
+    proposal: int
+    organisation: str
+    proposer: bytes
+    expires_ms: int
+
+
+class MemberVoted(msgspec.Struct, frozen=True, tag="members.vote"):
+    """`ballot` is "yes" or "no"; `status` is the proposal's after this vote."""
+
+    proposal: int
+    voter: bytes
+    ballot: str
+    status: str
+
+
+class MemberChanged(msgspec.Struct, frozen=True, tag="members.change"):
+    """An organisation's terms from now on; `roles` are joined by commas."""
+
+    organisation: str
+    account: bytes
+    roles: str
+    key: bytes
+    power: int
+
+
+MembersEvent = MemberProposed | MemberVoted | MemberChanged
