@@ -150,6 +150,9 @@ class Restoration:
         start = self._next * HASH_BYTES
         if hashlib.sha256(chunk).digest() != self.snapshot.metadata[start : start + HASH_BYTES]:
             return Verdict.DAMAGED
+        # An honest chunk ends with the leaf that fills it; more could fill our memory before the app hash is known.
+        if len(chunk) > 2 * CHUNK_BYTES:
+            return Verdict.WORTHLESS
         try:
             leaves = _decode(chunk)
         except msgspec.MsgspecError:

@@ -70,6 +70,14 @@ def test_leaves_come_once_and_in_order() -> None:
         assert Restoration(described, root_hash(build(dict(leaves)))).add(chunk) is Verdict.WORTHLESS
 
 
+def test_a_chunk_is_about_as_large_as_chunks_are() -> None:
+    for size, verdict in ((1_980, Verdict.ACCEPTED), (2_000, Verdict.WORTHLESS)):
+        leaf = b"1" * size
+        chunk = snapshots._encode([(b"a", leaf)])
+        restoration = Restoration(describe(1, hashlib.sha256(chunk).digest()), root_hash(build({b"a": leaf})))
+        assert restoration.add(chunk) is verdict
+
+
 def test_the_newest_two_are_kept_also_after_a_restart(tmp_path: Path) -> None:
     files = SnapshotFiles(tmp_path / "snapshots")
     for height in (10, 20, 30):
