@@ -20,8 +20,11 @@ from core.model.consortium import (
     account_key,
     decode_clock,
     decode_leaf,
+    locks_of,
     quantity,
     record_key,
+    sequence_count_key,
+    sequence_key,
     transaction_hash,
 )
 from core.model.errors import FatalError, NotFoundError, RejectedError, RetryableError
@@ -172,6 +175,31 @@ async def test_state_is_proven_by_the_header_after_it(tmp_path: Path) -> None:
         leaf, proof = await engine.query(nobody, height)
         assert leaf is None
         verify_absence(app_hash, nobody, proof)
+    await engine.close()
+
+
+async def test_a_list_proves_at_every_height_that_it_is_complete(tmp_path: Path) -> None:
+    engine, clock = await started(make_home(tmp_path))
+    await engine.produce_block()
+    hashlocks = [hashlib.sha256(bytes([number])).digest() for number in range(3)]
+    for sequence, hashlock in enumerate(hashlocks):
+        engine.submit(ANN.signed(sequence, Lock("cnyd", quantity(1), BEN.address, hashlock, START_S + 1_000)))
+        await block_after(engine, clock)
+    await block_after(engine, clock)
+    mine = locks_of(ANN.address)
+    for height in range(1, 5):
+        app_hash = (await light_block(engine, height + 1)).header.app_hash
+        raw, proof = await engine.query(sequence_count_key(mine), height)
+        if raw is None:
+            verify_absence(app_hash, sequence_count_key(mine), proof)
+        else:
+            verify_inclusion(app_hash, sequence_count_key(mine), raw, proof)
+        count = int.from_bytes(raw or b"", "big")
+        assert count == height - 1
+        for place, hashlock in enumerate(hashlocks[:count], start=1):
+            leaf, proof = await engine.query(sequence_key(mine, place), height)
+            assert leaf == hashlock
+            verify_inclusion(app_hash, sequence_key(mine, place), leaf, proof)
     await engine.close()
 
 
