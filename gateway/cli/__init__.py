@@ -35,6 +35,7 @@ def main() -> None:
     # They register their commands.
     import gateway.cli.daemons
     import gateway.cli.devnet
+    import gateway.cli.members
     import gateway.cli.swaps
     import gateway.cli.verification  # noqa: F401
 

@@ -12,13 +12,12 @@ from adapters.consortium.messages import write_record
 from adapters.registry import joined_prover
 from core.model.errors import RetryableError
 from core.model.facts import LockStatus
-from core.model.ports import ChainAccess, Signer
 from core.model.questions import Evidence, LockAnswer, LockQuestion, RecordAnswer, RecordQuestion
-from core.model.transactions import OutcomeStatus, UnsignedTransaction
 from core.model.types import LockId, asset_id
 from core.proofs.evidence.codec import decode_anchor, encode_evidence
 from gateway.demo.stage import LOOK_S, PATIENCE_S, Stage
 from gateway.demo.stories import ETHER_FOR_YUAN, HONEST
+from gateway.sending import send
 from relayer.client import ProvenQueries, SwapStep
 
 STORY: Final = "proofs"
@@ -39,7 +38,7 @@ async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
     connected = stage.chains[info.consortium]
     signer = connected.signer(bytes.fromhex(info.user("alice").consortium))
     document = json.dumps(DOCUMENT, sort_keys=True, separators=(",", ":")).encode()
-    height = await _included(connected.access, signer, write_record(signer.account, NAMESPACE, KEY, document))
+    height = await send(connected.access, signer, write_record(signer.account, NAMESPACE, KEY, document))
     stage.timeline.tell(STORY, f"alice has written the record {NAMESPACE}/{KEY}, block {height}")
     question = RecordQuestion(info.consortium, NAMESPACE, KEY)
     evidence = await _queries(stage).ask(question, height)
@@ -95,22 +94,6 @@ async def _attested_after(stage: Stage, question: LockQuestion, height: int) -> 
 def _queries(stage: Stage) -> ProvenQueries:
     anchor = decode_anchor(Path(stage.devnet.info.anchor).read_bytes())
     return ProvenQueries(joined_prover(stage.chains, stage.devnet.info.consortium), anchor)
-
-
-async def _included(access: ChainAccess, signer: Signer, transaction: UnsignedTransaction) -> Any:
-    """Send one transaction and return the height that it is included at."""
-    sequence = (await access.transactions.sequences(signer.account)).latest
-    head = (await access.heads.head()).head
-    request = access.transactions.assemble(transaction, sequence, None, type(head.height)(head.height + 50))
-    signed = access.transactions.attach(request, await signer.sign(request))
-    await access.transactions.submit(signed)
-    async for _ in access.heads.heads():
-        outcome = await access.transactions.outcome(signed.hash)
-        if outcome.status is OutcomeStatus.INCLUDED and outcome.block is not None:
-            return outcome.block.height
-        if outcome.status is OutcomeStatus.REVERTED:
-            raise RetryableError(f"{transaction.summary}: {outcome.reason}")
-    raise RetryableError("the chain's heads have ended")
 
 
 async def _verified_offline(

@@ -15,6 +15,7 @@ from local_chains.consortium.engine.home import (
     create_genesis,
     init_home,
     load_genesis,
+    load_operator_key,
     load_operator_keys,
 )
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
@@ -34,6 +35,7 @@ __all__ = [
     "create_genesis",
     "init_home",
     "load_genesis",
+    "load_operator_key",
     "load_operator_keys",
     "run_node",
 ]

@@ -229,7 +229,7 @@ def load_validator_keys(home: Path) -> list[ValidatorKey]:
 
 def load_operator_keys(home: Path) -> list[OperatorKey]:
     """The operators' accounts in this home, in the order of the genesis file's operators."""
-    return [_operator_key(path) for path in _key_files(home, OPERATOR_KEY_FILE)]
+    return [load_operator_key(path) for path in _key_files(home, OPERATOR_KEY_FILE)]
 
 
 def _key_files(home: Path, name: str) -> list[Path]:
@@ -266,7 +266,8 @@ def load_consensus_key(path: Path) -> ValidatorKey:
     return key
 
 
-def _operator_key(path: Path) -> OperatorKey:
+def load_operator_key(path: Path) -> OperatorKey:
+    """The account in a file that `init_home` made. Raises `FatalError` where there is none."""
     document = _read_secret(path)
     try:
         seed = bytes.fromhex(document["seed"])

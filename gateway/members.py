@@ -1,0 +1,152 @@
+"""`causeway chain members|propose|vote`: the organisations of a consortium chain, and how operators change them."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.consortium import Ed25519Signer, connect, unsigned
+from adapters.consortium.chain import ConsortiumChain
+from adapters.consortium.members import MembersView, read_members
+from adapters.consortium.rpc import CometRpc
+from core.model.consortium import NAMESPACE, Message, caip_account
+from core.model.consortium_members import ROLES, Organisation, Propose, Role, Vote
+from core.model.errors import RejectedError
+from core.model.types import ChainId, Height
+from core.proofs.cometbft.json import object_from_json
+from gateway.sending import send
+from local_chains.consortium.node import load_operator_key
+
+MAX_CHAIN_ID_CHARS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class WantedTerms:
+    """What a proposal changes of an organisation: None leaves it as it stands."""
+
+    name: str
+    account: str | None = None
+    roles: Sequence[str] | None = None
+    consensus_key: str | None = None
+    power: int | None = None
+
+
+async def show(url: str) -> dict[str, Any]:
+    """Everything about a chain's members, as JSON has it. Raises what `adapters.consortium.members` raises."""
+    async with _chain_at(url) as chain:
+        return _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
+
+
+async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, Any]:
+    """Propose, and vote for, an organisation's terms. Raises `RevertedError` where the ledger refuses them."""
+    async with _chain_at(url) as chain:
+        before = await read_members(chain.rpc)
+        known = next((one for one in before.organisations if one.name == wanted.name), None)
+        height = await _send(chain, key_file, Propose(_terms(wanted, known)), f"propose {wanted.name}")
+        after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
+        mine = [one for one in after["proposals"] if one["organisation"]["name"] == wanted.name]
+        return {"height": height, "proposal": mine[0]}
+
+
+async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str, Any]:
+    """Vote for or against proposal `number`. Raises `RevertedError` where the ledger refuses the vote."""
+    async with _chain_at(url) as chain:
+        word = "for" if approve else "against"
+        height = await _send(chain, key_file, Vote(number, approve), f"vote {word} proposal {number}")
+        after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
+        return {"height": height, "proposal": next((o for o in after["proposals"] if o["number"] == number), None)}
+
+
+@asynccontextmanager
+async def _chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
+    rpc = CometRpc(url)
+    try:
+        status = await rpc.call("status")
+    finally:
+        await rpc.close()
+    network = str(object_from_json(status.get("node_info")).get("network"))[:MAX_CHAIN_ID_CHARS]
+    chain = await connect(url, ChainId(f"{NAMESPACE}:{network}"))
+    try:
+        yield chain
+    finally:
+        await chain.close()
+
+
+async def _send(chain: ConsortiumChain, key_file: Path, message: Message, summary: str) -> Height:
+    name = chain.access.parameters.chain
+    signer = Ed25519Signer(name, load_operator_key(key_file).seed)
+    chain.learn(signer.public_key)
+    return await send(chain.access, signer, unsigned(name, signer.account, (message,), summary))
+
+
+def _terms(wanted: WantedTerms, known: Organisation | None) -> Organisation:
+    """Raises `RejectedError` for what no ledger would take."""
+    if known is None and wanted.account is None:
+        raise RejectedError(f"{wanted.name} is not a member: name the --account that it signs with")
+    account = known.account if wanted.account is None and known is not None else _account(wanted.account or "")
+    standing = () if known is None else known.roles
+    roles = standing if wanted.roles is None else _roles(wanted.roles)
+    if "validator" not in roles:
+        if wanted.consensus_key is not None or wanted.power is not None:
+            raise RejectedError("only an organisation with --role validator has a --consensus-key and --power")
+        return Organisation(wanted.name, account, roles)
+    kind, key = ("", b"") if known is None else (known.key_kind, known.key)
+    if wanted.consensus_key is not None:
+        kind, key = _consensus_key(wanted.consensus_key)
+    power = wanted.power if wanted.power is not None else 0 if known is None else known.power
+    if not key or not power:
+        raise RejectedError(f"{wanted.name} has none yet: a validator needs a --consensus-key and --power")
+    return Organisation(wanted.name, account, roles, kind, key, power)
+
+
+def _account(text: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text.rpartition(":")[2])
+    except ValueError:
+        raw = b""
+    if len(raw) != 20:
+        raise RejectedError(f"{text[:80]!r} is no account: 40 hex digits, as in causeway:devnet-1:<hex>")
+    return raw
+
+
+def _roles(texts: Sequence[str]) -> tuple[Role, ...]:
+    unknown = sorted(set(texts) - set(ROLES))
+    if unknown:
+        raise RejectedError(f"there is no role {unknown[0]!r}: there are {', '.join(ROLES)}")
+    return tuple(role for role in ROLES if role in texts)
+
+
+def _consensus_key(text: str) -> tuple[str, bytes]:
+    kind, _, digits = text.partition(":")
+    try:
+        return kind, bytes.fromhex(digits)
+    except ValueError:
+        raise RejectedError(f"{text[:100]!r} is no consensus key: KIND:HEX, such as secp256k1eth:02ab…") from None
+
+
+def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:
+    proposals = [
+        {
+            "number": one.number,
+            "status": one.status,
+            "power_for": round(one.power_for, 4),
+            "power_against": round(one.power_against, 4),
+            "expires_ms": one.leaf.expires_ms,
+            "proposer": caip_account(chain, one.leaf.proposer),
+            "organisation": _organisation_to_json(chain, one.leaf.organisation),
+        }
+        for one in view.proposals
+    ]
+    organisations = [_organisation_to_json(chain, one) for one in view.organisations]
+    return {"chain": chain, "height": view.height, "organisations": organisations, "proposals": proposals}
+
+
+def _organisation_to_json(chain: ChainId, one: Organisation) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "account": caip_account(chain, one.account),
+        "roles": list(one.roles),
+        "consensus_key": f"{one.key_kind}:{one.key.hex()}" if one.key else None,
+        "power": one.power,
+    }

@@ -1,0 +1,98 @@
+"""`causeway chain members`, `propose` and `vote` against a running chain."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from core.model.consortium import raw_address
+from core.model.errors import RejectedError, RevertedError
+from gateway.daemons.chain import make_chain_home
+from gateway.members import WantedTerms, propose, vote
+from local_chains.consortium.node import ConsortiumNode, Pace
+from tests.gateway.test_cli import causeway
+from tests.support import eventually
+
+MINT = "ab" * 20
+
+
+@pytest_asyncio.fixture
+async def node(tmp_path: Path) -> AsyncIterator[ConsortiumNode]:
+    make_chain_home(tmp_path / "home", "test-1", 4, "secp256k1eth", [])
+    async with ConsortiumNode(tmp_path / "home", pace=Pace(interval_s=0.1)) as running:
+
+        async def began() -> bool:
+            return running.engine.tip.height > 0
+
+        await eventually(began)
+        yield running
+
+
+async def run(node: ConsortiumNode, home: Path, *arguments: str, operator: int | None = None) -> Any:
+    """The JSON of a command, or its error."""
+    options = ["--rpc", node.rpc_url, "--json"]
+    if operator is not None:
+        options += ["--key", str(home / f"validators/{operator}/operator_key.json")]
+    ended = await asyncio.to_thread(causeway, "chain", *arguments, *options, cwd=home)
+    return json.loads(ended.stdout) if ended.returncode == 0 else (ended.returncode, ended.stderr)
+
+
+async def test_an_issuer_comes_in_by_votes_and_a_validator_s_power_changes(
+    node: ConsortiumNode, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    found = await run(node, home, "members")
+    assert [(one["name"], one["roles"], one["power"]) for one in found["organisations"]] == [
+        (f"validator-{index}", ["validator"], 10) for index in range(4)
+    ]
+    made = await run(node, home, "propose", "mint", "--account", MINT, "--role", "issuer", operator=0)
+    assert (made["proposal"]["status"], made["proposal"]["power_for"]) == ("open", 0.25)
+    assert raw_address(made["proposal"]["organisation"]["account"]).hex() == MINT
+    assert (await run(node, home, "vote", "1", "--yes", operator=1))["proposal"]["status"] == "open"
+    again = await run(node, home, "vote", "1", "--yes", operator=1)
+    assert again[0] == 1
+    assert "duplicate-vote" in again[1]
+    assert (await run(node, home, "vote", "1", "--yes", operator=2))["proposal"]["status"] == "passed"
+    # What is not named stays as it is.
+    assert (await run(node, home, "propose", "validator-3", "--power", "5", operator=0))["proposal"]["number"] == 2
+    for operator in (1, 2):
+        await run(node, home, "vote", "2", "--yes", operator=operator)
+    found = await run(node, home, "members")
+    assert [(one["name"], one["roles"], one["power"]) for one in found["organisations"][-2:]] == [
+        ("validator-3", ["validator"], 5),
+        ("mint", ["issuer"], 0),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (WantedTerms("mint", roles=["issuer"]), "name the --account"),
+        (WantedTerms("mint", "xyz", ["issuer"]), "40 hex digits"),
+        (WantedTerms("mint", MINT, ["king"]), "there is no role 'king'"),
+        (WantedTerms("mint", MINT, ["validator"]), "--consensus-key and --power"),
+        (WantedTerms("mint", MINT, ["validator"], "ed25519:xy", 3), "KIND:HEX"),
+        (WantedTerms("mint", MINT, ["issuer"], power=3), "only an organisation with"),
+        (WantedTerms("validator-3", roles=["validator"], consensus_key="ed25519:" + "00" * 32), "bad-organisation"),
+    ],
+)
+async def test_terms_that_cannot_be_are_refused(
+    node: ConsortiumNode, tmp_path: Path, wanted: WantedTerms, sentence: str
+) -> None:
+    with pytest.raises(RejectedError, match=sentence):
+        await propose(node.rpc_url, tmp_path / "home/validators/0/operator_key.json", wanted)
+
+
+async def test_only_operators_vote_and_only_on_what_is_there(node: ConsortiumNode, tmp_path: Path) -> None:
+    stranger = tmp_path / "stranger.json"
+    stranger.write_text('{"type": "ed25519", "seed": "' + "07" * 32 + '"}')
+    for key, word in (
+        (stranger, "missing-role"),
+        (tmp_path / "home/validators/0/operator_key.json", "unknown-proposal"),
+    ):
+        with pytest.raises(RevertedError, match=word):
+            await vote(node.rpc_url, key, 7, True)
