@@ -68,7 +68,7 @@ MEMPOOL_TARGET: Final = 12_000
 RPC_BATCH: Final = 10
 RPC_CONNECTIONS: Final = 8
 LIMIT_SAMPLE: Final = 8_192
-PACE: Final = Pace(interval_s=None, min_delay_s=0.25)
+PACE: Final = Pace(interval_s=None)
 NEVER: Final = 2**62
 SAMPLE_S: Final = 0.2
 STALLED_S: Final = 120.0

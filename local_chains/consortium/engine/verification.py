@@ -21,9 +21,13 @@ from local_chains.consortium.ledger.signatures import verify_all
 
 CHUNK: Final = 64
 """Transactions in one piece of work: about 5 ms."""
+PIECES_AHEAD: Final = 3
+"""Pieces that one process has in hand: it goes on while the event loop is busy with something else."""
 MIN_POOLED: Final = 32
 """Fewer are checked where they are: asking another process would take longer than the work."""
 LENGTH_BYTES: Final = 4
+NICENESS: Final = 5
+"""Where cores are few, the ledger, of which there is one, goes before the checks, of which there are many."""
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 _log = structlog.get_logger(__name__)
@@ -35,8 +39,8 @@ class SignaturePool:
     def __init__(self, workers: int | None = None) -> None:
         """`workers` processes, one a core by default; 0: never any."""
         self._wanted = (os.cpu_count() or 1) if workers is None else workers
-        self._workers: list[asyncio.subprocess.Process] = []
-        self._idle: asyncio.Queue[asyncio.subprocess.Process] = asyncio.Queue()
+        self._workers: list[_Worker] = []
+        self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self._starting = asyncio.Lock()
 
     async def verify(self, transactions: Sequence[bytes]) -> list[bool]:
@@ -50,56 +54,77 @@ class SignaturePool:
     async def close(self) -> None:
         self._wanted = 0
         for worker in self._workers:
-            if worker.returncode is None:
-                worker.kill()
-        for worker in self._workers:
-            await worker.wait()
+            await worker.end()
         self._workers.clear()
 
     async def _verify_chunk(self, chunk: Sequence[bytes]) -> list[bool]:
-        worker = await self._idle.get()
+        worker = await self._free.get()
         try:
-            return await _ask(worker, chunk)
+            return await worker.ask(chunk)
         except (OSError, asyncio.IncompleteReadError) as error:
             self._wanted = 0
             _log.warning("signature checks go on in this process", reason=str(error) or type(error).__name__)
             return verify_all(chunk)
-        except BaseException:
-            # Its answer would be taken for that to the next question.
-            worker.kill()
-            raise
         finally:
-            self._idle.put_nowait(worker)
+            self._free.put_nowait(worker)
 
     async def _started(self) -> bool:
         async with self._starting:
             while len(self._workers) < self._wanted:
-                worker = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    __spec__.name,
-                    cwd=REPOSITORY,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    # A terminal's Ctrl-C is for the node, which ends them itself.
-                    start_new_session=True,
+                worker = _Worker(
+                    await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        "-m",
+                        __spec__.name,
+                        cwd=REPOSITORY,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                        # A terminal's Ctrl-C is for the node, which ends them itself.
+                        start_new_session=True,
+                    )
                 )
                 self._workers.append(worker)
-                self._idle.put_nowait(worker)
+                for _ in range(PIECES_AHEAD):
+                    self._free.put_nowait(worker)
         return self._wanted > 0
 
 
-async def _ask(worker: asyncio.subprocess.Process, chunk: Sequence[bytes]) -> list[bool]:
-    if worker.stdin is None or worker.stdout is None:
-        raise FatalError("a process that checks signatures has no pipes")
-    body = msgspec.msgpack.encode(chunk)
-    worker.stdin.write(len(body).to_bytes(LENGTH_BYTES, "big") + body)
-    await worker.stdin.drain()
-    return [held == 1 for held in await worker.stdout.readexactly(len(chunk))]
+class _Worker:
+    """One process, which answers pieces of work in the order in which they were written."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        if process.stdin is None or process.stdout is None:
+            raise FatalError("a process that checks signatures has no pipes")
+        self._process = process
+        self._questions, self._answers = process.stdin, process.stdout
+        self._reading = asyncio.Lock()
+
+    async def ask(self, chunk: Sequence[bytes]) -> list[bool]:
+        """Raises `OSError`, `IncompleteReadError` where the process has ended."""
+        body = msgspec.msgpack.encode(chunk)
+        self._questions.write(len(body).to_bytes(LENGTH_BYTES, "big") + body)
+        try:
+            # Nothing is awaited since the write, and the lock keeps its line: answers are read in the same order.
+            async with self._reading:
+                await self._questions.drain()
+                return [held == 1 for held in await self._answers.readexactly(len(chunk))]
+        except asyncio.CancelledError:
+            # The answer would be taken for that to the next question.
+            self._kill()
+            raise
+
+    async def end(self) -> None:
+        self._kill()
+        await self._process.wait()
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
 
 
 def serve() -> None:
     """Answer until the input ends."""
+    os.nice(NICENESS)
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(LENGTH_BYTES):
         body = source.read(int.from_bytes(head, "big"))

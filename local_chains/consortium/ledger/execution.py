@@ -29,7 +29,6 @@ from core.model.consortium import (
     WriteRecord,
     address,
     decode_clock,
-    decode_transaction,
 )
 from core.model.consortium_members import VALIDATORS_KEY, Propose, Vote
 from core.model.errors import RejectedError
@@ -174,7 +173,7 @@ def _pass_gates(
     state: StateView, chain_id: str, height: int, raw: bytes, signatures: SignatureChecker
 ) -> tuple[Transaction, bytes]:
     try:
-        transaction = decode_transaction(raw)
+        transaction = signatures.decode(raw)
         sender = address(transaction.body.public_key)
     except RejectedError as error:
         refuse(ResultCode.MALFORMED, error.message)

@@ -112,6 +112,17 @@ def test_the_memory_of_signatures_never_decides() -> None:
     assert len(asked) == 3, "a good one is verified once, a bad one each time"
 
 
+def test_what_is_not_known_to_be_signed_is_decoded_anew() -> None:
+    raw = ANN.signed(0, PAY)
+    checker = SignatureChecker()
+    assert checker.decode(raw) is not checker.decode(raw)
+    checker.remember([raw])
+    assert checker.decode(raw) is checker.decode(raw)
+    assert checker.decode(raw) == decode_transaction(raw)
+    with pytest.raises(RejectedError):
+        checker.decode(raw + b"x")
+
+
 def test_the_memory_of_signatures_is_bounded() -> None:
     checker = SignatureChecker(limit=2)
     for sequence in range(5):

@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from core.model.consortium import APP_VERSION, decode_transaction, encode_clock
+from core.model.consortium import APP_VERSION, encode_clock
 from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft import hashing
 from core.proofs.protobuf import message_field
@@ -170,7 +170,7 @@ class LedgerApplication:
         node has not verified is verified here.
         """
         try:
-            transaction = decode_transaction(raw)
+            transaction = self._signatures.decode(raw)
         except RejectedError as error:
             return error.message
         if transaction.body.chain_id != self.genesis.chain_id:
