@@ -33,11 +33,20 @@ class EndpointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractSpec:
+    """A contract whose events are followed, and the JSON that describes them: on EVM chains its ABI."""
+
+    account: AccountId
+    abi: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChainSpec:
     """A chain as somebody configured it.
 
     `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
-    locks. `trusted_height` is where evidence starts, on chains that prove by themselves: the anchor's height.
+    locks, `contracts` are others whose events are followed. `trusted_height` is where evidence starts, on chains that
+    prove by themselves: the anchor's height.
     """
 
     kind: str
@@ -48,6 +57,7 @@ class ChainSpec:
     assets: tuple[AssetId, ...]
     contract: AccountId | None = None
     trusted_height: Height = FIRST
+    contracts: tuple[ContractSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +115,8 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     from adapters.consortium.rpc import CometRpc
     from adapters.consortium.signing import Ed25519Signer
 
+    if spec.contracts:
+        raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
     clients = [CometRpc(endpoint.url) for endpoint in spec.endpoints]
 
     async def close() -> None:
@@ -156,7 +168,7 @@ async def _first(attempts: Sequence[Callable[[], Awaitable[T]]]) -> T:
 
 async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     """Kind `evm`: an Ethereum JSON-RPC chain with our HashedTimelock at `contract`."""
-    from adapters.evm.chain import EvmChain, EvmChainSettings
+    from adapters.evm.chain import ContractAbi, EvmChain, EvmChainSettings
     from adapters.evm.endpoints import Endpoint
     from adapters.evm.signing import LocalSigner
 
@@ -169,6 +181,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         htlc=spec.contract,
         timing=spec.timing,
         tokens=tokens,
+        contracts=tuple(ContractAbi(one.account, one.abi) for one in spec.contracts),
         genesis_hash=spec.genesis_hash,
     )
     chain = await EvmChain.connect(settings)

@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-from adapters.evm.decode import TOPICS, RawHeader, RawLog, header_of, logged_event
+from adapters.evm.contract_events import ContractDecoder
+from adapters.evm.decode import TOPICS, RawHeader, RawLog, Sources, header_of, logged_event
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.rpc import Call
@@ -20,13 +21,22 @@ _HEADER: Final = RawHeader | None
 
 
 class EvmBlockSource:
-    """`BlockSource` for one chain: the events of `htlc` and the transfers of `tokens`."""
+    """`BlockSource` for one chain: the events of `htlc` and of `contracts`, and the transfers of `tokens`."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints, htlc: bytes, tokens: Collection[bytes]) -> None:
+    def __init__(
+        self,
+        chain: ChainId,
+        endpoints: Endpoints,
+        htlc: bytes,
+        tokens: Collection[bytes],
+        contracts: ContractDecoder | None = None,
+    ) -> None:
         self._chain = chain
         self._endpoints = endpoints
-        self._htlc = hex_address(htlc)
-        self._addresses = [self._htlc, *sorted(hex_address(token) for token in tokens)]
+        followed = contracts or ContractDecoder(chain, {})
+        self._sources = Sources(hex_address(htlc), frozenset(hex_address(token) for token in tokens), followed)
+        self._addresses = sorted({self._sources.htlc, *self._sources.tokens, *followed.addresses})
+        self._topics = sorted({*TOPICS, *followed.topics})
 
     async def header(self, at: Height | bytes) -> BlockHeader:
         """By canonical height or by hash. Raises `NotFoundError`."""
@@ -91,14 +101,14 @@ class EvmBlockSource:
         return grouped
 
     def _logs_call(self, where: dict[str, Any]) -> Call:
-        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [TOPICS]},), list[RawLog])
+        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), list[RawLog])
 
     def _events(self, header: BlockHeader, logs: Sequence[RawLog]) -> tuple[LoggedEvent, ...]:
         events = []
         for log in logs:
             if bytes.fromhex(log.block_hash[2:]) != header.ref.hash:
                 raise ReorgedError(f"a log of {self._chain} belongs to another branch")
-            event = logged_event(header.ref, self._htlc, log)
+            event = logged_event(header.ref, self._sources, log)
             if event is not None:
                 events.append(event)
         return tuple(sorted(events, key=lambda event: event.index))

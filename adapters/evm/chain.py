@@ -15,6 +15,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from adapters.evm.blocks import EvmBlockSource
+from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoint, Endpoints
@@ -40,12 +41,20 @@ _DECIMALS: Final = "0x313ce567"
 
 
 @dataclass(frozen=True, slots=True)
+class ContractAbi:
+    """A contract whose events are followed. `abi` is JSON; see `parse_abi`."""
+
+    account: AccountId
+    abi: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvmChainSettings:
     """What has to be known to connect.
 
     `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
-    HashedTimelock, `tokens` the ERC-20 contracts that are followed. `genesis_hash`, where given, is compared with the
-    chain's.
+    HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs.
+    `genesis_hash`, where given, is compared with the chain's.
     """
 
     chain: ChainId
@@ -53,6 +62,7 @@ class EvmChainSettings:
     htlc: AccountId
     timing: ChainTiming
     tokens: tuple[AccountId, ...] = ()
+    contracts: tuple[ContractAbi, ...] = ()
     native_symbol: str = "ETH"
     genesis_hash: bytes | None = None
     poll_s: float = POLL_S
@@ -79,7 +89,7 @@ class EvmChain:
         self.parameters = parameters
         self.endpoints = endpoints
         self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
-        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens)
+        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings))
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
@@ -112,12 +122,28 @@ class EvmChain:
         await self.endpoints.close()
 
 
+def contract_decoder(settings: EvmChainSettings) -> ContractDecoder:
+    """Raises `RejectedError` for an ABI that is none, and for a contract that cannot be followed by one."""
+    abis = {}
+    for contract in settings.contracts:
+        address = evm_address(contract.account)
+        if chain_of(contract.account) != settings.chain:
+            raise RejectedError(f"contract {contract.account} is not of {settings.chain}: name it under its own chain")
+        if address == evm_address(settings.htlc):
+            raise RejectedError(f"contract {contract.account} is the HashedTimelock, which is followed anyway")
+        if address in abis:
+            raise RejectedError(f"contract {contract.account} is named twice: join its ABIs")
+        abis[address] = parse_abi(contract.abi, f"contract {contract.account}")
+    return ContractDecoder(settings.chain, abis)
+
+
 def htlc_code_hash() -> bytes:
     """The code hash (EIP-1052) of the HashedTimelock that we ship; it has no immutables, so all have this one."""
     return keccak256(load_artifact("HashedTimelock").deployed_bytecode)
 
 
 async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmParameters:
+    contracts = contract_decoder(settings).addresses
     if any(chain_of(named) != settings.chain for named in (settings.htlc, *settings.tokens)):
         raise FatalError(f"the contracts are not all of {settings.chain}")
     number = quantity(await endpoints.call("eth_chainId"))
@@ -131,6 +157,9 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
     code = data_bytes(await endpoints.call("eth_getCode", hex_address(htlc), "latest"))
     if keccak256(code) != htlc_code_hash():
         raise FatalError(f"there is no HashedTimelock of this version at {settings.htlc}")
+    for address in contracts:
+        if not data_bytes(await endpoints.call("eth_getCode", address, "latest")):
+            raise FatalError(f"there is no contract at {settings.chain}:{address}: is the address of another chain?")
     native = Asset(native_asset(settings.chain), settings.native_symbol, NATIVE_DECIMALS)
     assets = [native, *[await read_token(endpoints, settings.chain, evm_address(token)) for token in settings.tokens]]
     return EvmParameters(

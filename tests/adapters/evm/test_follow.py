@@ -10,8 +10,9 @@ from adapters.conformance.harness import lock
 from adapters.evm import Endpoint, EvmChain, evm_chain
 from adapters.evm.blocks import MAX_BLOCK_RANGE, MAX_BY_HASH, EvmBlockSource
 from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.contracts.deployer import mint_token
-from adapters.evm.decode import RawLog, logged_event
+from adapters.evm.decode import RawLog, Sources, logged_event
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import EvmHeadSource
 from adapters.evm.lanes import ONE_SHOT
@@ -238,9 +239,10 @@ def test_logs_of_others_are_not_ours():
         "0x" + "00" * 32,
         "0x0",
     )
-    assert logged_event(block, "0x" + "11" * 20, nft) is None
+    sources = Sources("0x" + "11" * 20, frozenset({nft.address}), ContractDecoder(CHAIN, {}))
+    assert logged_event(block, sources, nft) is None
     unknown = RawLog("0x" + "11" * 20, ["0x" + "33" * 32], "0x", "0x1", "0x" + "00" * 32, "0x" + "00" * 32, "0x0")
-    assert logged_event(block, "0x" + "11" * 20, unknown) is None
+    assert logged_event(block, sources, unknown) is None
 
 
 async def test_a_chain_of_another_number_is_refused(evm: EvmHarness):
