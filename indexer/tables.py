@@ -192,12 +192,11 @@ balances = sa.Table(
     sa.Column("asset", IDENTIFIER, primary_key=True),
     sa.Column("account", IDENTIFIER, primary_key=True),
     sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("chain", CHAIN, nullable=False),
     sa.Column("balance", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
 )
 """Projection: what an account held of an asset after each block that changed it, in decimal. A hostile token's sums may
 leave 256 bits, and an index that does not begin with the chain may see more spent than received."""
-sa.Index("ix_indexer_balances_height", balances.c.chain, balances.c.height)
 
 agreements = sa.Table(
     "indexer_agreements",

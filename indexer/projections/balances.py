@@ -8,15 +8,16 @@ inside of calls, fees, rewards): it has no rows here, and the chain itself is as
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.facts import Block, Claimed, Locked, LockStatus, Refunded, Transferred
+from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, LockId, chain_of
+from indexer.feed import block_events
 from indexer.tables import balances, events, locks
-from indexer.tables import blocks as block_table
 from indexer.writing import insert_many
 
 CHUNK: Final = 200
@@ -39,29 +40,46 @@ class Holding:
 
 def apply(connection: Connection, applied: Sequence[Block]) -> None:
     """Store what these blocks, oldest first, moved. The locks that they settle must be stored."""
-    held = _settled_locks(connection, applied)
-    changes = [(block.header.height, changed) for block in applied if (changed := _changes(block, held))]
-    if not changes:
+    if not applied:
         return
-    chain = applied[0].header.chain
+    held = _settled_locks(connection, applied[0].header.chain, [block.events for block in applied])
+    changes = [(block.header.height, changed) for block in applied if (changed := _changes(block.events, held))]
     now = _newest(connection, {key for _, changed in changes for key in changed})
     rows: list[dict[str, Any]] = []
     for height, changed in changes:
         for (asset, account), amount in changed.items():
             now[asset, account] += amount
             balance = str(now[asset, account])
-            rows.append({"asset": asset, "account": account, "height": height, "chain": chain, "balance": balance})
+            rows.append({"asset": asset, "account": account, "height": height, "balance": balance})
+    # In the order of the primary key, so that neighbours land on one page.
+    rows.sort(key=itemgetter("asset", "account", "height"))
     insert_many(connection, balances, rows)
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
-    """Undo what these blocks, the newest of the chain, moved."""
-    heights = []
+    """Undo what these blocks, the newest of the chain, moved. The locks that they settle must still be stored."""
+    undone: dict[_Key, int] = {}
     for first in range(0, len(hashes), CHUNK):
-        of = sa.and_(block_table.c.chain == chain, block_table.c.hash.in_(hashes[first : first + CHUNK]))
-        heights.append(connection.execute(sa.select(sa.func.min(block_table.c.height)).where(of)).scalar_one())
-    if heights:
-        connection.execute(sa.delete(balances).where(balances.c.chain == chain, balances.c.height >= min(heights)))
+        part = hashes[first : first + CHUNK]
+        moved = list(block_events(connection, chain, part).values())
+        held = _settled_locks(connection, chain, moved)
+        for logged in moved:
+            height = logged[0].block.height
+            for key in _changes(logged, held):
+                undone[key] = min(height, undone.get(key, height))
+    if undone:
+        gone = sa.delete(balances).where(
+            balances.c.asset == sa.bindparam("of_asset"),
+            balances.c.account == sa.bindparam("of_account"),
+            balances.c.height >= sa.bindparam("from_height"),
+        )
+        connection.execute(
+            gone,
+            [
+                {"of_asset": asset, "of_account": account, "from_height": height}
+                for (asset, account), height in undone.items()
+            ],
+        )
 
 
 def balance_at(connection: Connection, account: AccountId, asset: AssetId, height: Height) -> int:
@@ -155,10 +173,10 @@ def _ledger_holds(asset: AssetId) -> bool:
     return _HELD_BY_CONTRACT not in asset and _NATIVE not in asset
 
 
-def _changes(block: Block, held: _Held) -> dict[_Key, int]:
-    """What this block adds to each account's assets; what comes to nothing is left out."""
+def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, int]:
+    """What one block adds to each account's assets; what comes to nothing is left out."""
     changed: dict[_Key, int] = defaultdict(int)
-    for logged in block.events:
+    for logged in events_of_block:
         for account, asset, amount in _movements(logged.event, held):
             changed[asset, account] += amount
     return {key: amount for key, amount in changed.items() if amount}
@@ -181,19 +199,14 @@ def _movements(event: object, held: _Held) -> Iterable[tuple[AccountId, AssetId,
             yield sender, asset, amount
 
 
-def _settled_locks(connection: Connection, applied: Sequence[Block]) -> _Held:
+def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequence[LoggedEvent]]) -> _Held:
     """The locks that these blocks settle, of assets that the ledger itself holds."""
     wanted = [
-        logged.event.lock_id
-        for block in applied
-        for logged in block.events
-        if isinstance(logged.event, Claimed | Refunded)
+        logged.event.lock_id for block in blocks for logged in block if isinstance(logged.event, Claimed | Refunded)
     ]
     found: _Held = {}
     for first in range(0, len(wanted), CHUNK):
-        query = sa.select(locks).where(
-            locks.c.chain == applied[0].header.chain, locks.c.lock_id.in_(wanted[first : first + CHUNK])
-        )
+        query = sa.select(locks).where(locks.c.chain == chain, locks.c.lock_id.in_(wanted[first : first + CHUNK]))
         for row in connection.execute(query):
             if _ledger_holds(AssetId(row.asset)):
                 found[LockId(row.lock_id)] = (
@@ -209,20 +222,17 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
     """What these accounts hold now."""
     now = dict.fromkeys(keys, 0)
     wanted = sorted(keys)
-    pair = sa.tuple_(balances.c.asset, balances.c.account)
     for first in range(0, len(wanted), CHUNK):
+        asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(wanted[first : first + CHUNK]).cte()
         newest = (
-            sa.select(balances.c.asset, balances.c.account, sa.func.max(balances.c.height).label("height"))
-            .where(pair.in_(wanted[first : first + CHUNK]))
-            .group_by(balances.c.asset, balances.c.account)
-            .subquery()
+            sa.select(balances.c.balance)
+            .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)
+            .order_by(balances.c.height.desc())
+            .limit(1)
+            .scalar_subquery()
         )
-        of = sa.and_(
-            balances.c.asset == newest.c.asset,
-            balances.c.account == newest.c.account,
-            balances.c.height == newest.c.height,
-        )
-        query = sa.select(balances.c.asset, balances.c.account, balances.c.balance).join(newest, of)
+        query = sa.select(asked.c.asset, asked.c.account, newest.label("balance"))
         for row in connection.execute(query):
-            now[AssetId(row.asset), AccountId(row.account)] = int(row.balance)
+            if row.balance is not None:
+                now[AssetId(row.asset), AccountId(row.account)] = int(row.balance)
     return now
