@@ -52,6 +52,7 @@ class RawHeader(msgspec.Struct, rename="camel"):
     hash: str
     parent_hash: str
     timestamp: str
+    logs_bloom: str = ""
 
 
 class RawLog(msgspec.Struct, rename="camel"):
@@ -64,6 +65,12 @@ class RawLog(msgspec.Struct, rename="camel"):
     block_hash: str
     transaction_hash: str
     log_index: str
+
+
+class RawReceipt(msgspec.Struct):
+    """One entry of eth_getBlockReceipts; its logs alone."""
+
+    logs: list[RawLog]
 
 
 def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:

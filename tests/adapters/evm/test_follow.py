@@ -22,7 +22,7 @@ from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds
 from core.proofs.lanes import Lane, evm_address, packed_terms
 from local_chains.evm import AnvilChain, AnvilSettings
-from tests.adapters.evm.endpoint import MiddleMan
+from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, rpc, settings_for
 from tests.support import free_port
 
@@ -178,6 +178,38 @@ async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: Middl
 
 
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
+async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarness, liar: MiddleMan, blocks: int):
+    """Nodes answer eth_getLogs with nothing while they still index a block."""
+    await lock(evm)
+    last = await head_height(evm)
+    await evm.advance(blocks)
+    whole = await evm.access.blocks.blocks(last, Height(last + blocks - 1))
+    assert whole[0].events
+    liar.tamper = lambda method, params, result: [] if method == "eth_getLogs" else result
+    adapter, pool = source(liar, evm)
+    assert await adapter.blocks(last, Height(last + blocks - 1)) == list(whole)
+    # Only the blocks whose filter allows it were asked for.
+    assert 1 <= liar.methods.count("eth_getBlockReceipts") < blocks
+    await pool.close()
+
+
+async def test_receipts_that_a_node_does_not_offer_stop_nobody(evm: EvmHarness, liar: MiddleMan):
+    await lock(evm)
+    last = await head_height(evm)
+
+    def poor(method, params, result):
+        if method == "eth_getBlockReceipts":
+            raise RpcRefusal(-32601, "the method does not exist")
+        return [] if method == "eth_getLogs" else result
+
+    liar.tamper = poor
+    adapter, pool = source(liar, evm)
+    [block] = await adapter.blocks(last, last)
+    assert block.events == ()
+    await pool.close()
+
+
+@pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
 async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int):
     await lock(evm)
     last = await head_height(evm)
@@ -200,7 +232,7 @@ async def test_a_block_that_goes_away_while_its_logs_are_read_is_a_reorg(evm: Ev
     await evm.advance(3)
     last = await head_height(evm)
     adapter, pool = source(liar, evm)
-    headers = await adapter._headers(Height(last - 1), last)
+    headers = adapter._linked(await adapter._raw_headers(Height(last - 1), last))
     await evm.reorg(2)
     with pytest.raises(ReorgedError):
         await adapter._logs_by_hash(headers)
