@@ -25,11 +25,15 @@ FIRST: Final = Height(1)
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` where the kind wants one."""
+    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` where the kind wants one.
+
+    `calls_per_s`: what its provider allows, None for no limit.
+    """
 
     url: str
     operator: str
     ws_url: str | None = None
+    calls_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
 
     if spec.contracts:
         raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
-    clients = [CometRpc(endpoint.url) for endpoint in spec.endpoints]
+    clients = [CometRpc(endpoint.url, calls_per_s=endpoint.calls_per_s) for endpoint in spec.endpoints]
 
     async def close() -> None:
         for client in clients:
@@ -177,7 +181,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     tokens = tuple(_token(asset) for asset in spec.assets if "/erc20:" in asset)
     settings = EvmChainSettings(
         chain=spec.chain,
-        endpoints=tuple(Endpoint(one.url, one.operator, one.ws_url) for one in spec.endpoints),
+        endpoints=tuple(Endpoint(one.url, one.operator, one.ws_url, one.calls_per_s) for one in spec.endpoints),
         htlc=spec.contract,
         timing=spec.timing,
         tokens=tokens,

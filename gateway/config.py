@@ -18,11 +18,15 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One RPC endpoint. Endpoints of one `operator` count once towards a quorum. `ws` may be left out."""
+    """One RPC endpoint. Endpoints of one `operator` count once towards a quorum. `ws` may be left out.
+
+    `calls_per_s` is what the provider allows; transactions are sent all the same.
+    """
 
     url: str
     operator: str
     ws: str | None = None
+    calls_per_s: float | None = None
 
 
 class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
