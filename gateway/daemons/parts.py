@@ -19,6 +19,7 @@ from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
 from indexer.feed import FactSignal
 from indexer.follower import Follower
+from indexer.listening import FactListener
 
 VERSION: Final = version("causeway-gateway")
 
@@ -65,6 +66,13 @@ def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics) -> 
     supervisor = Supervisor(clock, metrics)
     supervisor.add(*(Worker(f"follower {follower.status.chain}", follower.run) for follower in followers))
     return supervisor
+
+
+def fact_listeners(url: str, database: Database, signal: FactSignal) -> list[Worker]:
+    """On PostgreSQL, which processes may share: what hears of the facts that the others store."""
+    if not url.startswith("postgres"):
+        return []
+    return [Worker("facts of other processes", FactListener(url, database, signal).run)]
 
 
 def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:

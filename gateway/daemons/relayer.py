@@ -14,7 +14,7 @@ from core.runtime.web import serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.config import RelayerConfig, listen_address
-from gateway.daemons.parts import following, health_of, make_followers, opened_database, until_stopped
+from gateway.daemons.parts import fact_listeners, following, health_of, make_followers, opened_database, until_stopped
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.keystore import Keystore
@@ -37,6 +37,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         supervisor = following(followers, clock, metrics)
+        supervisor.add(*fact_listeners(config.database, database, signal))
         app = create_api(
             service.desk,
             setup.chains,
