@@ -24,10 +24,10 @@ from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset, token_asset
 from adapters.evm.proofs import EvmStateProver
-from adapters.evm.rpc import Call, data_bytes, quantity
+from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.state import EvmStateReader
 from adapters.evm.transactions import EvmTransactionSender
-from core.model.errors import FatalError, RejectedError, RevertedError
+from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError, RevertedError
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.proofs.keccak import keccak256
@@ -146,13 +146,7 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
     contracts = contract_decoder(settings).addresses
     if any(chain_of(named) != settings.chain for named in (settings.htlc, *settings.tokens)):
         raise FatalError(f"the contracts are not all of {settings.chain}")
-    number = quantity(await endpoints.call("eth_chainId"))
-    if number != chain_number(settings.chain):
-        raise FatalError(f"the endpoints of {settings.chain} are of eip155:{number}")
-    genesis: RawHeader = await endpoints.call("eth_getBlockByNumber", "0x0", False, into=RawHeader)
-    genesis_hash = header_of(settings.chain, genesis).ref.hash
-    if settings.genesis_hash not in (None, genesis_hash):
-        raise FatalError(f"{settings.chain} began with another block: it is another chain of the same number")
+    genesis_hash = await _genesis_of(settings, endpoints)
     htlc = evm_address(settings.htlc)
     code = data_bytes(await endpoints.call("eth_getCode", hex_address(htlc), "latest"))
     if keccak256(code) != htlc_code_hash():
@@ -170,6 +164,38 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
         htlc_code_hash=htlc_code_hash(),
         htlc_holder=account(settings.chain, htlc),
     )
+
+
+async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes:
+    """The first block's hash, on which all endpoints that answer must agree; one that is down may come later.
+
+    Raises `FatalError` with the endpoint that is of another chain, and what none of them answers.
+    """
+    wanted = settings.genesis_hash
+    failure: CausewayError | None = None
+    answered = False
+    for client, answer in zip(endpoints.clients, await endpoints.each(_identity), strict=True):
+        if isinstance(answer, CausewayError):
+            failure = failure or answer
+            continue
+        number, first = answer
+        if number != chain_number(settings.chain):
+            raise FatalError(f"the endpoint {client} is of eip155:{number}, not of {settings.chain}: correct its url")
+        genesis_hash = header_of(settings.chain, first).ref.hash
+        if wanted not in (None, genesis_hash):
+            raise FatalError(
+                f"at the endpoint {client} {settings.chain} began with another block, {genesis_hash.hex()} instead of "
+                f"{wanted.hex() if wanted else ''}: it is another chain of the same number; correct url or genesis"
+            )
+        wanted, answered = genesis_hash, True
+    if wanted is None or not answered:
+        raise failure or RetryableError(f"{settings.chain} has no endpoint that answers")
+    return wanted
+
+
+async def _identity(client: RpcClient) -> tuple[int, RawHeader]:
+    number, first = await client.batch([Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False), RawHeader)])
+    return quantity(number), first
 
 
 async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:

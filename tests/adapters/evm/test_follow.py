@@ -295,3 +295,21 @@ async def test_assets_are_described_by_their_contracts(evm: EvmHarness):
     native, token = evm.access.parameters.assets.values()
     assert (native.symbol, native.decimals, native.id) == ("ETH", 18, "eip155:31337/slip44:60")
     assert (token.symbol, token.decimals) == ("TUSD", 6)
+
+
+async def test_an_endpoint_of_another_chain_is_refused_by_name(evm: EvmHarness, liar: MiddleMan):
+    """Also where it is not the first of several; one that is down may come later."""
+    honest = settings_for(evm.anvil, evm.contracts)
+    both = replace(honest, endpoints=(*honest.endpoints, Endpoint(liar.url, "other")))
+    liar.tamper = lambda method, params, result: "0x5" if method == "eth_chainId" else result
+    with pytest.raises(FatalError, match=rf"{liar.url[:-1]} is of eip155:5"):
+        await EvmChain.connect(both)
+    liar.tamper = lambda method, params, result: (
+        {**result, "hash": "0x" + "77" * 32} if method == "eth_getBlockByNumber" and params[0] == "0x0" else result
+    )
+    with pytest.raises(FatalError, match="another chain of the same number"):
+        await EvmChain.connect(both)
+    liar.status = 503
+    chain = await EvmChain.connect(both)
+    assert chain.parameters.genesis_hash == evm.chain.parameters.genesis_hash
+    await chain.close()
