@@ -25,11 +25,23 @@ FIRST: Final = Height(1)
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` where the kind wants one."""
+    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` where the kind wants one.
+
+    `calls_per_s`: what its provider allows, None for no limit.
+    """
 
     url: str
     operator: str
     ws_url: str | None = None
+    calls_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContractSpec:
+    """A contract whose events are followed, and the JSON that describes them: on EVM chains its ABI."""
+
+    account: AccountId
+    abi: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +49,8 @@ class ChainSpec:
     """A chain as somebody configured it.
 
     `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
-    locks. `trusted_height` is where evidence starts, on chains that prove by themselves: the anchor's height.
+    locks, `contracts` are others whose events are followed. `trusted_height` is where evidence starts, on chains that
+    prove by themselves: the anchor's height.
     """
 
     kind: str
@@ -48,6 +61,7 @@ class ChainSpec:
     assets: tuple[AssetId, ...]
     contract: AccountId | None = None
     trusted_height: Height = FIRST
+    contracts: tuple[ContractSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,9 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     from adapters.consortium.rpc import CometRpc
     from adapters.consortium.signing import Ed25519Signer
 
-    clients = [CometRpc(endpoint.url) for endpoint in spec.endpoints]
+    if spec.contracts:
+        raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
+    clients = [CometRpc(endpoint.url, calls_per_s=endpoint.calls_per_s) for endpoint in spec.endpoints]
 
     async def close() -> None:
         for client in clients:
@@ -156,7 +172,7 @@ async def _first(attempts: Sequence[Callable[[], Awaitable[T]]]) -> T:
 
 async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     """Kind `evm`: an Ethereum JSON-RPC chain with our HashedTimelock at `contract`."""
-    from adapters.evm.chain import EvmChain, EvmChainSettings
+    from adapters.evm.chain import ContractAbi, EvmChain, EvmChainSettings
     from adapters.evm.endpoints import Endpoint
     from adapters.evm.signing import LocalSigner
 
@@ -165,10 +181,11 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     tokens = tuple(_token(asset) for asset in spec.assets if "/erc20:" in asset)
     settings = EvmChainSettings(
         chain=spec.chain,
-        endpoints=tuple(Endpoint(one.url, one.operator, one.ws_url) for one in spec.endpoints),
+        endpoints=tuple(Endpoint(one.url, one.operator, one.ws_url, one.calls_per_s) for one in spec.endpoints),
         htlc=spec.contract,
         timing=spec.timing,
         tokens=tokens,
+        contracts=tuple(ContractAbi(one.account, one.abi) for one in spec.contracts),
         genesis_hash=spec.genesis_hash,
     )
     chain = await EvmChain.connect(settings)

@@ -18,11 +18,15 @@ MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One RPC endpoint. Endpoints of one `operator` count once towards a quorum. `ws` may be left out."""
+    """One RPC endpoint. Endpoints of one `operator` count once towards a quorum. `ws` may be left out.
+
+    `calls_per_s` is what the provider allows; transactions are sent all the same.
+    """
 
     url: str
     operator: str
     ws: str | None = None
+    calls_per_s: float | None = None
 
 
 class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,12 +40,23 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lag_s: int
 
 
+class ContractConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A contract whose events are indexed: its CAIP-10 account, and its ABI inline as JSON or in the file `abi_file`.
+
+    The file may be the bare list or a compiler's artifact. `load` puts its text into `abi`.
+    """
+
+    account: str
+    abi: str = ""
+    abi_file: str | None = None
+
+
 class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One chain as this daemon reaches it.
 
     `genesis` (hex of the first block's hash) pins it. `assets` are CAIP-19 ids; what they are called and how their
     amounts are read, the chain itself says. `contract` is the HashedTimelock's account on EVM chains. Blocks before
-    `start` are not looked at: choose one before the first lock.
+    `start` are not looked at: choose one before the first lock. `contracts` are any others to index.
     """
 
     kind: str
@@ -52,6 +67,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     assets: tuple[str, ...]
     contract: str | None = None
     start: int = 1
+    contracts: tuple[ContractConfig, ...] = ()
 
 
 class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -148,18 +164,39 @@ C = TypeVar("C", RelayerConfig, RegulatorConfig)
 
 def load(path: Path, kind: type[C]) -> C:
     """Read and check a daemon's configuration. Raises `RejectedError` with the place and what to change."""
+    raw = _read(path, "the configuration", "name another with --config")
     try:
-        raw = path.read_bytes()
+        config = msgspec.convert(tomllib.loads(raw), kind)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise RejectedError(f"{path}: {error}") from None
+    chains = tuple(_with_abis(chain, path.parent) for chain in config.chains)
+    return msgspec.structs.replace(config, chains=chains)
+
+
+def _with_abis(chain: ChainConfig, base: Path) -> ChainConfig:
+    """The chain with the text of its ABI files in it."""
+    return msgspec.structs.replace(chain, contracts=tuple(_with_abi(one, base) for one in chain.contracts))
+
+
+def _with_abi(contract: ContractConfig, base: Path) -> ContractConfig:
+    if bool(contract.abi) == (contract.abi_file is not None):
+        raise RejectedError(f"contract {contract.account} needs either abi = '[…]' or abi_file = \"FILE.json\"")
+    if contract.abi_file is None:
+        return contract
+    text = _read(base / contract.abi_file, f"the ABI of contract {contract.account},", "change its abi_file")
+    return ContractConfig(contract.account, text)
+
+
+def _read(path: Path, what: str, remedy: str) -> str:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_CONFIG_BYTES + 1)
+        if len(raw) > MAX_CONFIG_BYTES:
+            raise RejectedError(f"{path} is larger than {MAX_CONFIG_BYTES // 1024} KiB; is it {what.strip(',')}?")
+        return raw.decode()
     except OSError as error:
-        raise RejectedError(
-            f"cannot read the configuration {path}: {error.strerror}; name another with --config"
-        ) from None
-    if len(raw) > MAX_CONFIG_BYTES:
-        raise RejectedError(f"{path} is larger than {MAX_CONFIG_BYTES // 1024} KiB; is it a configuration?")
-    try:
-        document = tomllib.loads(raw.decode())
-        return msgspec.convert(document, kind)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise RejectedError(f"cannot read {what} {path}: {error.strerror}; {remedy}") from None
+    except UnicodeDecodeError as error:
         raise RejectedError(f"{path}: {error}") from None
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from nacl.signing import SigningKey
 
-from adapters.registry import ChainSpec, ConnectedChain, EndpointSpec, connect
+from adapters.registry import ChainSpec, ConnectedChain, ContractSpec, EndpointSpec, connect
 from core.model.errors import RejectedError
 from core.model.ports import ChainTiming, Signer
 from core.model.types import BaseUnits, ChainId, Height, Seconds, account_id, asset_id, chain_id
@@ -35,11 +35,12 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1) -> ChainSpec:
         kind=config.kind,
         chain=chain_id(config.id),
         genesis_hash=genesis,
-        endpoints=tuple(EndpointSpec(one.url, one.operator, one.ws) for one in config.endpoints),
+        endpoints=tuple(EndpointSpec(one.url, one.operator, one.ws, one.calls_per_s) for one in config.endpoints),
         timing=chain_timing(config.timing),
         assets=tuple(asset_id(asset) for asset in config.assets),
         contract=None if config.contract is None else account_id(config.contract),
         trusted_height=Height(trusted_height),
+        contracts=tuple(ContractSpec(account_id(one.account), one.abi) for one in config.contracts),
     )
 
 

@@ -6,7 +6,17 @@ from typing import Any, Final, assert_never
 import msgspec
 
 from core.model.errors import FatalError
-from core.model.facts import ChainEvent, Claimed, HeaderAttested, Locked, RecordWritten, Refunded, Transferred
+from core.model.facts import (
+    ArgumentValue,
+    ChainEvent,
+    Claimed,
+    ContractEvent,
+    HeaderAttested,
+    Locked,
+    RecordWritten,
+    Refunded,
+    Transferred,
+)
 from core.model.types import (
     AccountId,
     AssetId,
@@ -78,6 +88,14 @@ def event_columns(event: ChainEvent) -> dict[str, Any]:
         case HeaderAttested(foreign):
             columns["kind"] = "attested"
             payload = {"chain": foreign.chain, "height": foreign.height, "hash": foreign.hash.hex()}
+        case ContractEvent():
+            columns["kind"] = "contract"
+            payload = {
+                "contract": event.contract,
+                "name": event.name,
+                "arguments": event.arguments,
+                "undecoded": event.undecoded.hex(),
+            }
         case _:
             assert_never(event)
     columns["payload"] = _encode_json(payload).decode()
@@ -122,6 +140,15 @@ def _attested(p: dict[str, Any]) -> HeaderAttested:
     return HeaderAttested(BlockRef(ChainId(p["chain"]), Height(p["height"]), bytes.fromhex(p["hash"])))
 
 
+def _contract(p: dict[str, Any]) -> ContractEvent:
+    arguments = tuple((name, _argument(value)) for name, value in p["arguments"])
+    return ContractEvent(AccountId(p["contract"]), p["name"], arguments, bytes.fromhex(p["undecoded"]))
+
+
+def _argument(value: Any) -> ArgumentValue:
+    return tuple(map(_argument, value)) if isinstance(value, list) else value
+
+
 _DECODERS: Final[dict[str, Callable[[dict[str, Any]], ChainEvent]]] = {
     "locked": _locked,
     "claimed": _claimed,
@@ -129,6 +156,7 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any]], ChainEvent]]] = {
     "transferred": _transferred,
     "record": _record,
     "attested": _attested,
+    "contract": _contract,
 }
 
 

@@ -42,6 +42,7 @@ from indexer.chain_view import (
 )
 from indexer.feed import FactSignal, last_seq
 from indexer.metrics import IndexerMetrics
+from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
 T = TypeVar("T")
 
@@ -90,8 +91,8 @@ class FollowerStatus:
 class Follower:
     """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason.
 
-    `projected` false leaves projections alone. Such a database is to be rebuilt (`projections.rebuild`) before it is
-    followed with projections: what they would undo or settle is not in them.
+    `projected` false leaves projections alone, and marks them as incomplete: a later follower that keeps them builds
+    them from the facts.
     """
 
     def __init__(
@@ -151,6 +152,10 @@ class Follower:
         """Check that the database belongs to this chain and read where we stand. `run` does it by itself."""
         chain, genesis_hash, start = self._chain, self._genesis_hash, self._start
         await self._database.write(lambda connection: store.prepare(connection))
+        if not self._projected:
+            await self._database.write(mark_incomplete)
+        elif await self._database.write(bring_up_to_date):
+            log.info("projections were built anew from the facts", chain=chain)
         await self._database.write(lambda connection: store.register_chain(connection, chain, genesis_hash, start))
         await self._reload()
 

@@ -14,6 +14,7 @@ from indexer import projections, tables
 from indexer.chain_view import Advance, ChainView
 from indexer.encoding import event_columns
 from indexer.feed import FactKind, header_of
+from indexer.listening import notify
 from indexer.writing import insert_if_absent, insert_many
 
 CHUNK: Final = 500
@@ -124,6 +125,7 @@ def commit(connection: Connection, before: ChainView, step: Advance, seen: Obser
         require(before.finalized is not None, "only a finalized block can be reverted deeply")
         _note_deep_reorg(connection, before, first_seq, min(ref.height for ref in reverted) - 1, seen.at_ns)
     _move_cursor(connection, step.view, highest)
+    notify(connection, last)
     return last
 
 

@@ -121,6 +121,14 @@ deep_reorgs = sa.Table(
 )
 """Reorgs that replaced blocks that had been called final, first fact of each, until the operator acknowledges them."""
 
+projection_version = sa.Table(
+    "indexer_projection_version",
+    METADATA,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+"""One row: which version of the code built the projections. None where they were never built."""
+
 locks = sa.Table(
     "indexer_locks",
     METADATA,
@@ -146,6 +154,49 @@ locks = sa.Table(
 """Projection: every lock of the canonical chains and how it ended."""
 sa.Index("ix_indexer_locks_hashlock", locks.c.hashlock)
 sa.Index("ix_indexer_locks_asset", locks.c.asset, locks.c.status)
+
+contract_events = sa.Table(
+    "indexer_contract_events",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("block_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("contract", IDENTIFIER, nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("height", sa.BigInteger, nullable=False),
+)
+"""Projection: where the events of configured contracts stand, on the canonical chains."""
+sa.Index(
+    "ix_indexer_contract_events_name",
+    contract_events.c.contract,
+    contract_events.c.name,
+    contract_events.c.height,
+    contract_events.c.event_index,
+)
+
+contract_arguments = sa.Table(
+    "indexer_contract_arguments",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("block_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("argument", sa.String(128), primary_key=True),
+    sa.Column("value", IDENTIFIER, nullable=False),
+)
+"""Projection: arguments of these events that are single values short enough to search by."""
+sa.Index("ix_indexer_contract_arguments_value", contract_arguments.c.value, contract_arguments.c.argument)
+
+balances = sa.Table(
+    "indexer_balances",
+    METADATA,
+    sa.Column("asset", IDENTIFIER, primary_key=True),
+    sa.Column("account", IDENTIFIER, primary_key=True),
+    sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("balance", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Projection: what an account held of an asset after each block that changed it, in decimal. A hostile token's sums may
+leave 256 bits, and an index that does not begin with the chain may see more spent than received."""
 
 agreements = sa.Table(
     "indexer_agreements",
@@ -200,7 +251,11 @@ TABLES: Final = (
     events,
     facts,
     deep_reorgs,
+    projection_version,
     locks,
+    contract_events,
+    contract_arguments,
+    balances,
     agreements,
     agreement_legs,
     swaps,

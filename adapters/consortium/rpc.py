@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import msgspec
 
+from adapters.rates import RateLimit
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
 from core.proofs.cometbft.json import bytes_from_base64, bytes_to_base64, object_from_json
 from core.proofs.errors import ProofError
@@ -28,6 +29,7 @@ MAX_REASON_CHARS: Final = 300
 
 _METHOD_UNKNOWN: Final = -32601
 _BAD_PARAMETERS: Final = -32602
+_BROADCAST: Final = "broadcast_"
 _NOT_FOUND: Final = re.compile(r"not found|must be less than or equal|is not available, lowest height|pruned")
 _NEW_BLOCK: Final = {"query": "tm.event='NewBlock'"}
 
@@ -55,7 +57,8 @@ class RpcError(CausewayError):
 class CometRpc:
     """One endpoint at `url` (`http://host:port`). Connections open with the first call; `close` ends them."""
 
-    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
+    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S, calls_per_s: float | None = None) -> None:
+        self._limit = RateLimit(calls_per_s)
         self.url = url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         self._session: aiohttp.ClientSession | None = None
@@ -77,6 +80,8 @@ class CometRpc:
     async def call_raw(self, method: str, **params: Any) -> Mapping[str, Any]:
         """`call`, for those who look at the endpoint's own error: raises `RpcError` instead of a translation."""
         request = self._request(method, params)
+        if not method.startswith(_BROADCAST):
+            await self._limit.wait()
         try:
             async with self._slots, self._open().post(self.url, data=msgspec.json.encode(request)) as response:
                 raw = await _bounded(response)

@@ -65,7 +65,11 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
 
 
 class QuorumHeads:
-    """`HeadSource`: finalized is what a quorum calls final, and calls by the same hash."""
+    """`HeadSource`: finalized is what a quorum calls final, and calls by the same hash.
+
+    The head is that of one member, so that nobody waits for the slower ones; but a head that no other operator names is
+    taken only from a member that also shows the block. Otherwise one that invents heads would stop everybody for ever.
+    """
 
     def __init__(self, voters: Voters, poll_s: float) -> None:
         self._voters = voters
@@ -78,9 +82,22 @@ class QuorumHeads:
         finalized = await self._finalized(told)
         for member in self._voters.preferred():
             update = told.get(member)
-            if update is not None and update.head.height >= finalized.height:
+            if update is None or update.head.height < finalized.height:
+                continue
+            if self._is_named_by_others(member, update, told) or await self._is_shown(member, update.head):
                 return HeadUpdate(update.head, finalized)
         return HeadUpdate(finalized, finalized)
+
+    def _is_named_by_others(self, member: Member, update: HeadUpdate, told: dict[Member, HeadUpdate]) -> bool:
+        return any(
+            one.operator != member.operator and theirs.head.ref == update.head.ref for one, theirs in told.items()
+        )
+
+    async def _is_shown(self, member: Member, head: BlockHeader) -> bool:
+        try:
+            return await self._voters.ask(member, lambda one: one.access.blocks.header(head.ref.hash)) == head
+        except (NotFoundError, RetryableError):
+            return False
 
     async def finalized(self) -> BlockHeader:
         """The newest block that a quorum calls final. Raises `DisagreementError`."""

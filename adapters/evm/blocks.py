@@ -1,10 +1,12 @@
 """Blocks with the events of our contract and tokens, each event tied to the very block hash that it is told for."""
 
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from adapters.evm.decode import TOPICS, RawHeader, RawLog, header_of, logged_event
+from adapters.evm.bloom import LogFilter
+from adapters.evm.contract_events import ContractDecoder
+from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_event
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.rpc import Call
@@ -20,13 +22,23 @@ _HEADER: Final = RawHeader | None
 
 
 class EvmBlockSource:
-    """`BlockSource` for one chain: the events of `htlc` and the transfers of `tokens`."""
+    """`BlockSource` for one chain: the events of `htlc` and of `contracts`, and the transfers of `tokens`."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints, htlc: bytes, tokens: Collection[bytes]) -> None:
+    def __init__(
+        self,
+        chain: ChainId,
+        endpoints: Endpoints,
+        htlc: bytes,
+        tokens: Collection[bytes],
+        contracts: ContractDecoder | None = None,
+    ) -> None:
         self._chain = chain
         self._endpoints = endpoints
-        self._htlc = hex_address(htlc)
-        self._addresses = [self._htlc, *sorted(hex_address(token) for token in tokens)]
+        followed = contracts or ContractDecoder(chain, {})
+        self._sources = Sources(hex_address(htlc), frozenset(hex_address(token) for token in tokens), followed)
+        self._addresses = sorted({self._sources.htlc, *self._sources.tokens, *followed.addresses})
+        self._topics = sorted({*TOPICS, *followed.topics})
+        self._filter = LogFilter(self._addresses, self._topics)
 
     async def header(self, at: Height | bytes) -> BlockHeader:
         """By canonical height or by hash. Raises `NotFoundError`."""
@@ -45,18 +57,23 @@ class EvmBlockSource:
         """See the port: linked, and the events belong to exactly these hashes."""
         if not 0 <= first <= last or last - first >= MAX_BLOCK_RANGE:
             raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, not for {first} to {last}")
-        headers = await self._headers(first, last)
+        raw = await self._raw_headers(first, last)
+        headers = self._linked(raw)
         if len(headers) <= MAX_BY_HASH:
             logs = await self._logs_by_hash(headers)
         else:
             logs = await self._logs_by_range(headers)
+        logs |= await self._logs_left_out(headers, raw, logs)
         return [Block(header, self._events(header, logs.get(header.ref.hash, []))) for header in headers]
 
-    async def _headers(self, first: Height, last: Height) -> list[BlockHeader]:
+    async def _raw_headers(self, first: Height, last: Height) -> list[RawHeader]:
         calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
         raw = await self._endpoints.batch(calls)
         if None in raw:
             raise NotFoundError(f"{self._chain} ends below height {last}")
+        return raw
+
+    def _linked(self, raw: Sequence[RawHeader]) -> list[BlockHeader]:
         headers = [header_of(self._chain, item) for item in raw]
         for parent, child in itertools.pairwise(headers):
             if child.parent_hash != parent.ref.hash:
@@ -90,15 +107,45 @@ class EvmBlockSource:
             raise ReorgedError(f"{self._chain} changed while its logs were read")
         return grouped
 
+    async def _logs_left_out(
+        self, headers: Sequence[BlockHeader], raw: Sequence[RawHeader], logs: Mapping[bytes, Sequence[RawLog]]
+    ) -> dict[bytes, list[RawLog]]:
+        """Logs that blocks have though none were told: nodes answer so while they still index a block.
+
+        Where the header's bloom filter allows logs of ours, the receipts decide; they are kept apart from the index of
+        logs. A node that offers none is believed.
+        """
+        doubted = [
+            header.ref.hash
+            for header, one in zip(headers, raw, strict=True)
+            if not logs.get(header.ref.hash) and one.logs_bloom and self._filter.may_be_in(one.logs_bloom)
+        ]
+        found: dict[bytes, list[RawLog]] = {}
+        for first in range(0, len(doubted), MAX_BY_HASH):
+            part = doubted[first : first + MAX_BY_HASH]
+            calls = [Call("eth_getBlockReceipts", (f"0x{block.hex()}",), list[RawReceipt] | None) for block in part]
+            try:
+                answers = await self._endpoints.batch(calls)
+            except NotFoundError as error:
+                raise ReorgedError(f"a block of {self._chain} went away while its receipts were read") from error
+            except RejectedError:
+                return found
+            if None in answers:
+                raise ReorgedError(f"a block of {self._chain} went away while its receipts were read")
+            for block, receipts in zip(part, answers, strict=True):
+                told = [log for receipt in receipts for log in receipt.logs]
+                found[block] = [log for log in told if self._filter.matches(log.address, log.topics)]
+        return found
+
     def _logs_call(self, where: dict[str, Any]) -> Call:
-        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [TOPICS]},), list[RawLog])
+        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), list[RawLog])
 
     def _events(self, header: BlockHeader, logs: Sequence[RawLog]) -> tuple[LoggedEvent, ...]:
         events = []
         for log in logs:
             if bytes.fromhex(log.block_hash[2:]) != header.ref.hash:
                 raise ReorgedError(f"a log of {self._chain} belongs to another branch")
-            event = logged_event(header.ref, self._htlc, log)
+            event = logged_event(header.ref, self._sources, log)
             if event is not None:
                 events.append(event)
         return tuple(sorted(events, key=lambda event: event.index))

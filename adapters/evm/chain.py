@@ -15,6 +15,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from adapters.evm.blocks import EvmBlockSource
+from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoint, Endpoints
@@ -23,10 +24,10 @@ from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset, token_asset
 from adapters.evm.proofs import EvmStateProver
-from adapters.evm.rpc import Call, data_bytes, quantity
+from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.state import EvmStateReader
 from adapters.evm.transactions import EvmTransactionSender
-from core.model.errors import FatalError, RejectedError, RevertedError
+from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError, RevertedError
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.proofs.keccak import keccak256
@@ -40,12 +41,20 @@ _DECIMALS: Final = "0x313ce567"
 
 
 @dataclass(frozen=True, slots=True)
+class ContractAbi:
+    """A contract whose events are followed. `abi` is JSON; see `parse_abi`."""
+
+    account: AccountId
+    abi: str
+
+
+@dataclass(frozen=True, slots=True)
 class EvmChainSettings:
     """What has to be known to connect.
 
     `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
-    HashedTimelock, `tokens` the ERC-20 contracts that are followed. `genesis_hash`, where given, is compared with the
-    chain's.
+    HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs.
+    `genesis_hash`, where given, is compared with the chain's.
     """
 
     chain: ChainId
@@ -53,6 +62,7 @@ class EvmChainSettings:
     htlc: AccountId
     timing: ChainTiming
     tokens: tuple[AccountId, ...] = ()
+    contracts: tuple[ContractAbi, ...] = ()
     native_symbol: str = "ETH"
     genesis_hash: bytes | None = None
     poll_s: float = POLL_S
@@ -79,7 +89,7 @@ class EvmChain:
         self.parameters = parameters
         self.endpoints = endpoints
         self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
-        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens)
+        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings))
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
@@ -112,25 +122,38 @@ class EvmChain:
         await self.endpoints.close()
 
 
+def contract_decoder(settings: EvmChainSettings) -> ContractDecoder:
+    """Raises `RejectedError` for an ABI that is none, and for a contract that cannot be followed by one."""
+    abis = {}
+    for contract in settings.contracts:
+        address = evm_address(contract.account)
+        if chain_of(contract.account) != settings.chain:
+            raise RejectedError(f"contract {contract.account} is not of {settings.chain}: name it under its own chain")
+        if address == evm_address(settings.htlc):
+            raise RejectedError(f"contract {contract.account} is the HashedTimelock, which is followed anyway")
+        if address in abis:
+            raise RejectedError(f"contract {contract.account} is named twice: join its ABIs")
+        abis[address] = parse_abi(contract.abi, f"contract {contract.account}")
+    return ContractDecoder(settings.chain, abis)
+
+
 def htlc_code_hash() -> bytes:
     """The code hash (EIP-1052) of the HashedTimelock that we ship; it has no immutables, so all have this one."""
     return keccak256(load_artifact("HashedTimelock").deployed_bytecode)
 
 
 async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmParameters:
+    contracts = contract_decoder(settings).addresses
     if any(chain_of(named) != settings.chain for named in (settings.htlc, *settings.tokens)):
         raise FatalError(f"the contracts are not all of {settings.chain}")
-    number = quantity(await endpoints.call("eth_chainId"))
-    if number != chain_number(settings.chain):
-        raise FatalError(f"the endpoints of {settings.chain} are of eip155:{number}")
-    genesis: RawHeader = await endpoints.call("eth_getBlockByNumber", "0x0", False, into=RawHeader)
-    genesis_hash = header_of(settings.chain, genesis).ref.hash
-    if settings.genesis_hash not in (None, genesis_hash):
-        raise FatalError(f"{settings.chain} began with another block: it is another chain of the same number")
+    genesis_hash = await _genesis_of(settings, endpoints)
     htlc = evm_address(settings.htlc)
     code = data_bytes(await endpoints.call("eth_getCode", hex_address(htlc), "latest"))
     if keccak256(code) != htlc_code_hash():
         raise FatalError(f"there is no HashedTimelock of this version at {settings.htlc}")
+    for address in contracts:
+        if not data_bytes(await endpoints.call("eth_getCode", address, "latest")):
+            raise FatalError(f"there is no contract at {settings.chain}:{address}: is the address of another chain?")
     native = Asset(native_asset(settings.chain), settings.native_symbol, NATIVE_DECIMALS)
     assets = [native, *[await read_token(endpoints, settings.chain, evm_address(token)) for token in settings.tokens]]
     return EvmParameters(
@@ -141,6 +164,38 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
         htlc_code_hash=htlc_code_hash(),
         htlc_holder=account(settings.chain, htlc),
     )
+
+
+async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes:
+    """The first block's hash, on which all endpoints that answer must agree; one that is down may come later.
+
+    Raises `FatalError` with the endpoint that is of another chain, and what none of them answers.
+    """
+    wanted = settings.genesis_hash
+    failure: CausewayError | None = None
+    answered = False
+    for client, answer in zip(endpoints.clients, await endpoints.each(_identity), strict=True):
+        if isinstance(answer, CausewayError):
+            failure = failure or answer
+            continue
+        number, first = answer
+        if number != chain_number(settings.chain):
+            raise FatalError(f"the endpoint {client} is of eip155:{number}, not of {settings.chain}: correct its url")
+        genesis_hash = header_of(settings.chain, first).ref.hash
+        if wanted not in (None, genesis_hash):
+            raise FatalError(
+                f"at the endpoint {client} {settings.chain} began with another block, {genesis_hash.hex()} instead of "
+                f"{wanted.hex() if wanted else ''}: it is another chain of the same number; correct url or genesis"
+            )
+        wanted, answered = genesis_hash, True
+    if wanted is None or not answered:
+        raise failure or RetryableError(f"{settings.chain} has no endpoint that answers")
+    return wanted
+
+
+async def _identity(client: RpcClient) -> tuple[int, RawHeader]:
+    number, first = await client.batch([Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False), RawHeader)])
+    return quantity(number), first
 
 
 async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:

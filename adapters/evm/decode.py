@@ -3,10 +3,12 @@
 Layouts are those of `docs/htlc-contract.md` and of ERC-20's Transfer.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
+from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.lanes import event_lock_id
 from adapters.evm.names import account, native_asset, token_asset
 from core.model.errors import RejectedError, RetryableError
@@ -34,6 +36,15 @@ TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC
 _ZERO_ADDRESS: Final = bytes(20)
 
 
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Whose logs are events. `htlc` is our contract and `tokens` the ERC-20 contracts, `0x…`, lower case."""
+
+    htlc: str
+    tokens: frozenset[str]
+    contracts: ContractDecoder
+
+
 class RawHeader(msgspec.Struct, rename="camel"):
     """The fields of eth_getBlockBy… that a follower needs."""
 
@@ -41,6 +52,7 @@ class RawHeader(msgspec.Struct, rename="camel"):
     hash: str
     parent_hash: str
     timestamp: str
+    logs_bloom: str = ""
 
 
 class RawLog(msgspec.Struct, rename="camel"):
@@ -53,6 +65,12 @@ class RawLog(msgspec.Struct, rename="camel"):
     block_hash: str
     transaction_hash: str
     log_index: str
+
+
+class RawReceipt(msgspec.Struct):
+    """One entry of eth_getBlockReceipts; its logs alone."""
+
+    logs: list[RawLog]
 
 
 def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:
@@ -69,13 +87,13 @@ def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:
         raise RetryableError(f"an endpoint of {chain} answered with a malformed header") from error
 
 
-def logged_event(block: BlockRef, htlc: str, raw: RawLog) -> LoggedEvent | None:
-    """The log as an event, or None for a log that is none of ours. `htlc` is our contract, `0x…`, lower case.
+def logged_event(block: BlockRef, sources: Sources, raw: RawLog) -> LoggedEvent | None:
+    """The log as an event, or None for a log that is none of ours.
 
     Raises `RetryableError` for what the contract cannot have emitted.
     """
     try:
-        event = _decode(block.chain, htlc, raw)
+        event = _decode(block.chain, sources, raw)
         if event is None:
             return None
         return LoggedEvent(block, bytes.fromhex(raw.transaction_hash[2:]), int(raw.log_index, 16), event)
@@ -83,11 +101,13 @@ def logged_event(block: BlockRef, htlc: str, raw: RawLog) -> LoggedEvent | None:
         raise RetryableError(f"an endpoint of {block.chain} answered with a malformed log") from error
 
 
-def _decode(chain: ChainId, htlc: str, raw: RawLog) -> ChainEvent | None:
+def _decode(chain: ChainId, sources: Sources, raw: RawLog) -> ChainEvent | None:
     topic = raw.topics[0] if raw.topics else ""
     data = bytes.fromhex(raw.data[2:])
-    if raw.address.lower() != htlc:
-        return _transferred(chain, raw, data) if topic == TRANSFER_TOPIC else None
+    address = raw.address.lower()
+    if address != sources.htlc:
+        moved = _transferred(chain, raw, data) if topic == TRANSFER_TOPIC and address in sources.tokens else None
+        return moved or sources.contracts.decode(address, raw.topics, data)
     if topic == LOCKED_TOPIC:
         return _locked(chain, raw, data, native_asset(chain))
     if topic == LOCKED_TOKEN_TOPIC:

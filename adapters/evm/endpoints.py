@@ -20,11 +20,15 @@ H = TypeVar("H", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One node's JSON-RPC: HTTP, and WebSocket where it has one. `operator` says whose it is, "" nobody else's."""
+    """One node's JSON-RPC: HTTP, and WebSocket where it has one. `operator` says whose it is, "" nobody else's.
+
+    `calls_per_s`: what its provider allows, None for no limit.
+    """
 
     url: str
     operator: str = ""
     ws_url: str | None = None
+    calls_per_s: float | None = None
 
 
 class Endpoints:
@@ -33,7 +37,7 @@ class Endpoints:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         if not 0 < len(endpoints) <= MAX_ENDPOINTS:
             raise ValueError(f"a chain has 1 to {MAX_ENDPOINTS} endpoints")
-        self.clients = tuple(RpcClient(endpoint.url) for endpoint in endpoints)
+        self.clients = tuple(RpcClient(endpoint.url, calls_per_s=endpoint.calls_per_s) for endpoint in endpoints)
         self.ws_urls = tuple(endpoint.ws_url for endpoint in endpoints if endpoint.ws_url)
         self._operators = tuple(endpoint.operator or endpoint.url for endpoint in endpoints)
         self._preferred = 0

@@ -43,6 +43,20 @@ UNDERPRICED: Final = (
     "feetoolow",
 )
 UNKNOWN_BLOCK: Final = ("header not found", "unknown block", "block not found", "blockoutofrange", "block out of range")
+RANGE_TOO_LONG: Final = (
+    "query returned more than",
+    "block range",
+    "range is too large",
+    "range too large",
+    "range limit exceeded",
+    "query exceeds",
+    "exceed maximum block range",
+    "response size exceeded",
+    "response size should not",
+    "too many results",
+    "query timeout exceeded",
+)
+"""What providers answer eth_getLogs with when a shorter range would do; only there, since words are few."""
 UNAFFORDABLE: Final = ("insufficient funds",)
 REFUSED_FOR_GOOD: Final = ("intrinsic gas too low", "exceeds block gas limit", "invalid sender", "gas uint64 overflow")
 
@@ -76,6 +90,8 @@ def translate(method: str, code: int, message: str, data: object = None) -> Caus
         return UnaffordableError(f"{text}; fund the account")
     if _any(REFUSED_FOR_GOOD, said):
         return RevertedError(text, reason=message[:MAX_REASON_CHARS])
+    if method == "eth_getLogs" and _any(RANGE_TOO_LONG, said):
+        return RejectedError(text)
     if code in (INVALID_PARAMS, METHOD_NOT_FOUND):
         return RejectedError(text)
     # UNDERPRICED belongs here too: the same bytes may be taken once the base fee falls.

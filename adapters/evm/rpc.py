@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from adapters.evm.errors import translate
+from adapters.rates import RateLimit
 from core.model.errors import CausewayError, RetryableError
 
 CALL_TIMEOUT_S: Final = 10.0
@@ -19,6 +20,7 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_BATCH_CALLS: Final = 1_000
 MAX_CONNECTIONS: Final = 16
 MAX_MESSAGE_CHARS: Final = 200
+SEND_TRANSACTION: Final = "eth_sendRawTransaction"
 
 T = TypeVar("T")
 
@@ -59,8 +61,9 @@ class RpcClient:
     `adapters.evm.errors.translate` makes of a JSON-RPC error.
     """
 
-    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S) -> None:
+    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S, calls_per_s: float | None = None) -> None:
         self.url = url
+        self._limit = RateLimit(calls_per_s)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -72,6 +75,8 @@ class RpcClient:
     async def call(self, method: str, *params: Any, into: type[T] | Any = str) -> T:
         """One call, its result decoded into `into` (a msgspec type)."""
         request = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
+        if method != SEND_TRANSACTION:
+            await self._limit.wait()
         raw = await self._post(msgspec.json.encode(request))
         try:
             answer = _one.decode(raw)
@@ -93,6 +98,7 @@ class RpcClient:
             {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
             for number, call in enumerate(calls)
         ]
+        await self._limit.wait(sum(call.method != SEND_TRANSACTION for call in calls))
         raw = await self._post(msgspec.json.encode(requests))
         try:
             answers = {answer.id: answer for answer in _many.decode(raw)}

@@ -99,7 +99,26 @@ class HeaderAttested:
     foreign: BlockRef
 
 
-ChainEvent = Locked | Claimed | Refunded | Transferred | RecordWritten | HeaderAttested
+ArgumentValue = str | bool | tuple["ArgumentValue", ...]
+"""A decoded value as JSON can hold it exactly: integers in decimal, bytes as `0x…`, accounts as CAIP-10 ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContractEvent:
+    """What a contract that the operator named has logged, decoded by the ABI that he gave.
+
+    `arguments` are (name, value) in the order of the declaration. An indexed argument of a dynamic type is its
+    Keccak-256 hash: the chain keeps no more (Solidity ABI specification, "Events"). A log that does not fit its
+    declaration has no arguments: its topics behind the first, and then its data, stand in `undecoded`.
+    """
+
+    contract: AccountId
+    name: str
+    arguments: tuple[tuple[str, ArgumentValue], ...]
+    undecoded: bytes = b""
+
+
+ChainEvent = Locked | Claimed | Refunded | Transferred | RecordWritten | HeaderAttested | ContractEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.registry import ConnectedChain
-from core.model.errors import FatalError
+from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.types import ChainId, Height
 from core.runtime.clock import Clock
 from core.runtime.database import Database, create_schema, open_database
@@ -19,6 +19,7 @@ from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
 from indexer.feed import FactSignal
 from indexer.follower import Follower
+from indexer.listening import FactListener
 
 VERSION: Final = version("causeway-gateway")
 
@@ -32,6 +33,21 @@ async def opened_database(url: str, base: Path) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+async def check_starts(configs: Sequence[ChainConfig], chains: Mapping[ChainId, ConnectedChain]) -> None:
+    """Raises `RejectedError` for a chain whose `start` no block of it can be. One that does not answer is not asked."""
+    for config in configs:
+        try:
+            head = (await chains[ChainId(config.id)].access.heads.head()).head
+        except RetryableError:
+            continue
+        # The block that comes next is a start as good as any: a chain may have none but its first yet.
+        if not 0 <= config.start <= head.height + 1:
+            raise RejectedError(
+                f"chain {config.id}: start = {config.start}, but its blocks go from 0 to {head.height}: "
+                "choose the block from which on it is looked at"
+            )
 
 
 def make_followers(
@@ -65,6 +81,13 @@ def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics) -> 
     supervisor = Supervisor(clock, metrics)
     supervisor.add(*(Worker(f"follower {follower.status.chain}", follower.run) for follower in followers))
     return supervisor
+
+
+def fact_listeners(url: str, database: Database, signal: FactSignal) -> list[Worker]:
+    """On PostgreSQL, which processes may share: what hears of the facts that the others store."""
+    if not url.startswith("postgres"):
+        return []
+    return [Worker("facts of other processes", FactListener(url, database, signal).run)]
 
 
 def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:

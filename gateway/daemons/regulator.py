@@ -11,7 +11,7 @@ from core.runtime.web import ApiKey, KeyRing, serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.config import RegulatorConfig, listen_address
-from gateway.daemons.parts import VERSION, following, make_followers, opened_database, until_stopped
+from gateway.daemons.parts import VERSION, check_starts, following, make_followers, opened_database, until_stopped
 from indexer.feed import FactSignal
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
@@ -29,6 +29,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         wiring.connected(config.chains) as chains,
         opened_database(config.database, base) as database,
     ):
+        await check_starts(config.chains, chains)
         prover = joined_prover(chains, bridge)
         supervised = [SupervisedChain(one.access.parameters, prover, one.access.state) for one in chains.values()]
         service = RegulatorService(database, supervised, clock, SystemSecrets().token_bytes(32))

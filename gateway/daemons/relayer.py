@@ -14,7 +14,15 @@ from core.runtime.web import serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.config import RelayerConfig, listen_address
-from gateway.daemons.parts import following, health_of, make_followers, opened_database, until_stopped
+from gateway.daemons.parts import (
+    check_starts,
+    fact_listeners,
+    following,
+    health_of,
+    make_followers,
+    opened_database,
+    until_stopped,
+)
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.keystore import Keystore
@@ -32,11 +40,13 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
         wiring.connected(config.chains) as chains,
         opened_database(config.database, base) as database,
     ):
+        await check_starts(config.chains, chains)
         signal = FactSignal()
         setup = _relayer_setup(config, chains, keys)
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         supervisor = following(followers, clock, metrics)
+        supervisor.add(*fact_listeners(config.database, database, signal))
         app = create_api(
             service.desk,
             setup.chains,

@@ -1,23 +1,57 @@
 """All projections once more from the facts; the rows are the same as those that grew with them."""
 
+from typing import Final
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core.model.errors import FatalError
 from core.model.facts import Block
 from core.model.types import Hashlock
 from indexer.feed import MAX_FACTS, FactKind, read_facts
-from indexer.projections.locks import apply, revert
-from indexer.projections.swaps import refresh_swaps
-from indexer.tables import agreements, locks, swaps
+from indexer.projections import apply, refresh_swaps, revert
+from indexer.tables import agreements, balances, contract_arguments, contract_events, locks, projection_version, swaps
+from indexer.writing import hold_projections
+
+VERSION: Final = 2
+"""Raised whenever the same facts would give other rows. Since 2: balances and contracts' events."""
+
+PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances)
+"""Every table that holds nothing but what follows from facts and agreements."""
+
+
+def bring_up_to_date(connection: Connection) -> bool:
+    """Build the projections anew where an older version built them, or none did. Returns whether there was
+    anything to build from.
+
+    Raises `FatalError` where a newer version did.
+    """
+    hold_projections(connection)
+    stored = connection.execute(sa.select(projection_version.c.version)).scalar()
+    if stored is not None and stored > VERSION:
+        raise FatalError(
+            f"the projections are of version {stored}, this Causeway knows up to {VERSION}: start the newer version",
+            stored=stored,
+            known=VERSION,
+        )
+    if stored == VERSION:
+        return False
+    return rebuild(connection) > 0
+
+
+def mark_incomplete(connection: Connection) -> None:
+    """Facts will be stored without projections: whoever keeps projections next has to build them anew."""
+    hold_projections(connection)
+    connection.execute(sa.delete(projection_version))
 
 
 def rebuild(connection: Connection) -> int:
-    """Delete locks and swaps and build them again, in one transaction. Returns how many facts were read.
+    """Delete all projections and build them again, in one transaction. Returns how many facts were read.
 
     Agreements are no projection: they were reported, and stay.
     """
-    connection.execute(sa.delete(swaps))
-    connection.execute(sa.delete(locks))
+    for table in PROJECTED:
+        connection.execute(sa.delete(table))
     touched = {Hashlock(row.hashlock) for row in connection.execute(sa.select(agreements.c.hashlock))}
     seq = 0
     while page := read_facts(connection, seq, MAX_FACTS):
@@ -28,4 +62,6 @@ def rebuild(connection: Connection) -> int:
             elif fact.kind is FactKind.REVERTED and fact.events:
                 touched |= revert(connection, fact.chain, [fact.header.ref.hash])
     refresh_swaps(connection, touched)
+    connection.execute(sa.delete(projection_version))
+    connection.execute(sa.insert(projection_version).values(id=1, version=VERSION))
     return seq

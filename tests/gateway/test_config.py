@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from adapters.registry import ContractSpec
 from core.model.errors import RejectedError
+from core.model.types import account_id
 from gateway import config as settings
 from gateway import wiring
 from gateway.checks import check_relayer
@@ -14,6 +17,7 @@ from gateway.config import (
     AccountConfig,
     AttestConfig,
     ChainConfig,
+    ContractConfig,
     EndpointConfig,
     LimitConfig,
     PairConfig,
@@ -155,3 +159,30 @@ def test_a_genesis_that_is_no_hex_is_refused() -> None:
 
     with pytest.raises(RejectedError, match="genesis"):
         wiring.chain_spec(msgspec.structs.replace(LEDGER, genesis="xyz"))
+
+
+ABI = '[{"type": "event", "name": "Paid", "inputs": []}]'
+
+
+def test_the_abi_of_a_contract_stands_inline_or_in_a_file(tmp_path: Path) -> None:
+    account = f"{ETHEREUM.id}:0x" + "22" * 20
+    (tmp_path / "shop.json").write_text(ABI)
+    for contract in (ContractConfig(account, ABI), ContractConfig(account, abi_file="shop.json")):
+        chains = (msgspec.structs.replace(ETHEREUM, contracts=(contract,)), LEDGER)
+        loaded = settings.load(stored(tmp_path, relayer(chains=chains)), RelayerConfig)
+        assert loaded.chains[0].contracts == (ContractConfig(account, ABI),)
+        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(account_id(account), ABI),)
+
+
+@pytest.mark.parametrize(
+    ("contract", "sentence"),
+    [
+        (ContractConfig("x"), "needs either abi"),
+        (ContractConfig("x", ABI, "shop.json"), "needs either abi"),
+        (ContractConfig("x", abi_file="nowhere.json"), "change its abi_file"),
+    ],
+)
+def test_a_contract_without_one_abi_is_refused(tmp_path: Path, contract: ContractConfig, sentence: str) -> None:
+    chains = (msgspec.structs.replace(ETHEREUM, contracts=(contract,)), LEDGER)
+    with pytest.raises(RejectedError, match=sentence):
+        settings.load(stored(tmp_path, relayer(chains=chains)), RelayerConfig)

@@ -1,15 +1,22 @@
-"""Followers in virtual time: endpoints that fail and forget heads, a database that loses answers, restarts, reorgs."""
+"""Followers in virtual time: endpoints that fail, forget heads and lie, lost answers of the database, restarts, reorgs.
+
+The suite runs `SEEDS` seeds; the environment variable `INDEXER_SEEDS` asks for more.
+"""
 
 import asyncio
+import os
 import random
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import pytest
 from sqlalchemy.engine import Connection
 
+from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
 from adapters.memory.chain import default_timing
+from adapters.memory.ports import MemoryLocks
 from core.model.errors import RetryableError
 from core.model.types import Asset, AssetId, ChainId, Height
 from core.runtime.clock import VirtualClock, run_virtually
@@ -17,11 +24,15 @@ from core.runtime.database import Database, InlineDatabase, create_schema
 from indexer import tables
 from indexer.feed import FactSignal
 from indexer.follower import Follower
+from indexer.projections.balances import balance_at
+from indexer.projections.rebuild import rebuild
+from tests.indexer.test_swaps import projected
 from tests.indexer.truth import all_facts, replay
 
 CHAIN = ChainId("memory:sim")
 COIN = AssetId(f"{CHAIN}/asset:coin")
 T = TypeVar("T")
+SEEDS = 100
 DURATION_S = 60
 SETTLE_S = 240
 """Virtual seconds that a follower gets to catch up, with its retries, once the faults are over."""
@@ -60,7 +71,10 @@ class Simulation:
         self.chain = MemoryChain(CHAIN, self.clock, {COIN: Asset(COIN, "COIN", 18)}, rules)
         self.account = self.chain.signer("somebody").account
         self.rates = FaultRates(error=0.15, latency_s=(0.0, 0.4), repeat_head=0.1, drop_head=0.3)
-        self.endpoint = Endpoint(self.clock, seed, self.rates)
+        # Every other seed has three operators, of whom one lies about every head.
+        self.endpoints = [Endpoint(self.clock, seed + number, self.rates) for number in range(1 + seed % 2 * 2)]
+        if len(self.endpoints) > 1:
+            self.endpoints[self.rng.randrange(3)].lying = True
         self.truth = InlineDatabase()
         self.database = FlakyDatabase(self.truth, self.rng)
         self.follower: Follower | None = None
@@ -80,7 +94,12 @@ class Simulation:
     async def follow(self, until: asyncio.Event) -> None:
         """A follower that is stopped and started again, at any moment."""
         while not until.is_set():
-            access = self.chain.access(self.endpoint)
+            access = combine(
+                [
+                    Member(f"operator-{number}", self.chain.access(endpoint), MemoryLocks(self.chain, endpoint))
+                    for number, endpoint in enumerate(self.endpoints)
+                ]
+            )
             self.follower = Follower(
                 access.parameters,
                 access.heads,
@@ -111,7 +130,8 @@ class Simulation:
         await self.live()
         over.set()
         self.database.rate = 0.0
-        self.endpoint.rates = FaultRates()
+        for endpoint in self.endpoints:
+            endpoint.rates = FaultRates()
         await asyncio.sleep(SETTLE_S)
         assert self.follower is not None
         assert self.follower.status.ready
@@ -120,10 +140,20 @@ class Simulation:
         chains, final = replay(await self.truth.read(all_facts))
         assert chains[CHAIN] == [self.chain.block(Height(h)) for h in range(self.chain.height + 1)]
         assert final[CHAIN] == self.chain.finalized_height
+        await self.check_projections()
         await self.truth.close()
 
+    async def check_projections(self) -> None:
+        for height in range(self.chain.height + 1):
+            balance = await self.chain.access().state.balance(self.account, COIN, Height(height))
+            at = partial(balance_at, account=self.account, asset=COIN, height=Height(height))
+            assert await self.truth.read(at) == balance
+        grown = await self.truth.read(projected)
+        await self.truth.write(rebuild)
+        assert await self.truth.read(projected) == grown
 
-@pytest.mark.parametrize("seed", range(12))
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("INDEXER_SEEDS", SEEDS))))
 def test_facts_are_the_chain_whatever_fails(seed: int) -> None:
     async def main() -> None:
         await Simulation(seed).run()

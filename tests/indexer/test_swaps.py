@@ -12,12 +12,12 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, FatalError, RejectedError
 from core.model.types import BaseUnits, Height, SwapId
 from core.runtime.database import Database
-from indexer import store, tables
+from indexer import store
 from indexer.feed import last_seq, public_preimage, read_facts
 from indexer.follower import Follower
 from indexer.projections import report_agreement
 from indexer.projections.conservation import conservation
-from indexer.projections.rebuild import rebuild
+from indexer.projections.rebuild import PROJECTED, rebuild
 from indexer.projections.swaps import SwapFilter, SwapStatus, SwapView, list_swaps, swap_by_id
 from indexer.projections.transfers import TransferFilter, list_transfers
 from tests.indexer.truth import all_facts, replay
@@ -46,7 +46,7 @@ def projected(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of the projections, in order."""
     return {
         table.name: sorted((tuple(row) for row in connection.execute(sa.select(table))), key=repr)
-        for table in (tables.locks, tables.swaps)
+        for table in PROJECTED
     }
 
 

@@ -312,3 +312,32 @@ def test_a_flaky_network_still_gets_a_lock_through() -> None:
         raise AssertionError("never read")
 
     play(scenario)
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+def test_an_invented_head_stops_nobody(liar: int) -> None:
+    """Wherever the liar stands in the order of preference, and also where only one honest operator is ahead."""
+
+    async def scenario(w: World) -> None:
+        w.endpoints[liar].lying = True
+        assert await w.access.heads.head() == w.chain.head
+        slow = next(endpoint for number, endpoint in enumerate(w.endpoints) if number != liar)
+        w.chain.mine(1)
+        slow.lag_blocks = 1
+        seen = await w.access.heads.head()
+        assert w.chain.height - 1 <= seen.head.height <= w.chain.height
+        assert seen.head == w.chain.block(seen.head.height).header
+
+    play(scenario)
+
+
+def test_the_fastest_honest_endpoint_is_waited_for_by_nobody() -> None:
+    """Claims show a preimage: whoever sees the block first is enough to look into it."""
+
+    async def scenario(w: World) -> None:
+        for endpoint in w.endpoints[1:]:
+            endpoint.lag_blocks = 1
+        w.chain.mine(1)
+        assert (await w.access.heads.head()).head == w.chain.head.head
+
+    play(scenario)

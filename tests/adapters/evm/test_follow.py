@@ -10,8 +10,9 @@ from adapters.conformance.harness import lock
 from adapters.evm import Endpoint, EvmChain, evm_chain
 from adapters.evm.blocks import MAX_BLOCK_RANGE, MAX_BY_HASH, EvmBlockSource
 from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.contracts.deployer import mint_token
-from adapters.evm.decode import RawLog, logged_event
+from adapters.evm.decode import RawLog, Sources, logged_event
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import EvmHeadSource
 from adapters.evm.lanes import ONE_SHOT
@@ -21,7 +22,7 @@ from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds
 from core.proofs.lanes import Lane, evm_address, packed_terms
 from local_chains.evm import AnvilChain, AnvilSettings
-from tests.adapters.evm.endpoint import MiddleMan
+from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, rpc, settings_for
 from tests.support import free_port
 
@@ -177,6 +178,38 @@ async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: Middl
 
 
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
+async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarness, liar: MiddleMan, blocks: int):
+    """Nodes answer eth_getLogs with nothing while they still index a block."""
+    await lock(evm)
+    last = await head_height(evm)
+    await evm.advance(blocks)
+    whole = await evm.access.blocks.blocks(last, Height(last + blocks - 1))
+    assert whole[0].events
+    liar.tamper = lambda method, params, result: [] if method == "eth_getLogs" else result
+    adapter, pool = source(liar, evm)
+    assert await adapter.blocks(last, Height(last + blocks - 1)) == list(whole)
+    # Only the blocks whose filter allows it were asked for.
+    assert 1 <= liar.methods.count("eth_getBlockReceipts") < blocks
+    await pool.close()
+
+
+async def test_receipts_that_a_node_does_not_offer_stop_nobody(evm: EvmHarness, liar: MiddleMan):
+    await lock(evm)
+    last = await head_height(evm)
+
+    def poor(method, params, result):
+        if method == "eth_getBlockReceipts":
+            raise RpcRefusal(-32601, "the method does not exist")
+        return [] if method == "eth_getLogs" else result
+
+    liar.tamper = poor
+    adapter, pool = source(liar, evm)
+    [block] = await adapter.blocks(last, last)
+    assert block.events == ()
+    await pool.close()
+
+
+@pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
 async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int):
     await lock(evm)
     last = await head_height(evm)
@@ -199,7 +232,7 @@ async def test_a_block_that_goes_away_while_its_logs_are_read_is_a_reorg(evm: Ev
     await evm.advance(3)
     last = await head_height(evm)
     adapter, pool = source(liar, evm)
-    headers = await adapter._headers(Height(last - 1), last)
+    headers = adapter._linked(await adapter._raw_headers(Height(last - 1), last))
     await evm.reorg(2)
     with pytest.raises(ReorgedError):
         await adapter._logs_by_hash(headers)
@@ -238,9 +271,10 @@ def test_logs_of_others_are_not_ours():
         "0x" + "00" * 32,
         "0x0",
     )
-    assert logged_event(block, "0x" + "11" * 20, nft) is None
+    sources = Sources("0x" + "11" * 20, frozenset({nft.address}), ContractDecoder(CHAIN, {}))
+    assert logged_event(block, sources, nft) is None
     unknown = RawLog("0x" + "11" * 20, ["0x" + "33" * 32], "0x", "0x1", "0x" + "00" * 32, "0x" + "00" * 32, "0x0")
-    assert logged_event(block, "0x" + "11" * 20, unknown) is None
+    assert logged_event(block, sources, unknown) is None
 
 
 async def test_a_chain_of_another_number_is_refused(evm: EvmHarness):
@@ -261,3 +295,21 @@ async def test_assets_are_described_by_their_contracts(evm: EvmHarness):
     native, token = evm.access.parameters.assets.values()
     assert (native.symbol, native.decimals, native.id) == ("ETH", 18, "eip155:31337/slip44:60")
     assert (token.symbol, token.decimals) == ("TUSD", 6)
+
+
+async def test_an_endpoint_of_another_chain_is_refused_by_name(evm: EvmHarness, liar: MiddleMan):
+    """Also where it is not the first of several; one that is down may come later."""
+    honest = settings_for(evm.anvil, evm.contracts)
+    both = replace(honest, endpoints=(*honest.endpoints, Endpoint(liar.url, "other")))
+    liar.tamper = lambda method, params, result: "0x5" if method == "eth_chainId" else result
+    with pytest.raises(FatalError, match=rf"{liar.url[:-1]} is of eip155:5"):
+        await EvmChain.connect(both)
+    liar.tamper = lambda method, params, result: (
+        {**result, "hash": "0x" + "77" * 32} if method == "eth_getBlockByNumber" and params[0] == "0x0" else result
+    )
+    with pytest.raises(FatalError, match="another chain of the same number"):
+        await EvmChain.connect(both)
+    liar.status = 503
+    chain = await EvmChain.connect(both)
+    assert chain.parameters.genesis_hash == evm.chain.parameters.genesis_hash
+    await chain.close()

@@ -5,7 +5,8 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.evm.decode import TOPICS, RawLog, logged_event
+from adapters.evm.contract_events import ContractDecoder
+from adapters.evm.decode import TOPICS, RawLog, Sources, logged_event
 from adapters.evm.lanes import event_lock_id, holds, next_use
 from core.model.errors import RetryableError
 from core.model.facts import LoggedEvent
@@ -53,5 +54,6 @@ def test_no_log_is_too_strange(topic, topics, data, tx_hash, ours):
     htlc = "0x" + "11" * 20
     raw = RawLog(htlc if ours else "0x" + "22" * 20, [topic, *topics], data, "0x1", "0x" + "00" * 32, tx_hash, "0x0")
     with contextlib.suppress(RetryableError):
-        event = logged_event(BlockRef(CHAIN, Height(1), bytes(32)), htlc, raw)
+        sources = Sources(htlc, frozenset({"0x" + "22" * 20}), ContractDecoder(CHAIN, {}))
+        event = logged_event(BlockRef(CHAIN, Height(1), bytes(32)), sources, raw)
         assert event is None or isinstance(event, LoggedEvent)

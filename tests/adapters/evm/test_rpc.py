@@ -1,5 +1,7 @@
 """Endpoints that fail in every way they can, and errors that say who acts."""
 
+import asyncio
+
 import pytest
 from eth_abi.abi import encode
 from hypothesis import given
@@ -186,3 +188,43 @@ async def test_two_endpoints_of_one_operator_are_one_voice():
 async def test_a_middle_man_is_honest_until_told_otherwise(evm: EvmHarness):
     async with middle_man(evm.anvil.rpc_url) as endpoint:
         assert await client_call(endpoint.url) == "0x7a69"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "query returned more than 10000 results",
+        "eth_getLogs is limited to a 10,000 block range",
+        "query exceeds max results 20000",
+        "exceed maximum block range: 50000",
+        "Log response size exceeded",
+        "query timeout exceeded. Consider reducing your block range",
+    ],
+)
+def test_a_range_that_is_too_long_is_told_from_trouble(message: str):
+    """A follower remembers a refused length, and only backs off from trouble."""
+    assert type(translate("eth_getLogs", -32005, message)) is RejectedError
+    assert type(translate("eth_call", -32005, message)) is RetryableError
+    assert type(translate("eth_getLogs", -32005, "rate limit exceeded")) is RetryableError
+
+
+async def test_calls_keep_to_the_provider_s_rate_and_transactions_do_not(liar: MiddleMan):
+    client = RpcClient(liar.url, calls_per_s=10)
+    loop = asyncio.get_running_loop()
+    try:
+        begun = loop.time()
+        await client.batch([Call("eth_chainId")] * 10)
+        await client.batch([Call("eth_chainId")] * 5)
+        assert loop.time() - begun >= 0.5
+        begun = loop.time()
+        waiting = asyncio.ensure_future(client.batch([Call("eth_chainId")] * 50))
+        with pytest.raises(CausewayError):
+            await client.call("eth_sendRawTransaction", "0x00")
+        assert not waiting.done()
+        assert loop.time() - begun < 2
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await client.call("eth_chainId")
+        assert loop.time() - begun < 3
+    finally:
+        await client.close()

@@ -1,0 +1,76 @@
+"""Facts that other processes commit to the same PostgreSQL wake consumers here, by LISTEN and NOTIFY.
+
+A notification is part of the transaction that stores the facts: it is delivered once that has committed, and never for
+one that was rolled back (PostgreSQL manual, NOTIFY). Like every signal it carries no data but the newest number.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import asyncpg
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, make_url
+
+from core.model.errors import RetryableError
+from core.runtime.database import Database
+from indexer.feed import FactSignal, last_seq
+
+CHANNEL: Final = "causeway_indexer_facts"
+CONNECT_TIMEOUT_S: Final = 10.0
+HEARTBEAT_S: Final = 10.0
+"""How often the connection is tried: one that is dead without having been closed would never notify again."""
+
+
+def notify(connection: Connection, seq: int) -> None:
+    """Tell listeners of other processes that facts up to `seq` are there, once this transaction commits."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_notify(CHANNEL, str(seq))))
+
+
+class FactListener:
+    """Passes on to `signal` what any process commits to the PostgreSQL at `url`."""
+
+    def __init__(self, url: str, database: Database, signal: FactSignal, heartbeat_s: float = HEARTBEAT_S) -> None:
+        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        self._database, self._signal = database, signal
+        self._heartbeat_s = heartbeat_s
+
+    async def run(self) -> None:
+        """Listen until cancelled. Raises `RetryableError` when the connection is lost: run it again."""
+        lost = asyncio.Event()
+        with _translating():
+            connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S)
+        try:
+            connection.add_termination_listener(lambda _: lost.set())
+            with _translating():
+                await connection.add_listener(CHANNEL, self._heard)
+            # What was committed before we listened was told to nobody.
+            self._signal.announce(await self._database.read(last_seq))
+            while not lost.is_set():
+                await self._beat(connection, lost)
+        finally:
+            connection.terminate()
+        raise RetryableError("the connection that facts are announced on was lost")
+
+    async def _beat(self, connection: Any, lost: asyncio.Event) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._heartbeat_s):
+                await lost.wait()
+                return
+        with _translating():
+            await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT_S)
+
+    def _heard(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
+        if payload.isdecimal():
+            self._signal.announce(int(payload))
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    """The driver's own errors; whatever they are, the next attempt, or the database's own, tells more."""
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
+        raise RetryableError(f"facts of other processes cannot be heard: {type(error).__name__}") from error

@@ -1,0 +1,238 @@
+"""What each account held of each asset after each block, as the indexed events say.
+
+Movements are transfers, and on chains whose ledger holds locks by itself also locks, claims and refunds; where a
+contract holds them, its token's transfers tell of these too. A chain's native coin moves without events (payments
+inside of calls, fees, rewards): it has no rows here, and the chain itself is asked for it (`StateReader.balance`).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, LockId, chain_of
+from indexer.feed import block_events
+from indexer.tables import balances, events, locks
+from indexer.writing import insert_many
+
+CHUNK: Final = 200
+_HELD_BY_CONTRACT: Final = "/erc20:"
+_NATIVE: Final = "/slip44:"
+
+_Key = tuple[AssetId, AccountId]
+_Held = dict[LockId, tuple[AssetId, BaseUnits, AccountId, AccountId]]
+"""Asset, amount, sender and receiver of locks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What an account holds, in base units. Negative only where the index does not begin with the chain."""
+
+    account: AccountId
+    asset: AssetId
+    amount: int
+
+
+def apply(connection: Connection, applied: Sequence[Block]) -> None:
+    """Store what these blocks, oldest first, moved. The locks that they settle must be stored."""
+    if not applied:
+        return
+    held = _settled_locks(connection, applied[0].header.chain, [block.events for block in applied])
+    changes = [(block.header.height, changed) for block in applied if (changed := _changes(block.events, held))]
+    now = _newest(connection, {key for _, changed in changes for key in changed})
+    rows: list[dict[str, Any]] = []
+    for height, changed in changes:
+        for (asset, account), amount in changed.items():
+            now[asset, account] += amount
+            balance = str(now[asset, account])
+            rows.append({"asset": asset, "account": account, "height": height, "balance": balance})
+    # In the order of the primary key, so that neighbours land on one page.
+    rows.sort(key=itemgetter("asset", "account", "height"))
+    insert_many(connection, balances, rows)
+
+
+def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
+    """Undo what these blocks, the newest of the chain, moved. The locks that they settle must still be stored."""
+    undone: dict[_Key, int] = {}
+    for first in range(0, len(hashes), CHUNK):
+        part = hashes[first : first + CHUNK]
+        moved = list(block_events(connection, chain, part).values())
+        held = _settled_locks(connection, chain, moved)
+        for logged in moved:
+            height = logged[0].block.height
+            for key in _changes(logged, held):
+                undone[key] = min(height, undone.get(key, height))
+    if undone:
+        gone = sa.delete(balances).where(
+            balances.c.asset == sa.bindparam("of_asset"),
+            balances.c.account == sa.bindparam("of_account"),
+            balances.c.height >= sa.bindparam("from_height"),
+        )
+        connection.execute(
+            gone,
+            [
+                {"of_asset": asset, "of_account": account, "from_height": height}
+                for (asset, account), height in undone.items()
+            ],
+        )
+
+
+def balance_at(connection: Connection, account: AccountId, asset: AssetId, height: Height) -> int:
+    """Base units that the account held after the block at `height`; 0 where it never had any."""
+    mine = balances
+    query = (
+        sa.select(mine.c.balance)
+        .where(mine.c.asset == asset, mine.c.account == account, mine.c.height <= height)
+        .order_by(mine.c.height.desc())
+        .limit(1)
+    )
+    return int(connection.execute(query).scalar() or 0)
+
+
+def holdings(
+    connection: Connection, asset: AssetId, height: Height, limit: int, after: AccountId | None = None
+) -> list[Holding]:
+    """Who held the asset after the block at `height`, by account, without those that held nothing."""
+    newest = (
+        sa.select(balances.c.account, sa.func.max(balances.c.height).label("height"))
+        .where(balances.c.asset == asset, balances.c.height <= height)
+        .group_by(balances.c.account)
+        .subquery()
+    )
+    of = sa.and_(balances.c.account == newest.c.account, balances.c.height == newest.c.height)
+    query = (
+        sa.select(balances.c.account, balances.c.balance)
+        .join(newest, of)
+        .where(balances.c.asset == asset, balances.c.balance != "0")
+        .order_by(balances.c.account)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(balances.c.account > after)
+    return [Holding(AccountId(row.account), asset, int(row.balance)) for row in connection.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One asset after one block: what was issued and not burned is held or locked.
+
+    `locked` is 0 where a contract holds the locks: its own account is among the holders then.
+    """
+
+    asset: AssetId
+    height: Height
+    issued: int
+    burned: int
+    held: int
+    locked: int
+
+    @property
+    def adds_up(self) -> bool:
+        return self.issued - self.burned == self.held + self.locked
+
+
+def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
+    """Issues and burns come from events, the rest from projections: two ways through the data that must meet.
+
+    True sums only where the index begins with the chain. For a native coin all is 0.
+    """
+    chain = chain_of(asset)
+    moved = sa.select(events.c.sender, events.c.receiver, events.c.amount).where(
+        events.c.chain == chain,
+        events.c.asset == asset,
+        events.c.kind == "transferred",
+        events.c.canonical,
+        events.c.height <= height,
+        sa.or_(events.c.sender.is_(None), events.c.receiver.is_(None)),
+    )
+    issued = burned = 0
+    for row in connection.execute(moved):
+        issued += row.amount if row.sender is None else 0
+        burned += row.amount if row.receiver is None else 0
+    everybody = holdings(connection, asset, height, limit=2**31 - 1)
+    locked = 0 if not _ledger_holds(asset) else _open(connection, asset, height)
+    return Supply(asset, height, issued, burned, sum(one.amount for one in everybody), locked)
+
+
+def _open(connection: Connection, asset: AssetId, height: Height) -> int:
+    query = sa.select(locks.c.amount).where(
+        locks.c.chain == chain_of(asset),
+        locks.c.asset == asset,
+        locks.c.lock_height <= height,
+        sa.or_(locks.c.status == LockStatus.LOCKED.value, locks.c.settle_height > height),
+    )
+    return sum(row.amount for row in connection.execute(query))
+
+
+def _ledger_holds(asset: AssetId) -> bool:
+    return _HELD_BY_CONTRACT not in asset and _NATIVE not in asset
+
+
+def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, int]:
+    """What one block adds to each account's assets; what comes to nothing is left out."""
+    changed: dict[_Key, int] = defaultdict(int)
+    for logged in events_of_block:
+        for account, asset, amount in _movements(logged.event, held):
+            changed[asset, account] += amount
+    return {key: amount for key, amount in changed.items() if amount}
+
+
+def _movements(event: object, held: _Held) -> Iterable[tuple[AccountId, AssetId, int]]:
+    match event:
+        case Transferred(asset, sender, receiver, amount) if _NATIVE not in asset:
+            if sender is not None:
+                yield sender, asset, -amount
+            if receiver is not None:
+                yield receiver, asset, amount
+        case Locked(_, terms) if _ledger_holds(terms.asset):
+            yield terms.sender, terms.asset, -terms.amount
+        case Claimed(lock_id) if lock_id in held:
+            asset, amount, _, receiver = held[lock_id]
+            yield receiver, asset, amount
+        case Refunded(lock_id) if lock_id in held:
+            asset, amount, sender, _ = held[lock_id]
+            yield sender, asset, amount
+
+
+def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequence[LoggedEvent]]) -> _Held:
+    """The locks that these blocks settle, of assets that the ledger itself holds."""
+    wanted = [
+        logged.event.lock_id for block in blocks for logged in block if isinstance(logged.event, Claimed | Refunded)
+    ]
+    found: _Held = {}
+    for first in range(0, len(wanted), CHUNK):
+        query = sa.select(locks).where(locks.c.chain == chain, locks.c.lock_id.in_(wanted[first : first + CHUNK]))
+        for row in connection.execute(query):
+            if _ledger_holds(AssetId(row.asset)):
+                found[LockId(row.lock_id)] = (
+                    AssetId(row.asset),
+                    row.amount,
+                    AccountId(row.sender),
+                    AccountId(row.receiver),
+                )
+    return found
+
+
+def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
+    """What these accounts hold now."""
+    now = dict.fromkeys(keys, 0)
+    wanted = sorted(keys)
+    for first in range(0, len(wanted), CHUNK):
+        asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(wanted[first : first + CHUNK]).cte()
+        newest = (
+            sa.select(balances.c.balance)
+            .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)
+            .order_by(balances.c.height.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = sa.select(asked.c.asset, asked.c.account, newest.label("balance"))
+        for row in connection.execute(query):
+            if row.balance is not None:
+                now[AssetId(row.asset), AccountId(row.account)] = int(row.balance)
+    return now
