@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
+import msgspec
 import sqlalchemy as sa
 
 from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.chain import EvmParameters
-from adapters.evm.decode import CLAIMED_TOPIC, LOCKED_TOPIC, TOPICS, TRANSFER_TOPIC, RawHeader, RawLog
+from adapters.evm.decode import CLAIMED_TOPIC, LOCKED_TOPIC, TOPICS, TRANSFER_TOPIC, RawHeader
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import EvmHeadSource
 from adapters.evm.rpc import Call, RpcClient
@@ -27,6 +28,7 @@ from core.model.ports import ChainTiming
 from core.model.types import ChainId, Height, Seconds
 from core.runtime.clock import SystemClock
 from core.runtime.database import METADATA, Database, create_schema, open_database
+from core.runtime.garbage import collect_seldom
 from indexer import tables
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -37,6 +39,17 @@ BARE_RANGE: Final = 100
 _HEADER: Final = RawHeader | None
 _COLUMNS: Final = ("block_hash", "event_index", "height", "tx_hash", "kind", "a", "b", "c", "amount")
 _KINDS: Final = {TRANSFER_TOPIC: "transferred", LOCKED_TOPIC: "locked", CLAIMED_TOPIC: "claimed"}
+
+
+class BareLog(msgspec.Struct, rename="camel"):
+    """One entry of eth_getLogs, as far as the bare loops need it."""
+
+    topics: list[str]
+    data: str
+    block_number: str
+    block_hash: str
+    transaction_hash: str
+    log_index: str
 
 
 class Followed:
@@ -91,6 +104,7 @@ def backfill(rpc_url: str, database_url: str, projected: bool) -> dict[str, Any]
 
 
 async def _backfill(rpc_url: str, database_url: str, projected: bool) -> dict[str, Any]:
+    collect_seldom()
     database = open_database(database_url)
     await database.write(prepare_database)
     followed = Followed(Endpoint(rpc_url), await genesis_of(rpc_url), database, projected)
@@ -167,7 +181,7 @@ async def _bare(rpc_url: str, store: Any) -> dict[str, Any]:
             last = min(head, first + BARE_RANGE - 1)
             span = {"fromBlock": hex(first), "toBlock": hex(last)}
             calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
-            answers = await client.batch([*calls, Call("eth_getLogs", ({**wanted, **span},), list[RawLog])])
+            answers = await client.batch([*calls, Call("eth_getLogs", ({**wanted, **span},), list[BareLog])])
             logs = answers.pop()
             for one, two in pairwise(answers):
                 assert two.parent_hash == one.hash
@@ -191,7 +205,7 @@ def _bare_header(raw: RawHeader) -> tuple[Any, ...]:
     )
 
 
-def _bare_rows(logs: list[RawLog]) -> Iterator[tuple[Any, ...]]:
+def _bare_rows(logs: list[BareLog]) -> Iterator[tuple[Any, ...]]:
     unhex = bytes.fromhex
     for log in logs:
         data, topics = unhex(log.data[2:]), log.topics

@@ -33,6 +33,7 @@ from bench import _indexer_runs as runs
 from bench._indexer_chain import BLOCKS, EVENTS_PER_BLOCK, SENDER, TIMESTAMP, Rpc, block_calls, prepare, workload
 from core.model.types import Height
 from core.runtime.database import Database, open_database
+from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from indexer.store import canonical_headers
 from local_chains.evm import AnvilChain, AnvilSettings
@@ -165,6 +166,7 @@ class Live:
 
 
 async def realtime(directory: Path) -> dict[str, Any]:
+    collect_seldom()
     database = open_database(f"sqlite:///{directory}/live.sqlite")
     await database.write(runs.prepare_database)
     async with AnvilChain(AnvilSettings(block_time_s=None, slots_in_an_epoch=EPOCH_SLOTS)) as chain:

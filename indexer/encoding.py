@@ -29,9 +29,11 @@ from core.model.types import (
     LockId,
     LockTerms,
     PublicPreimage,
+    chain_of,
 )
 
 _encode_json = msgspec.json.Encoder().encode
+_decode_json = msgspec.json.Decoder().decode
 
 
 def terms_document(terms: LockTerms) -> dict[str, Any]:
@@ -46,110 +48,117 @@ def terms_document(terms: LockTerms) -> dict[str, Any]:
     }
 
 
-def event_columns(event: ChainEvent) -> dict[str, Any]:
-    """The columns of `indexer_events` that follow from the event alone: `kind`, the searchable copies, `payload`."""
-    columns: dict[str, Any] = dict.fromkeys(("lock_id", "hashlock", "asset", "sender", "receiver", "amount"))
+EVENT_COLUMNS: Final = ("kind", "lock_id", "hashlock", "asset", "sender", "receiver", "amount", "payload")
+"""The columns of `indexer_events` that follow from the event alone. `payload` is what the others leave out, as JSON."""
+
+
+def event_values(event: ChainEvent) -> tuple[Any, ...]:
+    """The values of `EVENT_COLUMNS`, in their order."""
+    # What moves most stands first.
     match event:
-        case Locked(lock_id, terms):
-            columns |= {
-                "kind": "locked",
-                "lock_id": lock_id,
-                "hashlock": terms.hashlock,
-                "asset": terms.asset,
-                "sender": terms.sender,
-                "receiver": terms.receiver,
-                "amount": terms.amount,
-            }
-            payload = {"lock_id": lock_id, "chain": terms.chain, **terms_document(terms)}
-        case Claimed(lock_id, lock, preimage):
-            columns |= {"kind": "claimed", "lock_id": lock_id, "hashlock": lock}
-            payload = {"lock_id": lock_id, "hashlock": lock.hex(), "preimage": preimage.hex()}
-        case Refunded(lock_id, lock):
-            columns |= {"kind": "refunded", "lock_id": lock_id, "hashlock": lock}
-            payload = {"lock_id": lock_id, "hashlock": lock.hex()}
         case Transferred(asset, sender, receiver, amount):
-            columns |= {
-                "kind": "transferred",
-                "asset": asset,
-                "sender": sender,
-                "receiver": receiver,
-                "amount": amount,
-            }
-            payload = {"asset": asset, "sender": sender, "receiver": receiver, "amount": str(amount)}
+            return ("transferred", None, None, asset, sender, receiver, amount, "")
+        case Locked(lock_id, terms):
+            payload = _text({"timelock": terms.timelock.seconds})
+            return (
+                "locked",
+                lock_id,
+                terms.hashlock,
+                terms.asset,
+                terms.sender,
+                terms.receiver,
+                terms.amount,
+                payload,
+            )
+        case Claimed(lock_id, lock, preimage):
+            return ("claimed", lock_id, lock, None, None, None, None, _text({"preimage": preimage.hex()}))
+        case Refunded(lock_id, lock):
+            return ("refunded", lock_id, lock, None, None, None, None, "")
         case RecordWritten():
-            columns |= {"kind": "record", "sender": event.author}
-            payload = {
-                "namespace": event.namespace,
-                "key": event.key,
-                "version": event.version,
-                "author": event.author,
-                "digest": event.digest.hex(),
-            }
+            payload = _text(
+                {
+                    "namespace": event.namespace,
+                    "key": event.key,
+                    "version": event.version,
+                    "digest": event.digest.hex(),
+                }
+            )
+            return ("record", None, None, None, event.author, None, None, payload)
         case HeaderAttested(foreign):
-            columns["kind"] = "attested"
-            payload = {"chain": foreign.chain, "height": foreign.height, "hash": foreign.hash.hex()}
+            payload = _text({"chain": foreign.chain, "height": foreign.height, "hash": foreign.hash.hex()})
+            return ("attested", None, None, None, None, None, None, payload)
         case ContractEvent():
-            columns["kind"] = "contract"
-            payload = {
-                "contract": event.contract,
-                "name": event.name,
-                "arguments": event.arguments,
-                "undecoded": event.undecoded.hex(),
-            }
+            payload = _text(
+                {
+                    "contract": event.contract,
+                    "name": event.name,
+                    "arguments": event.arguments,
+                    "undecoded": event.undecoded.hex(),
+                }
+            )
+            return ("contract", None, None, None, None, None, None, payload)
         case _:
             assert_never(event)
-    columns["payload"] = _encode_json(payload).decode()
-    return columns
 
 
-def _locked(p: dict[str, Any]) -> Locked:
+def _text(document: dict[str, Any]) -> str:
+    return _encode_json(document).decode()
+
+
+def _locked(row: Any) -> Locked:
     return Locked(
-        LockId(p["lock_id"]),
+        LockId(row.lock_id),
         LockTerms(
-            asset=AssetId(p["asset"]),
-            amount=BaseUnits(int(p["amount"])),
-            sender=AccountId(p["sender"]),
-            receiver=AccountId(p["receiver"]),
-            hashlock=Hashlock(bytes.fromhex(p["hashlock"])),
-            timelock=ChainTime(ChainId(p["chain"]), p["timelock"]),
+            asset=AssetId(row.asset),
+            amount=BaseUnits(row.amount),
+            sender=AccountId(row.sender),
+            receiver=AccountId(row.receiver),
+            hashlock=Hashlock(row.hashlock),
+            timelock=ChainTime(chain_of(AssetId(row.asset)), _rest(row)["timelock"]),
         ),
     )
 
 
-def _claimed(p: dict[str, Any]) -> Claimed:
-    return Claimed(
-        LockId(p["lock_id"]),
-        Hashlock(bytes.fromhex(p["hashlock"])),
-        PublicPreimage(bytes.fromhex(p["preimage"])),
+def _claimed(row: Any) -> Claimed:
+    return Claimed(LockId(row.lock_id), Hashlock(row.hashlock), PublicPreimage(bytes.fromhex(_rest(row)["preimage"])))
+
+
+def _refunded(row: Any) -> Refunded:
+    return Refunded(LockId(row.lock_id), Hashlock(row.hashlock))
+
+
+def _transferred(row: Any) -> Transferred:
+    return Transferred(AssetId(row.asset), row.sender, row.receiver, BaseUnits(row.amount))
+
+
+def _record(row: Any) -> RecordWritten:
+    rest = _rest(row)
+    return RecordWritten(
+        rest["namespace"], rest["key"], rest["version"], AccountId(row.sender), bytes.fromhex(rest["digest"])
     )
 
 
-def _refunded(p: dict[str, Any]) -> Refunded:
-    return Refunded(LockId(p["lock_id"]), Hashlock(bytes.fromhex(p["hashlock"])))
+def _attested(row: Any) -> HeaderAttested:
+    rest = _rest(row)
+    return HeaderAttested(BlockRef(ChainId(rest["chain"]), Height(rest["height"]), bytes.fromhex(rest["hash"])))
 
 
-def _transferred(p: dict[str, Any]) -> Transferred:
-    return Transferred(AssetId(p["asset"]), p["sender"], p["receiver"], BaseUnits(int(p["amount"])))
+def _contract(row: Any) -> ContractEvent:
+    rest = _rest(row)
+    arguments = tuple((name, _argument(value)) for name, value in rest["arguments"])
+    return ContractEvent(AccountId(rest["contract"]), rest["name"], arguments, bytes.fromhex(rest["undecoded"]))
 
 
-def _record(p: dict[str, Any]) -> RecordWritten:
-    return RecordWritten(p["namespace"], p["key"], p["version"], AccountId(p["author"]), bytes.fromhex(p["digest"]))
-
-
-def _attested(p: dict[str, Any]) -> HeaderAttested:
-    return HeaderAttested(BlockRef(ChainId(p["chain"]), Height(p["height"]), bytes.fromhex(p["hash"])))
-
-
-def _contract(p: dict[str, Any]) -> ContractEvent:
-    arguments = tuple((name, _argument(value)) for name, value in p["arguments"])
-    return ContractEvent(AccountId(p["contract"]), p["name"], arguments, bytes.fromhex(p["undecoded"]))
+def _rest(row: Any) -> dict[str, Any]:
+    rest: dict[str, Any] = _decode_json(row.payload)
+    return rest
 
 
 def _argument(value: Any) -> ArgumentValue:
     return tuple(map(_argument, value)) if isinstance(value, list) else value
 
 
-_DECODERS: Final[dict[str, Callable[[dict[str, Any]], ChainEvent]]] = {
+_DECODERS: Final[dict[str, Callable[[Any], ChainEvent]]] = {
     "locked": _locked,
     "claimed": _claimed,
     "refunded": _refunded,
@@ -160,9 +169,10 @@ _DECODERS: Final[dict[str, Callable[[dict[str, Any]], ChainEvent]]] = {
 }
 
 
-def decode_event(kind: str, payload: str) -> ChainEvent:
-    """The event behind a row. Raises `FatalError` for a kind that this version does not know."""
-    decoder = _DECODERS.get(kind)
+def decode_event(row: Any) -> ChainEvent:
+    """The event behind a row with the columns of `EVENT_COLUMNS`. Raises `FatalError` for a kind that this version
+    does not know."""
+    decoder = _DECODERS.get(row.kind)
     if decoder is None:
-        raise FatalError(f"the database holds events of the kind {kind!r}: start the version that wrote them")
-    return decoder(msgspec.json.decode(payload))
+        raise FatalError(f"the database holds events of the kind {row.kind!r}: start the version that wrote them")
+    return decoder(row)

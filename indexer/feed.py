@@ -19,7 +19,7 @@ from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, Claimed, LoggedEvent
 from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, PublicPreimage
 from indexer import tables
-from indexer.encoding import decode_event
+from indexer.encoding import EVENT_COLUMNS, decode_event
 
 MAX_FACTS: Final = 1_000
 """Facts a consumer may read in one go."""
@@ -95,14 +95,14 @@ def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimag
     """The preimage, if any chain ever showed it, in an orphaned block too: what is public stays public."""
     events = tables.events
     query = (
-        sa.select(events.c.kind, events.c.payload)
+        sa.select(*(events.c[name] for name in EVENT_COLUMNS))
         .where(events.c.hashlock == hashlock, events.c.kind == "claimed")
         .limit(1)
     )
     row = connection.execute(query).first()
     if row is None:
         return None
-    event = decode_event(row.kind, row.payload)
+    event = decode_event(row)
     return event.preimage if isinstance(event, Claimed) else None
 
 
@@ -121,14 +121,14 @@ def block_events(
     events = tables.events
     query = (
         sa.select(events.c.block_hash, events.c.height, events.c.tx_hash, events.c.event_index)
-        .add_columns(events.c.kind, events.c.payload)
+        .add_columns(*(events.c[name] for name in EVENT_COLUMNS))
         .where(events.c.chain == chain, events.c.block_hash.in_(sorted(hashes)))
         .order_by(events.c.block_hash, events.c.event_index)
     )
     found: dict[bytes, list[LoggedEvent]] = defaultdict(list)
     for row in connection.execute(query):
         block = BlockRef(chain, Height(row.height), bytes(row.block_hash))
-        event = decode_event(row.kind, row.payload)
+        event = decode_event(row)
         found[block.hash].append(LoggedEvent(block, bytes(row.tx_hash), row.event_index, event))
     return {block_hash: tuple(logged) for block_hash, logged in found.items()}
 

@@ -6,6 +6,7 @@ A reorg below what was final is corrected like any other, and marked until an op
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -51,6 +52,10 @@ log = get_logger("indexer.follower")
 FIRST_RANGE: Final = 32
 MAX_RANGE: Final = 512
 """Blocks asked for at once; adapters may allow fewer, and refusals shrink the range."""
+RANGE_EVENTS: Final = 10_000
+"""Events that a range aims at; a range is one transaction."""
+READ_AHEAD: Final = 2
+"""Ranges that are read, and held in memory, while the one before them is committed."""
 PROBE_S: Final = 5.0
 """Without any news for so long the head is asked for: a silent endpoint is told from a quiet chain."""
 CALL_TIMEOUT_S: Final = 30.0
@@ -88,6 +93,20 @@ class FollowerStatus:
         return self.state is FollowerState.LIVE and not self.alarms
 
 
+def next_range(asked: int, most: int, events: int) -> int:
+    """How many blocks to ask for after `asked` of them had `events`: twice as many, unless these may be too full."""
+    return max(1, min(most, asked * 2, asked * RANGE_EVENTS // max(1, events)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ahead:
+    """A range that is being read before it is needed."""
+
+    first: Height
+    last: Height
+    reading: asyncio.Task[Sequence[Block]]
+
+
 class Follower:
     """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason.
 
@@ -119,6 +138,7 @@ class Follower:
         self._metrics = IndexerMetrics(metrics or Metrics())
         self._range, self._max_range = min(FIRST_RANGE, max_range), max_range
         self._view = ChainView(self._chain, start)
+        self._ahead: deque[_Ahead] = deque()
         self._seen: HeadUpdate | None = None
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
         self._state, self._detail = FollowerState.STARTING, ""
@@ -173,25 +193,59 @@ class Follower:
         `ConflictError` when another process was faster: `open` reads where that one got to.
         """
         self._seen = update
-        for _ in range(MAX_TURNS):
-            step = next_step(self._view, update.head, self._range)
-            match step:
-                case InSync():
-                    return await self._finalize(update)
-                case Fetch(first, last):
-                    await self._fetch(update, first, last)
-                case Diverged(top):
-                    if not await self._switch(update, top):
+        try:
+            for _ in range(MAX_TURNS):
+                step = next_step(self._view, update.head, self._range)
+                match step:
+                    case InSync():
                         return await self._finalize(update)
+                    case Fetch(first, last):
+                        await self._fetch(update, first, last)
+                    case Diverged(top):
+                        if not await self._switch(update, top):
+                            return await self._finalize(update)
+        finally:
+            await self._forget_ahead()
         raise RetryableError(f"the head of {self._chain} outran {MAX_TURNS} ranges")
 
     async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> None:
         tip = self._view.tip
-        branch = await self._read(first, last)
+        branch = await self._taken(first, last)
         if tip is not None and not links(tip, branch[0].header):
             await self._switch(update, tip.height)
             return
+        self._read_ahead(branch[-1].header.height, update.head.height)
         await self._commit(advance(self._view, tip.height if tip else None, branch, update.finalized), update)
+
+    def _read_ahead(self, behind: Height, head: Height) -> None:
+        """Begin to read what comes after `behind`, while that is committed. Whether it links is looked at when it is
+        used, as with every range."""
+        while len(self._ahead) < READ_AHEAD:
+            first = Height((self._ahead[-1].last if self._ahead else behind) + 1)
+            if first > head:
+                return
+            last = Height(min(head, first + self._range - 1))
+            reading = asyncio.create_task(self._read(first, last), name=f"range ahead of {self._chain}")
+            self._ahead.append(_Ahead(first, last, reading))
+
+    async def _taken(self, first: Height, last: Height) -> Sequence[Block]:
+        """The blocks from `first` on: those that were read ahead, or read now."""
+        if not self._ahead or self._ahead[0].first != first:
+            await self._forget_ahead()
+            return await self._read(first, last)
+        reading = self._ahead.popleft().reading
+        try:
+            return await reading
+        finally:
+            # Where the wait itself was cancelled, so is the reading.
+            reading.cancel()
+
+    async def _forget_ahead(self) -> None:
+        gone = [one.reading for one in self._ahead]
+        self._ahead.clear()
+        for reading in gone:
+            reading.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
 
     async def _switch(self, update: HeadUpdate, top: Height) -> bool:
         """Leave our branch for the endpoint's. Returns false where its head is on ours, only lower: no reorg."""
@@ -248,7 +302,7 @@ class Follower:
                 self._range = max(1, self._range // 2)
                 raise
         if last - first + 1 >= self._range:
-            self._range = min(self._max_range, self._range * 2)
+            self._range = next_range(self._range, self._max_range, sum(len(block.events) for block in branch))
         if [block.header.height for block in branch] != list(range(first, last + 1)):
             raise RetryableError(f"an endpoint of {self._chain} left out blocks of the range {first} to {last}")
         return branch

@@ -12,13 +12,25 @@ from core.model.facts import Block, BlockApplied, BlockFinalized, BlockHeader, B
 from core.model.types import BlockRef, ChainId, Height
 from indexer import projections, tables
 from indexer.chain_view import Advance, ChainView
-from indexer.encoding import event_columns
+from indexer.encoding import EVENT_COLUMNS, event_values
 from indexer.feed import FactKind, header_of
 from indexer.listening import notify
-from indexer.writing import insert_if_absent, insert_many
+from indexer.writing import insert_if_absent, insert_rows
 
 CHUNK: Final = 500
 """Values bound in one `IN (…)`."""
+_BLOCK_COLUMNS: Final = ("chain", "hash", "height", "parent_hash", "time_s", "canonical")
+_EVENT_COLUMNS: Final = (
+    "chain",
+    "block_hash",
+    "event_index",
+    "height",
+    "time_s",
+    "tx_hash",
+    "canonical",
+    *EVENT_COLUMNS,
+)
+_FACT_COLUMNS: Final = ("seq", "chain", "kind", "height", "block_hash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +132,8 @@ def commit(connection: Connection, before: ChainView, step: Advance, seen: Obser
     if projected:
         projections.refresh_swaps(connection, touched | projections.apply(connection, applied))
     first_seq = last - len(step.facts) + 1
-    insert_many(connection, tables.facts, [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)])
+    rows = [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)]
+    insert_rows(connection, tables.facts, _FACT_COLUMNS, rows)
     if step.deep:
         require(before.finalized is not None, "only a finalized block can be reverted deeply")
         _note_deep_reorg(connection, before, first_seq, min(ref.height for ref in reverted) - 1, seen.at_ns)
@@ -187,36 +200,22 @@ def _store_blocks(connection: Connection, chain: ChainId, applied: Sequence[Bloc
         known.update(bytes(row.hash) for row in connection.execute(query))
     _mark(connection, chain, [found for found in suspects if found in known], canonical=True)
     new = [block for block in applied if block.header.ref.hash not in known]
-    insert_many(connection, blocks, [_block_row(block.header) for block in new])
-    insert_many(connection, tables.events, [row for block in new for row in _event_rows(block)])
+    insert_rows(connection, blocks, _BLOCK_COLUMNS, [_block_row(block.header) for block in new])
+    insert_rows(connection, tables.events, _EVENT_COLUMNS, [row for block in new for row in _event_rows(block)])
 
 
-def _block_row(header: BlockHeader) -> dict[str, Any]:
-    return {
-        "chain": header.chain,
-        "hash": header.ref.hash,
-        "height": header.height,
-        "parent_hash": header.parent_hash,
-        "time_s": header.time.seconds,
-        "canonical": True,
-    }
+def _block_row(header: BlockHeader) -> tuple[Any, ...]:
+    return (header.chain, header.ref.hash, header.height, header.parent_hash, header.time.seconds, True)
 
 
-def _event_rows(block: Block) -> Iterable[dict[str, Any]]:
+def _event_rows(block: Block) -> Iterable[tuple[Any, ...]]:
     header = block.header
+    chain, block_hash, height, time_s = header.chain, header.ref.hash, header.height, header.time.seconds
     for logged in block.events:
-        yield event_columns(logged.event) | {
-            "chain": header.chain,
-            "block_hash": header.ref.hash,
-            "event_index": logged.index,
-            "height": header.height,
-            "time_s": header.time.seconds,
-            "tx_hash": logged.tx_hash,
-            "canonical": True,
-        }
+        yield (chain, block_hash, logged.index, height, time_s, logged.tx_hash, True, *event_values(logged.event))
 
 
-def _fact_row(seq: int, fact: FollowerFact) -> dict[str, Any]:
+def _fact_row(seq: int, fact: FollowerFact) -> tuple[Any, ...]:
     match fact:
         case BlockApplied(block):
             kind, ref = FactKind.APPLIED, block.header.ref
@@ -224,7 +223,7 @@ def _fact_row(seq: int, fact: FollowerFact) -> dict[str, Any]:
             kind = FactKind.REVERTED
         case BlockFinalized(ref):
             kind = FactKind.FINALIZED
-    return {"seq": seq, "chain": ref.chain, "kind": kind.value, "height": ref.height, "block_hash": ref.hash}
+    return (seq, ref.chain, kind.value, ref.height, ref.hash)
 
 
 def _note_deep_reorg(connection: Connection, before: ChainView, seq: int, fork: int, now_ns: int) -> None:

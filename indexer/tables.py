@@ -88,7 +88,7 @@ events = sa.Table(
     sa.Column("amount", Uint256),
     sa.Column("payload", sa.Text, nullable=False),
 )
-"""Typed events. `payload` is the whole event as JSON; the columns before it are a copy to search by."""
+"""Typed events. `payload` is JSON of what the columns before it leave out; empty where they say everything."""
 sa.Index("ix_indexer_events_kind", events.c.kind, events.c.time_s, events.c.chain, events.c.height)
 for _name, _columns, _present in (
     ("hashlock", (events.c.hashlock,), events.c.hashlock.is_not(None)),

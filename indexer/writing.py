@@ -1,20 +1,24 @@
 """Three things that writers need of SQL beyond SQLAlchemy's everyday API, said once for both databases."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
+import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
-from sqlalchemy.util import await_only
 
+from core.model.errors import require
 from core.runtime.columns import Bytes32, Uint256
 from indexer.tables import fact_order
 
 COPY_ROWS: Final = 1_000
 """From so many rows on PostgreSQL gets them by COPY."""
+MAX_VARIABLES: Final = 999
+"""Values in one statement: what every SQLite takes (sqlite.org/limits.html)."""
 
 
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> bool:
@@ -28,63 +32,76 @@ def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> 
 
 
 def insert_many(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same keys.
+    """`insert_rows` of rows that all have the same keys."""
+    if rows:
+        names = tuple(column.name for column in table.c if column.name in rows[0])
+        insert_rows(connection, table, names, list(map(itemgetter(*names), rows)))
 
-    As `connection.execute(sa.insert(table), rows)`, which handles each value of each row by itself: here whole columns
-    are turned into driver values, and the driver gets tuples. In a transaction that has begun.
+
+def insert_rows(
+    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Insert rows of the columns `names`, which stand in the table's order. In a transaction that has begun.
+
+    As `connection.execute(sa.insert(table), …)`, which handles each value of each row by itself: here whole columns
+    are turned into driver values, and many rows are one statement (COPY on PostgreSQL).
     """
     if not rows:
         return
-    copied = connection.dialect.name == "postgresql" and len(rows) >= COPY_ROWS
-    if connection.dialect.name == "postgresql" and not copied:
-        connection.execute(sa.insert(table), rows)
-        return
-    names = tuple(rows[0]) if copied else _sqlite_insert(table, tuple(rows[0]))[1]
-    columns = zip(*map(itemgetter(*names), rows), strict=True)
-    values = [_driver_values(table.c[name].type, column) for name, column in zip(names, columns, strict=True)]
-    records = list(zip(*values, strict=True))
-    if copied:
-        _copy(connection, table, names, records)
+    if connection.dialect.name != "postgresql":
+        _insert_sqlite(connection, table, names, _driver_rows(table, names, rows))
+    elif len(rows) < COPY_ROWS:
+        connection.execute(sa.insert(table), [dict(zip(names, row, strict=True)) for row in rows])
     else:
-        connection.exec_driver_sql(_sqlite_insert(table, names)[0], records)
+        _copy(connection, table, names, _driver_rows(table, names, rows))
 
 
-def _driver_values(kind: Any, column: Sequence[Any]) -> Sequence[Any]:
+def _driver_rows(table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
     """Other types than these two are the driver's own: integers, text, bytes, booleans."""
-    if not isinstance(kind, Uint256 | Bytes32):
-        return column
-    bind: Callable[[Any, Any], Any] = kind.process_bind_param
-    return [None if value is None else bind(value, None) for value in column]
+    kinds: list[Any] = [table.c[name].type for name in names]
+    bound = [place for place, kind in enumerate(kinds) if isinstance(kind, Uint256 | Bytes32)]
+    if not bound:
+        return rows
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    for place in bound:
+        bind: Callable[[Any, Any], Any] = kinds[place].process_bind_param
+        columns[place] = [None if value is None else bind(value, None) for value in columns[place]]
+    return list(zip(*columns, strict=True))
+
+
+def _insert_sqlite(
+    connection: Connection, table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Many rows a statement: SQLite then works without the interpreter's lock, which it takes and gives back at every
+    statement, while other threads decode what comes next."""
+    many = MAX_VARIABLES // len(names)
+    whole = len(rows) - len(rows) % many
+    for first in range(0, whole, many):
+        values = tuple(itertools.chain.from_iterable(rows[first : first + many]))
+        connection.exec_driver_sql(_sqlite_insert(table, names, many), values)
+    if whole < len(rows):
+        connection.exec_driver_sql(_sqlite_insert(table, names, 1), list(rows[whole:]))
 
 
 @lru_cache(maxsize=64)
-def _sqlite_insert(table: sa.Table, names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
-    """The statement for the driver, and the order in which it takes the columns."""
-    compiled: Any = sa.insert(table).compile(dialect=sqlite.dialect(), column_keys=list(names))
-    return str(compiled), tuple(compiled.positiontup)
+def _sqlite_insert(table: sa.Table, names: tuple[str, ...], rows: int) -> str:
+    one: Any = sa.insert(table).compile(dialect=sqlite.dialect(), column_keys=list(names))
+    require(tuple(one.positiontup) == names, "rows are given in the order of the table's columns", table=table.name)
+    into, values, row = str(one).partition(" VALUES ")
+    return into + values + ", ".join([row] * rows)
 
 
-def _copy(connection: Connection, table: sa.Table, names: Sequence[str], records: list[tuple[Any, ...]]) -> None:
+def _copy(connection: Connection, table: sa.Table, names: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> None:
     """COPY through the driver; its errors become SQLAlchemy's, as those of any other statement."""
     adapted: Any = connection.connection.dbapi_connection
-    dbapi: Any = connection.dialect.dbapi
-    copying = adapted.driver_connection.copy_records_to_table(table.name, records=records, columns=names)
+    statement = f"COPY {table.name}"
     try:
-        await_only(copying)
-    except Exception as error:
-        # `_handle_exception` sorts asyncpg's errors into the classes of PEP 249 and always raises.
-        try:
-            adapted._handle_exception(error)
-        except dbapi.Error as sorted_error:
-            wrapped = sa.exc.DBAPIError.instance(
-                f"COPY {table.name}",
-                None,
-                sorted_error,
-                dbapi.Error,
-                connection_invalidated=adapted.driver_connection.is_closed(),
-            )
-            raise wrapped from error
-        raise
+        adapted.run_async(lambda driver: driver.copy_records_to_table(table.name, records=rows, columns=names))
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise sa.exc.IntegrityError(statement, None, error) from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        lost = adapted.driver_connection.is_closed()
+        raise sa.exc.DBAPIError(statement, None, error, connection_invalidated=lost) from error
 
 
 def hold_projections(connection: Connection) -> None:

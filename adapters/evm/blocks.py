@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from adapters.evm.bloom import LogFilter
 from adapters.evm.contract_events import ContractDecoder
-from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_event
+from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_events
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.rpc import Call
 from core.model.errors import NotFoundError, RejectedError, ReorgedError
-from core.model.facts import Block, BlockHeader, LoggedEvent
+from core.model.facts import Block, BlockHeader
 from core.model.types import ChainId, Height
 
 MAX_BLOCK_RANGE: Final = 500
@@ -35,7 +35,7 @@ class EvmBlockSource:
         self._chain = chain
         self._endpoints = endpoints
         followed = contracts or ContractDecoder(chain, {})
-        self._sources = Sources(hex_address(htlc), frozenset(hex_address(token) for token in tokens), followed)
+        self._sources = Sources(chain, hex_address(htlc), [hex_address(token) for token in tokens], followed)
         self._addresses = sorted({self._sources.htlc, *self._sources.tokens, *followed.addresses})
         self._topics = sorted({*TOPICS, *followed.topics})
         self._filter = LogFilter(self._addresses, self._topics)
@@ -59,12 +59,17 @@ class EvmBlockSource:
             raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, not for {first} to {last}")
         raw = await self._raw_headers(first, last)
         headers = self._linked(raw)
-        if len(headers) <= MAX_BY_HASH:
-            logs = await self._logs_by_hash(headers)
+        hashes = [one.hash.lower() for one in raw]
+        if len(hashes) <= MAX_BY_HASH:
+            logs = self._grouped(hashes, await self._logs_by_hash(hashes))
         else:
-            logs = await self._logs_by_range(headers)
-        logs |= await self._logs_left_out(headers, raw, logs)
-        return [Block(header, self._events(header, logs.get(header.ref.hash, []))) for header in headers]
+            logs = self._grouped(hashes, await self._logs_by_range(headers))
+        for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs)).items():
+            logs[block] += missing
+        return [
+            Block(header, logged_events(header.ref, self._sources, logs[block]))
+            for header, block in zip(headers, hashes, strict=True)
+        ]
 
     async def _raw_headers(self, first: Height, last: Height) -> list[RawHeader]:
         calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
@@ -80,15 +85,15 @@ class EvmBlockSource:
                 raise ReorgedError(f"block {child.height} of {self._chain} does not follow the block before it")
         return headers
 
-    async def _logs_by_hash(self, headers: Sequence[BlockHeader]) -> dict[bytes, list[RawLog]]:
-        calls = [self._logs_call({"blockHash": f"0x{header.ref.hash.hex()}"}) for header in headers]
+    async def _logs_by_hash(self, hashes: Sequence[str]) -> list[RawLog]:
+        calls = [self._logs_call({"blockHash": block}) for block in hashes]
         try:
             answers = await self._endpoints.batch(calls)
         except NotFoundError as error:
             raise ReorgedError(f"a block of {self._chain} went away while its logs were read") from error
-        return {header.ref.hash: logs for header, logs in zip(headers, answers, strict=True)}
+        return list(itertools.chain.from_iterable(answers))
 
-    async def _logs_by_range(self, headers: Sequence[BlockHeader]) -> dict[bytes, list[RawLog]]:
+    async def _logs_by_range(self, headers: Sequence[BlockHeader]) -> list[RawLog]:
         first, last = headers[0], headers[-1]
         logs, again = await self._endpoints.batch(
             [
@@ -96,34 +101,27 @@ class EvmBlockSource:
                 Call("eth_getBlockByNumber", (hex(last.height), False), _HEADER),
             ]
         )
-        grouped: dict[bytes, list[RawLog]] = {header.ref.hash: [] for header in headers}
-        for log in logs:
-            block = grouped.get(bytes.fromhex(log.block_hash[2:]))
-            if block is None:
-                raise ReorgedError(f"a log of {self._chain} belongs to another branch")
-            block.append(log)
         # The headers are linked, so the last one's hash stands for all of them.
         if again is None or bytes.fromhex(again.hash[2:]) != last.ref.hash:
             raise ReorgedError(f"{self._chain} changed while its logs were read")
-        return grouped
+        found: list[RawLog] = logs
+        return found
 
-    async def _logs_left_out(
-        self, headers: Sequence[BlockHeader], raw: Sequence[RawHeader], logs: Mapping[bytes, Sequence[RawLog]]
-    ) -> dict[bytes, list[RawLog]]:
+    async def _logs_left_out(self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]]) -> list[RawLog]:
         """Logs that blocks have though none were told: nodes answer so while they still index a block.
 
         Where the header's bloom filter allows logs of ours, the receipts decide; they are kept apart from the index of
         logs. A node that offers none is believed.
         """
         doubted = [
-            header.ref.hash
-            for header, one in zip(headers, raw, strict=True)
-            if not logs.get(header.ref.hash) and one.logs_bloom and self._filter.may_be_in(one.logs_bloom)
+            one.hash
+            for one in raw
+            if not logs[one.hash.lower()] and one.logs_bloom and self._filter.may_be_in(one.logs_bloom)
         ]
-        found: dict[bytes, list[RawLog]] = {}
+        found: list[RawLog] = []
         for first in range(0, len(doubted), MAX_BY_HASH):
             part = doubted[first : first + MAX_BY_HASH]
-            calls = [Call("eth_getBlockReceipts", (f"0x{block.hex()}",), list[RawReceipt] | None) for block in part]
+            calls = [Call("eth_getBlockReceipts", (block,), list[RawReceipt] | None) for block in part]
             try:
                 answers = await self._endpoints.batch(calls)
             except NotFoundError as error:
@@ -132,20 +130,19 @@ class EvmBlockSource:
                 return found
             if None in answers:
                 raise ReorgedError(f"a block of {self._chain} went away while its receipts were read")
-            for block, receipts in zip(part, answers, strict=True):
-                told = [log for receipt in receipts for log in receipt.logs]
-                found[block] = [log for log in told if self._filter.matches(log.address, log.topics)]
+            told = [log for receipts in answers for receipt in receipts for log in receipt.logs]
+            found += [log for log in told if self._filter.matches(log.address, log.topics)]
         return found
+
+    def _grouped(self, hashes: Sequence[str], logs: Sequence[RawLog]) -> dict[str, list[RawLog]]:
+        """The logs by block, blocks without any among them. Raises `ReorgedError` for a log of none of these blocks."""
+        grouped: dict[str, list[RawLog]] = {block: [] for block in hashes}
+        for log in logs:
+            block = grouped.get(log.block_hash.lower())
+            if block is None:
+                raise ReorgedError(f"a log of {self._chain} belongs to another branch")
+            block.append(log)
+        return grouped
 
     def _logs_call(self, where: dict[str, Any]) -> Call:
         return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), list[RawLog])
-
-    def _events(self, header: BlockHeader, logs: Sequence[RawLog]) -> tuple[LoggedEvent, ...]:
-        events = []
-        for log in logs:
-            if bytes.fromhex(log.block_hash[2:]) != header.ref.hash:
-                raise ReorgedError(f"a log of {self._chain} belongs to another branch")
-            event = logged_event(header.ref, self._sources, log)
-            if event is not None:
-                events.append(event)
-        return tuple(sorted(events, key=lambda event: event.index))

@@ -3,7 +3,7 @@
 A filter answers "no" for certain and "yes" by chance, too: the fuller the block, the more often.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from core.model.errors import RetryableError
@@ -31,7 +31,7 @@ class LogFilter:
         self._address_bits = [bloom_bits(bytes.fromhex(address[2:])) for address in self._addresses]
         self._topic_bits = [bloom_bits(bytes.fromhex(topic[2:])) for topic in self._topics]
 
-    def matches(self, address: str, topics: list[str]) -> bool:
+    def matches(self, address: str, topics: Sequence[str]) -> bool:
         return address.lower() in self._addresses and bool(topics) and topics[0] in self._topics
 
     def may_be_in(self, bloom: str) -> bool:

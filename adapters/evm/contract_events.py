@@ -4,7 +4,7 @@ Layout: Solidity ABI specification, "Events" and "Indexed Event Encoding". Every
 is read; what a contract then logs never stops a follower: data that does not fit the ABI is kept as it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -155,7 +155,7 @@ class ContractDecoder:
     def topics(self) -> list[str]:
         return sorted({topic for events in self._events.values() for topic in events})
 
-    def decode(self, address: str, topics: list[str], data: bytes) -> ContractEvent | None:
+    def decode(self, address: str, topics: Sequence[str], data: bytes) -> ContractEvent | None:
         """The log as an event, None where no ABI declares it. `address` and `topics` are `0x…`, lower case.
 
         Raises `ValueError` for topics that are no hex.

@@ -3,17 +3,21 @@
 Layouts are those of `docs/htlc-contract.md` and of ERC-20's Transfer.
 """
 
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.lanes import event_lock_id
-from adapters.evm.names import account, native_asset, token_asset
+from adapters.evm.names import account, native_asset, parse_address, token_asset
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import BlockHeader, ChainEvent, Claimed, Locked, LoggedEvent, Refunded, Transferred
 from core.model.types import (
+    AccountId,
     AssetId,
     BaseUnits,
     BlockRef,
@@ -33,19 +37,30 @@ REFUNDED_TOPIC: Final = "0x" + keccak256(b"Refunded(bytes32,uint256)").hex()
 TRANSFER_TOPIC: Final = "0x" + keccak256(b"Transfer(address,address,uint256)").hex()
 TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC, TRANSFER_TOPIC)
 
-_ZERO_ADDRESS: Final = bytes(20)
+
+MAX_ACCOUNTS: Final = 65_536
+"""Accounts whose names are remembered: the same ones move again and again."""
 
 
-@dataclass(frozen=True, slots=True)
 class Sources:
     """Whose logs are events. `htlc` is our contract and `tokens` the ERC-20 contracts, `0x…`, lower case."""
 
-    htlc: str
-    tokens: frozenset[str]
-    contracts: ContractDecoder
+    def __init__(self, chain: ChainId, htlc: str, tokens: Collection[str], contracts: ContractDecoder) -> None:
+        self.chain, self.htlc, self.contracts = chain, htlc, contracts
+        self.tokens = {token: token_asset(chain, parse_address(token)) for token in tokens}
+        self.native = native_asset(chain)
+        self.holder = lru_cache(MAX_ACCOUNTS)(partial(_holder, chain))
+        """The account in an indexed topic, None for the zero address. Raises `ValueError` for what is no topic."""
 
 
-class RawHeader(msgspec.Struct, rename="camel"):
+def _holder(chain: ChainId, topic: str) -> AccountId | None:
+    word = bytes.fromhex(topic[2:])
+    if len(word) != 32:
+        raise ValueError("a topic has 32 bytes")
+    return account(chain, word[12:]) if any(word[12:]) else None
+
+
+class RawHeader(msgspec.Struct, rename="camel", gc=False):
     """The fields of eth_getBlockBy… that a follower needs."""
 
     number: str
@@ -55,13 +70,12 @@ class RawHeader(msgspec.Struct, rename="camel"):
     logs_bloom: str = ""
 
 
-class RawLog(msgspec.Struct, rename="camel"):
-    """One entry of eth_getLogs."""
+class RawLog(msgspec.Struct, rename="camel", gc=False):
+    """One entry of eth_getLogs. Not watched by the garbage collector: it holds nothing but texts."""
 
     address: str
-    topics: list[str]
+    topics: tuple[str, ...]
     data: str
-    block_number: str
     block_hash: str
     transaction_hash: str
     log_index: str
@@ -87,31 +101,41 @@ def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:
         raise RetryableError(f"an endpoint of {chain} answered with a malformed header") from error
 
 
-def logged_event(block: BlockRef, sources: Sources, raw: RawLog) -> LoggedEvent | None:
-    """The log as an event, or None for a log that is none of ours.
+def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> tuple[LoggedEvent, ...]:
+    """The logs of a block as events, by index, without those that are none of ours.
 
     Raises `RetryableError` for what the contract cannot have emitted.
     """
+    events = []
+    tx_text, tx_hash = "", b""
     try:
-        event = _decode(block.chain, sources, raw)
-        if event is None:
-            return None
-        return LoggedEvent(block, bytes.fromhex(raw.transaction_hash[2:]), int(raw.log_index, 16), event)
+        for raw in logs:
+            event = _decode(sources, raw)
+            if event is None:
+                continue
+            if raw.transaction_hash != tx_text:
+                tx_text, tx_hash = raw.transaction_hash, bytes.fromhex(raw.transaction_hash[2:])
+            events.append(LoggedEvent(block, tx_hash, int(raw.log_index, 16), event))
     except (ValueError, IndexError, RejectedError) as error:
         raise RetryableError(f"an endpoint of {block.chain} answered with a malformed log") from error
+    events.sort(key=attrgetter("index"))
+    if any(one.index == two.index for one, two in itertools.pairwise(events)):
+        raise RetryableError(f"an endpoint of {block.chain} told a log twice")
+    return tuple(events)
 
 
-def _decode(chain: ChainId, sources: Sources, raw: RawLog) -> ChainEvent | None:
+def _decode(sources: Sources, raw: RawLog) -> ChainEvent | None:
     topic = raw.topics[0] if raw.topics else ""
     data = bytes.fromhex(raw.data[2:])
     address = raw.address.lower()
     if address != sources.htlc:
-        moved = _transferred(chain, raw, data) if topic == TRANSFER_TOPIC and address in sources.tokens else None
+        asset = sources.tokens.get(address) if topic == TRANSFER_TOPIC else None
+        moved = None if asset is None else _transferred(sources, raw.topics, data, asset)
         return moved or sources.contracts.decode(address, raw.topics, data)
     if topic == LOCKED_TOPIC:
-        return _locked(chain, raw, data, native_asset(chain))
+        return _locked(sources, raw.topics, data, sources.native)
     if topic == LOCKED_TOKEN_TOPIC:
-        return _locked(chain, raw, data, token_asset(chain, data[108:128]))
+        return _locked(sources, raw.topics, data, token_asset(sources.chain, data[108:128]))
     if topic not in (CLAIMED_TOPIC, REFUNDED_TOPIC):
         return None
     lock_id = event_lock_id(data[:20], int.from_bytes(data[:32], "big"))
@@ -121,9 +145,8 @@ def _decode(chain: ChainId, sources: Sources, raw: RawLog) -> ChainEvent | None:
     return Refunded(lock_id, hashlock)
 
 
-def _locked(chain: ChainId, raw: RawLog, data: bytes, asset: AssetId) -> Locked:
-    terms = int.from_bytes(data[:32], "big")
-    sender = data[44:64]
+def _locked(sources: Sources, topics: Sequence[str], data: bytes, asset: AssetId) -> Locked:
+    chain, terms, sender = sources.chain, int.from_bytes(data[:32], "big"), data[44:64]
     return Locked(
         event_lock_id(sender, terms),
         LockTerms(
@@ -131,20 +154,15 @@ def _locked(chain: ChainId, raw: RawLog, data: bytes, asset: AssetId) -> Locked:
             amount=BaseUnits(int.from_bytes(data[64:96], "big")),
             sender=account(chain, sender),
             receiver=account(chain, data[:20]),
-            hashlock=Hashlock(bytes.fromhex(raw.topics[1][2:])),
+            hashlock=Hashlock(bytes.fromhex(topics[1][2:])),
             timelock=ChainTime(chain, terms >> 56 & 0xFFFFFFFFFF),
         ),
     )
 
 
-def _transferred(chain: ChainId, raw: RawLog, data: bytes) -> Transferred | None:
+def _transferred(sources: Sources, topics: Sequence[str], data: bytes, asset: AssetId) -> Transferred | None:
     # ERC-721 has the same signature with its last field indexed.
-    if len(raw.topics) != 3 or len(data) != 32:
+    if len(topics) != 3 or len(data) != 32:
         return None
-    sender, receiver = (bytes.fromhex(topic[26:]) for topic in raw.topics[1:])
-    return Transferred(
-        asset=token_asset(chain, bytes.fromhex(raw.address[2:])),
-        sender=None if sender == _ZERO_ADDRESS else account(chain, sender),
-        receiver=None if receiver == _ZERO_ADDRESS else account(chain, receiver),
-        amount=BaseUnits(int.from_bytes(data, "big")),
-    )
+    amount = BaseUnits(int.from_bytes(data, "big"))
+    return Transferred(asset, sources.holder(topics[1]), sources.holder(topics[2]), amount)

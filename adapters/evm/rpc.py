@@ -6,6 +6,7 @@ and accounts, not for reads.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
 import aiohttp
@@ -52,6 +53,11 @@ class Call:
 
 _one = msgspec.json.Decoder(RpcAnswer)
 _many = msgspec.json.Decoder(list[RpcAnswer])
+
+
+@lru_cache(maxsize=256)
+def _decoder(into: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(into)
 
 
 class RpcClient:
@@ -119,7 +125,7 @@ class RpcClient:
         if answer.error is not None:
             raise translate(call.method, answer.error.code, answer.error.message, answer.error.data)
         try:
-            return msgspec.json.decode(answer.result, type=call.into)
+            return _decoder(call.into).decode(answer.result)
         except msgspec.MsgspecError as error:
             raise RetryableError(f"{self} answered {call.method} in a shape that the method does not have") from error
 

@@ -12,6 +12,7 @@ from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.types import ChainId, Height
 from core.runtime.clock import Clock
 from core.runtime.database import Database, create_schema, open_database
+from core.runtime.garbage import collect_seldom
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from core.runtime.web import Health
@@ -106,6 +107,7 @@ def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:
 
 async def until_stopped(*running: Awaitable[None]) -> None:
     """Run everything until a signal; what one of them dies of ends all and is raised."""
+    collect_seldom()
     with stop_signals() as stop:
         tasks = [asyncio.ensure_future(one) for one in running]
         asked = asyncio.ensure_future(stop.wait())

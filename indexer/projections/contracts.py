@@ -95,7 +95,7 @@ def list_contract_events(
             BlockRef(ChainId(row.chain), Height(row.height), bytes(row.block_hash)),
             bytes(row.tx_hash),
             row.event_index,
-            decode_event(row.kind, row.payload),
+            decode_event(row),
         )
         for row in connection.execute(query)
     ]

@@ -32,22 +32,23 @@ Given = tuple[bytes, bytes, bytes]
 """The HTLC, a token, the first block's hash."""
 
 
-def make_follower(pool: Endpoints, given: Given, database: Database) -> Follower:
+def make_follower(pool: Endpoints, given: Given, database: Database, signal: FactSignal) -> Follower:
     """In short ranges, so that there are many commits to die at."""
     htlc, token, genesis = given
     heads, blocks = EvmHeadSource(CHAIN, pool), EvmBlockSource(CHAIN, pool, htlc, [token])
     parameters = Parameters(CHAIN, genesis)
-    return Follower(parameters, heads, blocks, database, FactSignal(), SystemClock(), Height(0), max_range=3)
+    return Follower(parameters, heads, blocks, database, signal, SystemClock(), Height(0), max_range=3)
 
 
 def child(url: str, htlc: str, token: str, genesis: str, database_url: str) -> None:
     async def main() -> None:
-        database = open_database(database_url)
+        database, signal = open_database(database_url), FactSignal()
         given = (bytes.fromhex(htlc), bytes.fromhex(token), bytes.fromhex(genesis))
-        follower = make_follower(Endpoints([Endpoint(url)]), given, database)
-        await follower.open()
-        print("following", flush=True)
-        await follower.run()
+        following = asyncio.create_task(make_follower(Endpoints([Endpoint(url)]), given, database, signal).run())
+        while not following.done():
+            print("facts up to", signal.seq, flush=True)
+            await signal.wait_beyond(signal.seq, timeout_s=1)
+        await following
 
     asyncio.run(main())
 
@@ -72,7 +73,7 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
         head = await evm.access.heads.head()
         # Most died in the middle of the backfill, which has at least one fact for each block.
         assert sum(0 < facts < head.head.height for facts in reached) >= KILLS // 2
-        follower = make_follower(evm.chain.endpoints, given, database)
+        follower = make_follower(evm.chain.endpoints, given, database, FactSignal())
         await follower.open()
         await follower.catch_up(head)
         chains, final = replay(await database.read(all_facts))
@@ -92,16 +93,18 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
 
 
 async def kill_one(evm: EvmHarness, given: Given, url: str, database: Database, rng: random.Random) -> int:
-    """Start a follower, change the chain above what is final, kill it at any moment. Returns the number of facts."""
+    """Start a follower, change the chain above what is final, kill it a few commits later: while it works on the next
+    one. Returns the number of facts."""
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, evm.anvil.rpc_url, *(one.hex() for one in given), url,
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     assert running.stdout is not None
-    assert await running.stdout.readline() == b"following\n"
-    await asyncio.sleep(rng.uniform(0.02, 0.1))
+    for _ in range(rng.randrange(1, 6)):
+        assert (await running.stdout.readline()).startswith(b"facts up to")
     await evm.reorg(1)
-    await asyncio.sleep(rng.uniform(0.02, 0.1))
+    for _ in range(rng.randrange(0, 3)):
+        assert (await running.stdout.readline()).startswith(b"facts up to")
     running.kill()
     await running.wait()
     facts = await database.read(all_facts)

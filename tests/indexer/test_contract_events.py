@@ -1,6 +1,7 @@
 """Events of configured contracts: stored, found by their arguments, undone by reorgs, built again from the facts."""
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from core.model.facts import ArgumentValue, ChainEvent, ContractEvent
 from core.model.types import AccountId, Height
 from core.runtime.clock import ManualClock
 from core.runtime.database import Database
-from indexer.encoding import decode_event, event_columns
+from indexer.encoding import EVENT_COLUMNS, decode_event, event_values
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.projections.contracts import ContractEventFilter, list_contract_events
@@ -32,8 +33,8 @@ values: st.SearchStrategy[ArgumentValue] = st.recursive(
 @given(st.lists(st.tuples(st.text(max_size=5, alphabet="abc"), values), max_size=4), st.binary(max_size=9))
 def test_events_come_back_as_they_were(arguments: list[tuple[str, ArgumentValue]], undecoded: bytes) -> None:
     event = ContractEvent(SHOP, "Sold", tuple(arguments), undecoded)
-    columns = event_columns(event)
-    assert decode_event(columns["kind"], columns["payload"]) == event
+    row = SimpleNamespace(**dict(zip(EVENT_COLUMNS, event_values(event), strict=True)))
+    assert decode_event(row) == event
 
 
 def sold(height: int) -> Sequence[ChainEvent]:

@@ -12,7 +12,7 @@ from adapters.evm.blocks import MAX_BLOCK_RANGE, MAX_BY_HASH, EvmBlockSource
 from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.contracts.deployer import mint_token
-from adapters.evm.decode import RawLog, Sources, logged_event
+from adapters.evm.decode import TRANSFER_TOPIC, RawLog, Sources, logged_events
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import EvmHeadSource
 from adapters.evm.lanes import ONE_SHOT
@@ -235,7 +235,7 @@ async def test_a_block_that_goes_away_while_its_logs_are_read_is_a_reorg(evm: Ev
     headers = adapter._linked(await adapter._raw_headers(Height(last - 1), last))
     await evm.reorg(2)
     with pytest.raises(ReorgedError):
-        await adapter._logs_by_hash(headers)
+        await adapter._logs_by_hash([f"0x{header.ref.hash.hex()}" for header in headers])
     with pytest.raises(ReorgedError):
         await adapter._logs_by_range(headers)
     await pool.close()
@@ -264,17 +264,27 @@ def test_logs_of_others_are_not_ours():
     block = BlockRef(CHAIN, Height(1), bytes(32))
     nft = RawLog(
         "0x" + "22" * 20,
-        ["0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"] + ["0x" + "00" * 32] * 3,
+        (TRANSFER_TOPIC, *["0x" + "00" * 32] * 3),
         "0x",
-        "0x1",
         "0x" + "00" * 32,
         "0x" + "00" * 32,
         "0x0",
     )
-    sources = Sources("0x" + "11" * 20, frozenset({nft.address}), ContractDecoder(CHAIN, {}))
-    assert logged_event(block, sources, nft) is None
-    unknown = RawLog("0x" + "11" * 20, ["0x" + "33" * 32], "0x", "0x1", "0x" + "00" * 32, "0x" + "00" * 32, "0x0")
-    assert logged_event(block, sources, unknown) is None
+    unknown = RawLog("0x" + "11" * 20, ("0x" + "33" * 32,), "0x", "0x" + "00" * 32, "0x" + "00" * 32, "0x0")
+    sources = Sources(CHAIN, "0x" + "11" * 20, [nft.address], ContractDecoder(CHAIN, {}))
+    assert logged_events(block, sources, [nft, unknown]) == ()
+
+
+def test_a_log_that_is_told_twice_is_refused():
+    block, token = BlockRef(CHAIN, Height(1), bytes(32)), "0x" + "22" * 20
+    sources = Sources(CHAIN, "0x" + "11" * 20, [token], ContractDecoder(CHAIN, {}))
+    zero = "0x" + "00" * 32
+    moved = [RawLog(token, (TRANSFER_TOPIC, zero, zero), zero, zero, zero, index) for index in ("0x1", "0x0")]
+    events = logged_events(block, sources, moved)
+    assert [event.index for event in events] == [0, 1]
+    assert events[0].event == Transferred(sources.tokens[token], None, None, BaseUnits(0))
+    with pytest.raises(RetryableError, match="twice"):
+        logged_events(block, sources, [*moved, moved[0]])
 
 
 async def test_a_chain_of_another_number_is_refused(evm: EvmHarness):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.evm.contract_events import ContractDecoder
-from adapters.evm.decode import TOPICS, RawLog, Sources, logged_event
+from adapters.evm.decode import TOPICS, RawLog, Sources, logged_events
 from adapters.evm.lanes import event_lock_id, holds, next_use
 from core.model.errors import RetryableError
 from core.model.facts import LoggedEvent
@@ -52,8 +52,8 @@ def test_a_place_in_use_stands_in_the_way_and_the_past_does_not(sender, number, 
 @given(st.sampled_from(TOPICS), st.lists(hex_text, max_size=3), hex_text, hex_text, st.booleans())
 def test_no_log_is_too_strange(topic, topics, data, tx_hash, ours):
     htlc = "0x" + "11" * 20
-    raw = RawLog(htlc if ours else "0x" + "22" * 20, [topic, *topics], data, "0x1", "0x" + "00" * 32, tx_hash, "0x0")
+    raw = RawLog(htlc if ours else "0x" + "22" * 20, (topic, *topics), data, "0x" + "00" * 32, tx_hash, "0x0")
     with contextlib.suppress(RetryableError):
-        sources = Sources(htlc, frozenset({"0x" + "22" * 20}), ContractDecoder(CHAIN, {}))
-        event = logged_event(BlockRef(CHAIN, Height(1), bytes(32)), sources, raw)
-        assert event is None or isinstance(event, LoggedEvent)
+        sources = Sources(CHAIN, htlc, ["0x" + "22" * 20], ContractDecoder(CHAIN, {}))
+        events = logged_events(BlockRef(CHAIN, Height(1), bytes(32)), sources, [raw])
+        assert all(isinstance(event, LoggedEvent) for event in events)

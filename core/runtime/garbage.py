@@ -1,0 +1,20 @@
+"""How often Python looks for reference cycles.
+
+Its default, every 700 new containers, suits small programs. A follower makes ten containers an event, none of them in a
+cycle: looking for cycles among them took a fifth of its time.
+"""
+
+import gc
+from typing import Final
+
+THRESHOLDS: Final = (50_000, 20, 20)
+
+
+def collect_seldom() -> None:
+    """Leave what was made until now (modules, configuration) out of every later collection, and collect less often.
+
+    For a process that has started, once: daemons and benchmarks. See `gc.freeze` in Python's documentation.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
