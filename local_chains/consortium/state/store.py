@@ -8,7 +8,7 @@ kept too, so that older states can be shown and proven.
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -125,7 +125,7 @@ class Store:
 
         def work(connection: Connection) -> None:
             connection.execute(sa.delete(tables.state))
-            _many(connection, tables.PUT_LEAF, sorted(leaves.items()))
+            _put(connection, tables.state, sorted(leaves.items()))
             connection.execute(sa.insert(tables.blocks), [_columns(block)])
 
         await self._database.write(work)
@@ -270,9 +270,9 @@ def _append(
         named = {"height": height, "hashes": b"".join(transactions), "marks": marks}
         connection.execute(sa.insert(tables.contents), [named])
     places = sorted((name, height, position) for position, name in enumerate(transactions))
-    _many(connection, tables.PUT_TRANSACTION, places)
+    _put(connection, tables.transactions, places)
     _many(connection, tables.DELETE_LEAF, [(key,) for key, leaf in changes.writes.items() if leaf is None])
-    _many(connection, tables.PUT_LEAF, sorted((key, leaf) for key, leaf in changes.writes.items() if leaf is not None))
+    _put(connection, tables.state, sorted((key, leaf) for key, leaf in changes.writes.items() if leaf is not None))
     undo = {"height": height, "count": len(changes.replaced), "leaves": msgspec.msgpack.encode(changes.replaced)}
     connection.execute(sa.insert(tables.replaced), [undo])
     connection.execute(sa.delete(tables.replaced).where(tables.replaced.c.height < first_kept))
@@ -293,6 +293,14 @@ def _prune(connection: Connection, first: int) -> int:
         _many(connection, tables.DELETE_TRANSACTION, names)
     connection.execute(sa.delete(tables.contents).where(contents.height < end))
     return connection.execute(sa.delete(tables.blocks).where(tables.blocks.c.height < end)).rowcount
+
+
+def _put(connection: Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
+    many = tables.MAX_VARIABLES // len(table.c)
+    whole = len(rows) - len(rows) % many
+    for first in range(0, whole, many):
+        connection.exec_driver_sql(tables.put(table, many), tuple(chain.from_iterable(rows[first : first + many])))
+    _many(connection, tables.put(table, 1), list(rows[whole:]))
 
 
 def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:

@@ -1,9 +1,11 @@
 """The tables of a chain's SQLite file.
 
 Most of a block's rows go in through the driver itself, as plain tuples, which takes a fifth of the time; what lies at
-random places of a large file is kept to one row a leaf and one a transaction.
+random places of a large file is kept to one row a leaf and one a transaction. Many rows are one statement: SQLite then
+works without the interpreter's lock, which it takes and gives back at every statement, while others use it.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import sqlalchemy as sa
@@ -66,14 +68,24 @@ replaced = sa.Table(
 )
 
 
+MAX_VARIABLES: Final = 999
+"""Values in one statement: what every SQLite takes (sqlite.org/limits.html)."""
+
+
 def _sql(statement: sa.Insert | sa.Delete) -> str:
     """The statement as the driver takes it, with its parameters in the order of the columns."""
     return str(statement.compile(dialect=sqlite.dialect()))
 
 
-PUT_LEAF: Final = _sql(sa.insert(state).prefix_with("OR REPLACE"))
+@lru_cache(maxsize=8)
+def put(table: sa.Table, rows: int) -> str:
+    """Insert so many rows with all columns, each instead of one that is there."""
+    one = _sql(sa.insert(table).prefix_with("OR REPLACE"))
+    into, values, row = one.partition(" VALUES ")
+    return into + values + ", ".join([row] * rows)
+
+
 DELETE_LEAF: Final = _sql(sa.delete(state).where(state.c.key == sa.bindparam("gone")))
-PUT_TRANSACTION: Final = _sql(sa.insert(transactions).prefix_with("OR REPLACE"))
 DELETE_TRANSACTION: Final = _sql(
     sa.delete(transactions).where(
         transactions.c.hash == sa.bindparam("gone"), transactions.c.height < sa.bindparam("first")
