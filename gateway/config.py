@@ -159,7 +159,17 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bridge: str | None = None
 
 
-C = TypeVar("C", RelayerConfig, RegulatorConfig)
+class IndexConfig(msgspec.Struct, frozen=True):
+    """`causeway index … --config FILE`: a file of its own, or a relayer's or a regulator's, whose other fields are
+    passed over. `listen` is for health and metrics of an index that runs by itself."""
+
+    database: str
+    chains: tuple[ChainConfig, ...]
+    name: str = "index"
+    listen: str | None = None
+
+
+C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig)
 
 
 def load(path: Path, kind: type[C]) -> C:
@@ -216,7 +226,7 @@ def resolve_database(url: str, base: Path) -> str:
     return prefix + str((base / url[len(prefix) :]).resolve())
 
 
-def to_toml(config: RelayerConfig | RegulatorConfig) -> str:
+def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig) -> str:
     """Write a configuration as the file that `load` reads back to an equal value."""
     return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
 

@@ -42,7 +42,7 @@ from indexer.chain_view import (
     next_step,
 )
 from indexer.feed import FactSignal, last_seq
-from indexer.metrics import IndexerMetrics
+from indexer.metrics import EventRate, IndexerMetrics
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
 T = TypeVar("T")
@@ -86,6 +86,7 @@ class FollowerStatus:
     finalized_height: Height | None
     lag_blocks: int
     alarms: int
+    events_per_s: float
 
     @property
     def ready(self) -> bool:
@@ -136,6 +137,7 @@ class Follower:
         self._start, self._retry, self._probe_s = start, retry, probe_s
         self._projected = projected
         self._metrics = IndexerMetrics(metrics or Metrics())
+        self._rate = EventRate()
         self._range, self._max_range = min(FIRST_RANGE, max_range), max_range
         self._view = ChainView(self._chain, start)
         self._ahead: deque[_Ahead] = deque()
@@ -156,6 +158,7 @@ class Follower:
             finalized_height=final.height if final else None,
             lag_blocks=behind(self._view, self._seen) if self._seen else 0,
             alarms=self._alarms,
+            events_per_s=self._rate.per_s(self._clock.now()),
         )
 
     async def run(self) -> None:
@@ -337,7 +340,9 @@ class Follower:
         elif self._alarms:
             # Acknowledged meanwhile, perhaps, by a process that the operator has at hand.
             self._alarms = await self._database.read(lambda connection: store.open_alarms(connection, before.chain))
-        self._metrics.stepped(step, update, self._clock.now())
+        now_s = self._clock.now()
+        self._rate.add(sum(len(block.events) for block in step.applied), now_s)
+        self._metrics.stepped(step, update, now_s, self._rate.per_s(now_s))
         if step.facts:
             self._signal.announce(seq)
 

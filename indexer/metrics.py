@@ -1,9 +1,37 @@
 """What the operator sees of each follower."""
 
+from collections import deque
+from typing import Final
+
 from core.model.facts import HeadUpdate
 from core.model.types import ChainId
 from core.runtime.metrics import Metrics
 from indexer.chain_view import Advance, behind
+
+RATE_WINDOW_S: Final = 10.0
+MAX_SAMPLES: Final = 1_000
+
+
+class EventRate:
+    """Events a second over the last `RATE_WINDOW_S`, or since the first of them where that is not so long ago."""
+
+    def __init__(self) -> None:
+        self._samples: deque[tuple[float, int]] = deque(maxlen=MAX_SAMPLES)
+        self._begun_s: float | None = None
+
+    def add(self, events: int, now_s: float) -> None:
+        """`events` were stored by `now_s`."""
+        if self._begun_s is None:
+            self._begun_s = now_s
+            return
+        self._samples.append((now_s, events))
+
+    def per_s(self, now_s: float) -> float:
+        while self._samples and self._samples[0][0] < now_s - RATE_WINDOW_S:
+            self._samples.popleft()
+        if self._begun_s is None or now_s <= self._begun_s:
+            return 0.0
+        return sum(events for _, events in self._samples) / min(RATE_WINDOW_S, now_s - self._begun_s)
 
 
 class IndexerMetrics:
@@ -18,13 +46,17 @@ class IndexerMetrics:
         self._lag_s = metrics.gauge("indexer_lag_seconds", "Age of the newest block stored", chain)
         self._blocks = metrics.counter("indexer_blocks_total", "Blocks applied", chain)
         self._events = metrics.counter("indexer_events_total", "Events stored", chain)
+        self._rate = metrics.gauge("indexer_events_per_second", "Events stored a second, of late", chain)
+        self._depth = metrics.gauge("indexer_last_reorg_depth_blocks", "Blocks that the newest reorg replaced", chain)
+        self._deepest = metrics.gauge("indexer_deepest_reorg_blocks", "Blocks that the deepest reorg replaced", chain)
+        self._deepest_yet: dict[ChainId, int] = {}
         self._reorgs = metrics.counter(
             "indexer_reorgs_total", "Reorgs, by whether they went below finality", ["chain", "deep"]
         )
         self._reverted = metrics.counter("indexer_reverted_blocks_total", "Blocks that reorgs replaced", chain)
         self._failures = metrics.counter("indexer_failed_steps_total", "Steps that failed and were tried again", chain)
 
-    def stepped(self, step: Advance, update: HeadUpdate, now_s: float) -> None:
+    def stepped(self, step: Advance, update: HeadUpdate, now_s: float, events_per_s: float) -> None:
         """A step was committed."""
         chain, view = step.view.chain, step.view
         self._head.labels(chain).set(update.head.height)
@@ -36,9 +68,14 @@ class IndexerMetrics:
             self._final.labels(chain).set(view.finalized.height)
         self._blocks.labels(chain).inc(len(step.applied))
         self._events.labels(chain).inc(sum(len(block.events) for block in step.applied))
+        self._rate.labels(chain).set(events_per_s)
         if step.reverted:
+            depth = len(step.reverted)
+            self._depth.labels(chain).set(depth)
+            self._deepest_yet[chain] = max(depth, self._deepest_yet.get(chain, 0))
+            self._deepest.labels(chain).set(self._deepest_yet[chain])
             self._reorgs.labels(chain, str(step.deep).lower()).inc()
-            self._reverted.labels(chain).inc(len(step.reverted))
+            self._reverted.labels(chain).inc(depth)
 
     def failed(self, chain: ChainId) -> None:
         """A step failed."""

@@ -20,9 +20,11 @@ app = typer.Typer(
 relayer_app = typer.Typer(help="Run a relayer with your own keys and inventory.", no_args_is_help=True)
 regulator_app = typer.Typer(help="Run the supervision API.", no_args_is_help=True)
 chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_help=True)
+index_app = typer.Typer(help="Follow chains into a database, by itself; look at it, check it.", no_args_is_help=True)
 app.add_typer(relayer_app, name="relayer")
 app.add_typer(regulator_app, name="regulator")
 app.add_typer(chain_app, name="chain")
+app.add_typer(index_app, name="index")
 
 EXIT_REFUSED: Final = 1
 EXIT_UNSAFE: Final = 3
@@ -35,6 +37,7 @@ def main() -> None:
     # They register their commands.
     import gateway.cli.daemons
     import gateway.cli.devnet
+    import gateway.cli.indexing
     import gateway.cli.members
     import gateway.cli.swaps
     import gateway.cli.verification  # noqa: F401

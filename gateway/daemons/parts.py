@@ -105,8 +105,8 @@ def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:
     return look
 
 
-async def until_stopped(*running: Awaitable[None]) -> None:
-    """Run everything until a signal; what one of them dies of ends all and is raised."""
+async def until_stopped(*running: Awaitable[None], ends: bool = False) -> None:
+    """Run everything until a signal; what one of them dies of ends all and is raised. `ends`: one may also end."""
     collect_seldom()
     with stop_signals() as stop:
         tasks = [asyncio.ensure_future(one) for one in running]
@@ -119,4 +119,5 @@ async def until_stopped(*running: Awaitable[None]) -> None:
             await asyncio.gather(*tasks, asked, return_exceptions=True)
         for task in done - {asked}:
             task.result()
-            raise FatalError("a part of the daemon ended by itself")
+            if not ends:
+                raise FatalError("a part of the daemon ended by itself")

@@ -1,5 +1,6 @@
 """All projections once more from the facts; the rows are the same as those that grew with them."""
 
+from collections.abc import Callable
 from typing import Final
 
 import sqlalchemy as sa
@@ -45,11 +46,12 @@ def mark_incomplete(connection: Connection) -> None:
     connection.execute(sa.delete(projection_version))
 
 
-def rebuild(connection: Connection) -> int:
+def rebuild(connection: Connection, told: Callable[[int], None] = lambda _: None) -> int:
     """Delete all projections and build them again, in one transaction. Returns how many facts were read.
 
-    Agreements are no projection: they were reported, and stay.
+    `told` is called now and then with how many have been. Agreements are no projection: they were reported, and stay.
     """
+    hold_projections(connection)
     for table in PROJECTED:
         connection.execute(sa.delete(table))
     touched = {Hashlock(row.hashlock) for row in connection.execute(sa.select(agreements.c.hashlock))}
@@ -61,6 +63,7 @@ def rebuild(connection: Connection) -> int:
                 touched |= apply(connection, [Block(fact.header, fact.events)])
             elif fact.kind is FactKind.REVERTED and fact.events:
                 touched |= revert(connection, fact.chain, [fact.header.ref.hash])
+        told(seq)
     refresh_swaps(connection, touched)
     connection.execute(sa.delete(projection_version))
     connection.execute(sa.insert(projection_version).values(id=1, version=VERSION))

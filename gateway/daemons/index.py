@@ -1,0 +1,200 @@
+"""The indexer by itself: follow chains into a database, look at it, build it anew, check it against an endpoint."""
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import NotFoundError, RejectedError
+from core.model.types import ChainId
+from core.runtime.clock import SystemClock
+from core.runtime.database import Database
+from core.runtime.metrics import Metrics
+from core.runtime.web import serve
+from core.runtime.web.application import build_application
+from gateway import wiring
+from gateway.config import ChainConfig, EndpointConfig, IndexConfig, listen_address, resolve_database
+from gateway.daemons.parts import (
+    VERSION,
+    check_starts,
+    fact_listeners,
+    following,
+    health_of,
+    make_followers,
+    opened_database,
+    until_stopped,
+)
+from indexer import store
+from indexer.feed import FactSignal, last_seq
+from indexer.follower import Follower, FollowerState, FollowerStatus
+from indexer.projections.rebuild import rebuild
+from indexer.tables import chains
+from indexer.verification import Difference, compare, pick_ranges, stored_blocks
+
+LOOK_S: Final = 0.25
+SQLITE: Final = "sqlite:///"
+
+Show = Callable[[Sequence[FollowerStatus]], None]
+
+
+async def run_index(
+    config: IndexConfig, base: Path, show: Show, until_head: bool, ready: Callable[[str], None]
+) -> None:
+    """Follow all chains until a signal, or until each was at its head once. `show` is called again and again.
+
+    `ready` is told where health and metrics are served, if the configuration says so.
+    """
+    clock, metrics = SystemClock(), Metrics()
+    async with (
+        wiring.connected(config.chains) as connected,
+        opened_database(config.database, base) as database,
+    ):
+        await check_starts(config.chains, connected)
+        signal = FactSignal()
+        followers = make_followers(config.chains, connected, database, signal, clock, metrics)
+        supervisor = following(followers, clock, metrics)
+        supervisor.add(*fact_listeners(config.database, database, signal))
+        parts = [supervisor.run(), _watch(followers, show, until_head)]
+        if config.listen is None:
+            await until_stopped(*parts, ends=until_head)
+            return
+        app = build_application(
+            [], title=config.name, version=VERSION, metrics=metrics, clock=clock, health=health_of(followers)
+        )
+        async with serve(app, *listen_address(config.listen)) as url:
+            ready(url)
+            await until_stopped(*parts, ends=until_head)
+
+
+async def _watch(followers: Sequence[Follower], show: Show, until_head: bool) -> None:
+    reached: set[ChainId] = set()
+    while True:
+        states = [follower.status for follower in followers]
+        show(states)
+        reached |= {one.chain for one in states if one.state is FollowerState.LIVE}
+        if until_head and len(reached) == len(states):
+            return
+        await asyncio.sleep(LOOK_S)
+
+
+async def index_status(config: IndexConfig, base: Path) -> list[dict[str, Any]]:
+    """How far each chain is, as the database says. Raises `NotFoundError` where there is none."""
+    _must_exist(config, base)
+    clock = SystemClock()
+    async with opened_database(config.database, base) as database:
+        rows = await database.read(store.chain_rows)
+    return [_row(one, clock.now()) for one in rows]
+
+
+def _row(one: store.ChainRow, now_s: float) -> dict[str, Any]:
+    behind = None
+    if one.head_height is not None:
+        behind = max(0, one.head_height - (one.tip.height if one.tip else one.start - 1))
+    return {
+        "chain": one.chain,
+        "state": one.state,
+        "detail": one.detail,
+        "start": one.start,
+        "cursor": None if one.tip is None else one.tip.height,
+        "finalized": None if one.finalized is None else one.finalized.height,
+        "head": one.head_height,
+        "behind": behind,
+        "age_s": None if one.tip is None else max(0, round(now_s - one.tip.time.seconds)),
+        "seen_s_ago": None if one.observed_ns is None else max(0, round(now_s - one.observed_ns / 10**9)),
+        "alarms": one.alarms,
+    }
+
+
+async def rebuild_index(config: IndexConfig, base: Path, told: Callable[[int, int], None]) -> int:
+    """Build all projections anew. `told` hears (facts read, facts in all), from another thread. Returns the latter."""
+    _must_exist(config, base)
+    async with opened_database(config.database, base) as database:
+        total = await database.read(last_seq)
+        told(0, total)
+        return await database.write(lambda connection: rebuild(connection, lambda done: told(done, total)))
+
+
+async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
+    """Acknowledge the chain's reorgs below finality. Returns how many were open. Raises `NotFoundError`."""
+    _must_exist(config, base)
+    clock = SystemClock()
+
+    def acknowledge(connection: Connection) -> int:
+        known = connection.execute(sa.select(chains.c.chain).where(chains.c.chain == chain)).scalar()
+        if known is None:
+            raise NotFoundError(f"the index knows no chain {chain[:64]!r}: causeway index status lists them")
+        return store.acknowledge_alarms(connection, ChainId(known), clock.now_ns())
+
+    async with opened_database(config.database, base) as database:
+        return await database.write(acknowledge)
+
+
+async def verify_index(
+    config: IndexConfig,
+    base: Path,
+    endpoint: str | None,
+    ranges: int,
+    blocks: int,
+    rng: random.Random,
+    told: Callable[[ChainId, int, int], None],
+) -> dict[ChainId, list[Difference]]:
+    """Fetch random ranges of each chain once more and compare them. `told` hears (chain, ranges done, ranges in all).
+
+    They come from `endpoint`, or else from the last one configured, where several are; only what is final is compared,
+    or everything where the chain has nothing final. Raises `RejectedError` where there is no other endpoint to ask.
+    """
+    _must_exist(config, base)
+    found = {}
+    async with opened_database(config.database, base) as database:
+        for chain in config.chains:
+            other = msgspec.structs.replace(chain, endpoints=(_other_endpoint(chain, endpoint),))
+            found[ChainId(chain.id)] = await _verify_chain(other, database, ranges, blocks, rng, told)
+    return found
+
+
+def _other_endpoint(chain: ChainConfig, url: str | None) -> EndpointConfig:
+    if url is not None:
+        return EndpointConfig(url, "verification")
+    if len(chain.endpoints) < 2:
+        raise RejectedError(f"{chain.id} was indexed from the one endpoint that it has: name another with --endpoint")
+    return chain.endpoints[-1]
+
+
+async def _verify_chain(
+    config: ChainConfig,
+    database: Database,
+    ranges: int,
+    blocks: int,
+    rng: random.Random,
+    told: Callable[[ChainId, int, int], None],
+) -> list[Difference]:
+    chain = ChainId(config.id)
+    rows = {one.chain: one for one in await database.read(store.chain_rows)}
+    row = rows.get(chain)
+    last = None if row is None else row.finalized or row.tip
+    if row is None or last is None:
+        raise NotFoundError(f"the index holds nothing of {chain} yet: causeway index run fills it")
+    picked = pick_ranges(row.start, last.height, ranges, blocks, rng)
+    found: list[Difference] = []
+    async with wiring.connected([config]) as connected:
+        source = connected[chain].access.blocks
+        for done, (first, end) in enumerate(picked):
+            told(chain, done, len(picked))
+            theirs = await source.blocks(first, end)
+            ours = await database.read(lambda c, first=first, end=end: stored_blocks(c, chain, first, end))  # type: ignore[misc]
+            found += compare(ours, theirs)
+        told(chain, len(picked), len(picked))
+    return found
+
+
+def _must_exist(config: IndexConfig, base: Path) -> None:
+    """A SQLite file that is not there would be made, and look like an index of nothing."""
+    url = resolve_database(config.database, base)
+    path = Path(url.removeprefix(SQLITE))
+    if url.startswith(SQLITE) and not path.exists():
+        raise NotFoundError(f"there is no index at {path}: causeway index run makes it")
