@@ -189,8 +189,12 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         genesis_hash=spec.genesis_hash,
     )
     chain = await EvmChain.connect(settings)
+    members = [
+        Member(endpoint.operator or endpoint.url, one.access, one.locks)
+        for endpoint, one in zip(spec.endpoints, chain.apart(), strict=True)
+    ]
     return ConnectedChain(
-        access=chain.access,
+        access=combine(members),
         signer=lambda secret: LocalSigner(spec.chain, secret),
         close=chain.close,
         states=chain.proofs,

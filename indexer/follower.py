@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 
 from core.model.errors import (
     CausewayError,
+    DisagreementError,
     FatalError,
     NotFoundError,
     RejectedError,
@@ -65,13 +66,17 @@ MAX_TURNS: Final = 1_000_000
 
 
 class FollowerState(StrEnum):
-    """`INCONSISTENT`: the endpoint's answers contradict each other, so that nothing can be followed."""
+    """`INCONSISTENT`: the endpoint's answers contradict each other, so that nothing can be followed.
+
+    `DISPUTED`: too few endpoints agree about what is final; blocks are followed, and nothing becomes final.
+    """
 
     STARTING = "starting"
     BACKFILLING = "backfilling"
     LIVE = "live"
     UNREACHABLE = "unreachable"
     INCONSISTENT = "inconsistent"
+    DISPUTED = "disputed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,9 +333,12 @@ class Follower:
         before, projected = self._view, self._projected
         live = behind(step.view, update) == 0
         state = FollowerState.LIVE if live else FollowerState.BACKFILLING
-        seen = store.Observation(state.value, "", update.head, self._clock.now_ns())
+        if update.disputed:
+            state = FollowerState.DISPUTED
+            self._disputed(update.disputed)
+        seen = store.Observation(state.value, update.disputed, update.head, self._clock.now_ns())
         seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
-        self._view, self._state, self._detail = step.view, state, ""
+        self._view, self._state, self._detail = step.view, state, update.disputed
         reverted = step.reverted
         if step.deep:
             self._alarms += 1
@@ -377,6 +385,10 @@ class Follower:
                 failures = 0
             except FatalError:
                 raise
+            except DisagreementError as error:
+                # About what is final, when asked for the head: blocks come through the stream, which is waited for.
+                failures = 0
+                await self._fail(error)
             except CausewayError as error:
                 failures += 1
                 await self._fail(error)
@@ -385,7 +397,7 @@ class Follower:
 
     async def _next_update(self, wait: bool) -> HeadUpdate:
         """The newest news; after a failure, or a long silence, what the endpoint says when asked."""
-        if wait:
+        if wait or not self._news.empty():
             try:
                 async with asyncio.timeout(self._probe_s):
                     return await self._news.get()
@@ -393,10 +405,20 @@ class Follower:
                 pass
         return await self._asked(self._heads.head())
 
+    def _disputed(self, why: str) -> None:
+        if self._state is not FollowerState.DISPUTED:
+            log.error("endpoints disagree about what is final: nothing becomes final", chain=self._chain, why=why)
+        self._metrics.disputed(self._chain)
+
     async def _fail(self, error: CausewayError) -> None:
-        self._state = FollowerState.UNREACHABLE if isinstance(error, RetryableError) else FollowerState.INCONSISTENT
+        if isinstance(error, DisagreementError):
+            self._disputed(error.message)
+            self._state = FollowerState.DISPUTED
+        else:
+            log.warning("a step failed and is tried again", chain=self._chain, error=error.message)
+            retryable = isinstance(error, RetryableError)
+            self._state = FollowerState.UNREACHABLE if retryable else FollowerState.INCONSISTENT
         self._detail = error.message
-        log.warning("a step failed and is tried again", chain=self._chain, error=error.message)
         self._metrics.failed(self._chain)
         chain, seen = self._chain, store.Observation(self._state.value, error.message, None, self._clock.now_ns())
         try:

@@ -54,11 +54,15 @@ class IndexerMetrics:
             "indexer_reorgs_total", "Reorgs, by whether they went below finality", ["chain", "deep"]
         )
         self._reverted = metrics.counter("indexer_reverted_blocks_total", "Blocks that reorgs replaced", chain)
+        self._disputed = metrics.gauge(
+            "indexer_finality_disputed", "1 while too few endpoints agree about what is final, else 0", chain
+        )
         self._failures = metrics.counter("indexer_failed_steps_total", "Steps that failed and were tried again", chain)
 
     def stepped(self, step: Advance, update: HeadUpdate, now_s: float, events_per_s: float) -> None:
         """A step was committed."""
         chain, view = step.view.chain, step.view
+        self._disputed.labels(chain).set(1 if update.disputed else 0)
         self._head.labels(chain).set(update.head.height)
         self._lag_blocks.labels(chain).set(behind(view, update))
         if view.tip is not None:
@@ -76,6 +80,10 @@ class IndexerMetrics:
             self._deepest.labels(chain).set(self._deepest_yet[chain])
             self._reorgs.labels(chain, str(step.deep).lower()).inc()
             self._reverted.labels(chain).inc(depth)
+
+    def disputed(self, chain: ChainId) -> None:
+        """Endpoints do not agree about what is final."""
+        self._disputed.labels(chain).set(1)
 
     def failed(self, chain: ChainId) -> None:
         """A step failed."""

@@ -9,6 +9,7 @@ from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Said, Voters
 from core.model.errors import (
     CausewayError,
     ConflictError,
+    DisagreementError,
     FatalError,
     NotFoundError,
     RejectedError,
@@ -74,19 +75,25 @@ class QuorumHeads:
     def __init__(self, voters: Voters, poll_s: float) -> None:
         self._voters = voters
         self._poll_s = poll_s
+        self._agreed: BlockHeader | None = None
 
     async def head(self) -> HeadUpdate:
         """Raises `DisagreementError` without a quorum about the finalized block."""
-        answers = await self._voters.each(lambda member: member.access.heads.head())
-        told = {one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)}
-        finalized = await self._finalized(told)
+        told = await self._told()
+        return await self._update(told, await self._finalized(told))
+
+    async def _told(self) -> dict[Member, HeadUpdate]:
+        answers = await self._voters.soon(lambda member: member.access.heads.head(), self._voters.is_enough)
+        return {one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)}
+
+    async def _update(self, told: dict[Member, HeadUpdate], finalized: BlockHeader, disputed: str = "") -> HeadUpdate:
         for member in self._voters.preferred():
             update = told.get(member)
             if update is None or update.head.height < finalized.height:
                 continue
             if self._is_named_by_others(member, update, told) or await self._is_shown(member, update.head):
-                return HeadUpdate(update.head, finalized)
-        return HeadUpdate(finalized, finalized)
+                return HeadUpdate(update.head, finalized, disputed)
+        return HeadUpdate(finalized, finalized, disputed)
 
     def _is_named_by_others(self, member: Member, update: HeadUpdate, told: dict[Member, HeadUpdate]) -> bool:
         return any(
@@ -101,17 +108,20 @@ class QuorumHeads:
 
     async def finalized(self) -> BlockHeader:
         """The newest block that a quorum calls final. Raises `DisagreementError`."""
-        answers = await self._voters.each(lambda member: member.access.heads.head())
-        return await self._finalized({one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)})
+        return await self._finalized(await self._told())
 
     async def _finalized(self, told: dict[Member, HeadUpdate]) -> BlockHeader:
         heights = [(member, update.finalized.height) for member, update in told.items()]
         height = Height(self._voters.reached(heights, "finalized height"))
-        return await self._voters.agreed(
+        agreed = await self._voters.agreed(
             lambda member: member.access.blocks.header(height), f"finalized block at {height}"
         )
+        if self._agreed is None or self._agreed.height < agreed.height:
+            self._agreed = agreed
+        return agreed
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
+        """See the port. Without a quorum heads go on beside the newest block that one called final, and say so."""
         news = asyncio.Event()
         listeners = [asyncio.create_task(_listen(member, news)) for member in self._voters.members]
         last: HeadUpdate | None = None
@@ -129,10 +139,26 @@ class QuorumHeads:
             await asyncio.gather(*listeners, return_exceptions=True)
 
     async def _head_or_none(self) -> HeadUpdate | None:
+        told: dict[Member, HeadUpdate] = {}
         try:
-            return await self.head()
+            told = await self._told()
+            return await self._update(told, await self._finalized(told))
+        except DisagreementError as error:
+            if not told:
+                return None
+            try:
+                return await self._update(told, self._agreed or await self._first_block(), error.message)
+            except (NotFoundError, RetryableError):
+                return None
         except RetryableError:
             return None
+
+    async def _first_block(self) -> BlockHeader:
+        """What is final of any chain. Some count from 1."""
+        try:
+            return await self._voters.first(lambda member: member.access.blocks.header(Height(0)))
+        except RejectedError:
+            return await self._voters.first(lambda member: member.access.blocks.header(Height(1)))
 
 
 def _is_later(update: HeadUpdate, last: HeadUpdate) -> bool:

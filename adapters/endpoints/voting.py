@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-from core.model.errors import CausewayError, DisagreementError, NotFoundError, RetryableError
+from core.model.errors import CausewayError, DisagreementError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import LockObservation
 from core.model.ports import ChainAccess, LockReader
 from core.model.types import Height, LockId, LockTerms
@@ -17,6 +17,8 @@ CALL_TIMEOUT_S: Final = 10.0
 MAX_FAILURES: Final = 8
 """Failures in a row beyond which an endpoint is not thought any worse of."""
 CONTRADICTION_FAILURES: Final = MAX_FAILURES + 1
+GRACE_S: Final = 0.1
+"""How long the slower ones are still waited for once enough have answered."""
 
 
 class PinnedLockReader(LockReader, Protocol):
@@ -113,6 +115,36 @@ class Voters:
         """What every member says, all asked at once."""
         return list(await asyncio.gather(*(self.said(member, question) for member in self.members)))
 
+    async def soon(
+        self, question: Callable[[Member], Awaitable[T]], enough: Callable[[Sequence[Said]], bool]
+    ) -> list[Said]:
+        """As `each`, without those that have not answered `GRACE_S` after there was enough: one that hangs delays
+        nobody for long. In the members' order."""
+        asked = {asyncio.create_task(self.said(member, question)): member for member in self.members}
+        pending = set(asked)
+        deadline: float | None = None
+        try:
+            while pending:
+                now_s = asyncio.get_running_loop().time()
+                timeout_s = None if deadline is None else max(0.0, deadline - now_s)
+                done, pending = await asyncio.wait(pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
+                if deadline is None and enough([task.result() for task in asked if task.done()]):
+                    deadline = asyncio.get_running_loop().time() + GRACE_S
+            return [task.result() for task in asked if task not in pending]
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+
+    def is_enough(self, answers: Sequence[Said]) -> bool:
+        """Whether a quorum of operators has answered, and every member from which an answer is to be expected."""
+        heard = {one.member for one in answers}
+        answered = {one.member.operator for one in answers if not one.failed}
+        expected = {self.members[place] for place, failures in enumerate(self._failures) if not failures}
+        return expected <= heard or len(answered) >= self.quorum
+
     async def said(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> Said:
         try:
             return Said(member, await self.ask(member, question))
@@ -120,22 +152,34 @@ class Voters:
             return Said(member, error)
 
     async def agreed(self, question: Callable[[Member], Awaitable[H]], about: str) -> H:
-        """The answer that a quorum gives; members that contradict it are blamed. Raises `DisagreementError`."""
-        answers = await self.each(question)
-        votes: dict[H, set[str]] = {}
-        for operator in self.operators:
-            voice: set[H] = {one.answer for one in answers if one.member.operator == operator and not one.failed}  # type: ignore[misc]
-            # An operator whose own endpoints contradict each other has no voice.
-            if len(voice) == 1:
-                votes.setdefault(voice.pop(), set()).add(operator)
-        winners = [answer for answer, operators in votes.items() if len(operators) >= self.quorum]
+        """The answer that a quorum gives; members that contradict it are blamed.
+
+        Raises `DisagreementError`, and the refusal itself where a quorum refuses the question.
+        """
+        answers = await self.soon(question, lambda heard: bool(self._winners(heard)))
+        winners: list[H] = self._winners(answers)
         if not winners:
+            refused = {one.member.operator: one.answer for one in answers if _is_refusal(one.answer)}
+            if len(refused) >= self.quorum:
+                raise next(error for error in refused.values() if isinstance(error, RejectedError))
             raise self.disagreement(answers, about)
         [winner] = winners
         for one in answers:
             if not one.failed:
                 (self.acquit if one.answer == winner else self.blame)(one.member)
         return winner
+
+    def _winners(self, answers: Sequence[Said]) -> list[Any]:
+        """The answer that a quorum of operators gives, if there is one, in a list."""
+        votes: dict[Any, set[str]] = {}
+        for operator in self.operators:
+            heard = [one for one in answers if one.member.operator == operator]
+            voice = {one.answer for one in heard if not one.failed}
+            # An operator whose own endpoints contradict each other has no voice, nor one that is not heard out yet.
+            complete = len(heard) == sum(member.operator == operator for member in self.members)
+            if complete and len(voice) == 1:
+                votes.setdefault(voice.pop(), set()).add(operator)
+        return [answer for answer, operators in votes.items() if len(operators) >= self.quorum]
 
     def reached(self, answers: Sequence[tuple[Member, int]], about: str) -> int:
         """The largest number that a quorum of operators reaches. Raises `DisagreementError` without one."""
@@ -159,3 +203,8 @@ class Voters:
     def _failed(self, place: int) -> None:
         if self._failures[place] < MAX_FAILURES:
             self._failures[place] += 1
+
+
+def _is_refusal(answer: object) -> bool:
+    """A member that knows nothing of it may only be behind: that refuses nothing."""
+    return isinstance(answer, RejectedError) and not isinstance(answer, NotFoundError)

@@ -86,6 +86,7 @@ class EvmChain:
     def __init__(self, settings: EvmChainSettings, parameters: EvmParameters, endpoints: Endpoints) -> None:
         chain, htlc = settings.chain, evm_address(settings.htlc)
         tokens = [evm_address(token) for token in settings.tokens]
+        self._settings = settings
         self.parameters = parameters
         self.endpoints = endpoints
         self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
@@ -117,6 +118,10 @@ class EvmChain:
         except BaseException:
             await endpoints.close()
             raise
+
+    def apart(self) -> "list[EvmChain]":
+        """The chain as each endpoint alone shows it, in their order. They are closed with this one."""
+        return [EvmChain(self._settings, self.parameters, endpoints) for endpoints in self.endpoints.apart()]
 
     async def close(self) -> None:
         await self.endpoints.close()

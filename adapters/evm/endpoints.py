@@ -37,6 +37,7 @@ class Endpoints:
     def __init__(self, endpoints: Sequence[Endpoint]) -> None:
         if not 0 < len(endpoints) <= MAX_ENDPOINTS:
             raise ValueError(f"a chain has 1 to {MAX_ENDPOINTS} endpoints")
+        self._given = tuple(endpoints)
         self.clients = tuple(RpcClient(endpoint.url, calls_per_s=endpoint.calls_per_s) for endpoint in endpoints)
         self.ws_urls = tuple(endpoint.ws_url for endpoint in endpoints if endpoint.ws_url)
         self._operators = tuple(endpoint.operator or endpoint.url for endpoint in endpoints)
@@ -47,6 +48,15 @@ class Endpoints:
     def quorum(self) -> int:
         """How many operators have to say the same."""
         return len(set(self._operators)) // 2 + 1
+
+    def apart(self) -> "list[Endpoints]":
+        """Each endpoint by itself, over the same connections: they are closed with this object."""
+        made = []
+        for endpoint, client in zip(self._given, self.clients, strict=True):
+            one = Endpoints([endpoint])
+            one.clients = (client,)
+            made.append(one)
+        return made
 
     async def close(self) -> None:
         for task in list(self._running):

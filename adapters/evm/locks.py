@@ -10,7 +10,7 @@ from adapters.evm.names import hex_address
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import BlockHeader, LockObservation
-from core.model.types import ChainId, LockId, LockTerms
+from core.model.types import ChainId, Height, LockId, LockTerms
 from core.proofs.keccak import keccak256
 from core.proofs.lanes import Lane, parse_lane, read_lane
 
@@ -36,10 +36,14 @@ class EvmLockReader:
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
         """See the port. `terms_match` is false also where nothing is known: lock absent or its lane used again."""
+        return await self.lock_at(lock_id, terms, None)
+
+    async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
+        """The lock as of the block at a finalized height, None for the newest that a quorum calls final."""
         lane = parse_lane(lock_id)
         if terms.chain != self._chain:
             raise RejectedError(f"these terms are for {terms.chain}, this is {self._chain}")
-        height = await self._common_finalized_height()
+        height = await self._common_finalized_height() if at is None else at
         view = await self._endpoints.agreed(lambda client: self._view(client, lane, height))
         status, terms_match = read_lane(view.word, terms, lane)
         return LockObservation(

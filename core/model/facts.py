@@ -40,10 +40,15 @@ class BlockHeader:
 
 @dataclass(frozen=True, slots=True)
 class HeadUpdate:
-    """The newest block an endpoint reports, and the newest that its chain's rule calls irreversible."""
+    """The newest block an endpoint reports, and the newest that its chain's rule calls irreversible.
+
+    `disputed` says why nothing newer can be called final, where too few endpoints agree about it: blocks go on, as what
+    they show of preimages waits for nobody, finality does not.
+    """
 
     head: BlockHeader
     finalized: BlockHeader
+    disputed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

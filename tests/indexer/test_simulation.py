@@ -89,7 +89,18 @@ class Simulation:
             if self.rng.random() < 0.3 and loose > 1:
                 depth = self.rng.randrange(1, loose)
                 self.chain.reorg(depth, depth + self.rng.randrange(3), keep=lambda _: self.rng.random() < 0.5)
+            if len(self.endpoints) > 1 and self.rng.random() < 0.1:
+                self.hush()
             await asyncio.sleep(self.rng.random() * 2)
+
+    def hush(self) -> None:
+        """Some endpoints fall silent and others come back: at times no quorum is left."""
+        for endpoint in self.endpoints:
+            endpoint.down = self.rng.random() < 0.3
+            if self.rng.random() < 0.2:
+                endpoint.hang()
+            else:
+                endpoint.wake()
 
     async def follow(self, until: asyncio.Event) -> None:
         """A follower that is stopped and started again, at any moment."""
@@ -132,6 +143,8 @@ class Simulation:
         self.database.rate = 0.0
         for endpoint in self.endpoints:
             endpoint.rates = FaultRates()
+            endpoint.down = False
+            endpoint.wake()
         await asyncio.sleep(SETTLE_S)
         assert self.follower is not None
         assert self.follower.status.ready

@@ -1,0 +1,107 @@
+"""A real chain through the endpoints of three operators, some of whom lie, are silent or slow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from adapters.conformance.harness import lock
+from adapters.registry import ChainSpec, ConnectedChain, EndpointSpec, connect_evm
+from core.model.errors import DisagreementError
+from core.model.facts import LockStatus
+from core.model.ports import ChainAccess
+from tests.adapters.evm.endpoint import MiddleMan, middle_man
+from tests.adapters.evm.harness import CHAIN, TIMING, EvmHarness, evm_harness
+
+SLOW_S = 1.0
+
+
+@dataclass
+class Joined:
+    """`chain` asks all of `endpoints`; the harness beside it asks the node itself."""
+
+    evm: EvmHarness
+    chain: ConnectedChain
+    endpoints: list[MiddleMan]
+
+    @property
+    def access(self) -> ChainAccess:
+        return self.chain.access
+
+
+async def connect_through(evm: EvmHarness, urls: list[str]) -> ConnectedChain:
+    return await connect_evm(
+        ChainSpec(
+            kind="evm",
+            chain=CHAIN,
+            genesis_hash=evm.chain.parameters.genesis_hash,
+            endpoints=tuple(EndpointSpec(url, f"operator {number}") for number, url in enumerate(urls)),
+            timing=TIMING,
+            assets=tuple(evm.assets),
+            contract=evm.contracts.htlc,
+        )
+    )
+
+
+@pytest_asyncio.fixture
+async def joined() -> AsyncIterator[Joined]:
+    async with evm_harness() as evm, AsyncExitStack() as stack:
+        endpoints = [await stack.enter_async_context(middle_man(evm.anvil.rpc_url)) for _ in range(3)]
+        chain = await connect_through(evm, [endpoint.url for endpoint in endpoints])
+        stack.push_async_callback(chain.close)
+        yield Joined(evm, chain, endpoints)
+
+
+def forge(method, params, result):
+    """Every block is another one, and final at once."""
+    if method.startswith("eth_getBlock") and result:
+        return {**result, "number": hex(int(result["number"], 16) + 5), "hash": "0x" + "66" * 32}
+    return result
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+async def test_a_lying_endpoint_neither_moves_the_head_nor_makes_anything_final(joined: Joined, liar: int):
+    await joined.evm.advance(5)
+    true = await joined.evm.access.heads.head()
+    joined.endpoints[liar].tamper = forge
+    assert await joined.access.heads.head() == true
+    leg = await lock(joined.evm)
+    await joined.evm.advance(3)
+    seen = await joined.access.locks.lock(leg.lock_id, leg.terms)
+    assert (seen.status, seen.terms_match) == (LockStatus.LOCKED, True)
+
+
+async def test_without_a_majority_nothing_is_ground_to_act(joined: Joined):
+    leg = await lock(joined.evm)
+    await joined.evm.advance(3)
+    stream = joined.access.heads.heads()
+    assert (await anext(stream)).disputed == ""
+    final = (await joined.access.heads.head()).finalized
+    joined.endpoints[0].status = joined.endpoints[2].status = 503
+    await joined.evm.advance(3)
+    with pytest.raises(DisagreementError):
+        await joined.access.heads.head()
+    with pytest.raises(DisagreementError):
+        await joined.access.locks.lock(leg.lock_id, leg.terms)
+    # Blocks go on all the same, and whoever follows them is told.
+    update = await anext(stream)
+    assert update.disputed
+    assert update.finalized == final
+    assert update.head == (await joined.evm.access.heads.head()).head
+    assert (await joined.access.blocks.blocks(update.head.height, update.head.height))[0].header == update.head
+    joined.endpoints[0].status = 200
+    while (update := await anext(stream)).disputed:
+        await joined.evm.advance()
+    assert update.finalized.height > final.height
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_an_endpoint_that_hangs_delays_nobody(joined: Joined):
+    await joined.evm.advance(3)
+    joined.endpoints[1].hanging.clear()
+    async with asyncio.timeout(SLOW_S):
+        head = await joined.access.heads.head()
+    assert head == await joined.evm.access.heads.head()
