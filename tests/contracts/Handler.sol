@@ -120,7 +120,8 @@ contract Handler is Batches {
         settled(outer, outcome); // before the payee hears of it
         (Lock memory inner, uint256 innerOutcome) = seed % 3 == 0 ? (outer, outcome) : somethingDue(seed >> 50);
         if (innerOutcome == 0) innerOutcome = CLAIMED;
-        bool expected = innerOutcome == CLAIMED ? mayClaim(inner) : mayRefund(inner);
+        bool expected = (innerOutcome == CLAIMED ? mayClaim(inner) : mayRefund(inner))
+            && takes(inner.asset, innerOutcome == CLAIMED ? inner.receiver : inner.sender);
         hostile.arm(address(htlc), innerOutcome == CLAIMED ? claimCall(inner) : refundCall(inner));
         succeed(actors[seed % 4], outer, outcome == CLAIMED ? claimCall(outer) : refundCall(outer));
         expect(expected, hostile.answer() == CallsBack.Answer.ACCEPTED);
