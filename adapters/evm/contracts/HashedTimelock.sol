@@ -147,6 +147,7 @@ contract HashedTimelock {
 
     // --------------------------------------------------------------------------- a token lock without prior allowance
 
+    // slither-disable-start missing-zero-check,reentrancy-benign,redundant-statements
     /// As lockToken, with an allowance given on the way by EIP-2612. Somebody may have handed in the permit already;
     /// then the allowance is there, so a permit that fails is no reason to stop.
     function lockTokenByPermit(
@@ -166,6 +167,7 @@ contract HashedTimelock {
         _openToken(hashlock, terms, msg.sender, amount, token);
         _pull(token, amount);
     }
+    // slither-disable-end missing-zero-check,reentrancy-benign,redundant-statements
 
     /// Locks the tokens of `sender` by his EIP-3009 authorization, whoever hands it in. Its nonce is the hash of chain,
     /// contract and all terms, so it can open this lock and nothing else. The signature is checked here too: a lane is
@@ -290,6 +292,7 @@ contract HashedTimelock {
         if (due != 0) _payOut(asset, payee, due);
     }
 
+    // slither-disable-start calls-loop,reentrancy-events
     /// Claims and refunds of strangers: any of this contract's settling calls, encoded, each on its own with at most
     /// `gasEach`. Nothing that a payee or token does reaches beyond its item. Stops where the gas no longer suffices for
     /// a whole item, and keeps what is done.
@@ -307,6 +310,7 @@ contract HashedTimelock {
             if (!success) emit Skipped(i, reason);
         }
     }
+    // slither-disable-end calls-loop,reentrancy-events
 
     function _settles(bytes4 selector) private pure returns (bool) {
         return selector == this.claim.selector || selector == this.claimToken.selector
