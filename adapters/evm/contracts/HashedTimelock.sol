@@ -26,6 +26,8 @@ import {IERC20Permit, IERC3009, IPermit2} from "./Interfaces.sol";
 /// A settled lane keeps its word, and the sender's next lock overwrites it: a dirty word costs 17,100 gas less than a
 /// fresh one. The next lock must name the generation that follows the stored one, so a lock that was signed twice is
 /// mined once. ONE_SHOT clears the word when it settles, for the gas refund; the lane then starts at generation 1 again.
+/// That would bring back what was signed for the lane's earlier generations, so only a lane's first generation may be
+/// ONE_SHOT: a lane that was ever used otherwise keeps its count.
 contract HashedTimelock {
     uint256 private constant LOCKED = 1;
     uint256 private constant CLAIMED = 2;
@@ -63,6 +65,7 @@ contract HashedTimelock {
     error UnknownAsset(uint256 asset);
     error TimelockNotInFuture(uint256 timelock, uint256 timestamp);
     error LaneBusy(uint256 lane);
+    error OneShotInUsedLane(uint256 lane);
     error WrongGeneration(uint256 named, uint256 expected);
     error NotLocked(uint256 generation, uint256 status);
     error WrongTermsOrPreimage();
@@ -144,6 +147,7 @@ contract HashedTimelock {
 
     // --------------------------------------------------------------------------- a token lock without prior allowance
 
+    // slither-disable-start missing-zero-check,reentrancy-benign,redundant-statements
     /// As lockToken, with an allowance given on the way by EIP-2612. Somebody may have handed in the permit already;
     /// then the allowance is there, so a permit that fails is no reason to stop.
     function lockTokenByPermit(
@@ -163,6 +167,7 @@ contract HashedTimelock {
         _openToken(hashlock, terms, msg.sender, amount, token);
         _pull(token, amount);
     }
+    // slither-disable-end missing-zero-check,reentrancy-benign,redundant-statements
 
     /// Locks the tokens of `sender` by his EIP-3009 authorization, whoever hands it in. Its nonce is the hash of chain,
     /// contract and all terms, so it can open this lock and nothing else. The signature is checked here too: a lane is
@@ -287,6 +292,7 @@ contract HashedTimelock {
         if (due != 0) _payOut(asset, payee, due);
     }
 
+    // slither-disable-start calls-loop,reentrancy-events
     /// Claims and refunds of strangers: any of this contract's settling calls, encoded, each on its own with at most
     /// `gasEach`. Nothing that a payee or token does reaches beyond its item. Stops where the gas no longer suffices for
     /// a whole item, and keeps what is done.
@@ -304,6 +310,7 @@ contract HashedTimelock {
             if (!success) emit Skipped(i, reason);
         }
     }
+    // slither-disable-end calls-loop,reentrancy-events
 
     function _settles(bytes4 selector) private pure returns (bool) {
         return selector == this.claim.selector || selector == this.claimToken.selector
@@ -341,7 +348,7 @@ contract HashedTimelock {
     // Each does all of it and says true, or changes nothing and says false.
 
     /// Writes an open lock into the sender's lane. Its event is the caller's, who knows the kind.
-    /// Assembly: six tests with one jump (150 gas).
+    /// Assembly: all tests with one jump (150 gas).
     function _tryOpen(bytes32 hashlock, Terms terms, address sender, uint256 amount, uint256 asset)
         private
         returns (bool)
@@ -353,8 +360,9 @@ contract HashedTimelock {
             // No amount, no receiver, a timelock that has come.
             refused := or(iszero(amount), iszero(shr(96, terms)))
             refused := or(refused, iszero(gt(and(shr(56, terms), 0xffffffffff), timestamp())))
-            // A flag other than ONE_SHOT, a generation that does not follow the stored one, an open lock.
-            refused := or(refused, and(shr(48, terms), 0xfe))
+            // A flag other than ONE_SHOT, or this one with a generation above 1: flags 8 | generation 16 in one number.
+            refused := or(refused, gt(and(shr(32, terms), 0xffffff), 0x010001))
+            // A generation that does not follow the stored one, an open lock.
             refused := or(refused, and(sub(shr(32, terms), add(shr(16, word), 1)), 0xffff))
             refused := or(refused, eq(and(word, STATUS_MASK), LOCKED))
             refused := iszero(iszero(refused))
@@ -433,7 +441,8 @@ contract HashedTimelock {
         if (terms.generationOf() != _next(word)) {
             return abi.encodeWithSelector(WrongGeneration.selector, terms.generationOf(), _next(word));
         }
-        return abi.encodeWithSelector(LaneBusy.selector, terms.laneOf());
+        if (word & STATUS_MASK == LOCKED) return abi.encodeWithSelector(LaneBusy.selector, terms.laneOf());
+        return abi.encodeWithSelector(OneShotInUsedLane.selector, terms.laneOf());
     }
 
     function _refusalOfClaim(Terms terms, address sender) private view returns (bytes memory) {

@@ -212,6 +212,18 @@ async def test_one_shot_clears_its_lane(chain, kind, settle):
     await chain.open(await funded_lock(chain, kind))
 
 
+async def test_a_one_shot_lock_brings_back_nothing_that_was_signed_for_its_lane(chain, kind):
+    """Clearing a lane starts its count again, so a lane that counts takes no one-shot lock."""
+    signed = await funded_lock(chain, kind)
+    await chain.open(signed)
+    await chain.succeed(chain.claim_call(signed), chain.receiver)
+    once = await funded_lock(chain, kind, flags=ONE_SHOT, generation=2)
+    value = once.amount if once.token is None else 0
+    assert await chain.error_of(chain.lock_call(once), once.sender, value) == "OneShotInUsedLane(0)"
+    assert await chain.error_of(chain.lock_call(once.but(generation=1)), once.sender, value) == "WrongGeneration(1, 2)"
+    assert await chain.error_of(chain.lock_call(signed), signed.sender, value) == "WrongGeneration(1, 2)"
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
