@@ -12,10 +12,12 @@ from typing import Final, TypeVar
 
 from adapters.endpoints import FailoverBridge, Member, combine
 from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
+from adapters.observed import RpcMetrics
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, account_id, chain_of
+from core.runtime.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -49,7 +51,8 @@ class ChainSpec:
     """A chain as somebody configured it.
 
     `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
-    locks, `contracts` are others whose events are followed. `trusted_height` is where evidence starts, on chains that
+    locks, `contracts` are others whose events are followed. `metrics` is where calls to the endpoints
+    are counted. `trusted_height` is where evidence starts, on chains that
     prove by themselves: the anchor's height.
     """
 
@@ -62,6 +65,7 @@ class ChainSpec:
     contract: AccountId | None = None
     trusted_height: Height = FIRST
     contracts: tuple[ContractSpec, ...] = ()
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +125,10 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
 
     if spec.contracts:
         raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
-    clients = [CometRpc(endpoint.url, calls_per_s=endpoint.calls_per_s) for endpoint in spec.endpoints]
+    observed = None if spec.metrics is None else RpcMetrics(spec.metrics, spec.chain)
+    clients = [
+        CometRpc(endpoint.url, calls_per_s=endpoint.calls_per_s, observed=observed) for endpoint in spec.endpoints
+    ]
 
     async def close() -> None:
         for client in clients:
@@ -188,7 +195,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         contracts=tuple(ContractAbi(one.account, one.abi) for one in spec.contracts),
         genesis_hash=spec.genesis_hash,
     )
-    chain = await EvmChain.connect(settings)
+    chain = await EvmChain.connect(settings, spec.metrics)
     members = [
         Member(endpoint.operator or endpoint.url, one.access, one.locks)
         for endpoint, one in zip(spec.endpoints, chain.apart(), strict=True)

@@ -24,6 +24,7 @@ from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import EvmHeadSource
 from adapters.evm.rpc import Call, RpcClient
 from bench._indexer_chain import HTLC, TOKEN
+from core.model.facts import HeadUpdate
 from core.model.ports import ChainTiming
 from core.model.types import ChainId, Height, Seconds
 from core.runtime.clock import SystemClock
@@ -55,16 +56,24 @@ class BareLog(msgspec.Struct, rename="camel"):
 class Followed:
     """A follower of the chain at `endpoint` into `database`, and what it needs; `close` it."""
 
-    def __init__(self, endpoint: Endpoint, genesis_hash: bytes, database: Database, projected: bool = True) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        genesis_hash: bytes,
+        database: Database,
+        projected: bool = True,
+        chain: ChainId = CHAIN,
+    ) -> None:
         seconds = Seconds(1)
         timing = ChainTiming(seconds, seconds, seconds, seconds, seconds, seconds)
         self.endpoints = Endpoints([endpoint])
-        self.heads = EvmHeadSource(CHAIN, self.endpoints)
+        self.heads = EvmHeadSource(chain, self.endpoints)
         self.signal = FactSignal()
+        self.blocks = EvmBlockSource(chain, self.endpoints, HTLC, [TOKEN])
         self.follower = Follower(
-            EvmParameters(CHAIN, genesis_hash, timing, {}, b"", None),
+            EvmParameters(chain, genesis_hash, timing, {}, b"", None),
             self.heads,
-            EvmBlockSource(CHAIN, self.endpoints, HTLC, [TOKEN]),
+            self.blocks,
             database,
             self.signal,
             SystemClock(),
@@ -117,6 +126,42 @@ async def _backfill(rpc_url: str, database_url: str, projected: bool) -> dict[st
         events = await database.read(lambda connection: connection.execute(count).scalar_one())
     finally:
         await followed.close()
+        await database.close()
+    return {"events": events, "seconds": elapsed, "rss_mb": peak_mb()}
+
+
+def side_by_side(rpc_url: str, database_url: str, chains: int, blocks: int) -> dict[str, Any]:
+    """Follow the first blocks of so many chains at once into one database, with all projections. As `backfill`.
+
+    The node is the same for all of them: a follower believes the chain id that it is given.
+    """
+    return asyncio.run(_side_by_side(rpc_url, database_url, chains, blocks))
+
+
+async def _side_by_side(rpc_url: str, database_url: str, chains: int, blocks: int) -> dict[str, Any]:
+    collect_seldom()
+    database = open_database(database_url)
+    await database.write(prepare_database)
+    genesis = await genesis_of(rpc_url)
+    followed = [
+        Followed(Endpoint(rpc_url), genesis, database, chain=ChainId(f"eip155:{31337 + number}"))
+        for number in range(chains)
+    ]
+
+    async def catch_up(one: Followed) -> None:
+        await one.follower.open()
+        head = await one.blocks.header(Height(blocks))
+        await one.follower.catch_up(HeadUpdate(head, head))
+
+    try:
+        begun = time.perf_counter()
+        await asyncio.gather(*map(catch_up, followed))
+        elapsed = time.perf_counter() - begun
+        count = sa.select(sa.func.count()).select_from(tables.events)
+        events = await database.read(lambda connection: connection.execute(count).scalar_one())
+    finally:
+        for one in followed:
+            await one.close()
         await database.close()
     return {"events": events, "seconds": elapsed, "rss_mb": peak_mb()}
 

@@ -47,6 +47,9 @@ EPOCH_SLOTS: Final = 8
 REORG: Final = 10
 DEEP_REORG: Final = 40
 WAIT_S: Final = 30.0
+CHAINS: Final = 10
+CHAIN_BLOCKS: Final = 400
+"""What each of several chains that are followed at once has: 20,000 events."""
 
 
 def alone(run: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -89,8 +92,21 @@ def backfills(rpc_url: str, directory: Path, rounds_of: Callable[[str], Path]) -
         "ratio": round(ratio, 3),
         "with_projections_per_s": round(statistics.median(map(rate, projected))),
         "rss_mb": max(last["rss_mb"], *(one["rss_mb"] for one in projected)),
+        "ten_chains_ratio": ten_chains(rpc_url, fresh),
         **postgres_backfills(rpc_url, directory),
     }
+
+
+def ten_chains(rpc_url: str, fresh: Callable[[str], str]) -> float:
+    """How long ten chains take at once, in one process, by the sum of what each takes alone."""
+    ratios: list[float] = []
+    for _ in range(ROUNDS):
+        one = alone(runs.side_by_side, rpc_url, fresh("one"), 1, CHAIN_BLOCKS)
+        many = alone(runs.side_by_side, rpc_url, fresh("ten"), CHAINS, CHAIN_BLOCKS)
+        if many["events"] != CHAINS * one["events"]:
+            raise RuntimeError(f"ten chains stored {many['events']} events, one {one['events']}")
+        ratios.append(many["seconds"] / (CHAINS * one["seconds"]))
+    return round(statistics.median(ratios), 3)
 
 
 def postgres_backfills(rpc_url: str, directory: Path) -> dict[str, Any]:

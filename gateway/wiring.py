@@ -13,6 +13,7 @@ from core.model.errors import RejectedError
 from core.model.ports import ChainTiming, Signer
 from core.model.types import BaseUnits, ChainId, Height, Seconds, account_id, asset_id, chain_id
 from core.runtime.clock import Clock, SystemClock
+from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
 from gateway.config import ChainConfig, PairConfig, RelayerConfig, TimingConfig
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY, SwapPolicy
@@ -25,7 +26,7 @@ CONNECT: Final = RetryPolicy((0.1, 0.2, 0.5, 1.0, 2.0, 4.0))
 """Daemons of one machine start together: a chain that does not answer yet gets some seconds."""
 
 
-def chain_spec(config: ChainConfig, trusted_height: int = 1) -> ChainSpec:
+def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | None = None) -> ChainSpec:
     """A configured chain as the registry takes it. Raises `RejectedError` for identifiers that are none."""
     try:
         genesis = bytes.fromhex(config.genesis)
@@ -41,6 +42,7 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1) -> ChainSpec:
         contract=None if config.contract is None else account_id(config.contract),
         trusted_height=Height(trusted_height),
         contracts=tuple(ContractSpec(account_id(one.account), one.abi) for one in config.contracts),
+        metrics=metrics,
     )
 
 
@@ -57,7 +59,10 @@ def chain_timing(config: TimingConfig) -> ChainTiming:
 
 @asynccontextmanager
 async def connected(
-    configs: Sequence[ChainConfig], trusted_height: int = 1, clock: Clock | None = None
+    configs: Sequence[ChainConfig],
+    trusted_height: int = 1,
+    clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[dict[ChainId, ConnectedChain]]:
     """All chains, connected side by side, while the block runs. Raises what connecting the first that fails raises."""
     clock = clock or SystemClock()
@@ -65,7 +70,7 @@ async def connected(
     async def patiently(spec: ChainSpec) -> ConnectedChain:
         return await retrying(lambda: connect(spec), CONNECT, clock)
 
-    specs = [chain_spec(config, trusted_height) for config in configs]
+    specs = [chain_spec(config, trusted_height, metrics) for config in configs]
     if len({spec.chain for spec in specs}) != len(specs):
         raise RejectedError("a chain is configured twice")
     async with AsyncExitStack() as stack:

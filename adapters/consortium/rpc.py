@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 import aiohttp
 import msgspec
 
+from adapters.observed import RpcMetrics, origin
 from adapters.rates import RateLimit
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
 from core.proofs.cometbft.json import bytes_from_base64, bytes_to_base64, object_from_json
@@ -57,7 +58,14 @@ class RpcError(CausewayError):
 class CometRpc:
     """One endpoint at `url` (`http://host:port`). Connections open with the first call; `close` ends them."""
 
-    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S, calls_per_s: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = CALL_TIMEOUT_S,
+        calls_per_s: float | None = None,
+        observed: RpcMetrics | None = None,
+    ) -> None:
+        self._observed = observed
         self._limit = RateLimit(calls_per_s)
         self.url = url.rstrip("/")
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
@@ -79,6 +87,12 @@ class CometRpc:
 
     async def call_raw(self, method: str, **params: Any) -> Mapping[str, Any]:
         """`call`, for those who look at the endpoint's own error: raises `RpcError` instead of a translation."""
+        if self._observed is None:
+            return await self._call(method, params)
+        with self._observed.calling(origin(self.url), method):
+            return await self._call(method, params)
+
+    async def _call(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         request = self._request(method, params)
         if not method.startswith(_BROADCAST):
             await self._limit.wait()

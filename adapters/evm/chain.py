@@ -27,11 +27,13 @@ from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.state import EvmStateReader
 from adapters.evm.transactions import EvmTransactionSender
+from adapters.observed import RpcMetrics
 from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError, RevertedError
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.proofs.keccak import keccak256
 from core.proofs.lanes import evm_address
+from core.runtime.metrics import Metrics
 
 NATIVE_DECIMALS: Final = 18
 MAX_DECIMALS: Final = 77
@@ -107,12 +109,13 @@ class EvmChain:
         )
 
     @classmethod
-    async def connect(cls, settings: EvmChainSettings) -> Self:
+    async def connect(cls, settings: EvmChainSettings, metrics: Metrics | None = None) -> Self:
         """Ask the chain who it is and what its tokens are called.
 
         Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`.
         """
-        endpoints = Endpoints(settings.endpoints)
+        observed = None if metrics is None else RpcMetrics(metrics, settings.chain)
+        endpoints = Endpoints(settings.endpoints, observed)
         try:
             return cls(settings, await _parameters(settings, endpoints), endpoints)
         except BaseException:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
 from adapters.evm.rpc import Call, RpcClient
+from adapters.observed import RpcMetrics
 from core.model.errors import CausewayError, DisagreementError, RetryableError
 
 MAX_ENDPOINTS: Final = 16
@@ -34,11 +35,13 @@ class Endpoint:
 class Endpoints:
     """The configured endpoints of one chain, in order of preference. `close()` them."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], observed: RpcMetrics | None = None) -> None:
         if not 0 < len(endpoints) <= MAX_ENDPOINTS:
             raise ValueError(f"a chain has 1 to {MAX_ENDPOINTS} endpoints")
         self._given = tuple(endpoints)
-        self.clients = tuple(RpcClient(endpoint.url, calls_per_s=endpoint.calls_per_s) for endpoint in endpoints)
+        self.clients = tuple(
+            RpcClient(endpoint.url, calls_per_s=endpoint.calls_per_s, observed=observed) for endpoint in endpoints
+        )
         self.ws_urls = tuple(endpoint.ws_url for endpoint in endpoints if endpoint.ws_url)
         self._operators = tuple(endpoint.operator or endpoint.url for endpoint in endpoints)
         self._preferred = 0

@@ -5,6 +5,7 @@ and accounts, not for reads.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
@@ -13,6 +14,7 @@ import aiohttp
 import msgspec
 
 from adapters.evm.errors import translate
+from adapters.observed import RpcMetrics, origin
 from adapters.rates import RateLimit
 from core.model.errors import CausewayError, RetryableError
 
@@ -67,8 +69,15 @@ class RpcClient:
     `adapters.evm.errors.translate` makes of a JSON-RPC error.
     """
 
-    def __init__(self, url: str, timeout_s: float = CALL_TIMEOUT_S, calls_per_s: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = CALL_TIMEOUT_S,
+        calls_per_s: float | None = None,
+        observed: RpcMetrics | None = None,
+    ) -> None:
         self.url = url
+        self._observed = observed
         self._limit = RateLimit(calls_per_s)
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
@@ -80,6 +89,10 @@ class RpcClient:
 
     async def call(self, method: str, *params: Any, into: type[T] | Any = str) -> T:
         """One call, its result decoded into `into` (a msgspec type)."""
+        with self._observing(method):
+            return cast(T, await self._call(method, params, into))
+
+    async def _call(self, method: str, params: Sequence[Any], into: Any) -> Any:
         request = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
         if method != SEND_TRANSACTION:
             await self._limit.wait()
@@ -88,7 +101,7 @@ class RpcClient:
             answer = _one.decode(raw)
         except msgspec.MsgspecError as error:
             raise RetryableError(f"{self} answered {method} with something that is no JSON-RPC") from error
-        return cast(T, self._result(Call(method, params, into), answer))
+        return self._result(Call(method, tuple(params), into), answer)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Many calls in one request, results in their order. Raises what the first failed call raises."""
@@ -104,12 +117,13 @@ class RpcClient:
             {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
             for number, call in enumerate(calls)
         ]
-        await self._limit.wait(sum(call.method != SEND_TRANSACTION for call in calls))
-        raw = await self._post(msgspec.json.encode(requests))
-        try:
-            answers = {answer.id: answer for answer in _many.decode(raw)}
-        except msgspec.MsgspecError as error:
-            raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch") from error
+        with self._observing(*(call.method for call in calls)):
+            await self._limit.wait(sum(call.method != SEND_TRANSACTION for call in calls))
+            raw = await self._post(msgspec.json.encode(requests))
+            try:
+                answers = {answer.id: answer for answer in _many.decode(raw)}
+            except msgspec.MsgspecError as error:
+                raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch") from error
         results: list[Any] = []
         for number, call in enumerate(calls):
             answer = answers.get(number)
@@ -118,8 +132,13 @@ class RpcClient:
             try:
                 results.append(self._result(call, answer))
             except CausewayError as error:
+                if self._observed is not None:
+                    self._observed.failed(str(self), call.method, error)
                 results.append(error)
         return results
+
+    def _observing(self, *methods: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._observed is None else self._observed.calling(str(self), *methods)
 
     def _result(self, call: Call, answer: RpcAnswer) -> Any:
         if answer.error is not None:
@@ -147,8 +166,7 @@ class RpcClient:
 
     def __str__(self) -> str:
         """The endpoint without path and query, where providers put their keys."""
-        scheme, _, rest = self.url.partition("://")
-        return f"{scheme}://{rest.split('/', 1)[0].rpartition('@')[2]}"
+        return origin(self.url)
 
     __repr__ = __str__
 

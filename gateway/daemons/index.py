@@ -51,7 +51,7 @@ async def run_index(
     """
     clock, metrics = SystemClock(), Metrics()
     async with (
-        wiring.connected(config.chains) as connected,
+        wiring.connected(config.chains, metrics=metrics) as connected,
         opened_database(config.database, base) as database,
     ):
         await check_starts(config.chains, connected)

@@ -26,7 +26,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     bridge = None if config.bridge is None else ChainId(config.bridge)
     ring = KeyRing(ApiKey(key.name, key.sha256, frozenset(key.scopes)) for key in config.keys)
     async with (
-        wiring.connected(config.chains) as chains,
+        wiring.connected(config.chains, metrics=metrics) as chains,
         opened_database(config.database, base) as database,
     ):
         await check_starts(config.chains, chains)

@@ -37,7 +37,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
     host, port = listen_address(config.listen)
     keys = wiring.open_keystore(config, base)
     async with (
-        wiring.connected(config.chains) as chains,
+        wiring.connected(config.chains, metrics=metrics) as chains,
         opened_database(config.database, base) as database,
     ):
         await check_starts(config.chains, chains)

@@ -5,9 +5,11 @@ contract holds them, its token's transfers tell of these too. A chain's native c
 inside of calls, fees, rewards): it has no rows here, and the chain itself is asked for it (`StateReader.balance`).
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any, Final
 
@@ -223,16 +225,29 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
     now = dict.fromkeys(keys, 0)
     wanted = sorted(keys)
     for first in range(0, len(wanted), CHUNK):
-        asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(wanted[first : first + CHUNK]).cte()
-        newest = (
-            sa.select(balances.c.balance)
-            .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)
-            .order_by(balances.c.height.desc())
-            .limit(1)
-            .scalar_subquery()
-        )
-        query = sa.select(asked.c.asset, asked.c.account, newest.label("balance"))
-        for row in connection.execute(query):
-            if row.balance is not None:
-                now[AssetId(row.asset), AccountId(row.account)] = int(row.balance)
+        part = wanted[first : first + CHUNK]
+        # Always as many keys, the last one again and again, so that it is one statement for all.
+        part += [part[-1]] * (CHUNK - len(part))
+        asked = connection.exec_driver_sql(_newest_sql(connection.dialect), tuple(itertools.chain.from_iterable(part)))
+        for asset, account, balance in asked:
+            if balance is not None:
+                now[AssetId(asset), AccountId(account)] = int(balance)
     return now
+
+
+@lru_cache(maxsize=8)
+def _newest_sql(dialect: sa.Dialect) -> str:
+    """The newest balances of `CHUNK` (asset, account), for the driver. SQLAlchemy does not remember statements with
+    VALUES, and to compile this one takes longer than to run it."""
+    rows = [("", "")] * CHUNK
+    asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(rows).cte()
+    newest = (
+        sa.select(balances.c.balance)
+        .where(balances.c.asset == asked.c.asset, balances.c.account == asked.c.account)
+        .order_by(balances.c.height.desc())
+        .limit(sa.literal_column("1"))
+        .offset(sa.literal_column("0"))
+        .scalar_subquery()
+    )
+    query = sa.select(asked.c.asset, asked.c.account, newest.label("balance"))
+    return str(query.compile(dialect=dialect))

@@ -25,6 +25,7 @@ from core.model.types import (
     PublicPreimage,
 )
 from indexer.tables import locks
+from indexer.writing import insert_many
 
 CHUNK: Final = 500
 _UNSETTLED: Final = {
@@ -80,8 +81,7 @@ def apply(connection: Connection, blocks: Sequence[Block]) -> set[Hashlock]:
                 case Refunded(lock_id, lock):
                     settled.append(_settlement(block, logged, lock_id, LockStatus.REFUNDED, None))
                     touched.add(lock)
-    if made:
-        connection.execute(sa.insert(locks), made)
+    insert_many(connection, locks, made)
     if settled:
         # A lock made before the first indexed block has no row: its settlement stays an event only.
         connection.execute(

@@ -119,6 +119,10 @@ async def test_what_cannot_be_done_is_said(operator: Operator) -> None:
     operator.configure(url)
     code, _, err = await operator("run", "--until-head")
     assert (code, "give it a new database" in err) == (3, True)
+    with sqlite3.connect(operator.home / "index.sqlite") as database:
+        database.execute("UPDATE schema_version SET version = 99")
+    code, _, err = await operator("status")
+    assert (code, "start the newer version" in err) == (3, True)
 
 
 def test_the_time_that_is_left_is_reckoned_from_the_pace() -> None:

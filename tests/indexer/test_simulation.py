@@ -1,6 +1,6 @@
 """Followers in virtual time: endpoints that fail, forget heads and lie, lost answers of the database, restarts, reorgs.
 
-The suite runs `SEEDS` seeds; the environment variable `INDEXER_SEEDS` asks for more.
+`make test-long` runs ten times as many seeds; the environment variable `INDEXER_SEEDS` asks for any number.
 """
 
 import asyncio
@@ -28,11 +28,12 @@ from indexer.projections.balances import balance_at
 from indexer.projections.rebuild import rebuild
 from tests.indexer.test_swaps import projected
 from tests.indexer.truth import all_facts, replay
+from tests.support import LONG
 
 CHAIN = ChainId("memory:sim")
 COIN = AssetId(f"{CHAIN}/asset:coin")
 T = TypeVar("T")
-SEEDS = 100
+SEEDS = 1_000 if LONG else 100
 DURATION_S = 60
 SETTLE_S = 240
 """Virtual seconds that a follower gets to catch up, with its retries, once the faults are over."""
@@ -166,6 +167,7 @@ class Simulation:
         assert await self.truth.read(projected) == grown
 
 
+@pytest.mark.endurance
 @pytest.mark.parametrize("seed", range(int(os.environ.get("INDEXER_SEEDS", SEEDS))))
 def test_facts_are_the_chain_whatever_fails(seed: int) -> None:
     async def main() -> None:

@@ -11,6 +11,7 @@ from adapters.evm import rpc as rpc_module
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.errors import AlreadyKnownError, UnaffordableError, revert_reason, translate
 from adapters.evm.rpc import Call, RpcClient
+from adapters.observed import RpcMetrics
 from core.model.errors import (
     CausewayError,
     ConflictError,
@@ -20,8 +21,9 @@ from core.model.errors import (
     RevertedError,
 )
 from core.proofs.keccak import keccak256
+from core.runtime.metrics import Metrics
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, middle_man
-from tests.adapters.evm.harness import EvmHarness
+from tests.adapters.evm.harness import CHAIN, EvmHarness
 from tests.support import free_port
 
 
@@ -228,3 +230,27 @@ async def test_calls_keep_to_the_provider_s_rate_and_transactions_do_not(liar: M
         assert loop.time() - begun < 3
     finally:
         await client.close()
+
+
+async def test_calls_and_errors_are_counted_by_endpoint_and_method(evm: EvmHarness, liar: MiddleMan):
+    metrics = Metrics()
+    endpoint = f"{liar.url}v1/secret-key"
+    client = RpcClient(endpoint, observed=RpcMetrics(metrics, CHAIN))
+    labels = {"chain": CHAIN, "endpoint": liar.url[:-1]}
+    liar.status = 503
+    with pytest.raises(RetryableError):
+        await client.call("eth_chainId")
+    with pytest.raises(RetryableError):
+        await client.batch([Call("eth_chainId"), Call("eth_blockNumber")])
+    assert metrics.value("rpc_calls_total", method="eth_chainId", **labels) == 2
+    assert metrics.value("rpc_errors_total", method="eth_chainId", error="unavailable", **labels) == 2
+    assert metrics.value("rpc_errors_total", method="eth_blockNumber", error="unavailable", **labels) == 1
+    assert b"secret-key" not in metrics.exposition()[0]
+    await client.close()
+    honest = RpcClient(evm.anvil.rpc_url, observed=RpcMetrics(metrics, CHAIN))
+    refused = await honest.batch_each([Call("eth_chainId"), Call("eth_nothing")])
+    labels["endpoint"] = evm.anvil.rpc_url
+    assert metrics.value("rpc_calls_total", method="eth_nothing", **labels) == 1
+    assert metrics.value("rpc_errors_total", method="eth_nothing", error=refused[1].code, **labels) == 1
+    assert metrics.value("rpc_errors_total", method="eth_chainId", error="unavailable", **labels) is None
+    await honest.close()

@@ -1,0 +1,44 @@
+"""What an operator sees of the calls to his endpoints: how many, of which kind, and how they fail."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from core.model.errors import CausewayError
+from core.model.types import ChainId
+from core.runtime.metrics import Metrics
+
+
+def origin(url: str) -> str:
+    """An endpoint without user, path and query, where providers put their keys."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.split('/', 1)[0].rpartition('@')[2]}"
+
+
+class RpcMetrics:
+    """Calls to the endpoints of one chain. Endpoints are named by scheme and host: paths may hold a provider's key."""
+
+    def __init__(self, metrics: Metrics, chain: ChainId) -> None:
+        self._chain = chain
+        by_call = ["chain", "endpoint", "method"]
+        self._calls = metrics.counter("rpc_calls_total", "Calls to endpoints", by_call)
+        self._errors = metrics.counter(
+            "rpc_errors_total", "Calls to endpoints that failed, by the code of the error", [*by_call, "error"]
+        )
+
+    def called(self, endpoint: str, method: str) -> None:
+        self._calls.labels(self._chain, endpoint, method).inc()
+
+    def failed(self, endpoint: str, method: str, error: CausewayError) -> None:
+        self._errors.labels(self._chain, endpoint, method, error.code).inc()
+
+    @contextmanager
+    def calling(self, endpoint: str, *methods: str) -> Iterator[None]:
+        """Count these calls, made in one request, and a failure of the request as one of each."""
+        for method in methods:
+            self.called(endpoint, method)
+        try:
+            yield
+        except CausewayError as error:
+            for method in methods:
+                self.failed(endpoint, method, error)
+            raise
