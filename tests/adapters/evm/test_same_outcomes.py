@@ -3,10 +3,11 @@
 import random
 from dataclasses import dataclass, field
 
-from core.model.consortium import Claim, LockLeaf, Refund, ResultCode, quantity
+from core.model.consortium import Claim, LockLeaf, Message, Refund, ResultCode, quantity
 from core.model.consortium import Lock as LedgerLock
 from core.model.types import AccountId, AssetId, BaseUnits, ChainTime, LockTerms
 from htlc.effects import RefundLeg, SwapEffect
+from htlc.events import SwapEvent
 from htlc.model import Leg, LegStatus, Role, SwapState, swap_id
 from tests.adapters.evm.htlc_chain import Chain, Lock, htlc_chain
 from tests.htlc import scenarios
@@ -47,7 +48,7 @@ class Machine:
         self.state, _ = scenarios.begin(agreed)
         self._play(*(scenarios.lock_seen(agreed, leg) for leg in Leg))
 
-    def _play(self, *events: scenarios.events.SwapEvent) -> None:
+    def _play(self, *events: SwapEvent) -> None:
         asked: list[SwapEffect]
         self.state, asked = scenarios.play(self.state, *events)
         self.refund_asked |= {effect.leg for effect in asked if isinstance(effect, RefundLeg)}
@@ -100,7 +101,7 @@ class Ledger:
 
     def attempt(self, action: str, time_s: int) -> bool:
         locker = support.ANN.address
-        messages = {
+        messages: dict[str, Message] = {
             "claim": Claim(locker, bytes(PREIMAGE)),
             "wrong preimage": Claim(locker, b"x" * 32),
             "refund": Refund(locker, bytes(LOCK)),
