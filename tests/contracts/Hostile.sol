@@ -20,12 +20,13 @@ abstract contract CallsBack {
         (target, inner, answer) = (target_, inner_, Answer.NONE);
     }
 
-    function _callBack() internal {
+    function _callBack() internal returns (bool called) {
         bytes memory data = inner;
-        if (data.length == 0) return;
+        if (data.length == 0) return false;
         delete inner;
         (bool success,) = target.call(data);
         answer = success ? Answer.ACCEPTED : Answer.REFUSED;
+        return true;
     }
 }
 
@@ -59,7 +60,9 @@ enum Mood {
     LIES, // says true, moves nothing
     REVERTS,
     REBASES, // doubles the holder's balance on the way
-    MISSPEAKS // moves, and returns 2
+    MISSPEAKS, // moves, and returns 2
+    LEAVES_IT // calls back, and leaves the delivery to what happens there
+
 }
 
 /// Whether a transfer in this mood is one that the contract takes for an exact delivery.
@@ -93,7 +96,7 @@ contract MoodyToken is CallsBack {
         if (now_ == Mood.REVERTS) revert("moody");
         if (now_ == Mood.DENIES) _answer(0, 32);
         if (now_ == Mood.LIES) _answer(1, 32);
-        _callBack();
+        if (_callBack() && now_ == Mood.LEAVES_IT) _answer(1, 32);
         balanceOf[from] -= amount;
         balanceOf[to] += now_ == Mood.TAXES ? amount - amount / 100 - 1 : amount;
         if (now_ == Mood.REBASES) balanceOf[to] = balanceOf[to] * 2 + 1;

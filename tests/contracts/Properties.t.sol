@@ -162,6 +162,7 @@ contract Properties is Deployed {
         inner.sender = address(token);
         inner.amount = outer.amount;
         token.mint(address(token), inner.amount);
+        token.set(Mood.LEAVES_IT);
         token.arm(address(htlc), lockCall(inner));
         refuse(outer.sender, outer, lockCall(outer));
         require(word(inner.sender, inner.lane) == 0 && token.balanceOf(address(htlc)) == 0, "half");
