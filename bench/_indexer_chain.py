@@ -189,7 +189,7 @@ async def mine_empty(rpc: Rpc, count: int) -> None:
 
 
 @asynccontextmanager
-async def workload(directory: Path, blocks: int = BLOCKS, chain_id: int = 31_337) -> AsyncIterator[AnvilChain]:
+async def workload(directory: Path, blocks: int = BLOCKS) -> AsyncIterator[AnvilChain]:
     """The chain, running; built where it is not there yet. `directory` takes what anvil writes at its end."""
     state = CACHE / f"{BUILT}-{blocks}.json"
     if not state.exists():
@@ -197,7 +197,7 @@ async def workload(directory: Path, blocks: int = BLOCKS, chain_id: int = 31_337
             await build(state, blocks)
     own = directory / "anvil-state.json"
     await asyncio.to_thread(shutil.copyfile, state, own)
-    async with AnvilChain(AnvilSettings(block_time_s=None, state=own, chain_id=chain_id)) as chain:
+    async with AnvilChain(AnvilSettings(block_time_s=None, state=own)) as chain:
         rpc = Rpc(chain.rpc_url)
         try:
             # Code set by anvil_setCode is state, and comes back; automining is not.

@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from adapters.evm.endpoints import Endpoint
-from bench import _indexer_many as many
 from bench import _indexer_peers as peers
 from bench import _indexer_runs as runs
 from bench._indexer_chain import BLOCKS, EVENTS_PER_BLOCK, SENDER, TIMESTAMP, Rpc, block_calls, prepare, workload
@@ -44,6 +43,8 @@ CALLS_PER_BLOCK: Final = 4
 """Times the workload of one backfill block: 200 events."""
 EPOCH_SLOTS: Final = 8
 """Final is what lies 16 blocks below the head, so that 10 blocks are above it and 40 are not."""
+LONGER: Final = 10
+"""Times the events, where memory is shown to be flat."""
 REORG: Final = 10
 DEEP_REORG: Final = 40
 WAIT_S: Final = 30.0
@@ -219,24 +220,9 @@ async def realtime(directory: Path) -> dict[str, Any]:
     }
 
 
-async def ten_chains(directory: Path) -> dict[str, Any]:
-    """Processor time of ten chains in one process, over the sum of each in its own."""
-    async with many.ten_chains(directory) as chains:
-        costs = []
-        for number, chain in enumerate(chains):
-            url = f"sqlite:///{directory}/one-{number}.sqlite"
-            costs.append(await asyncio.to_thread(alone, many.follow, [chain], url))
-        together = await asyncio.to_thread(alone, many.follow, chains, f"sqlite:///{directory}/ten.sqlite")
-    return {
-        "ten_chains_cpu_ratio": round(together["cpu_s"] / sum(one["cpu_s"] for one in costs), 3),
-        "ten_chains_seconds_ratio": round(together["seconds"] / sum(one["seconds"] for one in costs), 3),
-        "ten_chains_rss_mb": together["rss_mb"],
-    }
-
-
 async def long_chain(directory: Path) -> dict[str, Any]:
     """The same backfill of ten times as many events: is memory flat?"""
-    async with workload(directory, many.LONGER * BLOCKS) as chain:
+    async with workload(directory, LONGER * BLOCKS) as chain:
         url = f"sqlite:///{directory}/long.sqlite"
         found = await asyncio.to_thread(alone, runs.backfill, chain.rpc_url, url, True)
     return {"long_events": found["events"], "long_events_per_s": round(rate(found)), "long_rss_mb": found["rss_mb"]}
@@ -266,11 +252,10 @@ async def measure(peer: str | None, long: bool) -> dict[str, Any]:
             caught_up = await asyncio.to_thread(backfills, chain.rpc_url, directory, fresh_file)
             if peer is not None:
                 caught_up |= await peer_backfill(peer, chain.rpc_url, directory)
-        more = await ten_chains(directory)
         if long:
             (directory / "long").mkdir()
-            more |= await long_chain(directory / "long")
-        return caught_up | await realtime(directory) | more
+            caught_up |= await long_chain(directory / "long")
+        return caught_up | await realtime(directory)
 
 
 def main() -> None:

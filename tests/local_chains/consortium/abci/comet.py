@@ -66,6 +66,15 @@ async def more_blocks(network: CometNetwork, count: int = 2) -> int:
     return height
 
 
+async def takes_part(node: CometNode) -> None:
+    """Return when a node that was down has caught up: until then it takes no transactions."""
+
+    async def caught_up() -> bool:
+        return not (await node.call("status"))["sync_info"]["catching_up"]
+
+    await eventually(caught_up, BLOCKS_DEADLINE_S, 0.2)
+
+
 async def broadcast(node: CometNode, raw: bytes) -> dict[str, Any]:
     """The answer of broadcast_tx_sync."""
     return await node.call("broadcast_tx_sync", tx=comet_json.bytes_to_base64(raw))

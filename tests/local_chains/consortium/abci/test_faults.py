@@ -32,6 +32,7 @@ from tests.local_chains.consortium.abci.comet import (
     reached,
     signed_header,
     state_at,
+    takes_part,
 )
 from tests.local_chains.consortium.abci.forger import forged
 from tests.local_chains.consortium.support import ANN, BEN
@@ -215,6 +216,7 @@ async def test_all_nodes_killed_again_and_again_under_load(tmp_path: Path) -> No
         nodes, seen = network.nodes, {}
         for cut in range(CUTS):
             await more_blocks(network, 1)
+            await takes_part(nodes[cut % len(nodes)])
             first = (await account(nodes[cut % len(nodes)], ANN)).sequence
             sent = [ANN.signed(first + place, Transfer("cnyd", BEN.address, quantity(1))) for place in range(20)]
             for raw in sent:
