@@ -50,17 +50,6 @@ class WorkerStatus:
     last_error: str | None = None
 
 
-def heed_cancellation() -> None:
-    """Raise `CancelledError` where the current task was asked to end but an error came out of its task group instead.
-
-    Before Python 3.13 a group whose task fails in the very moment in which it is cancelled from outside raises the
-    failure alone (CPython issue 116720): whoever would go on after a failure has to look.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-
-
 class Supervisor:
     """Runs workers side by side until all have ended, one fails for good, or `run` is cancelled."""
 
@@ -114,7 +103,6 @@ class Supervisor:
                     await self._run_once(worker)
                     return
                 except (RetryableError, ReorgedError) as error:
-                    heed_cancellation()
                     lasted_s = self._clock.monotonic() - started
                     status.failures = 1 if lasted_s >= HEALTHY_AFTER_S else status.failures + 1
                     await self._back_off(worker, status, error)

@@ -16,7 +16,6 @@ from core.model.types import Hashlock, Height, Preimage
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
-from core.runtime.supervisor import heed_cancellation
 from gateway.simulation.plan import POLICY, A, B, Death
 from gateway.simulation.world import World
 from indexer.feed import FactSignal
@@ -107,7 +106,6 @@ class Party:
             death = self._deaths.pop(0) if self._deaths and self._deaths[0].write is not None else None
             self._outage_s = 0.0 if death is None else death.outage_s
             await self._live(MortalDatabase(self.database, death))
-            heed_cancellation()
             await self.world.clock.sleep(self._outage_s)
 
     def kill(self, outage_s: float) -> None:

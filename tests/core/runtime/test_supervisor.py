@@ -123,35 +123,6 @@ async def test_cancelling_waits_for_every_worker_to_clean_up() -> None:
     assert metrics.value("worker_up", worker="a") == 0
 
 
-async def test_an_error_in_the_moment_of_cancelling_does_not_keep_a_worker_alive() -> None:
-    supervisor = Supervisor(ManualClock(), Metrics())
-    fail, starts = asyncio.Event(), 0
-
-    async def fails() -> None:
-        await fail.wait()
-        raise RetryableError("endpoint is down")
-
-    async def run() -> None:
-        nonlocal starts
-        starts += 1
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(fails())
-        except* RetryableError as failures:
-            [first] = failures.exceptions
-            raise RetryableError(str(first)) from failures
-
-    supervisor.add(Worker("group", run, delays=DELAYS))
-    running = asyncio.create_task(supervisor.run())
-    await asyncio.sleep(0.01)
-    fail.set()
-    running.cancel()
-    done, _ = await asyncio.wait({running}, timeout=5)
-    assert done, "the worker goes on though it was cancelled"
-    assert running.cancelled()
-    assert starts == 1
-
-
 async def test_the_status_tells_of_a_worker_that_backs_off() -> None:
     clock = ManualClock()
 
