@@ -51,9 +51,8 @@ class ChainSpec:
     """A chain as somebody configured it.
 
     `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
-    locks, `contracts` are others whose events are followed. `metrics` is where calls to the endpoints
-    are counted. `trusted_height` is where evidence starts, on chains that
-    prove by themselves: the anchor's height.
+    locks, `contracts` are others whose events are followed. `metrics` is where calls to the endpoints are counted.
+    `trusted_height` is where evidence starts, on chains that prove by themselves: the anchor's height.
     """
 
     kind: str

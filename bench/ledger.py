@@ -48,7 +48,7 @@ from core.model.consortium import (
     quantity,
     sign_bytes,
 )
-from local_chains.consortium.engine.collector import spare_the_collector
+from core.runtime.garbage import collect_seldom
 from local_chains.consortium.engine.embedded import EmbeddedEngine, Pace, open_engine
 from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
@@ -291,7 +291,7 @@ async def measure_cometbft(load: Load) -> dict[str, Any]:
 
 
 async def measure_prepared(directory: Path) -> dict[str, Any]:
-    spare_the_collector()  # as the daemon does
+    collect_seldom()  # as the daemon does
     raw = (directory / "transactions").read_bytes()
     first, second = msgspec.msgpack.decode(raw, type=tuple[list[bytes], list[bytes]])
     del raw

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from adapters.consortium.rpc import CometRpc, parsed
-from adapters.consortium.state import L, query, read_leaf
+from adapters.consortium.state import L, query, read_count, read_leaf
 from core.model.consortium import CLOCK_KEY, sequence_count_key, sequence_key
 from core.model.consortium_members import (
     MAX_ORGANISATIONS,
@@ -64,7 +64,7 @@ async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> Members
 
 
 async def _count(rpc: CometRpc, sequence: bytes, at: Height, limit: int) -> int:
-    count = int.from_bytes((await query(rpc, sequence_count_key(sequence), at)).value or b"", "big")
+    count = await read_count(rpc, sequence_count_key(sequence), at)
     if count > limit:
         raise RejectedError(f"{rpc.url} counts {count} entries in a list that has at most {limit}")
     return count

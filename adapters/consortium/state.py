@@ -75,9 +75,9 @@ async def read_leaf(rpc: CometRpc, key: bytes, kind: type[L], at: Height | None 
     return None if raw is None else parsed(lambda: decode_leaf(raw, kind))
 
 
-async def read_count(rpc: CometRpc, key: bytes) -> int:
+async def read_count(rpc: CometRpc, key: bytes, at: Height | None = None) -> int:
     """A counter of 8 big-endian bytes; 0 where there is none."""
-    return int.from_bytes((await query(rpc, key)).value or b"", "big")
+    return int.from_bytes((await query(rpc, key, at)).value or b"", "big")
 
 
 async def read_account(rpc: CometRpc, account: AccountId, at: Height | None = None) -> AccountLeaf:

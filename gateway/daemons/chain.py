@@ -7,6 +7,7 @@ from typing import Final
 
 from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft.types import KeyKind
+from core.runtime.garbage import collect_seldom
 from gateway.announce import announce, stop_signals
 from gateway.config import listen_address
 from local_chains.consortium.cometbft import (
@@ -16,7 +17,6 @@ from local_chains.consortium.cometbft import (
     init_network,
     local_addresses,
 )
-from local_chains.consortium.engine.collector import spare_the_collector
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
 from local_chains.consortium.rebuilding import RebuildProgress
@@ -94,7 +94,7 @@ async def run_chain(
 
 
 async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_json: bool, keep_blocks: int) -> None:
-    spare_the_collector()
+    collect_seldom()
     with stop_signals() as stop:
         pace, progress = Pace(interval_s=interval_s), RebuildProgress()
         async with ConsortiumNode(home, host, port, pace, progress=progress, keep_blocks=keep_blocks) as node:

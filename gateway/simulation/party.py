@@ -105,7 +105,15 @@ class Party:
         while True:
             death = self._deaths.pop(0) if self._deaths and self._deaths[0].write is not None else None
             self._outage_s = 0.0 if death is None else death.outage_s
-            await self._live(MortalDatabase(self.database, death))
+            life = asyncio.create_task(self._live(MortalDatabase(self.database, death)))
+            try:
+                # Not awaited itself: a group that fails in the moment in which it is cancelled from outside forgets the
+                # cancelling (CPython issue 116720), and the party would live on for ever.
+                await asyncio.wait({life})
+                life.result()
+            finally:
+                life.cancel()
+                await asyncio.gather(life, return_exceptions=True)
             await self.world.clock.sleep(self._outage_s)
 
     def kill(self, outage_s: float) -> None:

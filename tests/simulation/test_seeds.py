@@ -47,6 +47,11 @@ def test_nobody_honest_loses_money_under_any_seed():
     assert not failed, "\n".join([f"python -m gateway.simulation --seed N --verbose tells more\n{failed[0]}"])
 
 
+def test_a_party_that_dies_in_the_moment_of_the_end_ends_with_it():
+    """Its death is an error of a task group that is cancelled in the same moment; the party lived on for ever."""
+    assert play(draw(85)).ok
+
+
 def test_a_seed_tells_one_story_only():
     first, again = (play(draw(3)) for _ in range(2))
     assert first == again

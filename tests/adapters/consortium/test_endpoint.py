@@ -134,6 +134,7 @@ async def test_heads_survive_a_restart_of_the_node(tmp_path: Path) -> None:
             after = await anext(stream)
             while after.head.height <= before.head.height:
                 after = await anext(stream)
+        assert after.finalized.height >= before.finalized.height
     finally:
         await stream.aclose()  # type: ignore[attr-defined]
         await chain.close()

@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from core.model.errors import CausewayError
+from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from local_chains.consortium.engine.abci.application import open_application
 from local_chains.consortium.engine.abci.server import AbciServer
-from local_chains.consortium.engine.collector import spare_the_collector
 from local_chains.consortium.rebuilding import RebuildProgress
 
 
@@ -46,7 +46,7 @@ async def serve(home: Path, socket: Path) -> None:
 def main() -> int:
     home, socket = (Path(argument) for argument in sys.argv[1:3])
     configure_logging()
-    spare_the_collector()
+    collect_seldom()
     try:
         asyncio.run(serve(home, socket))
     except CausewayError as error:
