@@ -23,6 +23,8 @@ from local_chains.consortium.state.tree import Node, build, root_hash
 FORMAT: Final = 1
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 """CometBFT carries at most 16 MB in one message."""
+MAX_CHUNK_BYTES: Final = 2 * CHUNK_BYTES
+"""An honest chunk ends with the leaf that fills it, and no leaf is nearly so large as a chunk."""
 MAX_CHUNKS: Final = 4_096
 KEPT_SNAPSHOTS: Final = 2
 HASH_BYTES: Final = 32
@@ -150,8 +152,8 @@ class Restoration:
         start = self._next * HASH_BYTES
         if hashlib.sha256(chunk).digest() != self.snapshot.metadata[start : start + HASH_BYTES]:
             return Verdict.DAMAGED
-        # An honest chunk ends with the leaf that fills it; more could fill our memory before the app hash is known.
-        if len(chunk) > 2 * CHUNK_BYTES:
+        # More could fill our memory before the app hash is known.
+        if len(chunk) > MAX_CHUNK_BYTES:
             return Verdict.WORTHLESS
         try:
             leaves = _decode(chunk)

@@ -70,7 +70,8 @@ def test_leaves_come_once_and_in_order() -> None:
         assert Restoration(described, root_hash(build(dict(leaves)))).add(chunk) is Verdict.WORTHLESS
 
 
-def test_a_chunk_is_about_as_large_as_chunks_are() -> None:
+def test_a_chunk_is_about_as_large_as_chunks_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "MAX_CHUNK_BYTES", 2_000)
     for size, verdict in ((1_980, Verdict.ACCEPTED), (2_000, Verdict.WORTHLESS)):
         leaf = b"1" * size
         chunk = snapshots._encode([(b"a", leaf)])
