@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
-from core.model.types import ChainId, Preimage, SwapId
+from core.model.types import ChainId, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal, retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -187,7 +187,7 @@ class Executor:
             case effects.RevealAndClaim():
                 return await self._reveal(asked, key)
             case effects.SignEarlyRefund():
-                raise RejectedError("this chain's contract takes no early refunds: wait for the timelock")
+                return await self._give_back(asked, key)
             case effects.NotifyParty():
                 log.warning("a swap needs attention", swap=asked.swap_id, code=asked.code, reason=asked.message)
                 return None
@@ -207,12 +207,20 @@ class Executor:
                 hands.access.legs.prepare(asked.terms),
                 self._checks.before_funding(state),
             )
-            if allowance is not None:
+            by_consent = None if allowance is None else await self._lock_by_consent(hands, asked.terms, place)
+            if allowance is not None and by_consent is None:
                 await self._allow(hands, allowance, f"{key}:prepare")
             self._checks.time_to_fund(state)
-            lock = hands.access.legs.lock(asked.terms, place)
+            lock = by_consent or hands.access.legs.lock(asked.terms, place)
             sent = await hands.pipeline.send(key, lock, _lock_deadline_s(state.agreement), watched=True)
         return _submitted(asked, sent)
+
+    async def _lock_by_consent(self, hands: Hands, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
+        """A lock that needs no allowance before it; None where the asset or our signer knows no such thing."""
+        builder, account = hands.access.consents, hands.pipeline.account
+        draft = None if builder is None else await builder.lock(terms, place, terms.timelock)
+        signature = None if draft is None else await hands.pipeline.consent(draft.consent)
+        return None if draft is None or signature is None else draft.complete(signature, account)
 
     async def _allow(self, hands: Hands, allowance: UnsignedTransaction, key: str) -> None:
         """A token allowance first, where the chain wants one and it is short."""
@@ -232,6 +240,16 @@ class Executor:
         hands = self._hands_on(asked.terms.chain)
         refund = hands.access.legs.refund(asked.terms, asked.lock_id, hands.pipeline.account)
         return await self._exit(hands, asked, key, refund, None)
+
+    async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
+        """The counterparty's leg goes back to him by our own transaction: the receiver who sends it need not sign."""
+        hands = self._hands_on(asked.terms.chain)
+        lock_id = (await self._state(asked.swap_id)).leg(asked.leg).lock_id
+        if hands.access.consents is None or lock_id is None:
+            raise RejectedError("nothing is locked here that could go back before its timelock")
+        draft = hands.access.consents.refund(asked.terms, lock_id, asked.terms.timelock)
+        sent = await hands.pipeline.send(key, draft.complete(b"", hands.pipeline.account), watched=True)
+        return _submitted(asked, sent)
 
     async def _exit(
         self,

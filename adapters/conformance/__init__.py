@@ -18,12 +18,14 @@ import pytest
 
 pytest.register_assert_rewrite(
     "adapters.conformance.blocks",
+    "adapters.conformance.consents",
     "adapters.conformance.locks",
     "adapters.conformance.reorgs",
     "adapters.conformance.transactions",
 )
 
 from adapters.conformance.blocks import BlockConformance, HeadConformance, StateConformance  # noqa: E402
+from adapters.conformance.consents import ConsentConformance  # noqa: E402
 from adapters.conformance.harness import FUNDS, ChainHarness  # noqa: E402
 from adapters.conformance.locks import LockConformance, LockReaderConformance  # noqa: E402
 from adapters.conformance.reorgs import ReorgConformance  # noqa: E402
@@ -36,6 +38,7 @@ class ChainConformance(
     StateConformance,
     LockConformance,
     LockReaderConformance,
+    ConsentConformance,
     TransactionConformance,
     ReorgConformance,
 ):
@@ -47,6 +50,7 @@ __all__ = [
     "BlockConformance",
     "ChainConformance",
     "ChainHarness",
+    "ConsentConformance",
     "HeadConformance",
     "LockConformance",
     "LockReaderConformance",

@@ -16,8 +16,9 @@ from core.model.errors import (
     RetryableError,
 )
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
-from core.model.ports import BridgeBuilder, ChainAccess
+from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder
 from core.model.transactions import (
+    Draft,
     FeeBid,
     FeeMarket,
     Outcome,
@@ -27,7 +28,18 @@ from core.model.transactions import (
     SigningRequest,
     UnsignedTransaction,
 )
-from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height, LockId, LockTerms, Preimage
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Height,
+    LockId,
+    LockTerms,
+    Preimage,
+)
 
 T = TypeVar("T")
 
@@ -62,6 +74,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         locks=QuorumLocks(voters, heads),
         legs=FailoverLegs(voters),
         transactions=BroadcastTransactions(voters),
+        consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
     )
 
 
@@ -243,6 +256,24 @@ class FailoverLegs:
 
     def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
         return self._builder.refund(terms, lock_id, sender)
+
+
+class FailoverConsents:
+    """`ConsentBuilder`: the healthiest member is asked what an asset takes."""
+
+    def __init__(self, voters: Voters, builder: ConsentBuilder) -> None:
+        self._voters = voters
+        self._builder = builder
+
+    async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
+        async def ask(member: Member) -> Draft | None:
+            consents = member.access.consents
+            return None if consents is None else await consents.lock(terms, lock_id, until)
+
+        return await self._voters.first(ask)
+
+    def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft:
+        return self._builder.refund(terms, lock_id, until)
 
 
 class FailoverBridge:

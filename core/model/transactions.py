@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from core.model.types import AccountId, BlockRef, ChainId
 
@@ -68,6 +69,34 @@ class SignedTransaction:
     sequence: int
     hash: bytes
     raw: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What `account` signs beside its transactions: its permission for one act, which others may carry out.
+
+    `typed_data` is what a wallet shows and signs (on EVM chains the JSON of EIP-712, for `eth_signTypedData_v4`),
+    `payload` the bytes that a key signs for the same. `summary` is a sentence for people.
+    """
+
+    account: AccountId
+    typed_data: str
+    payload: bytes = field(repr=False)
+    summary: str
+
+
+class Draft(Protocol):
+    """A transaction that waits for a consent."""
+
+    @property
+    def consent(self) -> Consent: ...
+
+    def complete(self, signature: bytes, sender: AccountId) -> UnsignedTransaction:
+        """The transaction with the consent's signature in it, to be sent by `sender`.
+
+        Raises `RejectedError` for a signature that can be told to be none of the account's, and for a sender who
+        cannot carry this act out.
+        """
 
 
 class OutcomeStatus(StrEnum):

@@ -15,8 +15,8 @@ from functools import partial
 from typing import Final
 
 from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError, RevertedError
-from core.model.ports import ChainAccess, Signer
-from core.model.transactions import FeeBid, FeeMarket, Outcome, OutcomeStatus, UnsignedTransaction
+from core.model.ports import ChainAccess, ConsentSigner, Signer
+from core.model.transactions import Consent, FeeBid, FeeMarket, Outcome, OutcomeStatus, UnsignedTransaction
 from core.model.types import Height
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -129,6 +129,10 @@ class Pipeline:
             await self._submit(record, record.newest)
         self.changed.notify()
         return record
+
+    async def consent(self, asked: Consent) -> bytes | None:
+        """The account's signature beside its transactions, None where its signer gives none."""
+        return await self._signer.consent(asked) if isinstance(self._signer, ConsentSigner) else None
 
     async def transaction(self, effect_key: str) -> TransactionRecord | None:
         """What is stored under an effect's key."""
