@@ -19,11 +19,16 @@ from typing import Any, Final
 
 import aiohttp
 
-from adapters.evm.calls import encode_call, encode_creation
+from adapters.evm.batches import EvmBatchBuilder
+from adapters.evm.calls import body_of, encode_call, encode_creation, unsigned_call
+from adapters.evm.legs import SETTLE_TOKEN_GAS
+from core.model.types import AccountId
 from local_chains.evm import AnvilChain, AnvilSettings
 
 AMOUNT: Final = 123_456_789_012_345_678
 BATCH: Final = 10
+TOGETHER: Final = (2, 3, 10, 16)
+"""Claims that a relayer sends in one transaction."""
 LOCK_S: Final = 100_000
 GAS: Final = 10_000_000
 ONE_SHOT: Final = 1
@@ -180,6 +185,9 @@ async def measure(meter: Meter) -> dict[str, int]:
     )
     gas |= await measure_batches(meter, "eth", None)
     gas |= await measure_batches(meter, "erc20_warm", meter.token)
+    for size in TOGETHER:
+        gas |= await measure_together(meter, size, "eth", None)
+        gas |= await measure_together(meter, size, "erc20_warm", meter.token)
     return gas
 
 
@@ -216,6 +224,29 @@ async def measure_batches(meter: Meter, name: str, token: str | None) -> dict[st
             result[f"{prefix}_{settle}_per_swap"] = settled // BATCH
             result[f"{prefix}_lock_{settle}_per_swap"] = (locked + settled) // BATCH
     return result
+
+
+async def measure_together(meter: Meter, size: int, name: str, token: str | None) -> dict[str, int]:
+    """Gas per claim of `size` that a relayer makes for itself at once, in the transaction that the adapter builds."""
+    base = (300 if token is None else 400) + size * 20
+    locks = []
+    for generation in (1, 2):
+        locks = [await meter.new_lock(base + i, generation, token=token) for i in range(size)]
+        for lock in locks:
+            await meter.open(lock)
+        if generation == 1:  # so that the lanes are recycled ones
+            for lock in locks:
+                await meter.claim(lock)
+    account, htlc = AccountId(f"eip155:1:{meter.receiver}"), raw(meter.htlc)
+    warm = () if token is None else (raw(token),)
+    claims = [
+        unsigned_call(account, htlc, lock.claim_call(), gas=SETTLE_TOKEN_GAS, warm=warm, summary="claim")
+        for lock in locks
+    ]
+    body = body_of(EvmBatchBuilder(htlc).batch(claims))
+    listed = tuple(entry.address for entry in body.access_list)
+    used = await meter.gas(meter.receiver, meter.htlc, raw(body.data), warm=listed)
+    return {f"together{size}_{name}_claim_per_swap": used // size}
 
 
 async def run() -> dict[str, int]:

@@ -17,6 +17,7 @@ Each test makes accounts of its own, so one chain may serve them all.
 import pytest
 
 pytest.register_assert_rewrite(
+    "adapters.conformance.batches",
     "adapters.conformance.blocks",
     "adapters.conformance.consents",
     "adapters.conformance.locks",
@@ -24,6 +25,7 @@ pytest.register_assert_rewrite(
     "adapters.conformance.transactions",
 )
 
+from adapters.conformance.batches import BatchConformance  # noqa: E402
 from adapters.conformance.blocks import BlockConformance, HeadConformance, StateConformance  # noqa: E402
 from adapters.conformance.consents import ConsentConformance  # noqa: E402
 from adapters.conformance.harness import FUNDS, ChainHarness  # noqa: E402
@@ -39,6 +41,7 @@ class ChainConformance(
     LockConformance,
     LockReaderConformance,
     ConsentConformance,
+    BatchConformance,
     TransactionConformance,
     ReorgConformance,
 ):
@@ -47,6 +50,7 @@ class ChainConformance(
 
 __all__ = [
     "FUNDS",
+    "BatchConformance",
     "BlockConformance",
     "ChainConformance",
     "ChainHarness",

@@ -14,6 +14,7 @@ from core.model.errors import (
     NotFoundError,
     RejectedError,
     RetryableError,
+    UnaffordableError,
 )
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
 from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder
@@ -21,6 +22,7 @@ from core.model.transactions import (
     Draft,
     FeeBid,
     FeeMarket,
+    LeftOut,
     Outcome,
     OutcomeStatus,
     SequenceView,
@@ -48,6 +50,7 @@ POLL_S: Final = 1.0
 """How often the head is asked for where no member's stream says anything."""
 
 _IN_A_BLOCK: Final = (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED)
+_Place = tuple[OutcomeStatus, BlockRef | None, tuple[LeftOut, ...]]
 
 
 def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s: float = POLL_S) -> ChainAccess:
@@ -74,6 +77,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         locks=QuorumLocks(voters, heads),
         legs=FailoverLegs(voters),
         transactions=BroadcastTransactions(voters),
+        batches=first.batches,
         consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
     )
 
@@ -337,7 +341,7 @@ class BroadcastTransactions:
     async def submit(self, signed: SignedTransaction) -> None:
         """Return at the first success; the other members are still told. One that hangs delays nobody.
 
-        Raises a refusal only where a quorum refuses, `RetryableError` otherwise.
+        Raises a refusal only where a quorum refuses, otherwise `RetryableError`, such as `UnaffordableError`.
         """
         tasks = [
             self._start(self._voters.said(member, lambda one: one.access.transactions.submit(signed)))
@@ -351,24 +355,27 @@ class BroadcastTransactions:
         refusing = {one.member.operator for one in answers if isinstance(one.answer, RejectedError)}
         if len(refusing) >= self._voters.quorum:
             raise _worst(answers)
+        for one in answers:
+            if isinstance(one.answer, UnaffordableError):
+                raise one.answer
         raise RetryableError(f"no endpoint took the transaction, and too few say why: {_worst(answers)}")
 
     async def outcome(self, tx_hash: bytes) -> Outcome:
-        """In a block, and final, only where a quorum says so of the same block.
+        """In a block, with what it left out, and final, only where a quorum says so of the same block.
 
         Raises `DisagreementError` where too few answer to call it dropped.
         """
         answers = await self._voters.each(lambda member: member.access.transactions.outcome(tx_hash))
         told = [(one.member, one.answer) for one in answers if isinstance(one.answer, Outcome)]
-        places: dict[tuple[OutcomeStatus, BlockRef | None], list[tuple[Member, Outcome]]] = {}
+        places: dict[_Place, list[tuple[Member, Outcome]]] = {}
         for member, outcome in told:
             if outcome.status in _IN_A_BLOCK:
-                places.setdefault((outcome.status, outcome.block), []).append((member, outcome))
-        for (status, block), sayers in places.items():
+                places.setdefault((outcome.status, outcome.block, outcome.left_out), []).append((member, outcome))
+        for (status, block, left_out), sayers in places.items():
             if self._operators(sayers) >= self._voters.quorum:
                 sure = [(member, outcome) for member, outcome in sayers if outcome.final]
                 final = self._operators(sure) >= self._voters.quorum
-                return Outcome(status, final, block, sayers[0][1].reason)
+                return Outcome(status, final, block, sayers[0][1].reason, left_out)
         if any(outcome.status is not OutcomeStatus.DROPPED for _, outcome in told):
             return Outcome(OutcomeStatus.PENDING)
         if self._operators(told) < self._voters.quorum:

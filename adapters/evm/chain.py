@@ -15,6 +15,7 @@ from typing import Final, Self
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
+from adapters.evm.batches import EvmBatchBuilder
 from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.consents import EvmConsents
 from adapters.evm.contract_events import ContractDecoder, parse_abi
@@ -99,6 +100,7 @@ class EvmChain:
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
+        self.batches = EvmBatchBuilder(htlc)
         self.consents = EvmConsents(chain, endpoints, htlc)
         self.signed_locks = SignedLocks(chain, endpoints, htlc)
         self.transactions = EvmTransactionSender(chain, endpoints)
@@ -111,6 +113,7 @@ class EvmChain:
             locks=self.locks,
             legs=self.legs,
             transactions=self.transactions,
+            batches=self.batches,
             consents=self.consents,
         )
 

@@ -18,6 +18,7 @@ from core.model.errors import (
     RejectedError,
     RetryableError,
     RevertedError,
+    UnaffordableError,
 )
 from core.proofs.keccak import keccak256
 
@@ -79,10 +80,6 @@ PermitErrors.sol, ISignatureTransfer.sol)."""
 
 class AlreadyKnownError(ConflictError):
     """The node has this very transaction: for a broadcast, success."""
-
-
-class UnaffordableError(RetryableError):
-    """The account cannot pay value and gas; the same bytes are good once it is funded."""
 
 
 def translate(method: str, code: int, message: str, data: object = None) -> CausewayError:

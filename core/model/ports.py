@@ -147,6 +147,21 @@ class LegBuilder(Protocol):
         """Anyone may send it; it pays the lock's sender."""
 
 
+class BatchBuilder(Protocol):
+    """Several exits in one transaction; only on chains where one that fails takes nothing with it."""
+
+    @property
+    def max_exits(self) -> int:
+        """How many one transaction may hold."""
+
+    def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
+        """Claims and refunds of one sender, as `LegBuilder` made them. It reveals where one of them does.
+
+        Each stands alone, with bounds of its own: `Outcome.left_out` says which did nothing. Raises `RejectedError`
+        for none, for more than `max_exits`, for several senders, and for what is neither claim nor refund.
+        """
+
+
 class ConsentBuilder(Protocol):
     """Acts that rest on a party's signature beside the transaction; only on chains that know such.
 
@@ -234,6 +249,7 @@ class ChainAccess:
     locks: LockReader
     legs: LegBuilder
     transactions: TransactionSender
+    batches: BatchBuilder | None = None
     consents: ConsentBuilder | None = None
 
     @property

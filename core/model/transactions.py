@@ -109,10 +109,22 @@ class OutcomeStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An item of an included batch that did nothing, by its place in it, and the chain's word for why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where a transaction stands. `block` is set once included or reverted; `reason` the chain's word on a revert."""
+    """Where a transaction stands. `block` is set once included or reverted; `reason` the chain's word on a revert.
+
+    `left_out`: of an included batch, the items that did nothing; of a reverted one none did anything.
+    """
 
     status: OutcomeStatus
     final: bool = False
     block: BlockRef | None = None
     reason: str | None = None
+    left_out: tuple[LeftOut, ...] = ()
