@@ -1,5 +1,6 @@
 """Claims and refunds that are due at once share a transaction, and none of them depends on another."""
 
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from adapters.memory import MemoryRules, ledger
+from adapters.memory import Endpoint, FaultRates, MemoryRules, ledger
 from adapters.memory.transactions import Batch, decode_wire
 from core.model.errors import ConflictError, RejectedError, UnaffordableError
 from core.model.facts import Claimed, Refunded
@@ -33,7 +34,7 @@ from relayer.executor import _submitted
 from relayer.quotes import QuoteRequest
 from relayer.transactions import tables
 from relayer.transactions.tables import TransactionRecord, TransactionStatus
-from tests.relayer.house import COIN, TIMING, A, B, House
+from tests.relayer.house import COIN, TIMING, A, B, FlakyDatabase, House
 from tests.relayer.test_transactions import House as OneChain
 
 COUNT = 3
@@ -277,6 +278,42 @@ def test_a_reorg_takes_a_batch_away_and_brings_it_back():
 
 async def all_claimed(house: Hall, views: list[SwapView]) -> bool:
     return house.settled(A, Claimed, views) == len(views)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_goes_wrong_around_a_batch_everybody_gets_what_is_his(seed):
+    """Endpoints that fail and lose replies, a database that others lock, an item that fails at first, a reorg."""
+
+    async def story(house: Hall) -> None:
+        source = random.Random(seed)
+        views = await house.both_locked(4)
+        await house.kill()
+        house.around = lambda inner: FlakyDatabase(inner, seed, rate=0.05)
+        for chain in (A, B):
+            rates = FaultRates(error=0.05, lost_reply=0.2, latency_s=(0.0, 0.1))
+            house.endpoints[chain] = Endpoint(house.clock, seed, rates)
+        spoiled, fails, apply = source.choice(views).initiator.lock_id, 2, ledger._claim
+
+        def moody(state, message, time):
+            nonlocal fails
+            if message.lock_id == spoiled and fails:
+                fails -= 1
+                raise ledger.Refused("not now")
+            return apply(state, message, time)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ledger, "_claim", moody)
+            await house.start()
+            await house.claim_all(views)
+            await house.until(lambda: some_claimed(house, views))
+            house.chains[A].reorg(1, keep=lambda _: source.random() < 0.5)
+            await completed(house, views)
+
+    played(story, finality_depth=3)
+
+
+async def some_claimed(house: Hall, views: list[SwapView]) -> bool:
+    return house.settled(A, Claimed, views) > 0
 
 
 @pytest.mark.long
