@@ -184,7 +184,7 @@ class Pipeline:
     async def run(self) -> None:
         """Watch open transactions for ever: at every head, and at once after something went wrong on the way out."""
         while True:
-            heads, wakes = self._board.changed.count, self._wake.count
+            heads = self._board.changed.count
             try:
                 async with asyncio.timeout(STEP_TIMEOUT_S):
                     await self.step()
@@ -193,7 +193,8 @@ class Pipeline:
                 _log.warning("chain does not answer", chain=self.chain, reason=str(error))
                 await self._clock.sleep(RETRY_S)
                 continue
-            retry_s = RETRY_S if self._unsent else None
+            # What the step itself could not send waits for RETRY_S: an endpoint that refuses at once is not hammered.
+            retry_s, wakes = RETRY_S if self._unsent else None, self._wake.count
             await wait_any([(self._board.changed, heads), (self._wake, wakes)], retry_s)
 
     async def step(self) -> None:
