@@ -7,7 +7,7 @@ environment variable that holds its passphrase.
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import tomli_w
@@ -57,6 +57,8 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `genesis` (hex of the first block's hash) pins it. `assets` are CAIP-19 ids; what they are called and how their
     amounts are read, the chain itself says. `contract` is the HashedTimelock's account on EVM chains. Blocks before
     `start` are not looked at: choose one before the first lock. `contracts` are any others to index.
+    `native_transfers` indexes payments of the native coin of an EVM chain: true those that transactions make,
+    "traced" those inside of calls, too.
     """
 
     kind: str
@@ -68,6 +70,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str | None = None
     start: int = 1
     contracts: tuple[ContractConfig, ...] = ()
+    native_transfers: bool | Literal["traced"] = False
 
 
 class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

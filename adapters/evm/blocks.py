@@ -9,9 +9,10 @@ from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_events
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
+from adapters.evm.native import payment_reader
 from adapters.evm.rpc import Call
 from core.model.errors import NotFoundError, RejectedError, ReorgedError
-from core.model.facts import Block, BlockHeader
+from core.model.facts import Block, BlockHeader, NativeTransfers
 from core.model.types import ChainId, Height
 
 MAX_BLOCK_RANGE: Final = 500
@@ -22,7 +23,8 @@ _HEADER: Final = RawHeader | None
 
 
 class EvmBlockSource:
-    """`BlockSource` for one chain: the events of `htlc` and of `contracts`, and the transfers of `tokens`."""
+    """`BlockSource` for one chain: the events of `htlc` and of `contracts`, the transfers of `tokens`, and payments of
+    the native coin as far as `native` says."""
 
     def __init__(
         self,
@@ -31,8 +33,11 @@ class EvmBlockSource:
         htlc: bytes,
         tokens: Collection[bytes],
         contracts: ContractDecoder | None = None,
+        native: NativeTransfers = NativeTransfers.NONE,
     ) -> None:
         self._chain = chain
+        self._payments = payment_reader(chain, endpoints, native)
+        self._max_range = self._payments.max_range if self._payments else MAX_BLOCK_RANGE
         self._endpoints = endpoints
         followed = contracts or ContractDecoder(chain, {})
         self._sources = Sources(chain, hex_address(htlc), [hex_address(token) for token in tokens], followed)
@@ -55,8 +60,8 @@ class EvmBlockSource:
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """See the port: linked, and the events belong to exactly these hashes."""
-        if not 0 <= first <= last or last - first >= MAX_BLOCK_RANGE:
-            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, not for {first} to {last}")
+        if not 0 <= first <= last or last - first >= self._max_range:
+            raise RejectedError(f"ask for 1 to {self._max_range} blocks, not for {first} to {last}")
         raw = await self._raw_headers(first, last)
         headers = self._linked(raw)
         hashes = [one.hash.lower() for one in raw]
@@ -66,13 +71,24 @@ class EvmBlockSource:
             logs = self._grouped(hashes, await self._logs_by_range(headers))
         for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs)).items():
             logs[block] += missing
-        return [
+        blocks = [
             Block(header, logged_events(header.ref, self._sources, logs[block]))
             for header, block in zip(headers, hashes, strict=True)
         ]
+        if self._payments is None:
+            return blocks
+        paid = await self._payments.logged(raw, headers)
+        return [Block(block.header, block.events + more) for block, more in zip(blocks, paid, strict=True)]
+
+    async def check_payments(self) -> None:
+        """Raises `RejectedError` where the node cannot tell the payments that are wanted."""
+        if self._payments is not None:
+            newest: RawHeader = await self._endpoints.call("eth_getBlockByNumber", "latest", False, into=RawHeader)
+            await self._payments.probe(newest.hash)
 
     async def _raw_headers(self, first: Height, last: Height) -> list[RawHeader]:
-        calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
+        full, into = (self._payments.full, self._payments.header | None) if self._payments else (False, _HEADER)
+        calls = [Call("eth_getBlockByNumber", (hex(height), full), into) for height in range(first, last + 1)]
         raw = await self._endpoints.batch(calls)
         if None in raw:
             raise NotFoundError(f"{self._chain} ends below height {last}")

@@ -6,6 +6,7 @@ chain.proofs            # the Ethereum part of evidence
 await chain.close()
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -29,6 +30,7 @@ from adapters.evm.state import EvmStateReader
 from adapters.evm.transactions import EvmTransactionSender
 from adapters.observed import RpcMetrics
 from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError, RevertedError
+from core.model.facts import NativeTransfers
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.proofs.keccak import keccak256
@@ -55,8 +57,8 @@ class EvmChainSettings:
     """What has to be known to connect.
 
     `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
-    HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs.
-    `genesis_hash`, where given, is compared with the chain's.
+    HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs, `native` says
+    which payments of the native coin are. `genesis_hash`, where given, is compared with the chain's.
     """
 
     chain: ChainId
@@ -65,6 +67,7 @@ class EvmChainSettings:
     timing: ChainTiming
     tokens: tuple[AccountId, ...] = ()
     contracts: tuple[ContractAbi, ...] = ()
+    native: NativeTransfers = NativeTransfers.NONE
     native_symbol: str = "ETH"
     genesis_hash: bytes | None = None
     poll_s: float = POLL_S
@@ -92,7 +95,7 @@ class EvmChain:
         self.parameters = parameters
         self.endpoints = endpoints
         self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
-        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings))
+        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings), settings.native)
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
@@ -112,12 +115,15 @@ class EvmChain:
     async def connect(cls, settings: EvmChainSettings, metrics: Metrics | None = None) -> Self:
         """Ask the chain who it is and what its tokens are called.
 
-        Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`.
+        Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`, and
+        `RejectedError` for an endpoint that cannot tell the payments of the native coin that are wanted.
         """
         observed = None if metrics is None else RpcMetrics(metrics, settings.chain)
         endpoints = Endpoints(settings.endpoints, observed)
         try:
-            return cls(settings, await _parameters(settings, endpoints), endpoints)
+            chain = cls(settings, await _parameters(settings, endpoints), endpoints)
+            await asyncio.gather(*(_check_payments(one) for one in chain.apart()))
+            return chain
         except BaseException:
             await endpoints.close()
             raise
@@ -128,6 +134,16 @@ class EvmChain:
 
     async def close(self) -> None:
         await self.endpoints.close()
+
+
+async def _check_payments(chain: EvmChain) -> None:
+    """An endpoint that is down may come later."""
+    try:
+        await chain.blocks.check_payments()
+    except RetryableError:
+        return
+    except RejectedError as error:
+        raise RejectedError(f"the endpoint {chain.endpoints.clients[0]}: {error.message}") from None
 
 
 def contract_decoder(settings: EvmChainSettings) -> ContractDecoder:

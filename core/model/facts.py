@@ -86,6 +86,18 @@ class Transferred:
     amount: BaseUnits
 
 
+class NativeTransfers(StrEnum):
+    """Which payments of a native coin a block source tells, where the coin moves without events.
+
+    `DIRECT`: what successful transactions pay themselves. `TRACED`: what is paid inside of calls, too. Fees and the
+    rewards of consensus are none of them.
+    """
+
+    NONE = "none"
+    DIRECT = "direct"
+    TRACED = "traced"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordWritten:
     """A new version of a record, counted from 1. `digest` is the SHA-256 of the document."""

@@ -1,8 +1,9 @@
 """What each account held of each asset after each block, as the indexed events say.
 
 Movements are transfers, and on chains whose ledger holds locks by itself also locks, claims and refunds; where a
-contract holds them, its token's transfers tell of these too. A chain's native coin moves without events (payments
-inside of calls, fees, rewards): it has no rows here, and the chain itself is asked for it (`StateReader.balance`).
+contract holds them, transfers tell of these too. Of a native coin there are sums of the payments that were indexed and
+no more: fees, rewards and what accounts had from the start are no payments, so that a sum is no balance and may be
+negative. What an account has of it, the chain itself is asked (`StateReader.balance`).
 """
 
 import itertools
@@ -23,8 +24,8 @@ from indexer.tables import balances, events, locks
 from indexer.writing import insert_many
 
 CHUNK: Final = 200
-_HELD_BY_CONTRACT: Final = "/erc20:"
-_NATIVE: Final = "/slip44:"
+_HELD_BY_CONTRACT: Final = "eip155:"
+"""The chains on which a contract holds the locks: it is one account among others."""
 
 _Key = tuple[AssetId, AccountId]
 _Held = dict[LockId, tuple[AssetId, BaseUnits, AccountId, AccountId]]
@@ -33,7 +34,8 @@ _Held = dict[LockId, tuple[AssetId, BaseUnits, AccountId, AccountId]]
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an account holds, in base units. Negative only where the index does not begin with the chain."""
+    """What an account holds, in base units. Negative only where the index does not begin with the chain, and for native
+    coins, of which it is the sum of indexed payments."""
 
     account: AccountId
     asset: AssetId
@@ -141,7 +143,7 @@ class Supply:
 def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
     """Issues and burns come from events, the rest from projections: two ways through the data that must meet.
 
-    True sums only where the index begins with the chain. For a native coin all is 0.
+    True sums only where the index begins with the chain. A native coin's payments add up to 0.
     """
     chain = chain_of(asset)
     moved = sa.select(events.c.sender, events.c.receiver, events.c.amount).where(
@@ -172,7 +174,7 @@ def _open(connection: Connection, asset: AssetId, height: Height) -> int:
 
 
 def _ledger_holds(asset: AssetId) -> bool:
-    return _HELD_BY_CONTRACT not in asset and _NATIVE not in asset
+    return not asset.startswith(_HELD_BY_CONTRACT)
 
 
 def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, int]:
@@ -186,7 +188,7 @@ def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, 
 
 def _movements(event: object, held: _Held) -> Iterable[tuple[AccountId, AssetId, int]]:
     match event:
-        case Transferred(asset, sender, receiver, amount) if _NATIVE not in asset:
+        case Transferred(asset, sender, receiver, amount):
             if sender is not None:
                 yield sender, asset, -amount
             if receiver is not None:

@@ -1,14 +1,16 @@
 """Configurations: written and read back, and refused with the place that is wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.registry import ContractSpec
+from adapters.registry import ContractSpec, connect
 from core.model.errors import RejectedError
+from core.model.facts import NativeTransfers
 from core.model.types import account_id
 from gateway import config as settings
 from gateway import wiring
@@ -136,6 +138,24 @@ def test_a_relative_database_lies_beside_its_configuration(tmp_path: Path) -> No
 def test_the_check_shows_the_timelocks_of_each_pair() -> None:
     lines = list(check_relayer(relayer()))
     assert any(PAIR.give in line and "timelock" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "native"),
+    [(False, NativeTransfers.NONE), (True, NativeTransfers.DIRECT), ("traced", NativeTransfers.TRACED)],
+)
+def test_payments_are_wanted_or_not(tmp_path: Path, wanted: Any, native: NativeTransfers) -> None:
+    written = relayer(chains=(msgspec.structs.replace(ETHEREUM, native_transfers=wanted), LEDGER))
+    (tmp_path / "relayer.toml").write_text(to_toml(written))
+    read = settings.load(tmp_path / "relayer.toml", RelayerConfig)
+    assert read == written
+    assert wiring.chain_spec(read.chains[0]).native is native
+
+
+async def test_a_ledger_that_tells_every_transfer_has_no_payments_to_configure() -> None:
+    spec = wiring.chain_spec(msgspec.structs.replace(LEDGER, native_transfers=True))
+    with pytest.raises(RejectedError, match="native_transfers"):
+        await connect(spec)
 
 
 @pytest.mark.parametrize(
