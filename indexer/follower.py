@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, TypeVar
 
+from sqlalchemy.engine import Connection
+
 from core.model.errors import (
     CausewayError,
     DisagreementError,
@@ -44,6 +46,7 @@ from indexer.chain_view import (
 )
 from indexer.feed import FactSignal, last_seq
 from indexer.metrics import EventRate, IndexerMetrics
+from indexer.projections.assets import report_assets
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
 T = TypeVar("T")
@@ -136,7 +139,7 @@ class Follower:
         projected: bool = True,
     ) -> None:
         self._chain = parameters.chain
-        self._genesis_hash = parameters.genesis_hash
+        self._parameters = parameters
         self._heads, self._blocks = heads, blocks
         self._database, self._signal, self._clock = database, signal, clock
         self._start, self._retry, self._probe_s = start, retry, probe_s
@@ -178,14 +181,20 @@ class Follower:
 
     async def open(self) -> None:
         """Check that the database belongs to this chain and read where we stand. `run` does it by itself."""
-        chain, genesis_hash, start = self._chain, self._genesis_hash, self._start
-        await self._database.write(lambda connection: store.prepare(connection))
+        chain = self._chain
+        await self._database.write(self._register)
         if not self._projected:
             await self._database.write(mark_incomplete)
         elif await self._database.write(bring_up_to_date):
             log.info("projections were built anew from the facts", chain=chain)
-        await self._database.write(lambda connection: store.register_chain(connection, chain, genesis_hash, start))
         await self._reload()
+
+    def _register(self, connection: Connection) -> None:
+        """The chain, and what is known of it that no fact says; projections count on it."""
+        known = self._parameters
+        store.prepare(connection)
+        store.register_chain(connection, known.chain, known.genesis_hash, self._start)
+        report_assets(connection, known.assets.values(), self._clock.now_ns())
 
     async def acknowledge_alarms(self) -> int:
         """The operator has looked into every deep reorg so far. Returns how many were open."""

@@ -198,6 +198,33 @@ balances = sa.Table(
 """Projection: what an account held of an asset after each block that changed it, in decimal. A hostile token's sums may
 leave 256 bits, and an index that does not begin with the chain may see more spent than received."""
 
+assets = sa.Table(
+    "indexer_assets",
+    METADATA,
+    sa.Column("asset", IDENTIFIER, primary_key=True),
+    sa.Column("chain", CHAIN, nullable=False),
+    sa.Column("first_height", sa.BigInteger, nullable=False),
+    sa.Column("first_block", sa.LargeBinary, nullable=False),
+    sa.Column("issuer", IDENTIFIER),
+    sa.Column("symbol", sa.String(128)),
+    sa.Column("decimals", sa.Integer),
+    sa.Column("defined_block", sa.LargeBinary),
+)
+"""Projection: every asset that events name, since when, and how its ledger defined it, where an event says so."""
+
+asset_reports = sa.Table(
+    "indexer_asset_reports",
+    METADATA,
+    sa.Column("asset", IDENTIFIER, primary_key=True),
+    sa.Column("chain", CHAIN, nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("symbol", sa.String(128), nullable=False),
+    sa.Column("decimals", sa.Integer, nullable=False),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("reported_ns", sa.BigInteger, nullable=False),
+)
+"""What assets are called, as whoever asked reported it; `source` says whom he asked. Not derived from facts."""
+
 agreements = sa.Table(
     "indexer_agreements",
     METADATA,
@@ -256,6 +283,8 @@ TABLES: Final = (
     contract_events,
     contract_arguments,
     balances,
+    assets,
+    asset_reports,
     agreements,
     agreement_legs,
     swaps,

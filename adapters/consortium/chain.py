@@ -6,6 +6,7 @@ from typing import Final
 
 from adapters.consortium.blocks import POLL_S, ConsortiumBlocks, ConsortiumHeads, fetch_block
 from adapters.consortium.bridge import ConsortiumBridge
+from adapters.consortium.facts import shown_symbol
 from adapters.consortium.legs import ConsortiumLegs
 from adapters.consortium.locks import ConsortiumLocks
 from adapters.consortium.prover import ConsortiumProver
@@ -132,7 +133,7 @@ async def read_parameters(
         if leaf is None:
             raise NotFoundError(f"{chain} has no asset {symbol!r}")
         name = caip_asset(chain, symbol)
-        assets[name] = Asset(name, symbol.upper(), leaf.decimals)
+        assets[name] = Asset(name, shown_symbol(symbol), leaf.decimals)
     return ConsortiumParameters(chain, genesis.ref.hash, timing, assets, ledger_code_hash(APP_VERSION))
 
 

@@ -21,6 +21,7 @@ from core.model.consortium import (
 )
 from core.model.consortium_members import MemberChanged, MemberProposed, MemberVoted
 from core.model.facts import (
+    AssetDefined,
     ChainEvent,
     Claimed,
     HeaderAttested,
@@ -52,6 +53,9 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
                 _party(chain, event.receiver),
                 BaseUnits(event.amount),
             )
+        case AssetCreated():
+            issuer = caip_account(chain, event.issuer)
+            return AssetDefined(caip_asset(chain, event.asset), issuer, shown_symbol(event.asset), event.decimals)
         case LockCreated():
             return Locked(lock_id(chain, event.sender, event.hashlock), _terms(chain, event, event.amount))
         case LockClaimed():
@@ -64,10 +68,15 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
             return RecordWritten(event.namespace, event.key, event.version, author, event.digest)
         case HeaderAccepted():
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
-        case AssetCreated() | AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
+        case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
             return None
         case _:
             assert_never(event)
+
+
+def shown_symbol(symbol: str) -> str:
+    """The ledger's symbol as people read it."""
+    return symbol.upper()
 
 
 def terms_of(chain: ChainId, leaf: LockLeaf) -> LockTerms:

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Self
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
 from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
@@ -23,13 +20,14 @@ from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import POLL_S, EvmHeadSource
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
-from adapters.evm.names import account, chain_number, hex_address, native_asset, token_asset
+from adapters.evm.names import account, chain_number, hex_address, native_asset
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.state import EvmStateReader
+from adapters.evm.tokens import read_token
 from adapters.evm.transactions import EvmTransactionSender
 from adapters.observed import RpcMetrics
-from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError, RevertedError
+from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError
 from core.model.facts import NativeTransfers
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
@@ -38,10 +36,6 @@ from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
 
 NATIVE_DECIMALS: Final = 18
-MAX_DECIMALS: Final = 77
-MAX_SYMBOL_CHARS: Final = 32
-_SYMBOL: Final = "0x95d89b41"
-_DECIMALS: Final = "0x313ce567"
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,19 +214,3 @@ async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes
 async def _identity(client: RpcClient) -> tuple[int, RawHeader]:
     number, first = await client.batch([Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False), RawHeader)])
     return quantity(number), first
-
-
-async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:
-    """What an ERC-20 contract calls itself. Raises `RejectedError` where it does not say."""
-    where = hex_address(token)
-    try:
-        symbol, decimals = await endpoints.batch(
-            [Call("eth_call", ({"to": where, "data": selector}, "latest")) for selector in (_SYMBOL, _DECIMALS)]
-        )
-        text = str(decode(["string"], data_bytes(symbol))[0])
-        shift = int(decode(["uint8"], data_bytes(decimals))[0])
-    except (RevertedError, DecodingError, UnicodeDecodeError) as error:
-        raise RejectedError(f"{where} has no symbol and decimals: it is no ERC-20 token") from error
-    if shift > MAX_DECIMALS or not text.isprintable():
-        raise RejectedError(f"{where} has a symbol or decimals that cannot be shown")
-    return Asset(token_asset(chain, token), text[:MAX_SYMBOL_CHARS], shift)

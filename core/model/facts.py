@@ -99,6 +99,16 @@ class NativeTransfers(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class AssetDefined:
+    """The ledger has a new asset, which `issuer` may issue; see `core.model.types.Asset` for the rest."""
+
+    asset: AssetId
+    issuer: AccountId
+    symbol: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecordWritten:
     """A new version of a record, counted from 1. `digest` is the SHA-256 of the document."""
 
@@ -135,7 +145,7 @@ class ContractEvent:
     undecoded: bytes = b""
 
 
-ChainEvent = Locked | Claimed | Refunded | Transferred | RecordWritten | HeaderAttested | ContractEvent
+ChainEvent = Locked | Claimed | Refunded | Transferred | AssetDefined | RecordWritten | HeaderAttested | ContractEvent
 
 
 @dataclass(frozen=True, slots=True)
