@@ -46,6 +46,7 @@ from indexer.chain_view import (
 )
 from indexer.feed import FactSignal, last_seq
 from indexer.metrics import EventRate, IndexerMetrics
+from indexer.projections.activity import report_holder
 from indexer.projections.assets import report_assets
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
@@ -195,6 +196,8 @@ class Follower:
         store.prepare(connection)
         store.register_chain(connection, known.chain, known.genesis_hash, self._start)
         report_assets(connection, known.assets.values(), self._clock.now_ns())
+        if report_holder(connection, known.chain, known.htlc_holder):
+            mark_incomplete(connection)
 
     async def acknowledge_alarms(self) -> int:
         """The operator has looked into every deep reorg so far. Returns how many were open."""

@@ -225,6 +225,28 @@ asset_reports = sa.Table(
 )
 """What assets are called, as whoever asked reported it; `source` says whom he asked. Not derived from facts."""
 
+contracts = sa.Table(
+    "indexer_contracts",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("contract", IDENTIFIER, primary_key=True),
+    sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Projection: how many events of a contract there were after each block that had some, and what it is."""
+sa.Index("ix_indexer_contracts_height", contracts.c.chain, contracts.c.height)
+
+htlc_reports = sa.Table(
+    "indexer_htlc_reports",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("since_height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("contract", IDENTIFIER, nullable=False),
+)
+"""Which contract holds a chain's locks, from which block on, as it was configured. Not derived from facts."""
+
 agreements = sa.Table(
     "indexer_agreements",
     METADATA,
@@ -285,6 +307,8 @@ TABLES: Final = (
     balances,
     assets,
     asset_reports,
+    contracts,
+    htlc_reports,
     agreements,
     agreement_legs,
     swaps,

@@ -11,6 +11,7 @@ import msgspec
 
 from core.model.facts import BlockHeader
 from core.model.types import Asset, AssetId, ChainId, Height, LockTerms
+from indexer.projections.activity import ContractRow
 from indexer.projections.assets import AssetRow
 from indexer.projections.conservation import Conservation, Sum
 from indexer.projections.locks import LockRow, Placed
@@ -177,6 +178,25 @@ class AssetView(msgspec.Struct, frozen=True, kw_only=True):
 
 class AssetsPage(msgspec.Struct, frozen=True, kw_only=True):
     items: list[AssetView]
+    next: str | None
+    as_of: list[AsOfView]
+
+
+class ContractView(msgspec.Struct, frozen=True, kw_only=True):
+    """A contract that events came from. `name` is empty where nobody knows one. `events` counts those that are
+    indexed, the first and the last of them in blocks `first_height` and `last_height`."""
+
+    contract: str
+    chain: str
+    kind: Literal["named", "token", "htlc"]
+    name: str
+    first_height: int
+    last_height: int
+    events: int
+
+
+class ContractsPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[ContractView]
     next: str | None
     as_of: list[AsOfView]
 
@@ -402,6 +422,18 @@ def asset_view(row: AssetRow) -> AssetView:
         source=None if row.source is None else row.source.value,
         issuer=row.issuer,
         first_height=row.first_height,
+    )
+
+
+def contract_view(row: ContractRow) -> ContractView:
+    return ContractView(
+        contract=row.contract,
+        chain=row.chain,
+        kind=row.kind.value,
+        name=row.name,
+        first_height=row.first_height,
+        last_height=row.last_height,
+        events=row.events,
     )
 
 

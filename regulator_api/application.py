@@ -102,6 +102,14 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
         ),
         scoped(
             "GET",
+            "/v1/contracts",
+            service.get_contracts,
+            "Contracts that events came from, by account",
+            answers.ContractsPage,
+            query=requests.ContractsQuery,
+        ),
+        scoped(
+            "GET",
             "/v1/assets/{asset:.+}/conservation",
             service.get_conservation,
             "Whether what was locked adds up",

@@ -59,6 +59,10 @@ class AssetsQuery(PageQuery, frozen=True, kw_only=True):
     chain: Identifier | None = None
 
 
+class ContractsQuery(PageQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+
+
 class AuditQuery(PageQuery, frozen=True, kw_only=True):
     who: Identifier | None = None
 

@@ -17,6 +17,7 @@ from indexer.tables import (
     balances,
     contract_arguments,
     contract_events,
+    contracts,
     locks,
     projection_version,
     swaps,
@@ -25,9 +26,9 @@ from indexer.writing import hold_projections
 
 VERSION: Final = 3
 """Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
-assets, and balances where native coins moved."""
+assets and contracts, and balances where native coins moved."""
 
-PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets)
+PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets, contracts)
 """Every table that holds nothing but what follows from facts and from what was reported."""
 
 
@@ -60,7 +61,7 @@ def rebuild(connection: Connection, told: Callable[[int], None] = lambda _: None
     """Delete all projections and build them again, in one transaction. Returns how many facts were read.
 
     `told` is called now and then with how many have been. What was reported is no projection, and stays:
-    agreements, what assets are called.
+    agreements, what assets are called, which contract holds locks.
     """
     hold_projections(connection)
     for table in PROJECTED:

@@ -146,6 +146,8 @@ async def test_assets_are_paged_and_filtered(world: World, api: Api) -> None:
     only = await api.get(f"/v1/assets?chain={quote(B, safe='')}")
     assert only["items"] == [gold]
     assert {row["chain"] for row in only["as_of"]} == {A, B}
+    # No contract holds the locks of these chains.
+    assert (await api.get("/v1/contracts"))["items"] == []
 
 
 async def test_conservation(world: World, api: Api) -> None:

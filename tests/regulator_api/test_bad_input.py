@@ -43,6 +43,8 @@ BAD_QUESTIONS = [
     ("/v1/assets?chain=eip155:1", 404, "not-found"),
     ("/v1/assets?chain=nonsense", 422, "rejected"),
     ("/v1/assets?asset=coin", 422, "invalid-query"),
+    ("/v1/contracts?chain=eip155:1", 404, "not-found"),
+    ("/v1/contracts?cursor=AAAA", 422, "rejected"),
     ("/v1/assets/coin/conservation", 422, "rejected"),
     ("/v1/assets/" + quote("memory:a/asset:tulip", safe="") + "/conservation", 404, "not-found"),
     ("/v1/assets/" + quote("eip155:1/slip44:60", safe="") + "/conservation", 404, "not-found"),
