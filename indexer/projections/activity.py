@@ -4,6 +4,7 @@ Which contract logged an event, most events say by themselves; those of locks do
 that is, from which block on, is reported (`report_holder`) and stays: a rebuild counts as before.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -59,7 +60,7 @@ class _Count:
     kind: ContractKind
     events: int = 0
 
-    def add(self, kind: ContractKind, events: int = 1) -> None:
+    def add(self, kind: ContractKind, events: int) -> None:
         self.kind = max(self.kind, kind, key=_RANK.__getitem__)
         self.events += events
 
@@ -106,21 +107,21 @@ def apply(connection: Connection, applied: Sequence[Block]) -> None:
 def _counted(block: Block, holders: Sequence[tuple[int, AccountId]]) -> dict[AccountId, _Count]:
     holder = next((contract for since, contract in reversed(holders) if since <= block.header.height), None)
     found: dict[AccountId, _Count] = {}
-    for logged in block.events:
-        contract, kind = _logged_by(logged.event, holder)
+    for (contract, kind), events in Counter(_logged_by(one.event, holder) for one in block.events).items():
         if contract is not None:
-            found.setdefault(contract, _Count(kind)).add(kind)
+            found.setdefault(contract, _Count(kind)).add(kind, events)
     return found
 
 
 def _logged_by(event: ChainEvent, holder: AccountId | None) -> tuple[AccountId | None, ContractKind]:
+    # What moves most stands first.
     match event:
-        case Transferred(asset):
-            return _token_contract(asset), ContractKind.TOKEN
+        case Transferred():
+            return _token_contract(event.asset), ContractKind.TOKEN
         case Locked() | Claimed() | Refunded():
             return holder, ContractKind.HTLC
-        case ContractEvent(contract):
-            return contract, ContractKind.NAMED
+        case ContractEvent():
+            return event.contract, ContractKind.NAMED
         case _:
             return None, ContractKind.NAMED
 

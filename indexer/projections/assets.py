@@ -14,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.facts import AssetDefined, Block, Locked, Transferred
+from core.model.facts import AssetDefined, Block, ChainEvent, Locked, Transferred
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
 from indexer.tables import asset_reports, assets
 from indexer.writing import insert_if_absent, insert_many
@@ -58,17 +58,11 @@ def apply(connection: Connection, blocks: Sequence[Block]) -> None:
     for block in blocks:
         place = block.header.ref
         for logged in block.events:
-            event = logged.event
-            match event:
-                case Transferred():
-                    asset = event.asset
-                case Locked():
-                    asset = event.terms.asset
-                case AssetDefined():
-                    asset = event.asset
-                    defined.setdefault(asset, _definition(event, place.hash))
-                case _:
-                    continue
+            asset = _named(logged.event)
+            if asset is None:
+                continue
+            if isinstance(logged.event, AssetDefined):
+                defined.setdefault(asset, _definition(logged.event, place.hash))
             if asset not in made:
                 row = {"asset": asset, "chain": place.chain, "first_height": place.height, "first_block": place.hash}
                 made[asset] = row | _UNDEFINED
@@ -78,6 +72,12 @@ def apply(connection: Connection, blocks: Sequence[Block]) -> None:
         if asset in known:
             only_first = sa.and_(assets.c.asset == asset, assets.c.defined_block.is_(None))
             connection.execute(sa.update(assets).where(only_first).values(values))
+
+
+def _named(event: ChainEvent) -> AssetId | None:
+    if isinstance(event, Transferred | AssetDefined):
+        return event.asset
+    return event.terms.asset if isinstance(event, Locked) else None
 
 
 def _definition(event: AssetDefined, block_hash: bytes) -> dict[str, Any]:
