@@ -139,7 +139,7 @@ async def test_what_cannot_be_done_is_said(operator: Operator) -> None:
     code, _, err = await operator("run", "--until-head")
     assert (code, "give it a new database" in err) == (3, True)
     with sqlite3.connect(operator.home / "index.sqlite") as database:
-        database.execute("UPDATE schema_version SET version = 99")
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
     code, _, err = await operator("status")
     assert (code, "start the newer version" in err) == (3, True)
 

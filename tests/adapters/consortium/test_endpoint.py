@@ -36,10 +36,10 @@ from core.model.facts import AssetDefined, RecordWritten, Transferred
 from core.model.ports import Signer
 from core.model.transactions import OutcomeStatus
 from core.model.types import BaseUnits, ChainId, Height
+from core.runtime.sockets import free_port
 from local_chains.consortium.engine.home import load_operator_keys
 from local_chains.consortium.node import ConsortiumNode
 from tests.adapters.consortium.harness import CHAIN, CNYD, SYMBOLS, ConsortiumHarness, make_signer, running
-from tests.support import free_port
 
 PATIENCE_S = 20
 

@@ -21,10 +21,10 @@ from core.model.errors import FatalError, RejectedError, ReorgedError, Retryable
 from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds
 from core.proofs.lanes import Lane, evm_address, packed_terms
+from core.runtime.sockets import free_port
 from local_chains.evm import AnvilChain, AnvilSettings
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, rpc, settings_for
-from tests.support import free_port
 
 PATIENCE_S = 20
 
