@@ -1,6 +1,6 @@
 """The ledger's events as typed chain facts."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from core.model.consortium import (
     AccessSet,
@@ -20,6 +20,7 @@ from core.model.consortium import (
     value_of,
 )
 from core.model.consortium_members import MemberChanged, MemberProposed, MemberVoted
+from core.model.errors import RejectedError
 from core.model.facts import (
     AssetDefined,
     ChainEvent,
@@ -42,6 +43,9 @@ from core.model.types import (
     PublicPreimage,
 )
 
+MAX_DECIMALS: Final = 77
+"""As many digits as an amount can have; ledgers allow fewer."""
+
 
 def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
     """None for what is the ledger's own affair. Raises `RejectedError` where the event contradicts itself."""
@@ -54,6 +58,8 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
                 BaseUnits(event.amount),
             )
         case AssetCreated():
+            if not 0 <= event.decimals <= MAX_DECIMALS:
+                raise RejectedError(f"an asset has 0 to {MAX_DECIMALS} decimals")
             issuer = caip_account(chain, event.issuer)
             return AssetDefined(caip_asset(chain, event.asset), issuer, shown_symbol(event.asset), event.decimals)
         case LockCreated():

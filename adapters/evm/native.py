@@ -21,11 +21,11 @@ from adapters.evm.names import account, native_asset, parse_address
 from adapters.evm.rpc import Call, quantity
 from core.model.errors import NotFoundError, RejectedError, ReorgedError, RetryableError
 from core.model.facts import BlockHeader, LoggedEvent, NativeTransfers, Transferred
-from core.model.types import AccountId, BaseUnits, ChainId
+from core.model.types import MAX_BASE_UNITS, AccountId, BaseUnits, ChainId
 
 MAX_DIRECT_RANGE: Final = 100
 """Blocks that are asked for at once with all their transactions."""
-MAX_TRACED_RANGE: Final = 32
+MAX_TRACED_RANGE: Final = 16
 RECEIPTS_A_CALL: Final = 16
 TRACES_A_CALL: Final = 4
 """Blocks whose receipts, or traces, are asked for in one request."""
@@ -147,6 +147,8 @@ class PaymentReader(Generic[H]):
 
     def _events(self, header: BlockHeader, paid: Iterable[Payment]) -> Iterator[LoggedEvent]:
         for place, one in enumerate(paid):
+            if not 0 < one.amount <= MAX_BASE_UNITS:
+                raise RetryableError(f"an endpoint of {self._chain} told a payment of more than there can be")
             moved = Transferred(
                 self._asset, self._account(one.sender), self._account(one.receiver), BaseUnits(one.amount)
             )

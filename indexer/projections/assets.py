@@ -20,6 +20,7 @@ from indexer.tables import asset_reports, assets
 from indexer.writing import insert_if_absent, insert_many
 
 CHUNK: Final = 500
+MAX_TEXT_CHARS: Final = 128
 _UNDEFINED: Final = {"issuer": None, "symbol": None, "decimals": None, "defined_block": None}
 
 
@@ -110,7 +111,8 @@ def report_assets(connection: Connection, reported: Iterable[Asset], now_ns: int
     """Keep what was learnt by asking; what is said now takes the place of what was said before."""
     table = asset_reports
     for one in reported:
-        values = {"name": one.name, "symbol": one.symbol, "decimals": one.decimals, "source": _asked(one.id).value}
+        texts = {"name": one.name[:MAX_TEXT_CHARS], "symbol": one.symbol[:MAX_TEXT_CHARS]}
+        values = {**texts, "decimals": one.decimals, "source": _asked(one.id).value}
         if insert_if_absent(connection, table, asset=one.id, chain=chain_of(one.id), reported_ns=now_ns, **values):
             continue
         changed = sa.or_(*(table.c[name] != value for name, value in values.items()))

@@ -4,6 +4,7 @@ import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import sqlalchemy as sa
 from hypothesis import given, settings
@@ -38,6 +39,7 @@ from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.projections.activity import ContractKind, ContractRow, list_contracts
 from indexer.projections.assets import AssetRow, AssetSource, list_assets
+from indexer.projections.balances import balance_at
 from indexer.projections.rebuild import rebuild
 from tests.indexer.scripted import Parameters, ScriptedBlocks, ScriptedChain
 from tests.indexer.test_swaps import projected
@@ -272,6 +274,11 @@ def test_assets_and_contracts_follow_through_reorgs(seed: int) -> None:
         seen = {row.contract: (row.first_height, row.last_height, row.events) for row in await house.contracts()}
         assert seen == counted(house)
         assert {row.asset: (row.first_height, row.symbol) for row in await house.assets()} == first_seen(house)
+        paid = sum(one.event == moved(ETHER) for block in house.chain.blocks for one in block.events)
+        height = house.chain.blocks[-1].header.height
+        for account, amount in ((BOB, paid), (ALICE, -paid)):
+            of = partial(balance_at, account=account, asset=ETHER, height=height)
+            assert await house.database.read(of) == amount
         await house.check_rebuild()
         await house.database.close()
 

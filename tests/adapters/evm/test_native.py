@@ -305,6 +305,26 @@ async def test_receipts_that_do_not_say_what_failed_are_refused(town: Town, liar
             await blocks.blocks(height, height)
 
 
+@pytest.mark.parametrize("native", [NativeTransfers.DIRECT, NativeTransfers.TRACED])
+@pytest.mark.parametrize("value", ["0x" + "f" * 65, "-0x1", "much"])
+async def test_amounts_that_cannot_be_are_the_endpoints_fault(
+    town: Town, liar: MiddleMan, native: NativeTransfers, value: str
+) -> None:
+    height = await pay(town.evm, town.payer, (SHOP, b""))
+
+    def rich(method: str, params: Any, result: Any) -> Any:
+        if method == "trace_block":
+            return [{**one, "action": {**one["action"], "value": value}} for one in result]
+        if method == "eth_getBlockByNumber" and params[1]:
+            return {**result, "transactions": [{**one, "value": value} for one in result["transactions"]]}
+        return result
+
+    liar.tamper = rich
+    async with source(town.evm, native, liar.url) as blocks:
+        with pytest.raises(RetryableError):
+            await blocks.blocks(height, height)
+
+
 @dataclass
 class Node:
     """A call as it happened, with what it called."""
