@@ -9,7 +9,8 @@ from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_events
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
-from adapters.evm.rpc import Call
+from adapters.evm.rpc import Call, quantity
+from adapters.left_out import doubted
 from core.model.errors import NotFoundError, RejectedError, ReorgedError
 from core.model.facts import Block, BlockHeader
 from core.model.types import ChainId, Height
@@ -57,26 +58,27 @@ class EvmBlockSource:
         """See the port: linked, and the events belong to exactly these hashes."""
         if not 0 <= first <= last or last - first >= MAX_BLOCK_RANGE:
             raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, not for {first} to {last}")
-        raw = await self._raw_headers(first, last)
+        raw, newest = await self._raw_headers(first, last)
         headers = self._linked(raw)
         hashes = [one.hash.lower() for one in raw]
         if len(hashes) <= MAX_BY_HASH:
             logs = self._grouped(hashes, await self._logs_by_hash(hashes))
         else:
             logs = self._grouped(hashes, await self._logs_by_range(headers))
-        for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs)).items():
+        for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs, newest)).items():
             logs[block] += missing
         return [
             Block(header, logged_events(header.ref, self._sources, logs[block]))
             for header, block in zip(headers, hashes, strict=True)
         ]
 
-    async def _raw_headers(self, first: Height, last: Height) -> list[RawHeader]:
+    async def _raw_headers(self, first: Height, last: Height) -> tuple[list[RawHeader], Height]:
+        """The headers, and the newest height of the endpoint that gave them."""
         calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
-        raw = await self._endpoints.batch(calls)
+        *raw, newest = await self._endpoints.batch([*calls, Call("eth_blockNumber")])
         if None in raw:
             raise NotFoundError(f"{self._chain} ends below height {last}")
-        return raw
+        return raw, Height(quantity(newest))
 
     def _linked(self, raw: Sequence[RawHeader]) -> list[BlockHeader]:
         headers = [header_of(self._chain, item) for item in raw]
@@ -107,20 +109,20 @@ class EvmBlockSource:
         found: list[RawLog] = logs
         return found
 
-    async def _logs_left_out(self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]]) -> list[RawLog]:
-        """Logs that blocks have though none were told: nodes answer so while they still index a block.
+    async def _logs_left_out(
+        self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]], newest: Height
+    ) -> list[RawLog]:
+        """Logs that blocks have though none were told, see `adapters.left_out`. A node without receipts is believed."""
+        blooms = {one.hash.lower(): one.logs_bloom for one in raw}
 
-        Where the header's bloom filter allows logs of ours, the receipts decide; they are kept apart from the index of
-        logs. A node that offers none is believed.
-        """
-        doubted = [
-            one.hash
-            for one in raw
-            if not logs[one.hash.lower()] and one.logs_bloom and self._filter.may_be_in(one.logs_bloom)
-        ]
+        def may_have(block: str) -> bool:
+            return bool(blooms[block]) and self._filter.may_be_in(blooms[block])
+
+        heights = [(Height(quantity(one.number)), one.hash.lower()) for one in raw]
+        asked = doubted(heights, logs, may_have, newest)
         found: list[RawLog] = []
-        for first in range(0, len(doubted), MAX_BY_HASH):
-            part = doubted[first : first + MAX_BY_HASH]
+        for first in range(0, len(asked), MAX_BY_HASH):
+            part = asked[first : first + MAX_BY_HASH]
             calls = [Call("eth_getBlockReceipts", (block,), list[RawReceipt] | None) for block in part]
             try:
                 answers = await self._endpoints.batch(calls)
