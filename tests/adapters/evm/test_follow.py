@@ -14,7 +14,7 @@ from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.contracts.deployer import mint_token
 from adapters.evm.decode import TRANSFER_TOPIC, RawLog, Sources, logged_events
 from adapters.evm.endpoints import Endpoints
-from adapters.evm.heads import EvmHeadSource
+from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
 from adapters.evm.lanes import ONE_SHOT
 from adapters.evm.names import account
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
@@ -22,7 +22,7 @@ from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds
 from core.proofs.lanes import Lane, evm_address, packed_terms
 from local_chains.evm import AnvilChain, AnvilSettings
-from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
+from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, relay
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, rpc, settings_for
 from tests.support import free_port
 
@@ -50,6 +50,62 @@ async def test_heads_are_polled_where_nothing_pushes(evm: EvmHarness):
         await evm.advance(2)
         assert (await anext(stream)).head.height > first.head.height
     await pool.close()
+
+
+BLOCK_S = 1
+
+
+def port_of(anvil: AnvilChain) -> int:
+    return int(anvil.rpc_url.rpartition(":")[2].strip("/"))
+
+
+async def test_a_websocket_that_dies_without_closing_is_opened_again_within_two_block_times():
+    loop = asyncio.get_running_loop()
+    async with AnvilChain(AnvilSettings(block_time_s=BLOCK_S)) as anvil, relay(port_of(anvil)) as between:
+        pool = Endpoints([Endpoint(anvil.rpc_url, ws_url=f"ws://127.0.0.1:{between.port}")])
+        heads = EvmHeadSource(CHAIN, pool, poll_every_s(BLOCK_S)).heads()
+        async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(heads) as stream:
+            for _ in range(2):
+                await anext(stream)
+            await between.opened.wait()
+            assert between.connections == 1
+            between.silence()
+            silent_s = loop.time()
+            following = asyncio.create_task(_follow(stream, 2))
+            await between.opened.wait()
+            assert loop.time() - silent_s < 2 * BLOCK_S
+            heights = await following
+            assert heights == sorted(heights)
+            assert between.connections == 2
+        await pool.close()
+
+
+async def _follow(stream, count):
+    return [(await anext(stream)).head.height for _ in range(count)]
+
+
+async def test_a_websocket_of_a_quiet_chain_is_left_alone(evm: EvmHarness):
+    """The node makes no block; what is told late is another matter than what does not happen."""
+    async with relay(port_of(evm.anvil)) as between:
+        pool = Endpoints([Endpoint(evm.anvil.rpc_url, ws_url=f"ws://127.0.0.1:{between.port}")])
+        polls_s = 0.02
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            contextlib.aclosing(EvmHeadSource(CHAIN, pool, polls_s).heads()) as stream,
+        ):
+            await anext(stream)
+            await between.opened.wait()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(50 * polls_s):
+                    await anext(stream)
+            assert between.connections == 1
+        await pool.close()
+
+
+def test_polls_follow_the_block_time():
+    assert poll_every_s(1) == 0.5
+    assert poll_every_s(12) == POLL_S
+    assert poll_every_s(0.1) == POLL_FLOOR_S
 
 
 async def test_a_stream_survives_the_end_of_its_node():
