@@ -91,8 +91,9 @@ class EvmChain:
         self._settings = settings
         self.parameters = parameters
         self.endpoints = endpoints
-        self.heads = EvmHeadSource(chain, endpoints, settings.poll_s or poll_every_s(settings.timing.block_time_s))
+        poll_s = settings.poll_s or poll_every_s(settings.timing.block_time_s)
         self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings))
+        self.heads = EvmHeadSource(chain, endpoints, poll_s, self.blocks.expect)
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)

@@ -6,7 +6,7 @@ lies about a head costs nothing but time.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import aiohttp
@@ -17,7 +17,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.rpc import Call
 from adapters.observed import origin
 from core.model.errors import NotFoundError, RetryableError
-from core.model.facts import HeadUpdate
+from core.model.facts import BlockHeader, HeadUpdate
 from core.model.types import ChainId
 from core.runtime.logging import get_logger
 
@@ -48,12 +48,20 @@ def poll_every_s(block_time_s: float) -> float:
 
 
 class EvmHeadSource:
-    """`HeadSource` for one chain; endpoints without WebSocket are only polled."""
+    """`HeadSource` for one chain; endpoints without WebSocket are only polled. `expect` is told each head of the stream
+    just before the stream yields it."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        chain: ChainId,
+        endpoints: Endpoints,
+        poll_s: float = POLL_S,
+        expect: Callable[[BlockHeader], None] = lambda _: None,
+    ) -> None:
         self._chain = chain
         self._endpoints = endpoints
         self._poll_s = poll_s
+        self._expect = expect
 
     async def head(self) -> HeadUpdate:
         """Ask now. Finalized never stands above the head: while a branch is replaced, nodes say so."""
@@ -86,6 +94,7 @@ class EvmHeadSource:
                         seen_s = now_s
                     if update != last:
                         last = update
+                        self._expect(update.head)
                         yield update
                     patience_s = self._poll_s * PATIENCE_POLLS
                     for one in subscriptions:

@@ -33,8 +33,10 @@ class MiddleMan:
         self.hanging = asyncio.Event()
         self.hanging.set()
         self.methods: list[str] = []
+        self.requests = 0
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.requests += 1
         await self.hanging.wait()
         body = await request.json()
         if self.raw is not None or self.status != 200:

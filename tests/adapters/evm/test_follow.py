@@ -233,6 +233,31 @@ async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: Middl
     await pool.close()
 
 
+async def test_the_block_of_a_new_head_is_one_request(evm: EvmHarness, liar: MiddleMan):
+    await lock(evm)
+    head = (await evm.access.heads.head()).head
+    adapter, pool = source(liar, evm)
+    adapter.expect(head)
+    expected = await adapter.blocks(head.height, head.height)
+    assert liar.requests == 1
+    assert expected == await adapter.blocks(head.height, head.height)
+    assert liar.requests == 3
+    assert [type(logged.event) for logged in expected[0].events] == [Locked]
+    await pool.close()
+
+
+async def test_an_expected_block_that_a_reorg_replaced_is_not_told(evm: EvmHarness, liar: MiddleMan):
+    await evm.advance(3)
+    gone = (await evm.access.heads.head()).head
+    await evm.reorg(2)
+    adapter, pool = source(liar, evm)
+    adapter.expect(gone)
+    [block] = await adapter.blocks(gone.height, gone.height)
+    assert block.header == await evm.access.blocks.header(gone.height)
+    assert block.header != gone
+    await pool.close()
+
+
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
 async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarness, liar: MiddleMan, blocks: int):
     """Nodes answer eth_getLogs with nothing while they still index a block."""
