@@ -16,9 +16,9 @@ from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.rpc import Call
 from adapters.observed import origin
-from core.model.errors import NotFoundError, RetryableError
+from core.model.errors import NotFoundError, NotYetFinalError, RetryableError
 from core.model.facts import BlockHeader, HeadUpdate
-from core.model.types import ChainId
+from core.model.types import ChainId, Height
 from core.runtime.logging import get_logger
 
 POLL_S: Final = 1.0
@@ -73,6 +73,18 @@ class EvmHeadSource:
         head = header_of(self._chain, latest)
         final = header_of(self._chain, finalized)
         return HeadUpdate(head, final if final.height <= head.height else head)
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        """See the port; a quorum is what `adapters.endpoints` makes of several."""
+        finalized, raw = await self._endpoints.batch(
+            [Call("eth_getBlockByNumber", (at, False), _HEADER) for at in ("finalized", hex(height))]
+        )
+        if finalized is None:
+            raise RetryableError("the endpoint knows no finalized block")
+        final = header_of(self._chain, finalized).height
+        if raw is None or height > final:
+            raise NotYetFinalError(f"{self._chain} is final up to {final}, not {height}", finalized=final)
+        return header_of(self._chain, raw)
 
     async def heads(self) -> AsyncGenerator[HeadUpdate]:
         """See the port. Ends only by being closed."""

@@ -55,7 +55,8 @@ class Endpoint:
     """One endpoint's state of health. The switches hold until they are thrown back.
 
     `down`: every call fails. `dead_heads`: the head stream says nothing any more, and does not end.
-    `lying`: what it says about locks and heads is false, the same for all liars of one `seed`.
+    `lying`: what it says about locks and heads is false, the same for all liars of one `seed`. `lying_headers`: so is
+    the hash of the blocks at these heights where a single header is asked for.
     `lag_blocks`: it is so many blocks behind. `counts` says how often each fault came to pass, by its name.
     """
 
@@ -69,6 +70,7 @@ class Endpoint:
         self.down = False
         self.dead_heads = False
         self.lying = False
+        self.lying_headers: frozenset[int] = frozenset()
         self.lag_blocks = 0
         self.counts: Counter[str] = Counter()
         self._calls = 0
@@ -156,6 +158,14 @@ class Endpoint:
             return truth
         self.counts["lie"] += self.lying
         return HeadUpdate(self._invent(truth.head), self._invent(truth.finalized))
+
+    def tell_header(self, truth: BlockHeader) -> BlockHeader:
+        """The truth, or another block at that height."""
+        if truth.height not in self.lying_headers:
+            return truth
+        self.counts["lie_header"] += 1
+        made_up = hashlib.sha256(f"{self._seed}/{truth.ref.hash.hex()}".encode()).digest()
+        return replace(truth, ref=replace(truth.ref, hash=made_up))
 
     def tell_lock(self, truth: LockObservation) -> LockObservation:
         """The truth, or what makes a victim fund or reveal: it is there, as agreed, and open."""

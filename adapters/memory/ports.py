@@ -22,7 +22,7 @@ from adapters.memory.transactions import (
     unsigned,
 )
 from core.model.consortium import quantity
-from core.model.errors import NotFoundError, RejectedError, ReorgedError
+from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.transactions import (
@@ -97,6 +97,13 @@ class MemoryHeads:
         await self._endpoint.answer()
         return told
 
+    async def final_block(self, height: Height) -> BlockHeader:
+        await self._endpoint.call()
+        final = self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks)).finalized.height
+        if height > final:
+            raise NotYetFinalError(f"{self._chain.chain} is final up to {final}, not {height}", finalized=final)
+        return self._endpoint.tell_header(self._chain.block(height).header)
+
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         last: HeadUpdate | None = None
         late: HeadUpdate | None = None
@@ -125,7 +132,7 @@ class MemoryBlocks:
         if header.height > self._chain.height - self._endpoint.lag_blocks:
             raise NotFoundError("the endpoint has no such block")
         await self._endpoint.answer()
-        return header
+        return self._endpoint.tell_header(header)
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """One call an endpoint for each block, so that the chain may change in between, as it does elsewhere."""
