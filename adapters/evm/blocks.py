@@ -6,7 +6,16 @@ from typing import Any, Final
 
 from adapters.evm.bloom import LogFilter
 from adapters.evm.contract_events import ContractDecoder
-from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_events
+from adapters.evm.decode import (
+    HTLC_TOPICS,
+    TRANSFER_TOPIC,
+    RawHeader,
+    RawLog,
+    RawReceipt,
+    Sources,
+    header_of,
+    logged_events,
+)
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.rpc import Call, quantity
@@ -37,9 +46,13 @@ class EvmBlockSource:
         self._endpoints = endpoints
         followed = contracts or ContractDecoder(chain, {})
         self._sources = Sources(chain, hex_address(htlc), [hex_address(token) for token in tokens], followed)
-        self._addresses = sorted({self._sources.htlc, *self._sources.tokens, *followed.addresses})
-        self._topics = sorted({*TOPICS, *followed.topics})
-        self._filter = LogFilter(self._addresses, self._topics)
+        wanted = {address: set(topics) for address, topics in followed.topics.items()}
+        wanted.setdefault(self._sources.htlc, set()).update(HTLC_TOPICS)
+        for token in self._sources.tokens:
+            wanted.setdefault(token, set()).add(TRANSFER_TOPIC)
+        self._addresses = sorted(wanted)
+        self._topics = sorted(set().union(*wanted.values()))
+        self._filter = LogFilter(wanted)
         self._expected: BlockHeader | None = None
 
     def expect(self, head: BlockHeader) -> None:

@@ -17,6 +17,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
 from adapters.evm.lanes import ONE_SHOT
 from adapters.evm.names import account
+from adapters.left_out import SETTLED_DEPTH
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
 from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds
@@ -271,6 +272,18 @@ async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarnes
     assert await adapter.blocks(last, Height(last + blocks - 1)) == list(whole)
     # Only the blocks whose filter allows it were asked for.
     assert 1 <= liar.methods.count("eth_getBlockReceipts") < blocks
+    await pool.close()
+
+
+async def test_old_blocks_are_not_asked_about_again(evm: EvmHarness, liar: MiddleMan):
+    """A backfill would ask for the receipts of nearly every full block."""
+    await lock(evm)
+    first = await head_height(evm)
+    await evm.advance(SETTLED_DEPTH)
+    liar.tamper = lambda method, params, result: [] if method == "eth_getLogs" else result
+    adapter, pool = source(liar, evm)
+    await adapter.blocks(first, Height(first + MAX_BY_HASH))
+    assert "eth_getBlockReceipts" not in liar.methods
     await pool.close()
 
 
