@@ -8,7 +8,7 @@ A reorg below what was final is corrected like any other, and marked until an op
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
 
@@ -26,7 +26,7 @@ from core.model.errors import (
 from core.model.facts import Block, BlockHeader, HeadUpdate
 from core.model.ports import BlockSource, ChainParameters, HeadSource
 from core.model.types import ChainId, Height
-from core.runtime.clock import Clock
+from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
@@ -61,12 +61,23 @@ RANGE_EVENTS: Final = 10_000
 """Events that a range aims at; a range is one transaction."""
 READ_AHEAD: Final = 2
 """Ranges that are read, and held in memory, while the one before them is committed."""
-PROBE_S: Final = 5.0
-"""Without any news for so long the head is asked for: a silent endpoint is told from a quiet chain."""
+PROBE_BLOCKS: Final = 1.5
+"""Without any news for so many block times the head is asked for: a silent endpoint is told from a quiet chain before a
+second block is missed."""
+PROBE_FLOOR_S: Final = 0.5
+PROBE_CEILING_S: Final = 5.0
+"""Between these, however fast or slow the chain is."""
+OBSERVE_S: Final = 5.0
+"""How long nothing is written while nothing new is seen."""
 CALL_TIMEOUT_S: Final = 30.0
 """An endpoint that takes longer to answer one call counts as one that does not answer."""
 MAX_TURNS: Final = 1_000_000
 """Ranges in one catch-up: only a head that outruns us for ever could need more."""
+
+
+def probe_after_s(block_time_s: float) -> float:
+    """How long a chain with such blocks may be silent before its head is asked for."""
+    return max(PROBE_FLOOR_S, min(PROBE_CEILING_S, PROBE_BLOCKS * block_time_s))
 
 
 class FollowerState(StrEnum):
@@ -136,14 +147,15 @@ class Follower:
         metrics: Metrics | None = None,
         max_range: int = MAX_RANGE,
         retry: RetryPolicy = WORKER,
-        probe_s: float = PROBE_S,
+        probe_s: float | None = None,
         projected: bool = True,
     ) -> None:
         self._chain = parameters.chain
         self._parameters = parameters
         self._heads, self._blocks = heads, blocks
         self._database, self._signal, self._clock = database, signal, clock
-        self._start, self._retry, self._probe_s = start, retry, probe_s
+        self._start, self._retry = start, retry
+        self._probe_s = probe_after_s(parameters.timing.block_time_s) if probe_s is None else probe_s
         self._projected = projected
         self._metrics = IndexerMetrics(metrics or Metrics())
         self._rate = EventRate()
@@ -151,6 +163,7 @@ class Follower:
         self._view = ChainView(self._chain, start)
         self._ahead: deque[_Ahead] = deque()
         self._seen: HeadUpdate | None = None
+        self._observed: store.Observation | None = None
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
         self._state, self._detail = FollowerState.STARTING, ""
         self._alarms = 0
@@ -349,7 +362,10 @@ class Follower:
             state = FollowerState.DISPUTED
             self._disputed(update.disputed)
         seen = store.Observation(state.value, update.disputed, update.head, self._clock.now_ns())
-        seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
+        seq = 0
+        if step.facts or self._is_new(seen):
+            seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
+            self._observed = seen
         self._view, self._state, self._detail = step.view, state, update.disputed
         reverted = step.reverted
         if step.deep:
@@ -365,6 +381,12 @@ class Follower:
         self._metrics.stepped(step, update, now_s, self._rate.per_s(now_s))
         if step.facts:
             self._signal.announce(seq)
+
+    def _is_new(self, seen: store.Observation) -> bool:
+        last = self._observed
+        return (
+            last is None or replace(seen, at_ns=last.at_ns) != last or seen.at_ns - last.at_ns >= OBSERVE_S * NS_PER_S
+        )
 
     async def _reload(self) -> None:
         chain = self._chain
@@ -432,6 +454,7 @@ class Follower:
             self._state = FollowerState.UNREACHABLE if retryable else FollowerState.INCONSISTENT
         self._detail = error.message
         self._metrics.failed(self._chain)
+        self._observed = None
         chain, seen = self._chain, store.Observation(self._state.value, error.message, None, self._clock.now_ns())
         try:
             await self._database.write(lambda connection: store.observe(connection, chain, seen))

@@ -17,7 +17,7 @@ from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoint, Endpoints
-from adapters.evm.heads import POLL_S, EvmHeadSource
+from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset
@@ -64,7 +64,7 @@ class EvmChainSettings:
     native: NativeTransfers = NativeTransfers.NONE
     native_symbol: str = "ETH"
     genesis_hash: bytes | None = None
-    poll_s: float = POLL_S
+    poll_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,9 @@ class EvmChain:
         self._settings = settings
         self.parameters = parameters
         self.endpoints = endpoints
-        self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
+        poll_s = settings.poll_s or poll_every_s(settings.timing.block_time_s)
         self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings), settings.native)
+        self.heads = EvmHeadSource(chain, endpoints, poll_s, self.blocks.expect)
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)

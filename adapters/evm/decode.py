@@ -35,7 +35,8 @@ LOCKED_TOKEN_TOPIC: Final = "0x" + keccak256(b"LockedToken(bytes32,uint256,addre
 CLAIMED_TOPIC: Final = "0x" + keccak256(b"Claimed(bytes32,uint256,bytes32)").hex()
 REFUNDED_TOPIC: Final = "0x" + keccak256(b"Refunded(bytes32,uint256)").hex()
 TRANSFER_TOPIC: Final = "0x" + keccak256(b"Transfer(address,address,uint256)").hex()
-TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC, TRANSFER_TOPIC)
+HTLC_TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC)
+TOPICS: Final = (*HTLC_TOPICS, TRANSFER_TOPIC)
 
 FIRST_PAYMENT: Final = 2**30
 """Logs have lower numbers in their block; payments of the native coin have this one and those behind it."""

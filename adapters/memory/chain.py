@@ -5,7 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
@@ -15,7 +15,7 @@ from adapters.memory.faults import Endpoint
 from adapters.memory.mempool import Mempool, Pooled
 from adapters.memory.ports import MemoryBridge, access
 from adapters.memory.signing import MemorySigner
-from adapters.memory.state import Overlay, VersionedState
+from adapters.memory.state import Key, Overlay, VersionedState
 from adapters.memory.transactions import Body, Message, account_of, decode_wire, payload, transaction_hash
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RevertedError
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent, Transferred
@@ -38,6 +38,7 @@ class MemoryRules:
     the clock. `fees` None: no fees; otherwise every transaction costs `GAS_PER_TRANSACTION` units of `native`.
     `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
     `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
+    `suspects_of_256`: how many of 256 blocks without events say that they may have some.
     """
 
     timing: ChainTiming
@@ -49,6 +50,7 @@ class MemoryRules:
     block_transactions: int = MAX_BLOCK_TRANSACTIONS
     deployed_code_hash: bytes = HTLC_CODE_HASH
     attestors: Mapping[AccountId, int] = field(default_factory=dict)
+    suspects_of_256: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,14 @@ class Mined:
 
 
 @dataclass(frozen=True, slots=True)
+class _Replaced:
+    """A block that a reorg took away, and what it had written."""
+
+    mined: Mined
+    changes: Mapping[Key, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     block: BlockRef
     reason: str | None
@@ -98,6 +108,7 @@ class MemoryChain:
         self._blocks: list[Mined] = []
         self._places: dict[bytes, _Place] = {}
         self._by_hash: dict[bytes, int] = {}
+        self._former: tuple[_Replaced, ...] = ()
         self._numbers = itertools.count()
         self._salt = 0
         self._final = 0
@@ -151,6 +162,10 @@ class MemoryChain:
         if height is None or not 0 <= height <= self.height:
             raise NotFoundError(f"{self.chain} has no such block")
         return self._blocks[height].block
+
+    def may_have_events(self, block: Block) -> bool:
+        """What a block says of its events itself, as a bloom filter does: "no" for certain, "yes" by chance, too."""
+        return bool(block.events) or block.header.ref.hash[0] < self.rules.suspects_of_256
 
     def pending(self) -> tuple[bytes, ...]:
         """Hashes in the mempool, in order of arrival."""
@@ -235,38 +250,71 @@ class MemoryChain:
             self.mine()
 
     def reorg(
-        self, depth: int, length: int | None = None, keep: Callable[[bytes], bool] = lambda _: True, fill: bool = True
+        self,
+        depth: int,
+        length: int | None = None,
+        keep: Callable[[bytes], bool] = lambda _: True,
+        fill: bool = True,
+        deep: bool = False,
     ) -> list[BlockRef]:
         """Replace the newest `depth` blocks by `length` others (default: one more), made at the clock's time.
 
         Transactions of the old branch return to the mempool where `keep` says so of their hash, and are lost
         otherwise; with `fill` false the new branch is empty and they wait. Issues are made again in its first block.
-        Raises ValueError when a finalized block would go.
+        Raises ValueError when a finalized block would go; `deep` lets it go where the new branch is no shorter, so that
+        what is final keeps its height.
         """
-        if not 0 < depth <= self.height - self._final:
-            raise ValueError(f"cannot replace {depth} blocks: {self.height - self._final} are not final")
-        replaced = [self._drop_newest() for _ in range(depth)]
-        returning = [entry for entries in reversed(replaced) for entry in entries]
+        length = length or depth + 1
+        most = self.height if deep and length >= depth else self.height - self._final
+        if not 0 < depth <= most:
+            raise ValueError(f"cannot replace {depth} blocks: {most} can be")
+        self._drop(depth, keep)
+        self._salt += 1
+        branch = [self._mine_one(None if fill else lambda _: False) for _ in range(length)]
+        self._notify()
+        return branch
+
+    def return_to_former(self) -> list[BlockRef]:
+        """Go back to the branch that the last reorg replaced, the same blocks again; one more makes it the longer one.
+
+        Raises ValueError where no such branch parts from the chain above what is final.
+        """
+        former = self._former
+        fork = None if not former else self._by_hash.get(former[0].mined.block.header.parent_hash)
+        if fork is None or not self._final <= fork < self.height:
+            raise ValueError("no former branch parts from this chain above what is final")
+        self._drop(self.height - fork, lambda _: True)
+        again = {entry.hash for one in former for entry in one.mined.entries}
+        self._issues = [issue for issue in self._issues if issue.hash not in again]
+        for one in former:
+            self.state.put(one.mined.block.header.height, one.changes)
+            for entry in one.mined.entries:
+                self._mempool.remove(entry.hash)
+            self._keep(one.mined)
+        self._sweep()
+        self._mine_one(None)
+        self._notify()
+        return [one.mined.block.header.ref for one in former]
+
+    def _drop(self, depth: int, keep: Callable[[bytes], bool]) -> None:
+        self._former = tuple(reversed([self._drop_newest() for _ in range(depth)]))
+        returning = [entry for one in self._former for entry in one.mined.entries]
         self._issues = [entry for entry in returning if isinstance(entry, Issue)] + self._issues
         for entry in returning:
             if isinstance(entry, Pooled) and keep(entry.hash):
                 self._take_back(entry)
-        self._salt += 1
-        branch = [self._mine_one(None if fill else lambda _: False) for _ in range(length or depth + 1)]
-        self._notify()
-        return branch
 
     def _take_back(self, pooled: Pooled) -> None:
         if self._mempool.at(pooled.sender, pooled.body.sequence) is None:
             self._mempool.add(pooled)
 
-    def _drop_newest(self) -> tuple[Issue | Pooled, ...]:
+    def _drop_newest(self) -> _Replaced:
         mined = self._blocks.pop()
-        self.state.undo(mined.block.header.height)
+        changes = self.state.undo(mined.block.header.height)
         del self._by_hash[mined.block.header.ref.hash]
         for entry in mined.entries:
             del self._places[entry.hash]
-        return mined.entries
+        return _Replaced(mined, changes)
 
     def _mine_one(self, accept: Callable[[bytes], bool] | None) -> BlockRef:
         height, time = self.height + 1, self._next_time()
@@ -347,12 +395,16 @@ class MemoryChain:
         ]
         logged = tuple(LoggedEvent(ref, tx, index, event) for index, (tx, event) in enumerate(happened))
         reasons = tuple(reason for reason, _ in outcomes)
-        self._blocks.append(Mined(Block(BlockHeader(ref, parent, time), logged), entries, reasons))
-        self._by_hash[ref.hash] = height
-        for entry, reason in zip(entries, reasons, strict=True):
-            self._places[entry.hash] = _Place(ref, reason)
-        self._final = max(self._final, height - self.rules.finality_depth)
+        self._keep(Mined(Block(BlockHeader(ref, parent, time), logged), entries, reasons))
         return ref
+
+    def _keep(self, mined: Mined) -> None:
+        ref = mined.block.header.ref
+        self._blocks.append(mined)
+        self._by_hash[ref.hash] = ref.height
+        for entry, reason in zip(mined.entries, mined.reasons, strict=True):
+            self._places[entry.hash] = _Place(ref, reason)
+        self._final = max(self._final, ref.height - self.rules.finality_depth)
 
     def _sweep(self) -> None:
         for pooled in self._mempool.all():

@@ -77,6 +77,12 @@ class HeadSource(Protocol):
     async def head(self) -> HeadUpdate:
         """Ask now."""
 
+    async def final_block(self, height: Height) -> BlockHeader:
+        """The block at a height that is final, with the quorum applied: a ground to attest, to fund or to reveal.
+
+        Raises `NotYetFinalError` above the finalized height, `DisagreementError` without a quorum.
+        """
+
     def heads(self) -> AsyncIterator[HeadUpdate]:
         """Yield an update at once and then whenever head or finalized changes, for ever.
 

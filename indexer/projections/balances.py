@@ -24,6 +24,8 @@ from indexer.tables import balances, events, locks
 from indexer.writing import insert_many
 
 CHUNK: Final = 200
+FEW: Final = 8
+"""Balances of so few accounts are asked for by a short statement."""
 _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
@@ -228,20 +230,23 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
     wanted = sorted(keys)
     for first in range(0, len(wanted), CHUNK):
         part = wanted[first : first + CHUNK]
-        # Always as many keys, the last one again and again, so that it is one statement for all.
-        part += [part[-1]] * (CHUNK - len(part))
-        asked = connection.exec_driver_sql(_newest_sql(connection.dialect), tuple(itertools.chain.from_iterable(part)))
+        # Always as many keys, the last one again and again, so that two statements do for all.
+        many = FEW if len(part) <= FEW else CHUNK
+        part += [part[-1]] * (many - len(part))
+        asked = connection.exec_driver_sql(
+            _newest_sql(connection.dialect, many), tuple(itertools.chain.from_iterable(part))
+        )
         for asset, account, balance in asked:
             if balance is not None:
                 now[AssetId(asset), AccountId(account)] = int(balance)
     return now
 
 
-@lru_cache(maxsize=8)
-def _newest_sql(dialect: sa.Dialect) -> str:
-    """The newest balances of `CHUNK` (asset, account), for the driver. SQLAlchemy does not remember statements with
+@lru_cache(maxsize=16)
+def _newest_sql(dialect: sa.Dialect, many: int) -> str:
+    """The newest balances of so many (asset, account), for the driver. SQLAlchemy does not remember statements with
     VALUES, and to compile this one takes longer than to run it."""
-    rows = [("", "")] * CHUNK
+    rows = [("", "")] * many
     asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(rows).cte()
     newest = (
         sa.select(balances.c.balance)

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.model.errors import NotFoundError, ReorgedError
+from core.model.errors import NotFoundError, NotYetFinalError, ReorgedError
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent, Transferred
 from core.model.ports import ChainTiming
 from core.model.types import (
@@ -96,6 +96,11 @@ class ScriptedChain:
     async def head(self) -> HeadUpdate:
         self._called()
         return self.update
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        if height > self.update.finalized.height:
+            raise NotYetFinalError("not final yet")
+        return await self.header(height)
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         while True:
