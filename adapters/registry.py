@@ -41,10 +41,11 @@ class EndpointSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContractSpec:
-    """A contract whose events are followed, and the JSON that describes them: on EVM chains its ABI."""
+    """A contract whose events are followed, the JSON that describes them (on EVM chains its ABI), and its name."""
 
     account: AccountId
     abi: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +197,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         htlc=spec.contract,
         timing=spec.timing,
         tokens=tokens,
-        contracts=tuple(ContractAbi(one.account, one.abi) for one in spec.contracts),
+        contracts=tuple(ContractAbi(one.account, one.abi, one.name) for one in spec.contracts),
         native=spec.native,
         genesis_hash=spec.genesis_hash,
     )

@@ -47,7 +47,7 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | 
         assets=tuple(asset_id(asset) for asset in config.assets),
         contract=None if config.contract is None else account_id(config.contract),
         trusted_height=Height(trusted_height),
-        contracts=tuple(ContractSpec(account_id(one.account), one.abi) for one in config.contracts),
+        contracts=tuple(ContractSpec(account_id(one.account), one.abi, one.name) for one in config.contracts),
         native=NATIVE[config.native_transfers],
         metrics=metrics,
     )

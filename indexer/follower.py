@@ -46,7 +46,7 @@ from indexer.chain_view import (
 )
 from indexer.feed import FactSignal, last_seq
 from indexer.metrics import EventRate, IndexerMetrics
-from indexer.projections.activity import report_holder
+from indexer.projections.activity import report_holder, report_names
 from indexer.projections.assets import report_assets
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
@@ -209,6 +209,7 @@ class Follower:
         store.prepare(connection)
         store.register_chain(connection, known.chain, known.genesis_hash, self._start)
         report_assets(connection, known.assets.values(), self._clock.now_ns())
+        report_names(connection, known.contract_names)
         if report_holder(connection, known.chain, known.htlc_holder):
             mark_incomplete(connection)
 

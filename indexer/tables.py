@@ -247,6 +247,14 @@ htlc_reports = sa.Table(
 )
 """Which contract holds a chain's locks, from which block on, as it was configured. Not derived from facts."""
 
+contract_reports = sa.Table(
+    "indexer_contract_reports",
+    METADATA,
+    sa.Column("contract", IDENTIFIER, primary_key=True),
+    sa.Column("name", sa.String(128), nullable=False),
+)
+"""What contracts are called, as it was configured. Not derived from facts."""
+
 agreements = sa.Table(
     "indexer_agreements",
     METADATA,
@@ -309,6 +317,7 @@ TABLES: Final = (
     asset_reports,
     contracts,
     htlc_reports,
+    contract_reports,
     agreements,
     agreement_legs,
     swaps,

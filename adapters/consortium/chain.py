@@ -1,7 +1,7 @@
 """One consortium chain over one endpoint: its parameters and all its ports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.consortium.blocks import POLL_S, ConsortiumBlocks, ConsortiumHeads, fetch_block
@@ -47,6 +47,7 @@ class ConsortiumParameters:
     assets: Mapping[AssetId, Asset]
     htlc_code_hash: bytes
     htlc_holder: AccountId | None = None
+    contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ await chain.close()
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Self
 
@@ -36,14 +36,16 @@ from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
 
 NATIVE_DECIMALS: Final = 18
+HTLC_NAME: Final = "HashedTimelock"
 
 
 @dataclass(frozen=True, slots=True)
 class ContractAbi:
-    """A contract whose events are followed. `abi` is JSON; see `parse_abi`."""
+    """A contract whose events are followed. `abi` is JSON; see `parse_abi`. `name` is what the operator calls it."""
 
     account: AccountId
     abi: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class EvmParameters:
     assets: Mapping[AssetId, Asset]
     htlc_code_hash: bytes
     htlc_holder: AccountId | None
+    contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 class EvmChain:
@@ -182,6 +185,12 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
         assets=MappingProxyType({asset.id: asset for asset in assets}),
         htlc_code_hash=htlc_code_hash(),
         htlc_holder=account(settings.chain, htlc),
+        contract_names=MappingProxyType(
+            {
+                account(settings.chain, htlc): HTLC_NAME,
+                **{one.account: one.name for one in settings.contracts if one.name},
+            }
+        ),
     )
 
 

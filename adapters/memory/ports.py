@@ -85,6 +85,10 @@ class MemoryParameters:
     def htlc_holder(self) -> AccountId | None:
         return None
 
+    @property
+    def contract_names(self) -> Mapping[AccountId, str]:
+        return {}
+
 
 class MemoryHeads:
     def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:

@@ -70,6 +70,10 @@ class ChainParameters(Protocol):
     def htlc_holder(self) -> AccountId | None:
         """The contract that holds locks, None where the ledger itself does."""
 
+    @property
+    def contract_names(self) -> Mapping[AccountId, str]:
+        """What contracts that are followed are called, where somebody says so; tokens say it themselves."""
+
 
 class HeadSource(Protocol):
     """The newest and the finalized block."""

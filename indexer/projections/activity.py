@@ -5,7 +5,7 @@ that is, from which block on, is reported (`report_holder`) and stays: a rebuild
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -16,11 +16,11 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, ChainEvent, Claimed, ContractEvent, Locked, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, address_of, chain_of
-from indexer.tables import asset_reports, blocks, contracts, cursors, htlc_reports
-from indexer.writing import hold_projections, insert_many
+from indexer.tables import asset_reports, blocks, contract_reports, contracts, cursors, htlc_reports
+from indexer.writing import hold_projections, insert_if_absent, insert_many
 
 CHUNK: Final = 500
-HTLC_NAME: Final = "HashedTimelock"
+MAX_NAME_CHARS: Final = 128
 _TOKEN: Final = "/erc20:"
 
 
@@ -40,7 +40,7 @@ _RANK: Final = {kind: place for place, kind in enumerate(ContractKind)}
 class ContractRow:
     """One contract, with the first and the last block in which events of it were indexed, and how many there were.
 
-    `name` is what a token calls itself, as it was reported; empty where nobody knows one.
+    `name` is what the operator calls it, else what a token calls itself, as reported; empty where nobody knows one.
     """
 
     contract: AccountId
@@ -80,6 +80,15 @@ def report_holder(connection: Connection, chain: ChainId, holder: AccountId | No
     connection.execute(sa.delete(htlc_reports).where(here))
     connection.execute(sa.insert(htlc_reports).values(chain=chain, since_height=since, contract=holder))
     return not known and tip is not None
+
+
+def report_names(connection: Connection, names: Mapping[AccountId, str]) -> None:
+    """Keep what contracts are called; what is said now takes the place of what was said before."""
+    for contract, text in names.items():
+        name = text[:MAX_NAME_CHARS]
+        if not insert_if_absent(connection, contract_reports, contract=contract, name=name):
+            changed = sa.and_(contract_reports.c.contract == contract, contract_reports.c.name != name)
+            connection.execute(sa.update(contract_reports).where(changed).values(name=name))
 
 
 def _holders(connection: Connection, chain: ChainId) -> list[tuple[int, AccountId]]:
@@ -166,8 +175,7 @@ def list_contracts(
     while len(found) < limit and (after := _next(connection, chain, after)) is not None:
         first, last = _row(connection, after, contracts.c.height), _row(connection, after, contracts.c.height.desc())
         if first is not None and last is not None:
-            kind = ContractKind(last.kind)
-            name = HTLC_NAME if kind is ContractKind.HTLC else _token_name(connection, after)
+            kind, name = ContractKind(last.kind), _name_of(connection, after)
             found.append(ContractRow(after, kind, name, Height(first.height), Height(last.height), int(last.events)))
     return found
 
@@ -183,7 +191,11 @@ def _next(connection: Connection, chain: ChainId | None, after: AccountId | None
     return None if found is None else AccountId(found)
 
 
-def _token_name(connection: Connection, contract: AccountId) -> str:
+def _name_of(connection: Connection, contract: AccountId) -> str:
+    named = sa.select(contract_reports.c.name).where(contract_reports.c.contract == contract)
+    name = connection.execute(named).scalar()
+    if name is not None:
+        return str(name)
     asset = f"{chain_of(contract)}{_TOKEN}{address_of(contract)}"
     said = connection.execute(sa.select(asset_reports).where(asset_reports.c.asset == asset)).first()
     return "" if said is None else said.name or said.symbol

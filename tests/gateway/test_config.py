@@ -187,11 +187,12 @@ ABI = '[{"type": "event", "name": "Paid", "inputs": []}]'
 def test_the_abi_of_a_contract_stands_inline_or_in_a_file(tmp_path: Path) -> None:
     account = f"{ETHEREUM.id}:0x" + "22" * 20
     (tmp_path / "shop.json").write_text(ABI)
-    for contract in (ContractConfig(account, ABI), ContractConfig(account, abi_file="shop.json")):
+    inline = ContractConfig(account, ABI, name="shop")
+    for contract in (inline, ContractConfig(account, abi_file="shop.json", name="shop")):
         chains = (msgspec.structs.replace(ETHEREUM, contracts=(contract,)), LEDGER)
         loaded = settings.load(stored(tmp_path, relayer(chains=chains)), RelayerConfig)
-        assert loaded.chains[0].contracts == (ContractConfig(account, ABI),)
-        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(account_id(account), ABI),)
+        assert loaded.chains[0].contracts == (inline,)
+        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(account_id(account), ABI, "shop"),)
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ class Parameters:
     assets: Mapping[AssetId, Asset] = field(default_factory=dict)
     htlc_code_hash: bytes = b""
     htlc_holder: AccountId | None = None
+    contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 class ScriptedChain:

@@ -76,9 +76,19 @@ class House:
         self.chain.blocks.clear()
         self.mine([])
 
-    async def follow(self, assets: Mapping[AssetId, Asset] | None = None, holder: AccountId | None = HTLC) -> Follower:
+    async def follow(
+        self,
+        assets: Mapping[AssetId, Asset] | None = None,
+        holder: AccountId | None = HTLC,
+        names: Mapping[str, str] | None = None,
+    ) -> Follower:
         follower = Follower(
-            Parameters(CHAIN, assets=assets or {}, htlc_holder=holder),
+            Parameters(
+                CHAIN,
+                assets=assets or {},
+                htlc_holder=holder,
+                contract_names={AccountId(f"{CHAIN}:{address}"): name for address, name in (names or {}).items()},
+            ),
             self.chain,
             ScriptedBlocks(self.chain),
             self.database,
@@ -165,17 +175,20 @@ async def test_contracts_are_counted_by_kind(database: Database) -> None:
         [Claimed(LockId("0xa1/1/1"), Hashlock(bytes(32)), PublicPreimage(bytes(32))), moved(ETHER)],
         [ContractEvent(AccountId(f"{CHAIN}:0x10"), "Approval", ())],
     )
-    await house.follow({TOKENS[0]: Asset(TOKENS[0], "ONE", 6, "Number One")})
+    names = {"0x50": "shop", "0xc1": "HashedTimelock"}
+    await house.follow({TOKENS[0]: Asset(TOKENS[0], "ONE", 6, "Number One")}, names=names)
     token = AccountId(f"{CHAIN}:0x10")
     assert await house.contracts() == [
         ContractRow(token, ContractKind.TOKEN, "Number One", Height(1), Height(3), 2),
-        ContractRow(SHOP, ContractKind.NAMED, "", Height(1), Height(1), 1),
+        ContractRow(SHOP, ContractKind.NAMED, "shop", Height(1), Height(1), 1),
         ContractRow(HTLC, ContractKind.HTLC, "HashedTimelock", Height(1), Height(2), 2),
     ]
     paged = await database.read(lambda c: list_contracts(c, CHAIN, 5, token))
     assert paged == (await house.contracts())[1:]
     assert await database.read(lambda c: list_contracts(c, ChainId("eip155:8"), 5)) == []
     await house.check_rebuild()
+    await house.follow(names={"0x50": "the shop", "0x10": "our token"})
+    assert [row.name for row in await house.contracts()] == ["our token", "the shop", "HashedTimelock"]
 
 
 async def test_another_htlc_counts_from_the_block_on_from_which_it_is_followed(database: Database) -> None:

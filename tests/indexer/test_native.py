@@ -74,8 +74,8 @@ async def test_payments_are_indexed_through_reorgs(database: Database, native: N
         chains, _ = replay(await database.read(all_facts))
         told = [
             block
-            for first in range(0, height + 1, 30)
-            for block in await source.blocks(Height(first), Height(min(first + 29, height)))
+            for first in range(0, height + 1, 10)
+            for block in await source.blocks(Height(first), Height(min(first + 9, height)))
         ]
         assert chains[CHAIN] == told
         assert compare(await database.read(lambda c: stored_blocks(c, CHAIN, Height(0), height)), told) == []
