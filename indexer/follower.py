@@ -413,9 +413,13 @@ class Follower:
             await self._clock.sleep(self._retry.delay_s(failures))
 
     async def _work(self) -> None:
-        failures = 0
+        failures, known = 0, True
         while True:
             try:
+                if not known:
+                    # Whether the failed step was committed, only the database knows; no step begins before it says.
+                    await self._reload()
+                    known = True
                 await self.catch_up(await self._next_update(wait=failures == 0))
                 failures = 0
             except FatalError:
@@ -425,10 +429,9 @@ class Follower:
                 failures = 0
                 await self._fail(error)
             except CausewayError as error:
-                failures += 1
+                failures, known = failures + 1, False
                 await self._fail(error)
                 await self._clock.sleep(self._retry.delay_s(failures))
-                await self._recover()
 
     async def _next_update(self, wait: bool) -> HeadUpdate:
         """The newest news; after a failure, or a long silence, what the endpoint says when asked."""
@@ -461,10 +464,3 @@ class Follower:
             await self._database.write(lambda connection: store.observe(connection, chain, seen))
         except RetryableError:
             log.warning("the state cannot be stored either", chain=self._chain)
-
-    async def _recover(self) -> None:
-        """Whether the failed step was committed, only the database knows."""
-        try:
-            await self._reload()
-        except RetryableError as error:
-            self._detail = error.message
