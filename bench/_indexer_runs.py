@@ -67,9 +67,9 @@ class Followed:
         seconds = Seconds(1)
         timing = ChainTiming(seconds, seconds, seconds, seconds, seconds, seconds)
         self.endpoints = Endpoints([endpoint])
-        self.heads = EvmHeadSource(chain, self.endpoints)
         self.signal = FactSignal()
         self.blocks = EvmBlockSource(chain, self.endpoints, HTLC, [TOKEN])
+        self.heads = EvmHeadSource(chain, self.endpoints, expect=self.blocks.expect)
         self.follower = Follower(
             EvmParameters(chain, genesis_hash, timing, {}, b"", None),
             self.heads,

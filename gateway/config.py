@@ -7,7 +7,7 @@ environment variable that holds its passphrase.
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import tomli_w
@@ -43,12 +43,13 @@ class TimingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ContractConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A contract whose events are indexed: its CAIP-10 account, and its ABI inline as JSON or in the file `abi_file`.
 
-    The file may be the bare list or a compiler's artifact. `load` puts its text into `abi`.
+    The file may be the bare list or a compiler's artifact. `load` puts its text into `abi`. `name` is for people.
     """
 
     account: str
     abi: str = ""
     abi_file: str | None = None
+    name: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,6 +58,8 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `genesis` (hex of the first block's hash) pins it. `assets` are CAIP-19 ids; what they are called and how their
     amounts are read, the chain itself says. `contract` is the HashedTimelock's account on EVM chains. Blocks before
     `start` are not looked at: choose one before the first lock. `contracts` are any others to index.
+    `native_transfers` indexes payments of the native coin of an EVM chain: true those that transactions make,
+    "traced" those inside of calls, too.
     """
 
     kind: str
@@ -68,6 +71,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: str | None = None
     start: int = 1
     contracts: tuple[ContractConfig, ...] = ()
+    native_transfers: bool | Literal["traced"] = False
 
 
 class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,7 +198,7 @@ def _with_abi(contract: ContractConfig, base: Path) -> ContractConfig:
     if contract.abi_file is None:
         return contract
     text = _read(base / contract.abi_file, f"the ABI of contract {contract.account},", "change its abi_file")
-    return ContractConfig(contract.account, text)
+    return ContractConfig(contract.account, text, name=contract.name)
 
 
 def _read(path: Path, what: str, remedy: str) -> str:

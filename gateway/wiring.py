@@ -10,6 +10,7 @@ from nacl.signing import SigningKey
 
 from adapters.registry import ChainSpec, ConnectedChain, ContractSpec, EndpointSpec, connect
 from core.model.errors import RejectedError
+from core.model.facts import NativeTransfers
 from core.model.ports import ChainTiming, Signer
 from core.model.types import BaseUnits, ChainId, Height, Seconds, account_id, asset_id, chain_id
 from core.runtime.clock import Clock, SystemClock
@@ -22,6 +23,11 @@ from relayer.policy import ExposureLimit, RelayerPolicy
 from relayer.quotes import Pair, Rate
 
 POLICIES: Final[Mapping[str, SwapPolicy]] = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
+NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
+    False: NativeTransfers.NONE,
+    True: NativeTransfers.DIRECT,
+    "traced": NativeTransfers.TRACED,
+}
 CONNECT: Final = RetryPolicy((0.1, 0.2, 0.5, 1.0, 2.0, 4.0))
 """Daemons of one machine start together: a chain that does not answer yet gets some seconds."""
 
@@ -41,7 +47,8 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | 
         assets=tuple(asset_id(asset) for asset in config.assets),
         contract=None if config.contract is None else account_id(config.contract),
         trusted_height=Height(trusted_height),
-        contracts=tuple(ContractSpec(account_id(one.account), one.abi) for one in config.contracts),
+        contracts=tuple(ContractSpec(account_id(one.account), one.abi, one.name) for one in config.contracts),
+        native=NATIVE[config.native_transfers],
         metrics=metrics,
     )
 

@@ -8,6 +8,7 @@ import msgspec
 from core.model.errors import FatalError
 from core.model.facts import (
     ArgumentValue,
+    AssetDefined,
     ChainEvent,
     Claimed,
     ContractEvent,
@@ -74,6 +75,9 @@ def event_values(event: ChainEvent) -> tuple[Any, ...]:
             return ("claimed", lock_id, lock, None, None, None, None, _text({"preimage": preimage.hex()}))
         case Refunded(lock_id, lock):
             return ("refunded", lock_id, lock, None, None, None, None, "")
+        case AssetDefined(asset, issuer, symbol, decimals):
+            payload = _text({"symbol": symbol, "decimals": decimals})
+            return ("asset", None, None, asset, issuer, None, None, payload)
         case RecordWritten():
             payload = _text(
                 {
@@ -131,6 +135,11 @@ def _transferred(row: Any) -> Transferred:
     return Transferred(AssetId(row.asset), row.sender, row.receiver, BaseUnits(row.amount))
 
 
+def _asset(row: Any) -> AssetDefined:
+    rest = _rest(row)
+    return AssetDefined(AssetId(row.asset), AccountId(row.sender), rest["symbol"], rest["decimals"])
+
+
 def _record(row: Any) -> RecordWritten:
     rest = _rest(row)
     return RecordWritten(
@@ -163,6 +172,7 @@ _DECODERS: Final[dict[str, Callable[[Any], ChainEvent]]] = {
     "claimed": _claimed,
     "refunded": _refunded,
     "transferred": _transferred,
+    "asset": _asset,
     "record": _record,
     "attested": _attested,
     "contract": _contract,

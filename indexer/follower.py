@@ -8,9 +8,11 @@ A reorg below what was final is corrected like any other, and marked until an op
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
+
+from sqlalchemy.engine import Connection
 
 from core.model.errors import (
     CausewayError,
@@ -24,7 +26,7 @@ from core.model.errors import (
 from core.model.facts import Block, BlockHeader, HeadUpdate
 from core.model.ports import BlockSource, ChainParameters, HeadSource
 from core.model.types import ChainId, Height
-from core.runtime.clock import Clock
+from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
@@ -44,6 +46,8 @@ from indexer.chain_view import (
 )
 from indexer.feed import FactSignal, last_seq
 from indexer.metrics import EventRate, IndexerMetrics
+from indexer.projections.activity import report_holder, report_names
+from indexer.projections.assets import report_assets
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
 T = TypeVar("T")
@@ -57,12 +61,23 @@ RANGE_EVENTS: Final = 10_000
 """Events that a range aims at; a range is one transaction."""
 READ_AHEAD: Final = 2
 """Ranges that are read, and held in memory, while the one before them is committed."""
-PROBE_S: Final = 5.0
-"""Without any news for so long the head is asked for: a silent endpoint is told from a quiet chain."""
+PROBE_BLOCKS: Final = 1.5
+"""Without any news for so many block times the head is asked for: a silent endpoint is told from a quiet chain before a
+second block is missed."""
+PROBE_FLOOR_S: Final = 0.5
+PROBE_CEILING_S: Final = 5.0
+"""Between these, however fast or slow the chain is."""
+OBSERVE_S: Final = 5.0
+"""How long nothing is written while nothing new is seen."""
 CALL_TIMEOUT_S: Final = 30.0
 """An endpoint that takes longer to answer one call counts as one that does not answer."""
 MAX_TURNS: Final = 1_000_000
 """Ranges in one catch-up: only a head that outruns us for ever could need more."""
+
+
+def probe_after_s(block_time_s: float) -> float:
+    """How long a chain with such blocks may be silent before its head is asked for."""
+    return max(PROBE_FLOOR_S, min(PROBE_CEILING_S, PROBE_BLOCKS * block_time_s))
 
 
 class FollowerState(StrEnum):
@@ -132,14 +147,15 @@ class Follower:
         metrics: Metrics | None = None,
         max_range: int = MAX_RANGE,
         retry: RetryPolicy = WORKER,
-        probe_s: float = PROBE_S,
+        probe_s: float | None = None,
         projected: bool = True,
     ) -> None:
         self._chain = parameters.chain
-        self._genesis_hash = parameters.genesis_hash
+        self._parameters = parameters
         self._heads, self._blocks = heads, blocks
         self._database, self._signal, self._clock = database, signal, clock
-        self._start, self._retry, self._probe_s = start, retry, probe_s
+        self._start, self._retry = start, retry
+        self._probe_s = probe_after_s(parameters.timing.block_time_s) if probe_s is None else probe_s
         self._projected = projected
         self._metrics = IndexerMetrics(metrics or Metrics())
         self._rate = EventRate()
@@ -147,6 +163,7 @@ class Follower:
         self._view = ChainView(self._chain, start)
         self._ahead: deque[_Ahead] = deque()
         self._seen: HeadUpdate | None = None
+        self._observed: store.Observation | None = None
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
         self._state, self._detail = FollowerState.STARTING, ""
         self._alarms = 0
@@ -178,14 +195,23 @@ class Follower:
 
     async def open(self) -> None:
         """Check that the database belongs to this chain and read where we stand. `run` does it by itself."""
-        chain, genesis_hash, start = self._chain, self._genesis_hash, self._start
-        await self._database.write(lambda connection: store.prepare(connection))
+        chain = self._chain
+        await self._database.write(self._register)
         if not self._projected:
             await self._database.write(mark_incomplete)
         elif await self._database.write(bring_up_to_date):
             log.info("projections were built anew from the facts", chain=chain)
-        await self._database.write(lambda connection: store.register_chain(connection, chain, genesis_hash, start))
         await self._reload()
+
+    def _register(self, connection: Connection) -> None:
+        """The chain, and what is known of it that no fact says; projections count on it."""
+        known = self._parameters
+        store.prepare(connection)
+        store.register_chain(connection, known.chain, known.genesis_hash, self._start)
+        report_assets(connection, known.assets.values(), self._clock.now_ns())
+        report_names(connection, known.contract_names)
+        if report_holder(connection, known.chain, known.htlc_holder):
+            mark_incomplete(connection)
 
     async def acknowledge_alarms(self) -> int:
         """The operator has looked into every deep reorg so far. Returns how many were open."""
@@ -337,7 +363,10 @@ class Follower:
             state = FollowerState.DISPUTED
             self._disputed(update.disputed)
         seen = store.Observation(state.value, update.disputed, update.head, self._clock.now_ns())
-        seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
+        seq = 0
+        if step.facts or self._is_new(seen):
+            seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
+            self._observed = seen
         self._view, self._state, self._detail = step.view, state, update.disputed
         reverted = step.reverted
         if step.deep:
@@ -353,6 +382,12 @@ class Follower:
         self._metrics.stepped(step, update, now_s, self._rate.per_s(now_s))
         if step.facts:
             self._signal.announce(seq)
+
+    def _is_new(self, seen: store.Observation) -> bool:
+        last = self._observed
+        return (
+            last is None or replace(seen, at_ns=last.at_ns) != last or seen.at_ns - last.at_ns >= OBSERVE_S * NS_PER_S
+        )
 
     async def _reload(self) -> None:
         chain = self._chain
@@ -378,9 +413,13 @@ class Follower:
             await self._clock.sleep(self._retry.delay_s(failures))
 
     async def _work(self) -> None:
-        failures = 0
+        failures, known = 0, True
         while True:
             try:
+                if not known:
+                    # Whether the failed step was committed, only the database knows; no step begins before it says.
+                    await self._reload()
+                    known = True
                 await self.catch_up(await self._next_update(wait=failures == 0))
                 failures = 0
             except FatalError:
@@ -390,10 +429,9 @@ class Follower:
                 failures = 0
                 await self._fail(error)
             except CausewayError as error:
-                failures += 1
+                failures, known = failures + 1, False
                 await self._fail(error)
                 await self._clock.sleep(self._retry.delay_s(failures))
-                await self._recover()
 
     async def _next_update(self, wait: bool) -> HeadUpdate:
         """The newest news; after a failure, or a long silence, what the endpoint says when asked."""
@@ -420,15 +458,9 @@ class Follower:
             self._state = FollowerState.UNREACHABLE if retryable else FollowerState.INCONSISTENT
         self._detail = error.message
         self._metrics.failed(self._chain)
+        self._observed = None
         chain, seen = self._chain, store.Observation(self._state.value, error.message, None, self._clock.now_ns())
         try:
             await self._database.write(lambda connection: store.observe(connection, chain, seen))
         except RetryableError:
             log.warning("the state cannot be stored either", chain=self._chain)
-
-    async def _recover(self) -> None:
-        """Whether the failed step was committed, only the database knows."""
-        try:
-            await self._reload()
-        except RetryableError as error:
-            self._detail = error.message

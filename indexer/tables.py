@@ -198,6 +198,63 @@ balances = sa.Table(
 """Projection: what an account held of an asset after each block that changed it, in decimal. A hostile token's sums may
 leave 256 bits, and an index that does not begin with the chain may see more spent than received."""
 
+assets = sa.Table(
+    "indexer_assets",
+    METADATA,
+    sa.Column("asset", IDENTIFIER, primary_key=True),
+    sa.Column("chain", CHAIN, nullable=False),
+    sa.Column("first_height", sa.BigInteger, nullable=False),
+    sa.Column("first_block", sa.LargeBinary, nullable=False),
+    sa.Column("issuer", IDENTIFIER),
+    sa.Column("symbol", sa.String(128)),
+    sa.Column("decimals", sa.Integer),
+    sa.Column("defined_block", sa.LargeBinary),
+)
+"""Projection: every asset that events name, since when, and how its ledger defined it, where an event says so."""
+
+asset_reports = sa.Table(
+    "indexer_asset_reports",
+    METADATA,
+    sa.Column("asset", IDENTIFIER, primary_key=True),
+    sa.Column("chain", CHAIN, nullable=False),
+    sa.Column("name", sa.String(128), nullable=False),
+    sa.Column("symbol", sa.String(128), nullable=False),
+    sa.Column("decimals", sa.Integer, nullable=False),
+    sa.Column("source", sa.String(16), nullable=False),
+    sa.Column("reported_ns", sa.BigInteger, nullable=False),
+)
+"""What assets are called, as whoever asked reported it; `source` says whom he asked. Not derived from facts."""
+
+contracts = sa.Table(
+    "indexer_contracts",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("contract", IDENTIFIER, primary_key=True),
+    sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Projection: how many events of a contract there were after each block that had some, and what it is."""
+sa.Index("ix_indexer_contracts_height", contracts.c.chain, contracts.c.height)
+
+htlc_reports = sa.Table(
+    "indexer_htlc_reports",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("since_height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("contract", IDENTIFIER, nullable=False),
+)
+"""Which contract holds a chain's locks, from which block on, as it was configured. Not derived from facts."""
+
+contract_reports = sa.Table(
+    "indexer_contract_reports",
+    METADATA,
+    sa.Column("contract", IDENTIFIER, primary_key=True),
+    sa.Column("name", sa.String(128), nullable=False),
+)
+"""What contracts are called, as it was configured. Not derived from facts."""
+
 agreements = sa.Table(
     "indexer_agreements",
     METADATA,
@@ -256,6 +313,11 @@ TABLES: Final = (
     contract_events,
     contract_arguments,
     balances,
+    assets,
+    asset_reports,
+    contracts,
+    htlc_reports,
+    contract_reports,
     agreements,
     agreement_legs,
     swaps,

@@ -11,6 +11,8 @@ import msgspec
 
 from core.model.facts import BlockHeader
 from core.model.types import Asset, AssetId, ChainId, Height, LockTerms
+from indexer.projections.activity import ContractRow
+from indexer.projections.assets import AssetRow
 from indexer.projections.conservation import Conservation, Sum
 from indexer.projections.locks import LockRow, Placed
 from indexer.projections.swaps import Candidate, SwapView
@@ -155,6 +157,46 @@ class TransferView(msgspec.Struct, frozen=True, kw_only=True):
 
 class TransfersPage(msgspec.Struct, frozen=True, kw_only=True):
     items: list[TransferView]
+    next: str | None
+    as_of: list[AsOfView]
+
+
+class AssetView(msgspec.Struct, frozen=True, kw_only=True):
+    """`source` says who calls it so: `event` (its ledger, in a block), `contract` and `ledger` (when asked), or
+    `configuration`. Null, with `symbol` and `decimals`, where nobody was asked. Texts are what their author likes: an
+    asset is what its id says. `first_height`: the first block that names it, null before there is one."""
+
+    asset: str
+    chain: str
+    symbol: str | None
+    name: str
+    decimals: int | None
+    source: Literal["event", "contract", "ledger", "configuration"] | None
+    issuer: str | None
+    first_height: int | None
+
+
+class AssetsPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[AssetView]
+    next: str | None
+    as_of: list[AsOfView]
+
+
+class ContractView(msgspec.Struct, frozen=True, kw_only=True):
+    """A contract that events came from. `name` is empty where nobody knows one. `events` counts those that are
+    indexed, the first and the last of them in blocks `first_height` and `last_height`."""
+
+    contract: str
+    chain: str
+    kind: Literal["named", "token", "htlc"]
+    name: str
+    first_height: int
+    last_height: int
+    events: int
+
+
+class ContractsPage(msgspec.Struct, frozen=True, kw_only=True):
+    items: list[ContractView]
     next: str | None
     as_of: list[AsOfView]
 
@@ -367,6 +409,31 @@ def transfer_view(row: TransferRow, assets: Assets, final: FinalHeights) -> Tran
         receiver=row.receiver,
         placed=_placed_view(chain, placed, final),
         index=row.index,
+    )
+
+
+def asset_view(row: AssetRow) -> AssetView:
+    return AssetView(
+        asset=row.asset,
+        chain=row.chain,
+        symbol=row.symbol,
+        name=row.name,
+        decimals=row.decimals,
+        source=None if row.source is None else row.source.value,
+        issuer=row.issuer,
+        first_height=row.first_height,
+    )
+
+
+def contract_view(row: ContractRow) -> ContractView:
+    return ContractView(
+        contract=row.contract,
+        chain=row.chain,
+        kind=row.kind.value,
+        name=row.name,
+        first_height=row.first_height,
+        last_height=row.last_height,
+        events=row.events,
     )
 
 

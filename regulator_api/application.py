@@ -98,6 +98,17 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             query=requests.TransfersQuery,
         ),
         scoped(
+            "GET", "/v1/assets", service.get_assets, "Assets, by id", answers.AssetsPage, query=requests.AssetsQuery
+        ),
+        scoped(
+            "GET",
+            "/v1/contracts",
+            service.get_contracts,
+            "Contracts that events came from, by account",
+            answers.ContractsPage,
+            query=requests.ContractsQuery,
+        ),
+        scoped(
             "GET",
             "/v1/assets/{asset:.+}/conservation",
             service.get_conservation,

@@ -55,6 +55,14 @@ class TransfersQuery(PageQuery, frozen=True, kw_only=True):
     account: Identifier | None = None
 
 
+class AssetsQuery(PageQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+
+
+class ContractsQuery(PageQuery, frozen=True, kw_only=True):
+    chain: Identifier | None = None
+
+
 class AuditQuery(PageQuery, frozen=True, kw_only=True):
     who: Identifier | None = None
 

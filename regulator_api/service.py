@@ -18,7 +18,18 @@ from core.model.errors import CausewayError, ConflictError, NotFoundError, Rejec
 from core.model.facts import BlockHeader
 from core.model.ports import ChainParameters, Prover, StateReader
 from core.model.questions import LockQuestion
-from core.model.types import Asset, AssetId, ChainId, Height, SwapId, account_id, asset_id, chain_id, chain_of
+from core.model.types import (
+    AccountId,
+    Asset,
+    AssetId,
+    ChainId,
+    Height,
+    SwapId,
+    account_id,
+    asset_id,
+    chain_id,
+    chain_of,
+)
 from core.proofs.evidence import encode_evidence
 from core.runtime.clock import Clock
 from core.runtime.database import Database
@@ -34,6 +45,8 @@ from core.runtime.web import (
 )
 from indexer import tables
 from indexer.projections import report_agreement
+from indexer.projections.activity import list_contracts
+from indexer.projections.assets import list_assets
 from indexer.projections.conservation import Conservation, conservation, locked_assets
 from indexer.projections.locks import LockRow
 from indexer.projections.swaps import SwapFilter, SwapStatus, SwapView, list_swaps, swap_by_id
@@ -138,6 +151,32 @@ class RegulatorService:
         page = self._cursors.page(listing, found, query.limit, lambda row: row.sort_key)
         shown = [answers.transfer_view(row, self._assets, reading.final) for row in page.items]
         return respond(answers.TransfersPage(items=shown, next=page.next, as_of=reading.as_of))
+
+    async def get_assets(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.AssetsQuery)
+        chain = None if query.chain is None else self._known_chain(query.chain)
+        listing = f"assets {chain}"
+        sealed = self._cursors.open(listing, query.cursor)
+        after = None if sealed is None else AssetId(sealed[0])
+        found, reading = await self._database.read(
+            lambda connection: (list_assets(connection, chain, query.limit + 1, after), _reading(connection))
+        )
+        page = self._cursors.page(listing, found, query.limit, lambda row: (row.asset,))
+        shown = [answers.asset_view(row) for row in page.items]
+        return respond(answers.AssetsPage(items=shown, next=page.next, as_of=reading.as_of))
+
+    async def get_contracts(self, request: web.Request) -> web.Response:
+        query = read_query(request, requests.ContractsQuery)
+        chain = None if query.chain is None else self._known_chain(query.chain)
+        listing = f"contracts {chain}"
+        sealed = self._cursors.open(listing, query.cursor)
+        after = None if sealed is None else AccountId(sealed[0])
+        found, reading = await self._database.read(
+            lambda connection: (list_contracts(connection, chain, query.limit + 1, after), _reading(connection))
+        )
+        page = self._cursors.page(listing, found, query.limit, lambda row: (row.contract,))
+        shown = [answers.contract_view(row) for row in page.items]
+        return respond(answers.ContractsPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_conservation(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.ConservationQuery)

@@ -47,7 +47,7 @@ class Attestor:
         attested = await self._bridge.attested(self._foreign.chain)
         if attested is not None and attested.height >= height:
             return None
-        header = final if final.height == height else await self._foreign.blocks.header(height)
+        header = final if final.height == height else await self._foreign.heads.final_block(height)
         return header if await self.attest(header) else None
 
     async def attest(self, header: BlockHeader) -> bool:

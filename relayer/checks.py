@@ -111,7 +111,7 @@ class Checks:
 
     async def _still_canonical(self, access: ChainAccess, seen: BlockRef) -> None:
         try:
-            header = await access.blocks.header(Height(seen.height))
+            header = await access.heads.final_block(Height(seen.height))
         except NotFoundError:
             raise RetryableError(f"{access.chain} does not show block {seen.height} any more") from None
         except ReorgedError as error:

@@ -1,13 +1,10 @@
-"""What tests of several rooms share: published vectors, free ports, waiting for conditions."""
+"""What tests of several rooms share: published vectors, waiting for conditions."""
 
 import asyncio
 import inspect
 import os
-import secrets
-import socket
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
@@ -18,9 +15,6 @@ VECTORS = REPOSITORY.parent / "shared" / "vectors"
 
 LONG = os.environ.get("CAUSEWAY_LONG") == "1"
 """Set by `make test-long`, which runs the tests marked `endurance` with far more of the same."""
-
-FIRST_PORT = 10_000
-PORTS = 22_000
 
 T = TypeVar("T")
 
@@ -34,19 +28,6 @@ def vectors(path: str) -> Path:
     if not found.exists():
         pytest.skip(f"no vectors at {found}")
     return found
-
-
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that was free a moment ago.
-
-    It lies below the range from which systems take the ports of outgoing connections: one of these would otherwise be
-    in its place, now and then, before it is used.
-    """
-    while True:
-        port = FIRST_PORT + secrets.randbelow(PORTS)
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 @overload

@@ -21,7 +21,7 @@ from adapters.conformance.harness import (
     send,
     settled,
 )
-from core.model.errors import NotFoundError, RejectedError
+from core.model.errors import NotFoundError, NotYetFinalError, RejectedError
 from core.model.facts import Block, Claimed, HeadUpdate, Locked, LoggedEvent, Refunded
 from core.model.types import Height, LockId, PublicPreimage
 
@@ -104,6 +104,13 @@ class BlockConformance:
         newest = (await harness.access.heads.head()).finalized
         by_height = await harness.access.blocks.header(newest.height)
         assert by_height == newest == await harness.access.blocks.header(newest.ref.hash)
+
+    async def test_a_final_block_is_the_same_and_one_above_is_not_final_yet(self, harness: ChainHarness) -> None:
+        newest = (await harness.access.heads.head()).finalized
+        assert await harness.access.heads.final_block(newest.height) == newest
+        beyond = Height((await head(harness)).height + BEYOND)
+        with pytest.raises(NotYetFinalError):
+            await harness.access.heads.final_block(beyond)
 
     async def test_what_does_not_exist_is_not_found(self, harness: ChainHarness) -> None:
         height = Height((await head(harness)).height + BEYOND)

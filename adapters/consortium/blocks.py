@@ -14,7 +14,7 @@ import aiohttp
 from adapters.consortium.facts import fact_of
 from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, parsed
 from core.model.consortium import decode_clock, event_from_attributes, transaction_hash
-from core.model.errors import NotFoundError, RejectedError, ReorgedError, RetryableError
+from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError, RetryableError
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent
 from core.model.types import BlockRef, ChainId, ChainTime, Height
 from core.proofs.cometbft.hashing import header_hash
@@ -81,6 +81,14 @@ class ConsortiumHeads:
         block = await fetch_block(self._rpc, self._chain)
         header = parsed(block.block_header)
         return HeadUpdate(header, header)
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        """See the port; what is committed is final."""
+        try:
+            block = await fetch_block(self._rpc, self._chain, height)
+        except NotFoundError as error:
+            raise NotYetFinalError(error.message) from error
+        return parsed(block.block_header)
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         last: HeadUpdate | None = None

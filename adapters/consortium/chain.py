@@ -1,11 +1,12 @@
 """One consortium chain over one endpoint: its parameters and all its ports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from adapters.consortium.blocks import POLL_S, ConsortiumBlocks, ConsortiumHeads, fetch_block
 from adapters.consortium.bridge import ConsortiumBridge
+from adapters.consortium.facts import shown_symbol
 from adapters.consortium.legs import ConsortiumLegs
 from adapters.consortium.locks import ConsortiumLocks
 from adapters.consortium.prover import ConsortiumProver
@@ -46,6 +47,7 @@ class ConsortiumParameters:
     assets: Mapping[AssetId, Asset]
     htlc_code_hash: bytes
     htlc_holder: AccountId | None = None
+    contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ async def read_parameters(
         if leaf is None:
             raise NotFoundError(f"{chain} has no asset {symbol!r}")
         name = caip_asset(chain, symbol)
-        assets[name] = Asset(name, symbol.upper(), leaf.decimals)
+        assets[name] = Asset(name, shown_symbol(symbol), leaf.decimals)
     return ConsortiumParameters(chain, genesis.ref.hash, timing, assets, ledger_code_hash(APP_VERSION))
 
 

@@ -1,6 +1,6 @@
 """The ledger's events as typed chain facts."""
 
-from typing import assert_never
+from typing import Final, assert_never
 
 from core.model.consortium import (
     AccessSet,
@@ -20,7 +20,9 @@ from core.model.consortium import (
     value_of,
 )
 from core.model.consortium_members import MemberChanged, MemberProposed, MemberVoted
+from core.model.errors import RejectedError
 from core.model.facts import (
+    AssetDefined,
     ChainEvent,
     Claimed,
     HeaderAttested,
@@ -41,6 +43,9 @@ from core.model.types import (
     PublicPreimage,
 )
 
+MAX_DECIMALS: Final = 77
+"""As many digits as an amount can have; ledgers allow fewer."""
+
 
 def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
     """None for what is the ledger's own affair. Raises `RejectedError` where the event contradicts itself."""
@@ -52,6 +57,11 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
                 _party(chain, event.receiver),
                 BaseUnits(event.amount),
             )
+        case AssetCreated():
+            if not 0 <= event.decimals <= MAX_DECIMALS:
+                raise RejectedError(f"an asset has 0 to {MAX_DECIMALS} decimals")
+            issuer = caip_account(chain, event.issuer)
+            return AssetDefined(caip_asset(chain, event.asset), issuer, shown_symbol(event.asset), event.decimals)
         case LockCreated():
             return Locked(lock_id(chain, event.sender, event.hashlock), _terms(chain, event, event.amount))
         case LockClaimed():
@@ -64,10 +74,15 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
             return RecordWritten(event.namespace, event.key, event.version, author, event.digest)
         case HeaderAccepted():
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
-        case AssetCreated() | AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
+        case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
             return None
         case _:
             assert_never(event)
+
+
+def shown_symbol(symbol: str) -> str:
+    """The ledger's symbol as people read it."""
+    return symbol.upper()
 
 
 def terms_of(chain: ChainId, leaf: LockLeaf) -> LockTerms:

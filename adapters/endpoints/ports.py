@@ -12,6 +12,7 @@ from core.model.errors import (
     DisagreementError,
     FatalError,
     NotFoundError,
+    NotYetFinalError,
     RejectedError,
     RetryableError,
     UnaffordableError,
@@ -123,19 +124,30 @@ class QuorumHeads:
         except (NotFoundError, RetryableError):
             return False
 
+    async def final_block(self, height: Height) -> BlockHeader:
+        """See the port: a quorum calls this height final, and shows the same block there."""
+        told = await self._told()
+        final = self._final_height(told)
+        if height > final:
+            raise NotYetFinalError(f"a quorum calls {final} final, not {height} yet", finalized=final)
+        return await self._voters.agreed(lambda member: member.access.blocks.header(height), f"final block at {height}")
+
     async def finalized(self) -> BlockHeader:
         """The newest block that a quorum calls final. Raises `DisagreementError`."""
         return await self._finalized(await self._told())
 
     async def _finalized(self, told: dict[Member, HeadUpdate]) -> BlockHeader:
-        heights = [(member, update.finalized.height) for member, update in told.items()]
-        height = Height(self._voters.reached(heights, "finalized height"))
+        height = self._final_height(told)
         agreed = await self._voters.agreed(
             lambda member: member.access.blocks.header(height), f"finalized block at {height}"
         )
         if self._agreed is None or self._agreed.height < agreed.height:
             self._agreed = agreed
         return agreed
+
+    def _final_height(self, told: dict[Member, HeadUpdate]) -> Height:
+        heights = [(member, update.finalized.height) for member, update in told.items()]
+        return Height(self._voters.reached(heights, "finalized height"))
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         """See the port. Without a quorum heads go on beside the newest block that one called final, and say so."""

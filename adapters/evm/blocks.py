@@ -6,12 +6,23 @@ from typing import Any, Final
 
 from adapters.evm.bloom import LogFilter
 from adapters.evm.contract_events import ContractDecoder
-from adapters.evm.decode import TOPICS, RawHeader, RawLog, RawReceipt, Sources, header_of, logged_events
+from adapters.evm.decode import (
+    HTLC_TOPICS,
+    TRANSFER_TOPIC,
+    RawHeader,
+    RawLog,
+    RawReceipt,
+    Sources,
+    header_of,
+    logged_events,
+)
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
-from adapters.evm.rpc import Call
+from adapters.evm.native import payment_reader
+from adapters.evm.rpc import Call, quantity
+from adapters.left_out import doubted
 from core.model.errors import NotFoundError, RejectedError, ReorgedError
-from core.model.facts import Block, BlockHeader
+from core.model.facts import Block, BlockHeader, NativeTransfers
 from core.model.types import ChainId, Height
 
 MAX_BLOCK_RANGE: Final = 500
@@ -22,7 +33,8 @@ _HEADER: Final = RawHeader | None
 
 
 class EvmBlockSource:
-    """`BlockSource` for one chain: the events of `htlc` and of `contracts`, and the transfers of `tokens`."""
+    """`BlockSource` for one chain: the events of `htlc` and of `contracts`, the transfers of `tokens`, and payments of
+    the native coin as far as `native` says."""
 
     def __init__(
         self,
@@ -31,14 +43,26 @@ class EvmBlockSource:
         htlc: bytes,
         tokens: Collection[bytes],
         contracts: ContractDecoder | None = None,
+        native: NativeTransfers = NativeTransfers.NONE,
     ) -> None:
         self._chain = chain
+        self._payments = payment_reader(chain, endpoints, native)
+        self._max_range = self._payments.max_range if self._payments else MAX_BLOCK_RANGE
         self._endpoints = endpoints
         followed = contracts or ContractDecoder(chain, {})
         self._sources = Sources(chain, hex_address(htlc), [hex_address(token) for token in tokens], followed)
-        self._addresses = sorted({self._sources.htlc, *self._sources.tokens, *followed.addresses})
-        self._topics = sorted({*TOPICS, *followed.topics})
-        self._filter = LogFilter(self._addresses, self._topics)
+        wanted = {address: set(topics) for address, topics in followed.topics.items()}
+        wanted.setdefault(self._sources.htlc, set()).update(HTLC_TOPICS)
+        for token in self._sources.tokens:
+            wanted.setdefault(token, set()).add(TRANSFER_TOPIC)
+        self._addresses = sorted(wanted)
+        self._topics = sorted(set().union(*wanted.values()))
+        self._filter = LogFilter(wanted)
+        self._expected: BlockHeader | None = None
+
+    def expect(self, head: BlockHeader) -> None:
+        """This block will be asked for next: by its hash, its logs and its header are one request."""
+        self._expected = head
 
     async def header(self, at: Height | bytes) -> BlockHeader:
         """By canonical height or by hash. Raises `NotFoundError`."""
@@ -55,28 +79,65 @@ class EvmBlockSource:
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """See the port: linked, and the events belong to exactly these hashes."""
-        if not 0 <= first <= last or last - first >= MAX_BLOCK_RANGE:
-            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, not for {first} to {last}")
-        raw = await self._raw_headers(first, last)
+        if not 0 <= first <= last or last - first >= self._max_range:
+            raise RejectedError(f"ask for 1 to {self._max_range} blocks, not for {first} to {last}")
+        if first == last and (known := await self._expected_block(first)) is not None:
+            raw, newest, told = known
+        else:
+            (raw, newest), told = await self._raw_headers(first, last), None
         headers = self._linked(raw)
         hashes = [one.hash.lower() for one in raw]
-        if len(hashes) <= MAX_BY_HASH:
+        if told is not None:
+            logs = self._grouped(hashes, told)
+        elif len(hashes) <= MAX_BY_HASH:
             logs = self._grouped(hashes, await self._logs_by_hash(hashes))
         else:
             logs = self._grouped(hashes, await self._logs_by_range(headers))
-        for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs)).items():
+        for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs, newest)).items():
             logs[block] += missing
-        return [
+        blocks = [
             Block(header, logged_events(header.ref, self._sources, logs[block]))
             for header, block in zip(headers, hashes, strict=True)
         ]
+        if self._payments is None:
+            return blocks
+        paid = await self._payments.logged(raw, headers)
+        return [Block(block.header, block.events + more) for block, more in zip(blocks, paid, strict=True)]
 
-    async def _raw_headers(self, first: Height, last: Height) -> list[RawHeader]:
-        calls = [Call("eth_getBlockByNumber", (hex(height), False), _HEADER) for height in range(first, last + 1)]
-        raw = await self._endpoints.batch(calls)
+    async def check_payments(self) -> None:
+        """Raises `RejectedError` where the node cannot tell the payments that are wanted."""
+        if self._payments is not None:
+            newest: RawHeader = await self._endpoints.call("eth_getBlockByNumber", "latest", False, into=RawHeader)
+            await self._payments.probe(newest.hash)
+
+    async def _raw_headers(self, first: Height, last: Height) -> tuple[list[RawHeader], Height]:
+        """The headers, and the newest height of the endpoint that gave them."""
+        calls = [self._header_call(height) for height in range(first, last + 1)]
+        *raw, newest = await self._endpoints.batch([*calls, Call("eth_blockNumber")])
         if None in raw:
             raise NotFoundError(f"{self._chain} ends below height {last}")
-        return raw
+        return raw, Height(quantity(newest))
+
+    def _header_call(self, height: int) -> Call:
+        """With what is needed of its transactions to read their payments."""
+        full, into = (self._payments.full, self._payments.header | None) if self._payments else (False, _HEADER)
+        return Call("eth_getBlockByNumber", (hex(height), full), into)
+
+    async def _expected_block(self, height: Height) -> tuple[list[RawHeader], Height, list[RawLog]] | None:
+        """Header, the endpoint's newest height and logs by one request; None where another block is there."""
+        expected, self._expected = self._expected, None
+        if expected is None or expected.height != height:
+            return None
+        wanted = f"0x{expected.ref.hash.hex()}"
+        try:
+            raw, newest, logs = await self._endpoints.batch(
+                [self._header_call(height), Call("eth_blockNumber"), self._logs_call({"blockHash": wanted})]
+            )
+        except RejectedError:
+            return None
+        if raw is None or raw.hash.lower() != wanted:
+            return None
+        return [raw], Height(quantity(newest)), logs
 
     def _linked(self, raw: Sequence[RawHeader]) -> list[BlockHeader]:
         headers = [header_of(self._chain, item) for item in raw]
@@ -107,20 +168,20 @@ class EvmBlockSource:
         found: list[RawLog] = logs
         return found
 
-    async def _logs_left_out(self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]]) -> list[RawLog]:
-        """Logs that blocks have though none were told: nodes answer so while they still index a block.
+    async def _logs_left_out(
+        self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]], newest: Height
+    ) -> list[RawLog]:
+        """Logs that blocks have though none were told, see `adapters.left_out`. A node without receipts is believed."""
+        blooms = {one.hash.lower(): one.logs_bloom for one in raw}
 
-        Where the header's bloom filter allows logs of ours, the receipts decide; they are kept apart from the index of
-        logs. A node that offers none is believed.
-        """
-        doubted = [
-            one.hash
-            for one in raw
-            if not logs[one.hash.lower()] and one.logs_bloom and self._filter.may_be_in(one.logs_bloom)
-        ]
+        def may_have(block: str) -> bool:
+            return bool(blooms[block]) and self._filter.may_be_in(blooms[block])
+
+        heights = [(Height(quantity(one.number)), one.hash.lower()) for one in raw]
+        asked = doubted(heights, logs, may_have, newest)
         found: list[RawLog] = []
-        for first in range(0, len(doubted), MAX_BY_HASH):
-            part = doubted[first : first + MAX_BY_HASH]
+        for first in range(0, len(asked), MAX_BY_HASH):
+            part = asked[first : first + MAX_BY_HASH]
             calls = [Call("eth_getBlockReceipts", (block,), list[RawReceipt] | None) for block in part]
             try:
                 answers = await self._endpoints.batch(calls)

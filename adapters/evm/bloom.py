@@ -3,7 +3,7 @@
 A filter answers "no" for certain and "yes" by chance, too: the fuller the block, the more often.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from core.model.errors import RetryableError
@@ -23,16 +23,21 @@ def bloom_bits(value: bytes) -> int:
 
 
 class LogFilter:
-    """What is asked for with `address` and the first of `topics`: `0x…`."""
+    """Which logs are ours: by address (`0x…`, lower case) the first topics that its logs may have.
 
-    def __init__(self, addresses: Iterable[str], topics: Iterable[str]) -> None:
-        self._addresses = frozenset(addresses)
-        self._topics = frozenset(topics)
-        self._address_bits = [bloom_bits(bytes.fromhex(address[2:])) for address in self._addresses]
-        self._topic_bits = [bloom_bits(bytes.fromhex(topic[2:])) for topic in self._topics]
+    Only these pairs count. A full block has nearly every common topic (every block moves some token), so that what
+    tells is whether the very address with one of *its* topics can be in it.
+    """
+
+    def __init__(self, wanted: Mapping[str, Collection[str]]) -> None:
+        self._wanted = {address: frozenset(topics) for address, topics in wanted.items()}
+        self._bits = [
+            (bloom_bits(bytes.fromhex(address[2:])), [bloom_bits(bytes.fromhex(topic[2:])) for topic in topics])
+            for address, topics in self._wanted.items()
+        ]
 
     def matches(self, address: str, topics: Sequence[str]) -> bool:
-        return address.lower() in self._addresses and bool(topics) and topics[0] in self._topics
+        return bool(topics) and topics[0] in self._wanted.get(address.lower(), ())
 
     def may_be_in(self, bloom: str) -> bool:
         """Whether a block with this filter can hold such a log.
@@ -43,6 +48,7 @@ class LogFilter:
             set_bits = int.from_bytes(bytes.fromhex(bloom[2:]).rjust(BLOOM_BYTES, b"\0"), "big")
         except ValueError as error:
             raise RetryableError("an endpoint answered with a malformed logsBloom") from error
-        return any(bits & set_bits == bits for bits in self._address_bits) and any(
-            bits & set_bits == bits for bits in self._topic_bits
+        return any(
+            address & set_bits == address and any(topic & set_bits == topic for topic in topics)
+            for address, topics in self._bits
         )

@@ -7,13 +7,11 @@ chain.proofs            # the Ethereum part of evidence
 await chain.close()
 """
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Self
-
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
 
 from adapters.evm.batches import EvmBatchBuilder
 from adapters.evm.blocks import EvmBlockSource
@@ -22,17 +20,19 @@ from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoint, Endpoints
-from adapters.evm.heads import POLL_S, EvmHeadSource
+from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
-from adapters.evm.names import account, chain_number, hex_address, native_asset, token_asset
+from adapters.evm.names import account, chain_number, hex_address, native_asset
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.state import EvmStateReader
+from adapters.evm.tokens import read_token
 from adapters.evm.transactions import EvmTransactionSender
 from adapters.observed import RpcMetrics
-from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError, RevertedError
+from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError
+from core.model.facts import NativeTransfers
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, chain_of
 from core.proofs.keccak import keccak256
@@ -40,18 +40,16 @@ from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
 
 NATIVE_DECIMALS: Final = 18
-MAX_DECIMALS: Final = 77
-MAX_SYMBOL_CHARS: Final = 32
-_SYMBOL: Final = "0x95d89b41"
-_DECIMALS: Final = "0x313ce567"
+HTLC_NAME: Final = "HashedTimelock"
 
 
 @dataclass(frozen=True, slots=True)
 class ContractAbi:
-    """A contract whose events are followed. `abi` is JSON; see `parse_abi`."""
+    """A contract whose events are followed. `abi` is JSON; see `parse_abi`. `name` is what the operator calls it."""
 
     account: AccountId
     abi: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +57,8 @@ class EvmChainSettings:
     """What has to be known to connect.
 
     `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
-    HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs.
-    `genesis_hash`, where given, is compared with the chain's.
+    HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs, `native` says
+    which payments of the native coin are. `genesis_hash`, where given, is compared with the chain's.
     """
 
     chain: ChainId
@@ -69,9 +67,10 @@ class EvmChainSettings:
     timing: ChainTiming
     tokens: tuple[AccountId, ...] = ()
     contracts: tuple[ContractAbi, ...] = ()
+    native: NativeTransfers = NativeTransfers.NONE
     native_symbol: str = "ETH"
     genesis_hash: bytes | None = None
-    poll_s: float = POLL_S
+    poll_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +83,7 @@ class EvmParameters:
     assets: Mapping[AssetId, Asset]
     htlc_code_hash: bytes
     htlc_holder: AccountId | None
+    contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 class EvmChain:
@@ -95,8 +95,9 @@ class EvmChain:
         self._settings = settings
         self.parameters = parameters
         self.endpoints = endpoints
-        self.heads = EvmHeadSource(chain, endpoints, settings.poll_s)
-        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings))
+        poll_s = settings.poll_s or poll_every_s(settings.timing.block_time_s)
+        self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings), settings.native)
+        self.heads = EvmHeadSource(chain, endpoints, poll_s, self.blocks.expect)
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
@@ -121,12 +122,15 @@ class EvmChain:
     async def connect(cls, settings: EvmChainSettings, metrics: Metrics | None = None) -> Self:
         """Ask the chain who it is and what its tokens are called.
 
-        Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`.
+        Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`, and
+        `RejectedError` for an endpoint that cannot tell the payments of the native coin that are wanted.
         """
         observed = None if metrics is None else RpcMetrics(metrics, settings.chain)
         endpoints = Endpoints(settings.endpoints, observed)
         try:
-            return cls(settings, await _parameters(settings, endpoints), endpoints)
+            chain = cls(settings, await _parameters(settings, endpoints), endpoints)
+            await asyncio.gather(*(_check_payments(one) for one in chain.apart()))
+            return chain
         except BaseException:
             await endpoints.close()
             raise
@@ -137,6 +141,16 @@ class EvmChain:
 
     async def close(self) -> None:
         await self.endpoints.close()
+
+
+async def _check_payments(chain: EvmChain) -> None:
+    """An endpoint that is down may come later."""
+    try:
+        await chain.blocks.check_payments()
+    except RetryableError:
+        return
+    except RejectedError as error:
+        raise RejectedError(f"the endpoint {chain.endpoints.clients[0]}: {error.message}") from None
 
 
 def contract_decoder(settings: EvmChainSettings) -> ContractDecoder:
@@ -180,6 +194,12 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
         assets=MappingProxyType({asset.id: asset for asset in assets}),
         htlc_code_hash=htlc_code_hash(),
         htlc_holder=account(settings.chain, htlc),
+        contract_names=MappingProxyType(
+            {
+                account(settings.chain, htlc): HTLC_NAME,
+                **{one.account: one.name for one in settings.contracts if one.name},
+            }
+        ),
     )
 
 
@@ -213,19 +233,3 @@ async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes
 async def _identity(client: RpcClient) -> tuple[int, RawHeader]:
     number, first = await client.batch([Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False), RawHeader)])
     return quantity(number), first
-
-
-async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:
-    """What an ERC-20 contract calls itself. Raises `RejectedError` where it does not say."""
-    where = hex_address(token)
-    try:
-        symbol, decimals = await endpoints.batch(
-            [Call("eth_call", ({"to": where, "data": selector}, "latest")) for selector in (_SYMBOL, _DECIMALS)]
-        )
-        text = str(decode(["string"], data_bytes(symbol))[0])
-        shift = int(decode(["uint8"], data_bytes(decimals))[0])
-    except (RevertedError, DecodingError, UnicodeDecodeError) as error:
-        raise RejectedError(f"{where} has no symbol and decimals: it is no ERC-20 token") from error
-    if shift > MAX_DECIMALS or not text.isprintable():
-        raise RejectedError(f"{where} has a symbol or decimals that cannot be shown")
-    return Asset(token_asset(chain, token), text[:MAX_SYMBOL_CHARS], shift)

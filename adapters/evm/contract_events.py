@@ -152,8 +152,9 @@ class ContractDecoder:
         return sorted(self._events)
 
     @property
-    def topics(self) -> list[str]:
-        return sorted({topic for events in self._events.values() for topic in events})
+    def topics(self) -> dict[str, frozenset[str]]:
+        """The first topics of each contract's events."""
+        return {address: frozenset(events) for address, events in self._events.items()}
 
     def decode(self, address: str, topics: Sequence[str], data: bytes) -> ContractEvent | None:
         """The log as an event, None where no ABI declares it. `address` and `topics` are `0x…`, lower case.

@@ -35,9 +35,11 @@ LOCKED_TOKEN_TOPIC: Final = "0x" + keccak256(b"LockedToken(bytes32,uint256,addre
 CLAIMED_TOPIC: Final = "0x" + keccak256(b"Claimed(bytes32,uint256,bytes32)").hex()
 REFUNDED_TOPIC: Final = "0x" + keccak256(b"Refunded(bytes32,uint256)").hex()
 TRANSFER_TOPIC: Final = "0x" + keccak256(b"Transfer(address,address,uint256)").hex()
-TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC, TRANSFER_TOPIC)
+HTLC_TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC)
+TOPICS: Final = (*HTLC_TOPICS, TRANSFER_TOPIC)
 
-
+FIRST_PAYMENT: Final = 2**30
+"""Logs have lower numbers in their block; payments of the native coin have this one and those behind it."""
 MAX_ACCOUNTS: Final = 65_536
 """Accounts whose names are remembered: the same ones move again and again."""
 
@@ -121,6 +123,8 @@ def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> 
     events.sort(key=attrgetter("index"))
     if any(one.index == two.index for one, two in itertools.pairwise(events)):
         raise RetryableError(f"an endpoint of {block.chain} told a log twice")
+    if events and not 0 <= events[0].index <= events[-1].index < FIRST_PAYMENT:
+        raise RetryableError(f"an endpoint of {block.chain} numbered a log as no block can")
     return tuple(events)
 
 

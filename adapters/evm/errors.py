@@ -58,6 +58,8 @@ RANGE_TOO_LONG: Final = (
     "query timeout exceeded",
 )
 """What providers answer eth_getLogs with when a shorter range would do; only there, since words are few."""
+UNKNOWN_TRACER: Final = ("tracer not found", "is not defined", "unsupported tracer")
+"""What debug_trace… is refused with by nodes that lack the tracer asked for."""
 UNAFFORDABLE: Final = ("insufficient funds",)
 REFUSED_FOR_GOOD: Final = ("intrinsic gas too low", "exceeds block gas limit", "invalid sender", "gas uint64 overflow")
 
@@ -100,6 +102,8 @@ def translate(method: str, code: int, message: str, data: object = None) -> Caus
     if _any(REFUSED_FOR_GOOD, said):
         return RevertedError(text, reason=message[:MAX_REASON_CHARS])
     if method == "eth_getLogs" and _any(RANGE_TOO_LONG, said):
+        return RejectedError(text)
+    if method.startswith("debug_trace") and _any(UNKNOWN_TRACER, said):
         return RejectedError(text)
     if code in (INVALID_PARAMS, METHOD_NOT_FOUND):
         return RejectedError(text)

@@ -6,36 +6,62 @@ lies about a head costs nothing but time.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import aiohttp
+import msgspec
 
 from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.rpc import Call
-from core.model.errors import NotFoundError, RetryableError
-from core.model.facts import HeadUpdate
-from core.model.types import ChainId
+from adapters.observed import origin
+from core.model.errors import NotFoundError, NotYetFinalError, RetryableError
+from core.model.facts import BlockHeader, HeadUpdate
+from core.model.types import ChainId, Height
+from core.runtime.logging import get_logger
 
 POLL_S: Final = 1.0
-"""How long a head may go unnoticed when nothing pushes; the subscription makes it faster."""
+"""How long a head may go unnoticed, at most, when nothing pushes; the subscription makes it faster."""
+POLL_FLOOR_S: Final = 0.2
+"""Nobody is asked more often than this, however fast the chain is."""
+POLLS_PER_BLOCK: Final = 2
+"""So that a block which a dead subscription does not tell is seen half a block later, and the rest of the second block
+time is left for `PATIENCE_POLLS`."""
+PATIENCE_POLLS: Final = 0.5
+"""How many polls' time a subscription has to tell a block that a poll has seen. Then it is dead: it is opened again."""
 RETRY_S: Final = 0.5
 SUBSCRIBE_RETRY_S: Final = 2.0
-SUBSCRIPTION_SILENCE_S: Final = 60.0
-"""A subscription that is silent for so long is opened again."""
+SUBSCRIBE_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 1.0
+HEARTBEAT_S: Final = 20.0
 MAX_PUSH_BYTES: Final = 1024 * 1024
 
 _HEADER: Final = RawHeader | None
 
+log = get_logger("adapters.evm.heads")
+
+
+def poll_every_s(block_time_s: float) -> float:
+    """How often to ask a chain with such blocks for its head."""
+    return max(POLL_FLOOR_S, min(POLL_S, block_time_s / POLLS_PER_BLOCK))
+
 
 class EvmHeadSource:
-    """`HeadSource` for one chain; endpoints without WebSocket are only polled."""
+    """`HeadSource` for one chain; endpoints without WebSocket are only polled. `expect` is told each head of the stream
+    just before the stream yields it."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints, poll_s: float = POLL_S) -> None:
+    def __init__(
+        self,
+        chain: ChainId,
+        endpoints: Endpoints,
+        poll_s: float = POLL_S,
+        expect: Callable[[BlockHeader], None] = lambda _: None,
+    ) -> None:
         self._chain = chain
         self._endpoints = endpoints
         self._poll_s = poll_s
+        self._expect = expect
 
     async def head(self) -> HeadUpdate:
         """Ask now. Finalized never stands above the head: while a branch is replaced, nodes say so."""
@@ -48,11 +74,24 @@ class EvmHeadSource:
         final = header_of(self._chain, finalized)
         return HeadUpdate(head, final if final.height <= head.height else head)
 
+    async def final_block(self, height: Height) -> BlockHeader:
+        """See the port; a quorum is what `adapters.endpoints` makes of several."""
+        finalized, raw = await self._endpoints.batch(
+            [Call("eth_getBlockByNumber", (at, False), _HEADER) for at in ("finalized", hex(height))]
+        )
+        if finalized is None:
+            raise RetryableError("the endpoint knows no finalized block")
+        final = header_of(self._chain, finalized).height
+        if raw is None or height > final:
+            raise NotYetFinalError(f"{self._chain} is final up to {final}, not {height}", finalized=final)
+        return header_of(self._chain, raw)
+
     async def heads(self) -> AsyncGenerator[HeadUpdate]:
         """See the port. Ends only by being closed."""
         pushed = asyncio.Event()
-        subscriptions = [asyncio.create_task(_subscribe(url, pushed)) for url in self._endpoints.ws_urls]
+        subscriptions = [_Subscription(url, pushed) for url in self._endpoints.ws_urls]
         last: HeadUpdate | None = None
+        seen_s = 0.0
         try:
             while True:
                 pushed.clear()
@@ -62,32 +101,108 @@ class EvmHeadSource:
                 except (RetryableError, NotFoundError):
                     wait_s = RETRY_S
                 else:
+                    now_s = asyncio.get_running_loop().time()
+                    if last is None or update.head != last.head:
+                        seen_s = now_s
                     if update != last:
                         last = update
+                        self._expect(update.head)
                         yield update
+                    patience_s = self._poll_s * PATIENCE_POLLS
+                    for one in subscriptions:
+                        if one.is_behind(update.head.height):
+                            wait_s = min(wait_s, patience_s)
+                            if now_s - seen_s >= patience_s:
+                                one.reopen()
                 # Not wait_for: before Python 3.12 it may swallow a cancellation that comes as the wait ends.
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(wait_s):
                         await pushed.wait()
         finally:
-            for subscription in subscriptions:
-                subscription.cancel()
-            await asyncio.gather(*subscriptions, return_exceptions=True)
+            await asyncio.gather(*(one.close() for one in subscriptions))
 
 
-async def _subscribe(url: str, pushed: asyncio.Event) -> None:
-    """Keep a newHeads subscription open for ever, and set `pushed` at everything that it says."""
-    request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
-    async with aiohttp.ClientSession() as session:
-        while True:
-            try:
-                async with session.ws_connect(url, max_msg_size=MAX_PUSH_BYTES, heartbeat=20) as socket:
-                    await socket.send_json(request)
-                    while True:
-                        message = await socket.receive(timeout=SUBSCRIPTION_SILENCE_S)
-                        if message.type is not aiohttp.WSMsgType.TEXT:
-                            break
-                        pushed.set()
-            except (aiohttp.ClientError, TimeoutError, OSError):
-                pass
-            await asyncio.sleep(SUBSCRIBE_RETRY_S)
+class _PushedHeader(msgspec.Struct):
+    number: str
+
+
+class _PushedParams(msgspec.Struct):
+    result: _PushedHeader
+
+
+class _Push(msgspec.Struct):
+    """A message of eth_subscribe's newHeads; the answer to the subscription itself has no `params`."""
+
+    params: _PushedParams | None = None
+
+
+_push: Final = msgspec.json.Decoder(_Push)
+
+
+class _Subscription:
+    """newHeads of one endpoint, kept open for ever; it sets `pushed` at everything that it hears.
+
+    A connection may die without being closed. What tells it from a quiet chain is a block that was seen by asking and
+    that the subscription, though it stands, does not tell.
+    """
+
+    def __init__(self, url: str, pushed: asyncio.Event) -> None:
+        self._url = url
+        self._pushed = pushed
+        self._stands = False
+        self._told: int | None = None
+        self._closing: set[asyncio.Task[None]] = set()
+        self._running = asyncio.create_task(self._run())
+
+    def is_behind(self, height: int) -> bool:
+        """Whether it does not tell the block at `height`, which is there. What it was opened after counts as told."""
+        if not self._stands:
+            return False
+        if self._told is None:
+            self._told = height
+        return self._told < height
+
+    def reopen(self) -> None:
+        """Leave the connection to die by itself, and open another."""
+        log.warning("a subscription tells no new blocks: it is opened again", endpoint=origin(self._url))
+        old, self._stands = self._running, False
+        self._closing.add(old)
+        old.add_done_callback(self._closing.discard)
+        old.cancel()
+        self._running = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        tasks = [self._running, *self._closing]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    await self._listen(session)
+                self._stands = False
+                await asyncio.sleep(SUBSCRIBE_RETRY_S)
+
+    async def _listen(self, session: aiohttp.ClientSession) -> None:
+        request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+        timeout = aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S)
+        async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+            socket = await session.ws_connect(
+                self._url, max_msg_size=MAX_PUSH_BYTES, heartbeat=HEARTBEAT_S, timeout=timeout
+            )
+        try:
+            await socket.send_json(request)
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                message = await socket.receive()
+            self._told, self._stands = None, True
+            while message.type is aiohttp.WSMsgType.TEXT:
+                self._pushed.set()
+                with contextlib.suppress(msgspec.MsgspecError, ValueError):
+                    push = _push.decode(message.data)
+                    if push.params is not None:
+                        self._told = int(push.params.result.number, 16)
+                message = await socket.receive()
+        finally:
+            await socket.close()

@@ -53,6 +53,8 @@ class Call:
     into: Any = str
 
 
+_NO_JSON: Final = (msgspec.MsgspecError, RecursionError)
+"""Also what is nested deeper than a decoder follows."""
 _one = msgspec.json.Decoder(RpcAnswer)
 _many = msgspec.json.Decoder(list[RpcAnswer])
 
@@ -99,7 +101,7 @@ class RpcClient:
         raw = await self._post(msgspec.json.encode(request))
         try:
             answer = _one.decode(raw)
-        except msgspec.MsgspecError as error:
+        except _NO_JSON as error:
             raise RetryableError(f"{self} answered {method} with something that is no JSON-RPC") from error
         return self._result(Call(method, tuple(params), into), answer)
 
@@ -122,7 +124,7 @@ class RpcClient:
             raw = await self._post(msgspec.json.encode(requests))
             try:
                 answers = {answer.id: answer for answer in _many.decode(raw)}
-            except msgspec.MsgspecError as error:
+            except _NO_JSON as error:
                 raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch") from error
         results: list[Any] = []
         for number, call in enumerate(calls):
@@ -145,7 +147,7 @@ class RpcClient:
             raise translate(call.method, answer.error.code, answer.error.message, answer.error.data)
         try:
             return _decoder(call.into).decode(answer.result)
-        except msgspec.MsgspecError as error:
+        except _NO_JSON as error:
             raise RetryableError(f"{self} answered {call.method} in a shape that the method does not have") from error
 
     async def _post(self, body: bytes) -> bytes:

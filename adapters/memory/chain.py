@@ -5,7 +5,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
@@ -15,7 +15,7 @@ from adapters.memory.faults import Endpoint
 from adapters.memory.mempool import Mempool, Pooled
 from adapters.memory.ports import MemoryBridge, access
 from adapters.memory.signing import MemorySigner
-from adapters.memory.state import Overlay, VersionedState
+from adapters.memory.state import Key, Overlay, VersionedState
 from adapters.memory.transactions import Batch, Body, Message, account_of, decode_wire, payload, transaction_hash
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RevertedError
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent, Transferred
@@ -39,6 +39,7 @@ class MemoryRules:
     `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
     `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
     `batches`: whether exits may share a transaction.
+    `suspects_of_256`: how many of 256 blocks without events say that they may have some.
     """
 
     timing: ChainTiming
@@ -51,6 +52,7 @@ class MemoryRules:
     deployed_code_hash: bytes = HTLC_CODE_HASH
     attestors: Mapping[AccountId, int] = field(default_factory=dict)
     batches: bool = True
+    suspects_of_256: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +70,7 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True)
-class Mined:
-    """A block as the chain keeps it."""
-
-    block: Block
-    entries: tuple[Issue | Pooled, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
+class Done:
     """What became of an entry: why it reverted, None where it did not; what it told; what it left out."""
 
     reason: str | None
@@ -85,9 +79,26 @@ class _Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Mined:
+    """A block as the chain keeps it, with what became of each entry."""
+
+    block: Block
+    entries: tuple[Issue | Pooled, ...]
+    done: tuple[Done, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Replaced:
+    """A block that a reorg took away, and what it had written."""
+
+    mined: Mined
+    changes: Mapping[Key, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class _Place:
     block: BlockRef
-    done: _Done
+    done: Done
 
 
 class MemoryChain:
@@ -108,6 +119,7 @@ class MemoryChain:
         self._blocks: list[Mined] = []
         self._places: dict[bytes, _Place] = {}
         self._by_hash: dict[bytes, int] = {}
+        self._former: tuple[_Replaced, ...] = ()
         self._numbers = itertools.count()
         self._salt = 0
         self._final = 0
@@ -161,6 +173,10 @@ class MemoryChain:
         if height is None or not 0 <= height <= self.height:
             raise NotFoundError(f"{self.chain} has no such block")
         return self._blocks[height].block
+
+    def may_have_events(self, block: Block) -> bool:
+        """What a block says of its events itself, as a bloom filter does: "no" for certain, "yes" by chance, too."""
+        return bool(block.events) or block.header.ref.hash[0] < self.rules.suspects_of_256
 
     def pending(self) -> tuple[bytes, ...]:
         """Hashes in the mempool, in order of arrival."""
@@ -246,50 +262,83 @@ class MemoryChain:
             self.mine()
 
     def reorg(
-        self, depth: int, length: int | None = None, keep: Callable[[bytes], bool] = lambda _: True, fill: bool = True
+        self,
+        depth: int,
+        length: int | None = None,
+        keep: Callable[[bytes], bool] = lambda _: True,
+        fill: bool = True,
+        deep: bool = False,
     ) -> list[BlockRef]:
         """Replace the newest `depth` blocks by `length` others (default: one more), made at the clock's time.
 
         Transactions of the old branch return to the mempool where `keep` says so of their hash, and are lost
         otherwise; with `fill` false the new branch is empty and they wait. Issues are made again in its first block.
-        Raises ValueError when a finalized block would go.
+        Raises ValueError when a finalized block would go; `deep` lets it go where the new branch is no shorter, so that
+        what is final keeps its height.
         """
-        if not 0 < depth <= self.height - self._final:
-            raise ValueError(f"cannot replace {depth} blocks: {self.height - self._final} are not final")
-        replaced = [self._drop_newest() for _ in range(depth)]
-        returning = [entry for entries in reversed(replaced) for entry in entries]
+        length = length or depth + 1
+        most = self.height if deep and length >= depth else self.height - self._final
+        if not 0 < depth <= most:
+            raise ValueError(f"cannot replace {depth} blocks: {most} can be")
+        self._drop(depth, keep)
+        self._salt += 1
+        branch = [self._mine_one(None if fill else lambda _: False) for _ in range(length)]
+        self._notify()
+        return branch
+
+    def return_to_former(self) -> list[BlockRef]:
+        """Go back to the branch that the last reorg replaced, the same blocks again; one more makes it the longer one.
+
+        Raises ValueError where no such branch parts from the chain above what is final.
+        """
+        former = self._former
+        fork = None if not former else self._by_hash.get(former[0].mined.block.header.parent_hash)
+        if fork is None or not self._final <= fork < self.height:
+            raise ValueError("no former branch parts from this chain above what is final")
+        self._drop(self.height - fork, lambda _: True)
+        again = {entry.hash for one in former for entry in one.mined.entries}
+        self._issues = [issue for issue in self._issues if issue.hash not in again]
+        for one in former:
+            self.state.put(one.mined.block.header.height, one.changes)
+            for entry in one.mined.entries:
+                self._mempool.remove(entry.hash)
+            self._keep(one.mined)
+        self._sweep()
+        self._mine_one(None)
+        self._notify()
+        return [one.mined.block.header.ref for one in former]
+
+    def _drop(self, depth: int, keep: Callable[[bytes], bool]) -> None:
+        self._former = tuple(reversed([self._drop_newest() for _ in range(depth)]))
+        returning = [entry for one in self._former for entry in one.mined.entries]
         self._issues = [entry for entry in returning if isinstance(entry, Issue)] + self._issues
         for entry in returning:
             if isinstance(entry, Pooled) and keep(entry.hash):
                 self._take_back(entry)
-        self._salt += 1
-        branch = [self._mine_one(None if fill else lambda _: False) for _ in range(length or depth + 1)]
-        self._notify()
-        return branch
 
     def _take_back(self, pooled: Pooled) -> None:
         if self._mempool.at(pooled.sender, pooled.body.sequence) is None:
             self._mempool.add(pooled)
 
-    def _drop_newest(self) -> tuple[Issue | Pooled, ...]:
+    def _drop_newest(self) -> _Replaced:
         mined = self._blocks.pop()
-        self.state.undo(mined.block.header.height)
+        changes = self.state.undo(mined.block.header.height)
         del self._by_hash[mined.block.header.ref.hash]
         for entry in mined.entries:
             del self._places[entry.hash]
-        return mined.entries
+        return _Replaced(mined, changes)
 
     def _mine_one(self, accept: Callable[[bytes], bool] | None) -> BlockRef:
         height, time = self.height + 1, self._next_time()
         issues, self._issues = self._issues, []
         entries: list[Issue | Pooled] = []
-        outcomes: list[_Done] = []
+        outcomes: list[Done] = []
         for issue in issues:
             overlay = Overlay(self.state)
             ledger.credit(overlay, issue.receiver, issue.asset, issue.amount)
             self.state.put(height, overlay.changes)
             entries.append(issue)
-            outcomes.append(_Done(None, (Transferred(issue.asset, None, issue.receiver, issue.amount),)))
+            outcomes.append(Done(None, (Transferred(issue.asset, None, issue.receiver, issue.amount),)))
         while len(entries) - len(issues) < self.rules.block_transactions:
             pooled = self._next_ready(height, accept)
             if pooled is None:
@@ -325,7 +374,7 @@ class MemoryChain:
         held = self.state.get(ledger.balance_key(pooled.sender, self.rules.native), 0)
         return pooled.body.max_fee >= self.fees.base_fee and held >= self._cost(pooled.body)
 
-    def _execute(self, pooled: Pooled, height: int, time: ChainTime) -> _Done:
+    def _execute(self, pooled: Pooled, height: int, time: ChainTime) -> Done:
         """A transaction that reverts still uses its sequence and pays its fee."""
         charge = Overlay(self.state)
         charge.put(ledger.sequence_key(pooled.sender), pooled.body.sequence + 1)
@@ -340,14 +389,14 @@ class MemoryChain:
             else:
                 events = ledger.apply(self._rulebook, overlay, pooled.sender, message, time)
         except ledger.Refused as refused:
-            return _Done(str(refused))
+            return Done(str(refused))
         self.state.put(height, overlay.changes)
-        return _Done(None, events, left_out)
+        return Done(None, events, left_out)
 
     def _append(
         self,
         entries: tuple[Issue | Pooled, ...],
-        outcomes: tuple[_Done, ...],
+        outcomes: tuple[Done, ...],
         time: ChainTime | None = None,
     ) -> BlockRef:
         parent = self._blocks[-1].block.header.ref.hash if self._blocks else b""
@@ -359,12 +408,16 @@ class MemoryChain:
         ref = BlockRef(self.chain, height, digest.digest())
         happened = [(entry.hash, event) for entry, done in zip(entries, outcomes, strict=True) for event in done.events]
         logged = tuple(LoggedEvent(ref, tx, index, event) for index, (tx, event) in enumerate(happened))
-        self._blocks.append(Mined(Block(BlockHeader(ref, parent, time), logged), entries))
-        self._by_hash[ref.hash] = height
-        for entry, done in zip(entries, outcomes, strict=True):
-            self._places[entry.hash] = _Place(ref, done)
-        self._final = max(self._final, height - self.rules.finality_depth)
+        self._keep(Mined(Block(BlockHeader(ref, parent, time), logged), entries, outcomes))
         return ref
+
+    def _keep(self, mined: Mined) -> None:
+        ref = mined.block.header.ref
+        self._blocks.append(mined)
+        self._by_hash[ref.hash] = ref.height
+        for entry, done in zip(mined.entries, mined.done, strict=True):
+            self._places[entry.hash] = _Place(ref, done)
+        self._final = max(self._final, ref.height - self.rules.finality_depth)
 
     def _sweep(self) -> None:
         for pooled in self._mempool.all():

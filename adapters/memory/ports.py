@@ -1,8 +1,9 @@
 """The ports over a memory chain, as one endpoint offers them."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final
 
+from adapters.left_out import doubted
 from adapters.memory import ledger
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
@@ -22,7 +23,7 @@ from adapters.memory.transactions import (
     unsigned,
 )
 from core.model.consortium import quantity
-from core.model.errors import NotFoundError, RejectedError, ReorgedError
+from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.transactions import (
@@ -86,6 +87,10 @@ class MemoryParameters:
     def htlc_holder(self) -> AccountId | None:
         return None
 
+    @property
+    def contract_names(self) -> Mapping[AccountId, str]:
+        return {}
+
 
 class MemoryHeads:
     def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
@@ -94,10 +99,20 @@ class MemoryHeads:
 
     async def head(self) -> HeadUpdate:
         await self._endpoint.call()
-        return self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks))
+        told = self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks))
+        await self._endpoint.answer()
+        return told
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        await self._endpoint.call()
+        final = self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks)).finalized.height
+        if height > final:
+            raise NotYetFinalError(f"{self._chain.chain} is final up to {final}, not {height}", finalized=final)
+        return self._endpoint.tell_header(self._chain.block(height).header)
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         last: HeadUpdate | None = None
+        late: HeadUpdate | None = None
         while True:
             changed = self._chain.changed
             truth = self._chain.head_behind(self._endpoint.lag_blocks)
@@ -106,6 +121,9 @@ class MemoryHeads:
                 last = truth
                 for _ in range(times):
                     yield self._endpoint.tell_head(truth)
+                if late is not None:
+                    yield late
+                late = self._endpoint.tell_head(truth) if self._endpoint.comes_late() else None
             await changed.wait()
 
 
@@ -119,13 +137,15 @@ class MemoryBlocks:
         header = self._chain.block(at).header
         if header.height > self._chain.height - self._endpoint.lag_blocks:
             raise NotFoundError("the endpoint has no such block")
-        return header
+        await self._endpoint.answer()
+        return self._endpoint.tell_header(header)
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """One call an endpoint for each block, so that the chain may change in between, as it does elsewhere."""
         if not 0 <= last - first < MAX_BLOCK_RANGE or first < 0:
             raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
         read: list[Block] = []
+        may_have: set[bytes] = set()
         for height in range(first, last + 1):
             await self._endpoint.call()
             if height > self._chain.height - self._endpoint.lag_blocks:
@@ -133,8 +153,29 @@ class MemoryBlocks:
             block = self._chain.block(Height(height))
             if read and block.header.parent_hash != read[-1].header.ref.hash:
                 raise ReorgedError(f"{self._chain.chain} changed below height {height} while it was read")
-            read.append(block)
-        return tuple(read)
+            read.append(Block(block.header, self._endpoint.tell_events(block)))
+            if self._chain.may_have_events(block):
+                may_have.add(block.header.ref.hash)
+        left_out = await self._left_out(read, may_have)
+        await self._endpoint.answer()
+        return tuple(left_out.get(block.header.ref.hash, block) for block in read)
+
+    async def _left_out(self, read: Sequence[Block], may_have: Set[bytes]) -> dict[bytes, Block]:
+        """The whole of those blocks that may have events, where none was told; see `adapters.left_out`."""
+        told = {block.header.ref.hash: block.events for block in read}
+        heights = [(block.header.height, block.header.ref.hash) for block in read]
+        newest = Height(self._chain.height - self._endpoint.lag_blocks)
+        asked = doubted(heights, told, may_have.__contains__, newest)
+        if not asked:
+            return {}
+        await self._endpoint.call()
+        return {key: self._whole(key) for key in asked}
+
+    def _whole(self, block_hash: bytes) -> Block:
+        try:
+            return self._chain.block(block_hash)
+        except NotFoundError as error:
+            raise ReorgedError(f"a block of {self._chain.chain} went away while its receipts were read") from error
 
 
 class MemoryState:

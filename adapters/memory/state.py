@@ -37,11 +37,13 @@ class VersionedState:
                 values.append(value)
             touched.add(key)
 
-    def undo(self, height: int) -> None:
-        """Forget the block at `height`, which is the newest one."""
+    def undo(self, height: int) -> dict[Key, Any]:
+        """Forget the block at `height`, which is the newest one. Returns what it had changed."""
+        undone = {}
         for key in self._touched.pop(height, set()):
             self._heights[key].pop()
-            self._values[key].pop()
+            undone[key] = self._values[key].pop()
+        return undone
 
 
 class Overlay:

@@ -86,6 +86,28 @@ class Transferred:
     amount: BaseUnits
 
 
+class NativeTransfers(StrEnum):
+    """Which payments of a native coin a block source tells, where the coin moves without events.
+
+    `DIRECT`: what successful transactions pay themselves. `TRACED`: what is paid inside of calls, too. Fees and the
+    rewards of consensus are none of them.
+    """
+
+    NONE = "none"
+    DIRECT = "direct"
+    TRACED = "traced"
+
+
+@dataclass(frozen=True, slots=True)
+class AssetDefined:
+    """The ledger has a new asset, which `issuer` may issue; see `core.model.types.Asset` for the rest."""
+
+    asset: AssetId
+    issuer: AccountId
+    symbol: str
+    decimals: int
+
+
 @dataclass(frozen=True, slots=True)
 class RecordWritten:
     """A new version of a record, counted from 1. `digest` is the SHA-256 of the document."""
@@ -123,7 +145,7 @@ class ContractEvent:
     undecoded: bytes = b""
 
 
-ChainEvent = Locked | Claimed | Refunded | Transferred | RecordWritten | HeaderAttested | ContractEvent
+ChainEvent = Locked | Claimed | Refunded | Transferred | AssetDefined | RecordWritten | HeaderAttested | ContractEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,12 +73,22 @@ class ChainParameters(Protocol):
     def htlc_holder(self) -> AccountId | None:
         """The contract that holds locks, None where the ledger itself does."""
 
+    @property
+    def contract_names(self) -> Mapping[AccountId, str]:
+        """What contracts that are followed are called, where somebody says so; tokens say it themselves."""
+
 
 class HeadSource(Protocol):
     """The newest and the finalized block."""
 
     async def head(self) -> HeadUpdate:
         """Ask now."""
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        """The block at a height that is final, with the quorum applied: a ground to attest, to fund or to reveal.
+
+        Raises `NotYetFinalError` above the finalized height, `DisagreementError` without a quorum.
+        """
 
     def heads(self) -> AsyncIterator[HeadUpdate]:
         """Yield an update at once and then whenever head or finalized changes, for ever.

@@ -166,11 +166,15 @@ class ChainTime:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """What people need to read an amount: `decimals` shifts base units to the asset's own unit."""
+    """What people need to read an amount: `decimals` shifts base units to the asset's own unit.
+
+    `name` is longer than the symbol, and empty where an asset has none.
+    """
 
     id: AssetId
     symbol: str
     decimals: int
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,13 @@ MAX_QUEUED: Final = 1_000
 """Reads and writes that may wait for one database; one more is refused as retryable."""
 POSTGRES_CONNECTIONS: Final = 8
 POSTGRES_TIMEOUT_S: Final = 10.0
-SCHEMA_VERSION: Final = 1
+SCHEMA: Final = "0001"
+"""The newest revision of `core.runtime.migrations`: what `create_schema` leads to."""
+FIRST_SCHEMA: Final = "0000"
+"""What stood before there were revisions: with a table `schema_version` of our own."""
+NO_SCHEMA: Final = ""
+SCHEMA_LOCK: Final = 0x6361_7573_6577_6179
+"""PostgreSQL's advisory lock that whoever looks at the schema holds until he commits."""
 
 METADATA: Final = sa.MetaData(
     naming_convention={
@@ -48,12 +54,8 @@ METADATA: Final = sa.MetaData(
 )
 """All tables of all rooms; each room defines its own and gives their names a prefix of its own."""
 
-schema_version = sa.Table(
-    "schema_version",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("version", sa.Integer, nullable=False),
-)
+schema_version = sa.Table("alembic_version", METADATA, sa.Column("version_num", sa.String(32), primary_key=True))
+"""One row: the revision of this database. Its name and column are Alembic's."""
 
 
 class Database(Protocol):
@@ -173,27 +175,38 @@ def open_database(url: str) -> Database:
 
 
 def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = None) -> None:
-    """Create what is missing of `tables` (all of `METADATA` by default) and note the schema's version.
+    """Create what is missing of `tables` (all of `METADATA` by default); bring what an older version made up to date.
 
-    Raises `FatalError` where the database was written by another version of the schema.
+    Before an SQLite file is changed a copy of it is kept beside it. Raises `FatalError` where the database was written
+    by a newer version, and what a revision of the schema raises.
     """
-    METADATA.create_all(connection, tables=[schema_version])
-    stored = connection.execute(sa.select(schema_version.c.version).where(schema_version.c.id == 1)).scalar()
-    if stored is None:
-        connection.execute(sa.insert(schema_version).values(id=1, version=SCHEMA_VERSION))
-    elif stored > SCHEMA_VERSION:
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(SCHEMA_LOCK)))
+    stored = _stored_schema(connection)
+    if stored > SCHEMA:
         raise FatalError(
-            f"the database has schema {stored}, this Causeway knows up to {SCHEMA_VERSION}: start the newer version",
+            f"the database has schema {stored}, this Causeway knows up to {SCHEMA}: start the newer version",
             stored=stored,
-            known=SCHEMA_VERSION,
+            known=SCHEMA,
         )
-    elif stored < SCHEMA_VERSION:
-        raise FatalError(
-            f"the database has schema {stored}, this Causeway needs {SCHEMA_VERSION}: migrate it first",
-            stored=stored,
-            known=SCHEMA_VERSION,
-        )
+    if NO_SCHEMA < stored < SCHEMA:
+        # Alembic is loaded where there is work for it: most commands open a database and find none.
+        from core.runtime.migrations import migrate
+
+        migrate(connection, stored)
+    if stored != SCHEMA:
+        schema_version.create(connection, checkfirst=True)
+        connection.execute(sa.delete(schema_version))
+        connection.execute(sa.insert(schema_version).values(version_num=SCHEMA))
     METADATA.create_all(connection, tables=tables)
+
+
+def _stored_schema(connection: Connection) -> str:
+    """The database's revision; `NO_SCHEMA` for one without tables of ours."""
+    names = sa.inspect(connection)
+    if names.has_table(schema_version.name):
+        return str(connection.execute(sa.select(schema_version.c.version_num)).scalar_one())
+    return FIRST_SCHEMA if names.has_table("schema_version") else NO_SCHEMA
 
 
 def _transaction(engine: Engine, url: URL, work: Callable[[Connection], T]) -> T:

@@ -88,7 +88,7 @@ def index_status(config: Config = DEFAULT, as_json: Json = False) -> None:
 
 @index_app.command("rebuild")
 def index_rebuild(config: Config = DEFAULT, as_json: Json = False) -> None:
-    """Build locks, swaps, balances and contracts' events anew from the facts, in one transaction."""
+    """Build locks, swaps, balances, assets and contracts anew from the facts, in one transaction."""
     from gateway.daemons import index
 
     loaded, base = _quietly(config)

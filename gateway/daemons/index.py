@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError
-from core.model.types import ChainId
+from core.model.facts import Block
+from core.model.ports import BlockSource
+from core.model.types import ChainId, Height
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
@@ -185,11 +187,24 @@ async def _verify_chain(
         source = connected[chain].access.blocks
         for done, (first, end) in enumerate(picked):
             told(chain, done, len(picked))
-            theirs = await source.blocks(first, end)
+            theirs = await _fetched(source, first, end)
             ours = await database.read(lambda c, first=first, end=end: stored_blocks(c, chain, first, end))  # type: ignore[misc]
             found += compare(ours, theirs)
         told(chain, len(picked), len(picked))
     return found
+
+
+async def _fetched(source: BlockSource, first: Height, last: Height) -> list[Block]:
+    """The range, in as many parts as the endpoint wants."""
+    try:
+        return list(await source.blocks(first, last))
+    except NotFoundError:
+        raise
+    except RejectedError:
+        if first == last:
+            raise
+    middle = (first + last) // 2
+    return await _fetched(source, first, Height(middle)) + await _fetched(source, Height(middle + 1), last)
 
 
 def _must_exist(config: IndexConfig, base: Path) -> None:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import hashlib
 import secrets
-import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ from core.model.ports import ChainTiming
 from core.model.types import ChainId, Seconds
 from core.proofs.evidence.codec import encode_anchor
 from core.proofs.lanes import evm_address
+from core.runtime.sockets import HOST, free_port, is_free
 from gateway.config import (
     AccountConfig,
     ApiKeyConfig,
@@ -45,7 +45,6 @@ from local_chains.consortium.node import GenesisAsset, OperatorKey, init_home, l
 from local_chains.evm.anvil import AnvilChain, AnvilSettings
 from relayer.keystore import QUOTE_KEY, new_key, write_keystore
 
-HOST: Final = "127.0.0.1"
 ETHEREUM: Final = ChainId("eip155:31337")
 CONSORTIUM_REFERENCE: Final = "devnet-1"
 PASSPHRASE_VARIABLE: Final = "CAUSEWAY_DEVNET_PASSPHRASE"
@@ -216,7 +215,7 @@ class Devnet:
         directory = self.settings.directory
         read_key, report_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         passphrase = secrets.token_urlsafe(24)
-        ports = {name: self._port(name) or _free_port() for name in (*self.settings.relayers, "regulator")}
+        ports = {name: self._port(name) or free_port() for name in (*self.settings.relayers, "regulator")}
         regulator = self._write_regulator(chains, ports["regulator"], read_key, report_key)
         secrets_for_children = {PASSPHRASE_VARIABLE: passphrase, REPORT_KEY_VARIABLE: report_key}
         daemons = [self._daemon("regulator", ["regulator", "run", "--config", str(regulator)])]
@@ -325,7 +324,7 @@ class Devnet:
     def _port(self, name: str) -> int:
         """The usual port where that is wanted and free, else 0: any."""
         preferred = PREFERRED_PORTS.get(name, 0) if self.settings.fixed_ports else 0
-        return preferred if preferred and _is_free(preferred) else 0
+        return preferred if preferred and is_free(preferred) else 0
 
 
 def _pairs(ether: str, token: str, yuan: str) -> tuple[PairConfig, ...]:
@@ -351,19 +350,3 @@ def _timing(timing: ChainTiming) -> TimingConfig:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])

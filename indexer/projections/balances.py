@@ -1,8 +1,9 @@
 """What each account held of each asset after each block, as the indexed events say.
 
 Movements are transfers, and on chains whose ledger holds locks by itself also locks, claims and refunds; where a
-contract holds them, its token's transfers tell of these too. A chain's native coin moves without events (payments
-inside of calls, fees, rewards): it has no rows here, and the chain itself is asked for it (`StateReader.balance`).
+contract holds them, transfers tell of these too. Of a native coin there are sums of the payments that were indexed and
+no more: fees, rewards and what accounts had from the start are no payments, so that a sum is no balance and may be
+negative. What an account has of it, the chain itself is asked (`StateReader.balance`).
 """
 
 import itertools
@@ -23,8 +24,10 @@ from indexer.tables import balances, events, locks
 from indexer.writing import insert_many
 
 CHUNK: Final = 200
-_HELD_BY_CONTRACT: Final = "/erc20:"
-_NATIVE: Final = "/slip44:"
+FEW: Final = 8
+"""Balances of so few accounts are asked for by a short statement."""
+_HELD_BY_CONTRACT: Final = "eip155:"
+"""The chains on which a contract holds the locks: it is one account among others."""
 
 _Key = tuple[AssetId, AccountId]
 _Held = dict[LockId, tuple[AssetId, BaseUnits, AccountId, AccountId]]
@@ -33,7 +36,8 @@ _Held = dict[LockId, tuple[AssetId, BaseUnits, AccountId, AccountId]]
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an account holds, in base units. Negative only where the index does not begin with the chain."""
+    """What an account holds, in base units. Negative only where the index does not begin with the chain, and for native
+    coins, of which it is the sum of indexed payments."""
 
     account: AccountId
     asset: AssetId
@@ -141,7 +145,7 @@ class Supply:
 def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
     """Issues and burns come from events, the rest from projections: two ways through the data that must meet.
 
-    True sums only where the index begins with the chain. For a native coin all is 0.
+    True sums only where the index begins with the chain. A native coin's payments add up to 0.
     """
     chain = chain_of(asset)
     moved = sa.select(events.c.sender, events.c.receiver, events.c.amount).where(
@@ -172,7 +176,7 @@ def _open(connection: Connection, asset: AssetId, height: Height) -> int:
 
 
 def _ledger_holds(asset: AssetId) -> bool:
-    return _HELD_BY_CONTRACT not in asset and _NATIVE not in asset
+    return not asset.startswith(_HELD_BY_CONTRACT)
 
 
 def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, int]:
@@ -186,7 +190,7 @@ def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, 
 
 def _movements(event: object, held: _Held) -> Iterable[tuple[AccountId, AssetId, int]]:
     match event:
-        case Transferred(asset, sender, receiver, amount) if _NATIVE not in asset:
+        case Transferred(asset, sender, receiver, amount):
             if sender is not None:
                 yield sender, asset, -amount
             if receiver is not None:
@@ -226,20 +230,23 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
     wanted = sorted(keys)
     for first in range(0, len(wanted), CHUNK):
         part = wanted[first : first + CHUNK]
-        # Always as many keys, the last one again and again, so that it is one statement for all.
-        part += [part[-1]] * (CHUNK - len(part))
-        asked = connection.exec_driver_sql(_newest_sql(connection.dialect), tuple(itertools.chain.from_iterable(part)))
+        # Always as many keys, the last one again and again, so that two statements do for all.
+        many = FEW if len(part) <= FEW else CHUNK
+        part += [part[-1]] * (many - len(part))
+        asked = connection.exec_driver_sql(
+            _newest_sql(connection.dialect, many), tuple(itertools.chain.from_iterable(part))
+        )
         for asset, account, balance in asked:
             if balance is not None:
                 now[AssetId(asset), AccountId(account)] = int(balance)
     return now
 
 
-@lru_cache(maxsize=8)
-def _newest_sql(dialect: sa.Dialect) -> str:
-    """The newest balances of `CHUNK` (asset, account), for the driver. SQLAlchemy does not remember statements with
+@lru_cache(maxsize=16)
+def _newest_sql(dialect: sa.Dialect, many: int) -> str:
+    """The newest balances of so many (asset, account), for the driver. SQLAlchemy does not remember statements with
     VALUES, and to compile this one takes longer than to run it."""
-    rows = [("", "")] * CHUNK
+    rows = [("", "")] * many
     asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(rows).cte()
     newest = (
         sa.select(balances.c.balance)

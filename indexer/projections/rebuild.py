@@ -11,14 +11,25 @@ from core.model.facts import Block
 from core.model.types import Hashlock
 from indexer.feed import MAX_FACTS, FactKind, read_facts
 from indexer.projections import apply, refresh_swaps, revert
-from indexer.tables import agreements, balances, contract_arguments, contract_events, locks, projection_version, swaps
+from indexer.tables import (
+    agreements,
+    assets,
+    balances,
+    contract_arguments,
+    contract_events,
+    contracts,
+    locks,
+    projection_version,
+    swaps,
+)
 from indexer.writing import hold_projections
 
-VERSION: Final = 2
-"""Raised whenever the same facts would give other rows. Since 2: balances and contracts' events."""
+VERSION: Final = 3
+"""Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
+assets and contracts, and balances where native coins moved."""
 
-PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances)
-"""Every table that holds nothing but what follows from facts and agreements."""
+PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets, contracts)
+"""Every table that holds nothing but what follows from facts and from what was reported."""
 
 
 def bring_up_to_date(connection: Connection) -> bool:
@@ -49,7 +60,8 @@ def mark_incomplete(connection: Connection) -> None:
 def rebuild(connection: Connection, told: Callable[[int], None] = lambda _: None) -> int:
     """Delete all projections and build them again, in one transaction. Returns how many facts were read.
 
-    `told` is called now and then with how many have been. Agreements are no projection: they were reported, and stay.
+    `told` is called now and then with how many have been. What was reported is no projection, and stays:
+    agreements, what assets are called, which contract holds locks.
     """
     hold_projections(connection)
     for table in PROJECTED:

@@ -12,7 +12,6 @@ import contextlib
 import os
 import platform
 import shutil
-import socket
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from typing import IO, Final, Self
 
 import aiohttp
 
-HOST: Final = "127.0.0.1"
+from core.runtime.sockets import HOST, free_port
+
 START_TIMEOUT_S: Final = 30.0
 START_POLL_S: Final = 0.05
 STOP_TIMEOUT_S: Final = 10.0
@@ -75,13 +75,6 @@ def find_anvil() -> Path:
     if on_path is None:
         raise AnvilError("anvil is not installed here: run `make setup`")
     return Path(on_path)
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 class AnvilChain:

@@ -30,10 +30,10 @@ FILE_MODE: Final = 0o600
 _SIBLINGS: Final = ("", "-wal", "-shm")
 
 # Apart from the house's metadata: a relayer's own database has no room for preimages.
-_metadata: Final = sa.MetaData()
+METADATA: Final = sa.MetaData()
 client_swaps = sa.Table(
     "client_swaps",
-    _metadata,
+    METADATA,
     sa.Column("quote_id", sa.Text, primary_key=True),
     sa.Column("hashlock", Bytes32, nullable=False, unique=True),
     sa.Column("preimage", Bytes32, nullable=False),
@@ -87,7 +87,7 @@ class SwapStore:
         def create(connection: Connection) -> None:
             tables = (*indexer_tables.TABLES, *journal.TABLES, *swaps.TABLES, *transaction_tables.TABLES)
             create_schema(connection, tables)
-            _metadata.create_all(connection)
+            METADATA.create_all(connection)
 
         await self.database.write(create)
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from core.model.errors import RejectedError
+from core.runtime.sockets import free_port
 from gateway.daemons.chain import make_network, run_chain
 from local_chains.consortium.cometbft import CometNode, find_cometbft, node_homes
 from local_chains.consortium.engine.home import load_consensus_key, load_genesis
 from tests.gateway.test_cli import causeway
-from tests.support import REPOSITORY, eventually, free_port
+from tests.support import REPOSITORY, eventually
 
 START_S = 60.0
 

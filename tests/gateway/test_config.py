@@ -1,14 +1,16 @@
 """Configurations: written and read back, and refused with the place that is wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from adapters.registry import ContractSpec
+from adapters.registry import ContractSpec, connect
 from core.model.errors import RejectedError
+from core.model.facts import NativeTransfers
 from core.model.types import account_id
 from gateway import config as settings
 from gateway import wiring
@@ -139,6 +141,24 @@ def test_the_check_shows_the_timelocks_of_each_pair() -> None:
 
 
 @pytest.mark.parametrize(
+    ("wanted", "native"),
+    [(False, NativeTransfers.NONE), (True, NativeTransfers.DIRECT), ("traced", NativeTransfers.TRACED)],
+)
+def test_payments_are_wanted_or_not(tmp_path: Path, wanted: Any, native: NativeTransfers) -> None:
+    written = relayer(chains=(msgspec.structs.replace(ETHEREUM, native_transfers=wanted), LEDGER))
+    (tmp_path / "relayer.toml").write_text(to_toml(written))
+    read = settings.load(tmp_path / "relayer.toml", RelayerConfig)
+    assert read == written
+    assert wiring.chain_spec(read.chains[0]).native is native
+
+
+async def test_a_ledger_that_tells_every_transfer_has_no_payments_to_configure() -> None:
+    spec = wiring.chain_spec(msgspec.structs.replace(LEDGER, native_transfers=True))
+    with pytest.raises(RejectedError, match="native_transfers"):
+        await connect(spec)
+
+
+@pytest.mark.parametrize(
     ("changes", "word"),
     [
         ({"policy": "reckless"}, "policy"),
@@ -167,11 +187,12 @@ ABI = '[{"type": "event", "name": "Paid", "inputs": []}]'
 def test_the_abi_of_a_contract_stands_inline_or_in_a_file(tmp_path: Path) -> None:
     account = f"{ETHEREUM.id}:0x" + "22" * 20
     (tmp_path / "shop.json").write_text(ABI)
-    for contract in (ContractConfig(account, ABI), ContractConfig(account, abi_file="shop.json")):
+    inline = ContractConfig(account, ABI, name="shop")
+    for contract in (inline, ContractConfig(account, abi_file="shop.json", name="shop")):
         chains = (msgspec.structs.replace(ETHEREUM, contracts=(contract,)), LEDGER)
         loaded = settings.load(stored(tmp_path, relayer(chains=chains)), RelayerConfig)
-        assert loaded.chains[0].contracts == (ContractConfig(account, ABI),)
-        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(account_id(account), ABI),)
+        assert loaded.chains[0].contracts == (inline,)
+        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(account_id(account), ABI, "shop"),)
 
 
 @pytest.mark.parametrize(

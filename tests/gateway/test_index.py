@@ -84,6 +84,25 @@ async def test_an_index_is_made_looked_at_and_checked(operator: Operator) -> Non
     assert (code, "causeway index status" in err) == (1, True)
 
 
+async def test_payments_are_indexed_where_the_configuration_says_so(operator: Operator) -> None:
+    """And compared in as many parts as the endpoint wants."""
+    url = operator.evm.anvil.rpc_url
+    operator.configure(url, url, native_transfers="traced")
+    await operator.json("run", "--until-head")
+    with sqlite3.connect(operator.home / "index.sqlite") as database:
+        [(paid,)] = database.execute("SELECT count(*) FROM indexer_events WHERE asset LIKE '%/slip44:60'").fetchall()
+    assert paid == 0
+    await operator.evm.account()
+    await operator.json("run", "--until-head")
+    with sqlite3.connect(operator.home / "index.sqlite") as database:
+        [(paid,)] = database.execute("SELECT count(*) FROM indexer_events WHERE asset LIKE '%/slip44:60'").fetchall()
+    assert paid == 1
+    assert (await operator.json("verify", "--blocks", "500"))["same"]
+    operator.configure(url, native_transfers="all")
+    code, _, err = await operator("run", "--until-head")
+    assert (code, "native_transfers" in err) == (1, True)
+
+
 async def test_whatever_differs_is_found(operator: Operator) -> None:
     await operator.json("run", "--until-head")
     everything = ("verify", "--ranges", "1000", "--blocks", "3")
@@ -120,7 +139,7 @@ async def test_what_cannot_be_done_is_said(operator: Operator) -> None:
     code, _, err = await operator("run", "--until-head")
     assert (code, "give it a new database" in err) == (3, True)
     with sqlite3.connect(operator.home / "index.sqlite") as database:
-        database.execute("UPDATE schema_version SET version = 99")
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
     code, _, err = await operator("status")
     assert (code, "start the newer version" in err) == (3, True)
 

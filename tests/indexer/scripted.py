@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from core.model.errors import NotFoundError, ReorgedError
+from core.model.errors import NotFoundError, NotYetFinalError, ReorgedError
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent, Transferred
 from core.model.ports import ChainTiming
 from core.model.types import (
@@ -31,6 +31,7 @@ class Parameters:
     assets: Mapping[AssetId, Asset] = field(default_factory=dict)
     htlc_code_hash: bytes = b""
     htlc_holder: AccountId | None = None
+    contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 class ScriptedChain:
@@ -96,6 +97,11 @@ class ScriptedChain:
     async def head(self) -> HeadUpdate:
         self._called()
         return self.update
+
+    async def final_block(self, height: Height) -> BlockHeader:
+        if height > self.update.finalized.height:
+            raise NotYetFinalError("not final yet")
+        return await self.header(height)
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         while True:

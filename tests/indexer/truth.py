@@ -1,6 +1,7 @@
 """What any reader of the facts may rely on, checked by replaying them."""
 
 from collections import defaultdict
+from collections.abc import Set
 
 from sqlalchemy.engine import Connection
 
@@ -16,11 +17,20 @@ def all_facts(connection: Connection, after_seq: int = 0) -> list[Fact]:
     return facts
 
 
-def replay(facts: list[Fact]) -> tuple[dict[ChainId, list[Block]], dict[ChainId, Height]]:
-    """The chains that the facts describe, and how far each is final. Fails where the facts contradict themselves."""
+def replay(
+    facts: list[Fact], marked: Set[int] | None = None
+) -> tuple[dict[ChainId, list[Block]], dict[ChainId, Height]]:
+    """The chains that the facts describe, and how far each is final. Fails where the facts contradict themselves.
+
+    `marked` are the facts with which reorgs below finality began: where they are given, a block that was final is
+    reverted by one of these, and by each of these.
+    """
     chains: dict[ChainId, list[Block]] = defaultdict(list)
     final: dict[ChainId, Height] = {}
+    deep: set[int] = set()
+    began = 0
     assert [fact.seq for fact in facts] == list(range(1, len(facts) + 1))
+    previous: FactKind | None = None
     for fact in facts:
         branch = chains[fact.chain]
         match fact.kind:
@@ -31,10 +41,15 @@ def replay(facts: list[Fact]) -> tuple[dict[ChainId, list[Block]], dict[ChainId,
                 branch.append(Block(fact.header, fact.events))
             case FactKind.REVERTED:
                 assert branch.pop() == Block(fact.header, fact.events)
+                if previous is not FactKind.REVERTED:
+                    began = fact.seq
                 if fact.header.height <= final.get(fact.chain, -1):
+                    deep.add(began)
                     final[fact.chain] = Height(fact.header.height - 1)
             case FactKind.FINALIZED:
                 assert fact.header.height > final.get(fact.chain, -1)
                 assert fact.header in [block.header for block in branch]
                 final[fact.chain] = fact.header.height
+        previous = fact.kind
+    assert marked is None or deep == marked
     return chains, final

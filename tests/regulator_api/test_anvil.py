@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from core.model.facts import LockStatus
+from adapters.evm import EvmChain
+from core.model.facts import LockStatus, NativeTransfers
 from core.model.types import BaseUnits, Height, LockTerms, Preimage, Seconds
 from core.runtime.clock import ManualClock
 from core.runtime.database import open_database
@@ -13,9 +14,48 @@ from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.projections.locks import lock_by_id
 from regulator_api.service import SupervisedChain
-from tests.adapters.evm.harness import CHAIN, evm_harness
+from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, settings_for
 from tests.indexer.truth import all_facts, replay
-from tests.regulator_api.api import prepare, serving
+from tests.regulator_api.api import Api, prepare, serving
+
+
+async def check_contracts(api: Api, evm: EvmHarness) -> None:
+    """The HTLC with both locks, the token with what it paid; and what the token calls itself."""
+    [token] = evm.contracts.tokens
+    first = await api.get("/v1/contracts?limit=1")
+    rest = await api.get(f"/v1/contracts?limit=1&cursor={first['next']}")
+    found = {one["contract"]: one for one in (*first["items"], *rest["items"])}
+    assert rest["next"] is None
+    assert found[evm.contracts.htlc]["kind"] == "htlc"
+    assert found[evm.contracts.htlc]["name"] == "HashedTimelock"
+    assert found[evm.contracts.htlc]["events"] == 2
+    assert (found[token]["kind"], found[token]["name"]) == ("token", "Test Dollar")
+    assert found[token]["first_height"] <= found[token]["last_height"]
+    told = {one["asset"]: one for one in (await api.get("/v1/assets"))["items"]}
+    ether, dollar = (told[asset] for asset in evm.assets)
+    assert (ether["symbol"], ether["source"]) == ("ETH", "configuration")
+    assert (dollar["symbol"], dollar["name"], dollar["source"]) == ("TUSD", "Test Dollar", "contract")
+
+
+async def test_payments_are_shown_as_transfers(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/index.sqlite")
+    await prepare(database)
+    clock = ManualClock()
+    async with evm_harness() as evm:
+        chain = await EvmChain.connect(replace(settings_for(evm.anvil, evm.contracts), native=NativeTransfers.DIRECT))
+        access = chain.access
+        follower = Follower(access.parameters, access.heads, access.blocks, database, FactSignal(), clock, Height(0))
+        await follower.open()
+        paid = await evm.account()
+        await follower.catch_up(await access.heads.head())
+        async with serving(database, [SupervisedChain(access.parameters, None, access.state)], clock) as api:
+            listed = (await api.get(f"/v1/transfers?account={quote(paid.account, safe='')}"))["items"]
+        payment, minted = sorted(listed, key=lambda one: -one["index"])
+        assert payment["amount"] == {"asset": evm.assets[0], "base_units": str(10**18), "decimals": 18, "symbol": "ETH"}
+        assert (payment["sender"], payment["index"], payment["placed"]["final"]) == (evm.bank.account, 2**30, True)
+        assert (minted["sender"], minted["index"]) == (None, 0)
+        await chain.close()
+    await database.close()
 
 
 async def test_a_lock_is_followed_through_a_reorg(tmp_path: Path) -> None:
@@ -73,6 +113,7 @@ async def test_a_lock_is_followed_through_a_reorg(tmp_path: Path) -> None:
                 assert answer["open"] == {"count": 1, "base_units": "1000"}
                 assert answer["holder_balance"] == "1000"
                 assert answer["holder"] == access.parameters.htlc_holder
+            await check_contracts(api, evm)
         (row,) = await database.read(store.chain_rows)
         assert row.alarms == 0
     await database.close()

@@ -125,6 +125,31 @@ async def test_transfers(world: World, api: Api) -> None:
     assert rest["next"] is None
 
 
+async def test_assets_are_paged_and_filtered(world: World, api: Api) -> None:
+    first = await api.get("/v1/assets?limit=1")
+    second = await api.get(f"/v1/assets?limit=1&cursor={first['next']}")
+    assert second["next"] is None
+    gold = {
+        "asset": GOLD,
+        "chain": B,
+        "symbol": "GOLD",
+        "name": "",
+        "decimals": 2,
+        "source": "ledger",
+        "issuer": None,
+        "first_height": 1,
+    }
+    assert [*first["items"], *second["items"]] == [
+        gold | {"asset": COIN, "chain": A, "symbol": "COIN", "decimals": 18},
+        gold,
+    ]
+    only = await api.get(f"/v1/assets?chain={quote(B, safe='')}")
+    assert only["items"] == [gold]
+    assert {row["chain"] for row in only["as_of"]} == {A, B}
+    # No contract holds the locks of these chains.
+    assert (await api.get("/v1/contracts"))["items"] == []
+
+
 async def test_conservation(world: World, api: Api) -> None:
     await claimed_swap(world, api)
     deal = world.deal(2)

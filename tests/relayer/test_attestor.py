@@ -2,6 +2,11 @@
 
 from dataclasses import replace
 
+import pytest
+
+from adapters.endpoints import Member, combine
+from adapters.memory import Endpoint
+from adapters.memory.ports import MemoryLocks
 from core.model.types import Height
 from core.runtime.clock import run_virtually
 from core.runtime.database import create_schema
@@ -11,6 +16,39 @@ from relayer.metrics import RelayerMetrics
 from relayer.signals import HeadBoard
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
 from tests.relayer.house import A, B, House
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+def test_a_block_that_one_endpoint_of_three_made_up_is_not_attested(liar):
+    async def story() -> None:
+        house = House()
+        await house.start()
+        operator = house.chains[B].signer("operator")
+        power = {operator.account: 1}
+        house.chains[B].rules = replace(house.chains[B].rules, attestors=power)
+        house.chains[B]._rulebook = replace(house.chains[B]._rulebook, attestors=power)
+        foreign = house.chains[A]
+        endpoints = [Endpoint(house.clock, number) for number in range(3)]
+        # Not about the block that is final just now, for which it would be asked last from then on.
+        endpoints[liar].lying_headers = frozenset(range(0, 1000, 4))
+        access = combine(
+            [Member(f"{n}", foreign.access(one), MemoryLocks(foreign, one)) for n, one in enumerate(endpoints)]
+        )
+        home = house.chains[B].access()
+        board, metrics = HeadBoard(home), RelayerMetrics(Metrics())
+        pipeline = Pipeline(house.database, home, operator, board, house.clock, PipelinePolicy(), metrics)
+        await pipeline.start()
+        await house.clock.sleep(8.3)
+        while foreign.finalized_height % 4 != 1:
+            await house.clock.sleep(1)
+        voted = await Attestor(access, house.chains[B].bridge(), pipeline, every_blocks=4).attest_newest()
+        assert voted is not None
+        assert voted == foreign.block(voted.height).header
+        await house.clock.sleep(1)
+        assert await house.chains[B].bridge().attested(A) == voted.ref
+        await house.stop()
+
+    run_virtually(story())
 
 
 def test_operators_agree_on_the_newest_final_block_whose_turn_it_is():

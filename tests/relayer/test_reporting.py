@@ -9,11 +9,12 @@ from core.model.ports import ChainTiming
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Seconds
 from core.runtime.clock import SystemClock
 from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.sockets import free_port
 from htlc.model import Agreement, Role, swap_id
 from htlc.timelocks import DEVNET_POLICY
 from relayer import reporting
 from relayer.reporting import Reporter, ReportTarget
-from tests.support import eventually, free_port
+from tests.support import eventually
 
 TIMING = ChainTiming(*(Seconds(1) for _ in range(6)))
 

@@ -12,6 +12,7 @@ from core.model.ports import ChainAccess, Signer
 from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTransaction
 from core.model.types import AssetId, ChainId, ChainTime, Seconds
 from core.runtime.clock import ManualClock
+from local_chains.consortium.ledger.genesis import GenesisMember
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
 
 CHAIN = ChainId("causeway:test-1")
@@ -27,7 +28,7 @@ class ConsortiumHarness:
         self.node = node
         self.chain = chain
         self._clock = clock
-        self._issuer = issuer
+        self.issuer = issuer
         self._accounts = 0
 
     @property
@@ -56,7 +57,7 @@ class ConsortiumHarness:
         self.chain.learn(signer.public_key)
         receiver = raw_address(signer.account)
         grants = tuple(Issue(symbol, receiver, quantity(PURSE)) for symbol in SYMBOLS)
-        await self.send(self._issuer, unsigned(CHAIN, self._issuer.account, grants, "issue"))
+        await self.send(self.issuer, unsigned(CHAIN, self.issuer.account, grants, "issue"))
         return signer
 
     async def send(self, signer: Signer, transaction: UnsignedTransaction) -> SignedTransaction:
@@ -94,7 +95,8 @@ async def running(home: Path, pace: Pace | None = None) -> AsyncIterator[Consort
     clock = ManualClock()
     issuer = make_signer("issuer")
     assets = [GenesisAsset(symbol, raw_address(issuer.account).hex(), 2) for symbol in SYMBOLS]
-    init_home(home, "test-1", assets=assets, time_ns=clock.now_ns())
+    mint = GenesisMember("treasury", raw_address(issuer.account).hex(), ("issuer",))
+    init_home(home, "test-1", assets=assets, time_ns=clock.now_ns(), others=[mint])
     async with ConsortiumNode(home, pace=pace or Pace(interval_s=None, min_delay_s=0.0), clock=clock) as node:
         while not node.engine.tip.height:
             await node.engine.produce_block()

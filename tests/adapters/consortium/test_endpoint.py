@@ -12,7 +12,16 @@ from aiohttp import web
 from adapters.conformance.harness import claim, lock, refund, signed
 from adapters.consortium import Ed25519Signer, connect, rpc, transfer, unsigned, write_record
 from adapters.consortium.rpc import CometRpc
-from core.model.consortium import SetAccess, Transfer, WriteRecord, quantity, raw_address
+from core.model.consortium import (
+    CreateAsset,
+    Issue,
+    SetAccess,
+    Transfer,
+    WriteRecord,
+    caip_asset,
+    quantity,
+    raw_address,
+)
 from core.model.consortium_members import Organisation, Propose
 from core.model.errors import (
     CausewayError,
@@ -23,14 +32,14 @@ from core.model.errors import (
     RetryableError,
     RevertedError,
 )
-from core.model.facts import RecordWritten, Transferred
+from core.model.facts import AssetDefined, RecordWritten, Transferred
 from core.model.ports import Signer
 from core.model.transactions import OutcomeStatus
 from core.model.types import BaseUnits, ChainId, Height
+from core.runtime.sockets import free_port
 from local_chains.consortium.engine.home import load_operator_keys
 from local_chains.consortium.node import ConsortiumNode
 from tests.adapters.consortium.harness import CHAIN, CNYD, SYMBOLS, ConsortiumHarness, make_signer, running
-from tests.support import free_port
 
 PATIENCE_S = 20
 
@@ -152,6 +161,18 @@ async def test_blocks_tell_transfers_and_records(harness: ConsortiumHarness) -> 
     assert (written.namespace, written.key, written.version, written.author) == ("notes", "one", 1, sender.account)
     assert written.digest == hashlib.sha256(b"{}").digest()
     assert {(type(event), getattr(event, "sender", 0)) for event in issues} == {(Transferred, None)}
+
+
+async def test_assets_that_are_created_are_facts(harness: ConsortiumHarness) -> None:
+    issuer = harness.issuer
+    messages = (CreateAsset("silver", 3), Issue("silver", raw_address(issuer.account), quantity(7)))
+    await harness.send(issuer, unsigned(CHAIN, issuer.account, messages, "create"))
+    blocks = await harness.access.blocks.blocks(Height(1), Height(harness.node.engine.tip.height))
+    silver = caip_asset(CHAIN, "silver")
+    assert [logged.event for block in blocks for logged in block.events] == [
+        AssetDefined(silver, issuer.account, "SILVER", 3),
+        Transferred(silver, None, issuer.account, BaseUnits(7)),
+    ]
 
 
 async def test_what_is_the_ledgers_own_affair_is_no_fact(harness: ConsortiumHarness, tmp_path: Path) -> None:

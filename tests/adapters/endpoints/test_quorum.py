@@ -13,6 +13,7 @@ from core.model.errors import (
     DisagreementError,
     FatalError,
     NotFoundError,
+    NotYetFinalError,
     RejectedError,
     RetryableError,
     RevertedError,
@@ -97,6 +98,21 @@ def test_a_lying_minority_does_not_hide_a_lock() -> None:
         w.endpoints[2].lying = True
         seen = await w.access.locks.lock(lock_id, terms)
         assert (seen.status, seen.terms_match) == (LockStatus.LOCKED, True)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+def test_a_final_block_is_what_a_quorum_shows(liar: int) -> None:
+    async def scenario(w: World) -> None:
+        height = Height(w.chain.finalized_height - 1)
+        w.endpoints[liar].lying_headers = frozenset({height})
+        assert await w.access.heads.final_block(height) == w.chain.block(height).header
+        with pytest.raises(NotYetFinalError):
+            await w.access.heads.final_block(Height(w.chain.finalized_height + 1))
+        w.endpoints[(liar + 1) % 3].lying_headers = frozenset({height})
+        with pytest.raises(DisagreementError):
+            await w.access.heads.final_block(height)
 
     play(scenario)
 

@@ -16,12 +16,12 @@ from core.model.questions import LockQuestion, RecordQuestion
 from core.model.types import ChainId, Height
 from core.proofs.errors import ProofError
 from core.proofs.evidence import decode_evidence, encode_evidence, verify
+from core.runtime.sockets import free_port
 from local_chains.consortium.node import load_operator_keys
 from tests.adapters.consortium.harness import CHAIN as LEDGER
 from tests.adapters.consortium.harness import CNYD, ConsortiumHarness, running
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
 from tests.adapters.evm.harness import TIMING, EvmHarness, evm_harness
-from tests.support import free_port
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """A JSON-RPC endpoint between the adapter and anvil that a test can make lie, fail or hang."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,8 +33,10 @@ class MiddleMan:
         self.hanging = asyncio.Event()
         self.hanging.set()
         self.methods: list[str] = []
+        self.requests = 0
 
     async def answer(self, request: web.Request) -> web.Response:
+        self.requests += 1
         await self.hanging.wait()
         body = await request.json()
         if self.raw is not None or self.status != 200:
@@ -74,3 +77,61 @@ async def middle_man(upstream: str) -> AsyncIterator[MiddleMan]:
     finally:
         endpoint.hanging.set()
         await runner.cleanup()
+
+
+class Relay:
+    """Forwards TCP connections to a port, until `silence`: then those that are open stay, and carry nothing."""
+
+    def __init__(self, port: int) -> None:
+        self._upstream = port
+        self.port = 0
+        self.connections = 0
+        self.opened = asyncio.Event()
+        self._carrying: list[asyncio.Event] = []
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    def silence(self) -> None:
+        for carries in self._carrying:
+            carries.clear()
+        self._carrying.clear()
+        self.opened.clear()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await asyncio.open_connection("127.0.0.1", self._upstream)
+        carries = asyncio.Event()
+        carries.set()
+        self._carrying.append(carries)
+        for one, other in ((reader, back), (there, writer)):
+            self._pumps.add(asyncio.create_task(self._pump(one, other, carries)))
+        self.connections += 1
+        self.opened.set()
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, carries: asyncio.Event) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await carries.wait()
+                writer.write(data)
+                await writer.drain()
+        except ConnectionError:
+            return
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def close(self) -> None:
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+
+
+@asynccontextmanager
+async def relay(port: int) -> AsyncIterator[Relay]:
+    made = Relay(port)
+    server = await asyncio.start_server(made.accept, "127.0.0.1", 0)
+    made.port = server.sockets[0].getsockname()[1]
+    try:
+        yield made
+    finally:
+        server.close()
+        await made.close()

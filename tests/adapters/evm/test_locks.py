@@ -15,9 +15,9 @@ from core.model.questions import BalanceQuestion, LockQuestion, RecordQuestion
 from core.model.types import Height, LockId, Preimage
 from core.proofs import ethereum
 from core.proofs.lanes import evm_address, lane_slot, parse_lane, read_lane
+from core.runtime.sockets import free_port
 from tests.adapters.evm.endpoint import MiddleMan
 from tests.adapters.evm.harness import CHAIN, EvmHarness
-from tests.support import free_port
 
 
 def reader(evm: EvmHarness, endpoints: Sequence[Endpoint]) -> tuple[EvmLockReader, Endpoints]:

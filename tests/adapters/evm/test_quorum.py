@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 import pytest
 import pytest_asyncio
 
-from adapters.conformance.harness import claim, lock
+from adapters.conformance.harness import Leg, claim, lock
 from adapters.evm.batches import SKIPPED_TOPIC
+from adapters.evm.lanes import slot_hex
+from adapters.evm.names import hex_address
 from adapters.registry import ChainSpec, ConnectedChain, EndpointSpec, connect_evm
 from core.model.errors import DisagreementError
-from core.model.facts import LockStatus
+from core.model.facts import Locked, LockStatus
 from core.model.ports import ChainAccess
 from core.model.transactions import LeftOut, OutcomeStatus
 from core.model.types import Preimage
-from tests.adapters.evm.endpoint import MiddleMan, middle_man
+from core.proofs.lanes import evm_address, parse_lane
+from tests.adapters.evm.endpoint import MiddleMan, Tamper, middle_man
 from tests.adapters.evm.harness import CHAIN, TIMING, EvmHarness, evm_harness
 
 SLOW_S = 1.0
@@ -75,6 +78,43 @@ async def test_a_lying_endpoint_neither_moves_the_head_nor_makes_anything_final(
     await joined.evm.advance(3)
     seen = await joined.access.locks.lock(leg.lock_id, leg.terms)
     assert (seen.status, seen.terms_match) == (LockStatus.LOCKED, True)
+
+
+async def forged_lock(evm: EvmHarness) -> tuple[Leg, Tamper]:
+    """A lock that never was, as a node would show it: made, written down, and taken back."""
+    before = await evm.rpc("evm_snapshot")
+    leg = await lock(evm)
+    htlc, slot = hex_address(evm_address(evm.contracts.htlc)), slot_hex(parse_lane(leg.lock_id))
+    word = await evm.rpc("eth_getStorageAt", htlc, slot, "latest")
+    [log] = await evm.rpc("eth_getLogs", {"address": htlc, "fromBlock": "latest", "toBlock": "latest"})
+    await evm.rpc("evm_revert", before)
+
+    def tamper(method, params, result):
+        if method == "eth_getStorageAt" and params[1] == slot:
+            return word
+        if method == "eth_getLogs" and "blockHash" in params[0]:
+            return [{**log, "blockHash": params[0]["blockHash"]}]
+        return result
+
+    return leg, tamper
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+async def test_a_lock_that_one_endpoint_forges_is_no_ground_to_act(joined: Joined, liar: int):
+    leg, tamper = await forged_lock(joined.evm)
+    await joined.evm.advance(5)
+    joined.endpoints[liar].tamper = tamper
+    alone = await connect_through(joined.evm, [joined.endpoints[liar].url])
+    assert (await alone.access.locks.lock(leg.lock_id, leg.terms)).status is LockStatus.LOCKED
+    final = (await alone.access.heads.head()).finalized
+    [block] = await alone.access.blocks.blocks(final.height, final.height)
+    assert [type(logged.event) for logged in block.events] == [Locked]
+    await alone.close()
+    seen = await joined.access.locks.lock(leg.lock_id, leg.terms)
+    assert (seen.status, seen.terms_match) == (LockStatus.ABSENT, False)
+    joined.endpoints[(liar + 1) % 3].status = 503
+    with pytest.raises(DisagreementError):
+        await joined.access.locks.lock(leg.lock_id, leg.terms)
 
 
 async def test_without_a_majority_nothing_is_ground_to_act(joined: Joined):

@@ -23,9 +23,9 @@ from core.model.errors import (
 )
 from core.proofs.keccak import keccak256
 from core.runtime.metrics import Metrics
+from core.runtime.sockets import free_port
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, middle_man
 from tests.adapters.evm.harness import CHAIN, EvmHarness
-from tests.support import free_port
 
 
 async def client_call(url: str, timeout_s: float = 5.0) -> str:

@@ -19,9 +19,9 @@ from core.model.errors import FatalError, RejectedError, RetryableError, Reverte
 from core.model.transactions import FeeBid, OutcomeStatus, UnsignedTransaction
 from core.model.types import BaseUnits, ChainId, Preimage
 from core.proofs.lanes import evm_address
+from core.runtime.sockets import free_port
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
 from tests.adapters.evm.harness import CHAIN, MNEMONIC, EvmHarness
-from tests.support import free_port
 
 FEE = FeeBid(10**10, 10**9)
 

@@ -238,3 +238,73 @@ async def test_a_chain_with_foreign_code_shows_it() -> None:
     seen = await chain.access().locks.lock(lock_id, terms)
     assert seen.status is LockStatus.LOCKED
     assert seen.code_hash != chain.access().parameters.htlc_code_hash
+
+
+async def test_a_former_branch_comes_back_as_it_was() -> None:
+    chain = make_chain()
+    somebody = chain.signer("somebody").account
+    for amount in range(1, 4):
+        chain.fund(somebody, GOLD, amount)
+        chain.mine()
+    before = [chain.block(Height(height)) for height in range(chain.height + 1)]
+    chain.reorg(2, 2)
+    assert chain.block(chain.height).header.ref.hash not in [block.header.ref.hash for block in before]
+    chain.return_to_former()
+    assert [chain.block(Height(height)) for height in range(len(before))] == before
+    assert chain.height == len(before)
+    state = chain.access().state
+    assert await state.balance(somebody, GOLD, before[-1].header.height) == await state.balance(somebody, GOLD) == 6
+
+
+def test_a_former_branch_that_parts_below_finality_is_gone() -> None:
+    chain = make_chain()
+    with pytest.raises(ValueError, match="no former branch"):
+        chain.return_to_former()
+    chain.mine(5)
+    chain.reorg(1)
+    chain.mine(20)
+    with pytest.raises(ValueError, match="no former branch"):
+        chain.return_to_former()
+
+
+def test_what_is_final_goes_only_where_a_test_says_so() -> None:
+    chain = make_chain()
+    chain.mine(20)
+    final = chain.block(chain.finalized_height)
+    depth = chain.height - chain.finalized_height + 1
+    with pytest.raises(ValueError, match="cannot replace"):
+        chain.reorg(depth)
+    with pytest.raises(ValueError, match="cannot replace"):
+        chain.reorg(depth, depth - 1, deep=True)
+    chain.reorg(depth, deep=True)
+    assert chain.block(final.header.height) != final
+    assert chain.finalized_height >= final.header.height
+
+
+def test_an_endpoint_refuses_what_comes_too_often_and_an_answer_is_late() -> None:
+    async def main() -> None:
+        chain = make_chain(VirtualClock())
+        endpoint = Endpoint(chain.clock, 1, FaultRates(calls_per_s=3, late_answer=0.5, latency_s=(0.01, 0.02)))
+        heads = chain.access(endpoint).heads
+        answers = await asyncio.gather(*(heads.head() for _ in range(5)), return_exceptions=True)
+        assert sum(isinstance(answer, RetryableError) for answer in answers) == 2
+        assert endpoint.counts["rate_limit"] == 2
+        for _ in range(10):
+            await asyncio.sleep(1)
+            await asyncio.gather(*(heads.head() for _ in range(3)))
+        assert endpoint.counts["late_answer"] > 0
+
+    run_virtually(main())
+
+
+def test_a_node_that_still_indexes_a_block_hides_no_event() -> None:
+    async def main() -> None:
+        chain = make_chain(VirtualClock())
+        chain.fund(chain.signer("somebody").account, GOLD, 5)
+        chain.mine()
+        endpoint = Endpoint(chain.clock, 1, FaultRates(late_events=1.0))
+        [block] = await chain.access(endpoint).blocks.blocks(chain.height, chain.height)
+        assert block == chain.block(chain.height)
+        assert len(block.events) == endpoint.counts["late_events"] == 1
+
+    run_virtually(main())

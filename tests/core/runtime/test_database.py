@@ -18,13 +18,11 @@ from core.runtime import database as database_module
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import (
     METADATA,
-    SCHEMA_VERSION,
     Database,
     InlineDatabase,
     SqliteDatabase,
     create_schema,
     open_database,
-    schema_version,
 )
 
 _OWN = sa.MetaData()
@@ -209,20 +207,12 @@ async def test_a_queue_that_is_full_refuses(tmp_path: Path, monkeypatch: pytest.
     await opened.close()
 
 
-def set_version(connection: Connection, version: int) -> None:
-    connection.execute(sa.update(schema_version).values(version=version))
-
-
-async def test_the_schema_is_created_once_and_a_newer_one_refused() -> None:
+async def test_the_schema_is_created_once() -> None:
     opened = InlineDatabase()
     await opened.write(create_schema)
     await opened.write(create_schema)
     tables = await opened.read(lambda c: set(sa.inspect(c).get_table_names()))
     assert {table.name for table in METADATA.sorted_tables} == tables
-    for other, what_to_do in ((SCHEMA_VERSION + 1, "start the newer version"), (0, "migrate it first")):
-        await opened.write(partial(set_version, version=other))
-        with pytest.raises(FatalError, match=what_to_do):
-            await opened.write(create_schema)
     await opened.close()
 
 

@@ -14,11 +14,12 @@ import aiohttp
 import pytest
 
 from core.model.consortium import AccountLeaf, Transfer, account_key, decode_leaf, quantity, transaction_hash
+from core.runtime.sockets import free_port
 from local_chains.consortium.engine.embedded import open_engine
 from local_chains.consortium.ledger.genesis import GenesisAccount
 from local_chains.consortium.node import init_home
 from tests.local_chains.consortium.support import ANN, ASSETS, BEN, CHAIN, replayed_app_hash
-from tests.support import LONG, REPOSITORY, eventually, free_port
+from tests.support import LONG, REPOSITORY, eventually
 
 KILLS = 100 if LONG else 5
 SEED = 20_261_122

@@ -6,9 +6,10 @@ from typing import Any
 import aiohttp
 import pytest
 
+from core.runtime.sockets import free_port
 from local_chains.evm import AnvilChain, AnvilError, AnvilSettings, find_anvil
 from local_chains.evm.anvil import BINARY_VARIABLE
-from tests.support import eventually, free_port
+from tests.support import eventually
 
 
 async def rpc(chain: AnvilChain, method: str, *params: Any) -> Any:

@@ -10,6 +10,7 @@ from nacl.signing import SigningKey
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.types import Preimage
+from core.runtime.sockets import free_port
 from core.runtime.web import RateLimit
 from htlc.model import Phase, Role
 from relayer.api import wire
@@ -19,7 +20,6 @@ from relayer.quotes import sign_quote, verify_quote
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.world import ApiWorld, run_fast, served
 from tests.relayer.house import COIN, A, B
-from tests.support import free_port
 
 PROBLEM = "urn:causeway:problem:"
 

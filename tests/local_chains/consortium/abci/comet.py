@@ -12,6 +12,7 @@ from core.model.errors import RejectedError
 from core.proofs.cometbft import json as comet_json
 from core.proofs.cometbft.types import Block, KeyKind, SignedHeader, ValidatorSet
 from core.proofs.smt import SmtProof, decode_proof
+from core.runtime.sockets import free_port
 from local_chains.consortium.cometbft import (
     CometNetwork,
     CometNode,
@@ -22,7 +23,7 @@ from local_chains.consortium.cometbft import (
 from local_chains.consortium.engine.home import Genesis
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
 from tests.local_chains.consortium.support import ACCOUNTS, ASSETS, CHAIN, Actor
-from tests.support import eventually, free_port
+from tests.support import eventually
 
 BLOCK_TIME_MS = 200
 BLOCKS_DEADLINE_S = 60.0
