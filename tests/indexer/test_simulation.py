@@ -61,7 +61,7 @@ ENDPOINT_FAULTS = {
     "error", "timeout", "hang", "down", "rate_limit", "lie", "drop_head", "repeat_head", "late_head", "late_answer",
     "late_events",
 }  # fmt: skip
-COMMITS = {"open", "bring_up_to_date", "_commit", "_fail"}
+COMMITS = {"_register", "bring_up_to_date", "_commit", "_fail"}
 """Where a follower writes, by the function that does."""
 DATABASE_FAULTS = {f"{what} {where}" for what in ("crash_before", "crash_after") for where in COMMITS} | {
     "locked", "answer_lost", "restart",

@@ -236,7 +236,7 @@ async def test_nothing_more_is_asked_where_payments_are_not_wanted(town: Town, l
     height = await pay(town.evm, town.payer, (SHOP, b""))
     async with source(town.evm, NativeTransfers.NONE, liar.url) as blocks:
         await blocks.blocks(Height(height - 2), height)
-    assert liar.methods == ["eth_getBlockByNumber"] * 3 + ["eth_getLogs"] * 3
+    assert liar.methods == ["eth_getBlockByNumber"] * 3 + ["eth_blockNumber"] + ["eth_getLogs"] * 3
 
 
 async def test_ranges_are_shorter_with_payments(evm: EvmHarness) -> None:
