@@ -52,6 +52,7 @@ contracts-test: setup $(STAMPS)/contracts
 	$(CONTRACTS_RUN) $(CONTRACTS_VENV)/bin/python tests/contracts/prove.py
 
 contracts-mutants: setup $(STAMPS)/contracts
+	$(BIN)/python tests/contracts/shipped.py
 	$(CONTRACTS_RUN) $(BIN)/python tests/contracts/mutants.py
 
 lint: $(STAMPS)/python

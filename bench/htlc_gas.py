@@ -19,11 +19,21 @@ from typing import Any, Final
 
 import aiohttp
 
-from adapters.evm.calls import encode_call, encode_creation
+from adapters.evm.batches import EvmBatchBuilder
+from adapters.evm.calls import body_of, encode_call, encode_creation, unsigned_call
+from adapters.evm.endpoints import Endpoint, Endpoints
+from adapters.evm.legs import SETTLE_TOKEN_GAS
+from adapters.evm.names import account, hex_address, token_asset
+from adapters.evm.signed_locks import SignedLocks
+from adapters.evm.signing import development_signer
+from core.model.types import AccountId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms
+from core.proofs.lanes import Lane, lane_lock_id
 from local_chains.evm import AnvilChain, AnvilSettings
 
 AMOUNT: Final = 123_456_789_012_345_678
 BATCH: Final = 10
+TOGETHER: Final = (2, 3, 10, 16)
+"""Claims that a relayer sends in one transaction."""
 LOCK_S: Final = 100_000
 GAS: Final = 10_000_000
 ONE_SHOT: Final = 1
@@ -84,12 +94,12 @@ class Meter:
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session = session
-        self._url = url
+        self.url = url
         self.sender = self.receiver = self.deployer = self.htlc = self.token = ""
 
     async def rpc(self, method: str, *params: Any) -> Any:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
-        async with self._session.post(self._url, json=request) as response:
+        async with self._session.post(self.url, json=request) as response:
             answer = await response.json()
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']}")
@@ -180,6 +190,10 @@ async def measure(meter: Meter) -> dict[str, int]:
     )
     gas |= await measure_batches(meter, "eth", None)
     gas |= await measure_batches(meter, "erc20_warm", meter.token)
+    gas |= await measure_signed_locks(meter)
+    for size in TOGETHER:
+        gas |= await measure_together(meter, size, "eth", None)
+        gas |= await measure_together(meter, size, "erc20_warm", meter.token)
     return gas
 
 
@@ -216,6 +230,68 @@ async def measure_batches(meter: Meter, name: str, token: str | None) -> dict[st
             result[f"{prefix}_{settle}_per_swap"] = settled // BATCH
             result[f"{prefix}_lock_{settle}_per_swap"] = (locked + settled) // BATCH
     return result
+
+
+async def measure_signed_locks(meter: Meter) -> dict[str, int]:
+    """Token locks in one transaction, on recycled lanes; the sender has used the token's signatures before."""
+    chain = ChainId("eip155:1")
+    created = await meter.send(meter.deployer, None, encode_creation("testing/SignedToken"))
+    token = raw(created["contractAddress"])
+    await meter.send(
+        meter.deployer,
+        created["contractAddress"],
+        encode_call("testing/SignedToken", "mint", raw(meter.sender), 2**128),
+    )
+    signer = development_signer(chain, AnvilSettings().mnemonic, 1)
+    endpoints = Endpoints([Endpoint(meter.url)])
+    locks = SignedLocks(chain, endpoints, raw(meter.htlc))
+    gas = {}
+    try:
+        for generation in (1, 2):
+            for number, (name, draw) in enumerate((("permit", locks.permit), ("authorization", locks.authorization))):
+                lock = await meter.new_lock(900 + number, generation, token=hex_address(token))
+                terms = LockTerms(
+                    token_asset(chain, token),
+                    BaseUnits(AMOUNT),
+                    signer.account,
+                    account(chain, raw(lock.receiver)),
+                    Hashlock(lock.hashlock),
+                    ChainTime(chain, lock.timelock),
+                )
+                place = lane_lock_id(Lane(raw(lock.sender), lock.lane, lock.generation))
+                draft = await draw(terms, place, terms.timelock)
+                body = body_of(draft.complete(await signer.consent(draft.consent), signer.account))
+                listed = tuple(entry.address for entry in body.access_list)
+                gas[f"erc20_warm_lock_by_{name}"] = await meter.gas(
+                    meter.sender, meter.htlc, raw(body.data), warm=listed
+                )
+                await meter.claim(lock)
+    finally:
+        await endpoints.close()
+    return gas
+
+
+async def measure_together(meter: Meter, size: int, name: str, token: str | None) -> dict[str, int]:
+    """Gas per claim of `size` that a relayer makes for itself at once, in the transaction that the adapter builds."""
+    base = (300 if token is None else 400) + size * 20
+    locks = []
+    for generation in (1, 2):
+        locks = [await meter.new_lock(base + i, generation, token=token) for i in range(size)]
+        for lock in locks:
+            await meter.open(lock)
+        if generation == 1:  # so that the lanes are recycled ones
+            for lock in locks:
+                await meter.claim(lock)
+    receiver, htlc = AccountId(f"eip155:1:{meter.receiver.lower()}"), raw(meter.htlc)
+    warm = () if token is None else (raw(token),)
+    claims = [
+        unsigned_call(receiver, htlc, lock.claim_call(), gas=SETTLE_TOKEN_GAS, warm=warm, summary="claim")
+        for lock in locks
+    ]
+    body = body_of(EvmBatchBuilder(htlc).batch(claims))
+    listed = tuple(entry.address for entry in body.access_list)
+    used = await meter.gas(meter.receiver, meter.htlc, raw(body.data), warm=listed)
+    return {f"together{size}_{name}_claim_per_swap": used // size}
 
 
 async def run() -> dict[str, int]:

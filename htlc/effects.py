@@ -5,7 +5,7 @@
     RevealAndClaim  the initiator's claim; the executor takes the preimage from a key vault by `terms.hashlock`
     ClaimLeg        claim with a preimage that is public already; goes out at once, without quorum or finality
     RefundLeg       refund a leg whose timelock has passed; goes out at once
-    SignEarlyRefund give the counterparty our signature for a refund of his leg before its timelock
+    SignEarlyRefund agree, as the receiver, to a refund of the counterparty's leg before its timelock
     NotifyParty     tell the operator and the parties something they should know
     Finished        the swap has ended
 

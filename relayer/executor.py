@@ -5,20 +5,25 @@ chain that hangs. Each is safe to run again: a
 transaction is looked up under the effect's key before anything else, and the outcome is stored together with the
 effect's end. Exits (claims with a public preimage, refunds) go out at once, without quorum, finality or simulation;
 whatever funds or reveals is checked anew right before it is signed.
+
+Exits that are due on one chain at the same look share a transaction, where the chain has batches. None waits for
+another: what becomes due a moment later goes by itself. A claim that is near its timelock, and an exit that failed
+before, go alone. The batch is sent first; then each effect runs as always, and finds its transaction there, or sends
+its own where the batch came to nothing.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, assert_never
+from typing import Final, assert_never, cast, get_args
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.errors import NotFoundError, RejectedError, RetryableError, require
 from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
-from core.model.types import ChainId, Preimage, SwapId
+from core.model.types import ChainId, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal, retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -30,6 +35,7 @@ from relayer import book
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
 from relayer.metrics import RelayerMetrics
+from relayer.outcomes import outcome_event
 from relayer.signals import first_failure
 from relayer.swap_worker import true_seconds
 from relayer.transactions import tables
@@ -40,8 +46,13 @@ EFFECT_TIMEOUT_S: Final = 30.0
 MAX_LANES_AT_ONCE: Final = 128
 IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
+TOGETHER_TIMEOUT_S: Final = 10.0
+"""A batch that is not signed and sent by then is left, and its exits go out one by one."""
 
 log = get_logger("relayer.executor")
+
+Exit = effects.ClaimLeg | effects.RefundLeg
+EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
 
 Lane = tuple[str, str]
 """A swap and one of its legs (or whatever else its effects are about)."""
@@ -93,14 +104,86 @@ class Executor:
         seen, now_ns = self._switchboard.effects.count, self._clock.now_ns()
         due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
         self._metrics.effect_backlog.set(len(due))
-        for lane in dict.fromkeys(map(_lane, due)):
-            if lane not in self._running and len(self._running) < MAX_LANES_AT_ONCE:
-                self._running.add(lane)
-                group.create_task(self._work(lane), name=f"effects of {lane}")
+        first = {_lane(effect): effect for effect in reversed(due)}
+        free = [lane for lane in dict.fromkeys(map(_lane, due)) if lane not in self._running]
+        starting = free[: MAX_LANES_AT_ONCE - len(self._running)]
+        self._running.update(starting)
+        for chain, company in self._companies([first[lane] for lane in starting]).items():
+            if len(company) > 1:
+                starting = [lane for lane in starting if lane not in {_lane(effect) for effect in company}]
+                group.create_task(self._work_together(group, chain, company), name=f"exits of {chain}")
+        for lane in starting:
+            group.create_task(self._work(lane), name=f"effects of {lane}")
         await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
 
     def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
         return journal.pending_effects(connection, now_ns, MAX_PENDING), journal.next_due_ns(connection)
+
+    # --- exits that share a transaction ---
+
+    def _companies(self, due: Sequence[StoredEffect]) -> dict[ChainId, list[StoredEffect]]:
+        """The exits among them that have time for it, by the chain that could take them together."""
+        found: dict[ChainId, list[StoredEffect]] = {}
+        for effect in due:
+            if effect.kind not in EXIT_KINDS:
+                continue
+            asked = _decoded_exit(effect)
+            hands = self._hands.get(asked.terms.chain)
+            if hands is not None and hands.access.batches is not None and not self._is_urgent(asked, hands):
+                found.setdefault(asked.terms.chain, []).append(effect)
+        return found
+
+    async def _work_together(self, group: asyncio.TaskGroup, chain: ChainId, due: Sequence[StoredEffect]) -> None:
+        """One transaction for those that may share one; then each goes its own way."""
+        try:
+            async with asyncio.timeout(TOGETHER_TIMEOUT_S):
+                await self._send_together(chain, due)
+        except (RetryableError, RejectedError, TimeoutError) as error:
+            log.warning("exits go out one by one", chain=chain, reason=str(error) or "it takes too long")
+        for effect in due:
+            group.create_task(self._work(_lane(effect)), name=f"effects of {_lane(effect)}")
+
+    async def _send_together(self, chain: ChainId, due: Sequence[StoredEffect]) -> None:
+        hands = self._hands[chain]
+        if (batches := hands.access.batches) is None:
+            return
+        ready = await self._database.read(lambda c: self._that_may_share(c, due))
+        for first in range(0, len(ready), batches.max_exits):
+            part = ready[first : first + batches.max_exits]
+            if len(part) < 2:
+                return
+            exits = [_exit_transaction(hands, asked) for asked in part]
+            deadlines = [_exit_deadline_s(asked) for asked in part]
+            soonest_s = min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+            await hands.pipeline.send_together(
+                [effects.effect_key(asked) for asked in part], batches.batch(exits), soonest_s
+            )
+            self._metrics.exits_together.labels(chain).inc(len(part))
+
+    def _that_may_share(self, connection: Connection, due: Sequence[StoredEffect]) -> list[Exit]:
+        """Those that are asked for the first time, and have no transaction yet."""
+        ready = []
+        for effect in due:
+            asked = _decoded_exit(effect)
+            state = book.load(connection, asked.swap_id)
+            attempt = state.attempt(effect.kind)
+            first = attempt is not None and attempt.first and attempt.sequence == asked.sequence
+            if not first or not state.leg(asked.leg).open:
+                continue
+            if tables.by_effect(connection, effect.key) is None:
+                ready.append(asked)
+        return ready
+
+    def _is_urgent(self, asked: Exit, hands: Hands) -> bool:
+        """Whether, should a batch come to nothing, less time would be left than a claim may need: to be included,
+        reorged out and included again, as the gates reckon."""
+        if (deadline_s := _exit_deadline_s(asked)) is None:
+            return False
+        timing = hands.access.parameters.timing
+        needed_s = 2 * timing.inclusion_s + timing.finality_s + timing.lead_s
+        return deadline_s - self._clock.now() <= needed_s + TOGETHER_TIMEOUT_S
+
+    # --- one effect after the other ---
 
     async def _work(self, lane: Lane) -> None:
         try:
@@ -180,14 +263,12 @@ class Executor:
                 return events.LockVerified(asked.leg, asked.lock_id, at, true_seconds(self._clock.now_ns()))
             case effects.FundLeg():
                 return await self._fund(asked, key)
-            case effects.ClaimLeg():
-                return await self._claim(asked, key)
-            case effects.RefundLeg():
-                return await self._refund(asked, key)
+            case effects.ClaimLeg() | effects.RefundLeg():
+                return await self._exit(asked, key)
             case effects.RevealAndClaim():
                 return await self._reveal(asked, key)
             case effects.SignEarlyRefund():
-                raise RejectedError("this chain's contract takes no early refunds: wait for the timelock")
+                return await self._give_back(asked, key)
             case effects.NotifyParty():
                 log.warning("a swap needs attention", swap=asked.swap_id, code=asked.code, reason=asked.message)
                 return None
@@ -207,12 +288,20 @@ class Executor:
                 hands.access.legs.prepare(asked.terms),
                 self._checks.before_funding(state),
             )
-            if allowance is not None:
+            by_consent = None if allowance is None else await self._lock_by_consent(hands, asked.terms, place)
+            if allowance is not None and by_consent is None:
                 await self._allow(hands, allowance, f"{key}:prepare")
             self._checks.time_to_fund(state)
-            lock = hands.access.legs.lock(asked.terms, place)
+            lock = by_consent or hands.access.legs.lock(asked.terms, place)
             sent = await hands.pipeline.send(key, lock, _lock_deadline_s(state.agreement), watched=True)
         return _submitted(asked, sent)
+
+    async def _lock_by_consent(self, hands: Hands, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
+        """A lock that needs no allowance before it; None where the asset or our signer knows no such thing."""
+        builder, account = hands.access.consents, hands.pipeline.account
+        draft = None if builder is None else await builder.lock(terms, place, terms.timelock)
+        signature = None if draft is None else await hands.pipeline.consent(draft.consent)
+        return None if draft is None or signature is None else draft.complete(signature, account)
 
     async def _allow(self, hands: Hands, allowance: UnsignedTransaction, key: str) -> None:
         """A token allowance first, where the chain wants one and it is short."""
@@ -221,31 +310,24 @@ class Executor:
         if done.reverted or not done.included:
             raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
 
-    async def _claim(self, asked: effects.ClaimLeg, key: str) -> events.SwapEvent:
+    async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
+        """The counterparty's leg goes back to him by our own transaction: the receiver who sends it need not sign."""
         hands = self._hands_on(asked.terms.chain)
-        preimage = Preimage(asked.preimage)
-        claim = hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
-        claim = replace(claim, reveals=False)  # everybody knows this preimage: the body may be stored
-        return await self._exit(hands, asked, key, claim, float(asked.terms.timelock.seconds))
+        lock_id = (await self._state(asked.swap_id)).leg(asked.leg).lock_id
+        if hands.access.consents is None or lock_id is None:
+            raise RejectedError("nothing is locked here that could go back before its timelock")
+        draft = hands.access.consents.refund(asked.terms, lock_id, asked.terms.timelock)
+        sent = await hands.pipeline.send(key, draft.complete(b"", hands.pipeline.account), watched=True)
+        return _submitted(asked, sent)
 
-    async def _refund(self, asked: effects.RefundLeg, key: str) -> events.SwapEvent:
+    async def _exit(self, asked: Exit, key: str) -> events.SwapEvent:
         hands = self._hands_on(asked.terms.chain)
-        refund = hands.access.legs.refund(asked.terms, asked.lock_id, hands.pipeline.account)
-        return await self._exit(hands, asked, key, refund, None)
-
-    async def _exit(
-        self,
-        hands: Hands,
-        asked: effects.ClaimLeg | effects.RefundLeg,
-        key: str,
-        unsigned: UnsignedTransaction,
-        deadline_s: float | None,
-    ) -> events.SwapEvent:
         if await hands.pipeline.transaction(key) is None:
             state = await self._state(asked.swap_id)
             if not state.leg(asked.leg).open:
                 raise RejectedError("this leg is settled already, as far as we can see")
-        sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=False, watched=True)
+        unsigned = _exit_transaction(hands, asked)
+        sent = await hands.pipeline.send(key, unsigned, _exit_deadline_s(asked), simulate=False, watched=True)
         return _submitted(asked, sent)
 
     async def _reveal(self, asked: effects.RevealAndClaim, key: str) -> events.SwapEvent:
@@ -292,6 +374,25 @@ def _idle_s(next_ns: int | None, now_ns: int) -> float:
     return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
 
 
+def _decoded_exit(effect: StoredEffect) -> Exit:
+    asked = codec.decode_effect(effect.body)
+    require(isinstance(asked, Exit), "an effect is of the kind it is stored under", effect=effect.key)
+    return cast("Exit", asked)
+
+
+def _exit_transaction(hands: Hands, asked: Exit) -> UnsignedTransaction:
+    legs, account = hands.access.legs, hands.pipeline.account
+    if isinstance(asked, effects.RefundLeg):
+        return legs.refund(asked.terms, asked.lock_id, account)
+    claim = legs.claim(asked.terms, asked.lock_id, Preimage(asked.preimage), account)
+    return replace(claim, reveals=False)  # everybody knows this preimage: the body may be stored
+
+
+def _exit_deadline_s(asked: Exit) -> float | None:
+    """By when it has to be in a block; a refund has all the time in the world."""
+    return float(asked.terms.timelock.seconds) if isinstance(asked, effects.ClaimLeg) else None
+
+
 def _lane(effect: StoredEffect) -> Lane:
     return effect.stream, effect.kind.rpartition("-")[2]
 
@@ -305,7 +406,11 @@ def _lock_deadline_s(agreement: Agreement) -> float:
 
 
 def _submitted(asked: effects.LegEffect, sent: tables.TransactionRecord) -> events.SwapEvent:
-    return events.EffectSubmitted(effects.kind_of(asked), asked.sequence, sent.newest.hash)
+    """Signed and on its way; or what became of it, where that was known, and perhaps told, before we came to say so."""
+    key = effects.effect_key(asked)
+    [item] = [item for item in sent.effects if item.effect_key == key]
+    known = outcome_event(sent, item)
+    return known or events.EffectSubmitted(effects.kind_of(asked), asked.sequence, sent.newest.hash)
 
 
 def _label(asked: effects.SwapEffect) -> str:

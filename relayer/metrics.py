@@ -15,6 +15,9 @@ class RelayerMetrics:
         self.simulate_errors = counter("relayer_simulate_errors_total", "Simulations that reverted", ["chain"])
         self.rebroadcasts = counter("relayer_rebroadcasts_total", "Dropped transactions sent again", ["chain"])
         self.replacements = counter("relayer_replacements_total", "Transactions signed again", ["chain"])
+        self.exits_together = counter(
+            "relayer_exits_together_total", "Claims and refunds that shared a transaction", ["chain"]
+        )
         self.submitted_s = histogram("relayer_tx_latency_submitted_seconds", "From signed to broadcast", ["chain"])
         self.confirmed_s = histogram("relayer_tx_latency_confirmed_seconds", "From signed to included", ["chain"])
         self.wallet_balance = gauge("relayer_wallet_balance", "Base units that the relayer holds", ["asset"])

@@ -1,6 +1,6 @@
 """What became of our transactions, told to their swaps: each step once, in the transaction that notes it as told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -14,7 +14,7 @@ from relayer.book import Switchboard
 from relayer.signals import wait_any
 from relayer.transactions import tables
 from relayer.transactions.pipeline import Pipeline
-from relayer.transactions.tables import TransactionRecord, TransactionStatus
+from relayer.transactions.tables import Item, TransactionRecord, TransactionStatus
 
 BATCH: Final = 200
 
@@ -44,8 +44,7 @@ class OutcomeTeller:
 
         def tell(connection: Connection) -> tuple[int, set[SwapId]]:
             waiting = tables.untold(connection, BATCH)
-            changed = {swap_id for record in waiting if (swap_id := _tell(connection, record, now_ns)) is not None}
-            return len(waiting), changed
+            return len(waiting), {swap_id for record in waiting for swap_id in _tell(connection, record, now_ns)}
 
         if not await self._database.read(lambda c: tables.untold(c, 1)):
             return 0
@@ -54,19 +53,19 @@ class OutcomeTeller:
         return count
 
 
-def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> SwapId | None:
-    """The swap that changed, if any did."""
+def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> Iterator[SwapId]:
+    """The swaps that changed, of all that the transaction is for."""
     tables.note_told(connection, record)
-    event = outcome_event(record)
-    swap_id = SwapId(record.effect_key.split(":")[0])
-    if event is not None and book.take(connection, swap_id, [event], now_ns=now_ns):
-        return swap_id
-    return None
+    for item in record.effects:
+        event = outcome_event(record, item)
+        swap_id = SwapId(item.effect_key.split(":")[0])
+        if event is not None and book.take(connection, swap_id, [event], now_ns=now_ns):
+            yield swap_id
 
 
-def outcome_event(record: TransactionRecord) -> events.EffectOutcome | None:
-    """What the transaction's status means for the swap; None for one that is on its way (again)."""
-    _, sequence_text, kind = record.effect_key.split(":")
+def outcome_event(record: TransactionRecord, item: Item) -> events.EffectOutcome | None:
+    """What the transaction's status means for one of its effects; None for what is on its way (again)."""
+    _, sequence_text, kind = item.effect_key.split(":")
     sequence = int(sequence_text)
     match record.status:
         case TransactionStatus.BROADCAST:
@@ -77,8 +76,9 @@ def outcome_event(record: TransactionRecord) -> events.EffectOutcome | None:
             return events.EffectVoided(kind, sequence)
         case TransactionStatus.INCLUDED | TransactionStatus.FINAL:
             final = record.status is TransactionStatus.FINAL
-            if record.reverted:
-                return events.EffectReverted(kind, sequence, record.reason or "reverted", final)
+            if record.reverted or item.left_out is not None:
+                reason = record.reason if record.reverted else item.left_out
+                return events.EffectReverted(kind, sequence, reason or "reverted", final)
             if record.tx_hash is None or record.block is None:
                 return None
             settled = events.EffectFinal if final else events.EffectIncluded

@@ -17,13 +17,17 @@ Each test makes accounts of its own, so one chain may serve them all.
 import pytest
 
 pytest.register_assert_rewrite(
+    "adapters.conformance.batches",
     "adapters.conformance.blocks",
+    "adapters.conformance.consents",
     "adapters.conformance.locks",
     "adapters.conformance.reorgs",
     "adapters.conformance.transactions",
 )
 
+from adapters.conformance.batches import BatchConformance  # noqa: E402
 from adapters.conformance.blocks import BlockConformance, HeadConformance, StateConformance  # noqa: E402
+from adapters.conformance.consents import ConsentConformance  # noqa: E402
 from adapters.conformance.harness import FUNDS, ChainHarness  # noqa: E402
 from adapters.conformance.locks import LockConformance, LockReaderConformance  # noqa: E402
 from adapters.conformance.reorgs import ReorgConformance  # noqa: E402
@@ -36,6 +40,8 @@ class ChainConformance(
     StateConformance,
     LockConformance,
     LockReaderConformance,
+    ConsentConformance,
+    BatchConformance,
     TransactionConformance,
     ReorgConformance,
 ):
@@ -44,9 +50,11 @@ class ChainConformance(
 
 __all__ = [
     "FUNDS",
+    "BatchConformance",
     "BlockConformance",
     "ChainConformance",
     "ChainHarness",
+    "ConsentConformance",
     "HeadConformance",
     "LockConformance",
     "LockReaderConformance",

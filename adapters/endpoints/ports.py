@@ -15,12 +15,15 @@ from core.model.errors import (
     NotYetFinalError,
     RejectedError,
     RetryableError,
+    UnaffordableError,
 )
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
-from core.model.ports import BridgeBuilder, ChainAccess
+from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder
 from core.model.transactions import (
+    Draft,
     FeeBid,
     FeeMarket,
+    LeftOut,
     Outcome,
     OutcomeStatus,
     SequenceView,
@@ -28,7 +31,18 @@ from core.model.transactions import (
     SigningRequest,
     UnsignedTransaction,
 )
-from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height, LockId, LockTerms, Preimage
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    BlockRef,
+    ChainId,
+    ChainTime,
+    Height,
+    LockId,
+    LockTerms,
+    Preimage,
+)
 
 T = TypeVar("T")
 
@@ -37,6 +51,7 @@ POLL_S: Final = 1.0
 """How often the head is asked for where no member's stream says anything."""
 
 _IN_A_BLOCK: Final = (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED)
+_Place = tuple[OutcomeStatus, BlockRef | None, tuple[LeftOut, ...]]
 
 
 def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s: float = POLL_S) -> ChainAccess:
@@ -63,6 +78,8 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         locks=QuorumLocks(voters, heads),
         legs=FailoverLegs(voters),
         transactions=BroadcastTransactions(voters),
+        batches=first.batches,
+        consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
     )
 
 
@@ -257,6 +274,24 @@ class FailoverLegs:
         return self._builder.refund(terms, lock_id, sender)
 
 
+class FailoverConsents:
+    """`ConsentBuilder`: the healthiest member is asked what an asset takes."""
+
+    def __init__(self, voters: Voters, builder: ConsentBuilder) -> None:
+        self._voters = voters
+        self._builder = builder
+
+    async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
+        async def ask(member: Member) -> Draft | None:
+            consents = member.access.consents
+            return None if consents is None else await consents.lock(terms, lock_id, until)
+
+        return await self._voters.first(ask)
+
+    def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft:
+        return self._builder.refund(terms, lock_id, until)
+
+
 class FailoverBridge:
     """`BridgeBuilder` over those of several endpoints."""
 
@@ -318,7 +353,7 @@ class BroadcastTransactions:
     async def submit(self, signed: SignedTransaction) -> None:
         """Return at the first success; the other members are still told. One that hangs delays nobody.
 
-        Raises a refusal only where a quorum refuses, `RetryableError` otherwise.
+        Raises a refusal only where a quorum refuses, otherwise `RetryableError`, such as `UnaffordableError`.
         """
         tasks = [
             self._start(self._voters.said(member, lambda one: one.access.transactions.submit(signed)))
@@ -332,24 +367,27 @@ class BroadcastTransactions:
         refusing = {one.member.operator for one in answers if isinstance(one.answer, RejectedError)}
         if len(refusing) >= self._voters.quorum:
             raise _worst(answers)
+        for one in answers:
+            if isinstance(one.answer, UnaffordableError):
+                raise one.answer
         raise RetryableError(f"no endpoint took the transaction, and too few say why: {_worst(answers)}")
 
     async def outcome(self, tx_hash: bytes) -> Outcome:
-        """In a block, and final, only where a quorum says so of the same block.
+        """In a block, with what it left out, and final, only where a quorum says so of the same block.
 
         Raises `DisagreementError` where too few answer to call it dropped.
         """
         answers = await self._voters.each(lambda member: member.access.transactions.outcome(tx_hash))
         told = [(one.member, one.answer) for one in answers if isinstance(one.answer, Outcome)]
-        places: dict[tuple[OutcomeStatus, BlockRef | None], list[tuple[Member, Outcome]]] = {}
+        places: dict[_Place, list[tuple[Member, Outcome]]] = {}
         for member, outcome in told:
             if outcome.status in _IN_A_BLOCK:
-                places.setdefault((outcome.status, outcome.block), []).append((member, outcome))
-        for (status, block), sayers in places.items():
+                places.setdefault((outcome.status, outcome.block, outcome.left_out), []).append((member, outcome))
+        for (status, block, left_out), sayers in places.items():
             if self._operators(sayers) >= self._voters.quorum:
                 sure = [(member, outcome) for member, outcome in sayers if outcome.final]
                 final = self._operators(sure) >= self._voters.quorum
-                return Outcome(status, final, block, sayers[0][1].reason)
+                return Outcome(status, final, block, sayers[0][1].reason, left_out)
         if any(outcome.status is not OutcomeStatus.DROPPED for _, outcome in told):
             return Outcome(OutcomeStatus.PENDING)
         if self._operators(told) < self._voters.quorum:

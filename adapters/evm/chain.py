@@ -2,6 +2,7 @@
 
 chain = await EvmChain.connect(EvmChainSettings(...))
 chain.access            # what rooms get
+chain.signed_locks      # token locks that somebody else may send
 chain.proofs            # the Ethereum part of evidence
 await chain.close()
 """
@@ -12,7 +13,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Self
 
+from adapters.evm.batches import EvmBatchBuilder
 from adapters.evm.blocks import EvmBlockSource
+from adapters.evm.consents import EvmConsents
 from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import RawHeader, header_of
@@ -23,6 +26,7 @@ from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
+from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.state import EvmStateReader
 from adapters.evm.tokens import read_token
 from adapters.evm.transactions import EvmTransactionSender
@@ -97,6 +101,9 @@ class EvmChain:
         self.state = EvmStateReader(chain, endpoints)
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
+        self.batches = EvmBatchBuilder(htlc)
+        self.consents = EvmConsents(chain, endpoints, htlc)
+        self.signed_locks = SignedLocks(chain, endpoints, htlc)
         self.transactions = EvmTransactionSender(chain, endpoints)
         self.proofs = EvmStateProver(chain, endpoints)
         self.access = ChainAccess(
@@ -107,6 +114,8 @@ class EvmChain:
             locks=self.locks,
             legs=self.legs,
             transactions=self.transactions,
+            batches=self.batches,
+            consents=self.consents,
         )
 
     @classmethod

@@ -18,6 +18,7 @@ from core.model.errors import (
     RejectedError,
     RetryableError,
     RevertedError,
+    UnaffordableError,
 )
 from core.proofs.keccak import keccak256
 
@@ -66,13 +67,21 @@ _ERROR_STRING: Final = bytes.fromhex("08c379a0")
 """Selector of Error(string), what `require` with a message reverts with."""
 _PANIC: Final = bytes.fromhex("4e487b71")
 
+PERMIT2_ERRORS: Final = {
+    "InvalidSigner": (),
+    "InvalidSignature": (),
+    "InvalidSignatureLength": (),
+    "InvalidContractSignature": (),
+    "InvalidNonce": (),
+    "SignatureExpired": ("uint256",),
+    "InvalidAmount": ("uint256",),
+}
+"""What Permit2 refuses a lock with; the contract hands it on (Uniswap/permit2: SignatureVerification.sol,
+PermitErrors.sol, ISignatureTransfer.sol)."""
+
 
 class AlreadyKnownError(ConflictError):
     """The node has this very transaction: for a broadcast, success."""
-
-
-class UnaffordableError(RetryableError):
-    """The account cannot pay value and gas; the same bytes are good once it is funded."""
 
 
 def translate(method: str, code: int, message: str, data: object = None) -> CausewayError:
@@ -123,13 +132,14 @@ def revert_reason(data: bytes) -> str | None:
 
 @cache
 def _custom_errors() -> dict[bytes, tuple[str, list[str]]]:
-    known: dict[bytes, tuple[str, list[str]]] = {}
-    for contract in ("HashedTimelock", "TestToken"):
-        for entry in load_artifact(contract).abi:
-            if entry["type"] == "error":
-                types = [item["type"] for item in entry["inputs"]]
-                known[keccak256(f"{entry['name']}({','.join(types)})".encode())[:4]] = (entry["name"], types)
-    return known
+    named = [
+        (str(entry["name"]), [str(item["type"]) for item in entry["inputs"]])
+        for contract in ("HashedTimelock", "TestToken")
+        for entry in load_artifact(contract).abi
+        if entry["type"] == "error"
+    ]
+    named += [(name, list(types)) for name, types in PERMIT2_ERRORS.items()]
+    return {keccak256(f"{name}({','.join(types)})".encode())[:4]: (name, types) for name, types in named}
 
 
 def _any(fragments: tuple[str, ...], said: str) -> bool:

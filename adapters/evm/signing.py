@@ -9,12 +9,14 @@ from eth_account import Account
 
 from adapters.evm.names import account
 from core.model.errors import FatalError, RejectedError
-from core.model.transactions import SigningRequest
+from core.model.transactions import Consent, SigningRequest
 from core.model.types import AccountId, ChainId
 from core.proofs.keccak import keccak256
 
 SIGNATURE_SCHEME: Final = "secp256k1-keccak256"
 SIGNATURE_BYTES: Final = 65
+WALLET_V: Final = 27
+"""What wallets and `ecrecover` add to the parity of a signature that is not a transaction's."""
 
 
 class LocalSigner:
@@ -37,6 +39,13 @@ class LocalSigner:
         if request.transaction.sender != self._account:
             raise RejectedError(f"this key is {self._account}'s, not {request.transaction.sender}'s")
         return self._key.sign_recoverable(keccak256(request.payload), hasher=None)
+
+    async def consent(self, asked: Consent) -> bytes:
+        """r‖s‖v with v 27 or 28, as `eth_signTypedData_v4` answers. Raises `RejectedError` for another's consent."""
+        if asked.account != self._account:
+            raise RejectedError(f"this key is {self._account}'s, not {asked.account}'s")
+        signature = self._key.sign_recoverable(keccak256(asked.payload), hasher=None)
+        return signature[:64] + bytes([signature[64] + WALLET_V])
 
     def __repr__(self) -> str:
         return f"LocalSigner({self._account})"

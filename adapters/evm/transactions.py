@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.evm.batches import is_incomplete, left_out
 from adapters.evm.calls import CallBody, body_of, rpc_call
-from adapters.evm.decode import RawHeader, header_of
+from adapters.evm.decode import RawHeader, RawLog, header_of
 from adapters.evm.endpoints import Endpoints
-from adapters.evm.errors import AlreadyKnownError, UnaffordableError, revert_reason
+from adapters.evm.errors import AlreadyKnownError, revert_reason
 from adapters.evm.names import chain_number, hex_address
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.signing import SIGNATURE_SCHEME, recover_address
@@ -18,6 +19,7 @@ from core.model.errors import (
     RejectedError,
     RetryableError,
     RevertedError,
+    UnaffordableError,
 )
 from core.model.transactions import (
     FeeBid,
@@ -47,6 +49,7 @@ class RawReceipt(msgspec.Struct, rename="camel"):
     block_number: str
     status: str
     gas_used: str
+    logs: list[RawLog]
     contract_address: str | None = None
 
 
@@ -167,7 +170,12 @@ class EvmTransactionSender:
             return Outcome(OutcomeStatus.PENDING)
         final = finalized is not None and header_of(self._chain, finalized).height >= height
         if int(receipt.status, 16) == 1:
-            return Outcome(OutcomeStatus.INCLUDED, final, block)
+            if not is_incomplete(receipt.logs):
+                return Outcome(OutcomeStatus.INCLUDED, final, block)
+            if known is None or known.to is None:
+                return Outcome(OutcomeStatus.PENDING)  # which of its items did nothing, its own data tells
+            missing = left_out(known.to.lower(), data_bytes(known.data), receipt.logs)
+            return Outcome(OutcomeStatus.INCLUDED, final, block, left_out=missing)
         reason = None if known is None else await self._reason(encoded, known, canonical)
         return Outcome(OutcomeStatus.REVERTED, final, block, reason)
 

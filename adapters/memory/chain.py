@@ -16,11 +16,11 @@ from adapters.memory.mempool import Mempool, Pooled
 from adapters.memory.ports import MemoryBridge, access
 from adapters.memory.signing import MemorySigner
 from adapters.memory.state import Key, Overlay, VersionedState
-from adapters.memory.transactions import Body, Message, account_of, decode_wire, payload, transaction_hash
+from adapters.memory.transactions import Batch, Body, Message, account_of, decode_wire, payload, transaction_hash
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RevertedError
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent, Transferred
 from core.model.ports import ChainAccess, ChainTiming
-from core.model.transactions import FeeMarket, Outcome, OutcomeStatus
+from core.model.transactions import FeeMarket, LeftOut, Outcome, OutcomeStatus
 from core.model.types import AccountId, Asset, AssetId, BaseUnits, BlockRef, ChainId, ChainTime, Height, Seconds
 from core.runtime.clock import Clock
 
@@ -38,6 +38,7 @@ class MemoryRules:
     the clock. `fees` None: no fees; otherwise every transaction costs `GAS_PER_TRANSACTION` units of `native`.
     `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
     `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
+    `batches`: whether exits may share a transaction.
     `suspects_of_256`: how many of 256 blocks without events say that they may have some.
     """
 
@@ -50,6 +51,7 @@ class MemoryRules:
     block_transactions: int = MAX_BLOCK_TRANSACTIONS
     deployed_code_hash: bytes = HTLC_CODE_HASH
     attestors: Mapping[AccountId, int] = field(default_factory=dict)
+    batches: bool = True
     suspects_of_256: int = 0
 
 
@@ -68,12 +70,21 @@ class Issue:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """What became of an entry: why it reverted, None where it did not; what it told; what it left out."""
+
+    reason: str | None
+    events: tuple[ChainEvent, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Mined:
-    """A block as the chain keeps it. `reasons` says of each entry why it reverted, None where it did not."""
+    """A block as the chain keeps it, with what became of each entry."""
 
     block: Block
     entries: tuple[Issue | Pooled, ...]
-    reasons: tuple[str | None, ...]
+    done: tuple[Done, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +98,7 @@ class _Replaced:
 @dataclass(frozen=True, slots=True)
 class _Place:
     block: BlockRef
-    reason: str | None
+    done: Done
 
 
 class MemoryChain:
@@ -174,8 +185,9 @@ class MemoryChain:
     def outcome(self, tx_hash: bytes) -> Outcome:
         place = self._places.get(tx_hash)
         if place is not None:
-            status = OutcomeStatus.INCLUDED if place.reason is None else OutcomeStatus.REVERTED
-            return Outcome(status, place.block.height <= self._final, place.block, place.reason)
+            done, final = place.done, place.block.height <= self._final
+            status = OutcomeStatus.INCLUDED if done.reason is None else OutcomeStatus.REVERTED
+            return Outcome(status, final, place.block, done.reason, done.left_out)
         return Outcome(OutcomeStatus.PENDING if tx_hash in self._mempool else OutcomeStatus.DROPPED)
 
     def access(self, endpoint: Endpoint | None = None) -> ChainAccess:
@@ -320,13 +332,13 @@ class MemoryChain:
         height, time = self.height + 1, self._next_time()
         issues, self._issues = self._issues, []
         entries: list[Issue | Pooled] = []
-        outcomes: list[tuple[str | None, tuple[ChainEvent, ...]]] = []
+        outcomes: list[Done] = []
         for issue in issues:
             overlay = Overlay(self.state)
             ledger.credit(overlay, issue.receiver, issue.asset, issue.amount)
             self.state.put(height, overlay.changes)
             entries.append(issue)
-            outcomes.append((None, (Transferred(issue.asset, None, issue.receiver, issue.amount),)))
+            outcomes.append(Done(None, (Transferred(issue.asset, None, issue.receiver, issue.amount),)))
         while len(entries) - len(issues) < self.rules.block_transactions:
             pooled = self._next_ready(height, accept)
             if pooled is None:
@@ -362,25 +374,29 @@ class MemoryChain:
         held = self.state.get(ledger.balance_key(pooled.sender, self.rules.native), 0)
         return pooled.body.max_fee >= self.fees.base_fee and held >= self._cost(pooled.body)
 
-    def _execute(self, pooled: Pooled, height: int, time: ChainTime) -> tuple[str | None, tuple[ChainEvent, ...]]:
+    def _execute(self, pooled: Pooled, height: int, time: ChainTime) -> Done:
         """A transaction that reverts still uses its sequence and pays its fee."""
         charge = Overlay(self.state)
         charge.put(ledger.sequence_key(pooled.sender), pooled.body.sequence + 1)
         if self.rules.native is not None:
             ledger.debit(charge, pooled.sender, self.rules.native, self._cost(pooled.body))
         self.state.put(height, charge.changes)
-        overlay = Overlay(self.state)
+        overlay, message = Overlay(self.state), pooled.body.message
+        left_out: tuple[LeftOut, ...] = ()
         try:
-            events = ledger.apply(self._rulebook, overlay, pooled.sender, pooled.body.message, time)
+            if isinstance(message, Batch):
+                events, left_out = ledger.apply_each(self._rulebook, overlay, pooled.sender, message, time)
+            else:
+                events = ledger.apply(self._rulebook, overlay, pooled.sender, message, time)
         except ledger.Refused as refused:
-            return str(refused), ()
+            return Done(str(refused))
         self.state.put(height, overlay.changes)
-        return None, events
+        return Done(None, events, left_out)
 
     def _append(
         self,
         entries: tuple[Issue | Pooled, ...],
-        outcomes: tuple[tuple[str | None, tuple[ChainEvent, ...]], ...],
+        outcomes: tuple[Done, ...],
         time: ChainTime | None = None,
     ) -> BlockRef:
         parent = self._blocks[-1].block.header.ref.hash if self._blocks else b""
@@ -390,20 +406,17 @@ class MemoryChain:
         for entry in entries:
             digest.update(entry.hash)
         ref = BlockRef(self.chain, height, digest.digest())
-        happened = [
-            (entry.hash, event) for entry, (_, events) in zip(entries, outcomes, strict=True) for event in events
-        ]
+        happened = [(entry.hash, event) for entry, done in zip(entries, outcomes, strict=True) for event in done.events]
         logged = tuple(LoggedEvent(ref, tx, index, event) for index, (tx, event) in enumerate(happened))
-        reasons = tuple(reason for reason, _ in outcomes)
-        self._keep(Mined(Block(BlockHeader(ref, parent, time), logged), entries, reasons))
+        self._keep(Mined(Block(BlockHeader(ref, parent, time), logged), entries, outcomes))
         return ref
 
     def _keep(self, mined: Mined) -> None:
         ref = mined.block.header.ref
         self._blocks.append(mined)
         self._by_hash[ref.hash] = ref.height
-        for entry, reason in zip(mined.entries, mined.reasons, strict=True):
-            self._places[entry.hash] = _Place(ref, reason)
+        for entry, done in zip(mined.entries, mined.done, strict=True):
+            self._places[entry.hash] = _Place(ref, done)
         self._final = max(self._final, ref.height - self.rules.finality_depth)
 
     def _sweep(self) -> None:

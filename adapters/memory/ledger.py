@@ -6,7 +6,17 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from adapters.memory.state import Overlay
-from adapters.memory.transactions import Attest, Claim, Lock, Message, Refund, Transfer, WriteRecord, lock_owner
+from adapters.memory.transactions import (
+    Attest,
+    Batch,
+    Claim,
+    Lock,
+    Message,
+    Refund,
+    Transfer,
+    WriteRecord,
+    lock_owner,
+)
 from core.model.consortium import value_of
 from core.model.errors import RejectedError
 from core.model.facts import (
@@ -20,6 +30,7 @@ from core.model.facts import (
     Refunded,
     Transferred,
 )
+from core.model.transactions import LeftOut
 from core.model.types import (
     AccountId,
     AssetId,
@@ -97,10 +108,29 @@ def apply(
                 return (_write_record(state, sender, message),)
             case Attest():
                 return _attest(rules, state, sender, message)
+            case Batch():
+                return apply_each(rules, state, sender, message, time)[0]
             case _:
                 assert_never(message)
     except RejectedError as error:
         raise Refused(error.message) from None
+
+
+def apply_each(
+    rules: Rulebook, state: Overlay, sender: AccountId, batch: Batch, time: ChainTime
+) -> tuple[tuple[ChainEvent, ...], tuple[LeftOut, ...]]:
+    """Apply what can be applied of a batch; says what happened, and what was left out."""
+    events: list[ChainEvent] = []
+    left_out: list[LeftOut] = []
+    for index, item in enumerate(batch.exits):
+        alone = Overlay(state)
+        try:
+            events += apply(rules, alone, sender, item, time)
+        except Refused as refused:
+            left_out.append(LeftOut(index, str(refused)))
+        else:
+            state.changes.update(alone.changes)
+    return tuple(events), tuple(left_out)
 
 
 def credit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> None:

@@ -7,6 +7,7 @@ from adapters.left_out import doubted
 from adapters.memory import ledger
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
+    Batch,
     Body,
     Claim,
     Lock,
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
 MAX_BLOCK_RANGE: Final = 500
 MAX_LOCK_NUMBER: Final = 1_000_000
+MAX_EXITS: Final = 8
 
 
 class MemoryParameters:
@@ -263,6 +265,22 @@ class MemoryLegs:
         return unsigned(self._chain.chain, sender, Refund(lock_id), summary)
 
 
+class MemoryBatches:
+    max_exits: int = MAX_EXITS
+
+    def __init__(self, chain: ChainId) -> None:
+        self._chain = chain
+
+    def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
+        messages = [decode_message(one.body) for one in exits]
+        items = tuple(message for message in messages if isinstance(message, Claim | Refund))
+        senders = {(one.chain, one.sender) for one in exits}
+        if not 0 < len(exits) <= MAX_EXITS or len(senders) != 1 or len(items) != len(messages):
+            raise RejectedError(f"a batch has 1 to {MAX_EXITS} claims and refunds, all of one sender")
+        reveals = any(one.reveals for one in exits)
+        return unsigned(self._chain, exits[0].sender, Batch(items), "; ".join(one.summary for one in exits), reveals)
+
+
 class MemoryTransactions:
     def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
         self._chain = chain
@@ -342,4 +360,5 @@ def access(chain: "MemoryChain", endpoint: Endpoint, htlc_code_hash: bytes) -> C
         locks=MemoryLocks(chain, endpoint),
         legs=MemoryLegs(chain, endpoint),
         transactions=MemoryTransactions(chain, endpoint),
+        batches=MemoryBatches(chain.chain) if chain.rules.batches else None,
     )

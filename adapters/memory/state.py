@@ -47,9 +47,9 @@ class VersionedState:
 
 
 class Overlay:
-    """Changes of one transaction: read through to the state, kept or thrown away as a whole."""
+    """Changes of one transaction, or of one item of it: read through to the state, kept or thrown away as a whole."""
 
-    def __init__(self, state: VersionedState) -> None:
+    def __init__(self, state: "VersionedState | Overlay") -> None:
         self._state = state
         self.changes: dict[Key, Any] = {}
 

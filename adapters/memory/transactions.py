@@ -54,7 +54,13 @@ class Attest(msgspec.Struct, frozen=True, array_like=True, tag="attest", forbid_
     time: int
 
 
-Message = Lock | Claim | Refund | Transfer | WriteRecord | Attest
+class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch", forbid_unknown_fields=True):
+    """Exits that stand alone each: one that is refused is left out."""
+
+    exits: tuple[Claim | Refund, ...]
+
+
+Message = Lock | Claim | Refund | Transfer | WriteRecord | Attest | Batch
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

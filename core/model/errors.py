@@ -3,7 +3,8 @@
     CausewayError
     ├── RetryableError          nobody: the same call may succeed later (a dead endpoint, a locked database)
     │   ├── NotYetFinalError    nobody: the answer exists but is not irreversible yet
-    │   └── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
+    │   ├── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
+    │   └── UnaffordableError   the operator: the account cannot pay for the transaction
     ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
     │   ├── NotFoundError       the caller: no such thing
     │   ├── ConflictError       the caller: it contradicts what is already stored or on chain
@@ -48,6 +49,12 @@ class DisagreementError(RetryableError):
     """Endpoints disagree, or fewer than the quorum answer: nothing may be revealed or funded on this ground."""
 
     code = "endpoints-disagree"
+
+
+class UnaffordableError(RetryableError):
+    """The account cannot pay what the transaction moves and may cost; the same bytes are good once it is funded."""
+
+    code = "unaffordable"
 
 
 class RejectedError(CausewayError):

@@ -6,11 +6,13 @@ Verification is not a port: verifiers are pure functions in `core.proofs`.
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
 from core.model.questions import Evidence, Question
 from core.model.transactions import (
+    Consent,
+    Draft,
     FeeBid,
     FeeMarket,
     Outcome,
@@ -26,6 +28,7 @@ from core.model.types import (
     BaseUnits,
     BlockRef,
     ChainId,
+    ChainTime,
     Height,
     LockId,
     LockTerms,
@@ -154,6 +157,38 @@ class LegBuilder(Protocol):
         """Anyone may send it; it pays the lock's sender."""
 
 
+class BatchBuilder(Protocol):
+    """Several exits in one transaction; only on chains where one that fails takes nothing with it."""
+
+    @property
+    def max_exits(self) -> int:
+        """How many one transaction may hold."""
+
+    def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
+        """Claims and refunds of one sender, as `LegBuilder` made them. It reveals where one of them does.
+
+        Each stands alone, with bounds of its own: `Outcome.left_out` says which did nothing. Raises `RejectedError`
+        for none, for more than `max_exits`, for several senders, and for what is neither claim nor refund.
+        """
+
+
+class ConsentBuilder(Protocol):
+    """Acts that rest on a party's signature beside the transaction; only on chains that know such.
+
+    `until` is the last second at which a consent is good.
+    """
+
+    async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
+        """A lock with nothing before it (compare `LegBuilder.prepare`), by a consent of the lock's sender.
+
+        Only he can carry it out, so that no lock comes about but by his transaction. None where the asset takes no such
+        consent, or needs none.
+        """
+
+    def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft:
+        """A refund before the timelock, by a consent of the receiver. Anyone may send it."""
+
+
 class BridgeBuilder(Protocol):
     """Statements about other chains, as unsigned transactions."""
 
@@ -205,9 +240,17 @@ class Signer(Protocol):
         """The signature over `request.payload` by the scheme that the request names."""
 
 
+@runtime_checkable
+class ConsentSigner(Protocol):
+    """A signer that gives consents, too."""
+
+    async def consent(self, asked: Consent) -> bytes:
+        """The signature, as the chain's wallets give it. Raises `RejectedError` for another account's consent."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChainAccess:
-    """One chain's capabilities as gateway hands them to a room."""
+    """One chain's capabilities as gateway hands them to a room. What may be None, not every chain can do."""
 
     parameters: ChainParameters
     heads: HeadSource
@@ -216,6 +259,8 @@ class ChainAccess:
     locks: LockReader
     legs: LegBuilder
     transactions: TransactionSender
+    batches: BatchBuilder | None = None
+    consents: ConsentBuilder | None = None
 
     @property
     def chain(self) -> ChainId:

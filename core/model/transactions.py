@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from core.model.types import AccountId, BlockRef, ChainId
 
@@ -70,6 +71,34 @@ class SignedTransaction:
     raw: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What `account` signs beside its transactions: its permission for one act, which others may carry out.
+
+    `typed_data` is what a wallet shows and signs (on EVM chains the JSON of EIP-712, for `eth_signTypedData_v4`),
+    `payload` the bytes that a key signs for the same. `summary` is a sentence for people.
+    """
+
+    account: AccountId
+    typed_data: str
+    payload: bytes = field(repr=False)
+    summary: str
+
+
+class Draft(Protocol):
+    """A transaction that waits for a consent."""
+
+    @property
+    def consent(self) -> Consent: ...
+
+    def complete(self, signature: bytes, sender: AccountId) -> UnsignedTransaction:
+        """The transaction with the consent's signature in it, to be sent by `sender`.
+
+        Raises `RejectedError` for a signature that can be told to be none of the account's, and for a sender who
+        cannot carry this act out.
+        """
+
+
 class OutcomeStatus(StrEnum):
     """`REVERTED` used its sequence without effect and may still be reorged; it is final when `final` says so."""
 
@@ -80,10 +109,22 @@ class OutcomeStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """An item of an included batch that did nothing, by its place in it, and the chain's word for why."""
+
+    index: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where a transaction stands. `block` is set once included or reverted; `reason` the chain's word on a revert."""
+    """Where a transaction stands. `block` is set once included or reverted; `reason` the chain's word on a revert.
+
+    `left_out`: of an included batch, the items that did nothing; of a reverted one none did anything.
+    """
 
     status: OutcomeStatus
     final: bool = False
     block: BlockRef | None = None
     reason: str | None = None
+    left_out: tuple[LeftOut, ...] = ()

@@ -5,7 +5,7 @@ the client's own database. The role in the agreement is what makes them an initi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -126,10 +126,15 @@ class WalletPipeline(Pipeline):
         await super().start()
 
     async def _sign_first(
-        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None, watched: bool
+        self,
+        effect_key: str,
+        unsigned: UnsignedTransaction,
+        deadline_s: float | None,
+        watched: bool,
+        items: Sequence[str] = (),
     ) -> TransactionRecord:
         await self._adopt()
-        return await super()._sign_first(effect_key, unsigned, deadline_s, watched)
+        return await super()._sign_first(effect_key, unsigned, deadline_s, watched, items)
 
     async def _used_otherwise(self, record: TransactionRecord) -> None:
         try:

@@ -4,7 +4,8 @@
     each new head ──> outcome of every open transaction ────┴──> included ──> final
                           dropped: the same bytes again · late: a better fee · expired: a later expiry
 
-Everything is keyed by the effect: sending the same effect again answers the transaction that is there.
+Everything is keyed by the effect: sending the same effect again answers the transaction that is there. A batch is one
+transaction of several effects, each of which finds it under its own key.
 """
 
 import asyncio
@@ -14,9 +15,16 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
-from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError, RevertedError
-from core.model.ports import ChainAccess, Signer
-from core.model.transactions import FeeBid, FeeMarket, Outcome, OutcomeStatus, UnsignedTransaction
+from core.model.errors import (
+    ConflictError,
+    FatalError,
+    RejectedError,
+    RetryableError,
+    RevertedError,
+    UnaffordableError,
+)
+from core.model.ports import ChainAccess, ConsentSigner, Signer
+from core.model.transactions import Consent, FeeBid, FeeMarket, Outcome, OutcomeStatus, UnsignedTransaction
 from core.model.types import Height
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -115,20 +123,50 @@ class Pipeline:
         progress is told to its swap. Raises `RevertedError` when the chain says that it would fail, before anything was
         signed, and `RetryableError` when the chain does not answer.
         """
+        self._check(unsigned)
+        if (known := await self.transaction(effect_key)) is not None:
+            if known.effect_key == effect_key and known.open:
+                self._bodies[effect_key] = unsigned
+            return known
+        if simulate and not unsigned.reveals:
+            await self._simulate(unsigned)
+        return await self._send_first(effect_key, unsigned, deadline_s, watched)
+
+    async def send_together(
+        self, effect_keys: Sequence[str], batch: UnsignedTransaction, deadline_s: float | None = None
+    ) -> None:
+        """Send one transaction for several exits, in the order of its items, watched and not simulated.
+
+        Where one of them has a transaction already, nothing is sent. Raises as `send`.
+        """
+        self._check(batch)
+        await self._send_first(f"{tables.BATCH_PREFIX}{effect_keys[0]}", batch, deadline_s, True, effect_keys)
+
+    def _check(self, unsigned: UnsignedTransaction) -> None:
         if unsigned.sender != self.account or unsigned.chain != self.chain:
             raise RejectedError(f"this pipeline signs for {self.account}, not for {unsigned.sender}")
         if self._epoch == 0:
             raise RetryableError(f"{self.account} is not open yet: {self.chain} has not answered")
-        self._bodies[effect_key] = unsigned
-        if (known := await self._database.read(lambda c: tables.by_effect(c, effect_key))) is not None:
-            return known
-        if simulate and not unsigned.reveals:
-            await self._simulate(unsigned)
+
+    async def _send_first(
+        self,
+        effect_key: str,
+        unsigned: UnsignedTransaction,
+        deadline_s: float | None,
+        watched: bool,
+        items: Sequence[str] = (),
+    ) -> TransactionRecord:
         async with self._signing:
-            record = await self._sign_first(effect_key, unsigned, deadline_s, watched)
-            await self._submit(record, record.newest)
+            record = await self._sign_first(effect_key, unsigned, deadline_s, watched, items)
+            if record.effect_key == effect_key:
+                self._bodies[effect_key] = unsigned
+                await self._submit(record, record.newest)
         self.changed.notify()
         return record
+
+    async def consent(self, asked: Consent) -> bytes | None:
+        """The account's signature beside its transactions, None where its signer gives none."""
+        return await self._signer.consent(asked) if isinstance(self._signer, ConsentSigner) else None
 
     async def transaction(self, effect_key: str) -> TransactionRecord | None:
         """What is stored under an effect's key."""
@@ -146,7 +184,7 @@ class Pipeline:
     async def run(self) -> None:
         """Watch open transactions for ever: at every head, and at once after something went wrong on the way out."""
         while True:
-            heads, wakes = self._board.changed.count, self._wake.count
+            heads = self._board.changed.count
             try:
                 async with asyncio.timeout(STEP_TIMEOUT_S):
                     await self.step()
@@ -155,7 +193,8 @@ class Pipeline:
                 _log.warning("chain does not answer", chain=self.chain, reason=str(error))
                 await self._clock.sleep(RETRY_S)
                 continue
-            retry_s = RETRY_S if self._unsent else None
+            # What the step itself could not send waits for RETRY_S: an endpoint that refuses at once is not hammered.
+            retry_s, wakes = RETRY_S if self._unsent else None, self._wake.count
             await wait_any([(self._board.changed, heads), (self._wake, wakes)], retry_s)
 
     async def step(self) -> None:
@@ -186,14 +225,23 @@ class Pipeline:
             raise
 
     async def _sign_first(
-        self, effect_key: str, unsigned: UnsignedTransaction, deadline_s: float | None, watched: bool
+        self,
+        effect_key: str,
+        unsigned: UnsignedTransaction,
+        deadline_s: float | None,
+        watched: bool,
+        items: Sequence[str] = (),
     ) -> TransactionRecord:
+        """The stored record; one that is there already for any of these effects stays, and is answered."""
         market = await self._sender.fee_market()
         bid = None if market is None else fees.first_bid(market, 0.0, self._policy.fees.ceiling)
         deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
         for _ in range(SIGNING_RETRIES):
             known, sequence = await self._database.read(
-                lambda c: (tables.by_effect(c, effect_key), tables.free_sequence(c, self.chain, self.account))
+                lambda c: (
+                    tables.by_effects(c, (effect_key, *items)),
+                    tables.free_sequence(c, self.chain, self.account),
+                )
             )
             if known is not None:
                 return known
@@ -207,6 +255,7 @@ class Pipeline:
                 attempt=attempt,
                 deadline_ns=deadline_ns,
                 watched=watched,
+                items=items,
             )
             with suppress(ConflictError):
                 return await self._database.write(store)
@@ -225,9 +274,12 @@ class Pipeline:
             async with asyncio.timeout(SUBMIT_TIMEOUT_S):
                 await self._sender.submit(record.signed(attempt))
         except (RetryableError, TimeoutError) as error:
+            self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
+            if record.items and isinstance(error, UnaffordableError):
+                await self._give_up_company(record, error)
+                return
             self._unsent.add(record.id)
             self._wake.notify()
-            self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
             _log.warning("not broadcast yet", chain=self.chain, effect=record.effect_key, reason=str(error))
         except ConflictError as error:
             # Its sequence is used, or held by another form of it: the outcome at the next head tells which.
@@ -243,6 +295,13 @@ class Pipeline:
             if record.status is TransactionStatus.REFUSED:
                 await self._note(record, TransactionStatus.BROADCAST)
             self._metrics.submitted_s.labels(self.chain).observe(self._age_s(record))
+
+    async def _give_up_company(self, record: TransactionRecord, error: UnaffordableError) -> None:
+        """A batch asks for the gas of all its items beforehand; each of them alone may be affordable."""
+        self._unsent.discard(record.id)
+        _log.warning("exits go out one by one", chain=self.chain, reason=error.message)
+        if record.status is TransactionStatus.BROADCAST:
+            await self._note(record, TransactionStatus.REFUSED, reason=error.message)
 
     # --- back: outcomes ---
 
@@ -285,6 +344,8 @@ class Pipeline:
             if last < heights.finalized.height:
                 await self._sign_again(record, None)
             return
+        if await self._outbid(record):  # nodes forget what cannot pay the base fee, and refuse to hear of it again
+            return
         _log.info("broadcast again", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
         self._metrics.rebroadcasts.labels(self.chain).inc()
         await self._submit(record, record.newest)
@@ -311,18 +372,18 @@ class Pipeline:
                 effect_key=record.effect_key,
             )
 
-    async def _outbid(self, record: TransactionRecord) -> None:
+    async def _outbid(self, record: TransactionRecord) -> bool:
+        """Sign it again with a better fee where it is late; whether that was done."""
         last = record.newest
         if last.fee is None or len(record.attempts) >= tables.MAX_ATTEMPTS:
-            return
+            return False
         market = await self._sender.fee_market()
         deadline_s = None if record.deadline_ns is None else record.deadline_ns / NS_PER_S
         now_s, signed_s = self._clock.now(), last.signed_ns / NS_PER_S
         if market is None or not fees.is_late(self._policy.fees, signed_s, deadline_s, now_s, last.fee, market):
-            return
+            return False
         bid = self._better(record, last.fee, market, deadline_s, now_s)
-        if bid is not None:
-            await self._sign_again(record, bid)
+        return bid is not None and await self._sign_again(record, bid)
 
     def _better(
         self, record: TransactionRecord, last: FeeBid, market: FeeMarket, deadline_s: float | None, now_s: float
@@ -330,26 +391,28 @@ class Pipeline:
         share = fees.share_used(record.created_ns / NS_PER_S, deadline_s, now_s)
         return fees.replacement_bid(last, market, share, self._policy.fees.ceiling)
 
-    async def _sign_again(self, record: TransactionRecord, bid: FeeBid | None) -> None:
+    async def _sign_again(self, record: TransactionRecord, bid: FeeBid | None) -> bool:
+        """Another form under the same sequence; false where there is nothing to sign, or somebody was faster."""
         unsigned = self._bodies.get(record.effect_key)
         if unsigned is None and record.body is not None:
             unsigned = UnsignedTransaction(self.chain, self.account, record.body, False, record.summary)
         if unsigned is None and self.rebuild is not None:
             unsigned = await self.rebuild(record.effect_key)
         if unsigned is None:
-            return
+            return False
         async with self._signing:
             attempt = await self._sign(unsigned, record.sequence, bid)
             if attempt.hash in {known.hash for known in record.attempts}:
-                return
+                return False
             try:
                 await self._database.write(lambda c: tables.store_replacement(c, self._epoch, record, attempt))
             except ConflictError:
-                return
+                return False
             self._metrics.replacements.labels(self.chain).inc()
             _log.info("signed again", chain=self.chain, effect=record.effect_key, attempts=len(record.attempts) + 1)
             await self._submit(record, attempt)
         self.changed.notify()
+        return True
 
     # --- small ---
 
@@ -366,12 +429,17 @@ class Pipeline:
     ) -> None:
         block = outcome.block if outcome else None
         reverted = outcome is not None and outcome.status is OutcomeStatus.REVERTED
-        word = outcome.reason if outcome else reason
-        await self._database.write(
-            lambda c: tables.store_status(
-                c, record.id, status, tx_hash=tx_hash, block=block, reverted=reverted, reason=word
-            )
+        store = partial(
+            tables.store_status,
+            transaction_id=record.id,
+            status=status,
+            tx_hash=tx_hash,
+            block=block,
+            reverted=reverted,
+            reason=outcome.reason if outcome else reason,
+            left_out=outcome.left_out if outcome else (),
         )
+        await self._database.write(store)
         if status in (TransactionStatus.FINAL, TransactionStatus.SUPERSEDED):
             self._bodies.pop(record.effect_key, None)
         self.changed.notify()

@@ -5,6 +5,7 @@ between the two, and nothing is broadcast before it is stored. Accounts are fenc
 the only one who can store signed bytes for it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from core.model.errors import ConflictError, FatalError, require
-from core.model.transactions import FeeBid, SignedTransaction, UnsignedTransaction
+from core.model.transactions import FeeBid, LeftOut, SignedTransaction, UnsignedTransaction
 from core.model.types import AccountId, BlockRef, ChainId, Height
 from core.runtime.columns import Uint256
 from core.runtime.database import METADATA
@@ -51,8 +52,19 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One effect of a transaction. `left_out`: why it did nothing, where the rest of a batch went through."""
+
+    effect_key: str
+    left_out: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionRecord:
-    """An effect's transaction under all its hashes, oldest first. `block` and `tx_hash` are of the included one."""
+    """A transaction under all its hashes, oldest first. `block` and `tx_hash` are of the included one.
+
+    It is one effect's, `effect_key`; or a batch, which has a key of its own, and its effects in `items`.
+    """
 
     id: int
     effect_key: str
@@ -69,6 +81,12 @@ class TransactionRecord:
     reverted: bool
     reason: str | None
     attempts: tuple[Attempt, ...]
+    items: tuple[Item, ...] = ()
+
+    @property
+    def effects(self) -> tuple[Item, ...]:
+        """The effects that this transaction is for."""
+        return self.items or (Item(self.effect_key),)
 
     @property
     def newest(self) -> Attempt:
@@ -131,7 +149,19 @@ relayer_transaction_attempts = sa.Table(
     sa.Column("signed_ns", sa.BigInteger, nullable=False),
 )
 
-TABLES: Final = (relayer_accounts, relayer_transactions, relayer_transaction_attempts)
+relayer_batch_items = sa.Table(
+    "relayer_batch_items",
+    METADATA,
+    sa.Column("effect_key", sa.Text, primary_key=True),
+    sa.Column("transaction_id", sa.ForeignKey(relayer_transactions.c.id), nullable=False, index=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("left_out", sa.Text),
+)
+"""The effects of a batch, in its order. An effect has one transaction in its life, alone or in a batch."""
+
+TABLES: Final = (relayer_accounts, relayer_transactions, relayer_transaction_attempts, relayer_batch_items)
+BATCH_PREFIX: Final = "batch/"
+"""Begins the key of a transaction that is several effects'; the rest is the first one's key."""
 
 
 # --- accounts ----------------------------------------------------------------------------------------------------
@@ -214,14 +244,17 @@ def store_first(
     attempt: Attempt,
     deadline_ns: int | None,
     watched: bool,
+    items: Sequence[str] = (),
 ) -> TransactionRecord:
-    """Allot the sequence and store the signed bytes, before their first broadcast.
+    """Allot the sequence and store the signed bytes, before their first broadcast; of a batch with its `items`.
 
     A body that reveals is not stored a second time beside its signed bytes. Raises `ConflictError` where the sequence
-    or the effect key is taken meanwhile (sign anew, or take what is there), `FatalError` when fenced off.
+    or an effect key is taken meanwhile (sign anew, or take what is there), `FatalError` when fenced off.
     """
     chain, account = unsigned.chain, unsigned.sender
     row = _fence(connection, chain, account, epoch)
+    if (known := by_effects(connection, (effect_key, *items))) is not None:
+        raise ConflictError(f"{known.effect_key} has a transaction already", effect_key=known.effect_key)
     if free_sequence(connection, chain, account) != sequence:
         raise ConflictError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
     if sequence == row.next_sequence:
@@ -242,7 +275,11 @@ def store_first(
         "told": TransactionStatus.BROADCAST if watched else None,
     }
     insert = sa.insert(relayer_transactions).values(values).returning(relayer_transactions.c.id)
-    _insert_attempt(connection, connection.execute(insert).scalar_one(), chain, 1, attempt)
+    transaction_id = connection.execute(insert).scalar_one()
+    _insert_attempt(connection, transaction_id, chain, 1, attempt)
+    if items:
+        rows = [{"effect_key": key, "transaction_id": transaction_id, "number": n} for n, key in enumerate(items)]
+        connection.execute(sa.insert(relayer_batch_items), rows)
     return _records(connection, relayer_transactions.c.effect_key == effect_key)[0]
 
 
@@ -282,10 +319,11 @@ def store_status(
     block: BlockRef | None = None,
     reverted: bool = False,
     reason: str | None = None,
+    left_out: Sequence[LeftOut] = (),
 ) -> None:
-    """Note where the transaction stands. `FINAL` and `SUPERSEDED` stay."""
+    """Note where the transaction stands, and what a batch in a block left out. `FINAL` and `SUPERSEDED` stay."""
     table = relayer_transactions
-    connection.execute(
+    changed = connection.execute(
         sa.update(table)
         .where(table.c.id == transaction_id, table.c.status.in_(OPEN))
         .values(
@@ -296,18 +334,50 @@ def store_status(
             reverted=reverted,
             reason=reason and reason[:MAX_REASON_CHARS],
         )
-    )
+    ).rowcount
+    if changed and block is not None:
+        _note_left_out(connection, transaction_id, {item.index: item.reason for item in left_out})
+
+
+def _note_left_out(connection: Connection, transaction_id: int, reasons: dict[int, str]) -> None:
+    """Where another block left out other items than the last, the swaps are told again."""
+    table = relayer_batch_items
+    query = sa.select(table).where(table.c.transaction_id == transaction_id)
+    changed = [row for row in connection.execute(query) if row.left_out != _short(reasons.get(row.number))]
+    for row in changed:
+        said = {"left_out": _short(reasons.get(row.number))}
+        connection.execute(sa.update(table).where(table.c.effect_key == row.effect_key).values(said))
+    if changed:
+        told = sa.update(relayer_transactions).where(relayer_transactions.c.id == transaction_id)
+        connection.execute(told.where(relayer_transactions.c.told.is_not(None)).values(told=""))
+
+
+def _short(reason: str | None) -> str | None:
+    return None if reason is None else reason[:MAX_REASON_CHARS]
 
 
 def by_effect(connection: Connection, effect_key: str) -> TransactionRecord | None:
-    """The transaction of an effect, None where none was signed."""
-    found = _records(connection, relayer_transactions.c.effect_key == effect_key)
+    """The transaction of an effect, alone or in a batch; None where none was signed."""
+    return by_effects(connection, (effect_key,))
+
+
+def by_effects(connection: Connection, effect_keys: Sequence[str]) -> TransactionRecord | None:
+    """The first transaction that is for any of these effects, None where none was signed."""
+    table = relayer_transactions
+    found = _records(
+        connection, table.c.effect_key.in_(effect_keys) | _in_batch(relayer_batch_items.c.effect_key.in_(effect_keys))
+    )
     return found[0] if found else None
 
 
+def _in_batch(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return relayer_transactions.c.id.in_(sa.select(relayer_batch_items.c.transaction_id).where(condition))
+
+
 def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRecord]:
-    """All transactions whose effect keys begin with `prefix`, oldest first."""
-    return _records(connection, relayer_transactions.c.effect_key.startswith(prefix, autoescape=True))
+    """All transactions of effects whose keys begin with `prefix`, oldest first."""
+    alone = relayer_transactions.c.effect_key.startswith(prefix, autoescape=True)
+    return _records(connection, alone | _in_batch(relayer_batch_items.c.effect_key.startswith(prefix, autoescape=True)))
 
 
 def progress(record: TransactionRecord) -> str:
@@ -365,6 +435,7 @@ def _records(connection: Connection, condition: sa.ColumnElement[bool]) -> list[
     ).all()
     if not rows:
         return []
+    items = _items(connection, [row.id for row in rows if row.effect_key.startswith(BATCH_PREFIX)])
     attempts: dict[int, list[Attempt]] = {row.id: [] for row in rows}
     table = relayer_transaction_attempts
     for row in connection.execute(
@@ -372,10 +443,21 @@ def _records(connection: Connection, condition: sa.ColumnElement[bool]) -> list[
     ):
         fee = None if row.max_fee is None else FeeBid(row.max_fee, row.priority_fee)
         attempts[row.transaction_id].append(Attempt(row.hash, row.raw, fee, row.expiry_height, row.signed_ns))
-    return [_record(row, tuple(attempts[row.id])) for row in rows]
+    return [_record(row, tuple(attempts[row.id]), tuple(items.get(row.id, ()))) for row in rows]
 
 
-def _record(row: Row[Any], attempts: tuple[Attempt, ...]) -> TransactionRecord:
+def _items(connection: Connection, batches: Sequence[int]) -> dict[int, list[Item]]:
+    """The effects of each batch, in order."""
+    found: dict[int, list[Item]] = {}
+    if batches:
+        table = relayer_batch_items
+        query = sa.select(table).where(table.c.transaction_id.in_(batches)).order_by(table.c.number)
+        for row in connection.execute(query):
+            found.setdefault(row.transaction_id, []).append(Item(row.effect_key, row.left_out))
+    return found
+
+
+def _record(row: Row[Any], attempts: tuple[Attempt, ...], items: tuple[Item, ...]) -> TransactionRecord:
     block = None
     if row.block_hash is not None:
         block = BlockRef(ChainId(row.chain), Height(row.block_height), row.block_hash)
@@ -395,4 +477,5 @@ def _record(row: Row[Any], attempts: tuple[Attempt, ...]) -> TransactionRecord:
         reverted=row.reverted,
         reason=row.reason,
         attempts=attempts,
+        items=items,
     )

@@ -9,6 +9,7 @@ from core.runtime.clock import SystemClock
 from core.runtime.database import METADATA, open_database
 from htlc.model import Leg, Phase
 from tests.relayer.house import A, B, House
+from tests.relayer.test_together import Hall
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -40,3 +41,30 @@ async def test_a_swap_and_a_restart_on_a_real_database(database):
         assert len(house.made(chain, Claimed, view.hashlock)) == 1
     assert house.metrics.value("relayer_swaps_settled_total", outcome="completed") == 1
     await house.stop()
+
+
+async def test_claims_that_share_a_transaction_and_a_restart_on_a_real_database(database):
+    """The relayer is away while all preimages become public: what is due at once goes out together."""
+    house = Hall(clock=SystemClock(), block_s=0.2)
+    house.database = database
+    await house.start()
+    await asyncio.sleep(0.5)
+    views = await house.both_locked(2)
+    await house.kill()
+    await next_block(house)
+    await house.claim_all(views)
+    await next_block(house)
+    await house.start()
+    for view in views:
+        await house.phase(view.id, Phase.COMPLETED, deadline_s=20)
+    [record] = await house.exits(views, "claim")
+    assert [item.left_out for item in record.items] == [None, None]
+    assert record.tx_hash == record.newest.hash
+    await house.stop()
+
+
+async def next_block(house: Hall) -> None:
+    """Right after it: what is sent now is in one block."""
+    height = house.chains[B].height
+    while house.chains[B].height == height:
+        await house.clock.sleep(0.005)

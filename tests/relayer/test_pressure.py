@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.memory import FaultRates
-from core.model.errors import FatalError, RetryableError
+from core.model.errors import FatalError, RetryableError, UnaffordableError
 from core.model.facts import Claimed, Locked, Refunded
 from core.model.transactions import FeeBid, FeeMarket
 from core.model.types import BaseUnits, Preimage, Seconds
@@ -140,6 +140,35 @@ def test_a_full_disk_ends_the_relayer_with_a_reason_and_nothing_is_lost():
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
         await house.stop()
+
+    run_virtually(story())
+
+
+def test_an_endpoint_that_refuses_at_once_is_asked_once_a_second():
+    async def story() -> None:
+        house = House()
+        await house.start()
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        pipeline, calls = house.service.pipelines[B], 0
+        real = pipeline._sender.submit
+
+        async def poor(signed) -> None:
+            nonlocal calls
+            calls += 1
+            if calls < 1_000:
+                raise UnaffordableError("fund the account")
+            await real(signed)
+
+        pipeline._sender.submit = poor  # type: ignore[method-assign]
+        await house.until(lambda: asked(calls))
+        before = calls
+        await house.clock.sleep(5)
+        assert 3 <= calls - before <= 15
+        await house.stop()
+
+    async def asked(calls: int) -> bool:
+        return calls > 0
 
     run_virtually(story())
 

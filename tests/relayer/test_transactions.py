@@ -168,6 +168,27 @@ async def test_a_fee_spike_is_outbid_and_every_hash_is_kept():
     assert await house.received() == 1
 
 
+async def test_a_transaction_that_was_dropped_because_it_is_too_cheap_is_outbid():
+    """Its bytes are of no use while the base fee stays: nodes have forgotten it, and refuse it when they hear of it."""
+    house = House(market=FeeMarket(GWEI, GWEI))
+    pipeline = await house.start()
+    first = await pipeline.send("s:1:lock", house.pay())
+    house.chain.fees = FeeMarket(50 * GWEI, GWEI)
+    house.chain._mempool.remove(first.newest.hash)
+    real = house.access.transactions.submit
+
+    async def picky(signed: SignedTransaction) -> None:
+        if signed.hash == first.newest.hash:
+            raise RetryableError("max fee per gas less than block base fee")
+        await real(signed)
+
+    replace_submit(house, picky)
+    await house.beat(4)
+    record = await pipeline.until("s:1:lock", TransactionStatus.FINAL)
+    assert (len(record.attempts), record.tx_hash) == (2, record.newest.hash)
+    assert await house.received() == 1
+
+
 async def test_a_transaction_that_expired_is_signed_again_under_its_sequence():
     house = House()
     pipeline = await house.start(expiry_blocks=2)

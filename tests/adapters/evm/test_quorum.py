@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import pytest_asyncio
 
-from adapters.conformance.harness import Leg, lock
+from adapters.conformance.harness import Leg, claim, lock
+from adapters.evm.batches import SKIPPED_TOPIC
 from adapters.evm.lanes import slot_hex
 from adapters.evm.names import hex_address
 from adapters.registry import ChainSpec, ConnectedChain, EndpointSpec, connect_evm
 from core.model.errors import DisagreementError
 from core.model.facts import Locked, LockStatus
 from core.model.ports import ChainAccess
+from core.model.transactions import LeftOut, OutcomeStatus
+from core.model.types import Preimage
 from core.proofs.lanes import evm_address, parse_lane
 from tests.adapters.evm.endpoint import MiddleMan, Tamper, middle_man
 from tests.adapters.evm.harness import CHAIN, TIMING, EvmHarness, evm_harness
@@ -145,3 +148,29 @@ async def test_an_endpoint_that_hangs_delays_nobody(joined: Joined):
     async with asyncio.timeout(SLOW_S):
         head = await joined.access.heads.head()
     assert head == await joined.evm.access.heads.head()
+
+
+@pytest.mark.parametrize("liar", [0, 1, 2])
+async def test_one_endpoint_cannot_hide_what_a_batch_left_out(joined: Joined, liar: int):
+    """An item that is believed to be done is not claimed again."""
+    leg, other, third = await lock(joined.evm), await lock(joined.evm), await joined.evm.account()
+    batches = joined.access.batches
+    assert batches is not None
+    wrong = replace(other, preimage=Preimage.generate())
+    batch = batches.batch([claim(joined.evm, leg, third), claim(joined.evm, wrong, third)])
+    [tx_hash] = await joined.evm.send(third, batch)
+
+    def hide(method, params, result):
+        if method == "eth_getTransactionReceipt" and result:
+            return {**result, "logs": [log for log in result["logs"] if log["topics"][0] != SKIPPED_TOPIC]}
+        return result
+
+    joined.endpoints[liar].tamper = hide
+    outcome = await joined.access.transactions.outcome(tx_hash)
+    assert outcome.left_out == (LeftOut(1, "WrongTermsOrPreimage()"),)
+    joined.endpoints[(liar + 1) % 3].tamper = lambda method, params, result: (
+        {**result, "logs": [{**log, "data": "0x00"} for log in result["logs"]]}
+        if method == "eth_getTransactionReceipt" and result
+        else result
+    )
+    assert (await joined.access.transactions.outcome(tx_hash)).status is OutcomeStatus.PENDING

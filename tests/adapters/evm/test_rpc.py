@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.evm import rpc as rpc_module
 from adapters.evm.endpoints import Endpoint, Endpoints
-from adapters.evm.errors import AlreadyKnownError, UnaffordableError, revert_reason, translate
+from adapters.evm.errors import AlreadyKnownError, revert_reason, translate
 from adapters.evm.rpc import Call, RpcClient
 from adapters.observed import RpcMetrics
 from core.model.errors import (
@@ -19,6 +19,7 @@ from core.model.errors import (
     RejectedError,
     RetryableError,
     RevertedError,
+    UnaffordableError,
 )
 from core.proofs.keccak import keccak256
 from core.runtime.metrics import Metrics

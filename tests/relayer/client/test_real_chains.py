@@ -11,12 +11,14 @@ from nacl.signing import SigningKey
 
 from adapters.consortium import ConsortiumChain, Ed25519Signer, connect, unsigned
 from adapters.evm import EvmChain, LocalSigner, native_asset
+from adapters.evm.calls import encode_call, unsigned_call
 from core.model.consortium import Issue, caip_asset, quantity, raw_address
 from core.model.errors import FatalError, RejectedError
 from core.model.ports import ChainAccess, Signer
 from core.model.questions import LockAnswer, LockQuestion, RecordAnswer, RecordQuestion
 from core.model.types import AssetId, BaseUnits, ChainId, Height, Seconds
 from core.proofs.errors import ProofError
+from core.proofs.lanes import evm_address
 from core.runtime.clock import SystemClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
@@ -32,7 +34,8 @@ from relayer.client import ClientPolicy, ProvenQueries, RelayerApi, SwapClient, 
 from relayer.policy import RelayerPolicy
 from relayer.quotes import Pair, Rate
 from relayer.service import RelayerService, RelayerSetup
-from tests.adapters.evm.harness import EvmHarness, evm_harness
+from tests.adapters.evm.harness import EvmHarness, evm_harness, settings_for
+from tests.adapters.evm.test_consents import deployed
 from tests.support import eventually
 
 LEDGER = ChainId("causeway:test-1")
@@ -150,6 +153,41 @@ async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path):
             mining.cancel()
             with suppress(asyncio.CancelledError):
                 await mining
+
+
+@pytest.mark.long
+async def test_a_token_with_permits_is_swapped_without_an_allowance_before(tmp_path):
+    """EIP-2612: the dApp's lock is its only transaction on the token's chain."""
+    owner, relayer_key, dapp_key = (Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (4, 5, 6))
+    async with evm_harness(AnvilSettings(block_time_s=None)) as harness, ledger(tmp_path / "ledger", owner) as chain:
+        token = await deployed(harness, "testing/SignedToken")
+        contracts = replace(harness.contracts, tokens=(token,))
+        evm = await EvmChain.connect(settings_for(harness.anvil, contracts))
+        relayer_evm, dapp_evm = await harness.account(), await harness.account()
+        asset = token_of(evm.access)
+        mint = encode_call("testing/SignedToken", "mint", evm_address(dapp_evm.account), 10_000)
+        bank = harness.bank
+        await harness.send(bank, unsigned_call(bank.account, evm_address(token), mint, gas=200_000, summary="mint"))
+        await issue(chain, owner, relayer_key, dapp_key)
+        mining = asyncio.create_task(mine(harness))
+        access = {evm.access.chain: evm.access, LEDGER: chain.access}
+        pairs = [Pair(asset, YUAN, Rate(1, 1), BaseUnits(1), BaseUnits(10**6))]
+        dapps: dict[ChainId, Signer] = {evm.access.chain: dapp_evm, LEDGER: dapp_key}
+        try:
+            async with (
+                relayer_at_work(access, {evm.access.chain: relayer_evm, LEDGER: relayer_key}, pairs) as address,
+                RelayerApi(address) as api,
+                SwapClient(api, access, dapps, SwapStore.in_memory(), ClientPolicy(swap=POLICY)) as client,
+            ):
+                swap = await client.open(await client.quote(asset, YUAN, initiator_amount=5_000))
+                assert (await client.run(swap)).phase is Phase.COMPLETED
+            assert await evm.access.state.balance(dapp_evm.account, asset) == 5_000
+            assert (await evm.access.transactions.sequences(dapp_evm.account)).latest == 1
+        finally:
+            mining.cancel()
+            with suppress(asyncio.CancelledError):
+                await mining
+            await evm.close()
 
 
 async def refuses_other_answers(queries: ProvenQueries, chain: ConsortiumChain, question: LockQuestion) -> None:

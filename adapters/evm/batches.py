@@ -1,0 +1,133 @@
+"""Claims and refunds that go out together, by the contract's `settleStrangers`: each a call of its own with gas of its
+own, so that nothing that one payee or token does reaches the next. What became of each is read from the receipt.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+
+from adapters.evm.calls import body_of, encode_call, unsigned_call
+from adapters.evm.decode import CLAIMED_TOPIC, REFUNDED_TOPIC, RawLog
+from adapters.evm.errors import revert_reason
+from adapters.evm.names import hex_address, parse_address
+from core.model.errors import RejectedError, RetryableError
+from core.model.transactions import LeftOut, UnsignedTransaction
+from core.proofs.keccak import keccak256
+from core.proofs.lanes import WORD_SIZE
+
+MAX_EXITS: Final = 16
+"""Bounded so that the whole fits into a block beside others: at most 4.3M gas, of the 16.7M that EIP-7825 allows."""
+BATCH_GAS: Final = 50_000
+"""What the transaction needs besides its items: 21,000 to begin with, and what the contract keeps for its end."""
+ITEM_GAS: Final = 15_000
+"""What an item needs besides its own limit: its calldata, being called, and being reported."""
+
+SKIPPED_TOPIC: Final = "0x" + keccak256(b"Skipped(uint256,bytes)").hex()
+_BATCH: Final = keccak256(b"settleStrangers(bytes[],uint256)")[:4]
+_OUT_OF_GAS: Final = keccak256(b"OutOfGas()")[:4]
+_CLAIMS: Final = tuple(
+    keccak256(signature)[:4]
+    for signature in (
+        b"claim(bytes32,uint256,address,uint256)",
+        b"claimToken(bytes32,uint256,address,uint256,address)",
+    )
+)
+_REFUNDS: Final = tuple(
+    keccak256(signature)[:4]
+    for signature in (
+        b"refund(bytes32,uint256,address,uint256)",
+        b"refundToken(bytes32,uint256,address,uint256,address)",
+    )
+)
+
+
+class EvmBatchBuilder:
+    """`BatchBuilder` over one HashedTimelock."""
+
+    max_exits: int = MAX_EXITS
+
+    def __init__(self, htlc: bytes) -> None:
+        self._htlc = htlc
+
+    def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
+        """See the port. Every item may use as much gas as the hungriest may alone."""
+        if not 0 < len(exits) <= MAX_EXITS or len({one.sender for one in exits}) != 1:
+            raise RejectedError(f"a batch has 1 to {MAX_EXITS} exits, all of one sender")
+        bodies = [body_of(one) for one in exits]
+        calls = [bytes.fromhex(body.data[2:]) for body in bodies]
+        if any(body.to != hex_address(self._htlc) for body in bodies) or not all(map(_settles, calls)):
+            raise RejectedError("a batch is made of claims and refunds of one contract")
+        gas_each = max(int(body.gas, 16) for body in bodies)
+        tokens = dict.fromkeys(parse_address(entry.address) for body in bodies for entry in body.access_list)
+        return unsigned_call(
+            exits[0].sender,
+            self._htlc,
+            encode_call("HashedTimelock", "settleStrangers", calls, gas_each),
+            gas=BATCH_GAS + len(calls) * (gas_each + ITEM_GAS),
+            warm=tuple(tokens),
+            summary="; ".join(one.summary for one in exits),
+            reveals=any(one.reveals for one in exits),
+        )
+
+
+def _settles(call: bytes) -> bool:
+    return call[:4] in _CLAIMS or call[:4] in _REFUNDS
+
+
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """A Skipped event: the item's index, and the error it met."""
+
+    index: int
+    reason: bytes
+
+
+def is_incomplete(logs: Sequence[RawLog]) -> bool:
+    """Whether a batch says that it left something out. The contract reports every item that it did not do."""
+    return any(log.topics[:1] == (SKIPPED_TOPIC,) for log in logs)
+
+
+def left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, ...]:
+    """The items of the batch `data` that did nothing, with the contract's word for why.
+
+    An item is done where the contract tells its very lock's claim or refund. Its reports are taken for the reasons
+    alone: a payee may call the contract back and have it report whatever indices he likes. Raises `RetryableError` for
+    what no node of this chain can have answered.
+    """
+    if data[:4] != _BATCH:
+        return ()
+    try:
+        return _left_out(htlc, data, logs)
+    except (DecodingError, ValueError, IndexError, OverflowError) as error:
+        raise RetryableError("an endpoint answered with a malformed receipt of a batch") from error
+
+
+def _left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, ...]:
+    calls: tuple[bytes, ...] = decode(["bytes[]", "uint256"], data[4:])[0]
+    told = [log for log in logs if log.address.lower() == htlc]
+    done = {(log.topics[0], bytes.fromhex(log.data[2:66])) for log in told if log.topics[0] != SKIPPED_TOPIC}
+    reports = list(_reports(told))
+    reasons = {report.index: revert_reason(report.reason) or "it used up its gas" for report in reports}
+    end = min((report.index for report in reports if report.reason == _OUT_OF_GAS), default=len(calls))
+    return tuple(
+        LeftOut(index, reasons.get(index, "the batch ended before it" if index > end else "left out"))
+        for index, call in enumerate(calls)
+        if _event_of(call) not in done
+    )
+
+
+def _event_of(call: bytes) -> tuple[str, bytes]:
+    """Topic and lock id of the event that a settling call leaves: its arguments are opening, terms, sender, …"""
+    terms, sender = call[4 + WORD_SIZE : 4 + 2 * WORD_SIZE], call[4 + 2 * WORD_SIZE : 4 + 3 * WORD_SIZE]
+    topic = CLAIMED_TOPIC if call[:4] in _CLAIMS else REFUNDED_TOPIC
+    return topic, sender[12:] + terms[20:]
+
+
+def _reports(logs: Sequence[RawLog]) -> Iterator[_Report]:
+    for log in logs:
+        if log.topics[0] == SKIPPED_TOPIC:
+            index, reason = decode(["uint256", "bytes"], bytes.fromhex(log.data[2:]))
+            yield _Report(index, reason)
