@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ class SignaturePool:
         worker = await self._free.get()
         try:
             return await worker.ask(chunk)
-        except (OSError, asyncio.IncompleteReadError) as error:
+        except OSError as error:
             self._wanted = 0
             _log.warning("signature checks go on in this process", reason=str(error) or type(error).__name__)
             return verify_all(chunk)
@@ -90,36 +91,72 @@ class SignaturePool:
 
 
 class _Worker:
-    """One process, which answers pieces of work in the order in which they were written."""
+    """One process, which answers pieces of work in the order in which they were written.
+
+    One task reads all answers and hands each to whoever asked for it, whether he still waits or not: an answer that
+    somebody gave up on would otherwise be taken for that to the next question.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         if process.stdin is None or process.stdout is None:
             raise FatalError("a process that checks signatures has no pipes")
         self._process = process
         self._questions, self._answers = process.stdin, process.stdout
-        self._reading = asyncio.Lock()
+        self._asked: asyncio.Queue[_Question] = asyncio.Queue()
+        self._ended = False
+        self._reading = asyncio.create_task(self._read(), name="answers about signatures")
 
     async def ask(self, chunk: Sequence[bytes]) -> list[bool]:
-        """Raises `OSError`, `IncompleteReadError` where the process has ended."""
+        """Raises `OSError` where the process has ended."""
+        if self._ended:
+            raise BrokenPipeError(_ENDED)
         body = msgspec.msgpack.encode(chunk)
+        question = _Question(len(chunk), asyncio.get_running_loop().create_future())
+        # Nothing is awaited between the two: questions stand in the queue as they were written.
         self._questions.write(len(body).to_bytes(LENGTH_BYTES, "big") + body)
+        self._asked.put_nowait(question)
         try:
-            # Nothing is awaited since the write, and the lock keeps its line: answers are read in the same order.
-            async with self._reading:
-                await self._questions.drain()
-                return [held == 1 for held in await self._answers.readexactly(len(chunk))]
-        except asyncio.CancelledError:
-            # The answer would be taken for that to the next question.
-            self._kill()
-            raise
+            await self._questions.drain()
+            return await question.answer
+        finally:
+            question.answer.cancel()
+
+    async def _read(self) -> None:
+        question: _Question | None = None
+        try:
+            while True:
+                question = await self._asked.get()
+                answer = await self._answers.readexactly(question.count)
+                if not question.answer.done():
+                    question.answer.set_result([held == 1 for held in answer])
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self._ended = True
+            left = [] if question is None else [question]
+            while not self._asked.empty():
+                left.append(self._asked.get_nowait())
+            for one in left:
+                if not one.answer.done():
+                    one.answer.set_exception(BrokenPipeError(_ENDED))
 
     async def end(self) -> None:
-        self._kill()
-        await self._process.wait()
-
-    def _kill(self) -> None:
         if self._process.returncode is None:
             self._process.kill()
+        await self._process.wait()
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A piece of work that was written to a process: so many transactions."""
+
+    count: int
+    answer: "asyncio.Future[list[bool]]"
+
+
+_ENDED: Final = "a process that checks signatures has ended"
 
 
 def serve() -> None:
