@@ -20,7 +20,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.native import payment_reader
 from adapters.evm.rpc import Call, quantity
-from adapters.left_out import doubted
+from adapters.left_out import doubts
 from core.model.errors import NotFoundError, RejectedError, ReorgedError
 from core.model.facts import Block, BlockHeader, NativeTransfers
 from core.model.types import ChainId, Height
@@ -178,10 +178,14 @@ class EvmBlockSource:
             return bool(blooms[block]) and self._filter.may_be_in(blooms[block])
 
         heights = [(Height(quantity(one.number)), one.hash.lower()) for one in raw]
-        asked = doubted(heights, logs, may_have, newest)
+        doubted = doubts(heights, logs, may_have, newest)
+        found = await self._logs_by_receipts(doubted.first)
+        return found + await self._logs_by_receipts(doubted.rest) if found else found
+
+    async def _logs_by_receipts(self, hashes: Sequence[str]) -> list[RawLog]:
         found: list[RawLog] = []
-        for first in range(0, len(asked), MAX_BY_HASH):
-            part = asked[first : first + MAX_BY_HASH]
+        for first in range(0, len(hashes), MAX_BY_HASH):
+            part = hashes[first : first + MAX_BY_HASH]
             calls = [Call("eth_getBlockReceipts", (block,), list[RawReceipt] | None) for block in part]
             try:
                 answers = await self._endpoints.batch(calls)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final
 
-from adapters.left_out import doubted
+from adapters.left_out import doubts
 from adapters.memory import ledger
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
@@ -165,11 +165,15 @@ class MemoryBlocks:
         told = {block.header.ref.hash: block.events for block in read}
         heights = [(block.header.height, block.header.ref.hash) for block in read]
         newest = Height(self._chain.height - self._endpoint.lag_blocks)
-        asked = doubted(heights, told, may_have.__contains__, newest)
-        if not asked:
-            return {}
-        await self._endpoint.call()
-        return {key: self._whole(key) for key in asked}
+        doubted = doubts(heights, told, may_have.__contains__, newest)
+        found: dict[bytes, Block] = {}
+        for asked in (doubted.first, doubted.rest):
+            if asked:
+                await self._endpoint.call()
+                found |= {key: self._whole(key) for key in asked}
+            if not any(block.events for block in found.values()):
+                break
+        return found
 
     def _whole(self, block_hash: bytes) -> Block:
         try:

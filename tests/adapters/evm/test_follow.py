@@ -17,7 +17,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
 from adapters.evm.lanes import ONE_SHOT
 from adapters.evm.names import account
-from adapters.left_out import SETTLED_DEPTH
+from adapters.left_out import SAMPLES, SETTLED_DEPTH
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
 from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds
@@ -275,15 +275,33 @@ async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarnes
     await pool.close()
 
 
-async def test_old_blocks_are_not_asked_about_again(evm: EvmHarness, liar: MiddleMan):
-    """A backfill would ask for the receipts of nearly every full block."""
-    await lock(evm)
+async def test_a_node_that_lost_old_logs_is_not_believed(evm: EvmHarness, liar: MiddleMan):
+    """More of them than are asked about at once: those that have events betray the others."""
     first = await head_height(evm)
+    for _ in range(SAMPLES + 2):
+        await lock(evm)
+    last = await head_height(evm)
     await evm.advance(SETTLED_DEPTH)
+    whole = await evm.access.blocks.blocks(first, last)
+    assert sum(bool(block.events) for block in whole) > SAMPLES
     liar.tamper = lambda method, params, result: [] if method == "eth_getLogs" else result
     adapter, pool = source(liar, evm)
-    await adapter.blocks(first, Height(first + MAX_BY_HASH))
-    assert "eth_getBlockReceipts" not in liar.methods
+    assert await adapter.blocks(first, last) == list(whole)
+    await pool.close()
+
+
+async def test_of_old_blocks_that_only_seem_to_have_events_few_are_asked_about(evm: EvmHarness, liar: MiddleMan):
+    """A backfill would ask for the receipts of nearly every full block."""
+    first = await head_height(evm)
+    await evm.advance(SETTLED_DEPTH + 3 * MAX_BY_HASH)
+
+    def full(method, params, result):
+        return {**result, "logsBloom": "0x" + "ff" * 256} if method == "eth_getBlockByNumber" else result
+
+    liar.tamper = full
+    adapter, pool = source(liar, evm)
+    await adapter.blocks(Height(first + 1), Height(first + 3 * MAX_BY_HASH))
+    assert liar.methods.count("eth_getBlockReceipts") == SAMPLES
     await pool.close()
 
 
