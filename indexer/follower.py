@@ -46,8 +46,8 @@ from indexer.chain_view import (
 )
 from indexer.feed import FactSignal, last_seq
 from indexer.metrics import EventRate, IndexerMetrics
-from indexer.projections.activity import report_holder, report_names
 from indexer.projections.assets import report_assets
+from indexer.projections.contracts import report_holder, report_names
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
 T = TypeVar("T")

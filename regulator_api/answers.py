@@ -11,9 +11,9 @@ import msgspec
 
 from core.model.facts import BlockHeader
 from core.model.types import Asset, AssetId, ChainId, Height, LockTerms
-from indexer.projections.activity import ContractRow
 from indexer.projections.assets import AssetRow
 from indexer.projections.conservation import Conservation, Sum
+from indexer.projections.contracts import ContractRow
 from indexer.projections.locks import LockRow, Placed
 from indexer.projections.swaps import Candidate, SwapView
 from indexer.projections.transfers import TransferRow

@@ -1,5 +1,6 @@
 """The HTTP application: which path is answered by what, and with which scope."""
 
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -42,45 +43,64 @@ def create_app(
     )
 
 
+PROBLEMS: Final = (
+    (404, "There is no such thing."),
+    (409, "It contradicts what was reported, or is not final yet."),
+    (422, "An identifier is not in its form, or a cursor is not one of this list."),
+    (503, "The database is locked, or a chain does not answer: try again."),
+)
+
+
 def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
     """Everything that the API answers to, beside the service paths."""
-    absent = (404, "There is no such thing.")
-    wrong = (422, "An identifier is not in its form, or a cursor is not one of this list.")
-    conflict = (409, "It contradicts what was reported, or is not final yet.")
-    unavailable = (503, "The database is locked, or a chain does not answer: try again.")
-
-    def scoped(
-        method: str,
-        path: str,
-        handler: Handler,
-        summary: str,
-        answer: type,
-        scope: str = "read",
-        query: type[msgspec.Struct] | None = None,
-        body: type[msgspec.Struct] | None = None,
-        status: int = 200,
-    ) -> Route:
-        return Route(
-            method,
-            path,
-            auditor.audited(handler),
-            summary,
-            query=query,
-            body=body,
-            answer=answer,
-            status=status,
-            scope=scope,
-            problems=(absent, conflict, wrong, unavailable),
-            tag="supervision",
+    supervision = [*_swap_routes(service), *_value_routes(service), *_record_routes(service)]
+    return [replace(route, handler=auditor.audited(route.handler)) for route in supervision] + [
+        Route(
+            "GET",
+            "/readyz",
+            service.get_ready,
+            "Whether every chain is followed",
+            answer=answers.ReadyAnswer,
+            problems=((503, "A chain is not followed, or has an open alarm."),),
+            tag="service",
         )
+    ]
 
+
+def _scoped(
+    method: str,
+    path: str,
+    handler: Handler,
+    summary: str,
+    answer: type,
+    scope: str = "read",
+    query: type[msgspec.Struct] | None = None,
+    body: type[msgspec.Struct] | None = None,
+    status: int = 200,
+) -> Route:
+    return Route(
+        method,
+        path,
+        handler,
+        summary,
+        query=query,
+        body=body,
+        answer=answer,
+        status=status,
+        scope=scope,
+        problems=PROBLEMS,
+        tag="supervision",
+    )
+
+
+def _swap_routes(service: RegulatorService) -> list[Route]:
     return [
-        scoped("GET", "/v1/chains", service.get_chains, "Chains: head, finalized, lag", answers.ChainsAnswer),
-        scoped(
+        _scoped("GET", "/v1/chains", service.get_chains, "Chains: head, finalized, lag", answers.ChainsAnswer),
+        _scoped(
             "GET", "/v1/swaps", service.get_swaps, "Swaps, newest first", answers.SwapsPage, query=requests.SwapsQuery
         ),
-        scoped("GET", "/v1/swaps/{id}", service.get_swap, "One swap with both legs", answers.SwapDocument),
-        scoped(
+        _scoped("GET", "/v1/swaps/{id}", service.get_swap, "One swap with both legs", answers.SwapDocument),
+        _scoped(
             "GET",
             "/v1/swaps/{id}/evidence",
             service.get_evidence,
@@ -89,7 +109,13 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             scope="evidence",
             query=requests.EvidenceQuery,
         ),
-        scoped(
+    ]
+
+
+def _value_routes(service: RegulatorService) -> list[Route]:
+    """What moved, of what, and whether it adds up."""
+    return [
+        _scoped(
             "GET",
             "/v1/transfers",
             service.get_transfers,
@@ -97,10 +123,10 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             answers.TransfersPage,
             query=requests.TransfersQuery,
         ),
-        scoped(
+        _scoped(
             "GET", "/v1/assets", service.get_assets, "Assets, by id", answers.AssetsPage, query=requests.AssetsQuery
         ),
-        scoped(
+        _scoped(
             "GET",
             "/v1/contracts",
             service.get_contracts,
@@ -108,7 +134,7 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             answers.ContractsPage,
             query=requests.ContractsQuery,
         ),
-        scoped(
+        _scoped(
             "GET",
             "/v1/assets/{asset:.+}/conservation",
             service.get_conservation,
@@ -116,8 +142,14 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             answers.ConservationAnswer,
             query=requests.ConservationQuery,
         ),
-        scoped("GET", "/v1/summary", service.get_summary, "Everything at a glance", answers.SummaryAnswer),
-        scoped(
+        _scoped("GET", "/v1/summary", service.get_summary, "Everything at a glance", answers.SummaryAnswer),
+    ]
+
+
+def _record_routes(service: RegulatorService) -> list[Route]:
+    """What is reported to us, and what we note ourselves."""
+    return [
+        _scoped(
             "POST",
             "/v1/agreements",
             service.post_agreement,
@@ -127,7 +159,7 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             body=requests.AgreementBody,
             status=201,
         ),
-        scoped(
+        _scoped(
             "GET",
             "/v1/audit",
             service.get_audit,
@@ -135,14 +167,5 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             answers.AuditPage,
             scope="audit",
             query=requests.AuditQuery,
-        ),
-        Route(
-            "GET",
-            "/readyz",
-            service.get_ready,
-            "Whether every chain is followed",
-            answer=answers.ReadyAnswer,
-            problems=((503, "A chain is not followed, or has an open alarm."),),
-            tag="service",
         ),
     ]

@@ -45,9 +45,9 @@ from core.runtime.web import (
 )
 from indexer import tables
 from indexer.projections import report_agreement
-from indexer.projections.activity import list_contracts
 from indexer.projections.assets import list_assets
 from indexer.projections.conservation import Conservation, conservation, locked_assets
+from indexer.projections.contracts import list_contracts
 from indexer.projections.locks import LockRow
 from indexer.projections.swaps import SwapFilter, SwapStatus, SwapView, list_swaps, swap_by_id
 from indexer.projections.transfers import TransferFilter, list_transfers

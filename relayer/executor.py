@@ -108,10 +108,10 @@ class Executor:
         free = [lane for lane in dict.fromkeys(map(_lane, due)) if lane not in self._running]
         starting = free[: MAX_LANES_AT_ONCE - len(self._running)]
         self._running.update(starting)
-        for chain, company in self._companies([first[lane] for lane in starting]).items():
-            if len(company) > 1:
-                starting = [lane for lane in starting if lane not in {_lane(effect) for effect in company}]
-                group.create_task(self._work_together(group, chain, company), name=f"exits of {chain}")
+        for chain, exits in self._sharing([first[lane] for lane in starting]).items():
+            if len(exits) > 1:
+                starting = [lane for lane in starting if lane not in {_lane(effect) for effect in exits}]
+                group.create_task(self._work_together(group, chain, exits), name=f"exits of {chain}")
         for lane in starting:
             group.create_task(self._work(lane), name=f"effects of {lane}")
         await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
@@ -121,7 +121,7 @@ class Executor:
 
     # --- exits that share a transaction ---
 
-    def _companies(self, due: Sequence[StoredEffect]) -> dict[ChainId, list[StoredEffect]]:
+    def _sharing(self, due: Sequence[StoredEffect]) -> dict[ChainId, list[StoredEffect]]:
         """The exits among them that have time for it, by the chain that could take them together."""
         found: dict[ChainId, list[StoredEffect]] = {}
         for effect in due:

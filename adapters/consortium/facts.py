@@ -1,6 +1,6 @@
 """The ledger's events as typed chain facts."""
 
-from typing import Final, assert_never
+from typing import assert_never
 
 from core.model.consortium import (
     AccessSet,
@@ -32,6 +32,7 @@ from core.model.facts import (
     Transferred,
 )
 from core.model.types import (
+    MAX_DECIMALS,
     AccountId,
     BaseUnits,
     BlockRef,
@@ -42,9 +43,6 @@ from core.model.types import (
     LockTerms,
     PublicPreimage,
 )
-
-MAX_DECIMALS: Final = 77
-"""As many digits as an amount can have; ledgers allow fewer."""
 
 
 def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:

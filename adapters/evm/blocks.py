@@ -20,7 +20,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address
 from adapters.evm.native import payment_reader
 from adapters.evm.rpc import Call, quantity
-from adapters.left_out import doubts
+from adapters.omitted import doubts
 from core.model.errors import NotFoundError, RejectedError, ReorgedError
 from core.model.facts import Block, BlockHeader, NativeTransfers
 from core.model.types import ChainId, Height
@@ -93,7 +93,7 @@ class EvmBlockSource:
             logs = self._grouped(hashes, await self._logs_by_hash(hashes))
         else:
             logs = self._grouped(hashes, await self._logs_by_range(headers))
-        for block, missing in self._grouped(hashes, await self._logs_left_out(raw, logs, newest)).items():
+        for block, missing in self._grouped(hashes, await self._logs_omitted(raw, logs, newest)).items():
             logs[block] += missing
         blocks = [
             Block(header, logged_events(header.ref, self._sources, logs[block]))
@@ -168,10 +168,10 @@ class EvmBlockSource:
         found: list[RawLog] = logs
         return found
 
-    async def _logs_left_out(
+    async def _logs_omitted(
         self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]], newest: Height
     ) -> list[RawLog]:
-        """Logs that blocks have though none were told, see `adapters.left_out`. A node without receipts is believed."""
+        """Logs that blocks have though none were told, see `adapters.omitted`. A node without receipts is believed."""
         blooms = {one.hash.lower(): one.logs_bloom for one in raw}
 
         def may_have(block: str) -> bool:

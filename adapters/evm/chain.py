@@ -102,8 +102,8 @@ class EvmChain:
         self.locks = EvmLockReader(chain, endpoints, htlc)
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
         self.batches = EvmBatchBuilder(htlc)
-        self.consents = EvmConsents(chain, endpoints, htlc)
         self.signed_locks = SignedLocks(chain, endpoints, htlc)
+        self.consents = EvmConsents(chain, htlc, self.signed_locks)
         self.transactions = EvmTransactionSender(chain, endpoints)
         self.proofs = EvmStateProver(chain, endpoints)
         self.access = ChainAccess(

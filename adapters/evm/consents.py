@@ -3,7 +3,6 @@
 from typing import Final
 
 from adapters.evm.drafts import CallDraft
-from adapters.evm.endpoints import Endpoints
 from adapters.evm.legs import SETTLE_TOKEN_GAS
 from adapters.evm.names import hex_address, native_asset
 from adapters.evm.signed_locks import SignedLocks
@@ -27,10 +26,10 @@ EARLY_REFUND_GAS: Final = SETTLE_TOKEN_GAS + 100_000
 class EvmConsents:
     """`ConsentBuilder` over one HashedTimelock."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints, htlc: bytes) -> None:
+    def __init__(self, chain: ChainId, htlc: bytes, locks: SignedLocks) -> None:
         self._chain = chain
         self._htlc = htlc
-        self._locks = SignedLocks(chain, endpoints, htlc)
+        self._locks = locks
 
     async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> CallDraft | None:
         """By EIP-2612; see `SignedLocks.permit`. Its others would let anybody make the lock."""

@@ -8,6 +8,7 @@ Traces are read in their flat form where a node has it: OpenEthereum's `trace_bl
 a block cannot be read.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -124,7 +125,7 @@ Payments = dict[str, list[Payment]]
 """By the hash of their block, in the order of execution."""
 
 
-class PaymentReader(Generic[H]):
+class PaymentReader(ABC, Generic[H]):
     """Reads the payments of blocks. `header` is what a block is decoded as, `full` whether with whole transactions."""
 
     header: type[H]
@@ -161,12 +162,12 @@ class PaymentReader(Generic[H]):
         except RejectedError as error:
             raise RetryableError(f"an endpoint of {self._chain} answered with a malformed address") from error
 
-    async def _payments(self, blocks: Sequence[H]) -> Payments:
-        raise NotImplementedError
+    @abstractmethod
+    async def _payments(self, blocks: Sequence[H]) -> Payments: ...
 
+    @abstractmethod
     async def probe(self, block: str) -> None:
         """Ask what `logged` will ask. Raises `RejectedError` where the node does not offer it."""
-        raise NotImplementedError
 
     async def _of_blocks(self, calls: Sequence[Call]) -> list[Any]:
         try:

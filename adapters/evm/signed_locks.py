@@ -21,6 +21,7 @@ from adapters.evm.legs import APPROVE_GAS, LOCK_TOKEN_GAS, UNLIMITED
 from adapters.evm.names import chain_number, hex_address, native_asset, token_address
 from adapters.evm.rpc import data_bytes
 from adapters.evm.state import ALLOWANCE, token_word
+from adapters.evm.tokens import NAME
 from adapters.evm.typed_data import Domain, Fields, consent_to
 from core.model.errors import RejectedError, RevertedError
 from core.model.transactions import UnsignedTransaction
@@ -65,10 +66,9 @@ WITNESS_TRANSFER: Final[Fields] = (
     ("witness", "TokenLock"),
 )
 
-_NAME: Final = "06fdde03"
-_VERSION: Final = "54fd4d50"
-_DOMAIN_SEPARATOR: Final = "3644e515"
-_NONCES: Final = "7ecebe00"
+_VERSION: Final = "0x54fd4d50"
+_DOMAIN_SEPARATOR: Final = "0x3644e515"
+_NONCES: Final = "0x7ecebe00"
 COMMON_VERSIONS: Final = ("1", "2")
 """Versions of domains of tokens that do not tell theirs, such as OpenZeppelin's."""
 
@@ -222,7 +222,7 @@ class SignedLocks:
     async def _domain_of(self, token: bytes) -> Domain:
         """The domain whose separator the token shows (EIP-2612, EIP-3009). Raises `RejectedError` where none fits."""
         separator = await self._word(token, _DOMAIN_SEPARATOR)
-        name, version = await self._text(token, _NAME), await self._text(token, _VERSION)
+        name, version = await self._text(token, NAME), await self._text(token, _VERSION)
         if separator is not None and name is not None:
             for candidate in (*(() if version is None else (version,)), *COMMON_VERSIONS):
                 domain = Domain(name, candidate, self._chain, token)
@@ -242,7 +242,7 @@ class SignedLocks:
 
     async def _view(self, token: bytes, selector: str, argument: bytes = b"") -> bytes:
         """What a view function returns; nothing where the token has none of that name."""
-        call = {"to": hex_address(token), "data": f"0x{selector}{argument.hex()}"}
+        call = {"to": hex_address(token), "data": f"{selector}{argument.hex()}"}
         try:
             return data_bytes(await self._endpoints.call("eth_call", call, "latest"))
         except RevertedError:

@@ -12,16 +12,15 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address, token_asset
 from adapters.evm.rpc import Call, data_bytes
 from core.model.errors import RejectedError, RevertedError
-from core.model.types import Asset, ChainId
+from core.model.types import MAX_DECIMALS, Asset, ChainId
 
-MAX_DECIMALS: Final = 77
 MAX_SYMBOL_CHARS: Final = 32
 MAX_NAME_CHARS: Final = 128
 MAX_MARKS: Final = 3
 """Combining marks on one character: languages need no more, and dozens of them cover the lines around."""
 _MARKS: Final = ("Mn", "Me")
 _MAX_TEXT_BYTES: Final = 4_096
-_NAME: Final = "0x06fdde03"
+NAME: Final = "0x06fdde03"
 _SYMBOL: Final = "0x95d89b41"
 _DECIMALS: Final = "0x313ce567"
 
@@ -47,7 +46,7 @@ async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asse
 
 async def _name_of(endpoints: Endpoints, where: str) -> str:
     try:
-        [answer] = await endpoints.batch([_view(where, _NAME)])
+        [answer] = await endpoints.batch([_view(where, NAME)])
     except RevertedError:
         return ""
     return clean_text(abi_text(data_bytes(answer)), MAX_NAME_CHARS)

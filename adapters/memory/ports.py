@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final
 
-from adapters.left_out import doubts
 from adapters.memory import ledger
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
@@ -22,6 +21,7 @@ from adapters.memory.transactions import (
     transaction_hash,
     unsigned,
 )
+from adapters.omitted import doubts
 from core.model.consortium import quantity
 from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
@@ -156,12 +156,12 @@ class MemoryBlocks:
             read.append(Block(block.header, self._endpoint.tell_events(block)))
             if self._chain.may_have_events(block):
                 may_have.add(block.header.ref.hash)
-        left_out = await self._left_out(read, may_have)
+        omitted = await self._omitted(read, may_have)
         await self._endpoint.answer()
-        return tuple(left_out.get(block.header.ref.hash, block) for block in read)
+        return tuple(omitted.get(block.header.ref.hash, block) for block in read)
 
-    async def _left_out(self, read: Sequence[Block], may_have: Set[bytes]) -> dict[bytes, Block]:
-        """The whole of those blocks that may have events, where none was told; see `adapters.left_out`."""
+    async def _omitted(self, read: Sequence[Block], may_have: Set[bytes]) -> dict[bytes, Block]:
+        """The whole of those blocks that may have events, where none was told; see `adapters.omitted`."""
         told = {block.header.ref.hash: block.events for block in read}
         heights = [(block.header.height, block.header.ref.hash) for block in read]
         newest = Height(self._chain.height - self._endpoint.lag_blocks)

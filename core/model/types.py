@@ -37,6 +37,8 @@ Seconds = NewType("Seconds", int)
 
 PREIMAGE_BYTES: Final = 32
 MAX_BASE_UNITS: Final = 2**256 - 1
+MAX_DECIMALS: Final = 77
+"""As many digits as an amount can have: more decimals could not be shown."""
 MAX_TIMELOCK_S: Final = 2**40 - 1
 MAX_IDENTIFIER_CHARS: Final = 256
 

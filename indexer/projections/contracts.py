@@ -1,121 +1,201 @@
-"""Events of the contracts that the operator named, to be found by contract, event and arguments."""
+"""Contracts that events came from: what they are, since when and until when they were heard of, and how often.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+Which contract logged an event, most events say by themselves; those of locks do not, as a chain has one HTLC. Which one
+that is, from which block on, is reported (`report_holder`) and stays: a rebuild counts as before.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import RejectedError
-from core.model.facts import ArgumentValue, Block, ContractEvent, LoggedEvent
-from core.model.types import AccountId, BlockRef, ChainId, Height
-from indexer.encoding import decode_event
-from indexer.tables import contract_arguments, contract_events, events
-from indexer.writing import insert_many
+from core.model.facts import Block, ChainEvent, Claimed, ContractEvent, Locked, Refunded, Transferred
+from core.model.types import AccountId, AssetId, ChainId, Height, address_of, chain_of
+from indexer.tables import asset_reports, blocks, contract_reports, contracts, cursors, htlc_reports
+from indexer.writing import hold_projections, insert_if_absent, insert_many
 
 CHUNK: Final = 500
-MAX_SEARCHABLE_CHARS: Final = 256
-MAX_CONDITIONS: Final = 8
-MAX_EVENTS: Final = 1_000
-"""Events that one call may list."""
+MAX_NAME_CHARS: Final = 128
+_TOKEN: Final = "/erc20:"
+
+
+class ContractKind(StrEnum):
+    """What a contract is: one that the operator named, a token, or the one that holds the chain's locks."""
+
+    NAMED = "named"
+    TOKEN = "token"
+    HTLC = "htlc"
+
+
+_RANK: Final = {kind: place for place, kind in enumerate(ContractKind)}
+"""A contract that is several of them is the last of these."""
 
 
 @dataclass(frozen=True, slots=True)
-class ContractEventFilter:
-    """`arguments` have to have exactly these values, written as `ContractEvent` writes them; booleans true or false."""
+class ContractRow:
+    """One contract, with the first and the last block in which events of it were indexed, and how many there were.
+
+    `name` is what the operator calls it, else what a token calls itself, as reported; empty where nobody knows one.
+    """
 
     contract: AccountId
-    name: str | None = None
-    arguments: dict[str, str] = field(default_factory=dict)
-    first: Height = Height(0)
-    last: Height | None = None
+    kind: ContractKind
+    name: str
+    first_height: Height
+    last_height: Height
+    events: int
+
+    @property
+    def chain(self) -> ChainId:
+        return chain_of(self.contract)
 
 
-def apply(connection: Connection, blocks: Sequence[Block]) -> None:
-    """Store what these blocks say of contracts."""
-    made: list[dict[str, Any]] = []
-    arguments: list[dict[str, Any]] = []
-    for block in blocks:
-        for logged in block.events:
-            if isinstance(logged.event, ContractEvent):
-                place = {"chain": block.header.chain, "block_hash": block.header.ref.hash, "event_index": logged.index}
-                event = logged.event
-                made.append({**place, "contract": event.contract, "name": event.name, "height": block.header.height})
-                arguments += [
-                    {**place, "argument": name, "value": text}
-                    for name, value in event.arguments
-                    if (text := _searchable(value)) is not None
-                ]
-    insert_many(connection, contract_events, made)
-    insert_many(connection, contract_arguments, arguments)
+@dataclass(slots=True)
+class _Count:
+    kind: ContractKind
+    events: int = 0
+
+    def add(self, kind: ContractKind, events: int) -> None:
+        self.kind = max(self.kind, kind, key=_RANK.__getitem__)
+        self.events += events
+
+
+def report_holder(connection: Connection, chain: ChainId, holder: AccountId | None) -> bool:
+    """From the next block on, locks of this chain are held by `holder`; the first one reported held all before, too.
+
+    Returns whether there were such blocks: then projections have to be built anew.
+    """
+    hold_projections(connection)
+    known = _holders(connection, chain)
+    if holder is None or (known and known[-1][1] == holder):
+        return False
+    tip = connection.execute(sa.select(cursors.c.tip_height).where(cursors.c.chain == chain)).scalar()
+    since = 0 if not known or tip is None else tip + 1
+    here = sa.and_(htlc_reports.c.chain == chain, htlc_reports.c.since_height == since)
+    connection.execute(sa.delete(htlc_reports).where(here))
+    connection.execute(sa.insert(htlc_reports).values(chain=chain, since_height=since, contract=holder))
+    return not known and tip is not None
+
+
+def report_names(connection: Connection, names: Mapping[AccountId, str]) -> None:
+    """Keep what contracts are called; what is said now takes the place of what was said before."""
+    for contract, text in names.items():
+        name = text[:MAX_NAME_CHARS]
+        if not insert_if_absent(connection, contract_reports, contract=contract, name=name):
+            changed = sa.and_(contract_reports.c.contract == contract, contract_reports.c.name != name)
+            connection.execute(sa.update(contract_reports).where(changed).values(name=name))
+
+
+def _holders(connection: Connection, chain: ChainId) -> list[tuple[int, AccountId]]:
+    query = sa.select(htlc_reports).where(htlc_reports.c.chain == chain).order_by(htlc_reports.c.since_height)
+    return [(row.since_height, AccountId(row.contract)) for row in connection.execute(query)]
+
+
+def apply(connection: Connection, applied: Sequence[Block]) -> None:
+    """Count the events of these blocks, oldest first."""
+    if not applied:
+        return
+    holders = _holders(connection, applied[0].header.chain)
+    counted = [(block.header.ref, found) for block in applied if (found := _counted(block, holders))]
+    now = _newest(connection, {contract for _, found in counted for contract in found})
+    rows: list[dict[str, Any]] = []
+    for ref, found in counted:
+        for contract, count in found.items():
+            total = now.setdefault(contract, _Count(count.kind))
+            total.add(count.kind, count.events)
+            place = {"chain": ref.chain, "contract": contract, "height": ref.height}
+            rows.append({**place, "kind": total.kind.value, "events": total.events})
+    insert_many(connection, contracts, rows)
+
+
+def _counted(block: Block, holders: Sequence[tuple[int, AccountId]]) -> dict[AccountId, _Count]:
+    holder = next((contract for since, contract in reversed(holders) if since <= block.header.height), None)
+    found: dict[AccountId, _Count] = {}
+    for (contract, kind), events in Counter(_logged_by(one.event, holder) for one in block.events).items():
+        if contract is not None:
+            found.setdefault(contract, _Count(kind)).add(kind, events)
+    return found
+
+
+def _logged_by(event: ChainEvent, holder: AccountId | None) -> tuple[AccountId | None, ContractKind]:
+    # What moves most stands first.
+    match event:
+        case Transferred():
+            return _token_contract(event.asset), ContractKind.TOKEN
+        case Locked() | Claimed() | Refunded():
+            return holder, ContractKind.HTLC
+        case ContractEvent():
+            return event.contract, ContractKind.NAMED
+        case _:
+            return None, ContractKind.NAMED
+
+
+@lru_cache(maxsize=4096)
+def _token_contract(asset: AssetId) -> AccountId | None:
+    chain, found, address = asset.partition(_TOKEN)
+    return AccountId(f"{chain}:{address}") if found else None
+
+
+def _newest(connection: Connection, wanted: set[AccountId]) -> dict[AccountId, _Count]:
+    """What was counted so far, of those that were heard of before."""
+    found: dict[AccountId, _Count] = {}
+    for contract in sorted(wanted):
+        row = _row(connection, contract, contracts.c.height.desc())
+        if row is not None:
+            found[contract] = _Count(ContractKind(row.kind), row.events)
+    return found
+
+
+def _row(connection: Connection, contract: AccountId, order: sa.ColumnElement[Any]) -> sa.Row[Any] | None:
+    of = sa.and_(contracts.c.chain == chain_of(contract), contracts.c.contract == contract)
+    return connection.execute(sa.select(contracts).where(of).order_by(order).limit(1)).first()
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
-    """Undo what these blocks said."""
+    """Undo what these blocks, the newest of the chain, added."""
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
-        for table in (contract_events, contract_arguments):
-            connection.execute(sa.delete(table).where(table.c.chain == chain, table.c.block_hash.in_(part)))
-
-
-def list_contract_events(
-    connection: Connection, wanted: ContractEventFilter, limit: int, after: tuple[int, int] | None = None
-) -> list[LoggedEvent]:
-    """Events of the canonical chain, oldest first, at most `limit` (1 … `MAX_EVENTS`).
-
-    `after` is (height, index) of the last one of the page before. Raises `RejectedError` for a limit, or a number of
-    conditions, out of bounds.
-    """
-    if not 1 <= limit <= MAX_EVENTS or len(wanted.arguments) > MAX_CONDITIONS:
-        raise RejectedError(f"1 to {MAX_EVENTS} events can be listed, by at most {MAX_CONDITIONS} arguments")
-    found = contract_events
-    place = sa.and_(
-        events.c.chain == found.c.chain,
-        events.c.block_hash == found.c.block_hash,
-        events.c.event_index == found.c.event_index,
-    )
-    query = (
-        sa.select(events)
-        .join(found, place)
-        .where(found.c.contract == wanted.contract, found.c.height >= wanted.first)
-        .order_by(found.c.height, found.c.event_index)
-        .limit(limit)
-    )
-    if wanted.name is not None:
-        query = query.where(found.c.name == wanted.name)
-    if wanted.last is not None:
-        query = query.where(found.c.height <= wanted.last)
-    if after is not None:
-        query = query.where(sa.tuple_(found.c.height, found.c.event_index) > sa.tuple_(*after))
-    for name, value in wanted.arguments.items():
-        query = query.where(_has_argument(name, value))
-    return [
-        LoggedEvent(
-            BlockRef(ChainId(row.chain), Height(row.height), bytes(row.block_hash)),
-            bytes(row.tx_hash),
-            row.event_index,
-            decode_event(row),
+        lowest = sa.select(sa.func.min(blocks.c.height)).where(blocks.c.chain == chain, blocks.c.hash.in_(part))
+        connection.execute(
+            sa.delete(contracts).where(contracts.c.chain == chain, contracts.c.height >= lowest.scalar_subquery())
         )
-        for row in connection.execute(query)
-    ]
 
 
-def _has_argument(name: str, value: str) -> sa.ColumnElement[bool]:
-    of = contract_arguments.alias()
-    return sa.exists().where(
-        of.c.chain == contract_events.c.chain,
-        of.c.block_hash == contract_events.c.block_hash,
-        of.c.event_index == contract_events.c.event_index,
-        of.c.argument == name,
-        of.c.value == value,
-    )
+def list_contracts(
+    connection: Connection, chain: ChainId | None, limit: int, after: AccountId | None = None
+) -> list[ContractRow]:
+    """Contracts by chain and account, at most `limit`; `after` is the last one of the page before."""
+    found: list[ContractRow] = []
+    # One step of the index for each contract: there may be a row for each of a million blocks.
+    while len(found) < limit and (after := _next(connection, chain, after)) is not None:
+        first, last = _row(connection, after, contracts.c.height), _row(connection, after, contracts.c.height.desc())
+        if first is not None and last is not None:
+            kind, name = ContractKind(last.kind), _name_of(connection, after)
+            found.append(ContractRow(after, kind, name, Height(first.height), Height(last.height), int(last.events)))
+    return found
 
 
-def _searchable(value: ArgumentValue) -> str | None:
-    """None for lists and long texts, and for texts with a zero character, which PostgreSQL stores nowhere."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, str) or len(value) > MAX_SEARCHABLE_CHARS or "\0" in value:
-        return None
-    return value
+def _next(connection: Connection, chain: ChainId | None, after: AccountId | None) -> AccountId | None:
+    place = (contracts.c.chain, contracts.c.contract)
+    query = sa.select(contracts.c.contract).order_by(*place).limit(1)
+    if chain is not None:
+        query = query.where(contracts.c.chain == chain)
+    if after is not None:
+        query = query.where(sa.tuple_(*place) > sa.tuple_(chain_of(after), after))
+    found = connection.execute(query).scalar()
+    return None if found is None else AccountId(found)
+
+
+def _name_of(connection: Connection, contract: AccountId) -> str:
+    named = sa.select(contract_reports.c.name).where(contract_reports.c.contract == contract)
+    name = connection.execute(named).scalar()
+    if name is not None:
+        return str(name)
+    asset = f"{chain_of(contract)}{_TOKEN}{address_of(contract)}"
+    said = connection.execute(sa.select(asset_reports).where(asset_reports.c.asset == asset)).first()
+    return "" if said is None else said.name or said.symbol

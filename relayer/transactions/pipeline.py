@@ -276,7 +276,7 @@ class Pipeline:
         except (RetryableError, TimeoutError) as error:
             self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
             if record.items and isinstance(error, UnaffordableError):
-                await self._give_up_company(record, error)
+                await self._give_up_batch(record, error)
                 return
             self._unsent.add(record.id)
             self._wake.notify()
@@ -296,7 +296,7 @@ class Pipeline:
                 await self._note(record, TransactionStatus.BROADCAST)
             self._metrics.submitted_s.labels(self.chain).observe(self._age_s(record))
 
-    async def _give_up_company(self, record: TransactionRecord, error: UnaffordableError) -> None:
+    async def _give_up_batch(self, record: TransactionRecord, error: UnaffordableError) -> None:
         """A batch asks for the gas of all its items beforehand; each of them alone may be affordable."""
         self._unsent.discard(record.id)
         _log.warning("exits go out one by one", chain=self.chain, reason=error.message)

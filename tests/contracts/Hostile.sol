@@ -2,7 +2,6 @@
 pragma solidity 0.8.33;
 
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
-import {ERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/ERC20Permit.sol";
 
 /// Calls back with what it was given, once, when it is touched.
 abstract contract CallsBack {
@@ -111,37 +110,5 @@ contract MoodyToken is CallsBack {
             mstore(0, value)
             return(0, size)
         }
-    }
-}
-
-/// OpenZeppelin's token with EIP-2612, and EIP-3009's receiveWithAuthorization on top.
-contract SignedToken is ERC20Permit {
-    bytes32 private constant TYPE = keccak256(
-        "ReceiveWithAuthorization(address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce)"
-    );
-    mapping(address => mapping(bytes32 => bool)) public used;
-
-    constructor() ERC20("Signed", "SGN") ERC20Permit("Signed") {}
-
-    function mint(address to, uint256 amount) external {
-        _mint(to, amount);
-    }
-
-    function receiveWithAuthorization(
-        address from,
-        address to,
-        uint256 value,
-        uint256 validAfter,
-        uint256 validBefore,
-        bytes32 nonce,
-        uint8 v,
-        bytes32 r,
-        bytes32 s
-    ) external {
-        require(to == msg.sender && block.timestamp > validAfter && block.timestamp < validBefore && !used[from][nonce]);
-        bytes32 digest = _hashTypedDataV4(keccak256(abi.encode(TYPE, from, to, value, validAfter, validBefore, nonce)));
-        require(ecrecover(digest, v, r, s) == from && from != address(0), "not signed");
-        used[from][nonce] = true;
-        _transfer(from, to, value);
     }
 }

@@ -2,7 +2,8 @@
 pragma solidity 0.8.33;
 
 import "./Base.sol";
-import {Mood, MoodyPayee, MoodyToken, SignedToken, delivers} from "./Hostile.sol";
+import {Mood, MoodyPayee, MoodyToken, delivers} from "./Hostile.sol";
+import {SignedToken} from "testing/Signed.sol";
 
 interface Holder {
     function balanceOf(address account) external view returns (uint256);

@@ -2,8 +2,9 @@
 pragma solidity 0.8.33;
 
 import "./Base.sol";
-import {MoodyToken, SignedToken} from "./Hostile.sol";
+import {MoodyToken} from "./Hostile.sol";
 import "./Signed.sol";
+import {SignedToken} from "testing/Signed.sol";
 
 /// A wallet that is a contract (EIP-1271) and says yes to one digest, in one of several ways.
 contract Wallet {

@@ -37,9 +37,9 @@ from core.runtime.database import Database, InlineDatabase, create_schema
 from indexer import tables
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from indexer.projections.activity import ContractKind, ContractRow, list_contracts
 from indexer.projections.assets import AssetRow, AssetSource, list_assets
 from indexer.projections.balances import balance_at
+from indexer.projections.contracts import ContractKind, ContractRow, list_contracts
 from indexer.projections.rebuild import rebuild
 from tests.indexer.scripted import Parameters, ScriptedBlocks, ScriptedChain
 from tests.indexer.test_swaps import projected

@@ -15,7 +15,7 @@ from core.runtime.database import Database
 from indexer.encoding import EVENT_COLUMNS, decode_event, event_values
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from indexer.projections.contracts import ContractEventFilter, list_contract_events
+from indexer.projections.contract_events import ContractEventFilter, list_contract_events
 from indexer.projections.rebuild import PROJECTED, rebuild
 from tests.indexer.scripted import CHAIN, Parameters, ScriptedBlocks, ScriptedChain
 from tests.indexer.test_swaps import projected

@@ -22,10 +22,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from adapters.endpoints import Member, combine
-from adapters.left_out import SETTLED_DEPTH
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
 from adapters.memory.chain import default_timing
 from adapters.memory.ports import MemoryLocks
+from adapters.omitted import SETTLED_DEPTH
 from core.model.errors import RetryableError
 from core.model.facts import Block
 from core.model.types import Asset, AssetId, ChainId, Height

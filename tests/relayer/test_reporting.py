@@ -133,3 +133,5 @@ async def test_a_regulator_who_is_away_costs_nothing():
         await eventually(tried)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+    assert regulator.seen == []
+    assert (await status_of(database))[0] == "pending"

@@ -270,8 +270,14 @@ def test_a_reorg_takes_a_batch_away_and_brings_it_back():
         views = await house.both_locked()
         await house.claim_all(views)
         await house.until(lambda: all_claimed(house, views))
-        house.chains[A].reorg(1)
+        chain = house.chains[A]
+        blocks = [chain.block(Height(height)) for height in range(chain.height + 1)]
+        [gone] = [block.header.ref for block in blocks if any(isinstance(one.event, Claimed) for one in block.events)]
+        chain.reorg(chain.height - gone.height + 1)
         await completed(house, views)
+        [batch] = await house.exits(views, "claim")
+        assert len(batch.items) == len(views)
+        assert batch.block not in (None, gone)
 
     played(story, finality_depth=4)
 
@@ -308,6 +314,7 @@ def test_whatever_goes_wrong_around_a_batch_everybody_gets_what_is_his(seed):
             await house.until(lambda: some_claimed(house, views))
             house.chains[A].reorg(1, keep=lambda _: source.random() < 0.5)
             await completed(house, views)
+        assert fails == 0, "the item failed as often as it was to"
 
     played(story, finality_depth=3)
 

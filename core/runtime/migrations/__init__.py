@@ -1,8 +1,8 @@
 """Revisions of the schema: what Alembic does to a database that an older Causeway wrote.
 
 A database is made by the tables as they stand in the code. One that is there already is brought from its revision to
-`HEAD`, one file of `versions/` after the other, all in the transaction that opens it: it ends at `HEAD` or stays as it
-was. Three rules for a new revision:
+`core.runtime.database.SCHEMA`, one file of `versions/` after the other, all in the transaction that opens it: it ends
+there or stays as it was. Three rules for a new revision:
 
 1. It comes with every change of a table that a released version made. Tables that are new need none: those that are
    missing are made from the code once all revisions have run.

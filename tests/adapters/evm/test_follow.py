@@ -17,7 +17,7 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
 from adapters.evm.lanes import ONE_SHOT
 from adapters.evm.names import account
-from adapters.left_out import SAMPLES, SETTLED_DEPTH
+from adapters.omitted import SAMPLES, SETTLED_DEPTH
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
 from core.model.facts import Claimed, Locked, Transferred
 from core.model.types import BaseUnits, BlockRef, Height, Seconds

@@ -103,7 +103,9 @@ def test_cleaned_texts_can_be_shown_anywhere(text: str) -> None:
 
 @given(st.binary(max_size=200))
 def test_no_answer_is_too_strange(data: bytes) -> None:
-    abi_text(data).encode()
+    text = abi_text(data)
+    assert len(text) <= len(data)
+    assert text.encode().decode() == text
 
 
 @given(st.text(max_size=60))

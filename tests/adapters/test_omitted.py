@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.left_out import SAMPLES, SETTLED_DEPTH, doubts
+from adapters.omitted import SAMPLES, SETTLED_DEPTH, doubts
 from core.model.types import Height
 
 HEAD = Height(999)

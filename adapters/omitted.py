@@ -1,4 +1,4 @@
-"""Events that a node leaves out: it says that a block has none, while it still indexes the block, or because it has
+"""Events that a node omits: it says that a block has none, while it still indexes the block, or because it has
 lost that part of its index.
 
 A block says of itself whether it can have events at all (a header's `logsBloom`, by chance also where it has none), and
@@ -24,7 +24,7 @@ events. It bounds what a backfill pays for the question: full blocks allow nearl
 
 @dataclass(frozen=True, slots=True)
 class Doubts(Generic[K]):
-    """Blocks whose receipts are to be asked for: `first`, and `rest` where one of them shows events left out."""
+    """Blocks whose receipts are to be asked for: `first`, and `rest` where one of them shows events omitted."""
 
     first: Sequence[K]
     rest: Sequence[K]
