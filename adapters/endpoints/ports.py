@@ -324,8 +324,11 @@ class BroadcastTransactions:
         answers = await self._voters.each(lambda member: member.access.transactions.sequences(account))
         views = [(one.member, one.answer) for one in answers if isinstance(one.answer, SequenceView)]
         latest = self._voters.reached([(member, view.latest) for member, view in views], "sequence")
-        final = self._voters.reached([(member, view.finalized) for member, view in views], "finalized sequence")
-        return SequenceView(latest, final)
+        known = [(member, view.finalized) for member, view in views if view.finalized is not None]
+        try:
+            return SequenceView(latest, self._voters.reached(known, "finalized sequence"))
+        except DisagreementError:
+            return SequenceView(latest, None)
 
     async def fee_market(self) -> FeeMarket | None:
         """The lower median, so that no minority makes us overpay."""

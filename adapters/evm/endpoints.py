@@ -80,6 +80,10 @@ class Endpoints:
         """As `RpcClient.batch`, the whole batch from one endpoint."""
         return await self._first(lambda client: client.batch(calls))
 
+    async def batch_each(self, calls: Sequence[Call]) -> list[Any]:
+        """As `RpcClient.batch_each`, the whole batch from one endpoint."""
+        return await self._first(lambda client: client.batch_each(calls))
+
     async def each(self, ask: Callable[[RpcClient], Awaitable[T]]) -> list[T | CausewayError]:
         """What every endpoint answers, or the error of those that do not."""
         return list(await asyncio.gather(*(_guarded(ask, client) for client in self.clients)))

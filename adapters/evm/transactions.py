@@ -83,10 +83,13 @@ class EvmTransactionSender:
 
     async def sequences(self, account: AccountId) -> SequenceView:
         address = hex_address(evm_address(account))
-        latest, finalized = await self._endpoints.batch(
+        latest, finalized = await self._endpoints.batch_each(
             [Call("eth_getTransactionCount", (address, block)) for block in ("latest", "finalized")]
         )
-        return SequenceView(latest=quantity(latest), finalized=quantity(finalized))
+        if isinstance(latest, CausewayError):
+            raise latest
+        known = not isinstance(finalized, CausewayError)
+        return SequenceView(latest=quantity(latest), finalized=quantity(finalized) if known else None)
 
     async def fee_market(self) -> FeeMarket | None:
         header, tip = await self._endpoints.batch(

@@ -4,7 +4,8 @@
     ├── RetryableError          nobody: the same call may succeed later (a dead endpoint, a locked database)
     │   ├── NotYetFinalError    nobody: the answer exists but is not irreversible yet
     │   ├── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
-    │   └── UnaffordableError   the operator: the account cannot pay for the transaction
+    │   ├── UnaffordableError   the operator: the account cannot pay for the transaction
+    │   └── UnclearRefusalError nobody: refused in words that nobody here knows, so nothing may hang on the reason
     ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
     │   ├── NotFoundError       the caller: no such thing
     │   ├── ConflictError       the caller: it contradicts what is already stored or on chain
@@ -55,6 +56,17 @@ class UnaffordableError(RetryableError):
     """The account cannot pay what the transaction moves and may cost; the same bytes are good once it is funded."""
 
     code = "unaffordable"
+
+
+class UnclearRefusalError(RetryableError):
+    """A node refused the request, and its words and code say nothing that is known here.
+
+    The refusal is certain, its reason is not. The caller takes the branch that is safe for every reason it may have:
+    smaller requests (single exits instead of a batch, a shorter range), a better fee, another endpoint. It never
+    concludes that the request can never succeed, and it never repeats the same request without end.
+    """
+
+    code = "refused-unclear"
 
 
 class RejectedError(CausewayError):

@@ -40,10 +40,14 @@ class FeeBid:
 
 @dataclass(frozen=True, slots=True)
 class SequenceView:
-    """The next sequence of an account. `latest` counts included transactions, `finalized` those that stay."""
+    """The next sequence of an account. `latest` counts included transactions, `finalized` those that stay.
+
+    `finalized` is None if it cannot be known now, for example because the endpoint no longer keeps the state of its
+    finalized block. Exits do not wait for it; nothing may be concluded from its absence.
+    """
 
     latest: int
-    finalized: int
+    finalized: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -332,7 +332,7 @@ class Pipeline:
     async def _dropped(self, record: TransactionRecord) -> None:
         view = await self._sender.sequences(self.account)
         if view.latest > record.sequence:
-            if view.finalized > record.sequence:
+            if view.finalized is not None and view.finalized > record.sequence:
                 await self._used_otherwise(record)
             return
         self._foreign.pop(record.id, None)
