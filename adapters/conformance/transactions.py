@@ -1,5 +1,7 @@
 """From unsigned to final."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.conformance.harness import (
@@ -19,7 +21,7 @@ from adapters.conformance.harness import (
 )
 from core.model.errors import ConflictError, RejectedError, RevertedError
 from core.model.ports import Signer
-from core.model.transactions import OutcomeStatus, UnsignedTransaction
+from core.model.transactions import FeeBid, OutcomeStatus, UnsignedTransaction
 from core.model.types import Height, Preimage
 
 EXPIRY = Height(1_000)
@@ -30,6 +32,13 @@ async def _next_lock(harness: ChainHarness, sender: Signer, receiver: Signer) ->
     terms = await make_terms(harness, sender, receiver, Preimage.generate())
     await prepared(harness, sender, terms)
     return harness.access.legs.lock(terms, await harness.access.legs.lock_id(terms))
+
+
+def _gas(harness: ChainHarness, transaction: UnsignedTransaction) -> int:
+    """The gas limit, told by what one more unit of the fee costs; 0 on chains without one."""
+    costs = (harness.access.transactions.cost(transaction, FeeBid(price, 0)) for price in (10**12, 10**12 + 1))
+    first, second = (sum(cost.values()) for cost in costs)
+    return second - first
 
 
 class TransactionConformance:
@@ -126,6 +135,53 @@ class TransactionConformance:
         with pytest.raises(RevertedError) as caught:
             await harness.access.transactions.simulate(refund(harness, leg, leg.sender))
         assert caught.value.fields["reason"]
+
+    async def test_a_lock_costs_what_it_moves_and_its_fee(self, harness: ChainHarness) -> None:
+        sender, receiver = await harness.account(), await harness.account()
+        terms = await make_terms(harness, sender, receiver, Preimage.generate())
+        transaction = harness.access.legs.lock(terms, await harness.access.legs.lock_id(terms))
+        transactions, bid = harness.access.transactions, await fee_bid(harness)
+        free, paid = transactions.cost(transaction, None), transactions.cost(transaction, bid)
+        assert dict(free) == {terms.asset: terms.amount}
+        assert sum(paid.values()) == terms.amount + (0 if bid is None else _gas(harness, transaction) * bid.max_fee)
+
+    async def test_a_cancellation_uses_its_sequence_and_nothing_else(self, harness: ChainHarness) -> None:
+        sender, receiver = await harness.account(), await harness.account()
+        terms = await make_terms(harness, sender, receiver, Preimage.generate())
+        transactions, state = harness.access.transactions, harness.access.state
+        nothing = await transactions.cancellation(sender.account)
+        assert nothing is not None
+        before, held = await transactions.sequences(sender.account), await state.balance(sender.account, terms.asset)
+        sent = await signed(harness, sender, nothing)
+        await transactions.submit(sent)
+        assert (await settled(harness, sent.hash)).status is OutcomeStatus.INCLUDED
+        assert (await transactions.sequences(sender.account)).latest == before.latest + 1
+        fee = await fee_bid(harness)
+        most = 0 if fee is None else _gas(harness, nothing) * fee.max_fee
+        assert held - most <= await state.balance(sender.account, terms.asset) <= held
+
+    async def test_a_priced_simulation_needs_the_purse(self, harness: ChainHarness) -> None:
+        sender, receiver = await harness.account(), await harness.account()
+        transaction = await _next_lock(harness, sender, receiver)
+        bid = await fee_bid(harness)
+        await harness.access.transactions.simulate(transaction, bid)
+        if bid is None:
+            return
+        dear = FeeBid(2**96, bid.priority_fee)
+        with pytest.raises(RevertedError):
+            await harness.access.transactions.simulate(transaction, dear)
+
+    async def test_a_fitted_claim_is_the_same_with_room(self, harness: ChainHarness) -> None:
+        leg = await lock(harness)
+        transactions = harness.access.transactions
+        public = replace(claim(harness, leg, leg.receiver), reveals=False)
+        first, third = await transactions.fitted(public, 0), await transactions.fitted(public, 2)
+        assert _gas(harness, public) <= _gas(harness, first) <= _gas(harness, third)
+        hidden = await transactions.fitted(claim(harness, leg, leg.receiver), 0)
+        assert _gas(harness, hidden) == _gas(harness, public)
+        sent = await signed(harness, leg.receiver, third)
+        await transactions.submit(sent)
+        assert (await settled(harness, sent.hash)).status is OutcomeStatus.INCLUDED
 
     async def test_what_reveals_is_never_simulated(self, harness: ChainHarness) -> None:
         leg = await lock(harness)

@@ -12,22 +12,27 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from adapters.consortium.blocks import fetch_block
-from adapters.consortium.messages import messages_of
+from adapters.consortium.messages import messages_of, transfer
 from adapters.consortium.rpc import CometRpc, RpcError, base64_of, bytes_of, parsed
 from adapters.consortium.simulation import check_messages
 from adapters.consortium.state import read_account
 from core.model.consortium import (
     SIGN_PREFIX,
+    Burn,
+    Lock,
     ResultCode,
     Transaction,
     TransactionBody,
+    Transfer,
     address,
     caip_account,
+    caip_asset,
     decode_transaction,
     encode_transaction,
     raw_address,
     sign_bytes,
     transaction_hash,
+    value_of,
 )
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError, RevertedError
 from core.model.transactions import (
@@ -40,7 +45,7 @@ from core.model.transactions import (
     SigningRequest,
     UnsignedTransaction,
 )
-from core.model.types import AccountId, ChainId, Height, chain_of
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, chain_of
 from core.proofs.cometbft.json import integer_from_json, list_from_json, object_from_json
 
 NEVER: Final = Height(2**63 - 1)
@@ -87,10 +92,26 @@ class ConsortiumTransactions:
     async def fee_market(self) -> FeeMarket | None:
         return None
 
-    async def simulate(self, transaction: UnsignedTransaction) -> None:
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
         if transaction.reveals:
             raise RejectedError("a transaction that reveals a preimage is never simulated")
         await check_messages(self._rpc, self._chain, transaction.sender, messages_of(transaction))
+
+    def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        found: dict[AssetId, int] = {}
+        for message in messages_of(transaction):
+            if isinstance(message, Lock | Transfer | Burn):
+                asset = caip_asset(self._chain, message.asset)
+                found[asset] = found.get(asset, 0) + value_of(message.amount)
+        return found
+
+    async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
+        """One unit of whatever the account holds, to itself: the ledger moves no less."""
+        held = (await read_account(self._rpc, account)).balances
+        return transfer(account, account, caip_asset(self._chain, held[0][0]), BaseUnits(1)) if held else None
+
+    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+        return transaction
 
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None

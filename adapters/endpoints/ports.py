@@ -1,7 +1,7 @@
 """The ports over several endpoints of one chain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
 from statistics import median_low
 from typing import Any, Final, TypeVar
 
@@ -342,8 +342,18 @@ class BroadcastTransactions:
                 return None
         raise _worst(answers)
 
-    async def simulate(self, transaction: UnsignedTransaction) -> None:
-        await self._voters.first(lambda member: member.access.transactions.simulate(transaction))
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
+        await self._voters.first(lambda member: member.access.transactions.simulate(transaction, fee))
+
+    def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        return self._assembler.cost(transaction, fee)
+
+    async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
+        return await self._voters.first(lambda member: member.access.transactions.cancellation(account))
+
+    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+        """The healthiest member estimates; it can make the limit no lower than the transaction's own."""
+        return await self._voters.first(lambda member: member.access.transactions.fitted(transaction, tries))
 
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None

@@ -1,15 +1,16 @@
 """From an unsigned call to a final one: EIP-1559 assembly, broadcast, outcome."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from adapters.evm.batches import is_incomplete, left_out
-from adapters.evm.calls import CallBody, body_of, rpc_call
+from adapters.evm.calls import CallBody, body_of, rpc_call, unsigned_call
 from adapters.evm.decode import RawHeader, RawLog, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.errors import AlreadyKnownError, revert_reason
+from adapters.evm.limits import PLAIN_GAS, cost, fitted, priced
 from adapters.evm.names import chain_number, hex_address
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.signing import SIGNATURE_SCHEME, recover_address
@@ -31,7 +32,7 @@ from core.model.transactions import (
     SigningRequest,
     UnsignedTransaction,
 )
-from core.model.types import AccountId, BlockRef, ChainId, Height
+from core.model.types import AccountId, AssetId, BlockRef, ChainId, Height
 from core.proofs import rlp
 from core.proofs.keccak import keccak256
 from core.proofs.lanes import evm_address
@@ -99,14 +100,25 @@ class EvmTransactionSender:
             raise RejectedError(f"{self._chain} has no base fee: it is older than EIP-1559")
         return FeeMarket(base_fee=quantity(header.base_fee_per_gas), priority_fee=quantity(tip))
 
-    async def simulate(self, transaction: UnsignedTransaction) -> None:
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
         """See the port: a transaction that reveals is refused unseen."""
         if transaction.reveals:
             raise RejectedError("a transaction that reveals a preimage is never simulated")
         try:
-            await self._endpoints.call("eth_call", rpc_call(body_of(transaction)), "latest")
+            await self._endpoints.call("eth_call", priced(rpc_call(body_of(transaction)), fee), "latest")
         except UnaffordableError as error:
             raise RevertedError(error.message, reason=error.message) from error
+
+    def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        return cost(self._chain, body_of(transaction), fee)
+
+    async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
+        """A payment of nothing to oneself, the cheapest transaction there is."""
+        address = evm_address(account)
+        return unsigned_call(account, address, b"", gas=PLAIN_GAS, summary="Use up a sequence, with no other effect")
+
+    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+        return await fitted(self._endpoints, transaction, tries)
 
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None

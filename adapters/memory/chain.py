@@ -35,7 +35,8 @@ class MemoryRules:
     """What one memory chain is like.
 
     `finality_depth`: blocks on top of one that make it final, 0 for at once. `skew_s`: how far its time runs ahead of
-    the clock. `fees` None: no fees; otherwise every transaction costs `GAS_PER_TRANSACTION` units of `native`.
+    the clock. `fees` None: no fees; otherwise every transaction costs `gas` units of `native`, times
+    its price, and one that the account cannot pay, with what it moves of `native`, waits for ever.
     `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
     `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
     `batches`: whether exits may share a transaction.
@@ -47,6 +48,7 @@ class MemoryRules:
     skew_s: int = 0
     native: AssetId | None = None
     fees: FeeMarket | None = None
+    gas: int = GAS_PER_TRANSACTION
     knows_expiry: bool = True
     block_transactions: int = MAX_BLOCK_TRANSACTIONS
     deployed_code_hash: bytes = HTLC_CODE_HASH
@@ -366,13 +368,14 @@ class MemoryChain:
         return 0 if self.fees is None else min(body.priority_fee, body.max_fee - self.fees.base_fee)
 
     def _cost(self, body: Body) -> int:
-        return 0 if self.fees is None else GAS_PER_TRANSACTION * (self.fees.base_fee + self._tip(body))
+        return 0 if self.fees is None else self.rules.gas * (self.fees.base_fee + self._tip(body))
 
     def _affordable(self, pooled: Pooled) -> bool:
         if self.fees is None or self.rules.native is None:
             return True
         held = self.state.get(ledger.balance_key(pooled.sender, self.rules.native), 0)
-        return pooled.body.max_fee >= self.fees.base_fee and held >= self._cost(pooled.body)
+        needed = self._cost(pooled.body) + ledger.moved(pooled.body.message, self.rules.native)
+        return pooled.body.max_fee >= self.fees.base_fee and held >= needed
 
     def _execute(self, pooled: Pooled, height: int, time: ChainTime) -> Done:
         """A transaction that reverts still uses its sequence and pays its fee."""

@@ -12,6 +12,7 @@ from adapters.memory.transactions import (
     Claim,
     Lock,
     Message,
+    Nothing,
     Refund,
     Transfer,
     WriteRecord,
@@ -110,6 +111,8 @@ def apply(
                 return _attest(rules, state, sender, message)
             case Batch():
                 return apply_each(rules, state, sender, message, time)[0]
+            case Nothing():
+                return ()
             case _:
                 assert_never(message)
     except RejectedError as error:
@@ -131,6 +134,13 @@ def apply_each(
         else:
             state.changes.update(alone.changes)
     return tuple(events), tuple(left_out)
+
+
+def moved(message: Message, asset: AssetId) -> int:
+    """How much of `asset` the message takes from its sender."""
+    if isinstance(message, Lock | Transfer) and message.asset == asset:
+        return value_of(message.amount)
+    return 0
 
 
 def credit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> None:

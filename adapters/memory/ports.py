@@ -10,7 +10,9 @@ from adapters.memory.transactions import (
     Body,
     Claim,
     Lock,
+    Nothing,
     Refund,
+    Transfer,
     Wire,
     attest,
     body_of,
@@ -23,7 +25,7 @@ from adapters.memory.transactions import (
 )
 from adapters.omitted import doubts
 from core.model.consortium import quantity
-from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError
+from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError, RevertedError
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.transactions import (
@@ -301,11 +303,30 @@ class MemoryTransactions:
         await self._endpoint.call()
         return self._chain.fees
 
-    async def simulate(self, transaction: UnsignedTransaction) -> None:
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
         if transaction.reveals:
             raise RejectedError("a transaction that reveals a preimage is never simulated")
         await self._endpoint.call()
+        if fee is not None:
+            for asset, amount in self.cost(transaction, fee).items():
+                held = self._chain.state.get(ledger.balance_key(transaction.sender, asset), 0)
+                if held < amount:
+                    raise RevertedError(f"insufficient balance: {held} of {amount} {asset}", reason="unaffordable")
         self._chain.check(transaction.sender, decode_message(transaction.body))
+
+    def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        message, native = decode_message(transaction.body), self._chain.rules.native
+        assets = {AssetId(message.asset)} if isinstance(message, Lock | Transfer) else set[AssetId]()
+        found = {asset: ledger.moved(message, asset) for asset in assets}
+        if fee is not None and native is not None:
+            found[native] = found.get(native, 0) + self._chain.rules.gas * fee.max_fee
+        return {asset: amount for asset, amount in found.items() if amount > 0}
+
+    async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
+        return unsigned(self._chain.chain, account, Nothing(), "nothing, under a sequence that must be used up")
+
+    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+        return transaction
 
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None

@@ -60,7 +60,11 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch", forbid_un
     exits: tuple[Claim | Refund, ...]
 
 
-Message = Lock | Claim | Refund | Transfer | WriteRecord | Attest | Batch
+class Nothing(msgspec.Struct, frozen=True, array_like=True, tag="nothing", forbid_unknown_fields=True):
+    """Uses up its sequence."""
+
+
+Message = Lock | Claim | Refund | Transfer | WriteRecord | Attest | Batch | Nothing
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -208,8 +208,31 @@ class TransactionSender(Protocol):
     async def fee_market(self) -> FeeMarket | None:
         """None on chains without fees."""
 
-    async def simulate(self, transaction: UnsignedTransaction) -> None:
-        """Would it succeed now? Raises `RevertedError` with the reason, `RejectedError` for one that reveals."""
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
+        """Check that it would succeed now. With `fee`, the account must also be able to pay that bid.
+
+        Raise `RevertedError` with the reason, `RejectedError` for one that reveals.
+        """
+
+    def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        """Return the most that it can take from its sender, in base units by asset: what it moves, and its fee under
+        this bid (gas limit times `max_fee`). An asset of which it takes nothing is left out.
+        """
+
+    async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
+        """Return a transaction that uses up a sequence of the account and changes nothing else.
+
+        None if the account holds nothing that the chain needs for it.
+        """
+
+    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+        """Return the same transaction with the work limit (an EVM gas limit) that its next try should have.
+
+        The limit is never below the transaction's own, follows an estimate with a margin if the transaction does not
+        reveal, grows by half with each of the `tries` that failed before, and stays within what one block takes. A
+        transaction that reveals is never shown to an endpoint. Chains without such a limit return it as it is. Raise
+        nothing: without an estimate the limit grows all the same.
+        """
 
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
