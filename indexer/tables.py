@@ -133,7 +133,9 @@ locks = sa.Table(
     "indexer_locks",
     METADATA,
     sa.Column("chain", CHAIN, primary_key=True),
-    sa.Column("lock_id", IDENTIFIER, primary_key=True),
+    sa.Column("lock_height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("lock_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("lock_id", IDENTIFIER, nullable=False),
     sa.Column("hashlock", Bytes32, nullable=False),
     sa.Column("asset", IDENTIFIER, nullable=False),
     sa.Column("amount", Uint256, nullable=False),
@@ -144,15 +146,18 @@ locks = sa.Table(
     sa.Column("preimage", Bytes32),
     sa.Column("lock_tx", sa.LargeBinary, nullable=False),
     sa.Column("lock_block", sa.LargeBinary, nullable=False),
-    sa.Column("lock_height", sa.BigInteger, nullable=False),
     sa.Column("lock_time_s", sa.BigInteger, nullable=False),
     sa.Column("settle_tx", sa.LargeBinary),
     sa.Column("settle_block", sa.LargeBinary),
     sa.Column("settle_height", sa.BigInteger),
+    sa.Column("settle_index", sa.Integer),
     sa.Column("settle_time_s", sa.BigInteger),
 )
-"""Projection: every lock of the canonical chains and how it ended."""
+"""Projection: every lock of the canonical chains and how it ended. A lock is known by where its event stands: whoever
+locks chooses the id, and may use it again once the lock is settled (an EVM lane's generations return after 65,536)."""
+sa.Index("ix_indexer_locks_lock_id", locks.c.chain, locks.c.lock_id)
 sa.Index("ix_indexer_locks_hashlock", locks.c.hashlock)
+sa.Index("ix_indexer_locks_settle_height", locks.c.chain, locks.c.settle_height)
 sa.Index("ix_indexer_locks_asset", locks.c.asset, locks.c.status)
 
 contract_events = sa.Table(
@@ -290,10 +295,8 @@ swaps = sa.Table(
     sa.Column("opened_s", sa.BigInteger, nullable=False),
     sa.Column("initiator_chain", CHAIN),
     sa.Column("initiator_asset", IDENTIFIER),
-    sa.Column("initiator_lock", IDENTIFIER),
     sa.Column("participant_chain", CHAIN),
     sa.Column("participant_asset", IDENTIFIER),
-    sa.Column("participant_lock", IDENTIFIER),
     sa.Column("other_locks", sa.Integer, nullable=False),
 )
 """Projection: one row per agreement, and one per hashlock whose locks belong to no agreement (`agreed` false)."""

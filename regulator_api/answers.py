@@ -401,7 +401,7 @@ def swap_answer(swap: SwapView, assets: Assets, final: FinalHeights) -> SwapAnsw
 
 def transfer_view(row: TransferRow, assets: Assets, final: FinalHeights) -> TransferView:
     chain = row.block.chain
-    placed = Placed(row.tx_hash, row.block.hash, row.block.height, row.time_s)
+    placed = Placed(row.tx_hash, row.block.hash, row.block.height, row.index, row.time_s)
     return TransferView(
         chain=chain,
         amount=amount_view(row.asset, row.amount, assets),

@@ -35,7 +35,7 @@ MAX_QUEUED: Final = 1_000
 """Reads and writes that may wait for one database; one more is refused as retryable."""
 POSTGRES_CONNECTIONS: Final = 8
 POSTGRES_TIMEOUT_S: Final = 10.0
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """The newest revision of `core.runtime.migrations`: what `create_schema` leads to."""
 FIRST_SCHEMA: Final = "0000"
 """What stood before there were revisions: with a table `schema_version` of our own."""

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, LockId, chain_of
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, chain_of
 from indexer.feed import block_events
 from indexer.tables import balances, events, locks
 from indexer.writing import insert_many
@@ -30,8 +30,8 @@ _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
 _Key = tuple[AssetId, AccountId]
-_Held = dict[LockId, tuple[AssetId, BaseUnits, AccountId, AccountId]]
-"""Asset, amount, sender and receiver of locks."""
+_Held = dict[tuple[bytes, int], tuple[AssetId, BaseUnits, AccountId, AccountId]]
+"""Asset, amount, sender and receiver of locks, by the block and the index of what settled them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +183,13 @@ def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, 
     """What one block adds to each account's assets; what comes to nothing is left out."""
     changed: dict[_Key, int] = defaultdict(int)
     for logged in events_of_block:
-        for account, asset, amount in _movements(logged.event, held):
+        for account, asset, amount in _movements(logged, held):
             changed[asset, account] += amount
     return {key: amount for key, amount in changed.items() if amount}
 
 
-def _movements(event: object, held: _Held) -> Iterable[tuple[AccountId, AssetId, int]]:
-    match event:
+def _movements(logged: LoggedEvent, held: _Held) -> Iterable[tuple[AccountId, AssetId, int]]:
+    match logged.event:
         case Transferred(asset, sender, receiver, amount):
             if sender is not None:
                 yield sender, asset, -amount
@@ -197,30 +197,34 @@ def _movements(event: object, held: _Held) -> Iterable[tuple[AccountId, AssetId,
                 yield receiver, asset, amount
         case Locked(_, terms) if _ledger_holds(terms.asset):
             yield terms.sender, terms.asset, -terms.amount
-        case Claimed(lock_id) if lock_id in held:
-            asset, amount, _, receiver = held[lock_id]
-            yield receiver, asset, amount
-        case Refunded(lock_id) if lock_id in held:
-            asset, amount, sender, _ = held[lock_id]
-            yield sender, asset, amount
+        case Claimed() | Refunded() if (place := (logged.block.hash, logged.index)) in held:
+            asset, amount, sender, receiver = held[place]
+            yield receiver if isinstance(logged.event, Claimed) else sender, asset, amount
 
 
 def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequence[LoggedEvent]]) -> _Held:
-    """The locks that these blocks settle, of assets that the ledger itself holds."""
-    wanted = [
-        logged.event.lock_id for block in blocks for logged in block if isinstance(logged.event, Claimed | Refunded)
-    ]
+    """The locks that these blocks settle, where the ledger itself holds them."""
+    if chain.startswith(_HELD_BY_CONTRACT):
+        return {}
+    ending = sorted(
+        {
+            (logged.block.height, logged.block.hash)
+            for block in blocks
+            for logged in block
+            if isinstance(logged.event, Claimed | Refunded)
+        }
+    )
     found: _Held = {}
-    for first in range(0, len(wanted), CHUNK):
-        query = sa.select(locks).where(locks.c.chain == chain, locks.c.lock_id.in_(wanted[first : first + CHUNK]))
+    for first in range(0, len(ending), CHUNK):
+        part = ending[first : first + CHUNK]
+        query = sa.select(locks).where(
+            locks.c.chain == chain,
+            locks.c.settle_height.between(part[0][0], part[-1][0]),
+            locks.c.settle_block.in_([block_hash for _, block_hash in part]),
+        )
         for row in connection.execute(query):
-            if _ledger_holds(AssetId(row.asset)):
-                found[LockId(row.lock_id)] = (
-                    AssetId(row.asset),
-                    row.amount,
-                    AccountId(row.sender),
-                    AccountId(row.receiver),
-                )
+            terms = AssetId(row.asset), row.amount, AccountId(row.sender), AccountId(row.receiver)
+            found[bytes(row.settle_block), row.settle_index] = terms
     return found
 
 

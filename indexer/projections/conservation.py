@@ -6,12 +6,15 @@ Python integers, since the amounts of a hostile token may add up to more than an
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.types import AssetId, BaseUnits, Height, chain_of
+from core.model.types import AssetId, BaseUnits, ChainId, Height, chain_of
 from indexer.tables import events, locks
+
+SETTLED: Final = ("claimed", "refunded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +97,37 @@ def _locked(connection: Connection, asset: AssetId, height: Height) -> Sum:
     return _summed(connection.execute(query))
 
 
-def _settled(connection: Connection, asset: AssetId, height: Height, kind: str) -> Sum:
-    made = events.alias("made")
-    query = (
-        sa.select(made.c.amount)
-        .join(events, sa.and_(events.c.chain == made.c.chain, events.c.lock_id == made.c.lock_id))
-        .where(
-            made.c.chain == chain_of(asset),
-            made.c.asset == asset,
-            made.c.kind == "locked",
-            made.c.canonical,
-            events.c.kind == kind,
-            events.c.canonical,
-            events.c.height <= height,
+def _verbs(chain: ChainId, height: Height) -> sa.Select[Any]:
+    """All verbs of locks, each with the verb before it under the same id and hashlock.
+
+    A lock's id may come again once the lock is settled, so that what stands before a settlement is its lock.
+    """
+
+    def before(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.lag(column, type_=column.type).over(
+            partition_by=(events.c.lock_id, events.c.hashlock), order_by=(events.c.height, events.c.event_index)
         )
+
+    return sa.select(
+        events.c.kind,
+        before(events.c.kind).label("kind_before"),
+        before(events.c.asset).label("asset_before"),
+        before(events.c.amount).label("amount"),
+    ).where(
+        events.c.chain == chain,
+        events.c.lock_id.is_not(None),
+        events.c.kind.in_(("locked", *SETTLED)),
+        events.c.canonical,
+        events.c.height <= height,
+    )
+
+
+def _settled(connection: Connection, asset: AssetId, height: Height, kind: str) -> Sum:
+    of = events.alias("of")
+    names = sa.select(of.c.lock_id).where(of.c.chain == chain_of(asset), of.c.asset == asset, of.c.kind == "locked")
+    verbs = _verbs(chain_of(asset), height).where(events.c.lock_id.in_(names)).subquery()
+    query = sa.select(verbs.c.amount).where(
+        verbs.c.kind == kind, verbs.c.kind_before == "locked", verbs.c.asset_before == asset
     )
     return _summed(connection.execute(query))
 
@@ -123,15 +143,8 @@ def _open(connection: Connection, asset: AssetId, height: Height) -> Sum:
 
 
 def _unmatched(connection: Connection, asset: AssetId, height: Height) -> int:
-    made = events.alias("made")
-    known = sa.select(made.c.lock_id).where(
-        made.c.chain == events.c.chain, made.c.lock_id == events.c.lock_id, made.c.kind == "locked", made.c.canonical
-    )
+    verbs = _verbs(chain_of(asset), height).subquery()
     query = sa.select(sa.func.count()).where(
-        events.c.chain == chain_of(asset),
-        events.c.kind.in_(("claimed", "refunded")),
-        events.c.canonical,
-        events.c.height <= height,
-        ~known.exists(),
+        verbs.c.kind.in_(SETTLED), sa.func.coalesce(verbs.c.kind_before, "") != "locked"
     )
     return connection.execute(query).scalar_one()

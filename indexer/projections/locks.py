@@ -1,9 +1,11 @@
 """Every lock of the canonical chains and how it ended.
 
-A lock is made once and settled once, so that a reverted block is undone exactly: settlements that stand in it are taken
-off, locks that stand in it are deleted.
+A lock is known by where its event stands: whoever locks chooses its id, and may use it again once the lock is settled.
+It is settled once, so that a reverted block is undone exactly: settlements that stand in it are taken off, locks that
+stand in it are deleted.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -24,6 +26,7 @@ from core.model.types import (
     LockTerms,
     PublicPreimage,
 )
+from indexer.tables import blocks as block_table
 from indexer.tables import locks
 from indexer.writing import insert_many
 
@@ -34,17 +37,21 @@ _UNSETTLED: Final = {
     "settle_tx": None,
     "settle_block": None,
     "settle_height": None,
+    "settle_index": None,
     "settle_time_s": None,
 }
+_Name = tuple[LockId, Hashlock]
+"""What a settlement says of its lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a verb stands on its chain. `time_s` is the block's, in Unix seconds."""
+    """Where a verb stands on its chain. `time_s` is the block's, in Unix seconds; `index` orders its block's events."""
 
     tx_hash: bytes
     block_hash: bytes
     height: Height
+    index: int
     time_s: int
 
 
@@ -63,47 +70,86 @@ class LockRow:
     def chain(self) -> ChainId:
         return self.terms.chain
 
+    @property
+    def place(self) -> tuple[ChainId, Height, int]:
+        """What no other lock has: `lock_id` may come again."""
+        return self.chain, self.locked.height, self.locked.index
+
 
 def apply(connection: Connection, blocks: Sequence[Block]) -> set[Hashlock]:
-    """Store what these blocks, oldest first, say of locks. Returns the hashlocks that they touch."""
+    """Store what these blocks of one chain, oldest first, say of locks. Return the hashlocks that they touch.
+
+    A claim or refund settles the newest open lock of its id and hashlock. One whose lock was made before the first
+    indexed block stays an event only.
+    """
     made: list[dict[str, Any]] = []
-    settled: list[dict[str, Any]] = []
+    open_here: dict[_Name, list[dict[str, Any]]] = defaultdict(list)
+    earlier: list[tuple[_Name, dict[str, Any]]] = []
     touched: set[Hashlock] = set()
     for block in blocks:
         for logged in block.events:
             match logged.event:
                 case Locked(lock_id, terms):
-                    made.append(_lock_row(block, logged, lock_id, terms))
+                    row = _lock_row(block, logged, lock_id, terms)
+                    made.append(row)
+                    open_here[lock_id, terms.hashlock].append(row)
                     touched.add(terms.hashlock)
-                case Claimed(lock_id, lock, preimage):
-                    settled.append(_settlement(block, logged, lock_id, LockStatus.CLAIMED, preimage))
-                    touched.add(lock)
-                case Refunded(lock_id, lock):
-                    settled.append(_settlement(block, logged, lock_id, LockStatus.REFUNDED, None))
-                    touched.add(lock)
+                case Claimed(lock_id, hashlock) | Refunded(lock_id, hashlock):
+                    name, ended = (lock_id, hashlock), _settlement(block, logged, logged.event)
+                    if open_here[name]:
+                        open_here[name].pop().update(ended)
+                    else:
+                        earlier.append((name, ended))
+                    touched.add(hashlock)
+    if earlier:
+        _settle(connection, blocks[0].header.chain, earlier)
     insert_many(connection, locks, made)
-    if settled:
-        # A lock made before the first indexed block has no row: its settlement stays an event only.
-        connection.execute(
-            sa.update(locks).where(
-                locks.c.chain == sa.bindparam("of_chain"),
-                locks.c.lock_id == sa.bindparam("of_lock"),
-                locks.c.status == LockStatus.LOCKED.value,
-            ),
-            settled,
-        )
     return touched
 
 
+def _settle(connection: Connection, chain: ChainId, ended: Sequence[tuple[_Name, dict[str, Any]]]) -> None:
+    """Settle locks that are stored. `ended` are the settlements, in their order, with what each one names."""
+    stored = _open_locks(connection, chain, sorted({lock_id for (lock_id, _), _ in ended}))
+    found = [{**stored[name].pop(), **values} for name, values in ended if stored[name]]
+    if found:
+        place = (
+            locks.c.chain == chain,
+            locks.c.lock_height == sa.bindparam("of_height"),
+            locks.c.lock_index == sa.bindparam("of_index"),
+        )
+        connection.execute(sa.update(locks).where(*place), found)
+
+
+def _open_locks(connection: Connection, chain: ChainId, names: Sequence[LockId]) -> dict[_Name, list[dict[str, int]]]:
+    """Where the open locks with these ids stand, the newest last."""
+    found: dict[_Name, list[dict[str, int]]] = defaultdict(list)
+    for first in range(0, len(names), CHUNK):
+        query = (
+            sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)
+            .where(locks.c.chain == chain, locks.c.lock_id.in_(names[first : first + CHUNK]))
+            .where(locks.c.status == LockStatus.LOCKED.value)
+            .order_by(locks.c.lock_height, locks.c.lock_index)
+        )
+        for row in connection.execute(query):
+            place = {"of_height": row.lock_height, "of_index": row.lock_index}
+            found[LockId(row.lock_id), Hashlock(row.hashlock)].append(place)
+    return found
+
+
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[Hashlock]:
-    """Undo what these blocks said. Returns the hashlocks that they touched."""
+    """Undo what these blocks, the newest of the chain, said. Return the hashlocks that they touched."""
     touched: set[Hashlock] = set()
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
-        made = sa.and_(locks.c.chain == chain, locks.c.lock_block.in_(part))
-        ended = sa.and_(locks.c.chain == chain, locks.c.settle_block.in_(part))
-        query = sa.select(locks.c.hashlock).where(sa.or_(made, ended)).distinct()
-        touched.update(Hashlock(row.hashlock) for row in connection.execute(query))
+        lowest = sa.select(sa.func.min(block_table.c.height)).where(
+            block_table.c.chain == chain, block_table.c.hash.in_(part)
+        )
+        since = lowest.scalar_subquery()
+        made = sa.and_(locks.c.chain == chain, locks.c.lock_height >= since, locks.c.lock_block.in_(part))
+        ended = sa.and_(locks.c.chain == chain, locks.c.settle_height >= since, locks.c.settle_block.in_(part))
+        for condition in (made, ended):
+            query = sa.select(locks.c.hashlock).where(condition).distinct()
+            touched.update(Hashlock(row.hashlock) for row in connection.execute(query))
         connection.execute(sa.update(locks).where(ended).values(_UNSETTLED))
         connection.execute(sa.delete(locks).where(made))
     return touched
@@ -115,7 +161,11 @@ def lock_row(row: Any) -> LockRow:
     settled = None
     if row.settle_tx is not None:
         settled = Placed(
-            bytes(row.settle_tx), bytes(row.settle_block), Height(row.settle_height), int(row.settle_time_s)
+            bytes(row.settle_tx),
+            bytes(row.settle_block),
+            Height(row.settle_height),
+            row.settle_index,
+            int(row.settle_time_s),
         )
     return LockRow(
         lock_id=LockId(row.lock_id),
@@ -128,7 +178,9 @@ def lock_row(row: Any) -> LockRow:
             timelock=ChainTime(chain, row.timelock),
         ),
         status=LockStatus(row.status),
-        locked=Placed(bytes(row.lock_tx), bytes(row.lock_block), Height(row.lock_height), int(row.lock_time_s)),
+        locked=Placed(
+            bytes(row.lock_tx), bytes(row.lock_block), Height(row.lock_height), row.lock_index, int(row.lock_time_s)
+        ),
         settled=settled,
         preimage=None if row.preimage is None else PublicPreimage(row.preimage),
     )
@@ -139,15 +191,10 @@ def locks_under(connection: Connection, hashlock: Hashlock, limit: int) -> list[
     query = (
         sa.select(locks)
         .where(locks.c.hashlock == hashlock)
-        .order_by(locks.c.lock_time_s, locks.c.chain, locks.c.lock_height, locks.c.lock_id)
+        .order_by(locks.c.lock_time_s, locks.c.chain, locks.c.lock_height, locks.c.lock_index)
         .limit(limit)
     )
     return [lock_row(row) for row in connection.execute(query)]
-
-
-def lock_by_id(connection: Connection, chain: ChainId, lock_id: LockId) -> LockRow | None:
-    row = connection.execute(sa.select(locks).where(locks.c.chain == chain, locks.c.lock_id == lock_id)).first()
-    return None if row is None else lock_row(row)
 
 
 def matching_lock(connection: Connection, terms: LockTerms) -> LockRow | None:
@@ -163,7 +210,7 @@ def matching_lock(connection: Connection, terms: LockTerms) -> LockRow | None:
             locks.c.receiver == terms.receiver,
             locks.c.timelock == terms.timelock.seconds,
         )
-        .order_by(locks.c.lock_height, locks.c.lock_id)
+        .order_by(locks.c.lock_height, locks.c.lock_index)
         .limit(1)
     )
     row = connection.execute(query).first()
@@ -173,6 +220,8 @@ def matching_lock(connection: Connection, terms: LockTerms) -> LockRow | None:
 def _lock_row(block: Block, logged: LoggedEvent, lock_id: LockId, terms: LockTerms) -> dict[str, Any]:
     return {
         "chain": terms.chain,
+        "lock_height": block.header.height,
+        "lock_index": logged.index,
         "lock_id": lock_id,
         "hashlock": terms.hashlock,
         "asset": terms.asset,
@@ -180,24 +229,21 @@ def _lock_row(block: Block, logged: LoggedEvent, lock_id: LockId, terms: LockTer
         "sender": terms.sender,
         "receiver": terms.receiver,
         "timelock": terms.timelock.seconds,
-        "status": LockStatus.LOCKED.value,
         "lock_tx": logged.tx_hash,
         "lock_block": block.header.ref.hash,
-        "lock_height": block.header.height,
         "lock_time_s": block.header.time.seconds,
+        **_UNSETTLED,
     }
 
 
-def _settlement(
-    block: Block, logged: LoggedEvent, lock_id: LockId, status: LockStatus, preimage: PublicPreimage | None
-) -> dict[str, Any]:
+def _settlement(block: Block, logged: LoggedEvent, event: Claimed | Refunded) -> dict[str, Any]:
+    claimed = isinstance(event, Claimed)
     return {
-        "of_chain": block.header.chain,
-        "of_lock": lock_id,
-        "status": status.value,
-        "preimage": preimage,
+        "status": (LockStatus.CLAIMED if claimed else LockStatus.REFUNDED).value,
+        "preimage": event.preimage if isinstance(event, Claimed) else None,
         "settle_tx": logged.tx_hash,
         "settle_block": block.header.ref.hash,
         "settle_height": block.header.height,
+        "settle_index": logged.index,
         "settle_time_s": block.header.time.seconds,
     }

@@ -24,9 +24,9 @@ from indexer.tables import (
 )
 from indexer.writing import hold_projections
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
-assets and contracts, and balances where native coins moved."""
+assets and contracts, and balances where native coins moved. Since 4: locks by where they stand."""
 
 PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets, contracts)
 """Every table that holds nothing but what follows from facts and from what was reported."""

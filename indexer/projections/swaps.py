@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import LockStatus
-from core.model.types import ChainId, Hashlock, LockId, SwapId, address_of
+from core.model.types import ChainId, Hashlock, SwapId, address_of
 from indexer.projections.agreements import Agreement, agreement_of, agreements_under, store_agreement
-from indexer.projections.locks import LockRow, lock_by_id, locks_under, matching_lock
+from indexer.projections.locks import LockRow, locks_under, matching_lock
 from indexer.tables import agreements, locks, swaps
 from indexer.writing import hold_projections
 
@@ -140,7 +140,6 @@ def _swap_rows(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[di
 def _agreed_row(connection: Connection, agreement: Agreement, made: int) -> dict[str, Any]:
     legs = [matching_lock(connection, terms) for terms in (agreement.initiator, agreement.participant)]
     found = [leg for leg in legs if leg is not None]
-    initiator, participant = legs
     return {
         "swap_id": agreement.swap_id,
         "hashlock": agreement.hashlock,
@@ -150,18 +149,14 @@ def _agreed_row(connection: Connection, agreement: Agreement, made: int) -> dict
         "opened_s": min((leg.locked.time_s for leg in found), default=_reported_s(connection, agreement.swap_id)),
         "initiator_chain": agreement.initiator.chain,
         "initiator_asset": agreement.initiator.asset,
-        "initiator_lock": initiator.lock_id if initiator else None,
         "participant_chain": agreement.participant.chain,
         "participant_asset": agreement.participant.asset,
-        "participant_lock": participant.lock_id if participant else None,
         "other_locks": made - len(found),
     }
 
 
 def _unagreed_row(hashlock: Hashlock, made: int, first_s: int) -> dict[str, Any]:
-    nothing = dict.fromkeys(
-        f"{role}_{part}" for role in ("initiator", "participant") for part in ("chain", "asset", "lock")
-    )
+    nothing = dict.fromkeys(f"{role}_{part}" for role in ("initiator", "participant") for part in ("chain", "asset"))
     return nothing | {
         "swap_id": UNAGREED_PREFIX + hashlock.hex(),
         "hashlock": hashlock,
@@ -226,17 +221,14 @@ def _view(connection: Connection, row: Any) -> SwapView:
     agreed = agreement_of(connection, SwapId(row.swap_id)) if row.agreed else None
     legs: list[LockRow | None] = [None, None]
     if agreed is not None:
-        for place, role in enumerate(("initiator", "participant")):
-            lock_id = getattr(row, f"{role}_lock")
-            if lock_id is not None:
-                legs[place] = lock_by_id(connection, ChainId(getattr(row, f"{role}_chain")), LockId(lock_id))
+        legs = [matching_lock(connection, terms) for terms in (agreed.initiator, agreed.participant)]
     initiator, participant = legs
-    joined = {(leg.chain, leg.lock_id) for leg in legs if leg is not None}
+    joined = {leg.place for leg in legs if leg is not None}
     others: tuple[LockRow, ...] = ()
     if row.other_locks:
         # Two more than are shown: the joined legs may be among those read.
         read = locks_under(connection, Hashlock(row.hashlock), MAX_OTHER_LOCKS + len(joined))
-        others = tuple(lock for lock in read if (lock.chain, lock.lock_id) not in joined)[:MAX_OTHER_LOCKS]
+        others = tuple(lock for lock in read if lock.place not in joined)[:MAX_OTHER_LOCKS]
     return SwapView(
         swap_id=SwapId(row.swap_id),
         hashlock=Hashlock(row.hashlock),
@@ -260,7 +252,7 @@ def rank_candidates(found: Sequence[LockRow]) -> tuple[Candidate, ...]:
     address that stands on both sides, speak for a pair. Equal scores stay equal: nothing is decided here.
     """
     pairs = [_candidate(a, b) for a in found for b in found if a.chain != b.chain and _longer(a, b)]
-    pairs.sort(key=lambda pair: (-pair.score, pair.initiator.lock_id, pair.participant.lock_id))
+    pairs.sort(key=lambda pair: (-pair.score, pair.initiator.place, pair.participant.place))
     return tuple(pairs[:MAX_CANDIDATES])
 
 

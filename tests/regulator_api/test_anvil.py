@@ -12,7 +12,7 @@ from core.runtime.database import open_database
 from indexer import store
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from indexer.projections.locks import lock_by_id
+from indexer.projections.locks import locks_under
 from regulator_api.service import SupervisedChain
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, settings_for
 from tests.indexer.truth import all_facts, replay
@@ -85,19 +85,16 @@ async def test_a_lock_is_followed_through_a_reorg(tmp_path: Path) -> None:
             await evm.send(sender, access.legs.lock(terms, lock_id))
         await evm.advance(3)
         await follower.catch_up(await access.heads.head())
-        found = await database.read(lambda c: lock_by_id(c, CHAIN, lock_id))
-        assert found is not None
+        *_, found = await database.read(lambda c: locks_under(c, terms.hashlock, 2))
         assert found.terms == terms
         claim = access.legs.claim(terms, lock_id, preimage, receiver.account)
         await evm.send(receiver, claim)
         await follower.catch_up(await access.heads.head())
-        found = await database.read(lambda c: lock_by_id(c, CHAIN, lock_id))
-        assert found is not None
+        *_, found = await database.read(lambda c: locks_under(c, terms.hashlock, 2))
         assert (found.status, found.preimage) == (LockStatus.CLAIMED, preimage.expose())
         await evm.reorg(1)
         await follower.catch_up(await access.heads.head())
-        found = await database.read(lambda c: lock_by_id(c, CHAIN, lock_id))
-        assert found is not None
+        *_, found = await database.read(lambda c: locks_under(c, terms.hashlock, 2))
         assert found == replace(found, status=LockStatus.LOCKED, settled=None, preimage=None)
         chains, _ = replay(await database.read(all_facts))
         tip = (await access.heads.head()).head

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
+from alembic import op
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
@@ -50,9 +51,9 @@ def migrate(connection: Connection, stored: str) -> None:
     log.info("the database is up to date", revision=revisions[-1].revision)
 
 
-def has(operations: Operations, table: str) -> bool:
-    """Whether the database in which a revision runs has the table."""
-    return sa.inspect(operations.get_bind()).has_table(table)
+def has(table: str) -> bool:
+    """Return true if the database in which a revision runs has the table."""
+    return sa.inspect(op.get_bind()).has_table(table)
 
 
 def _revisions_after(stored: str) -> Sequence[Script]:

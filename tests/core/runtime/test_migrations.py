@@ -15,10 +15,13 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.model.errors import FatalError
+from core.model.types import Hashlock
 from core.runtime import database as database_module
 from core.runtime.database import METADATA, SCHEMA, Database, create_schema, open_database, schema_version
 from core.runtime.migrations import SCRIPTS
 from indexer import tables
+from indexer.projections.locks import locks_under
+from indexer.projections.rebuild import bring_up_to_date
 from relayer.client.store import METADATA as CLIENT_METADATA
 from tests.core.runtime.kept_schemas import KEPT, METADATAS, statements
 
@@ -85,6 +88,8 @@ def write_as_of(connection: Connection, version: str) -> None:
         if name in columns.tables:
             table = columns.tables[name]
             connection.execute(sa.insert(table), [stored(table, row) for row in rows])
+    if (name := schema_version.name) in columns.tables:
+        connection.execute(sa.insert(columns.tables[name]).values(version_num=version))
 
 
 def stored(table: sa.Table, row: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +134,38 @@ async def test_what_an_older_version_wrote_is_brought_up_to_date(database: Datab
         table = METADATA.tables.get(name, CLIENT_METADATA.tables.get(name))
         if table is not None:
             assert await database.read(partial(rows_of, table=table, like=rows)) == rows
+
+
+async def test_locks_of_an_older_version_are_built_again(database: Database) -> None:
+    """They were keyed by ids, which may come again. What follows from facts is not converted."""
+    ids: dict[str, Any] = {
+        "lock_id": "0x01/0/1",
+        "hashlock": HASHLOCK,
+        "asset": "eip155:1/slip44:60",
+        "amount": b"\1" * 32,
+    }
+    ids |= {"chain": "eip155:1", "sender": "eip155:1:0x01", "receiver": "eip155:1:0x02"}
+    lock = {"timelock": 7, "status": "locked", "lock_tx": b"", "lock_block": b"", "lock_height": 1, "lock_time_s": 1}
+    block = {"chain": "eip155:1", "height": 1, "time_s": 1, "canonical": True}
+    event = {"block_hash": b"\1", "event_index": 5, "tx_hash": b"", "kind": "locked", "payload": '{"timelock": 7}'}
+    old: dict[str, dict[str, Any]] = {
+        "indexer_locks": ids | lock,
+        "indexer_projection_version": {"id": 1, "version": 3},
+        "indexer_blocks": block | {"hash": b"\1", "parent_hash": b""},
+        "indexer_events": block | ids | event,
+    }
+
+    def write(connection: Connection) -> None:
+        write_as_of(connection, "0001")
+        for name, row in old.items():
+            connection.execute(sa.insert(sa.table(name, *(sa.column(column) for column in row))).values(row))
+
+    await database.write(write)
+    await database.write(create_schema)
+    assert await database.read(lambda c: c.execute(sa.select(tables.locks)).all()) == []
+    assert await database.write(bring_up_to_date)
+    (found,) = await database.read(lambda c: locks_under(c, Hashlock(HASHLOCK), 2))
+    assert (found.lock_id, found.place) == ("0x01/0/1", ("eip155:1", 1, 5))
 
 
 async def test_a_new_database_is_the_tables_in_the_code(database: Database) -> None:
