@@ -16,8 +16,9 @@ from adapters.observed import RpcMetrics
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import NativeTransfers
+from core.model.identifiers import parse_account
 from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
-from core.model.types import AccountId, AssetId, ChainId, Height, account_id, chain_of
+from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.runtime.metrics import Metrics
 
 T = TypeVar("T")
@@ -215,7 +216,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
 
 
 def _token(asset: AssetId) -> AccountId:
-    return account_id(f"{chain_of(asset)}:{asset.rpartition(':')[2]}")
+    return parse_account(f"{chain_of(asset)}:{asset.rpartition(':')[2]}")
 
 
 BUILT_IN: Final[Mapping[str, Factory]] = {"consortium": connect_consortium, "evm": connect_evm}

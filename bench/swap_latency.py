@@ -27,8 +27,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from core.model.identifiers import parse_asset
 from core.model.ports import HeadSource
-from core.model.types import ChainId, asset_id
+from core.model.types import ChainId
 from core.runtime.logging import configure_logging
 from gateway import wiring
 from gateway.connect import connect
@@ -119,7 +120,7 @@ async def one_swap(
     client: SwapClient, api: RelayerApi, watched: dict[ChainId, Blocks], give: str, get: str, amount: int
 ) -> dict[str, Any]:
     """Swap once, and compare with the least once the blocks that it is computed from have all come."""
-    quote = await client.quote(asset_id(give), asset_id(get), initiator_amount=amount)
+    quote = await client.quote(parse_asset(give), parse_asset(get), initiator_amount=amount)
     swap = await client.open(quote)
     started = time.monotonic()
     broadcast = started

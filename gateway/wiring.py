@@ -11,8 +11,9 @@ from nacl.signing import SigningKey
 from adapters.registry import ChainSpec, ConnectedChain, ContractSpec, EndpointSpec, connect
 from core.model.errors import RejectedError
 from core.model.facts import NativeTransfers
+from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.ports import ChainTiming, Signer
-from core.model.types import BaseUnits, ChainId, Height, Seconds, account_id, asset_id, chain_id
+from core.model.types import BaseUnits, ChainId, Height, Seconds
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
@@ -40,14 +41,14 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | 
         raise RejectedError(f"chain {config.id}: genesis is the first block's hash in hex") from None
     return ChainSpec(
         kind=config.kind,
-        chain=chain_id(config.id),
+        chain=parse_chain(config.id),
         genesis_hash=genesis,
         endpoints=tuple(EndpointSpec(one.url, one.operator, one.ws, one.calls_per_s) for one in config.endpoints),
         timing=chain_timing(config.timing),
-        assets=tuple(asset_id(asset) for asset in config.assets),
-        contract=None if config.contract is None else account_id(config.contract),
+        assets=tuple(parse_asset(asset) for asset in config.assets),
+        contract=None if config.contract is None else parse_account(config.contract),
         trusted_height=Height(trusted_height),
-        contracts=tuple(ContractSpec(account_id(one.account), one.abi, one.name) for one in config.contracts),
+        contracts=tuple(ContractSpec(parse_account(one.account), one.abi, one.name) for one in config.contracts),
         native=NATIVE[config.native_transfers],
         metrics=metrics,
     )
@@ -120,8 +121,8 @@ def _pair(config: PairConfig) -> Pair:
     if not (numerator.isdecimal() and denominator.isdecimal()):
         raise RejectedError(f"rate = {config.rate!r} is not numerator/denominator, such as 71/100000")
     return Pair(
-        initiator_asset=asset_id(config.give),
-        participant_asset=asset_id(config.get),
+        initiator_asset=parse_asset(config.give),
+        participant_asset=parse_asset(config.get),
         rate=Rate(int(numerator), int(denominator)),
         minimum=BaseUnits(config.min_give),
         maximum=BaseUnits(config.max_give),
@@ -133,12 +134,12 @@ def relayer_policy(config: RelayerConfig) -> RelayerPolicy:
     if config.policy not in POLICIES:
         raise RejectedError(f"policy = {config.policy!r} is not one of {', '.join(POLICIES)}")
     exposure = {
-        asset_id(limit.asset): ExposureLimit(
+        parse_asset(limit.asset): ExposureLimit(
             BaseUnits(limit.total), BaseUnits(limit.per_counterparty), BaseUnits(limit.per_window)
         )
         for limit in config.limits
     }
-    reserves = {asset_id(reserve.asset): BaseUnits(reserve.amount) for reserve in config.gas_per_exit}
+    reserves = {parse_asset(reserve.asset): BaseUnits(reserve.amount) for reserve in config.gas_per_exit}
     return RelayerPolicy(
         swap=POLICIES[config.policy],
         quote_lifetime_s=Seconds(config.quote_ttl_s),

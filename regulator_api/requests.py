@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from core.model.errors import RejectedError
+from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.types import (
     MAX_BASE_UNITS,
     MAX_IDENTIFIER_CHARS,
@@ -14,9 +15,6 @@ from core.model.types import (
     Hashlock,
     LockTerms,
     SwapId,
-    account_id,
-    asset_id,
-    chain_id,
     hashlock,
 )
 from core.runtime.web import PageQuery
@@ -115,16 +113,16 @@ def parse_hash(text: str) -> Hashlock:
 
 def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
     """Raises `RejectedError` for identifiers that are none, and terms that contradict themselves."""
-    asset, amount = asset_id(body.asset), int(body.amount)
+    asset, amount = parse_asset(body.asset), int(body.amount)
     if amount > MAX_BASE_UNITS:
         raise RejectedError("an amount is below 2**256")
     return LockTerms(
         asset=asset,
         amount=BaseUnits(amount),
-        sender=account_id(body.sender),
-        receiver=account_id(body.receiver),
+        sender=parse_account(body.sender),
+        receiver=parse_account(body.receiver),
         hashlock=lock,
-        timelock=ChainTime(chain_id(body.chain), body.timelock),
+        timelock=ChainTime(parse_chain(body.chain), body.timelock),
     )
 
 

@@ -16,20 +16,10 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import CausewayError, ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import BlockHeader
+from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.ports import ChainParameters, Prover, StateReader
 from core.model.questions import LockQuestion
-from core.model.types import (
-    AccountId,
-    Asset,
-    AssetId,
-    ChainId,
-    Height,
-    SwapId,
-    account_id,
-    asset_id,
-    chain_id,
-    chain_of,
-)
+from core.model.types import AccountId, Asset, AssetId, ChainId, Height, SwapId, chain_of
 from core.proofs.evidence import encode_evidence
 from core.runtime.clock import Clock
 from core.runtime.database import Database
@@ -114,7 +104,7 @@ class RegulatorService:
         query = read_query(request, requests.SwapsQuery)
         wanted = SwapFilter(
             chain=None if query.chain is None else self._known_chain(query.chain),
-            asset=None if query.asset is None else asset_id(query.asset),
+            asset=None if query.asset is None else parse_asset(query.asset),
             status=None if query.status is None else SwapStatus(query.status),
             hashlock=None if query.hashlock is None else requests.parse_hash(query.hashlock),
         )
@@ -139,8 +129,8 @@ class RegulatorService:
         query = read_query(request, requests.TransfersQuery)
         wanted = TransferFilter(
             chain=None if query.chain is None else self._known_chain(query.chain),
-            asset=None if query.asset is None else asset_id(query.asset),
-            account=None if query.account is None else account_id(query.account),
+            asset=None if query.asset is None else parse_asset(query.asset),
+            account=None if query.account is None else parse_account(query.account),
         )
         listing = f"transfers {wanted}"
         sealed = self._cursors.open(listing, query.cursor)
@@ -180,7 +170,7 @@ class RegulatorService:
 
     async def get_conservation(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.ConservationQuery)
-        asset = asset_id(request.match_info["asset"])
+        asset = parse_asset(request.match_info["asset"])
         self._known_chain(chain_of(asset))
         if asset not in self._assets and asset not in await self._database.read(locked_assets):
             raise NotFoundError(f"{asset} is not an asset of this supervision, and was never locked", asset=asset)
@@ -264,7 +254,7 @@ class RegulatorService:
     # --- parts ---------------------------------------------------------------------------------------------------
 
     def _known_chain(self, text: str) -> ChainId:
-        chain = chain_id(text)
+        chain = parse_chain(text)
         if chain not in self._chains:
             raise NotFoundError(f"{chain} is not supervised here: /v1/chains lists the chains that are", chain=chain)
         return chain

@@ -31,6 +31,7 @@ from core.model.facts import (
     Refunded,
     Transferred,
 )
+from core.model.identifiers import parse_account, parse_asset
 from core.model.transactions import LeftOut
 from core.model.types import (
     AccountId,
@@ -44,8 +45,6 @@ from core.model.types import (
     LockId,
     LockTerms,
     PublicPreimage,
-    account_id,
-    asset_id,
     chain_of,
     opens,
 )
@@ -160,10 +159,10 @@ def debit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> No
 def _lock(rules: Rulebook, state: Overlay, sender: AccountId, message: Lock, time: ChainTime) -> ChainEvent:
     name = LockId(message.lock_id)
     terms = LockTerms(
-        asset=asset_id(message.asset),
+        asset=parse_asset(message.asset),
         amount=BaseUnits(value_of(message.amount)),
         sender=sender,
-        receiver=account_id(message.receiver),
+        receiver=parse_account(message.receiver),
         hashlock=Hashlock(message.hashlock),
         timelock=ChainTime(rules.chain, message.timelock),
     )
@@ -210,7 +209,7 @@ def _refund(state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
 
 
 def _transfer(rules: Rulebook, state: Overlay, sender: AccountId, message: Transfer) -> ChainEvent:
-    asset, receiver = asset_id(message.asset), account_id(message.receiver)
+    asset, receiver = parse_asset(message.asset), parse_account(message.receiver)
     if {chain_of(asset), chain_of(receiver)} != {rules.chain}:
         raise Refused("another chain's asset or account")
     amount = BaseUnits(value_of(message.amount))

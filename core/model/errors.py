@@ -9,6 +9,7 @@
     ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
     │   ├── NotFoundError       the caller: no such thing
     │   ├── ConflictError       the caller: it contradicts what is already stored or on chain
+    │   ├── MalformedIdentifierError  the caller: a chain, account or asset that its own rules refuse
     │   ├── GateClosedError     the caller: a safety gate refuses, with the inequality and its numbers
     │   └── RevertedError       the caller: the chain refuses, or refused, the transaction
     ├── ReorgedError            the follower: what was read belongs to a branch that was replaced
@@ -85,6 +86,12 @@ class ConflictError(RejectedError):
     """The request contradicts what is already stored or on chain."""
 
     code = "conflict"
+
+
+class MalformedIdentifierError(RejectedError):
+    """A chain, account or asset is not written by its namespace's rules, or its checksum is wrong."""
+
+    code = "malformed-identifier"
 
 
 class GateClosedError(RejectedError):

@@ -2,7 +2,7 @@
 
 Identifiers are CAIP strings wherever a person or another program sees them (CAIP-2 chains, CAIP-10 accounts, CAIP-19
 assets). Distinct `NewType`s keep them apart for the type checker at no cost at run time, and leave them plain strings
-for SQL and JSON; the functions below are the only places where an untrusted string becomes one.
+for SQL and JSON; `core.model.identifiers` is the only place where an untrusted string becomes one.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from core.model.errors import RejectedError
 ChainId = NewType("ChainId", str)
 """CAIP-2, `eip155:31337` or `causeway:devnet-1`."""
 AccountId = NewType("AccountId", str)
-"""CAIP-10, `<chain>:<address>`; the address is lower-case hex (`0x…` on EVM chains, 40 digits without on ours)."""
+"""CAIP-10, `<chain>:<address>`, in its namespace's canonical spelling: lower-case hex on EVM chains and on ours."""
 AssetId = NewType("AssetId", str)
 """CAIP-19, `<chain>/<namespace>:<reference>`, such as `eip155:1/erc20:0x…`, `eip155:1/slip44:60`."""
 LockId = NewType("LockId", str)
@@ -41,34 +41,6 @@ MAX_DECIMALS: Final = 77
 """As many digits as an amount can have: more decimals could not be shown."""
 MAX_TIMELOCK_S: Final = 2**40 - 1
 MAX_IDENTIFIER_CHARS: Final = 256
-
-_CHAIN = re.compile(r"[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}")
-_ACCOUNT = re.compile(r"([-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}):([-.%a-zA-Z0-9]{1,128})")
-_ASSET = re.compile(r"([-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32})/([-a-z0-9]{3,8}):([-.%a-zA-Z0-9]{1,128})")
-
-
-def chain_id(text: str) -> ChainId:
-    """Parse a CAIP-2 chain id. Raises `RejectedError`."""
-    if not _CHAIN.fullmatch(text):
-        raise RejectedError(f"{text[:64]!r} is not a CAIP-2 chain id such as eip155:31337")
-    return ChainId(text)
-
-
-def account_id(text: str) -> AccountId:
-    """Parse a CAIP-10 account id, lowering its address so that equal accounts compare equal. Raises `RejectedError`."""
-    match = _ACCOUNT.fullmatch(text)
-    if match is None:
-        raise RejectedError(f"{text[:64]!r} is not a CAIP-10 account id such as eip155:31337:0xab…")
-    return AccountId(f"{match[1]}:{match[2].lower()}")
-
-
-def asset_id(text: str) -> AssetId:
-    """Parse a CAIP-19 asset id; ERC-20 addresses are lowered. Raises `RejectedError`."""
-    match = _ASSET.fullmatch(text)
-    if match is None:
-        raise RejectedError(f"{text[:64]!r} is not a CAIP-19 asset id such as eip155:31337/slip44:60")
-    reference = match[3].lower() if match[2] == "erc20" else match[3]
-    return AssetId(f"{match[1]}/{match[2]}:{reference}")
 
 
 def chain_of(identifier: AccountId | AssetId) -> ChainId:

@@ -43,7 +43,8 @@ async def _swap(
     directory: Path, user: str, relayer: str | None, give: str, get: str, amount: str, yes: bool, console: Console
 ) -> dict[str, Any]:
     from core.model.errors import NotFoundError, RejectedError
-    from core.model.types import asset_id, chain_of
+    from core.model.identifiers import parse_asset
+    from core.model.types import chain_of
     from gateway import wiring
     from gateway.amounts import base_units, readable
     from gateway.connect import connect
@@ -57,7 +58,7 @@ async def _swap(
         raise RejectedError(f"there is no relayer {name!r} here: choose one of {', '.join(info.relayers)}")
     keys = info.user(user)
     secrets = {info.ethereum: bytes.fromhex(keys.ethereum), info.consortium: bytes.fromhex(keys.consortium)}
-    given, wanted = asset_id(info.asset(give)), asset_id(info.asset(get))
+    given, wanted = parse_asset(info.asset(give)), parse_asset(info.asset(get))
     store = directory / "dapps" / f"{user}.sqlite"
     async with (
         wiring.connected(info.chains) as chains,

@@ -12,8 +12,9 @@ from adapters.consortium.messages import write_record
 from adapters.registry import joined_prover
 from core.model.errors import RetryableError
 from core.model.facts import LockStatus
+from core.model.identifiers import parse_asset
 from core.model.questions import Evidence, LockAnswer, LockQuestion, RecordAnswer, RecordQuestion
-from core.model.types import LockId, asset_id
+from core.model.types import LockId
 from core.proofs.evidence.codec import decode_anchor, encode_evidence
 from gateway.demo.stage import LOOK_S, PATIENCE_S, Stage
 from gateway.demo.stories import ETHER_FOR_YUAN, HONEST
@@ -54,7 +55,7 @@ async def _lock(stage: Stage, directory: Path) -> dict[str, Any]:
     """A lock on Ethereum, asked about while it is open, under a header that the consortium attested as final."""
     info = stage.devnet.info
     async with stage.client("frank", HONEST, STORY) as client:
-        quote = await client.quote(asset_id(info.ether), asset_id(info.yuan), initiator_amount=ETHER_FOR_YUAN)
+        quote = await client.quote(parse_asset(info.ether), parse_asset(info.yuan), initiator_amount=ETHER_FOR_YUAN)
         swap = await client.open(quote)
         await client.lock(swap)
         locked = await client.until(swap, SwapStep.LOCK_FINAL)

@@ -11,7 +11,8 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from core.model.types import AccountId, AssetId, ChainId, account_id, asset_id
+from core.model.identifiers import parse_account, parse_asset
+from core.model.types import AccountId, AssetId, ChainId
 from core.runtime.logging import configure_logging
 from gateway import wiring
 from gateway.amounts import readable
@@ -120,9 +121,11 @@ async def _balances(stage: Stage) -> Balances:
     async with asyncio.TaskGroup() as group:
         for user in info.users:
             for asset in (info.ether, info.token):
-                group.create_task(look(user.name, info.ethereum, account_id(user.ethereum_account), asset_id(asset)))
+                group.create_task(
+                    look(user.name, info.ethereum, parse_account(user.ethereum_account), parse_asset(asset))
+                )
             group.create_task(
-                look(user.name, info.consortium, account_id(user.consortium_account), asset_id(info.yuan))
+                look(user.name, info.consortium, parse_account(user.consortium_account), parse_asset(info.yuan))
             )
     return found
 

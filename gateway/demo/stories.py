@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from core.model.errors import ConflictError
-from core.model.types import asset_id
+from core.model.identifiers import parse_asset
 from gateway.demo.stage import Stage, swap_result
 from htlc.model import SwapState
 from relayer.api import wire
@@ -28,7 +28,7 @@ def _settled(swap: dict[str, Any]) -> bool:
 
 async def _agree(stage: Stage, client: SwapClient, story: str, give: str, get: str, amount: int) -> ClientSwap:
     """Quote, check, agree: nothing is locked yet."""
-    quote = await client.quote(asset_id(give), asset_id(get), initiator_amount=amount)
+    quote = await client.quote(parse_asset(give), parse_asset(get), initiator_amount=amount)
     stage.timeline.tell(
         story,
         f"quoted: {stage.amount(give, quote.initiator_amount)} for {stage.amount(get, quote.participant_amount)}",

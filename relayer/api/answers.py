@@ -8,8 +8,9 @@ from typing import Final, Protocol
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import HeadUpdate
+from core.model.identifiers import parse_account, parse_asset
 from core.model.ports import ChainAccess
-from core.model.types import ChainId, Hashlock, SwapId, account_id, asset_id
+from core.model.types import ChainId, Hashlock, SwapId
 from core.runtime.clock import Clock
 from relayer.api import wire
 from relayer.api.bodies import (
@@ -106,8 +107,8 @@ class Answers:
 
     async def quote(self, call: QuoteCall) -> QuoteBody:
         request = QuoteRequest(
-            initiator_asset=asset_id(call.initiator_asset),
-            participant_asset=asset_id(call.participant_asset),
+            initiator_asset=parse_asset(call.initiator_asset),
+            participant_asset=parse_asset(call.participant_asset),
             initiator_amount=(
                 None if call.initiator_amount is None else wire.amount_from(call.initiator_amount, "initiator_amount")
             ),
@@ -133,8 +134,8 @@ class Answers:
         request = OpenSwap(
             quote=wire.quote_from(call.quote),
             hashlock=Hashlock(wire.bytes_from(call.hashlock, 32, "hashlock")),
-            initiator_sender=account_id(call.initiator_sender),
-            initiator_receiver=account_id(call.initiator_receiver),
+            initiator_sender=parse_account(call.initiator_sender),
+            initiator_receiver=parse_account(call.initiator_receiver),
         )
         return self.swap_body(await self._desk.open_swap(request))
 
@@ -146,7 +147,7 @@ class Answers:
             done=query.done,
             phase=query.phase,
             hashlock=None if query.hashlock is None else Hashlock(wire.bytes_from(query.hashlock, 32, "hashlock")),
-            account=None if query.account is None else account_id(query.account),
+            account=None if query.account is None else parse_account(query.account),
             before=None if query.before is None else SwapId(query.before),
             limit=query.limit,
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, HeadUpdate
+from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import (
     MAX_BASE_UNITS,
@@ -24,9 +25,6 @@ from core.model.types import (
     Hashlock,
     LockTerms,
     Seconds,
-    account_id,
-    asset_id,
-    chain_id,
 )
 from htlc.model import Sighting
 from relayer.api.bodies import (
@@ -164,15 +162,15 @@ def quote_from(body: QuoteBody) -> Quote:
     """The quote as it was signed; whether its signature holds, `relayer.quotes.verify_quote` says."""
     return Quote(
         id=body.id,
-        initiator_asset=asset_id(body.initiator_asset),
+        initiator_asset=parse_asset(body.initiator_asset),
         initiator_amount=amount_from(body.initiator_amount, "initiator_amount"),
-        participant_asset=asset_id(body.participant_asset),
+        participant_asset=parse_asset(body.participant_asset),
         participant_amount=amount_from(body.participant_amount, "participant_amount"),
         rate=Rate(
             amount_from(body.rate.numerator, "rate.numerator"), amount_from(body.rate.denominator, "rate.denominator")
         ),
-        participant_receiver=account_id(body.participant_receiver),
-        participant_sender=account_id(body.participant_sender),
+        participant_receiver=parse_account(body.participant_receiver),
+        participant_sender=parse_account(body.participant_sender),
         initiator_lock_s=Seconds(body.initiator_lock_s),
         participant_lock_s=Seconds(body.participant_lock_s),
         issued_at=body.issued_at,
@@ -199,12 +197,12 @@ def terms_body(terms: LockTerms) -> TermsBody:
 
 def terms_from(body: TermsBody) -> LockTerms:
     return LockTerms(
-        asset=asset_id(body.asset),
+        asset=parse_asset(body.asset),
         amount=amount_from(body.amount, "amount"),
-        sender=account_id(body.sender),
-        receiver=account_id(body.receiver),
+        sender=parse_account(body.sender),
+        receiver=parse_account(body.receiver),
         hashlock=Hashlock(bytes_from(body.hashlock, 32, "hashlock")),
-        timelock=ChainTime(chain_id(body.chain), body.timelock),
+        timelock=ChainTime(parse_chain(body.chain), body.timelock),
     )
 
 

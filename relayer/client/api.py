@@ -12,6 +12,7 @@ from core.model.errors import (
     CausewayError,
     ConflictError,
     GateClosedError,
+    MalformedIdentifierError,
     NotFoundError,
     NotYetFinalError,
     RejectedError,
@@ -41,7 +42,15 @@ EVERY_SWAP: Final = "*"
 CHANNEL: Final = "swap.update"
 
 _KINDS: Final[dict[str, type[CausewayError]]] = {
-    kind.code: kind for kind in (NotFoundError, ConflictError, GateClosedError, NotYetFinalError, RejectedError)
+    kind.code: kind
+    for kind in (
+        NotFoundError,
+        ConflictError,
+        GateClosedError,
+        MalformedIdentifierError,
+        NotYetFinalError,
+        RejectedError,
+    )
 }
 
 

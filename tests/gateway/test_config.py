@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adapters.registry import ContractSpec, connect
 from core.model.errors import RejectedError
 from core.model.facts import NativeTransfers
-from core.model.types import account_id
+from core.model.identifiers import parse_account
 from gateway import config as settings
 from gateway import wiring
 from gateway.checks import check_relayer
@@ -192,7 +192,7 @@ def test_the_abi_of_a_contract_stands_inline_or_in_a_file(tmp_path: Path) -> Non
         chains = (msgspec.structs.replace(ETHEREUM, contracts=(contract,)), LEDGER)
         loaded = settings.load(stored(tmp_path, relayer(chains=chains)), RelayerConfig)
         assert loaded.chains[0].contracts == (inline,)
-        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(account_id(account), ABI, "shop"),)
+        assert wiring.chain_spec(loaded.chains[0]).contracts == (ContractSpec(parse_account(account), ABI, "shop"),)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 from core.model.errors import RejectedError
 from core.model.facts import LockStatus
+from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.questions import (
     Anchor,
     Answer,
@@ -36,9 +37,6 @@ from core.model.types import (
     LockId,
     LockTerms,
     Seconds,
-    account_id,
-    asset_id,
-    chain_id,
     chain_of,
     hashlock,
 )
@@ -114,7 +112,7 @@ def decode_anchor(data: bytes) -> Anchor:
     if fields["version"] != FORMAT_VERSION:
         raise MalformedProofError("anchor has an unknown format version", supported=FORMAT_VERSION)
     return Anchor(
-        chain_id(canonical.text(fields["chain"], MAX_IDENTIFIER_CHARS)),
+        parse_chain(canonical.text(fields["chain"], MAX_IDENTIFIER_CHARS)),
         _hash(fields["genesis_hash"]),
         Height(canonical.integer(fields["trusted_height"])),
         _hash(fields["trusted_hash"]),
@@ -168,14 +166,14 @@ def question_from_json(value: Any) -> Question:
         if kind == "record":
             fields = members(value, "type", "chain", "namespace", "key")
             return RecordQuestion(
-                chain_id(_identifier(fields["chain"])),
+                parse_chain(_identifier(fields["chain"])),
                 _identifier(fields["namespace"]),
                 _identifier(fields["key"]),
             )
         if kind == "lock":
             fields = members(value, "type", "chain", "lock_id", "terms", "holder")
             return LockQuestion(
-                chain_id(_identifier(fields["chain"])),
+                parse_chain(_identifier(fields["chain"])),
                 LockId(_identifier(fields["lock_id"])),
                 _terms_from_json(fields["terms"]),
                 canonical.optional(fields["holder"], _account),
@@ -183,9 +181,9 @@ def question_from_json(value: Any) -> Question:
         if kind == "balance":
             fields = members(value, "type", "chain", "account", "asset")
             return BalanceQuestion(
-                chain_id(_identifier(fields["chain"])),
+                parse_chain(_identifier(fields["chain"])),
                 _account(fields["account"]),
-                asset_id(_identifier(fields["asset"])),
+                parse_asset(_identifier(fields["asset"])),
             )
     except MalformedProofError:
         raise
@@ -207,7 +205,7 @@ def _terms_to_json(terms: LockTerms) -> Json:
 
 def _terms_from_json(value: Any) -> LockTerms:
     fields = members(value, "asset", "amount", "sender", "receiver", "hashlock", "timelock")
-    asset = asset_id(_identifier(fields["asset"]))
+    asset = parse_asset(_identifier(fields["asset"]))
     return LockTerms(
         asset,
         BaseUnits(canonical.decimal(fields["amount"], MAX_BASE_UNITS)),
@@ -223,7 +221,7 @@ def _identifier(value: Any) -> str:
 
 
 def _account(value: Any) -> AccountId:
-    return account_id(_identifier(value))
+    return parse_account(_identifier(value))
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
@@ -291,7 +289,7 @@ def as_of_from_json(value: Any) -> AsOf:
     """Inverse of `as_of_to_json`. Raises MalformedProofError."""
     fields = members(value, "chain", "height", "block_hash", "time", "finality")
     try:
-        chain = chain_id(_identifier(fields["chain"]))
+        chain = parse_chain(_identifier(fields["chain"]))
     except MalformedProofError:
         raise
     except RejectedError as error:

@@ -158,7 +158,9 @@ def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
         await refused(
             "POST", "/v1/quotes", 404, "not-found", "no such pair", body={**good, "participant_asset": COIN[A]}
         )
-        await refused("POST", "/v1/quotes", 422, "rejected", "CAIP-19", body={**good, "participant_asset": "bitcoin"})
+        await refused(
+            "POST", "/v1/quotes", 422, "malformed-identifier", "CAIP-19", body={**good, "participant_asset": "bitcoin"}
+        )
         await refused(
             "POST", "/v1/quotes", 409, "conflict", "pair has changed", body={**good, "pair_hash": "0x" + "00" * 32}
         )
@@ -167,7 +169,7 @@ def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
         await refused("GET", "/v1/swaps?limit=0", 422, "invalid-query", "limit")
         await refused("GET", "/v1/swaps?colour=red", 422, "invalid-query", "colour")
         await refused("GET", "/v1/swaps?hashlock=0x12", 422, "invalid-query", "hashlock")
-        await refused("GET", "/v1/swaps?account=me", 422, "rejected", "CAIP-10")
+        await refused("GET", "/v1/swaps?account=me", 422, "malformed-identifier", "CAIP-10")
         await refused("GET", "/v1/ws", 426, "not-a-websocket", "WebSocket")
         await refused("DELETE", "/v1/swaps", 405, "method-not-allowed", "GET")
 
