@@ -1,4 +1,4 @@
-"""What clients and providers refuse with, sentence by sentence, becomes what to do; unknown sentences decide nothing."""
+"""The refusals of clients and providers, sentence by sentence, become what to do; unknown sentences decide nothing."""
 
 import pytest
 from hypothesis import given
