@@ -1,35 +1,52 @@
-"""Amounts as people write and read them; everything else in the house counts base units."""
+"""Amounts as people write and read them; everything else in the house counts base units.
 
-from decimal import Decimal, InvalidOperation
+Integer arithmetic throughout: a float, or a `Decimal` in its default context, rounds silently.
+"""
+
+import re
 from typing import Final
 
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS, Asset, BaseUnits
 
-MAX_CHARS: Final = 100
+MAX_CHARS: Final = 160
+"""More than any amount needs: 78 digits before the point and 77 behind it."""
+SHOWN_CHARS: Final = 40
+
+_AMOUNT = re.compile(r"(?P<whole>0|[1-9][0-9]*)(?:\.(?P<fraction>[0-9]+))?")
 
 
 def readable(asset: Asset, units: int, places: int | None = None) -> str:
-    """`0.5 ETH`: no trailing zeros; with `places`, cut to so many decimals (and `…` where that loses some)."""
-    exact = Decimal(units).scaleb(-asset.decimals)
-    shown = exact
-    if places is not None and places < asset.decimals:
-        shown = Decimal(int(exact.scaleb(places))).scaleb(-places)
-    text = f"{shown:,f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return f"{text}{'…' if shown != exact else ''} {asset.symbol}"
+    """`0.5 ETH`: exact, without trailing zeros; with `places`, cut to so many decimals (and `…` if that loses some)."""
+    whole, rest = divmod(abs(units), 10**asset.decimals)
+    fraction = f"{rest:0{asset.decimals}d}" if asset.decimals else ""
+    kept = fraction if places is None else fraction[:places]
+    cut = bool(fraction[len(kept) :].strip("0"))
+    shown = kept.rstrip("0")
+    return f"{'-' if units < 0 else ''}{whole:,}{'.' if shown else ''}{shown}{'…' if cut else ''} {asset.symbol}"
 
 
 def base_units(asset: Asset, text: str) -> BaseUnits:
-    """`0.5` of an asset in base units. Raises `RejectedError` for what is no positive amount of it."""
-    try:
-        value = Decimal(text[:MAX_CHARS])
-    except InvalidOperation:
-        raise RejectedError(f"{text[:40]!r} is not an amount such as 0.5") from None
-    if not value.is_finite() or value <= 0:
-        raise RejectedError(f"an amount is positive, {text[:40]!r} is not")
-    units = value.scaleb(asset.decimals)
-    if units != units.to_integral_value() or units > MAX_BASE_UNITS:
-        raise RejectedError(f"{asset.symbol} has {asset.decimals} decimals: {text[:40]!r} cannot be written in them")
-    return BaseUnits(int(units))
+    """`0.5` of an asset in base units, exactly.
+
+    Raise `RejectedError` for anything but ASCII digits with at most one point between them, for more decimals than the
+    asset has, for zero, and for what does not fit into 256 bits.
+    """
+    shown = ascii(text[:SHOWN_CHARS] + ("..." if len(text) > SHOWN_CHARS else ""))
+    match = _AMOUNT.fullmatch(text) if len(text) <= MAX_CHARS else None
+    if match is None:
+        raise RejectedError(
+            f"{shown} is not an amount such as 0.5: write digits and one decimal point, without sign, exponent, spaces "
+            "or separators"
+        )
+    fraction = match["fraction"] or ""
+    if len(fraction) > asset.decimals:
+        raise RejectedError(
+            f"{shown} has {len(fraction)} decimals, {asset.symbol} has {asset.decimals}: leave out the others"
+        )
+    units = int(match["whole"] + fraction.ljust(asset.decimals, "0"))
+    if units == 0:
+        raise RejectedError(f"{shown} is not a positive amount: write one above zero")
+    if units > MAX_BASE_UNITS:
+        raise RejectedError(f"{shown} {asset.symbol} is more than a chain can count: at most 2^256 - 1 base units")
+    return BaseUnits(units)
