@@ -8,6 +8,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -130,11 +131,14 @@ class Checks:
         first, second = await self._heads(agreement)
         decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
         other = state.leg(own.other)
+        ours = agreement.terms(own)
+        # Both claims, and the refund that we rely on if neither is made.
+        paid = [*(agreement.terms(leg) for leg in Leg), replace(ours, receiver=ours.sender)]
         waits = [self._purse_suffices(state, agreement.terms(own)), self._limits_allow(state, agreement.terms(own))]
         if other.lock_id is not None:
             seen = None if other.lock is None else other.lock.block
             waits.append(self._stands(other.lock_id, agreement.terms(own.other), seen))
-        await asyncio.gather(*waits)
+        await asyncio.gather(*waits, *map(self._can_be_paid, paid))
 
     async def before_reveal(self, state: SwapState) -> None:
         """Everything that must hold before our preimage leaves us."""
@@ -144,7 +148,14 @@ class Checks:
         decisions.check_reveal_now(state, agreement.policy, self._now_s(), first, second)
         if other.lock_id is None or other.lock is None:
             raise ConflictError("the participant's lock is gone", swap_id=state.swap_id)
-        await self._lock_stands(other.lock_id, agreement.participant_leg, other.lock.block)
+        await asyncio.gather(
+            self._lock_stands(other.lock_id, agreement.participant_leg, other.lock.block),
+            *(self._can_be_paid(agreement.terms(leg)) for leg in Leg),
+        )
+
+    async def _can_be_paid(self, terms: LockTerms) -> None:
+        """Raise `PayoutBlockedError` while no claim of these terms could pay, `DisagreementError` without a quorum."""
+        await self._access(terms.chain).locks.check_payout(terms)
 
     async def no_alarms(self, *chains: ChainId) -> None:
         """Raises `DisagreementError` while a finalized block of one of these chains was seen to be replaced."""

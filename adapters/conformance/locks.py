@@ -224,3 +224,12 @@ class LockReaderConformance:
         leg = await lock(harness)
         with pytest.raises(RejectedError):
             await harness.access.locks.lock(LockId("no such form"), leg.terms)
+
+    async def test_whoever_can_be_paid_is_found_payable(self, harness: ChainHarness) -> None:
+        """Locked or not, by anybody, whatever the contract holds."""
+        sender, receiver = await harness.account(), await harness.account()
+        for asset in harness.assets:
+            terms = await make_terms(harness, sender, receiver, Preimage.generate(), asset)
+            await harness.access.locks.check_payout(terms)
+        leg = await lock(harness)
+        await harness.access.locks.check_payout(leg.terms)

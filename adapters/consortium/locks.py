@@ -6,7 +6,8 @@ from adapters.consortium.blocks import fetch_block
 from adapters.consortium.facts import terms_of
 from adapters.consortium.rpc import CometRpc, parsed
 from adapters.consortium.state import read_leaf
-from core.model.consortium import LockLeaf, lock_key, parse_lock_id
+from core.model.consortium import AssetLeaf, LockLeaf, asset_key, asset_symbol, lock_key, parse_lock_id
+from core.model.errors import PayoutBlockedError
 from core.model.facts import LockObservation, LockStatus
 from core.model.types import ChainId, Height, LockId, LockTerms
 from core.proofs.evidence import ledger_code_hash
@@ -27,6 +28,14 @@ class ConsortiumLocks:
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
         return await self.lock_at(lock_id, terms, None)
+
+    async def check_payout(self, terms: LockTerms) -> None:
+        """See the port. The ledger pays every claim of an asset that it has, held accounts too: only that is asked."""
+        symbol = asset_symbol(terms.asset)
+        if await read_leaf(self._rpc, asset_key(symbol), AssetLeaf) is None:
+            raise PayoutBlockedError(
+                f"{self._chain} has no asset {symbol}: no claim of it could pay", asset=terms.asset
+            )
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
         """The lock as of the block at a finalized height, None for the newest. Raises `NotFoundError`."""

@@ -13,6 +13,7 @@ from core.model.errors import (
     FatalError,
     NotFoundError,
     NotYetFinalError,
+    PayoutBlockedError,
     RejectedError,
     RetryableError,
     UnaffordableError,
@@ -249,6 +250,20 @@ class QuorumLocks:
         if seen.at != finalized.ref:
             raise self._voters.disagreement([], f"lock {lock_id}: it was read at another block than the finalized one")
         return seen
+
+    async def check_payout(self, terms: LockTerms) -> None:
+        blocked: list[PayoutBlockedError] = []
+
+        async def pays(member: Member) -> bool:
+            try:
+                await member.locks.check_payout(terms)
+            except PayoutBlockedError as error:
+                blocked.append(error)
+                return False
+            return True
+
+        if not await self._voters.agreed(pays, f"payment of {terms.amount} {terms.asset} to {terms.receiver}"):
+            raise blocked[0]
 
 
 class FailoverLegs:

@@ -7,6 +7,7 @@ from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.lanes import slot_hex
 from adapters.evm.names import hex_address
+from adapters.evm.payouts import Payouts
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import BlockHeader, LockObservation
@@ -33,10 +34,15 @@ class EvmLockReader:
         self._chain = chain
         self._endpoints = endpoints
         self._htlc = htlc
+        self._payouts = Payouts(chain, endpoints, htlc)
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
         """See the port. `terms_match` is false also where nothing is known: lock absent or its lane used again."""
         return await self.lock_at(lock_id, terms, None)
+
+    async def check_payout(self, terms: LockTerms) -> None:
+        """See the port, and `adapters.evm.payouts` for what can be known."""
+        await self._payouts.check(terms)
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
         """The lock as of the block at a finalized height, None for the newest that a quorum calls final."""

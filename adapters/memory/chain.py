@@ -114,7 +114,8 @@ class MemoryChain:
         self.fees = rules.fees
         self.state = VersionedState()
         self.changed = asyncio.Event()
-        self._rulebook = ledger.Rulebook(chain, rules.attestors)
+        self.tokens = ledger.Tokens()
+        self._rulebook = ledger.Rulebook(chain, rules.attestors, self.tokens)
         self._keys: dict[AccountId, VerifyKey] = {}
         self._mempool = Mempool()
         self._issues: list[Issue] = []

@@ -175,6 +175,13 @@ class Endpoint:
             return replace(truth, status=LockStatus.ABSENT, terms_match=False)
         return replace(truth, status=LockStatus.LOCKED, terms_match=True)
 
+    def tell_refusal(self, truth: str | None) -> str | None:
+        """The truth about why a payment would fail, or its contrary."""
+        if not self.lying:
+            return truth
+        self.counts["lie"] += 1
+        return "a reason that is not true" if truth is None else None
+
     def _invent(self, header: BlockHeader) -> BlockHeader:
         height = Height(header.height + LIE_AHEAD)
         made_up = hashlib.sha256(f"{self._seed}/{header.chain}/{height}".encode()).digest()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from adapters.memory.state import Overlay
@@ -62,12 +62,38 @@ class LockRow:
     status: LockStatus
 
 
+@dataclass(slots=True)
+class Tokens:
+    """What the issuers of tokens and their holders can do, as switches that hold until they are thrown back.
+
+    `paused`: assets that nobody can move. `refused`: accounts that an asset's payments do not reach, since a blacklist
+    names them or they refuse what they are sent.
+    """
+
+    paused: set[AssetId] = field(default_factory=set)
+    refused: set[tuple[AssetId, AccountId]] = field(default_factory=set)
+
+    def refusal(self, asset: AssetId, *accounts: AccountId) -> str | None:
+        """Why the asset cannot move between these accounts, None if it can."""
+        if asset in self.paused:
+            return "the token is paused"
+        if any((asset, account) in self.refused for account in accounts):
+            return "the receiver is refused"
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Rulebook:
     """What the rules depend on besides the state. `attestors` maps an operator to its voting power."""
 
     chain: ChainId
     attestors: Mapping[AccountId, int]
+    tokens: Tokens = field(default_factory=Tokens)
+
+    def check_movable(self, asset: AssetId, account: AccountId) -> None:
+        """Raise `Refused` while the asset does not move to or from the account."""
+        if (reason := self.tokens.refusal(asset, account)) is not None:
+            raise Refused(reason)
 
 
 def balance_key(account: AccountId, asset: AssetId) -> tuple[str, str, str]:
@@ -99,9 +125,9 @@ def apply(
             case Lock():
                 return (_lock(rules, state, sender, message, time),)
             case Claim():
-                return (_claim(state, message, time),)
+                return (_paid(rules, state, message, _claim(state, message, time)),)
             case Refund():
-                return (_refund(state, message, time),)
+                return (_paid(rules, state, message, _refund(state, message, time)),)
             case Transfer():
                 return (_transfer(rules, state, sender, message),)
             case WriteRecord():
@@ -172,6 +198,7 @@ def _lock(rules: Rulebook, state: Overlay, sender: AccountId, message: Lock, tim
         raise Refused("the lock id is used up")
     if terms.timelock <= time:
         raise Refused("the timelock has passed")
+    rules.check_movable(terms.asset, sender)
     debit(state, sender, terms.asset, terms.amount)
     state.put(lock_key(name), LockRow(terms, LockStatus.LOCKED))
     return Locked(name, terms)
@@ -184,6 +211,15 @@ def _open_lock(state: Overlay, name: LockId) -> LockRow:
     if row.status is not LockStatus.LOCKED:
         raise Refused(f"the lock is {row.status}")
     return row
+
+
+def _paid(rules: Rulebook, state: Overlay, message: Claim | Refund, event: ChainEvent) -> ChainEvent:
+    """The event of an exit, unless its payment does not reach the payee: then the whole exit is refused."""
+    row: LockRow | None = state.get(lock_key(LockId(message.lock_id)), None)
+    if row is not None:
+        payee = row.terms.receiver if isinstance(message, Claim) else row.terms.sender
+        rules.check_movable(row.terms.asset, payee)
+    return event
 
 
 def _claim(state: Overlay, message: Claim, time: ChainTime) -> ChainEvent:
@@ -213,6 +249,8 @@ def _transfer(rules: Rulebook, state: Overlay, sender: AccountId, message: Trans
     if {chain_of(asset), chain_of(receiver)} != {rules.chain}:
         raise Refused("another chain's asset or account")
     amount = BaseUnits(value_of(message.amount))
+    rules.check_movable(asset, sender)
+    rules.check_movable(asset, receiver)
     debit(state, sender, asset, amount)
     credit(state, receiver, asset, amount)
     return Transferred(asset, sender, receiver, amount)

@@ -25,7 +25,14 @@ from adapters.memory.transactions import (
 )
 from adapters.omitted import doubts
 from core.model.consortium import quantity
-from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError, RevertedError
+from core.model.errors import (
+    NotFoundError,
+    NotYetFinalError,
+    PayoutBlockedError,
+    RejectedError,
+    ReorgedError,
+    RevertedError,
+)
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.transactions import (
@@ -215,6 +222,12 @@ class MemoryLocks:
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
         return await self.lock_at(lock_id, terms, None)
+
+    async def check_payout(self, terms: LockTerms) -> None:
+        await self._endpoint.call()
+        reason = self._endpoint.tell_refusal(self._chain.tokens.refusal(terms.asset, terms.receiver))
+        if reason is not None:
+            raise PayoutBlockedError(f"{terms.receiver} cannot be paid {terms.asset} now: {reason}", reason=reason)
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
         """The lock as of the finalized block at a height, None for the newest. Raises `NotFoundError`."""

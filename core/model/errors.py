@@ -70,6 +70,15 @@ class UnclearRefusalError(RetryableError):
     code = "refused-unclear"
 
 
+class PayoutBlockedError(RetryableError):
+    """A claim of these terms could not pay its receiver now: a token is paused, a receiver is refused or refuses.
+
+    Nothing is funded or revealed on it. It may pass: an issuer lifts a pause, an operator a blacklist entry.
+    """
+
+    code = "payout-blocked"
+
+
 class RejectedError(CausewayError):
     """The request is wrong and stays wrong until the caller changes it."""
 

@@ -127,6 +127,14 @@ class LockReader(Protocol):
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
         """Raises `DisagreementError` without a quorum, `RejectedError` for an id that is not of this chain."""
 
+    async def check_payout(self, terms: LockTerms) -> None:
+        """Return if the HTLC's payment of `terms.amount` to `terms.receiver` would succeed in the newest state.
+
+        Asked for any terms, locked or not. Only the payment is simulated, from the HTLC: no preimage is in it.
+        Raise `PayoutBlockedError` with the chain's reason if a quorum says that it would fail, `DisagreementError`
+        without a quorum. Each adapter says what it cannot know.
+        """
+
 
 class Prover(Protocol):
     """Answers with proof."""
