@@ -4,6 +4,27 @@
 
 The quorum is more than half of the *configured* operators, so one that does not answer counts against it: an attacker
 who silences the honest endpoints gains nothing. Works over any adapter whose `LockReader` can read at a given height.
+
+What a minority that lies, hangs or fails in any way can cause, as long as a quorum is honest and answers:
+
+- *Locks*: nothing. A quorum sees the same at one finalized block.
+- *The finalized block*: nothing. A quorum reaches the height and shows the same hash; who contradicts is asked last.
+- *The head*: a head that the chain does not have, until the next update. It is named by another operator, or shown by
+  its block; nothing is funded or revealed on it.
+- *Blocks with events*: one more round of questions. A second operator reads the same range; if the two differ, a block
+  is what a quorum shows.
+- *Sequences*: nothing. The largest number that a quorum reaches outvotes one that is too high or too low, and the
+  journal allots sequences, not the chain.
+- *The fee market*: nothing. It is the lower median of the operators; of two that answer, the lower bid.
+- *A simulation*: nothing. A quorum agrees or refuses.
+- *Submissions*: one "taken" that is believed once. All get the bytes each time; a refusal is that of a quorum.
+- *Outcomes*: nothing, neither by "pending" nor by "included" or "final". In a block, final, dropped: a quorum says so.
+- *Balances, records, free places*: a wrong number on a screen; a lock or an approval that the simulation refuses.
+- *Hanging*, in any of these: `GRACE_S` after a quorum has answered, `UNDECIDED_S` if it has no verdict, `HEDGE_S` on a
+  read, `WITNESS_S` on blocks.
+- *Raising*, whatever it is: counted as its failure.
+
+If only a minority answers, exits still go out through it, and heads and blocks go on, marked as disputed.
 """
 
 from adapters.endpoints.ports import MAX_MEMBERS, FailoverBridge, combine

@@ -1,35 +1,27 @@
 """The ports over several endpoints of one chain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from statistics import median_low
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Collection, Sequence
+from typing import Final, TypeVar
 
-from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Said, Voters
+import structlog
+
+from adapters.endpoints.blocks import WitnessedBlocks
+from adapters.endpoints.transactions import BroadcastTransactions
+from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Voters
 from core.model.errors import (
     CausewayError,
-    ConflictError,
     DisagreementError,
     FatalError,
-    NotFoundError,
     NotYetFinalError,
     PayoutBlockedError,
     RejectedError,
     RetryableError,
-    UnaffordableError,
 )
-from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
+from core.model.facts import BlockHeader, HeadUpdate, LockObservation, RecordView
 from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder
 from core.model.transactions import (
     Draft,
-    FeeBid,
-    FeeMarket,
-    LeftOut,
-    Outcome,
-    OutcomeStatus,
-    SequenceView,
-    SignedTransaction,
-    SigningRequest,
     UnsignedTransaction,
 )
 from core.model.types import (
@@ -47,12 +39,11 @@ from core.model.types import (
 
 T = TypeVar("T")
 
+_log = structlog.get_logger(__name__)
+
 MAX_MEMBERS: Final = 16
 POLL_S: Final = 1.0
 """How often the head is asked for where no member's stream says anything."""
-
-_IN_A_BLOCK: Final = (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED)
-_Place = tuple[OutcomeStatus, BlockRef | None, tuple[LeftOut, ...]]
 
 
 def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s: float = POLL_S) -> ChainAccess:
@@ -74,7 +65,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
     return ChainAccess(
         parameters=first.parameters,
         heads=heads,
-        blocks=FailoverBlocks(voters),
+        blocks=WitnessedBlocks(voters),
         state=FailoverState(voters),
         locks=QuorumLocks(voters, heads),
         legs=FailoverLegs(voters),
@@ -102,7 +93,8 @@ class QuorumHeads:
         return await self._update(told, await self._finalized(told))
 
     async def _told(self) -> dict[Member, HeadUpdate]:
-        answers = await self._voters.soon(lambda member: member.access.heads.head(), self._voters.is_enough)
+        voters = self._voters
+        answers = await voters.soon(lambda member: member.access.heads.head(), voters.answered, voters.impatient)
         return {one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)}
 
     async def _update(self, told: dict[Member, HeadUpdate], finalized: BlockHeader, disputed: str = "") -> HeadUpdate:
@@ -122,7 +114,7 @@ class QuorumHeads:
     async def _is_shown(self, member: Member, head: BlockHeader) -> bool:
         try:
             return await self._voters.ask(member, lambda one: one.access.blocks.header(head.ref.hash)) == head
-        except (NotFoundError, RetryableError):
+        except CausewayError:
             return False
 
     async def final_block(self, height: Height) -> BlockHeader:
@@ -153,7 +145,7 @@ class QuorumHeads:
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         """See the port. Without a quorum heads go on beside the newest block that one called final, and say so."""
         news = asyncio.Event()
-        listeners = [asyncio.create_task(_listen(member, news)) for member in self._voters.members]
+        listeners = [asyncio.create_task(self._listen(member, news)) for member in self._voters.members]
         last: HeadUpdate | None = None
         try:
             while True:
@@ -168,6 +160,16 @@ class QuorumHeads:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
 
+    async def _listen(self, member: Member, news: asyncio.Event) -> None:
+        """A member's stream says that there may be news. One that ends, however it does, is begun again."""
+        while True:
+            try:
+                async for _ in member.access.heads.heads():
+                    news.set()
+            except Exception as error:
+                _log.warning("a stream of heads ended", operator=member.operator, reason=str(error))
+            await asyncio.sleep(self._poll_s)
+
     async def _head_or_none(self) -> HeadUpdate | None:
         told: dict[Member, HeadUpdate] = {}
         try:
@@ -178,9 +180,10 @@ class QuorumHeads:
                 return None
             try:
                 return await self._update(told, self._agreed or await self._first_block(), error.message)
-            except (NotFoundError, RetryableError):
+            except CausewayError:
                 return None
-        except RetryableError:
+        except CausewayError as error:
+            _log.warning("no head", reason=error.message)
             return None
 
     async def _first_block(self) -> BlockHeader:
@@ -196,30 +199,12 @@ def _is_later(update: HeadUpdate, last: HeadUpdate) -> bool:
     return update.finalized.height >= last.finalized.height
 
 
-async def _listen(member: Member, news: asyncio.Event) -> None:
-    async for _ in member.access.heads.heads():
-        news.set()
-
-
 async def _happens_within(event: asyncio.Event, seconds: float) -> None:
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
     except TimeoutError:
         return
-
-
-class FailoverBlocks:
-    """`BlockSource`: from the healthiest member that has them, a whole range from one."""
-
-    def __init__(self, voters: Voters) -> None:
-        self._voters = voters
-
-    async def header(self, at: Height | bytes) -> BlockHeader:
-        return await self._voters.first(lambda member: member.access.blocks.header(at))
-
-    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
-        return await self._voters.first(lambda member: member.access.blocks.blocks(first, last))
 
 
 class FailoverState:
@@ -324,124 +309,3 @@ class FailoverBridge:
             except RetryableError as error:
                 failure = error
         raise failure
-
-
-class BroadcastTransactions:
-    """`TransactionSender`: everything goes to all members; what they say about it is counted."""
-
-    def __init__(self, voters: Voters) -> None:
-        self._voters = voters
-        self._assembler = voters.members[0].access.transactions
-        self._running: set[asyncio.Task[Any]] = set()
-
-    async def sequences(self, account: AccountId) -> SequenceView:
-        """The largest numbers that a quorum reaches. Raises `DisagreementError`."""
-        answers = await self._voters.each(lambda member: member.access.transactions.sequences(account))
-        views = [(one.member, one.answer) for one in answers if isinstance(one.answer, SequenceView)]
-        latest = self._voters.reached([(member, view.latest) for member, view in views], "sequence")
-        known = [(member, view.finalized) for member, view in views if view.finalized is not None]
-        try:
-            return SequenceView(latest, self._voters.reached(known, "finalized sequence"))
-        except DisagreementError:
-            return SequenceView(latest, None)
-
-    async def fee_market(self) -> FeeMarket | None:
-        """The lower median, so that no minority makes us overpay."""
-        answers = await self._voters.each(lambda member: member.access.transactions.fee_market())
-        markets = [one.answer for one in answers if isinstance(one.answer, FeeMarket)]
-        if markets:
-            base_fee = median_low(market.base_fee for market in markets)
-            return FeeMarket(base_fee, median_low(market.priority_fee for market in markets))
-        for one in answers:
-            if one.answer is None:
-                return None
-        raise _worst(answers)
-
-    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
-        await self._voters.first(lambda member: member.access.transactions.simulate(transaction, fee))
-
-    def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
-        return self._assembler.cost(transaction, fee)
-
-    async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
-        return await self._voters.first(lambda member: member.access.transactions.cancellation(account))
-
-    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
-        """The healthiest member estimates; it can make the limit no lower than the transaction's own."""
-        return await self._voters.first(lambda member: member.access.transactions.fitted(transaction, tries))
-
-    def assemble(
-        self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
-    ) -> SigningRequest:
-        return self._assembler.assemble(transaction, sequence, fee, expiry)
-
-    def attach(self, request: SigningRequest, signature: bytes) -> SignedTransaction:
-        return self._assembler.attach(request, signature)
-
-    async def submit(self, signed: SignedTransaction) -> None:
-        """Return at the first success; the other members are still told. One that hangs delays nobody.
-
-        Raises a refusal only where a quorum refuses, otherwise `RetryableError`, such as `UnaffordableError`.
-        """
-        tasks = [
-            self._start(self._voters.said(member, lambda one: one.access.transactions.submit(signed)))
-            for member in self._voters.members
-        ]
-        answers = []
-        for finished in asyncio.as_completed(tasks):
-            answers.append(await finished)
-            if not answers[-1].failed:
-                return
-        refusing = {one.member.operator for one in answers if isinstance(one.answer, RejectedError)}
-        if len(refusing) >= self._voters.quorum:
-            raise _worst(answers)
-        for one in answers:
-            if isinstance(one.answer, UnaffordableError):
-                raise one.answer
-        raise RetryableError(f"no endpoint took the transaction, and too few say why: {_worst(answers)}")
-
-    async def outcome(self, tx_hash: bytes) -> Outcome:
-        """In a block, with what it left out, and final, only where a quorum says so of the same block.
-
-        Raises `DisagreementError` where too few answer to call it dropped.
-        """
-        answers = await self._voters.each(lambda member: member.access.transactions.outcome(tx_hash))
-        told = [(one.member, one.answer) for one in answers if isinstance(one.answer, Outcome)]
-        places: dict[_Place, list[tuple[Member, Outcome]]] = {}
-        for member, outcome in told:
-            if outcome.status in _IN_A_BLOCK:
-                places.setdefault((outcome.status, outcome.block, outcome.left_out), []).append((member, outcome))
-        for (status, block, left_out), sayers in places.items():
-            if self._operators(sayers) >= self._voters.quorum:
-                sure = [(member, outcome) for member, outcome in sayers if outcome.final]
-                final = self._operators(sure) >= self._voters.quorum
-                return Outcome(status, final, block, sayers[0][1].reason, left_out)
-        if any(outcome.status is not OutcomeStatus.DROPPED for _, outcome in told):
-            return Outcome(OutcomeStatus.PENDING)
-        if self._operators(told) < self._voters.quorum:
-            raise self._voters.disagreement(answers, "outcome of a transaction")
-        return Outcome(OutcomeStatus.DROPPED, reason=told[0][1].reason)
-
-    def _operators(self, sayers: Sequence[tuple[Member, Outcome]]) -> int:
-        return len({member.operator for member, _ in sayers})
-
-    def _start(self, saying: Coroutine[Any, Any, Said]) -> asyncio.Task[Said]:
-        task = asyncio.create_task(saying)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return task
-
-
-def _worst(answers: Sequence[Said]) -> CausewayError:
-    """The error that says most: a conflict before a refusal, a refusal before silence."""
-    errors = [one.answer for one in answers if isinstance(one.answer, CausewayError)]
-    ranks: list[Callable[[CausewayError], bool]] = [
-        lambda error: isinstance(error, ConflictError),
-        lambda error: isinstance(error, RejectedError) and not isinstance(error, NotFoundError),
-        lambda error: True,
-    ]
-    for fits in ranks:
-        for error in errors:
-            if fits(error):
-                return error
-    return RetryableError("no endpoint answers")

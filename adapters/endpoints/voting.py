@@ -1,11 +1,21 @@
 """Asking several endpoints: the first that answers, all of them, or as many as a decision needs."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
-from core.model.errors import CausewayError, DisagreementError, NotFoundError, RejectedError, RetryableError
+import structlog
+
+from core.model.errors import (
+    CausewayError,
+    DisagreementError,
+    FatalError,
+    NotFoundError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+)
 from core.model.facts import LockObservation
 from core.model.ports import ChainAccess, LockReader
 from core.model.types import Height, LockId, LockTerms
@@ -19,6 +29,15 @@ MAX_FAILURES: Final = 8
 CONTRADICTION_FAILURES: Final = MAX_FAILURES + 1
 GRACE_S: Final = 0.1
 """How long the slower ones are still waited for once enough have answered."""
+PATIENCE_S: Final = 1.0
+"""How long those that failed lately are waited for once all others have answered, though that is not enough."""
+UNDECIDED_S: Final = 3.0
+"""How long the rest is waited for once a quorum has answered without a verdict."""
+HEDGE_S: Final = 1.0
+"""How long one member may keep a read to itself before the next is asked as well."""
+MAX_REASON_CHARS: Final = 200
+
+_log = structlog.get_logger(__name__)
 
 
 class PinnedLockReader(LockReader, Protocol):
@@ -79,7 +98,11 @@ class Voters:
         self._failures[self.members.index(member)] = 0
 
     async def ask(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> T:
-        """One member's answer within the time limit. Raises what it raises, `RetryableError` for silence."""
+        """One member's answer within the time limit.
+
+        Raises what the member raises; `RetryableError` for silence, and for whatever no member may raise: a
+        `FatalError` (one endpoint's trouble is not the chain's) and exceptions that are not ours.
+        """
         place = self.members.index(member)
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -90,6 +113,17 @@ class Voters:
         except RetryableError:
             self._failed(place)
             raise
+        except FatalError as error:
+            self._failed(place)
+            raise RetryableError(f"an endpoint of {member.operator} cannot be used: {error.message}") from error
+        except CausewayError:
+            raise
+        except Exception as error:
+            self._failed(place)
+            _log.exception("an endpoint made its adapter fail", operator=member.operator)
+            raise RetryableError(
+                f"an endpoint of {member.operator} answers nonsense: {type(error).__name__}"
+            ) from error
         if self._failures[place] <= MAX_FAILURES:
             self._failures[place] = 0
         return answer
@@ -97,53 +131,88 @@ class Voters:
     async def first(self, question: Callable[[Member], Awaitable[T]]) -> T:
         """The answer of the healthiest member that has one.
 
-        A member that knows nothing of it may only be behind, so the others are asked too. Raises `NotFoundError` where
-        some say so and the rest do not answer, `RetryableError` where none answers, every other error at once.
+        The next is asked as soon as one fails or refuses, and next to one that takes longer than `HEDGE_S`: a member
+        that knows nothing of it may only be behind, and one that refuses may lie. Raises, if none answers: the refusal
+        of a quorum or of all, `ReorgedError`, `NotFoundError` if some say so, else `RetryableError`.
         """
-        missing: NotFoundError | None = None
-        failure: RetryableError | None = None
-        for member in self.preferred():
-            try:
-                return await self.ask(member, question)
-            except NotFoundError as error:
-                missing = missing or error
-            except RetryableError as error:
-                failure = error
-        raise missing or failure or RetryableError("no endpoint is configured")
+        order = self.preferred()
+        waiting, heard = list(order), list[Said]()
+        running: dict[asyncio.Task[Said], Member] = {}
+        try:
+            while waiting or running:
+                if waiting:
+                    member = waiting.pop(0)
+                    running[asyncio.create_task(self.said(member, question))] = member
+                done, _ = await asyncio.wait(
+                    running, timeout=HEDGE_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
+                )
+                for task in done:
+                    said = task.result()
+                    del running[task]
+                    if not said.failed:
+                        for slow in set(running.values()) & set(order[: order.index(said.member)]):
+                            self._failed(self.members.index(slow))
+                        answer: T = said.answer  # type: ignore[assignment]
+                        return answer
+                    heard.append(said)
+        finally:
+            await _cancelled(running)
+        raise self._refusal(heard)
+
+    def _refusal(self, heard: Sequence[Said]) -> CausewayError:
+        refused = [one for one in heard if _is_refusal(one.answer)]
+        if refused and (len(refused) == len(heard) or len({one.member.operator for one in refused}) >= self.quorum):
+            return _error_of(refused[0])
+        for kind in (ReorgedError, NotFoundError, RetryableError):
+            for one in heard:
+                if isinstance(one.answer, kind):
+                    return one.answer
+        return RetryableError("no endpoint is configured")
 
     async def each(self, question: Callable[[Member], Awaitable[T]]) -> list[Said]:
         """What every member says, all asked at once."""
         return list(await asyncio.gather(*(self.said(member, question) for member in self.members)))
 
     async def soon(
-        self, question: Callable[[Member], Awaitable[T]], enough: Callable[[Sequence[Said]], bool]
+        self,
+        question: Callable[[Member], Awaitable[T]],
+        enough: Callable[[Sequence[Said]], bool],
+        patience: Callable[[Sequence[Said]], float | None] = lambda heard: None,
     ) -> list[Said]:
-        """As `each`, without those that have not answered `GRACE_S` after there was enough: one that hangs delays
-        nobody for long. In the members' order."""
+        """As `each`, without those that have not answered `GRACE_S` after there was enough, or so many seconds as
+        `patience` says after it first said any: one that hangs delays nobody for long. In the members' order."""
         asked = {asyncio.create_task(self.said(member, question)): member for member in self.members}
         pending = set(asked)
+        clock = asyncio.get_running_loop().time
         deadline: float | None = None
         try:
             while pending:
-                now_s = asyncio.get_running_loop().time()
-                timeout_s = None if deadline is None else max(0.0, deadline - now_s)
+                timeout_s = None if deadline is None else max(0.0, deadline - clock())
                 done, pending = await asyncio.wait(pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     break
-                if deadline is None and enough([task.result() for task in asked if task.done()]):
-                    deadline = asyncio.get_running_loop().time() + GRACE_S
+                heard = [task.result() for task in asked if task.done()]
+                wait_s = GRACE_S if enough(heard) else patience(heard)
+                if wait_s is not None:
+                    until = clock() + wait_s
+                    deadline = until if deadline is None else min(deadline, until)
             return [task.result() for task in asked if task not in pending]
         finally:
-            for task in pending:
-                task.cancel()
-            await asyncio.gather(*pending, return_exceptions=True)
+            await _cancelled(pending)
 
-    def is_enough(self, answers: Sequence[Said]) -> bool:
-        """Whether a quorum of operators has answered, and every member from which an answer is to be expected."""
+    def answered(self, answers: Sequence[Said]) -> bool:
+        """True once a quorum of operators has answered."""
+        return len({one.member.operator for one in answers if not one.failed}) >= self.quorum
+
+    def impatient(self, answers: Sequence[Said]) -> float | None:
+        """`PATIENCE_S` once every member has answered from which an answer is to be expected."""
         heard = {one.member for one in answers}
-        answered = {one.member.operator for one in answers if not one.failed}
         expected = {self.members[place] for place, failures in enumerate(self._failures) if not failures}
-        return expected <= heard or len(answered) >= self.quorum
+        return PATIENCE_S if expected <= heard else None
+
+    def undecided(self, answers: Sequence[Said]) -> float | None:
+        """`UNDECIDED_S` once a quorum has answered."""
+        return UNDECIDED_S if self.answered(answers) else None
 
     async def said(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> Said:
         try:
@@ -200,6 +269,10 @@ class Voters:
             f"{about}: no {self.quorum} of {len(self.operators)} operators say the same", answers=heard
         )
 
+    def is_well(self, member: Member) -> bool:
+        """True if the member has answered everything lately."""
+        return not self._failures[self.members.index(member)]
+
     def _failed(self, place: int) -> None:
         if self._failures[place] < MAX_FAILURES:
             self._failures[place] += 1
@@ -208,3 +281,14 @@ class Voters:
 def _is_refusal(answer: object) -> bool:
     """A member that knows nothing of it may only be behind: that refuses nothing."""
     return isinstance(answer, RejectedError) and not isinstance(answer, NotFoundError)
+
+
+def _error_of(said: Said) -> CausewayError:
+    assert isinstance(said.answer, CausewayError)
+    return said.answer
+
+
+async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
