@@ -347,16 +347,29 @@ def test_a_lone_fee_market_is_outvoted(liar: int, told: int) -> None:
 
 
 @pytest.mark.parametrize("liar", LIARS)
+@pytest.mark.parametrize("amount", [1, 10**20])
+def test_a_lone_estimate_is_outvoted(liar: int, amount: int) -> None:
+    async def scenario(w: World) -> None:
+        legs, terms = w.accesses[liar].legs, _terms(w)
+        place = await legs.lock_id(terms)
+        true, other = (legs.lock(replace(terms, amount=BaseUnits(each)), place) for each in (2, amount))
+        w.lie(liar, "transactions", fitted=lambda *_: other)
+        assert await w.access.transactions.fitted(true, 1) == true
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("liar", LIARS)
 def test_a_lone_simulation_is_outvoted(liar: int) -> None:
     async def scenario(w: World) -> None:
         legs = w.accesses[liar].legs
         never = legs.refund(_terms(w), await legs.lock_id(_terms(w)), w.sender.account)
-        w.lie(liar, "transactions", simulate=lambda _: None)
+        w.lie(liar, "transactions", simulate=lambda *_: None)
         with pytest.raises(RejectedError):
             await w.access.transactions.simulate(never)
         for who in LIARS:
             refuses = who == liar
-            w.lie(who, "transactions", simulate=raising(RevertedError("no")) if refuses else lambda _: None)
+            w.lie(who, "transactions", simulate=raising(RevertedError("no")) if refuses else lambda *_: None)
         await w.access.transactions.simulate(never)
         others = [who for who in LIARS if who != liar]
         w.lie(others[0], "transactions", simulate=raising(RetryableError("down")))
