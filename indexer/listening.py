@@ -11,10 +11,13 @@ from typing import Any, Final
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection
 
-from core.model.errors import RetryableError
+from core.model.errors import FatalError, RetryableError
 from core.runtime.database import Database
+from core.runtime.database_errors import translating
+from core.runtime.database_postgres import connect
+from core.runtime.database_urls import PostgresAddress, parse_database_url
 from indexer.feed import FactSignal, last_seq
 
 CHANNEL: Final = "causeway_indexer_facts"
@@ -30,18 +33,24 @@ def notify(connection: Connection, seq: int) -> None:
 
 
 class FactListener:
-    """Passes on to `signal` what any process commits to the PostgreSQL at `url`."""
+    """Passes on to `signal` what any process commits to the PostgreSQL at `url`.
+
+    Behind a pooler that keeps no session notifications do not arrive: the heartbeat looks at the newest number as well.
+    """
 
     def __init__(self, url: str, database: Database, signal: FactSignal, heartbeat_s: float = HEARTBEAT_S) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+        address = parse_database_url(url)
+        if not isinstance(address, PostgresAddress):
+            raise FatalError("only a PostgreSQL announces facts between processes")
+        self._address = address
         self._database, self._signal = database, signal
         self._heartbeat_s = heartbeat_s
 
     async def run(self) -> None:
         """Listen until cancelled. Raises `RetryableError` when the connection is lost: run it again."""
         lost = asyncio.Event()
-        with _translating():
-            connection = await asyncpg.connect(self._url, timeout=CONNECT_TIMEOUT_S)
+        with translating(self._address.place, started=True):
+            connection = await connect(self._address)
         try:
             connection.add_termination_listener(lambda _: lost.set())
             with _translating():
@@ -61,6 +70,9 @@ class FactListener:
                 return
         with _translating():
             await connection.execute("SELECT 1", timeout=CONNECT_TIMEOUT_S)
+        newest = await self._database.read(last_seq)
+        if newest > self._signal.seq:
+            self._signal.announce(newest)
 
     def _heard(self, _connection: object, _pid: int, _channel: str, payload: str) -> None:
         if payload.isdecimal():

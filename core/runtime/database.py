@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from core.model.errors import FatalError, RetryableError
 from core.runtime.database_errors import translating
+from core.runtime.database_files import make_room
+from core.runtime.database_urls import PostgresAddress, SqliteAddress, parse_database_url
 
 T = TypeVar("T")
 
@@ -33,8 +34,6 @@ BUSY_TIMEOUT_MS: Final = 5_000
 READERS: Final = 2
 MAX_QUEUED: Final = 1_000
 """Reads and writes that may wait for one database; one more is refused as retryable."""
-POSTGRES_CONNECTIONS: Final = 8
-POSTGRES_TIMEOUT_S: Final = 10.0
 SCHEMA: Final = "0002"
 """The newest revision of `core.runtime.migrations`: what `create_schema` leads to."""
 FIRST_SCHEMA: Final = "0000"
@@ -72,14 +71,14 @@ class InlineDatabase:
     """SQLite in the calling thread, in memory unless `url` names a file: deterministic, for simulations and tests."""
 
     def __init__(self, url: str = "sqlite://") -> None:
-        self._url = make_url(url)
-        self._engine = _sqlite_engine(self._url, "BEGIN IMMEDIATE", poolclass=StaticPool)
+        self._path = _sqlite_path(url)
+        self._engine = _sqlite_engine(self._path, "BEGIN IMMEDIATE", poolclass=StaticPool)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        return _transaction(self._engine, self._url, work)
+        return _transaction(self._engine, self._path, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        return _transaction(self._engine, self._url, work)
+        return _transaction(self._engine, self._path, work)
 
     async def close(self) -> None:
         self._engine.dispose()
@@ -89,11 +88,13 @@ class SqliteDatabase:
     """One SQLite file: one writer thread, `READERS` reader threads, WAL and `synchronous=FULL`."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_url(url)
-        if not self._url.database:
+        self._path = _sqlite_path(url)
+        if self._path is None:
             raise FatalError("SQLite in memory has no threads to share it: use InlineDatabase")
-        self._writer_engine = _sqlite_engine(self._url, "BEGIN IMMEDIATE", poolclass=StaticPool)
-        self._reader_engine = _sqlite_engine(self._url, "BEGIN", poolclass=QueuePool, pool_size=READERS, max_overflow=0)
+        self._writer_engine = _sqlite_engine(self._path, "BEGIN IMMEDIATE", poolclass=StaticPool)
+        self._reader_engine = _sqlite_engine(
+            self._path, "BEGIN", poolclass=QueuePool, pool_size=READERS, max_overflow=0
+        )
         sa.event.listen(self._reader_engine, "connect", _refuse_writes)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-reader")
@@ -109,7 +110,7 @@ class SqliteDatabase:
         if self._queued >= MAX_QUEUED:
             raise RetryableError(f"{MAX_QUEUED} pieces of work wait for the database already: try again later")
         self._queued += 1
-        running = asyncio.get_running_loop().run_in_executor(threads, _transaction, engine, self._url, work)
+        running = asyncio.get_running_loop().run_in_executor(threads, _transaction, engine, self._path, work)
         running.add_done_callback(self._one_done)
         return await running
 
@@ -125,53 +126,19 @@ class SqliteDatabase:
         self._writer_engine.dispose()
 
 
-class PostgresDatabase:
-    """PostgreSQL through asyncpg, at most `POSTGRES_CONNECTIONS` connections."""
-
-    def __init__(self, url: str) -> None:
-        self._url = make_url(url).set(drivername="postgresql+asyncpg")
-        self._engine: AsyncEngine = create_async_engine(
-            self._url,
-            pool_size=POSTGRES_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=POSTGRES_TIMEOUT_S,
-            pool_pre_ping=True,
-            connect_args={"timeout": POSTGRES_TIMEOUT_S},
-        )
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(work, "READ COMMITTED", read_only=False)
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(work, "REPEATABLE READ", read_only=True)
-
-    async def _run(self, work: Callable[[Connection], T], isolation: Any, read_only: bool) -> T:
-        with translating(self._url):
-            async with self._engine.connect() as connection:
-                await connection.execution_options(isolation_level=isolation, postgresql_readonly=read_only)
-                async with connection.begin():
-                    return await connection.run_sync(work)
-
-    async def close(self) -> None:
-        await self._engine.dispose()
-
-
 def open_database(url: str) -> Database:
     """The database at `url`: `sqlite:///path/file.sqlite`, `postgresql://user:password@host/name`, or `sqlite://` in
-    memory. Nothing is created but the file. Raises `FatalError` for anything else."""
-    try:
-        parsed = make_url(url)
-    except sa.exc.ArgumentError as error:
-        raise FatalError("the database URL cannot be read: write sqlite:///FILE or postgresql://…") from error
-    match parsed.get_backend_name():
-        case "sqlite" if not parsed.database or parsed.database == ":memory:":
+    memory. Nothing is created but the file. Raises `FatalError` for anything else, and for a file that cannot be used.
+    """
+    match parse_database_url(url):
+        case SqliteAddress(None):
             return InlineDatabase()
-        case "sqlite":
+        case SqliteAddress():
             return SqliteDatabase(url)
-        case "postgresql":
-            return PostgresDatabase(url)
-        case other:
-            raise FatalError(f"no support for {other} databases: write sqlite:///FILE or postgresql://…")
+        case PostgresAddress() as address:
+            from core.runtime.database_postgres import PostgresDatabase
+
+            return PostgresDatabase(address)
 
 
 def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = None) -> None:
@@ -209,18 +176,23 @@ def _stored_schema(connection: Connection) -> str:
     return FIRST_SCHEMA if names.has_table("schema_version") else NO_SCHEMA
 
 
-def _transaction(engine: Engine, url: URL, work: Callable[[Connection], T]) -> T:
-    with translating(url), engine.begin() as connection:
+def _transaction(engine: Engine, path: Path | None, work: Callable[[Connection], T]) -> T:
+    with translating("in memory" if path is None else str(path)), engine.begin() as connection:
         return work(connection)
 
 
-def _sqlite_engine(url: URL, begin: str, **pool: Any) -> Engine:
-    if url.database:
-        try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise FatalError(f"cannot make the directory of {url.database}: {error.strerror}") from error
-    engine = sa.create_engine(url.set(drivername="sqlite+pysqlite"), connect_args={"check_same_thread": False}, **pool)
+def _sqlite_path(url: str) -> Path | None:
+    address = parse_database_url(url)
+    if not isinstance(address, SqliteAddress):
+        raise FatalError("this is not the URL of a SQLite file: write sqlite:///FILE")
+    return address.path
+
+
+def _sqlite_engine(path: Path | None, begin: str, **pool: Any) -> Engine:
+    if path is not None:
+        make_room(path)
+    url = URL.create("sqlite+pysqlite", database=None if path is None else str(path))
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **pool)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     # The driver's own idea of when a transaction begins is switched off in _prepare_sqlite. A writer takes
     # its lock at the start: one that asked for it later could fail after it had read.
