@@ -36,7 +36,6 @@ TOGETHER: Final = (2, 3, 10, 16)
 """Claims that a relayer sends in one transaction."""
 LOCK_S: Final = 100_000
 GAS: Final = 10_000_000
-ONE_SHOT: Final = 1
 WARM_LANE: Final = 99
 TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.01
@@ -51,12 +50,11 @@ class Lock:
     timelock: int
     lane: int
     generation: int
-    flags: int = 0
     token: str | None = None
 
     @property
     def preimage(self) -> bytes:
-        digest = hashlib.sha256(f"{self.lane} {self.generation} {self.flags} {self.token}".encode()).digest()
+        digest = hashlib.sha256(f"{self.lane} {self.generation} 0 {self.token}".encode()).digest()
         return bytes(byte or 1 for byte in digest)
 
     @property
@@ -65,7 +63,7 @@ class Lock:
 
     @property
     def terms(self) -> int:
-        return int(self.receiver, 16) << 96 | self.timelock << 56 | self.flags << 48 | self.generation << 32 | self.lane
+        return int(self.receiver, 16) << 96 | self.timelock << 56 | self.generation << 32 | self.lane
 
     def lock_call(self) -> bytes:
         if self.token is None:
@@ -145,8 +143,8 @@ class Meter:
     async def now(self) -> int:
         return int((await self.rpc("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
 
-    async def new_lock(self, lane: int, generation: int, flags: int = 0, token: str | None = None) -> Lock:
-        return Lock(self.sender, self.receiver, await self.now() + LOCK_S, lane, generation, flags, token)
+    async def new_lock(self, lane: int, generation: int, token: str | None = None) -> Lock:
+        return Lock(self.sender, self.receiver, await self.now() + LOCK_S, lane, generation, token)
 
     async def open(self, lock: Lock, warm: tuple[str, ...] = ()) -> int:
         return await self.gas(lock.sender, self.htlc, lock.lock_call(), 0 if lock.token else AMOUNT, warm)
@@ -171,6 +169,7 @@ async def measure(meter: Meter) -> dict[str, int]:
         first = await meter.new_lock(lane, 1, token=token)
         gas[f"{name}_lock_first"] = await meter.open(first)
         gas[f"{name}_claim_first"] = await meter.claim(first)
+        gas[f"{name}_lock_claim_first"] = gas[f"{name}_lock_first"] + gas[f"{name}_claim_first"]
         second = await meter.new_lock(lane, 2, token=token)
         gas[f"{name}_lock_recycled"] = await meter.open(second)
         gas[f"{name}_claim_recycled"] = await meter.claim(second)
@@ -179,10 +178,6 @@ async def measure(meter: Meter) -> dict[str, int]:
         lock_gas = await meter.open(third)
         gas[f"{name}_refund_recycled"] = await meter.refund(third)
         gas[f"{name}_lock_refund_recycled"] = lock_gas + gas[f"{name}_refund_recycled"]
-        once = await meter.new_lock(lane + 10, 1, ONE_SHOT, token)
-        gas[f"{name}_lock_oneshot"] = await meter.open(once)
-        gas[f"{name}_claim_oneshot"] = await meter.claim(once)
-        gas[f"{name}_lock_claim_oneshot"] = gas[f"{name}_lock_oneshot"] + gas[f"{name}_claim_oneshot"]
     listed = await meter.new_lock(1, 4, token=meter.token)
     warm = (meter.token,)
     gas["erc20_warm_lock_claim_recycled_exact_access_list"] = await meter.open(listed, warm) + await meter.claim(

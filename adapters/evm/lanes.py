@@ -1,23 +1,17 @@
 """Lanes as this adapter meets them: names of locks in events, generations that follow each other.
 
 The encodings themselves are in `core.proofs.lanes`, where verifiers need them too. A lock's id is
-`<sender>/<lane>/<generation>`. One-shot locks, which other wallets may make, have `/<timelock>` behind it, because
-their lanes count from 1 again and again; only the indexer takes such an id, as a cleared lane proves nothing.
+`<sender>/<lane>/<generation>`. Generations wrap from 65535 to 0: after 65,536 uses of a lane its ids come round again,
+so nobody may take an id for unique. The place of its event, or its sender and hashlock, tell one lock from another.
 """
-
-from typing import Final
 
 from core.model.types import LockId
 from core.proofs.lanes import MAX_GENERATION, Lane, LaneStatus, lane_lock_id, lane_slot
 
-ONE_SHOT: Final = 1
-
 
 def event_lock_id(sender: bytes, terms: int) -> LockId:
     """The id of the lock of `sender` whose packed terms, or their low 96 bits, are these."""
-    lane = Lane(sender, terms & 0xFFFFFFFF, terms >> 32 & MAX_GENERATION)
-    once = f"/{terms >> 56 & 0xFFFFFFFFFF}" if terms >> 48 & ONE_SHOT else ""
-    return LockId(lane_lock_id(lane) + once)
+    return lane_lock_id(Lane(sender, terms & 0xFFFFFFFF, terms >> 32 & MAX_GENERATION))
 
 
 def next_use(sender: bytes, number: int, word: int) -> Lane | None:

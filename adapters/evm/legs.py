@@ -1,6 +1,8 @@
 """Lock, claim and refund as unsigned transactions, and where a lock finds its lane."""
 
-from collections.abc import Collection
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import count, islice, takewhile
 from typing import Final
 
 from adapters.evm.calls import encode_call, unsigned_call
@@ -12,7 +14,7 @@ from adapters.evm.state import ALLOWANCE, token_word
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, ChainId, LockId, LockTerms, Preimage, chain_of
-from core.proofs.lanes import Lane, evm_address, lane_lock_id, packed_terms, parse_lane
+from core.proofs.lanes import MAX_LANE, Lane, evm_address, lane_lock_id, packed_terms, parse_lane
 
 # Gas limits, not estimates: a claim that carries an unrevealed preimage may not be shown to a node to be estimated.
 # Measured use is in docs/htlc-contract.md; the rest is room for tokens behind proxies and for payees that are
@@ -23,8 +25,17 @@ SETTLE_GAS: Final = 150_000
 SETTLE_TOKEN_GAS: Final = 250_000
 APPROVE_GAS: Final = 100_000
 
-LANES_PER_READ: Final = 16
-MAX_LANES_SCANNED: Final = 1_024
+LOWEST_READ: Final = 8
+"""The lowest lanes that nothing is known of: those that were used before are cheaper by 17,100 gas than fresh ones."""
+NAMED_READ: Final = 4
+"""The lowest lanes that were handed out before, some of which may be free again."""
+NEAR_READ: Final = 4
+"""Lanes from where one was free last."""
+STRIDES: Final = tuple(16**power for power in range(1, 8))
+"""Distances at which lanes are looked at, so that one of them is free whatever number is in use."""
+BETWEEN_READ: Final = 16
+"""Lanes looked at, in a second read, before the first free one of those."""
+MAX_SENDERS_REMEMBERED: Final = 1_024
 UNLIMITED: Final = 2**256 - 1
 
 
@@ -35,25 +46,35 @@ class EvmLegBuilder:
         self._chain = chain
         self._endpoints = endpoints
         self._htlc = htlc
+        self._free_last: dict[bytes, int] = {}
 
     async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
-        """The sender's lowest free lane.
+        """A free lane of the sender's, a low one: at most two reads of the newest state, however many are in use.
 
-        A lane counts as free when the newest and the finalized state agree that it is, so that no reorg can make its
-        generation another, and when no place in `taken` holds it. Raises `RetryableError` when the first
-        `MAX_LANES_SCANNED` are all in use.
+        A lane is free where no lock is open in it, and no place in `taken` is a use of it that the chain does not show
+        yet. Should a reorg open it again, the contract refuses the lock, and nothing is lost but its gas. Raises
+        `RetryableError` where no free lane is found, which takes more than 2**28 open locks.
         """
         self._own(terms)
         sender = evm_address(terms.sender)
-        places = [parse_lane(name) for name in taken]
-        for first in range(0, MAX_LANES_SCANNED, LANES_PER_READ):
-            lanes = range(first, first + LANES_PER_READ)
-            latest, finalized = await self._words(sender, lanes)
-            for number, word, final in zip(lanes, latest, finalized, strict=True):
-                lane = next_use(sender, number, word) if word == final else None
-                if lane is not None and not any(holds(place, lane) for place in places):
-                    return lane_lock_id(lane)
-        raise RetryableError(f"{terms.sender} has {MAX_LANES_SCANNED} locks open: none of its lanes is free")
+        named: dict[int, list[Lane]] = {}
+        for place in map(parse_lane, taken):
+            if place.sender == sender:
+                named.setdefault(place.number, []).append(place)
+        near = self._free_last.get(sender, 0)
+        low = {*_unnamed(count(0), LOWEST_READ, named), *_unnamed(count(near), NEAR_READ, named)}
+        low.update(islice(sorted(named), NAMED_READ))
+        far = [number for stride in STRIDES for number in _unnamed(count(near + stride), 1, named)]
+        words = await self._words(sender, [*low, *far])
+        found = _first_free(sender, sorted(low), words, named)
+        if found is None:
+            end = next((number for number in far if next_use(sender, number, words[number]) is not None), None)
+            numbers = _unnamed(_between(words, end), BETWEEN_READ, named) + ([] if end is None else [end])
+            found = _first_free(sender, numbers, await self._words(sender, numbers), named)
+        if found is None:
+            raise RetryableError(f"no free lane of {terms.sender} was found; all that were looked at hold open locks")
+        self._remember(sender, found.number)
+        return lane_lock_id(found)
 
     async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
         """The allowance that a token lock needs, where it is short.
@@ -129,16 +150,49 @@ class EvmLegBuilder:
     def _own(self, terms: LockTerms) -> None:
         if terms.chain != self._chain:
             raise RejectedError(f"these terms are for {terms.chain}, this is {self._chain}")
-        if not any(evm_address(terms.receiver)):
-            raise RejectedError("the receiver is the zero address")
+        check_receiver(terms, self._htlc)
 
-    async def _words(self, sender: bytes, lanes: range) -> tuple[list[int], list[int]]:
-        """The lanes' words in the newest and in the finalized state."""
-        where = hex_address(self._htlc)
-        calls = [
-            Call("eth_getStorageAt", (where, slot_hex(Lane(sender, lane, 0)), block))
-            for block in ("latest", "finalized")
-            for lane in lanes
-        ]
-        words = [quantity(answer) for answer in await self._endpoints.batch(calls)]
-        return words[: len(lanes)], words[len(lanes) :]
+    def _remember(self, sender: bytes, number: int) -> None:
+        if len(self._free_last) >= MAX_SENDERS_REMEMBERED:
+            self._free_last.clear()
+        self._free_last[sender] = number
+
+    async def _words(self, sender: bytes, numbers: Iterable[int]) -> dict[int, int]:
+        """Words of the lanes by their number, in the newest state."""
+        where, asked = hex_address(self._htlc), list(dict.fromkeys(numbers))
+        calls = [Call("eth_getStorageAt", (where, slot_hex(Lane(sender, number, 0)), "latest")) for number in asked]
+        answers = await self._endpoints.batch(calls)
+        return dict(zip(asked, map(quantity, answers), strict=True))
+
+
+def check_receiver(terms: LockTerms, htlc: bytes) -> None:
+    """Raise `RejectedError` for a receiver that the contract refuses: nobody, and the contract itself."""
+    receiver = evm_address(terms.receiver)
+    if not any(receiver):
+        raise RejectedError("the receiver is the zero address: name the account that is to be paid")
+    if receiver == htlc:
+        raise RejectedError("the receiver is the HTLC contract itself: name the account that is to be paid")
+
+
+def _unnamed(numbers: Iterable[int], amount: int, named: Collection[int]) -> list[int]:
+    """The first `amount` lanes of these that are not named; fewer where the lanes end."""
+    possible = takewhile(lambda number: number <= MAX_LANE, numbers)
+    return list(islice((number for number in possible if number not in named), amount))
+
+
+def _between(used: Iterable[int], end: int | None) -> Iterable[int]:
+    """Lanes evenly between the highest used one before `end` and `end`; lanes at random where no end is known."""
+    if end is None:
+        return (secrets.randbelow(MAX_LANE + 1) for _ in range(BETWEEN_READ))
+    start = max((number for number in used if number < end), default=0)
+    return range(start + 1, end, max((end - start) // BETWEEN_READ, 1))
+
+
+def _first_free(
+    sender: bytes, numbers: Iterable[int], words: Mapping[int, int], named: Mapping[int, Sequence[Lane]]
+) -> Lane | None:
+    for number in numbers:
+        lane = next_use(sender, number, words[number])
+        if lane is not None and not any(holds(place, lane) for place in named.get(number, ())):
+            return lane
+    return None

@@ -17,7 +17,7 @@ from eth_abi.exceptions import DecodingError
 from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.drafts import CallDraft
 from adapters.evm.endpoints import Endpoints
-from adapters.evm.legs import APPROVE_GAS, LOCK_TOKEN_GAS, UNLIMITED
+from adapters.evm.legs import APPROVE_GAS, LOCK_TOKEN_GAS, UNLIMITED, check_receiver
 from adapters.evm.names import chain_number, hex_address, native_asset, token_address
 from adapters.evm.rpc import data_bytes
 from adapters.evm.state import ALLOWANCE, token_word
@@ -76,7 +76,8 @@ COMMON_VERSIONS: Final = ("1", "2")
 class SignedLocks:
     """Drafts of signed token locks over one HashedTimelock. `until` is the last second at which a signature is good.
 
-    All raise `RejectedError` for terms of another chain and for the native coin, which needs no signature.
+    All raise `RejectedError` for terms of another chain, for a receiver that the contract refuses, and for the native
+    coin, which needs no signature.
     """
 
     def __init__(self, chain: ChainId, endpoints: Endpoints, htlc: bytes) -> None:
@@ -213,6 +214,7 @@ class SignedLocks:
     def _token(self, terms: LockTerms) -> bytes:
         if terms.chain != self._chain:
             raise RejectedError(f"these terms are for {terms.chain}, this is {self._chain}")
+        check_receiver(terms, self._htlc)
         if terms.asset == native_asset(self._chain):
             raise RejectedError("the native coin is sent along: it needs no signature")
         return token_address(terms.asset)

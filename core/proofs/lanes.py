@@ -2,7 +2,8 @@
 
 A lane is one word at slot `sender << 96 | lane`: commitment 224 | generation 16 | status 16. The commitment is the
 high part of keccak256(hashlock ‖ terms ‖ sender ‖ amount ‖ asset), five words; terms = receiver 160 | timelock 40 |
-flags 8 | generation 16 | lane 32; asset = kind 96 | token 160. Source: the contract's own documentation comments.
+flags 8, which are 0 | generation 16 | lane 32; asset = kind 96 | token 160. Source: the contract's own documentation
+comments.
 """
 
 import re
@@ -46,7 +47,10 @@ _SAME_GENERATION = {
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What a lock id names: the `generation`-th use of lane `number` of `sender` (20 bytes)."""
+    """What a lock id names: a use of lane `number` of `sender` (20 bytes).
+
+    The first is generation 1, and 0 follows 65535: after 65,536 uses the names come round again.
+    """
 
     sender: bytes
     number: int
@@ -67,9 +71,7 @@ def lane_lock_id(lane: Lane) -> LockId:
 
 
 def parse_lane(name: LockId) -> Lane:
-    """Inverse of `lane_lock_id`. Raises `RejectedError`, also for the id of a one-shot lock, which has a fourth part:
-    such a lock leaves no trace in its lane once it is settled.
-    """
+    """Inverse of `lane_lock_id`. Raises `RejectedError`."""
     match = _LOCK_ID.fullmatch(name)
     if match is None or int(match[2]) > MAX_LANE or int(match[3]) > MAX_GENERATION:
         raise RejectedError(f"{name[:128]!r} is not a lock id of an EVM chain")
@@ -81,10 +83,10 @@ def lane_slot(lane: Lane) -> int:
     return int.from_bytes(lane.sender, "big") << 96 | lane.number
 
 
-def packed_terms(terms: LockTerms, lane: Lane, flags: int = 0) -> int:
-    """The contract's `Terms` word."""
+def packed_terms(terms: LockTerms, lane: Lane) -> int:
+    """The contract's `Terms` word. No flag is known, and the contract refuses any."""
     receiver = int.from_bytes(evm_address(terms.receiver), "big")
-    return receiver << 96 | terms.timelock.seconds << 56 | flags << 48 | lane.generation << 32 | lane.number
+    return receiver << 96 | terms.timelock.seconds << 56 | lane.generation << 32 | lane.number
 
 
 def asset_word(asset: AssetId) -> int:
@@ -98,11 +100,11 @@ def asset_word(asset: AssetId) -> int:
     return 0 if match[1] is None else _ERC20_KIND | int(match[1], 16)
 
 
-def settled_word(terms: LockTerms, lane: Lane, flags: int = 0) -> int:
+def settled_word(terms: LockTerms, lane: Lane) -> int:
     """The lane's word for these terms with the status left zero: commitment 224 | generation 16 | 0."""
     words = (
         int.from_bytes(terms.hashlock, "big"),
-        packed_terms(terms, lane, flags),
+        packed_terms(terms, lane),
         int.from_bytes(evm_address(terms.sender), "big"),
         terms.amount,
         asset_word(terms.asset),

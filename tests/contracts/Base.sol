@@ -27,7 +27,6 @@ Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
 uint256 constant LOCKED = 1;
 uint256 constant CLAIMED = 2;
 uint256 constant REFUNDED = 3;
-uint8 constant ONE_SHOT = 1;
 uint256 constant NATIVE = 0;
 
 /// One lock as the tests speak of it; `hashlock` is kept, as a call of sha256 would use up a prank.

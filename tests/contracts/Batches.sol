@@ -122,7 +122,7 @@ abstract contract Batches is Model {
         it.lane = uint32((seed >> 24) % LANES);
         it.generation = (seed >> 32) % 9 == 0 ? uint16(seed >> 40) : nextGeneration(it.sender, it.lane);
         if ((seed >> 32) % 9 == 1) it.generation = 1;
-        it.flags = (seed >> 64) % 37 == 0 ? uint8(seed >> 72) : (seed >> 64) % 4 == 0 ? ONE_SHOT : 0;
+        it.flags = (seed >> 64) % 37 == 0 ? uint8(seed >> 72) : 0;
         bool late = (seed >> 80) % 11 == 0;
         it.timelock = uint40(late ? block.timestamp - (seed >> 88) % 5 : block.timestamp + 1 + (seed >> 88) % 600);
         it.amount = (seed >> 104) % 41 == 0 ? 0 : 1 + (seed >> 112) % 1e18;

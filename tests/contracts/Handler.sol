@@ -43,7 +43,7 @@ contract Handler is Batches {
         bool expected = mayOpen(it);
         (bool success,) = attempt(it.sender, it, lockCall(it));
         expect(expected, success);
-        if (success) opened(it); // requires that it is one-shot
+        if (success) opened(it);
     }
 
     /// By an EIP-3009 authorization, handed in by anybody: for this lock, or for one with another receiver or hashlock.

@@ -17,9 +17,8 @@ abstract contract Model is Deployed {
     uint256 internal constant PURSE = 1e30;
 
     struct Lane {
-        uint16 last; // generation of the newest lock, 0 in a lane that was never used or cleared
+        uint16 last; // generation of the newest lock, 0 in a lane that was never used
         bool busy;
-        bool counting; // a lock that was not one-shot has been made: what was signed for it must never work again
         uint256 word;
     }
 
@@ -81,9 +80,8 @@ abstract contract Model is Deployed {
     }
 
     function mayOpen(Lock memory it) internal view returns (bool) {
-        return it.amount != 0 && it.receiver != address(0) && it.flags <= 1 && it.timelock > block.timestamp
-            && it.generation == nextGeneration(it.sender, it.lane) && !lanes[it.sender][it.lane].busy
-            && (it.flags == 0 || !lanes[it.sender][it.lane].counting);
+        return it.amount != 0 && it.receiver != address(0) && it.flags == 0 && it.timelock > block.timestamp
+            && it.generation == nextGeneration(it.sender, it.lane) && !lanes[it.sender][it.lane].busy;
     }
 
     function mayClaim(Lock memory it) internal view returns (bool) {
@@ -108,14 +106,13 @@ abstract contract Model is Deployed {
     // ------------------------------------------------------------------------------------------------------------ steps
 
     function opened(Lock memory it) internal {
-        require(it.flags == ONE_SHOT || !wasMade[idOf(it)], "a lock was made twice");
+        require(!wasMade[idOf(it)], "a lock was made twice");
         isOpen[idOf(it)] = true;
         wasMade[idOf(it)] = true;
         made.push(it);
         newest[it.sender][it.lane] = made.length;
         Lane storage lane = lanes[it.sender][it.lane];
         (lane.last, lane.busy, lane.word) = (it.generation, true, wordOf(it, LOCKED));
-        if (it.flags == 0) lane.counting = true;
         purse[it.asset][it.sender] -= it.amount;
         locked[it.asset] += it.amount;
     }
@@ -124,8 +121,7 @@ abstract contract Model is Deployed {
         require(isOpen[idOf(it)], "a lock settled twice");
         isOpen[idOf(it)] = false;
         Lane storage lane = lanes[it.sender][it.lane];
-        bool clears = it.flags == ONE_SHOT;
-        (lane.last, lane.busy, lane.word) = (clears ? 0 : it.generation, false, clears ? 0 : wordOf(it, outcome));
+        (lane.busy, lane.word) = (false, wordOf(it, outcome));
         locked[it.asset] -= it.amount;
         purse[it.asset][outcome == CLAIMED ? it.receiver : it.sender] += it.amount;
     }

@@ -90,7 +90,7 @@ contract Proofs {
         }
         assert(time < it.timelock);
         assert(stored == wordOf(it, LOCKED));
-        assert(read(it) == (it.flags & ONE_SHOT == 0 ? wordOf(it, CLAIMED) : 0));
+        assert(read(it) == wordOf(it, CLAIMED));
         assert(held(it, address(htlc)) == 0);
         assert(held(it, it.receiver) == before + it.amount);
     }
@@ -130,7 +130,7 @@ contract Proofs {
         }
         assert(time >= it.timelock);
         assert(stored == wordOf(it, LOCKED));
-        assert(read(it) == (it.flags & ONE_SHOT == 0 ? wordOf(it, REFUNDED) : 0));
+        assert(read(it) == wordOf(it, REFUNDED));
         assert(held(it, address(htlc)) == 0);
         assert(held(it, it.sender) == before + it.amount);
     }
@@ -166,7 +166,7 @@ contract Proofs {
     // ---------------------------------------------------------------------------------------------------------- locks
 
     /// A lock of ETH goes through only into a lane with no open lock, as its next generation, with terms that can be
-    /// settled; one-shot only where it clears no count. It leaves the lane with the word of these terms.
+    /// settled. It leaves the lane with the word of these terms.
     function check_lock_of_ether(Lock memory it, bytes32 hashlock, uint256 stored, uint64 time) public {
         arrange(it, true, stored, time);
         it.hashlock = hashlock;
@@ -177,12 +177,11 @@ contract Proofs {
             assert(read(it) == stored);
             return;
         }
-        assert(it.amount > 0 && it.receiver != address(0) && it.timelock > time && it.flags <= ONE_SHOT);
+        assert(it.amount > 0 && it.receiver != address(0) && it.timelock > time && it.flags == 0);
         assert(stored & 0xffff != LOCKED);
         unchecked {
             assert(it.generation == uint16(uint16(stored >> 16) + 1));
         }
-        assert(it.flags == 0 || it.generation <= 1);
         assert(read(it) == wordOf(it, LOCKED));
         assert(address(htlc).balance == it.amount);
     }
@@ -199,8 +198,8 @@ contract Proofs {
             assert(read(it) == stored);
             return;
         }
-        assert(it.amount > 0 && it.receiver != address(0) && it.timelock > time && it.flags <= ONE_SHOT);
-        assert(stored & 0xffff != LOCKED && (it.flags == 0 || it.generation <= 1));
+        assert(it.amount > 0 && it.receiver != address(0) && it.timelock > time && it.flags == 0);
+        assert(stored & 0xffff != LOCKED);
         assert(read(it) == wordOf(it, LOCKED));
     }
 
@@ -229,7 +228,7 @@ contract Proofs {
             return;
         }
         assert(by == it.receiver && stored == wordOf(it, LOCKED));
-        assert(read(it) == (it.flags & ONE_SHOT == 0 ? wordOf(it, REFUNDED) : 0));
+        assert(read(it) == wordOf(it, REFUNDED));
         assert(address(htlc).balance == 0);
     }
 
@@ -247,7 +246,7 @@ contract Proofs {
     /// What a lane holds after its item: `outcome` of the lock that it held open, or what it held.
     function expectedWord(Lock memory it, uint256 stored, bool due, uint256 outcome) private pure returns (uint256) {
         if (!due || stored != wordOf(it, LOCKED)) return stored;
-        return it.flags & ONE_SHOT == 0 ? wordOf(it, outcome) : 0;
+        return wordOf(it, outcome);
     }
 
     function check_bulk_claims(Lock memory first, Lock memory second, uint256 stored, uint256 other, uint64 time) public {

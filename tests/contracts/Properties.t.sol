@@ -27,7 +27,7 @@ contract Properties is Deployed {
         it.sender = address(uint160(uint256(keccak256(abi.encode(it.sender)))));
         it.receiver = address(uint160(uint256(keccak256(abi.encode(it.receiver, 1)))));
         if (it.timelock <= NOW) it.timelock += uint40(NOW) + 1;
-        (it.flags, it.generation) = (it.flags & 1, 1);
+        (it.flags, it.generation) = (0, 1);
         it.amount = 1 + it.amount % 1e27;
         it.asset = native ? NATIVE : erc20(address(token));
         it.hashlock = sha256(abi.encode(it.preimage));
@@ -99,7 +99,6 @@ contract Properties is Deployed {
     /// From any word that a lane may hold: the generation that follows it is taken, once, and no other.
     function test_a_lock_that_was_signed_twice_is_made_once(Lock memory it, uint256 stored, bool native) public {
         it = sane(it, native);
-        it.flags = 0;
         stored = stored >> 16 << 16 | (stored % 4);
         vm.store(address(htlc), bytes32(uint256(uint160(it.sender)) << 96 | it.lane), bytes32(stored));
         unchecked {
@@ -118,19 +117,6 @@ contract Properties is Deployed {
         refuse(it.sender, it, lockCall(it));
         succeed(STRANGER, it, claimCall(it));
         refuse(it.sender, it, lockCall(it));
-    }
-
-    /// A lane that counts is never cleared; and only a first lock may be one-shot.
-    function test_a_lane_that_counts_is_never_cleared(Lock memory it, uint256 stored) public {
-        it = sane(it, true);
-        stored = stored >> 16 << 16 | (CLAIMED + stored % 2);
-        vm.assume(uint16(stored >> 16) != 0 && uint16(stored >> 16) != type(uint16).max);
-        vm.store(address(htlc), bytes32(uint256(uint160(it.sender)) << 96 | it.lane), bytes32(stored));
-        it.flags = ONE_SHOT;
-        it.generation = uint16(stored >> 16) + 1;
-        refuse(it.sender, it, lockCall(it));
-        it.flags = 0;
-        succeed(it.sender, it, lockCall(it));
     }
 
     function test_uninvited_money_stays_and_harms_nobody(Lock memory it, bool native, uint96 gift) public {
@@ -217,7 +203,7 @@ contract Properties is Deployed {
             abi.encodeCall(IHashedTimelock.settleStrangers, (calls, gasEach))
         );
         uint256 left = word(it.sender, it.lane);
-        uint256 settled = it.flags == ONE_SHOT ? 0 : wordOf(it, CLAIMED);
+        uint256 settled = wordOf(it, CLAIMED);
         require(left == wordOf(it, LOCKED) || (success && left == settled), "half");
         require(it.receiver.balance == (left == wordOf(it, LOCKED) ? 0 : it.amount), "half");
     }

@@ -238,7 +238,7 @@ contract Signatures is Deployed {
         if (how == 0) bent.receiver = STRANGER;
         if (how == 1) bent.hashlock = bytes32(how);
         if (how == 2) bent.timelock += 1;
-        if (how == 3) bent.flags = ONE_SHOT;
+        if (how == 3) bent.flags = 1;
         if (how == 4) bent.lane ^= 1;
         if (how == 5) bent.amount -= 1;
         if (how == 6) bent.sender = STRANGER;

@@ -2,7 +2,15 @@
 pragma solidity 0.8.33;
 
 import {Terms, NewLock, Claim, Refund} from "./Terms.sol";
-import {TokenAmountNotExact, TokenCallFailed, domainOf, heldOf, pullToken, transferToken} from "./Tokens.sol";
+import {
+    TokenAmountNotExact,
+    TokenCallFailed,
+    domainOf,
+    heldOf,
+    pullToken,
+    requireFungible,
+    transferToken
+} from "./Tokens.sol";
 import {
     AUTHORIZATION_TYPE,
     EARLY_REFUND_TYPE,
@@ -22,18 +30,16 @@ import {IERC20Permit, IERC3009, IPermit2} from "./Interfaces.sol";
 /// only to the party. Before the timelock the receiver may give the lock back, by his signature.
 ///
 /// Each sender has 2^32 lanes, and a lane is one storage word at `sender << 96 | lane`; nothing else is stored:
-///   commitment 224 | generation 16 | status 16      status: 0 never used or cleared, 1 locked, 2 claimed, 3 refunded
+///   commitment 224 | generation 16 | status 16      status: 0 never used, 1 locked, 2 claimed, 3 refunded
 /// A settled lane keeps its word, and the sender's next lock overwrites it: a dirty word costs 17,100 gas less than a
 /// fresh one. The next lock must name the generation that follows the stored one, so a lock that was signed twice is
-/// mined once. ONE_SHOT clears the word when it settles, for the gas refund; the lane then starts at generation 1 again.
-/// That would bring back what was signed for the lane's earlier generations, so only a lane's first generation may be
-/// ONE_SHOT: a lane that was ever used otherwise keeps its count.
+/// mined once. The first generation is 1, and 0 follows 65535: after 65,536 uses of a lane its generations, and with them
+/// its lock ids, come round again. What was signed for an earlier round is good in a later one only while its own
+/// timelock or deadline has not come.
 contract HashedTimelock {
     uint256 private constant LOCKED = 1;
     uint256 private constant CLAIMED = 2;
     uint256 private constant REFUNDED = 3;
-
-    uint256 private constant ONE_SHOT = 1;
 
     /// Kinds of asset, above the token's address in the committed asset word.
     uint256 private constant NATIVE = 0;
@@ -43,6 +49,8 @@ contract HashedTimelock {
 
     /// What settleStrangers keeps for itself behind an item: reporting it, and ending.
     uint256 private constant RESERVED_GAS = 10_000;
+    /// What it uses between looking at the gas and calling an item, without copying it: 400 at most.
+    uint256 private constant CALLING_GAS = 1_000;
 
     /// The same address on every chain, bound to its code (CREATE2).
     IPermit2 private constant PERMIT2 = IPermit2(0x000000000022D473030F116dDEE9F6B43aC78BA3);
@@ -61,11 +69,11 @@ contract HashedTimelock {
 
     error AmountIsZero();
     error ReceiverIsZero();
+    error ReceiverIsThisContract();
     error UnknownFlags(uint256 flags);
     error UnknownAsset(uint256 asset);
     error TimelockNotInFuture(uint256 timelock, uint256 timestamp);
     error LaneBusy(uint256 lane);
-    error OneShotInUsedLane(uint256 lane);
     error WrongGeneration(uint256 named, uint256 expected);
     error NotLocked(uint256 generation, uint256 status);
     error WrongTermsOrPreimage();
@@ -293,24 +301,58 @@ contract HashedTimelock {
     }
 
     // slither-disable-start calls-loop,reentrancy-events
-    /// Claims and refunds of strangers: any of this contract's settling calls, encoded, each on its own with at most
-    /// `gasEach`. Nothing that a payee or token does reaches beyond its item. Stops where the gas no longer suffices for
-    /// a whole item, and keeps what is done.
+    /// Claims and refunds of strangers: any of this contract's settling calls, encoded, each on its own with `gasEach`, no
+    /// more and no less. Nothing that a payee or token does reaches beyond its item. Stops where the gas no longer
+    /// suffices for a whole item, and keeps what is done.
     function settleStrangers(bytes[] calldata calls, uint256 gasEach) external {
+        uint256 paid;
         for (uint256 i; i < calls.length; ++i) {
-            bytes4 selector = bytes4(calls[i]);
+            bytes calldata item = calls[i];
+            bytes4 selector = bytes4(item);
             if (!_settles(selector)) revert NotASettlement(selector);
             uint256 left = gasleft();
+            (uint256 copying, uint256 memoryGas) = _gasOfCopying(item.length, paid);
+            left = left < copying + CALLING_GAS ? 0 : left - copying - CALLING_GAS;
             // The EVM passes on 63/64 of what is left at most (EIP-150).
             if (left - left / 64 < gasEach || left - gasEach < RESERVED_GAS) {
                 emit Skipped(i, abi.encodePacked(OutOfGas.selector));
                 return;
             }
-            (bool success, bytes memory reason) = address(this).call{gas: gasEach}(calls[i]);
-            if (!success) emit Skipped(i, reason);
+            paid = memoryGas;
+            _callItem(i, item, gasEach);
         }
     }
     // slither-disable-end calls-loop,reentrancy-events
+
+    /// At most what it takes to copy an item to unreserved memory, where `paid` has gone into memory before, and what has
+    /// then: 3 gas a word of memory and its square over 512, and 3 a word copied (Yellow Paper, appendices G and H).
+    function _gasOfCopying(uint256 size, uint256 paid) private pure returns (uint256 copying, uint256 memoryGas) {
+        assembly ("memory-safe") {
+            let words := shr(5, add(add(mload(0x40), size), 0x1f))
+            memoryGas := add(mul(3, words), shr(9, mul(words, words)))
+            if lt(memoryGas, paid) { memoryGas := paid }
+            copying := add(sub(memoryGas, paid), mul(3, shr(5, add(size, 0x1f))))
+        }
+    }
+
+    /// Calls this contract, and reports an item that failed. Assembly: each item is copied over the one before, so that
+    /// memory is paid for once. What it fails with is one of this contract's own errors, and short.
+    function _callItem(uint256 index, bytes calldata item, uint256 gasEach) private {
+        bytes32 topic = Skipped.selector;
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            calldatacopy(free, item.offset, item.length)
+            if iszero(call(gasEach, address(), 0, free, item.length, 0, 0)) {
+                let size := returndatasize()
+                mstore(free, index)
+                mstore(add(free, 0x20), 0x40)
+                mstore(add(free, 0x40), size)
+                mstore(add(free, add(0x60, size)), 0) // up to a whole word
+                returndatacopy(add(free, 0x60), 0, size)
+                log1(free, add(0x60, and(add(size, 0x1f), not(0x1f))), topic)
+            }
+        }
+    }
 
     function _settles(bytes4 selector) private pure returns (bool) {
         return selector == this.claim.selector || selector == this.claimToken.selector
@@ -355,19 +397,18 @@ contract HashedTimelock {
     {
         uint256 key = _key(sender, terms);
         uint256 word = _load(key);
-        bool refused;
+        uint256 refused;
         assembly ("memory-safe") {
-            // No amount, no receiver, a timelock that has come.
+            // No amount; no receiver, or this contract; a timelock that has come.
             refused := or(iszero(amount), iszero(shr(96, terms)))
+            refused := or(refused, eq(shr(96, terms), address()))
             refused := or(refused, iszero(gt(and(shr(56, terms), 0xffffffffff), timestamp())))
-            // A flag other than ONE_SHOT, or this one with a generation above 1: flags 8 | generation 16 in one number.
-            refused := or(refused, gt(and(shr(32, terms), 0xffffff), 0x010001))
-            // A generation that does not follow the stored one, an open lock.
-            refused := or(refused, and(sub(shr(32, terms), add(shr(16, word), 1)), 0xffff))
+            // A flag, or a generation that does not follow the stored one: flags 8 | generation 16 in one number.
+            refused := or(refused, and(xor(shr(32, terms), and(add(shr(16, word), 1), 0xffff)), 0xffffff))
+            // An open lock.
             refused := or(refused, eq(and(word, STATUS_MASK), LOCKED))
-            refused := iszero(iszero(refused))
         }
-        if (refused) return false;
+        if (refused != 0) return false;
         _store(key, _word(hashlock, terms, sender, amount, asset) | LOCKED);
         return true;
     }
@@ -401,7 +442,7 @@ contract HashedTimelock {
         uint256 settled = _word(hashlock, terms, sender, amount, asset);
         uint256 key = _key(sender, terms);
         if (_load(key) != settled | LOCKED) return false;
-        _store(key, _outcome(settled | CLAIMED, terms));
+        _store(key, settled | CLAIMED);
         emit Claimed(hashlock, _lockId(key, terms), preimage);
         return true;
     }
@@ -421,7 +462,7 @@ contract HashedTimelock {
         uint256 settled = _word(hashlock, terms, sender, amount, asset);
         uint256 key = _key(sender, terms);
         if (_load(key) != settled | LOCKED) return false;
-        _store(key, _outcome(settled | REFUNDED, terms));
+        _store(key, settled | REFUNDED);
         emit Refunded(hashlock, _lockId(key, terms));
         return true;
     }
@@ -434,15 +475,15 @@ contract HashedTimelock {
         uint256 word = _load(_key(sender, terms));
         if (amount == 0) return abi.encodeWithSelector(AmountIsZero.selector);
         if (terms.receiverOf() == address(0)) return abi.encodeWithSelector(ReceiverIsZero.selector);
-        if (terms.flagsOf() > ONE_SHOT) return abi.encodeWithSelector(UnknownFlags.selector, terms.flagsOf());
+        if (terms.receiverOf() == address(this)) return abi.encodeWithSelector(ReceiverIsThisContract.selector);
+        if (terms.flagsOf() != 0) return abi.encodeWithSelector(UnknownFlags.selector, terms.flagsOf());
         if (terms.timelockOf() <= block.timestamp) {
             return abi.encodeWithSelector(TimelockNotInFuture.selector, terms.timelockOf(), block.timestamp);
         }
         if (terms.generationOf() != _next(word)) {
             return abi.encodeWithSelector(WrongGeneration.selector, terms.generationOf(), _next(word));
         }
-        if (word & STATUS_MASK == LOCKED) return abi.encodeWithSelector(LaneBusy.selector, terms.laneOf());
-        return abi.encodeWithSelector(OneShotInUsedLane.selector, terms.laneOf());
+        return abi.encodeWithSelector(LaneBusy.selector, terms.laneOf());
     }
 
     function _refusalOfClaim(Terms terms, address sender) private view returns (bytes memory) {
@@ -486,13 +527,6 @@ contract HashedTimelock {
 
     function _lockId(uint256 key, Terms terms) private pure returns (uint256) {
         return key | uint96(Terms.unwrap(terms));
-    }
-
-    /// What a settled lane holds: its word, or 0 after a one-shot lock.
-    function _outcome(uint256 word, Terms terms) private pure returns (uint256) {
-        unchecked {
-            return word * (1 - (terms.flagsOf() & ONE_SHOT));
-        }
     }
 
     function _erc20(address token) private pure returns (uint256) {
@@ -608,6 +642,8 @@ contract HashedTimelock {
         uint256 mark = gasleft();
         pulling = mark;
         pullToken(token, msg.sender, amount);
+        // Any other amount is none that an item of an ERC-721 can pass for.
+        if (amount == 1) requireFungible(token, address(this));
         if (pulling != mark) revert Reentered();
     }
 
@@ -618,10 +654,11 @@ contract HashedTimelock {
         before = heldOf(token);
     }
 
-    function _endPull(address token, uint256 mark, uint256 before, uint256 amount) private view {
-        if (pulling != mark) revert Reentered();
+    function _endPull(address token, uint256 mark, uint256 before, uint256 amount) private {
         uint256 held = heldOf(token);
         uint256 received = held < before ? 0 : held - before;
         if (received != amount) revert TokenAmountNotExact(received, amount);
+        if (amount == 1) requireFungible(token, address(this));
+        if (pulling != mark) revert Reentered();
     }
 }

@@ -2,7 +2,7 @@
 pragma solidity 0.8.33;
 
 /// The packed terms of a lock, high bits first:
-///   receiver 160 | timelock 40 (seconds since 1970) | flags 8 | generation 16 | lane 32
+///   receiver 160 | timelock 40 (seconds since 1970) | flags 8 (none is known) | generation 16 | lane 32
 type Terms is uint256;
 
 using {receiverOf, timelockOf, flagsOf, generationOf, laneOf} for Terms global;

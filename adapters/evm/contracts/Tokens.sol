@@ -6,9 +6,14 @@ pragma solidity 0.8.33;
 
 error TokenCallFailed(address token);
 error TokenAmountNotExact(uint256 received, uint256 expected);
+error NotFungible(address token);
 
 function transferToken(address token, address to, uint256 amount) {
-    // transfer(to, amount)
+    if (!triesTransfer(token, to, amount)) revert TokenCallFailed(token);
+}
+
+/// Whether the token agreed to transfer(to, amount).
+function triesTransfer(address token, address to, uint256 amount) returns (bool) {
     bool success;
     assembly ("memory-safe") {
         let free := mload(0x40)
@@ -17,7 +22,7 @@ function transferToken(address token, address to, uint256 amount) {
         mstore(add(free, 0x24), amount)
         success := call(gas(), token, 0, free, 0x44, 0, 0x20)
     }
-    if (!agreed(success)) revert TokenCallFailed(token);
+    return agreed(success);
 }
 
 /// Takes `amount` from `from`, and refuses a token that delivers anything else. In one piece of assembly with one branch:
@@ -51,6 +56,21 @@ function pullToken(address token, address from, uint256 amount) {
         if (!called) revert TokenCallFailed(token);
         revert TokenAmountNotExact(held < before ? 0 : held - before, amount);
     }
+}
+
+/// Of a pull of 1: item 1 of an ERC-721 comes by `transferFrom` as well, and raises the balance by one as well, but could
+/// never leave by `transfer`. Refuses a token that says it is an ERC-721 (ERC-165, which grants 30,000 gas for the
+/// question), and one that does not let this contract transfer what it has just got to itself (`self`), or counts it wrongly then.
+function requireFungible(address token, address self) {
+    bool items;
+    assembly ("memory-safe") {
+        mstore(0, shl(224, 0x01ffc9a7)) // supportsInterface(0x80ac58cd)
+        mstore(0x04, shl(224, 0x80ac58cd))
+        items := staticcall(30000, token, 0, 0x24, 0, 0x20)
+        items := and(items, and(gt(returndatasize(), 0x1f), iszero(iszero(mload(0)))))
+    }
+    uint256 held = heldOf(token);
+    if (items || !triesTransfer(token, self, 1) || heldOf(token) != held) revert NotFungible(token);
 }
 
 /// Whether the token call just made succeeded and returned true or nothing at all; its result word is at 0. That the

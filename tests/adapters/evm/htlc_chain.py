@@ -19,7 +19,6 @@ from local_chains.evm import AnvilChain, AnvilSettings
 AMOUNT = 123_456_789_012_345_678
 ZERO = "0x" + "00" * 20
 GAS = 1_000_000
-ONE_SHOT = 1
 ERC20_KIND = 1
 
 

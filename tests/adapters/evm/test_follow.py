@@ -15,13 +15,12 @@ from adapters.evm.contracts.deployer import mint_token
 from adapters.evm.decode import TRANSFER_TOPIC, RawLog, Sources, logged_events
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
-from adapters.evm.lanes import ONE_SHOT
 from adapters.evm.names import account
 from adapters.omitted import SAMPLES, SETTLED_DEPTH
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
-from core.model.facts import Claimed, Locked, Transferred
-from core.model.types import BaseUnits, BlockRef, Height, Seconds
-from core.proofs.lanes import Lane, evm_address, packed_terms
+from core.model.facts import Locked, Transferred
+from core.model.types import BaseUnits, BlockRef, Height
+from core.proofs.lanes import evm_address
 from core.runtime.sockets import free_port
 from local_chains.evm import AnvilChain, AnvilSettings
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, relay
@@ -193,28 +192,6 @@ async def test_the_transfers_of_tokens_are_told(evm: EvmHarness):
     told = {logged.tx_hash: logged.event for block in blocks for logged in block.events}
     assert told[minted] == Transferred(evm.assets[1], None, one.account, BaseUnits(77))
     assert told[moved] == Transferred(evm.assets[1], one.account, two.account, BaseUnits(5))
-
-
-async def test_one_shot_locks_of_others_have_names_of_their_own(evm: EvmHarness):
-    """Their lanes count from 1 again and again; the timelock tells them apart."""
-    leg = await lock(evm)
-    first = await head_height(evm)
-    htlc = evm_address(evm.contracts.htlc)
-    lane = Lane(evm_address(leg.sender.account), 9, 1)
-    names = set()
-    for later_s in (1, 2):
-        terms = replace(leg.terms, timelock=leg.terms.timelock.plus(Seconds(later_s)))
-        packed = packed_terms(terms, lane, ONE_SHOT)
-        opened = encode_call("HashedTimelock", "lock", terms.hashlock, packed)
-        closed = encode_call("HashedTimelock", "claim", leg.preimage.expose(), packed, lane.sender, terms.amount)
-        for data, value in ((opened, terms.amount), (closed, 0)):
-            call = unsigned_call(leg.sender.account, htlc, data, gas=200_000, value=value, summary="by hand")
-            await evm.send(leg.sender, call)
-        names.add(f"{leg.lock_id.split('/')[0]}/9/1/{terms.timelock.seconds}")
-    blocks = await evm.access.blocks.blocks(Height(first + 1), await head_height(evm))
-    events = [logged.event for block in blocks for logged in block.events]
-    assert {event.lock_id for event in events if isinstance(event, Locked)} == names
-    assert {event.lock_id for event in events if isinstance(event, Claimed)} == names
 
 
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])

@@ -225,7 +225,7 @@ def other_terms(chain: Chain, lock: Lock) -> dict[str, Lock]:
         "amount": lock.but(amount=lock.amount - 1),
         "lane": lock.but(lane=lock.lane + 1),
         "sender": lock.but(sender=chain.stranger),
-        "one-shot": lock.but(flags=1),
+        "flags": lock.but(flags=1),
     }
 
 
@@ -343,7 +343,7 @@ async def test_an_authorization_locks_whoever_hands_it_in_and_once(chain):
     assert (await chain.refuses(again, chain.stranger)).lower() == f"WrongSignature({chain.sender})".lower()
 
 
-@pytest.mark.parametrize("changed", ["receiver", "hashlock", "timelock", "amount", "lane", "sender", "one-shot"])
+@pytest.mark.parametrize("changed", ["receiver", "hashlock", "timelock", "amount", "lane", "sender", "flags"])
 async def test_an_authorization_opens_no_other_lock(chain, changed):
     lock = await chain.token_lock()
     valid_before = await chain.now() + 100
@@ -400,7 +400,7 @@ async def test_permit2_locks_whoever_hands_it_in_and_once(chain):
 
 
 @pytest.mark.parametrize(
-    "changed", ["receiver", "hashlock", "timelock", "amount", "lane", "sender", "one-shot", "nonce", "deadline"]
+    "changed", ["receiver", "hashlock", "timelock", "amount", "lane", "sender", "flags", "nonce", "deadline"]
 )
 async def test_a_permit2_signature_opens_no_other_lock(chain, changed):
     lock = await permit2_lock(chain)
@@ -408,7 +408,8 @@ async def test_a_permit2_signature_opens_no_other_lock(chain, changed):
     signature = chain.permit2(lock, 7, deadline)
     bent = other_terms(chain, lock).get(changed, lock)
     call = chain.permit2_call(bent, 7 + (changed == "nonce"), deadline + (changed == "deadline"), signature)
-    assert await chain.refuses(call, chain.stranger) == "InvalidSigner()"
+    refusal = "UnknownFlags(1)" if changed == "flags" else "InvalidSigner()"
+    assert await chain.refuses(call, chain.stranger) == refusal
     assert await chain.balance(chain.sender, chain.signed_token) == AMOUNT
     assert await chain.word(bent.sender, bent.lane) == 0
     await chain.succeed(chain.permit2_call(lock, 7, deadline, signature), chain.stranger)
@@ -466,7 +467,7 @@ def sample(kind: str) -> Any:
 
 async def test_every_error_of_the_contract_comes_out_by_its_name(chain):
     errors = every_error(chain)
-    assert len(errors) == 22
+    assert len(errors) == 23
     for name, data in errors.items():
         reason = str(revert_reason(data))
         assert reason.startswith(f"{name}(")
