@@ -2,46 +2,64 @@
 
 web3's own provider and formatters are several times slower than the chain reads here may be; it is used for contracts
 and accounts, not for reads.
+
+Providers answer as they like: refusals come with any HTTP status, a batch may be answered by a single error, in part or
+in another order, and how many calls it may hold is found out by trying. All of that ends here.
 """
 
+import asyncio
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 import aiohttp
 import msgspec
 
-from adapters.evm.errors import translate
+from adapters.evm.errors import MAX_REASON_CHARS, printable, refusal_in, translate
+from adapters.evm.words import Refusal
+from adapters.learnt import LearntLimit
 from adapters.observed import RpcMetrics, origin
-from adapters.rates import RateLimit
-from core.model.errors import CausewayError, RetryableError
+from adapters.rates import Pace, RateLimit, retry_after_s
+from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError, UnclearRefusalError
 
 CALL_TIMEOUT_S: Final = 10.0
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""Of logs, receipts, traces and whole blocks; other answers are small."""
+SMALL_ANSWER_BYTES: Final = 4 * 1024 * 1024
+BYTES_A_CALL: Final = 64 * 1024
+MAX_REFUSAL_BYTES: Final = 1024 * 1024
+"""Of a body with an HTTP status that is not a success."""
 MAX_BATCH_CALLS: Final = 1_000
 MAX_CONNECTIONS: Final = 16
 MAX_MESSAGE_CHARS: Final = 200
+MAX_RATE_WAITS: Final = 4
+"""So often a request that came too soon is made again before its caller hears of it,"""
+MAX_RATE_WAIT_S: Final = 3.0
+"""and only while the endpoint wants no longer pause than this."""
+MAX_GAPS: Final = 3
+"""So often the calls that a batch left unanswered are asked again."""
+MAX_QUANTITY_DIGITS: Final = 64
 SEND_TRANSACTION: Final = "eth_sendRawTransaction"
+TAGS: Final = frozenset({"latest", "pending", "finalized", "safe", "earliest"})
+
+_HEAVY: Final = ("eth_getLogs", "eth_getBlockReceipts", "trace_", "debug_")
+_TOO_MUCH: Final = frozenset({Refusal.BATCH_TOO_LONG.value, Refusal.UNCLEAR.value, Refusal.NOT_OFFERED.value})
 
 T = TypeVar("T")
 
 
-class RpcFault(msgspec.Struct):
-    """A JSON-RPC error object."""
-
-    code: int
-    message: str
-    data: Any = None
-
-
 class RpcAnswer(msgspec.Struct):
-    """One JSON-RPC response; `result` stays undecoded until its type is known."""
+    """One JSON-RPC response; `result` stays undecoded until its type is known.
 
-    id: int | None = None
+    `error` is an object by JSON-RPC 2.0; some nodes give a sentence.
+    """
+
+    id: int | float | str | None = None
     result: msgspec.Raw = msgspec.Raw(b"null")
-    error: RpcFault | None = None
+    error: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +71,9 @@ class Call:
     into: Any = str
 
 
-_NO_JSON: Final = (msgspec.MsgspecError, RecursionError)
+_NO_JSON: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 """Also what is nested deeper than a decoder follows."""
-_one = msgspec.json.Decoder(RpcAnswer)
-_many = msgspec.json.Decoder(list[RpcAnswer])
+_answers = msgspec.json.Decoder(list[RpcAnswer] | RpcAnswer)
 
 
 @lru_cache(maxsize=256)
@@ -67,8 +84,8 @@ def _decoder(into: Any) -> msgspec.json.Decoder[Any]:
 class RpcClient:
     """One endpoint. `close()` it; safe to use from many tasks.
 
-    Every method raises `RetryableError` when the endpoint cannot be reached or answers nonsense, and what
-    `adapters.evm.errors.translate` makes of a JSON-RPC error.
+    Every method raises `RetryableError` when the endpoint cannot be reached, wants to be left alone or answers
+    nonsense, and what `adapters.evm.errors.translate` makes of a JSON-RPC error.
     """
 
     def __init__(
@@ -79,8 +96,15 @@ class RpcClient:
         observed: RpcMetrics | None = None,
     ) -> None:
         self.url = url
+        self.batches = LearntLimit(MAX_BATCH_CALLS)
+        """How many calls it takes in one request."""
+        self.ranges = LearntLimit(MAX_BATCH_CALLS)
+        """Over how many blocks it looks for logs; see `adapters.evm.blocks`."""
+        self.receipt_failures = 0
+        """How often in a row it did not answer for receipts; see `adapters.evm.blocks`."""
         self._observed = observed
         self._limit = RateLimit(calls_per_s)
+        self._pace = Pace()
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._session: aiohttp.ClientSession | None = None
 
@@ -91,66 +115,251 @@ class RpcClient:
 
     async def call(self, method: str, *params: Any, into: type[T] | Any = str) -> T:
         """One call, its result decoded into `into` (a msgspec type)."""
+        call = Call(method, params, into)
         with self._observing(method):
-            return cast(T, await self._call(method, params, into))
-
-    async def _call(self, method: str, params: Sequence[Any], into: Any) -> Any:
-        request = {"jsonrpc": "2.0", "id": 0, "method": method, "params": params}
-        if method != SEND_TRANSACTION:
-            await self._limit.wait()
-        raw = await self._post(msgspec.json.encode(request))
-        try:
-            answer = _one.decode(raw)
-        except _NO_JSON as error:
-            raise RetryableError(f"{self} answered {method} with something that is no JSON-RPC") from error
-        return self._result(Call(method, tuple(params), into), answer)
+            result = await self._one(call)
+        return cast(T, result)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Many calls in one request, results in their order. Raises what the first failed call raises."""
+        """Many calls, results in their order. Raises what the first failed call raises."""
         return [_or_raise(result) for result in await self.batch_each(calls)]
 
     async def batch_each(self, calls: Sequence[Call]) -> list[Any]:
-        """As `batch`, but a failed call's place holds its `CausewayError`."""
+        """As `batch`, but a failed call's place holds its `CausewayError`.
+
+        The calls are answered in their order, so that the first and the last of them can hold the others in a bracket:
+        in one request if the endpoint takes so many, otherwise in several, one after the other.
+        """
         if not calls:
             return []
         if len(calls) > MAX_BATCH_CALLS:
             raise ValueError(f"a batch holds at most {MAX_BATCH_CALLS} calls")
-        requests = [
-            {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
-            for number, call in enumerate(calls)
-        ]
         with self._observing(*(call.method for call in calls)):
-            await self._limit.wait(sum(call.method != SEND_TRANSACTION for call in calls))
-            raw = await self._post(msgspec.json.encode(requests))
-            try:
-                answers = {answer.id: answer for answer in _many.decode(raw)}
-            except _NO_JSON as error:
-                raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch") from error
-        results: list[Any] = []
-        for number, call in enumerate(calls):
-            answer = answers.get(number)
-            if answer is None:
-                raise RetryableError(f"{self} left {call.method} of a batch unanswered")
-            try:
-                results.append(self._result(call, answer))
-            except CausewayError as error:
-                if self._observed is not None:
-                    self._observed.failed(str(self), call.method, error)
-                results.append(error)
+            results = await self._all(calls)
+        if self._observed is not None:
+            for call, result in zip(calls, results, strict=True):
+                if isinstance(result, CausewayError):
+                    self._observed.failed(str(self), call.method, result)
         return results
 
     def _observing(self, *methods: str) -> AbstractContextManager[None]:
         return nullcontext() if self._observed is None else self._observed.calling(str(self), *methods)
 
+    # --- one call, and many ---
+
+    async def _one(self, call: Call) -> Any:
+        waits = 0
+        while True:
+            try:
+                answer = await self._exchange([call], single=True)
+                if isinstance(answer, list):
+                    if len(answer) != 1:
+                        raise RetryableError(f"{self} answered {call.method} with something that is no JSON-RPC answer")
+                    [answer] = answer
+                if _number(answer.id) != 0 and answer.id is not None:
+                    raise RetryableError(f"{self} left {call.method} unanswered: it answered another call")
+                result = self._result(call, answer)
+            except RetryableError as error:
+                if call.method == SEND_TRANSACTION or not self._waits(error, waits):
+                    raise
+                waits += 1
+                continue
+            self.batches.took(1)
+            return result
+
+    async def _all(self, calls: Sequence[Call]) -> list[Any]:
+        results: list[Any] = []
+        waits = gaps = 0
+        while len(results) < len(calls):
+            part = calls[len(results) : len(results) + self.batches.size()]
+            if len(part) == 1:
+                results.append(await self._alone(part[0]))
+                continue
+            try:
+                got = await self._part(part)
+            except CausewayError as error:
+                if self._waits(error, waits):
+                    waits += 1
+                    continue
+                if isinstance(error, RejectedError) or refusal_in(error) in _TOO_MUCH:
+                    self.batches.refused(len(part))
+                    continue
+                self.batches.doubted(len(part))
+                raise
+            if got and await self._is_refused_whole(part, got):
+                self.batches.refused(len(part))
+                continue
+            if len(got) < len(part):
+                gaps += 1
+                if gaps > MAX_GAPS:
+                    raise RetryableError(f"{self} left {part[len(got)].method} of a batch unanswered")
+                if not got:
+                    self.batches.refused(len(part))
+            else:
+                self.batches.took(len(part))
+            results += got
+        return results
+
+    async def _alone(self, call: Call) -> Any:
+        """What the call gives, or how it is refused; an endpoint that does not answer raises."""
+        try:
+            return await self._one(call)
+        except RejectedError as error:
+            return error
+        except RetryableError as error:
+            if refusal_in(error) and refusal_in(error) != Refusal.RATE_LIMITED:
+                return error
+            raise
+
+    async def _part(self, calls: Sequence[Call]) -> list[Any]:
+        """The results of the first calls, up to one that was left unanswered or came too soon.
+
+        Raises what a single error for the whole batch stands for.
+        """
+        answers = await self._exchange(calls)
+        if isinstance(answers, RpcAnswer) or _is_one_refusal(answers):
+            one = answers if isinstance(answers, RpcAnswer) else answers[0]
+            if one.error is None:
+                raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch")
+            raise self._refusal("batch", one.error)
+        by_id = self._by_id(answers, len(calls))
+        results: list[Any] = []
+        for number, call in enumerate(calls):
+            answer = by_id.get(number)
+            if answer is None:
+                break
+            try:
+                results.append(self._result(call, answer))
+            except CausewayError as error:
+                if refusal_in(error) == Refusal.RATE_LIMITED:
+                    self._pace.refused(None)
+                    if not results:
+                        raise
+                    break
+                results.append(error)
+        return results
+
+    async def _is_refused_whole(self, part: Sequence[Call], results: Sequence[Any]) -> bool:
+        """Whether the batch was refused call by call. One of them alone shows it, if no word does."""
+        if not all(isinstance(one, UnclearRefusalError | RetryableError) and refusal_in(one) for one in results):
+            return False
+        kinds = {refusal_in(one) for one in results}
+        if Refusal.BATCH_TOO_LONG in kinds:
+            return True
+        if Refusal.UNCLEAR not in kinds:
+            return False
+        alone = await self._alone(part[0])
+        return not (isinstance(alone, CausewayError) and refusal_in(alone) == Refusal.UNCLEAR)
+
+    def _by_id(self, answers: Sequence[RpcAnswer], calls: int) -> dict[int, RpcAnswer]:
+        """Raises `RetryableError` for two different answers to one call."""
+        found: dict[int, RpcAnswer] = {}
+        for answer in answers:
+            number = _number(answer.id)
+            if number is None or not 0 <= number < calls:
+                continue
+            known = found.get(number)
+            if known is not None and (bytes(known.result), known.error) != (bytes(answer.result), answer.error):
+                raise RetryableError(f"{self} answered one call of a batch twice, and not alike")
+            found[number] = answer
+        return found
+
+    def _waits(self, error: CausewayError, waits: int) -> bool:
+        """Whether a request that came too soon is to be made again, once its turn has come."""
+        return (
+            refusal_in(error) == Refusal.RATE_LIMITED
+            and waits < MAX_RATE_WAITS
+            and self._pace.pause_s <= MAX_RATE_WAIT_S
+        )
+
+    # --- results ---
+
     def _result(self, call: Call, answer: RpcAnswer) -> Any:
         if answer.error is not None:
-            raise translate(call.method, answer.error.code, answer.error.message, answer.error.data)
+            error = self._refusal(call.method, answer.error)
+            if isinstance(error, NotFoundError) and any(isinstance(one, str) and one in TAGS for one in call.params):
+                # Every node has such a block, or will have: one that says otherwise lags behind, or still starts.
+                raise RetryableError(error.message, refusal=Refusal.BLOCK_UNKNOWN.value)
+            if refusal_in(error) == Refusal.RATE_LIMITED and call.method != SEND_TRANSACTION:
+                self._pace.refused(None)
+            raise error
         try:
             return _decoder(call.into).decode(answer.result)
         except _NO_JSON as error:
             raise RetryableError(f"{self} answered {call.method} in a shape that the method does not have") from error
 
-    async def _post(self, body: bytes) -> bytes:
+    def _refusal(self, method: str, error: Any) -> CausewayError:
+        """The error that the `error` of an answer stands for, however it is shaped."""
+        if not isinstance(error, dict):
+            return translate(method, 0, error if isinstance(error, str) else "")
+        code, message = error.get("code"), error.get("message")
+        return translate(
+            method,
+            code if isinstance(code, int) and not isinstance(code, bool) else _number(code) or 0,
+            message if isinstance(message, str) else "",
+            error.get("data"),
+        )
+
+    # --- requests ---
+
+    async def _exchange(self, calls: Sequence[Call], single: bool = False) -> list[RpcAnswer] | RpcAnswer:
+        requests = [
+            {"jsonrpc": "2.0", "id": number, "method": call.method, "params": call.params}
+            for number, call in enumerate(calls)
+        ]
+        cost = sum(call.method != SEND_TRANSACTION for call in calls)
+        if cost:
+            await self._turn(cost)
+        body = msgspec.json.encode(requests[0] if single else requests)
+        status, asked_s, raw = await self._post(body, _most_bytes(calls))
+        answers: list[RpcAnswer] | RpcAnswer | None = None
+        try:
+            answers = _answers.decode(raw)
+        except _NO_JSON as error:
+            if status == 200:
+                what = f"{calls[0].method} with something that is no JSON-RPC" if single else "a batch with no JSON-RPC"
+                raise RetryableError(f"{self} answered {what}") from error
+        if status == 429 or (status == 503 and asked_s is not None):
+            if cost:
+                self._pace.refused(asked_s)
+            raise RetryableError(
+                f"{self} answered HTTP {status}: it is asked too often; set its calls_per_s",
+                status=status,
+                refusal=Refusal.RATE_LIMITED.value,
+            )
+        if status != 200 and (answers is None or not _refuses(answers)):
+            self._refuse(status, raw)
+        self._pace.answered()
+        assert answers is not None
+        return answers
+
+    def _refuse(self, status: int, raw: bytes) -> NoReturn:
+        """What an HTTP status without a JSON-RPC error in its body stands for."""
+        said = printable(raw[:MAX_REASON_CHARS].decode(errors="replace"))
+        text = f"{self} answered HTTP {status}" + (f": {said}" if said else "")
+        if status in (401, 403):
+            raise RetryableError(f"{text}; correct the key in its url", status=status)
+        if status in (404, 405):
+            raise RetryableError(f"{text}; is its url right?", status=status, refusal=Refusal.UNCLEAR.value)
+        if status >= 500 and status != 501:
+            raise RetryableError(text, status=status)
+        raise UnclearRefusalError(text, status=status, refusal=Refusal.UNCLEAR.value)
+
+    async def _turn(self, cost: int) -> None:
+        """Return when the request may be made. Raises `RetryableError` while the endpoint wants to be left alone."""
+        if self._pace.pause_s > MAX_RATE_WAIT_S:
+            raise RetryableError(
+                f"{self} wants to be left alone for {self._pace.pause_s:.0f} s more: it was asked too often; set its "
+                "calls_per_s",
+                refusal=Refusal.RATE_LIMITED.value,
+            )
+        await self._limit.wait(cost)
+        delay_s = self._pace.turn_s()
+        if delay_s:
+            await asyncio.sleep(delay_s)
+
+    async def _post(self, body: bytes, most_bytes: int) -> tuple[int, float | None, bytes]:
+        """HTTP status, the seconds that `Retry-After` names, and the body."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=self._timeout, connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
@@ -159,11 +368,13 @@ class RpcClient:
             async with self._session.post(
                 self.url, data=body, headers={"content-type": "application/json"}
             ) as response:
-                if response.status != 200:
-                    raise RetryableError(f"{self} answered HTTP {response.status}", status=response.status)
-                return await _read_bounded(response)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            detail = str(error)[:MAX_MESSAGE_CHARS] or type(error).__name__
+                asked_s = retry_after_s(response.headers.get("Retry-After"), time.time())
+                ok = 200 <= response.status < 300
+                raw = await _read_bounded(response, most_bytes if ok else MAX_REFUSAL_BYTES, ok)
+                return 200 if ok else response.status, asked_s, raw
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            # ValueError: what a server sent as headers, or in an encoding that it does not have.
+            detail = printable(str(error))[:MAX_MESSAGE_CHARS] or type(error).__name__
             raise RetryableError(f"{self} cannot be reached: {detail}") from error
 
     def __str__(self) -> str:
@@ -173,27 +384,66 @@ class RpcClient:
     __repr__ = __str__
 
 
-async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
+def _most_bytes(calls: Sequence[Call]) -> int:
+    for call in calls:
+        if call.method.startswith(_HEAVY) or (call.method.startswith("eth_getBlockBy") and call.params[-1] is True):
+            return MAX_ANSWER_BYTES
+    return min(MAX_ANSWER_BYTES, SMALL_ANSWER_BYTES + BYTES_A_CALL * len(calls))
+
+
+async def _read_bounded(response: aiohttp.ClientResponse, most_bytes: int, complete: bool) -> bytes:
+    """The body. One that is longer raises `UnclearRefusalError`, or is cut off if it need not be `complete`."""
     parts: list[bytes] = []
     total = 0
     async for part in response.content.iter_any():
         total += len(part)
-        if total > MAX_ANSWER_BYTES:
-            raise RetryableError(f"an answer of more than {MAX_ANSWER_BYTES} bytes was cut off", limit=MAX_ANSWER_BYTES)
+        if total > most_bytes:
+            if not complete:
+                break
+            raise UnclearRefusalError(
+                f"an answer of more than {most_bytes} bytes was cut off",
+                limit=most_bytes,
+                refusal=Refusal.UNCLEAR.value,
+            )
         parts.append(part)
     return b"".join(parts)
 
 
+def _refuses(answers: list[RpcAnswer] | RpcAnswer) -> bool:
+    """Whether a body says in JSON-RPC what its HTTP status says."""
+    return any(one.error is not None for one in ([answers] if isinstance(answers, RpcAnswer) else answers))
+
+
+def _is_one_refusal(answers: list[RpcAnswer]) -> bool:
+    """Whether a list refuses the whole batch: its one entry belongs to no call (JSON-RPC 2.0 section 6)."""
+    return len(answers) == 1 and answers[0].error is not None and _number(answers[0].id) is None
+
+
+def _number(value: Any) -> int | None:
+    """An id or a code as numbers, which some servers write as texts or with a point."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.removeprefix("-").isdigit():
+        return int(value)
+    return None
+
+
 def quantity(text: str) -> int:
-    """A number, or a word of storage. Raises `RetryableError` where an endpoint answered something else."""
+    """A number below 2**256 (`0x…`), or a word of storage. Raises `RetryableError` for anything else."""
+    if text[:2] not in ("0x", "0X") or not 2 < len(text) <= 2 + MAX_QUANTITY_DIGITS or not text[2:].isalnum():
+        raise RetryableError("an endpoint answered with something that is no number")
     try:
-        return int(text, 16)
+        return int(text[2:], 16)
     except ValueError as error:
         raise RetryableError("an endpoint answered with something that is no number") from error
 
 
 def data_bytes(text: str) -> bytes:
-    """Bytes of `0x…`. Raises `RetryableError` where an endpoint answered something else."""
+    """Bytes of `0x…`. Raises `RetryableError` if an endpoint answered something else."""
     try:
         return bytes.fromhex(text.removeprefix("0x"))
     except ValueError as error:
