@@ -48,6 +48,7 @@ from indexer.feed import FactSignal, last_seq
 from indexer.metrics import EventRate, IndexerMetrics
 from indexer.projections.assets import report_assets
 from indexer.projections.contracts import report_holder, report_names
+from indexer.projections.keeping import count_set_aside
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
 
 T = TypeVar("T")
@@ -96,7 +97,8 @@ class FollowerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FollowerStatus:
-    """How far one follower is. `alarms`: reorgs below finality that nobody has acknowledged."""
+    """How far one follower is. `alarms`: reorgs below finality that nobody has acknowledged. `set_aside`: facts that
+    some projection cannot digest; they stop nothing, as the facts themselves are stored."""
 
     chain: ChainId
     state: FollowerState
@@ -106,6 +108,7 @@ class FollowerStatus:
     finalized_height: Height | None
     lag_blocks: int
     alarms: int
+    set_aside: int
     events_per_s: float
 
     @property
@@ -166,7 +169,7 @@ class Follower:
         self._observed: store.Observation | None = None
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
         self._state, self._detail = FollowerState.STARTING, ""
-        self._alarms = 0
+        self._alarms = self._set_aside = 0
 
     @property
     def status(self) -> FollowerStatus:
@@ -180,6 +183,7 @@ class Follower:
             finalized_height=final.height if final else None,
             lag_blocks=behind(self._view, self._seen) if self._seen else 0,
             alarms=self._alarms,
+            set_aside=self._set_aside,
             events_per_s=self._rate.per_s(self._clock.now()),
         )
 
@@ -365,8 +369,12 @@ class Follower:
         seen = store.Observation(state.value, update.disputed, update.head, self._clock.now_ns())
         seq = 0
         if step.facts or self._is_new(seen):
-            seq = await self._database.write(lambda connection: store.commit(connection, before, step, seen, projected))
+            done = await self._database.write(
+                lambda connection: store.commit(connection, before, step, seen, projected)
+            )
             self._observed = seen
+            seq, self._set_aside = done.seq, done.set_aside
+            self._metrics.set_aside(self._chain, done.set_aside)
         self._view, self._state, self._detail = step.view, state, update.disputed
         reverted = step.reverted
         if step.deep:
@@ -393,6 +401,8 @@ class Follower:
         chain = self._chain
         self._view = await self._database.read(lambda connection: store.load_view(connection, chain))
         self._alarms = await self._database.read(lambda connection: store.open_alarms(connection, chain))
+        self._set_aside = await self._database.read(lambda connection: count_set_aside(connection, chain))
+        self._metrics.set_aside(chain, self._set_aside)
         # A commit whose answer was lost has announced nothing.
         self._signal.announce(await self._database.read(last_seq))
 

@@ -59,6 +59,10 @@ class IndexerMetrics:
         )
         self._failures = metrics.counter("indexer_failed_steps_total", "Steps that failed and were tried again", chain)
 
+        self._set_aside = metrics.gauge(
+            "indexer_set_aside_facts", "Facts that some projection cannot digest; more than 0 is an alarm", chain
+        )
+
     def stepped(self, step: Advance, update: HeadUpdate, now_s: float, events_per_s: float) -> None:
         """A step was committed."""
         chain, view = step.view.chain, step.view
@@ -80,6 +84,10 @@ class IndexerMetrics:
             self._deepest.labels(chain).set(self._deepest_yet[chain])
             self._reorgs.labels(chain, str(step.deep).lower()).inc()
             self._reverted.labels(chain).inc(depth)
+
+    def set_aside(self, chain: ChainId, count: int) -> None:
+        """So many facts of the chain are set aside now."""
+        self._set_aside.labels(chain).set(count)
 
     def disputed(self, chain: ChainId) -> None:
         """Endpoints do not agree about what is final."""

@@ -10,11 +10,12 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, FatalError, require
 from core.model.facts import Block, BlockApplied, BlockFinalized, BlockHeader, BlockReverted, FollowerFact
 from core.model.types import BlockRef, ChainId, Height
-from indexer import projections, tables
+from indexer import tables
 from indexer.chain_view import Advance, ChainView
 from indexer.encoding import EVENT_COLUMNS, event_values
 from indexer.feed import FactKind, header_of
 from indexer.listening import notify
+from indexer.projections.keeping import count_set_aside, keep
 from indexer.writing import insert_if_absent, insert_rows
 
 CHUNK: Final = 500
@@ -113,24 +114,32 @@ def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:
     connection.execute(sa.update(tables.chains).where(tables.chains.c.chain == chain).values(values))
 
 
-def commit(connection: Connection, before: ChainView, step: Advance, seen: Observation, projected: bool = True) -> int:
-    """Store one step: headers, events, facts, projections (where `projected`) and the cursor. Returns the newest
-    fact's number, 0 for none.
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """The newest fact's number, 0 for none, and how many of the chain's facts some projection cannot digest."""
+
+    seq: int = 0
+    set_aside: int = 0
+
+
+def commit(
+    connection: Connection, before: ChainView, step: Advance, seen: Observation, projected: bool = True
+) -> Committed:
+    """Store one step: headers, events, facts, projections (where `projected`) and the cursor.
 
     Raises `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
     """
     chain = before.chain
     observe(connection, chain, seen)
     if not step.facts:
-        return 0
+        return Committed(0, count_set_aside(connection, chain))
     last = _hold_order(connection, len(step.facts))
     highest = _check_cursor(connection, before)
     applied, reverted = step.applied, step.reverted
-    touched = projections.revert(connection, chain, [ref.hash for ref in reverted]) if projected else set()
     _mark(connection, chain, [ref.hash for ref in reverted], canonical=False)
     _store_blocks(connection, chain, applied, highest)
     if projected:
-        projections.refresh_swaps(connection, touched | projections.apply(connection, applied))
+        keep(connection, chain, reverted, applied)
     first_seq = last - len(step.facts) + 1
     rows = [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)]
     insert_rows(connection, tables.facts, _FACT_COLUMNS, rows)
@@ -139,7 +148,7 @@ def commit(connection: Connection, before: ChainView, step: Advance, seen: Obser
         _note_deep_reorg(connection, before, first_seq, min(ref.height for ref in reverted) - 1, seen.at_ns)
     _move_cursor(connection, step.view, highest)
     notify(connection, last)
-    return last
+    return Committed(last, count_set_aside(connection, chain))
 
 
 def _hold_order(connection: Connection, count: int) -> int:
@@ -259,7 +268,10 @@ def _chunks(values: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
 
 @dataclass(frozen=True, slots=True)
 class ChainRow:
-    """One chain as the database knows it. Heights are None before anything was seen, times are Unix seconds."""
+    """One chain as the database knows it. Heights are None before anything was seen, times are Unix seconds.
+
+    `alarms`: reorgs below finality that nobody has acknowledged. `set_aside`: facts that some projection cannot digest.
+    """
 
     chain: ChainId
     genesis_hash: bytes
@@ -272,6 +284,7 @@ class ChainRow:
     tip: BlockHeader | None
     finalized: BlockHeader | None
     alarms: int
+    set_aside: int
 
 
 def chain_rows(connection: Connection) -> list[ChainRow]:
@@ -295,6 +308,7 @@ def chain_rows(connection: Connection) -> list[ChainRow]:
                 tip=_header(connection, chain, row["tip_hash"]),
                 finalized=_header(connection, chain, row["finalized_hash"]),
                 alarms=open_alarms(connection, chain),
+                set_aside=count_set_aside(connection, chain),
             )
         )
     return found

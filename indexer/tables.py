@@ -260,6 +260,19 @@ contract_reports = sa.Table(
 )
 """What contracts are called, as it was configured. Not derived from facts."""
 
+set_aside = sa.Table(
+    "indexer_set_aside",
+    METADATA,
+    sa.Column("chain", CHAIN, primary_key=True),
+    sa.Column("block_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("projection", sa.String(32), primary_key=True),
+    sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("height", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
+"""What a projection could not digest: an event of a block, or with `event_index` -1 all that it does about the block.
+The facts are stored all the same. It follows from them and from the code: a rebuild tries again."""
+
 agreements = sa.Table(
     "indexer_agreements",
     METADATA,
@@ -321,6 +334,7 @@ TABLES: Final = (
     contracts,
     htlc_reports,
     contract_reports,
+    set_aside,
     agreements,
     agreement_legs,
     swaps,

@@ -51,7 +51,8 @@ class AmountView(msgspec.Struct, frozen=True, kw_only=True):
 class ChainView(msgspec.Struct, frozen=True, kw_only=True):
     """`state`: `starting`, `backfilling`, `live`, `unreachable`, `inconsistent`, or `stale` where the follower itself
     has not been heard of. `lag_blocks` counts from the newest block indexed to the head, `lag_s` is that block's age.
-    `alarms` are reorgs below finality that nobody has acknowledged."""
+    `alarms` are reorgs below finality that nobody has acknowledged; `set_aside` counts facts that are stored and that
+    some list or sum does not contain, because it could not digest them."""
 
     chain: str
     genesis_hash: str
@@ -64,6 +65,7 @@ class ChainView(msgspec.Struct, frozen=True, kw_only=True):
     lag_blocks: int | None
     lag_s: int | None
     alarms: int
+    set_aside: int
     ready: bool
 
 
@@ -332,6 +334,7 @@ def chain_view(row: ChainRow, now_s: float, stale_after_s: float) -> ChainView:
         lag_blocks=lag,
         lag_s=None if row.tip is None else max(0, int(now_s) - row.tip.time.seconds),
         alarms=row.alarms,
+        set_aside=row.set_aside,
         ready=state == "live" and not row.alarms,
     )
 

@@ -130,6 +130,23 @@ def translated(error: Exception, place: str, started: bool = False) -> CausewayE
     return _without_state(error, driver, place, started)
 
 
+def is_outage(error: Exception) -> bool:
+    """Return true if the database, or this machine, cannot go on; false if the fault is in what was to be stored."""
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, CausewayError):
+        return isinstance(cause, RetryableError)
+    if isinstance(cause, MemoryError | OSError) or isinstance(error, sa.exc.TimeoutError):
+        return True
+    if isinstance(cause, sqlite3.Error):
+        code = getattr(cause, "sqlite_errorcode", None) or 0
+        return any(key in _SQLITE_RETRYABLE or key in _SQLITE_FATAL for key in (code, code & 0xFF))
+    driver = cause if _is_asyncpg(cause) else cause.__cause__ or cause
+    state = getattr(driver, "sqlstate", None) or getattr(cause, "sqlstate", None)
+    if isinstance(state, str):
+        return any(key in _POSTGRES_RETRYABLE or key in _POSTGRES_FATAL for key in (state, state[:2]))
+    return isinstance(_without_state(error, driver, "", started=True), RetryableError)
+
+
 def _is_asyncpg(error: BaseException) -> bool:
     return isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError | asyncpg.InternalClientError)
 

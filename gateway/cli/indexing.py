@@ -70,12 +70,13 @@ def index_status(config: Config = DEFAULT, as_json: Json = False) -> None:
         typer.echo(json.dumps(rows))
         return
     table = Table()
-    for name in ("chain", "state", "indexed", "final", "head", "behind", "newest block", "alarms"):
+    for name in ("chain", "state", "indexed", "final", "head", "behind", "newest block", "alarms", "set aside"):
         table.add_column(name)
     for one in rows:
         age = "" if one["age_s"] is None else f"{one['age_s']} s old"
         shown = (one["chain"], one["state"], one["cursor"], one["finalized"], one["head"], one["behind"], age)
-        table.add_row(*("–" if value is None else str(value) for value in shown), str(one["alarms"]))
+        counts = str(one["alarms"]), str(one["set_aside"])
+        table.add_row(*("–" if value is None else str(value) for value in shown), *counts)
     console = Console()
     console.print(table)
     for one in rows:
@@ -84,6 +85,12 @@ def index_status(config: Config = DEFAULT, as_json: Json = False) -> None:
         if one["alarms"]:
             hint = f"{one['chain']}: what was final was replaced; look into it, then: causeway index acknowledge"
             console.print(f"{hint} {one['chain']}", highlight=False, markup=False, soft_wrap=True)
+        for fact in one["set_aside_facts"]:
+            where = f"{one['chain']}: {fact['projection']} could not digest {fact['what']} of block {fact['height']}"
+            console.print(f"{where} ({fact['reason']})", highlight=False, markup=False, soft_wrap=True)
+        if one["set_aside"]:
+            hint = f"{one['chain']}: the facts are stored; a newer Causeway may digest them: causeway index rebuild"
+            console.print(hint, highlight=False, markup=False, soft_wrap=True)
 
 
 @index_app.command("rebuild")
@@ -265,6 +272,7 @@ class FollowerLines:
             "events_per_s": round(one.events_per_s),
             "eta_s": self._eta.left_s(one.chain, cursor, one.lag_blocks, now_s),
             "alarms": one.alarms,
+            "set_aside": one.set_aside,
             "detail": one.detail,
         }
 

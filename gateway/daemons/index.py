@@ -34,11 +34,14 @@ from gateway.daemons.parts import (
 from indexer import store
 from indexer.feed import FactSignal, last_seq
 from indexer.follower import Follower, FollowerState, FollowerStatus
+from indexer.projections.keeping import SetAside, list_set_aside
 from indexer.projections.rebuild import rebuild
 from indexer.tables import chains
 from indexer.verification import Difference, compare, pick_ranges, stored_blocks
 
 LOOK_S: Final = 0.25
+MAX_SHOWN_ASIDE: Final = 100
+"""Facts set aside that `causeway index status` names."""
 SQLITE: Final = "sqlite:///"
 
 Show = Callable[[Sequence[FollowerStatus]], None]
@@ -89,11 +92,11 @@ async def index_status(config: IndexConfig, base: Path) -> list[dict[str, Any]]:
     _must_exist(config, base)
     clock = SystemClock()
     async with opened_database(config.database, base) as database:
-        rows = await database.read(store.chain_rows)
-    return [_row(one, clock.now()) for one in rows]
+        rows, aside = await database.read(lambda c: (store.chain_rows(c), list_set_aside(c, MAX_SHOWN_ASIDE)))
+    return [_row(one, [fact for fact in aside if fact.where.chain == one.chain], clock.now()) for one in rows]
 
 
-def _row(one: store.ChainRow, now_s: float) -> dict[str, Any]:
+def _row(one: store.ChainRow, aside: Sequence[SetAside], now_s: float) -> dict[str, Any]:
     behind = None
     if one.head_height is not None:
         behind = max(0, one.head_height - (one.tip.height if one.tip else one.start - 1))
@@ -109,6 +112,17 @@ def _row(one: store.ChainRow, now_s: float) -> dict[str, Any]:
         "age_s": None if one.tip is None else max(0, round(now_s - one.tip.time.seconds)),
         "seen_s_ago": None if one.observed_ns is None else max(0, round(now_s - one.observed_ns / 10**9)),
         "alarms": one.alarms,
+        "set_aside": one.set_aside,
+        "set_aside_facts": [
+            {
+                "projection": fact.projection,
+                "height": fact.where.height,
+                "block": fact.where.hash.hex(),
+                "what": "the events" if fact.index is None else f"event {fact.index}",
+                "reason": fact.reason,
+            }
+            for fact in aside
+        ],
     }
 
 

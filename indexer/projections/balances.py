@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, chain_of
-from indexer.feed import block_events
+from indexer.projections.heights import lowest_height
 from indexer.tables import balances, events, locks
 from indexer.writing import insert_many
 
@@ -63,29 +63,33 @@ def apply(connection: Connection, applied: Sequence[Block]) -> None:
 
 
 def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
-    """Undo what these blocks, the newest of the chain, moved. The locks that they settle must still be stored."""
-    undone: dict[_Key, int] = {}
+    """Undo what these blocks, the newest of the chain, moved. The locks that they settle must still be stored.
+
+    Every account that an event names is looked at, also one of an event that could not be digested.
+    """
+    lowest, named = None, set[_Key]()
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
-        moved = list(block_events(connection, chain, part).values())
-        held = _settled_locks(connection, chain, moved)
-        for logged in moved:
-            height = logged[0].block.height
-            for key in _changes(logged, held):
-                undone[key] = min(height, undone.get(key, height))
-    if undone:
+        of_events = events.c.chain == chain, events.c.block_hash.in_(part), events.c.asset.is_not(None)
+        moved = sa.select(events.c.asset, events.c.sender, events.c.receiver).where(*of_events).distinct()
+        of_locks = (
+            locks.c.chain == chain,
+            locks.c.settle_height >= lowest_height(chain, part),
+            locks.c.settle_block.in_(part),
+        )
+        ended = sa.select(locks.c.asset, locks.c.sender, locks.c.receiver).where(*of_locks).distinct()
+        for query in (moved, ended):
+            for asset, *parties in connection.execute(query):
+                named |= {(AssetId(asset), AccountId(account)) for account in parties if account is not None}
+        height = connection.execute(sa.select(lowest_height(chain, part))).scalar()
+        lowest = height if lowest is None or height < lowest else lowest
+    if named:
         gone = sa.delete(balances).where(
             balances.c.asset == sa.bindparam("of_asset"),
             balances.c.account == sa.bindparam("of_account"),
-            balances.c.height >= sa.bindparam("from_height"),
+            balances.c.height >= lowest,
         )
-        connection.execute(
-            gone,
-            [
-                {"of_asset": asset, "of_account": account, "from_height": height}
-                for (asset, account), height in undone.items()
-            ],
-        )
+        connection.execute(gone, [{"of_asset": asset, "of_account": account} for asset, account in sorted(named)])
 
 
 def balance_at(connection: Connection, account: AccountId, asset: AssetId, height: Height) -> int:

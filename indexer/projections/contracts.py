@@ -16,7 +16,8 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, ChainEvent, Claimed, ContractEvent, Locked, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, address_of, chain_of
-from indexer.tables import asset_reports, blocks, contract_reports, contracts, cursors, htlc_reports
+from indexer.projections.heights import lowest_height
+from indexer.tables import asset_reports, contract_reports, contracts, cursors, htlc_reports
 from indexer.writing import hold_projections, insert_if_absent, insert_many
 
 CHUNK: Final = 500
@@ -160,10 +161,8 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
     """Undo what these blocks, the newest of the chain, added."""
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
-        lowest = sa.select(sa.func.min(blocks.c.height)).where(blocks.c.chain == chain, blocks.c.hash.in_(part))
-        connection.execute(
-            sa.delete(contracts).where(contracts.c.chain == chain, contracts.c.height >= lowest.scalar_subquery())
-        )
+        since = lowest_height(chain, part)
+        connection.execute(sa.delete(contracts).where(contracts.c.chain == chain, contracts.c.height >= since))
 
 
 def list_contracts(

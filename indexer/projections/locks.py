@@ -26,7 +26,7 @@ from core.model.types import (
     LockTerms,
     PublicPreimage,
 )
-from indexer.tables import blocks as block_table
+from indexer.projections.heights import lowest_height
 from indexer.tables import locks
 from indexer.writing import insert_many
 
@@ -141,10 +141,7 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> s
     touched: set[Hashlock] = set()
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
-        lowest = sa.select(sa.func.min(block_table.c.height)).where(
-            block_table.c.chain == chain, block_table.c.hash.in_(part)
-        )
-        since = lowest.scalar_subquery()
+        since = lowest_height(chain, part)
         made = sa.and_(locks.c.chain == chain, locks.c.lock_height >= since, locks.c.lock_block.in_(part))
         ended = sa.and_(locks.c.chain == chain, locks.c.settle_height >= since, locks.c.settle_block.in_(part))
         for condition in (made, ended):

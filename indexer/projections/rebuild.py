@@ -10,7 +10,8 @@ from core.model.errors import FatalError
 from core.model.facts import Block
 from core.model.types import Hashlock
 from indexer.feed import MAX_FACTS, FactKind, read_facts
-from indexer.projections import apply, refresh_swaps, revert
+from indexer.projections.keeping import keep, refresh_each
+from indexer.projections.swaps import refresh_swaps
 from indexer.tables import (
     agreements,
     assets,
@@ -20,6 +21,7 @@ from indexer.tables import (
     contracts,
     locks,
     projection_version,
+    set_aside,
     swaps,
 )
 from indexer.writing import hold_projections
@@ -28,7 +30,7 @@ VERSION: Final = 4
 """Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
 assets and contracts, and balances where native coins moved. Since 4: locks by where they stand."""
 
-PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets, contracts)
+PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets, contracts, set_aside)
 """Every table that holds nothing but what follows from facts and from what was reported."""
 
 
@@ -61,22 +63,25 @@ def rebuild(connection: Connection, told: Callable[[int], None] = lambda _: None
     """Delete all projections and build them again, in one transaction. Returns how many facts were read.
 
     `told` is called now and then with how many have been. What was reported is no projection, and stays:
-    agreements, what assets are called, which contract holds locks.
+    agreements, what assets are called, which contract holds locks. What had been set aside is tried again.
     """
     hold_projections(connection)
     for table in PROJECTED:
         connection.execute(sa.delete(table))
     touched = {Hashlock(row.hashlock) for row in connection.execute(sa.select(agreements.c.hashlock))}
-    seq = 0
+    seq, last = 0, None
     while page := read_facts(connection, seq, MAX_FACTS):
-        seq = page[-1].seq
+        seq, last = page[-1].seq, page[-1].header.ref
         for fact in page:
             if fact.kind is FactKind.APPLIED and fact.events:
-                touched |= apply(connection, [Block(fact.header, fact.events)])
+                touched |= keep(connection, fact.chain, (), [Block(fact.header, fact.events)], refresh=False)
             elif fact.kind is FactKind.REVERTED and fact.events:
-                touched |= revert(connection, fact.chain, [fact.header.ref.hash])
+                touched |= keep(connection, fact.chain, [fact.header.ref], (), refresh=False)
         told(seq)
-    refresh_swaps(connection, touched)
+    if last is None:
+        refresh_swaps(connection, touched)
+    else:
+        refresh_each(connection, touched, last)
     connection.execute(sa.delete(projection_version))
     connection.execute(sa.insert(projection_version).values(id=1, version=VERSION))
     return seq

@@ -56,7 +56,7 @@ class ScriptedChain:
             ref = BlockRef(self.chain, Height(height), digest)
             made = events(height) if events else self._transfers(height)
             logged = tuple(
-                LoggedEvent(ref, hashlib.sha256(digest + bytes([index])).digest(), index, event)
+                LoggedEvent(ref, hashlib.sha256(digest + index.to_bytes(4, "big")).digest(), index, event)
                 for index, event in enumerate(made)
             )
             self.blocks.append(Block(BlockHeader(ref, parent, ChainTime(self.chain, 1_000 + height)), logged))
