@@ -30,9 +30,21 @@ load = engine.load
 """The swap's present state. Raises `NotFoundError`."""
 
 
-def begin(connection: Connection, agreement: Agreement, quote_id: str | None, *, now_s: int, now_ns: int) -> SwapState:
-    """Store a new swap. Raises `ConflictError` where its hashlock or its quote was used before."""
-    swaps.insert_swap(connection, agreement, quote_id, now_ns)
+def begin(
+    connection: Connection,
+    agreement: Agreement,
+    quote_id: str | None,
+    *,
+    now_s: int,
+    now_ns: int,
+    caller: str | None = None,
+    hold_until_ns: int | None = None,
+) -> SwapState:
+    """Store a new swap, opened by `caller`; see `relayer.inventory.Promise` for its hold.
+
+    Raise `ConflictError` if its quote was used before, or its hashlock in a swap whose leg we fund.
+    """
+    swaps.insert_swap(connection, agreement, quote_id, now_ns, caller, hold_until_ns)
     state = engine.begin(connection, agreement, now_s=now_s, now_ns=now_ns)
     swaps.note_state(connection, state, now_ns)
     return state

@@ -5,8 +5,7 @@ a `RetryableError` (not final for the quorum yet, endpoints that disagree, clock
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from core.model.errors import (
     RejectedError,
     ReorgedError,
     RetryableError,
+    UnaffordableError,
 )
 from core.model.facts import LockStatus
 from core.model.ports import ChainAccess
@@ -45,12 +45,15 @@ from htlc.model import Agreement, Leg, SwapState
 from htlc.timelocks import check_fund, check_lock
 from indexer import feed
 from indexer.store import open_alarms
-from relayer import book, swaps
+from relayer import book, inventory, swaps
+from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.swap_worker import true_seconds
-from relayer.swaps import Promise
 
 PLACE_RETRIES: Final = 5
+EXIT_COST_AGE_S: Final = 5.0
+"""How old the market may be by which an exit's reserve is computed: whoever asks us for prices does not poll our
+endpoints."""
 
 
 class PreimageVault(Protocol):
@@ -76,6 +79,7 @@ class Checks:
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
+        self._exit_costs: dict[ChainId, tuple[float, Mapping[AssetId, int]]] = {}
 
     # --- the other party's lock ---
 
@@ -134,7 +138,7 @@ class Checks:
         ours = agreement.terms(own)
         # Both claims, and the refund that we rely on if neither is made.
         paid = [*(agreement.terms(leg) for leg in Leg), replace(ours, receiver=ours.sender)]
-        waits = [self._purse_suffices(state, agreement.terms(own)), self._limits_allow(state, agreement.terms(own))]
+        waits = [self._may_be_funded(state, ours)]
         if other.lock_id is not None:
             seen = None if other.lock is None else other.lock.block
             waits.append(self._stands(other.lock_id, agreement.terms(own.other), seen))
@@ -177,57 +181,93 @@ class Checks:
     async def _stands(self, lock_id: LockId, terms: LockTerms, seen: BlockRef | None) -> None:
         await self._lock_stands(lock_id, terms, seen)
 
-    async def _limits_allow(self, state: SwapState, terms: LockTerms) -> None:
+    async def _may_be_funded(self, state: SwapState, terms: LockTerms) -> None:
+        """Limits, inventory and gas beside all promises that come before this one; see `relayer.inventory`.
+
+        Raise `ConflictError` for a public preimage or a limit, `UnaffordableError` while the purse is short.
+        """
         promised, public = await self._database.read(
             lambda c: (swaps.promises(c), feed.public_preimage(c, terms.hashlock))
         )
         if public is not None:
             raise ConflictError("the preimage is public: this hashlock is never funded")
-        others = [promise for promise in promised if promise.swap_id != state.swap_id]
-        counterparties = frozenset({state.agreement.initiator_leg.sender, state.agreement.participant_leg.receiver})
-        self.check_exposure(others, terms.asset, terms.amount, counterparties, terms.timelock.seconds)
+        mine = [promise for promise in promised if promise.swap_id == state.swap_id]
+        if not mine:
+            raise ConflictError("the swap is not open any more: nothing is funded", swap_id=state.swap_id)
+        own = replace(mine[0], funded=False)
+        others = [
+            promise
+            for promise in inventory.firm(promised, self._clock.now_ns())
+            if promise.swap_id != own.swap_id and promise.comes_before(own)
+        ]
+        self.check_exposure(others, own)
+        costs = await self.exit_costs(own.chains)
+        held = await self.held(inventory.needed(own, costs))
+        try:
+            inventory.check_free(own, others, costs, held)
+        except ConflictError as error:
+            # What was just locked may be counted twice for a block; and an operator may send some.
+            raise UnaffordableError(error.message, **error.fields) from error
 
-    def check_exposure(
-        self,
-        others: list[Promise],
-        asset: AssetId,
-        amount: int,
-        counterparties: frozenset[AccountId],
-        timelock_s: int,
-    ) -> None:
-        """Raises `ConflictError` where this swap beside the others would exceed a limit of the policy."""
+    def check_exposure(self, others: Collection[Promise], new: Promise) -> None:
+        """Raise `ConflictError` if this swap next to the others would exceed a limit of the policy.
+
+        To one counterparty count those of the same caller, and those whose lock was seen: an account that others name
+        without its lock is not exposed to anything.
+        """
         if len(others) >= self._policy.max_open_swaps:
             raise ConflictError(f"{self._policy.max_open_swaps} swaps are open already: try again later")
-        limit = self._policy.exposure.get(asset)
+        limit = self._policy.exposure.get(new.asset)
         if limit is None:
             return
-        whole, to_them, in_window = swaps.exposure(others, asset, counterparties, timelock_s, self._policy.window_s)
+        whole, to_them, in_window = swaps.exposure(others, new, self._policy.window_s)
         limits = (
             ("in all", whole, limit.total),
             ("to one counterparty", to_them, limit.per_counterparty),
             ("within one window of timelocks", in_window, limit.per_window),
         )
         for words, now, most in limits:
-            if now + amount > most:
+            if now + new.amount > most:
                 raise ConflictError(
-                    f"the exposure limit {words} is {most} of {asset}, {now} are promised already",
+                    f"the exposure limit {words} is {most} of {new.asset}, {now} are promised already",
                     limit=words,
                     promised=now,
                     most=most,
                 )
 
-    async def _purse_suffices(self, state: SwapState, terms: LockTerms) -> None:
-        """What we lock, and gas in reserve for every exit that is open, on both chains."""
-        open_swaps = await self._database.read(swaps.open_ids)
-        needed: Counter[AssetId] = Counter({terms.asset: terms.amount})
-        ours = {state.agreement.initiator_leg.chain, state.agreement.participant_leg.chain}
-        for asset, per_exit in self._policy.gas_per_exit.items():
-            if chain_of(asset) in ours:
-                needed[asset] += per_exit * max(1, len(open_swaps))
-        held = await asyncio.gather(*(self.balance(asset) for asset in needed))
-        for (asset, amount), balance in zip(needed.items(), held, strict=True):
-            if balance < amount:
-                raise ConflictError(f"{amount} of {asset} are needed, we hold {balance}", asset=asset)
+    # --- the purse ---
+
+    async def exit_costs(self, chains: Collection[ChainId]) -> ExitCosts:
+        """What one exit may cost on each of these chains: as configured, else by the market of some seconds ago.
+
+        Raise `RetryableError` while a chain does not say.
+        """
+        return dict(zip(chains, await asyncio.gather(*map(self._exit_cost, chains)), strict=True))
+
+    async def _exit_cost(self, chain: ChainId) -> Mapping[AssetId, int]:
+        if configured := {
+            asset: amount for asset, amount in self._policy.gas_per_exit.items() if chain_of(asset) == chain
+        }:
+            return configured
+        now_s = self._clock.monotonic()
+        known = self._exit_costs.get(chain)
+        if known is not None and now_s - known[0] < EXIT_COST_AGE_S:
+            return known[1]
+        sender = self._access(chain).transactions
+        cost = sender.exit_cost(inventory.exit_bid(await sender.fee_market()))
+        self._exit_costs[chain] = now_s, cost
+        return cost
+
+    async def held(self, assets: Collection[AssetId]) -> dict[AssetId, int]:
+        """Our balances now, unproven."""
+        return dict(zip(assets, await asyncio.gather(*map(self.balance, assets)), strict=True))
+
+    async def gas_shortages(self, chains: Collection[ChainId]) -> dict[ChainId, str]:
+        """The chains on which gas for all open exits and one more is not there; see `inventory.shortages`."""
+        promised = await self._database.read(swaps.promises)
+        costs = await self.exit_costs(chains)
+        held = await self.held({asset for cost in costs.values() for asset in cost})
+        return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held)
 
     async def balance(self, asset: AssetId) -> int:
         """What our account on the asset's chain holds now, unproven."""

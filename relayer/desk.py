@@ -4,7 +4,7 @@
 (or a more telling subclass) that says what to do; `RetryableError` where a chain or the database does not answer.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -104,11 +104,18 @@ class Desk(Protocol):
         `ConflictError` where inventory or exposure limits are short, `ClockSkewError` (a `RetryableError`) where clocks
         differ or a chain lags."""
 
-    async def open_swap(self, request: OpenSwap) -> SwapView:
-        """Agree on a swap; the same request again answers the same swap.
+    async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
+        """Agree on a swap; the same request again answers the same swap. `caller`: the network address it came from.
 
-        Raises `RejectedError` for a quote that is expired, altered or not ours, `ConflictError` for a hashlock or a
-        quote that was used before, `GateClosedError` where the time gate refuses.
+        Raise `RejectedError` for a quote that is expired, altered or not ours, `ConflictError` for a hashlock or a
+        quote that was used before and if inventory, gas or limits are short, `TooManyError` if the caller holds too
+        much without having locked, `GateClosedError` if the time gate refuses.
+        """
+
+    async def gas_shortages(self) -> Mapping[ChainId, str]:
+        """Chains of our pairs on which gas for all open exits and one more is not there: nothing is quoted there.
+
+        Raise `RetryableError` while a chain does not say.
         """
 
     async def swap(self, swap_id: SwapId) -> SwapView:

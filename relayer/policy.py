@@ -24,10 +24,33 @@ class ExposureLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpeningPolicy:
+    """What callers of the API, who prove nothing, may hold by opening swaps that nobody has locked on yet.
+
+    `hold_s`: how long an opened swap keeps its reservation without the initiator's lock; one that comes later is
+    answered if inventory is left. A caller is a network address; an account counts within its caller. Beyond a first
+    swap, one account holds at most `account_share_percent`, and all accounts of one caller at most
+    `caller_share_percent`, of what would be free without them, in at most so many swaps.
+    """
+
+    hold_s: Seconds = Seconds(180)
+    max_per_account: int = 8
+    max_per_caller: int = 32
+    account_share_percent: int = 50
+    caller_share_percent: int = 75
+
+    def __post_init__(self) -> None:
+        if self.hold_s <= 0 or not 0 < self.max_per_account <= self.max_per_caller:
+            raise RejectedError("opening: hold_s and the numbers of swaps are positive, an account's within a caller's")
+        if not 0 < self.account_share_percent <= self.caller_share_percent <= 100:
+            raise RejectedError("opening: shares are 1 to 100 percent, an account's at most a caller's")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerPolicy:
     """`exposure` limits by asset; an asset without a limit is bounded by the inventory alone. `gas_per_exit` is how
     much of a native asset each open swap keeps in reserve on that asset's chain, for a claim or a refund under
-    congestion.
+    congestion; on chains that it does not name it is computed from the market (`relayer.inventory.exit_bid`).
     """
 
     swap: SwapPolicy
@@ -36,8 +59,14 @@ class RelayerPolicy:
     window_s: Seconds = EXPIRY_WINDOW_S
     gas_per_exit: Mapping[AssetId, BaseUnits] = field(default_factory=dict)
     max_open_swaps: int = 1_000
+    opening: OpeningPolicy = field(default_factory=OpeningPolicy)
     pipeline: PipelinePolicy = field(default_factory=PipelinePolicy)
 
     def __post_init__(self) -> None:
         if self.quote_lifetime_s <= 0 or self.window_s <= 0 or self.max_open_swaps <= 0:
             raise RejectedError("a relayer's policy has positive limits")
+        for asset, amount in self.gas_per_exit.items():
+            if amount <= 0:
+                raise RejectedError(
+                    f"gas_per_exit of {asset} is {amount}: exits cost gas; leave it out to have it computed"
+                )

@@ -31,6 +31,7 @@ from relayer.attestor import Attestor
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
 from relayer.executor import Executor, Hands
+from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
 from relayer.outcomes import OutcomeTeller
 from relayer.policy import RelayerPolicy
@@ -255,7 +256,7 @@ class RelayerService:
             self.switchboard.changed(await book.write(self._database, expire))
 
     async def _measure(self) -> None:
-        def read(connection: Connection) -> tuple[dict[Phase, int], list[swaps.Promise], int | None]:
+        def read(connection: Connection) -> tuple[dict[Phase, int], list[Promise], int | None]:
             return swaps.counts_by_phase(connection), swaps.promises(connection), swaps.nearest_timelock_s(connection)
 
         counts, promised, nearest_s = await self._database.read(read)

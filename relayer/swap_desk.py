@@ -1,21 +1,21 @@
 """The desk behind the dApp API: prices, agreements, views. See `relayer.desk` for its contract.
 
 An agreement is stored before anyone can act on it: the swap, its terms for the indexer and its report to a regulator
-in one transaction, in which hashlock, quote and limits are checked once more.
+in one transaction, in which hashlock, quote, limits, inventory and gas are judged against all other promises.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, NotFoundError, RejectedError
+from core.model.errors import ConflictError, NotFoundError, RejectedError, TooManyError
 from core.model.ports import ChainAccess
 from core.model.types import (
     AccountId,
     AssetId,
-    BaseUnits,
     ChainId,
     ChainTime,
     LockId,
@@ -33,15 +33,30 @@ from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
 from indexer.projections.locks import locks_under
-from relayer import book, reporting, swaps
+from relayer import book, inventory, reporting, swaps
 from relayer.book import Switchboard
 from relayer.checks import Checks
 from relayer.desk import MAX_PAGE, LegView, OpenSwap, SwapFilter, SwapView
+from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.quotes import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
 from relayer.signals import HeadBoard
 from relayer.swap_worker import true_seconds
 from relayer.swaps import SwapRow
+
+
+@dataclass(frozen=True, slots=True)
+class _Purse:
+    """What was promised at `now_ns`, and what our account held right after."""
+
+    now_ns: int
+    promised: Sequence[Promise]
+    costs: ExitCosts
+    held: Mapping[AssetId, int]
+
+    @property
+    def funded(self) -> frozenset[SwapId]:
+        return frozenset(promise.swap_id for promise in self.promised if promise.funded)
 
 
 class SwapDesk:
@@ -97,7 +112,17 @@ class SwapDesk:
         initiator_amount, participant_amount = amounts(pair, request)
         now_s = true_seconds(self._clock.now_ns())
         t_a, t_b = await self._plan(pair.initiator_chain, pair.participant_chain, now_s)
-        await self._afford(pair.participant_asset, participant_amount, t_b.seconds)
+        new = Promise(
+            swap_id=SwapId(""),
+            asset=pair.participant_asset,
+            amount=participant_amount,
+            timelock_s=t_b.seconds,
+            counterparties=frozenset(),
+            funded=False,
+            chains=frozenset({pair.initiator_chain, pair.participant_chain}),
+        )
+        purse = await self._purse(new)
+        self._judge(new, purse.promised, purse)
         quote = Quote(
             id=self._secrets.token_bytes(QUOTE_ID_BYTES).hex(),
             initiator_asset=pair.initiator_asset,
@@ -128,36 +153,76 @@ class SwapDesk:
         timings = self._chains[first].parameters.timing, self._chains[second].parameters.timing
         return timelocks.plan(now_a, now_b, *timings, self._policy.swap)
 
-    async def _afford(self, asset: AssetId, amount: BaseUnits, timelock_s: int) -> None:
-        """Inventory beside what is promised, gas for every exit, and limits. Raises `ConflictError`."""
-        promised = await self._database.read(swaps.promises)
-        self._checks.check_exposure(promised, asset, amount, frozenset(), timelock_s)
-        waiting = sum(promise.amount for promise in promised if promise.asset == asset and not promise.funded)
-        reserved = self._policy.gas_per_exit.get(asset, 0) * (len(promised) + 1)
-        balance = await self._checks.balance(asset)
-        if balance - waiting - reserved < amount:
-            raise ConflictError(
-                f"the relayer's inventory of {asset} is short: {max(0, balance - waiting - reserved)} are free",
-                asset=asset,
-                free=max(0, balance - waiting - reserved),
-            )
+    async def _purse(self, new: Promise) -> "_Purse":
+        """The promises, and then the balances that a new one draws on. Raise `RetryableError`."""
+        now_ns, promised = self._clock.now_ns(), await self._database.read(swaps.promises)
+        costs = await self._checks.exit_costs(new.chains)
+        return _Purse(now_ns, promised, costs, await self._checks.held(inventory.needed(new, costs)))
+
+    def _judge(self, new: Promise, promised: Sequence[Promise], purse: "_Purse") -> None:
+        """Hold a new swap against limits, inventory, gas for every exit, and its caller's share.
+
+        Raise `ConflictError`, `TooManyError`.
+        """
+        others = inventory.firm(inventory.as_seen(promised, purse.funded), purse.now_ns)
+        self._checks.check_exposure(others, new)
+        opening, held = self._policy.opening, purse.held[new.asset]
+        if new.counterparties:
+            try:
+                inventory.check_share(
+                    new,
+                    others,
+                    purse.costs,
+                    held,
+                    most=opening.max_per_account,
+                    percent=opening.account_share_percent,
+                    whose=lambda one: one.caller == new.caller and bool(one.counterparties & new.counterparties),
+                    who="this account",
+                )
+                inventory.check_share(
+                    new,
+                    others,
+                    purse.costs,
+                    held,
+                    most=opening.max_per_caller,
+                    percent=opening.caller_share_percent,
+                    whose=lambda one: new.caller is not None and one.caller == new.caller,
+                    who="this caller",
+                )
+            except TooManyError as error:
+                wait_s = max(1, -(-(error.fields.pop("until_ns") - purse.now_ns) // NS_PER_S))
+                raise TooManyError(error.message, retry_after_s=wait_s, **error.fields) from None
+        inventory.check_free(new, others, purse.costs, purse.held)
+
+    async def gas_shortages(self) -> dict[ChainId, str]:
+        chains = {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}
+        return await self._checks.gas_shortages(sorted(chains))
 
     # --- opening ---
 
-    async def open_swap(self, request: OpenSwap) -> SwapView:
+    async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
         quote = request.quote
         hashlock(request.hashlock)
         known = await self._database.read(lambda c: self._known(c, request))
         if known is not None:
             return known
-        now_ns = self._clock.now_ns()
         verify_quote(quote, self.quote_key, self._clock.now())
         self._check_accounts(request)
-        agreement = await self._agreement(request, true_seconds(now_ns))
-        await self._afford(
-            quote.participant_asset, quote.participant_amount, agreement.participant_leg.timelock.seconds
+        agreement = await self._agreement(request, true_seconds(self._clock.now_ns()))
+        own = agreement.participant_leg
+        new = Promise(
+            swap_id=agreement.swap_id,
+            asset=own.asset,
+            amount=own.amount,
+            timelock_s=own.timelock.seconds,
+            counterparties=frozenset({request.initiator_sender, request.initiator_receiver}),
+            funded=False,
+            chains=frozenset({quote.initiator_chain, quote.participant_chain}),
+            locked=False,
+            caller=caller,
         )
-        view = await self._database.write(lambda c: self._store(c, request, agreement, now_ns))
+        purse = await self._purse(new)
+        view = await self._database.write(lambda c: self._store(c, request, agreement, new, purse))
         self._switchboard.changed([view.id])
         return view
 
@@ -171,7 +236,7 @@ class SwapDesk:
                 raise ConflictError("this quote has opened another swap: ask for a new quote", swap_id=view.id)
             return view
         used = (
-            swaps.hashlock_known(connection, request.hashlock)
+            swaps.hashlock_funded(connection, request.hashlock)
             or feed.public_preimage(connection, request.hashlock) is not None
             or locks_under(connection, request.hashlock, 1)
         )
@@ -221,16 +286,26 @@ class SwapDesk:
             lock_deadline_s=timelocks.lock_deadline_s(now_s, self._policy.swap),
         )
 
-    def _store(self, connection: Connection, request: OpenSwap, agreement: Agreement, now_ns: int) -> SwapView:
+    def _store(
+        self, connection: Connection, request: OpenSwap, agreement: Agreement, new: Promise, purse: "_Purse"
+    ) -> SwapView:
+        """Judge the swap and store it, which reserves what it promises, in one transaction."""
+        swaps.one_at_a_time(connection)
         if (known := self._known(connection, request)) is not None:
             return known
-        own = agreement.participant_leg
-        counterparties = frozenset({request.initiator_sender, request.initiator_receiver})
-        promised = swaps.promises(connection)
-        self._checks.check_exposure(promised, own.asset, own.amount, counterparties, own.timelock.seconds)
-        book.begin(connection, agreement, request.quote.id, now_s=true_seconds(now_ns), now_ns=now_ns)
-        indexed = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, own, self._source)
-        report_agreement(connection, indexed, now_ns)
+        self._judge(new, swaps.promises(connection), purse)
+        now_ns = purse.now_ns
+        book.begin(
+            connection,
+            agreement,
+            request.quote.id,
+            now_s=true_seconds(now_ns),
+            now_ns=now_ns,
+            caller=new.caller,
+            hold_until_ns=now_ns + self._policy.opening.hold_s * NS_PER_S,
+        )
+        legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
+        report_agreement(connection, legs, now_ns)
         if self._reports:
             reporting.enqueue(connection, agreement, self._source, now_ns)
         return self._view(connection, swaps.swap_row(connection, agreement.swap_id))

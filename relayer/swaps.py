@@ -1,7 +1,8 @@
 """What the relayer remembers of its swaps beside their state machines: who, which quote, which lock ids.
 
 The state itself lives in the journal, under the swap's id. The row here is what lists, limits and lookups by hashlock
-need. A hashlock is unique for ever. Plain functions over a `Connection`.
+need. We fund a leg under a hashlock in one swap for ever; watched swaps may share it, since a hashlock is public as
+soon as somebody locks. Plain functions over a `Connection`.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,6 +18,7 @@ from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import METADATA
 from htlc.decisions import next_wake
 from htlc.model import Agreement, Leg, LegState, Phase, Role, SwapState
+from relayer.inventory import Promise
 
 CHUNK: Final = 500
 
@@ -24,7 +26,7 @@ relayer_swaps = sa.Table(
     "relayer_swaps",
     METADATA,
     sa.Column("swap_id", sa.Text, primary_key=True),
-    sa.Column("hashlock", Bytes32, nullable=False, unique=True),
+    sa.Column("hashlock", Bytes32, nullable=False, index=True),
     sa.Column("quote_id", sa.Text, unique=True),
     sa.Column("role", sa.Text, nullable=False),
     sa.Column("phase", sa.Text, nullable=False),
@@ -45,13 +47,24 @@ relayer_swaps = sa.Table(
     sa.Column("created_ns", sa.BigInteger, nullable=False),
     sa.Column("updated_ns", sa.BigInteger, nullable=False),
     sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("caller", sa.Text),
+    sa.Column("hold_until_ns", sa.BigInteger),
+    sa.Column("reserved_ns", sa.BigInteger),
+    sa.Index(
+        "uq_relayer_swaps_funded_hashlock",
+        "hashlock",
+        unique=True,
+        sqlite_where=sa.text("own_asset IS NOT NULL"),
+        postgresql_where=sa.text("own_asset IS NOT NULL"),
+    ),
     sa.Index(None, "done", "created_ns"),
     sa.Index(None, "initiator_sender"),
     sa.Index(None, "initiator_receiver"),
 )
 """`lock_until_s`: when even a lock that was sent in time must be on chain. `own_*` describe the leg that we fund,
 empty for a watchtower; `own_funded`: our lock has been seen on chain. `*_wake`: from which time of that leg's chain
-on the swap has to be told the time. `*_unfinal`: the lowest height of that chain whose finality it waits for."""
+on the swap has to be told the time. `*_unfinal`: the lowest height of that chain whose finality it waits for. `caller`,
+`hold_until_ns`, `reserved_ns`: see `relayer.inventory.Promise`; empty in rows of older versions."""
 
 relayer_locks = sa.Table(
     "relayer_locks",
@@ -59,10 +72,14 @@ relayer_locks = sa.Table(
     sa.Column("swap_id", sa.Text, primary_key=True),
     sa.Column("chain", sa.Text, nullable=False),
     sa.Column("lock_id", sa.Text, nullable=False),
-    sa.UniqueConstraint("chain", "lock_id"),
+    sa.Index(None, "chain", "lock_id"),
 )
-"""The place of our own lock, written down before the lock is signed: one place a swap, one swap a place. It is given
-back only where the swap ended without the lock ever having stood on chain."""
+"""The place of our own lock, written down before the lock is signed: one place a swap, and no two *open* swaps one
+place. A chain may name a place again once its lock is settled (an EVM lane after 65,536 uses). A row goes if the swap
+ended without the lock ever having stood on chain."""
+
+INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
+"""PostgreSQL's advisory lock of whoever judges what is free, or free places, until they have written and committed."""
 
 TABLES: Final = (relayer_swaps, relayer_locks)
 
@@ -91,20 +108,24 @@ class SwapRow:
         return {self.initiator_chain: Leg.INITIATOR, self.participant_chain: Leg.PARTICIPANT}.get(chain)
 
 
-@dataclass(frozen=True, slots=True)
-class Promise:
-    """What one open swap may cost us until it is done."""
+def one_at_a_time(connection: Connection) -> None:
+    """Wait until nobody else who called this has an open transaction, so that all of them see each other's rows.
 
-    swap_id: SwapId
-    asset: AssetId
-    amount: BaseUnits
-    timelock_s: int
-    counterparties: frozenset[AccountId]
-    funded: bool
+    SQLite has one writer anyway; PostgreSQL's READ COMMITTED would let two openings see the same free inventory.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(INVENTORY_LOCK)))
 
 
-def insert_swap(connection: Connection, agreement: Agreement, quote_id: str | None, now_ns: int) -> None:
-    """Raises `ConflictError` where the hashlock or the quote was used before."""
+def insert_swap(
+    connection: Connection,
+    agreement: Agreement,
+    quote_id: str | None,
+    now_ns: int,
+    caller: str | None = None,
+    hold_until_ns: int | None = None,
+) -> None:
+    """Raise `ConflictError` if the quote was used before, or the hashlock in a swap whose leg we fund."""
     own = agreement.own_leg
     terms = None if own is None else agreement.terms(own)
     connection.execute(
@@ -129,6 +150,9 @@ def insert_swap(connection: Connection, agreement: Agreement, quote_id: str | No
             created_ns=now_ns,
             updated_ns=now_ns,
             version=0,
+            caller=caller,
+            hold_until_ns=hold_until_ns,
+            reserved_ns=now_ns,
         )
     )
 
@@ -137,6 +161,8 @@ def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
     """Bring the row up to the state that was stored in the same transaction."""
     own = state.agreement.own_leg
     initiator_wake, participant_wake = next_wake(state)
+    table = relayer_swaps
+    late = (table.c.phase == Phase.AGREED) & (table.c.hold_until_ns < now_ns)
     connection.execute(
         sa.update(relayer_swaps)
         .where(relayer_swaps.c.swap_id == state.swap_id)
@@ -150,6 +176,10 @@ def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
             participant_unfinal=_unfinal(state.participant_leg),
             updated_ns=now_ns,
             version=state.sequence,
+            # A lock that comes after the hold reserves from now on, behind those who kept theirs.
+            reserved_ns=table.c.reserved_ns
+            if state.phase is Phase.AGREED
+            else sa.case((late, now_ns), else_=table.c.reserved_ns),
         )
     )
     if state.phase.terminal and own is not None and state.leg(own).lock is None:
@@ -179,9 +209,10 @@ def swap_of_quote(connection: Connection, quote_id: str) -> SwapRow | None:
     return None if row is None else _row(row)
 
 
-def hashlock_known(connection: Connection, hashlock: Hashlock) -> bool:
-    """Whether any swap of ours, open or done, uses this hashlock."""
-    query = sa.select(relayer_swaps.c.swap_id).where(relayer_swaps.c.hashlock == hashlock)
+def hashlock_funded(connection: Connection, hashlock: Hashlock) -> bool:
+    """Return true if any swap in which we fund a leg, open or done, uses this hashlock."""
+    table = relayer_swaps
+    query = sa.select(table.c.swap_id).where(table.c.hashlock == hashlock, table.c.own_asset.is_not(None))
     return connection.execute(query).first() is not None
 
 
@@ -249,6 +280,11 @@ def promises(connection: Connection) -> list[Promise]:
             timelock_s=row.own_timelock,
             counterparties=frozenset({AccountId(row.initiator_sender), AccountId(row.initiator_receiver)}),
             funded=row.own_funded,
+            chains=frozenset({ChainId(row.initiator_chain), ChainId(row.participant_chain)}),
+            locked=row.phase != Phase.AGREED,
+            caller=row.caller,
+            hold_until_ns=row.hold_until_ns,
+            reserved_ns=row.created_ns if row.reserved_ns is None else row.reserved_ns,
         )
         for row in connection.execute(query)
     ]
@@ -329,12 +365,15 @@ def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
 def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
     """Write a place down; answers the one that is written down already where there is one.
 
-    Raises `ConflictError` where another swap has it: ask the chain for another place.
+    Raises `ConflictError` where another open swap has it: ask the chain for another place.
     """
+    one_at_a_time(connection)
     if (known := lock_place(connection, swap_id)) is not None:
         return known
     clash = connection.execute(
-        sa.select(relayer_locks.c.swap_id).where(relayer_locks.c.chain == chain, relayer_locks.c.lock_id == lock_id)
+        sa.select(relayer_locks.c.swap_id)
+        .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
+        .where(relayer_locks.c.chain == chain, relayer_locks.c.lock_id == lock_id, ~relayer_swaps.c.done)
     ).first()
     if clash is not None:
         raise ConflictError(f"the place {lock_id} belongs to swap {clash.swap_id}")
@@ -345,18 +384,16 @@ def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id:
 # --- limits ------------------------------------------------------------------------------------------------------
 
 
-def exposure(
-    open_promises: Sequence[Promise],
-    asset: AssetId,
-    counterparties: frozenset[AccountId],
-    timelock_s: int,
-    window_s: Seconds,
-) -> tuple[int, int, int]:
-    """What is promised of `asset`: in all, to any of these counterparties, and in the timelock's window."""
-    of_asset = [promise for promise in open_promises if promise.asset == asset]
-    window = timelock_s // window_s
+def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds) -> tuple[int, int, int]:
+    """What is promised of the new swap's asset: in all, to its counterparties, and in its window of timelocks."""
+    of_asset = [promise for promise in open_promises if promise.asset == new.asset]
+    window = new.timelock_s // window_s
     return (
         sum(promise.amount for promise in of_asset),
-        sum(promise.amount for promise in of_asset if promise.counterparties & counterparties),
+        sum(
+            promise.amount
+            for promise in of_asset
+            if promise.counterparties & new.counterparties and (promise.locked or promise.caller == new.caller)
+        ),
         sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
     )

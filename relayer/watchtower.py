@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, RejectedError
+from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.ports import ChainAccess
 from core.model.types import BlockRef, ChainId, LockTerms, PublicPreimage, SwapId
@@ -60,16 +60,14 @@ class Watchtower:
     async def register(self, request: Registration) -> SwapId:
         """Watch this swap from now on; again is harmless. What is on chain already is taken in.
 
-        Raises `RejectedError` for legs that do not make a swap or that no claim could save any more, `ConflictError`
-        for a hashlock that another swap of this relayer uses.
+        Raises `RejectedError` for legs that do not make a swap or that no claim could save any more. Other swaps under
+        the same hashlock are swaps of their own: whoever copies one blocks nobody.
         """
         now_ns = self._clock.now_ns()
         agreement = self._agreement(request, true_seconds(now_ns))
 
         def store(connection: Connection) -> bool:
-            if swaps.hashlock_known(connection, agreement.hashlock):
-                if not swaps.exists(connection, agreement.swap_id):
-                    raise ConflictError("another swap of this relayer uses this hashlock")
+            if swaps.exists(connection, agreement.swap_id):
                 return False
             book.begin(connection, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns)
             legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)

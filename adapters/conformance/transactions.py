@@ -136,6 +136,18 @@ class TransactionConformance:
             await harness.access.transactions.simulate(refund(harness, leg, leg.sender))
         assert caught.value.fields["reason"]
 
+    async def test_an_exit_costs_no_more_than_is_kept_for_it(self, harness: ChainHarness) -> None:
+        transactions = harness.access.transactions
+        bid = await fee_bid(harness)
+        kept = transactions.exit_cost(bid)
+        for asset in harness.assets:
+            leg, third = await lock(harness, asset), await harness.account()
+            for unsigned in (claim(harness, leg, third), refund(harness, leg, third)):
+                cost = transactions.cost(unsigned, bid)
+                assert set(cost) <= set(kept)
+                assert all(kept[each] >= amount for each, amount in cost.items())
+        assert bool(kept) == (bid is not None)
+
     async def test_a_lock_costs_what_it_moves_and_its_fee(self, harness: ChainHarness) -> None:
         sender, receiver = await harness.account(), await harness.account()
         terms = await make_terms(harness, sender, receiver, Preimage.generate())

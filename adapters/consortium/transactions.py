@@ -105,6 +105,9 @@ class ConsortiumTransactions:
                 found[asset] = found.get(asset, 0) + value_of(message.amount)
         return found
 
+    def exit_cost(self, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        return {}
+
     async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
         """One unit of whatever the account holds, to itself: the ledger moves no less."""
         held = (await read_account(self._rpc, account)).balances

@@ -111,6 +111,9 @@ class BroadcastTransactions:
     def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
         return self._assembler.cost(transaction, fee)
 
+    def exit_cost(self, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        return self._assembler.exit_cost(fee)
+
     async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
         return await self._voters.first(lambda member: member.access.transactions.cancellation(account))
 

@@ -10,8 +10,9 @@ from adapters.evm.calls import CallBody, body_of, rpc_call, unsigned_call
 from adapters.evm.decode import RawHeader, RawLog, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.errors import AlreadyKnownError, revert_reason
+from adapters.evm.legs import SETTLE_TOKEN_GAS
 from adapters.evm.limits import PLAIN_GAS, cost, fitted, priced
-from adapters.evm.names import chain_number, hex_address
+from adapters.evm.names import chain_number, hex_address, native_asset
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.signing import SIGNATURE_SCHEME, recover_address
 from core.model.errors import (
@@ -111,6 +112,10 @@ class EvmTransactionSender:
 
     def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
         return cost(self._chain, body_of(transaction), fee)
+
+    def exit_cost(self, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        """By the larger of the gas limits that claims begin with, which a token's has."""
+        return {} if fee is None else {native_asset(self._chain): SETTLE_TOKEN_GAS * fee.max_fee}
 
     async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
         """A payment of nothing to oneself, the cheapest transaction there is."""

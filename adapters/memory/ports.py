@@ -335,6 +335,10 @@ class MemoryTransactions:
             found[native] = found.get(native, 0) + self._chain.rules.gas * fee.max_fee
         return {asset: amount for asset, amount in found.items() if amount > 0}
 
+    def exit_cost(self, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        native = self._chain.rules.native
+        return {} if fee is None or native is None else {native: self._chain.rules.gas * fee.max_fee}
+
     async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
         return unsigned(self._chain.chain, account, Nothing(), "nothing, under a sequence that must be used up")
 

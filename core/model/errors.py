@@ -6,6 +6,7 @@
     │   ├── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
     │   ├── UnaffordableError   the operator: the account cannot pay for the transaction
     │   └── UnclearRefusalError nobody: refused in words that nobody here knows, so nothing may hang on the reason
+    │   └── TooManyError        the caller, later: one caller holds more than a caller may
     ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
     │   ├── NotFoundError       the caller: no such thing
     │   ├── ConflictError       the caller: it contradicts what is already stored or on chain
@@ -68,6 +69,12 @@ class UnclearRefusalError(RetryableError):
     """
 
     code = "refused-unclear"
+
+
+class TooManyError(RetryableError):
+    """One caller holds, or asks for, more than a caller may. `fields['retry_after_s']` says when some of it is free."""
+
+    code = "too-many"
 
 
 class PayoutBlockedError(RetryableError):

@@ -227,6 +227,12 @@ class TransactionSender(Protocol):
         this bid (gas limit times `max_fee`). An asset of which it takes nothing is left out.
         """
 
+    def exit_cost(self, fee: FeeBid | None) -> Mapping[AssetId, int]:
+        """Return the most that sending one claim or refund can take from an account under this bid, by asset.
+
+        Empty on chains without fees. It is what an account keeps for each exit that it owes.
+        """
+
     async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
         """Return a transaction that uses up a sequence of the account and changes nothing else.
 

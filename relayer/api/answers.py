@@ -129,15 +129,15 @@ class Answers:
                     raise ConflictError("the pair has changed since you read it: read /v1/pairs again", pair=pair.id)
                 return
 
-    async def open_swap(self, call: SwapCall) -> SwapBody:
-        """The same call again answers the same swap."""
+    async def open_swap(self, call: SwapCall, caller: str | None = None) -> SwapBody:
+        """The same call again answers the same swap. `caller`: the network address it came from, None in-process."""
         request = OpenSwap(
             quote=wire.quote_from(call.quote),
             hashlock=Hashlock(wire.bytes_from(call.hashlock, 32, "hashlock")),
             initiator_sender=parse_account(call.initiator_sender),
             initiator_receiver=parse_account(call.initiator_receiver),
         )
-        return self.swap_body(await self._desk.open_swap(request))
+        return self.swap_body(await self._desk.open_swap(request, caller))
 
     async def swap(self, swap_id: str) -> SwapBody:
         return self.swap_body(await self._desk.swap(SwapId(swap_id)))

@@ -76,7 +76,7 @@ def create_api(
 
 def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
     async def open_swap(request: web.Request) -> web.Response:
-        return respond(await answers.open_swap(await read_body(request, SwapCall)))
+        return respond(await answers.open_swap(await read_body(request, SwapCall), request.remote))
 
     async def quote(request: web.Request) -> web.Response:
         return respond(await answers.quote(await read_body(request, QuoteCall)))

@@ -128,10 +128,28 @@ def test_it_takes_no_nonsense():
         past = replace(legs.participant_leg, timelock=ChainTime(B, 1_600_000_000))
         with pytest.raises(RejectedError, match="has passed"):
             await tower.register(Registration(legs.initiator_leg, past))
-        await tower.register(legs)
-        with pytest.raises(ConflictError, match="uses this hashlock"):
-            await tower.register(replace(legs, initiator_leg=replace(legs.initiator_leg, amount=BaseUnits(1))))
+
+    watched(story)
+
+
+def test_a_copied_hashlock_blocks_no_honest_swap():
+    """Somebody registers nonsense under it first: the two parties' swap is watched, and we may still swap ourselves."""
+
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        tower = house.service.watchtower
+        bogus = await tower.register(replace(legs, initiator_leg=replace(legs.initiator_leg, amount=BaseUnits(1))))
+        swap_id = await tower.register(legs)
+        assert swap_id != bogus
+        opened = await house.open(A, preimage=SECRET)
         with pytest.raises(ConflictError, match="hashlock was used before"):
             await house.open(A, preimage=SECRET)
+        await house.both_lock(legs)
+        await house.clock.sleep(3)
+        await house.reveal(legs)
+        await house.phase(swap_id, Phase.COMPLETED)
+        await house.phase(opened.id, Phase.ABANDONED)
+        assert await house.holdings() == (-700, 900, 700, -900)
+        assert (await house.gains())["relayer"] == (0, 0)
 
     watched(story)

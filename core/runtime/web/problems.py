@@ -4,6 +4,7 @@
 |---|---|---|
 | `NotFoundError` | 404 | |
 | `ConflictError`, `GateClosedError`, `NotYetFinalError` | 409 | |
+| `TooManyError` | 429 | with `Retry-After` |
 | other `RejectedError` | 422 | well-formed, but wrong |
 | other `RetryableError`, `ReorgedError` | 503 | with `Retry-After` |
 | anything else | 500 | says nothing but the request id |
@@ -27,6 +28,7 @@ from core.model.errors import (
     RejectedError,
     ReorgedError,
     RetryableError,
+    TooManyError,
 )
 from core.runtime.logging import redact
 
@@ -94,11 +96,14 @@ def problem_of(error: BaseException) -> Problem:
         case ConflictError():
             return _of(error, 409, "Contradicts what is stored or on chain")
         case NotYetFinalError():
-            return _of(error, 409, "Not final yet", retry=True)
+            return _of(error, 409, "Not final yet", retry_after_s=RETRY_AFTER_S)
         case RejectedError():
             return _of(error, 422, "The request is wrong")
+        case TooManyError():
+            wait_s = int(error.fields.get("retry_after_s", RETRY_AFTER_S))
+            return _of(error, 429, "Too much for one caller", retry_after_s=wait_s)
         case RetryableError() | ReorgedError():
-            return _of(error, 503, "Not available now", retry=True)
+            return _of(error, 503, "Not available now", retry_after_s=RETRY_AFTER_S)
         case FatalError():
             return _internal("The service cannot go on and stops; its log says why.")
         case web.HTTPException():
@@ -107,10 +112,9 @@ def problem_of(error: BaseException) -> Problem:
             return _internal("A mistake of ours. Tell the operator the request id.")
 
 
-def _of(error: CausewayError, status: int, title: str, retry: bool = False) -> Problem:
-    problem = Problem(
-        status, error.code, title, error.message, headers={"Retry-After": str(RETRY_AFTER_S)} if retry else None
-    )
+def _of(error: CausewayError, status: int, title: str, retry_after_s: int | None = None) -> Problem:
+    headers = None if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    problem = Problem(status, error.code, title, error.message, headers=headers)
     problem.extensions = dict(error.fields)
     return problem
 

@@ -1,0 +1,179 @@
+"""What is promised, what its exits may cost, and what is free: one formula for whoever quotes, opens, funds or watches.
+
+    promise    an open swap in which we fund a leg; its row is the reservation
+    reserves   amount that it will lock     until our lock is seen on chain, from when on the balance is less by it
+               gas of one exit              on each of its two chains, until it is done
+    firm       it reserves at all: the initiator's lock was seen, or the hold of its opening is not over
+
+A caller who opens swaps and locks nothing keeps what they reserve for the hold only, and together no more than a share
+of what would be free without them: the rest is there for everybody else. All pure: rows and balances are given, the
+promises read *before* the balances, so that a lock that is mined in between counts twice rather than never.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from core.model.errors import ConflictError, TooManyError
+from core.model.transactions import FeeBid, FeeMarket
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, SwapId
+
+EXIT_FEE_MULTIPLE: Final = 2
+"""An exit's reserve is its gas limit times so often what a first bid offers now: twice the base fee and the tip. That
+carries it through twelve full blocks in a row (EIP-1559: 1.125 each)."""
+
+ExitCosts = Mapping[ChainId, Mapping[AssetId, int]]
+"""What one claim or refund may cost on each chain, by asset; chains without fees have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What one open swap may cost us until it is done.
+
+    `locked`: the initiator's lock was seen; `funded`: ours was. `caller` opened it over the API. `hold_until_ns`:
+    until when it is firm without a lock, None for ever. `reserved_ns`: since when it has been firm without a break,
+    which decides who comes first. Both are nanoseconds since the Unix epoch.
+    """
+
+    swap_id: SwapId
+    asset: AssetId
+    amount: BaseUnits
+    timelock_s: int
+    counterparties: frozenset[AccountId]
+    funded: bool
+    chains: frozenset[ChainId]
+    locked: bool = True
+    caller: str | None = None
+    hold_until_ns: int | None = None
+    reserved_ns: int = 0
+
+    def is_firm(self, now_ns: int) -> bool:
+        """Return true if it reserves what it promises."""
+        return self.funded or self.locked or self.hold_until_ns is None or now_ns <= self.hold_until_ns
+
+    def comes_before(self, other: "Promise") -> bool:
+        """Return true if `other` may use only what this one leaves."""
+        return self.funded or (self.reserved_ns, self.swap_id) < (other.reserved_ns, other.swap_id)
+
+
+def exit_bid(market: FeeMarket | None) -> FeeBid | None:
+    """The bid that an exit's reserve has to carry, at the present market."""
+    if market is None:
+        return None
+    most = EXIT_FEE_MULTIPLE * (2 * market.base_fee + market.priority_fee)
+    return FeeBid(max(1, most), min(market.priority_fee, max(1, most)))
+
+
+def firm(promises: Iterable[Promise], now_ns: int) -> list[Promise]:
+    """Those that reserve something now."""
+    return [promise for promise in promises if promise.is_firm(now_ns)]
+
+
+def reserved(promises: Iterable[Promise], costs: ExitCosts) -> Counter[AssetId]:
+    """What these promises reserve of our balances."""
+    found: Counter[AssetId] = Counter()
+    for promise in promises:
+        if not promise.funded:
+            found[promise.asset] += promise.amount
+        found.update(exits(promise.chains, costs))
+    return found
+
+
+def exits(chains: Collection[ChainId], costs: ExitCosts) -> Counter[AssetId]:
+    """What one exit on each of these chains may cost."""
+    found: Counter[AssetId] = Counter()
+    for chain in chains:
+        found.update(costs.get(chain, {}))
+    return found
+
+
+def needed(promise: Promise, costs: ExitCosts) -> frozenset[AssetId]:
+    """The assets that a promise draws on: what must be known of our balances before it is judged."""
+    return frozenset(reserved([promise], costs)) | {promise.asset}
+
+
+def as_seen(promises: Iterable[Promise], funded: Collection[SwapId]) -> list[Promise]:
+    """The promises, of which only `funded` were so when our balances were read."""
+    return [
+        replace(promise, funded=False) if promise.funded and promise.swap_id not in funded else promise
+        for promise in promises
+    ]
+
+
+def check_share(
+    new: Promise,
+    others: Collection[Promise],
+    costs: ExitCosts,
+    held: int,
+    *,
+    most: int,
+    percent: int,
+    whose: Callable[[Promise], bool],
+    who: str,
+) -> None:
+    """Hold what one caller reserves without a lock against their share. `held`: our balance of the new swap's asset.
+
+    `whose` is true of promises of the same caller. A first one is bounded by what is free alone. Raise
+    `TooManyError`.
+    """
+    theirs = [promise for promise in others if not (promise.locked or promise.funded) and whose(promise)]
+    if not theirs:
+        return
+    until_ns = min(promise.hold_until_ns or 0 for promise in theirs)
+    rest = [promise for promise in others if promise not in theirs]
+    free = held - reserved(rest, costs)[new.asset] - exits(new.chains, costs)[new.asset]
+    open_amount = sum(promise.amount for promise in theirs if promise.asset == new.asset)
+    share = max(0, free) * percent // 100
+    if len(theirs) >= most or open_amount + new.amount > share:
+        raise TooManyError(
+            f"{who} has {len(theirs)} swaps open without a lock, for {open_amount} of {new.asset}: at most {most}, for "
+            f"{share}, are kept; lock on these first, or wait",
+            open=len(theirs),
+            until_ns=until_ns,
+        )
+
+
+def check_free(new: Promise, others: Collection[Promise], costs: ExitCosts, held: Mapping[AssetId, int]) -> None:
+    """Hold a promise and those that come before it against our balances.
+
+    `held` names every asset of `needed`. Raise `ConflictError` with the asset that is short.
+    """
+    taken, wanted = reserved(others, costs), reserved([new], costs)
+    gas = exits(new.chains, costs)
+    # Its own asset first: that is the answer a caller can act on.
+    for asset in sorted(wanted, key=lambda asset: asset != new.asset):
+        free = held[asset] - taken[asset]
+        if free >= wanted[asset]:
+            continue
+        if asset == new.asset and free >= gas[asset]:
+            raise ConflictError(
+                f"the relayer's inventory of {asset} is short: {free - gas[asset]} are free",
+                asset=asset,
+                free=free - gas[asset],
+            )
+        raise ConflictError(
+            f"the relayer's gas is short: {taken[asset] + gas[asset]} of {asset} are kept for open exits and one more, "
+            f"it holds {held[asset]}",
+            asset=asset,
+            held=held[asset],
+            reserved=taken[asset] + gas[asset],
+        )
+
+
+def shortages(
+    chains: Collection[ChainId], promises: Collection[Promise], costs: ExitCosts, held: Mapping[AssetId, int]
+) -> dict[ChainId, str]:
+    """The chains on which gas for all open exits and one more is not there, with a sentence about each."""
+    found = {}
+    taken = Counter[AssetId]()
+    for promise in promises:
+        taken.update(exits(promise.chains, costs))
+    for chain in chains:
+        for asset, cost in costs.get(chain, {}).items():
+            if held[asset] < taken[asset] + cost:
+                found[chain] = (
+                    f"no swap is quoted: {taken[asset] + cost} of {asset} are kept for open exits and one more, "
+                    f"the account holds {held[asset]}: send it some"
+                )
+    return found

@@ -1,0 +1,328 @@
+"""What is promised, kept for exits, and free: the formula by itself, and a relayer that lives by it."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.memory.transactions import transfer
+from core.model.errors import ConflictError, RejectedError, TooManyError
+from core.model.facts import Locked
+from core.model.transactions import FeeMarket
+from core.model.types import AccountId, BaseUnits, ChainId, LockId, Preimage, Seconds, SwapId
+from core.runtime.clock import SeededSecrets, run_virtually
+from htlc.model import Leg, Phase
+from htlc.timelocks import SwapPolicy
+from relayer import inventory, swaps
+from relayer.desk import OpenSwap, SwapView
+from relayer.inventory import Promise
+from relayer.policy import OpeningPolicy, RelayerPolicy
+from relayer.quotes import QuoteRequest
+from tests.relayer.house import COIN, COIN_A, COIN_B, OTHER, START, A, B, House
+
+FEES = FeeMarket(1, 1)
+EXIT = 6 * 100_000
+"""Twice the first bid (twice the base fee, and the tip) for a memory chain's gas."""
+MINUTE = Seconds(60)
+PATIENT = SwapPolicy(lock_s=MINUTE, claim_s=MINUTE, initiator_outage_s=MINUTE, participant_outage_s=MINUTE)
+
+
+def promise(name: str = "new", amount: int = 100, **changes) -> Promise:
+    made = Promise(
+        swap_id=SwapId(name),
+        asset=COIN_B,
+        amount=BaseUnits(amount),
+        timelock_s=1_000,
+        counterparties=frozenset({AccountId(f"{A}:{name}")}),
+        funded=False,
+        chains=frozenset({A, B}),
+    )
+    return replace(made, **changes)
+
+
+# --- the formula ---------------------------------------------------------------------------------------------------
+
+
+def test_a_promise_reserves_its_amount_until_it_is_funded():
+    costs = {A: {COIN_A: 7}, B: {COIN_B: 5}}
+    assert inventory.reserved([promise()], costs) == {COIN_A: 7, COIN_B: 105}
+    assert inventory.reserved([promise(funded=True)], costs) == {COIN_A: 7, COIN_B: 5}
+    assert inventory.reserved([promise(), promise("x")], {A: {}, B: {}}) == {COIN_B: 200}
+
+
+def test_gas_of_the_other_chain_counts():
+    """The inventory is there; the gas to claim on the initiator's chain is not."""
+    costs = {A: {COIN_A: 7}, B: {}}
+    inventory.check_free(promise(), [], costs, {COIN_A: 7, COIN_B: 100})
+    with pytest.raises(ConflictError, match="gas is short: 7 of memory:a"):
+        inventory.check_free(promise(), [], costs, {COIN_A: 6, COIN_B: 100})
+    with pytest.raises(ConflictError, match="gas is short: 14 of memory:a"):
+        inventory.check_free(promise(), [promise("x", funded=True)], costs, {COIN_A: 13, COIN_B: 100})
+    with pytest.raises(ConflictError, match="inventory of memory:b/slip44:2 is short: 99 are free"):
+        inventory.check_free(promise(), [], costs, {COIN_A: 7, COIN_B: 99})
+
+
+def test_a_hold_ends_and_a_lock_renews_it():
+    opened = promise(locked=False, hold_until_ns=10)
+    assert [opened.is_firm(now_ns) for now_ns in (0, 10, 11)] == [True, True, False]
+    assert replace(opened, locked=True).is_firm(11)
+    assert replace(opened, funded=True).is_firm(11)
+
+
+def test_what_was_locked_meanwhile_counts_twice_rather_than_never():
+    """The balance was read before our lock was seen: it still holds what the lock took."""
+    seen = inventory.as_seen([promise("x", funded=True), promise("y", funded=True)], {SwapId("y")})
+    assert [one.funded for one in seen] == [False, True]
+
+
+@given(
+    held=st.integers(0, 10**6),
+    amounts=st.lists(st.integers(1, 10**5), min_size=1, max_size=12),
+    cost=st.integers(0, 1_000),
+)
+def test_whatever_is_accepted_can_be_paid_together(held, amounts, cost):
+    """In any order of openings: all locks and an exit of each fit into what is held."""
+    costs = {A: {}, B: {COIN_B: cost}}
+    taken: list[Promise] = []
+    for number, amount in enumerate(amounts):
+        new = promise(str(number), amount, reserved_ns=number)
+        try:
+            inventory.check_free(new, taken, costs, {COIN_B: held})
+        except ConflictError:
+            continue
+        taken.append(new)
+    assert sum(one.amount + cost for one in taken) <= max(0, held)
+    for one in taken:
+        before = [other for other in taken if other is not one and other.comes_before(one)]
+        inventory.check_free(one, before, costs, {COIN_B: held})
+
+
+@given(
+    held=st.integers(100, 10**6),
+    amounts=st.lists(st.integers(1, 10**5), min_size=2, max_size=20),
+    percent=st.integers(1, 99),
+)
+def test_a_caller_leaves_others_a_share(held, amounts, percent):
+    """Whatever a caller opens beyond a first swap, without a lock: together it is within the share of what was free."""
+    costs: inventory.ExitCosts = {A: {}, B: {}}
+    theirs: list[Promise] = []
+    for number, amount in enumerate(amounts):
+        new = promise(str(number), amount, locked=False, caller="x", hold_until_ns=9)
+        try:
+            inventory.check_share(
+                new, theirs, costs, held, most=5, percent=percent, whose=lambda one: one.caller == "x", who="x"
+            )
+        except TooManyError:
+            continue
+        theirs.append(new)
+    assert len(theirs) <= 5
+    if len(theirs) > 1:
+        assert sum(one.amount for one in theirs) <= held * percent // 100
+
+
+def test_an_explicit_reserve_of_nothing_is_refused():
+    with pytest.raises(RejectedError, match="exits cost gas"):
+        RelayerPolicy(swap=PATIENT, gas_per_exit={COIN_A: BaseUnits(0)})
+
+
+# --- a relayer that lives by it ------------------------------------------------------------------------------------
+
+
+def told(story, **house_options):
+    async def whole() -> None:
+        house = House(**house_options)
+        house.policy = replace(house.policy, swap=PATIENT)
+        try:
+            await story(house)
+        finally:
+            await house.stop()
+
+    run_virtually(whole())
+
+
+async def spend(house: House, chain: ChainId, keep: int) -> None:
+    """The relayer's account sends all but `keep` away."""
+    access, signer = house.chains[chain].access(), house.relayer[chain]
+    held = await access.state.balance(signer.account, COIN[chain])
+    market = await access.transactions.fee_market()
+    bid = inventory.exit_bid(market)
+    fee = 0 if market is None else 100_000 * (market.base_fee + market.priority_fee)
+    unsigned = transfer(
+        chain, signer.account, house.initiator[chain].account, COIN[chain], BaseUnits(held - keep - fee)
+    )
+    request = access.transactions.assemble(unsigned, 0, bid, None)
+    await access.transactions.submit(access.transactions.attach(request, await signer.sign(request)))
+    await house.clock.sleep(2)
+    assert await house.balance(chain, signer.account) == keep
+
+
+@pytest.mark.parametrize("poor", [A, B])
+def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor):
+    """Nothing is configured: what an exit may cost is computed. Gas is needed on both chains, in either direction."""
+
+    async def story(house: House) -> None:
+        await house.chains_begin()
+        await spend(house, poor, EXIT - 1)
+        service = await house.start()
+        for first in (A, B):
+            with pytest.raises(ConflictError, match=r"gas is short|inventory of .* is short"):
+                await service.desk.quote(QuoteRequest(COIN[first], COIN[OTHER[first]], BaseUnits(100)))
+        shortages = await service.desk.gas_shortages()
+        assert list(shortages) == [poor]
+        assert f"{EXIT} of {COIN[poor]} are kept" in shortages[poor]
+        house.chains[poor].fund(house.relayer[poor].account, COIN[poor], 1)
+        await house.clock.sleep(6)
+        assert await service.desk.gas_shortages() == {}
+        await service.desk.quote(QuoteRequest(COIN[poor], COIN[OTHER[poor]], BaseUnits(100)))
+
+    told(story, market=FEES)
+
+
+def request_of(house: House, quote, number: int, first: ChainId = A) -> OpenSwap:
+    preimage = Preimage.generate(SeededSecrets(number).token_bytes)
+    mine = {chain: house.chains[chain].signer(f"initiator {number}", {COIN[chain]: START}) for chain in (A, B)}
+    return OpenSwap(quote, preimage.hashlock(), mine[first].account, mine[OTHER[first]].account)
+
+
+async def open_many(house: House, amounts: list[int], callers: list[str | None]) -> list[SwapView | BaseException]:
+    """All quoted first, then opened at once, each for an account of its own."""
+    desk = house.service.desk
+    quotes = [
+        await desk.quote(QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(amount))) for amount in amounts
+    ]
+    await house.clock.sleep(1)
+    opened = [
+        desk.open_swap(request_of(house, quote, number), caller)
+        for number, (quote, caller) in enumerate(zip(quotes, callers, strict=True))
+    ]
+    return list(await asyncio.gather(*opened, return_exceptions=True))
+
+
+def test_openings_at_once_promise_nothing_twice():
+    """Each fits by itself: every balance is read before any is stored."""
+
+    async def story(house: House) -> None:
+        await house.start()
+        opened = await open_many(house, [START * 4 // 10] * 4, [f"caller {number}" for number in range(4)])
+        assert sum(isinstance(one, SwapView) for one in opened) == 2
+        assert {type(one) for one in opened if not isinstance(one, SwapView)} == {ConflictError}
+        promised = await house.database.read(swaps.promises)
+        assert sum(one.amount for one in promised) <= START
+
+    told(story)
+
+
+def test_one_caller_opens_no_more_than_a_share():
+    async def story(house: House) -> None:
+        await house.start()
+        desk = house.service.desk
+        opened = await open_many(house, [START // 4] * 4, ["mallory"] * 4)
+        kept = [one for one in opened if isinstance(one, SwapView)]
+        assert len(kept) == 3
+        refused = next(one for one in opened if isinstance(one, TooManyError))
+        assert 0 < refused.fields["retry_after_s"] <= 180
+        quote = await desk.quote(QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(START // 4)))
+        honest = await desk.open_swap(request_of(house, quote, 99), "alice")
+        assert honest.phase is Phase.AGREED
+
+    told(story)
+
+
+def test_one_caller_opens_no_more_than_so_many():
+    async def story(house: House) -> None:
+        house.policy = replace(house.policy, opening=OpeningPolicy(max_per_account=2, max_per_caller=5))
+        await house.start()
+        opened = await open_many(house, [100] * 7, ["mallory"] * 7)
+        assert sum(isinstance(one, SwapView) for one in opened) == 5
+        assert sum(isinstance(one, TooManyError) for one in opened) == 2
+
+    told(story)
+
+
+def test_a_hold_without_a_lock_ends_and_a_late_lock_waits():
+    """What was opened and not locked on is free for others once the hold is over, and theirs from then on."""
+
+    async def story(house: House) -> None:
+        house.policy = replace(house.policy, opening=OpeningPolicy(hold_s=Seconds(10)))
+        await house.start()
+        desk = house.service.desk
+        first = await house.open(A, START // 4)
+        big = QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(START // 2 + 1000))
+        small = QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(START // 2))
+        assert first.participant.terms.amount == START // 2
+        with pytest.raises(RejectedError, match="pair takes"):
+            await desk.quote(big)
+        second = await desk.open_swap(request_of(house, await desk.quote(small), 1), "alice")
+        with pytest.raises(ConflictError, match="inventory"):
+            await desk.quote(small)
+        await house.clock.sleep(11)
+        third = await desk.open_swap(request_of(house, await desk.quote(small), 2), "bob")
+        await lock_as(house, 1, second)
+        await lock_as(house, 2, third)
+        for view in (second, third):
+            await house.locked(view.id, Leg.PARTICIPANT)
+        await house.lock(first.initiator.terms)
+        await house.phase(first.id, Phase.FUNDING)
+        await house.phase(first.id, Phase.ABANDONED, deadline_s=400)
+        assert len(house.made(B, Locked, first.hashlock)) == 0
+
+    told(story)
+
+
+async def lock_as(house: House, number: int, view: SwapView) -> None:
+    """By the initiator of that number."""
+    mine, house.initiator = (
+        house.initiator,
+        {chain: house.chains[chain].signer(f"initiator {number}", {}) for chain in (A, B)},
+    )
+    try:
+        await house.lock(view.initiator.terms)
+    finally:
+        house.initiator = mine
+
+
+def test_others_who_name_an_account_do_not_use_up_its_limit():
+    """The limit to one counterparty counts locks, which only the account itself can make."""
+    from relayer.policy import ExposureLimit
+
+    async def story(house: House) -> None:
+        limit = ExposureLimit(BaseUnits(START), BaseUnits(1_000), BaseUnits(START))
+        house.policy = replace(house.policy, exposure={COIN_B: limit})
+        await house.start()
+        desk, victim = house.service.desk, house.initiator
+        for number in range(3):
+            quote = await desk.quote(QuoteRequest(COIN_A, COIN_B, BaseUnits(500)))
+            hashlock = Preimage.generate(SeededSecrets(number).token_bytes).hashlock()
+            await desk.open_swap(OpenSwap(quote, hashlock, victim[A].account, victim[B].account), f"mallory {number}")
+        view = await house.open(A, 500)
+        await house.lock(view.initiator.terms)
+        await house.locked(view.id, Leg.PARTICIPANT)
+        with pytest.raises(ConflictError, match="to one counterparty"):
+            await house.open(A, 500)
+
+    told(story)
+
+
+def test_a_place_used_long_ago_is_taken_again():
+    """After 65,536 uses a lane comes to a lock id that this relayer used before."""
+
+    async def story(house: House) -> None:
+        await house.start()
+        await house.database.write(
+            lambda c: c.execute(
+                sa.insert(swaps.relayer_locks).values(
+                    swap_id="done long ago", chain=B, lock_id=f"{house.relayer[B].account.rsplit(':', 1)[1]}/0"
+                )
+            )
+        )
+        view = await house.open(A)
+        await house.clock.sleep(1)
+        other = await house.open(A)
+        places = [await house.service.checks.place(one.id, one.participant.terms) for one in (view, other)]
+        assert places == [LockId(f"{house.relayer[B].account.rsplit(':', 1)[1]}/{number}") for number in range(2)]
+        assert await house.service.checks.place(view.id, view.participant.terms) == places[0]
+
+    told(story)
