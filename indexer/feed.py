@@ -106,6 +106,13 @@ def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimag
     return event.preimage if isinstance(event, Claimed) else None
 
 
+def is_canonical(connection: Connection, block: BlockRef) -> bool:
+    """Return true if the block belongs to its chain as it is followed now."""
+    blocks = tables.blocks
+    query = sa.select(blocks.c.canonical).where(blocks.c.chain == block.chain, blocks.c.hash == block.hash)
+    return bool(connection.execute(query).scalar())
+
+
 def header_of(row: sa.Row[tuple[object, ...]]) -> BlockHeader:
     """The header behind a row with the columns of `indexer_blocks`."""
     chain = ChainId(row.chain)

@@ -42,6 +42,13 @@ def swap_events(fact: Fact, swap: SwapRow) -> Iterator[events.ChainFact]:
             yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
 
 
+def preimages(fact: Fact, swap: SwapRow) -> Iterator[events.PreimageSeen]:
+    """Return what a block showed of the swap's preimage. It stays public though the block was replaced."""
+    for logged in fact.events:
+        if isinstance(logged.event, Claimed) and logged.event.hashlock == swap.hashlock:
+            yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
+
+
 def _seen(leg: Leg, logged: LoggedEvent) -> events.ChainFact:
     match logged.event:
         case Locked(lock_id, terms):

@@ -5,13 +5,16 @@ finalized     ──> swaps that wait for it ──> LockFinal, ClaimFinal, Refu
 head times    ──> swaps that wait for them ──> TimeAdvanced
 """
 
+import asyncio
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from core.model.errors import ConflictError, RetryableError
 from core.model.types import ChainId, ChainTime, SwapId
 from core.runtime import journal
 from core.runtime.clock import NS_PER_S, Clock
@@ -20,9 +23,11 @@ from htlc import events
 from htlc.model import Leg
 from indexer import tables as indexed
 from indexer.feed import Fact, FactKind, FactSignal, read_facts
-from relayer import book, observations, swaps
+from relayer import book, observations, set_aside, swaps
 from relayer.book import Switchboard
 from relayer.metrics import RelayerMetrics
+from relayer.set_aside import Patience
+from relayer.swaps import SwapRow
 
 CURSOR: Final = "relayer.swaps"
 BATCH: Final = 200
@@ -46,6 +51,8 @@ class Absorbed:
     facts: int
     changed: frozenset[SwapId]
     times: dict[ChainId, ChainTimes]
+    set_aside: int
+    """Facts that some swap could not take in."""
 
 
 class SwapWorker:
@@ -72,22 +79,39 @@ class SwapWorker:
         """Take in the next facts, at most `BATCH`. Raises `RetryableError`; then nothing was taken in."""
         if self._times is None:
             self._times = await self._database.read(times_at_cursor)
-        times, now_ns = self._times, self._clock.now_ns()
-        absorbed = await book.write(self._database, lambda c: absorb(c, times, now_ns))
+        absorbed = await self._absorbed(self._times, self._clock.now_ns())
         self._times = absorbed.times
         self._metrics.facts_position.set(absorbed.position)
+        self._metrics.facts_set_aside.set(absorbed.set_aside)
         self._switchboard.changed(absorbed.changed)
         return absorbed
 
+    async def _absorbed(self, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
+        """Absorb, and again if another transaction was faster. One swap that never gets its turn stops no other."""
+        for left in reversed(range(book.WRITE_RETRIES)):
+            work = partial(absorb, times=times, now_ns=now_ns, patience=Patience(waits_for_others=left > 0))
+            try:
+                return await self._database.write(work)
+            except ConflictError:
+                await asyncio.sleep(0)
+        raise RetryableError("another process takes in the same facts: end one of the two")
 
-def absorb(connection: Connection, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
-    """Facts behind the cursor into swaps; the cursor moves behind them."""
+
+def absorb(
+    connection: Connection, times: dict[ChainId, ChainTimes], now_ns: int, patience: Patience | None = None
+) -> Absorbed:
+    """Facts behind the cursor into swaps; the cursor moves behind them.
+
+    What one swap cannot take in is kept for it (`relayer.set_aside`) and stops no other swap and no other event. Raise
+    `ConflictError` if another transaction was faster.
+    """
+    patience = patience or Patience()
     cursor = journal.cursor(connection, CURSOR)
     facts = read_facts(connection, cursor, BATCH)
-    changed: set[SwapId] = set()
+    changed = set_aside.offer_again(connection, patience, now_ns)
     after, moved = dict(times), dict[ChainId, None]()
     for fact in facts:
-        changed |= _absorb_fact(connection, fact, now_ns)
+        changed |= _absorb_fact(connection, fact, patience, now_ns)
         known = after.get(fact.chain, ChainTimes())
         if fact.kind is FactKind.APPLIED:
             after[fact.chain] = ChainTimes(fact.header.time, known.finalized)
@@ -95,37 +119,41 @@ def absorb(connection: Connection, times: dict[ChainId, ChainTimes], now_ns: int
             after[fact.chain] = ChainTimes(known.head, fact.header.time)
         moved[fact.chain] = None
     for chain in moved:
-        changed |= _advance_time(connection, chain, after[chain], now_ns)
+        changed |= _advance_time(connection, chain, after[chain], patience, now_ns)
     if facts:
         journal.advance_cursor(connection, CURSOR, cursor, facts[-1].seq)
-    return Absorbed(facts[-1].seq if facts else cursor, len(facts), frozenset(changed), after)
+    position = facts[-1].seq if facts else cursor
+    return Absorbed(position, len(facts), frozenset(changed), after, set_aside.count(connection))
 
 
-def _absorb_fact(connection: Connection, fact: Fact, now_ns: int) -> set[SwapId]:
-    changed = set()
+def _absorb_fact(connection: Connection, fact: Fact, patience: Patience, now_ns: int) -> set[SwapId]:
     if fact.kind is FactKind.FINALIZED:
-        for swap in swaps.waiting_for_finality(connection, fact.chain, fact.header.height):
+
+        def final(swap: SwapRow) -> bool:
             state = book.load(connection, swap.swap_id)
-            final = observations.final_events(state, fact.chain, fact.header.height)
-            if book.take(connection, swap.swap_id, final, now_ns=now_ns):
-                changed.add(swap.swap_id)
-        return changed
-    for swap in swaps.open_under(connection, observations.hashlocks_of(fact)):
-        if book.take(connection, swap.swap_id, observations.swap_events(fact, swap), now_ns=now_ns):
-            changed.add(swap.swap_id)
-    return changed
+            happened = observations.final_events(state, fact.chain, fact.header.height)
+            return book.take(connection, swap.swap_id, happened, now_ns=now_ns)
+
+        waiting = swaps.waiting_for_finality(connection, fact.chain, fact.header.height)
+        return set_aside.contained_each(connection, waiting, patience, final)
+    concerned = swaps.open_under(connection, observations.hashlocks_of(fact))
+    return {swap.swap_id for swap in concerned if set_aside.offer(connection, swap, fact, patience, now_ns)}
 
 
-def _advance_time(connection: Connection, chain: ChainId, times: ChainTimes, now_ns: int) -> set[SwapId]:
-    if times.head is None or times.finalized is None:
+def _advance_time(
+    connection: Connection, chain: ChainId, times: ChainTimes, patience: Patience, now_ns: int
+) -> set[SwapId]:
+    head, finalized = times.head, times.finalized
+    if head is None or finalized is None:
         return set()
-    changed = set()
-    for swap in swaps.waiting_for_time(connection, chain, times.head.seconds):
+
+    def advance(swap: SwapRow) -> bool:
         leg = Leg.INITIATOR if swap.initiator_chain == chain else Leg.PARTICIPANT
-        event = events.TimeAdvanced(leg, times.head, times.finalized, true_seconds(now_ns))
-        if book.take(connection, swap.swap_id, [event], now_ns=now_ns):
-            changed.add(swap.swap_id)
-    return changed
+        event = events.TimeAdvanced(leg, head, finalized, true_seconds(now_ns))
+        return book.take(connection, swap.swap_id, [event], now_ns=now_ns)
+
+    waiting = swaps.waiting_for_time(connection, chain, head.seconds)
+    return set_aside.contained_each(connection, waiting, patience, advance)
 
 
 def true_seconds(now_ns: int) -> int:

@@ -40,6 +40,7 @@ class MemoryRules:
     `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
     `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
     `batches`: whether exits may share a transaction.
+    `lock_ids_repeat`: whether the id of a settled lock may be used again.
     `suspects_of_256`: how many of 256 blocks without events say that they may have some.
     """
 
@@ -54,6 +55,7 @@ class MemoryRules:
     deployed_code_hash: bytes = HTLC_CODE_HASH
     attestors: Mapping[AccountId, int] = field(default_factory=dict)
     batches: bool = True
+    lock_ids_repeat: bool = False
     suspects_of_256: int = 0
 
 
@@ -115,7 +117,7 @@ class MemoryChain:
         self.state = VersionedState()
         self.changed = asyncio.Event()
         self.tokens = ledger.Tokens()
-        self._rulebook = ledger.Rulebook(chain, rules.attestors, self.tokens)
+        self._rulebook = ledger.Rulebook(chain, rules.attestors, self.tokens, rules.lock_ids_repeat)
         self._keys: dict[AccountId, VerifyKey] = {}
         self._mempool = Mempool()
         self._issues: list[Issue] = []

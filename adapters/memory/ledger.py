@@ -56,7 +56,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LockRow:
-    """One lock for ever, and how it ended."""
+    """The newest lock of an id, and how it ended."""
 
     terms: LockTerms
     status: LockStatus
@@ -84,11 +84,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """What the rules depend on besides the state. `attestors` maps an operator to its voting power."""
+    """What the rules depend on besides the state. `attestors` maps an operator to its voting power. `ids_repeat`: the
+    id of a settled lock may be used again, as an EVM lane's are once its generations have gone round."""
 
     chain: ChainId
     attestors: Mapping[AccountId, int]
     tokens: Tokens = field(default_factory=Tokens)
+    ids_repeat: bool = False
 
     def check_movable(self, asset: AssetId, account: AccountId) -> None:
         """Raise `Refused` while the asset does not move to or from the account."""
@@ -194,7 +196,8 @@ def _lock(rules: Rulebook, state: Overlay, sender: AccountId, message: Lock, tim
     )
     if lock_owner(rules.chain, name) != sender:
         raise Refused("the lock id belongs to another account")
-    if state.get(lock_key(name), None) is not None:
+    former: LockRow | None = state.get(lock_key(name), None)
+    if former is not None and not (rules.ids_repeat and former.status is not LockStatus.LOCKED):
         raise Refused("the lock id is used up")
     if terms.timelock <= time:
         raise Refused("the timelock has passed")

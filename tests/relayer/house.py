@@ -127,7 +127,9 @@ class House:
         finality_depth: int = 2,
         clock: Clock | None = None,
         block_s: float = 1.0,
+        lock_ids_repeat: bool = False,
     ) -> None:
+        self._lock_ids_repeat = lock_ids_repeat
         self.clock = clock or VirtualClock()
         self._block_s = block_s
         self.chains = {chain: self._chain(chain, market, finality_depth) for chain in (A, B)}
@@ -142,7 +144,8 @@ class House:
         self._producers: list[asyncio.Task[Any]] = []
 
     def _chain(self, chain: ChainId, market: FeeMarket | None, finality_depth: int) -> MemoryChain:
-        rules = MemoryRules(TIMING, finality_depth, native=COIN[chain] if market else None, fees=market)
+        native = COIN[chain] if market else None
+        rules = MemoryRules(TIMING, finality_depth, native=native, fees=market, lock_ids_repeat=self._lock_ids_repeat)
         return MemoryChain(chain, self.clock, {COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0)}, rules)
 
     def _purse(self, chain: ChainId) -> dict[AssetId, int]:

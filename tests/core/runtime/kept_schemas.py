@@ -18,13 +18,22 @@ from core.runtime.database import METADATA, SCHEMA
 from indexer import tables as indexer_tables
 from regulator_api import audit as audit_tables
 from relayer import reporting as reporting_tables
+from relayer import set_aside as kept_fact_tables
 from relayer import swaps as swap_tables
 from relayer.client import store as client_tables
 from relayer.transactions import tables as transaction_tables
 
 KEPT: Final = Path(__file__).parent / "schemas"
 METADATAS: Final = (METADATA, client_tables.METADATA)
-ROOMS: Final = (journal_tables, indexer_tables, audit_tables, reporting_tables, swap_tables, transaction_tables)
+ROOMS: Final = (
+    journal_tables,
+    indexer_tables,
+    audit_tables,
+    reporting_tables,
+    kept_fact_tables,
+    swap_tables,
+    transaction_tables,
+)
 """Imported so that their tables are known."""
 DIALECTS: Final = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
 
