@@ -10,14 +10,14 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError
-from core.model.facts import BlockHeader, Claimed, LoggedEvent
-from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, PublicPreimage
+from core.model.facts import BlockHeader, Claimed, Locked, LoggedEvent
+from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, LockTerms, PublicPreimage
 from indexer import tables
 from indexer.encoding import EVENT_COLUMNS, decode_event
 
@@ -106,6 +106,47 @@ def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimag
     return event.preimage if isinstance(event, Claimed) else None
 
 
+def hashlock_seen(connection: Connection, hashlock: Hashlock) -> bool:
+    """Return true if any chain ever showed this hashlock, in an orphaned block too."""
+    query = sa.select(tables.events.c.event_index).where(tables.events.c.hashlock == hashlock).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def history_of(connection: Connection, terms: LockTerms, limit: int) -> list[LoggedEvent]:
+    """Return what the canonical chain shows of locks with exactly these terms, oldest first.
+
+    The first `limit` such locks are looked at: only their sender can have made them. Locks of others under the same
+    hashlock, however many, are left out.
+    """
+    events = tables.events
+    under = events.c.hashlock == terms.hashlock, events.c.chain == terms.chain, events.c.canonical
+    columns = (events.c.block_hash, events.c.height, events.c.tx_hash, events.c.event_index)
+    query = sa.select(*columns, *(events.c[name] for name in EVENT_COLUMNS)).where(*under)
+    of_sender = query.where(
+        events.c.kind == "locked",
+        events.c.asset == terms.asset,
+        events.c.sender == terms.sender,
+        events.c.receiver == terms.receiver,
+        events.c.amount == terms.amount,
+    ).order_by(events.c.height, events.c.event_index)
+    found: list[LoggedEvent] = []
+    for row in connection.execute(of_sender):
+        logged = _logged(terms.chain, row)
+        if isinstance(logged.event, Locked) and logged.event.terms == terms:
+            found.append(logged)
+        if len(found) == limit:
+            break
+    names = sorted({logged.event.lock_id for logged in found if isinstance(logged.event, Locked)})
+    ended = query.where(events.c.kind.in_(("claimed", "refunded")), events.c.lock_id.in_(names))
+    found += [_logged(terms.chain, row) for row in connection.execute(ended)]
+    return sorted(found, key=lambda logged: (logged.block.height, logged.index))
+
+
+def _logged(chain: ChainId, row: sa.Row[Any]) -> LoggedEvent:
+    block = BlockRef(chain, Height(row.height), bytes(row.block_hash))
+    return LoggedEvent(block, bytes(row.tx_hash), row.event_index, decode_event(row))
+
+
 def is_canonical(connection: Connection, block: BlockRef) -> bool:
     """Return true if the block belongs to its chain as it is followed now."""
     blocks = tables.blocks
@@ -134,9 +175,8 @@ def block_events(
     )
     found: dict[bytes, list[LoggedEvent]] = defaultdict(list)
     for row in connection.execute(query):
-        block = BlockRef(chain, Height(row.height), bytes(row.block_hash))
-        event = decode_event(row)
-        found[block.hash].append(LoggedEvent(block, bytes(row.tx_hash), row.event_index, event))
+        logged = _logged(chain, row)
+        found[logged.block.hash].append(logged)
     return {block_hash: tuple(logged) for block_hash, logged in found.items()}
 
 

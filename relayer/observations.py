@@ -37,7 +37,7 @@ def swap_events(fact: Fact, swap: SwapRow) -> Iterator[events.ChainFact]:
             continue
         leg = swap.leg_on(fact.chain)
         if leg is not None:
-            yield _seen(leg, logged) if fact.kind is FactKind.APPLIED else _reverted(leg, logged)
+            yield seen(leg, logged) if fact.kind is FactKind.APPLIED else _reverted(leg, logged)
         elif isinstance(logged.event, Claimed):
             yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
 
@@ -49,7 +49,8 @@ def preimages(fact: Fact, swap: SwapRow) -> Iterator[events.PreimageSeen]:
             yield events.PreimageSeen(logged.event.preimage, f"a claim on {fact.chain}")
 
 
-def _seen(leg: Leg, logged: LoggedEvent) -> events.ChainFact:
+def seen(leg: Leg, logged: LoggedEvent) -> events.ChainFact:
+    """Return what an event of a lock says about the leg whose chain shows it."""
     match logged.event:
         case Locked(lock_id, terms):
             return events.LockSeen(leg, lock_id, terms, logged.block, logged.tx_hash)

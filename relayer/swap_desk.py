@@ -32,7 +32,6 @@ from htlc.model import Agreement, Leg, Role, SwapState, swap_id
 from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
-from indexer.projections.locks import locks_under
 from relayer import book, inventory, reporting, swaps
 from relayer.book import Switchboard
 from relayer.checks import Checks
@@ -235,11 +234,7 @@ class SwapDesk:
             if same != (request.hashlock, request.initiator_sender, request.initiator_receiver):
                 raise ConflictError("this quote has opened another swap: ask for a new quote", swap_id=view.id)
             return view
-        used = (
-            swaps.hashlock_funded(connection, request.hashlock)
-            or feed.public_preimage(connection, request.hashlock) is not None
-            or locks_under(connection, request.hashlock, 1)
-        )
+        used = swaps.hashlock_funded(connection, request.hashlock) or feed.hashlock_seen(connection, request.hashlock)
         if used:
             raise ConflictError("this hashlock was used before: make a fresh preimage for every swap")
         return None

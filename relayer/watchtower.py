@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError
-from core.model.facts import LockStatus
 from core.model.ports import ChainAccess
-from core.model.types import BlockRef, ChainId, LockTerms, PublicPreimage, SwapId
+from core.model.types import ChainId, LockTerms, PublicPreimage, SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from htlc import events, timelocks
-from htlc.model import Agreement, Role, swap_id
+from htlc.model import Agreement, Leg, Role, swap_id
 from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
-from indexer.projections.locks import LockRow, locks_under
-from relayer import book, swaps
+from relayer import book, observations, swaps
 from relayer.book import Switchboard
 from relayer.policy import RelayerPolicy
 from relayer.swap_worker import true_seconds
@@ -100,27 +98,12 @@ class Watchtower:
 
 
 def past_events(connection: Connection, agreement: Agreement) -> list[events.ChainFact]:
-    """What the indexer has seen of this swap before it was ours to watch. Finality follows with the next final
-    block."""
+    """What the facts show of this swap before it was ours to watch. Finality follows with the next final block."""
     told: list[events.ChainFact] = []
-    for lock in locks_under(connection, agreement.hashlock, MAX_LOCKS_READ):
-        if lock.terms in (agreement.initiator_leg, agreement.participant_leg):
-            told += _of_lock(agreement, lock)
+    for leg in Leg:
+        shown = feed.history_of(connection, agreement.terms(leg), MAX_LOCKS_READ)
+        told += [observations.seen(leg, logged) for logged in shown]
     preimage = feed.public_preimage(connection, agreement.hashlock)
     if preimage is not None:
         told.append(events.PreimageSeen(PublicPreimage(preimage), "a block of the past"))
-    return told
-
-
-def _of_lock(agreement: Agreement, lock: LockRow) -> list[events.ChainFact]:
-    leg = agreement.leg_on(lock.chain)
-    block = BlockRef(lock.chain, lock.locked.height, lock.locked.block_hash)
-    told: list[events.ChainFact] = [events.LockSeen(leg, lock.lock_id, lock.terms, block, lock.locked.tx_hash)]
-    if lock.settled is None:
-        return told
-    settled = BlockRef(lock.chain, lock.settled.height, lock.settled.block_hash)
-    if lock.status is LockStatus.CLAIMED and lock.preimage is not None:
-        told.append(events.ClaimSeen(leg, lock.lock_id, lock.preimage, settled, lock.settled.tx_hash))
-    elif lock.status is LockStatus.REFUNDED:
-        told.append(events.RefundSeen(leg, lock.lock_id, settled, lock.settled.tx_hash))
     return told

@@ -22,8 +22,9 @@ AccountId = NewType("AccountId", str)
 AssetId = NewType("AssetId", str)
 """CAIP-19, `<chain>/<namespace>:<reference>`, such as `eip155:1/erc20:0x…`, `eip155:1/slip44:60`."""
 LockId = NewType("LockId", str)
-"""Names one lock on its chain for ever; opaque outside the adapter. EVM: `<sender>/<lane>/<generation>`;
-consortium: `<sender>/<hashlock>`."""
+"""Names an open lock on its chain; opaque outside the adapter. EVM: `<sender>/<lane>/<generation>`; consortium:
+`<sender>/<hashlock>`. Once the lock is settled its sender may use the id again (EVM generations wrap): what stays of a
+lock is known by where its event stands."""
 SwapId = NewType("SwapId", str)
 Hashlock = NewType("Hashlock", bytes)
 """SHA-256 of a preimage, 32 bytes."""

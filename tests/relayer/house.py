@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -239,6 +239,19 @@ class House:
 
         await self.until(included, what=unsigned.summary)
         return signed.hash
+
+    async def together(self, chain: ChainId, calls: Sequence[UnsignedTransaction]) -> None:
+        """Straight to the chain, all in one block."""
+        sender, signer = self.chains[chain].access().transactions, self.initiator[chain]
+        latest = (await sender.sequences(signer.account)).latest
+        hashes = []
+        for number, unsigned in enumerate(calls):
+            request = sender.assemble(unsigned, latest + number, None, None)
+            signed = sender.attach(request, await signer.sign(request))
+            await sender.submit(signed)
+            hashes.append(signed.hash)
+        await self.clock.sleep(2 * self._block_s)
+        assert len({(await sender.outcome(one)).block for one in hashes}) == 1
 
     async def lock(self, terms: LockTerms) -> LockId:
         legs = self.chains[terms.chain].access().legs

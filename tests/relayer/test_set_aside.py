@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed
-from core.model.transactions import UnsignedTransaction
 from core.model.types import BaseUnits, LockTerms, Preimage, Seconds, SwapId
 from core.runtime import journal
 from core.runtime.clock import run_virtually
@@ -82,7 +81,7 @@ def test_an_event_that_a_swap_cannot_take_hides_no_claim(monkeypatch: pytest.Mon
             assert view.participant.lock_id is not None
             place = view.participant.lock_id
             claim = legs.claim(view.participant.terms, place, house.preimage, house.initiator[B].account)
-            await in_one_block(house, legs.lock(terms, await legs.lock_id(terms)), claim)
+            await house.together(B, [legs.lock(terms, await legs.lock_id(terms)), claim])
             await house.until(lambda: claimed(house, view))
             assert await house.database.read(set_aside.count) == 1
         await house.phase(view.id, Phase.COMPLETED)
@@ -170,20 +169,6 @@ def test_a_kept_fact_of_a_replaced_block_shows_its_preimage_alone():
         return len(house.made(A, Claimed, view.hashlock)) == 1
 
     run_virtually(story())
-
-
-async def in_one_block(house: House, *calls: UnsignedTransaction) -> None:
-    chain, signer = house.chains[B], house.initiator[B]
-    sender = chain.access().transactions
-    latest = (await sender.sequences(signer.account)).latest
-    hashes = []
-    for number, unsigned in enumerate(calls):
-        request = sender.assemble(unsigned, latest + number, None, None)
-        signed = sender.attach(request, await signer.sign(request))
-        await sender.submit(signed)
-        hashes.append(signed.hash)
-    await house.clock.sleep(2)
-    assert len({(await sender.outcome(one)).block for one in hashes}) == 1
 
 
 def failing_with(poisoned: Callable[[events.SwapEvent], bool]) -> Callable[..., Any]:

@@ -6,10 +6,10 @@ import pytest
 
 from core.model.errors import ConflictError, RejectedError
 from core.model.facts import Claimed, Refunded
-from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage, SwapId
+from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, SwapId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase, Role
-from relayer.watchtower import Registration
+from relayer.watchtower import MAX_LOCKS_READ, Registration
 from tests.relayer.house import COIN, START, A, B, House
 
 SECRET = Preimage(bytes(range(32)))
@@ -151,5 +151,24 @@ def test_a_copied_hashlock_blocks_no_honest_swap():
         await house.phase(opened.id, Phase.ABANDONED)
         assert await house.holdings() == (-700, 900, 700, -900)
         assert (await house.gains())["relayer"] == (0, 0)
+
+    watched(story)
+
+
+def test_a_flood_of_copied_locks_hides_no_honest_one():
+    """Anybody may lock under a public hashlock, more often than a watchtower reads locks."""
+
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        copied = replace(legs.participant_leg, sender=house.initiator[B].account, amount=BaseUnits(1))
+        builder, places = house.chains[B].access().legs, list[LockId]()
+        for _ in range(MAX_LOCKS_READ + 1):
+            places.append(await builder.lock_id(copied, places))
+        await house.together(B, [builder.lock(copied, place) for place in places])
+        await house.both_lock(legs)
+        await house.reveal(legs)
+        swap_id = await house.service.watchtower.register(legs)
+        await house.phase(swap_id, Phase.COMPLETED)
+        assert await house.holdings() == (-700, 900 - len(places), 700, -900)
 
     watched(story)
