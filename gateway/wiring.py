@@ -18,12 +18,11 @@ from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
 from gateway.config import ChainConfig, PairConfig, RelayerConfig, TimingConfig
-from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY, SwapPolicy
+from gateway.config.trading import POLICIES
 from relayer.keystore import Keystore, read_keystore, read_passphrase
 from relayer.policy import ExposureLimit, RelayerPolicy
 from relayer.quotes import Pair, Rate
 
-POLICIES: Final[Mapping[str, SwapPolicy]] = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
 NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
     False: NativeTransfers.NONE,
     True: NativeTransfers.DIRECT,

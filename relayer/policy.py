@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.model.errors import RejectedError
-from core.model.types import AssetId, BaseUnits, Seconds
+from core.model.types import MAX_BASE_UNITS, AssetId, BaseUnits, Seconds
 from htlc.timelocks import SwapPolicy
 from relayer.transactions.pipeline import PipelinePolicy
 
 QUOTE_LIFETIME_S: Final = Seconds(30)
+MAX_QUOTE_LIFETIME_S: Final = Seconds(600)
+"""Whoever holds a quote has an option on its price: nobody gets one for longer."""
+MAX_OPEN_SWAPS: Final = 100_000
 EXPIRY_WINDOW_S: Final = Seconds(600)
 
 
@@ -21,6 +24,10 @@ class ExposureLimit:
     total: BaseUnits
     per_counterparty: BaseUnits
     per_window: BaseUnits
+
+    def __post_init__(self) -> None:
+        if not all(0 <= value <= MAX_BASE_UNITS for value in (self.total, self.per_counterparty, self.per_window)):
+            raise RejectedError("a limit is an amount: base units, 0 or more and below 2**256")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +77,7 @@ class RelayerPolicy:
                 raise RejectedError(
                     f"gas_per_exit of {asset} is {amount}: exits cost gas; leave it out to have it computed"
                 )
+        if self.quote_lifetime_s > MAX_QUOTE_LIFETIME_S or self.max_open_swaps > MAX_OPEN_SWAPS:
+            raise RejectedError(
+                f"a quote lives for at most {MAX_QUOTE_LIFETIME_S} s, and at most {MAX_OPEN_SWAPS} swaps are open"
+            )

@@ -8,6 +8,7 @@ from core.model.errors import FatalError
 
 MOUNTS: Final = Path("/proc/self/mounts")
 MAX_MOUNTS_BYTES: Final = 1024 * 1024
+HEADER: Final = b"SQLite format 3\0"
 _NETWORK: Final = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ncpfs", "lustre", "glusterfs", "fuse.sshfs", "fuse.glusterfs"}
 )
@@ -31,6 +32,27 @@ def make_room(path: Path) -> None:
     kind = filesystem(path.parent)
     if kind in _NETWORK:
         raise FatalError(f"the database {path} is on a network disk ({kind}), which loses writes: use a local disk")
+
+
+def inspect_file(path: Path) -> None:
+    """Look whether `path` can be a database, without making or opening anything. Raises `FatalError`."""
+    try:
+        if path.exists():
+            make_room(path)
+            with path.open("rb") as file:
+                head = file.read(len(HEADER))
+            if head and head != HEADER:
+                raise FatalError(f"{path} is not an SQLite database: name another file")
+            return
+        place = path.parent
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            raise FatalError(f"{path} cannot be made: {place} is a file")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise FatalError(f"{path} cannot be made: give this user the right to write {place}")
+    except OSError as error:
+        raise FatalError(f"{path} cannot be a database: {error.strerror}; name another file") from error
 
 
 def filesystem(directory: Path, mounts: Path = MOUNTS) -> str:

@@ -65,11 +65,13 @@ def relayer_accounts(
 
 @relayer_app.command("check")
 def relayer_check(config: Config = Path("relayer.toml")) -> None:
-    """Check a configuration without starting anything: files, names, and the timelocks that each pair would get."""
-    from gateway import config as settings
-    from gateway.checks import check_relayer
+    """Check a configuration without starting anything: names, amounts, keys, files, and each pair's timelocks.
 
-    for line in check_relayer(settings.load(config, settings.RelayerConfig)):
+    Every fault is shown, with its place.
+    """
+    from gateway.checks import check_relayer_file
+
+    for line in check_relayer_file(config):
         typer.echo(line)
 
 
@@ -80,6 +82,15 @@ def regulator_run(config: Config = Path("regulator.toml"), as_json: Json = False
     from gateway.daemons.regulator import run_regulator
 
     asyncio.run(run_regulator(settings.load(config, settings.RegulatorConfig), config.resolve().parent, as_json))
+
+
+@regulator_app.command("check")
+def regulator_check(config: Config = Path("regulator.toml")) -> None:
+    """Check a configuration without starting anything. Every fault is shown, with its place."""
+    from gateway.checks import check_regulator_file
+
+    for line in check_regulator_file(config):
+        typer.echo(line)
 
 
 @chain_app.command("init")

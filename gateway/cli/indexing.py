@@ -59,6 +59,15 @@ def index_run(
     lines.end()
 
 
+@index_app.command("check")
+def index_check(config: Config = DEFAULT) -> None:
+    """Check a configuration without starting anything. Every fault is shown, with its place."""
+    from gateway.checks import check_index_file
+
+    for line in check_index_file(config):
+        typer.echo(line)
+
+
 @index_app.command("status")
 def index_status(config: Config = DEFAULT, as_json: Json = False) -> None:
     """Show how far each chain is indexed, without asking any chain."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from adapters.registry import ConnectedChain
-from core.model.errors import RejectedError
+from core.model.errors import RejectedError, require
 from core.model.types import ChainId
 from core.runtime.clock import SystemClock
 from core.runtime.logging import configure_logging
@@ -13,7 +13,9 @@ from core.runtime.metrics import Metrics
 from core.runtime.web import serve
 from gateway import wiring
 from gateway.announce import announce
+from gateway.checks import relayer_keys
 from gateway.config import RelayerConfig, listen_address
+from gateway.config.faults import Faults
 from gateway.daemons.parts import (
     check_starts,
     fact_listeners,
@@ -35,7 +37,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
     configure_logging(form="json" if as_json else "console")
     clock, metrics = SystemClock(), Metrics()
     host, port = listen_address(config.listen)
-    keys = wiring.open_keystore(config, base)
+    keys = _keys(config, base)
     async with (
         wiring.connected(config.chains, metrics=metrics) as chains,
         opened_database(config.database, base) as database,
@@ -59,6 +61,16 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
         async with serve(app, host, port) as url:
             announce(config.name, url, as_json)
             await until_stopped(service.run(), supervisor.run())
+
+
+def _keys(config: RelayerConfig, base: Path) -> Keystore:
+    """The keystore. Raises `RejectedError` with all that is wrong on this machine, before anything is connected."""
+    faults = Faults()
+    keys = relayer_keys(config, base, faults)
+    faults.raise_any("the configuration")
+    require(keys is not None, "a keystore without faults is open")
+    assert keys is not None
+    return keys
 
 
 def _relayer_setup(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> RelayerSetup:
@@ -93,6 +105,8 @@ def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], 
     if connected.bridge is None:
         raise RejectedError(f"[attest] {home} keeps no attestations")
     return [
-        AttestorSetup(home, foreign, connected.bridge, connected.signer(keys.key(name).expose()))
+        AttestorSetup(
+            home, foreign, connected.bridge, connected.signer(keys.key(name).expose()), config.attest.every_blocks
+        )
         for name in config.attest.keys
     ]

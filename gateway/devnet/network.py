@@ -279,7 +279,7 @@ class Devnet:
             quote_key=QUOTE_KEY,
             pairs=_pairs(ethereum.assets[0], ethereum.assets[1], consortium.assets[0]),
             report=ReportConfig(f"http://{HOST}:{ports['regulator']}", REPORT_KEY_VARIABLE),
-            attest=AttestConfig(ethereum.id, consortium.id, tuple(operators), 3) if operators else None,
+            attest=AttestConfig(ethereum.id, consortium.id, tuple(operators)) if operators else None,
         )
         file = directory / "relayer.toml"
         file.write_text(to_toml(configuration))

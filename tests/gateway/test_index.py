@@ -61,7 +61,7 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
         for amount in range(1, MINTS + 1):
             await evm.send(evm.bank, mint_token(evm.bank.account, token, evm.bank.account, BaseUnits(amount)))
         made = Operator(evm, tmp_path)
-        made.configure(evm.anvil.rpc_url, evm.anvil.rpc_url)
+        made.configure(evm.anvil.rpc_url, evm.anvil.rpc_url.replace("127.0.0.1", "localhost"))
         yield made
 
 
@@ -87,7 +87,7 @@ async def test_an_index_is_made_looked_at_and_checked(operator: Operator) -> Non
 async def test_payments_are_indexed_where_the_configuration_says_so(operator: Operator) -> None:
     """And compared in as many parts as the endpoint wants."""
     url = operator.evm.anvil.rpc_url
-    operator.configure(url, url, native_transfers="traced")
+    operator.configure(url, url.replace("127.0.0.1", "localhost"), native_transfers="traced")
     await operator.json("run", "--until-head")
     with sqlite3.connect(operator.home / "index.sqlite") as database:
         [(paid,)] = database.execute("SELECT count(*) FROM indexer_events WHERE asset LIKE '%/slip44:60'").fetchall()

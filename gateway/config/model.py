@@ -1,20 +1,8 @@
-"""Configuration: TOML files, one per daemon, frozen and checked before anything starts.
+"""What a configuration can say, as `msgspec` structs. `gateway.config.reading` reads and checks them."""
 
-Paths are relative to the file that names them. Secrets are never in a configuration: it names a keystore and the
-environment variable that holds its passphrase.
-"""
-
-import re
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
-import tomli_w
-
-from core.model.errors import RejectedError
-
-MAX_CONFIG_BYTES = 1024 * 1024
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -115,12 +103,15 @@ class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AttestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A validator operator's attestations: headers of `foreign`, voted on `home` with each of `keys`."""
+    """A validator operator's attestations: headers of `foreign`, voted on `home` with each of `keys` of the keystore.
+
+    Every final block whose height is a multiple of `every_blocks` is attested.
+    """
 
     foreign: str
     home: str
     keys: tuple[str, ...]
-    interval_s: int = 3
+    every_blocks: int = 1
 
 
 class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -171,74 +162,3 @@ class IndexConfig(msgspec.Struct, frozen=True):
     chains: tuple[ChainConfig, ...]
     name: str = "index"
     listen: str | None = None
-
-
-C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig)
-
-
-def load(path: Path, kind: type[C]) -> C:
-    """Read and check a daemon's configuration. Raises `RejectedError` with the place and what to change."""
-    raw = _read(path, "the configuration", "name another with --config")
-    try:
-        config = msgspec.convert(tomllib.loads(raw), kind)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise RejectedError(f"{path}: {error}") from None
-    chains = tuple(_with_abis(chain, path.parent) for chain in config.chains)
-    return msgspec.structs.replace(config, chains=chains)
-
-
-def _with_abis(chain: ChainConfig, base: Path) -> ChainConfig:
-    """The chain with the text of its ABI files in it."""
-    return msgspec.structs.replace(chain, contracts=tuple(_with_abi(one, base) for one in chain.contracts))
-
-
-def _with_abi(contract: ContractConfig, base: Path) -> ContractConfig:
-    if bool(contract.abi) == (contract.abi_file is not None):
-        raise RejectedError(f"contract {contract.account} needs either abi = '[…]' or abi_file = \"FILE.json\"")
-    if contract.abi_file is None:
-        return contract
-    text = _read(base / contract.abi_file, f"the ABI of contract {contract.account},", "change its abi_file")
-    return ContractConfig(contract.account, text, name=contract.name)
-
-
-def _read(path: Path, what: str, remedy: str) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_CONFIG_BYTES + 1)
-        if len(raw) > MAX_CONFIG_BYTES:
-            raise RejectedError(f"{path} is larger than {MAX_CONFIG_BYTES // 1024} KiB; is it {what.strip(',')}?")
-        return raw.decode()
-    except OSError as error:
-        raise RejectedError(f"cannot read {what} {path}: {error.strerror}; {remedy}") from None
-    except UnicodeDecodeError as error:
-        raise RejectedError(f"{path}: {error}") from None
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """(host, port) of `host:port`. Raises `RejectedError`."""
-    match = re.fullmatch(r"(\[[0-9a-f:]+\]|[-.\w]+):(\d{1,5})", text)
-    if match is None or not 0 <= int(match[2]) < 65536:
-        raise RejectedError(f"listen = {text!r} is not host:port, such as 127.0.0.1:8480")
-    return match[1].strip("[]"), int(match[2])
-
-
-def resolve_database(url: str, base: Path) -> str:
-    """A SQLite path relative to the configuration becomes absolute; other URLs stay."""
-    prefix = "sqlite:///"
-    if not url.startswith(prefix) or url.startswith(prefix + "/"):
-        return url
-    return prefix + str((base / url[len(prefix) :]).resolve())
-
-
-def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig) -> str:
-    """Write a configuration as the file that `load` reads back to an equal value."""
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
-
-
-def _without_none(value: Any) -> Any:
-    """TOML knows no null: a member that is not set is left out."""
-    if isinstance(value, dict):
-        return {key: _without_none(member) for key, member in value.items() if member is not None}
-    if isinstance(value, list | tuple):
-        return [_without_none(member) for member in value]
-    return value

@@ -1,0 +1,217 @@
+"""Chains of a configuration: every identifier in its canonical spelling, every number within its bounds."""
+
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.identifiers import parse_account, parse_asset, parse_chain
+from core.model.types import chain_of
+from gateway.config.faults import Faults, choices, shown
+from gateway.config.model import ChainConfig, ContractConfig, EndpointConfig, TimingConfig
+
+T = TypeVar("T", bound=str)
+
+EVM: Final = "evm"
+CONSORTIUM: Final = "consortium"
+NAMESPACES: Final = {EVM: "eip155", CONSORTIUM: "causeway"}
+NATIVE_REFERENCE: Final = "slip44:60"
+"""The native coin of every EVM chain; see `adapters.evm.names`."""
+MAX_ENDPOINTS: Final = 32
+MAX_TIMING_S: Final = 14 * 24 * 3600
+"""As long as the longest timelock (`htlc.timelocks.MAX_PLAN_S`)."""
+MAX_CALLS_PER_S: Final = 100_000.0
+MAX_HEIGHT: Final = 2**53
+GENESIS_BYTES: Final = 32
+_LOCAL: Final = ("localhost", "127.", "10.", "192.168.", "::1", "host.docker.internal")
+
+
+def canonical_chains(chains: tuple[ChainConfig, ...], faults: Faults) -> tuple[ChainConfig, ...]:
+    """The chains with canonical identifiers. What is wrong goes to `faults` and stays as it was written."""
+    if not chains:
+        faults.add("chains", "there is none: add [[chains]]")
+    made = tuple(_chain(chain, f"chains[{number}]", faults) for number, chain in enumerate(chains))
+    refuse_twins((chain.id for chain in made), lambda number: f"chains[{number}].id", "chain", faults)
+    return made
+
+
+def parsed(parse: Callable[[str], T], text: str, place: str, faults: Faults) -> str:
+    """`text` in its canonical spelling, or as it is with a fault."""
+    with faults.at(place):
+        return parse(text)
+    return text
+
+
+def refuse_twins(values: Iterable[str], place: Callable[[int], str], what: str, faults: Faults) -> None:
+    seen: dict[str, int] = {}
+    for number, value in enumerate(values):
+        if value in seen:
+            faults.add(place(number), f"the {what} {shown(value)} is named twice: leave one of them out")
+        seen.setdefault(value, number)
+
+
+def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
+    from adapters.registry import installed_factories
+
+    if chain.kind not in (known := installed_factories()):
+        faults.add(f"{place}.kind", f"{shown(chain.kind)} is not a kind of chain: {choices(chain.kind, sorted(known))}")
+    name = parsed(parse_chain, chain.id, f"{place}.id", faults)
+    namespace = NAMESPACES.get(chain.kind)
+    if namespace is not None and name.partition(":")[0] != namespace:
+        faults.add(f"{place}.id", f"{shown(name)} is not a chain of kind {chain.kind}: write {namespace}:…")
+    _check_timing(chain.timing, chain.kind, f"{place}.timing", faults)
+    if not 0 <= chain.start <= MAX_HEIGHT:
+        faults.add(f"{place}.start", f"{chain.start} is not the height of a block: write 0 or more")
+    if chain.kind == CONSORTIUM:
+        _refuse_idle(chain, place, faults)
+    return msgspec.structs.replace(
+        chain,
+        id=name,
+        genesis=_genesis(chain.genesis, f"{place}.genesis", faults),
+        endpoints=_endpoints(chain.endpoints, f"{place}.endpoints", faults),
+        assets=_assets(chain, name, f"{place}.assets", faults),
+        contract=_contract(chain, name, f"{place}.contract", faults),
+        contracts=_contracts(chain.contracts, name, f"{place}.contracts", faults),
+    )
+
+
+def _refuse_idle(chain: ChainConfig, place: str, faults: Faults) -> None:
+    """What a consortium chain has no use for."""
+    if chain.contract is not None:
+        faults.add(f"{place}.contract", "a consortium chain's ledger holds locks itself: leave it out")
+    if chain.contracts:
+        faults.add(f"{place}.contracts", "a consortium chain has no contracts: leave them out")
+    if chain.native_transfers:
+        faults.add(f"{place}.native_transfers", "a consortium chain shows every transfer as an event: leave it out")
+    for number, endpoint in enumerate(chain.endpoints):
+        if endpoint.ws is not None:
+            faults.add(f"{place}.endpoints[{number}].ws", "a consortium chain's node has no second URL: leave it out")
+
+
+def _check_timing(timing: TimingConfig, kind: str, place: str, faults: Faults) -> None:
+    least = {"block_time_s": 1, "inclusion_s": 1, "finality_s": 1 if kind == EVM else 0, "observation_s": 1}
+    for name in TimingConfig.__struct_fields__:
+        value = getattr(timing, name)
+        if not least.get(name, 0) <= value <= MAX_TIMING_S:
+            faults.add(
+                f"{place}.{name}", f"{value} is not a number of seconds from {least.get(name, 0)} to {MAX_TIMING_S}"
+            )
+    if timing.inclusion_s < timing.block_time_s:
+        faults.add(
+            f"{place}.inclusion_s",
+            f"{timing.inclusion_s} is less than block_time_s = {timing.block_time_s}: a transaction waits for a block",
+        )
+
+
+def _genesis(text: str, place: str, faults: Faults) -> str:
+    digits = text.removeprefix("0x").lower()
+    try:
+        raw = bytes.fromhex(digits) if digits.isalnum() else b""
+    except ValueError:
+        raw = b""
+    if len(raw) != GENESIS_BYTES or not any(raw):
+        faults.add(place, f"{shown(text)} is not the first block's hash: write its {2 * GENESIS_BYTES} hex digits")
+        return text
+    return digits
+
+
+def _endpoints(endpoints: tuple[EndpointConfig, ...], place: str, faults: Faults) -> tuple[EndpointConfig, ...]:
+    if not 0 < len(endpoints) <= MAX_ENDPOINTS:
+        faults.add(place, f"{len(endpoints)} endpoints: write 1 to {MAX_ENDPOINTS}, of different operators if you can")
+    hosts: dict[str, str] = {}
+    operators: dict[str, str] = {}
+    for number, endpoint in enumerate(endpoints):
+        at = f"{place}[{number}]"
+        url = _check_url(endpoint.url, ("http", "https"), f"{at}.url", faults)
+        if endpoint.ws is not None:
+            _check_url(endpoint.ws, ("ws", "wss"), f"{at}.ws", faults)
+        rate = endpoint.calls_per_s
+        if rate is not None and not 0 < rate <= MAX_CALLS_PER_S:
+            faults.add(f"{at}.calls_per_s", f"{rate} is not a number above 0: leave it out for no limit")
+        spelt = operators.setdefault(endpoint.operator.strip().casefold(), endpoint.operator)
+        if spelt != endpoint.operator:
+            faults.add(
+                f"{at}.operator", f"{shown(endpoint.operator)} and {shown(spelt)} count as two: spell them alike"
+            )
+        host = (url.hostname or "") if url is not None else ""
+        if host and not host.startswith(_LOCAL) and hosts.setdefault(host, endpoint.operator) != endpoint.operator:
+            faults.add(
+                f"{at}.operator",
+                f"{host} is run by {shown(hosts[host])} already: one operator counts once, give both the same name",
+            )
+    refuse_twins((one.url.rstrip("/") for one in endpoints), lambda n: f"{place}[{n}].url", "URL", faults)
+    return endpoints
+
+
+def _check_url(text: str, schemes: tuple[str, ...], place: str, faults: Faults) -> SplitResult | None:
+    example = f"{schemes[0]}://host:port"
+    try:
+        url = urlsplit(text)
+        if url.scheme in schemes and url.hostname and (url.port is None or url.port > 0) and " " not in text:
+            return url
+    except ValueError:
+        pass
+    faults.add(place, f"{shown(text)} is not a URL such as {example}")
+    return None
+
+
+def check_http_url(text: str, place: str, faults: Faults) -> None:
+    """A URL that is called over HTTP."""
+    _check_url(text, ("http", "https"), place, faults)
+
+
+def _assets(chain: ChainConfig, name: str, place: str, faults: Faults) -> tuple[str, ...]:
+    made = []
+    for number, text in enumerate(chain.assets):
+        at = f"{place}[{number}]"
+        asset = parsed(parse_asset, text, at, faults)
+        with faults.at(at):
+            _check_asset(asset, name, chain.kind)
+        made.append(asset)
+    refuse_twins(made, lambda number: f"{place}[{number}]", "asset", faults)
+    return tuple(made)
+
+
+def _check_asset(asset: str, chain: str, kind: str) -> None:
+    home, slash, reference = asset.partition("/")
+    if not slash:
+        return  # a fault of its own already
+    if home != chain:
+        raise RejectedError(f"{shown(asset)} is not an asset on {chain}: move it to its chain, or correct it")
+    if kind == EVM and reference != NATIVE_REFERENCE and not reference.startswith("erc20:"):
+        raise RejectedError(
+            f"{shown(asset)} cannot be locked: write {chain}/{NATIVE_REFERENCE} for the native coin, "
+            f"or {chain}/erc20:0x… for a token"
+        )
+
+
+def _contract(chain: ChainConfig, name: str, place: str, faults: Faults) -> str | None:
+    if chain.contract is None:
+        if chain.kind == EVM:
+            faults.add(place, "is missing: the account of the HashedTimelock on this chain")
+        return None
+    if chain.kind == CONSORTIUM:
+        return chain.contract
+    return _account_on(name, chain.contract, place, faults)
+
+
+def _contracts(
+    contracts: tuple[ContractConfig, ...], name: str, place: str, faults: Faults
+) -> tuple[ContractConfig, ...]:
+    made = tuple(
+        msgspec.structs.replace(one, account=_account_on(name, one.account, f"{place}[{number}].account", faults))
+        for number, one in enumerate(contracts)
+    )
+    refuse_twins((one.account for one in made), lambda number: f"{place}[{number}].account", "contract", faults)
+    return made
+
+
+def _account_on(chain: str, text: str, place: str, faults: Faults) -> str:
+    with faults.at(place):
+        account = parse_account(text)
+        if chain_of(account) != chain:
+            raise RejectedError(f"{shown(text)} is not an account on {chain}")
+        return account
+    return text

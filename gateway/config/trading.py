@@ -1,0 +1,240 @@
+"""What a relayer offers and risks, and who may ask a regulator: canonical, or refused with its place."""
+
+import re
+from collections.abc import Collection
+from typing import Final
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.identifiers import parse_asset, parse_chain
+from core.model.types import MAX_BASE_UNITS, chain_of
+from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_http_url, refuse_twins
+from gateway.config.faults import Faults, choices, shown
+from gateway.config.model import (
+    AttestConfig,
+    ChainConfig,
+    LimitConfig,
+    PairConfig,
+    RegulatorConfig,
+    RelayerConfig,
+    ReserveConfig,
+)
+from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
+from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S
+
+POLICIES: Final = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
+LOCAL_CHAINS: Final = ("eip155:31337", "eip155:1337")
+"""Chain ids of development nodes (anvil, hardhat, ganache, geth --dev). `devnet` is for these, and for ledgers."""
+MAX_RATE_CHARS: Final = 160
+MAX_EVERY_BLOCKS: Final = 1_000_000
+SCOPES: Final = ("read", "evidence", "audit", "report")
+"""Scopes of the regulator API's routes."""
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RATE: Final = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
+
+
+def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
+    """What is said about trading, in canonical spelling. `config.chains` is canonical already."""
+    chains = {chain.id: chain for chain in config.chains}
+    assets = [asset for chain in config.chains for asset in chain.assets]
+    _check_policy(config, faults)
+    pairs = tuple(_pair(pair, f"pairs[{number}]", assets, faults) for number, pair in enumerate(config.pairs))
+    refuse_twins((f"{one.give}>{one.get}" for one in pairs), lambda number: f"pairs[{number}]", "pair", faults)
+    _check_round_trips(pairs, faults)
+    traded = {asset for pair in pairs for asset in (pair.give, pair.get)}
+    limits = tuple(_limit(one, f"limits[{number}]", assets, traded, faults) for number, one in enumerate(config.limits))
+    refuse_twins((one.asset for one in limits), lambda number: f"limits[{number}].asset", "asset", faults)
+    reserves = tuple(
+        _reserve(one, f"gas_per_exit[{number}]", assets, faults) for number, one in enumerate(config.gas_per_exit)
+    )
+    refuse_twins((one.asset for one in reserves), lambda number: f"gas_per_exit[{number}].asset", "asset", faults)
+    accounts = tuple(
+        msgspec.structs.replace(one, chain=_known_chain(one.chain, chains, f"accounts[{number}].chain", faults))
+        for number, one in enumerate(config.accounts)
+    )
+    refuse_twins((one.chain for one in accounts), lambda number: f"accounts[{number}].chain", "account's chain", faults)
+    _check_accounts(pairs, {one.chain for one in accounts}, chains, faults)
+    if config.report is not None:
+        check_http_url(config.report.url, "report.url", faults)
+        _check_variable(config.report.key_env, "report.key_env", faults)
+    _check_variable(config.passphrase_env, "passphrase_env", faults)
+    attest = None if config.attest is None else _attest(config.attest, chains, faults)
+    return msgspec.structs.replace(
+        config, pairs=pairs, limits=limits, gas_per_exit=reserves, accounts=accounts, attest=attest
+    )
+
+
+def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorConfig:
+    """Who may call, and the bridge, in canonical spelling."""
+    chains = {chain.id: chain for chain in config.chains}
+    if not config.keys:
+        faults.add("keys", "there is none, so that nobody could ask: add [[keys]]")
+    for number, key in enumerate(config.keys):
+        at = f"keys[{number}]"
+        if re.fullmatch(r"[0-9a-fA-F]{64}", key.sha256) is None:
+            faults.add(f"{at}.sha256", "is not the SHA-256 of a key: write 64 hex digits, never the key itself")
+        if not key.scopes:
+            faults.add(f"{at}.scopes", f"there is none, so that the key opens nothing: {choices('', SCOPES)}")
+        for scope in key.scopes:
+            if scope not in SCOPES:
+                faults.add(f"{at}.scopes", f"unknown scope {shown(scope)}: {choices(scope, SCOPES)}")
+        refuse_twins(key.scopes, lambda _, at=at: f"{at}.scopes", "scope", faults)  # type: ignore[misc]
+    refuse_twins((one.name for one in config.keys), lambda number: f"keys[{number}].name", "key", faults)
+    refuse_twins((one.sha256.lower() for one in config.keys), lambda n: f"keys[{n}].sha256", "key", faults)
+    bridge = config.bridge
+    if bridge is not None:
+        bridge = _known_chain(bridge, chains, "bridge", faults)
+        if bridge in chains and chains[bridge].kind == EVM:
+            faults.add("bridge", f"{bridge} keeps no attestations: name a consortium chain")
+    keys = tuple(msgspec.structs.replace(one, sha256=one.sha256.lower()) for one in config.keys)
+    return msgspec.structs.replace(config, bridge=bridge, keys=keys)
+
+
+def _check_policy(config: RelayerConfig, faults: Faults) -> None:
+    if config.policy not in POLICIES:
+        faults.add("policy", f"{shown(config.policy)} is not a policy: {choices(config.policy, POLICIES)}")
+    for number, chain in enumerate(config.chains):
+        if config.policy == "devnet" and chain.kind == EVM and chain.id not in LOCAL_CHAINS:
+            faults.add(
+                "policy",
+                f"devnet leaves seconds for outages, and {chain.id} (chains[{number}]) is not a chain of this machine "
+                f"({', '.join(LOCAL_CHAINS)}): write production",
+            )
+    if not 0 < config.quote_ttl_s <= MAX_QUOTE_LIFETIME_S:
+        faults.add(
+            "quote_ttl_s", f"{config.quote_ttl_s} is not a number of seconds from 1 to {MAX_QUOTE_LIFETIME_S}: "
+            "whoever holds a quote may take its price until then"
+        )  # fmt: skip
+    if not 0 < config.max_open_swaps <= MAX_OPEN_SWAPS:
+        faults.add("max_open_swaps", f"{config.max_open_swaps} is not a number from 1 to {MAX_OPEN_SWAPS}")
+
+
+def _known_chain(text: str, chains: Collection[str], place: str, faults: Faults) -> str:
+    with faults.at(place):
+        chain = parse_chain(text)
+        if chain not in chains:
+            raise RejectedError(f"{chain} is not a configured chain: {choices(chain, chains)}")
+        return chain
+    return text
+
+
+def _known_asset(text: str, assets: Collection[str], place: str, faults: Faults) -> str:
+    try:
+        asset = parse_asset(text)
+    except RejectedError as error:
+        faults.add(place, f"{error.message}; {choices(text, assets)}")
+        return text
+    if asset not in assets:
+        faults.add(place, f"{asset} is not among the assets of a configured chain: {choices(asset, assets)}")
+    return asset
+
+
+def _check_amount(value: int, place: str, faults: Faults) -> bool:
+    if 0 < value <= MAX_BASE_UNITS:
+        return True
+    number = str(value) if abs(value) <= MAX_BASE_UNITS else "the number"
+    faults.add(place, f"{number} is not an amount: write base units, 1 or more and below 2^256")
+    return False
+
+
+def _pair(pair: PairConfig, place: str, assets: Collection[str], faults: Faults) -> PairConfig:
+    give = _known_asset(pair.give, assets, f"{place}.give", faults)
+    get = _known_asset(pair.get, assets, f"{place}.get", faults)
+    if "/" in give and give.partition("/")[0] == get.partition("/")[0]:
+        faults.add(place, f"both assets are on {give.partition('/')[0]}: a swap has its legs on two chains")
+    amounts = [_check_amount(getattr(pair, name), f"{place}.{name}", faults) for name in ("min_give", "max_give")]
+    if all(amounts) and pair.min_give > pair.max_give:
+        faults.add(place, f"the minimum is above the maximum: min_give = {pair.min_give}, max_give = {pair.max_give}")
+    rate = _RATE.fullmatch(pair.rate) if len(pair.rate) <= MAX_RATE_CHARS else None
+    if rate is None:
+        faults.add(
+            f"{place}.rate",
+            f"rate = {shown(pair.rate)} is not numerator/denominator in whole base units above 0, such as 71/100000",
+        )
+    elif all(amounts):
+        numerator, denominator = int(rate[1]), int(rate[2])
+        if pair.max_give * numerator // denominator > MAX_BASE_UNITS:
+            faults.add(f"{place}.max_give", f"at rate = {pair.rate} it is more than a chain can count: write less")
+        if pair.max_give * numerator // denominator == 0:
+            faults.add(f"{place}.max_give", f"at rate = {pair.rate} it gives nothing: write more, or correct the rate")
+    return msgspec.structs.replace(pair, give=give, get=get)
+
+
+def _check_round_trips(pairs: tuple[PairConfig, ...], faults: Faults) -> None:
+    """Whoever swaps there and back must not come home with more."""
+    rates = {(pair.give, pair.get): (number, _RATE.fullmatch(pair.rate)) for number, pair in enumerate(pairs)}
+    for (give, get), (number, rate) in rates.items():
+        back_number, back = rates.get((get, give), (0, None))
+        if rate is None or back is None or number > back_number:
+            continue
+        if int(rate[1]) * int(back[1]) > int(rate[2]) * int(back[2]):
+            faults.add(
+                f"pairs[{back_number}].rate",
+                f"{back[0]} and pairs[{number}].rate = {rate[0]} contradict each other: "
+                "who swaps there and back gains, at your cost",
+            )
+
+
+def _limit(
+    limit: LimitConfig, place: str, assets: Collection[str], traded: Collection[str], faults: Faults
+) -> LimitConfig:
+    asset = _known_asset(limit.asset, assets, f"{place}.asset", faults)
+    if asset in assets and asset not in traded:
+        faults.add(
+            f"{place}.asset", f"no pair trades {asset}, so that its limit bounds nothing: {choices(asset, traded)}"
+        )
+    good = [
+        _check_amount(getattr(limit, name), f"{place}.{name}", faults)
+        for name in ("total", "per_counterparty", "per_window")
+    ]
+    for name in ("per_counterparty", "per_window"):
+        if all(good) and getattr(limit, name) > limit.total:
+            faults.add(
+                f"{place}.{name}", f"{getattr(limit, name)} is above total = {limit.total}, so that it bounds nothing"
+            )
+    return msgspec.structs.replace(limit, asset=asset)
+
+
+def _reserve(reserve: ReserveConfig, place: str, assets: Collection[str], faults: Faults) -> ReserveConfig:
+    asset = _known_asset(reserve.asset, assets, f"{place}.asset", faults)
+    if asset in assets and not asset.endswith(f"/{NATIVE_REFERENCE}"):
+        faults.add(
+            f"{place}.asset", f"gas is not paid in {asset}: name the native coin, such as eip155:1/{NATIVE_REFERENCE}"
+        )
+    _check_amount(reserve.amount, f"{place}.amount", faults)
+    return msgspec.structs.replace(reserve, asset=asset)
+
+
+def _check_accounts(
+    pairs: tuple[PairConfig, ...], accounts: Collection[str], chains: Collection[str], faults: Faults
+) -> None:
+    needed = dict.fromkeys(
+        str(chain_of(parse_asset(asset)))
+        for pair in pairs
+        for asset in (pair.give, pair.get)
+        if asset.partition("/")[0] in chains
+    )
+    for chain in needed:
+        if chain not in accounts:
+            faults.add("accounts", f"there is no account on {chain}, which a pair needs: add [[accounts]]")
+
+
+def _check_variable(name: str, place: str, faults: Faults) -> None:
+    if _VARIABLE.fullmatch(name) is None:
+        faults.add(place, f"{shown(name)} is not the name of an environment variable, such as CAUSEWAY_PASSPHRASE")
+
+
+def _attest(attest: AttestConfig, chains: dict[str, ChainConfig], faults: Faults) -> AttestConfig:
+    foreign = _known_chain(attest.foreign, chains, "attest.foreign", faults)
+    home = _known_chain(attest.home, chains, "attest.home", faults)
+    if home in chains and chains[home].kind == EVM:
+        faults.add("attest.home", f"{home} keeps no attestations: name a consortium chain")
+    if foreign in chains and chains[foreign].kind == CONSORTIUM:
+        faults.add("attest.foreign", f"{foreign} proves itself: name the chain whose headers are to be attested")
+    if not attest.keys:
+        faults.add("attest.keys", 'there is none: name the keys of the keystore that vote, such as ["operator"]')
+    refuse_twins(attest.keys, lambda number: f"attest.keys[{number}]", "key", faults)
+    if not 0 < attest.every_blocks <= MAX_EVERY_BLOCKS:
+        faults.add("attest.every_blocks", f"{attest.every_blocks} is not a number from 1 to {MAX_EVERY_BLOCKS}")
+    return msgspec.structs.replace(attest, foreign=foreign, home=home)
