@@ -27,6 +27,7 @@ class LearntLimit:
         self._works = most
         self._shown = True
         """Whether so much was answered since it was halved."""
+        self._answered = 0
         self._fails: int | None = None
         self._doubted: int | None = None
         self._wait_s = PROBE_S
@@ -36,6 +37,10 @@ class LearntLimit:
     def known(self) -> int:
         """The largest size that is thought to work."""
         return self._works
+
+    def is_sure(self, size: int) -> bool:
+        """Whether so much was answered already. If not, one at a time should try: a refusal is news for all."""
+        return size <= self._answered
 
     def size(self) -> int:
         """How much to ask for now. It is below everything that was refused since the last try of something larger."""
@@ -50,6 +55,7 @@ class LearntLimit:
 
     def took(self, size: int) -> None:
         """This much was answered."""
+        self._answered = max(self._answered, size)
         if self._doubted is not None:
             doubted, self._doubted = self._doubted, None
             if size < doubted:
@@ -69,6 +75,7 @@ class LearntLimit:
             self._probe_at_s = self._clock() + self._wait_s
             self._wait_s = min(MAX_PROBE_S, self._wait_s * 2)
         self._fails = size
+        self._answered = min(self._answered, size - 1)
         if size <= self._works:
             self._works, self._shown = size // 2, False
 

@@ -104,6 +104,10 @@ class Pace:
         self._next_s = at_s + self._gap_s
         return at_s - now_s
 
+    def turns_within(self, seconds: float, most: int) -> int:
+        """How many turns there are in so long, `most` if nothing limits them."""
+        return most if self._gap_s * most <= seconds else max(1, int(seconds / self._gap_s))
+
     def refused(self, asked_s: float | None) -> float:
         """The endpoint was asked too often; `asked_s` is what its `Retry-After` says. Return the pause in seconds.
 

@@ -332,10 +332,14 @@ class Follower:
                 break
             except NotFoundError:
                 raise
-            except RejectedError:
+            except RejectedError as error:
                 if first == last:
                     raise
-                self._range = self._max_range = (last - first + 1) // 2
+                at_most = error.fields.get("at_most")
+                if isinstance(at_most, int) and at_most <= last - first:
+                    self._range = max(1, at_most)  # for now: the source has learnt how much its endpoint gives in time
+                else:
+                    self._range = self._max_range = (last - first + 1) // 2
             except RetryableError:
                 self._range = max(1, self._range // 2)
                 raise

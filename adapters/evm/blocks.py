@@ -1,33 +1,33 @@
 """Blocks with the events of our contract and tokens, each event tied to the very block hash that it is told for."""
 
 import itertools
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Sequence
+from typing import Final
 
-from adapters.evm.bloom import LogFilter
 from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.decode import (
     HTLC_TOPICS,
     TRANSFER_TOPIC,
     RawHeader,
     RawLog,
-    RawReceipt,
     Sources,
     header_of,
     logged_events,
 )
 from adapters.evm.endpoints import Endpoints
+from adapters.evm.logs import LogReader
 from adapters.evm.names import hex_address
 from adapters.evm.native import payment_reader
-from adapters.evm.rpc import Call, quantity
-from adapters.omitted import doubts
-from core.model.errors import NotFoundError, RejectedError, ReorgedError
+from adapters.evm.rpc import Call, RpcClient, quantity
+from core.model.errors import NotFoundError, RejectedError, ReorgedError, UnclearRefusalError
 from core.model.facts import Block, BlockHeader, NativeTransfers
 from core.model.types import ChainId, Height
 
 MAX_BLOCK_RANGE: Final = 500
-MAX_BY_HASH: Final = 16
-"""Up to so many blocks are asked for their logs one by one, by hash; longer ranges by height and checked afterwards."""
+RANGE_S: Final = 3.0
+"""A range is to be read in about so long, while two others are read ahead; callers wait ten seconds for one."""
+FIXED_REQUESTS: Final = 2
+"""Requests that a range needs whatever its length."""
 
 _HEADER: Final = RawHeader | None
 
@@ -46,7 +46,7 @@ class EvmBlockSource:
         native: NativeTransfers = NativeTransfers.NONE,
     ) -> None:
         self._chain = chain
-        self._payments = payment_reader(chain, endpoints, native)
+        self._payments = payment_reader(chain, native)
         self._max_range = self._payments.max_range if self._payments else MAX_BLOCK_RANGE
         self._endpoints = endpoints
         followed = contracts or ContractDecoder(chain, {})
@@ -55,9 +55,7 @@ class EvmBlockSource:
         wanted.setdefault(self._sources.htlc, set()).update(HTLC_TOPICS)
         for token in self._sources.tokens:
             wanted.setdefault(token, set()).add(TRANSFER_TOPIC)
-        self._addresses = sorted(wanted)
-        self._topics = sorted(set().union(*wanted.values()))
-        self._filter = LogFilter(wanted)
+        self._logs = LogReader(chain, sorted(wanted), sorted(set().union(*wanted.values())), wanted)
         self._expected: BlockHeader | None = None
 
     def expect(self, head: BlockHeader) -> None:
@@ -78,22 +76,28 @@ class EvmBlockSource:
         return header_of(self._chain, raw)
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
-        """See the port: linked, and the events belong to exactly these hashes."""
+        """See the port: linked, and the events belong to exactly these hashes. All of it is one endpoint's word.
+
+        Raises `RejectedError` for a longer range than an endpoint gives in time, with the length that it may have now
+        as `fields["at_most"]`.
+        """
         if not 0 <= first <= last or last - first >= self._max_range:
             raise RejectedError(f"ask for 1 to {self._max_range} blocks, not for {first} to {last}")
-        if first == last and (known := await self._expected_block(first)) is not None:
+        return await self._endpoints.first(lambda client: self._blocks_of(client, first, last))
+
+    async def _blocks_of(self, client: RpcClient, first: Height, last: Height) -> Sequence[Block]:
+        at_most = self._in_time(client)
+        if last - first >= at_most:
+            raise RejectedError(f"ask for 1 to {at_most} blocks: {client} is slow", at_most=at_most)
+        if first == last and (known := await self._expected_block(client, first)) is not None:
             raw, newest, told = known
         else:
-            (raw, newest), told = await self._raw_headers(first, last), None
+            raw, newest = await self._raw_headers(client, first, last)
+            told = None
         headers = self._linked(raw)
         hashes = [one.hash.lower() for one in raw]
-        if told is not None:
-            logs = self._grouped(hashes, told)
-        elif len(hashes) <= MAX_BY_HASH:
-            logs = self._grouped(hashes, await self._logs_by_hash(hashes))
-        else:
-            logs = self._grouped(hashes, await self._logs_by_range(headers))
-        for block, missing in self._grouped(hashes, await self._logs_omitted(raw, logs, newest)).items():
+        logs = self._logs.grouped(hashes, await self._logs.read(client, headers) if told is None else told)
+        for block, missing in self._logs.grouped(hashes, await self._logs.omitted(client, raw, logs, newest)).items():
             logs[block] += missing
         blocks = [
             Block(header, logged_events(header.ref, self._sources, logs[block]))
@@ -101,19 +105,34 @@ class EvmBlockSource:
         ]
         if self._payments is None:
             return blocks
-        paid = await self._payments.logged(raw, headers)
+        paid = await self._payments.logged(client, raw, headers)
         return [Block(block.header, block.events + more) for block, more in zip(blocks, paid, strict=True)]
 
-    async def check_payments(self) -> None:
-        """Raises `RejectedError` where the node cannot tell the payments that are wanted."""
+    def _in_time(self, client: RpcClient) -> int:
+        """How many blocks an endpoint gives within `RANGE_S`, at the pace and with the limits learnt of it."""
+        requests = client.requests_within(RANGE_S) - FIXED_REQUESTS
+        batch, span = client.batches.known, client.ranges.known
+        a_block = 1 / batch + 1 / (span * batch)
         if self._payments is not None:
-            newest: RawHeader = await self._endpoints.call("eth_getBlockByNumber", "latest", False, into=RawHeader)
-            await self._payments.probe(newest.hash)
+            a_block += 1 / batch
+        return max(1, min(self._max_range, int(requests / a_block)))
 
-    async def _raw_headers(self, first: Height, last: Height) -> tuple[list[RawHeader], Height]:
+    async def check_payments(self) -> None:
+        """Raises `RejectedError` if the node cannot tell the payments that are wanted."""
+        payments = self._payments
+        if payments is None:
+            return
+
+        async def check(client: RpcClient) -> None:
+            newest: RawHeader = await client.call("eth_getBlockByNumber", "latest", False, into=RawHeader)
+            await payments.probe(client, newest.hash)
+
+        await self._endpoints.first(check)
+
+    async def _raw_headers(self, client: RpcClient, first: Height, last: Height) -> tuple[list[RawHeader], Height]:
         """The headers, and the newest height of the endpoint that gave them."""
         calls = [self._header_call(height) for height in range(first, last + 1)]
-        *raw, newest = await self._endpoints.batch([*calls, Call("eth_blockNumber")])
+        *raw, newest = await client.batch([*calls, Call("eth_blockNumber")])
         if None in raw:
             raise NotFoundError(f"{self._chain} ends below height {last}")
         return raw, Height(quantity(newest))
@@ -123,17 +142,19 @@ class EvmBlockSource:
         full, into = (self._payments.full, self._payments.header | None) if self._payments else (False, _HEADER)
         return Call("eth_getBlockByNumber", (hex(height), full), into)
 
-    async def _expected_block(self, height: Height) -> tuple[list[RawHeader], Height, list[RawLog]] | None:
+    async def _expected_block(
+        self, client: RpcClient, height: Height
+    ) -> tuple[list[RawHeader], Height, list[RawLog]] | None:
         """Header, the endpoint's newest height and logs by one request; None where another block is there."""
         expected, self._expected = self._expected, None
         if expected is None or expected.height != height:
             return None
         wanted = f"0x{expected.ref.hash.hex()}"
         try:
-            raw, newest, logs = await self._endpoints.batch(
-                [self._header_call(height), Call("eth_blockNumber"), self._logs_call({"blockHash": wanted})]
+            raw, newest, logs = await client.batch(
+                [self._header_call(height), Call("eth_blockNumber"), self._logs.call({"blockHash": wanted})]
             )
-        except RejectedError:
+        except (RejectedError, UnclearRefusalError):
             return None
         if raw is None or raw.hash.lower() != wanted:
             return None
@@ -145,69 +166,3 @@ class EvmBlockSource:
             if child.parent_hash != parent.ref.hash:
                 raise ReorgedError(f"block {child.height} of {self._chain} does not follow the block before it")
         return headers
-
-    async def _logs_by_hash(self, hashes: Sequence[str]) -> list[RawLog]:
-        calls = [self._logs_call({"blockHash": block}) for block in hashes]
-        try:
-            answers = await self._endpoints.batch(calls)
-        except NotFoundError as error:
-            raise ReorgedError(f"a block of {self._chain} went away while its logs were read") from error
-        return list(itertools.chain.from_iterable(answers))
-
-    async def _logs_by_range(self, headers: Sequence[BlockHeader]) -> list[RawLog]:
-        first, last = headers[0], headers[-1]
-        logs, again = await self._endpoints.batch(
-            [
-                self._logs_call({"fromBlock": hex(first.height), "toBlock": hex(last.height)}),
-                Call("eth_getBlockByNumber", (hex(last.height), False), _HEADER),
-            ]
-        )
-        # The headers are linked, so the last one's hash stands for all of them.
-        if again is None or bytes.fromhex(again.hash[2:]) != last.ref.hash:
-            raise ReorgedError(f"{self._chain} changed while its logs were read")
-        found: list[RawLog] = logs
-        return found
-
-    async def _logs_omitted(
-        self, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]], newest: Height
-    ) -> list[RawLog]:
-        """Logs that blocks have though none were told, see `adapters.omitted`. A node without receipts is believed."""
-        blooms = {one.hash.lower(): one.logs_bloom for one in raw}
-
-        def may_have(block: str) -> bool:
-            return bool(blooms[block]) and self._filter.may_be_in(blooms[block])
-
-        heights = [(Height(quantity(one.number)), one.hash.lower()) for one in raw]
-        doubted = doubts(heights, logs, may_have, newest)
-        found = await self._logs_by_receipts(doubted.first)
-        return found + await self._logs_by_receipts(doubted.rest) if found else found
-
-    async def _logs_by_receipts(self, hashes: Sequence[str]) -> list[RawLog]:
-        found: list[RawLog] = []
-        for first in range(0, len(hashes), MAX_BY_HASH):
-            part = hashes[first : first + MAX_BY_HASH]
-            calls = [Call("eth_getBlockReceipts", (block,), list[RawReceipt] | None) for block in part]
-            try:
-                answers = await self._endpoints.batch(calls)
-            except NotFoundError as error:
-                raise ReorgedError(f"a block of {self._chain} went away while its receipts were read") from error
-            except RejectedError:
-                return found
-            if None in answers:
-                raise ReorgedError(f"a block of {self._chain} went away while its receipts were read")
-            told = [log for receipts in answers for receipt in receipts for log in receipt.logs]
-            found += [log for log in told if self._filter.matches(log.address, log.topics)]
-        return found
-
-    def _grouped(self, hashes: Sequence[str], logs: Sequence[RawLog]) -> dict[str, list[RawLog]]:
-        """The logs by block, blocks without any among them. Raises `ReorgedError` for a log of none of these blocks."""
-        grouped: dict[str, list[RawLog]] = {block: [] for block in hashes}
-        for log in logs:
-            block = grouped.get(log.block_hash.lower())
-            if block is None:
-                raise ReorgedError(f"a log of {self._chain} belongs to another branch")
-            block.append(log)
-        return grouped
-
-    def _logs_call(self, where: dict[str, Any]) -> Call:
-        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), list[RawLog])

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache, partial
 from operator import attrgetter
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -38,6 +38,8 @@ TRANSFER_TOPIC: Final = "0x" + keccak256(b"Transfer(address,address,uint256)").h
 HTLC_TOPICS: Final = (LOCKED_TOPIC, LOCKED_TOKEN_TOPIC, CLAIMED_TOPIC, REFUNDED_TOPIC)
 TOPICS: Final = (*HTLC_TOPICS, TRANSFER_TOPIC)
 
+_DATA_BYTES: Final = {LOCKED_TOPIC: 96, LOCKED_TOKEN_TOPIC: 128, CLAIMED_TOPIC: 64, REFUNDED_TOPIC: 32}
+
 FIRST_PAYMENT: Final = 2**30
 """Logs have lower numbers in their block; payments of the native coin have this one and those behind it."""
 MAX_ACCOUNTS: Final = 65_536
@@ -62,14 +64,19 @@ def _holder(chain: ChainId, topic: str) -> AccountId | None:
     return account(chain, word[12:]) if any(word[12:]) else None
 
 
+Number = Annotated[str, msgspec.Meta(pattern=r"^0[xX]0*[0-7]?[0-9a-fA-F]{1,15}$")]
+"""A quantity below 2**63, as databases hold them."""
+Hash = Annotated[str, msgspec.Meta(pattern=r"^0[xX][0-9a-fA-F]{64}$")]
+
+
 class RawHeader(msgspec.Struct, rename="camel", gc=False):
     """The fields of eth_getBlockBy… that a follower needs."""
 
-    number: str
-    hash: str
-    parent_hash: str
-    timestamp: str
-    logs_bloom: str = ""
+    number: Number
+    hash: Hash
+    parent_hash: Hash
+    timestamp: Number
+    logs_bloom: str | None = ""
 
 
 class RawLog(msgspec.Struct, rename="camel", gc=False):
@@ -136,6 +143,8 @@ def _decode(sources: Sources, raw: RawLog) -> ChainEvent | None:
         asset = sources.tokens.get(address) if topic == TRANSFER_TOPIC else None
         moved = None if asset is None else _transferred(sources, raw.topics, data, asset)
         return moved or sources.contracts.decode(address, raw.topics, data)
+    if len(data) != _DATA_BYTES.get(topic, len(data)):
+        raise ValueError("our contract emits no such data")
     if topic == LOCKED_TOPIC:
         return _locked(sources, raw.topics, data, sources.native)
     if topic == LOCKED_TOKEN_TOPIC:

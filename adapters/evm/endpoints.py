@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, TypeVar
 
 from adapters.evm.rpc import Call, RpcClient
 from adapters.observed import RpcMetrics
-from core.model.errors import CausewayError, DisagreementError, RetryableError
+from core.model.errors import CausewayError, DisagreementError, NotFoundError, RetryableError
 
 MAX_ENDPOINTS: Final = 16
 
@@ -74,15 +74,15 @@ class Endpoints:
         async def ask(client: RpcClient) -> T:
             return await client.call(method, *params, into=into)
 
-        return await self._first(ask)
+        return await self.first(ask)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """As `RpcClient.batch`, the whole batch from one endpoint."""
-        return await self._first(lambda client: client.batch(calls))
+        return await self.first(lambda client: client.batch(calls))
 
     async def batch_each(self, calls: Sequence[Call]) -> list[Any]:
         """As `RpcClient.batch_each`, the whole batch from one endpoint."""
-        return await self._first(lambda client: client.batch_each(calls))
+        return await self.first(lambda client: client.batch_each(calls))
 
     async def each(self, ask: Callable[[RpcClient], Awaitable[T]]) -> list[T | CausewayError]:
         """What every endpoint answers, or the error of those that do not."""
@@ -141,19 +141,27 @@ class Endpoints:
             f"{self.quorum} of {len(set(self._operators))} operators have to say the same, and do not", answers=said
         )
 
-    async def _first(self, ask: Callable[[RpcClient], Awaitable[T]]) -> T:
+    async def first(self, ask: Callable[[RpcClient], Awaitable[T]]) -> T:
+        """What the first endpoint gives that can, beginning with the one that could last.
+
+        One that has no such thing may only be behind, so the others are asked, too. Raises `NotFoundError` if one says
+        so and the others do not answer, the last `RetryableError` if none answers, and every other error at once.
+        """
         failure: RetryableError | None = None
+        missing: NotFoundError | None = None
         for turn in range(len(self.clients)):
             index = (self._preferred + turn) % len(self.clients)
             try:
                 answer = await ask(self.clients[index])
+            except NotFoundError as error:
+                missing = missing or error
+                continue
             except RetryableError as error:
                 failure = error
                 continue
             self._preferred = index
             return answer
-        assert failure is not None
-        raise failure
+        raise missing or failure or RetryableError("no endpoint is configured")
 
 
 async def _guarded(ask: Callable[[RpcClient], Awaitable[T]], client: RpcClient) -> T | CausewayError:

@@ -7,16 +7,17 @@ lies about a head costs nothing but time.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 import msgspec
 
-from adapters.evm.decode import RawHeader, header_of
+from adapters.evm.decode import Number, RawHeader, header_of
 from adapters.evm.endpoints import Endpoints
+from adapters.evm.errors import MAX_REASON_CHARS, printable
 from adapters.evm.rpc import Call
 from adapters.observed import origin
-from core.model.errors import NotFoundError, NotYetFinalError, RetryableError
+from core.model.errors import CausewayError, FatalError, NotYetFinalError, RetryableError
 from core.model.facts import BlockHeader, HeadUpdate
 from core.model.types import ChainId, Height
 from core.runtime.logging import get_logger
@@ -31,7 +32,14 @@ time is left for `PATIENCE_POLLS`."""
 PATIENCE_POLLS: Final = 0.5
 """How many polls' time a subscription has to tell a block that a poll has seen. Then it is dead: it is opened again."""
 RETRY_S: Final = 0.5
+MAX_RETRY_S: Final = 2.0
+"""How long to wait after an endpoint did not give its head; it doubles from the first to the second of these."""
+LOUD_FAILURES: Final = 5
+"""After so many in a row it is logged."""
 SUBSCRIBE_RETRY_S: Final = 2.0
+MAX_SUBSCRIBE_RETRY_S: Final = 600.0
+"""A subscription that is refused, breaks or tells nothing is asked for again after these; the wait doubles each time,
+and falls back with the first block that one tells."""
 SUBSCRIBE_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
 HEARTBEAT_S: Final = 20.0
@@ -69,7 +77,10 @@ class EvmHeadSource:
             [Call("eth_getBlockByNumber", (tag, False), _HEADER) for tag in ("latest", "finalized")]
         )
         if latest is None or finalized is None:
-            raise RetryableError("the endpoint knows no latest or no finalized block")
+            which = "latest" if latest is None else "finalized"
+            raise RetryableError(
+                f"an endpoint of {self._chain} has no {which} block: it still starts, or its client is too old"
+            )
         head = header_of(self._chain, latest)
         final = header_of(self._chain, finalized)
         return HeadUpdate(head, final if final.height <= head.height else head)
@@ -91,16 +102,22 @@ class EvmHeadSource:
         pushed = asyncio.Event()
         subscriptions = [_Subscription(url, pushed) for url in self._endpoints.ws_urls]
         last: HeadUpdate | None = None
-        seen_s = 0.0
+        seen_s, failures = 0.0, 0
         try:
             while True:
                 pushed.clear()
                 wait_s = self._poll_s
                 try:
                     update = await self.head()
-                except (RetryableError, NotFoundError):
-                    wait_s = RETRY_S
+                except FatalError:
+                    raise
+                except CausewayError as error:
+                    failures += 1
+                    wait_s = min(MAX_RETRY_S, RETRY_S * 2 ** min(failures - 1, 10))
+                    if failures == LOUD_FAILURES:
+                        log.warning("heads cannot be read", chain=self._chain, error=error.message)
                 else:
+                    failures = 0
                     now_s = asyncio.get_running_loop().time()
                     if last is None or update.head != last.head:
                         seen_s = now_s
@@ -123,7 +140,7 @@ class EvmHeadSource:
 
 
 class _PushedHeader(msgspec.Struct):
-    number: str
+    number: Number
 
 
 class _PushedParams(msgspec.Struct):
@@ -134,6 +151,7 @@ class _Push(msgspec.Struct):
     """A message of eth_subscribe's newHeads; the answer to the subscription itself has no `params`."""
 
     params: _PushedParams | None = None
+    error: Any = None
 
 
 _push: Final = msgspec.json.Decoder(_Push)
@@ -143,7 +161,7 @@ class _Subscription:
     """newHeads of one endpoint, kept open for ever; it sets `pushed` at everything that it hears.
 
     A connection may die without being closed. What tells it from a quiet chain is a block that was seen by asking and
-    that the subscription, though it stands, does not tell.
+    that the subscription, though it stands, does not tell. One that is refused is asked for seldom: polling goes on.
     """
 
     def __init__(self, url: str, pushed: asyncio.Event) -> None:
@@ -151,8 +169,9 @@ class _Subscription:
         self._pushed = pushed
         self._stands = False
         self._told: int | None = None
+        self._failures = 0
         self._closing: set[asyncio.Task[None]] = set()
-        self._running = asyncio.create_task(self._run())
+        self._running = asyncio.create_task(self._run(0.0))
 
     def is_behind(self, height: int) -> bool:
         """Whether it does not tell the block at `height`, which is there. What it was opened after counts as told."""
@@ -163,13 +182,14 @@ class _Subscription:
         return self._told < height
 
     def reopen(self) -> None:
-        """Leave the connection to die by itself, and open another."""
+        """Leave the connection to die by itself, and open another: at once if this one ever told a block."""
         log.warning("a subscription tells no new blocks: it is opened again", endpoint=origin(self._url))
         old, self._stands = self._running, False
         self._closing.add(old)
         old.add_done_callback(self._closing.discard)
         old.cancel()
-        self._running = asyncio.create_task(self._run())
+        self._failures += 1
+        self._running = asyncio.create_task(self._run(0.0 if self._failures == 1 else self._retry_s()))
 
     async def close(self) -> None:
         tasks = [self._running, *self._closing]
@@ -177,15 +197,30 @@ class _Subscription:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _run(self) -> None:
+    def _retry_s(self) -> float:
+        return min(MAX_SUBSCRIBE_RETRY_S, SUBSCRIBE_RETRY_S * 2.0 ** min(max(0, self._failures - 1), 10))
+
+    async def _run(self, first_s: float) -> None:
+        await asyncio.sleep(first_s)
         async with aiohttp.ClientSession() as session:
             while True:
-                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
-                    await self._listen(session)
+                reason = "it was closed"
+                try:
+                    reason = await self._listen(session)
+                except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+                    reason = printable(str(error)) or type(error).__name__
                 self._stands = False
-                await asyncio.sleep(SUBSCRIBE_RETRY_S)
+                self._failures += 1
+                if self._failures == LOUD_FAILURES:
+                    log.warning(
+                        "no subscription: heads are polled",
+                        endpoint=origin(self._url),
+                        reason=reason[:MAX_REASON_CHARS],
+                    )
+                await asyncio.sleep(self._retry_s())
 
-    async def _listen(self, session: aiohttp.ClientSession) -> None:
+    async def _listen(self, session: aiohttp.ClientSession) -> str:
+        """Listen until the connection ends. Return why it did."""
         request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
         timeout = aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S)
         async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
@@ -196,13 +231,34 @@ class _Subscription:
             await socket.send_json(request)
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
                 message = await socket.receive()
+            if message.type is aiohttp.WSMsgType.TEXT and (refused := self._refusal(message.data)):
+                return refused
             self._told, self._stands = None, True
             while message.type is aiohttp.WSMsgType.TEXT:
-                self._pushed.set()
-                with contextlib.suppress(msgspec.MsgspecError, ValueError):
-                    push = _push.decode(message.data)
-                    if push.params is not None:
-                        self._told = int(push.params.result.number, 16)
+                self._heard(message.data)
                 message = await socket.receive()
+            return f"it ended with {message.type.name}"
         finally:
             await socket.close()
+
+    def _refusal(self, data: str) -> str:
+        """Why the subscription is refused, "" if it is not."""
+        try:
+            error = _push.decode(data).error
+        except _NO_PUSH:
+            return ""
+        if error is None:
+            return ""
+        said = error.get("message") if isinstance(error, dict) else error
+        return f"refused: {printable(str(said))}"
+
+    def _heard(self, data: str) -> None:
+        self._pushed.set()
+        with contextlib.suppress(*_NO_PUSH):
+            push = _push.decode(data)
+            if push.params is not None:
+                self._told = int(push.params.result.number, 16)
+                self._failures = 0
+
+
+_NO_PUSH: Final = (msgspec.MsgspecError, RecursionError, ValueError)

@@ -13,14 +13,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import msgspec
 
 from adapters.evm.decode import FIRST_PAYMENT, RawHeader
-from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import account, native_asset, parse_address
-from adapters.evm.rpc import Call, quantity
-from core.model.errors import NotFoundError, RejectedError, ReorgedError, RetryableError
+from adapters.evm.rpc import Call, RpcClient, quantity
+from core.model.errors import (
+    CausewayError,
+    NotFoundError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+    UnclearRefusalError,
+)
 from core.model.facts import BlockHeader, LoggedEvent, NativeTransfers, Transferred
 from core.model.types import MAX_BASE_UNITS, AccountId, BaseUnits, ChainId
 
@@ -132,18 +139,19 @@ class PaymentReader(ABC, Generic[H]):
     full: bool
     max_range: int
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints) -> None:
+    def __init__(self, chain: ChainId) -> None:
         self._chain = chain
-        self._endpoints = endpoints
         self._asset = native_asset(chain)
 
-    async def logged(self, raw: Sequence[H], headers: Sequence[BlockHeader]) -> list[tuple[LoggedEvent, ...]]:
-        """The payments of these blocks as events, block by block.
+    async def logged(
+        self, client: RpcClient, raw: Sequence[H], headers: Sequence[BlockHeader]
+    ) -> list[tuple[LoggedEvent, ...]]:
+        """The payments of these blocks as events, block by block, as one endpoint shows them.
 
         Raises `ReorgedError` where a block went away, `RetryableError` for what no node may answer, `RejectedError`
         where the node cannot tell them.
         """
-        found = await self._payments([one for one in raw if one.transactions])
+        found = await self._payments(client, [one for one in raw if one.transactions])
         return [tuple(self._events(header, found.get(one.hash, ()))) for one, header in zip(raw, headers, strict=True)]
 
     def _events(self, header: BlockHeader, paid: Iterable[Payment]) -> Iterator[LoggedEvent]:
@@ -163,15 +171,15 @@ class PaymentReader(ABC, Generic[H]):
             raise RetryableError(f"an endpoint of {self._chain} answered with a malformed address") from error
 
     @abstractmethod
-    async def _payments(self, blocks: Sequence[H]) -> Payments: ...
+    async def _payments(self, client: RpcClient, blocks: Sequence[H]) -> Payments: ...
 
     @abstractmethod
-    async def probe(self, block: str) -> None:
+    async def probe(self, client: RpcClient, block: str) -> None:
         """Ask what `logged` will ask. Raises `RejectedError` where the node does not offer it."""
 
-    async def _of_blocks(self, calls: Sequence[Call]) -> list[Any]:
+    async def _of_blocks(self, client: RpcClient, calls: Sequence[Call]) -> list[Any]:
         try:
-            answers = await self._endpoints.batch(calls)
+            answers = await client.batch(calls)
         except NotFoundError as error:
             raise ReorgedError(f"a block of {self._chain} went away while its payments were read") from error
         if None in answers:
@@ -186,16 +194,16 @@ class DirectPayments(PaymentReader[RawFullHeader]):
     full = True
     max_range = MAX_DIRECT_RANGE
 
-    async def probe(self, block: str) -> None:
-        await self._endpoints.batch([_receipts_of(block)])
+    async def probe(self, client: RpcClient, block: str) -> None:
+        await client.batch([_receipts_of(block)])
 
-    async def _payments(self, blocks: Sequence[RawFullHeader]) -> Payments:
+    async def _payments(self, client: RpcClient, blocks: Sequence[RawFullHeader]) -> Payments:
         paying = {one.hash: [payer for payer in one.transactions if quantity(payer.value)] for one in blocks}
         asked = [block for block, payers in paying.items() if payers]
         found: Payments = {}
         for first in range(0, len(asked), RECEIPTS_A_CALL):
             part = asked[first : first + RECEIPTS_A_CALL]
-            answers = await self._of_blocks([_receipts_of(block) for block in part])
+            answers = await self._of_blocks(client, [_receipts_of(block) for block in part])
             for block, receipts in zip(part, answers, strict=True):
                 outcomes = {one.transaction_hash: one for one in receipts}
                 paid = (self._paid(payer, outcomes.get(payer.hash)) for payer in paying[block])
@@ -223,37 +231,37 @@ class TracedPayments(PaymentReader[RawListedHeader]):
     full = False
     max_range = MAX_TRACED_RANGE
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints) -> None:
-        super().__init__(chain, endpoints)
-        self._offered: tuple[_Tracing, ...] = (_TRACE_BLOCK, _FLAT_TRACER, _CALL_TRACER)
+    def __init__(self, chain: ChainId) -> None:
+        super().__init__(chain)
+        self._offered: WeakKeyDictionary[RpcClient, tuple[_Tracing, ...]] = WeakKeyDictionary()
 
-    async def probe(self, block: str) -> None:
-        header: RawListedHeader | None = await self._endpoints.call(
+    async def probe(self, client: RpcClient, block: str) -> None:
+        header: RawListedHeader | None = await client.call(
             "eth_getBlockByHash", block, False, into=RawListedHeader | None
         )
         if header is not None:
-            await self._traces([header])
+            await self._traces(client, [header])
 
-    async def _payments(self, blocks: Sequence[RawListedHeader]) -> Payments:
+    async def _payments(self, client: RpcClient, blocks: Sequence[RawListedHeader]) -> Payments:
         found: Payments = {}
         for first in range(0, len(blocks), TRACES_A_CALL):
             part = blocks[first : first + TRACES_A_CALL]
-            for block, traces in zip(part, await self._traces(part), strict=True):
+            for block, traces in zip(part, await self._traces(client, part), strict=True):
                 found[block.hash] = self._moved(block, traces)
         return found
 
-    async def _traces(self, blocks: Sequence[RawListedHeader]) -> list[list[RawTrace]]:
+    async def _traces(self, client: RpcClient, blocks: Sequence[RawListedHeader]) -> list[list[RawTrace]]:
         """In the first of the ways that the node offers, which is remembered."""
-        refusal: RejectedError | None = None
-        for tracing in self._offered:
+        refusal: CausewayError | None = None
+        for tracing in self._offered.get(client, _TRACINGS):
             try:
-                answers = await self._of_blocks([tracing.call(block) for block in blocks])
+                answers = await self._of_blocks(client, [tracing.call(block) for block in blocks])
                 found = [tracing.flat(block, answer) for block, answer in zip(blocks, answers, strict=True)]
-            except RejectedError as error:
+            except (RejectedError, UnclearRefusalError) as error:
                 refusal = error
                 continue
             if any(found):
-                self._offered = (tracing,)
+                self._offered[client] = (tracing,)
             return found
         raise RejectedError(
             f"{self._chain}: the node traces no blocks, neither by trace_block nor by debug_traceBlockByHash "
@@ -363,16 +371,17 @@ _CALL_TRACER: Final = _Tracing(
     lambda block: Call("debug_traceBlockByHash", (block.hash, _NESTED), _TRACED),
     lambda block, answer: _by_transaction(block, answer, _flattened),
 )
+_TRACINGS: Final = (_TRACE_BLOCK, _FLAT_TRACER, _CALL_TRACER)
 
 
-def payment_reader(chain: ChainId, endpoints: Endpoints, wanted: NativeTransfers) -> PaymentReader[Any] | None:
+def payment_reader(chain: ChainId, wanted: NativeTransfers) -> PaymentReader[Any] | None:
     match wanted:
         case NativeTransfers.NONE:
             return None
         case NativeTransfers.DIRECT:
-            return DirectPayments(chain, endpoints)
+            return DirectPayments(chain)
         case NativeTransfers.TRACED:
-            return TracedPayments(chain, endpoints)
+            return TracedPayments(chain)
 
 
 def _receipts_of(block: str) -> Call:

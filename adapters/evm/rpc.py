@@ -34,6 +34,8 @@ MAX_REFUSAL_BYTES: Final = 1024 * 1024
 """Of a body with an HTTP status that is not a success."""
 MAX_BATCH_CALLS: Final = 1_000
 MAX_CONNECTIONS: Final = 16
+MAX_REQUESTS: Final = 1_000_000
+"""Of an endpoint whose pace is not known to have a limit."""
 MAX_MESSAGE_CHARS: Final = 200
 MAX_RATE_WAITS: Final = 4
 """So often a request that came too soon is made again before its caller hears of it,"""
@@ -100,6 +102,8 @@ class RpcClient:
         """How many calls it takes in one request."""
         self.ranges = LearntLimit(MAX_BATCH_CALLS)
         """Over how many blocks it looks for logs; see `adapters.evm.blocks`."""
+        self.learning = asyncio.Lock()
+        """Held while a length is tried that was not answered yet."""
         self.receipt_failures = 0
         """How often in a row it did not answer for receipts; see `adapters.evm.blocks`."""
         self._observed = observed
@@ -144,6 +148,10 @@ class RpcClient:
 
     def _observing(self, *methods: str) -> AbstractContextManager[None]:
         return nullcontext() if self._observed is None else self._observed.calling(str(self), *methods)
+
+    def requests_within(self, seconds: float) -> int:
+        """About how many requests it takes in so long, at the pace learnt of it and by `calls_per_s`."""
+        return self._pace.turns_within(seconds, MAX_REQUESTS)
 
     # --- one call, and many ---
 

@@ -8,13 +8,14 @@ import pytest
 
 from adapters.conformance.harness import lock
 from adapters.evm import Endpoint, EvmChain, evm_chain
-from adapters.evm.blocks import MAX_BLOCK_RANGE, MAX_BY_HASH, EvmBlockSource
+from adapters.evm.blocks import MAX_BLOCK_RANGE, EvmBlockSource
 from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.contracts.deployer import mint_token
 from adapters.evm.decode import TRANSFER_TOPIC, RawLog, Sources, logged_events
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
+from adapters.evm.logs import MAX_BY_HASH
 from adapters.evm.names import account
 from adapters.omitted import SAMPLES, SETTLED_DEPTH
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
@@ -321,13 +322,14 @@ async def test_a_block_that_goes_away_while_its_logs_are_read_is_a_reorg(evm: Ev
     await evm.advance(3)
     last = await head_height(evm)
     adapter, pool = source(liar, evm)
-    raw, _ = await adapter._raw_headers(Height(last - 1), last)
+    [client] = pool.clients
+    raw, _ = await adapter._raw_headers(client, Height(last - 1), last)
     headers = adapter._linked(raw)
     await evm.reorg(2)
     with pytest.raises(ReorgedError):
-        await adapter._logs_by_hash([f"0x{header.ref.hash.hex()}" for header in headers])
+        await adapter._logs._by_hash(client, [f"0x{header.ref.hash.hex()}" for header in headers])
     with pytest.raises(ReorgedError):
-        await adapter._logs_by_range(headers)
+        await adapter._logs._by_range(client, headers)
     await pool.close()
 
 
