@@ -2,6 +2,7 @@
 pragma solidity 0.8.33;
 
 import {Exit, IHashedTimelock, NewLock} from "./IHashedTimelock.sol";
+import {eventOf, then} from "./Specification.sol";
 
 /// The cheatcodes that these tests use, of forge's own precompile.
 interface Vm {
@@ -19,7 +20,17 @@ interface Vm {
     function readFileBinary(string calldata path) external view returns (bytes memory);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
     function parseBytes(string calldata text) external pure returns (bytes memory);
+    function recordLogs() external;
+    function getRecordedLogs() external returns (Log[] memory);
+    function snapshotState() external returns (uint256 id);
+    function revertToState(uint256 id) external returns (bool);
     function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
+}
+
+struct Log {
+    bytes32[] topics;
+    bytes data;
+    address emitter;
 }
 
 Vm constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
@@ -85,6 +96,10 @@ function refundCall(Lock memory it) pure returns (bytes memory) {
         : abi.encodeCall(IHashedTimelock.refundToken, (it.hashlock, termsOf(it), it.sender, it.amount, tokenOf(it)));
 }
 
+function exitCall(Lock memory it, uint256 outcome) pure returns (bytes memory) {
+    return outcome == CLAIMED ? claimCall(it) : refundCall(it);
+}
+
 function agreedCall(Lock memory it, uint256 deadline, bytes memory signed) pure returns (bytes memory) {
     return abi.encodeCall(
         IHashedTimelock.refundAgreed, (it.hashlock, termsOf(it), it.sender, it.amount, it.asset, deadline, signed)
@@ -147,8 +162,25 @@ abstract contract Deployed {
     /// Sends a call as `by`, with the value where it locks the native coin.
     function attempt(address by, Lock memory it, bytes memory data) internal returns (bool success, bytes memory result) {
         uint256 value = bytes4(data) == IHashedTimelock.lock.selector ? it.amount : 0;
+        vm.recordLogs();
         vm.prank(by);
         (success, result) = address(htlc).call{value: value, gas: GAS}(data);
+    }
+
+    /// What the contract has said since the last attempt, in one word (see `then`); also, as forge records it so, what was
+    /// reverted within.
+    function heard() internal returns (bytes32 all) {
+        Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i; i < logs.length; ++i) {
+            if (logs[i].emitter == address(htlc)) all = then(all, eventOf(logs[i].topics, logs[i].data));
+        }
+    }
+
+    /// The call of the last attempt met `reason`, or nothing stood against it, and it said `said`.
+    function answered(bytes memory reason, bytes32 said, bool success, bytes memory result) internal {
+        require(success == (reason.length == 0), "not as predicted");
+        if (success) require(heard() == said, "other events");
+        else require(keccak256(result) == keccak256(reason), "another reason");
     }
 
     function succeed(address by, Lock memory it, bytes memory data) internal {

@@ -2,6 +2,7 @@
 pragma solidity 0.8.33;
 
 import "./Base.sol";
+import "./Specification.sol";
 import {Model} from "./Model.sol";
 
 /// The calls that hold many locks, and how locks are drawn.
@@ -12,26 +13,45 @@ abstract contract Batches is Model {
         seed = mix(seed, 100);
         (Lock[] memory items, address sender, uint256 asset) = newBatch(seed);
         NewLock[] memory encoded = new NewLock[](items.length);
-        bool[] memory good = new bool[](items.length);
-        uint256 sum;
-        uint256 taken;
-        bool all = true;
-        for (uint256 i; i < items.length; ++i) {
-            encoded[i] = newLockItem(items[i]);
-            good[i] = mayOpen(items[i]) && !laneTaken(items, good, i);
-            sum += items[i].amount;
-            if (good[i]) taken += items[i].amount;
-            else all = false;
+        for (uint256 i; i < items.length; ++i) encoded[i] = newLockItem(items[i]);
+        (bytes memory reason, bytes32 said, bool[] memory good, uint256 sum) = foreseeLocks(items, each);
+        uint256 due = asset == NATIVE ? sum : 0;
+        uint256 value = seed % 7 == 0 ? due + 1 : due;
+        if (seed % 13 == 0) {
+            asset |= uint256(2) << 160 + seed % 90;
+            reason = abi.encodeWithSelector(IHashedTimelock.UnknownAsset.selector, asset);
+        } else if (reason.length == 0 && value != due) {
+            reason = abi.encodeWithSelector(IHashedTimelock.ValueNotExact.selector, value, due);
+        } else if (reason.length == 0 && asset == NATIVE && !all(good)) {
+            reason = againstPayment(NATIVE, sender);
         }
-        bool wrongValue = asset == NATIVE && seed % 7 == 0;
-        bool returns_ = asset != NATIVE || taken == sum || takes(NATIVE, sender);
+        vm.recordLogs();
+        vm.deal(sender, sender.balance + value - due);
         vm.prank(sender);
-        (bool success,) = address(htlc).call{value: asset == NATIVE ? sum + (wrongValue ? 1 : 0) : 0, gas: 3_000_000}(
+        (bool success, bytes memory result) = address(htlc).call{value: value, gas: 3_000_000}(
             abi.encodeCall(IHashedTimelock.bulkLock, (each, encoded, asset))
         );
-        expect(((all || each) && !wrongValue && returns_), success);
+        expect(reason, said, success, result);
+        vm.deal(sender, sender.balance + due - value);
         if (success) for (uint256 i; i < items.length; ++i) if (good[i]) opened(items[i]);
         conserved();
+    }
+
+    function foreseeLocks(Lock[] memory items, bool each)
+        private
+        view
+        returns (bytes memory reason, bytes32 said, bool[] memory good, uint256 sum)
+    {
+        good = new bool[](items.length);
+        for (uint256 i; i < items.length; ++i) {
+            uint256 stored = storedOf(items[i]);
+            for (uint256 j; j < i; ++j) if (good[j] && items[j].lane == items[i].lane) stored = wordOf(items[j], LOCKED);
+            bytes memory refusal = refusalOfLock(items[i], stored, block.timestamp, address(htlc));
+            sum += items[i].amount;
+            good[i] = refusal.length == 0;
+            said = then(said, good[i] ? lockedEvent(items[i]) : skippedEvent(i, refusal));
+            if (!good[i] && !each && reason.length == 0) reason = refusal;
+        }
     }
 
     function bulkClaim(uint256 seed, bool each) external {
@@ -46,24 +66,59 @@ abstract contract Batches is Model {
         if (made.length == 0) return;
         (Lock[] memory items, uint256 asset) = choose(seed);
         Exit[] memory encoded = new Exit[](items.length);
-        bool[] memory good = new bool[](items.length);
-        bool all = true;
-        bool paid = true;
         for (uint256 i; i < items.length; ++i) {
-            Lock memory it = items[i];
-            encoded[i] = outcome == CLAIMED ? claimItem(it) : refundItem(it);
-            good[i] = it.asset == asset && (outcome == CLAIMED ? mayClaim(it) : mayRefund(it)) && !before(items, i);
-            all = all && good[i];
-            if (good[i]) paid = paid && takes(asset, outcome == CLAIMED ? it.receiver : it.sender);
+            items[i] = copy(items[i]);
+            items[i].asset = asset;
+            encoded[i] = outcome == CLAIMED ? claimItem(items[i]) : refundItem(items[i]);
         }
-        (bool success,) = address(htlc).call{gas: 3_000_000}(
+        (bytes memory reason, bytes32 said, bool[] memory good) = foreseeExits(items, each, outcome);
+        vm.recordLogs();
+        (bool success, bytes memory result) = address(htlc).call{gas: 3_000_000}(
             outcome == CLAIMED
                 ? abi.encodeCall(IHashedTimelock.bulkClaim, (each, encoded, asset))
                 : abi.encodeCall(IHashedTimelock.bulkRefund, (each, encoded, asset))
         );
-        expect(((all || each) && paid), success);
+        expect(reason, said, success, result);
         if (success) for (uint256 i; i < items.length; ++i) if (good[i]) settled(items[i], outcome);
         conserved();
+    }
+
+    /// Consecutive items of one payee are paid together, before the next item of another.
+    function foreseeExits(Lock[] memory items, bool each, uint256 outcome)
+        private
+        view
+        returns (bytes memory reason, bytes32 said, bool[] memory good)
+    {
+        good = new bool[](items.length);
+        address due;
+        for (uint256 i; i < items.length && reason.length == 0; ++i) {
+            bytes memory refusal = againstItem(items, good, i, outcome);
+            good[i] = refusal.length == 0;
+            said = then(said, good[i] ? exitEvent(items[i], outcome) : skippedEvent(i, refusal));
+            if (!good[i]) {
+                if (!each) reason = refusal;
+                continue;
+            }
+            address to = payeeOf(items[i], outcome);
+            if (due != to && due != address(0)) reason = againstPayment(items[i].asset, due);
+            due = to;
+        }
+        if (reason.length == 0 && due != address(0)) reason = againstPayment(items[0].asset, due);
+    }
+
+    function againstItem(Lock[] memory items, bool[] memory good, uint256 i, uint256 outcome)
+        private
+        view
+        returns (bytes memory)
+    {
+        uint256 stored = storedOf(items[i]);
+        for (uint256 j; j < i; ++j) {
+            bool sameLane = items[j].sender == items[i].sender && items[j].lane == items[i].lane;
+            if (good[j] && sameLane) stored = wordOf(items[j], outcome);
+        }
+        return outcome == CLAIMED
+            ? refusalOfClaim(items[i], stored, block.timestamp)
+            : refusalOfRefund(items[i], stored, block.timestamp);
     }
 
     /// Strangers' claims and refunds, hostile payees among them: each item for itself.
@@ -72,18 +127,33 @@ abstract contract Batches is Model {
         seed = mix(seed, 103);
         (Lock[] memory items,) = choose(seed);
         bytes[] memory calls = new bytes[](items.length);
-        for (uint256 i; i < items.length; ++i) {
-            calls[i] = seed >> i & 1 == 0 ? claimCall(items[i]) : refundCall(items[i]);
-        }
-        htlc.settleStrangers{gas: 10_000_000}(calls, GAS_EACH);
+        bytes32 said;
         for (uint256 i; i < items.length; ++i) {
             Lock memory it = items[i];
-            bool claims = seed >> i & 1 == 0;
-            bool due = claims ? mayClaim(it) && takes(it.asset, it.receiver) : mayRefund(it) && takes(it.asset, it.sender);
-            if (due) settled(it, claims ? CLAIMED : REFUNDED);
-            outcomes[msg.sig][due ? 1 : 0] += 1;
+            uint256 outcome = seed >> i & 1 == 0 ? CLAIMED : REFUNDED;
+            bytes memory reason = beforePayment(it, outcome);
+            calls[i] = exitCall(it, outcome);
+            if (outcome == REFUNDED && seed >> 100 + i & 1 == 0 && keys[it.receiver] != 0) {
+                calls[i] = signedAway(it);
+                reason = refusalOfExit(it, storedOf(it));
+            }
+            if (reason.length == 0) {
+                said = then(said, exitEvent(it, outcome)); // to be reverted where it cannot be paid
+                reason = againstPayment(it.asset, payeeOf(it, outcome));
+            }
+            if (reason.length == 0) settled(it, outcome);
+            else said = then(said, skippedEvent(i, reason));
+            outcomes[msg.sig][reason.length == 0 ? 1 : 0] += 1;
         }
+        vm.recordLogs();
+        htlc.settleStrangers{gas: 10_000_000}(calls, GAS_EACH);
+        require(heard() == said, "other events");
         conserved();
+    }
+
+    function signedAway(Lock memory it) private view returns (bytes memory) {
+        bytes32 digest = earlyRefundDigest(address(htlc), block.chainid, it, block.timestamp);
+        return agreedCall(it, block.timestamp, signature(keys[it.receiver], digest));
     }
 
     // ---------------------------------------------------------------------------------------------------------- draws
@@ -118,7 +188,8 @@ abstract contract Batches is Model {
 
     function newLock(uint256 seed) internal view returns (Lock memory it) {
         it.sender = actors[seed % 4];
-        it.receiver = (seed >> 8) % 31 == 0 ? address(0) : actors[(seed >> 16) % 4];
+        it.receiver = actors[(seed >> 16) % 4];
+        if ((seed >> 8) % 31 == 0) it.receiver = (seed >> 13) & 1 == 0 ? address(0) : address(htlc);
         it.lane = uint32((seed >> 24) % LANES);
         it.generation = (seed >> 32) % 9 == 0 ? uint16(seed >> 40) : nextGeneration(it.sender, it.lane);
         if ((seed >> 32) % 9 == 1) it.generation = 1;
@@ -142,10 +213,9 @@ abstract contract Batches is Model {
         }
     }
 
-    /// Whether an item before the i-th has taken its lane.
-    function laneTaken(Lock[] memory items, bool[] memory good, uint256 i) private pure returns (bool) {
-        for (uint256 j; j < i; ++j) if (good[j] && items[j].lane == items[i].lane) return true;
-        return false;
+    function all(bool[] memory good) private pure returns (bool) {
+        for (uint256 i; i < good.length; ++i) if (!good[i]) return false;
+        return true;
     }
 
     /// Some locks, sometimes one twice, mostly of one asset.
@@ -156,10 +226,5 @@ abstract contract Batches is Model {
             items[i] = i > 0 && part >> 240 & 15 == 0 ? items[i - 1] : some(part);
         }
         asset = seed % 11 == 0 ? assets[(seed >> 8) % 3] : items[0].asset;
-    }
-
-    function before(Lock[] memory items, uint256 i) private pure returns (bool) {
-        for (uint256 j; j < i; ++j) if (idOf(items[j]) == idOf(items[i])) return true;
-        return false;
     }
 }

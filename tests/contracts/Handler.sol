@@ -3,7 +3,8 @@ pragma solidity 0.8.33;
 
 import {Batches} from "./Batches.sol";
 import "./Base.sol";
-import {Bomb, CallsBack, Mood, MoodyToken, delivers} from "./Hostile.sol";
+import {Bomb, CallsBack, Mood, MoodyToken} from "./Hostile.sol";
+import "./Specification.sol";
 import {AUTHORIZATION, authorizationNonce, typedDigest} from "./Signed.sol";
 
 interface Domain {
@@ -29,10 +30,11 @@ contract Handler is Batches {
         Lock memory it = newLock(seed);
         Mood mood = seed % 5 == 0 ? Mood((seed >> 180) % 9) : Mood.HONEST;
         MoodyToken(tokenAt(1)).set(mood);
-        bool expected = mayOpen(it) && (it.asset != assets[1] || delivers(mood));
-        (bool success,) = attempt(it.sender, it, lockCall(it));
+        bytes memory reason = againstLock(it);
+        if (reason.length == 0) reason = againstPull(it, mood);
+        (bool success, bytes memory result) = attempt(it.sender, it, lockCall(it));
         MoodyToken(tokenAt(1)).set(Mood.HONEST);
-        expect(expected, success);
+        expect(reason, then(0, lockedEvent(it)), success, result);
         if (success) opened(it);
     }
 
@@ -40,10 +42,10 @@ contract Handler is Batches {
     function lockAgain(uint256 seed) external checked {
         if (made.length == 0) return;
         Lock memory it = some(mix(seed, 1));
-        bool expected = mayOpen(it);
-        (bool success,) = attempt(it.sender, it, lockCall(it));
-        expect(expected, success);
-        if (success) opened(it);
+        bytes memory reason = againstLock(it);
+        require(reason.length != 0, "a lock is made once");
+        (bool success, bytes memory result) = attempt(it.sender, it, lockCall(it));
+        expect(reason, 0, success, result);
     }
 
     /// By an EIP-3009 authorization, handed in by anybody: for this lock, or for one with another receiver or hashlock.
@@ -56,11 +58,11 @@ contract Handler is Batches {
         if (seed % 4 == 0) bent.receiver = actors[(seed >> 210) % 4];
         if (seed % 4 == 1) bent.hashlock = bytes32(seed);
         bytes memory data = authorizedCall(bent, signAuthorization(it));
-        bool expected = mayOpen(it) && idOf(bent) == idOf(it);
-        (bool success,) = attempt(actors[(seed >> 220) % 4], it, data);
-        expect(expected, success);
+        (bool success, bytes memory result) = attempt(actors[(seed >> 220) % 4], it, data);
+        expect(againstAuthorized(it, bent), then(0, lockedEvent(it)), success, result);
         if (success) opened(it);
-        refuse(it.sender, it, data);
+        (success, result) = attempt(it.sender, it, data);
+        answered(againstAuthorized(it, bent), 0, success, result);
     }
 
     // ---------------------------------------------------------------------------------------------------------- exits
@@ -70,10 +72,10 @@ contract Handler is Batches {
         seed = mix(seed, 3);
         Lock memory it = maybeBent(seed);
         setExitMood(seed);
-        bool expected = mayClaim(it) && takes(it.asset, it.receiver);
-        (bool success,) = attempt(actors[(seed >> 200) % 4], it, claimCall(it));
+        bytes memory reason = againstExit(it, CLAIMED);
+        (bool success, bytes memory result) = attempt(actors[(seed >> 200) % 4], it, claimCall(it));
         MoodyToken(tokenAt(1)).set(Mood.HONEST);
-        expect(expected, success);
+        expect(reason, then(0, exitEvent(it, CLAIMED)), success, result);
         if (success) settled(it, CLAIMED);
     }
 
@@ -82,10 +84,10 @@ contract Handler is Batches {
         seed = mix(seed, 4);
         Lock memory it = maybeBent(seed);
         setExitMood(seed);
-        bool expected = mayRefund(it) && takes(it.asset, it.sender);
-        (bool success,) = attempt(actors[(seed >> 200) % 4], it, refundCall(it));
+        bytes memory reason = againstExit(it, REFUNDED);
+        (bool success, bytes memory result) = attempt(actors[(seed >> 200) % 4], it, refundCall(it));
         MoodyToken(tokenAt(1)).set(Mood.HONEST);
-        expect(expected, success);
+        expect(reason, then(0, exitEvent(it, REFUNDED)), success, result);
         if (success) settled(it, REFUNDED);
     }
 
@@ -97,14 +99,14 @@ contract Handler is Batches {
         Lock memory signedFor = seed % 5 == 0 ? some(seed >> 100) : it;
         uint256 key = seed % 3 == 0 ? 11 + (seed >> 120) % 3 : keys[it.receiver];
         uint256 deadline = seed % 4 == 0 ? block.timestamp - 1 : block.timestamp + seed % 3;
+        bytes32 digest = earlyRefundDigest(address(htlc), block.chainid, signedFor, deadline);
+        bool signs = key != 0 && vm.addr(key) == it.receiver
+            && digest == earlyRefundDigest(address(htlc), block.chainid, it, deadline);
+        bytes memory data = agreedCall(it, deadline, key == 0 ? bytes("") : signature(key, digest));
         address by = actors[(seed >> 200) % 4];
-        bool agreed = by == it.receiver
-            || (deadline >= block.timestamp && key != 0 && vm.addr(key) == it.receiver && wordOf(signedFor, 0) == wordOf(it, 0));
-        bool expected = isOpen[idOf(it)] && agreed && takes(it.asset, it.sender);
-        bytes memory signed =
-            key == 0 ? bytes("") : signature(key, earlyRefundDigest(address(htlc), block.chainid, signedFor, deadline));
-        (bool success,) = attempt(by, it, agreedCall(it, deadline, signed));
-        expect(expected, success);
+        bytes memory reason = againstEarlyRefund(it, by, deadline, signs);
+        (bool success, bytes memory result) = attempt(by, it, data);
+        expect(reason, then(0, exitEvent(it, REFUNDED)), success, result);
         if (success) settled(it, REFUNDED);
     }
 
@@ -120,12 +122,15 @@ contract Handler is Batches {
         settled(outer, outcome); // before the payee hears of it
         (Lock memory inner, uint256 innerOutcome) = seed % 3 == 0 ? (outer, outcome) : somethingDue(seed >> 50);
         if (innerOutcome == 0) innerOutcome = CLAIMED;
-        bool expected = (innerOutcome == CLAIMED ? mayClaim(inner) : mayRefund(inner))
-            && takes(inner.asset, innerOutcome == CLAIMED ? inner.receiver : inner.sender);
-        hostile.arm(address(htlc), innerOutcome == CLAIMED ? claimCall(inner) : refundCall(inner));
-        succeed(actors[seed % 4], outer, outcome == CLAIMED ? claimCall(outer) : refundCall(outer));
-        expect(expected, hostile.answer() == CallsBack.Answer.ACCEPTED);
-        if (expected) settled(inner, innerOutcome);
+        bytes32 said = then(0, exitEvent(outer, outcome));
+        bool accepts = againstExit(inner, innerOutcome).length == 0;
+        if (beforePayment(inner, innerOutcome).length == 0) said = then(said, exitEvent(inner, innerOutcome));
+        hostile.arm(address(htlc), exitCall(inner, innerOutcome));
+        (bool success, bytes memory result) = attempt(actors[seed % 4], outer, exitCall(outer, outcome));
+        answered("", said, success, result);
+        require((hostile.answer() == CallsBack.Answer.ACCEPTED) == accepts, "the inner call");
+        outcomes[msg.sig][accepts ? 1 : 0] += 1;
+        if (accepts) settled(inner, innerOutcome);
     }
 
     /// A token, while it is pulled, settles something: what leaves the contract's own balance of it meanwhile makes the
@@ -136,12 +141,13 @@ contract Handler is Batches {
         Lock memory it = newLock(seed);
         (it.asset, it.generation) = (assets[1], nextGeneration(it.sender, it.lane));
         (Lock memory inner, uint256 outcome) = somethingDue(seed >> 50);
-        if (outcome == 0 || !mayOpen(it)) return;
+        if (outcome == 0 || againstLock(it).length != 0) return;
         MoodyToken token = MoodyToken(tokenAt(1));
-        token.arm(address(htlc), outcome == CLAIMED ? claimCall(inner) : refundCall(inner));
-        bool expected = inner.asset != it.asset;
-        (bool success,) = attempt(it.sender, it, lockCall(it));
-        expect(expected, success);
+        token.arm(address(htlc), exitCall(inner, outcome));
+        bytes memory reason;
+        if (inner.asset == it.asset) reason = notExact(it.amount < inner.amount ? 0 : it.amount - inner.amount, it.amount);
+        (bool success, bytes memory result) = attempt(it.sender, it, lockCall(it));
+        expect(reason, then(then(0, lockedEvent(it)), exitEvent(inner, outcome)), success, result);
         token.arm(address(0), "");
         if (!success) return;
         settled(inner, outcome);
@@ -214,6 +220,25 @@ contract Handler is Batches {
             else if (how == 9) it.sender = address(uint160(it.sender) ^ 1);
             else if (how == 10) it.timelock = uint40(block.timestamp);
         }
+    }
+
+    function againstAuthorized(Lock memory signedFor, Lock memory it) private view returns (bytes memory) {
+        return idOf(signedFor) == idOf(it) ? againstLock(it) : wrongSignature(it.sender);
+    }
+
+    function againstEarlyRefund(Lock memory it, address by, uint256 deadline, bool signs)
+        private
+        view
+        returns (bytes memory)
+    {
+        if (by != it.receiver) {
+            if (deadline < block.timestamp) {
+                return abi.encodeWithSelector(IHashedTimelock.SignatureExpired.selector, deadline, block.timestamp);
+            }
+            if (!signs) return wrongSignature(it.receiver);
+        }
+        bytes memory reason = refusalOfExit(it, storedOf(it));
+        return reason.length == 0 ? againstPayment(it.asset, it.sender) : reason;
     }
 
     function signAuthorization(Lock memory it) private view returns (bytes32 digest) {

@@ -64,18 +64,26 @@ enum Mood {
 
 }
 
+bytes32 constant MOODY_DOMAIN = keccak256("the domain of a moody token");
+
 /// Whether a transfer in this mood is one that the contract takes for an exact delivery.
 function delivers(Mood mood) pure returns (bool) {
     return mood <= Mood.RAMBLES;
 }
 
-/// A token that behaves as it is told, differently from call to call.
+/// A token that behaves as it is told, differently from call to call. It takes every signature for good.
 contract MoodyToken is CallsBack {
+    bytes32 public DOMAIN_SEPARATOR = MOODY_DOMAIN;
     mapping(address => uint256) public balanceOf;
     Mood public mood;
 
     function set(Mood value) external {
         mood = value;
+    }
+
+    /// Shows another token's domain.
+    function pose(bytes32 domain) external {
+        DOMAIN_SEPARATOR = domain;
     }
 
     function mint(address to, uint256 amount) external {
@@ -87,6 +95,14 @@ contract MoodyToken is CallsBack {
     }
 
     function transferFrom(address from, address to, uint256 amount) external {
+        _move(from, to, amount);
+    }
+
+    function permit(address, address, uint256, uint256, uint8, bytes32, bytes32) external {}
+
+    function receiveWithAuthorization(
+        address from, address to, uint256 amount, uint256, uint256, bytes32, uint8, bytes32, bytes32
+    ) external {
         _move(from, to, amount);
     }
 

@@ -70,4 +70,28 @@ interface IHashedTimelock {
     function bulkClaim(bool each, Exit[] calldata claims, uint256 asset) external;
     function bulkRefund(bool each, Exit[] calldata refunds, uint256 asset) external;
     function settleStrangers(bytes[] calldata calls, uint256 gasEach) external;
+
+    error AmountIsZero();
+    error ReceiverIsZero();
+    error ReceiverIsThisContract();
+    error UnknownFlags(uint256 flags);
+    error UnknownAsset(uint256 asset);
+    error TimelockNotInFuture(uint256 timelock, uint256 timestamp);
+    error LaneBusy(uint256 lane);
+    error WrongGeneration(uint256 named, uint256 expected);
+    error NotLocked(uint256 generation, uint256 status);
+    error WrongTermsOrPreimage();
+    error ClaimTooLate(uint256 timelock, uint256 timestamp);
+    error RefundTooEarly(uint256 timelock, uint256 timestamp);
+    error PaymentRefused(address payee);
+    error Reentered();
+    error ValueNotExact(uint256 sent, uint256 expected);
+    error SignatureExpired(uint256 deadline, uint256 timestamp);
+    error WrongSignature(address signer);
+    error NoPermit2();
+    error NotASettlement(bytes4 selector);
+    error OutOfGas();
+    error TokenCallFailed(address token);
+    error TokenAmountNotExact(uint256 received, uint256 expected);
+    error NotFungible(address token);
 }

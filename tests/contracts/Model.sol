@@ -2,6 +2,7 @@
 pragma solidity 0.8.33;
 
 import "./Base.sol";
+import "./Specification.sol";
 import {Mood, MoodyPayee, MoodyToken, delivers} from "./Hostile.sol";
 import {SignedToken} from "testing/Signed.sol";
 
@@ -18,7 +19,6 @@ abstract contract Model is Deployed {
 
     struct Lane {
         uint16 last; // generation of the newest lock, 0 in a lane that was never used
-        bool busy;
         uint256 word;
     }
 
@@ -50,6 +50,10 @@ abstract contract Model is Deployed {
             keys[vm.addr(key)] = key;
         }
         actors.push(address(payee));
+        // One lane is about to wrap.
+        uint256 old = uint256(keccak256("an old lock")) >> 32 << 32 | 65_533 << 16 | REFUNDED;
+        lanes[actors[0]][LANES - 1] = Lane(65_533, old);
+        vm.store(address(htlc), bytes32(uint256(uint160(actors[0])) << 96 | LANES - 1), bytes32(old));
         assets.push(NATIVE);
         assets.push(erc20(address(new MoodyToken())));
         assets.push(erc20(address(new SignedToken())));
@@ -79,17 +83,42 @@ abstract contract Model is Deployed {
         }
     }
 
-    function mayOpen(Lock memory it) internal view returns (bool) {
-        return it.amount != 0 && it.receiver != address(0) && it.flags == 0 && it.timelock > block.timestamp
-            && it.generation == nextGeneration(it.sender, it.lane) && !lanes[it.sender][it.lane].busy;
+    function storedOf(Lock memory it) internal view returns (uint256) {
+        return lanes[it.sender][it.lane].word;
     }
 
-    function mayClaim(Lock memory it) internal view returns (bool) {
-        return isOpen[idOf(it)] && block.timestamp < it.timelock;
+    /// What the contract has to say against this lock now; nothing if it has to take it.
+    function againstLock(Lock memory it) internal view returns (bytes memory) {
+        return refusalOfLock(it, storedOf(it), block.timestamp, address(htlc));
     }
 
-    function mayRefund(Lock memory it) internal view returns (bool) {
-        return isOpen[idOf(it)] && block.timestamp >= it.timelock;
+    function beforePayment(Lock memory it, uint256 outcome) internal view returns (bytes memory) {
+        return outcome == CLAIMED
+            ? refusalOfClaim(it, storedOf(it), block.timestamp)
+            : refusalOfRefund(it, storedOf(it), block.timestamp);
+    }
+
+    /// Against a claim or a refund, its payment included.
+    function againstExit(Lock memory it, uint256 outcome) internal view returns (bytes memory reason) {
+        reason = beforePayment(it, outcome);
+        if (reason.length == 0) reason = againstPayment(it.asset, payeeOf(it, outcome));
+    }
+
+    function againstPayment(uint256 asset, address payee_) internal view returns (bytes memory) {
+        return takes(asset, payee_) ? bytes("") : refusalOfPayment(asset, payee_);
+    }
+
+    function payeeOf(Lock memory it, uint256 outcome) internal pure returns (address) {
+        return outcome == CLAIMED ? it.receiver : it.sender;
+    }
+
+    /// Of a lock that the contract has to say nothing against: what the token's mood brings.
+    function againstPull(Lock memory it, Mood mood) internal view returns (bytes memory) {
+        if (it.asset != assets[1] || delivers(mood)) return "";
+        if (mood == Mood.TAXES) return notExact(it.amount - it.amount / 100 - 1, it.amount);
+        if (mood == Mood.LIES) return notExact(0, it.amount);
+        if (mood == Mood.REBASES) return notExact(held(it.asset, address(htlc)) + it.amount * 2 + 1, it.amount);
+        return refusalOfPayment(it.asset, address(0));
     }
 
     /// Whether this account can be paid now.
@@ -98,8 +127,8 @@ abstract contract Model is Deployed {
         return asset != assets[1] || delivers(MoodyToken(address(uint160(asset))).mood());
     }
 
-    function expect(bool expected, bool success) internal {
-        require(success == expected, "not as predicted");
+    function expect(bytes memory reason, bytes32 said, bool success, bytes memory result) internal {
+        answered(reason, said, success, result);
         outcomes[msg.sig][success ? 1 : 0] += 1;
     }
 
@@ -112,7 +141,7 @@ abstract contract Model is Deployed {
         made.push(it);
         newest[it.sender][it.lane] = made.length;
         Lane storage lane = lanes[it.sender][it.lane];
-        (lane.last, lane.busy, lane.word) = (it.generation, true, wordOf(it, LOCKED));
+        (lane.last, lane.word) = (it.generation, wordOf(it, LOCKED));
         purse[it.asset][it.sender] -= it.amount;
         locked[it.asset] += it.amount;
     }
@@ -120,8 +149,7 @@ abstract contract Model is Deployed {
     function settled(Lock memory it, uint256 outcome) internal {
         require(isOpen[idOf(it)], "a lock settled twice");
         isOpen[idOf(it)] = false;
-        Lane storage lane = lanes[it.sender][it.lane];
-        (lane.busy, lane.word) = (false, wordOf(it, outcome));
+        lanes[it.sender][it.lane].word = wordOf(it, outcome);
         locked[it.asset] -= it.amount;
         purse[it.asset][outcome == CLAIMED ? it.receiver : it.sender] += it.amount;
     }
@@ -150,7 +178,7 @@ abstract contract Model is Deployed {
         }
     }
 
-    function held(uint256 asset, address account) private view returns (uint256) {
+    function held(uint256 asset, address account) internal view returns (uint256) {
         return asset == NATIVE ? account.balance : Holder(address(uint160(asset))).balanceOf(account);
     }
 }
