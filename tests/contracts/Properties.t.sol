@@ -2,7 +2,7 @@
 pragma solidity 0.8.33;
 
 import "./Base.sol";
-import {Bomb, Mood, MoodyPayee, MoodyToken} from "./Hostile.sol";
+import {Bomb, Mood, MoodyToken} from "./Hostile.sol";
 
 interface Accesses {
     function record() external;
@@ -152,59 +152,5 @@ contract Properties is Deployed {
         token.arm(address(htlc), lockCall(inner));
         refuse(outer.sender, outer, lockCall(outer));
         require(word(inner.sender, inner.lane) == 0 && token.balanceOf(address(htlc)) == 0, "half");
-    }
-
-    /// What a payee burns or refuses ends with its item; what is no settlement is refused whole.
-    function test_strangers_items_stand_alone(Lock memory good, Lock memory bad, uint8 mood) public {
-        MoodyPayee payee = new MoodyPayee();
-        good = sane(good, true);
-        succeed(good.sender, good, lockCall(good));
-        bad = sane(bad, true);
-        if (bad.sender == good.sender) bad.lane = good.lane ^ 1;
-        bad.receiver = address(payee);
-        succeed(bad.sender, bad, lockCall(bad));
-        payee.set(1 + mood % 2);
-        bytes[] memory calls = new bytes[](3);
-        (calls[0], calls[1], calls[2]) = (claimCall(bad), claimCall(good), claimCall(good));
-        htlc.settleStrangers{gas: 2_000_000}(calls, 200_000);
-        require(good.receiver.balance == good.amount, "held up");
-        require(word(bad.sender, bad.lane) == wordOf(bad, LOCKED), "lost");
-    }
-
-    function test_only_settlements_are_settled(bytes4 selector, uint8 known) public {
-        bytes4[8] memory locking = [
-            IHashedTimelock.lock.selector,
-            IHashedTimelock.lockToken.selector,
-            IHashedTimelock.bulkLock.selector,
-            IHashedTimelock.settleStrangers.selector,
-            IHashedTimelock.lockTokenByPermit.selector,
-            IHashedTimelock.lockByAuthorization.selector,
-            IHashedTimelock.lockByPermit2.selector,
-            IHashedTimelock.laneWord.selector
-        ];
-        if (known < 8) selector = locking[known];
-        vm.assume(selector != IHashedTimelock.claim.selector && selector != IHashedTimelock.claimToken.selector);
-        vm.assume(selector != IHashedTimelock.refund.selector && selector != IHashedTimelock.refundToken.selector);
-        vm.assume(selector != IHashedTimelock.bulkClaim.selector && selector != IHashedTimelock.bulkRefund.selector);
-        vm.assume(selector != IHashedTimelock.refundAgreed.selector);
-        bytes[] memory calls = new bytes[](1);
-        calls[0] = abi.encodePacked(selector, uint256(1));
-        (bool success,) = address(htlc).call(abi.encodeCall(IHashedTimelock.settleStrangers, (calls, 100_000)));
-        require(!success, "not a settlement");
-    }
-
-    /// Too little gas for a whole item stops before it, and keeps what is done.
-    function test_items_get_all_their_gas_or_none(Lock memory it, uint24 gasEach, uint24 given) public {
-        it = sane(it, true);
-        succeed(it.sender, it, lockCall(it));
-        bytes[] memory calls = new bytes[](1);
-        calls[0] = claimCall(it);
-        (bool success,) = address(htlc).call{gas: 40_000 + uint256(given) % 400_000}(
-            abi.encodeCall(IHashedTimelock.settleStrangers, (calls, gasEach))
-        );
-        uint256 left = word(it.sender, it.lane);
-        uint256 settled = wordOf(it, CLAIMED);
-        require(left == wordOf(it, LOCKED) || (success && left == settled), "half");
-        require(it.receiver.balance == (left == wordOf(it, LOCKED) ? 0 : it.amount), "half");
     }
 }

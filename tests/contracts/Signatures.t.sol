@@ -4,6 +4,7 @@ pragma solidity 0.8.33;
 import "./Base.sol";
 import {MoodyToken} from "./Hostile.sol";
 import "./Signed.sol";
+import "./Specification.sol";
 import {SignedToken} from "testing/Signed.sol";
 
 /// A wallet that is a contract (EIP-1271) and says yes to one digest, in one of several ways.
@@ -17,7 +18,10 @@ contract Wallet {
 
     function isValidSignature(bytes32 digest, bytes calldata) external view returns (bytes32) {
         if (manner == 1) revert("no");
-        if (manner == 2) assembly ("memory-safe") { return(0, 4) } // too short an answer
+        bytes32 yes = bytes32(bytes4(0x1626ba7e));
+        if (manner == 2) assembly ("memory-safe") { mstore(0, yes) return(0, 31) } // too short an answer
+        if (manner == 6) assembly ("memory-safe") { mstore(0, yes) revert(0, 32) }
+        if (manner == 7) assembly ("memory-safe") { mstore(0, yes) return(0, 0) }
         if (manner == 3) while (true) {}
         if (manner == 4) return bytes32(bytes4(0xffffffff));
         if (manner == 5) return bytes32(bytes4(0x1626ba7e)) | bytes32(uint256(1)); // not the value, but its first bytes
@@ -27,10 +31,6 @@ contract Wallet {
     receive() external payable {}
 }
 
-interface Permit2 {
-    function DOMAIN_SEPARATOR() external view returns (bytes32);
-}
-
 /// What parties sign works for exactly what they signed, whoever hands it in.
 contract Signatures is Deployed {
     uint256 private constant NOW = 1_000_000;
@@ -38,8 +38,6 @@ contract Signatures is Deployed {
     uint256 private constant RECEIVER_KEY = 22;
     uint256 private constant ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
     address private constant STRANGER = address(0x5714);
-    address private constant PERMIT2 = 0x000000000022D473030F116dDEE9F6B43aC78BA3;
-    bytes32 private constant PERMIT2_SALT = 0x0000000000000000000000000000000000000000d3af2663da51c10215000000;
 
     SignedToken private token;
 
@@ -75,8 +73,10 @@ contract Signatures is Deployed {
         succeed(it.sender, it, lockCall(it));
         if (deadline % 2 == 0) deadline = NOW - 2 + deadline % 5;
         bytes memory signed = signature(RECEIVER_KEY, earlyRefundDigest(address(htlc), block.chainid, it, deadline));
-        (bool success,) = attempt(STRANGER, it, agreedCall(it, deadline, signed));
-        require(success == (deadline >= NOW), "the deadline is inclusive");
+        (bool success, bytes memory result) = attempt(STRANGER, it, agreedCall(it, deadline, signed));
+        bytes memory reason;
+        if (deadline < NOW) reason = abi.encodeWithSelector(IHashedTimelock.SignatureExpired.selector, deadline, NOW);
+        answered(reason, then(0, exitEvent(it, REFUNDED)), success, result); // the deadline is inclusive
         refuse(STRANGER, it, agreedCall(it, deadline, signed));
         if (success) refuse(STRANGER, it, claimCall(it));
     }
@@ -108,7 +108,26 @@ contract Signatures is Deployed {
     }
 
     function refuseSigned(Lock memory it, uint256 key, bytes32 digest) private {
-        refuse(STRANGER, it, agreedCall(it, NOW + 100, signature(key, digest)));
+        (bool success, bytes memory result) = attempt(STRANGER, it, agreedCall(it, NOW + 100, signature(key, digest)));
+        answered(wrongSignature(it.receiver), 0, success, result);
+    }
+
+    /// What is recovered from no signature is the zero address, and that is nobody's.
+    function test_nobody_signs_for_the_zero_address(uint256 seed, uint8 v) public {
+        if (v == 27 || v == 28) v = 0;
+        Lock memory it = aLock(seed, false);
+        (it.sender, it.asset) = (address(0), erc20(address(new MoodyToken())));
+        MoodyToken(tokenOf(it)).mint(it.sender, it.amount);
+        bytes memory data = abi.encodeCall(
+            IHashedTimelock.lockByAuthorization,
+            (it.hashlock, termsOf(it), it.amount, tokenOf(it), it.sender, NOW + 9, v, bytes32(seed), bytes32(uint256(1)))
+        );
+        (bool success, bytes memory result) = attempt(STRANGER, it, data);
+        answered(wrongSignature(address(0)), 0, success, result);
+        it.receiver = address(0);
+        data = agreedCall(it, NOW, abi.encodePacked(bytes32(seed), bytes32(uint256(1)), v));
+        (success, result) = attempt(STRANGER, it, data);
+        answered(wrongSignature(address(0)), 0, success, result);
     }
 
     /// A wallet's code decides for it, and only a clear yes is one.
@@ -117,9 +136,10 @@ contract Signatures is Deployed {
         Lock memory it = aLock(seed, native);
         it.receiver = address(wallet);
         succeed(it.sender, it, lockCall(it));
-        wallet.agree(earlyRefundDigest(address(htlc), block.chainid, it, NOW), manner % 6);
-        (bool success,) = attempt(STRANGER, it, agreedCall(it, NOW, hex"01"));
-        require(success == (manner % 6 == 0), "what is a yes");
+        wallet.agree(earlyRefundDigest(address(htlc), block.chainid, it, NOW), manner % 8);
+        (bool success, bytes memory result) = attempt(STRANGER, it, agreedCall(it, NOW, hex"01"));
+        bytes memory reason = manner % 8 == 0 ? bytes("") : wrongSignature(it.receiver);
+        answered(reason, then(0, exitEvent(it, REFUNDED)), success, result);
         if (!success) return;
         require(word(it.sender, it.lane) == wordOf(it, REFUNDED), "given back");
     }
@@ -153,12 +173,13 @@ contract Signatures is Deployed {
         Lock memory it = aLock(seed, false);
         vm.prank(it.sender);
         token.approve(address(htlc), 0);
-        bytes32 content = keccak256(abi.encode(PERMIT, it.sender, address(htlc), it.amount, 0, NOW));
+        uint256 allowance = it.amount + seed % 1_000;
+        bytes32 content = keccak256(abi.encode(PERMIT, it.sender, address(htlc), allowance, 0, NOW));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(SENDER_KEY, typedDigest(token.DOMAIN_SEPARATOR(), content));
-        if (handedIn) token.permit(it.sender, address(htlc), it.amount, NOW, v, r, s);
+        if (handedIn) token.permit(it.sender, address(htlc), allowance, NOW, v, r, s);
         bytes memory data = abi.encodeCall(
             IHashedTimelock.lockTokenByPermit,
-            (it.hashlock, termsOf(it), it.amount, address(token), it.amount, NOW, v, r, s)
+            (it.hashlock, termsOf(it), it.amount, address(token), allowance, NOW, v, r, s)
         );
         if (byStranger) {
             refuse(STRANGER, it, data);
@@ -180,16 +201,16 @@ contract Signatures is Deployed {
         Lock memory fake = abi.decode(abi.encode(it), (Lock));
         fake.asset = erc20(address(impostor));
         bytes32 signedNonce = authorizationNonce(address(htlc), it);
-        refuse(STRANGER, fake, authorizedCall(fake, signedNonce, token.DOMAIN_SEPARATOR()));
+        refuse(STRANGER, fake, authorized(fake, signedNonce, token.DOMAIN_SEPARATOR()));
         require(word(it.sender, it.lane) == 0, "opened");
         succeed(STRANGER, it, genuine);
     }
 
     function authorize(Lock memory it, bytes32 domain) private view returns (bytes memory) {
-        return authorizedCall(it, authorizationNonce(address(htlc), it), domain);
+        return authorized(it, authorizationNonce(address(htlc), it), domain);
     }
 
-    function authorizedCall(Lock memory it, bytes32 nonce, bytes32 domain) private view returns (bytes memory) {
+    function authorized(Lock memory it, bytes32 nonce, bytes32 domain) private view returns (bytes memory) {
         bytes32 content = keccak256(abi.encode(AUTHORIZATION, it.sender, address(htlc), it.amount, 0, NOW + 9, nonce));
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(SENDER_KEY, typedDigest(domain, content));
         return abi.encodeCall(
@@ -199,16 +220,6 @@ contract Signatures is Deployed {
     }
 
     // --------------------------------------------------------------------------------------------------------- Permit2
-
-    /// The real code: its address is the hash of it.
-    function deployPermit2() private {
-        address proxy = address(0x4e59b44847b379578588920cA78FbF26c0B4956C);
-        vm.etch(proxy, hex"7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf3");
-        bytes memory code =
-            vm.readFileBinary("../../node_modules/hardhat-predeploy/bin/0x000000000022D473030F116dDEE9F6B43aC78BA3.bytecode");
-        (bool success,) = proxy.call(abi.encodePacked(PERMIT2_SALT, code));
-        require(success && PERMIT2.code.length > 9_000, "not the code that has this address");
-    }
 
     /// Signed by the sender over all terms, handed in by anybody: these terms, once.
     function test_permit2_locks_what_was_signed(uint256 seed, uint256 how, uint256 nonce) public {
