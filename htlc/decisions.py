@@ -24,9 +24,10 @@ from htlc.effects import (
     VerifyLock,
     leg_kind,
 )
-from htlc.facts import close, ever_locked, has_funded, has_revealed
+from htlc.facts import close, ever_locked, has_funded, has_revealed, leg_of
 from htlc.model import (
     Agreement,
+    Attempt,
     AttemptStatus,
     Leg,
     LegStatus,
@@ -37,6 +38,10 @@ from htlc.model import (
 from htlc.timelocks import ClockSkewError, SwapPolicy
 
 _REVEAL: Final = leg_kind(RevealAndClaim, Leg.PARTICIPANT)
+GIVEN_UP: Final = "watch-given-up"
+"""Why a watched swap ended whose parties still have to settle it themselves."""
+MAX_WATCH_TRIES: Final = 4
+"""Claims and refunds of a watched swap that may fail, in all. In our own swaps nothing is given up."""
 
 
 # --- the phase ---------------------------------------------------------------------------------------------------
@@ -107,6 +112,8 @@ def _participant_outcome(state: SwapState) -> Phase | None:
 
 def _watchtower_outcome(state: SwapState) -> Phase | None:
     first, second = state.initiator_leg, state.participant_leg
+    if state.closed is not None and state.closed.code == GIVEN_UP:
+        return Phase.ABANDONED
     if first.status is LegStatus.ABSENT and second.status is LegStatus.ABSENT:
         over = state.closed is not None or _can_never_be_claimed(state, Leg.INITIATOR)
         return Phase.ABANDONED if over else None
@@ -177,9 +184,14 @@ def _legs_to_claim(agreement: Agreement) -> tuple[Leg, ...]:
 
 
 def with_gates(state: SwapState, policy: SwapPolicy) -> SwapState:
-    """Closed, where the time to fund or to reveal is over. Time runs one way: a time gate never opens again."""
+    """Closed, where the time to fund or to reveal is over, or where a watched swap has cost enough.
+
+    Time runs one way: a time gate never opens again.
+    """
     own = state.agreement.own_leg
-    if own is None or state.closed is not None:
+    if own is None:
+        return _with_tries_counted(state)
+    if state.closed is not None:
         return state
     try:
         if not has_funded(state):
@@ -189,6 +201,33 @@ def with_gates(state: SwapState, policy: SwapPolicy) -> SwapState:
     except GateClosedError as gate:
         return close(state, gate.code, gate.message)
     return state
+
+
+def _with_tries_counted(state: SwapState) -> SwapState:
+    """Whoever asks for a watch pays nothing for it, so what it may cost us has an end."""
+    on_the_way = (AttemptStatus.ASKED, AttemptStatus.SENT)
+    if not _is_spent(state) or any(attempt.status in on_the_way for attempt in state.attempts.values()):
+        return state
+    if not all(_head_is_beyond(state, kind, attempt) for kind, attempt in state.attempts.items()):
+        return state
+    return close(state, GIVEN_UP, f"{MAX_WATCH_TRIES} claims and refunds failed: the parties have to send their own")
+
+
+def _is_spent(state: SwapState) -> bool:
+    failed = (attempt.tries for attempt in state.attempts.values() if attempt.status is AttemptStatus.FAILED)
+    return sum(failed) >= MAX_WATCH_TRIES
+
+
+def _head_is_beyond(state: SwapState, kind: str, attempt: Attempt) -> bool:
+    """A failure counts with the next head, as it would be asked for again."""
+    clock = state.clock(leg_of(kind))
+    return clock is not None and (attempt.failed_at_s is None or clock.head.seconds > attempt.failed_at_s)
+
+
+def next_try(state: SwapState, kind: str) -> int:
+    """The number of the next effect of this kind, as `Attempt.tries` counts."""
+    last = state.attempt(kind)
+    return 1 if last is None or state.agreement.own_leg is not None else last.tries + 1
 
 
 def check_fund_now(
@@ -298,9 +337,17 @@ def _may_ask(state: SwapState, kind: str, leg: Leg) -> bool:
     attempt, clock = state.attempt(kind), state.clock(leg)
     if attempt is None:
         return True
-    if attempt.status is not AttemptStatus.FAILED:
+    if attempt.status is not AttemptStatus.FAILED or clock is None:
         return False
-    return clock is not None and (attempt.failed_at_s is None or clock.head.seconds > attempt.failed_at_s)
+    if state.agreement.own_leg is None:
+        return not _is_spent(state) and _watch_waited(state, attempt, leg, clock.head.seconds)
+    return attempt.failed_at_s is None or clock.head.seconds > attempt.failed_at_s
+
+
+def _watch_waited(state: SwapState, attempt: Attempt, leg: Leg, head_s: int) -> bool:
+    """Twice as long after each failure, from the worst inclusion on."""
+    wait_s = state.agreement.timing(leg).inclusion_s << (attempt.tries - 1)
+    return attempt.failed_at_s is None or head_s > attempt.failed_at_s + wait_s
 
 
 def _wanted_claim(state: SwapState, sequence: int, leg: Leg) -> ClaimLeg | None:
@@ -391,9 +438,10 @@ def _wanted_funding(state: SwapState, sequence: int) -> FundLeg | None:
 
 def early_refund(state: SwapState, sequence: int) -> SignEarlyRefund | None:
     """Our signature for the counterparty's early refund, where our own leg was never signed, is finally refunded, or
-    can never be mined; None otherwise. `htlc.facts` has closed the swap for funding by then."""
+    can never be mined; None otherwise, and where it was asked for before. `htlc.facts` has closed the swap for funding
+    by then."""
     own = state.agreement.own_leg
-    if own is None:
+    if own is None or state.attempt(leg_kind(SignEarlyRefund, own.other)) is not None:
         return None
     refunded = state.leg(own).status is LegStatus.REFUNDED and state.leg(own).final
     if not refunded and (has_funded(state) or state.closed is None):

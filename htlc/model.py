@@ -63,7 +63,7 @@ class Phase(StrEnum):
     REFUNDING         a timelock of ours has passed without a claim: take it back
     COMPLETED         finally claimed, as agreed
     REFUNDED          finally refunded: nobody got anything, nobody lost anything
-    ABANDONED         ended before we locked anything
+    ABANDONED         ended before we locked anything; a watched swap: nobody locked, or too many of its exits failed
     LOST              one leg is finally claimed, the other finally not: somebody missed his time
     """
 
@@ -217,7 +217,8 @@ class AttemptStatus(StrEnum):
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The latest effect of one kind that we asked for, and whether it was the first.
 
-    `failed_at_s` is its chain's head time when it failed.
+    `failed_at_s` is its chain's head time when it failed. `tries` counts a watched swap's effects of this kind, this
+    one included; in our own swaps, where nothing is counted, it is 1.
     """
 
     sequence: int
@@ -225,6 +226,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     first: bool = True
     tx_hash: bytes | None = None
     failed_at_s: int | None = None
+    tries: int = 1
 
     @property
     def alive(self) -> bool:

@@ -113,7 +113,7 @@ _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
         events.RefundSeen: (_P.REFUNDING,),
         events.RefundReverted: (_P.VERIFYING,),
         events.PreimageSeen: (_P.CLAIMING,),
-        events.TimeAdvanced: (_P.REFUNDING,),
+        events.TimeAdvanced: (_P.REFUNDING, _P.ABANDONED),
         events.EffectReverted: (_P.ABANDONED,),
         events.EffectRefused: (_P.ABANDONED,),
         events.EffectVoided: (_P.ABANDONED,),
@@ -141,7 +141,7 @@ _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
         events.RefundFinal: (_P.REFUNDED,),
         events.RefundReverted: (_P.INITIATOR_LOCKED, _P.VERIFYING, _P.BOTH_LOCKED),
         events.PreimageSeen: (_P.CLAIMING,),
-        events.TimeAdvanced: (_P.REFUNDED,),
+        events.TimeAdvanced: (_P.REFUNDED, _P.ABANDONED),
     },
 }
 
@@ -187,7 +187,7 @@ _IGNORED: Final[Mapping[Phase, Mapping[EventType, str]]] = {
 _ENDED: Final[Mapping[Phase, str]] = {
     _P.COMPLETED: "both parties have what they agreed on, finally",
     _P.REFUNDED: "our own leg is back, finally; taking the other one as well was never agreed",
-    _P.ABANDONED: "we never locked anything: whatever happens to the other leg is its owner's business",
+    _P.ABANDONED: "no lock of ours stands: whatever happens to the legs of others is their owners' business",
     _P.LOST: "both legs are finally settled or beyond claiming; an operator has been told",
 }
 

@@ -64,7 +64,9 @@ def _decide(
         state = decisions.with_gates(facts, policy)
         for due in decisions.wanted(state, sequence):
             kind = kind_of(due.effect)
-            state = with_attempt(state, kind, Attempt(sequence=sequence, status=AttemptStatus.ASKED, first=due.first))
+            tries = decisions.next_try(state, kind)
+            asked = Attempt(sequence=sequence, status=AttemptStatus.ASKED, first=due.first, tries=tries)
+            state = with_attempt(state, kind, asked)
             effects.append(due.effect)
         state = replace(state, phase=decisions.phase_of(state))
     if isinstance(event, events.EarlyRefundRequested):
@@ -83,7 +85,8 @@ def _answer_early_refund(
         refusal = Reason("early-refund-refused", "our own leg is not finally out of the way, or theirs is settled")
         return state, (*told, refusal)
     effects.append(signature)
-    return state, told
+    asked = Attempt(sequence=sequence, status=AttemptStatus.ASKED)
+    return with_attempt(state, kind_of(signature), asked), told
 
 
 def _told(before: SwapState, state: SwapState, sequence: int, told: tuple[Reason, ...]) -> list[SwapEffect]:

@@ -30,7 +30,7 @@ from core.runtime.database import Database
 from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
 from htlc import codec, effects, events, timelocks
-from htlc.model import Agreement, Leg, SwapState
+from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import book
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
@@ -168,7 +168,7 @@ class Executor:
             state = book.load(connection, asked.swap_id)
             attempt = state.attempt(effect.kind)
             first = attempt is not None and attempt.first and attempt.sequence == asked.sequence
-            if not first or not state.leg(asked.leg).open:
+            if not first or not state.leg(asked.leg).open or state.agreement.role is Role.WATCHTOWER:
                 continue
             if tables.by_effect(connection, effect.key) is None:
                 ready.append(asked)
@@ -322,12 +322,17 @@ class Executor:
 
     async def _exit(self, asked: Exit, key: str) -> events.SwapEvent:
         hands = self._hands_on(asked.terms.chain)
+        state = await self._state(asked.swap_id)
+        for_others = state.agreement.role is Role.WATCHTOWER
         if await hands.pipeline.transaction(key) is None:
-            state = await self._state(asked.swap_id)
             if not state.leg(asked.leg).open:
                 raise RejectedError("this leg is settled already, as far as we can see")
+            if for_others:
+                await self._checks.before_watched_exit(asked.terms.chain)
         unsigned = _exit_transaction(hands, asked)
-        sent = await hands.pipeline.send(key, unsigned, _exit_deadline_s(asked), simulate=False, watched=True)
+        # What is done for others is simulated, and bids no more for being late: it pays for nothing.
+        deadline_s = None if for_others else _exit_deadline_s(asked)
+        sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=for_others, watched=True)
         return _submitted(asked, sent)
 
     async def _reveal(self, asked: effects.RevealAndClaim, key: str) -> events.SwapEvent:

@@ -54,6 +54,30 @@ class OpeningPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WatchPolicy:
+    """Watching over swaps of others: off unless an operator switches it on, since it pays their fees for nothing.
+
+    `max_watches` and `max_per_caller` bound the open ones, in all and of one network address. A registration under
+    which no lock was seen for `unseen_s` ends; such ones hold at most half of the places. `max_exit_cost`: what one
+    claim or refund may cost, by native asset; while the market asks for more it waits. It is also left to the parties
+    while it would use what our own swaps keep for their exits, and given up after
+    `htlc.decisions.MAX_WATCH_TRIES` failures. So a watch costs at most that many times `max_exit_cost`.
+    """
+
+    enabled: bool = False
+    max_watches: int = 100
+    max_per_caller: int = 10
+    unseen_s: Seconds = Seconds(600)
+    max_exit_cost: Mapping[AssetId, BaseUnits] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.max_per_caller <= self.max_watches or self.unseen_s <= 0:
+            raise RejectedError("watchtower: unseen_s and the numbers of watches are positive, a caller's within all")
+        if any(cost <= 0 for cost in self.max_exit_cost.values()):
+            raise RejectedError("watchtower: max_exit_cost is positive; leave it out for no bound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerPolicy:
     """`exposure` limits by asset; an asset without a limit is bounded by the inventory alone. `gas_per_exit` is how
     much of a native asset each open swap keeps in reserve on that asset's chain, for a claim or a refund under
@@ -67,6 +91,7 @@ class RelayerPolicy:
     gas_per_exit: Mapping[AssetId, BaseUnits] = field(default_factory=dict)
     max_open_swaps: int = 1_000
     opening: OpeningPolicy = field(default_factory=OpeningPolicy)
+    watch: WatchPolicy = field(default_factory=WatchPolicy)
     pipeline: PipelinePolicy = field(default_factory=PipelinePolicy)
 
     def __post_init__(self) -> None:

@@ -290,6 +290,33 @@ def promises(connection: Connection) -> list[Promise]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class WatchCounts:
+    """Open watches: all of them, those without a lock, and one caller's."""
+
+    open: int
+    unseen: int
+    of_caller: int
+
+
+def watch_counts(connection: Connection, caller: str | None) -> WatchCounts:
+    """How many watches are open."""
+    table = relayer_swaps
+    unseen = sa.case((table.c.phase == Phase.AGREED, 1), else_=0)
+    theirs = sa.case((table.c.caller == caller, 1), else_=0) if caller is not None else sa.literal(0)
+    row = connection.execute(
+        sa.select(
+            sa.func.count(), sa.func.coalesce(sa.func.sum(unseen), 0), sa.func.coalesce(sa.func.sum(theirs), 0)
+        ).where(~table.c.done, table.c.role == Role.WATCHTOWER)
+    ).one()
+    return WatchCounts(int(row[0]), int(row[1]), int(row[2]))
+
+
+def forget(connection: Connection, swap_id: SwapId) -> None:
+    """Take a swap's row away, so that it may be begun again: only for a watch under which nothing was ever seen."""
+    connection.execute(sa.delete(relayer_swaps).where(relayer_swaps.c.swap_id == swap_id))
+
+
 def counts_by_phase(connection: Connection) -> dict[Phase, int]:
     """How many swaps are open in each phase."""
     table = relayer_swaps

@@ -3,6 +3,9 @@
 A claim pays the lock's receiver and a refund its sender, whoever sends them: so a watchtower needs no key of theirs,
 and it learns a preimage when everybody does, from the chain. Once registered, a swap runs through the same state
 machine, worker and executor as the relayer's own.
+
+Whoever registers proves nothing and pays nothing. So it is off by default, bounded in number and in what it may cost
+(`relayer.policy.WatchPolicy`), simulated before it is signed, and comes after the gas that our own swaps keep.
 """
 
 from collections.abc import Mapping
@@ -10,13 +13,15 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import RejectedError
+from core.model.errors import NotFoundError, RejectedError, TooManyError
 from core.model.ports import ChainAccess
 from core.model.types import ChainId, LockTerms, PublicPreimage, SwapId
+from core.runtime import journal
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from htlc import events, timelocks
-from htlc.model import Agreement, Leg, Role, swap_id
+from htlc.facts import ever_locked
+from htlc.model import Agreement, Leg, Phase, Role, swap_id
 from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
@@ -55,35 +60,68 @@ class Watchtower:
         self._clock = clock
         self._source = source
 
-    async def register(self, request: Registration) -> SwapId:
+    @property
+    def enabled(self) -> bool:
+        return self._policy.watch.enabled
+
+    async def register(self, request: Registration, caller: str | None = None) -> SwapId:
         """Watch this swap from now on; again is harmless. What is on chain already is taken in.
 
-        Raises `RejectedError` for legs that do not make a swap or that no claim could save any more. Other swaps under
-        the same hashlock are swaps of their own: whoever copies one blocks nobody.
+        `caller`: the network address that asks. Raise `NotFoundError` if the operator has not switched watching on,
+        `RejectedError` for legs that do not make a swap or that no claim could save any more, `TooManyError` if the
+        caller, or all of them, have as many watches as they may. Other swaps under the same hashlock are swaps of
+        their own: whoever copies one blocks nobody.
         """
+        if not self.enabled:
+            raise NotFoundError("this relayer does not watch over other parties' swaps: its operator can switch it on")
         now_ns = self._clock.now_ns()
         agreement = self._agreement(request, true_seconds(now_ns))
-
-        def store(connection: Connection) -> bool:
-            if swaps.exists(connection, agreement.swap_id):
-                return False
-            book.begin(connection, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns)
-            legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
-            report_agreement(connection, legs, now_ns)
-            book.take(connection, agreement.swap_id, past_events(connection, agreement), now_ns=now_ns)
-            return True
-
-        if await self._database.write(store):
+        if await self._database.write(lambda c: self._store(c, agreement, caller, now_ns)):
             self._switchboard.changed([agreement.swap_id])
         return agreement.swap_id
+
+    def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:
+        """Return false if it is watched already, or was and ended."""
+        swaps.one_at_a_time(connection)
+        if swaps.exists(connection, agreement.swap_id):
+            if not self._ended_unseen(connection, agreement.swap_id):
+                return False
+            # Somebody registered it too early. Nothing was ever done for it.
+            swaps.forget(connection, agreement.swap_id)
+            journal.forget(connection, agreement.swap_id)
+        seen = past_events(connection, agreement)
+        self._check_limits(
+            swaps.watch_counts(connection, caller), any(isinstance(one, events.LockSeen) for one in seen)
+        )
+        book.begin(connection, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns, caller=caller)
+        legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
+        report_agreement(connection, legs, now_ns)
+        book.take(connection, agreement.swap_id, seen, now_ns=now_ns)
+        return True
+
+    def _ended_unseen(self, connection: Connection, swap_id: SwapId) -> bool:
+        state = book.load(connection, swap_id)
+        return state.phase is Phase.ABANDONED and state.agreement.role is Role.WATCHTOWER and not ever_locked(state)
+
+    def _check_limits(self, counts: swaps.WatchCounts, seen: bool) -> None:
+        policy = self._policy.watch
+        limits = [(counts.of_caller, policy.max_per_caller, "this caller has")]
+        limits.append((counts.open, policy.max_watches, "all callers together have"))
+        if not seen:
+            limits.append(
+                (counts.unseen, max(1, policy.max_watches // 2), "all callers together have, without a lock,")
+            )
+        for count, most, whose in limits:
+            if count >= most:
+                raise TooManyError(
+                    f"{whose} {count} swaps watched: {most} may be; come again once some have ended",
+                    retry_after_s=int(policy.unseen_s),
+                )
 
     def _agreement(self, request: Registration, now_s: int) -> Agreement:
         first, second = request.initiator_leg, request.participant_leg
         for terms in (first, second):
-            if terms.chain not in self._chains:
-                raise RejectedError(f"{terms.chain} is not watched here")
-            if terms.timelock.seconds <= now_s:
-                raise RejectedError(f"the timelock on {terms.chain} has passed: nothing is left to watch over")
+            self._check_leg(terms, now_s)
         timings = [self._chains[terms.chain].parameters.timing for terms in (first, second)]
         return Agreement(
             swap_id=swap_id(first, second),
@@ -93,8 +131,23 @@ class Watchtower:
             initiator_timing=timings[0],
             participant_timing=timings[1],
             policy=self._policy.swap,
-            lock_deadline_s=max(timelocks.lock_deadline_s(now_s, self._policy.swap), second.timelock.seconds),
+            lock_deadline_s=now_s + self._policy.watch.unseen_s,
         )
+
+    def _check_leg(self, terms: LockTerms, now_s: int) -> None:
+        if terms.chain not in self._chains:
+            raise RejectedError(f"{terms.chain} is not watched here")
+        left_s = terms.timelock.seconds - now_s
+        if left_s <= 0:
+            raise RejectedError(f"the timelock on {terms.chain} has passed: nothing is left to watch over")
+        if left_s > timelocks.MAX_PLAN_S:
+            raise RejectedError(
+                f"the timelock on {terms.chain} is {left_s} s away: at most {timelocks.MAX_PLAN_S} s are watched"
+            )
+        if terms.receiver == terms.sender:
+            raise RejectedError(f"the leg on {terms.chain} pays its own sender: nothing is left to watch over")
+        if terms.receiver == self._chains[terms.chain].parameters.htlc_holder:
+            raise RejectedError(f"the leg on {terms.chain} pays the contract that holds it: name the party's account")
 
 
 def past_events(connection: Connection, agreement: Agreement) -> list[events.ChainFact]:

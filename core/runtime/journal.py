@@ -213,6 +213,12 @@ def replay(connection: Connection, stream: str, after_sequence: int = 0) -> Iter
             return
 
 
+def forget(connection: Connection, stream: str) -> None:
+    """Delete a stream with its effects, as if it had never begun. Only for one that has acted on nothing."""
+    for table in (journal, journal_state, outbox):
+        connection.execute(sa.delete(table).where(table.c.stream == stream))
+
+
 def pending_effects(
     connection: Connection, now_ns: int, limit: int = PAGE, kinds: Collection[str] | None = None
 ) -> list[StoredEffect]:

@@ -20,7 +20,7 @@ from gateway.simulation.plan import POLICY, A, B, Death
 from gateway.simulation.world import World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from relayer.policy import RelayerPolicy
+from relayer.policy import RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair
 from relayer.service import RelayerService, RelayerSetup
 
@@ -161,7 +161,7 @@ class Party:
         return RelayerSetup(
             chains=self._access,
             signers={chain: self.world.signer(self.name, chain) for chain in (A, B)},
-            policy=RelayerPolicy(swap=POLICY),
+            policy=RelayerPolicy(swap=POLICY, watch=WatchPolicy(enabled=True)),
             pairs=self._pairs,
             quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
             source=self.name,

@@ -37,7 +37,10 @@ VERSION: Final = "0.1.0"
 class Watching(Protocol):
     """What the API needs of a watchtower; `relayer.watchtower.Watchtower` is one."""
 
-    async def register(self, request: Registration) -> SwapId: ...
+    @property
+    def enabled(self) -> bool: ...
+
+    async def register(self, request: Registration, caller: str | None = None) -> SwapId: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Answers:
             name=self._name,
             version=VERSION,
             quote_key=wire.hex_of(self._desk.quote_key),
-            watchtower=self._watchtower is not None,
+            watchtower=self._watchtower is not None and self._watchtower.enabled,
         )
 
     async def chains(self) -> list[ChainBody]:
@@ -153,7 +156,7 @@ class Answers:
         )
         return [self.swap_body(view) for view in await self._desk.swaps(which)]
 
-    async def watch(self, call: WatchCall) -> SwapBody:
+    async def watch(self, call: WatchCall, caller: str | None = None) -> SwapBody:
         """The same call again answers the same swap."""
         if self._watchtower is None:
             raise NotFoundError("this relayer does not watch over other parties' swaps")
@@ -161,7 +164,7 @@ class Answers:
             request = Registration(wire.terms_from(call.initiator), wire.terms_from(call.participant))
         except RejectedError as error:
             raise RejectedError(f"these legs cannot be watched: {error.message}", **error.fields) from None
-        return self.swap_body(await self._desk.swap(await self._watchtower.register(request)))
+        return self.swap_body(await self._desk.swap(await self._watchtower.register(request, caller)))
 
     def swap_body(self, view: SwapView) -> SwapBody:
         return wire.swap_body(view, self._holders)

@@ -88,7 +88,7 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
         return respond(await answers.swaps(read_query(request, SwapsQuery)))
 
     async def watch(request: web.Request) -> web.Response:
-        return respond(await answers.watch(await read_body(request, WatchCall)))
+        return respond(await answers.watch(await read_body(request, WatchCall), request.remote))
 
     return [
         Route("GET", "/v1/relayer", _plain(answers.relayer), "Who answers here", answer=RelayerBody),

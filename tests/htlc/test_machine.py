@@ -18,8 +18,10 @@ from tests.htlc.scenarios import POLICY, agreement, alphabet, begin, explore, po
 
 STATES_PER_ROLE = 5_000
 RARE = {
+    (Phase.BOTH_LOCKED, "time-advanced", Phase.ABANDONED),
     (Phase.CLAIMING, "claim-reverted", Phase.REFUNDED),
     (Phase.CLAIMING, "refund-final", Phase.COMPLETED),
+    (Phase.REFUNDING, "time-advanced", Phase.ABANDONED),
     (Phase.REFUNDING, "time-advanced", Phase.REFUNDED),
     (Phase.VERIFYING, "effect-reverted", Phase.ABANDONED),
     (Phase.VERIFYING, "effect-voided", Phase.ABANDONED),

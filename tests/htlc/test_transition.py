@@ -20,7 +20,7 @@ from htlc.effects import (
     effect_key,
     kind_of,
 )
-from htlc.model import Leg, Phase, Role, SwapState
+from htlc.model import AttemptStatus, Leg, Phase, Role, SwapState
 from htlc.timelocks import ClockSkewError
 from htlc.transition import transition
 from tests.htlc.scenarios import (
@@ -471,6 +471,57 @@ def test_a_watchtower_refunds_both_legs_each_at_its_own_timelock(watchtower):
 
 def test_a_watchtower_whose_initiator_never_locks_gives_up(watchtower):
     assert play(watchtower, events.QuoteExpired(NOW + 9))[0].phase is Phase.ABANDONED
+
+
+def failing_watch(watchtower: SwapState, kind: str) -> SwapState:
+    """A watch with a public preimage, or past both timelocks, whose exits all fail until it ends."""
+    terms = watchtower.agreement
+    state, _ = play(
+        watchtower, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), lock_final(SECOND)
+    )
+    head_s = 2 if kind == "claim" else timelock(terms, FIRST) + 1
+    if kind == "claim":
+        state, _ = play(state, claim_seen(SECOND), claim_final(SECOND))
+    return play(state, time(FIRST, head_s), time(SECOND, head_s))[0]
+
+
+@pytest.mark.parametrize("kind", ["claim", "refund"])
+@pytest.mark.parametrize("how", [events.EffectRefused, events.EffectReverted, events.EffectDropped])
+def test_a_watch_gives_up_after_so_many_failures(watchtower, kind, how):
+    state, tries, head_s = failing_watch(watchtower, kind), 0, 0
+    leg = FIRST
+    start_s = clock.head.seconds - NOW if (clock := state.clock(leg)) else 0
+    for head_s in range(start_s, start_s + 200):
+        for name, attempt in state.attempts.items():
+            if attempt.status is AttemptStatus.ASKED:
+                failure = (
+                    how(name, attempt.sequence, "code", "the payee refuses")
+                    if how is events.EffectRefused
+                    else how(name, attempt.sequence, "no", True)
+                    if how is events.EffectReverted
+                    else how(name, attempt.sequence)
+                )
+                state, _ = play(state, failure)
+                tries += 1
+        if state.phase.terminal:
+            break
+        state, _ = play(state, time(SECOND, head_s + 1), time(FIRST, head_s + 1))
+    assert (state.phase, tries) == (Phase.ABANDONED, decisions.MAX_WATCH_TRIES)
+    assert state.closed is not None
+    assert state.closed.code == decisions.GIVEN_UP
+    assert head_s - start_s >= (3 if kind == "refund" else 14), "it waits twice as long after each failure"
+
+
+def test_our_own_exit_is_never_given_up(provider):
+    state, _ = play(both_locked(provider), claim_seen(SECOND))
+    for head_s in range(3, 50):
+        [kind] = [kind for kind in state.attempts if kind.startswith("claim")]
+        state, _ = play(state, events.EffectRefused(kind, state.attempts[kind].sequence, "code", "no"))
+        state, effects = play(state, time(FIRST, head_s))
+        if not [effect for effect in effects if isinstance(effect, ClaimLeg)]:
+            break
+    assert head_s > timelock(provider.agreement, FIRST) or state.attempts[kind].tries == 1
+    assert state.phase is Phase.CLAIMING
 
 
 # --- right before an act -----------------------------------------------------------------------------------------

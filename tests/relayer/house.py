@@ -39,7 +39,7 @@ from indexer.follower import Follower
 from relayer import book, swaps
 from relayer.desk import OpenSwap, SwapView
 from relayer.observations import hashlock_of
-from relayer.policy import RelayerPolicy
+from relayer.policy import RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair, QuoteRequest, Rate
 from relayer.service import RelayerService, RelayerSetup
 from relayer.swap_desk import swap_view
@@ -137,7 +137,7 @@ class House:
         self.initiator = {chain: self.chains[chain].signer("initiator", self._purse(chain)) for chain in (A, B)}
         self.endpoints = {chain: Endpoint(self.clock) for chain in (A, B)}
         self.database: Database = InlineDatabase(url)
-        self.policy = RelayerPolicy(swap=DEVNET_POLICY)
+        self.policy = RelayerPolicy(swap=DEVNET_POLICY, watch=WatchPolicy(enabled=True))
         self.metrics = Metrics()
         self.around: Callable[[Database], Database] = lambda inner: inner
         self._tasks: list[asyncio.Task[Any]] = []

@@ -4,15 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from core.model.errors import ConflictError, RejectedError
+from core.model.errors import ConflictError, NotFoundError, RejectedError, TooManyError
 from core.model.facts import Claimed, Refunded
-from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, SwapId
+from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, Seconds, SwapId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase, Role
+from relayer.policy import WatchPolicy
+from relayer.transactions import tables
 from relayer.watchtower import MAX_LOCKS_READ, Registration
 from tests.relayer.house import COIN, START, A, B, House
 
 SECRET = Preimage(bytes(range(32)))
+WATCHING = WatchPolicy(enabled=True)
 
 
 class TwoParties(House):
@@ -62,9 +65,12 @@ class TwoParties(House):
         return found[0], found[1], found[2], found[3]
 
 
-def watched(story):
+def watched(story, policy: WatchPolicy = WATCHING, reserve: BaseUnits | None = None):
+    """`reserve`: gas that each swap of our own keeps on A."""
+
     async def whole() -> None:
         house = TwoParties()
+        house.policy = replace(house.policy, watch=policy, gas_per_exit={COIN[A]: reserve} if reserve else {})
         try:
             await house.start()
             await story(house)
@@ -172,3 +178,115 @@ def test_a_flood_of_copied_locks_hides_no_honest_one():
         assert await house.holdings() == (-700, 900 - len(places), 700, -900)
 
     watched(story)
+
+
+def test_it_is_off_unless_switched_on():
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        assert not house.service.watchtower.enabled
+        with pytest.raises(NotFoundError, match="does not watch"):
+            await house.service.watchtower.register(legs)
+
+    watched(story, WatchPolicy())
+
+
+def test_callers_have_so_many_watches():
+    async def story(house: TwoParties) -> None:
+        legs, tower = await house.agree(), house.service.watchtower
+        for number in range(2):
+            await tower.register(other(legs, number), "mallory")
+        assert await tower.register(other(legs, 1), "mallory")
+        with pytest.raises(TooManyError, match="this caller has 2"):
+            await tower.register(other(legs, 2), "mallory")
+        await tower.register(other(legs, 3), "alice")
+        with pytest.raises(TooManyError, match=r"without a lock, 3 swaps"):
+            await tower.register(other(legs, 4), "bob")
+        await house.lock(legs.initiator_leg)
+        await house.clock.sleep(2)
+        await tower.register(legs, "bob")
+
+    watched(story, WatchPolicy(enabled=True, max_watches=6, max_per_caller=2))
+
+
+def other(legs: Registration, number: int) -> Registration:
+    """Another swap under the same hashlock."""
+    return replace(legs, participant_leg=replace(legs.participant_leg, amount=BaseUnits(1_000 + number)))
+
+
+def test_a_watch_without_a_lock_ends_and_may_come_again():
+    """Registered too early, by anybody: that does not keep the parties from having it watched."""
+
+    async def story(house: TwoParties) -> None:
+        legs, tower = await house.agree(), house.service.watchtower
+        swap_id = await tower.register(legs, "mallory")
+        await house.clock.sleep(8)
+        await house.service.expire_quotes()
+        await house.phase(swap_id, Phase.ABANDONED)
+        await house.both_lock(legs)
+        assert await tower.register(legs, "alice") == swap_id
+        await house.reveal(legs)
+        await house.phase(swap_id, Phase.COMPLETED)
+        assert await tower.register(legs, "mallory") == swap_id
+        assert (await house.look(swap_id)).phase is Phase.COMPLETED
+
+    watched(story, WatchPolicy(enabled=True, unseen_s=Seconds(3)))
+
+
+@pytest.mark.parametrize("wrong", ["to itself", "too far"])
+def test_it_watches_no_leg_that_makes_no_sense(wrong):
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        leg = legs.initiator_leg
+        bad = {
+            "to itself": replace(leg, receiver=leg.sender),
+            "too far": replace(leg, timelock=ChainTime(A, leg.timelock.seconds + 14 * 24 * 3600)),
+        }[wrong]
+        with pytest.raises(RejectedError, match=r"its own sender|at most"):
+            await house.service.watchtower.register(replace(legs, initiator_leg=bad))
+
+    watched(story)
+
+
+def test_a_claim_that_cannot_pay_costs_nothing():
+    """A payee that refuses, for ever: simulated, tried a few times ever later, and given up. Nothing is signed."""
+
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        legs = replace(
+            legs, initiator_leg=replace(legs.initiator_leg, timelock=ChainTime(A, round(house.clock.now()) + 400))
+        )
+        swap_id = await house.service.watchtower.register(legs)
+        await house.both_lock(legs)
+        house.chains[A].tokens.refused.add((COIN[A], legs.initiator_leg.receiver))
+        await house.reveal(legs)
+        view = await house.phase(swap_id, Phase.ABANDONED, deadline_s=300)
+        assert view.reason_code == "watch-given-up"
+        assert await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id)) == []
+
+    watched(story)
+
+
+def test_a_watched_exit_leaves_what_our_own_swaps_keep():
+    """All gas that is left is kept for a swap of ours: the watched claim waits, and goes out once there is more."""
+
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        legs = replace(
+            legs, initiator_leg=replace(legs.initiator_leg, timelock=ChainTime(A, round(house.clock.now()) + 400))
+        )
+        swap_id = await house.service.watchtower.register(legs)
+        await house.both_lock(legs)
+        house.preimage = Preimage(bytes(32))
+        own = await house.open(A, preimage=house.preimage)
+        await house.lock(own.initiator.terms)
+        await house.locked(own.id, Leg.PARTICIPANT)
+        await house.reveal(legs)
+        await house.phase(swap_id, Phase.CLAIMING)
+        await house.clock.sleep(8)
+        assert await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id)) == []
+        house.preimage = Preimage(bytes(32))
+        await house.claim(await house.look(own.id))
+        await house.phase(own.id, Phase.COMPLETED)
+        await house.phase(swap_id, Phase.COMPLETED)
+
+    watched(story, reserve=BaseUnits(START // 2 + 1))
