@@ -18,7 +18,7 @@ from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
 from gateway.config import ChainConfig, PairConfig, RelayerConfig, TimingConfig
-from gateway.config.trading import POLICIES
+from gateway.config.trading import POLICIES, opening_policy, watch_policy
 from relayer.keystore import Keystore, read_keystore, read_passphrase
 from relayer.policy import ExposureLimit, RelayerPolicy
 from relayer.quotes import Pair, Rate
@@ -145,4 +145,6 @@ def relayer_policy(config: RelayerConfig) -> RelayerPolicy:
         exposure=exposure,
         gas_per_exit=reserves,
         max_open_swaps=config.max_open_swaps,
+        opening=opening_policy(config.opening),
+        watch=watch_policy(config.watchtower),
     )

@@ -95,6 +95,29 @@ class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amount: int
 
 
+class OpeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What callers may hold by opening swaps that nobody has locked on; see `relayer.policy.OpeningPolicy`."""
+
+    hold_s: int = 180
+    max_per_account: int = 8
+    max_per_caller: int = 32
+    account_share_percent: int = 50
+    caller_share_percent: int = 75
+
+
+class WatchtowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Watching over swaps of others: off without this; see `relayer.policy.WatchPolicy`.
+
+    `max_exit_cost`: what one claim or refund for others may cost, by native asset.
+    """
+
+    enabled: bool = False
+    max_watches: int = 100
+    max_per_caller: int = 10
+    unseen_s: int = 600
+    max_exit_cost: tuple[ReserveConfig, ...] = ()
+
+
 class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where agreed terms are reported to; the API key is read from the environment variable `key_env`."""
 
@@ -131,6 +154,8 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gas_per_exit: tuple[ReserveConfig, ...] = ()
     max_open_swaps: int = 1_000
     quote_ttl_s: int = 30
+    opening: OpeningConfig = OpeningConfig()
+    watchtower: WatchtowerConfig = WatchtowerConfig()
     report: ReportConfig | None = None
     attest: AttestConfig | None = None
 

@@ -8,20 +8,22 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_asset, parse_chain
-from core.model.types import MAX_BASE_UNITS, chain_of
+from core.model.types import MAX_BASE_UNITS, BaseUnits, Seconds, chain_of
 from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import (
     AttestConfig,
     ChainConfig,
     LimitConfig,
+    OpeningConfig,
     PairConfig,
     RegulatorConfig,
     RelayerConfig,
     ReserveConfig,
+    WatchtowerConfig,
 )
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
-from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S
+from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S, OpeningPolicy, WatchPolicy
 
 POLICIES: Final = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
 LOCAL_CHAINS: Final = ("eip155:31337", "eip155:1337")
@@ -59,9 +61,18 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         check_http_url(config.report.url, "report.url", faults)
         _check_variable(config.report.key_env, "report.key_env", faults)
     _check_variable(config.passphrase_env, "passphrase_env", faults)
+    with faults.at("opening"):
+        opening_policy(config.opening)
+    watchtower = _watchtower(config.watchtower, assets, faults)
     attest = None if config.attest is None else _attest(config.attest, chains, faults)
     return msgspec.structs.replace(
-        config, pairs=pairs, limits=limits, gas_per_exit=reserves, accounts=accounts, attest=attest
+        config,
+        pairs=pairs,
+        limits=limits,
+        gas_per_exit=reserves,
+        accounts=accounts,
+        watchtower=watchtower,
+        attest=attest,
     )
 
 
@@ -204,6 +215,37 @@ def _reserve(reserve: ReserveConfig, place: str, assets: Collection[str], faults
         )
     _check_amount(reserve.amount, f"{place}.amount", faults)
     return msgspec.structs.replace(reserve, asset=asset)
+
+
+def _watchtower(config: WatchtowerConfig, assets: Collection[str], faults: Faults) -> WatchtowerConfig:
+    at = "watchtower.max_exit_cost"
+    costs = tuple(_reserve(one, f"{at}[{n}]", assets, faults) for n, one in enumerate(config.max_exit_cost))
+    refuse_twins((one.asset for one in costs), lambda number: f"{at}[{number}].asset", "asset", faults)
+    with faults.at("watchtower"):
+        watch_policy(msgspec.structs.replace(config, max_exit_cost=()))
+    return msgspec.structs.replace(config, max_exit_cost=costs)
+
+
+def opening_policy(config: OpeningConfig) -> OpeningPolicy:
+    """Raise `RejectedError` for numbers that allow nothing."""
+    return OpeningPolicy(
+        hold_s=Seconds(config.hold_s),
+        max_per_account=config.max_per_account,
+        max_per_caller=config.max_per_caller,
+        account_share_percent=config.account_share_percent,
+        caller_share_percent=config.caller_share_percent,
+    )
+
+
+def watch_policy(config: WatchtowerConfig) -> WatchPolicy:
+    """Raise `RejectedError` for numbers that allow nothing."""
+    return WatchPolicy(
+        enabled=config.enabled,
+        max_watches=config.max_watches,
+        max_per_caller=config.max_per_caller,
+        unseen_s=Seconds(config.unseen_s),
+        max_exit_cost={parse_asset(one.asset): BaseUnits(one.amount) for one in config.max_exit_cost},
+    )
 
 
 def _check_accounts(

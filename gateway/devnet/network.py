@@ -34,6 +34,7 @@ from gateway.config import (
     RelayerConfig,
     ReportConfig,
     TimingConfig,
+    WatchtowerConfig,
     to_toml,
 )
 from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, new_actor
@@ -271,6 +272,7 @@ class Devnet:
             keystore="keystore.json",
             passphrase_env=PASSPHRASE_VARIABLE,
             policy="devnet",
+            watchtower=WatchtowerConfig(enabled=True),
             chains=chains,
             accounts=(
                 AccountConfig(ethereum.id, "ethereum"),

@@ -1,0 +1,45 @@
+"""What strangers may hold and have watched, as an operator writes it."""
+
+import pytest
+
+from core.model.errors import RejectedError
+from core.model.types import BaseUnits
+from gateway import wiring
+from gateway.config import OpeningConfig, ReserveConfig, WatchtowerConfig, verified
+from tests.gateway.test_config import ETHEREUM, LEDGER, relayer
+
+ETHER = ETHEREUM.assets[0]
+
+
+def test_watching_is_off_until_it_is_written():
+    assert not wiring.relayer_policy(relayer()).watch.enabled
+    written = relayer(watchtower=WatchtowerConfig(enabled=True, max_exit_cost=(ReserveConfig(ETHER, 10**15),)))
+    policy = wiring.relayer_policy(verified(written))
+    assert policy.watch.enabled
+    assert policy.watch.max_exit_cost == {ETHER: BaseUnits(10**15)}
+
+
+def test_what_is_written_of_openings_is_in_force():
+    policy = wiring.relayer_policy(verified(relayer(opening=OpeningConfig(hold_s=60, max_per_account=2))))
+    assert (policy.opening.hold_s, policy.opening.max_per_account) == (60, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"opening": OpeningConfig(hold_s=0)}, "opening: "),
+        ({"opening": OpeningConfig(max_per_account=33)}, "opening: "),
+        ({"opening": OpeningConfig(caller_share_percent=101)}, "opening: "),
+        ({"opening": OpeningConfig(account_share_percent=0)}, "opening: "),
+        ({"watchtower": WatchtowerConfig(max_watches=0)}, "watchtower: "),
+        ({"watchtower": WatchtowerConfig(max_per_caller=101)}, "watchtower: "),
+        ({"watchtower": WatchtowerConfig(unseen_s=-1)}, "watchtower: "),
+        ({"watchtower": WatchtowerConfig(max_exit_cost=(ReserveConfig(ETHER, 0),))}, "max_exit_cost[0].amount"),
+        ({"watchtower": WatchtowerConfig(max_exit_cost=(ReserveConfig("ETH", 1),))}, "max_exit_cost[0].asset"),
+        ({"watchtower": WatchtowerConfig(max_exit_cost=(ReserveConfig(LEDGER.assets[0], 1),))}, "gas is not paid in"),
+    ],
+)
+def test_what_allows_nothing_is_refused_with_its_place(changes, place):
+    with pytest.raises(RejectedError) as refused:
+        verified(relayer(**changes))
+    assert place in str(refused.value)
