@@ -4,13 +4,15 @@ Layout: Solidity ABI specification, "Events" and "Indexed Event Encoding". Every
 is read; what a contract then logs never stops a follower: data that does not fit the ABI is kept as it is.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 from eth_abi.abi import decode, is_encodable_type
-from eth_abi.exceptions import DecodingError, ParseError
+from eth_abi.exceptions import ABITypeError, DecodingError, ParseError
 from eth_abi.grammar import ABIType, BasicType, TupleType, parse
 
 from adapters.evm.names import account, hex_address, parse_address
@@ -29,7 +31,21 @@ MAX_DECODED_BYTES: Final = 16 * 1024
 MAX_DYNAMIC_DEPTH: Final = 2
 """Dynamic types inside dynamic types, such as `string[]`. Each level multiplies what an event may decode to."""
 
+MAX_NESTING: Final = 16
+"""Tuples inside tuples."""
+
 _DYNAMIC: Final = ("string", "bytes")
+_TUPLE: Final = "tuple"
+_WITHOUT_SIZE: Final = ("address", "bool", "string", "function")
+_ALIASES: Final = {
+    "uint": "uint256",
+    "int": "int256",
+    "fixed": "fixed128x18",
+    "ufixed": "ufixed128x18",
+    "byte": "bytes1",
+}
+"""Names for which signatures have another: those of the ABI specification, and `byte` of Solidity before 0.8."""
+_ALIAS: Final = re.compile(rf"\b(?:{'|'.join(_ALIASES)})\b")
 
 
 class _Input(msgspec.Struct):
@@ -79,7 +95,7 @@ def parse_abi(text: str, where: str) -> tuple[EventAbi, ...]:
     """
     try:
         entries = msgspec.json.decode(text, type=list[_Entry] | _Artifact)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RejectedError(
             f'{where}: this is no ABI ({error}); give the list that the compiler writes under "abi"'
         ) from None
@@ -107,25 +123,56 @@ def _event(entry: _Entry, where: str) -> EventAbi:
 
 def _argument(declared: _Input, number: int, place: str) -> _Argument:
     name = declared.name or f"arg{number}"
-    text = _canonical(declared)
+    text = _canonical(declared, place)
     if len(name) > MAX_NAME_CHARS or not name.isprintable():
         raise RejectedError(f"{place}: argument {number} has no name of at most {MAX_NAME_CHARS} characters")
+    if len(text) > MAX_TYPE_CHARS or _nesting(text) > MAX_NESTING:
+        raise RejectedError(f"{place}: {text[:64]!r} is longer, or nests deeper, than is followed here; leave it out")
     try:
-        if len(text) > MAX_TYPE_CHARS or not is_encodable_type(text):
-            raise RejectedError(f"{place}: {text[:64]!r} is no type of the ABI specification")
         kind = parse(text)
-    except ParseError:
-        raise RejectedError(f"{place}: {text[:64]!r} is no type of the ABI specification") from None
+        kind.validate()
+    except (ParseError, ABITypeError, ValueError):
+        raise _no_type(place, text) from None
+    if not is_encodable_type(text) or not _is_exact(kind):
+        raise _no_type(place, text)
     if _dynamic_depth(kind) > MAX_DYNAMIC_DEPTH:
         raise RejectedError(f"{place}: {text[:64]!r} nests dynamic types deeper than {MAX_DYNAMIC_DEPTH}; leave it out")
     return _Argument(name, text, kind, declared.indexed)
 
 
-def _canonical(declared: _Input) -> str:
-    """`tuple` and its components as the signature has them: `(uint256,string)[]`."""
-    if not declared.type.startswith("tuple"):
-        return declared.type
-    return f"({','.join(map(_canonical, declared.components))}){declared.type.removeprefix('tuple')}"
+def _no_type(place: str, text: str) -> RejectedError:
+    return RejectedError(
+        f"{place}: {text[:64]!r} is not a type of the ABI specification: write what the compiler writes, such as "
+        "uint256, address, or tuple with its components"
+    )
+
+
+def _nesting(text: str) -> int:
+    deepest = depth = 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _canonical(declared: _Input, place: str) -> str:
+    """Return the type as the signature has it: `(uint256,string)[]` for a `tuple[]` of `uint` and `string`.
+
+    Source: Solidity ABI specification, "Types": uint, int, fixed and ufixed are synonyms that no signature has.
+    """
+    if declared.components and not declared.type.startswith(_TUPLE):
+        raise RejectedError(f"{place}: {declared.type[:64]!r} has components, which only a tuple has")
+    if not declared.type.startswith(_TUPLE):
+        return _ALIAS.sub(lambda found: _ALIASES[found[0]], declared.type)
+    parts = ",".join(_canonical(one, place) for one in declared.components)
+    return f"({parts}){declared.type.removeprefix(_TUPLE)}"
+
+
+def _is_exact(kind: ABIType) -> bool:
+    """Return false for what the parser takes though no signature has it, such as `bool8`."""
+    if isinstance(kind, TupleType):
+        return all(map(_is_exact, kind.components))
+    return isinstance(kind, BasicType) and (kind.sub is None or kind.base not in _WITHOUT_SIZE)
 
 
 def _dynamic_depth(kind: ABIType) -> int:
@@ -210,6 +257,8 @@ def _shown(chain: ChainId, kind: ABIType, value: Any) -> ArgumentValue:
         return value
     if isinstance(value, bytes):
         return f"0x{value.hex()}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(kind, BasicType) and kind.base == "address":
         return account(chain, parse_address(value))
     return str(value)

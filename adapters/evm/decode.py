@@ -110,6 +110,14 @@ def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:
         raise RetryableError(f"an endpoint of {chain} answered with a malformed header") from error
 
 
+def _word(text: str) -> bytes:
+    """Return 32 bytes of `0x…`. Raise `ValueError` for anything else."""
+    word = bytes.fromhex(text[2:])
+    if len(word) != 32:
+        raise ValueError("a hash has 32 bytes")
+    return word
+
+
 def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> tuple[LoggedEvent, ...]:
     """The logs of a block as events, by index, without those that are none of ours.
 
@@ -123,7 +131,7 @@ def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> 
             if event is None:
                 continue
             if raw.transaction_hash != tx_text:
-                tx_text, tx_hash = raw.transaction_hash, bytes.fromhex(raw.transaction_hash[2:])
+                tx_text, tx_hash = raw.transaction_hash, _word(raw.transaction_hash)
             events.append(LoggedEvent(block, tx_hash, int(raw.log_index, 16), event))
     except (ValueError, IndexError, RejectedError) as error:
         raise RetryableError(f"an endpoint of {block.chain} answered with a malformed log") from error
@@ -152,7 +160,7 @@ def _decode(sources: Sources, raw: RawLog) -> ChainEvent | None:
     if topic not in (CLAIMED_TOPIC, REFUNDED_TOPIC):
         return None
     lock_id = event_lock_id(data[:20], int.from_bytes(data[:32], "big"))
-    hashlock = Hashlock(bytes.fromhex(raw.topics[1][2:]))
+    hashlock = Hashlock(_word(raw.topics[1]))
     if topic == CLAIMED_TOPIC:
         return Claimed(lock_id, hashlock, PublicPreimage(data[32:64]))
     return Refunded(lock_id, hashlock)

@@ -42,6 +42,20 @@ NOTE_TYPES = ["(int8,bytes4)", "string[]", "bool", "address"]
 AUTHOR, READER = bytes.fromhex("a1" * 20), bytes.fromhex("b2" * 20)
 
 
+NO_TYPES = (
+    "uint7", "uint264", "uint08", "uint0", "Uint256", "bytes33", "bytes0", "bool8", "address20", "string5", "fixed128",
+    "fixed128x81", "fixed8x0", "uint256[0]", "uint256[-1]", "uint256[01]", "uint256[2", "tuple", "tuples", "()[]", "",
+    " uint256", "uint256 ", "address payable", "contract IERC20", "enum Kind", "mapping(uint8=>bool)", "uint256,bool",
+)  # fmt: skip
+DEEP = (
+    '[{"type": "event", "name": "E", "inputs": ['
+    + '{"type": "tuple", "components": [' * 3_000
+    + '{"type": "bool"}'
+    + "]}" * 3_000
+    + "]}]"
+)
+
+
 def event_abi(**changes: Any) -> str:
     return json.dumps([{**NOTE, **changes}])
 
@@ -122,9 +136,12 @@ async def test_wrong_contracts_are_refused_at_start(evm: EvmHarness) -> None:
         ("no json", "no ABI"),
         ('{"name": "an artifact without its abi"}', "no ABI"),
         (event_abi(anonymous=True), "declares 0 events"),
-        (event_abi(inputs=[{"type": "uint7"}]), "'uint7' is no type"),
-        (event_abi(inputs=[{"type": "tuple"}]), "no type"),
-        (event_abi(inputs=[{"type": "uint256[0]"}]), "no type"),
+        *((event_abi(inputs=[{"type": kind}]), "is not a type of the ABI specification") for kind in NO_TYPES),
+        (event_abi(inputs=[{"type": "uint8", "components": [{"type": "bool"}]}]), "which only a tuple has"),
+        (event_abi(inputs=[{"type": "(" * 20 + "bool" + ")" * 20}]), "nests deeper"),
+        (event_abi(inputs=[{"type": "bool" + "[1]" * 400}]), "is longer"),
+        (DEEP, "no ABI"),
+        (json.dumps([{**NOTE, "inputs": [{"type": kind}]} for kind in ("uint", "uint256")]), "an event twice"),
         (event_abi(inputs=[{"type": "string[][]"}]), "nests dynamic types"),
         (event_abi(inputs=[{"type": "uint8", "indexed": True}] * 4), "more than three indexed"),
         (event_abi(inputs=[{"type": "uint8", "name": "same"}] * 2), "two arguments of one name"),
@@ -135,6 +152,37 @@ async def test_wrong_contracts_are_refused_at_start(evm: EvmHarness) -> None:
 def test_what_is_no_abi_is_refused_with_a_sentence(abi: str, sentence: str) -> None:
     with pytest.raises(RejectedError, match=f"contract x.*{sentence}"):
         parse_abi(abi, "contract x")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "signature"),
+    [
+        ([{"type": "address"}, {"type": "address"}, {"type": "uint"}], "Note(address,address,uint256)"),
+        ([{"type": "int"}, {"type": "uint8"}, {"type": "int[2][]"}], "Note(int256,uint8,int256[2][])"),
+        ([{"type": "fixed"}, {"type": "ufixed[3]"}], "Note(fixed128x18,ufixed128x18[3])"),
+        ([{"type": "function"}, {"type": "byte[]"}], "Note(function,bytes1[])"),
+        (
+            [{"type": "tuple[]", "components": [{"type": "uint"}, {"type": "tuple", "components": [{"type": "int"}]}]}],
+            "Note((uint256,(int256))[])",
+        ),
+        ([{"type": "(uint,byte)[2]"}], "Note((uint256,bytes1)[2])"),
+    ],
+)
+def test_aliases_of_types_have_the_topic_of_what_they_mean(inputs: list[dict[str, Any]], signature: str) -> None:
+    named = [{**one, "name": f"a{number}"} for number, one in enumerate(inputs)]
+    (event,) = parse_abi(event_abi(inputs=named), "contract")
+    assert event.topic == f"0x{keccak256(signature.encode()).hex()}"
+    types = signature.removeprefix("Note(").removesuffix(")")
+    assert ",".join(argument.text for argument in event.arguments) == types
+
+
+def test_an_event_declared_with_an_alias_is_decoded() -> None:
+    abi = event_abi(inputs=[{"type": "uint", "name": "id", "indexed": True}, {"type": "fixed", "name": "price"}])
+    topics = hexed(keccak256(b"Note(uint256,fixed128x18)"), (7).to_bytes(32, "big"))
+    for raw, price in ((10**17, "0.1"), (1, "0." + "0" * 17 + "1"), (10**37, "1" + "0" * 19)):
+        event = decoder(abi).decode(f"0x{LOGGER.hex()}", topics, raw.to_bytes(32, "big", signed=True))
+        assert event is not None
+        assert dict(event.arguments) == {"id": "7", "price": price}
 
 
 @given(st.binary(max_size=400), st.lists(st.binary(min_size=32, max_size=32), max_size=3))
