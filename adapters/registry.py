@@ -124,6 +124,7 @@ def joined_prover(chains: Mapping[ChainId, ConnectedChain], bridge: ChainId | No
 async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     """Kind `consortium`. One endpoint has to answer; the others may be down and come later."""
     from adapters.consortium.chain import ConsortiumParameters, chain_over, read_parameters
+    from adapters.consortium.probe import probe_all
     from adapters.consortium.rpc import CometRpc
     from adapters.consortium.signing import Ed25519Signer
 
@@ -146,6 +147,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     symbols = [asset_symbol(asset) for asset in spec.assets]
     try:
         parameters = await _first([partial(read, client) for client in clients])
+        await probe_all(clients, spec.chain)
     except BaseException:
         await close()
         raise

@@ -5,21 +5,36 @@ A header's time here is *ledger time*, the clock in the first entry of its block
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import aiohttp
+import structlog
 
 from adapters.consortium.facts import fact_of
 from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, parsed
 from core.model.consortium import decode_clock, event_from_attributes, transaction_hash
-from core.model.errors import NotFoundError, NotYetFinalError, RejectedError, ReorgedError, RetryableError
+from core.model.errors import (
+    CausewayError,
+    NotFoundError,
+    NotYetFinalError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+)
 from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent
 from core.model.types import BlockRef, ChainId, ChainTime, Height
+from core.proofs import merkle
 from core.proofs.cometbft.hashing import header_hash
 from core.proofs.cometbft.json import header_from_json, list_from_json, object_from_json
 from core.proofs.cometbft.types import Header
+
+if TYPE_CHECKING:
+    from adapters.consortium.results import BlockResults
+
+T = TypeVar("T")
+_log = structlog.get_logger(__name__)
 
 MAX_BLOCK_RANGE: Final = 100
 MAX_ENTRIES: Final = 100_000
@@ -46,6 +61,8 @@ class RawBlock:
         self.chain = chain
         self.header: Header = header
         self.entries = tuple(bytes_of(entry) for entry in entries)
+        if merkle.root([transaction_hash(entry) for entry in self.entries]) != header.data_hash:
+            raise RejectedError("this block's entries are not those that its header names")
         self.ref = BlockRef(chain, Height(header.height), claimed)
 
     def block_header(self) -> BlockHeader:
@@ -66,7 +83,25 @@ async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None =
         raise NotFoundError(f"{chain} begins at height 1")
     else:
         result = await rpc.call("block", height=str(at))
-    return parsed(lambda: RawBlock(chain, result))
+    block = parsed(lambda: RawBlock(chain, result))
+    if at is not None and at not in (block.ref.height, block.ref.hash):
+        raise RetryableError(f"{rpc.url} answers with another block than it was asked for")
+    return block
+
+
+async def fetch_blocks(rpc: CometRpc, chain: ChainId, heights: Sequence[Height]) -> list[RawBlock]:
+    """Several blocks at once. Raise as `fetch_block`; then nothing is asked any more."""
+    return await all_of([fetch_block(rpc, chain, height) for height in heights])
+
+
+async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """The answers in order. Raise the first error, once all others have ended, too."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except BaseExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 class ConsortiumHeads:
@@ -101,8 +136,8 @@ class ConsortiumHeads:
                             last = update
                             yield update
                         await _news(socket, self._poll_s)
-            except RetryableError:
-                pass
+            except CausewayError as error:
+                _log.info("no subscription to new blocks, they are polled", endpoint=self._rpc.url, reason=str(error))
             reconnect_at = time.monotonic() + RECONNECT_S
             while time.monotonic() < reconnect_at:
                 polled = await self._head_or_none()
@@ -114,7 +149,7 @@ class ConsortiumHeads:
     async def _head_or_none(self) -> HeadUpdate | None:
         try:
             return await self.head()
-        except RetryableError:
+        except CausewayError:
             return None
 
 
@@ -131,9 +166,10 @@ async def _news(socket: aiohttp.ClientWebSocketResponse, poll_s: float) -> None:
 class ConsortiumBlocks:
     """`BlockSource`."""
 
-    def __init__(self, rpc: CometRpc, chain: ChainId) -> None:
+    def __init__(self, rpc: CometRpc, chain: ChainId, results: "BlockResults") -> None:
         self._rpc = rpc
         self._chain = chain
+        self._results = results
 
     async def header(self, at: Height | bytes) -> BlockHeader:
         block = await fetch_block(self._rpc, self._chain, at)
@@ -142,7 +178,7 @@ class ConsortiumBlocks:
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         if not 0 <= last - first < MAX_BLOCK_RANGE:
             raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
-        blocks = await asyncio.gather(*(self._block(Height(height)) for height in range(first, last + 1)))
+        blocks = await all_of([self._block(Height(height)) for height in range(first, last + 1)])
         for older, newer in pairwise(blocks):
             if newer.header.parent_hash != older.header.ref.hash:
                 raise ReorgedError(f"{self._chain} at {newer.header.height} does not follow the block before")
@@ -150,21 +186,15 @@ class ConsortiumBlocks:
 
     async def _block(self, height: Height) -> Block:
         raw = await fetch_block(self._rpc, self._chain, height)
-        try:
-            results = await self._rpc.call("block_results", height=str(height))
-        except NotFoundError as error:
-            raise RetryableError(f"the block is there, its results are not yet: {error.message}") from None
-        return parsed(lambda: Block(raw.block_header(), _events(raw, results)))
+        outcomes = await self._results.of(raw)
+        return parsed(lambda: Block(raw.block_header(), _events(raw, outcomes)))
 
 
-def _events(raw: RawBlock, results: Mapping[str, Any]) -> tuple[LoggedEvent, ...]:
-    outcomes = list_from_json(results.get("txs_results"), MAX_ENTRIES)
-    if len(outcomes) != len(raw.entries):
-        raise RejectedError("a block has one result per entry")
+def _events(raw: RawBlock, outcomes: Sequence[Mapping[str, Any]]) -> tuple[LoggedEvent, ...]:
     happened = [
         (transaction_hash(entry), fact)
         for entry, outcome in zip(raw.entries, outcomes, strict=True)
-        for fact in _facts(raw.chain, object_from_json(outcome))
+        for fact in _facts(raw.chain, outcome)
     ]
     return tuple(LoggedEvent(raw.ref, tx_hash, index, fact) for index, (tx_hash, fact) in enumerate(happened))
 

@@ -1,7 +1,7 @@
 """Attested foreign headers."""
 
 from adapters.consortium.messages import attest
-from adapters.consortium.rpc import CometRpc
+from adapters.consortium.rpc import CometRpc, parsed
 from adapters.consortium.state import read_count, read_leaf
 from core.model.consortium import HeaderLeaf, attested_header_key, attested_latest_key
 from core.model.errors import RetryableError
@@ -26,4 +26,5 @@ class ConsortiumBridge:
         leaf = await read_leaf(self._rpc, attested_header_key(chain, height), HeaderLeaf)
         if leaf is None:
             raise RetryableError(f"{chain} is attested up to {height}, but that header is not there")
-        return BlockRef(chain, height, leaf.block_hash)
+        block_hash = leaf.block_hash
+        return parsed(lambda: BlockRef(chain, height, block_hash))

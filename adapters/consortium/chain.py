@@ -1,16 +1,21 @@
 """One consortium chain over one endpoint: its parameters and all its ports."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
+
+import structlog
 
 from adapters.consortium.blocks import POLL_S, ConsortiumBlocks, ConsortiumHeads, fetch_block
 from adapters.consortium.bridge import ConsortiumBridge
 from adapters.consortium.facts import shown_symbol
 from adapters.consortium.legs import ConsortiumLegs
 from adapters.consortium.locks import ConsortiumLocks
+from adapters.consortium.probe import NodeReport, probe
 from adapters.consortium.prover import ConsortiumProver
-from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc
+from adapters.consortium.results import BlockResults
+from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc, parsed
 from adapters.consortium.state import ConsortiumState, read_leaf
 from adapters.consortium.transactions import ConsortiumTransactions, PublicKeys
 from core.model.consortium import (
@@ -24,6 +29,8 @@ from core.model.errors import FatalError, NotFoundError, RejectedError
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, Seconds
 from core.proofs.evidence import ledger_code_hash
+
+_log = structlog.get_logger(__name__)
 
 FIRST: Final = Height(1)
 DEFAULT_TIMING: Final = ChainTiming(
@@ -60,6 +67,8 @@ class ConsortiumChain:
     locks: ConsortiumLocks
     rpc: CometRpc
     keys: PublicKeys
+    report: NodeReport | None = None
+    """What `connect` found out about the node."""
 
     def learn(self, public_key: bytes) -> AccountId:
         """Let this process assemble transactions for the account of an ed25519 public key (32 bytes)."""
@@ -82,15 +91,18 @@ async def connect(
     """Connect to `url` (`http://host:port`) and learn the genesis hash and the assets called `symbols`.
 
     Evidence will start at the header of `trusted_height`, which must be that of the verifiers' anchor. Raises what
-    `read_parameters` raises.
+    `read_parameters` raises, and `RejectedError` if the node's settings are in the way of reading events.
     """
     rpc = CometRpc(url, timeout_s)
     try:
         parameters = await read_parameters(rpc, chain, symbols, timing, genesis_hash)
+        report = await probe(rpc, chain)
+        report.log()
+        report.require_usable()
     except BaseException:
         await rpc.close()
         raise
-    return chain_over(rpc, parameters, trusted_height, poll_s)
+    return replace(chain_over(rpc, parameters, trusted_height, poll_s), report=report)
 
 
 def chain_over(
@@ -98,15 +110,15 @@ def chain_over(
 ) -> ConsortiumChain:
     """The ports over one endpoint of a chain that is known already; asks nothing, so the endpoint may be down."""
     chain = parameters.chain
-    keys, locks = PublicKeys(chain), ConsortiumLocks(rpc, chain)
+    keys, locks, results = PublicKeys(chain), ConsortiumLocks(rpc, chain), BlockResults(rpc)
     access = ChainAccess(
         parameters=parameters,
         heads=ConsortiumHeads(rpc, chain, poll_s),
-        blocks=ConsortiumBlocks(rpc, chain),
+        blocks=ConsortiumBlocks(rpc, chain, results),
         state=ConsortiumState(rpc, chain),
         locks=locks,
         legs=ConsortiumLegs(rpc, chain),
-        transactions=ConsortiumTransactions(rpc, chain, _reference(chain), keys),
+        transactions=ConsortiumTransactions(rpc, chain, _reference(chain), keys, results),
     )
     prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     return ConsortiumChain(access, ConsortiumBridge(rpc), prover, locks, rpc, keys)
@@ -121,21 +133,37 @@ async def read_parameters(
 ) -> ConsortiumParameters:
     """What the chain says of itself.
 
-    Raises `FatalError` where the endpoint serves another chain than the one named, `NotFoundError` for an asset that
-    the chain does not have, `RejectedError` for an id that is not a consortium chain's.
+    Raises `FatalError` if the endpoint serves another chain than the one named, `NotFoundError` for an asset that
+    the chain does not have, `RejectedError` for an id that is not a consortium chain's. A node that has pruned its
+    first block is believed to serve the chain of its blocks' id: it cannot show more.
     """
     _reference(chain)
-    genesis = await fetch_block(rpc, chain, FIRST)
-    if genesis_hash is not None and genesis.ref.hash != genesis_hash:
-        raise FatalError(f"{rpc.url} serves another {chain}: its first block is {genesis.ref.hash.hex()}")
+    genesis_hash = await _checked_genesis(rpc, chain, genesis_hash)
     assets = {}
     for symbol in symbols:
         leaf = await read_leaf(rpc, asset_key(symbol), AssetLeaf)
         if leaf is None:
             raise NotFoundError(f"{chain} has no asset {symbol!r}")
         name = caip_asset(chain, symbol)
-        assets[name] = Asset(name, shown_symbol(symbol), leaf.decimals)
-    return ConsortiumParameters(chain, genesis.ref.hash, timing, assets, ledger_code_hash(APP_VERSION))
+        assets[name] = parsed(partial(Asset, name, shown_symbol(symbol), leaf.decimals))
+    return ConsortiumParameters(chain, genesis_hash, timing, assets, ledger_code_hash(APP_VERSION))
+
+
+async def _checked_genesis(rpc: CometRpc, chain: ChainId, pinned: bytes | None) -> bytes:
+    try:
+        found = (await fetch_block(rpc, chain, FIRST)).ref.hash
+    except NotFoundError as error:
+        if pinned is None:
+            raise NotFoundError(
+                f"{rpc.url} has pruned its first block, by which a chain is known: configure the genesis hash, or"
+                f" connect to a node that has all blocks ({error.message})"
+            ) from None
+        await fetch_block(rpc, chain)
+        _log.warning("its first block is pruned, so it is not compared with the genesis hash", endpoint=rpc.url)
+        return pinned
+    if pinned is not None and found != pinned:
+        raise FatalError(f"{rpc.url} serves another {chain}: its first block is {found.hex()}")
+    return found
 
 
 def _reference(chain: ChainId) -> str:

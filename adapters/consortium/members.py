@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from adapters.consortium.rpc import CometRpc, parsed
+from adapters.consortium.rpc import CometRpc, count_of, parsed
 from adapters.consortium.state import L, query, read_count, read_leaf
 from core.model.consortium import CLOCK_KEY, sequence_count_key, sequence_key
 from core.model.consortium_members import (
@@ -43,7 +43,7 @@ class MembersView:
 async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> MembersView:
     """Raises `RetryableError` while the endpoint does not answer, `RejectedError` where it answers nonsense."""
     clock = await query(rpc, CLOCK_KEY)
-    at, time_ms = clock.height, int.from_bytes(clock.value or b"", "big")
+    at, time_ms = clock.height, parsed(lambda: count_of(clock.value))
     organisations = []
     for place in range(1, await _count(rpc, ORGANISATIONS, at, MAX_ORGANISATIONS) + 1):
         name = (await query(rpc, sequence_key(ORGANISATIONS, place), at)).value or b""

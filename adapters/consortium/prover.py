@@ -4,13 +4,15 @@ The state after block H is proven by the header of H + 1, so the newest height t
 head.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
-from adapters.consortium.rpc import CometRpc, parsed
+from adapters.consortium.rpc import CometRpc, count_of, parsed
 from adapters.consortium.state import query
 from core.model.consortium import attested_header_key, attested_latest_key
-from core.model.errors import NotYetFinalError, RejectedError
+from core.model.errors import CausewayError, NotYetFinalError, RejectedError, RetryableError
 from core.model.questions import Anchor, Evidence, Question
 from core.model.types import ChainId, Height, Seconds
 from core.proofs.cometbft.hashing import header_hash
@@ -23,7 +25,7 @@ from core.proofs.cometbft.json import (
 )
 from core.proofs.cometbft.light_client import TWO_THIRDS, verify_commit_trusting, verify_light_block
 from core.proofs.cometbft.types import MAX_VALIDATORS, Header, LightBlock, SignedHeader, ValidatorSet
-from core.proofs.errors import NotEnoughTrustError
+from core.proofs.errors import NotEnoughTrustError, ProofError
 from core.proofs.evidence import ConsortiumProof, StateEntry, Trail, consortium_evidence, needed_keys
 from core.proofs.evidence.trail import MAX_LINKS, MAX_STEPS
 from core.proofs.smt import decode_proof
@@ -47,7 +49,8 @@ class ConsortiumProver:
         height = await self.provable_height(at)
         known: dict[bytes, StateEntry] = {}
         while True:
-            keys = needed_keys(question, {key: entry.value for key, entry in known.items()})
+            values = {key: entry.value for key, entry in known.items()}
+            keys = _needed(question, values)
             unknown = [key for key in keys if key not in known]
             if not unknown:
                 break
@@ -71,7 +74,7 @@ class ConsortiumProver:
     async def attested_height(self, foreign: ChainId, height: Height) -> Height:
         """The newest height of a foreign chain that is attested in the state after block `height`, 0 for none."""
         found = await query(self._rpc, attested_latest_key(foreign), height)
-        return Height(int.from_bytes(found.value or b"", "big"))
+        return Height(parsed(lambda: count_of(found.value)))
 
     async def attestation(self, foreign: ChainId, foreign_height: Height, height: Height) -> StateEntry:
         """The ledger's leaf about a foreign header, proven, or its proven absence."""
@@ -84,7 +87,7 @@ class ConsortiumProver:
             chain=self._chain,
             genesis_hash=self._genesis_hash,
             trusted_height=self._trusted_height,
-            trusted_hash=header_hash(trusted),
+            trusted_hash=parsed(lambda: header_hash(trusted)),
             trusting_period_s=trusting_period_s,
         )
 
@@ -112,7 +115,7 @@ class ConsortiumProver:
         wanted = [await self._light_block(target)]
         while wanted:
             block = wanted[-1]
-            if block.header.height > trusted.height + 1 and not _vouches(following, block):
+            if block.header.height > trusted.height + 1 and not parsed(partial(_vouches, following, block)):
                 middle = Height((trusted.height + block.header.height) // 2)
                 wanted.append(await self._light_block(middle))
             else:
@@ -134,7 +137,10 @@ class ConsortiumProver:
 
     async def _signed_header(self, height: Height | None) -> SignedHeader:
         answer = await (self._rpc.call("commit") if height is None else self._rpc.call("commit", height=str(height)))
-        return parsed(lambda: signed_header_from_json(object_from_json(answer.get("signed_header"))))
+        signed = parsed(lambda: signed_header_from_json(object_from_json(answer.get("signed_header"))))
+        if height is not None and signed.header.height != height:
+            raise RetryableError(f"{self._rpc.url} answers with another commit than it was asked for")
+        return signed
 
     async def _validators(self, height: Height) -> ValidatorSet:
         """All pages; proposer priorities are left out, since they are in no hash."""
@@ -148,6 +154,18 @@ class ConsortiumProver:
             if len(members) >= parsed(lambda: integer_from_json(answer.get("total"))) or not listed:  # noqa: B023
                 break
         return parsed(lambda: ValidatorSet.of(members))
+
+
+def _needed(question: Question, values: Mapping[bytes, bytes | None]) -> tuple[bytes, ...]:
+    """The keys. Raise `RejectedError` for what is wrong with the question, `RetryableError` for a wrong leaf."""
+    try:
+        return needed_keys(question, values)
+    except ProofError as error:
+        raise RetryableError(f"the endpoint shows a leaf that is none: {error.message}") from error
+    except CausewayError:
+        raise
+    except Exception as error:
+        raise RetryableError(f"the endpoint shows a leaf that is none: {type(error).__name__}") from error
 
 
 def _vouches(trusted: ValidatorSet, block: LightBlock) -> bool:

@@ -6,8 +6,8 @@ the chain can know is left to CheckTx.
 
 from typing import NoReturn
 
-from adapters.consortium.rpc import CometRpc
-from adapters.consortium.state import balance_of, query, read_account, read_count, read_leaf
+from adapters.consortium.rpc import CometRpc, parsed
+from adapters.consortium.state import balance_of, read_account, read_count, read_leaf
 from core.model.consortium import (
     CLOCK_KEY,
     AccessLeaf,
@@ -92,12 +92,17 @@ async def _check_refund(rpc: CometRpc, message: Refund) -> None:
 async def _require_funds(rpc: CometRpc, sender: AccountId, symbol: str, amount: int) -> None:
     if await read_leaf(rpc, asset_key(symbol), AssetLeaf) is None:
         _refuse(ResultCode.UNKNOWN_ASSET)
-    if balance_of(await read_account(rpc, sender), symbol) < amount:
+    if await _balance(rpc, sender, symbol) < amount:
         _refuse(ResultCode.INSUFFICIENT_FUNDS)
 
 
+async def _balance(rpc: CometRpc, account: AccountId, symbol: str) -> int:
+    leaf = await read_account(rpc, account)
+    return parsed(lambda: balance_of(leaf, symbol))
+
+
 async def _ledger_time_ms(rpc: CometRpc) -> int:
-    return int.from_bytes((await query(rpc, CLOCK_KEY)).value or b"", "big")
+    return await read_count(rpc, CLOCK_KEY)
 
 
 def _refuse(code: ResultCode) -> NoReturn:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from adapters.consortium.rpc import CometRpc, bytes_of, parsed
+from adapters.consortium.rpc import CometRpc, bytes_of, count_of, parsed, text_of
 from core.model.consortium import (
     PROOF_OP,
     AccountLeaf,
@@ -48,7 +48,7 @@ async def query(rpc: CometRpc, key: bytes, at: Height | None = None, prove: bool
     response = parsed(lambda: object_from_json(answer.get("response")))
     code = parsed(lambda: integer_from_json(response.get("code") or 0))
     if code:
-        raise NotFoundError(f"the state at height {at} cannot be read: {str(response.get('log'))[:200]}")
+        raise NotFoundError(f"the state at height {at} cannot be read: {text_of(response.get('log'))}")
     found = parsed(
         lambda: StateValue(
             value=bytes_of(response.get("value")) or None,
@@ -76,12 +76,15 @@ async def read_leaf(rpc: CometRpc, key: bytes, kind: type[L], at: Height | None 
 
 
 async def read_count(rpc: CometRpc, key: bytes, at: Height | None = None) -> int:
-    """A counter of 8 big-endian bytes; 0 where there is none."""
-    return int.from_bytes((await query(rpc, key, at)).value or b"", "big")
+    """A counter of 8 big-endian bytes; 0 if there is none."""
+    raw = (await query(rpc, key, at)).value
+    return parsed(lambda: count_of(raw))
 
 
 async def read_account(rpc: CometRpc, account: AccountId, at: Height | None = None) -> AccountLeaf:
     leaf = await read_leaf(rpc, account_key(raw_address(account)), AccountLeaf, at)
+    if leaf is not None and leaf.sequence < 0:
+        raise RetryableError(f"{rpc.url} says that the next sequence of {account} is {leaf.sequence}")
     return leaf or AccountLeaf(0, ())
 
 
@@ -110,4 +113,7 @@ class ConsortiumState:
         leaf = await read_leaf(self._rpc, record_key(namespace, key, version), RecordLeaf)
         if leaf is None:
             raise RetryableError(f"version {version} of {namespace}/{key} is counted, but not there")
-        return RecordView(namespace, key, leaf.version, caip_account(self._chain, leaf.author), leaf.document)
+        found = leaf
+        return parsed(
+            lambda: RecordView(namespace, key, found.version, caip_account(self._chain, found.author), found.document)
+        )

@@ -1,0 +1,115 @@
+"""Which of a node's settings are in the way, found out once at connect, with what follows from each."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from adapters.consortium.blocks import fetch_block
+from adapters.consortium.results import NEITHER, NO_INDEX, NO_RESULTS, BlockResults
+from adapters.consortium.rpc import CometRpc, RpcError, base64_of, parsed, text_of
+from core.model.consortium import transaction_hash
+from core.model.errors import NotFoundError, RejectedError, RetryableError
+from core.model.types import ChainId, Height
+from core.proofs.cometbft.json import integer_from_json, object_from_json
+
+MIN_KEPT_BLOCKS: Final = 1_000
+"""A node that keeps fewer blocks is named: a follower that was away for longer cannot catch up there."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One endpoint as it presents itself. `warnings`: what works less well, and why. `faults`: what cannot work."""
+
+    url: str
+    version: str
+    head: Height
+    earliest: Height
+    catching_up: bool
+    keeps_results: bool
+    keeps_index: bool
+    lists_pending: bool
+    warnings: tuple[str, ...]
+    faults: tuple[str, ...]
+
+    def log(self) -> None:
+        for sentence in (*self.warnings, *self.faults):
+            _log.warning("a setting of the node is in the way", endpoint=self.url, why=sentence)
+
+    def require_usable(self) -> None:
+        """Raise `RejectedError` if it cannot work."""
+        if self.faults:
+            raise RejectedError(f"{self.url}: {'; '.join(self.faults)}")
+
+
+async def probe(rpc: CometRpc, chain: ChainId) -> NodeReport:
+    """Ask the node for its state and for one answer of each optional kind. Raise `RetryableError` if it is silent."""
+    status = await rpc.call("status")
+    sync = parsed(lambda: object_from_json(status.get("sync_info")))
+    info = parsed(lambda: object_from_json(status.get("node_info")))
+    head, earliest = (
+        Height(parsed(lambda name=name: integer_from_json(sync.get(name) or 0)))  # type: ignore[misc]
+        for name in ("latest_block_height", "earliest_block_height")
+    )
+    # The newest block's results and index may still be on their way.
+    block = await fetch_block(rpc, chain, Height(max(1, earliest, head - 1)))
+    results = BlockResults(rpc)
+    keeps_results = await _offers(results.kept(block))
+    searches = await _offers(results.indexed(block))
+    first = transaction_hash(block.entries[0]) if block.entries else bytes(32)
+    finds = await _offers(rpc.call_raw("tx", hash=base64_of(first), prove=False))
+    lists_pending = await _offers(rpc.call_raw("unconfirmed_txs", limit="1"))
+    catching_up = sync.get("catching_up") is True
+    warnings = {
+        f"{NO_RESULTS}: the events of blocks are read by tx_search": not keeps_results and searches,
+        f"{NO_INDEX}: in which block a transaction is, is read from the newest blocks": not finds,
+        f"it keeps blocks from {earliest} on only: who was away for longer cannot catch up here": (
+            earliest > 1 and head - earliest < MIN_KEPT_BLOCKS
+        ),
+        "it does not list waiting transactions: they are broadcast again until they are in a block": not lists_pending,
+        "it is catching up: it takes no transactions, and shows old blocks as the newest": catching_up,
+    }
+    return NodeReport(
+        url=rpc.url,
+        version=text_of(info.get("version")),
+        head=head,
+        earliest=earliest,
+        catching_up=catching_up,
+        keeps_results=keeps_results,
+        keeps_index=searches and finds,
+        lists_pending=lists_pending,
+        warnings=tuple(sentence for sentence, holds in warnings.items() if holds),
+        faults=() if keeps_results or searches else (NEITHER,),
+    )
+
+
+async def probe_all(rpcs: list[CometRpc], chain: ChainId) -> list[NodeReport]:
+    """Report on every endpoint that answers, and log what is in the way.
+
+    Raise `RejectedError` if endpoints answer and none of them can work.
+    """
+    reports = []
+    for rpc in rpcs:
+        try:
+            reports.append(await probe(rpc, chain))
+        except (RetryableError, RejectedError) as error:
+            _log.warning("an endpoint could not be looked at", endpoint=rpc.url, reason=error.message)
+    for report in reports:
+        report.log()
+    if reports and all(report.faults for report in reports):
+        reports[0].require_usable()
+    return reports
+
+
+async def _offers(asking: Awaitable[object]) -> bool:
+    """True unless the node refuses. What it only does not know, or not yet, it offers."""
+    try:
+        await asking
+    except RpcError as error:
+        return isinstance(error.translated(), NotFoundError)
+    except RetryableError:
+        return True
+    return True
