@@ -6,8 +6,8 @@
     → {"op":"unsubscribe","channel":"swap.update","args":[…]}   → {"op":"ping"}   ← {"event":"pong"}
     ← {"event":"error","problem":{…}}                                           the socket stays open
 
-One `Broadcaster` reads the desk and feeds every socket. A socket that reads slowly gets the newest view of a swap, not
-every one; a hint lost is no harm, since clients read the chains.
+A socket that follows nothing for `IDLE_S` is closed. One `Broadcaster` reads the desk and feeds every socket. A socket
+that reads slowly gets the newest view of a swap, not every one; a hint lost is no harm, since clients read the chains.
 """
 
 import asyncio
@@ -40,6 +40,8 @@ MAX_WAITING: Final = 1_000
 UPDATES_A_MESSAGE: Final = 20
 CALLS: Final = RateLimit(per_second=10, burst=50)
 SEND_TIMEOUT_S: Final = 30.0
+IDLE_S: Final = 60.0
+"""How long a socket may stay open without following a swap."""
 
 log = get_logger("relayer.api.socket")
 
@@ -143,13 +145,19 @@ class Sockets:
             socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES)
             await socket.prepare(request)
             self._open.add(socket)
-            sending = asyncio.create_task(self._send(socket, listener))
+            beside = [
+                asyncio.create_task(self._send(socket, listener)),
+                asyncio.create_task(self._end_if_idle(socket, listener)),
+            ]
             try:
                 await self._receive(socket, listener, request[REQUEST_ID])
+            except (TimeoutError, ConnectionError):
+                await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
             finally:
                 self._open.discard(socket)
-                sending.cancel()
-                await asyncio.gather(sending, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
         finally:
             self._broadcaster.listeners.discard(listener)
         return socket
@@ -162,8 +170,7 @@ class Sockets:
                     await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"read faster")
                     return
                 bodies = tuple(self._answers.swap_body(view) for view in views)
-                async with asyncio.timeout(SEND_TIMEOUT_S):
-                    await _tell(socket, SocketAnswer(event="update", channel=CHANNEL, swaps=bodies))
+                await _tell(socket, SocketAnswer(event="update", channel=CHANNEL, swaps=bodies))
         except (TimeoutError, ConnectionError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
@@ -182,8 +189,14 @@ class Sockets:
                 if not isinstance(error, CausewayError) and problem is not error:
                     log.error("socket call failed", exc_info=error)
                 answer = SocketAnswer(event="error", problem=problem.document(request_id))
-            with suppress(ConnectionError):
-                await _tell(socket, answer)
+            await _tell(socket, answer)
+
+    async def _end_if_idle(self, socket: web.WebSocketResponse, listener: Listener) -> None:
+        while True:
+            await self._clock.sleep(IDLE_S)
+            if not listener.swaps:
+                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"follow a swap, or poll")
+                return
 
     async def _answer(self, call: SocketCall, listener: Listener) -> SocketAnswer:
         if call.op == "ping":
@@ -222,4 +235,6 @@ def _parsed(text: str) -> SocketCall:
 
 
 async def _tell(socket: web.WebSocketResponse, answer: SocketAnswer) -> None:
-    await socket.send_str(msgspec.json.encode(answer).decode())
+    """Raise `TimeoutError` if the other end does not read, `ConnectionError` if it is gone."""
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await socket.send_str(msgspec.json.encode(answer).decode())

@@ -7,7 +7,8 @@ async with serve(app, "127.0.0.1", 8080) as address: ...
 
 from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.auth import ApiKey, KeyRing, issue_key
-from core.runtime.web.bodies import read_body, read_query, respond
+from core.runtime.web.bodies import read_body, read_bytes, read_query, respond
+from core.runtime.web.connections import ConnectionLimits, Runner
 from core.runtime.web.limits import RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
@@ -18,6 +19,7 @@ __all__ = [
     "API_KEY",
     "REQUEST_ID",
     "ApiKey",
+    "ConnectionLimits",
     "Handler",
     "Health",
     "KeyRing",
@@ -28,12 +30,14 @@ __all__ = [
     "RateLimit",
     "RateLimiter",
     "Route",
+    "Runner",
     "after",
     "build_application",
     "issue_key",
     "openapi",
     "problem_of",
     "read_body",
+    "read_bytes",
     "read_query",
     "respond",
     "serve",

@@ -19,9 +19,10 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.web.auth import HEADER, KeyRing
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
-from core.runtime.web.limits import RateLimiter
+from core.runtime.web.connections import Runner
+from core.runtime.web.limits import RateLimiter, client_of
 from core.runtime.web.openapi import openapi
-from core.runtime.web.problems import Problem, problem_of
+from core.runtime.web.problems import Problem, allowed_methods, problem_of
 from core.runtime.web.routes import API_KEY, REQUEST_ID, Handler, Route
 
 MAX_PATH_CHARS: Final = 2_048
@@ -65,6 +66,8 @@ def build_application(
     for route in every:
         guarded = _guarded(route, keys or KeyRing(), None if route in service else counted)
         app.router.add_route(route.method, route.path, guarded)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, guarded)
     app.router.add_get("/openapi.json", _json_handler(document))
     return app
 
@@ -75,16 +78,14 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
 
     Raises `FatalError` where the port is taken or may not be used.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
+    runner = Runner(app, SHUTDOWN_S)
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            actual_host, actual_port = await runner.listen(host, port)
         except OSError as error:
             raise FatalError(
                 f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or end who uses it"
             ) from error
-        actual_host, actual_port = runner.addresses[0][:2]
         yield f"http://{f'[{actual_host}]' if ':' in actual_host else actual_host}:{actual_port}"
     finally:
         await runner.cleanup()
@@ -123,10 +124,10 @@ def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -
         presented = request.headers.get(HEADER)
         known = keys.find(presented) if presented is not None else None
         if count is not None:
-            count(f"key:{known.name}" if known is not None else f"address:{request.remote}")
+            count(f"key:{known.name}" if known is not None else f"address:{client_of(request.remote)}")
         if route.scope is not None:
             request[API_KEY] = keys.allow(presented, route.scope)
-        if route.websocket and not web.WebSocketResponse().can_prepare(request).ok:
+        if route.websocket and (request.method == "HEAD" or not web.WebSocketResponse().can_prepare(request).ok):
             raise Problem(
                 426,
                 "not-a-websocket",
@@ -169,13 +170,31 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 async def _answer(request: web.Request, handler: Handler, request_id: str) -> web.StreamResponse:
     try:
         return await handler(request)
+    except (web.HTTPMethodNotAllowed, web.HTTPNotFound) as error:
+        if request.method == "OPTIONS":
+            if isinstance(error, web.HTTPMethodNotAllowed):
+                return web.Response(status=204, headers={"Allow": f"{allowed_methods(error)}, OPTIONS"})
+            if request.path == "*":  # the server as a whole (RFC 9110 section 9.3.7)
+                return web.Response(status=204, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
+        return problem_of(error).response(request_id)
     except Exception as error:
+        if isinstance(error, ConnectionError) and _has_left(request):
+            log.info("client left", method=request.method, path=request.path)
+            return _CLIENT_LEFT.response(request_id)
         problem = problem_of(error)
         if problem.kind in ("internal", FatalError.code):
             log.error("request failed", method=request.method, path=request.path, exc_info=error)
         elif problem is not error:
             log.info("request refused", method=request.method, path=request.path, kind=problem.kind, detail=str(error))
         return problem.response(request_id)
+
+
+_CLIENT_LEFT: Final = Problem(400, "client-left", "The client left", "The connection ended before the request did.")
+"""Nobody reads it; the metrics count it."""
+
+
+def _has_left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 @web.middleware

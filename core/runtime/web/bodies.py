@@ -1,17 +1,31 @@
 """Bodies and query strings into msgspec Structs, with errors that point at the part that is wrong, and answers out."""
 
+import asyncio
+import json
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
 from aiohttp import web
 
+from core.runtime.web.connections import reading
 from core.runtime.web.problems import Problem
 
 S = TypeVar("S", bound=msgspec.Struct)
 
 MAX_BODY_BYTES: Final = 64 * 1024
+BODY_S: Final = 10.0
+"""For a whole body to arrive."""
+MAX_CODED_PARTS: Final = 16
+"""Members of one gzip body (RFC 1952 section 2.2)."""
+_WINDOWS: Final[Mapping[str, tuple[int, ...]]] = {
+    "gzip": (zlib.MAX_WBITS | 16,),
+    "x-gzip": (zlib.MAX_WBITS | 16,),
+    # RFC 9110 means the zlib format; some clients send the bare stream.
+    "deflate": (zlib.MAX_WBITS, -zlib.MAX_WBITS),
+}
 
 _AT = re.compile(r"^(?P<what>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 _STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
@@ -20,9 +34,51 @@ _STEP = re.compile(r"\.(?P<name>[^.\[\]]+)|\[(?P<index>\d+|\.\.\.)\]")
 async def read_body(request: web.Request, kind: type[S]) -> S:
     """The JSON body as a `kind`.
 
-    Raises a `Problem`: 415 for another content type, 400 for what is no JSON, 422 with the RFC 6901 pointer of what
-    does not fit `kind`, 413 for more than `MAX_BODY_BYTES`.
+    Raise a `Problem`: 415 for another content type, charset or coding, 400 for a body that is not JSON or not in its
+    coding, 408 for one that does not arrive within `BODY_S`, 413 for more than `MAX_BODY_BYTES`, 422 with the RFC 6901
+    pointer of what does not fit `kind`.
     """
+    _check_json(request)
+    raw = await read_bytes(request)
+    try:
+        found = msgspec.json.decode(raw, type=kind)
+        json.loads(raw, object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=str)
+    except msgspec.ValidationError as error:
+        raise _invalid(error, "body") from None
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise Problem(400, "malformed-json", "The body is not JSON", f"The body cannot be read: {error}.") from None
+    return found
+
+
+async def read_bytes(request: web.Request) -> bytes:
+    """The body without its content codings, at most as many bytes as the application takes.
+
+    Raise a `Problem` as `read_body` does: 400, 408, 413 or 415.
+    """
+    codings = _codings(request)
+    try:
+        with reading(request):
+            async with asyncio.timeout(BODY_S):
+                raw = await request.read()
+    except TimeoutError:
+        raise Problem(
+            408,
+            "body-too-slow",
+            "The body does not arrive",
+            f"The rest of the body did not arrive within {BODY_S:g} s: send it again, faster or shorter.",
+            headers={"Connection": "close"},
+        ) from None
+    except web.RequestPayloadError:
+        raise Problem(
+            400, "malformed-body", "The body is not as its headers say", "Its length or its chunks are wrong."
+        ) from None
+    limit = request.client_max_size
+    for coding in reversed(codings):
+        raw = _decoded(raw, coding, limit)
+    return raw
+
+
+def _check_json(request: web.Request) -> None:
     if request.content_type not in ("application/json", "application/octet-stream"):
         raise Problem(
             415,
@@ -31,13 +87,71 @@ async def read_body(request: web.Request, kind: type[S]) -> S:
             f"Send Content-Type: application/json, not {request.content_type}.",
             headers={"Accept": "application/json"},
         )
-    raw = await request.read()
-    try:
-        return msgspec.json.decode(raw, type=kind)
-    except msgspec.ValidationError as error:
-        raise _invalid(error, "body") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Problem(400, "malformed-json", "The body is not JSON", f"The body cannot be read: {error}.") from None
+    if (request.charset or "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
+        raise Problem(
+            415,
+            "not-json",
+            "The body is not declared as JSON",
+            f"JSON is UTF-8 (RFC 8259 section 8.1), not {ascii(request.charset)[1:-1]}: leave out the charset.",
+            headers={"Accept": "application/json"},
+        )
+
+
+def _codings(request: web.Request) -> list[str]:
+    """The content codings in the order in which they were applied (RFC 9110 section 8.4)."""
+    given = ",".join(request.headers.getall("Content-Encoding", ()))
+    codings = [one.strip().lower() for one in given.split(",")]
+    codings = [one for one in codings if one not in ("", "identity")]
+    if len(codings) > 1 or any(one not in _WINDOWS for one in codings):
+        raise Problem(
+            415,
+            "unknown-coding",
+            "The body is in an unknown coding",
+            f"Content-Encoding: {ascii(given[:64])[1:-1]} is not one of gzip, deflate, identity: send the body plain.",
+            headers={"Accept-Encoding": "gzip, deflate, identity"},
+        )
+    return codings
+
+
+def _decoded(raw: bytes, coding: str, limit: int) -> bytes:
+    """Undo one coding. The output is never longer than `limit` and a byte, whatever the input claims."""
+    for window in _WINDOWS[coding]:
+        try:
+            return _inflated(raw, window, limit)
+        except (zlib.error, EOFError):
+            continue
+    raise Problem(
+        400,
+        "malformed-body",
+        "The body is not as its headers say",
+        f"The body is not a whole {coding} stream, as its Content-Encoding says.",
+    )
+
+
+def _inflated(raw: bytes, window: int, limit: int) -> bytes:
+    parts, size, rest = [], 0, raw
+    for _ in range(MAX_CODED_PARTS):
+        stream = zlib.decompressobj(window)
+        parts.append(stream.decompress(rest, limit + 1 - size))
+        size += len(parts[-1])
+        if size > limit:
+            raise web.HTTPRequestEntityTooLarge(max_size=limit, actual_size=size)
+        if not stream.eof:
+            raise EOFError
+        rest = stream.unused_data
+        if not rest:
+            return b"".join(parts)
+    raise EOFError
+
+
+def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that has a name twice: readers differ in which of the values counts (RFC 8259 section 4)."""
+    found: dict[str, Any] = {}
+    for name, value in members:
+        if name in found:
+            raise ValueError(f"the name {name[:64]!a} is there more than once")
+        found[name] = value
+    return found
 
 
 def read_query(request: web.Request, kind: type[S]) -> S:

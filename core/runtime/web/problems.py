@@ -13,6 +13,7 @@
 """
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
@@ -78,10 +79,23 @@ class Problem(Exception):
     def response(self, request_id: str) -> web.Response:
         return web.Response(
             status=self.status,
-            headers=self.headers,
+            headers={**self.headers, "X-Request-Id": request_id},
             content_type=CONTENT_TYPE,
             body=msgspec.json.encode(self.document(request_id)),
         )
+
+    def raw(self, request_id: str) -> bytes:
+        """The whole HTTP/1.1 response after which a connection ends: for a request that never got as far as one."""
+        body = msgspec.json.encode(self.document(request_id))
+        headers = {
+            **self.headers,
+            "Content-Type": CONTENT_TYPE,
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            "X-Request-Id": request_id,
+        }
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
+        return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def problem_of(error: BaseException) -> Problem:
@@ -123,12 +137,17 @@ def _internal(detail: str) -> Problem:
     return Problem(500, "internal", "Internal error", detail)
 
 
+def allowed_methods(error: web.HTTPMethodNotAllowed) -> str:
+    """The value of the header `Allow` (RFC 9110 section 10.2.1)."""
+    return ", ".join(sorted(error.allowed_methods))
+
+
 def _of_http(error: web.HTTPException) -> Problem:
     match error:
         case web.HTTPNotFound():
             return Problem(404, "no-route", "No such path", "There is nothing here: /openapi.json lists the paths.")
         case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted(error.allowed_methods))
+            allowed = allowed_methods(error)
             return Problem(
                 405,
                 "method-not-allowed",

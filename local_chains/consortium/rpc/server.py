@@ -9,6 +9,7 @@ import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.model.errors import CausewayError, RetryableError
+from core.runtime.web import Runner, read_bytes
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode
@@ -28,6 +29,7 @@ MAX_BODY_BYTES: Final = 1_000_000
 MAX_BATCH: Final = 10
 MAX_SUBSCRIPTIONS: Final = 5
 MAX_SOCKETS: Final = 200
+SHUTDOWN_S: Final = 1.0
 URI_REQUEST_ID: Final = -1
 HEARTBEAT_S: Final = 30.0
 SEND_TIMEOUT_S: Final = 10.0
@@ -47,7 +49,7 @@ class RpcServer:
         self._engine = engine
         self._methods = Methods(engine)
         self._sockets: set[web.WebSocketResponse] = set()
-        self._runner: web.AppRunner | None = None
+        self._runner: Runner | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port, which is a free one for `port` 0. Raises `OSError` where it is taken."""
@@ -55,11 +57,8 @@ class RpcServer:
         app.router.add_post("/", self._post)
         app.router.add_get("/websocket", self._websocket)
         app.router.add_get("/{method:[a-z_]*}", self._uri)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
-        bound: int = self._runner.addresses[0][1]
+        self._runner = Runner(app, SHUTDOWN_S)
+        _, bound = await self._runner.listen(host, port)
         return bound
 
     async def stop(self) -> None:
@@ -75,7 +74,7 @@ class RpcServer:
         return await found.answer(from_json(found.signature, params))
 
     async def _post(self, request: web.Request) -> web.Response:
-        raw = await request.read()
+        raw = await read_bytes(request)
         answer = await _answer_body(raw, self._call)
         if answer is None:
             return web.Response()

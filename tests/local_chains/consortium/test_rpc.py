@@ -1,5 +1,6 @@
 """The RPC as a client of CometBFT sees it: by POST, by URI, by WebSocket."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
@@ -30,6 +31,7 @@ from core.proofs.cometbft.json import (
 from core.proofs.cometbft.light_client import verify_commit, verify_signed_header
 from core.proofs.ics23 import SMT_SPEC, decode_commitment_proof, verify_existence, verify_non_existence
 from core.proofs.smt import decode_proof, verify_absence, verify_inclusion
+from core.runtime.web import connections
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
 from local_chains.consortium.rpc.errors import RpcError
@@ -263,6 +265,25 @@ async def test_batches_and_notifications(client: Client) -> None:
     answers = await client.post([health | {"id": 1}, health, health | {"id": 2}])
     assert [answer["id"] for answer in answers] == [1, 2]
     assert (await client.post([health | {"id": 1}] * 11))["error"]["code"] == -32600
+
+
+async def test_body_not_in_its_coding_is_refused(client: Client) -> None:
+    for coding, status in (("gzip", 400), ("br", 415)):
+        headers = {"Content-Encoding": coding}
+        async with client.session.post(client.node.rpc_url, data=b"{}", headers=headers) as response:
+            assert response.status == status
+            assert response.content_type == "application/problem+json"
+
+
+async def test_silent_connections_take_no_place(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEADERS_S", 0.3)
+    port = int(client.node.rpc_url.rpartition(":")[2])
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert await client.call("health") == {}
 
 
 async def test_a_body_too_large_is_refused(client: Client) -> None:

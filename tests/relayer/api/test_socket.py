@@ -5,6 +5,7 @@ from typing import Any
 
 import aiohttp
 import msgspec
+import pytest
 
 from core.runtime.web.limits import RateLimit
 from htlc.model import Phase
@@ -158,3 +159,19 @@ def test_the_client_s_updates_are_the_socket_s():
             await running
 
     served(story)
+
+
+def test_socket_that_follows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(api_socket, "IDLE_S", 2.0)
+
+    async def story(world: ApiWorld, talk: Talk) -> None:
+        async with aiohttp.ClientSession() as session, session.ws_connect(world.address + "/v1/ws") as other:
+            following = Talk(other)
+            await following.say(op="subscribe", channel="swap.update", args=["*"])
+            await following.hear("subscribe")
+            async with asyncio.timeout(30):
+                assert (await talk.socket.receive()).data == aiohttp.WSCloseCode.POLICY_VIOLATION
+            await following.say(op="ping")
+            assert await following.hear() == {"event": "pong"}
+
+    talked(story)

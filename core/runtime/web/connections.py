@@ -1,0 +1,355 @@
+"""How many connections a server has, and how long each may keep it waiting.
+
+aiohttp waits for a client without an end: for headers, for the rest of a body, for an answer to be read. Here each wait
+has a limit, and a connection that waits for its client gives way to a newer one when there are too many. How many
+that is follows from the files that the process may open, since chains and the database need files as well.
+"""
+
+import asyncio
+import resource
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
+
+from core.runtime.logging import get_logger
+from core.runtime.web.limits import client_of
+from core.runtime.web.problems import Problem, problem_of
+
+HEADERS_S: Final = 10.0
+"""From a connection's beginning, or from the first byte of its next request, to the end of the headers."""
+KEEP_ALIVE_S: Final = 20.0
+"""Between two requests; longer than common clients keep an idle connection, so that theirs end first."""
+ANSWER_S: Final = 30.0
+"""For a client to take an answer."""
+LINGER_S: Final = 2.0
+"""For the rest of a body that nobody reads, so that a refusal arrives before the connection ends."""
+MAX_LINE_BYTES: Final = 8_190
+MAX_HEADERS: Final = 64
+
+MAX_CONNECTIONS: Final = 1_000
+MIN_CONNECTIONS: Final = 8
+MAX_ACCEPTS: Final = 128
+MAX_WAITING: Final = 1_024
+"""Connections that the system keeps until they are accepted, if its own limit (`somaxconn`) allows it."""
+RESERVED_FILES: Final = 64
+"""What the rest of a process opens: databases, logs, connections to chains."""
+
+assert HEADERS_S < KEEP_ALIVE_S
+
+log = get_logger("core.runtime.web")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """`total` connections at once, `per_client` of one address (one network of 64 bits for IPv6).
+
+    Up to `accepts` more are accepted before the surplus is closed.
+    """
+
+    total: int
+    per_client: int
+    accepts: int
+
+    @classmethod
+    def of_process(cls) -> "ConnectionLimits":
+        """The limits for one server in a process that may open as many files as this one."""
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        spare = MAX_CONNECTIONS * 2 if files == resource.RLIM_INFINITY else files - RESERVED_FILES
+        total = min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, spare * 2 // 3))
+        return cls(total, total // 2, min(MAX_ACCEPTS, total // 2))
+
+
+class Connections:
+    """The open connections of one server. Those that wait for their clients are known by age."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._clients: dict[str, _Client] = {}
+        self._open = 0
+
+    def __len__(self) -> int:
+        return self._open
+
+    def join(self, connection: "Connection") -> bool:
+        """Count a new connection; if there are too many, end the oldest that waits. Return False if all are busy."""
+        client = self._clients.get(connection.client)
+        crowded: list[_Client] = []
+        if client is not None and len(client.open) >= self.limits.per_client:
+            crowded = [client]
+        elif self._open >= self.limits.total:
+            crowded = sorted(self._clients.values(), key=lambda one: len(one.open), reverse=True)
+        if crowded:
+            oldest = next((next(iter(one.waiting)) for one in crowded if one.waiting), None)
+            if oldest is None:
+                return False
+            self.leave(oldest)
+            oldest.abort()
+        client = self._clients.setdefault(connection.client, _Client({}, {}))
+        client.open[connection] = client.waiting[connection] = None
+        self._open += 1
+        return True
+
+    def leave(self, connection: "Connection") -> None:
+        client = self._clients.get(connection.client)
+        if client is None or connection not in client.open:
+            return
+        del client.open[connection]
+        client.waiting.pop(connection, None)
+        self._open -= 1
+        if not client.open:
+            del self._clients[connection.client]
+
+    def waits(self, connection: "Connection", waiting: bool) -> None:
+        """Note that a connection waits for its client from now on, or that it is the client who waits."""
+        client = self._clients.get(connection.client)
+        if client is None or connection not in client.open:
+            return
+        client.waiting.pop(connection, None)
+        if waiting:
+            client.waiting[connection] = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Client:
+    """One client's connections, oldest first; `waiting` by how long they have been."""
+
+    open: dict["Connection", None]
+    waiting: dict["Connection", None]
+
+
+class Connection(web.RequestHandler):
+    """One connection: aiohttp's, with an end to every wait, and problem documents for what is not HTTP."""
+
+    def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=None,  # type: ignore[arg-type]  # its own runner passes None, too
+            keepalive_timeout=KEEP_ALIVE_S,
+            lingering_time=LINGER_S,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            auto_decompress=False,
+        )
+        self.client = ""
+        self._event_loop = loop
+        self._connections = server.open
+        self._socket: asyncio.Transport | None = None
+        self._deadline: asyncio.TimerHandle | None = None
+        self._idle = True
+        """No request of this connection is being answered."""
+        self._begun = False
+        """The first byte of the next request is here."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self._socket = transport
+        peer = transport.get_extra_info("peername")
+        self.client = client_of(peer[0] if isinstance(peer, tuple) else "")
+        if not self._connections.join(self):
+            self._end_with(
+                Problem(
+                    503,
+                    "too-many-connections",
+                    "Too many connections",
+                    "All connections that this server may have are in use: close others of yours, or try again later.",
+                    headers={"Retry-After": "1"},
+                )
+            )
+            return
+        self._await_headers()
+
+    def data_received(self, data: bytes) -> None:
+        self._begun = True
+        if self._idle and self._deadline is None:
+            self._await_headers()
+        super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.leave(self)
+        self._settle()
+        super().connection_lost(exc)
+        self._socket = None
+
+    def request_begun(self) -> None:
+        """The headers are here: it is the client who waits."""
+        self._settle()
+        self._idle = False
+        self._connections.waits(self, False)
+
+    def request_ended(self) -> None:
+        self._idle = True
+        self._begun = False
+        self._connections.waits(self, True)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While this runs, we wait for the client: to send the rest of a body."""
+        self._connections.waits(self, True)
+        try:
+            yield
+        finally:
+            self._connections.waits(self, False)
+
+    def abort(self) -> None:
+        """End the connection at once, whatever is still to be sent."""
+        if self._socket is not None:
+            self._socket.abort()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await super().finish_response(request, resp, start_time)
+        except TimeoutError:
+            log.info("a client does not take its answer", client=self.client)
+            self.abort()
+            return resp, True
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The problem document for what is not HTTP, or for an error outside of the application."""
+        if request.writer.output_size > 0 or isinstance(exc, ConnectionError):
+            # An answer has begun, or nobody is there to read one.
+            raise ConnectionResetError("the connection cannot carry another answer")
+        if isinstance(exc, HttpProcessingError):
+            problem = _malformed(exc)
+        else:
+            log.error("request failed", client=self.client, exc_info=exc)
+            problem = problem_of(exc if exc is not None else RuntimeError(message))
+        response = problem.response(_request_id())
+        response.force_close()
+        return response
+
+    def _await_headers(self) -> None:
+        self._settle()
+        self._deadline = self._event_loop.call_later(HEADERS_S, self._headers_late)
+
+    def _headers_late(self) -> None:
+        self._deadline = None
+        if not self._begun:
+            self.abort()
+            return
+        detail = f"The headers of a request arrive within {HEADERS_S:g} s, or the connection ends."
+        self._end_with(Problem(408, "headers-too-slow", "Headers too slow", detail))
+
+    def _end_with(self, problem: Problem) -> None:
+        """Say why, and end the connection; a client that does not even take that is cut off."""
+        if self._socket is None or self._socket.is_closing():
+            return
+        self._socket.write(problem.raw(_request_id()))
+        self.force_close()
+        self._event_loop.call_later(LINGER_S, self.abort)
+
+    def _settle(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class Server(web.Server):
+    """aiohttp's server with limits. `inner` is the server of an application, whose place this takes."""
+
+    def __init__(self, inner: web.Server, limits: ConnectionLimits) -> None:
+        super().__init__(self._answer, request_factory=inner.request_factory)
+        self.open = Connections(limits)
+        self._inner: Callable[[Any], Awaitable[web.StreamResponse]] = inner.request_handler
+
+    def __call__(self) -> web.RequestHandler:
+        return Connection(self, asyncio.get_running_loop())
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        connection = request.protocol
+        assert isinstance(connection, Connection)
+        connection.request_begun()
+        try:
+            return await self._inner(request)
+        except (Problem, web.HTTPException) as error:
+            # Raised before the application's own middlewares, which make problem documents of all others.
+            return problem_of(error).response(_request_id())
+        finally:
+            connection.request_ended()
+
+
+class Runner(web.AppRunner):
+    """Run `app` behind a `Server`. `shutdown_s`: how long open requests may take to end when it stops."""
+
+    def __init__(self, app: web.Application, shutdown_s: float, limits: ConnectionLimits | None = None) -> None:
+        super().__init__(app, access_log=None, shutdown_timeout=shutdown_s)
+        self.limits = limits or ConnectionLimits.of_process()
+
+    async def _make_server(self) -> web.Server:
+        return Server(await super()._make_server(), self.limits)
+
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Listen, and return the (host, port) that was bound; port 0 takes a free one. Raise `OSError`."""
+        await self.setup()
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        for family, _, _, _, address in dict.fromkeys(found):
+            listening = _bound(family, (address[0], port, *address[2:]))
+            # asyncio accepts as many connections at once as it is told of waiting ones, before any can be closed again:
+            # few. The system lets more wait.
+            await web.SockSite(self, listening, backlog=self.limits.accepts).start()
+            listening.listen(MAX_WAITING)
+            port = listening.getsockname()[1]
+        bound_host, bound_port = self.addresses[0][:2]
+        return bound_host, bound_port
+
+
+def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listening.bind(address)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+@contextmanager
+def reading(request: web.BaseRequest) -> Iterator[None]:
+    """While this runs, the server waits for this request's client: its connection may give way to another one."""
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        yield
+        return
+    with connection.reading():
+        yield
+
+
+def _malformed(error: HttpProcessingError) -> Problem:
+    if isinstance(error, LineTooLong):
+        return Problem(
+            431,
+            "headers-too-large",
+            "Headers too large",
+            f"The request line and each header have at most {MAX_LINE_BYTES} bytes.",
+        )
+    return Problem(
+        400,
+        "malformed-http",
+        "Not an HTTP request",
+        f"The request cannot be read: send HTTP/1.1 with at most {MAX_HEADERS} headers.",
+    )
+
+
+def _request_id() -> str:
+    # Names an answer and nothing else, so it needs no injected source.
+    return secrets.token_hex(8)
