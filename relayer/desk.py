@@ -105,7 +105,8 @@ class Desk(Protocol):
         differ or a chain lags."""
 
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
-        """Agree on a swap; the same request again answers the same swap. `caller`: the network address it came from.
+        """Agree on a swap; the same request again answers the same swap. `caller`: the network address it came from,
+        None for callers in this process, who are not bounded.
 
         Raise `RejectedError` for a quote that is expired, altered or not ours, `ConflictError` for a hashlock or a
         quote that was used before and if inventory, gas or limits are short, `TooManyError` if the caller holds too

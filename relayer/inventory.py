@@ -11,7 +11,7 @@ promises read *before* the balances, so that a lock that is mined in between cou
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -103,21 +103,21 @@ def as_seen(promises: Iterable[Promise], funded: Collection[SwapId]) -> list[Pro
 
 def check_share(
     new: Promise,
+    theirs: Collection[Promise],
     others: Collection[Promise],
     costs: ExitCosts,
     held: int,
     *,
     most: int,
     percent: int,
-    whose: Callable[[Promise], bool],
     who: str,
 ) -> None:
     """Hold what one caller reserves without a lock against their share. `held`: our balance of the new swap's asset.
 
-    `whose` is true of promises of the same caller. A first one is bounded by what is free alone. Raise
-    `TooManyError`.
+    `theirs` are those of `others` that the same caller opened; what they have locked on does not count. A first one is
+    bounded by what is free alone. Raise `TooManyError`.
     """
-    theirs = [promise for promise in others if not (promise.locked or promise.funded) and whose(promise)]
+    theirs = [promise for promise in theirs if not (promise.locked or promise.funded)]
     if not theirs:
         return
     until_ns = min(promise.hold_until_ns or 0 for promise in theirs)

@@ -165,33 +165,35 @@ class SwapDesk:
         """
         others = inventory.firm(inventory.as_seen(promised, purse.funded), purse.now_ns)
         self._checks.check_exposure(others, new)
-        opening, held = self._policy.opening, purse.held[new.asset]
-        if new.counterparties:
+        if new.caller is not None:
+            self._judge_share(new, others, purse)
+        inventory.check_free(new, others, purse.costs, purse.held)
+
+    def _judge_share(self, new: Promise, others: Sequence[Promise], purse: "_Purse") -> None:
+        """What a caller, and an account within that caller, may hold without a lock. Raise `TooManyError`."""
+        opening = self._policy.opening
+        shares = (
+            (
+                "this account",
+                opening.max_per_account,
+                opening.account_share_percent,
+                [one for one in others if one.caller == new.caller and one.counterparties & new.counterparties],
+            ),
+            (
+                "this caller",
+                opening.max_per_caller,
+                opening.caller_share_percent,
+                [one for one in others if one.caller == new.caller],
+            ),
+        )
+        for who, most, percent, theirs in shares:
             try:
                 inventory.check_share(
-                    new,
-                    others,
-                    purse.costs,
-                    held,
-                    most=opening.max_per_account,
-                    percent=opening.account_share_percent,
-                    whose=lambda one: one.caller == new.caller and bool(one.counterparties & new.counterparties),
-                    who="this account",
-                )
-                inventory.check_share(
-                    new,
-                    others,
-                    purse.costs,
-                    held,
-                    most=opening.max_per_caller,
-                    percent=opening.caller_share_percent,
-                    whose=lambda one: new.caller is not None and one.caller == new.caller,
-                    who="this caller",
+                    new, theirs, others, purse.costs, purse.held[new.asset], most=most, percent=percent, who=who
                 )
             except TooManyError as error:
                 wait_s = max(1, -(-(error.fields.pop("until_ns") - purse.now_ns) // NS_PER_S))
                 raise TooManyError(error.message, retry_after_s=wait_s, **error.fields) from None
-        inventory.check_free(new, others, purse.costs, purse.held)
 
     async def gas_shortages(self) -> dict[ChainId, str]:
         chains = {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}

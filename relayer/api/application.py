@@ -76,7 +76,7 @@ def create_api(
 
 def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
     async def open_swap(request: web.Request) -> web.Response:
-        return respond(await answers.open_swap(await read_body(request, SwapCall), request.remote))
+        return respond(await answers.open_swap(await read_body(request, SwapCall), _caller(request)))
 
     async def quote(request: web.Request) -> web.Response:
         return respond(await answers.quote(await read_body(request, QuoteCall)))
@@ -88,7 +88,7 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
         return respond(await answers.swaps(read_query(request, SwapsQuery)))
 
     async def watch(request: web.Request) -> web.Response:
-        return respond(await answers.watch(await read_body(request, WatchCall), request.remote))
+        return respond(await answers.watch(await read_body(request, WatchCall), _caller(request)))
 
     return [
         Route("GET", "/v1/relayer", _plain(answers.relayer), "Who answers here", answer=RelayerBody),
@@ -136,6 +136,11 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
         ),
         Route("GET", "/v1/ws", sockets.handle, "Swaps as they change (WebSocket)", websocket=True),
     ]
+
+
+def _caller(request: web.Request) -> str:
+    """Who is counted together; behind a proxy that is everybody who comes through it."""
+    return request.remote or "unknown"
 
 
 def _plain(answer: Callable[[], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -112,9 +112,7 @@ def test_a_caller_leaves_others_a_share(held, amounts, percent):
     for number, amount in enumerate(amounts):
         new = promise(str(number), amount, locked=False, caller="x", hold_until_ns=9)
         try:
-            inventory.check_share(
-                new, theirs, costs, held, most=5, percent=percent, whose=lambda one: one.caller == "x", who="x"
-            )
+            inventory.check_share(new, theirs, theirs, costs, held, most=5, percent=percent, who="x")
         except TooManyError:
             continue
         theirs.append(new)
