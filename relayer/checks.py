@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
+from sqlalchemy.engine import Connection
+
 from core.model.errors import (
     ConflictError,
     DisagreementError,
@@ -49,6 +51,7 @@ from relayer import book, inventory, swaps
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.swap_worker import true_seconds
+from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5
 EXIT_COST_AGE_S: Final = 5.0
@@ -162,8 +165,15 @@ class Checks:
         await self._access(terms.chain).locks.check_payout(terms)
 
     async def no_alarms(self, *chains: ChainId) -> None:
-        """Raises `DisagreementError` while a finalized block of one of these chains was seen to be replaced."""
-        alarmed = await self._database.read(lambda c: [chain for chain in chains if open_alarms(c, chain)])
+        """Raise `DisagreementError` while a finalized block of one of these chains was seen to be replaced, and
+        `RetryableError` while our account on one of them was used by somebody unknown."""
+        ours = [(chain, self._accounts[chain]) for chain in chains if chain in self._accounts]
+
+        def look(connection: Connection) -> list[ChainId]:
+            accounts.check_acknowledged(connection, ours)
+            return [chain for chain in chains if open_alarms(connection, chain)]
+
+        alarmed = await self._database.read(look)
         if alarmed:
             raise DisagreementError(
                 f"a finalized block of {', '.join(alarmed)} was replaced: look into it, then acknowledge the alarm"

@@ -13,25 +13,37 @@ its own where the batch came to nothing.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, assert_never, cast, get_args
+from typing import Final, assert_never, get_args
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import NotFoundError, RejectedError, RetryableError, require
+from core.model.errors import (
+    ConflictError,
+    FatalError,
+    FencedError,
+    GateClosedError,
+    NotFoundError,
+    RejectedError,
+    RetryableError,
+)
+from core.model.facts import LockStatus
 from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
-from core.model.types import ChainId, LockId, LockTerms, Preimage, SwapId
+from core.model.types import AssetId, ChainId, ChainTime, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal, retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
-from htlc import codec, effects, events, timelocks
+from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
-from relayer import book
+from htlc.timelocks import SwapPolicy
+from relayer import book, inventory, swaps
+from relayer.allowances import MAX_PREPARATIONS
 from relayer.book import Switchboard
 from relayer.checks import Checks, PreimageVault
 from relayer.metrics import RelayerMetrics
@@ -43,9 +55,13 @@ from relayer.transactions.pipeline import Pipeline
 
 EFFECT_TIMEOUT_S: Final = 30.0
 """One try of one effect; what hangs longer is tried again later, and gives way to the swap's other effects."""
-MAX_LANES_AT_ONCE: Final = 128
+MAX_LANES_AT_ONCE: Final = 64
+"""For each chain, and for its exits apart."""
+LOOK_S: Final = 3.0
+"""How long an exit that failed before looks at its lock before it is signed again all the same."""
 IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
+SET_ASIDE_S: Final = 5.0
 TOGETHER_TIMEOUT_S: Final = 10.0
 """A batch that is not signed and sent by then is left, and its exits go out one by one."""
 
@@ -53,9 +69,13 @@ log = get_logger("relayer.executor")
 
 Exit = effects.ClaimLeg | effects.RefundLeg
 EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
+FUND_KINDS: Final = frozenset(effects.leg_kind(effects.FundLeg, leg) for leg in Leg)
+StateCheck = Callable[[SwapState, SwapPolicy, int, ChainTime, ChainTime], None]
 
 Lane = tuple[str, str]
 """A swap and one of its legs (or whatever else its effects are about)."""
+Room = tuple[str, bool]
+"""A chain, and whether it is about exits: what runs side by side is counted by these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +106,10 @@ class Executor:
         self._clock = clock
         self._metrics = metrics
         self._vault = vault
-        self._running: set[Lane] = set()
+        self._running: dict[Lane, Room] = {}
         for one in hands.values():
             one.pipeline.rebuild = self._rebuild
+            one.pipeline.closed_gate = self._closed_gate
 
     async def run(self) -> None:
         """Run effects for ever as they become due. Raises `FatalError` from an effect that must not go on."""
@@ -105,9 +126,8 @@ class Executor:
         due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
         self._metrics.effect_backlog.set(len(due))
         first = {_lane(effect): effect for effect in reversed(due)}
-        free = [lane for lane in dict.fromkeys(map(_lane, due)) if lane not in self._running]
-        starting = free[: MAX_LANES_AT_ONCE - len(self._running)]
-        self._running.update(starting)
+        starting = self._with_room(first)
+        self._running.update({lane: _room(first[lane]) for lane in starting})
         for chain, exits in self._sharing([first[lane] for lane in starting]).items():
             if len(exits) > 1:
                 starting = [lane for lane in starting if lane not in {_lane(effect) for effect in exits}]
@@ -117,7 +137,22 @@ class Executor:
         await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
 
     def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
-        return journal.pending_effects(connection, now_ns, MAX_PENDING), journal.next_due_ns(connection)
+        """Exits first, and as many of them however much else is due."""
+        exits = journal.pending_effects(connection, now_ns, MAX_PENDING, EXIT_KINDS)
+        known = {effect.key for effect in exits}
+        others = [one for one in journal.pending_effects(connection, now_ns, MAX_PENDING) if one.key not in known]
+        return [*exits, *others], journal.next_due_ns(connection)
+
+    def _with_room(self, first: Mapping[Lane, StoredEffect]) -> list[Lane]:
+        """Lanes to start, by their first effect. Each chain has room of its own, and its exits have theirs: what hangs
+        there takes no place from the others."""
+        taken = Counter(self._running.values())
+        starting = []
+        for lane, effect in sorted(first.items(), key=lambda item: item[1].kind not in EXIT_KINDS):
+            if lane not in self._running and taken[_room(effect)] < MAX_LANES_AT_ONCE:
+                taken[_room(effect)] += 1
+                starting.append(lane)
+        return starting
 
     # --- exits that share a transaction ---
 
@@ -125,9 +160,8 @@ class Executor:
         """The exits among them that have time for it, by the chain that could take them together."""
         found: dict[ChainId, list[StoredEffect]] = {}
         for effect in due:
-            if effect.kind not in EXIT_KINDS:
+            if effect.kind not in EXIT_KINDS or (asked := _decoded_exit(effect)) is None:
                 continue
-            asked = _decoded_exit(effect)
             hands = self._hands.get(asked.terms.chain)
             if hands is not None and hands.access.batches is not None and not self._is_urgent(asked, hands):
                 found.setdefault(asked.terms.chain, []).append(effect)
@@ -138,7 +172,9 @@ class Executor:
         try:
             async with asyncio.timeout(TOGETHER_TIMEOUT_S):
                 await self._send_together(chain, due)
-        except (RetryableError, RejectedError, TimeoutError) as error:
+        except FatalError:
+            raise
+        except Exception as error:  # a batch saves gas and nothing else: whatever it meets, each exit goes its own way
             log.warning("exits go out one by one", chain=chain, reason=str(error) or "it takes too long")
         for effect in due:
             group.create_task(self._work(_lane(effect)), name=f"effects of {_lane(effect)}")
@@ -164,7 +200,8 @@ class Executor:
         """Those that are asked for the first time, and have no transaction yet."""
         ready = []
         for effect in due:
-            asked = _decoded_exit(effect)
+            if (asked := _decoded_exit(effect)) is None:
+                continue
             state = book.load(connection, asked.swap_id)
             attempt = state.attempt(effect.kind)
             first = attempt is not None and attempt.first and attempt.sequence == asked.sequence
@@ -193,8 +230,14 @@ class Executor:
         except RetryableError as error:
             log.warning("the database does not answer", swap=lane[0], reason=error.message)
             await self._clock.sleep(retry.CALL.delay_s(1))
+        except FatalError:
+            raise
+        except Exception as error:
+            self._metrics.faults.labels("effects").inc()
+            log.error("effects set aside for now", swap=lane[0], error=str(error), exc_info=error)
+            await self._clock.sleep(SET_ASIDE_S)
         finally:
-            self._running.discard(lane)
+            self._running.pop(lane, None)
             self._switchboard.effects.notify()
 
     def _pending_in(self, connection: Connection, lane: Lane) -> list[StoredEffect]:
@@ -206,15 +249,27 @@ class Executor:
         ]
 
     async def execute(self, effect: StoredEffect) -> None:
-        """Try one effect once and store what came of it. Raises `FatalError`, and `RetryableError` of the database."""
-        asked = codec.decode_effect(effect.body)
+        """Try one effect once and store what came of it.
+
+        What it meets is its own business: an error that nobody planned for sets it aside, and it is tried again. Raise
+        `FencedError`, and what the database raises.
+        """
+        asked: effects.SwapEffect | None = None
         try:
+            asked = codec.decode_effect(effect.body)
             async with asyncio.timeout(EFFECT_TIMEOUT_S):
                 outcome = await self._act(asked, effect.key)
         except (RetryableError, TimeoutError) as error:
             await self._retry(effect, str(error) or "it takes too long")
         except RejectedError as error:
-            await self._refused(effect, asked, error)
+            if asked is None:
+                await self._set_aside(effect, error)
+            else:
+                await self._refused(effect, asked, error)
+        except FencedError:
+            raise
+        except Exception as error:
+            await self._set_aside(effect, error)
         else:
             self._metrics.effects.labels(_label(asked), "done").inc()
             await self._finish(effect, outcome)
@@ -227,6 +282,11 @@ class Executor:
         log.warning("effect is tried again", effect=effect.key, delay_s=delay_s, reason=reason)
         self._metrics.effects.labels(effect.kind.split("-")[0], "retried").inc()
         await self._database.write(lambda c: journal.retry_effect(c, effect.key, due_ns=due_ns, error=reason))
+
+    async def _set_aside(self, effect: StoredEffect, error: Exception) -> None:
+        self._metrics.faults.labels("effects").inc()
+        log.error("effect set aside for now", effect=effect.key, error=str(error), exc_info=error)
+        await self._retry(effect, f"{type(error).__name__}: {error}")
 
     async def _refused(self, effect: StoredEffect, asked: effects.SwapEffect, error: RejectedError) -> None:
         log.warning("effect refused", effect=effect.key, code=error.code, reason=error.message)
@@ -283,18 +343,67 @@ class Executor:
         hands = self._hands_on(asked.terms.chain)
         if (sent := await hands.pipeline.transaction(key)) is None:
             state = await self._state(asked.swap_id)
-            place, allowance, _ = await asyncio.gather(
+            deadline_s = _lock_deadline_s(state.agreement)
+            place, allowance, keep, _ = await asyncio.gather(
                 self._checks.place(asked.swap_id, asked.terms),
                 hands.access.legs.prepare(asked.terms),
+                self._kept_for_exits(asked.terms.chain),
                 self._checks.before_funding(state),
             )
             by_consent = None if allowance is None else await self._lock_by_consent(hands, asked.terms, place)
             if allowance is not None and by_consent is None:
-                await self._allow(hands, allowance, f"{key}:prepare")
+                await self._allow(hands, asked.terms, f"{key}:prepare", deadline_s)
             self._checks.time_to_fund(state)
             lock = by_consent or hands.access.legs.lock(asked.terms, place)
-            sent = await hands.pipeline.send(key, lock, _lock_deadline_s(state.agreement), watched=True)
+            sent = await hands.pipeline.send(
+                key,
+                lock,
+                deadline_s,
+                watched=True,
+                guarded=True,
+                gate=partial(self._fund_gate, swap_id=asked.swap_id),
+                keep=keep,
+            )
         return _submitted(asked, sent)
+
+    async def _kept_for_exits(self, chain: ChainId) -> Mapping[AssetId, int]:
+        """What our lock must leave in the purse: an exit's gas for every open swap in which anything is locked."""
+        costs = await self._checks.exit_costs([chain])
+        promised = await self._database.read(swaps.promises)
+        locked = [one for one in promised if chain in one.chains and (one.locked or one.funded)]
+        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())
+
+    def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
+        """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`."""
+        self._check_state(decisions.check_fund_now, book.load(connection, swap_id))
+
+    def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
+        self._check_state(decisions.check_reveal_now, book.load(connection, swap_id))
+
+    def _check_state(self, check: StateCheck, state: SwapState) -> None:
+        """The clocks were compared with the chains' before; here only ours counts."""
+        agreement, now_s = state.agreement, true_seconds(self._clock.now_ns())
+        heads = (ChainTime(one.chain, now_s) for one in (agreement.initiator_leg, agreement.participant_leg))
+        check(state, agreement.policy, now_s, *heads)
+
+    def _closed_gate(self, connection: Connection, effect_key: str, in_time: bool) -> str | None:
+        """See `ClosedGate`: why our lock must not go out again. Of what locks nothing it knows nothing."""
+        swap_id, _, rest = effect_key.partition(":")
+        if rest.rpartition(":")[2] not in FUND_KINDS:
+            return None
+        try:
+            state = book.load(connection, SwapId(swap_id))
+            own = state.agreement.own_leg
+            if own is None or state.leg(own).lock_id is not None:
+                return None
+            self._check_state(decisions.check_fund_now, state)
+        except GateClosedError as gate:
+            return gate.message if in_time else None
+        except NotFoundError:
+            return None
+        except RejectedError as error:
+            return error.message
+        return None
 
     async def _lock_by_consent(self, hands: Hands, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
         """A lock that needs no allowance before it; None where the asset or our signer knows no such thing."""
@@ -303,12 +412,21 @@ class Executor:
         signature = None if draft is None else await hands.pipeline.consent(draft.consent)
         return None if draft is None or signature is None else draft.complete(signature, account)
 
-    async def _allow(self, hands: Hands, allowance: UnsignedTransaction, key: str) -> None:
-        """A token allowance first, where the chain wants one and it is short."""
-        await hands.pipeline.send(key, allowance)
-        done = await hands.pipeline.until(key, tables.TransactionStatus.INCLUDED, tables.TransactionStatus.FINAL)
-        if done.reverted or not done.included:
-            raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
+    async def _allow(self, hands: Hands, terms: LockTerms, key: str, deadline_s: float) -> None:
+        """What the chain wants before our lock, one transaction after the other: an allowance that is short, for some
+        tokens set to zero before it is raised."""
+        for number in range(1, MAX_PREPARATIONS + 1):
+            if (needed := await hands.access.legs.prepare(terms)) is None:
+                return
+            one = f"{key}{number}"
+            await hands.pipeline.send(one, needed, deadline_s)
+            done = await hands.pipeline.until(one, tables.TransactionStatus.INCLUDED, tables.TransactionStatus.FINAL)
+            if done.reverted or not done.included:
+                raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
+        if await hands.access.legs.prepare(terms) is not None:
+            raise RetryableError(
+                f"{terms.asset} wants more than {MAX_PREPARATIONS} transactions before it can be locked"
+            )
 
     async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
         """The counterparty's leg goes back to him by our own transaction: the receiver who sends it need not sign."""
@@ -322,28 +440,60 @@ class Executor:
 
     async def _exit(self, asked: Exit, key: str) -> events.SwapEvent:
         hands = self._hands_on(asked.terms.chain)
+        unsigned = _exit_transaction(hands, asked)
         state = await self._state(asked.swap_id)
         for_others = state.agreement.role is Role.WATCHTOWER
         if await hands.pipeline.transaction(key) is None:
             if not state.leg(asked.leg).open:
                 raise RejectedError("this leg is settled already, as far as we can see")
+            tries = await self._tries(asked)
+            if tries and await self._is_settled(hands, asked):
+                raise ConflictError(f"the lock {asked.lock_id} is settled in a finalized block: nothing is left to do")
             if for_others:
                 await self._checks.before_watched_exit(asked.terms.chain)
-        unsigned = _exit_transaction(hands, asked)
-        # What is done for others is simulated, and bids no more for being late: it pays for nothing.
+            else:
+                unsigned = await hands.access.transactions.fitted(unsigned, tries)
+        # What is done for others is simulated, and bids no more for being late: it pays for nothing. To the pipeline it
+        # is no exit: it makes way for ours.
         deadline_s = None if for_others else _exit_deadline_s(asked)
         sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=for_others, watched=True)
         return _submitted(asked, sent)
+
+    async def _tries(self, asked: Exit | effects.RevealAndClaim) -> int:
+        """How often the same was asked for before."""
+        kind = effects.kind_of(asked)
+        before = await self._database.read(lambda c: journal.stream_effects(c, asked.swap_id))
+        return sum(one.kind == kind and one.sequence < asked.sequence for one in before)
+
+    async def _is_settled(self, hands: Hands, asked: Exit) -> bool:
+        """True if a quorum shows the lock as claimed or refunded in a finalized block: an exit that was refused, or
+        reverted, may have come too late. Whoever settled it, the follower will say so."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                seen = await hands.access.locks.lock(asked.lock_id, asked.terms)
+        except (RetryableError, RejectedError, TimeoutError):
+            return False
+        return seen.status in (LockStatus.CLAIMED, LockStatus.REFUNDED)
 
     async def _reveal(self, asked: effects.RevealAndClaim, key: str) -> events.SwapEvent:
         """Sending is the reveal. It is journalled by now: the effect in the outbox is the intention to reveal."""
         if self._vault is None:
             raise RejectedError("this process holds no preimages")
         hands = self._hands_on(asked.terms.chain)
-        if await hands.pipeline.transaction(key) is None and asked.first:
-            await self._checks.before_reveal(await self._state(asked.swap_id))
         claim = self._revealing_claim(hands, self._vault, asked)
-        sent = await hands.pipeline.send(key, claim, float(asked.terms.timelock.seconds), watched=True)
+        if await hands.pipeline.transaction(key) is None:
+            if asked.first:
+                await self._checks.before_reveal(await self._state(asked.swap_id))
+            else:
+                claim = await hands.access.transactions.fitted(claim, await self._tries(asked))
+        sent = await hands.pipeline.send(
+            key,
+            claim,
+            float(asked.terms.timelock.seconds),
+            watched=True,
+            guarded=asked.first,
+            gate=partial(self._reveal_gate, swap_id=asked.swap_id) if asked.first else None,
+        )
         return _submitted(asked, sent)
 
     def _revealing_claim(
@@ -379,10 +529,23 @@ def _idle_s(next_ns: int | None, now_ns: int) -> float:
     return min(IDLE_S, (next_ns - now_ns) / NS_PER_S)
 
 
-def _decoded_exit(effect: StoredEffect) -> Exit:
-    asked = codec.decode_effect(effect.body)
-    require(isinstance(asked, Exit), "an effect is of the kind it is stored under", effect=effect.key)
-    return cast("Exit", asked)
+def _decoded_exit(effect: StoredEffect) -> Exit | None:
+    """None for what cannot be read as the exit it is stored as: it goes its own way, and fails there."""
+    try:
+        asked = codec.decode_effect(effect.body)
+    except Exception:
+        return None
+    return asked if isinstance(asked, Exit) else None
+
+
+def _room(effect: StoredEffect) -> Room:
+    """Where it runs. What cannot be read has a room of its own."""
+    try:
+        asked = codec.decode_effect(effect.body)
+    except Exception:
+        return "", False
+    terms = getattr(asked, "terms", None)
+    return ("" if terms is None else str(terms.chain)), effect.kind in EXIT_KINDS
 
 
 def _exit_transaction(hands: Hands, asked: Exit) -> UnsignedTransaction:

@@ -15,6 +15,16 @@ class RelayerMetrics:
         self.simulate_errors = counter("relayer_simulate_errors_total", "Simulations that reverted", ["chain"])
         self.rebroadcasts = counter("relayer_rebroadcasts_total", "Dropped transactions sent again", ["chain"])
         self.replacements = counter("relayer_replacements_total", "Transactions signed again", ["chain"])
+        self.cancellations = counter(
+            "relayer_cancellations_total", "Transactions that were cancelled under their sequence", ["chain"]
+        )
+        self.foreign_uses = counter(
+            "relayer_foreign_uses_total", "Sequences of our account that somebody else used", ["chain"]
+        )
+        self.unacknowledged = gauge(
+            "relayer_unacknowledged_uses", "Foreign uses of our accounts that wait for the operator"
+        )
+        self.faults = counter("relayer_faults_total", "Errors that nobody planned for, by where they arose", ["part"])
         self.exits_together = counter(
             "relayer_exits_together_total", "Claims and refunds that shared a transaction", ["chain"]
         )

@@ -72,10 +72,12 @@ def outcome_event(record: TransactionRecord, item: Item) -> events.EffectOutcome
             return None
         case TransactionStatus.REFUSED:
             return events.EffectDropped(kind, sequence)
-        case TransactionStatus.SUPERSEDED:
+        case TransactionStatus.SUPERSEDED | TransactionStatus.EXPIRED:
             return events.EffectVoided(kind, sequence)
         case TransactionStatus.INCLUDED | TransactionStatus.FINAL:
             final = record.status is TransactionStatus.FINAL
+            if record.cancelled:
+                return None
             if record.reverted or item.left_out is not None:
                 reason = record.reason if record.reverted else item.left_out
                 return events.EffectReverted(kind, sequence, reason or "reverted", final)

@@ -5,8 +5,8 @@ else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalErr
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
 
@@ -40,6 +40,7 @@ from relayer.reporting import Reporter, ReportTarget
 from relayer.signals import HeadBoard, Signal
 from relayer.swap_desk import SwapDesk
 from relayer.swap_worker import SwapWorker, true_seconds
+from relayer.transactions import accounts
 from relayer.transactions import tables as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.watchtower import Watchtower
@@ -71,7 +72,11 @@ class AttestorSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerSetup:
-    """What one relayer is made of. `signers` hold one account for each chain; `source` names it to others."""
+    """What one relayer is made of. `signers` hold one account for each chain; `source` names it to others.
+
+    `adopt`: accounts that their chains show as used and the database has never seen are taken over: a deliberate first
+    start. Without it nothing is quoted, funded or revealed until the operator acknowledges those uses.
+    """
 
     chains: Mapping[ChainId, ChainAccess]
     signers: Mapping[ChainId, Signer]
@@ -80,6 +85,7 @@ class RelayerSetup:
     quote_key: SigningKey = field(repr=False)
     source: str = "relayer"
     vault: PreimageVault | None = None
+    adopt: bool = False
     regulator: ReportTarget | None = None
     attestors: Sequence[AttestorSetup] = ()
 
@@ -158,7 +164,7 @@ class RelayerService:
             signer,
             self.boards[chain],
             self._clock,
-            self._setup.policy.pipeline,
+            replace(self._setup.policy.pipeline, adopt=self._setup.adopt),
             self._metrics,
         )
 
@@ -169,43 +175,55 @@ class RelayerService:
         return Attestor(self._setup.chains[setup.foreign], setup.bridge, own, setup.every_blocks)
 
     def _workers(self) -> list[Worker]:
-        workers = [Worker(f"heads {chain}", board.run) for chain, board in self.boards.items()]
-        workers += [Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()]
-        workers += [
-            Worker(f"transactions {one.chain} operator {n}", self._opened(one))
-            for n, one in enumerate(self._others.values())
-        ]
-        workers += [
+        # Swaps, effects and outcomes are the money path, which every duty stands on: what is fatal there is fatal.
+        workers = [
             Worker("swaps", self._swap_worker.run),
             Worker("effects", self._executor.run),
             Worker("outcomes", self._teller.run),
-            Worker("housekeeping", self._keep_house),
         ]
-        workers += [Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)]
+        others = [Worker(f"heads {chain}", board.run) for chain, board in self.boards.items()]
+        others += [Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()]
+        others += [
+            Worker(f"transactions {one.chain} operator {n}", self._opened(one))
+            for n, one in enumerate(self._others.values())
+        ]
+        others += [Worker(f"allowances {chain}", self._allowed(one)) for chain, one in self.pipelines.items()]
+        others += [Worker("housekeeping", self._keep_house)]
+        others += [Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)]
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock)
-            workers += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
-        return workers
+            others += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
+        return [*workers, *(replace(one, contained=True) for one in others)]
 
-    def _opened(self, pipeline: Pipeline) -> Any:
+    def _opened(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             await pipeline.start()
-            await self._allow(pipeline)
             self.switchboard.effects.notify()
             await pipeline.run()
 
         return run
 
-    async def _allow(self, pipeline: Pipeline) -> None:
+    def _allowed(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
         """Allowances for the tokens that we pay out, ahead of the first lock that would have to wait for them."""
-        for pair in self._setup.pairs:
-            if pair.participant_chain != pipeline.chain or pipeline is not self.pipelines.get(pipeline.chain):
-                continue
-            most = BaseUnits(max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator))
-            try:
-                await allow_ahead(self._setup.chains[pipeline.chain], pipeline, pair.participant_asset, most)
-            except RejectedError as error:
-                log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
+
+        async def run() -> None:
+            await pipeline.opened.wait_beyond(0)
+            for pair in self._setup.pairs:
+                if pair.participant_chain != pipeline.chain:
+                    continue
+                most = BaseUnits(max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator))
+                try:
+                    await allow_ahead(self._setup.chains[pipeline.chain], pipeline, pair.participant_asset, most)
+                except RejectedError as error:
+                    log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
+
+        return run
+
+    async def concerns(self) -> list[str]:
+        """What the operator has to look into, in sentences: uses of our accounts that nobody here knows."""
+        ours = [(one.chain, one.account) for one in (*self.pipelines.values(), *self._others.values())]
+        waiting = await self._database.read(lambda c: accounts.unacknowledged(c, ours))
+        return [f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`" for use in waiting]
 
     async def _wake_reporter(self) -> None:
         while True:
@@ -260,6 +278,7 @@ class RelayerService:
             return swaps.counts_by_phase(connection), swaps.promises(connection), swaps.nearest_timelock_s(connection)
 
         counts, promised, nearest_s = await self._database.read(read)
+        self._metrics.unacknowledged.set(len(await self.concerns()))
         for phase in Phase:
             self._metrics.pending.labels(phase).set(counts.get(phase, 0))
         self._metrics.nearest_timelock_s.set(float("inf") if nearest_s is None else nearest_s - self._clock.now())

@@ -14,7 +14,8 @@
     │   ├── GateClosedError     the caller: a safety gate refuses, with the inequality and its numbers
     │   └── RevertedError       the caller: the chain refuses, or refused, the transaction
     ├── ReorgedError            the follower: what was read belongs to a branch that was replaced
-    └── FatalError              the operator: going on would be unsafe; the process ends with the reason
+    └── FatalError              the operator: going on would be unsafe; what raised it ends with the reason
+        └── FencedError         the operator: another process has taken over; this one ends, whatever else it does
 
 Adapters translate every library exception into one of these. A message says what happened and what to do about it.
 """
@@ -129,9 +130,15 @@ class ReorgedError(CausewayError):
 
 
 class FatalError(CausewayError):
-    """Going on would be unsafe. The process ends, and the operator reads why."""
+    """Going on would be unsafe. The duty that raised it ends, often the process with it, and the operator reads why."""
 
     code = "fatal"
+
+
+class FencedError(FatalError):
+    """Another process has taken over what this one does: this one ends at once and signs nothing more."""
+
+    code = "fenced"
 
 
 def refuse(message: str, **fields: Any) -> NoReturn:

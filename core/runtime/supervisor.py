@@ -1,4 +1,8 @@
-"""Keeps named workers running: retryable errors back off, everything else ends the process with a reason.
+"""Keeps named workers running, each for itself: what one of them meets ends no other.
+
+A `RetryableError`, and an exception that nobody planned for, starts the worker again after a while. A `FatalError` ends
+the process with its reason, unless the worker is `contained`: then that duty alone rests, and is tried again. A
+`FencedError` ends the process always: another one does its work.
 
 A worker is a coroutine function without arguments. With `pause_s` it is a *step*, called again and again with that
 pause between; without, it is a whole run that may return, which ends this worker and no other.
@@ -6,12 +10,12 @@ pause between; without, it is a whole run that may return, which ends this worke
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from core.model.errors import FatalError, ReorgedError, RetryableError
+from core.model.errors import FatalError, FencedError, ReorgedError, RetryableError
 from core.runtime import retry
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
@@ -26,12 +30,14 @@ log = get_logger("core.runtime.supervisor")
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One named loop. Names are unique and label a metric, so they come from a small set."""
+    """One named loop. Names are unique and label a metric, so they come from a small set. `contained`: even a fatal
+    error is this duty's own business, since others must go on without it."""
 
     name: str
     run: Callable[[], Awaitable[None]]
     pause_s: float | None = None
     delays: retry.RetryPolicy = retry.WORKER
+    contained: bool = False
 
 
 class WorkerState(StrEnum):
@@ -83,8 +89,8 @@ class Supervisor:
     async def run(self) -> None:
         """Run all workers. Returns when all have ended by themselves.
 
-        Raises `FatalError` when one failed with anything but a `RetryableError` or `ReorgedError`; the others are
-        cancelled and waited for first. Cancelling this cancels all workers and waits for them.
+        Raise `FencedError`, and the `FatalError` of a worker that is not contained; the others are cancelled and waited
+        for first. Cancelling this cancels all workers and waits for them.
         """
         try:
             async with asyncio.TaskGroup() as group:
@@ -103,16 +109,15 @@ class Supervisor:
                     await self._run_once(worker)
                     return
                 except (RetryableError, ReorgedError) as error:
-                    lasted_s = self._clock.monotonic() - started
-                    status.failures = 1 if lasted_s >= HEALTHY_AFTER_S else status.failures + 1
-                    await self._back_off(worker, status, error)
+                    self._count_failure(status, started)
+                    await self._back_off(worker, status, error.code, error.message, error.fields)
                 except FatalError as error:
-                    self._tell_end(worker, error, error.code)
-                    raise
+                    if not worker.contained or isinstance(error, FencedError):
+                        self._tell_end(worker, error, error.code)
+                        raise
+                    await self._set_aside(worker, status, error, started)
                 except Exception as error:
-                    # Not an error that anybody planned for, so nobody knows whether going on is safe.
-                    self._tell_end(worker, error, type(error).__name__)
-                    raise FatalError(f"the worker {worker.name} failed: {error}", worker=worker.name) from error
+                    await self._set_aside(worker, status, error, started)
         finally:
             self._enter(worker, WorkerState.ENDED)
 
@@ -127,18 +132,31 @@ class Supervisor:
             self._alive.labels(worker.name).set(self._clock.now())
             await self._clock.sleep(worker.pause_s)
 
-    async def _back_off(self, worker: Worker, status: WorkerStatus, error: RetryableError | ReorgedError) -> None:
+    def _count_failure(self, status: WorkerStatus, started: float) -> None:
+        lasted_s = self._clock.monotonic() - started
+        status.failures = 1 if lasted_s >= HEALTHY_AFTER_S else status.failures + 1
+
+    async def _set_aside(self, worker: Worker, status: WorkerStatus, error: Exception, started: float) -> None:
+        """An error that nobody planned for: an alarm for the operator, and the duty is tried again."""
+        code = getattr(error, "code", type(error).__name__)
+        log.error("worker failed", worker=worker.name, error=str(error), exc_info=error)
+        self._count_failure(status, started)
+        await self._back_off(worker, status, code, f"{type(error).__name__}: {error}", {})
+
+    async def _back_off(
+        self, worker: Worker, status: WorkerStatus, code: str, message: str, fields: Mapping[str, Any]
+    ) -> None:
         delay_s = worker.delays.delay_s(status.failures, self._rng)
-        status.last_error = error.message
-        self._failed.labels(worker.name, error.code).inc()
+        status.last_error = message
+        self._failed.labels(worker.name, code).inc()
         self._enter(worker, WorkerState.BACKING_OFF)
         log.warning(
             "worker backs off",
             worker=worker.name,
             failures=status.failures,
             delay_s=round(delay_s, 3),
-            error=error.message,
-            fields=error.fields,
+            error=message,
+            fields=fields,
         )
         await self._clock.sleep(delay_s)
 

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
-from core.model.errors import FatalError, NotFoundError
+from core.model.errors import FencedError, NotFoundError
 from core.model.types import Hashlock, Height, Preimage
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
@@ -29,7 +29,7 @@ T = TypeVar("T")
 EXPIRE_S: Final = 2.0
 
 
-class Crash(FatalError):
+class Crash(FencedError):
     """The process ends here, between two instructions."""
 
 

@@ -5,16 +5,17 @@ the client's own database. The role in the agreement is what makes them an initi
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, FatalError, RejectedError
+from core.model.errors import ConflictError, RejectedError
 from core.model.ports import ChainAccess, Signer
-from core.model.transactions import UnsignedTransaction
-from core.model.types import AccountId, ChainId, Height, SwapId
+from core.model.types import ChainId, Height, SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -35,9 +36,7 @@ from relayer.outcomes import OutcomeTeller
 from relayer.policy import RelayerPolicy
 from relayer.signals import HeadBoard
 from relayer.swap_worker import SwapWorker, true_seconds
-from relayer.transactions import tables as transaction_tables
 from relayer.transactions.pipeline import Pipeline
-from relayer.transactions.tables import TransactionRecord, TransactionStatus
 
 HOUSEKEEPING_S: Final = 2.0
 HOLD_LOOK_S: Final = 0.5
@@ -117,47 +116,6 @@ class HookedChecks(Checks):
         return state.closed is not None or state.phase.terminal
 
 
-class WalletPipeline(Pipeline):
-    """Transactions of an account that its owner uses elsewhere, too: a sequence that somebody else's transaction took
-    is taken for what it is. (A lock whose sequence is finally used otherwise is never signed again by the machine.)"""
-
-    async def start(self) -> None:
-        await self._adopt()
-        await super().start()
-
-    async def _sign_first(
-        self,
-        effect_key: str,
-        unsigned: UnsignedTransaction,
-        deadline_s: float | None,
-        watched: bool,
-        items: Sequence[str] = (),
-    ) -> TransactionRecord:
-        await self._adopt()
-        return await super()._sign_first(effect_key, unsigned, deadline_s, watched, items)
-
-    async def _used_otherwise(self, record: TransactionRecord) -> None:
-        try:
-            await super()._used_otherwise(record)
-        except FatalError:
-            log.warning("our sequence was used elsewhere", chain=self.chain, sequence=record.sequence)
-            await self._note(record, TransactionStatus.SUPERSEDED)
-
-    async def _adopt(self) -> None:
-        latest = (await self._sender.sequences(self.account)).latest
-        await self._database.write(lambda c: adopt_sequence(c, self.chain, self.account, latest))
-
-
-def adopt_sequence(connection: Connection, chain: ChainId, account: AccountId, latest: int) -> None:
-    """Go on from what the chain counts, where that is more than we do."""
-    table = transaction_tables.relayer_accounts
-    connection.execute(
-        sa.update(table)
-        .where(table.c.chain == chain, table.c.account == account, table.c.next_sequence < latest)
-        .values(next_sequence=latest)
-    )
-
-
 class Pump:
     """Runs until cancelled. Swaps begun in the database go on by themselves; see the module's text."""
 
@@ -183,8 +141,11 @@ class Pump:
         accounts = {chain: signer.account for chain, signer in signers.items()}
         checks = HookedChecks(database, self.hooks, chains, accounts, policy, clock)
         self._boards = {chain: HeadBoard(access) for chain, access in chains.items()}
+        # Its owner uses the account elsewhere, too: a sequence that another transaction took is taken for what it is.
+        # (A lock whose sequence is finally used otherwise is never signed again by the machine.)
+        shared = replace(policy.pipeline, shared=True)
         self._pipelines = {
-            chain: WalletPipeline(database, chains[chain], signer, self._boards[chain], clock, policy.pipeline, numbers)
+            chain: Pipeline(database, chains[chain], signer, self._boards[chain], clock, shared, numbers)
             for chain, signer in signers.items()
         }
         hands = {chain: Hands(chains[chain], pipeline) for chain, pipeline in self._pipelines.items()}
@@ -192,10 +153,11 @@ class Pump:
         worker = SwapWorker(database, self._facts, self.switchboard, clock, numbers)
         teller = OutcomeTeller(database, tuple(self._pipelines.values()), self.switchboard, clock)
         self._supervisor = Supervisor(clock, metrics)
+        alone = partial(Worker, contained=True)
         self._supervisor.add(
-            *(Worker(f"heads {chain}", board.run) for chain, board in self._boards.items()),
-            *(Worker(f"follower {chain}", self._follow(access)) for chain, access in chains.items()),
-            *(Worker(f"transactions {chain}", self._opened(one)) for chain, one in self._pipelines.items()),
+            *(alone(f"heads {chain}", board.run) for chain, board in self._boards.items()),
+            *(alone(f"follower {chain}", self._follow(access)) for chain, access in chains.items()),
+            *(alone(f"transactions {chain}", self._opened(one)) for chain, one in self._pipelines.items()),
             Worker("swaps", worker.run),
             Worker("effects", executor.run),
             Worker("outcomes", teller.run),

@@ -1,19 +1,23 @@
-"""One account of one chain: allots, signs, stores, broadcasts, watches, rebroadcasts, outbids.
+"""One account of one chain: allots, signs, stores, broadcasts, watches, rebroadcasts, outbids, cancels.
 
     send(key, unsigned) ──> sign ──> store bytes ──> submit ┐
     each new head ──> outcome of every open transaction ────┴──> included ──> final
-                          dropped: the same bytes again · late: a better fee · expired: a later expiry
+                          an exit: again to everybody, until it is in a block
+                          dropped: the same bytes again · late: a better fee · expires: a later expiry
+                          no exit, and too late, called off or not to be paid: a cancellation under its sequence
 
 Everything is keyed by the effect: sending the same effect again answers the transaction that is there. A batch is one
-transaction of several effects, each of which finds it under its own key.
+transaction of several effects, each of which finds it under its own key. What one transaction meets, in whatever
+words, is no other transaction's business: see `step`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
+
+from sqlalchemy.engine import Connection
 
 from core.model.errors import (
     ConflictError,
@@ -24,41 +28,62 @@ from core.model.errors import (
     UnaffordableError,
 )
 from core.model.ports import ChainAccess, ConsentSigner, Signer
-from core.model.transactions import Consent, FeeBid, FeeMarket, Outcome, OutcomeStatus, UnsignedTransaction
-from core.model.types import Height
+from core.model.transactions import (
+    Consent,
+    FeeBid,
+    Outcome,
+    OutcomeStatus,
+    SequenceView,
+    UnsignedTransaction,
+)
+from core.model.types import AssetId
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from relayer.metrics import RelayerMetrics
 from relayer.signals import HeadBoard, Signal, wait_any
-from relayer.transactions import fees, tables
+from relayer.transactions import accounts, fees, tables
 from relayer.transactions.fees import FeePolicy
-from relayer.transactions.tables import Attempt, TransactionRecord, TransactionStatus
+from relayer.transactions.signing import EXIT_ASKS_S, Rebuild, Signatory
+from relayer.transactions.tables import Attempt, Gate, Order, TransactionRecord, TransactionStatus
+from relayer.transactions.urgency import Urgency, urgencies
+from relayer.transactions.watch import LOOKS, AccountWatch
 
-SIGNING_RETRIES: Final = 5
-MAX_OUTCOMES_AT_ONCE: Final = 16
-FOREIGN_USE_LOOKS: Final = 5
-"""Looks at the chain, a block apart, that must all say that a stranger used our sequence before we stop."""
+MAX_AT_ONCE: Final = 16
+"""Questions and broadcasts of one account that are on their way together."""
+EXIT_LOOKS: Final = 2
+"""As `LOOKS`, for an exit, which does no harm if it is signed again in vain."""
+MAX_FILLERS: Final = 8
+"""Missing sequences that one step fills."""
+MAX_REFUSALS: Final = 3
+GIVE_UP_S: Final = 10.0
+"""A batch that was refused so often, or for so long, in whatever words, makes way for single exits."""
 STEP_TIMEOUT_S: Final = 60.0
 SUBMIT_TIMEOUT_S: Final = 5.0
 """A broadcast that takes longer is tried again; meanwhile others of the account may go out."""
 RETRY_S: Final = 1.0
 """How soon a step that met a dead endpoint is tried again, heads or not."""
+IDLE_S: Final = 20.0
+"""How long a step waits for a head before it looks all the same."""
+OVERLAP_SHARE: Final = 3
+"""An exit is signed again when a third of its time to expire is left: the older form stays good meanwhile."""
 
 _log = get_logger("relayer.transactions")
 
-
-Rebuild = Callable[[str], Awaitable[UnsignedTransaction | None]]
+ClosedGate = Callable[[Connection, str, bool], str | None]
+"""Why an effect (by its key) must not be repeated, None if it may. With `True` the time gates count, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class PipelinePolicy:
-    """`expiry_blocks`: how far ahead a transaction expires on chains that know expiries. `exclusive`: nobody else
-    uses the account, from its first transaction on."""
+    """`expiry_blocks`: how far ahead a transaction expires on chains that know expiries. `shared`: the owner uses the
+    account elsewhere, too. `adopt`: an account that the chain shows as used and the journal has never seen is taken
+    over deliberately; without it the operator has to acknowledge that use before anything is funded or revealed."""
 
     fees: FeePolicy = field(default_factory=FeePolicy)
     expiry_blocks: int = 50
-    exclusive: bool = False
+    shared: bool = False
+    adopt: bool = False
 
 
 class Pipeline:
@@ -78,8 +103,10 @@ class Pipeline:
         self.account = signer.account
         self.changed = Signal()
         """Counts every change of a transaction's status."""
-        self.rebuild: Rebuild | None = None
-        """Makes an effect's transaction again after a restart, where its body was not to be stored."""
+        self.opened = Signal()
+        """Counts the times that the account was opened."""
+        self.closed_gate: ClosedGate | None = None
+        """Knows whether a transaction that is no exit may still be repeated."""
         self._database = database
         self._sender = access.transactions
         self._signer = signer
@@ -87,25 +114,43 @@ class Pipeline:
         self._clock = clock
         self._policy = policy
         self._metrics = metrics
-        self._epoch = 0
-        self._signing = asyncio.Lock()
+        self._watch = AccountWatch(
+            database, self._sender, self.chain, self.account, board, clock, metrics, policy.shared
+        )
+        self._hand = Signatory(database, access, signer, board, clock, policy.fees, policy.expiry_blocks, self._watch)
+        self._sending = asyncio.Lock()
         self._wake = Signal()
-        self._bodies: dict[str, UnsignedTransaction] = {}
         self._unsent: set[int] = set()
-        self._foreign: dict[int, int] = {}
+        self._refusals: dict[int, tuple[int, float]] = {}
+        self._stranger_looks: dict[int, int] = {}
+
+    @property
+    def rebuild(self) -> Rebuild | None:
+        """Makes an effect's transaction again after a restart, where its body was not to be stored."""
+        return self._hand.rebuild
+
+    @rebuild.setter
+    def rebuild(self, rebuild: Rebuild) -> None:
+        self._hand.rebuild = rebuild
 
     async def start(self) -> None:
-        """Compare the chain with the journal, take the account over and broadcast again whatever is open.
+        """Take the account over and broadcast again whatever is open.
 
-        Raises `FatalError` when the chain shows transactions of ours that the journal does not know, `RetryableError`
-        when the chain does not answer.
+        The chain is asked for nothing, unless the journal has never seen the account: then for its count. Raise
+        `RetryableError` if it does not answer.
         """
-        view = await self._sender.sequences(self.account)
-        self._epoch = await self._database.write(
-            lambda c: tables.open_account(c, self.chain, self.account, view.latest, self._policy.exclusive)
+        known = await self._database.read(lambda c: accounts.is_known(c, self.chain, self.account))
+        latest = None if known else (await self._sender.sequences(self.account)).latest
+        adopt = self._policy.adopt or self._policy.shared
+        now_ns = self._clock.now_ns()
+        self._hand.epoch = await self._database.write(
+            lambda c: accounts.open_account(c, self.chain, self.account, latest, adopt, now_ns)
         )
-        self._unsent = {record.id for record in await self._open()}
+        self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.BROADCAST}
         self._wake.notify()
+        self.opened.notify()
+
+    # --- sending ---
 
     async def send(
         self,
@@ -115,57 +160,89 @@ class Pipeline:
         *,
         simulate: bool = True,
         watched: bool = False,
+        guarded: bool = False,
+        gate: Gate | None = None,
+        keep: Mapping[AssetId, int] | None = None,
     ) -> TransactionRecord:
-        """Sign, store and broadcast an effect's transaction, or answer the one that is there already.
+        """Sign, store and broadcast an effect's transaction, or return the one that is there already.
 
-        Returns once its bytes are stored; a broadcast that fails for now is tried again. `deadline_s` is the Unix time
-        by which it must be included. Exits are not simulated, and what reveals never is. A `watched` transaction's
-        progress is told to its swap. Raises `RevertedError` when the chain says that it would fail, before anything was
-        signed, and `RetryableError` when the chain does not answer.
+        Return once its bytes are stored; a broadcast that fails for now is tried again. `deadline_s` is the Unix time
+        by which it must be included. What is not simulated, and what reveals, is an exit: it is never cancelled. For
+        the rest see `Order`. Raise `RevertedError` if the chain says that it would fail, before anything is signed;
+        `UnaffordableError` if the purse does not cover it; `RetryableError` if the chain does not answer, or while a
+        foreign use of the account is not acknowledged and this is `guarded`; and what `gate` raises.
         """
         self._check(unsigned)
         if (known := await self.transaction(effect_key)) is not None:
             if known.effect_key == effect_key and known.open:
-                self._bodies[effect_key] = unsigned
+                self._hand.bodies[effect_key] = unsigned
             return known
-        if simulate and not unsigned.reveals:
+        exits = not simulate or unsigned.reveals
+        if not exits:
             await self._simulate(unsigned)
-        return await self._send_first(effect_key, unsigned, deadline_s, watched)
+        deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
+        order = Order(
+            effect_key,
+            unsigned,
+            deadline_ns,
+            watched,
+            exits=exits,
+            guarded=guarded,
+            gate=gate,
+            keep=keep or {},
+        )
+        return await self._send_first(order)
 
     async def send_together(
         self, effect_keys: Sequence[str], batch: UnsignedTransaction, deadline_s: float | None = None
     ) -> None:
         """Send one transaction for several exits, in the order of its items, watched and not simulated.
 
-        Where one of them has a transaction already, nothing is sent. Raises as `send`.
+        If one of them has a transaction already, nothing is sent. Raise as `send`.
         """
         self._check(batch)
-        await self._send_first(f"{tables.BATCH_PREFIX}{effect_keys[0]}", batch, deadline_s, True, effect_keys)
+        deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
+        key = f"{tables.BATCH_PREFIX}{effect_keys[0]}"
+        await self._send_first(Order(key, batch, deadline_ns, True, tuple(effect_keys), exits=True))
 
     def _check(self, unsigned: UnsignedTransaction) -> None:
         if unsigned.sender != self.account or unsigned.chain != self.chain:
             raise RejectedError(f"this pipeline signs for {self.account}, not for {unsigned.sender}")
-        if self._epoch == 0:
+        if self._hand.epoch == 0:
             raise RetryableError(f"{self.account} is not open yet: {self.chain} has not answered")
 
-    async def _send_first(
-        self,
-        effect_key: str,
-        unsigned: UnsignedTransaction,
-        deadline_s: float | None,
-        watched: bool,
-        items: Sequence[str] = (),
-    ) -> TransactionRecord:
-        async with self._signing:
-            record = await self._sign_first(effect_key, unsigned, deadline_s, watched, items)
-            if record.effect_key == effect_key:
-                self._bodies[effect_key] = unsigned
-                await self._submit(record, record.newest)
+    async def _simulate(self, unsigned: UnsignedTransaction) -> None:
+        market = await self._hand.market.now()
+        bid = None if market is None else fees.first_bid(market, 0.0, self._policy.fees.ceiling)
+        try:
+            await self._sender.simulate(unsigned, bid)
+        except RevertedError:
+            self._metrics.simulate_errors.labels(self.chain).inc()
+            raise
+
+    async def _send_first(self, order: Order) -> TransactionRecord:
+        record = await self._hand.first(order)
+        if record.effect_key == order.effect_key:
+            self._hand.bodies[order.effect_key] = order.unsigned
+            await self._in_turn(record, record.newest)
         self.changed.notify()
         return record
 
+    async def _in_turn(self, record: TransactionRecord, attempt: Attempt) -> None:
+        """In the order of sequences, which some chains insist on; but nobody waits long for another's broadcast."""
+        try:
+            async with asyncio.timeout(RETRY_S):
+                await self._sending.acquire()
+        except TimeoutError:
+            await self._submit(record, attempt)
+            return
+        try:
+            await self._submit(record, attempt)
+        finally:
+            self._sending.release()
+
     async def consent(self, asked: Consent) -> bytes | None:
-        """The account's signature beside its transactions, None where its signer gives none."""
+        """The account's signature on something that is not a transaction, None if its signer gives none."""
         return await self._signer.consent(asked) if isinstance(self._signer, ConsentSigner) else None
 
     async def transaction(self, effect_key: str) -> TransactionRecord | None:
@@ -181,6 +258,8 @@ class Pipeline:
                 return record
             await self.changed.wait_beyond(seen)
 
+    # --- watching ---
+
     async def run(self) -> None:
         """Watch open transactions for ever: at every head, and at once after something went wrong on the way out."""
         while True:
@@ -194,80 +273,83 @@ class Pipeline:
                 await self._clock.sleep(RETRY_S)
                 continue
             # What the step itself could not send waits for RETRY_S: an endpoint that refuses at once is not hammered.
-            retry_s, wakes = RETRY_S if self._unsent else None, self._wake.count
+            retry_s, wakes = RETRY_S if self._unsent else IDLE_S, self._wake.count
             await wait_any([(self._board.changed, heads), (self._wake, wakes)], retry_s)
 
     async def step(self) -> None:
-        """Look once at every open transaction and do what its outcome asks for."""
+        """Look once at every open transaction and do what its outcome asks for.
+
+        What goes wrong with one of them stops no other; the first `RetryableError` is raised when all are done with.
+        """
         records = await self._open()
         self._metrics.backlog.labels(self.chain).set(len(records))
-        for record in records:
-            if record.id in self._unsent:
-                await self._submit(record, record.newest)
-        looks = asyncio.Semaphore(MAX_OUTCOMES_AT_ONCE)
-
-        async def look(record: TransactionRecord) -> list[tuple[Attempt, Outcome]]:
-            async with looks:
-                return [(attempt, await self._sender.outcome(attempt.hash)) for attempt in reversed(record.attempts)]
-
-        seen = await asyncio.gather(*(look(record) for record in records))
+        failures: list[RetryableError] = []
+        if unsent := [one for one in records if one.id in self._unsent]:
+            await self._submit_all(unsent)
+            records = await self._open()
+        view = await self._view(failures)
+        seen = await self._outcomes(records, failures)
+        again: list[TransactionRecord] = []
+        behind = urgencies(records)
         # In the order of sequences: some chains refuse a transaction whose predecessor they do not know.
-        for record, outcomes in zip(records, seen, strict=True):
-            await self._act(record, outcomes)
+        for record in records:
+            try:
+                if await self._act(record, seen.get(record.id), view, behind[record.id]):
+                    again.append(record)
+            except RetryableError as error:
+                failures.append(error)
+            except FatalError:
+                raise
+            except Exception as error:
+                self._metrics.faults.labels("transactions").inc()
+                _log.error("transaction set aside for now", effect=record.effect_key, error=str(error), exc_info=error)
+        await self._submit_all(again)
+        if view is not None:
+            await self._fill_gaps(records, view)
+        if failures:
+            raise failures[0]
 
-    # --- out: sign, store, submit ---
-
-    async def _simulate(self, unsigned: UnsignedTransaction) -> None:
+    async def _view(self, failures: list[RetryableError]) -> SequenceView | None:
         try:
-            await self._sender.simulate(unsigned)
-        except RevertedError:
-            self._metrics.simulate_errors.labels(self.chain).inc()
-            raise
+            return await self._watch.look()
+        except RetryableError as error:
+            failures.append(error)
+            return None
 
-    async def _sign_first(
-        self,
-        effect_key: str,
-        unsigned: UnsignedTransaction,
-        deadline_s: float | None,
-        watched: bool,
-        items: Sequence[str] = (),
-    ) -> TransactionRecord:
-        """The stored record; one that is there already for any of these effects stays, and is answered."""
-        market = await self._sender.fee_market()
-        bid = None if market is None else fees.first_bid(market, 0.0, self._policy.fees.ceiling)
-        deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
-        for _ in range(SIGNING_RETRIES):
-            known, sequence = await self._database.read(
-                lambda c: (
-                    tables.by_effects(c, (effect_key, *items)),
-                    tables.free_sequence(c, self.chain, self.account),
-                )
-            )
-            if known is not None:
-                return known
-            attempt = await self._sign(unsigned, sequence, bid)
-            store = partial(
-                tables.store_first,
-                epoch=self._epoch,
-                effect_key=effect_key,
-                unsigned=unsigned,
-                sequence=sequence,
-                attempt=attempt,
-                deadline_ns=deadline_ns,
-                watched=watched,
-                items=items,
-            )
-            with suppress(ConflictError):
-                return await self._database.write(store)
-        raise RetryableError(f"no sequence of {self.account} could be allotted: others sign for it, too")
+    async def _outcomes(
+        self, records: Sequence[TransactionRecord], failures: list[RetryableError]
+    ) -> dict[int, list[tuple[Attempt, Outcome]]]:
+        """What the chain says of every form of every transaction, newest first; nothing of those it does not answer."""
+        looks = asyncio.Semaphore(MAX_AT_ONCE)
 
-    async def _sign(self, unsigned: UnsignedTransaction, sequence: int, bid: FeeBid | None) -> Attempt:
-        expiry = None
-        if bid is None:  # chains with a fee market know no expiry
-            expiry = Height((await self._board.current()).head.height + self._policy.expiry_blocks)
-        request = self._sender.assemble(unsigned, sequence, bid, expiry)
-        signed = self._sender.attach(request, await self._signer.sign(request))
-        return Attempt(signed.hash, signed.raw, bid, expiry, self._clock.now_ns())
+        async def look(record: TransactionRecord) -> list[tuple[Attempt, Outcome]] | RetryableError:
+            async with looks:
+                try:
+                    return [(one, await self._sender.outcome(one.hash)) for one in reversed(record.attempts)]
+                except RetryableError as error:
+                    return error
+                except RejectedError as error:
+                    return RetryableError(f"what became of {record.effect_key} cannot be read: {error.message}")
+
+        answers = await asyncio.gather(*(look(record) for record in records))
+        failures += [answer for answer in answers if isinstance(answer, RetryableError)]
+        return {
+            record.id: answer
+            for record, answer in zip(records, answers, strict=True)
+            if not isinstance(answer, RetryableError)
+        }
+
+    # --- out ---
+
+    async def _submit_all(self, records: Sequence[TransactionRecord]) -> None:
+        """The newest form of each, begun in the order of sequences, so that one that hangs keeps no other waiting."""
+        lines = asyncio.Semaphore(MAX_AT_ONCE)
+
+        async def submit(record: TransactionRecord) -> None:
+            async with lines:
+                await self._submit(record, record.newest)
+
+        await asyncio.gather(*(submit(record) for record in records))
 
     async def _submit(self, record: TransactionRecord, attempt: Attempt) -> None:
         try:
@@ -275,8 +357,8 @@ class Pipeline:
                 await self._sender.submit(record.signed(attempt))
         except (RetryableError, TimeoutError) as error:
             self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
-            if record.items and isinstance(error, UnaffordableError):
-                await self._give_up_batch(record, error)
+            if record.items and self._gives_up(record, error):
+                await self._give_up_batch(record, str(error) or "it takes too long")
                 return
             self._unsent.add(record.id)
             self._wake.notify()
@@ -285,134 +367,241 @@ class Pipeline:
             # Its sequence is used, or held by another form of it: the outcome at the next head tells which.
             self._unsent.discard(record.id)
             self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
-        except RevertedError as error:
+        except RejectedError as error:
             self._unsent.discard(record.id)
             self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
             if record.status is TransactionStatus.BROADCAST:
                 await self._note(record, TransactionStatus.REFUSED, reason=error.message)
+        except FatalError:
+            raise
+        except Exception as error:
+            self._unsent.add(record.id)
+            self._metrics.faults.labels("broadcast").inc()
+            _log.error("not broadcast yet", effect=record.effect_key, error=str(error), exc_info=error)
         else:
             self._unsent.discard(record.id)
-            if record.status is TransactionStatus.REFUSED:
-                await self._note(record, TransactionStatus.BROADCAST)
+            self._refusals.pop(record.id, None)
             self._metrics.submitted_s.labels(self.chain).observe(self._age_s(record))
 
-    async def _give_up_batch(self, record: TransactionRecord, error: UnaffordableError) -> None:
+    def _gives_up(self, record: TransactionRecord, error: Exception) -> bool:
+        """At once if the purse cannot carry a batch; after some refusals or some time, whatever they are about."""
+        count, since_s = self._refusals.get(record.id, (0, self._clock.monotonic()))
+        self._refusals[record.id] = (count + 1, since_s)
+        waited_s = self._clock.monotonic() - since_s
+        return isinstance(error, UnaffordableError) or count + 1 >= MAX_REFUSALS or waited_s >= GIVE_UP_S
+
+    async def _give_up_batch(self, record: TransactionRecord, reason: str) -> None:
         """A batch asks for the gas of all its items beforehand; each of them alone may be affordable."""
         self._unsent.discard(record.id)
-        _log.warning("exits go out one by one", chain=self.chain, reason=error.message)
+        self._refusals.pop(record.id, None)
+        _log.warning("exits go out one by one", chain=self.chain, reason=reason)
         if record.status is TransactionStatus.BROADCAST:
-            await self._note(record, TransactionStatus.REFUSED, reason=error.message)
+            await self._note(record, TransactionStatus.REFUSED, reason=reason)
 
     # --- back: outcomes ---
 
-    async def _act(self, record: TransactionRecord, outcomes: Sequence[tuple[Attempt, Outcome]]) -> None:
-        for attempt, outcome in outcomes:
+    async def _act(
+        self,
+        record: TransactionRecord,
+        outcomes: Sequence[tuple[Attempt, Outcome]] | None,
+        view: SequenceView | None,
+        urgency: Urgency,
+    ) -> bool:
+        """Do what the outcome asks for. True if the newest form is to be broadcast again; what was signed here, was."""
+        for attempt, outcome in outcomes or ():
             if outcome.status in (OutcomeStatus.INCLUDED, OutcomeStatus.REVERTED):
                 await self._included(record, attempt, outcome)
-                return
+                return False
+        if outcomes is None:
+            # Nobody says what became of it. An exit goes out again all the same.
+            return urgency.exits and record.status is TransactionStatus.BROADCAST
         if record.status is TransactionStatus.INCLUDED:
             _log.warning("reorged out", chain=self.chain, effect=record.effect_key)
             await self._note(record, TransactionStatus.BROADCAST)
             record = replace(record, status=TransactionStatus.BROADCAST)
-        if all(outcome.status is OutcomeStatus.DROPPED for _, outcome in outcomes):
-            await self._dropped(record)
-        elif record.status is TransactionStatus.REFUSED:
-            await self._note(record, TransactionStatus.BROADCAST)
-        else:
-            await self._outbid(record)
+        dropped = all(outcome.status is OutcomeStatus.DROPPED for _, outcome in outcomes)
+        if dropped and view is not None and view.latest > record.sequence:
+            await self._used_otherwise(record, view)
+            return False
+        self._stranger_looks.pop(record.id, None)
+        if record.status is TransactionStatus.REFUSED:
+            if not dropped:
+                await self._note(record, TransactionStatus.BROADCAST)
+            else:
+                await self._still_refused(record, urgency)
+            return False
+        if record.newest.expiry_height is not None and await self._expires(record, urgency, dropped):
+            return False
+        if not record.exits and await self._calls_off(record, urgency):
+            return False
+        if await self._outbid(record, urgency, dropped):
+            return False
+        if dropped:  # nodes forget what they took, and blocks that held it are replaced
+            self._metrics.rebroadcasts.labels(self.chain).inc()
+        return dropped or urgency.exits or record.cancelling
 
     async def _included(self, record: TransactionRecord, attempt: Attempt, outcome: Outcome) -> None:
         status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED
+        if attempt.cancels and outcome.final:
+            await self._note(record, TransactionStatus.SUPERSEDED, reason="its cancellation came first")
+            return
         if (status, attempt.hash, outcome.block) == (record.status, record.tx_hash, record.block):
             return
         if record.status is not TransactionStatus.INCLUDED:
             self._metrics.confirmed_s.labels(self.chain).observe(self._age_s(record))
+        self._unsent.discard(record.id)
         await self._note(record, status, attempt.hash, outcome)
 
-    async def _dropped(self, record: TransactionRecord) -> None:
-        view = await self._sender.sequences(self.account)
-        if view.latest > record.sequence:
-            if view.finalized is not None and view.finalized > record.sequence:
-                await self._used_otherwise(record)
-            return
-        self._foreign.pop(record.id, None)
-        if record.status is TransactionStatus.REFUSED and await self._handed_on(record):
-            return
-        last, heights = record.newest.expiry_height, await self._board.current()
-        if last is not None and last <= heights.head.height:
-            # Nobody takes it any more. Other bytes only once no branch can hold it.
-            if last < heights.finalized.height:
-                await self._sign_again(record, None)
-            return
-        if await self._outbid(record):  # nodes forget what cannot pay the base fee, and refuse to hear of it again
-            return
-        _log.info("broadcast again", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
-        self._metrics.rebroadcasts.labels(self.chain).inc()
-        await self._submit(record, record.newest)
+    async def _used_otherwise(self, record: TransactionRecord, view: SequenceView) -> None:
+        """Its sequence is used, and not by any form of it that the chain shows.
 
-    async def _handed_on(self, record: TransactionRecord) -> bool:
-        others = await self._with_its_sequence(record)
-        return any(other.id != record.id and other.status is not TransactionStatus.REFUSED for other in others)
-
-    async def _with_its_sequence(self, record: TransactionRecord) -> list[TransactionRecord]:
-        return await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
-
-    async def _used_otherwise(self, record: TransactionRecord) -> None:
+        An exit does no harm if it is done twice, so its effect may be signed again as soon as that is likely. Anything
+        else may still come back until another transaction with its sequence is final.
+        """
         others = await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
         if any(other.status is TransactionStatus.FINAL for other in others):
             await self._note(record, TransactionStatus.SUPERSEDED)
             return
-        if any(other.id != record.id and other.open for other in others):
+        if any(other.id != record.id and other.status is TransactionStatus.INCLUDED for other in others):
             return
-        looks = self._foreign[record.id] = self._foreign.get(record.id, 0) + 1
-        if looks >= FOREIGN_USE_LOOKS:
-            raise FatalError(
-                f"sequence {record.sequence} of {self.account} was used by a transaction that is not in the journal: "
-                "somebody else has the key, or this database is an old copy",
-                effect_key=record.effect_key,
-            )
+        looks = self._stranger_looks[record.id] = self._stranger_looks.get(record.id, 0) + 1
+        final = view.finalized is not None and view.finalized > record.sequence
+        if looks < (EXIT_LOOKS if record.exits else LOOKS):
+            return
+        if not any(other.status is TransactionStatus.SUPERSEDED for other in others):
+            await self._watch.believe(record.sequence, record.sequence + 1)
+        if record.exits or final:
+            reason = f"sequence {record.sequence} was used by a transaction that is not in the journal"
+            _log.warning("our sequence was used elsewhere", chain=self.chain, sequence=record.sequence)
+            await self._note(record, TransactionStatus.SUPERSEDED, reason=reason)
 
-    async def _outbid(self, record: TransactionRecord) -> bool:
-        """Sign it again with a better fee where it is late; whether that was done."""
-        last = record.newest
-        if last.fee is None or len(record.attempts) >= tables.MAX_ATTEMPTS:
-            return False
-        market = await self._sender.fee_market()
-        deadline_s = None if record.deadline_ns is None else record.deadline_ns / NS_PER_S
-        now_s, signed_s = self._clock.now(), last.signed_ns / NS_PER_S
-        if market is None or not fees.is_late(self._policy.fees, signed_s, deadline_s, now_s, last.fee, market):
-            return False
-        bid = self._better(record, last.fee, market, deadline_s, now_s)
-        return bid is not None and await self._sign_again(record, bid)
+    async def _still_refused(self, record: TransactionRecord, urgency: Urgency) -> None:
+        """Neither signed nor sent again: its effect is asked for anew, or called off. Only its sequence matters."""
+        self._unsent.discard(record.id)
+        expiry = record.newest.expiry_height
+        if expiry is not None and expiry < (await self._board.current()).finalized.height:
+            await self._note(record, TransactionStatus.EXPIRED, reason=record.reason)
+        elif expiry is None and not record.exits and self._is_late(record) and not await self._handed_on(record):
+            await self._cancel(record, urgency)
 
-    def _better(
-        self, record: TransactionRecord, last: FeeBid, market: FeeMarket, deadline_s: float | None, now_s: float
-    ) -> FeeBid | None:
-        share = fees.share_used(record.created_ns / NS_PER_S, deadline_s, now_s)
-        return fees.replacement_bid(last, market, share, self._policy.fees.ceiling)
+    async def _handed_on(self, record: TransactionRecord) -> bool:
+        others = await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
+        return any(other.id != record.id and other.status not in tables.GIVEN_UP for other in others)
 
-    async def _sign_again(self, record: TransactionRecord, bid: FeeBid | None) -> bool:
-        """Another form under the same sequence; false where there is nothing to sign, or somebody was faster."""
-        unsigned = self._bodies.get(record.effect_key)
-        if unsigned is None and record.body is not None:
-            unsigned = UnsignedTransaction(self.chain, self.account, record.body, False, record.summary)
-        if unsigned is None and self.rebuild is not None:
-            unsigned = await self.rebuild(record.effect_key)
-        if unsigned is None:
+    # --- again: expiries, cancellations, fees ---
+
+    async def _expires(self, record: TransactionRecord, urgency: Urgency, dropped: bool) -> bool:
+        """On chains that know expiries: sign again in time; true if nothing else is to be done."""
+        last, heights = record.newest.expiry_height, await self._board.current()
+        if last is None:
             return False
-        async with self._signing:
-            attempt = await self._sign(unsigned, record.sequence, bid)
-            if attempt.hash in {known.hash for known in record.attempts}:
-                return False
-            try:
-                await self._database.write(lambda c: tables.store_replacement(c, self._epoch, record, attempt))
-            except ConflictError:
-                return False
-            self._metrics.replacements.labels(self.chain).inc()
-            _log.info("signed again", chain=self.chain, effect=record.effect_key, attempts=len(record.attempts) + 1)
-            await self._submit(record, attempt)
+        left = last - heights.head.height
+        if record.exits:
+            overlap = max(1, self._policy.expiry_blocks // OVERLAP_SHARE)
+            return left <= overlap and await self._sign_again(record, None)
+        if left > 0:
+            return False
+        # Nobody takes it any more. Other bytes only once no branch can hold it, and only if it still may happen.
+        if dropped and last < heights.finalized.height:
+            over = self._is_late(record) or await self._closed(record, in_time=True)
+            if over or not await self._sign_again(record, None):
+                await self._note(record, TransactionStatus.EXPIRED, reason="it expired before any block took it")
+        return True
+
+    async def _calls_off(self, record: TransactionRecord, urgency: Urgency) -> bool:
+        """On chains with fees: cancel what is too late, is not wanted any more, or stands unpaid before an exit."""
+        if record.newest.fee is None or record.cancelling:
+            return False
+        over = self._is_late(record) or await self._closed(record, in_time=False)
+        if over or (urgency.exits and await self._cannot_pay(record)):
+            return await self._cancel(record, urgency)
+        return False
+
+    def _is_late(self, record: TransactionRecord) -> bool:
+        return record.deadline_ns is not None and self._clock.now_ns() >= record.deadline_ns
+
+    async def _closed(self, record: TransactionRecord, in_time: bool) -> bool:
+        """Its gate has closed since it was signed."""
+        if self.closed_gate is None or record.exits:
+            return False
+        gate = self.closed_gate
+        reasons = await self._database.read(lambda c: [gate(c, item.effect_key, in_time) for item in record.effects])
+        return any(reason is not None for reason in reasons)
+
+    async def _cannot_pay(self, record: TransactionRecord) -> bool:
+        """The purse holds less than it takes, so that no block can hold it."""
+        if (cost := self._hand.cost_of(record)) is None:
+            return False
+        purse = await self._hand.purse(cost, lenient=True)
+        return purse is not None and await self._hand.lacks(record, cost, purse)
+
+    async def _cancel(self, record: TransactionRecord, urgency: Urgency) -> bool:
+        """Use its sequence up with a transaction that outbids it and does nothing; true if one was signed."""
+        cancellation = await self._sender.cancellation(self.account)
+        bid = await self._bid_for(record, urgency, must=True)
+        if cancellation is None or bid is None:
+            return False
+        _log.warning("cancelling", chain=self.chain, effect=record.effect_key, sequence=record.sequence)
+        self._metrics.cancellations.labels(self.chain).inc()
+        return await self._sign_again(record, bid, cancellation)
+
+    async def _outbid(self, record: TransactionRecord, urgency: Urgency, dropped: bool) -> bool:
+        """Sign it again with a better fee if it is late, or stands before an exit that offers more."""
+        if record.newest.fee is None or len(record.attempts) >= tables.MAX_ATTEMPTS:
+            return False
+        bid = await self._bid_for(record, urgency, must=False)
+        if bid is None:
+            return False
+        if record.cancelling or (not record.exits and await self._closed(record, in_time=True)):
+            cancellation = await self._sender.cancellation(self.account)
+            return cancellation is not None and await self._sign_again(record, bid, cancellation)
+        return await self._sign_again(record, bid)
+
+    async def _bid_for(self, record: TransactionRecord, urgency: Urgency, must: bool) -> FeeBid | None:
+        """A better bid than all so far, None if none is called for (unless it `must`) or the ceiling allows none."""
+        last, newest, policy = record.bid, record.newest, self._policy.fees
+        market = await self._hand.market.now(EXIT_ASKS_S if urgency.exits else None)
+        if last is None or newest.fee is None or market is None:
+            return None
+        now_s, signed_s = self._clock.now(), newest.signed_ns / NS_PER_S
+        below = fees.outbidding(last, urgency.floor)
+        late = fees.is_late(policy, signed_s, urgency.deadline_s, now_s, newest.fee, market)
+        if not (must or below or late):
+            return None
+        share = urgency.share(now_s)
+        most = policy.most(self._hand.market.usual, share, urgency.exits or record.cancelling or must)
+        bid = fees.replacement_bid(last, market, share, most)
+        if below is None or below.max_fee > most:
+            return bid
+        if bid is None:
+            return below
+        return FeeBid(max(bid.max_fee, below.max_fee), max(bid.priority_fee, below.priority_fee))
+
+    async def _sign_again(
+        self, record: TransactionRecord, bid: FeeBid | None, cancellation: UnsignedTransaction | None = None
+    ) -> bool:
+        """Another form under the same sequence, broadcast; false if nothing was signed."""
+        attempt = await self._hand.again(record, bid, cancellation)
+        if attempt is None:
+            return False
+        self._metrics.replacements.labels(self.chain).inc()
+        _log.info("signed again", chain=self.chain, effect=record.effect_key, attempts=len(record.attempts) + 1)
+        again = replace(record, status=TransactionStatus.BROADCAST, attempts=(*record.attempts, attempt))
+        await self._submit(again, attempt)
         self.changed.notify()
         return True
+
+    async def _fill_gaps(self, records: Sequence[TransactionRecord], view: SequenceView) -> None:
+        """A sequence that nothing uses keeps everything behind it from being mined: use it up."""
+        waiting = [one.sequence for one in records if one.status is TransactionStatus.BROADCAST]
+        missing = await self._watch.missing(view, max(waiting, default=0))
+        for sequence in missing[:MAX_FILLERS]:
+            nothing = await self._sender.cancellation(self.account)
+            if nothing is None:
+                _log.error("a sequence is missing and cannot be filled: fund the account", account=self.account)
+                return
+            key = f"gap/{self.account}/{sequence}/{self._clock.now_ns()}"
+            await self._send_first(Order(key, nothing, exits=True, sequence=sequence))
 
     # --- small ---
 
@@ -440,8 +629,9 @@ class Pipeline:
             left_out=outcome.left_out if outcome else (),
         )
         await self._database.write(store)
-        if status in (TransactionStatus.FINAL, TransactionStatus.SUPERSEDED):
-            self._bodies.pop(record.effect_key, None)
+        if status not in tables.OPEN:
+            self._hand.bodies.pop(record.effect_key, None)
+            self._unsent.discard(record.id)
         self.changed.notify()
 
     def _age_s(self, record: TransactionRecord) -> float:

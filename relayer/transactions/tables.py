@@ -2,10 +2,11 @@
 
 A sequence is allotted in the very transaction that stores the bytes signed with it: there are no gaps from a crash
 between the two, and nothing is broadcast before it is stored. Accounts are fenced: whoever opened an account last is
-the only one who can store signed bytes for it.
+the only one who can store signed bytes for it. What an open transaction may still take from its account is reserved
+in the same database transaction, so that nothing is ever signed that the purse cannot carry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -13,42 +14,60 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from core.model.errors import ConflictError, FatalError, require
+from core.model.errors import ConflictError, UnaffordableError
 from core.model.transactions import FeeBid, LeftOut, SignedTransaction, UnsignedTransaction
-from core.model.types import AccountId, BlockRef, ChainId, Height
+from core.model.types import AccountId, AssetId, BlockRef, ChainId, Height
 from core.runtime.columns import Uint256
 from core.runtime.database import METADATA
+from relayer.transactions import accounts
+from relayer.transactions.accounts import relayer_accounts, relayer_foreign_uses
+
+Gate = Callable[[Connection], None]
 
 MAX_REASON_CHARS: Final = 500
 MAX_ATTEMPTS: Final = 64
-"""How often one effect may be signed anew: with fees rising 12.5 % each time the ceiling comes first."""
+"""Signed forms of one transaction that are kept. With fees rising 12.5 % each time the ceiling comes first; beyond it
+the newest form is broadcast again, and forms that have expired for good make room."""
+MAX_GAPS: Final = 64
 
 
 class TransactionStatus(StrEnum):
     """`BROADCAST`: signed bytes are stored and may be anywhere. `INCLUDED` may be reorged, `FINAL` not; both may have
-    reverted. `REFUSED`: no endpoint wants it; its sequence may be handed on. `SUPERSEDED`: another transaction with its
-    sequence is final, so it can never be mined."""
+    reverted. `REFUSED`: no endpoint wants it; its sequence may be handed on. `EXPIRED`: its last form's expiry height
+    is final and its sequence unused, so it can never be mined; its sequence may be handed on. `SUPERSEDED`: another
+    transaction has its sequence, for good where that matters: it can never be mined, or only without harm (an exit)."""
 
     BROADCAST = "broadcast"
     INCLUDED = "included"
     FINAL = "final"
     REFUSED = "refused"
+    EXPIRED = "expired"
     SUPERSEDED = "superseded"
 
 
 OPEN: Final = (TransactionStatus.BROADCAST, TransactionStatus.INCLUDED, TransactionStatus.REFUSED)
 """Statuses that may still change: any bytes ever signed stay possible."""
+GIVEN_UP: Final = (TransactionStatus.REFUSED, TransactionStatus.EXPIRED)
+"""Statuses whose sequence another transaction may take."""
+
+
+class SequenceTakenError(ConflictError):
+    """The sequence or an effect key was taken by another transaction meanwhile: look, and sign again."""
+
+    code = "sequence-taken"
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One signed form of an effect. `expiry_height` binds only on chains that know one."""
+    """One signed form of an effect. `expiry_height` binds only on chains that know one. `cancels`: it does nothing but
+    use up the sequence, so that the effect can never be mined."""
 
     hash: bytes
     raw: bytes = field(repr=False)
     fee: FeeBid | None
     expiry_height: Height | None
     signed_ns: int
+    cancels: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +82,8 @@ class Item:
 class TransactionRecord:
     """A transaction under all its hashes, oldest first. `block` and `tx_hash` are of the included one.
 
-    It is one effect's, `effect_key`; or a batch, which has a key of its own, and its effects in `items`.
+    It is one effect's, `effect_key`; or a batch, which has a key of its own, and its effects in `items`. `exits`: it is
+    a claim or a refund, or clears the way for one: never cancelled, and broadcast again until it is in a block.
     """
 
     id: int
@@ -82,6 +102,7 @@ class TransactionRecord:
     reason: str | None
     attempts: tuple[Attempt, ...]
     items: tuple[Item, ...] = ()
+    exits: bool = False
 
     @property
     def effects(self) -> tuple[Item, ...]:
@@ -97,21 +118,30 @@ class TransactionRecord:
         return self.status in OPEN
 
     @property
+    def cancelling(self) -> bool:
+        """Its newest form uses up the sequence without effect; an older form may still come first."""
+        return self.newest.cancels
+
+    @property
+    def cancelled(self) -> bool:
+        """The form that is in a block is a cancellation."""
+        return self.tx_hash is not None and any(one.cancels and one.hash == self.tx_hash for one in self.attempts)
+
+    @property
     def included(self) -> bool:
-        return self.status in (TransactionStatus.INCLUDED, TransactionStatus.FINAL)
+        """The effect itself, not its cancellation, is in a block."""
+        return self.status in (TransactionStatus.INCLUDED, TransactionStatus.FINAL) and not self.cancelled
+
+    @property
+    def bid(self) -> FeeBid | None:
+        """The highest bid of any form, by field; None on chains without fees."""
+        bids = [one.fee for one in self.attempts if one.fee is not None]
+        return FeeBid(max(one.max_fee for one in bids), max(one.priority_fee for one in bids)) if bids else None
 
     def signed(self, attempt: Attempt) -> SignedTransaction:
         return SignedTransaction(self.chain, self.account, self.sequence, attempt.hash, attempt.raw)
 
 
-relayer_accounts = sa.Table(
-    "relayer_accounts",
-    METADATA,
-    sa.Column("chain", sa.Text, primary_key=True),
-    sa.Column("account", sa.Text, primary_key=True),
-    sa.Column("next_sequence", sa.BigInteger, nullable=False),
-    sa.Column("epoch", sa.BigInteger, nullable=False),
-)
 relayer_transactions = sa.Table(
     "relayer_transactions",
     METADATA,
@@ -131,6 +161,7 @@ relayer_transactions = sa.Table(
     sa.Column("reverted", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text),
     sa.Column("told", sa.Text),
+    sa.Column("exits", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "chain", "account", "sequence"),
     sa.Index(None, "status"),
 )
@@ -147,7 +178,16 @@ relayer_transaction_attempts = sa.Table(
     sa.Column("priority_fee", Uint256),
     sa.Column("expiry_height", sa.BigInteger),
     sa.Column("signed_ns", sa.BigInteger, nullable=False),
+    sa.Column("cancels", sa.Boolean, nullable=False, server_default=sa.false()),
 )
+relayer_reservations = sa.Table(
+    "relayer_reservations",
+    METADATA,
+    sa.Column("transaction_id", sa.ForeignKey(relayer_transactions.c.id), primary_key=True),
+    sa.Column("asset", sa.Text, primary_key=True),
+    sa.Column("amount", Uint256, nullable=False),
+)
+"""The most that any form of a transaction may take of each asset."""
 
 relayer_batch_items = sa.Table(
     "relayer_batch_items",
@@ -159,139 +199,246 @@ relayer_batch_items = sa.Table(
 )
 """The effects of a batch, in its order. An effect has one transaction in its life, alone or in a batch."""
 
-TABLES: Final = (relayer_accounts, relayer_transactions, relayer_transaction_attempts, relayer_batch_items)
+TABLES: Final = (
+    relayer_accounts,
+    relayer_foreign_uses,
+    relayer_transactions,
+    relayer_transaction_attempts,
+    relayer_batch_items,
+    relayer_reservations,
+)
 BATCH_PREFIX: Final = "batch/"
 """Begins the key of a transaction that is several effects'; the rest is the first one's key."""
 
 
-# --- accounts ----------------------------------------------------------------------------------------------------
+def free_sequence(connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0) -> int:
+    """The sequence that the next transaction should take: one that was given up, so that no gap stays, or a new one.
 
-
-def open_account(connection: Connection, chain: ChainId, account: AccountId, latest: int, exclusive: bool) -> int:
-    """Take the account over with what its chain says is the next sequence; returns the fencing epoch to sign under.
-
-    Raises `FatalError` where the chain shows transactions of the account that the journal does not know, as after a
-    restore from an old backup: signing on could pay twice. A first opening adopts the chain's count, unless the
-    account is configured as `exclusive` and was used already.
+    `at_least` is what the chain counts: nothing below it can be mined any more.
     """
-    row = _account(connection, chain, account, hold=True)
-    known = row.next_sequence if row is not None else (0 if exclusive else latest)
-    if latest > known:
-        raise FatalError(
-            f"{account} has sent {latest} transactions, the journal knows {known}: it was restored from an old backup, "
-            "or somebody else uses the key. Restore a newer database, or move to a fresh account",
-            latest=latest,
-            known=known,
-        )
-    if row is None:
-        values = {"chain": chain, "account": account, "next_sequence": latest, "epoch": 1}
-        connection.execute(sa.insert(relayer_accounts).values(values))
-        return 1
-    connection.execute(_where_account(sa.update(relayer_accounts), chain, account).values(epoch=row.epoch + 1))
-    return int(row.epoch) + 1
+    for sequence in _given_up(connection, chain, account):
+        if sequence >= at_least and not accounts.is_foreign(connection, chain, account, sequence):
+            return sequence
+    return accounts.next_sequence(connection, chain, account)
 
 
-def free_sequence(connection: Connection, chain: ChainId, account: AccountId) -> int:
-    """The sequence that the next transaction should take: one that was refused, so that no gap stays, or a new one."""
+def _given_up(connection: Connection, chain: ChainId, account: AccountId) -> list[int]:
+    """Sequences whose every transaction was refused or has expired, in order."""
     table, other = relayer_transactions, relayer_transactions.alias()
     taken_by_another = sa.exists().where(
         other.c.chain == table.c.chain,
         other.c.account == table.c.account,
         other.c.sequence == table.c.sequence,
-        other.c.status != TransactionStatus.REFUSED,
+        other.c.status.not_in(GIVEN_UP),
     )
-    refused = connection.execute(
-        sa.select(sa.func.min(table.c.sequence)).where(
+    query = (
+        sa.select(table.c.sequence)
+        .distinct()
+        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(GIVEN_UP), ~taken_by_another)
+    )
+    return list(connection.execute(query.order_by(table.c.sequence)).scalars())
+
+
+def gaps(connection: Connection, chain: ChainId, account: AccountId, first: int, end: int) -> list[int]:
+    """Sequences from `first` up to, and without, `end` that nothing of ours will use, and nobody else has used."""
+    table = relayer_transactions
+    query = (
+        sa.select(table.c.sequence)
+        .distinct()
+        .where(
             table.c.chain == chain,
             table.c.account == account,
-            table.c.status == TransactionStatus.REFUSED,
-            ~taken_by_another,
+            table.c.sequence >= first,
+            table.c.sequence < end,
+            table.c.status.not_in(GIVEN_UP),
         )
-    ).scalar()
-    if refused is not None:
-        return int(refused)
-    row = _account(connection, chain, account)
-    require(row is not None, "an account is opened before it signs", account=account)
-    return int(row.next_sequence)
-
-
-def _account(connection: Connection, chain: ChainId, account: AccountId, *, hold: bool = False) -> Any:
-    """The account's row; with `hold` nobody else can change it before this transaction ends."""
-    query = _where_account(sa.select(relayer_accounts), chain, account)
-    return connection.execute(query.with_for_update() if hold else query).one_or_none()
-
-
-def _where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:
-    return statement.where(relayer_accounts.c.chain == chain, relayer_accounts.c.account == account)
-
-
-def _fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> Any:
-    row = _account(connection, chain, account, hold=True)
-    if row is None or row.epoch != epoch:
-        raise FatalError(f"another process has taken over {account}: this one must not sign for it any more")
-    return row
+    )
+    taken = set(connection.execute(query).scalars())
+    return [
+        sequence
+        for sequence in range(first, min(end, first + MAX_GAPS))
+        if sequence not in taken and not accounts.is_foreign(connection, chain, account, sequence)
+    ]
 
 
 # --- transactions ------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something to be signed for the first time.
+
+    `deadline_ns`: Unix time by which it must be included. `watched`: its progress is reported to its swap. `exits`: see
+    `TransactionRecord`. `guarded`: it funds or reveals, so it waits while a foreign use of the account is not
+    acknowledged. `gate` is asked once more inside the database transaction that stores the first signature, and
+    raises a `RejectedError` if the act must not happen any more. `keep`: what has to be left in the purse, by asset.
+    `sequence`: the one that it must take, None for the next free one.
+    """
+
+    effect_key: str
+    unsigned: UnsignedTransaction
+    deadline_ns: int | None = None
+    watched: bool = False
+    items: Sequence[str] = ()
+    exits: bool = False
+    guarded: bool = False
+    gate: Gate | None = None
+    keep: Mapping[AssetId, int] = field(default_factory=dict)
+    sequence: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Purse:
+    """What the account held at `height`, by asset, in base units."""
+
+    height: Height
+    held: Mapping[AssetId, int]
+
+
 def store_first(
     connection: Connection,
     epoch: int,
-    effect_key: str,
-    unsigned: UnsignedTransaction,
+    order: Order,
     sequence: int,
     attempt: Attempt,
-    deadline_ns: int | None,
-    watched: bool,
-    items: Sequence[str] = (),
+    cost: Mapping[AssetId, int],
+    purse: Purse | None,
 ) -> TransactionRecord:
-    """Allot the sequence and store the signed bytes, before their first broadcast; of a batch with its `items`.
+    """Allot the sequence, reserve `cost` and store the signed bytes, before their first broadcast.
 
-    A body that reveals is not stored a second time beside its signed bytes. Raises `ConflictError` where the sequence
-    or an effect key is taken meanwhile (sign anew, or take what is there), `FatalError` when fenced off.
+    A body that reveals is not stored a second time beside its signed bytes. Raise `SequenceTakenError` if the sequence
+    or an effect key is taken meanwhile, `UnaffordableError` if the purse does not cover it (None: nobody could say),
+    `FencedError` when fenced off, `RetryableError` for a guarded order while a foreign use waits for the operator, and
+    what the order's gate raises.
     """
-    chain, account = unsigned.chain, unsigned.sender
-    row = _fence(connection, chain, account, epoch)
-    if (known := by_effects(connection, (effect_key, *items))) is not None:
-        raise ConflictError(f"{known.effect_key} has a transaction already", effect_key=known.effect_key)
-    if free_sequence(connection, chain, account) != sequence:
-        raise ConflictError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
-    if sequence == row.next_sequence:
-        connection.execute(
-            _where_account(sa.update(relayer_accounts), chain, account).values(next_sequence=sequence + 1)
-        )
+    chain, account = order.unsigned.chain, order.unsigned.sender
+    row = accounts.fence(connection, chain, account, epoch)
+    if (known := by_effects(connection, (order.effect_key, *order.items))) is not None:
+        raise SequenceTakenError(f"{known.effect_key} has a transaction already", effect_key=known.effect_key)
+    if not _is_free(connection, chain, account, sequence, row.next_sequence):
+        raise SequenceTakenError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
+    check_order(connection, order, cost, purse)
+    accounts.advance(connection, chain, account, sequence + 1)
     values = {
-        "effect_key": effect_key,
+        "effect_key": order.effect_key,
         "chain": chain,
         "account": account,
         "sequence": sequence,
         "status": TransactionStatus.BROADCAST,
-        "summary": unsigned.summary,
-        "body": None if unsigned.reveals else unsigned.body,
-        "deadline_ns": deadline_ns,
+        "summary": order.unsigned.summary,
+        "body": None if order.unsigned.reveals else order.unsigned.body,
+        "deadline_ns": order.deadline_ns,
         "created_ns": attempt.signed_ns,
         "reverted": False,
-        "told": TransactionStatus.BROADCAST if watched else None,
+        "told": TransactionStatus.BROADCAST if order.watched else None,
+        "exits": order.exits,
     }
     insert = sa.insert(relayer_transactions).values(values).returning(relayer_transactions.c.id)
     transaction_id = connection.execute(insert).scalar_one()
     _insert_attempt(connection, transaction_id, chain, 1, attempt)
-    if items:
-        rows = [{"effect_key": key, "transaction_id": transaction_id, "number": n} for n, key in enumerate(items)]
+    _reserve(connection, transaction_id, cost)
+    if order.items:
+        rows = [{"effect_key": key, "transaction_id": transaction_id, "number": n} for n, key in enumerate(order.items)]
         connection.execute(sa.insert(relayer_batch_items), rows)
-    return _records(connection, relayer_transactions.c.effect_key == effect_key)[0]
+    return _records(connection, relayer_transactions.c.effect_key == order.effect_key)[0]
 
 
-def store_replacement(connection: Connection, epoch: int, record: TransactionRecord, attempt: Attempt) -> None:
-    """Add another signed form under the same sequence. Raises `ConflictError` where the transaction is settled."""
-    _fence(connection, record.chain, record.account, epoch)
-    table = relayer_transactions
+def _is_free(connection: Connection, chain: ChainId, account: AccountId, sequence: int, upcoming: int) -> bool:
+    """True for a sequence that was never allotted, or that everything of ours under it has given up."""
+    if sequence >= upcoming:
+        return sequence == upcoming
+    return all(one.status in GIVEN_UP for one in with_sequence(connection, chain, account, sequence))
+
+
+def check_order(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:
+    """Everything that must hold for an order right before and after it is signed. Raise as `store_first`."""
+    chain, account = order.unsigned.chain, order.unsigned.sender
+    if order.guarded:
+        accounts.check_acknowledged(connection, [(chain, account)])
+    if order.gate is not None:
+        order.gate(connection)
+    if purse is None or order.exits:
+        return
+    promised = reserved(connection, chain, account, purse.height)
+    for asset, amount in cost.items():
+        free = purse.held.get(asset, 0) - promised.get(asset, 0) - order.keep.get(asset, 0)
+        if free < amount:
+            raise UnaffordableError(
+                f"{order.unsigned.summary}: it may take {amount} of {asset}, {max(0, free)} are free (held "
+                f"{purse.held.get(asset, 0)}, promised to open transactions {promised.get(asset, 0)}, kept for exits "
+                f"{order.keep.get(asset, 0)})",
+                asset=asset,
+            )
+
+
+def reserved(
+    connection: Connection, chain: ChainId, account: AccountId, height: Height, below: int | None = None
+) -> dict[AssetId, int]:
+    """The most that open transactions may still take from what the account held at `height`, by asset.
+
+    Of several under one sequence only one can be mined: the dearest counts. `below`: only sequences before that one.
+    """
+    table, held = relayer_transactions, relayer_reservations
+    query = (
+        sa.select(table.c.sequence, table.c.status, table.c.block_height, held.c.asset, held.c.amount)
+        .join(held, held.c.transaction_id == table.c.id)
+        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(OPEN))
+    )
+    if below is not None:
+        query = query.where(table.c.sequence < below)
+    dearest: dict[tuple[int, str], int] = {}
+    for row in connection.execute(query):
+        taken = row.status == TransactionStatus.INCLUDED and row.block_height <= height
+        if not taken:
+            place = (row.sequence, row.asset)
+            dearest[place] = max(int(row.amount), dearest.get(place, 0))
+    found: dict[AssetId, int] = {}
+    for (_, asset), amount in dearest.items():
+        found[AssetId(asset)] = found.get(AssetId(asset), 0) + amount
+    return found
+
+
+def _reserve(connection: Connection, transaction_id: int, cost: Mapping[AssetId, int]) -> None:
+    table = relayer_reservations
+    query = sa.select(table).where(table.c.transaction_id == transaction_id)
+    known = {row.asset: int(row.amount) for row in connection.execute(query)}
+    for asset, amount in cost.items():
+        if asset not in known:
+            connection.execute(sa.insert(table).values(transaction_id=transaction_id, asset=asset, amount=amount))
+        elif known[asset] < amount:
+            same = sa.update(table).where(table.c.transaction_id == transaction_id, table.c.asset == asset)
+            connection.execute(same.values(amount=amount))
+
+
+def store_replacement(
+    connection: Connection,
+    epoch: int,
+    record: TransactionRecord,
+    attempt: Attempt,
+    cost: Mapping[AssetId, int],
+    dead_below: Height | None = None,
+) -> None:
+    """Add another signed form under the same sequence; a refused transaction is on its way again.
+
+    Forms that expired below `dead_below` make room if there are too many. Raise `ConflictError` if the transaction is
+    settled, or has too many forms that may still be mined; `FencedError` when fenced off.
+    """
+    accounts.fence(connection, record.chain, record.account, epoch)
+    table, attempts = relayer_transactions, relayer_transaction_attempts
     stored = connection.execute(sa.select(table.c.status).where(table.c.id == record.id)).scalar_one()
     if stored not in OPEN:
         raise ConflictError(f"{record.effect_key} is {stored} already")
-    require(len(record.attempts) < MAX_ATTEMPTS, "an effect was signed too often", effect_key=record.effect_key)
-    _insert_attempt(connection, record.id, record.chain, len(record.attempts) + 1, attempt)
+    of_record = attempts.c.transaction_id == record.id
+    count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(attempts.c.number)).where(of_record)).one()
+    if count >= MAX_ATTEMPTS and dead_below is not None:
+        dead = sa.delete(attempts).where(of_record, attempts.c.expiry_height < dead_below)
+        count -= connection.execute(dead).rowcount
+    if count >= MAX_ATTEMPTS:
+        raise ConflictError(f"{record.effect_key} has {count} signed forms that may all be mined: it gets no more")
+    _insert_attempt(connection, record.id, record.chain, last + 1, attempt)
+    _reserve(connection, record.id, cost)
+    if stored == TransactionStatus.REFUSED:
+        connection.execute(sa.update(table).where(table.c.id == record.id).values(status=TransactionStatus.BROADCAST))
 
 
 def _insert_attempt(connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: Attempt) -> None:
@@ -306,6 +453,7 @@ def _insert_attempt(connection: Connection, transaction_id: int, chain: ChainId,
             priority_fee=attempt.fee and attempt.fee.priority_fee,
             expiry_height=attempt.expiry_height,
             signed_ns=attempt.signed_ns,
+            cancels=attempt.cancels,
         )
     )
 
@@ -408,7 +556,8 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
     )
     found = [row.id for row in connection.execute(query.limit(limit))]
     if found:
-        connection.execute(sa.delete(attempts).where(attempts.c.transaction_id.in_(found)))
+        for owned in (attempts, relayer_reservations):
+            connection.execute(sa.delete(owned).where(owned.c.transaction_id.in_(found)))
         connection.execute(sa.delete(table).where(table.c.id.in_(found)))
     return len(found)
 
@@ -442,7 +591,9 @@ def _records(connection: Connection, condition: sa.ColumnElement[bool]) -> list[
         sa.select(table).where(table.c.transaction_id.in_(attempts)).order_by(table.c.transaction_id, table.c.number)
     ):
         fee = None if row.max_fee is None else FeeBid(row.max_fee, row.priority_fee)
-        attempts[row.transaction_id].append(Attempt(row.hash, row.raw, fee, row.expiry_height, row.signed_ns))
+        attempts[row.transaction_id].append(
+            Attempt(row.hash, row.raw, fee, row.expiry_height, row.signed_ns, row.cancels)
+        )
     return [_record(row, tuple(attempts[row.id]), tuple(items.get(row.id, ()))) for row in rows]
 
 
@@ -478,4 +629,5 @@ def _record(row: Row[Any], attempts: tuple[Attempt, ...], items: tuple[Item, ...
         reason=row.reason,
         attempts=attempts,
         items=items,
+        exits=row.exits,
     )

@@ -10,7 +10,7 @@ from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
-from core.model.errors import FatalError, RetryableError
+from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.ports import ChainTiming
 from core.model.transactions import FeeMarket, UnsignedTransaction
 from core.model.types import (
@@ -54,7 +54,7 @@ OTHER = {A: B, B: A}
 COIN = {A: COIN_A, B: COIN_B}
 
 
-class Crash(Exception):
+class Crash(FencedError):
     """The process dies here."""
 
 
@@ -75,7 +75,7 @@ class MortalDatabase:
             self.dead = True
             if self._after_commit:
                 await self._inner.write(work)
-            raise Crash
+            raise Crash("the process dies here")
         return await self._inner.write(work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
@@ -87,7 +87,7 @@ class MortalDatabase:
 
     def _alive(self) -> None:
         if self.dead:
-            raise Crash
+            raise Crash("the process dies here")
 
 
 class FlakyDatabase:

@@ -403,8 +403,8 @@ async def test_an_effect_has_one_transaction_alone_or_in_a_batch():
 
 
 def stored_again(connection, house: OneChain, record: TransactionRecord) -> None:
-    epoch, unsigned = house.pipeline._epoch, house.pay()
-    tables.store_first(connection, epoch, "b:1:claim-initiator", unsigned, 9, record.newest, None, True)
+    order = tables.Order("b:1:claim-initiator", house.pay(), watched=True)
+    tables.store_first(connection, house.pipeline._hand.epoch, order, 9, record.newest, {}, None)
 
 
 def other_account(house: OneChain) -> UnsignedTransaction:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
 from adapters.memory.transactions import transfer
-from core.model.errors import FatalError, RetryableError, RevertedError
+from core.model.errors import FencedError, RetryableError, RevertedError
 from core.model.ports import ChainTiming
 from core.model.transactions import FeeBid, FeeMarket, SignedTransaction, UnsignedTransaction
 from core.model.types import Asset, AssetId, BaseUnits, ChainId, ChainTime, LockId, LockTerms, Preimage, Seconds
@@ -245,43 +245,11 @@ async def test_the_sequence_of_a_refused_transaction_is_handed_on():
     assert (first.status, second.status) == (TransactionStatus.SUPERSEDED, TransactionStatus.FINAL)
 
 
-async def test_it_does_not_start_where_the_chain_knows_more_than_the_journal():
-    house = House()
-    pipeline = await house.start()
-    await pipeline.send("s:1:lock", house.pay())
-    await house.beat()
-    old_backup = InlineDatabase()
-    await old_backup.write(create_schema)
-    await old_backup.write(lambda c: tables.open_account(c, CHAIN, house.signer.account, 0, False))
-    house.database = old_backup
-    with pytest.raises(FatalError, match="journal knows 0"):
-        await house.start()
-    house.database = InlineDatabase()
-    with pytest.raises(FatalError, match="journal knows 0"):
-        await house.start(exclusive=True)
-
-
-async def test_a_stranger_who_uses_our_sequence_stops_us():
-    house = House()
-    pipeline = await house.start()
-    replace_submit(house, _nothing)
-    await pipeline.send("s:1:lock", house.pay())
-    thief = House.__new__(House)
-    thief.__dict__.update(house.__dict__)
-    thief.database, thief.access = InlineDatabase(), house.chain.access()
-    await thief.start()
-    await thief.pipeline.send("x:1:lock", house.pay(9))
-    house.board.latest = None
-    house.pipeline = pipeline
-    with pytest.raises(FatalError, match="somebody else has the key"):
-        await house.beat(12)
-
-
 async def test_a_process_that_was_replaced_cannot_sign():
     house = House()
     old = await house.start()
     await house.start()
-    with pytest.raises(FatalError, match="taken over"):
+    with pytest.raises(FencedError, match="taken over"):
         await old.send("s:1:lock", house.pay())
 
 

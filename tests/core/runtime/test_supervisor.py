@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
+from core.model.errors import FatalError, FencedError, RejectedError, ReorgedError, RetryableError
 from core.runtime.clock import ManualClock, VirtualClock, run_virtually
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy
@@ -67,18 +67,14 @@ def test_a_long_run_that_fails_begins_the_list_anew() -> None:
     assert starts == [0, 1, 3, 3 + HEALTHY_AFTER_S + 1, 3 + HEALTHY_AFTER_S + 1 + 2]
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (FatalError("the journal has a gap"), "the journal has a gap"),
-        (RejectedError("odd"), "the worker bad failed: odd"),
-        (KeyError("bug"), "the worker bad failed: 'bug'"),
-    ],
-)
-async def test_other_errors_end_everything_with_the_reason(error: Exception, message: str) -> None:
-    cleaned = asyncio.Event()
+@pytest.mark.parametrize("contained", [False, True])
+@pytest.mark.parametrize("error", [FatalError("the journal has a gap"), FencedError("taken over")])
+async def test_a_fatal_error_ends_everything_unless_contained(error: FatalError, contained: bool) -> None:
+    cleaned, tries = asyncio.Event(), 0
 
     async def bad() -> None:
+        nonlocal tries
+        tries += 1
         raise error
 
     async def neighbour() -> None:
@@ -87,14 +83,51 @@ async def test_other_errors_end_everything_with_the_reason(error: Exception, mes
         finally:
             cleaned.set()
 
-    supervisor = Supervisor(ManualClock(), Metrics())
-    supervisor.add(Worker("neighbour", neighbour), Worker("bad", bad))
+    clock, metrics = ManualClock(), Metrics()
+    supervisor = Supervisor(clock, metrics)
+    supervisor.add(Worker("neighbour", neighbour), Worker("bad", bad, delays=DELAYS, contained=contained))
+    running = asyncio.create_task(supervisor.run())
+    await clock.advance(DELAYS.delays_s[0])
+    if contained and not isinstance(error, FencedError):
+        assert tries == 2
+        assert not cleaned.is_set()
+        assert supervisor.status()["bad"].last_error == f"FatalError: {error}"
+        assert metrics.value("worker_failures_total", worker="bad", code="fatal") == 2
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return
     with pytest.raises(FatalError) as caught:
-        await supervisor.run()
-    assert caught.value.message == message
+        await running
+    assert caught.value is error
     assert cleaned.is_set()
     assert {status.state for status in supervisor.status().values()} == {WorkerState.ENDED}
     assert supervisor.status()["bad"].last_error == str(error)
+
+
+@pytest.mark.parametrize("error", [RejectedError("odd"), KeyError("bug"), ZeroDivisionError()])
+async def test_an_unplanned_error_starts_that_worker_again(error: Exception) -> None:
+    tries: dict[str, int] = {"bad": 0, "neighbour": 0}
+
+    async def bad() -> None:
+        tries["bad"] += 1
+        raise error
+
+    async def neighbour() -> None:
+        tries["neighbour"] += 1
+
+    clock, metrics = ManualClock(), Metrics()
+    supervisor = Supervisor(clock, metrics)
+    supervisor.add(Worker("neighbour", neighbour, pause_s=0.25), Worker("bad", bad, delays=DELAYS))
+    running = asyncio.create_task(supervisor.run())
+    for _ in range(8):
+        await clock.advance(DELAYS.delays_s[0] / 2)
+    assert not running.done()
+    assert tries["bad"] >= 2
+    assert tries["neighbour"] > tries["bad"]
+    assert not supervisor.healthy()
+    assert supervisor.status()["bad"].last_error == f"{type(error).__name__}: {error}"
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_cancelling_waits_for_every_worker_to_clean_up() -> None:

@@ -1,0 +1,303 @@
+"""The hand that signs: for one account, under its fence, and within its purse.
+
+    sign_first(order)   market, purse and the chain's count ──> sequence, bid ──> bytes, stored with their reservation
+    sign_again(record)  other bytes under the same sequence: a better bid, a later expiry, or a cancellation
+
+Nothing is broadcast here. What an exit needs from the chain beforehand is asked for with a short time limit, and what
+is not answered is done without: the last known market, the journal's own count, no look into the purse.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final
+
+from sqlalchemy.engine import Connection
+
+from core.model.errors import ConflictError, RejectedError, RetryableError, UnaffordableError
+from core.model.ports import ChainAccess, Signer
+from core.model.transactions import FeeBid, FeeMarket, UnsignedTransaction
+from core.model.types import AssetId, Height
+from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.database import Database
+from relayer.signals import HeadBoard
+from relayer.transactions import fees, tables
+from relayer.transactions.fees import FeePolicy, Market
+from relayer.transactions.tables import Attempt, Order, Purse, SequenceTakenError, TransactionRecord
+from relayer.transactions.watch import AccountWatch
+
+SIGNING_RETRIES: Final = 5
+EXIT_ASKS_S: Final = 3.0
+"""How long an exit waits for what it can do without."""
+ANY_BID: Final = FeeBid(1, 0)
+"""Shows which assets a transaction takes."""
+
+Rebuild = Callable[[str], Awaitable[UnsignedTransaction | None]]
+
+
+class _Refused(Exception):
+    """Carries an order's own refusal through the search for a sequence."""
+
+    def __init__(self, error: RejectedError) -> None:
+        super().__init__(error.message)
+        self.error = error
+
+
+class Signatory:
+    """See the module's text. `epoch` is 0 until the account is open."""
+
+    def __init__(
+        self,
+        database: Database,
+        access: ChainAccess,
+        signer: Signer,
+        board: HeadBoard,
+        clock: Clock,
+        policy: FeePolicy,
+        expiry_blocks: int,
+        watch: AccountWatch,
+    ) -> None:
+        self.epoch = 0
+        self.rebuild: Rebuild | None = None
+        self.bodies: dict[str, UnsignedTransaction] = {}
+        """Bodies by effect key; those that reveal are nowhere else."""
+        self.market = Market(access.transactions.fee_market, clock, access.parameters.timing.block_time_s)
+        self._database = database
+        self._access = access
+        self._sender = access.transactions
+        self._signer = signer
+        self._board = board
+        self._clock = clock
+        self._policy = policy
+        self._expiry_blocks = expiry_blocks
+        self._watch = watch
+        self._signing = asyncio.Lock()
+
+    # --- the first time ---
+
+    async def first(self, order: Order) -> TransactionRecord:
+        """Sign and store; a transaction that is there already for any of the order's effects stays, and is returned.
+
+        Raise as `tables.store_first`, and `RetryableError` if the chain does not answer.
+        """
+        assets = self._sender.cost(order.unsigned, ANY_BID)
+        (market, count), purse = await asyncio.gather(self._asked(order), self.purse(assets, order.exits))
+        async with self._signing:
+            for _ in range(SIGNING_RETRIES):
+                try:
+                    return await self._try_first(order, market, count, purse)
+                except SequenceTakenError:
+                    continue
+                except _Refused as refused:
+                    raise refused.error from None
+        raise RetryableError(f"no sequence of {self._signer.account} could be allotted: others sign for it, too")
+
+    async def _asked(self, order: Order) -> tuple[FeeMarket | None, int]:
+        """The market, and how many sequences the chain counts as used; 0 if an exit cannot be told."""
+        if order.exits and not order.guarded:
+            known = self._watch.soon(EXIT_ASKS_S)
+            market, seen = await asyncio.gather(self.market.now(EXIT_ASKS_S), known)
+            return market, 0 if seen is None else seen.latest
+        market, view = await asyncio.gather(self.market.now(), self._watch.look())
+        if self._watch.suspicious:
+            raise RetryableError(
+                f"{self._signer.account} was used {view.latest} times by its chain, more than this journal knows: "
+                "nothing but exits is signed until that is clear"
+            )
+        return market, view.latest
+
+    async def _try_first(
+        self, order: Order, market: FeeMarket | None, count: int, purse: Purse | None
+    ) -> TransactionRecord:
+        unsigned = order.unsigned
+        chain, account = unsigned.chain, unsigned.sender
+
+        def look(connection: Connection) -> tuple[TransactionRecord | None, int, FeeBid | None, Mapping[AssetId, int]]:
+            sequence = order.sequence
+            if sequence is None:
+                sequence = tables.free_sequence(connection, chain, account, count)
+            known = tables.by_effects(connection, (order.effect_key, *order.items))
+            former = tables.with_sequence(connection, chain, account, sequence)
+            promised = {} if purse is None else tables.reserved(connection, chain, account, purse.height, sequence)
+            return known, sequence, _highest([one.bid for one in former]), promised
+
+        known, sequence, floor, promised = await self._database.read(look)
+        if known is not None:
+            return known
+        bid = None if market is None else self._first_bid(market, floor, order.exits)
+        cost = self._sender.cost(unsigned, bid)
+        if order.exits and purse is not None:
+            bid = self._within(order, bid, market, purse, promised)
+            cost = self._sender.cost(unsigned, bid)
+        # The purse and the gates, before the signature and once more in the transaction that stores it.
+        await self._database.read(lambda c: _checked(c, order, cost, purse))
+        attempt = await self._sign(unsigned, sequence, bid, order.deadline_ns, order.exits)
+        store = partial(
+            _stored, epoch=self.epoch, order=order, sequence=sequence, attempt=attempt, cost=cost, purse=purse
+        )
+        return await self._database.write(store)
+
+    def _first_bid(self, market: FeeMarket, floor: FeeBid | None, exits: bool) -> FeeBid:
+        """What the market asks, and more than anything that was ever offered under this sequence."""
+        most = self._policy.most(self.market.usual, 0.0, exits)
+        bid = fees.first_bid(market, 0.0, most)
+        if floor is None:
+            return bid
+        return fees.replacement_bid(floor, market, 0.0, max(most, 2 * floor.max_fee)) or bid
+
+    def _within(
+        self,
+        order: Order,
+        bid: FeeBid | None,
+        market: FeeMarket | None,
+        purse: Purse,
+        promised: Mapping[AssetId, int],
+    ) -> FeeBid | None:
+        """The bid of an exit, lowered to what the purse holds behind everything before it.
+
+        Raise `UnaffordableError` if not even the present base fee can be paid.
+        """
+        unsigned = order.unsigned
+        for asset, amount in self._sender.cost(unsigned, bid).items():
+            free = purse.held.get(asset, 0) - promised.get(asset, 0)
+            if free >= amount:
+                continue
+            if bid is not None and market is not None and not order.items:
+                by_unit = amount - self._sender.cost(unsigned, FeeBid(bid.max_fee - 1, 0)).get(asset, 0)
+                fixed = amount - by_unit * bid.max_fee
+                affordable = (free - fixed) // by_unit if by_unit > 0 else 0
+                if affordable > market.base_fee:
+                    return FeeBid(affordable, min(bid.priority_fee, affordable - market.base_fee))
+            raise UnaffordableError(
+                f"{unsigned.summary}: it may take {amount} of {asset}, {max(0, free)} are free; fund the account",
+                asset=asset,
+            )
+        return bid
+
+    # --- again ---
+
+    async def again(
+        self, record: TransactionRecord, bid: FeeBid | None, cancellation: UnsignedTransaction | None = None
+    ) -> Attempt | None:
+        """Sign and store another form under the record's sequence; None if there is nothing to sign, if the purse
+        cannot carry it, or if the record is settled meanwhile."""
+        unsigned = cancellation or await self._body(record)
+        if unsigned is None:
+            return None
+        cost = self._sender.cost(unsigned, bid)
+        if bid is not None and not await self._can_pay(record, cost):
+            return None
+        async with self._signing:
+            attempt = await self._sign(
+                unsigned, record.sequence, bid, record.deadline_ns, record.exits, cancels=cancellation is not None
+            )
+            if attempt.hash in {known.hash for known in record.attempts}:
+                return None
+            dead_below = None if attempt.expiry_height is None else await self._finalized()
+            try:
+                await self._database.write(
+                    lambda c: tables.store_replacement(c, self.epoch, record, attempt, cost, dead_below)
+                )
+            except ConflictError:
+                return None
+        return attempt
+
+    async def _body(self, record: TransactionRecord) -> UnsignedTransaction | None:
+        if (kept := self.bodies.get(record.effect_key)) is not None:
+            return kept
+        if record.body is not None:
+            return UnsignedTransaction(record.chain, record.account, record.body, False, record.summary)
+        return None if self.rebuild is None else await self.rebuild(record.effect_key)
+
+    async def _can_pay(self, record: TransactionRecord, cost: Mapping[AssetId, int]) -> bool:
+        """True if the purse carries it behind everything before it, or if nobody can say."""
+        purse = await self.purse(cost, lenient=True)
+        return purse is None or not await self.lacks(record, cost, purse)
+
+    async def lacks(self, record: TransactionRecord, cost: Mapping[AssetId, int], purse: Purse) -> bool:
+        """True if the purse does not carry `cost` behind all open transactions before the record's."""
+        promised = await self._database.read(
+            lambda c: tables.reserved(c, record.chain, record.account, purse.height, record.sequence)
+        )
+        return any(purse.held.get(asset, 0) - promised.get(asset, 0) < amount for asset, amount in cost.items())
+
+    def cost_of(self, record: TransactionRecord) -> Mapping[AssetId, int] | None:
+        """What the record's own effect takes under its newest bid; None if its body is not at hand."""
+        unsigned = self.bodies.get(record.effect_key)
+        if unsigned is None and record.body is not None:
+            unsigned = UnsignedTransaction(record.chain, record.account, record.body, False, record.summary)
+        return None if unsigned is None else self._sender.cost(unsigned, record.newest.fee)
+
+    # --- small ---
+
+    async def purse(self, cost: Mapping[AssetId, int], lenient: bool) -> Purse | None:
+        """What the account holds of these assets at the head. None if nothing is asked for; if `lenient`, also if the
+        chain does not say. Raise `RetryableError` otherwise."""
+        if not cost:
+            return None
+        try:
+            async with asyncio.timeout(EXIT_ASKS_S if lenient else None):
+                height = (await self._board.current()).head.height
+                account, state = self._signer.account, self._access.state
+                held = await asyncio.gather(*(state.balance(account, asset, height) for asset in cost))
+        except (RetryableError, RejectedError, TimeoutError) as error:
+            if lenient:
+                return None
+            raise RetryableError(f"what {self._signer.account} holds cannot be read: {error}") from error
+        return Purse(height, dict(zip(cost, held, strict=True)))
+
+    async def _sign(
+        self,
+        unsigned: UnsignedTransaction,
+        sequence: int,
+        bid: FeeBid | None,
+        deadline_ns: int | None,
+        exits: bool,
+        cancels: bool = False,
+    ) -> Attempt:
+        expiry = None if bid is not None else await self._expiry(deadline_ns, exits)
+        request = self._sender.assemble(unsigned, sequence, bid, expiry)
+        signed = self._sender.attach(request, await self._signer.sign(request))
+        return Attempt(signed.hash, signed.raw, bid, expiry, self._clock.now_ns(), cancels)
+
+    async def _expiry(self, deadline_ns: int | None, exits: bool) -> Height:
+        """The last block that may include it, on chains without fees. What is no exit expires with its deadline."""
+        head = (await self._board.current()).head.height
+        blocks = self._expiry_blocks
+        if deadline_ns is not None and not exits:
+            left_s = (deadline_ns - self._clock.now_ns()) / NS_PER_S
+            blocks = min(blocks, max(1, math.ceil(left_s / self._access.parameters.timing.block_time_s)))
+        return Height(head + blocks)
+
+    async def _finalized(self) -> Height:
+        return (await self._board.current()).finalized.height
+
+
+def _highest(bids: list[FeeBid | None]) -> FeeBid | None:
+    known = [bid for bid in bids if bid is not None]
+    return FeeBid(max(bid.max_fee for bid in known), max(bid.priority_fee for bid in known)) if known else None
+
+
+def _checked(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:
+    try:
+        tables.check_order(connection, order, cost, purse)
+    except RejectedError as error:
+        raise _Refused(error) from None
+
+
+def _stored(
+    connection: Connection,
+    epoch: int,
+    order: Order,
+    sequence: int,
+    attempt: Attempt,
+    cost: Mapping[AssetId, int],
+    purse: Purse | None,
+) -> TransactionRecord:
+    try:
+        return tables.store_first(connection, epoch, order, sequence, attempt, cost, purse)
+    except SequenceTakenError:
+        raise
+    except RejectedError as error:
+        raise _Refused(error) from None
