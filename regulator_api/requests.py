@@ -1,16 +1,16 @@
 """What callers may ask and report, and how it becomes typed values."""
 
+import re
 from typing import Annotated, Literal
 
 import msgspec
 
+from core.model.amounts import parse_base_units
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.types import (
-    MAX_BASE_UNITS,
     MAX_IDENTIFIER_CHARS,
     MAX_TIMELOCK_S,
-    BaseUnits,
     ChainTime,
     Hashlock,
     LockTerms,
@@ -25,6 +25,7 @@ Identifier = Annotated[
 ]
 Hash32 = Annotated[str, msgspec.Meta(pattern="^(0x)?[0-9a-fA-F]{64}$", description="32 bytes in hex.")]
 Amount = Annotated[str, msgspec.Meta(pattern="^[1-9][0-9]{0,77}$", description="Base units, a decimal integer.")]
+_HASH = re.compile(r"(0x)?[0-9a-fA-F]{64}")
 UnixSeconds = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIMELOCK_S, description="Unix seconds of the leg's chain.")]
 SwapStatusName = Literal[
     "unjoined",
@@ -105,20 +106,17 @@ def parse_swap_id(text: str) -> SwapId:
 
 def parse_hash(text: str) -> Hashlock:
     """A hashlock with or without `0x`. Raises `RejectedError`."""
-    try:
-        return hashlock(bytes.fromhex(text.removeprefix("0x")))
-    except ValueError:
-        raise RejectedError("a hashlock is 64 hex digits") from None
+    # `fromhex` alone would pass over spaces.
+    if _HASH.fullmatch(text) is None:
+        raise RejectedError("a hashlock is 64 hex digits")
+    return hashlock(bytes.fromhex(text[-64:]))
 
 
 def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
     """Raises `RejectedError` for identifiers that are none, and terms that contradict themselves."""
-    asset, amount = parse_asset(body.asset), int(body.amount)
-    if amount > MAX_BASE_UNITS:
-        raise RejectedError("an amount is below 2**256")
     return LockTerms(
-        asset=asset,
-        amount=BaseUnits(amount),
+        asset=parse_asset(body.asset),
+        amount=parse_base_units(body.amount, "amount"),
         sender=parse_account(body.sender),
         receiver=parse_account(body.receiver),
         hashlock=lock,

@@ -102,9 +102,10 @@ class RegulatorService:
 
     async def get_swaps(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.SwapsQuery)
+        chain, asset, _ = await self._filters(query.chain, query.asset)
         wanted = SwapFilter(
-            chain=None if query.chain is None else self._known_chain(query.chain),
-            asset=None if query.asset is None else parse_asset(query.asset),
+            chain=chain,
+            asset=asset,
             status=None if query.status is None else SwapStatus(query.status),
             hashlock=None if query.hashlock is None else requests.parse_hash(query.hashlock),
         )
@@ -127,11 +128,7 @@ class RegulatorService:
 
     async def get_transfers(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.TransfersQuery)
-        wanted = TransferFilter(
-            chain=None if query.chain is None else self._known_chain(query.chain),
-            asset=None if query.asset is None else parse_asset(query.asset),
-            account=None if query.account is None else parse_account(query.account),
-        )
+        wanted = TransferFilter(*await self._filters(query.chain, query.asset, query.account))
         listing = f"transfers {wanted}"
         sealed = self._cursors.open(listing, query.cursor)
         before = None if sealed is None else (int(sealed[0]), str(sealed[1]), int(sealed[2]), int(sealed[3]))
@@ -170,10 +167,7 @@ class RegulatorService:
 
     async def get_conservation(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.ConservationQuery)
-        asset = parse_asset(request.match_info["asset"])
-        self._known_chain(chain_of(asset))
-        if asset not in self._assets and asset not in await self._database.read(locked_assets):
-            raise NotFoundError(f"{asset} is not an asset of this supervision, and was never locked", asset=asset)
+        asset = await self._known_asset(request.match_info["asset"])
         return respond(await self._conservation(asset, query.finality))
 
     async def get_summary(self, request: web.Request) -> web.Response:
@@ -259,6 +253,32 @@ class RegulatorService:
             raise NotFoundError(f"{chain} is not supervised here: /v1/chains lists the chains that are", chain=chain)
         return chain
 
+    async def _known_asset(self, text: str) -> AssetId:
+        """Raise `NotFoundError` for an asset that nobody configured and no block names, as a mistyped one."""
+        asset = parse_asset(text)
+        self._known_chain(chain_of(asset))
+        if asset not in self._assets and not await self._database.read(lambda c: _was_seen(c, asset)):
+            raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset)
+        return asset
+
+    async def _filters(
+        self, chain: str | None, asset: str | None, account: str | None = None
+    ) -> tuple[ChainId | None, AssetId | None, AccountId | None]:
+        """The filters of a list. An empty list means that there is nothing, never that a filter names nothing.
+
+        Raise `MalformedIdentifierError`, `NotFoundError` for what is not supervised, `RejectedError` for filters that
+        exclude each other.
+        """
+        on = None if chain is None else self._known_chain(chain)
+        which = None if asset is None else await self._known_asset(asset)
+        whose = None if account is None else parse_account(account)
+        if whose is not None:
+            self._known_chain(chain_of(whose))
+        chains = {on, *(chain_of(one) for one in (which, whose) if one is not None)} - {None}
+        if len(chains) > 1:
+            raise RejectedError(f"the filters are of different chains: {', '.join(sorted(map(str, chains)))}")
+        return on, which, whose
+
     async def _chain_views(self) -> list[answers.ChainView]:
         rows = await self._database.read(chain_rows)
         return [answers.chain_view(row, self._clock.now(), STALE_AFTER_S) for row in rows]
@@ -327,6 +347,11 @@ class RegulatorService:
 
 def _reading(connection: Connection) -> _Reading:
     return _Reading(chain_rows(connection))
+
+
+def _was_seen(connection: Connection, asset: AssetId) -> bool:
+    seen = (sa.select(table.c.asset).where(table.c.asset == asset) for table in (tables.assets, tables.asset_reports))
+    return connection.execute(sa.union(*seen)).first() is not None or asset in locked_assets(connection)
 
 
 def _counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], int, list[AssetId]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from core.model.amounts import parse_base_units
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import HeadUpdate
 from core.model.identifiers import parse_account, parse_asset
@@ -113,12 +114,12 @@ class Answers:
             initiator_asset=parse_asset(call.initiator_asset),
             participant_asset=parse_asset(call.participant_asset),
             initiator_amount=(
-                None if call.initiator_amount is None else wire.amount_from(call.initiator_amount, "initiator_amount")
+                None if call.initiator_amount is None else parse_base_units(call.initiator_amount, "initiator_amount")
             ),
             participant_amount=(
                 None
                 if call.participant_amount is None
-                else wire.amount_from(call.participant_amount, "participant_amount")
+                else parse_base_units(call.participant_amount, "participant_amount")
             ),
         )
         if call.pair_hash is not None:

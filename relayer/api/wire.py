@@ -6,20 +6,18 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from typing import Final
 
 import msgspec
 
+from core.model.amounts import parse_base_units
 from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, HeadUpdate
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import (
-    MAX_BASE_UNITS,
     AccountId,
     Asset,
     AssetId,
-    BaseUnits,
     ChainId,
     ChainTime,
     Hashlock,
@@ -44,8 +42,6 @@ from relayer.api.bodies import (
 from relayer.desk import LegView, SwapView
 from relayer.quotes import Pair, Quote, Rate
 
-MAX_AMOUNT_DIGITS: Final = 78
-_AMOUNT = re.compile(r"[1-9][0-9]*")
 _HEX = re.compile(r"0x([0-9a-f]{2})*")
 
 
@@ -58,13 +54,6 @@ def bytes_from(text: str, length: int, field: str) -> bytes:
     if len(text) != 2 + 2 * length or not _HEX.fullmatch(text):
         raise RejectedError(f"{field} is 0x and {2 * length} lower-case hex digits", field=field)
     return bytes.fromhex(text[2:])
-
-
-def amount_from(text: str, field: str) -> BaseUnits:
-    """Raises `RejectedError` unless it is a positive decimal number below 2**256, without a leading zero."""
-    if len(text) > MAX_AMOUNT_DIGITS or not _AMOUNT.fullmatch(text) or int(text) > MAX_BASE_UNITS:
-        raise RejectedError(f"{field} is a positive decimal number of base units below 2^256", field=field)
-    return BaseUnits(int(text))
 
 
 # --- chains ------------------------------------------------------------------------------------------------------
@@ -163,11 +152,12 @@ def quote_from(body: QuoteBody) -> Quote:
     return Quote(
         id=body.id,
         initiator_asset=parse_asset(body.initiator_asset),
-        initiator_amount=amount_from(body.initiator_amount, "initiator_amount"),
+        initiator_amount=parse_base_units(body.initiator_amount, "initiator_amount"),
         participant_asset=parse_asset(body.participant_asset),
-        participant_amount=amount_from(body.participant_amount, "participant_amount"),
+        participant_amount=parse_base_units(body.participant_amount, "participant_amount"),
         rate=Rate(
-            amount_from(body.rate.numerator, "rate.numerator"), amount_from(body.rate.denominator, "rate.denominator")
+            parse_base_units(body.rate.numerator, "rate.numerator"),
+            parse_base_units(body.rate.denominator, "rate.denominator"),
         ),
         participant_receiver=parse_account(body.participant_receiver),
         participant_sender=parse_account(body.participant_sender),
@@ -198,7 +188,7 @@ def terms_body(terms: LockTerms) -> TermsBody:
 def terms_from(body: TermsBody) -> LockTerms:
     return LockTerms(
         asset=parse_asset(body.asset),
-        amount=amount_from(body.amount, "amount"),
+        amount=parse_base_units(body.amount, "amount"),
         sender=parse_account(body.sender),
         receiver=parse_account(body.receiver),
         hashlock=Hashlock(bytes_from(body.hashlock, 32, "hashlock")),

@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
+from web3 import Web3
+
 from adapters.evm import EvmChain
 from core.model.facts import LockStatus, NativeTransfers
 from core.model.types import BaseUnits, Height, LockTerms, Preimage, Seconds
@@ -37,6 +39,24 @@ async def check_contracts(api: Api, evm: EvmHarness) -> None:
     assert (dollar["symbol"], dollar["name"], dollar["source"]) == ("TUSD", "Test Dollar", "contract")
 
 
+async def check_filters(api: Api, account: str, token: str) -> None:
+    """Every spelling of an account or asset finds the same; what cannot be one is refused, never an empty list."""
+    chain, _, address = account.rpartition(":")
+    asset_kind, _, contract = token.rpartition(":")
+    found = (await api.get(f"/v1/transfers?account={account}"))["items"]
+    assert found
+    for spelt in (Web3.to_checksum_address(address), f"0x{address[2:].upper()}", f"0X{address[2:]}"):
+        assert (await api.get(f"/v1/transfers?account={chain}:{spelt}"))["items"] == found
+    moved = (await api.get(f"/v1/transfers?asset={token}"))["items"]
+    assert (await api.get(f"/v1/transfers?asset={asset_kind}:{Web3.to_checksum_address(contract)}"))["items"] == moved
+    for wrong in (address[:-1], address + "0", address[2:], "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"):
+        refused = await api.ask(f"/v1/transfers?account={chain}:{wrong}")
+        assert (refused.status, refused.body["type"]) == (422, "urn:causeway:problem:malformed-identifier"), wrong
+    assert (await api.ask(f"/v1/transfers?asset={token[:-1]}")).status == 422
+    assert (await api.ask(f"/v1/transfers?asset={token[:-1]}{'01'[token[-1] == '0']}")).status == 404
+    assert (await api.ask(f"/v1/transfers?account=eip155:1:{address}")).status == 404
+
+
 async def test_payments_are_shown_as_transfers(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path}/index.sqlite")
     await prepare(database)
@@ -50,6 +70,7 @@ async def test_payments_are_shown_as_transfers(tmp_path: Path) -> None:
         await follower.catch_up(await access.heads.head())
         async with serving(database, [SupervisedChain(access.parameters, None, access.state)], clock) as api:
             listed = (await api.get(f"/v1/transfers?account={quote(paid.account, safe='')}"))["items"]
+            await check_filters(api, paid.account, evm.assets[1])
         payment, minted = sorted(listed, key=lambda one: -one["index"])
         assert payment["amount"] == {"asset": evm.assets[0], "base_units": str(10**18), "decimals": 18, "symbol": "ETH"}
         assert (payment["sender"], payment["index"], payment["placed"]["final"]) == (evm.bank.account, 2**30, True)
