@@ -66,6 +66,8 @@ def _holder(chain: ChainId, topic: str) -> AccountId | None:
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^0[xX]0*[0-7]?[0-9a-fA-F]{1,15}$")]
 """A quantity below 2**63, as databases hold them."""
+Quantity = Annotated[str, msgspec.Meta(pattern=r"^0[xX][0-9a-fA-F]{1,64}$")]
+Address = Annotated[str, msgspec.Meta(pattern=r"^0[xX][0-9a-fA-F]{40}$")]
 Hash = Annotated[str, msgspec.Meta(pattern=r"^0[xX][0-9a-fA-F]{64}$")]
 
 

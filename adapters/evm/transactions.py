@@ -7,21 +7,26 @@ import msgspec
 
 from adapters.evm.batches import is_incomplete, left_out
 from adapters.evm.calls import CallBody, body_of, rpc_call, unsigned_call
-from adapters.evm.decode import RawHeader, RawLog, header_of
+from adapters.evm.decode import Address, Hash, Number, Quantity, RawHeader, RawLog, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.errors import AlreadyKnownError, revert_reason
 from adapters.evm.legs import SETTLE_TOKEN_GAS
 from adapters.evm.limits import PLAIN_GAS, cost, fitted, priced
+from adapters.evm.logs import lowered
+from adapters.evm.market import fee_market
 from adapters.evm.names import chain_number, hex_address, native_asset
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
+from adapters.evm.sequences import FinalSequences
 from adapters.evm.signing import SIGNATURE_SCHEME, recover_address
 from core.model.errors import (
     CausewayError,
     ConflictError,
+    NotFoundError,
     RejectedError,
     RetryableError,
     RevertedError,
     UnaffordableError,
+    UnclearRefusalError,
 )
 from core.model.transactions import (
     FeeBid,
@@ -40,30 +45,32 @@ from core.proofs.lanes import evm_address
 
 DYNAMIC_FEE: Final = b"\x02"
 """EIP-2718 type of EIP-1559 transactions."""
+EIP_155_V: Final = 35
+"""EIP-155: v is this, twice the chain id, and the parity."""
 SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HEADER: Final = RawHeader | None
 
 
 class RawReceipt(msgspec.Struct, rename="camel"):
-    """The fields of eth_getTransactionReceipt that decide an outcome."""
+    """The fields of eth_getTransactionReceipt that decide an outcome. Before Byzantium (EIP-658) it has no status."""
 
-    block_hash: str
-    block_number: str
-    status: str
-    gas_used: str
+    transaction_hash: Hash
+    block_hash: Hash
+    block_number: Number
+    status: Quantity | None
     logs: list[RawLog]
-    contract_address: str | None = None
+    contract_address: Address | None = None
 
 
 class RawTransaction(msgspec.Struct, rename={"sender": "from", "data": "input"}):
     """The fields of eth_getTransactionByHash that a replay needs."""
 
-    hash: str
-    sender: str
+    hash: Hash
+    sender: Address
     data: str
-    value: str
-    gas: str
-    to: str | None = None
+    value: Quantity
+    gas: Quantity
+    to: Address | None = None
 
 
 class RawTrace(msgspec.Struct):
@@ -72,41 +79,48 @@ class RawTrace(msgspec.Struct):
     output: str = "0x"
 
 
-class RawFeeHeader(msgspec.Struct, rename="camel"):
-    base_fee_per_gas: str | None = None
-
-
 class EvmTransactionSender:
     """`TransactionSender` for one chain."""
 
-    def __init__(self, chain: ChainId, endpoints: Endpoints) -> None:
+    def __init__(self, chain: ChainId, endpoints: Endpoints, base_fees: bool = True) -> None:
+        """`base_fees`: whether the chain has them. Without, transactions are of the form before EIP-1559 (EIP-155)."""
         self._chain = chain
         self._endpoints = endpoints
+        self._base_fees = base_fees
+        self._final = FinalSequences(chain)
 
     async def sequences(self, account: AccountId) -> SequenceView:
+        """See the port. What is final is asked for, or concluded from what was seen if the node lacks that state."""
         address = hex_address(evm_address(account))
-        latest, finalized = await self._endpoints.batch_each(
-            [Call("eth_getTransactionCount", (address, block)) for block in ("latest", "finalized")]
+        return await self._endpoints.first(lambda client: self._sequences_of(client, address))
+
+    async def _sequences_of(self, client: RpcClient, address: str) -> SequenceView:
+        latest, finalized = await client.batch_each(
+            [Call("eth_getTransactionCount", (address, block), Number) for block in ("latest", "finalized")]
         )
         if isinstance(latest, CausewayError):
             raise latest
-        known = not isinstance(finalized, CausewayError)
-        return SequenceView(latest=quantity(latest), finalized=quantity(finalized) if known else None)
+        if isinstance(finalized, str):
+            return SequenceView(latest=quantity(latest), finalized=quantity(finalized))
+        try:
+            return SequenceView(latest=quantity(latest), finalized=await self._final.look(client, address))
+        except CausewayError:
+            return SequenceView(latest=quantity(latest), finalized=None)
 
     async def fee_market(self) -> FeeMarket | None:
-        header, tip = await self._endpoints.batch(
-            [Call("eth_getBlockByNumber", ("latest", False), RawFeeHeader), Call("eth_maxPriorityFeePerGas")]
-        )
-        if header.base_fee_per_gas is None:
-            raise RejectedError(f"{self._chain} has no base fee: it is older than EIP-1559")
-        return FeeMarket(base_fee=quantity(header.base_fee_per_gas), priority_fee=quantity(tip))
+        return await fee_market(self._chain, self._endpoints)
 
     async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
         """See the port: a transaction that reveals is refused unseen."""
         if transaction.reveals:
             raise RejectedError("a transaction that reveals a preimage is never simulated")
+        call = rpc_call(body_of(transaction))
+        if self._base_fees:
+            call = priced(call, fee)
+        elif fee is not None:
+            call["gasPrice"] = hex(fee.max_fee)
         try:
-            await self._endpoints.call("eth_call", priced(rpc_call(body_of(transaction)), fee), "latest")
+            await self._endpoints.call("eth_call", call, "latest")
         except UnaffordableError as error:
             raise RevertedError(error.message, reason=error.message) from error
 
@@ -128,14 +142,21 @@ class EvmTransactionSender:
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
     ) -> SigningRequest:
-        """The EIP-1559 payload. Raises `RejectedError` without a fee; `expiry` has no meaning here."""
+        """The EIP-1559 payload, or that of EIP-155 with the max fee as its price on a chain without base fees.
+
+        Raises `RejectedError` without a fee; `expiry` has no meaning here.
+        """
         if fee is None:
             raise RejectedError(f"a transaction on {self._chain} needs a fee")
         if not 0 <= fee.priority_fee <= fee.max_fee:
             raise RejectedError("the priority fee is part of the max fee, so it cannot be above it")
         if transaction.chain != self._chain:
             raise RejectedError(f"this transaction is for {transaction.chain}, this is {self._chain}")
-        payload = DYNAMIC_FEE + rlp.encode(_fields(body_of(transaction), self._chain, sequence, fee))
+        body = body_of(transaction)
+        if self._base_fees:
+            payload = DYNAMIC_FEE + rlp.encode(_fields(body, self._chain, sequence, fee))
+        else:
+            payload = rlp.encode(_legacy_fields(body, self._chain, sequence, fee))
         return SigningRequest(transaction, sequence, SIGNATURE_SCHEME, payload)
 
     def attach(self, request: SigningRequest, signature: bytes) -> SignedTransaction:
@@ -146,8 +167,13 @@ class EvmTransactionSender:
         r, s = (int.from_bytes(part, "big") for part in (signature[:32], signature[32:64]))
         if s > SECP256K1_ORDER // 2:
             raise RejectedError("the signature's s is in the upper half, which Ethereum refuses")
-        numbers = [rlp.encode_integer(value) for value in (signature[64], r, s)]
-        raw = DYNAMIC_FEE + rlp.encode([*rlp.decode_list(request.payload[1:]), *numbers])
+        if request.payload.startswith(DYNAMIC_FEE):
+            numbers = [rlp.encode_integer(value) for value in (signature[64], r, s)]
+            raw = DYNAMIC_FEE + rlp.encode([*rlp.decode_list(request.payload[1:]), *numbers])
+        else:
+            v = EIP_155_V + 2 * chain_number(self._chain) + signature[64]
+            numbers = [rlp.encode_integer(value) for value in (v, r, s)]
+            raw = rlp.encode([*rlp.decode_list(request.payload)[:-3], *numbers])
         return SignedTransaction(self._chain, transaction.sender, request.sequence, keccak256(raw), raw)
 
     async def submit(self, signed: SignedTransaction) -> None:
@@ -170,31 +196,43 @@ class EvmTransactionSender:
 
     async def outcome(self, tx_hash: bytes) -> Outcome:
         """See the port. A receipt of a block that is no longer canonical is none."""
+        return await self._endpoints.first(lambda client: self._outcome_of(client, tx_hash))
+
+    async def _outcome_of(self, client: RpcClient, tx_hash: bytes) -> Outcome:
         encoded = f"0x{tx_hash.hex()}"
-        receipt, known, finalized = await self._endpoints.batch(
+        receipt, known, finalized = await client.batch_each(
             [
                 Call("eth_getTransactionReceipt", (encoded,), RawReceipt | None),
                 Call("eth_getTransactionByHash", (encoded,), RawTransaction | None),
                 Call("eth_getBlockByNumber", ("finalized", False), _HEADER),
             ]
         )
+        if isinstance(receipt, NotFoundError):
+            receipt = None  # some nodes refuse where others answer null
+        if isinstance(receipt, CausewayError):
+            raise receipt
+        if isinstance(known, CausewayError):
+            if receipt is None and not isinstance(known, NotFoundError):
+                raise known
+            known = None
         if receipt is None:
             pending = known is not None or await self._is_known(tx_hash)
             return Outcome(OutcomeStatus.PENDING if pending else OutcomeStatus.DROPPED)
-        height = int(receipt.block_number, 16)
-        block = BlockRef(self._chain, Height(height), bytes.fromhex(receipt.block_hash[2:]))
-        canonical: RawHeader | None = await self._endpoints.call(
-            "eth_getBlockByNumber", hex(height), False, into=_HEADER
-        )
-        if canonical is None or canonical.hash != receipt.block_hash:
+        if data_bytes(receipt.transaction_hash) != tx_hash:
+            raise RetryableError(f"{client} answered with the receipt of another transaction")
+        height = quantity(receipt.block_number)
+        block = BlockRef(self._chain, Height(height), data_bytes(receipt.block_hash))
+        canonical: RawHeader | None = await client.call("eth_getBlockByNumber", hex(height), False, into=_HEADER)
+        if canonical is None or header_of(self._chain, canonical).ref != block:
             return Outcome(OutcomeStatus.PENDING)
-        final = finalized is not None and header_of(self._chain, finalized).height >= height
-        if int(receipt.status, 16) == 1:
-            if not is_incomplete(receipt.logs):
+        final = isinstance(finalized, RawHeader) and header_of(self._chain, finalized).height >= height
+        if _succeeded(client, receipt):
+            logs = [lowered(entry) for entry in receipt.logs]
+            if not is_incomplete(logs):
                 return Outcome(OutcomeStatus.INCLUDED, final, block)
             if known is None or known.to is None:
                 return Outcome(OutcomeStatus.PENDING)  # which of its items did nothing, its own data tells
-            missing = left_out(known.to.lower(), data_bytes(known.data), receipt.logs)
+            missing = left_out(known.to.lower(), data_bytes(known.data), logs)
             return Outcome(OutcomeStatus.INCLUDED, final, block, left_out=missing)
         reason = None if known is None else await self._reason(encoded, known, canonical)
         return Outcome(OutcomeStatus.REVERTED, final, block, reason)
@@ -241,14 +279,23 @@ class EvmTransactionSender:
         return None
 
 
+def _succeeded(client: RpcClient, receipt: RawReceipt) -> bool:
+    """Whether the transaction did what it should (EIP-658). Raises `RetryableError` if the receipt does not say it."""
+    status = None if receipt.status is None else quantity(receipt.status)
+    if status not in (0, 1):
+        raise RetryableError(f"{client} answered with a receipt that does not say whether its transaction failed")
+    return status == 1
+
+
 def _telling(failures: Sequence[CausewayError]) -> CausewayError:
     """Of many refusals the one that says most: sequence taken, for now, for good."""
-    for kind in (ConflictError, RetryableError):
+    for kind in (ConflictError, UnaffordableError, UnclearRefusalError, RetryableError):
         for failure in failures:
             if isinstance(failure, kind):
                 return failure
-    first = failures[0]
-    return first if isinstance(first, RevertedError) else RevertedError(first.message, reason=first.message)
+    reverted = [failure for failure in failures if isinstance(failure, RevertedError)]
+    # Any other refusal is no word about the transaction itself.
+    return reverted[0] if reverted else UnclearRefusalError(failures[0].message)
 
 
 def _fields(body: CallBody, chain: ChainId, sequence: int, fee: FeeBid) -> list[rlp.Rlp]:
@@ -263,4 +310,15 @@ def _fields(body: CallBody, chain: ChainId, sequence: int, fee: FeeBid) -> list[
             [bytes.fromhex(item.address[2:]), [bytes.fromhex(key[2:]) for key in item.storage_keys]]
             for item in body.access_list
         ],
+    ]
+
+
+def _legacy_fields(body: CallBody, chain: ChainId, sequence: int, fee: FeeBid) -> list[rlp.Rlp]:
+    """EIP-155: nonce, gas price, gas limit, to, value, data, chain id, 0, 0. There are no access lists yet."""
+    return [
+        *(rlp.encode_integer(number) for number in (sequence, fee.max_fee, int(body.gas, 16))),
+        b"" if body.to is None else bytes.fromhex(body.to[2:]),
+        rlp.encode_integer(int(body.value, 16)),
+        bytes.fromhex(body.data[2:]),
+        *(rlp.encode_integer(number) for number in (chain_number(chain), 0, 0)),
     ]

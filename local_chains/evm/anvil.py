@@ -44,6 +44,7 @@ class AnvilSettings:
 
     `block_time_s` None mines a block for every transaction at once. Finality is 2 × `slots_in_an_epoch` blocks below
     the head. `port` 0 picks a free one. `state` names a file that the chain resumes from and is saved to at its end.
+    `hardfork` is the rule set, by anvil's name of it.
     """
 
     chain_id: int = 31337
@@ -56,6 +57,7 @@ class AnvilSettings:
     # The default of 30 million would cap a block at about 600 locks.
     block_gas_limit: int = 300_000_000
     state: Path | None = None
+    hardfork: str = "prague"
 
 
 def find_anvil() -> Path:
@@ -150,7 +152,7 @@ class AnvilChain:
             "--host": HOST,
             "--port": self.port,
             "--chain-id": settings.chain_id,
-            "--hardfork": "prague",
+            "--hardfork": settings.hardfork,
             "--slots-in-an-epoch": settings.slots_in_an_epoch,
             "--accounts": settings.accounts,
             "--balance": settings.balance_eth,
