@@ -1,19 +1,22 @@
 """Followers in virtual time under every fault that we know of, each at a rate of its own that the seed draws.
 
-The chain is reorganised (again and again, back to a former branch, while it is still read, below what is final); heads
-are dropped, repeated and overtaken; answers come out of order, not at all, or say that a block has no events while the
-node still indexes it; endpoints fail, refuse what comes too often and lie; the database loses answers, and the follower
-dies at its commits. Whatever happens, the facts must be what the chain was.
+Strangers use the chain as its rules allow, with ids of locks that come again and extreme terms. The chain is
+reorganised (again and again, back to a former branch, while it is still read, below what is final); heads are dropped,
+repeated and overtaken; answers come out of order, not at all, or say that a block has no events while the node still
+indexes it; endpoints fail, refuse what comes too often and lie; the database loses answers, and the follower dies at its
+commits. Whatever happens, the facts must be what the chain was.
 
 `make test-long` runs ten times as many seeds; the environment variable `INDEXER_SEEDS` asks for any number, or with
 `first-last` for these alone. A failure names its seed.
 """
 
 import asyncio
+import hashlib
 import os
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
@@ -25,18 +28,19 @@ from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
 from adapters.memory.chain import default_timing
 from adapters.memory.ports import MemoryLocks
+from adapters.memory.transactions import Claim, Lock, Message, Refund, unsigned
 from adapters.omitted import SETTLED_DEPTH
-from core.model.errors import RetryableError
-from core.model.facts import Block
-from core.model.types import Asset, AssetId, ChainId, Height
+from core.model.consortium import quantity
+from core.model.errors import RejectedError, RetryableError
+from core.model.facts import Block, Locked
+from core.model.types import MAX_TIMELOCK_S, Asset, AssetId, ChainId, Height, LockId, address_of
 from core.runtime.clock import VirtualClock, run_virtually
 from core.runtime.database import Database, InlineDatabase, create_schema
 from indexer import tables
 from indexer.feed import FactKind, FactSignal
 from indexer.follower import Follower
 from indexer.projections.balances import balance_at
-from indexer.projections.rebuild import rebuild
-from tests.indexer.test_swaps import projected
+from tests.indexer.recomputed import check_projections
 from tests.indexer.truth import all_facts, replay
 from tests.support import LONG
 
@@ -66,7 +70,9 @@ COMMITS = {"_register", "bring_up_to_date", "_commit", "_fail"}
 DATABASE_FAULTS = {f"{what} {where}" for what in ("crash_before", "crash_after") for where in COMMITS} | {
     "locked", "answer_lost", "restart",
 }  # fmt: skip
-FAULTS = CHAIN_FAULTS | ENDPOINT_FAULTS | DATABASE_FAULTS
+STRANGE = {"lock_id_again", "lock_id_again_in_a_block", "longest_timelock", "hashlock_of_nothing"}
+"""What strangers do that is no fault of anybody's."""
+FAULTS = CHAIN_FAULTS | ENDPOINT_FAULTS | DATABASE_FAULTS | STRANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +187,12 @@ class Simulation:
         self.rates = Rates.draw(self.rng)
         self.counts: Counter[str] = Counter()
         self.clock = VirtualClock()
-        rules = MemoryRules(default_timing(finality_depth=6), finality_depth=6, suspects_of_256=64)
+        rules = MemoryRules(
+            default_timing(finality_depth=6), finality_depth=6, suspects_of_256=64, lock_ids_repeat=True
+        )
         self.chain = MemoryChain(CHAIN, self.clock, {COIN: Asset(COIN, "COIN", 18)}, rules)
         self.account = self.chain.signer("somebody").account
+        self.strangers = [self.chain.signer(f"stranger {number}", {COIN: 2**220}) for number in range(2)]
         self.history = History(self.chain)
         # Every other seed has three operators, of whom one lies about every head.
         operators = 1 + seed % 2 * 2
@@ -198,6 +207,7 @@ class Simulation:
 
     async def live(self) -> None:
         for _ in range(BEATS):
+            await self.misuse()
             self.grow()
             if self.happens("reorg"):
                 self.reorg()
@@ -223,6 +233,34 @@ class Simulation:
             self.chain.fund(self.account, COIN, self.rng.randrange(1, 2**200))
         self.chain.mine(self.rng.randrange(1, 4))
         self.history.note()
+
+    async def misuse(self) -> None:
+        """Strangers lock, claim and refund under few ids and few hashlocks, all of it as the rules allow."""
+        sender = self.chain.access().transactions
+        for stranger in self.strangers:
+            latest = (await sender.sequences(stranger.account)).latest
+            for number in range(self.rng.randrange(4)):
+                call = unsigned(CHAIN, stranger.account, self.strange_message(), "strange")
+                request = sender.assemble(call, latest + number, None, None)
+                # What waits for a block already, or came back by a reorg, has the sequence.
+                with suppress(RejectedError):
+                    await sender.submit(sender.attach(request, await stranger.sign(request)))
+
+    def strange_message(self) -> Message:
+        rng, secret = self.rng, bytes([self.rng.randrange(2)]) * 32
+        owner, other = rng.sample([address_of(stranger.account) for stranger in self.strangers], 2)
+        place = f"{owner}/{rng.randrange(2)}"
+        verb = rng.randrange(4)
+        if verb == 0:
+            return Claim(place, secret)
+        if verb == 1:
+            return Refund(place)
+        now_s = int(self.clock.now())
+        amount = quantity(rng.choice((1, rng.randrange(1, 2**20), 2**200)))
+        hashlock = rng.choice((hashlib.sha256(secret).digest(), bytes(32), b"\xff" * 32))
+        timelock = rng.choice((now_s + rng.randrange(1, 20), MAX_TIMELOCK_S))
+        receiver = f"{CHAIN}:{rng.choice((owner, other, '0' * 40))}"
+        return Lock(place, COIN, amount, receiver, hashlock, timelock)
 
     def reorg(self, deep: bool = False) -> None:
         loose = self.chain.height - self.chain.finalized_height
@@ -367,9 +405,20 @@ class Simulation:
         asked = Height(self.rng.randrange(self.chain.height + 1))
         told = await self.truth.read(lambda c: balance_at(c, self.account, COIN, asked))
         assert told == await state.balance(self.account, COIN, asked)
-        grown = await self.truth.read(projected)
-        await self.truth.write(rebuild)
-        assert await self.truth.read(projected) == grown
+        blocks = [self.chain.block(Height(height)) for height in range(self.chain.height + 1)]
+        await check_projections(self.truth, CHAIN, blocks)
+        self.count_strange(blocks)
+
+    def count_strange(self, blocks: list[Block]) -> None:
+        seen: set[LockId] = set()
+        for block in blocks:
+            made = [logged.event for logged in block.events if isinstance(logged.event, Locked)]
+            names = [event.lock_id for event in made]
+            self.counts["lock_id_again"] += sum(name in seen for name in names)
+            self.counts["lock_id_again_in_a_block"] += len(names) - len(set(names))
+            self.counts["longest_timelock"] += sum(one.terms.timelock.seconds == MAX_TIMELOCK_S for one in made)
+            self.counts["hashlock_of_nothing"] += sum(not any(one.terms.hashlock) for one in made)
+            seen.update(names)
 
 
 def marked(connection: Connection) -> set[int]:
