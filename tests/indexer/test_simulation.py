@@ -3,7 +3,7 @@
 Strangers use the chain as its rules allow, with ids of locks that come again and extreme terms. The chain is
 reorganised (again and again, back to a former branch, while it is still read, below what is final); heads are dropped,
 repeated and overtaken; answers come out of order, not at all, or say that a block has no events while the node still
-indexes it; endpoints fail, refuse what comes too often and lie; the database loses answers, and the follower dies at its
+indexes it; endpoints fail, refuse what comes too often and lie; the database loses answers; the follower dies at its
 commits. Whatever happens, the facts must be what the chain was.
 
 `make test-long` runs ten times as many seeds; the environment variable `INDEXER_SEEDS` asks for any number, or with
