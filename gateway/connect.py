@@ -26,13 +26,15 @@ async def connect(
 ) -> AsyncIterator[SwapClient]:
     """A swap client for the 32-byte private keys, with its preimages and journal in `store`.
 
-    `relayer_key` is the relayer's quote key, learnt out of band; None believes the one that its API names.
+    `relayer_key` is the relayer's quote key, learnt out of band; None believes the one that its API names. Raises
+    `ConflictError` if another process works on `store`.
     """
     access = {chain: connected.access for chain, connected in chains.items()}
     signers = {chain: chains[chain].signer(key) for chain, key in keys.items()}
     wanted = ClientPolicy(swap=policy, relayer_key=relayer_key)
-    async with (
-        RelayerApi(relayer_url) as api,
-        SwapClient(api, access, signers, SwapStore.file(store), wanted) as client,
-    ):
-        yield client
+    opened = SwapStore.file(store)
+    try:
+        async with RelayerApi(relayer_url) as api, SwapClient(api, access, signers, opened, wanted) as client:
+            yield client
+    finally:
+        await opened.close()

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft.types import KeyKind
+from core.runtime.files import locked
 from core.runtime.garbage import collect_seldom
 from gateway.announce import announce, stop_signals
 from gateway.config import listen_address
@@ -112,6 +114,13 @@ async def _run_embedded(home: Path, host: str, port: int, interval_s: float, as_
 
 async def _run_comet(directory: Path, as_json: bool) -> None:
     """A node that ends by itself ends the run: whoever keeps it alive is to start it again."""
+    with ExitStack() as stack:
+        for home in find_node_homes(directory):
+            stack.enter_context(locked(home / "node", "one home is for one node; stop it first"))
+        await _run_nodes(directory, as_json)
+
+
+async def _run_nodes(directory: Path, as_json: bool) -> None:
     with stop_signals() as stop:
         async with CometNetwork(directory) as network:
             count = len(network.nodes)

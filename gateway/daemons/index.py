@@ -29,6 +29,7 @@ from gateway.daemons.parts import (
     health_of,
     make_followers,
     opened_database,
+    own_database,
     until_stopped,
 )
 from indexer import store
@@ -56,15 +57,16 @@ async def run_index(
     """
     clock, metrics = SystemClock(), Metrics()
     async with (
+        own_database(config.database, base, "index", shared=True) as own,
         wiring.connected(config.chains, metrics=metrics) as connected,
-        opened_database(config.database, base) as database,
     ):
+        database = own.database
         await check_starts(config.chains, connected)
         signal = FactSignal()
         followers = make_followers(config.chains, connected, database, signal, clock, metrics)
         supervisor = following(followers, clock, metrics)
         supervisor.add(*fact_listeners(config.database, database, signal))
-        parts = [supervisor.run(), _watch(followers, show, until_head)]
+        parts = [supervisor.run(), own.hold.watch(), _watch(followers, show, until_head)]
         if config.listen is None:
             await until_stopped(*parts, ends=until_head)
             return
@@ -72,8 +74,7 @@ async def run_index(
             [], title=config.name, version=VERSION, metrics=metrics, clock=clock, health=health_of(followers)
         )
         async with serve(app, *listen_address(config.listen)) as url:
-            ready(url)
-            await until_stopped(*parts, ends=until_head)
+            await until_stopped(*parts, ends=until_head, ready=lambda: ready(url))
 
 
 async def _watch(followers: Sequence[Follower], show: Show, until_head: bool) -> None:

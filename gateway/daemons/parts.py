@@ -1,39 +1,95 @@
 """What the relayer and the regulator share: a database, followers, and running until a signal."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from adapters.registry import ConnectedChain
 from core.model.errors import FatalError, RejectedError, RetryableError
-from core.model.types import ChainId, Height
-from core.runtime.clock import Clock
+from core.model.types import AccountId, ChainId, Height, chain_of
+from core.runtime.clock import Clock, SystemClock
 from core.runtime.database import Database, create_schema, open_database
+from core.runtime.database_hold import DatabaseHold, held
 from core.runtime.garbage import collect_seldom
 from core.runtime.metrics import Metrics
+from core.runtime.retry import retrying
 from core.runtime.supervisor import Supervisor, Worker
 from core.runtime.web import Health
 from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
+from gateway.config.reading import check_database
+from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.listening import FactListener
+from relayer.quotes import Pair
+from relayer.standing import accounts_in_use
 
 VERSION: Final = version("causeway-gateway")
+SETTLING_S: Final = 0.25
+"""A part that cannot work at all ends within so long: nothing is announced before."""
 
 
 @asynccontextmanager
 async def opened_database(url: str, base: Path) -> AsyncIterator[Database]:
-    """The database with its schema, closed in the end."""
+    """The database with its schema, closed in the end: for commands, also while a daemon works on it."""
     database = open_database(resolve_database(url, base))
     try:
         await database.write(create_schema)
         yield database
     finally:
         await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnDatabase:
+    """A daemon's database. `hold.watch` is one of the parts that run."""
+
+    database: Database
+    hold: DatabaseHold
+
+
+@asynccontextmanager
+async def own_database(url: str, base: Path, kind: str, shared: bool = False) -> AsyncIterator[OwnDatabase]:
+    """The database of one daemon of this `kind`, held against a second one while the block runs.
+
+    `shared`: several may work on one PostgreSQL. A server that does not answer yet gets some seconds. Raises
+    `RejectedError` for a database in memory, `ConflictError` if another process has it, and what opening it raises.
+    """
+    check_database(url, base)
+    place, clock = resolve_database(url, base), SystemClock()
+    async with AsyncExitStack() as stack:
+        hold = await retrying(lambda: stack.enter_async_context(held(place, kind, shared)), CONNECT, clock)
+        database = open_database(place)
+        stack.push_async_callback(database.close)
+        await retrying(lambda: database.write(create_schema), CONNECT, clock)
+        yield OwnDatabase(database, hold)
+
+
+async def check_accounts(database: Database, accounts: Collection[AccountId]) -> None:
+    """Raises `RejectedError` if an open swap needs an account of ours that is not configured any more."""
+    for account, count in (await database.read(accounts_in_use)).items():
+        if account not in accounts:
+            chain = chain_of(account)
+            now = next((one for one in accounts if chain_of(one) == chain), "none")
+            raise RejectedError(
+                f"{count} open swap(s) need the account {account}, and the account on {chain} is {now} now: "
+                "put the former key back into the keystore and [[accounts]] until these swaps are done"
+            )
+
+
+def check_traded(pairs: Sequence[Pair], chains: Mapping[ChainId, ConnectedChain]) -> None:
+    """Raises `RejectedError` for a pair with an asset that its chain does not show."""
+    for pair in pairs:
+        for asset in (pair.initiator_asset, pair.participant_asset):
+            if asset not in chains[chain_of(asset)].access.parameters.assets:
+                raise RejectedError(
+                    f"the pair {pair.id} needs {asset}, which its chain does not have: correct the pair"
+                )
 
 
 async def check_starts(configs: Sequence[ChainConfig], chains: Mapping[ChainId, ConnectedChain]) -> None:
@@ -105,14 +161,21 @@ def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:
     return look
 
 
-async def until_stopped(*running: Awaitable[None], ends: bool = False) -> None:
-    """Run everything until a signal; what one of them dies of ends all and is raised. `ends`: one may also end."""
+async def until_stopped(*running: Awaitable[None], ends: bool = False, ready: Callable[[], None] | None = None) -> None:
+    """Run everything until a signal; what one of them dies of ends all and is raised. `ends`: one may also end.
+
+    `ready` is called once everything has run for `SETTLING_S` and nothing has ended.
+    """
     collect_seldom()
     with stop_signals() as stop:
         tasks = [asyncio.ensure_future(one) for one in running]
         asked = asyncio.ensure_future(stop.wait())
         try:
-            done, _ = await asyncio.wait([*tasks, asked], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, asked], timeout=SETTLING_S, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                if ready is not None:
+                    ready()
+                done, _ = await asyncio.wait([*tasks, asked], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (*tasks, asked):
                 task.cancel()

@@ -11,7 +11,7 @@ from core.runtime.web import ApiKey, KeyRing, serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.config import RegulatorConfig, listen_address
-from gateway.daemons.parts import VERSION, check_starts, following, make_followers, opened_database, until_stopped
+from gateway.daemons.parts import VERSION, check_starts, following, make_followers, own_database, until_stopped
 from indexer.feed import FactSignal
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
@@ -26,9 +26,10 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     bridge = None if config.bridge is None else ChainId(config.bridge)
     ring = KeyRing(ApiKey(key.name, key.sha256, frozenset(key.scopes)) for key in config.keys)
     async with (
+        own_database(config.database, base, "regulator", shared=True) as own,
         wiring.connected(config.chains, metrics=metrics) as chains,
-        opened_database(config.database, base) as database,
     ):
+        database = own.database
         await check_starts(config.chains, chains)
         prover = joined_prover(chains, bridge)
         supervised = [SupervisedChain(one.access.parameters, prover, one.access.state) for one in chains.values()]
@@ -39,5 +40,4 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         supervisor = following(followers, clock, metrics)
         app = create_app(service, auditor, keys=ring, metrics=metrics, clock=clock, version=VERSION)
         async with serve(app, host, port) as url:
-            announce(config.name, url, as_json)
-            await until_stopped(supervisor.run())
+            await until_stopped(supervisor.run(), own.hold.watch(), ready=lambda: announce(config.name, url, as_json))

@@ -17,12 +17,14 @@ from gateway.checks import relayer_keys
 from gateway.config import RelayerConfig, listen_address
 from gateway.config.faults import Faults
 from gateway.daemons.parts import (
+    check_accounts,
     check_starts,
+    check_traded,
     fact_listeners,
     following,
     health_of,
     make_followers,
-    opened_database,
+    own_database,
     until_stopped,
 )
 from indexer.feed import FactSignal
@@ -39,12 +41,15 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
     host, port = listen_address(config.listen)
     keys = _keys(config, base)
     async with (
+        own_database(config.database, base, "relayer") as own,
         wiring.connected(config.chains, metrics=metrics) as chains,
-        opened_database(config.database, base) as database,
     ):
+        database = own.database
         await check_starts(config.chains, chains)
         signal = FactSignal()
         setup = _relayer_setup(config, chains, keys)
+        check_traded(setup.pairs, chains)
+        await check_accounts(database, [signer.account for signer in setup.signers.values()])
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         supervisor = following(followers, clock, metrics)
@@ -59,8 +64,12 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
             name=config.name,
         )
         async with serve(app, host, port) as url:
-            announce(config.name, url, as_json)
-            await until_stopped(service.run(), supervisor.run())
+            await until_stopped(
+                service.run(),
+                supervisor.run(),
+                own.hold.watch(),
+                ready=lambda: announce(config.name, url, as_json),
+            )
 
 
 def _keys(config: RelayerConfig, base: Path) -> Keystore:

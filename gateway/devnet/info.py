@@ -1,6 +1,5 @@
 """`devnet.json`: what a running devnet is made of, for the other commands. Holds throw-away keys: mode 0600."""
 
-import os
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,6 +7,7 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.model.types import ChainId
+from core.runtime.files import replace_file
 from gateway.config import ChainConfig
 
 DEVNET_FILE: Final = "devnet.json"
@@ -75,11 +75,7 @@ def public_view(info: DevnetInfo) -> dict[str, Any]:
 
 def store_info(directory: Path, info: DevnetInfo) -> None:
     """Write `devnet.json`, readable by this user alone, in one step."""
-    path = directory / DEVNET_FILE
-    draft = path.with_suffix(".new")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.format(msgspec.json.encode(info)))
-    draft.replace(path)
+    replace_file(directory / DEVNET_FILE, msgspec.json.format(msgspec.json.encode(info)))
 
 
 def load_info(directory: Path) -> DevnetInfo:

@@ -18,6 +18,7 @@ from core.model.types import Hashlock, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.columns import Bytes32
 from core.runtime.database import Database, InlineDatabase, create_schema, open_database
+from core.runtime.files import FileLock, sync_directory
 from htlc.model import Agreement
 from indexer import tables as indexer_tables
 from relayer import swaps
@@ -58,10 +59,14 @@ class ClientSwap:
 
 
 class SwapStore:
-    """The client's memory over any database; `SwapStore.file` opens one of its own."""
+    """The client's memory over any database; `SwapStore.file` opens one of its own.
 
-    def __init__(self, database: Database) -> None:
+    A file is for one process at a time, from `prepare` to `release`: what is in it is also kept in memory.
+    """
+
+    def __init__(self, database: Database, lock: FileLock | None = None) -> None:
         self.database = database
+        self._lock = lock
 
     @classmethod
     def file(cls, path: Path) -> "SwapStore":
@@ -69,12 +74,13 @@ class SwapStore:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+            sync_directory(path.parent)
             for sibling in (path.with_name(path.name + suffix) for suffix in _SIBLINGS):
                 if sibling.exists():
                     sibling.chmod(FILE_MODE)
         except OSError as error:
             raise FatalError(f"cannot keep preimages in {path}: {error.strerror}") from error
-        return cls(open_database(f"sqlite:///{path.absolute()}"))
+        return cls(open_database(f"sqlite:///{path.absolute()}"), FileLock(path.absolute()))
 
     @classmethod
     def in_memory(cls) -> "SwapStore":
@@ -82,7 +88,12 @@ class SwapStore:
         return cls(InlineDatabase())
 
     async def prepare(self) -> None:
-        """Create what is missing."""
+        """Take the file for this process, and create what is missing in it.
+
+        Raises `ConflictError` with the process that has the file, if another one does.
+        """
+        if self._lock is not None:
+            self._lock.take("one client at a time works on a store; wait until it has ended, or use another store")
 
         def create(connection: Connection) -> None:
             tables = (*indexer_tables.TABLES, *journal.TABLES, *swaps.TABLES, *transaction_tables.TABLES)
@@ -91,8 +102,14 @@ class SwapStore:
 
         await self.database.write(create)
 
+    def release(self) -> None:
+        """Let go of the file; `prepare` takes it again. Nothing may run on it any more."""
+        if self._lock is not None:
+            self._lock.release()
+
     async def close(self) -> None:
         await self.database.close()
+        self.release()
 
     async def remember(self, quote: Quote, fresh: Preimage, now_ns: int) -> Preimage:
         """Store a preimage for this quote, durably; answers the one that was stored before where there is one."""

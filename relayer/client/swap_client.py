@@ -88,7 +88,10 @@ class SwapClient:
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "SwapClient":
-        """Open the store and take up every swap that was begun. Raises `FatalError` where the store cannot be used."""
+        """Open the store and take up every swap that was begun.
+
+        Raises `FatalError` where the store cannot be used, `ConflictError` where another process works on it.
+        """
         await self._store.prepare()
         self._preimages.add(*(await self._store.preimages()).values())
         policy = RelayerPolicy(
@@ -111,6 +114,7 @@ class SwapClient:
         if self._pump is not None:
             self._pump.hooks.close()
         self._running = self._pump = None
+        self._store.release()
 
     # --- agreeing ---
 

@@ -1,4 +1,6 @@
-"""A start that no block of the chain can be is refused before anything is followed."""
+"""What a daemon looks at once it is connected, before it follows or trades anything."""
+
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -7,10 +9,13 @@ from adapters.memory import Endpoint, MemoryChain, MemoryRules
 from adapters.memory.chain import default_timing
 from adapters.registry import ConnectedChain
 from core.model.errors import RejectedError
-from core.model.types import ChainId
-from core.runtime.clock import ManualClock
-from gateway.daemons.parts import check_starts
+from core.model.types import AssetId, BaseUnits, ChainId
+from core.runtime.clock import ManualClock, run_virtually
+from gateway.daemons.parts import check_accounts, check_starts, check_traded
+from htlc.model import Phase
+from relayer.quotes import Pair, Rate
 from tests.gateway.test_config import ETHEREUM
+from tests.relayer.house import COIN, A, B, House
 
 
 async def test_starts() -> None:
@@ -32,3 +37,41 @@ async def test_starts() -> None:
         endpoint.down = True
         await check_starts([wrong], chains)
         endpoint.down = False
+
+
+def test_a_key_that_open_swaps_need_is_missed_at_the_start() -> None:
+    async def story() -> None:
+        house = House()
+        try:
+            await house.start()
+            ours = {signer.account for signer in house.relayer.values()}
+            await check_accounts(house.database, set())
+            view = await house.open(A)
+            await check_accounts(house.database, ours)
+            for chain, signer in house.relayer.items():
+                swapped = {house.initiator[chain].account, *ours} - {signer.account}
+                with pytest.raises(RejectedError, match=f"1 open swap.* need the account {signer.account}"):
+                    await check_accounts(house.database, swapped)
+            await house.clock.sleep(30)
+            await house.service.expire_quotes()
+            await house.phase(view.id, Phase.ABANDONED)
+            await check_accounts(house.database, set())
+        finally:
+            await house.stop()
+
+    run_virtually(story())
+
+
+def test_a_pair_with_an_asset_that_its_chain_lacks_is_refused() -> None:
+    house = House()
+
+    async def close() -> None: ...
+
+    chains = {
+        chain: ConnectedChain(one.access(house.endpoints[chain]), lambda _: house.relayer[A], close)
+        for chain, one in house.chains.items()
+    }
+    known = Pair(COIN[A], COIN[B], Rate(1, 1), BaseUnits(1), BaseUnits(2))
+    check_traded([known], chains)
+    with pytest.raises(RejectedError, match="needs .*gold, which its chain does not show"):
+        check_traded([known, replace(known, participant_asset=AssetId(f"{B}/asset:gold"))], chains)

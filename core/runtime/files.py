@@ -1,0 +1,145 @@
+"""Files that one process has for itself, and files that are replaced whole or not at all."""
+
+import fcntl
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from core.model.errors import ConflictError, FatalError
+
+LOCK_SUFFIX: Final = ".lock"
+PRIVATE: Final = 0o600
+MAX_HOLDER_BYTES: Final = 4_096
+MAX_COMMAND_CHARS: Final = 200
+MAX_REOPENED: Final = 8
+"""How often a lock file that was replaced between opening and locking it is opened again."""
+
+
+class Holder(msgspec.Struct, frozen=True):
+    """The process that holds a lock, for people: in a container its `pid` means something on `host` only."""
+
+    pid: int
+    host: str
+    command: str
+    since: str
+
+    @classmethod
+    def this(cls) -> Self:
+        command = " ".join(["causeway" if not sys.argv[0] else Path(sys.argv[0]).name, *sys.argv[1:]])
+        return cls(
+            os.getpid(),
+            socket.gethostname(),
+            command[:MAX_COMMAND_CHARS],
+            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        )
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host} ({self.command}, since {self.since})"
+
+
+@dataclass(slots=True)
+class FileLock:
+    """`path` for this process alone, by flock(2) on `<path>.lock`: the kernel lets go of it when the process ends.
+
+    The lock file stays where it is; only what holds it counts. It binds all processes of this machine.
+    """
+
+    path: Path
+    _descriptor: int | None = None
+
+    def take(self, remedy: str = "stop it, or name another file") -> None:
+        """Take the lock; again is harmless.
+
+        Raises `ConflictError` with the process that has it, `FatalError` if it cannot be made.
+        """
+        if self._descriptor is not None:
+            return
+        place = self.path.with_name(self.path.name + LOCK_SUFFIX)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._descriptor = _locked(place)
+        except OSError as error:
+            raise FatalError(f"cannot lock {self.path}: {error.strerror}; make its directory writable") from error
+        if self._descriptor is None:
+            raise ConflictError(f"{self.path} is in use by {_holder(place)}: {remedy}")
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, msgspec.json.encode(Holder.this()), 0)
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+@contextmanager
+def locked(path: Path, remedy: str = "stop it, or name another file") -> Iterator[None]:
+    """`path` for this process alone while the block runs. Raises as `FileLock.take`."""
+    lock = FileLock(path)
+    lock.take(remedy)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _locked(place: Path) -> int | None:
+    """A descriptor with the lock, None if another has it."""
+    for _ in range(MAX_REOPENED):
+        descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(descriptor).st_ino == place.stat().st_ino:
+                return descriptor
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except FileNotFoundError:
+            pass
+        except OSError:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+    return None
+
+
+def _holder(place: Path) -> str:
+    try:
+        with place.open("rb") as file:
+            return str(msgspec.json.decode(file.read(MAX_HOLDER_BYTES), type=Holder))
+    except (OSError, msgspec.MsgspecError, ValueError):
+        return "another process"
+
+
+def replace_file(path: Path, contents: bytes, mode: int = PRIVATE) -> None:
+    """Write `path` whole or not at all, durably: a power cut leaves the old file or the new one. Raises `OSError`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(contents)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make the names in a directory durable (fsync(2): a file's own fsync does not). Raises `OSError`."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
