@@ -21,7 +21,7 @@ from core.runtime.database import Database, InlineDatabase, create_schema, open_
 from core.runtime.files import FileLock, sync_directory
 from htlc.model import Agreement
 from indexer import tables as indexer_tables
-from relayer import swaps
+from relayer import set_aside, swaps
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody
 from relayer.quotes import Quote
@@ -96,8 +96,8 @@ class SwapStore:
             self._lock.take("one client at a time works on a store; wait until it has ended, or use another store")
 
         def create(connection: Connection) -> None:
-            tables = (*indexer_tables.TABLES, *journal.TABLES, *swaps.TABLES, *transaction_tables.TABLES)
-            create_schema(connection, tables)
+            own = (*journal.TABLES, *swaps.TABLES, *set_aside.TABLES, *transaction_tables.TABLES)
+            create_schema(connection, (*indexer_tables.TABLES, *own))
             METADATA.create_all(connection)
 
         await self.database.write(create)

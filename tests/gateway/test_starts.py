@@ -63,7 +63,7 @@ def test_a_key_that_open_swaps_need_is_missed_at_the_start() -> None:
 
 
 def test_a_pair_with_an_asset_that_its_chain_lacks_is_refused() -> None:
-    house = House()
+    house = House(clock=ManualClock())
 
     async def close() -> None: ...
 
