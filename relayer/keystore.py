@@ -7,7 +7,6 @@ account, an ed25519 account, quotes) is its name's business: signers are made fr
 import hashlib
 import hmac
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -20,10 +19,14 @@ from nacl.secret import SecretBox
 from core.model.errors import FatalError, NotFoundError, RejectedError
 from core.model.types import Hashlock, Preimage
 from core.runtime.clock import SecretSource, SystemSecrets
+from core.runtime.files import read_small, replace_file
 
 KEY_BYTES: Final = 32
 MAX_FILE_BYTES: Final = 1 << 20
 MAX_MEMORY_BYTES: Final = 1 << 30
+MAX_WORK_BYTES: Final = 4 << 30
+"""Memory times passes over it: what libsodium calls sensitive, some seconds."""
+MAX_PASSPHRASE_BYTES: Final = 4_096
 MIN_PASSPHRASE_CHARS: Final = 8
 PREIMAGE_DOMAIN: Final = b"causeway preimage v1\0"
 QUOTE_KEY: Final = "quote"
@@ -131,45 +134,66 @@ def write_keystore(path: Path, passphrase: str, keys: Mapping[str, bytes]) -> No
     box = SecretBox(_derive(passphrase, salt, operations, memory)).encrypt(plain)
     stored = msgspec.json.encode(_File(1, "argon2id", operations, memory, salt, bytes(box)))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)  # mode 0600
-        with os.fdopen(handle, "wb") as file:
-            file.write(stored)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        replace_file(path, stored)
     except OSError as error:
         raise FatalError(f"the keystore {path} cannot be written: {error.strerror}") from error
 
 
 def read_keystore(path: Path, passphrase: str) -> Keystore:
-    """Raises `FatalError` for a file that is missing, damaged or not opened by this passphrase."""
-    try:
-        raw = path.read_bytes()[: MAX_FILE_BYTES + 1]
-    except OSError as error:
-        raise FatalError(f"the keystore {path} cannot be read: {error.strerror}") from error
+    """Raise `FatalError` for a file that is missing, damaged, too costly to open, or not opened by this passphrase.
+
+    What the file asks for is checked before any work is done.
+    """
+    raw = read_small(path, MAX_FILE_BYTES, "the keystore")
     try:
         file = msgspec.json.decode(raw, type=_File)
-        if file.version != 1 or file.kdf != "argon2id" or not 0 < file.memory_bytes <= MAX_MEMORY_BYTES:
-            raise FatalError(f"the keystore {path} is of a kind that this Causeway does not know")
+        _check_cost(path, file)
         key = _derive(passphrase, file.salt, file.operations, file.memory_bytes)
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        raise _damaged(path) from None
+    except (CryptoError, MemoryError):
+        raise FatalError(
+            f"the keystore {path} needs {file.memory_bytes >> 20} MiB of memory to open, which this machine has not"
+        ) from None
+    try:
         keys = msgspec.json.decode(SecretBox(key).decrypt(file.box), type=dict[str, str])
         return Keystore({name: bytes.fromhex(value) for name, value in keys.items()})
     except CryptoError:
         raise FatalError(f"the passphrase does not open the keystore {path}") from None
-    except (msgspec.MsgspecError, ValueError, TypeError):
-        raise FatalError(f"the keystore {path} is damaged: restore it from a backup") from None
+    except (msgspec.MsgspecError, ValueError, TypeError, RejectedError):
+        raise _damaged(path) from None
+
+
+def _check_cost(path: Path, file: _File) -> None:
+    if file.version != 1 or file.kdf != "argon2id":
+        raise FatalError(f"the keystore {path} is of a kind that this Causeway does not know")
+    if not 0 < file.memory_bytes <= MAX_MEMORY_BYTES:
+        raise FatalError(
+            f"the keystore {path} asks for {file.memory_bytes} bytes of memory to open: at most {MAX_MEMORY_BYTES} are "
+            "allowed; restore it from a backup"
+        )
+    if not 0 < file.operations <= MAX_WORK_BYTES // file.memory_bytes:
+        raise FatalError(
+            f"the keystore {path} asks for {file.operations} passes over {file.memory_bytes} bytes to open: at most "
+            f"{MAX_WORK_BYTES} bytes of work are allowed; restore it from a backup"
+        )
+
+
+def _damaged(path: Path) -> FatalError:
+    return FatalError(f"the keystore {path} is damaged: restore it from a backup")
 
 
 def read_passphrase(file: Path | None = None, variable: str = "CAUSEWAY_PASSPHRASE") -> str:
     """From `file` (its first line) or else from the environment. Raises `FatalError` where neither has one."""
     if file is not None:
         try:
-            lines = file.read_text().splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise FatalError(f"the passphrase file {file} cannot be read") from error
-        if lines and lines[0]:
-            return lines[0]
+            text = read_small(file, MAX_PASSPHRASE_BYTES, "the passphrase file").decode()
+        except UnicodeDecodeError as error:
+            raise FatalError(f"the passphrase file {file} cannot be read: it is not UTF-8") from error
+        # Only ends of lines end it: `splitlines` knows other characters, which a passphrase may have.
+        line = text.partition("\n")[0].removesuffix("\r")
+        if line:
+            return line
         raise FatalError(f"the passphrase file {file} is empty")
     found = os.environ.get(variable, "")
     if not found:

@@ -1,8 +1,9 @@
-"""Files that one process has for itself, and files that are replaced whole or not at all."""
+"""Files that one process has for itself, files that are replaced whole or not at all, small files that people name."""
 
 import fcntl
 import os
 import socket
+import stat
 import sys
 import tempfile
 import time
@@ -143,3 +144,23 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def read_small(path: Path, limit_bytes: int, what: str) -> bytes:
+    """The content of a file of at most `limit_bytes`. `what` is called so in errors, such as `the keystore`.
+
+    Raise `FatalError` for a file that is missing, may not be read, is larger, or is a directory, a pipe or a device.
+    """
+    try:
+        # Not blocking: a pipe without a writer would keep us for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FatalError(f"{what} {path} cannot be read: it is not a file")
+            raw = file.read(limit_bytes + 1)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "its name is not a path"
+        raise FatalError(f"{what} {path} cannot be read: {reason}") from error
+    if len(raw) > limit_bytes:
+        raise FatalError(f"{what} {path} has more than {limit_bytes} bytes: name the right file")
+    return raw

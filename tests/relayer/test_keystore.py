@@ -1,7 +1,12 @@
 """Keys on disk and in memory."""
 
+import os
 import pickle
+import time
+from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from core.model.errors import FatalError, NotFoundError, RejectedError
@@ -63,3 +68,70 @@ def test_preimages_are_derived_and_found_again():
     assert again.derive(b"quote 1") == first
     assert again.preimage(first) == vault.preimage(first)
     assert vault.preimage(first).hashlock() == first
+
+
+def rewritten(path: Path, **changes: Any) -> None:
+    path.write_bytes(msgspec.json.encode({**msgspec.json.decode(path.read_bytes()), **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"memory_bytes": 2**40}, "at most 1073741824"),
+        ({"memory_bytes": 0}, "at most 1073741824"),
+        ({"memory_bytes": -1}, "at most 1073741824"),
+        ({"operations": 2**32 - 1}, "at most 4294967296 bytes of work"),
+        ({"operations": 65}, "at most 4294967296 bytes of work"),
+        ({"operations": 0}, "passes"),
+        ({"operations": 10**30}, "passes"),
+        ({"memory_bytes": 1}, "damaged"),
+        ({"memory_bytes": "much"}, "damaged"),
+        ({"salt": "AAAA"}, "damaged"),
+        ({"box": ""}, "does not open|damaged"),
+        ({"version": 2}, "does not know"),
+        ({"kdf": "scrypt"}, "does not know"),
+        ({"extra": 1}, "damaged"),
+    ],
+)
+def test_keystore_of_absurd_cost_is_refused_before_work(tmp_path, changes, said):
+    path = tmp_path / "relayer.json"
+    write_keystore(path, "correct horse", {"quote": new_key()})
+    rewritten(path, **changes)
+    begun = time.monotonic()
+    with pytest.raises(FatalError, match=said):
+        read_keystore(path, "correct horse")
+    assert time.monotonic() - begun < 2.0
+
+
+def test_keystore_with_keys_of_other_lengths_is_damaged(tmp_path, monkeypatch):
+    path = tmp_path / "relayer.json"
+    monkeypatch.setattr("relayer.keystore.KEY_BYTES", 16)
+    write_keystore(path, "correct horse", {"quote": bytes(16)})
+    monkeypatch.undo()
+    with pytest.raises(FatalError, match="damaged"):
+        read_keystore(path, "correct horse")
+
+
+def test_file_that_is_not_a_keystore_is_not_read_on(tmp_path):
+    pipe, large, directory = tmp_path / "pipe", tmp_path / "large", tmp_path / "directory"
+    os.mkfifo(pipe)
+    directory.mkdir()
+    with large.open("wb") as file:
+        file.truncate(1 << 40)
+    for path, said in (
+        (pipe, "not a file"),
+        (Path("/dev/zero"), "not a file"),
+        (directory, "directory"),
+        (large, "more than 1048576 bytes"),
+        (tmp_path / "a\0b", "not a path"),
+    ):
+        with pytest.raises(FatalError, match=said):
+            read_keystore(path, "correct horse")
+        with pytest.raises(FatalError):
+            read_passphrase(path)
+
+
+def test_passphrase_ends_at_the_end_of_its_line_only(tmp_path):
+    file = tmp_path / "passphrase"
+    file.write_bytes("one\u2028two\x85three\r\nmore".encode())
+    assert read_passphrase(file) == "one\u2028two\x85three"
