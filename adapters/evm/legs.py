@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import count, islice, takewhile
 from typing import Final
 
+from adapters.evm.allowances import next_allowance
 from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.lanes import holds, next_use, slot_hex
 from adapters.evm.names import hex_address, native_asset, token_address
 from adapters.evm.rpc import Call, quantity
-from adapters.evm.state import ALLOWANCE, token_word
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, ChainId, LockId, LockTerms, Preimage, chain_of
@@ -23,7 +23,6 @@ LOCK_GAS: Final = 80_000
 LOCK_TOKEN_GAS: Final = 250_000
 SETTLE_GAS: Final = 150_000
 SETTLE_TOKEN_GAS: Final = 250_000
-APPROVE_GAS: Final = 100_000
 
 LOWEST_READ: Final = 8
 """The lowest lanes that nothing is known of: those that were used before are cheaper by 17,100 gas than fresh ones."""
@@ -36,7 +35,6 @@ STRIDES: Final = tuple(16**power for power in range(1, 8))
 BETWEEN_READ: Final = 16
 """Lanes looked at, in a second read, before the first free one of those."""
 MAX_SENDERS_REMEMBERED: Final = 1_024
-UNLIMITED: Final = 2**256 - 1
 
 
 class EvmLegBuilder:
@@ -77,23 +75,20 @@ class EvmLegBuilder:
         return lane_lock_id(found)
 
     async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
-        """The allowance that a token lock needs, where it is short.
+        """See the port: the next step to the allowance that a token lock needs, if it is short.
 
-        It is unlimited: two locks side by side would overwrite each other's exact allowances, and the contract, which
-        nobody can change, takes tokens from nobody but the caller of `lockToken`.
+        It is unlimited if the token allows that: two locks side by side would overwrite each other's exact allowances,
+        and the contract, which nobody can change, takes tokens from nobody but the caller of `lockToken`.
         """
         self._own(terms)
         if terms.asset == native_asset(self._chain):
             return None
-        token, owner = token_address(terms.asset), evm_address(terms.sender)
-        if await token_word(self._endpoints, token, ALLOWANCE, owner, self._htlc) >= terms.amount:
-            return None
-        return unsigned_call(
-            terms.sender,
-            token,
-            encode_call("TestToken", "approve", self._htlc, UNLIMITED),
-            gas=APPROVE_GAS,
-            summary=f"Allow the contract {hex_address(self._htlc)} to take {terms.asset} that you lock",
+        token, summary = (
+            token_address(terms.asset),
+            f"Allow the contract {hex_address(self._htlc)} to take {terms.asset}",
+        )
+        return await next_allowance(
+            self._endpoints, terms.sender, token, self._htlc, terms.amount, f"{summary} that you lock"
         )
 
     def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction:

@@ -14,13 +14,12 @@ from typing import Final
 from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 
-from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.allowances import UNLIMITED, next_allowance
 from adapters.evm.drafts import CallDraft
 from adapters.evm.endpoints import Endpoints
-from adapters.evm.legs import APPROVE_GAS, LOCK_TOKEN_GAS, UNLIMITED, check_receiver
+from adapters.evm.legs import LOCK_TOKEN_GAS, check_receiver
 from adapters.evm.names import chain_number, hex_address, native_asset, token_address
 from adapters.evm.rpc import data_bytes
-from adapters.evm.state import ALLOWANCE, token_word
 from adapters.evm.tokens import NAME
 from adapters.evm.typed_data import Domain, Fields, consent_to
 from core.model.errors import RejectedError, RevertedError
@@ -187,13 +186,10 @@ class SignedLocks:
         )
 
     async def prepare_permit2(self, terms: LockTerms) -> UnsignedTransaction | None:
-        """The token's allowance for Permit2, once for all its uses; None where it suffices."""
+        """The next step to the token's allowance for Permit2, once for all its uses; None if it suffices."""
         token = self._token(terms)
-        if await token_word(self._endpoints, token, ALLOWANCE, evm_address(terms.sender), PERMIT2) >= terms.amount:
-            return None
-        data = encode_call("TestToken", "approve", PERMIT2, UNLIMITED)
         summary = f"Allow Permit2 to take {terms.asset} that you sign for"
-        return unsigned_call(terms.sender, token, data, gas=APPROVE_GAS, summary=summary)
+        return await next_allowance(self._endpoints, terms.sender, token, PERMIT2, terms.amount, summary)
 
     # --- what is signed ---
 

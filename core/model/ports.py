@@ -154,7 +154,10 @@ class LegBuilder(Protocol):
         """A free place for this lock; `taken` are places handed out but perhaps not on chain yet."""
 
     async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
-        """What must be included before the lock can be (a token allowance), or None."""
+        """Return the next transaction that must be included before the lock can be, or None if nothing is left to do.
+
+        One step at a time (a token may want its old allowance reset before a new one): ask again once it is included.
+        """
 
     def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction: ...
 
