@@ -112,13 +112,27 @@ class Executor:
             one.pipeline.closed_gate = self._closed_gate
 
     async def run(self) -> None:
-        """Run effects for ever as they become due. Raises `FatalError` from an effect that must not go on."""
+        """Run effects for ever as they become due. Raise `FencedError`, and what is fatal of the database."""
         try:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    await self._dispatch(group)
+                    await self._dispatch_or_wait(group)
         except BaseExceptionGroup as failures:
             raise first_failure(failures) from failures
+
+    async def _dispatch_or_wait(self, group: asyncio.TaskGroup) -> None:
+        """What goes wrong here ends no effect that is running."""
+        try:
+            await self._dispatch(group)
+        except RetryableError as error:
+            log.warning("the database does not answer", reason=error.message)
+            await self._clock.sleep(retry.CALL.delay_s(1))
+        except FatalError:
+            raise
+        except Exception as error:
+            self._metrics.faults.labels("effects").inc()
+            log.error("effects cannot be started", error=str(error), exc_info=error)
+            await self._clock.sleep(SET_ASIDE_S)
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
         """Start what is due and not running, then wait for news or for the next retry."""

@@ -1,13 +1,16 @@
 """What became of our transactions, told to their swaps: each step once, in the transaction that notes it as told."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from sqlalchemy.engine import Connection
 
+from core.model.errors import FatalError, RetryableError
 from core.model.types import SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
+from core.runtime.logging import get_logger
 from htlc import events
 from relayer import book
 from relayer.book import Switchboard
@@ -17,6 +20,8 @@ from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.tables import Item, TransactionRecord, TransactionStatus
 
 BATCH: Final = 200
+
+log = get_logger("relayer.outcomes")
 
 
 class OutcomeTeller:
@@ -39,18 +44,39 @@ class OutcomeTeller:
             await wait_any(seen)
 
     async def step(self) -> int:
-        """Tell what was not told yet, at most `BATCH` transactions; returns how many there were."""
-        now_ns = self._clock.now_ns()
+        """Tell what was not told yet, at most `BATCH` transactions; returns how many there were.
 
-        def tell(connection: Connection) -> tuple[int, set[SwapId]]:
-            waiting = tables.untold(connection, BATCH)
-            return len(waiting), {swap_id for record in waiting for swap_id in _tell(connection, record, now_ns)}
-
-        if not await self._database.read(lambda c: tables.untold(c, 1)):
+        One whose swap cannot take its outcome in is set aside with an alarm, and keeps no other waiting.
+        """
+        waiting = await self._database.read(lambda c: tables.untold(c, BATCH))
+        if not waiting:
             return 0
-        count, changed = await book.write(self._database, tell)
+        try:
+            changed = await book.write(self._database, partial(_tell_all, now_ns=self._clock.now_ns()))
+        except (RetryableError, FatalError):
+            raise
+        except Exception as error:
+            log.error("outcomes are told one by one", error=str(error), exc_info=error)
+            changed = set()
+            for record in waiting:
+                changed |= await self._tell_alone(record)
         self._switchboard.changed(changed)
-        return count
+        return len(waiting)
+
+    async def _tell_alone(self, record: TransactionRecord) -> set[SwapId]:
+        now_ns = self._clock.now_ns()
+        try:
+            return await book.write(self._database, lambda c: set(_tell(c, record, now_ns)))
+        except (RetryableError, FatalError):
+            raise
+        except Exception as error:
+            log.error("outcome set aside", effect=record.effect_key, status=record.status, exc_info=error)
+            await self._database.write(lambda c: tables.note_told(c, record))
+            return set()
+
+
+def _tell_all(connection: Connection, now_ns: int) -> set[SwapId]:
+    return {swap_id for record in tables.untold(connection, BATCH) for swap_id in _tell(connection, record, now_ns)}
 
 
 def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> Iterator[SwapId]:

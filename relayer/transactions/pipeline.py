@@ -51,7 +51,7 @@ from relayer.transactions.watch import LOOKS, AccountWatch
 
 MAX_AT_ONCE: Final = 16
 """Questions and broadcasts of one account that are on their way together."""
-EXIT_LOOKS: Final = 2
+EXIT_LOOKS: Final = 3
 """As `LOOKS`, for an exit, which does no harm if it is signed again in vain."""
 MAX_FILLERS: Final = 8
 """Missing sequences that one step fills."""
@@ -118,6 +118,7 @@ class Pipeline:
             database, self._sender, self.chain, self.account, board, clock, metrics, policy.shared
         )
         self._hand = Signatory(database, access, signer, board, clock, policy.fees, policy.expiry_blocks, self._watch)
+        self._bodies = self._hand.bodies
         self._sending = asyncio.Lock()
         self._wake = Signal()
         self._unsent: set[int] = set()
@@ -175,7 +176,7 @@ class Pipeline:
         self._check(unsigned)
         if (known := await self.transaction(effect_key)) is not None:
             if known.effect_key == effect_key and known.open:
-                self._hand.bodies[effect_key] = unsigned
+                self._bodies[effect_key] = unsigned
             return known
         exits = not simulate or unsigned.reveals
         if not exits:
@@ -223,7 +224,7 @@ class Pipeline:
     async def _send_first(self, order: Order) -> TransactionRecord:
         record = await self._hand.first(order)
         if record.effect_key == order.effect_key:
-            self._hand.bodies[order.effect_key] = order.unsigned
+            self._bodies[order.effect_key] = order.unsigned
             await self._in_turn(record, record.newest)
         self.changed.notify()
         return record
@@ -328,8 +329,12 @@ class Pipeline:
                     return [(one, await self._sender.outcome(one.hash)) for one in reversed(record.attempts)]
                 except RetryableError as error:
                     return error
-                except RejectedError as error:
-                    return RetryableError(f"what became of {record.effect_key} cannot be read: {error.message}")
+                except FatalError:
+                    raise
+                except Exception as error:
+                    self._metrics.faults.labels("outcomes").inc()
+                    _log.error("outcome cannot be read", effect=record.effect_key, error=str(error), exc_info=error)
+                    return RetryableError(f"what became of {record.effect_key} cannot be read: {error}")
 
         answers = await asyncio.gather(*(look(record) for record in records))
         failures += [answer for answer in answers if isinstance(answer, RetryableError)]
@@ -529,7 +534,7 @@ class Pipeline:
         return any(reason is not None for reason in reasons)
 
     async def _cannot_pay(self, record: TransactionRecord) -> bool:
-        """The purse holds less than it takes, so that no block can hold it."""
+        """The purse holds less than it takes next to the exits behind it: no block could hold it, or then not them."""
         if (cost := self._hand.cost_of(record)) is None:
             return False
         purse = await self._hand.purse(cost, lenient=True)
@@ -630,7 +635,7 @@ class Pipeline:
         )
         await self._database.write(store)
         if status not in tables.OPEN:
-            self._hand.bodies.pop(record.effect_key, None)
+            self._bodies.pop(record.effect_key, None)
             self._unsent.discard(record.id)
         self.changed.notify()
 

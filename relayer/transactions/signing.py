@@ -119,7 +119,7 @@ class Signatory:
                 sequence = tables.free_sequence(connection, chain, account, count)
             known = tables.by_effects(connection, (order.effect_key, *order.items))
             former = tables.with_sequence(connection, chain, account, sequence)
-            promised = {} if purse is None else tables.reserved(connection, chain, account, purse.height, sequence)
+            promised = {} if purse is None else _promised(connection, order, purse.height, sequence)
             return known, sequence, _highest([one.bid for one in former]), promised
 
         known, sequence, floor, promised = await self._database.read(look)
@@ -154,7 +154,8 @@ class Signatory:
         purse: Purse,
         promised: Mapping[AssetId, int],
     ) -> FeeBid | None:
-        """The bid of an exit, lowered to what the purse holds behind everything before it.
+        """The bid of an exit, lowered to what the purse holds behind the exits before it: what is no exit and does not
+        leave it that much is cancelled as soon as the exit is there.
 
         Raise `UnaffordableError` if not even the present base fee can be paid.
         """
@@ -194,7 +195,8 @@ class Signatory:
             )
             if attempt.hash in {known.hash for known in record.attempts}:
                 return None
-            dead_below = None if attempt.expiry_height is None else await self._finalized()
+            expires = attempt.expiry_height is not None
+            dead_below = await self._finalized() if expires and record.exits else None
             try:
                 await self._database.write(
                     lambda c: tables.store_replacement(c, self.epoch, record, attempt, cost, dead_below)
@@ -216,9 +218,12 @@ class Signatory:
         return purse is None or not await self.lacks(record, cost, purse)
 
     async def lacks(self, record: TransactionRecord, cost: Mapping[AssetId, int], purse: Purse) -> bool:
-        """True if the purse does not carry `cost` behind all open transactions before the record's."""
+        """True if the purse does not carry `cost` next to what comes first: for an exit, exits before it; for anything
+        else all before it, and exits behind it."""
         promised = await self._database.read(
-            lambda c: tables.reserved(c, record.chain, record.account, purse.height, record.sequence)
+            lambda c: tables.reserved(
+                c, record.chain, record.account, purse.height, record.sequence, exits=record.exits
+            )
         )
         return any(purse.held.get(asset, 0) - promised.get(asset, 0) < amount for asset, amount in cost.items())
 
@@ -277,6 +282,11 @@ class Signatory:
 def _highest(bids: list[FeeBid | None]) -> FeeBid | None:
     known = [bid for bid in bids if bid is not None]
     return FeeBid(max(bid.max_fee for bid in known), max(bid.priority_fee for bid in known)) if known else None
+
+
+def _promised(connection: Connection, order: Order, height: Height, sequence: int) -> Mapping[AssetId, int]:
+    chain, account = order.unsigned.chain, order.unsigned.sender
+    return tables.reserved(connection, chain, account, height, sequence, exits=order.exits)
 
 
 def _checked(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:

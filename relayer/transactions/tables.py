@@ -372,11 +372,18 @@ def check_order(connection: Connection, order: Order, cost: Mapping[AssetId, int
 
 
 def reserved(
-    connection: Connection, chain: ChainId, account: AccountId, height: Height, below: int | None = None
+    connection: Connection,
+    chain: ChainId,
+    account: AccountId,
+    height: Height,
+    around: int | None = None,
+    *,
+    exits: bool = False,
 ) -> dict[AssetId, int]:
     """The most that open transactions may still take from what the account held at `height`, by asset.
 
-    Of several under one sequence only one can be mined: the dearest counts. `below`: only sequences before that one.
+    Of several under one sequence only one can be mined: the dearest counts. `around`: what counts against the
+    transaction under that sequence: with `exits`, exits before it; otherwise everything before it, and exits behind.
     """
     table, held = relayer_transactions, relayer_reservations
     query = (
@@ -384,8 +391,10 @@ def reserved(
         .join(held, held.c.transaction_id == table.c.id)
         .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(OPEN))
     )
-    if below is not None:
-        query = query.where(table.c.sequence < below)
+    if around is not None and exits:
+        query = query.where(table.c.sequence < around, table.c.exits)
+    elif around is not None:
+        query = query.where((table.c.sequence < around) | ((table.c.sequence > around) & table.c.exits))
     dearest: dict[tuple[int, str], int] = {}
     for row in connection.execute(query):
         taken = row.status == TransactionStatus.INCLUDED and row.block_height <= height
