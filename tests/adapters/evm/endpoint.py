@@ -28,6 +28,8 @@ class MiddleMan:
         self.upstream = upstream
         self.url = ""
         self.tamper: Tamper | None = None
+        self.refuse: Callable[[str, list[Any]], None] | None = None
+        """Raises `RpcRefusal` for a single call that upstream is not to hear of."""
         self.raw: bytes | None = None
         self.status = 200
         self.hanging = asyncio.Event()
@@ -41,6 +43,11 @@ class MiddleMan:
         body = await request.json()
         if self.raw is not None or self.status != 200:
             return web.Response(body=self.raw, status=self.status)
+        try:
+            if self.refuse is not None and not isinstance(body, list):
+                self.refuse(body["method"], body["params"])
+        except RpcRefusal as refusal:
+            return web.json_response(_error(body["id"], refusal))
         async with aiohttp.ClientSession() as session, session.post(self.upstream, json=body) as response:
             answers = await response.json()
         if isinstance(body, list):
@@ -57,8 +64,11 @@ class MiddleMan:
         try:
             return {**answer, "result": self.tamper(call["method"], call["params"], answer["result"])}
         except RpcRefusal as refusal:
-            error = {"code": refusal.code, "message": refusal.message}
-            return {"jsonrpc": "2.0", "id": answer["id"], "error": error}
+            return _error(answer["id"], refusal)
+
+
+def _error(call_id: Any, refusal: RpcRefusal) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": call_id, "error": {"code": refusal.code, "message": refusal.message}}
 
 
 @asynccontextmanager
