@@ -87,9 +87,7 @@ def check_traded(pairs: Sequence[Pair], chains: Mapping[ChainId, ConnectedChain]
     for pair in pairs:
         for asset in (pair.initiator_asset, pair.participant_asset):
             if asset not in chains[chain_of(asset)].access.parameters.assets:
-                raise RejectedError(
-                    f"the pair {pair.id} needs {asset}, which its chain does not have: correct the pair"
-                )
+                raise RejectedError(f"the pair {pair.id} needs {asset}, which its chain does not show: correct it")
 
 
 async def check_starts(configs: Sequence[ChainConfig], chains: Mapping[ChainId, ConnectedChain]) -> None:
