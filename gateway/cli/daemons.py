@@ -14,12 +14,20 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML 
 
 
 @relayer_app.command("run")
-def relayer_run(config: Config = Path("relayer.toml"), as_json: Json = False) -> None:
+def relayer_run(
+    config: Config = Path("relayer.toml"),
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="A first start on purpose: take over accounts that were used before."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Run a relayer until Ctrl-C: indexer, swap workers, watchtower, dApp API."""
     from gateway import config as settings
     from gateway.daemons.relayer import run_relayer
 
-    asyncio.run(run_relayer(settings.load(config, settings.RelayerConfig), config.resolve().parent, as_json))
+    loaded = settings.load(config, settings.RelayerConfig)
+    asyncio.run(run_relayer(loaded, config.resolve().parent, as_json, adopt))
 
 
 @relayer_app.command("keys")
@@ -61,6 +69,48 @@ def relayer_accounts(
         typer.echo(one["account"])
         for balance in one["balances"]:
             typer.echo(f"  {balance['readable']}")
+
+
+@relayer_app.command("adopt")
+def relayer_adopt(
+    config: Config = Path("relayer.toml"),
+    chain: Annotated[str | None, typer.Option(help="Only uses on this chain, a CAIP-2 id.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="You have looked into all of them: do not ask.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="JSON instead of lines; nothing is acknowledged without --yes.")
+    ] = False,
+) -> None:
+    """Show uses of the relayer's accounts that its database does not know, and acknowledge them.
+
+    Somebody else signed with a key, or the database is empty or an old copy. Until you acknowledge it, the account
+    neither quotes nor funds nor reveals. Look into it first: what is missing may have promised something.
+    """
+    import json
+    import sys
+
+    from core.runtime.logging import configure_logging
+    from gateway import adoption
+    from gateway import config as settings
+
+    configure_logging(level="error", form="console")
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    found = asyncio.run(adoption.list_foreign_uses(loaded, base, chain))
+    shown = [adoption.use_to_json(use) for use in found]
+    for use in [] if as_json else shown:
+        sequences = f"{use['first']}" if use["first"] == use["last"] else f"{use['first']} to {use['last']}"
+        transaction = f", transaction {use['transaction']}" if use["transaction"] else ""
+        typer.echo(f"{use['chain']}  {use['account']}  sequence {sequences}, seen {use['seen']}{transaction}")
+    if found and not yes and not as_json:
+        if not sys.stdin.isatty():
+            raise RejectedError("nobody can be asked here: look into these uses, then add --yes")
+        yes = typer.confirm("Have you looked into them, and may the relayer go on?", False)
+    done = asyncio.run(adoption.acknowledge_uses(loaded, base, found)) if found and yes else 0
+    if as_json:
+        typer.echo(json.dumps({"found": shown, "acknowledged": done}))
+    elif not found:
+        typer.echo("every use of the accounts is known: nothing to acknowledge")
+    else:
+        typer.echo(f"{done} of {len(found)} acknowledged")
 
 
 @relayer_app.command("check")

@@ -30,6 +30,8 @@ from relayer.quotes import Pair
 from relayer.standing import accounts_in_use
 
 VERSION: Final = version("causeway-gateway")
+MAX_CONCERNS: Final = 10
+"""How many concerns a health document lists."""
 SETTLING_S: Final = 0.25
 """A part that cannot work at all ends within so long: nothing is announced before."""
 
@@ -145,8 +147,10 @@ def fact_listeners(url: str, database: Database, signal: FactSignal) -> list[Wor
     return [Worker("facts of other processes", FactListener(url, database, signal).run)]
 
 
-def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:
-    """Healthy while every chain is followed; the details say how far."""
+def health_of(
+    followers: Sequence[Follower], concerns: Callable[[], Awaitable[Sequence[str]]] | None = None
+) -> Callable[[], Awaitable[Health]]:
+    """Healthy while every chain is followed and nothing concerns the operator; the details say how far, and what."""
 
     async def look() -> Health:
         states = [follower.status for follower in followers]
@@ -154,7 +158,9 @@ def health_of(followers: Sequence[Follower]) -> Callable[[], Awaitable[Health]]:
             str(one.chain): f"{one.state}, {one.lag_blocks} blocks behind" + (f": {one.detail}" if one.detail else "")
             for one in states
         }
-        return Health(ok=all(one.ready for one in states), details=details)
+        found = [] if concerns is None else list(await concerns())[:MAX_CONCERNS]
+        details |= {f"concern {number}": concern for number, concern in enumerate(found, 1)}
+        return Health(ok=all(one.ready for one in states) and not found, details=details)
 
     return look
 

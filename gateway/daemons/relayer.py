@@ -34,8 +34,11 @@ from relayer.reporting import ReportTarget
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 
-async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
-    """Run a relayer until a signal: followers, workers and the dApp API over one database. `base` is for its paths."""
+async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: bool = False) -> None:
+    """Run a relayer until a signal: followers, workers and the dApp API over one database. `base` is for its paths.
+
+    `adopt`: a deliberate first start with accounts that were used before.
+    """
     configure_logging(form="json" if as_json else "console")
     clock, metrics = SystemClock(), Metrics()
     host, port = listen_address(config.listen)
@@ -47,7 +50,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
         database = own.database
         await check_starts(config.chains, chains)
         signal = FactSignal()
-        setup = _relayer_setup(config, chains, keys)
+        setup = _relayer_setup(config, chains, keys, adopt)
         check_traded(setup.pairs, chains)
         await check_accounts(database, [signer.account for signer in setup.signers.values()])
         service = RelayerService(database, setup, signal, clock, metrics)
@@ -60,7 +63,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool) -> None:
             clock,
             metrics,
             watchtower=service.watchtower,
-            health=health_of(followers),
+            health=health_of(followers, service.concerns),
             name=config.name,
         )
         async with serve(app, host, port) as url:
@@ -82,8 +85,11 @@ def _keys(config: RelayerConfig, base: Path) -> Keystore:
     return keys
 
 
-def _relayer_setup(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> RelayerSetup:
+def _relayer_setup(
+    config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore, adopt: bool
+) -> RelayerSetup:
     return RelayerSetup(
+        adopt=adopt,
         chains={chain: connected.access for chain, connected in chains.items()},
         signers=wiring.signers(config, chains, keys),
         policy=wiring.relayer_policy(config),

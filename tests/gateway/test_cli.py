@@ -18,6 +18,7 @@ COMMANDS = [
     ["relayer"],
     ["relayer", "run"],
     ["relayer", "check"],
+    ["relayer", "adopt"],
     ["relayer", "keys"],
     ["relayer", "accounts"],
     ["regulator", "run"],
