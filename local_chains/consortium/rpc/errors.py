@@ -26,7 +26,8 @@ class RpcError(Exception):
         self.data = data
 
     def to_json(self) -> dict[str, Any]:
-        return {"code": self.code, "message": _MESSAGES[self.code], "data": self.data}
+        sentence = {"data": self.data} if self.data else {}
+        return {"code": self.code, "message": _MESSAGES[self.code], **sentence}
 
 
 def internal(data: str) -> RpcError:

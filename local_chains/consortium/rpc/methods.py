@@ -18,6 +18,11 @@ from local_chains.consortium.rpc.search import find_blocks
 from local_chains.consortium.rpc.transactions import transaction_methods
 from local_chains.consortium.state.store import MAX_HEADERS, StoredBlock
 
+_AUTHORITY: Final = {"authority": {"authority": ""}}
+"""A consensus parameter that no file of ours sets, as nodes print it."""
+_EMPTY_LISTS: Final = ("finalize_block_events", "validator_updates")
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
 GENESIS_CHUNK_BYTES: Final = 16 * 1024 * 1024
 COMET_VERSION: Final = "0.40.0"
 """The version whose RPC this speaks, as clients choose their decoders by it."""
@@ -36,13 +41,13 @@ class Methods:
             "status": Method({}, self.status),
             "net_info": Method({}, self.net_info),
             "genesis": Method({}, self.genesis),
-            "genesis_chunked": Method({"chunk": Kind.INTEGER}, self.genesis_chunked),
+            "genesis_chunked": Method({"chunk": Kind.NATURAL}, self.genesis_chunked),
             "block": Method(height, self.block),
             "block_by_hash": Method({"hash": Kind.BYTES}, self.block_by_hash),
             "block_results": Method(height, self.block_results),
             "blockchain": Method({"minHeight": Kind.INTEGER, "maxHeight": Kind.INTEGER}, self.blockchain),
             "header": Method(height, self.header),
-            "header_by_hash": Method({"hash": Kind.BYTES}, self.header_by_hash),
+            "header_by_hash": Method({"hash": Kind.HEX}, self.header_by_hash),
             "commit": Method(height, self.commit),
             "block_search": Method({"query": Kind.STRING, **PAGES, **ORDER}, self.block_search),
             "validators": Method({**height, **PAGES}, self.validators),
@@ -101,32 +106,34 @@ class Methods:
         return {"listening": False, "listeners": [], "n_peers": "0", "peers": []}
 
     async def genesis(self, _: Arguments) -> dict[str, Any]:
-        return {"genesis": self._engine.genesis.document}
+        document = dict(self._engine.genesis.document)
+        return {"genesis": document | {"consensus_params": _AUTHORITY | dict(document["consensus_params"])}}
 
     async def genesis_chunked(self, arguments: Arguments) -> dict[str, Any]:
         raw = self._engine.genesis.raw
         total = -(-len(raw) // GENESIS_CHUNK_BYTES)
         chunk = arguments.get("chunk", 0)
         if not 0 <= chunk < total:
-            raise internal(f"there are {total} chunks, {chunk} is invalid")
+            raise internal(f"there are {total - 1} chunks, {chunk} is invalid")
         data = raw[chunk * GENESIS_CHUNK_BYTES : (chunk + 1) * GENESIS_CHUNK_BYTES]
         return {"chunk": str(chunk), "total": str(total), "data": comet_json.bytes_to_base64(data)}
 
     async def consensus_params(self, arguments: Arguments) -> dict[str, Any]:
-        height = self._height(arguments, self._engine.tip.height)
+        height = self._height(arguments, self._engine.tip.height + 1)
         kinds = sorted({member.public_key.kind.value for member in self._engine.genesis.validators.validators})
-        return {"block_height": str(height), "consensus_params": consensus_params(kinds)}
+        return {"block_height": str(height), "consensus_params": consensus_params(kinds) | _AUTHORITY}
 
     # --- blocks ---
 
     def _height(self, arguments: Arguments, highest: int) -> int:
-        height: int = arguments.get("height", self._engine.tip.height)
+        """The height that is asked for, `highest` if none is. Raises `RpcError` for one that is not there."""
+        height: int = arguments.get("height", highest)
         if "height" in arguments and height <= 0:
             raise internal(f"height must be greater than 0, but got {height}")
         if height > highest:
-            raise internal(
-                f"height {height} must be less than or equal to the current blockchain height {self._engine.tip.height}"
-            )
+            raise internal(f"height {height} must be less than or equal to the current blockchain height {highest}")
+        if height < self._engine.store.first:
+            raise internal(f"height {height} is not available, lowest height is {self._engine.store.first}")
         return height
 
     async def _block(self, arguments: Arguments) -> StoredBlock:
@@ -148,7 +155,9 @@ class Methods:
         return nothing if stored is None else msgspec.Raw(stored.block)
 
     async def block_results(self, arguments: Arguments) -> Any:
-        return msgspec.Raw((await self._block(arguments)).results)
+        results: dict[str, Any] = dict(_members((await self._block(arguments)).results))
+        # Go prints a list that nobody filled as null.
+        return results | {name: None for name in _EMPTY_LISTS if bytes(results[name]) == b"[]"}
 
     async def header(self, arguments: Arguments) -> dict[str, Any]:
         return {"header": _header_of(await self._block(arguments))}
@@ -158,6 +167,8 @@ class Methods:
         return {"header": None if stored is None else _header_of(stored)}
 
     async def blockchain(self, arguments: Arguments) -> dict[str, Any]:
+        if min(arguments.get("minHeight", 0), arguments.get("maxHeight", 0)) < 0:
+            raise internal("heights must be non-negative")
         newest = self._engine.tip.height
         last = min(arguments.get("maxHeight") or newest, newest)
         first = max(arguments.get("minHeight") or 1, last - MAX_HEADERS + 1, self._engine.store.first, 1)
@@ -234,7 +245,7 @@ def _block_meta(stored: StoredBlock) -> dict[str, Any]:
 
 
 def _query_response(answer: QueryAnswer) -> dict[str, Any]:
-    key = comet_json.bytes_to_base64(answer.key)
+    key = comet_json.bytes_to_base64(answer.key) if answer.key else None
     ops = None
     if answer.op is not None:
         kind, data = answer.op

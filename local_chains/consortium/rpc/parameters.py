@@ -1,27 +1,39 @@
-"""Arguments of a method, from JSON (named or in order) and from a URI (CometBFT `rpc/jsonrpc/server`).
+"""Arguments of a method, from JSON (named or in order) and from a URI (CometBFT `rpc/jsonrpc/server`, `libs/json`).
 
-64-bit integers may be numbers or decimal strings. Bytes are base64 in JSON, but hex for `HEX`; in a URI both are
-`0x…` or a quoted string that stands for itself.
+In JSON, 64-bit integers are decimal strings, never numbers; bytes are base64 or a list of numbers, and hex without `0x`
+for `HEX`. In a URI integers stand as they are, bytes of both kinds are `0x…` or a quoted string that stands for itself,
+and everything else is JSON.
 """
 
 import base64
-import binascii
-import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, Final, TypeVar
 
+import msgspec
+
 from local_chains.consortium.rpc.errors import internal, invalid_params
 
 MAX_ARGUMENT_CHARS: Final = 256 * 1024
 _INT64: Final = 2**63
+_UINT64: Final = 2**64
+_SPACE: Final = b" \t\r\n"
+_NUMBER: Final = re.compile(rb"-?(?:0|[1-9][0-9]{0,19})")
+_URI_INTEGER: Final = re.compile(r"-?[0-9]+", re.ASCII)
+_HEX: Final = re.compile(rb"(?:[0-9A-Fa-f]{2})*")
+_BASE64: Final = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Kind(Enum):
-    """What an argument is."""
+    """What an argument is. `INTEGER` has 64 bits with a sign, `NATURAL` without."""
 
     INTEGER = auto()
+    NATURAL = auto()
     BOOLEAN = auto()
     STRING = auto()
     BYTES = auto()
@@ -47,24 +59,27 @@ class Method:
     answer: Callable[[Arguments], Awaitable[Any]]
 
 
-def from_json(signature: Signature, params: Any) -> Arguments:
+def from_json(signature: Signature, params: bytes | None) -> Arguments:
     """Raises `RpcError` for arguments of the wrong kind; unknown names are ignored, as CometBFT does."""
     if params is None:
         return {}
-    if isinstance(params, Sequence) and not isinstance(params, str):
-        if len(params) > len(signature):
-            raise invalid_params(f"expected {len(signature)} parameters, got {len(params)}")
-        params = dict(zip(signature, params, strict=False))
-    if not isinstance(params, dict):
-        raise invalid_params("params are a list or an object")
-    return {
-        name: _json_value(name, kind, params[name]) for name, kind in signature.items() if params.get(name) is not None
-    }
+    try:
+        given = _given(signature, params)
+        return {name: value for name, kind in signature.items() if (value := _json(kind, given.get(name))) is not None}
+    except (ValueError, RecursionError) as error:
+        raise invalid_params(f"error converting json params to arguments: {error}") from None
 
 
 def from_uri(signature: Signature, query: Mapping[str, str]) -> Arguments:
     """Raises `RpcError` for arguments of the wrong kind."""
-    return {name: _uri_value(name, kind, query[name]) for name, kind in signature.items() if query.get(name)}
+    try:
+        return {
+            name: value
+            for name, kind in signature.items()
+            if query.get(name) and (value := _uri(kind, query[name])) is not None
+        }
+    except (ValueError, RecursionError) as error:
+        raise invalid_params(f"error converting http params to arguments: {error}") from None
 
 
 def ordered(arguments: Arguments, ascending: Sequence[T], default: str) -> Sequence[T]:
@@ -86,66 +101,86 @@ def page_of(arguments: Arguments, items: Sequence[T]) -> Sequence[T]:
     return items[(page - 1) * per_page : page * per_page]
 
 
-def _json_value(name: str, kind: Kind, value: Any) -> Any:
-    if kind is Kind.INTEGER and type(value) in (int, str):
-        return _integer(name, value)
-    if kind is Kind.BOOLEAN and isinstance(value, bool):
-        return value
-    if isinstance(value, str) and len(value) <= MAX_ARGUMENT_CHARS:
-        if kind is Kind.STRING:
-            return value
-        if kind is Kind.HEX:
-            return _hex(name, value.removeprefix("0x"))
-        if kind is Kind.BYTES:
-            return _base64(name, value)
-    raise invalid_params(f"error converting json params to arguments: {name} is not a {kind.name.lower()}")
+def _given(signature: Signature, params: bytes) -> dict[str, bytes]:
+    """Each argument's JSON by its name."""
+    if params.startswith(b"["):
+        items = _items(params)
+        if len(items) != len(signature):
+            raise ValueError(f"expected {len(signature)} parameters ({list(signature)}), got {len(items)}")
+        return {name: bytes(item) for name, item in zip(signature, items, strict=True)}
+    if params == b"null":
+        return {}
+    return {name: bytes(value) for name, value in _members(params).items()}
 
 
-def _uri_value(name: str, kind: Kind, text: str) -> Any:
+def _json(kind: Kind, raw: bytes | None) -> Any:
+    """The value of one argument's JSON, None for null. Raises `ValueError`."""
+    if raw is None or raw == b"null":
+        return None
+    if len(raw) > MAX_ARGUMENT_CHARS:
+        raise ValueError("the argument is too long")
+    match kind:
+        case Kind.INTEGER:
+            return _integer(_inside(raw, "64-bit integer"), -_INT64, _INT64)
+        case Kind.NATURAL:
+            return _integer(_inside(raw, "64-bit integer"), 0, _UINT64)
+        case Kind.HEX:
+            return _hex(_inside(raw, "hex string"))
+        case Kind.BOOLEAN:
+            return msgspec.json.decode(raw, type=bool)
+        case Kind.STRING:
+            return msgspec.json.decode(raw, type=str)
+        case Kind.BYTES:
+            return _bytes(msgspec.json.decode(raw))
+
+
+def _uri(kind: Kind, text: str) -> Any:
     if len(text) > MAX_ARGUMENT_CHARS:
-        raise invalid_params(f"error parsing parameter {name}: it is too long")
-    quoted = len(text) >= 2 and text[0] == text[-1] == '"'
-    if kind is Kind.INTEGER:
-        return _integer(name, text[1:-1] if quoted else text)
-    if kind is Kind.BOOLEAN and text in ("true", "false"):
-        return text == "true"
-    if kind in (Kind.BYTES, Kind.HEX) and text.startswith("0x"):
-        return _hex(name, text[2:])
-    if quoted:
-        plain = _unquoted(name, text)
-        return plain if kind is Kind.STRING else plain.encode()
-    raise invalid_params(f"error parsing parameter {name}: {text[:64]!r} is not a {kind.name.lower()}")
+        raise ValueError("the argument is too long")
+    if kind in (Kind.INTEGER, Kind.NATURAL) and _URI_INTEGER.fullmatch(text):
+        return _json(kind, f'"{text}"'.encode())
+    if text[:2].lower() == "0x":
+        if kind not in (Kind.STRING, Kind.BYTES, Kind.HEX):
+            raise ValueError(f"got a hex string arg, but expected '{kind.name.lower()}'")
+        value = _hex(text[2:].encode())
+        return value.decode(errors="replace") if kind is Kind.STRING else value
+    if kind in (Kind.BYTES, Kind.HEX) and text[0] == text[-1] == '"':
+        plain: str = msgspec.json.decode(text.encode(), type=str)
+        return plain.encode()
+    return _json(kind, text.encode().strip(_SPACE))
 
 
-def _integer(name: str, value: Any) -> int:
-    try:
-        number = int(value) if len(str(value)) <= 20 else _INT64
-    except ValueError:
-        number = _INT64
-    if not -_INT64 <= number < _INT64:
-        raise invalid_params(f"error parsing parameter {name}: it is not a 64-bit integer")
-    return number
+def _inside(raw: bytes, what: str) -> bytes:
+    """What stands between the quotes, as it stands there."""
+    if len(raw) < 2 or raw[:1] != b'"' or raw[-1:] != b'"':
+        raise ValueError(f"invalid {what} encoding, expected string")
+    return raw[1:-1]
 
 
-def _hex(name: str, text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        raise invalid_params(f"error parsing parameter {name}: it is not hex") from None
+def _integer(text: bytes, low: int, high: int) -> int:
+    number = text.strip(_SPACE)
+    if number == b"null":
+        return 0
+    if not _NUMBER.fullmatch(number) or (number[:1] == b"-" and not low):
+        raise ValueError("it is not a whole number")
+    if not low <= int(number) < high:
+        raise ValueError("the number has more than 64 bits")
+    return int(number)
 
 
-def _base64(name: str, text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise invalid_params(f"error parsing parameter {name}: it is not base64") from None
+def _hex(text: bytes) -> bytes:
+    if not _HEX.fullmatch(text):
+        raise ValueError("it is not hex")
+    return bytes.fromhex(text.decode())
 
 
-def _unquoted(name: str, text: str) -> str:
-    try:
-        plain = json.loads(text)
-    except ValueError:
-        plain = None
-    if not isinstance(plain, str):
-        raise invalid_params(f"error parsing parameter {name}: it is not a quoted string")
-    return plain
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, str):
+        # Line ends are no part of base64 text (Go's `encoding/base64`).
+        text = value.replace("\r", "").replace("\n", "")
+        if not _BASE64.fullmatch(text):
+            raise ValueError("it is not base64")
+        return base64.b64decode(text)
+    if isinstance(value, list) and all(item is None or (type(item) is int and 0 <= item < 256) for item in value):
+        return bytes(item or 0 for item in value)
+    raise ValueError("it is not base64")

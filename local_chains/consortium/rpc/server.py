@@ -1,32 +1,23 @@
 """HTTP and WebSocket in front of the methods."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import msgspec
-import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from core.model.errors import CausewayError, RetryableError
+from core.model.errors import RetryableError
 from core.runtime.web import Runner, read_bytes
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode
 from local_chains.consortium.rpc.block_events import published_events
-from local_chains.consortium.rpc.errors import (
-    INVALID_REQUEST,
-    METHOD_NOT_FOUND,
-    PARSE_ERROR,
-    RpcError,
-    internal,
-)
+from local_chains.consortium.rpc.envelopes import Call, answer_body, error_answer, guarded, success
+from local_chains.consortium.rpc.errors import METHOD_NOT_FOUND, RpcError, internal
 from local_chains.consortium.rpc.event_query import EventQuery, parse_query
 from local_chains.consortium.rpc.methods import Methods
 from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, from_uri
 
 MAX_BODY_BYTES: Final = 1_000_000
-MAX_BATCH: Final = 10
 MAX_SUBSCRIPTIONS: Final = 5
 MAX_SOCKETS: Final = 200
 SHUTDOWN_S: Final = 1.0
@@ -36,10 +27,7 @@ SEND_TIMEOUT_S: Final = 10.0
 """A client that takes nothing for so long is cut off."""
 
 _QUERY: Final[Signature] = {"query": Kind.STRING}
-_log = structlog.get_logger(__name__)
-
-Call = Callable[[str, Any], Awaitable[Any]]
-"""(method, params) → result; raises `RpcError`."""
+_SUBSCRIBING: Final = ("subscribe", "unsubscribe", "unsubscribe_all")
 
 
 class RpcServer:
@@ -56,7 +44,7 @@ class RpcServer:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/", self._post)
         app.router.add_get("/websocket", self._websocket)
-        app.router.add_get("/{method:[a-z_]*}", self._uri)
+        app.router.add_get("/{method:.*}", self._uri)
         self._runner = Runner(app, SHUTDOWN_S)
         _, bound = await self._runner.listen(host, port)
         return bound
@@ -67,31 +55,41 @@ class RpcServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _call(self, method: str, params: Any) -> Any:
+    async def _call(self, method: str, params: bytes | None) -> Any:
         found = self._methods.table.get(method)
         if found is None:
-            raise RpcError(METHOD_NOT_FOUND, f"there is no method {method[:64]!r} here")
+            raise RpcError(METHOD_NOT_FOUND, "")
         return await found.answer(from_json(found.signature, params))
 
     async def _post(self, request: web.Request) -> web.Response:
         raw = await read_bytes(request)
-        answer = await _answer_body(raw, self._call)
-        if answer is None:
+        if not raw:
+            return self._list_methods()
+        answer = await answer_body(raw, self._call)
+        if answer.body is None:
             return web.Response()
-        return _json_response(answer)
+        return _json_response(answer.body, answer.status)
 
     async def _uri(self, request: web.Request) -> web.Response:
         method = request.match_info["method"]
+        if not method:
+            return self._list_methods()
+        if method in _SUBSCRIBING:
+            return _json_response(error_answer(URI_REQUEST_ID, RpcError(METHOD_NOT_FOUND, "")), status=404)
         found = self._methods.table.get(method)
         if found is None:
-            if not method:
-                return web.Response(text="\n".join(sorted(self._methods.table)))
-            return web.Response(status=404, text="404 page not found")
+            return web.Response(status=404, text="404 page not found\n")
         try:
-            result = await _guarded(found.answer(from_uri(found.signature, request.query)))
+            result = await guarded(found.answer(from_uri(found.signature, request.query)))
         except RpcError as error:
-            return _json_response(_error(URI_REQUEST_ID, error), status=500)
-        return _json_response(_success(URI_REQUEST_ID, result))
+            return _json_response(error_answer(URI_REQUEST_ID, error), status=500)
+        return _json_response(success(URI_REQUEST_ID, result))
+
+    def _list_methods(self) -> web.Response:
+        """What a browser is shown that asks for nothing."""
+        lines = [f'<a href="/{name}">/{name}</a><br>' for name in sorted(self._methods.table)]
+        page = "".join(["<html><body>Available endpoints:<br>", *lines, "</body></html>"])
+        return web.Response(text=page, content_type="text/html")
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
         if len(self._sockets) >= MAX_SOCKETS:
@@ -125,9 +123,9 @@ class _Connection:
         self._sending = asyncio.Lock()
 
     async def receive(self, raw: str | bytes) -> None:
-        answer = await _answer_body(raw.encode() if isinstance(raw, str) else raw, self._call_method, self._subscribing)
-        if answer is not None:
-            await self._send(answer)
+        answer = await answer_body(raw.encode() if isinstance(raw, str) else raw, self._call_method, self._subscribing)
+        if answer.body is not None:
+            await self._send(answer.body)
 
     async def close(self) -> None:
         if self._pump is not None:
@@ -136,9 +134,9 @@ class _Connection:
         if self._listener is not None:
             self._engine.feed.leave(self._listener)
 
-    async def _subscribing(self, method: str, params: Any, request_id: Any) -> Any:
+    async def _subscribing(self, method: str, params: bytes | None, request_id: Any) -> Any:
         """Handle the methods that belong to a connection; NotImplemented for all others."""
-        if method not in ("subscribe", "unsubscribe", "unsubscribe_all"):
+        if method not in _SUBSCRIBING:
             return NotImplemented
         if method == "unsubscribe_all":
             self._subscriptions.clear()
@@ -172,70 +170,13 @@ class _Connection:
                     for request_id, query in list(self._subscriptions.values()):
                         if query.matches(event.tags):
                             result = {"query": query.text, "data": event.data, "events": event.tags}
-                            await self._send(_success(request_id, result))
+                            await self._send(success(request_id, result))
         except (RetryableError, ConnectionError, TimeoutError):
             await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
     async def _send(self, answer: Any) -> None:
         async with self._sending, asyncio.timeout(SEND_TIMEOUT_S):
             await self._socket.send_str(encode(answer).decode())
-
-
-Special = Callable[[str, Any, Any], Awaitable[Any]]
-
-
-async def _answer_body(raw: bytes, call: Call, special: Special | None = None) -> Any:
-    """The answer to a request or a batch of them; None where nothing but notifications came."""
-    try:
-        body = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return _error(URI_REQUEST_ID, RpcError(PARSE_ERROR, "error unmarshalling request: it is not JSON"))
-    if not isinstance(body, list):
-        return await _answer_one(body, call, special)
-    if len(body) > MAX_BATCH:
-        sentence = f"batch requests limited to {MAX_BATCH}, got {len(body)}"
-        return _error(URI_REQUEST_ID, RpcError(INVALID_REQUEST, sentence))
-    answers = [answer for request in body if (answer := await _answer_one(request, call, special)) is not None]
-    return answers or None
-
-
-async def _answer_one(request: Any, call: Call, special: Special | None) -> Any:
-    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
-        return _error(URI_REQUEST_ID, RpcError(INVALID_REQUEST, "a request is an object with a method"))
-    request_id, method, params = request.get("id"), request["method"], request.get("params")
-    if request_id is None:
-        return None
-    if isinstance(request_id, bool) or not isinstance(request_id, str | int):
-        return _error(URI_REQUEST_ID, RpcError(INVALID_REQUEST, "a request's id is a string or a number"))
-    try:
-        if special is not None:
-            handled = await special(method, params, request_id)
-            if handled is not NotImplemented:
-                return _success(request_id, handled)
-        return _success(request_id, await _guarded(call(method, params)))
-    except RpcError as error:
-        return _error(request_id, error)
-
-
-async def _guarded(answering: Awaitable[Any]) -> Any:
-    """Errors of ours become the internal errors that CometBFT would answer."""
-    try:
-        return await answering
-    except CausewayError as error:
-        raise internal(error.message) from None
-    except RpcError:
-        raise
-    except Exception as error:
-        _log.exception("an RPC method failed")
-        raise internal(f"the node failed to answer: {type(error).__name__}") from None
-
-
-def _success(request_id: Any, result: Any) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": request_id, "result": result}
-
-
-def _error(request_id: Any, error: RpcError) -> dict[str, Any]:
-    return {"jsonrpc": "2.0", "id": request_id, "error": error.to_json()}
 
 
 def _json_response(answer: Any, status: int = 200) -> web.Response:

@@ -122,6 +122,8 @@ class _TransactionMethods:
 
     async def tx(self, arguments: Arguments) -> dict[str, Any]:
         tx_hash = arguments.get("hash", b"")
+        if not tx_hash:
+            raise internal("transaction hash cannot be empty")
         place = await self._engine.find_transaction(tx_hash)
         if place is None:
             raise internal(f"tx ({comet_json.bytes_to_hex(tx_hash)}) not found")

@@ -1,0 +1,139 @@
+"""JSON-RPC requests and answers as CometBFT reads and writes them (CometBFT `rpc/jsonrpc/types`, `rpc/jsonrpc/server`).
+
+It reads with Go's `encoding/json`: names of members in any case, null for anything left out, and one request of a wrong
+form spoils its whole batch.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+from core.model.errors import CausewayError
+from local_chains.consortium.rpc.errors import INVALID_REQUEST, PARSE_ERROR, RpcError, internal
+
+MAX_BATCH: Final = 10
+MAX_REQUEST_ID: Final = 2**63
+NOBODY: Final = object()
+"""The id of an answer to something that has none: it is left out."""
+
+_log = structlog.get_logger(__name__)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+Call = Callable[[str, bytes | None], Awaitable[Any]]
+"""(method, params as JSON or None) → result; raises `RpcError`."""
+Special = Callable[[str, bytes | None, Any], Awaitable[Any]]
+"""As `Call`, with the request's id; NotImplemented for methods that it leaves to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What goes back: None for nothing at all."""
+
+    status: int
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    id: str | int
+    method: str
+    params: bytes | None
+
+
+async def answer_body(raw: bytes, call: Call, special: Special | None = None) -> Answered:
+    """The answer to a request or a batch of them."""
+    try:
+        requests, count = _requests(raw)
+    except (ValueError, RecursionError) as error:
+        refusal = RpcError(PARSE_ERROR, f"error unmarshaling request: {error}")
+        return Answered(500, error_answer(NOBODY, refusal))
+    if count > MAX_BATCH:
+        sentence = f"batch request exceeds maximum ({MAX_BATCH}) allowed number of requests"
+        return Answered(200, error_answer(NOBODY, RpcError(INVALID_REQUEST, sentence)))
+    answers = [await _answer(request, call, special) for request in requests]
+    if not answers:
+        return Answered(200, None)
+    return Answered(200, answers[0] if len(answers) == 1 else answers)
+
+
+async def guarded(answering: Awaitable[Any]) -> Any:
+    """Errors of ours become the internal errors that CometBFT would answer."""
+    try:
+        return await answering
+    except CausewayError as error:
+        raise internal(error.message) from None
+    except RpcError:
+        raise
+    except Exception as error:
+        _log.exception("an RPC method failed")
+        raise internal(f"the node failed to answer: {type(error).__name__}") from None
+
+
+def success(request_id: Any, result: Any) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": request_id, "result": result}
+
+
+def error_answer(request_id: Any, error: RpcError) -> dict[str, Any]:
+    named = {} if request_id is NOBODY else {"id": request_id}
+    return {"jsonrpc": "2.0", **named, "error": error.to_json()}
+
+
+async def _answer(request: _Request, call: Call, special: Special | None) -> dict[str, Any]:
+    try:
+        if special is not None:
+            handled = await guarded(special(request.method, request.params, request.id))
+            if handled is not NotImplemented:
+                return success(request.id, handled)
+        return success(request.id, await guarded(call(request.method, request.params)))
+    except RpcError as error:
+        return error_answer(request.id, error)
+
+
+def _requests(raw: bytes) -> tuple[list[_Request], int]:
+    """Those that want an answer, and how many there are in all. Raises `ValueError` for anything else."""
+    body = raw.strip()
+    if body.startswith(b"["):
+        items = [bytes(item) for item in _items(body)]
+        if len(items) > MAX_BATCH:
+            return [], len(items)
+        found = [_request(item) for item in items]
+        return [request for request in found if request is not None], len(items)
+    request = _request(body)
+    return [] if request is None else [request], 1
+
+
+def _request(raw: bytes) -> _Request | None:
+    """None for a notification, and for null, which Go reads as an empty request."""
+    if raw.strip() == b"null":
+        return None
+    fields = {name.lower(): bytes(value) for name, value in _members(raw).items()}
+    _text(fields, "jsonrpc")
+    method, request_id = _text(fields, "method"), msgspec.json.decode(fields.get("id", b"null"))
+    if request_id is None:
+        return None
+    return _Request(_id(request_id), method, fields.get("params"))
+
+
+def _text(fields: dict[str, bytes], name: str) -> str:
+    value = msgspec.json.decode(fields.get(name, b"null"))
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is not a string")
+    return value or ""
+
+
+def _id(value: Any) -> str | int:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a request's id is a string or a number")
+    number = float(value) if abs(value) < 2 * MAX_REQUEST_ID else math.inf
+    if number != math.trunc(number) if math.isfinite(number) else True:
+        raise ValueError("a request's id is a whole number")
+    if not -MAX_REQUEST_ID <= number < MAX_REQUEST_ID:
+        raise ValueError("a request's id is out of the range of 64 bits")
+    return int(number)
