@@ -268,10 +268,10 @@ class Checks:
         self._exit_costs[chain] = now_s, cost
         return cost
 
-    async def before_watched_exit(self, chain: ChainId) -> None:
+    async def before_exit_for_others(self, chain: ChainId) -> None:
         """What a claim or refund for others may cost, and that it leaves our own swaps what they keep.
 
-        Raise `UnaffordableError`: the parties can still send it themselves.
+        Raise `UnaffordableError`: the parties can still send it themselves, or wait for the timelock.
         """
         costs = await self.exit_costs([chain])
         promised = await self._database.read(swaps.promises)
@@ -280,10 +280,10 @@ class Checks:
         for asset, cost in costs[chain].items():
             most = self._policy.watch.max_exit_cost.get(asset)
             if most is not None and cost > most:
-                raise UnaffordableError(f"an exit may cost {cost} of {asset} now, a watched one at most {most}")
+                raise UnaffordableError(f"an exit may cost {cost} of {asset} now, one for others at most {most}")
             if held[asset] - kept[asset] < cost:
                 raise UnaffordableError(
-                    f"{kept[asset]} of {asset} are kept for our own swaps, we hold {held[asset]}: a watched exit waits"
+                    f"{kept[asset]} of {asset} are kept for our own swaps, we hold {held[asset]}: others wait"
                 )
 
     async def held(self, assets: Collection[AssetId]) -> dict[AssetId, int]:

@@ -119,6 +119,15 @@ class Desk(Protocol):
         Raise `RetryableError` while a chain does not say.
         """
 
+    async def give_back(self, swap_id: SwapId) -> SwapView:
+        """Ask for the initiator's lock to go back before its timelock; the same again changes nothing.
+
+        Only once the swap has come to nothing: nobody loses by it, so anybody may ask. Raise `NotFoundError` for an
+        unknown swap and if the operator does not offer it, `ConflictError` while the swap may still go on, or if
+        nothing is locked, `RejectedError` on a chain without early refunds, `UnaffordableError` while the gas is kept
+        for swaps.
+        """
+
     async def swap(self, swap_id: SwapId) -> SwapView:
         """Raises `NotFoundError`."""
 

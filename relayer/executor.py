@@ -448,6 +448,8 @@ class Executor:
         lock_id = (await self._state(asked.swap_id)).leg(asked.leg).lock_id
         if hands.access.consents is None or lock_id is None:
             raise RejectedError("nothing is locked here that could go back before its timelock")
+        if await hands.pipeline.transaction(key) is None:
+            await self._checks.before_exit_for_others(asked.terms.chain)
         draft = hands.access.consents.refund(asked.terms, lock_id, asked.terms.timelock)
         sent = await hands.pipeline.send(key, draft.complete(b"", hands.pipeline.account), watched=True)
         return _submitted(asked, sent)
@@ -464,7 +466,7 @@ class Executor:
             if tries and await self._is_settled(hands, asked):
                 raise ConflictError(f"the lock {asked.lock_id} is settled in a finalized block: nothing is left to do")
             if for_others:
-                await self._checks.before_watched_exit(asked.terms.chain)
+                await self._checks.before_exit_for_others(asked.terms.chain)
             else:
                 unsigned = await hands.access.transactions.fitted(unsigned, tries)
         # What is done for others is simulated, and bids no more for being late: it pays for nothing. To the pipeline it

@@ -38,6 +38,9 @@ class OpeningPolicy:
     answered if inventory is left. A caller is a network address; an account counts within its caller. Beyond a first
     swap, one account holds at most `account_share_percent`, and all accounts of one caller at most
     `caller_share_percent`, of what would be free without them, in at most so many swaps.
+
+    `early_refunds`: whether locks on swaps that came to nothing are given back before their timelock, on request and at
+    our cost, once a swap.
     """
 
     hold_s: Seconds = Seconds(180)
@@ -45,6 +48,7 @@ class OpeningPolicy:
     max_per_caller: int = 32
     account_share_percent: int = 50
     caller_share_percent: int = 75
+    early_refunds: bool = False
 
     def __post_init__(self) -> None:
         if self.hold_s <= 0 or not 0 < self.max_per_account <= self.max_per_caller:

@@ -4,8 +4,10 @@ Facts come from followers that the gateway runs over the same database; `FactSig
 else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalError` ends it with the reason.
 """
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final
@@ -25,7 +27,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from htlc import events
 from htlc.model import Phase
 from indexer.feed import FactSignal
-from relayer import book, reporting, swaps
+from relayer import book, reporting, set_aside, swaps
 from relayer.allowances import allow_ahead
 from relayer.attestor import Attestor
 from relayer.book import Switchboard
@@ -46,12 +48,13 @@ from relayer.transactions.pipeline import Pipeline
 from relayer.watchtower import Watchtower
 
 HOUSEKEEPING_S: Final = 2.0
+CONCERNS_TIMEOUT_S: Final = 3.0
 ATTEST_S: Final = 2.0
 KEEP_S: Final = 24 * 3600
 """How long settled votes and allowances are kept."""
 PRUNED_AT_ONCE: Final = 500
 
-TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, reporting.relayer_reports)
+TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, *set_aside.TABLES, reporting.relayer_reports)
 
 log = get_logger("relayer.service")
 
@@ -220,7 +223,15 @@ class RelayerService:
         return run
 
     async def concerns(self) -> list[str]:
-        """What the operator has to look into, in sentences: uses of our accounts that nobody here knows."""
+        """What the operator has to look into, in sentences: uses of our accounts that nobody here knows, and chains
+        on which the gas for exits is short. A chain that does not answer is the followers' concern."""
+        short: Mapping[ChainId, str] = {}
+        with suppress(RetryableError, TimeoutError):
+            async with asyncio.timeout(CONCERNS_TIMEOUT_S):
+                short = await self.desk.gas_shortages()
+        return [*await self._foreign_uses(), *(f"{chain}: {sentence}" for chain, sentence in short.items())]
+
+    async def _foreign_uses(self) -> list[str]:
         ours = [(one.chain, one.account) for one in (*self.pipelines.values(), *self._others.values())]
         waiting = await self._database.read(lambda c: accounts.unacknowledged(c, ours))
         return [f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`" for use in waiting]
@@ -278,7 +289,7 @@ class RelayerService:
             return swaps.counts_by_phase(connection), swaps.promises(connection), swaps.nearest_timelock_s(connection)
 
         counts, promised, nearest_s = await self._database.read(read)
-        self._metrics.unacknowledged.set(len(await self.concerns()))
+        self._metrics.unacknowledged.set(len(await self._foreign_uses()))
         for phase in Phase:
             self._metrics.pending.labels(phase).set(counts.get(phase, 0))
         self._metrics.nearest_timelock_s.set(float("inf") if nearest_s is None else nearest_s - self._clock.now())

@@ -7,6 +7,7 @@ in one transaction, in which hashlock, quote, limits, inventory and gas are judg
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
@@ -27,8 +28,9 @@ from core.model.types import (
 )
 from core.runtime.clock import NS_PER_S, Clock, SecretSource
 from core.runtime.database import Database
-from htlc import timelocks
-from htlc.model import Agreement, Leg, Role, SwapState, swap_id
+from htlc import events, timelocks
+from htlc.effects import SignEarlyRefund, leg_kind
+from htlc.model import Agreement, Leg, Phase, Role, SwapState, swap_id
 from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
@@ -42,6 +44,10 @@ from relayer.quotes import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, s
 from relayer.signals import HeadBoard
 from relayer.swap_worker import true_seconds
 from relayer.swaps import SwapRow
+
+EARLY_REFUND: Final = leg_kind(SignEarlyRefund, Leg.INITIATOR)
+SHORTAGE_AGE_S: Final = 5.0
+"""How old a look at the gas may be: whoever asks for our health does not poll our endpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,7 @@ class SwapDesk:
         self._secrets = secrets
         self._source = source
         self._reports = reports
+        self._shortages: tuple[float, dict[ChainId, str]] | None = None
 
     @property
     def quote_key(self) -> bytes:
@@ -196,8 +203,11 @@ class SwapDesk:
                 raise TooManyError(error.message, retry_after_s=wait_s, **error.fields) from None
 
     async def gas_shortages(self) -> dict[ChainId, str]:
-        chains = {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}
-        return await self._checks.gas_shortages(sorted(chains))
+        now_s = self._clock.monotonic()
+        if self._shortages is None or now_s - self._shortages[0] >= SHORTAGE_AGE_S:
+            chains = {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}
+            self._shortages = now_s, await self._checks.gas_shortages(sorted(chains))
+        return self._shortages[1]
 
     # --- opening ---
 
@@ -307,6 +317,27 @@ class SwapDesk:
             reporting.enqueue(connection, agreement, self._source, now_ns)
         return self._view(connection, swaps.swap_row(connection, agreement.swap_id))
 
+    # --- giving back ---
+
+    async def give_back(self, swap_id: SwapId) -> SwapView:
+        if not self._policy.opening.early_refunds:
+            raise NotFoundError(
+                "this relayer gives nothing back before its timelock: from then on anybody can send the refund"
+            )
+        state = await self._database.read(lambda c: book.load(c, swap_id))
+        if state.attempt(EARLY_REFUND) is not None:
+            return await self.swap(swap_id)
+        chain = state.agreement.initiator_leg.chain
+        check_may_be_given_back(state)
+        if self._chains[chain].consents is None:
+            raise RejectedError(f"{chain} knows no refund before the timelock: wait for it")
+        await self._checks.before_exit_for_others(chain)
+        now_ns = self._clock.now_ns()
+        asked = [events.EarlyRefundRequested()]
+        if await book.write(self._database, lambda c: book.take(c, swap_id, asked, now_ns=now_ns)):
+            self._switchboard.changed([swap_id])
+        return await self.swap(swap_id)
+
     # --- views ---
 
     async def swap(self, swap_id: SwapId) -> SwapView:
@@ -344,6 +375,18 @@ class SwapDesk:
         state = book.load(connection, row.swap_id)
         place = swaps.lock_place(connection, row.swap_id)
         return swap_view(row, state, place)
+
+
+def check_may_be_given_back(state: SwapState) -> None:
+    """Raise `ConflictError` unless the swap came to nothing, finally, and the initiator's lock may still stand."""
+    if state.agreement.role is not Role.LIQUIDITY_PROVIDER:
+        raise ConflictError("the lock of this swap is not ours to give back: ask its receiver")
+    if state.phase not in (Phase.ABANDONED, Phase.REFUNDED):
+        raise ConflictError(
+            f"the swap is {state.phase}: a lock goes back early only once ours is finally out of the way"
+        )
+    if not state.initiator_leg.open:
+        raise ConflictError("no open lock of the initiator was seen in this swap: there is nothing to give back")
 
 
 def swap_view(row: SwapRow, state: SwapState, place: str | None) -> SwapView:

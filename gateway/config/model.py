@@ -103,6 +103,7 @@ class OpeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_per_caller: int = 32
     account_share_percent: int = 50
     caller_share_percent: int = 75
+    early_refunds: bool = False
 
 
 class WatchtowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -234,6 +234,7 @@ def opening_policy(config: OpeningConfig) -> OpeningPolicy:
         max_per_caller=config.max_per_caller,
         account_share_percent=config.account_share_percent,
         caller_share_percent=config.caller_share_percent,
+        early_refunds=config.early_refunds,
     )
 
 

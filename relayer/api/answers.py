@@ -146,6 +146,10 @@ class Answers:
     async def swap(self, swap_id: str) -> SwapBody:
         return self.swap_body(await self._desk.swap(SwapId(swap_id)))
 
+    async def give_back(self, swap_id: str) -> SwapBody:
+        """The same call again answers the same swap."""
+        return self.swap_body(await self._desk.give_back(SwapId(swap_id)))
+
     async def swaps(self, query: SwapsQuery) -> list[SwapBody]:
         which = SwapFilter(
             done=query.done,

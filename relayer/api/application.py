@@ -84,6 +84,9 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
     async def swap(request: web.Request) -> web.Response:
         return respond(await answers.swap(request.match_info["id"]))
 
+    async def give_back(request: web.Request) -> web.Response:
+        return respond(await answers.give_back(request.match_info["id"]))
+
     async def swaps(request: web.Request) -> web.Response:
         return respond(await answers.swaps(read_query(request, SwapsQuery)))
 
@@ -123,6 +126,17 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
             problems=((404, "No swap is called `before`."),),
         ),
         Route("GET", f"/v1/swaps/{{id:{SWAP_ID}}}", swap, "One swap", answer=SwapBody),
+        Route(
+            "POST",
+            f"/v1/swaps/{{id:{SWAP_ID}}}/early-refund",
+            give_back,
+            "Have the initiator's lock given back before its timelock",
+            description="Once the swap has come to nothing: the relayer's own lock was never signed, is finally "
+            "refunded, or can never be mined. Without it anybody can send the refund from the timelock on. "
+            "Idempotent.",
+            answer=SwapBody,
+            problems=((404, "No such swap, or it is not offered here."), _CLOSED),
+        ),
         Route(
             "POST",
             "/v1/watches",

@@ -275,6 +275,6 @@ def test_two_other_parties_have_their_swap_watched():
 
 def test_the_api_speaks_as_its_openapi_document_says():
     async def story(world: ApiWorld) -> None:
-        assert await assert_speaks_its_openapi(world.address, examples=10) == 10
+        assert await assert_speaks_its_openapi(world.address, examples=10) == 11
 
     served(story)
