@@ -154,9 +154,10 @@ def read_small(path: Path, limit_bytes: int, what: str) -> bytes:
     try:
         # Not blocking: a pipe without a writer would keep us for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise FatalError(f"{what} {path} cannot be read: it is not a file")
         with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FatalError(f"{what} {path} cannot be read: it is not a file")
             raw = file.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its name is not a path"

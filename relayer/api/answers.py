@@ -11,7 +11,7 @@ from core.model.errors import ConflictError, NotFoundError, RejectedError, Retry
 from core.model.facts import HeadUpdate
 from core.model.identifiers import parse_account, parse_asset
 from core.model.ports import ChainAccess
-from core.model.types import ChainId, Hashlock, SwapId
+from core.model.types import AccountId, ChainId, Hashlock, SwapId, chain_of
 from core.runtime.clock import Clock
 from relayer.api import wire
 from relayer.api.bodies import (
@@ -155,11 +155,18 @@ class Answers:
             done=query.done,
             phase=query.phase,
             hashlock=None if query.hashlock is None else Hashlock(wire.bytes_from(query.hashlock, 32, "hashlock")),
-            account=None if query.account is None else parse_account(query.account),
+            account=None if query.account is None else self._account(query.account),
             before=None if query.before is None else SwapId(query.before),
             limit=query.limit,
         )
         return [self.swap_body(view) for view in await self._desk.swaps(which)]
+
+    def _account(self, text: str) -> AccountId:
+        """Raise `NotFoundError` for an account on another chain: an empty list would say that it has no swaps."""
+        account = parse_account(text)
+        if chain_of(account) not in self._chains:
+            raise NotFoundError(f"{chain_of(account)} is not a chain of this relayer: /v1/chains lists its chains")
+        return account
 
     async def watch(self, call: WatchCall, caller: str | None = None) -> SwapBody:
         """The same call again answers the same swap."""
@@ -168,7 +175,7 @@ class Answers:
         try:
             request = Registration(wire.terms_from(call.initiator), wire.terms_from(call.participant))
         except RejectedError as error:
-            raise RejectedError(f"these legs cannot be watched: {error.message}", **error.fields) from None
+            raise type(error)(f"these legs cannot be watched: {error.message}", **error.fields) from None
         return self.swap_body(await self._desk.swap(await self._watchtower.register(request, caller)))
 
     def swap_body(self, view: SwapView) -> SwapBody:

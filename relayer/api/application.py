@@ -15,6 +15,7 @@ from core.runtime.web import (
     RateLimiter,
     Route,
     build_application,
+    client_of,
     read_body,
     read_query,
     respond,
@@ -154,7 +155,7 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
 
 def _caller(request: web.Request) -> str:
     """Who is counted together; behind a proxy that is everybody who comes through it."""
-    return request.remote or "unknown"
+    return client_of(request.remote)
 
 
 def _plain(answer: Callable[[], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from types import TracebackType
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -38,6 +39,8 @@ T = TypeVar("T")
 TIMEOUT_S: Final = 15.0
 HEARTBEAT_S: Final = 15.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+MAX_TOLD_CHARS: Final = 1_000
+"""Of what a relayer says in its own words."""
 EVERY_SWAP: Final = "*"
 CHANNEL: Final = "swap.update"
 
@@ -102,7 +105,7 @@ class RelayerApi:
         return await self._call("POST", "/v1/swaps", SwapBody, call)
 
     async def swap(self, swap_id: str) -> SwapBody:
-        return await self._call("GET", f"/v1/swaps/{swap_id}", SwapBody)
+        return await self._call("GET", f"/v1/swaps/{quote(swap_id, safe='')}", SwapBody)
 
     async def swaps(self, query: SwapsQuery | None = None) -> list[SwapBody]:
         given = msgspec.to_builtins(query or SwapsQuery())
@@ -173,29 +176,32 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 def _decoded(raw: bytes, into: type[T]) -> T:
     try:
         return msgspec.json.decode(raw, type=into)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise RetryableError(f"the relayer's answer cannot be read: {error}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise RetryableError(f"the relayer's answer cannot be read: {str(error)[:MAX_TOLD_CHARS]}") from None
 
 
 def _document(raw: bytes, status: int) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = None
-    return {"status": status, **found} if isinstance(found, dict) else {"status": status}
+    return {**found, "status": status} if isinstance(found, dict) else {"status": status}
 
 
 def _refusal(problem: dict[str, Any]) -> CausewayError:
-    """The error that a problem document stands for."""
-    code = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)
+    """The error that a problem document stands for. Its members are the relayer's words, whatever they are."""
+    code = str(problem.get("type", "")).removeprefix(TYPE_PREFIX)[:MAX_TOLD_CHARS]
     status = problem.get("status")
-    message = str(problem.get("detail") or f"the relayer answers with status {status}")
-    fields = {name: value for name, value in problem.items() if name not in ("type", "title", "status", "detail")}
+    message = str(problem.get("detail") or f"the relayer answers with status {status}")[:MAX_TOLD_CHARS]
     if code in _KINDS:
-        return _KINDS[code](message, **fields)
-    if isinstance(status, int) and (status >= 500 or status == 429):
-        return RetryableError(message, **{**fields, "problem": code})
-    return Refused(message, **{**fields, "problem": code})
+        error = _KINDS[code](message)
+    elif isinstance(status, int) and (status >= 500 or status in (408, 429)):
+        error = RetryableError(message, problem=code)
+    else:
+        error = Refused(message, problem=code)
+    told = {name: value for name, value in problem.items() if name not in ("type", "title", "status", "detail")}
+    error.fields = {**told, **error.fields}
+    return error
 
 
 def _word(value: Any) -> str:

@@ -19,6 +19,7 @@ from typing import Any, Final, Protocol, TypeVar
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError, RetryableError
+from core.model.identifiers import parse_account, parse_asset
 from core.model.ports import ChainAccess, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage, SwapId, chain_of
 from core.runtime import journal, retry
@@ -130,6 +131,7 @@ class SwapClient:
 
         Raises `RejectedError` where it is not, or where the relayer refuses; `RetryableError` without an answer.
         """
+        initiator_asset, participant_asset = parse_asset(initiator_asset), parse_asset(participant_asset)
         request = QuoteRequest(
             initiator_asset,
             participant_asset,
@@ -160,7 +162,7 @@ class SwapClient:
         """
         verify_quote(quote, await self._relayer_key(), self._clock.now())
         sender = self._account(quote.initiator_chain)
-        receiver = receiver or self._account(quote.participant_chain)
+        receiver = self._account(quote.participant_chain) if receiver is None else parse_account(receiver)
         for asset in (quote.initiator_asset, quote.participant_asset):
             wire.asset_named(self._chains, asset)
         fresh = Preimage.generate(self._secrets.token_bytes)

@@ -121,7 +121,7 @@ def test_file_that_is_not_a_keystore_is_not_read_on(tmp_path):
     for path, said in (
         (pipe, "not a file"),
         (Path("/dev/zero"), "not a file"),
-        (directory, "directory"),
+        (directory, "not a file"),
         (large, "more than 1048576 bytes"),
         (tmp_path / "a\0b", "not a path"),
     ):

@@ -6,12 +6,13 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from aiohttp import web
 from nacl.signing import SigningKey
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.types import Preimage
 from core.runtime.sockets import free_port
-from core.runtime.web import RateLimit
+from core.runtime.web import RateLimit, serve
 from htlc.model import Phase, Role
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
@@ -170,6 +171,7 @@ def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
         await refused("GET", "/v1/swaps?colour=red", 422, "invalid-query", "colour")
         await refused("GET", "/v1/swaps?hashlock=0x12", 422, "invalid-query", "hashlock")
         await refused("GET", "/v1/swaps?account=me", 422, "malformed-identifier", "CAIP-10")
+        await refused("GET", "/v1/swaps?account=memory:c:00", 404, "not-found", "not a chain of this relayer")
         await refused("GET", "/v1/ws", 426, "not-a-websocket", "WebSocket")
         await refused("DELETE", "/v1/swaps", 405, "method-not-allowed", "GET")
 
@@ -182,6 +184,12 @@ def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
         def altered(**changes: Any) -> dict[str, Any]:
             return {**call["quote"], **changes}
 
+        mistyped = "eip155:31337:0x5AAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
+        await not_opened(422, "malformed-identifier", "EIP-55", initiator_receiver=mistyped)
+        await not_opened(422, "malformed-identifier", "EIP-55", initiator_sender=mistyped)
+        await not_opened(422, "malformed-identifier", "SPACE", initiator_receiver=call["initiator_receiver"] + " ")
+        twice = msgspec.json.encode(call)[:-1] + b',"hashlock":"0x' + b"11" * 32 + b'"}'
+        await refused("POST", "/v1/swaps", 400, "malformed-json", "more than once", raw=twice)
         await not_opened(422, "rejected", "signature does not fit", quote=altered(participant_amount="9999"))
         await not_opened(422, "rejected", "signature does not fit", quote=altered(signature="0x" + "11" * 64))
         await not_opened(422, "rejected", "another key", quote=altered(key="0x" + "11" * 32))
@@ -278,3 +286,31 @@ def test_the_api_speaks_as_its_openapi_document_says():
         assert await assert_speaks_its_openapi(world.address, examples=10) == 11
 
     served(story)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (422, b'{"type":"urn:causeway:problem:rejected","message":"m","self":1,"code":2,"fields":3,"detail":"no"}'),
+        (422, b'{"type":["x"],"detail":{"a":1},"status":"many"}'),
+        (404, b"<html>"),
+        (409, b"[" * 100_000),
+        (500, b"\xff"),
+        (200, b"[" * 100_000),
+        (200, b"{}"),
+        (302, b""),
+    ],
+)
+def test_any_answer_becomes_an_error_of_ours(status: int, answer: bytes):
+    async def answering(_: web.Request) -> web.Response:
+        return web.Response(status=status, body=answer)
+
+    async def story() -> None:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answering)
+        async with serve(app, "127.0.0.1", 0) as address, RelayerApi(address) as api:
+            with pytest.raises(RejectedError if 400 <= status < 500 else RetryableError) as caught:
+                await api.swap("../../etc?x=#")
+            assert len(caught.value.message) < 2_000
+
+    run_fast(story())
