@@ -19,7 +19,10 @@ What a minority that lies, hangs or fails in any way can cause, as long as a quo
 - *A simulation*: nothing. A quorum agrees or refuses.
 - *Submissions*: one "taken" that is believed once. All get the bytes each time; a refusal is that of a quorum.
 - *Outcomes*: nothing, neither by "pending" nor by "included" or "final". In a block, final, dropped: a quorum says so.
-- *Balances, records, free places*: a wrong number on a screen; a lock or an approval that the simulation refuses.
+- *Balances at a height*, which signatures are held against: nothing. The largest amount that a quorum reaches
+  outvotes one that is too high or too low.
+- *Balances at the head, records, free places*: a wrong number on a screen; a lock or an approval that the simulation
+  refuses.
 - *Hanging*, in any of these: `GRACE_S` after a quorum has answered, `UNDECIDED_S` if it has no verdict, `HEDGE_S` on a
   read, `WITNESS_S` on blocks.
 - *Raising*, whatever it is: counted as its failure.

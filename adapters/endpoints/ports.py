@@ -214,7 +214,19 @@ class FailoverState:
         self._voters = voters
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
-        return await self._voters.first(lambda member: member.access.state.balance(account, asset, at))
+        """At the head, for display, what the healthiest member says. At a height, the largest amount that a quorum
+        reaches: what we sign is held against it, and one that is made up would keep back an exit, or let through what
+        cannot be paid. Raise `DisagreementError` without that quorum."""
+        if at is None:
+            return await self._voters.first(lambda member: member.access.state.balance(account, asset))
+        answers = await self._voters.soon(
+            lambda member: member.access.state.balance(account, asset, at), self._voters.answered
+        )
+        held = [(one.member, one.answer) for one in answers if isinstance(one.answer, int)]
+        refusals = [one.answer for one in answers if isinstance(one.answer, RejectedError)]
+        if refusals and len(refusals) == len(answers):
+            raise refusals[0]
+        return BaseUnits(self._voters.reached(held, f"balance of {account}"))
 
     async def record(self, namespace: str, key: str) -> RecordView | None:
         return await self._voters.first(lambda member: member.access.state.record(namespace, key))

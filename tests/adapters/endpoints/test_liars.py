@@ -347,6 +347,21 @@ def test_a_lone_fee_market_is_outvoted(liar: int, told: int) -> None:
 
 
 @pytest.mark.parametrize("liar", LIARS)
+@pytest.mark.parametrize("told", [0, 10**30])
+def test_a_lone_balance_is_outvoted(liar: int, told: int) -> None:
+    """A purse that is said to be empty would keep back an exit."""
+
+    async def scenario(w: World) -> None:
+        account, asset = w.sender.account, _terms(w).asset
+        true = await w.accesses[liar].state.balance(account, asset)
+        w.lie(liar, "state", balance=lambda *_: told)
+        assert 0 < true < 10**30
+        assert await w.access.state.balance(account, asset, w.chain.height) == true
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("liar", LIARS)
 @pytest.mark.parametrize("amount", [1, 10**20])
 def test_a_lone_estimate_is_outvoted(liar: int, amount: int) -> None:
     async def scenario(w: World) -> None:
