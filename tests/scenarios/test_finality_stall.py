@@ -8,7 +8,8 @@ import pytest
 from core.model.types import Preimage
 from htlc.model import Phase
 from tests.adapters.evm.endpoint import RpcRefusal
-from tests.scenarios.stage import ETHER, YUAN, Stage, stage
+from tests.relayer.client.test_real_chains import YUAN
+from tests.scenarios.stage import ETHER, Stage, stage
 
 READS_STATE = frozenset(
     {"eth_getTransactionCount", "eth_getStorageAt", "eth_getCode", "eth_getBalance", "eth_call", "eth_getProof"}

@@ -1,4 +1,4 @@
-"""A lock that the relayer cannot pay for stands before no claim: who opens swaps for all of its ether gets nothing by it."""
+"""A lock that the relayer cannot pay for stands before no claim: swaps for all of its ether gain nothing."""
 
 import asyncio
 from contextlib import suppress
@@ -9,7 +9,8 @@ from core.model.errors import ConflictError
 from core.model.types import Preimage
 from htlc.model import Phase
 from relayer.desk import SwapView
-from tests.scenarios.stage import ETHER, YUAN, Stage, pairs, stage
+from tests.relayer.client.test_real_chains import YUAN
+from tests.scenarios.stage import ETHER, Stage, pairs, stage
 
 WEI_OF_A_YUAN = 10**12
 ROOM_FOR_EVERYTHING = 10**20

@@ -13,7 +13,8 @@ from core.runtime.database import InlineDatabase
 from gateway import members
 from htlc.model import Phase
 from tests.adapters.evm.harness import CHAIN
-from tests.scenarios.stage import ETHER, LEDGER, OPERATOR_KEY, PATIENCE_S, YUAN, Stage, stage
+from tests.relayer.client.test_real_chains import LEDGER, YUAN
+from tests.scenarios.stage import ETHER, OPERATOR_KEY, PATIENCE_S, Stage, stage
 from tests.support import eventually
 
 

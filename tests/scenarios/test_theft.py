@@ -13,7 +13,8 @@ from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage
 from core.proofs.lanes import Lane, evm_address, packed_terms
 from htlc.model import Phase
 from tests.adapters.evm.harness import CHAIN
-from tests.scenarios.stage import ETHER, LEDGER, YUAN, Stage, stage
+from tests.relayer.client.test_real_chains import LEDGER, YUAN
+from tests.scenarios.stage import ETHER, Stage, stage
 
 LANE = 9
 SETTLED_AT_GENERATION_0 = 0xABC << 32 | 0 << 16 | 2

@@ -9,7 +9,8 @@ from adapters.evm.calls import encode_call
 from core.model.types import Preimage
 from htlc.model import Phase
 from tests.adapters.evm.endpoint import RpcRefusal
-from tests.scenarios.stage import ETHER, YUAN, stage
+from tests.relayer.client.test_real_chains import YUAN
+from tests.scenarios.stage import ETHER, stage
 
 SETTLES_SEVERAL = encode_call("HashedTimelock", "settleStrangers", [], 0)[:4].hex()
 REFUSALS = [
