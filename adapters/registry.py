@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import entry_points
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from adapters.endpoints import FailoverBridge, Member, combine
 from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
@@ -72,12 +72,27 @@ class ChainSpec:
     metrics: Metrics | None = None
 
 
+class EndpointReport(Protocol):
+    """What an endpoint said of itself at connect: what works less well, and what cannot work, in sentences.
+
+    `url` may hold a provider's key in its path: show its origin only.
+    """
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+    @property
+    def faults(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectedChain:
     """A chain's ports, and what only some kinds have.
 
     `signer` makes a signer of a 32-byte private key, whose transactions `access` can then assemble. `prover` proves
-    by itself; `states` can be proven where `attested_by` of another chain attests its headers.
+    by itself; `states` can be proven where `attested_by` of another chain attests its headers. `reports` are what
+    endpoints said of themselves at connect.
     """
 
     access: ChainAccess
@@ -87,6 +102,7 @@ class ConnectedChain:
     bridge: BridgeBuilder | None = None
     states: StateProofs | None = None
     attested_by: Callable[[StateProofs], Prover] | None = None
+    reports: tuple[EndpointReport, ...] = ()
 
 
 Factory = Callable[[ChainSpec], Awaitable[ConnectedChain]]
@@ -147,7 +163,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     symbols = [asset_symbol(asset) for asset in spec.assets]
     try:
         parameters = await _first([partial(read, client) for client in clients])
-        await probe_all(clients, spec.chain)
+        reports = await probe_all(clients, spec.chain)
     except BaseException:
         await close()
         raise
@@ -171,6 +187,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         prover=FailoverProver([chain.prover for chain in chains]),
         bridge=FailoverBridge([chain.bridge for chain in chains]),
         attested_by=lambda states: FailoverProver([AttestedStateProver(states, chain.prover) for chain in chains]),
+        reports=tuple(reports),
     )
 
 
@@ -214,6 +231,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         signer=lambda secret: LocalSigner(spec.chain, secret),
         close=chain.close,
         states=chain.proofs,
+        reports=chain.reports,
     )
 
 

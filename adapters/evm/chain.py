@@ -8,7 +8,7 @@ await chain.close()
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Self
@@ -18,14 +18,14 @@ from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.consents import EvmConsents
 from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
-from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset
+from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable
 from adapters.evm.proofs import EvmStateProver
-from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
+from adapters.evm.rpc import RpcClient, data_bytes
 from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.state import EvmStateReader
 from adapters.evm.tokens import read_token
@@ -75,7 +75,7 @@ class EvmChainSettings:
 
 @dataclass(frozen=True, slots=True)
 class EvmParameters:
-    """`ChainParameters` of one chain."""
+    """`ChainParameters` of one chain. `base_fees`: whether it has them (EIP-1559)."""
 
     chain: ChainId
     genesis_hash: bytes
@@ -83,18 +83,27 @@ class EvmParameters:
     assets: Mapping[AssetId, Asset]
     htlc_code_hash: bytes
     htlc_holder: AccountId | None
+    base_fees: bool = True
     contract_names: Mapping[AccountId, str] = field(default_factory=dict)
 
 
 class EvmChain:
     """One chain's capabilities. Made by `connect`; `close` it."""
 
-    def __init__(self, settings: EvmChainSettings, parameters: EvmParameters, endpoints: Endpoints) -> None:
+    def __init__(
+        self,
+        settings: EvmChainSettings,
+        parameters: EvmParameters,
+        endpoints: Endpoints,
+        reports: Sequence[EndpointReport] = (),
+    ) -> None:
+        """`reports`: what the endpoints offer, in their order."""
         chain, htlc = settings.chain, evm_address(settings.htlc)
         tokens = [evm_address(token) for token in settings.tokens]
         self._settings = settings
         self.parameters = parameters
         self.endpoints = endpoints
+        self.reports = tuple(reports)
         poll_s = settings.poll_s or poll_every_s(settings.timing.block_time_s)
         self.blocks = EvmBlockSource(chain, endpoints, htlc, tokens, contract_decoder(settings), settings.native)
         self.heads = EvmHeadSource(chain, endpoints, poll_s, self.blocks.expect)
@@ -104,7 +113,7 @@ class EvmChain:
         self.batches = EvmBatchBuilder(htlc)
         self.signed_locks = SignedLocks(chain, endpoints, htlc)
         self.consents = EvmConsents(chain, htlc, self.signed_locks)
-        self.transactions = EvmTransactionSender(chain, endpoints)
+        self.transactions = EvmTransactionSender(chain, endpoints, parameters.base_fees)
         self.proofs = EvmStateProver(chain, endpoints)
         self.access = ChainAccess(
             parameters=parameters,
@@ -120,15 +129,20 @@ class EvmChain:
 
     @classmethod
     async def connect(cls, settings: EvmChainSettings, metrics: Metrics | None = None) -> Self:
-        """Ask the chain who it is and what its tokens are called.
+        """Ask the chain who it is and what its tokens are called, and each endpoint what it offers (see `reports`).
 
         Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`, and
-        `RejectedError` for an endpoint that cannot tell the payments of the native coin that are wanted.
+        `RejectedError` if none of the endpoints that answer can serve, and for one that cannot tell the payments of
+        the native coin that are wanted.
         """
         observed = None if metrics is None else RpcMetrics(metrics, settings.chain)
         endpoints = Endpoints(settings.endpoints, observed)
         try:
-            chain = cls(settings, await _parameters(settings, endpoints), endpoints)
+            _check_settings(settings)
+            genesis_hash = await _genesis_of(settings, endpoints)
+            reports = await _reports(settings, endpoints)
+            parameters = await _parameters(settings, endpoints, genesis_hash, reports)
+            chain = cls(settings, parameters, endpoints, reports)
             await asyncio.gather(*(_check_payments(one) for one in chain.apart()))
             return chain
         except BaseException:
@@ -141,6 +155,16 @@ class EvmChain:
 
     async def close(self) -> None:
         await self.endpoints.close()
+
+
+async def _reports(settings: EvmChainSettings, endpoints: Endpoints) -> list[EndpointReport]:
+    htlc = evm_address(settings.htlc)
+    pairs = zip(endpoints.clients, settings.endpoints, strict=True)
+    reports = await asyncio.gather(*(probe(settings.chain, client, endpoint, htlc) for client, endpoint in pairs))
+    for report in reports:
+        report.log(settings.chain)
+    require_usable(settings.chain, reports)
+    return reports
 
 
 async def _check_payments(chain: EvmChain) -> None:
@@ -173,11 +197,16 @@ def htlc_code_hash() -> bytes:
     return keccak256(load_artifact("HashedTimelock").deployed_bytecode)
 
 
-async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmParameters:
-    contracts = contract_decoder(settings).addresses
+def _check_settings(settings: EvmChainSettings) -> None:
+    contract_decoder(settings)
     if any(chain_of(named) != settings.chain for named in (settings.htlc, *settings.tokens)):
         raise FatalError(f"the contracts are not all of {settings.chain}")
-    genesis_hash = await _genesis_of(settings, endpoints)
+
+
+async def _parameters(
+    settings: EvmChainSettings, endpoints: Endpoints, genesis_hash: bytes, reports: Sequence[EndpointReport]
+) -> EvmParameters:
+    contracts = contract_decoder(settings).addresses
     htlc = evm_address(settings.htlc)
     code = data_bytes(await endpoints.call("eth_getCode", hex_address(htlc), "latest"))
     if keccak256(code) != htlc_code_hash():
@@ -194,6 +223,8 @@ async def _parameters(settings: EvmChainSettings, endpoints: Endpoints) -> EvmPa
         assets=MappingProxyType({asset.id: asset for asset in assets}),
         htlc_code_hash=htlc_code_hash(),
         htlc_holder=account(settings.chain, htlc),
+        # One endpoint alone does not decide it: a lie would make us pay whole prices.
+        base_fees=any(report.base_fees for report in reports if report.answers) or not any(r.answers for r in reports),
         contract_names=MappingProxyType(
             {
                 account(settings.chain, htlc): HTLC_NAME,
@@ -208,17 +239,22 @@ async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes
 
     Raises `FatalError` with the endpoint that is of another chain, and what none of them answers.
     """
+
+    async def ask(client: RpcClient) -> Identity:
+        return await identity(settings.chain, client)
+
     wanted = settings.genesis_hash
     failure: CausewayError | None = None
     answered = False
-    for client, answer in zip(endpoints.clients, await endpoints.each(_identity), strict=True):
+    for client, answer in zip(endpoints.clients, await endpoints.each(ask), strict=True):
         if isinstance(answer, CausewayError):
             failure = failure or answer
             continue
-        number, first = answer
-        if number != chain_number(settings.chain):
-            raise FatalError(f"the endpoint {client} is of eip155:{number}, not of {settings.chain}: correct its url")
-        genesis_hash = header_of(settings.chain, first).ref.hash
+        if answer.number != chain_number(settings.chain):
+            raise FatalError(
+                f"the endpoint {client} is of eip155:{answer.number}, not of {settings.chain}: correct its url"
+            )
+        genesis_hash = answer.genesis_hash
         if wanted not in (None, genesis_hash):
             raise FatalError(
                 f"at the endpoint {client} {settings.chain} began with another block, {genesis_hash.hex()} instead of "
@@ -228,8 +264,3 @@ async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes
     if wanted is None or not answered:
         raise failure or RetryableError(f"{settings.chain} has no endpoint that answers")
     return wanted
-
-
-async def _identity(client: RpcClient) -> tuple[int, RawHeader]:
-    number, first = await client.batch([Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False), RawHeader)])
-    return quantity(number), first

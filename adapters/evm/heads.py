@@ -139,6 +139,36 @@ class EvmHeadSource:
             await asyncio.gather(*(one.close() for one in subscriptions))
 
 
+async def check_subscription(url: str) -> str:
+    """Why an endpoint gives no subscription to new heads, "" if it gives one."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": "eth_subscribe", "params": ["newHeads"]}
+    try:
+        async with (
+            asyncio.timeout(SUBSCRIBE_TIMEOUT_S),
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, max_msg_size=MAX_PUSH_BYTES) as socket,
+        ):
+            await socket.send_json(request)
+            message = await socket.receive()
+            if message.type is not aiohttp.WSMsgType.TEXT:
+                return "it hangs up"
+            return _refusal(message.data)
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        return printable(str(error))[:MAX_REASON_CHARS] or type(error).__name__
+
+
+def _refusal(data: str) -> str:
+    """Why a subscription is refused, "" if it is not."""
+    try:
+        error = _push.decode(data).error
+    except _NO_PUSH:
+        return ""
+    if error is None:
+        return ""
+    said = error.get("message") if isinstance(error, dict) else error
+    return f"refused: {printable(str(said))[:MAX_REASON_CHARS]}"
+
+
 class _PushedHeader(msgspec.Struct):
     number: Number
 
@@ -231,7 +261,7 @@ class _Subscription:
             await socket.send_json(request)
             async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
                 message = await socket.receive()
-            if message.type is aiohttp.WSMsgType.TEXT and (refused := self._refusal(message.data)):
+            if message.type is aiohttp.WSMsgType.TEXT and (refused := _refusal(message.data)):
                 return refused
             self._told, self._stands = None, True
             while message.type is aiohttp.WSMsgType.TEXT:
@@ -240,17 +270,6 @@ class _Subscription:
             return f"it ended with {message.type.name}"
         finally:
             await socket.close()
-
-    def _refusal(self, data: str) -> str:
-        """Why the subscription is refused, "" if it is not."""
-        try:
-            error = _push.decode(data).error
-        except _NO_PUSH:
-            return ""
-        if error is None:
-            return ""
-        said = error.get("message") if isinstance(error, dict) else error
-        return f"refused: {printable(str(said))}"
 
     def _heard(self, data: str) -> None:
         self._pushed.set()
