@@ -7,13 +7,24 @@ So evidence about it has two halves: the ledger proves the attestation, the fore
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import structlog
+
 from core.model.consortium import HeaderLeaf, decode_leaf
-from core.model.errors import DisagreementError, NotFoundError, NotYetFinalError, RejectedError, RetryableError
+from core.model.errors import (
+    CausewayError,
+    DisagreementError,
+    NotFoundError,
+    NotYetFinalError,
+    RejectedError,
+    RetryableError,
+)
 from core.model.ports import Prover
 from core.model.questions import Evidence, Question
 from core.model.types import BlockRef, ChainId, Height
 from core.proofs.errors import ProofError
 from core.proofs.evidence import EthereumProof, StateEntry, Trail, ethereum_evidence
+
+_log = structlog.get_logger(__name__)
 
 
 class ProvenNodes(Protocol):
@@ -82,13 +93,18 @@ class FailoverProver:
         self._provers = tuple(provers)
 
     async def prove(self, question: Question, at: Height | None = None) -> Evidence:
-        """Raises what the last prover raises, `RejectedError` of another kind than `NotFoundError` at once."""
-        failure: RetryableError | NotFoundError | None = None
+        """Raise what the last prover raises; a refusal only if all refuse, since one may be of a bad endpoint."""
+        failure: CausewayError | None = None
         for prover in self._provers:
             try:
                 return await prover.prove(question, at)
             except (RetryableError, NotFoundError) as error:
                 failure = error
+            except CausewayError as error:
+                failure = failure or error
+            except Exception as error:
+                _log.exception("an endpoint made its prover fail")
+                failure = RetryableError(f"a prover failed: {type(error).__name__}")
         assert failure is not None
         raise failure
 

@@ -258,7 +258,8 @@ async def _send_all(session: aiohttp.ClientSession, url: str, transactions: Sequ
         ]
         async with session.post(url, data=msgspec.json.encode(batch)) as response:
             answers = await response.json()
-        for answer in answers:
+        # A batch of one gets one answer without a list around it.
+        for answer in answers if isinstance(answers, list) else [answers]:
             if answer.get("result", {}).get("code") != 0:
                 raise SystemExit(f"the node refused a transfer: {answer}")
 

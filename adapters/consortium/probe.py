@@ -1,6 +1,7 @@
 """Which of a node's settings are in the way, found out once at connect, with what follows from each."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,22 +87,25 @@ async def probe(rpc: CometRpc, chain: ChainId) -> NodeReport:
     )
 
 
-async def probe_all(rpcs: list[CometRpc], chain: ChainId) -> list[NodeReport]:
+async def probe_all(rpcs: Sequence[CometRpc], chain: ChainId) -> list[NodeReport]:
     """Report on every endpoint that answers, and log what is in the way.
 
     Raise `RejectedError` if endpoints answer and none of them can work.
     """
-    reports = []
-    for rpc in rpcs:
-        try:
-            reports.append(await probe(rpc, chain))
-        except (RetryableError, RejectedError) as error:
-            _log.warning("an endpoint could not be looked at", endpoint=rpc.url, reason=error.message)
+    reports = [report for report in await asyncio.gather(*(_tried(rpc, chain) for rpc in rpcs)) if report is not None]
     for report in reports:
         report.log()
     if reports and all(report.faults for report in reports):
         reports[0].require_usable()
     return reports
+
+
+async def _tried(rpc: CometRpc, chain: ChainId) -> NodeReport | None:
+    try:
+        return await probe(rpc, chain)
+    except (RetryableError, RejectedError) as error:
+        _log.warning("an endpoint could not be looked at", endpoint=rpc.url, reason=error.message)
+        return None
 
 
 async def _offers(asking: Awaitable[object]) -> bool:

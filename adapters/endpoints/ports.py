@@ -86,6 +86,7 @@ class QuorumHeads:
         self._voters = voters
         self._poll_s = poll_s
         self._agreed: BlockHeader | None = None
+        self._reasons: dict[str, str] = {}
 
     async def head(self) -> HeadUpdate:
         """Raises `DisagreementError` without a quorum about the finalized block."""
@@ -167,7 +168,7 @@ class QuorumHeads:
                 async for _ in member.access.heads.heads():
                     news.set()
             except Exception as error:
-                _log.warning("a stream of heads ended", operator=member.operator, reason=str(error))
+                self._say(f"a stream of heads of {member.operator} ended", str(error))
             await asyncio.sleep(self._poll_s)
 
     async def _head_or_none(self) -> HeadUpdate | None:
@@ -183,8 +184,14 @@ class QuorumHeads:
             except CausewayError:
                 return None
         except CausewayError as error:
-            _log.warning("no head", reason=error.message)
+            self._say("no head", error.message)
             return None
+
+    def _say(self, what: str, reason: str) -> None:
+        """Log it, unless that is what was logged last: it may be so at every poll."""
+        if self._reasons.get(what) != reason:
+            self._reasons[what] = reason
+            _log.warning(what, reason=reason)
 
     async def _first_block(self) -> BlockHeader:
         """What is final of any chain. Some count from 1."""
@@ -307,17 +314,28 @@ class FailoverConsents:
 class FailoverBridge:
     """`BridgeBuilder` over those of several endpoints."""
 
-    def __init__(self, bridges: Sequence[BridgeBuilder]) -> None:
+    def __init__(self, bridges: Sequence[BridgeBuilder], timeout_s: float = CALL_TIMEOUT_S) -> None:
         self._bridges = tuple(bridges)
+        self._timeout_s = timeout_s
 
     def attest(self, header: BlockHeader, sender: AccountId) -> UnsignedTransaction:
         return self._bridges[0].attest(header, sender)
 
     async def attested(self, chain: ChainId) -> BlockRef | None:
-        failure = RetryableError("there is no endpoint to ask")
-        for bridge in self._bridges:
-            try:
+        """The lower median of what the endpoints say: one that invents attestations keeps nobody from attesting, and
+        one that hides them makes us attest what is attested already."""
+        answers = await asyncio.gather(*(self._asked(bridge, chain) for bridge in self._bridges))
+        told = [answer for answer in answers if not isinstance(answer, CausewayError)]
+        if not told:
+            raise next(answer for answer in answers if isinstance(answer, CausewayError))
+        told.sort(key=lambda ref: -1 if ref is None else ref.height)
+        return told[(len(told) - 1) // 2]
+
+    async def _asked(self, bridge: BridgeBuilder, chain: ChainId) -> BlockRef | CausewayError | None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
                 return await bridge.attested(chain)
-            except RetryableError as error:
-                failure = error
-        raise failure
+        except CausewayError as error:
+            return error
+        except Exception as error:
+            return RetryableError(f"an endpoint does not say what is attested: {error or type(error).__name__}")
