@@ -51,7 +51,8 @@ class Holder(msgspec.Struct, frozen=True):
 class FileLock:
     """`path` for this process alone, by flock(2) on `<path>.lock`: the kernel lets go of it when the process ends.
 
-    The lock file stays where it is; only what holds it counts. It binds all processes of this machine.
+    Symbolic links are followed, so that a file has one lock under all of its names. The lock file stays where it is;
+    only what holds it counts. It binds all processes of this machine.
     """
 
     path: Path
@@ -64,12 +65,15 @@ class FileLock:
         """
         if self._descriptor is not None:
             return
-        place = self.path.with_name(self.path.name + LOCK_SUFFIX)
         try:
+            real = self.path.resolve()
+            place = real.with_name(real.name + LOCK_SUFFIX)
             place.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = _locked(place)
-        except OSError as error:
-            raise FatalError(f"cannot lock {self.path}: {error.strerror}; make its directory writable") from error
+        except (OSError, RuntimeError) as error:
+            raise FatalError(
+                f"cannot lock {self.path}: {getattr(error, 'strerror', None) or error}; make its directory writable"
+            ) from error
         if self._descriptor is None:
             raise ConflictError(f"{self.path} is in use by {_holder(place)}: {remedy}")
         os.ftruncate(self._descriptor, 0)

@@ -1,5 +1,6 @@
 """The command line. Each command imports what it needs when it runs, so that `--help` is instant."""
 
+import os
 import sys
 from typing import Final, NoReturn
 
@@ -53,6 +54,13 @@ def main() -> None:
         _end(_first(expected))
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read our output has enough. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_REFUSED)
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        _end(RetryableError(f"{error.strerror or type(error).__name__}{place}"))
 
 
 def _end(error: CausewayError) -> NoReturn:

@@ -39,12 +39,41 @@ def relayer_keys(
     ] = "CAUSEWAY_PASSPHRASE",
 ) -> None:
     """Make an encrypted keystore with fresh keys."""
+    from core.runtime.files import locked
     from relayer.keystore import new_key, read_passphrase, write_keystore
 
-    if keystore.exists():
-        raise RejectedError(f"{keystore} exists already: a fresh one would bury the keys in it")
-    write_keystore(keystore, read_passphrase(variable=passphrase_env), {name: new_key() for name in names})
+    passphrase = read_passphrase(variable=passphrase_env)
+    with locked(keystore, "wait until it has ended"):
+        if keystore.exists():
+            raise RejectedError(f"{keystore} exists already: a fresh one would bury the keys in it")
+        if len(set(names)) != len(names):
+            raise RejectedError("a name is given twice: give each key a name of its own")
+        write_keystore(keystore, passphrase, {name: new_key() for name in names})
     typer.echo(f"{keystore}: {', '.join(names)}. Back it up: without it the inventory is lost.")
+
+
+@relayer_app.command("import-operator")
+def relayer_import_operator(
+    keystore: Annotated[Path, typer.Argument(help="The relayer's encrypted keystore.")],
+    name: Annotated[str, typer.Argument(help="What the key is called there: [attest] keys = [NAME].")],
+    key: Annotated[Path, typer.Argument(help="The operator's key: validators/N/operator_key.json of a chain's home.")],
+    passphrase_env: Annotated[
+        str, typer.Option(help="The environment variable that holds the passphrase.")
+    ] = "CAUSEWAY_PASSPHRASE",
+) -> None:
+    """Add a validator operator's key to a keystore, so that the relayer can attest headers with it."""
+    from core.runtime.files import locked
+    from local_chains.consortium.node import load_operator_key
+    from relayer.keystore import read_keystore, read_passphrase, write_keystore
+
+    passphrase = read_passphrase(variable=passphrase_env)
+    with locked(keystore, "wait until it has ended"):
+        keys = read_keystore(keystore, passphrase)
+        if name in keys.names():
+            raise RejectedError(f"{keystore} has a key called {name!r} already: choose another name")
+        seed = load_operator_key(key).seed
+        write_keystore(keystore, passphrase, {one: keys.key(one).expose() for one in keys.names()} | {name: seed})
+    typer.echo(f'{keystore}: {name}. Next, in the configuration: [attest] keys = ["{name}"]')
 
 
 @relayer_app.command("accounts")
@@ -208,7 +237,7 @@ def chain_run(
     ] = None,
     interval_s: Annotated[
         float | None,
-        typer.Option(min=0.05, help="Embedded engine: seconds between blocks when nothing happens, else 1."),
+        typer.Option(min=0.05, max=3_600, help="Embedded engine: seconds between blocks when nothing happens, else 1."),
     ] = None,
     keep_blocks: Annotated[
         int | None,

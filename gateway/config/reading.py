@@ -129,10 +129,11 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def resolve_database(url: str, base: Path) -> str:
-    """A SQLite path relative to the configuration becomes absolute; other URLs stay."""
-    if not url.startswith(SQLITE) or url.startswith(SQLITE + "/"):
+    """A SQLite path relative to the configuration becomes absolute; other URLs stay. Raises `FatalError`."""
+    address = parse_database_url(url)
+    if not isinstance(address, SqliteAddress) or address.path is None or address.path.is_absolute():
         return url
-    return SQLITE + str((base / url[len(SQLITE) :]).resolve())
+    return SQLITE + str((base / address.path).resolve())
 
 
 def check_database(url: str, base: Path) -> None:
@@ -143,7 +144,7 @@ def check_database(url: str, base: Path) -> None:
             raise RejectedError(
                 f"{url[:80]!r} is a database in memory, gone with the process: write sqlite:///FILE or postgresql://…"
             )
-        parse_database_url(resolve_database(url, base))
+        resolve_database(url, base)
 
 
 def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig) -> str:

@@ -3,6 +3,7 @@ dApp that runs a relayer in its own process needs no socket."""
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -100,14 +101,13 @@ class Answers:
         return update
 
     async def pairs(self) -> list[PairBody]:
-        return [
-            wire.pair_body(
-                pair,
-                wire.asset_named(self._chains, pair.initiator_asset),
-                wire.asset_named(self._chains, pair.participant_asset),
-            )
-            for pair in self._desk.pairs()
-        ]
+        """Every pair whose assets their chains show: one that names another is nobody else's trouble."""
+        found = []
+        for pair in self._desk.pairs():
+            with suppress(RejectedError):
+                given = wire.asset_named(self._chains, pair.initiator_asset)
+                found.append(wire.pair_body(pair, given, wire.asset_named(self._chains, pair.participant_asset)))
+        return found
 
     async def quote(self, call: QuoteCall) -> QuoteBody:
         request = QuoteRequest(

@@ -132,6 +132,7 @@ def test_listen_addresses_of_both_families() -> None:
 def test_a_relative_database_lies_beside_its_configuration(tmp_path: Path) -> None:
     assert resolve_database("sqlite:///a.sqlite", tmp_path) == f"sqlite:///{tmp_path}/a.sqlite"
     assert resolve_database("sqlite:////var/a.sqlite", tmp_path) == "sqlite:////var/a.sqlite"
+    assert resolve_database("sqlite+pysqlite:///a.sqlite", tmp_path) == f"sqlite:///{tmp_path}/a.sqlite"
     assert resolve_database("postgresql://h/n", tmp_path) == "postgresql://h/n"
 
 

@@ -1,6 +1,8 @@
 """What a daemon looks at once it is connected, before it follows or trades anything."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +15,7 @@ from core.model.types import AssetId, BaseUnits, ChainId
 from core.runtime.clock import ManualClock, run_virtually
 from gateway.daemons.parts import check_accounts, check_starts, check_traded
 from htlc.model import Phase
+from relayer.api.answers import Answers
 from relayer.quotes import Pair, Rate
 from tests.gateway.test_config import ETHEREUM
 from tests.relayer.house import COIN, A, B, House
@@ -75,3 +78,12 @@ def test_a_pair_with_an_asset_that_its_chain_lacks_is_refused() -> None:
     check_traded([known], chains)
     with pytest.raises(RejectedError, match="needs .*gold, which its chain does not show"):
         check_traded([known, replace(known, participant_asset=AssetId(f"{B}/asset:gold"))], chains)
+
+
+async def test_a_mistyped_pair_is_nobody_elses_trouble() -> None:
+    house = House(clock=ManualClock())
+    known = Pair(COIN[A], COIN[B], Rate(1, 1), BaseUnits(1), BaseUnits(2))
+    mistyped = replace(known, participant_asset=AssetId(f"{B}/asset:gold"))
+    desk: Any = SimpleNamespace(pairs=lambda: [mistyped, known])
+    answers = Answers(desk, {chain: one.access() for chain, one in house.chains.items()}, house.clock)
+    assert [body.id for body in await answers.pairs()] == [known.id]

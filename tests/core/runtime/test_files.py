@@ -55,6 +55,17 @@ def test_a_kill_lets_go_and_a_stopped_process_does_not(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_has_one_lock_under_all_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "alias.sqlite").symlink_to(tmp_path / "real" / "a.sqlite")
+    monkeypatch.chdir(tmp_path)
+    with locked(tmp_path / "real" / "a.sqlite"):
+        for name in ("link/a.sqlite", "alias.sqlite", "real/../real/a.sqlite"):
+            with pytest.raises(ConflictError):
+                FileLock(Path(name)).take()
+
+
 def test_a_lock_file_of_nonsense_still_counts(tmp_path: Path) -> None:
     path, place = tmp_path / "a", tmp_path / "a.lock"
     place.write_bytes(b"\xff{not json" * 1_000)
