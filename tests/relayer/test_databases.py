@@ -1,14 +1,19 @@
 """A swap and a refund in real time over the databases that real relayers use: threads, sockets and all."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from core.model.errors import ConflictError
 from core.model.facts import Claimed, Locked
 from core.runtime.clock import SystemClock
 from core.runtime.database import METADATA, open_database
 from htlc.model import Leg, Phase
-from tests.relayer.house import A, B, House
+from relayer import swaps
+from relayer.desk import SwapView
+from tests.relayer.house import START, A, B, House
+from tests.relayer.test_inventory import PATIENT, open_many
 from tests.relayer.test_together import Hall
 
 
@@ -68,3 +73,18 @@ async def next_block(house: Hall) -> None:
     height = house.chains[B].height
     while house.chains[B].height == height:
         await house.clock.sleep(0.005)
+
+
+async def test_openings_at_once_promise_nothing_twice(database):
+    """Each fits by itself. PostgreSQL runs their transactions side by side."""
+    house = House(clock=SystemClock(), block_s=0.2)
+    house.database = database
+    house.policy = replace(house.policy, swap=PATIENT)
+    await house.start()
+    await asyncio.sleep(0.5)
+    opened = await open_many(house, [START * 4 // 10] * 6, [f"caller {number}" for number in range(6)])
+    assert sum(isinstance(one, SwapView) for one in opened) == 2
+    assert {type(one) for one in opened if not isinstance(one, SwapView)} == {ConflictError}
+    promised = await database.read(swaps.promises)
+    assert sum(one.amount for one in promised) <= START
+    await house.stop()
