@@ -32,6 +32,11 @@ class RelayerMetrics:
         self.confirmed_s = histogram("relayer_tx_latency_confirmed_seconds", "From signed to included", ["chain"])
         self.wallet_balance = gauge("relayer_wallet_balance", "Base units that the relayer holds", ["asset"])
         self.locked_funds = gauge("relayer_swap_locked_funds", "Own base units locked in open swaps", ["asset"])
+        self.reserved_funds = gauge(
+            "relayer_swap_reserved_funds",
+            "Base units that open swaps keep: what they will lock, and gas of exits",
+            ["asset"],
+        )
         self.pending = gauge("relayer_swap_pending_counts", "Swaps that are not done, by state", ["state"])
         self.settled = counter("relayer_swaps_settled_total", "Swaps that are done, by outcome", ["outcome"])
         self.effects = counter("relayer_effects_total", "Effects tried, by result", ["kind", "result"])

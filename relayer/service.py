@@ -27,7 +27,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from htlc import events
 from htlc.model import Phase
 from indexer.feed import FactSignal
-from relayer import book, reporting, set_aside, swaps
+from relayer import book, inventory, reporting, set_aside, swaps
 from relayer.allowances import allow_ahead
 from relayer.attestor import Attestor
 from relayer.book import Switchboard
@@ -284,12 +284,24 @@ class RelayerService:
         if await self._database.read(lambda c: swaps.never_locked(c, now_s)):
             self.switchboard.changed(await book.write(self._database, expire))
 
+    async def _measure_reserved(self, promised: Sequence[Promise]) -> None:
+        firm = inventory.firm(promised, self._clock.now_ns())
+        try:
+            costs = await self.checks.exit_costs(sorted(self.pipelines))
+        except RetryableError as error:
+            log.info("the cost of exits is not known", reason=error.message)
+            return
+        reserved = inventory.reserved(firm, costs)
+        for asset in {*reserved, *(asset for cost in costs.values() for asset in cost)}:
+            self._metrics.reserved_funds.labels(asset).set(reserved[asset])
+
     async def _measure(self) -> None:
         def read(connection: Connection) -> tuple[dict[Phase, int], list[Promise], int | None]:
             return swaps.counts_by_phase(connection), swaps.promises(connection), swaps.nearest_timelock_s(connection)
 
         counts, promised, nearest_s = await self._database.read(read)
         self._metrics.unacknowledged.set(len(await self._foreign_uses()))
+        await self._measure_reserved(promised)
         for phase in Phase:
             self._metrics.pending.labels(phase).set(counts.get(phase, 0))
         self._metrics.nearest_timelock_s.set(float("inf") if nearest_s is None else nearest_s - self._clock.now())

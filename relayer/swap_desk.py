@@ -46,6 +46,8 @@ from relayer.swap_worker import true_seconds
 from relayer.swaps import SwapRow
 
 EARLY_REFUND: Final = leg_kind(SignEarlyRefund, Leg.INITIATOR)
+PURSE_AGE_S: Final = 1.0
+"""How old our balances may be in a quote."""
 SHORTAGE_AGE_S: Final = 5.0
 """How old a look at the gas may be: whoever asks for our health does not poll our endpoints."""
 
@@ -100,6 +102,7 @@ class SwapDesk:
         self._secrets = secrets
         self._source = source
         self._reports = reports
+        self._purses: dict[tuple[AssetId, frozenset[ChainId]], tuple[float, _Purse]] = {}
         self._shortages: tuple[float, dict[ChainId, str]] | None = None
 
     @property
@@ -127,8 +130,8 @@ class SwapDesk:
             funded=False,
             chains=frozenset({pair.initiator_chain, pair.participant_chain}),
         )
-        purse = await self._purse(new)
-        self._judge(new, purse.promised, purse)
+        purse = await self._recent_purse(new)
+        self._judge(new, await self._database.read(swaps.promises), purse)
         quote = Quote(
             id=self._secrets.token_bytes(QUOTE_ID_BYTES).hex(),
             initiator_asset=pair.initiator_asset,
@@ -164,6 +167,16 @@ class SwapDesk:
         now_ns, promised = self._clock.now_ns(), await self._database.read(swaps.promises)
         costs = await self._checks.exit_costs(new.chains)
         return _Purse(now_ns, promised, costs, await self._checks.held(inventory.needed(new, costs)))
+
+    async def _recent_purse(self, new: Promise) -> "_Purse":
+        """A purse of some moments ago: a price reserves nothing, and whoever asks for many polls no endpoint."""
+        key, now_s = (new.asset, new.chains), self._clock.monotonic()
+        known = self._purses.get(key)
+        if known is not None and now_s - known[0] < PURSE_AGE_S:
+            return known[1]
+        purse = await self._purse(new)
+        self._purses[key] = now_s, purse
+        return purse
 
     def _judge(self, new: Promise, promised: Sequence[Promise], purse: "_Purse") -> None:
         """Hold a new swap against limits, inventory, gas for every exit, and its caller's share.
