@@ -66,10 +66,13 @@ class ConnectionLimits:
 
 
 class Connections:
-    """The open connections of one server. Those that wait for their clients are known by age."""
+    """The open connections of one server, and by age those that wait for their clients.
 
-    def __init__(self, limits: ConnectionLimits) -> None:
-        self.limits = limits
+    Without `limits` they are the process's, which its operator may change while it runs.
+    """
+
+    def __init__(self, limits: ConnectionLimits | None) -> None:
+        self._limits = limits
         self._clients: dict[str, _Client] = {}
         self._open = 0
 
@@ -78,11 +81,12 @@ class Connections:
 
     def join(self, connection: "Connection") -> bool:
         """Count a new connection; if there are too many, end the oldest that waits. Return False if all are busy."""
+        limits = self._limits or ConnectionLimits.of_process()
         client = self._clients.get(connection.client)
         crowded: list[_Client] = []
-        if client is not None and len(client.open) >= self.limits.per_client:
+        if client is not None and len(client.open) >= limits.per_client:
             crowded = [client]
-        elif self._open >= self.limits.total:
+        elif self._open >= limits.total:
             crowded = sorted(self._clients.values(), key=lambda one: len(one.open), reverse=True)
         if crowded:
             oldest = next((next(iter(one.waiting)) for one in crowded if one.waiting), None)
@@ -185,9 +189,8 @@ class Connection(web.RequestHandler):
         self._idle = False
         self._connections.waits(self, False)
 
-    def request_ended(self) -> None:
-        self._idle = True
-        self._begun = False
+    def request_handled(self) -> None:
+        """The answer is made: we wait for the client to take it."""
         self._connections.waits(self, True)
 
     @contextmanager
@@ -214,6 +217,10 @@ class Connection(web.RequestHandler):
             log.info("a client does not take its answer", client=self.client)
             self.abort()
             return resp, True
+        finally:
+            self._idle = True
+            self._begun = False
+            self._connections.waits(self, True)
 
     def handle_error(
         self,
@@ -264,7 +271,7 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """aiohttp's server with limits. `inner` is the server of an application, whose place this takes."""
 
-    def __init__(self, inner: web.Server, limits: ConnectionLimits) -> None:
+    def __init__(self, inner: web.Server, limits: ConnectionLimits | None) -> None:
         super().__init__(self._answer, request_factory=inner.request_factory)
         self.open = Connections(limits)
         self._inner: Callable[[Any], Awaitable[web.StreamResponse]] = inner.request_handler
@@ -282,7 +289,7 @@ class Server(web.Server):
             # Raised before the application's own middlewares, which make problem documents of all others.
             return problem_of(error).response(_request_id())
         finally:
-            connection.request_ended()
+            connection.request_handled()
 
 
 class Runner(web.AppRunner):
@@ -290,20 +297,21 @@ class Runner(web.AppRunner):
 
     def __init__(self, app: web.Application, shutdown_s: float, limits: ConnectionLimits | None = None) -> None:
         super().__init__(app, access_log=None, shutdown_timeout=shutdown_s)
-        self.limits = limits or ConnectionLimits.of_process()
+        self._limits = limits
 
     async def _make_server(self) -> web.Server:
-        return Server(await super()._make_server(), self.limits)
+        return Server(await super()._make_server(), self._limits)
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Listen, and return the (host, port) that was bound; port 0 takes a free one. Raise `OSError`."""
         await self.setup()
+        accepts = (self._limits or ConnectionLimits.of_process()).accepts
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for family, _, _, _, address in dict.fromkeys(found):
             listening = _bound(family, (address[0], port, *address[2:]))
             # asyncio accepts as many connections at once as it is told of waiting ones, before any can be closed again:
             # few. The system lets more wait.
-            await web.SockSite(self, listening, backlog=self.limits.accepts).start()
+            await web.SockSite(self, listening, backlog=accepts).start()
             listening.listen(MAX_WAITING)
             port = listening.getsockname()[1]
         bound_host, bound_port = self.addresses[0][:2]

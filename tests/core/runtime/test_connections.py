@@ -192,6 +192,21 @@ async def test_websocket_outlives_the_limits_of_requests() -> None:
         await socket.close()
 
 
+@pytest.mark.usefixtures("short_waits")
+async def test_half_a_next_request_cuts_no_answer_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "ANSWER_S", 10.0)
+    async with serving() as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 16)
+        writer.write(b"GET /v1/large HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.write(b"GET /healthz HT")
+        await asyncio.sleep(0.6)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await reader.readexactly(64 << 20) == bytes(64 << 20)
+        await end(writer)
+
+
 SERVER = """
 import asyncio, resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (96, 96))
