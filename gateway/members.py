@@ -10,10 +10,12 @@ from adapters.consortium import Ed25519Signer, connect, unsigned
 from adapters.consortium.chain import ConsortiumChain
 from adapters.consortium.members import MembersView, read_members
 from adapters.consortium.rpc import CometRpc
-from core.model.consortium import NAMESPACE, Message, caip_account
+from core.model.addresses import ledger_address
+from core.model.consortium import NAMESPACE, Message, caip_account, raw_address
 from core.model.consortium_members import ROLES, Organisation, Propose, Role, Vote
 from core.model.errors import RejectedError
-from core.model.types import ChainId, Height
+from core.model.identifiers import parse_account
+from core.model.types import ChainId, Height, chain_of
 from core.proofs.cometbft.json import object_from_json
 from gateway.sending import send
 from local_chains.consortium.node import load_operator_key
@@ -43,7 +45,9 @@ async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, An
     async with _chain_at(url) as chain:
         before = await read_members(chain.rpc)
         known = next((one for one in before.organisations if one.name == wanted.name), None)
-        height = await _send(chain, key_file, Propose(_terms(wanted, known)), f"propose {wanted.name}")
+        height = await _send(
+            chain, key_file, Propose(_terms(wanted, known, chain.access.parameters.chain)), f"propose {wanted.name}"
+        )
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         mine = [one for one in after["proposals"] if one["organisation"]["name"] == wanted.name]
         return {"height": height, "proposal": mine[0]}
@@ -80,11 +84,11 @@ async def _send(chain: ConsortiumChain, key_file: Path, message: Message, summar
     return await send(chain.access, signer, unsigned(name, signer.account, (message,), summary))
 
 
-def _terms(wanted: WantedTerms, known: Organisation | None) -> Organisation:
+def _terms(wanted: WantedTerms, known: Organisation | None, chain: ChainId) -> Organisation:
     """Raises `RejectedError` for what no ledger would take."""
     if known is None and wanted.account is None:
         raise RejectedError(f"{wanted.name} is not a member: name the --account that it signs with")
-    account = known.account if wanted.account is None and known is not None else _account(wanted.account or "")
+    account = known.account if wanted.account is None and known is not None else _account(wanted.account or "", chain)
     standing = () if known is None else known.roles
     roles = standing if wanted.roles is None else _roles(wanted.roles)
     if "validator" not in roles:
@@ -100,14 +104,14 @@ def _terms(wanted: WantedTerms, known: Organisation | None) -> Organisation:
     return Organisation(wanted.name, account, roles, kind, key, power)
 
 
-def _account(text: str) -> bytes:
-    try:
-        raw = bytes.fromhex(text.rpartition(":")[2])
-    except ValueError:
-        raw = b""
-    if len(raw) != 20:
-        raise RejectedError(f"{text[:80]!r} is no account: 40 hex digits, as in causeway:devnet-1:<hex>")
-    return raw
+def _account(text: str, chain: ChainId) -> bytes:
+    """The account that `text` names on `chain`: as CAIP-10, or its 40 hex digits alone. Raise `RejectedError`."""
+    if ":" not in text:
+        return bytes.fromhex(ledger_address(text))
+    account = parse_account(text)
+    if chain_of(account) != chain:
+        raise RejectedError(f"{account} is not an account of {chain}: write its 40 hex digits, or {chain}:<hex>")
+    return raw_address(account)
 
 
 def _roles(texts: Sequence[str]) -> tuple[Role, ...]:

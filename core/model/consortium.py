@@ -6,6 +6,7 @@ themselves, so one transaction has exactly one form and one hash.
 """
 
 import hashlib
+import re
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, Final, Literal, TypeVar, get_args
@@ -25,7 +26,8 @@ ADDRESS_BYTES: Final = 20
 SIGN_PREFIX: Final = b"causeway transaction v1\0"
 NAME_PATTERN: Final = r"[a-z0-9][-_.a-z0-9]{0,63}"
 """Asset symbols, record namespaces and record keys."""
-
+_ACCOUNT = re.compile(r"[^:]+:[^:]+:([0-9a-fA-F]{40})")
+_LOCK_ID = re.compile(r"([0-9a-f]{40})/([0-9a-f]{64})")
 
 APP_VERSION: Final = 1
 """The version of the ledger's rules, as the `version.app` of a header names it."""
@@ -56,13 +58,10 @@ def caip_asset(chain: ChainId, symbol: str) -> AssetId:
 
 def raw_address(account: AccountId) -> bytes:
     """The 20 bytes of a CAIP-10 account of a consortium chain. Raises `RejectedError`."""
-    try:
-        raw = bytes.fromhex(account.split(":", 2)[2])
-    except (IndexError, ValueError):
-        raw = b""
-    if len(raw) != ADDRESS_BYTES:
+    match = _ACCOUNT.fullmatch(account)  # `fromhex` alone would pass over spaces
+    if match is None:
         raise RejectedError(f"{account[:128]!r} is not an account of a consortium chain")
-    return raw
+    return bytes.fromhex(match[1])
 
 
 def asset_symbol(asset: AssetId) -> str:
@@ -80,14 +79,10 @@ def lock_id(chain: ChainId, sender: bytes, hashlock: bytes) -> LockId:
 
 def parse_lock_id(name: LockId) -> tuple[bytes, bytes]:
     """(sender, hashlock) of a lock id. Raises `RejectedError`."""
-    try:
-        sender, _, lock = name.partition("/")
-        parts = bytes.fromhex(sender), bytes.fromhex(lock)
-    except ValueError:
-        parts = b"", b""
-    if len(parts[0]) != ADDRESS_BYTES or len(parts[1]) != 32:
+    match = _LOCK_ID.fullmatch(name)
+    if match is None:
         raise RejectedError(f"{name[:128]!r} is not a lock id of a consortium chain")
-    return parts
+    return bytes.fromhex(match[1]), bytes.fromhex(match[2])
 
 
 def quantity(value: int) -> bytes:

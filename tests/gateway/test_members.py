@@ -73,6 +73,9 @@ async def test_an_issuer_comes_in_by_votes_and_a_validator_s_power_changes(
     [
         (WantedTerms("mint", roles=["issuer"]), "name the --account"),
         (WantedTerms("mint", "xyz", ["issuer"]), "40 hex digits"),
+        (WantedTerms("mint", MINT[:-1] + " ", ["issuer"]), "40 hex digits"),
+        (WantedTerms("mint", f"causeway:elsewhere-1:{MINT}", ["issuer"]), "not an account of causeway:"),
+        (WantedTerms("mint", f"eip155:1:0x{MINT}", ["issuer"]), "not an account of causeway:"),
         (WantedTerms("mint", MINT, ["king"]), "there is no role 'king'"),
         (WantedTerms("mint", MINT, ["validator"]), "--consensus-key and --power"),
         (WantedTerms("mint", MINT, ["validator"], "ed25519:xy", 3), "KIND:HEX"),
