@@ -1,4 +1,4 @@
-"""Proves Proofs.t.sol with halmos: every `check_` holds, and every `refute_`, its control, is refuted.
+"""Proves Proofs.t.sol and BatchProofs.t.sol with halmos: every `check_` holds, and the `refute_` of the same name, its control, is refuted.
 
     python tests/contracts/prove.py
 
@@ -18,7 +18,7 @@ from halmos import sevm
 from halmos.__main__ import _main as run_halmos
 
 HERE = Path(__file__).parent
-OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out", "--contract", "Proofs"]
+OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out", "--match-contract", "Proofs$"]
 # A lane's key is no hash, as Solidity's own layout would have it.
 OPTIONS += ["--storage-layout", "generic", "--no-status", "--solver-timeout-assertion", "120s"]
 COUNTEREXAMPLE = 1
@@ -45,6 +45,11 @@ def run(prefix: str) -> dict[str, int]:
     return codes
 
 
+def _subject(name: str) -> str:
+    """What a proof and its control are about: their names without `check_` or `refute_`."""
+    return name.partition("(")[0].partition("_")[2]
+
+
 def main() -> int:
     os.chdir(HERE)  # forge finds our compiler from here
     sevm.Function = declare
@@ -53,6 +58,8 @@ def main() -> int:
     controls = run("refute_")
     failures = [name for name, code in proofs.items() if code != 0]
     failures += [name for name, code in controls.items() if code != COUNTEREXAMPLE]
+    alone = {_subject(name) for name in proofs} ^ {_subject(name) for name in controls}
+    failures += [f"{subject}: a proof without a control, or a control without a proof" for subject in alone]
     for name in failures:
         print(f"not as it should be: {name}", file=sys.stderr)
     if failures or not proofs or not controls:
