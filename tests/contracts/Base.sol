@@ -162,13 +162,17 @@ abstract contract Deployed {
     /// Sends a call as `by`, with the value where it locks the native coin.
     function attempt(address by, Lock memory it, bytes memory data) internal returns (bool success, bytes memory result) {
         uint256 value = bytes4(data) == IHashedTimelock.lock.selector ? it.amount : 0;
-        vm.recordLogs();
         vm.prank(by);
         (success, result) = address(htlc).call{value: value, gas: GAS}(data);
     }
 
-    /// What the contract has said since the last attempt, in one word (see `then`); also, as forge records it so, what was
-    /// reverted within.
+    /// The same, and from here on it is noted what the contract says.
+    function observe(address by, Lock memory it, bytes memory data) internal returns (bool success, bytes memory result) {
+        vm.recordLogs();
+        return attempt(by, it, data);
+    }
+
+    /// What the contract has said since, in one word (see `then`); also, as forge records it so, what was reverted within.
     function heard() internal returns (bytes32 all) {
         Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i; i < logs.length; ++i) {
@@ -176,7 +180,7 @@ abstract contract Deployed {
         }
     }
 
-    /// The call of the last attempt met `reason`, or nothing stood against it, and it said `said`.
+    /// The call that was observed met `reason`, or nothing stood against it, and it said `said`.
     function answered(bytes memory reason, bytes32 said, bool success, bytes memory result) internal {
         require(success == (reason.length == 0), "not as predicted");
         if (success) require(heard() == said, "other events");

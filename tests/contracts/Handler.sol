@@ -32,7 +32,7 @@ contract Handler is Batches {
         MoodyToken(tokenAt(1)).set(mood);
         bytes memory reason = againstLock(it);
         if (reason.length == 0) reason = againstPull(it, mood);
-        (bool success, bytes memory result) = attempt(it.sender, it, lockCall(it));
+        (bool success, bytes memory result) = observe(it.sender, it, lockCall(it));
         MoodyToken(tokenAt(1)).set(Mood.HONEST);
         expect(reason, then(0, lockedEvent(it)), success, result);
         if (success) opened(it);
@@ -44,7 +44,7 @@ contract Handler is Batches {
         Lock memory it = some(mix(seed, 1));
         bytes memory reason = againstLock(it);
         require(reason.length != 0, "a lock is made once");
-        (bool success, bytes memory result) = attempt(it.sender, it, lockCall(it));
+        (bool success, bytes memory result) = observe(it.sender, it, lockCall(it));
         expect(reason, 0, success, result);
     }
 
@@ -58,10 +58,10 @@ contract Handler is Batches {
         if (seed % 4 == 0) bent.receiver = actors[(seed >> 210) % 4];
         if (seed % 4 == 1) bent.hashlock = bytes32(seed);
         bytes memory data = authorizedCall(bent, signAuthorization(it));
-        (bool success, bytes memory result) = attempt(actors[(seed >> 220) % 4], it, data);
+        (bool success, bytes memory result) = observe(actors[(seed >> 220) % 4], it, data);
         expect(againstAuthorized(it, bent), then(0, lockedEvent(it)), success, result);
         if (success) opened(it);
-        (success, result) = attempt(it.sender, it, data);
+        (success, result) = observe(it.sender, it, data);
         answered(againstAuthorized(it, bent), 0, success, result);
     }
 
@@ -73,7 +73,7 @@ contract Handler is Batches {
         Lock memory it = maybeBent(seed);
         setExitMood(seed);
         bytes memory reason = againstExit(it, CLAIMED);
-        (bool success, bytes memory result) = attempt(actors[(seed >> 200) % 4], it, claimCall(it));
+        (bool success, bytes memory result) = observe(actors[(seed >> 200) % 4], it, claimCall(it));
         MoodyToken(tokenAt(1)).set(Mood.HONEST);
         expect(reason, then(0, exitEvent(it, CLAIMED)), success, result);
         if (success) settled(it, CLAIMED);
@@ -85,7 +85,7 @@ contract Handler is Batches {
         Lock memory it = maybeBent(seed);
         setExitMood(seed);
         bytes memory reason = againstExit(it, REFUNDED);
-        (bool success, bytes memory result) = attempt(actors[(seed >> 200) % 4], it, refundCall(it));
+        (bool success, bytes memory result) = observe(actors[(seed >> 200) % 4], it, refundCall(it));
         MoodyToken(tokenAt(1)).set(Mood.HONEST);
         expect(reason, then(0, exitEvent(it, REFUNDED)), success, result);
         if (success) settled(it, REFUNDED);
@@ -105,7 +105,7 @@ contract Handler is Batches {
         bytes memory data = agreedCall(it, deadline, key == 0 ? bytes("") : signature(key, digest));
         address by = actors[(seed >> 200) % 4];
         bytes memory reason = againstEarlyRefund(it, by, deadline, signs);
-        (bool success, bytes memory result) = attempt(by, it, data);
+        (bool success, bytes memory result) = observe(by, it, data);
         expect(reason, then(0, exitEvent(it, REFUNDED)), success, result);
         if (success) settled(it, REFUNDED);
     }
@@ -126,7 +126,7 @@ contract Handler is Batches {
         bool accepts = againstExit(inner, innerOutcome).length == 0;
         if (beforePayment(inner, innerOutcome).length == 0) said = then(said, exitEvent(inner, innerOutcome));
         hostile.arm(address(htlc), exitCall(inner, innerOutcome));
-        (bool success, bytes memory result) = attempt(actors[seed % 4], outer, exitCall(outer, outcome));
+        (bool success, bytes memory result) = observe(actors[seed % 4], outer, exitCall(outer, outcome));
         answered("", said, success, result);
         require((hostile.answer() == CallsBack.Answer.ACCEPTED) == accepts, "the inner call");
         outcomes[msg.sig][accepts ? 1 : 0] += 1;
@@ -146,7 +146,7 @@ contract Handler is Batches {
         token.arm(address(htlc), exitCall(inner, outcome));
         bytes memory reason;
         if (inner.asset == it.asset) reason = notExact(it.amount < inner.amount ? 0 : it.amount - inner.amount, it.amount);
-        (bool success, bytes memory result) = attempt(it.sender, it, lockCall(it));
+        (bool success, bytes memory result) = observe(it.sender, it, lockCall(it));
         expect(reason, then(then(0, lockedEvent(it)), exitEvent(inner, outcome)), success, result);
         token.arm(address(0), "");
         if (!success) return;

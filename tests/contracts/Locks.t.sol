@@ -35,6 +35,7 @@ contract Locks is Paths {
         unchecked {
             it.timelock = uint40(block.timestamp + (seed >> 200) % 3 == 0 ? seed >> 210 : block.timestamp + 1);
             it.generation = uint16(stored >> 16) + 1;
+            if ((seed >> 220) % 4 == 0) it.amount = 1;
             if (spoils & 1 != 0) it.amount = 0;
             if (spoils & 2 != 0) it.receiver = address(0);
             if (spoils & 4 != 0) it.receiver = address(htlc);
@@ -77,7 +78,7 @@ contract Locks is Paths {
         if (how == 1 && outcome == CLAIMED) data = abi.encodeCall(IHashedTimelock.bulkClaim, (false, items, it.asset));
         if (how == 1 && outcome == REFUNDED) data = abi.encodeCall(IHashedTimelock.bulkRefund, (false, items, it.asset));
         if (how == 2) data = agreedCall(it, 0, "");
-        return attempt(how == 2 ? it.receiver : STRANGER, it, data);
+        return observe(how == 2 ? it.receiver : STRANGER, it, data);
     }
 
     function bend(Lock memory it, uint256 seed) private pure {
@@ -155,15 +156,15 @@ contract Locks is Paths {
         token.mint(STRANGER, MANY);
         bytes memory signed = handInCall(byPermit2 ? Path.PERMIT2 : Path.AUTHORIZATION, it);
         uint256 before = word(other.sender, other.lane);
-        (bool success,) = attempt(STRANGER, other, replaced(signed, other, byPermit2));
+        (bool success,) = observe(STRANGER, other, replaced(signed, other, byPermit2));
         require(!success && word(other.sender, other.lane) == before, "another lock was opened");
         store(it, 0);
         uint256 here = block.chainid;
         vm.chainId(here + 1 + chain % 1_000);
-        (success,) = attempt(STRANGER, it, signed);
+        (success,) = observe(STRANGER, it, signed);
         require(!success, "on another chain");
         vm.chainId(here);
-        (success,) = attempt(STRANGER, it, signed);
+        (success,) = observe(STRANGER, it, signed);
         require(success && word(it.sender, it.lane) == wordOf(it, LOCKED), "what was signed");
     }
 

@@ -2,7 +2,7 @@
 pragma solidity 0.8.33;
 
 import "./Base.sol";
-import {Prover} from "./Prover.sol";
+import {PlainToken, Prover} from "./Prover.sol";
 
 /// Proved by halmos on the shipped bytecode: for every caller, all arguments, any time, and any word that the lane holds
 /// before, reachable or not. Every `check_` has a control, the `refute_` of the same name: it says that something never

@@ -129,10 +129,10 @@ contract Pulls is Paths {
         token.have(MoodyToken.transferFrom.selector, false, 32, 1);
         succeed(it.sender, it, lockCall(it));
         token.have(MoodyToken.transfer.selector, fails, size_, fails ? 1 : 0);
-        (bool success, bytes memory result) = attempt(STRANGER, it, claimCall(it));
+        (bool success, bytes memory result) = observe(STRANGER, it, claimCall(it));
         answered(reason, 0, success, result);
         vm.warp(it.timelock);
-        (success, result) = attempt(STRANGER, it, refundCall(it));
+        (success, result) = observe(STRANGER, it, refundCall(it));
         answered(reason, 0, success, result);
     }
 
@@ -140,7 +140,7 @@ contract Pulls is Paths {
         Lock memory it = plain(seed, false);
         bytes memory data = handInCall(tokenPath(which), it);
         token.have(MoodyToken.balanceOf.selector, fails, fails ? 32 : size % 32, 5);
-        (bool success, bytes memory result) = attempt(it.sender, it, data);
+        (bool success, bytes memory result) = observe(it.sender, it, data);
         answered(refusalOfPayment(it.asset, address(0)), 0, success, result);
     }
 

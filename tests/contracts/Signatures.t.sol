@@ -73,7 +73,7 @@ contract Signatures is Deployed {
         succeed(it.sender, it, lockCall(it));
         if (deadline % 2 == 0) deadline = NOW - 2 + deadline % 5;
         bytes memory signed = signature(RECEIVER_KEY, earlyRefundDigest(address(htlc), block.chainid, it, deadline));
-        (bool success, bytes memory result) = attempt(STRANGER, it, agreedCall(it, deadline, signed));
+        (bool success, bytes memory result) = observe(STRANGER, it, agreedCall(it, deadline, signed));
         bytes memory reason;
         if (deadline < NOW) reason = abi.encodeWithSelector(IHashedTimelock.SignatureExpired.selector, deadline, NOW);
         answered(reason, then(0, exitEvent(it, REFUNDED)), success, result); // the deadline is inclusive
@@ -108,7 +108,7 @@ contract Signatures is Deployed {
     }
 
     function refuseSigned(Lock memory it, uint256 key, bytes32 digest) private {
-        (bool success, bytes memory result) = attempt(STRANGER, it, agreedCall(it, NOW + 100, signature(key, digest)));
+        (bool success, bytes memory result) = observe(STRANGER, it, agreedCall(it, NOW + 100, signature(key, digest)));
         answered(wrongSignature(it.receiver), 0, success, result);
     }
 
@@ -122,11 +122,11 @@ contract Signatures is Deployed {
             IHashedTimelock.lockByAuthorization,
             (it.hashlock, termsOf(it), it.amount, tokenOf(it), it.sender, NOW + 9, v, bytes32(seed), bytes32(uint256(1)))
         );
-        (bool success, bytes memory result) = attempt(STRANGER, it, data);
+        (bool success, bytes memory result) = observe(STRANGER, it, data);
         answered(wrongSignature(address(0)), 0, success, result);
         it.receiver = address(0);
         data = agreedCall(it, NOW, abi.encodePacked(bytes32(seed), bytes32(uint256(1)), v));
-        (success, result) = attempt(STRANGER, it, data);
+        (success, result) = observe(STRANGER, it, data);
         answered(wrongSignature(address(0)), 0, success, result);
     }
 
@@ -137,7 +137,7 @@ contract Signatures is Deployed {
         it.receiver = address(wallet);
         succeed(it.sender, it, lockCall(it));
         wallet.agree(earlyRefundDigest(address(htlc), block.chainid, it, NOW), manner % 8);
-        (bool success, bytes memory result) = attempt(STRANGER, it, agreedCall(it, NOW, hex"01"));
+        (bool success, bytes memory result) = observe(STRANGER, it, agreedCall(it, NOW, hex"01"));
         bytes memory reason = manner % 8 == 0 ? bytes("") : wrongSignature(it.receiver);
         answered(reason, then(0, exitEvent(it, REFUNDED)), success, result);
         if (!success) return;
@@ -248,7 +248,7 @@ contract Signatures is Deployed {
 
     function test_without_permit2_its_locks_are_refused(uint256 seed) public {
         Lock memory it = aLock(seed, false);
-        (bool success, bytes memory reason) = attempt(STRANGER, it, permitted(it, 0, ""));
+        (bool success, bytes memory reason) = observe(STRANGER, it, permitted(it, 0, ""));
         require(!success && bytes4(reason) == bytes4(keccak256("NoPermit2()")), "NoPermit2");
     }
 

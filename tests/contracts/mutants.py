@@ -2,8 +2,8 @@
 
     python tests/contracts/mutants.py [NAME...]      # some of them; all without a name
 
-Each mutant of mutants.toml is compiled as the artifact is, and forge's tests run on it; where they pass, it survives
-and this fails.
+Each mutant of mutants.toml is compiled as the artifact is, and forge's tests run on it: first all but the walk, and the
+walk where they pass. Where that passes, too, the mutant survives and this fails.
 """
 
 import json
@@ -23,13 +23,17 @@ REPOSITORY: Final = HERE.parents[1]
 WORK: Final = REPOSITORY / ".tools/contracts/mutants"
 TIMEOUT_S: Final = 600
 INVARIANT_RUNS: Final = "20"
+WALK: Final = "Invariants"
+LEAST: Final = 45
+"""Fewer say little about the tests."""
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old`, which occurs once in `source`, becomes `new`."""
+    """`old`, which occurs once in `source`, becomes `new`; `harm` says what that would do to somebody."""
 
     name: str
+    harm: str
     old: str
     new: str
     source: str = "HashedTimelock.sol"
@@ -39,7 +43,7 @@ MUTANTS: Final = HERE / "mutants.toml"
 
 
 def compile_mutant(mutant: Mutant) -> Path:
-    """The mutant's artifact. Raises BuildError, also where its text is not found exactly once."""
+    """The mutant's artifact. Raises BuildError, also where its text is not found exactly once, or changes nothing."""
     WORK.mkdir(parents=True, exist_ok=True)
     sources = {name: path for name, path in build.source_files().items() if "/" not in name and name != "TestToken.sol"}
     text = sources[mutant.source].read_text()
@@ -49,13 +53,20 @@ def compile_mutant(mutant: Mutant) -> Path:
     changed.write_text(text.replace(mutant.old, mutant.new))
     output = build.compile_sources({**sources, mutant.source: changed})
     code = output["contracts"]["HashedTimelock.sol"]["HashedTimelock"]["evm"]["bytecode"]["object"]
+    shipped = json.loads((build.ARTIFACTS_DIR / "HashedTimelock.json").read_text())["bytecode"]
+    if code == shipped:
+        raise build.BuildError(f"{mutant.name}: compiles to the same code")
     artifact = WORK / "mutant.json"
     artifact.write_text(json.dumps({"bytecode": code}))
     return artifact
 
 
 def found_by(artifact: Path) -> list[str]:
-    """The tests that fail on this bytecode."""
+    """The first tests that fail on this bytecode."""
+    return _failing(artifact, "--no-match-contract", WALK) or _failing(artifact, "--match-contract", WALK)
+
+
+def _failing(artifact: Path, *choice: str) -> list[str]:
     environment = {
         **os.environ,
         "HTLC_ARTIFACT": os.path.relpath(artifact, HERE),
@@ -64,8 +75,9 @@ def found_by(artifact: Path) -> list[str]:
         "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": str(WORK / "failures"),
         "FOUNDRY_FUZZ_FAILURE_PERSIST_DIR": str(WORK / "failures"),
     }
+    command = ["forge", "test", "--fail-fast", *choice]
     run = subprocess.run(
-        ["forge", "test"], cwd=HERE, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     failed = re.findall(r"^(?:\[FAIL.*\]| ) ?(test_\w+|invariant_\w+)\(", run.stdout, re.MULTILINE)
     if run.returncode != 0 and not failed:
@@ -74,13 +86,17 @@ def found_by(artifact: Path) -> list[str]:
 
 
 def main(names: list[str]) -> int:
+    mutants = [Mutant(**entry) for entry in tomllib.loads(MUTANTS.read_text())["mutant"]]
+    if len(mutants) < LEAST or len({mutant.name for mutant in mutants}) != len(mutants):
+        raise build.BuildError(f"there should be {LEAST} mutants or more, each with a name of its own")
     survivors = 0
-    for mutant in (Mutant(**entry) for entry in tomllib.loads(MUTANTS.read_text())["mutant"]):
+    for mutant in mutants:
         if names and mutant.name not in names:
             continue
         failed = found_by(compile_mutant(mutant))
         survivors += not failed
         print(f"{mutant.name}: {', '.join(failed) or 'SURVIVES'}", flush=True)
+    print(f"{survivors} mutants survive")
     return 1 if survivors else 0
 
 

@@ -1,4 +1,5 @@
-"""Proves Proofs.t.sol and BatchProofs.t.sol with halmos: every `check_` holds, and the `refute_` of the same name, its control, is refuted.
+"""Proves Proofs.t.sol and BatchProofs.t.sol with halmos: every `check_` holds, and its control, the `refute_` of the
+same name, is refuted.
 
     python tests/contracts/prove.py
 
