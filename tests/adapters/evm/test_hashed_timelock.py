@@ -188,6 +188,12 @@ async def test_the_generation_wraps(chain):
     assert await chain.error_of(chain.lock_call(lock.but(generation=1)), lock.sender, AMOUNT) == "WrongGeneration(1, 0)"
     await chain.open(lock)
     await chain.succeed(chain.claim_call(lock), chain.receiver)
+    # So ids come round again.
+    again = lock.but(generation=1)
+    await chain.open(again)
+    await chain.set_next_time(again.timelock)
+    await chain.succeed(chain.refund_call(again), chain.stranger)
+    assert await chain.word(lock.sender, 0) == expected_word(again, REFUNDED)
 
 
 async def test_nobody_writes_anothers_lane(chain):
