@@ -53,6 +53,15 @@ class Provider(StrEnum):
     VANISHES = "vanishes"
 
 
+class Blocked(StrEnum):
+    """Whom the token of the leg that pays them refuses, from the agreement on: a blacklist, or a payee that takes
+    nothing. Nobody funds or reveals into that."""
+
+    NOBODY = "nobody"
+    PROVIDER = "provider"
+    INITIATOR = "initiator"
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """A process dies at its `write`-th write, or `at_s` seconds into the story, for `outage_s`."""
@@ -102,6 +111,7 @@ class Plan:
     provider_deaths: tuple[Death, ...]
     initiator_deaths: tuple[Death, ...]
     cheat_before_timelock_s: float
+    blocked: Blocked = Blocked.NOBODY
 
     @property
     def second(self) -> ChainId:
@@ -130,6 +140,7 @@ def draw(seed: int) -> Plan:
         provider_deaths=_provider_deaths(source, initiator),
         initiator_deaths=_initiator_deaths(source),
         cheat_before_timelock_s=source.uniform(1.5, 8.0),
+        blocked=source.choices(list(Blocked), weights=(18, 1, 1))[0],
     )
 
 

@@ -12,7 +12,7 @@ from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import BaseUnits, LockId, LockTerms
 from core.runtime.clock import run_virtually
 from gateway.simulation.party import Crash, Party
-from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, A, B, Death, Initiator, Plan, Provider, draw
+from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, A, B, Blocked, Death, Initiator, Plan, Provider, draw
 from gateway.simulation.verdict import Verdict, judge, locks_of, state_of
 from gateway.simulation.world import COIN, World
 from htlc.model import Agreement, Role
@@ -78,6 +78,7 @@ async def _play(plan: Plan) -> Verdict:
         await world.clock.sleep(WARM_UP_S)
         await _agree(story)
         if story.agreement is not None:
+            _block(story)
             async with _background(*_deeds(story, story.agreement)):
                 await _settled(story, story.agreement)
     return await judge(world, story.parties, story.agreement, story.notes)
@@ -106,6 +107,16 @@ async def _agree(story: Story) -> None:
     story.tell(f"agreed on {view.id}: refunds open in {away_s[0]:.0f} s and {away_s[1]:.0f} s")
     if story.tower is not None:
         await _register(story, story.tower, Registration(view.initiator.terms, view.participant.terms))
+
+
+def _block(story: Story) -> None:
+    """From now on the token refuses whom the plan names."""
+    plan, world = story.world.plan, story.world
+    if plan.blocked is Blocked.NOBODY:
+        return
+    payee, chain = (story.provider, plan.first) if plan.blocked is Blocked.PROVIDER else (story.initiator, plan.second)
+    world.chains[chain].tokens.refused.add((COIN[chain], payee.accounts[chain]))
+    story.tell(f"the token on {chain} refuses {payee.name}")
 
 
 async def _opened(story: Story) -> SwapView | None:

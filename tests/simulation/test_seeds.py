@@ -8,7 +8,7 @@ import pytest
 from core.model.facts import LockStatus
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import told, verdicts
-from gateway.simulation.plan import POLICY, A, B, Death, Initiator, Plan, Provider, draw
+from gateway.simulation.plan import POLICY, A, B, Blocked, Death, Initiator, Plan, Provider, draw
 from gateway.simulation.story import play
 from htlc.model import Phase
 from tests.support import LONG
@@ -32,6 +32,7 @@ CALM = replace(
     spikes=(),
     provider_deaths=(),
     initiator_deaths=(),
+    blocked=Blocked.NOBODY,
 )
 
 
@@ -61,6 +62,7 @@ def test_plans_differ_and_reach_every_kind_of_trouble():
     plans = [draw(seed) for seed in range(PLANS)]
     assert {plan.initiator for plan in plans} == set(Initiator)
     assert {plan.provider for plan in plans} == set(Provider)
+    assert {plan.blocked for plan in plans} == set(Blocked)
     for trouble in ("watchtower", "liar", "reorgs", "spikes", "provider_deaths", "initiator_deaths"):
         assert {bool(getattr(plan, trouble)) for plan in plans} == {True, False}, trouble
 
@@ -71,6 +73,16 @@ def test_a_calm_swap_completes_in_both_directions(first):
     assert verdict.ok, told(verdict)
     assert set(verdict.phases.values()) == {Phase.COMPLETED}
     assert [lock.status for lock in verdict.locks] == [LockStatus.CLAIMED] * 2
+
+
+@pytest.mark.parametrize("blocked", [Blocked.PROVIDER, Blocked.INITIATOR])
+@pytest.mark.parametrize("initiator", [Initiator.HONEST, Initiator.LAST_SECOND])
+def test_nobody_funds_or_reveals_into_a_claim_that_cannot_pay(blocked, initiator):
+    verdict = play(replace(CALM, blocked=blocked, initiator=initiator))
+    assert verdict.ok, told(verdict)
+    assert verdict.phases["provider"] is Phase.ABANDONED
+    assert {lock.status for lock in verdict.locks} <= {LockStatus.REFUNDED}
+    assert len(verdict.locks) == (initiator is Initiator.LAST_SECOND)
 
 
 def late(plan: Plan, outage_s: float) -> Plan:
