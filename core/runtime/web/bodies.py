@@ -174,9 +174,19 @@ def read_query(request: web.Request, kind: type[S]) -> S:
         else:
             values[name] = given[0]
     try:
-        return msgspec.convert(values, kind, strict=False)
+        found = msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(error, "query") from None
+    for field in msgspec.structs.fields(kind):
+        # `done=null` would be a filter that is there and does nothing.
+        if field.encode_name in values and getattr(found, field.name) is None:
+            raise Problem(
+                422,
+                "invalid-query",
+                "The query does not fit",
+                f"{field.encode_name}={values[field.encode_name][:16]} says nothing: leave it out, or give a value.",
+            )
+    return found
 
 
 def respond(answer: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

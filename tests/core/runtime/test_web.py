@@ -74,6 +74,7 @@ class Item(msgspec.Struct, frozen=True):
 
 class ItemQuery(PageQuery, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: list[str] = msgspec.field(default_factory=list)
+    even: bool | None = None
 
 
 ERRORS: dict[str, Exception] = {
@@ -343,7 +344,20 @@ async def test_a_list_pages_through_every_row_once() -> None:
 
 @pytest.mark.parametrize(
     "params",
-    [{"limit": "0"}, {"limit": "201"}, {"limit": "x"}, {"colour": "red"}, {"cursor": "AAAA"}, {"cursor": "ä"}],
+    [
+        {"limit": "0"},
+        {"limit": "201"},
+        {"limit": "x"},
+        {"colour": "red"},
+        {"cursor": "AAAA"},
+        {"cursor": "ä"},
+        {"even": "null"},
+        {"even": "NULL"},
+        {"limit": "1_0"},
+        {"limit": "٥"},
+        {"limit": "5\n"},
+        {"limit": " 5"},
+    ],
 )
 async def test_a_wrong_query_is_refused(params: dict[str, str]) -> None:
     async with api() as (_, session, _), session.get("/v1/items", params=params) as response:
@@ -422,7 +436,12 @@ async def test_the_description_is_openapi_and_true() -> None:
             document = await response.json()
         assert document["openapi"] == "3.1.0"
         assert set(document["paths"]) >= {"/v1/orders", "/v1/errors/{kind}", "/v1/items", "/healthz"}
-        assert [p["name"] for p in document["paths"]["/v1/items"]["get"]["parameters"]] == ["limit", "cursor", "name"]
+        assert [p["name"] for p in document["paths"]["/v1/items"]["get"]["parameters"]] == [
+            "limit",
+            "cursor",
+            "name",
+            "even",
+        ]
         assert document["paths"]["/v1/who"]["get"]["security"] == [{"apiKey": []}]
         del document["paths"]["/v1/errors/{kind}"]
         assert await assert_speaks_its_openapi(address, {"X-API-Key": text}) >= 6
