@@ -1,0 +1,83 @@
+"""A claim that cannot pay is not funded, and a swap that came to nothing gives its lock back early: on real chains."""
+
+import asyncio
+
+import pytest
+
+from adapters.evm.calls import encode_creation, unsigned_call
+from adapters.evm.names import account, hex_address
+from core.model.errors import ConflictError
+from core.model.facts import LockStatus
+from core.model.types import AccountId, BaseUnits, LockId, LockTerms, Preimage
+from core.proofs.lanes import evm_address
+from htlc.model import Phase
+from htlc.timelocks import DEVNET_POLICY
+from relayer.desk import OpenSwap
+from relayer.policy import OpeningPolicy, RelayerPolicy
+from relayer.quotes import QuoteRequest
+from tests.adapters.evm.harness import CHAIN
+from tests.relayer.client.test_real_chains import LEDGER, YUAN
+from tests.scenarios.stage import ETHER, Stage, stage
+from tests.support import eventually
+
+
+async def refusing_payee(on: Stage) -> AccountId:
+    """A contract that takes no ether."""
+    evil = on.evil[CHAIN]
+    creation = unsigned_call(
+        evil.account, None, encode_creation("testing/RefusingPayee"), gas=2_000_000, summary="a payee that refuses"
+    )
+    sequence = (await on.access[CHAIN].transactions.sequences(evil.account)).latest
+    [outcome] = await on.hand(evil, creation)
+    assert outcome.block is not None
+    block = await on.harness.rpc("eth_getBlockByNumber", hex(outcome.block.height), True)
+    [made] = [one for one in block["transactions"] if int(one["nonce"], 16) == sequence and one["to"] is None]
+    receipt = await on.harness.rpc("eth_getTransactionReceipt", made["hash"])
+    return account(CHAIN, bytes.fromhex(receipt["contractAddress"][2:]))
+
+
+@pytest.mark.long
+async def test_a_payee_that_takes_no_ether_is_not_funded(tmp_path):
+    async with asyncio.timeout(200), stage(tmp_path) as on:
+        service = await on.start()
+        payee, preimage = await refusing_payee(on), Preimage.generate()
+        before = await on.held(on.relayer)
+        quote = await service.desk.quote(QuoteRequest(YUAN, ETHER, BaseUnits(10_000)))
+        request = OpenSwap(quote, preimage.hashlock(), on.evil[LEDGER].account, payee)
+        view = await service.desk.open_swap(request)
+        await on.lock(view.initiator.terms)
+        view = await on.ended(view)
+        assert view.phase is Phase.ABANDONED
+        assert view.participant.lock is None
+        assert await on.held(on.relayer) == before
+
+
+async def status(on: Stage, place: LockId, terms: LockTerms) -> LockStatus:
+    return (await on.access[terms.chain].locks.lock(place, terms)).status
+
+
+@pytest.mark.long
+async def test_a_lock_on_a_swap_that_came_to_nothing_goes_back_early(tmp_path):
+    """Our gas is gone right after we agreed: nothing is funded. Once there is some, the lock goes back on request."""
+    policy = RelayerPolicy(swap=DEVNET_POLICY, opening=OpeningPolicy(early_refunds=True))
+    async with asyncio.timeout(200), stage(tmp_path, policy=policy) as on:
+        desk = (await on.start()).desk
+        view = await on.open(ETHER, YUAN, Preimage.generate(), 10**16)
+        where = hex_address(evm_address(on.relayer[CHAIN].account))
+        await on.harness.rpc("anvil_setBalance", where, "0x0")
+        terms = view.initiator.terms
+        [place] = await on.lock(terms)
+        await on.until(view, lambda now: now.initiator.lock is not None)
+        with pytest.raises(ConflictError, match="finally out of the way"):
+            await desk.give_back(view.id)
+        view = await on.ended(view)
+        assert (view.phase, view.participant.lock) == (Phase.ABANDONED, None)
+        await on.harness.rpc("anvil_setBalance", where, hex(10**18))
+        given = await desk.give_back(view.id)
+        assert (await desk.give_back(view.id)).version == given.version
+
+        async def refunded() -> bool:
+            return await status(on, place, terms) is LockStatus.REFUNDED
+
+        assert await eventually(refunded, 30, 0.3)
+        assert (await on.access[CHAIN].heads.head()).head.time < terms.timelock
