@@ -9,10 +9,10 @@ What a minority that lies, hangs or fails in any way can cause, as long as a quo
 
 - *Locks*: nothing. A quorum sees the same at one finalized block.
 - *The finalized block*: nothing. A quorum reaches the height and shows the same hash; who contradicts is asked last.
-- *The head*: a head that the chain does not have, until the next update. It is named by another operator, or shown by
-  its block; nothing is funded or revealed on it.
+- *The head*: a head that the chain does not have, until the others are as high. It is the one whose branch has most
+  operators' heads on it; nothing is funded or revealed on it. Two that stand still may hide the head of a third.
 - *Blocks with events*: one more round of questions. A second operator reads the same range; if the two differ, a block
-  is what a quorum shows.
+  is what a quorum shows. Events of a block that no second operator has within `WITNESS_S` are one member's word.
 - *Sequences*: nothing. The largest number that a quorum reaches outvotes one that is too high or too low, and the
   journal allots sequences, not the chain.
 - *The fee market*: nothing. It is the lower median of the operators; of two that answer, the lower bid.

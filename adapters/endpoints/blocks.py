@@ -1,19 +1,21 @@
 """Blocks from one endpoint, with a second of another operator as a witness."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Final
 
 import structlog
 
-from adapters.endpoints.voting import Member, Said, Voters
-from core.model.errors import RetryableError
+from adapters.endpoints.voting import HEDGE_S, Member, Said, Voters
+from core.model.errors import NotFoundError, ReorgedError, RetryableError
 from core.model.facts import Block, BlockHeader
 from core.model.types import Height
 
-WITNESS_S: Final = 1.0
-"""How long a witness is waited for once the blocks are there. One that is slower than that has seen nothing."""
+WITNESS_S: Final = 3.0
+"""How long a witness is waited for once the blocks are there: others may be a little behind the fastest."""
+BEHIND_POLL_S: Final = 0.25
 
 _log = structlog.get_logger(__name__)
 
@@ -53,33 +55,41 @@ class WitnessedBlocks:
         async def ask_main(member: Member) -> tuple[Member, tuple[Block, ...]]:
             return member, await ask(member)
 
-        witness = self._witness()
-        seeing = None if witness is None else asyncio.create_task(self._voters.said(witness, ask))
+        # Both are asked at the same time; which one is the source shows in the end.
+        seeing = asyncio.create_task(self._witness(self._voters.preferred()[0], ask))
         try:
             source, found = await self._voters.first(ask_main)
             seen = await self._seen(seeing)
+            if seen is not None and seen.member.operator == source.operator:
+                seeing = asyncio.create_task(self._witness(source, ask))
+                seen = await self._seen(seeing)
         finally:
-            if seeing is not None:
-                seeing.cancel()
-                await asyncio.gather(seeing, return_exceptions=True)
-        if seen is None or seen.failed or seen.answer == found:
+            seeing.cancel()
+            await asyncio.gather(seeing, return_exceptions=True)
+        if seen is None or seen.answer == found:
             return found
         _log.warning("endpoints show different blocks", operators=[source.operator, seen.member.operator], first=first)
-        return self._agreed(
-            found, await self._voters.soon(ask, lambda heard: self._is_decided(heard, last - first + 1))
-        )
+        count = last - first + 1
+        return self._agreed(found, await self._voters.soon(ask, lambda heard: self._is_decided(heard, count)))
 
-    def _witness(self) -> Member | None:
-        """The healthiest of another operator than the member that is asked first, if it has not failed lately."""
-        source, *others = self._voters.preferred()
-        for member in others:
-            if member.operator != source.operator and self._voters.is_well(member):
-                return member
-        return None
+    async def _witness(self, source: Member, ask: Callable[[Member], Awaitable[tuple[Block, ...]]]) -> Said | None:
+        """What another operator than the source's shows. One that is behind is asked again; None if nobody can say."""
+        while True:
+            behind = False
+            for member in self._voters.preferred():
+                if member.operator == source.operator or not self._voters.is_well(member):
+                    continue
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(HEDGE_S):
+                        said = await self._voters.said(member, ask)
+                        if not said.failed:
+                            return said
+                        behind = behind or isinstance(said.answer, NotFoundError | ReorgedError)
+            if not behind:
+                return None
+            await asyncio.sleep(BEHIND_POLL_S)
 
-    async def _seen(self, seeing: asyncio.Task[Said] | None) -> Said | None:
-        if seeing is None:
-            return None
+    async def _seen(self, seeing: asyncio.Task[Said | None]) -> Said | None:
         await asyncio.wait([seeing], timeout=WITNESS_S)
         return seeing.result() if seeing.done() else None
 

@@ -1,24 +1,23 @@
 """The ports over several endpoints of one chain."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, TypeVar
 
 import structlog
 
 from adapters.endpoints.blocks import WitnessedBlocks
+from adapters.endpoints.heads import QuorumHeads
 from adapters.endpoints.transactions import BroadcastTransactions
 from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Voters
 from core.model.errors import (
     CausewayError,
-    DisagreementError,
     FatalError,
-    NotYetFinalError,
     PayoutBlockedError,
     RejectedError,
     RetryableError,
 )
-from core.model.facts import BlockHeader, HeadUpdate, LockObservation, RecordView
+from core.model.facts import BlockHeader, LockObservation, RecordView
 from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder
 from core.model.transactions import (
     Draft,
@@ -73,145 +72,6 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         batches=first.batches,
         consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
     )
-
-
-class QuorumHeads:
-    """`HeadSource`: finalized is what a quorum calls final, and calls by the same hash.
-
-    The head is that of one member, so that nobody waits for the slower ones; but a head that no other operator names is
-    taken only from a member that also shows the block. Otherwise one that invents heads would stop everybody for ever.
-    """
-
-    def __init__(self, voters: Voters, poll_s: float) -> None:
-        self._voters = voters
-        self._poll_s = poll_s
-        self._agreed: BlockHeader | None = None
-        self._reasons: dict[str, str] = {}
-
-    async def head(self) -> HeadUpdate:
-        """Raises `DisagreementError` without a quorum about the finalized block."""
-        told = await self._told()
-        return await self._update(told, await self._finalized(told))
-
-    async def _told(self) -> dict[Member, HeadUpdate]:
-        voters = self._voters
-        answers = await voters.soon(lambda member: member.access.heads.head(), voters.answered, voters.impatient)
-        return {one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)}
-
-    async def _update(self, told: dict[Member, HeadUpdate], finalized: BlockHeader, disputed: str = "") -> HeadUpdate:
-        for member in self._voters.preferred():
-            update = told.get(member)
-            if update is None or update.head.height < finalized.height:
-                continue
-            if self._is_named_by_others(member, update, told) or await self._is_shown(member, update.head):
-                return HeadUpdate(update.head, finalized, disputed)
-        return HeadUpdate(finalized, finalized, disputed)
-
-    def _is_named_by_others(self, member: Member, update: HeadUpdate, told: dict[Member, HeadUpdate]) -> bool:
-        return any(
-            one.operator != member.operator and theirs.head.ref == update.head.ref for one, theirs in told.items()
-        )
-
-    async def _is_shown(self, member: Member, head: BlockHeader) -> bool:
-        try:
-            return await self._voters.ask(member, lambda one: one.access.blocks.header(head.ref.hash)) == head
-        except CausewayError:
-            return False
-
-    async def final_block(self, height: Height) -> BlockHeader:
-        """See the port: a quorum calls this height final, and shows the same block there."""
-        told = await self._told()
-        final = self._final_height(told)
-        if height > final:
-            raise NotYetFinalError(f"a quorum calls {final} final, not {height} yet", finalized=final)
-        return await self._voters.agreed(lambda member: member.access.blocks.header(height), f"final block at {height}")
-
-    async def finalized(self) -> BlockHeader:
-        """The newest block that a quorum calls final. Raises `DisagreementError`."""
-        return await self._finalized(await self._told())
-
-    async def _finalized(self, told: dict[Member, HeadUpdate]) -> BlockHeader:
-        height = self._final_height(told)
-        agreed = await self._voters.agreed(
-            lambda member: member.access.blocks.header(height), f"finalized block at {height}"
-        )
-        if self._agreed is None or self._agreed.height < agreed.height:
-            self._agreed = agreed
-        return agreed
-
-    def _final_height(self, told: dict[Member, HeadUpdate]) -> Height:
-        heights = [(member, update.finalized.height) for member, update in told.items()]
-        return Height(self._voters.reached(heights, "finalized height"))
-
-    async def heads(self) -> AsyncIterator[HeadUpdate]:
-        """See the port. Without a quorum heads go on beside the newest block that one called final, and say so."""
-        news = asyncio.Event()
-        listeners = [asyncio.create_task(self._listen(member, news)) for member in self._voters.members]
-        last: HeadUpdate | None = None
-        try:
-            while True:
-                news.clear()
-                update = await self._head_or_none()
-                if update is not None and update != last and (last is None or _is_later(update, last)):
-                    last = update
-                    yield update
-                await _happens_within(news, self._poll_s)
-        finally:
-            for listener in listeners:
-                listener.cancel()
-            await asyncio.gather(*listeners, return_exceptions=True)
-
-    async def _listen(self, member: Member, news: asyncio.Event) -> None:
-        """A member's stream says that there may be news. One that ends, however it does, is begun again."""
-        while True:
-            try:
-                async for _ in member.access.heads.heads():
-                    news.set()
-            except Exception as error:
-                self._say(f"a stream of heads of {member.operator} ended", str(error))
-            await asyncio.sleep(self._poll_s)
-
-    async def _head_or_none(self) -> HeadUpdate | None:
-        told: dict[Member, HeadUpdate] = {}
-        try:
-            told = await self._told()
-            return await self._update(told, await self._finalized(told))
-        except DisagreementError as error:
-            if not told:
-                return None
-            try:
-                return await self._update(told, self._agreed or await self._first_block(), error.message)
-            except CausewayError:
-                return None
-        except CausewayError as error:
-            self._say("no head", error.message)
-            return None
-
-    def _say(self, what: str, reason: str) -> None:
-        """Log it, unless that is what was logged last: it may be so at every poll."""
-        if self._reasons.get(what) != reason:
-            self._reasons[what] = reason
-            _log.warning(what, reason=reason)
-
-    async def _first_block(self) -> BlockHeader:
-        """What is final of any chain. Some count from 1."""
-        try:
-            return await self._voters.first(lambda member: member.access.blocks.header(Height(0)))
-        except RejectedError:
-            return await self._voters.first(lambda member: member.access.blocks.header(Height(1)))
-
-
-def _is_later(update: HeadUpdate, last: HeadUpdate) -> bool:
-    """What is final stays final, even where the members that say so fall silent."""
-    return update.finalized.height >= last.finalized.height
-
-
-async def _happens_within(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 class FailoverState:

@@ -25,7 +25,7 @@ from core.model.errors import (
     UnaffordableError,
     UnclearRefusalError,
 )
-from core.model.facts import Block, HeadUpdate, LoggedEvent
+from core.model.facts import Block, BlockHeader, HeadUpdate, LoggedEvent
 from core.model.ports import ChainAccess
 from core.model.transactions import FeeMarket, Outcome, OutcomeStatus, SequenceView, SignedTransaction
 from core.model.types import BaseUnits, BlockRef, ChainTime, Height, LockTerms, Preimage
@@ -435,6 +435,83 @@ def test_a_lone_liar_changes_no_block(liar: int, lie: str) -> None:
         assert found, "the chain shows at least the lock"
         w.lie(liar, "blocks", blocks=blocks)
         assert tuple(await w.access.blocks.blocks(Height(0), w.chain.height)) == tuple(honest)
+
+    play(scenario)
+
+
+def forged(chain: MemoryChain, fork: Height, count: int) -> dict[bytes, BlockHeader]:
+    """Headers that link to the chain's block at `fork`, and are not the chain's."""
+    parent, made = chain.block(fork).header, {}
+    for number in range(1, count + 1):
+        ref = BlockRef(CHAIN, Height(fork + number), bytes([number]) * 32)
+        parent = BlockHeader(ref, parent.ref.hash, parent.time)
+        made[ref.hash] = parent
+    return made
+
+
+@pytest.mark.parametrize("liar", LIARS)
+@pytest.mark.parametrize("lead", [1, 2, 5, 100])
+def test_an_invented_branch_ends_where_the_chain_goes_on(liar: int, lead: int) -> None:
+    async def scenario(w: World) -> None:
+        fork = w.chain.height
+        branch = forged(w.chain, fork, lead)
+        newest, true = list(branch.values())[-1], w.accesses[liar].blocks
+
+        async def header(at: Any) -> BlockHeader:
+            if isinstance(at, int):
+                return next((one for one in branch.values() if one.height == at), None) or await true.header(Height(at))
+            return branch.get(at) or await true.header(at)
+
+        w.lie(liar, "heads", head=lambda: HeadUpdate(newest, w.chain.head.finalized))
+        w.lie(liar, "blocks", header=header)
+        access = w.access
+        assert (await access.heads.head()).head in (newest, w.chain.head.head)
+        w.chain.mine(1)
+        assert await access.heads.head() == w.chain.head
+        slow = next(endpoint for number, endpoint in enumerate(w.endpoints) if number != liar)
+        w.chain.mine(1)
+        slow.lag_blocks = 1
+        assert (await access.heads.head()).head in [w.chain.block(Height(fork + up)).header for up in (1, 2)]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("fastest", LIARS)
+def test_the_fastest_head_is_taken_wherever_it_stands(fastest: int) -> None:
+    async def scenario(w: World) -> None:
+        for number, endpoint in enumerate(w.endpoints):
+            endpoint.lag_blocks = 0 if number == fastest else 2
+        for _ in range(3):
+            w.chain.mine(1)
+            assert (await w.access.heads.head()).head == w.chain.head.head
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("liar", LIARS)
+def test_the_fastest_cannot_hide_an_event_either(liar: int) -> None:
+    async def scenario(w: World) -> None:
+        await w.access.transactions.submit(await w.pay())
+        w.chain.mine(1)
+        true = w.accesses[liar].blocks
+        honest = tuple(await true.blocks(Height(0), w.chain.height))
+
+        async def blocks(first: Height, last: Height) -> Any:
+            return [Block(block.header, ()) for block in await true.blocks(first, last)]
+
+        w.lie(liar, "blocks", blocks=blocks)
+        others = [endpoint for number, endpoint in enumerate(w.endpoints) if number != liar]
+        for endpoint in others:
+            endpoint.lag_blocks = 1
+
+        async def catch_up() -> None:
+            await w.clock.sleep(WITNESS_S / 2)
+            for endpoint in others:
+                endpoint.lag_blocks = 0
+
+        catching_up = asyncio.create_task(catch_up())
+        assert tuple(await w.access.blocks.blocks(Height(0), w.chain.height)) == honest
+        await catching_up
 
     play(scenario)
 
