@@ -35,7 +35,8 @@ class Holder(msgspec.Struct, frozen=True):
 
     @classmethod
     def this(cls) -> Self:
-        command = " ".join(["causeway" if not sys.argv[0] else Path(sys.argv[0]).name, *sys.argv[1:]])
+        name = Path(sys.argv[0]).name
+        command = " ".join(["causeway" if name in ("", "-c", "__main__.py") else name, *sys.argv[1:]])
         return cls(
             os.getpid(),
             socket.gethostname(),
@@ -49,13 +50,14 @@ class Holder(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class FileLock:
-    """`path` for this process alone, by flock(2) on `<path>.lock`: the kernel lets go of it when the process ends.
+    """`path` for this process alone, by flock(2) on `<path><suffix>`: the kernel lets go of it when the process ends.
 
     Symbolic links are followed, so that a file has one lock under all of its names. The lock file stays where it is;
     only what holds it counts. It binds all processes of this machine.
     """
 
     path: Path
+    suffix: str = LOCK_SUFFIX
     _descriptor: int | None = None
 
     def take(self, remedy: str = "stop it, or name another file") -> None:
@@ -67,7 +69,7 @@ class FileLock:
             return
         try:
             real = self.path.resolve()
-            place = real.with_name(real.name + LOCK_SUFFIX)
+            place = real.with_name(real.name + self.suffix)
             place.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = _locked(place)
         except (OSError, RuntimeError) as error:

@@ -19,6 +19,8 @@ CONSORTIUM: Final = "consortium"
 NAMESPACES: Final = {EVM: "eip155", CONSORTIUM: "causeway"}
 NATIVE_REFERENCE: Final = "slip44:60"
 """The native coin of every EVM chain; see `adapters.evm.names`."""
+NOBODY: Final = f":0x{'0' * 40}"
+"""The end of an EVM account that nothing can be at."""
 MAX_ENDPOINTS: Final = 32
 MAX_TIMING_S: Final = 14 * 24 * 3600
 """As long as the longest timelock (`htlc.timelocks.MAX_PLAN_S`)."""
@@ -142,6 +144,8 @@ def _endpoints(endpoints: tuple[EndpointConfig, ...], place: str, faults: Faults
                 f"{host} is run by {shown(hosts[host])} already: one operator counts once, give both the same name",
             )
     refuse_twins((one.url.rstrip("/") for one in endpoints), lambda n: f"{place}[{n}].url", "URL", faults)
+    sockets = [(n, one.ws.rstrip("/")) for n, one in enumerate(endpoints) if one.ws is not None]
+    refuse_twins((ws for _, ws in sockets), lambda n: f"{place}[{sockets[n][0]}].ws", "URL", faults)
     return endpoints
 
 
@@ -180,6 +184,8 @@ def _check_asset(asset: str, chain: str, kind: str) -> None:
         return  # a fault of its own already
     if home != chain:
         raise RejectedError(f"{shown(asset)} is not an asset on {chain}: move it to its chain, or correct it")
+    if asset.endswith(NOBODY):
+        raise RejectedError(f"{shown(asset)} is not a token: no contract has that address")
     if kind == EVM and reference != NATIVE_REFERENCE and not reference.startswith("erc20:"):
         raise RejectedError(
             f"{shown(asset)} cannot be locked: write {chain}/{NATIVE_REFERENCE} for the native coin, "
@@ -213,5 +219,7 @@ def _account_on(chain: str, text: str, place: str, faults: Faults) -> str:
         account = parse_account(text)
         if chain_of(account) != chain:
             raise RejectedError(f"{shown(text)} is not an account on {chain}")
+        if account.endswith(NOBODY):
+            raise RejectedError(f"{shown(text)} is nobody's account: write the contract's")
         return account
     return text

@@ -80,6 +80,8 @@ def _check_plain(value: Any, kind: Any, faults: Faults, place: str, empty: bool,
 def _check_text(text: str, faults: Faults, place: str, empty: bool, long: bool) -> None:
     if not text.strip() and not empty:
         faults.add(place, "is empty: write a value, or leave it out if it may be missing")
+    elif text != text.strip() and not long:
+        faults.add(place, f"{shown(text)} has spaces around it: remove them")
     if "${" in text and not long:
         faults.add(place, f"{shown(text)}: variables are not replaced in a configuration; write the value")
     if len(text) > MAX_CHARS and not long:

@@ -1,5 +1,6 @@
 """What a relayer offers and risks, and who may ask a regulator: canonical, or refused with its place."""
 
+import hashlib
 import re
 from collections.abc import Collection
 from typing import Final
@@ -30,6 +31,7 @@ LOCAL_CHAINS: Final = ("eip155:31337", "eip155:1337")
 """Chain ids of development nodes (anvil, hardhat, ganache, geth --dev). `devnet` is for these, and for ledgers."""
 MAX_RATE_CHARS: Final = 160
 MAX_EVERY_BLOCKS: Final = 1_000_000
+OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 SCOPES: Final = ("read", "evidence", "audit", "report")
 """Scopes of the regulator API's routes."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,8 +46,11 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     pairs = tuple(_pair(pair, f"pairs[{number}]", assets, faults) for number, pair in enumerate(config.pairs))
     refuse_twins((f"{one.give}>{one.get}" for one in pairs), lambda number: f"pairs[{number}]", "pair", faults)
     _check_round_trips(pairs, faults)
-    traded = {asset for pair in pairs for asset in (pair.give, pair.get)}
-    limits = tuple(_limit(one, f"limits[{number}]", assets, traded, faults) for number, one in enumerate(config.limits))
+    paid_out = {pair.get for pair in pairs}
+    limits = tuple(
+        _limit(one, f"limits[{number}]", assets, paid_out, faults) for number, one in enumerate(config.limits)
+    )
+    _check_reachable(pairs, limits, faults)
     refuse_twins((one.asset for one in limits), lambda number: f"limits[{number}].asset", "asset", faults)
     reserves = tuple(
         _reserve(one, f"gas_per_exit[{number}]", assets, faults) for number, one in enumerate(config.gas_per_exit)
@@ -60,6 +65,8 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     if config.report is not None:
         check_http_url(config.report.url, "report.url", faults)
         _check_variable(config.report.key_env, "report.key_env", faults)
+        if config.report.key_env == config.passphrase_env:
+            faults.add("report.key_env", "it is passphrase_env, which would be sent to the regulator: name another")
     _check_variable(config.passphrase_env, "passphrase_env", faults)
     with faults.at("opening"):
         opening_policy(config.opening)
@@ -85,6 +92,8 @@ def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorCon
         at = f"keys[{number}]"
         if re.fullmatch(r"[0-9a-fA-F]{64}", key.sha256) is None:
             faults.add(f"{at}.sha256", "is not the SHA-256 of a key: write 64 hex digits, never the key itself")
+        if key.sha256.lower() == OF_NOTHING:
+            faults.add(f"{at}.sha256", "is the SHA-256 of an empty key: make one, and write its own")
         if not key.scopes:
             faults.add(f"{at}.scopes", f"there is none, so that the key opens nothing: {choices('', SCOPES)}")
         for scope in key.scopes:
@@ -167,8 +176,8 @@ def _pair(pair: PairConfig, place: str, assets: Collection[str], faults: Faults)
         numerator, denominator = int(rate[1]), int(rate[2])
         if pair.max_give * numerator // denominator > MAX_BASE_UNITS:
             faults.add(f"{place}.max_give", f"at rate = {pair.rate} it is more than a chain can count: write less")
-        if pair.max_give * numerator // denominator == 0:
-            faults.add(f"{place}.max_give", f"at rate = {pair.rate} it gives nothing: write more, or correct the rate")
+        if pair.min_give * numerator // denominator == 0:
+            faults.add(f"{place}.min_give", f"at rate = {pair.rate} it gives nothing: write more, or correct the rate")
     return msgspec.structs.replace(pair, give=give, get=get)
 
 
@@ -187,14 +196,25 @@ def _check_round_trips(pairs: tuple[PairConfig, ...], faults: Faults) -> None:
             )
 
 
+def _check_reachable(pairs: tuple[PairConfig, ...], limits: tuple[LimitConfig, ...], faults: Faults) -> None:
+    """A pair whose smallest swap is above a limit would be offered and never traded."""
+    smallest = {limit.asset: min(limit.total, limit.per_counterparty, limit.per_window) for limit in reversed(limits)}
+    for number, pair in enumerate(pairs):
+        rate = _RATE.fullmatch(pair.rate) if len(pair.rate) <= MAX_RATE_CHARS else None
+        bound = smallest.get(pair.get, 0)
+        if rate is not None and bound > 0 and pair.min_give * int(rate[1]) // int(rate[2]) > bound:
+            faults.add(
+                f"pairs[{number}].min_give", f"it pays out more than the limit of {pair.get} ever allows: {bound}"
+            )
+
+
 def _limit(
-    limit: LimitConfig, place: str, assets: Collection[str], traded: Collection[str], faults: Faults
+    limit: LimitConfig, place: str, assets: Collection[str], paid_out: Collection[str], faults: Faults
 ) -> LimitConfig:
     asset = _known_asset(limit.asset, assets, f"{place}.asset", faults)
-    if asset in assets and asset not in traded:
-        faults.add(
-            f"{place}.asset", f"no pair trades {asset}, so that its limit bounds nothing: {choices(asset, traded)}"
-        )
+    if asset in assets and asset not in paid_out:
+        idle = f"no pair pays out {asset} (`get`), so that its limit bounds nothing"
+        faults.add(f"{place}.asset", f"{idle}: {choices(asset, paid_out)}")
     good = [
         _check_amount(getattr(limit, name), f"{place}.{name}", faults)
         for name in ("total", "per_counterparty", "per_window")

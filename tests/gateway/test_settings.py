@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.gateway.test_config import ETHEREUM, LEDGER, PAIR, relayer
 
 TOKEN = "0x" + "ab" * 20
 MIXED = "0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB"
+NO_TOKEN = f"eip155:31337/erc20:0x{'0' * 40}"
 PASSPHRASE = "correct horse"
 ENVIRONMENT = {"PASSPHRASE": PASSPHRASE, "REPORT_KEY": "k"}
 Change = Callable[[dict[str, Any]], object]
@@ -144,7 +146,18 @@ def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
         (lambda t: t["pairs"][0].update(rate="-1/2"), "pairs[0].rate", "numerator/denominator"),
         (lambda t: t["pairs"][0].update(rate="1/0"), "pairs[0].rate", "numerator/denominator"),
         (lambda t: t["pairs"][0].update(rate="٣/٤"), "pairs[0].rate", "numerator/denominator"),
-        (lambda t: t["pairs"][0].update(rate="1/" + "9" * 100), "pairs[0].max_give", "gives nothing"),
+        (lambda t: t["pairs"][0].update(rate="1/" + "9" * 100), "pairs[0].min_give", "gives nothing"),
+        (lambda t: t["pairs"][0].update(min_give=1), "pairs[0].min_give", "gives nothing"),
+        (lambda t: t["limits"][0].update(per_window=1_000), "pairs[0].min_give", "ever allows: 1000"),
+        (lambda t: t["limits"][0].update(asset=PAIR.give), "limits[0].asset", "no pair pays out"),
+        (lambda t: t.update(passphrase_env="REPORT_KEY"), "report.key_env", "sent to the regulator"),
+        (lambda t: t.update(listen="127.0.0.1:80 "), "listen", "spaces around it"),
+        (lambda t: t["chains"][0].update(contract=f"eip155:31337:0x{'0' * 40}"), "chains[0].contract", "nobody's"),
+        (
+            lambda t: t["chains"][0].update(assets=[f"eip155:31337/erc20:0x{'0' * 40}"]),
+            "chains[0].assets[0]",
+            "no contract",
+        ),
         (lambda t: t["pairs"][0].update(rate="9" * 78 + "/1"), "pairs[0].max_give", "more than a chain can count"),
         (lambda t: t["pairs"].append(t["pairs"][0]), "pairs[1]", "named twice"),
         (
@@ -188,7 +201,7 @@ def test_a_setting_without_force_is_refused(tmp_path: Path, change: Change, plac
         ([("http://h:0", "a")], "endpoints[0].url", "http://host:port"),
         ([("http://h:99999", "a")], "endpoints[0].url", "http://host:port"),
         ([("http://h", "a"), ("http://h/", "a")], "endpoints[1].url", "twice"),
-        ([("http://a", "Infura"), ("http://b", "infura ")], "endpoints[1].operator", "spell them alike"),
+        ([("http://a", "Infura"), ("http://b", "infura")], "endpoints[1].operator", "spell them alike"),
         ([("https://a.io/v3/1", "x"), ("https://a.io/v3/2", "y")], "endpoints[1].operator", "one operator counts once"),
     ],
 )
@@ -224,14 +237,14 @@ def test_every_spelling_of_one_thing_is_one_setting(tmp_path: Path) -> None:
     contents["chains"][0]["contract"] = f"eip155:31337:{'0x' + TOKEN[2:].upper()}"
     contents["chains"][0]["genesis"] = "0x" + "AB" * 32
     contents["pairs"].append(
-        {"give": f"eip155:31337/erc20:{MIXED}", "get": PAIR.get, "rate": "1/1", "min_give": 1, "max_give": 2}
+        {"give": PAIR.get, "get": f"eip155:31337/erc20:{MIXED}", "rate": "1/1", "min_give": 1, "max_give": 2}
     )
     contents["limits"].append(
         {"asset": f"eip155:31337/erc20:0x{TOKEN[2:].upper()}", "total": 9, "per_counterparty": 9, "per_window": 9}
     )
     config = settings.load(stored(tmp_path, contents), RelayerConfig)
     token = f"eip155:31337/erc20:{TOKEN}"
-    assert (config.pairs[1].give, config.limits[1].asset, config.chains[0].assets[1]) == (token, token, token)
+    assert (config.pairs[1].get, config.limits[1].asset, config.chains[0].assets[1]) == (token, token, token)
     assert config.chains[0].genesis == "ab" * 32
     assert config.chains[0].contract == f"eip155:31337:{TOKEN}"
     assert set(wiring.relayer_policy(config).exposure) == {token, LEDGER.assets[0]}
@@ -338,6 +351,7 @@ def regulator(**changes: Any) -> RegulatorConfig:
     [
         ({"keys": ()}, "keys", "nobody could ask"),
         ({"keys": (ApiKeyConfig("o", "secret", ("read",)),)}, "keys[0].sha256", "64 hex digits"),
+        ({"keys": (ApiKeyConfig("o", sha256(b"").hexdigest(), ("read",)),)}, "keys[0].sha256", "an empty key"),
         ({"keys": (ApiKeyConfig("o", "ab" * 32, ()),)}, "keys[0].scopes", "opens nothing"),
         ({"keys": (ApiKeyConfig("o", "ab" * 32, ("reed",)),)}, "keys[0].scopes", "did you mean read?"),
         (

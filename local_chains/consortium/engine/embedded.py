@@ -5,8 +5,6 @@ moment starts again from the last block that anybody can have seen.
 """
 
 import asyncio
-import fcntl
-import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ from core.proofs.cometbft.encoding import encode_block
 from core.proofs.cometbft.types import BlockId, ValidatorSet
 from core.proofs.smt import SmtProof
 from core.runtime.clock import Clock, SystemClock
+from core.runtime.files import FileLock
 from local_chains.consortium.engine.feed import CommittedBlock, Feed
 from local_chains.consortium.engine.home import (
     DATABASE_FILE,
@@ -95,7 +94,7 @@ class EmbeddedEngine:
         state: LedgerState,
         tip: Tip,
         clock: Clock,
-        lock_file: int,
+        lock: FileLock,
         keep_blocks: int,
     ) -> None:
         self.genesis = genesis
@@ -114,7 +113,7 @@ class EmbeddedEngine:
         self._stopping = asyncio.Event()
         self._owes_proof = False
         self._broken = False
-        self._lock_file: int | None = lock_file
+        self._lock = lock
         self._keep_blocks = max(keep_blocks, PROOF_HEIGHTS) if keep_blocks else 0
 
     @property
@@ -203,9 +202,7 @@ class EmbeddedEngine:
         await self._intake.close()
         await self._pool.close()
         await self.store.close()
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        self._lock.release()
 
     async def produce_block(self) -> CommittedBlock:
         """Make, sign, store and publish the next block from what waits.
@@ -318,7 +315,8 @@ async def open_engine(
     Raises `RejectedError` where there is none, or another process runs it; `FatalError` where its data is damaged.
     """
     genesis, keys = load_genesis(home), load_validator_keys(home)
-    lock_file = _lock(home / LOCK_FILE)
+    lock = FileLock(home / LOCK_FILE, suffix="")
+    lock.take(f"the chain in {home} runs already; stop it first")
     store = Store(home / DATABASE_FILE)
     try:
         await store.open(genesis.hash)
@@ -332,9 +330,9 @@ async def open_engine(
             raise RejectedError(f"{home} holds the keys of no more than ⅔ of the power: no block could be committed")
     except BaseException:
         await store.close()
-        os.close(lock_file)
+        lock.release()
         raise
-    return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock_file, keep_blocks)
+    return EmbeddedEngine(genesis, keys, store, state, tip, clock or SystemClock(), lock, keep_blocks)
 
 
 def _may_commit(validators: ValidatorSet, known: Collection[bytes]) -> bool:
@@ -379,14 +377,3 @@ async def _updates_of(store: Store, height: int) -> tuple[ValidatorUpdate, ...]:
 
 def _validators(stored: StoredBlock) -> ValidatorSet:
     return comet_json.validator_set_from_json(decode(stored.validators))
-
-
-def _lock(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise RejectedError(f"another process runs the chain in {path.parent.parent}: stop it first") from None
-    return descriptor
