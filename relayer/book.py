@@ -11,10 +11,13 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, RetryableError
 from core.model.types import SwapId
+from core.runtime import journal
 from core.runtime.database import Database
 from htlc import engine, events
+from htlc.facts import ever_locked
 from htlc.model import Agreement, SwapState
-from relayer import swaps
+from indexer.projections import withdraw_agreement
+from relayer import reporting, swaps
 from relayer.signals import Signal
 
 T = TypeVar("T")
@@ -59,6 +62,25 @@ def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.Swap
     if taken.stored:
         swaps.note_state(connection, taken.state, now_ns)
     return taken.stored > 0
+
+
+def forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
+    """Forget swaps that ended before then without any lock, at most `limit`; return how many.
+
+    Anybody can have a swap agreed or watched, so what comes of it must not fill the disk. Their hashlocks were never
+    funded; whoever locks under one later is answered as under any other that is not known here.
+    """
+    forgotten = 0
+    for row in swaps.came_to_nothing(connection, before_ns, limit):
+        state = engine.load(connection, row.swap_id)
+        if ever_locked(state) or state.attempts:
+            continue
+        swaps.forget(connection, row.swap_id)
+        journal.forget(connection, row.swap_id)
+        reporting.forget(connection, row.swap_id)
+        withdraw_agreement(connection, row.swap_id, row.hashlock)
+        forgotten += 1
+    return forgotten
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError
-from core.model.types import LockTerms
+from core.model.types import LockTerms, SwapId
 from core.runtime import retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import METADATA, Database
@@ -73,6 +73,11 @@ def enqueue(connection: Connection, agreement: Agreement, source: str, now_ns: i
             swap_id=agreement.swap_id, body=body, status=PENDING, attempts=0, due_ns=now_ns
         )
     )
+
+
+def forget(connection: Connection, swap_id: SwapId) -> None:
+    """A report that was not taken yet goes with the swap that came to nothing."""
+    connection.execute(sa.delete(relayer_reports).where(relayer_reports.c.swap_id == swap_id))
 
 
 def _leg(terms: LockTerms) -> dict[str, Any]:

@@ -51,7 +51,7 @@ HOUSEKEEPING_S: Final = 2.0
 CONCERNS_TIMEOUT_S: Final = 3.0
 ATTEST_S: Final = 2.0
 KEEP_S: Final = 24 * 3600
-"""How long settled votes and allowances are kept."""
+"""How long settled votes and allowances are kept, and swaps that came to nothing."""
 PRUNED_AT_ONCE: Final = 500
 
 TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, *set_aside.TABLES, reporting.relayer_reports)
@@ -267,6 +267,12 @@ class RelayerService:
             await self._measure()
             before_ns = self._clock.now_ns() - KEEP_S * NS_PER_S
             await self._database.write(partial(transaction_tables.prune, before_ns=before_ns, limit=PRUNED_AT_ONCE))
+            await self.forget_nothing(before_ns)
+
+    async def forget_nothing(self, before_ns: int) -> None:
+        """Swaps that ended before then without any lock go: anybody can have them agreed."""
+        if await self._database.read(lambda c: swaps.came_to_nothing(c, before_ns, 1)):
+            await self._database.write(partial(book.forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
 
     async def expire_quotes(self) -> None:
         """`QuoteExpired` for every swap whose time to lock is over."""

@@ -21,6 +21,8 @@ from htlc.model import Agreement, Leg, LegState, Phase, Role, SwapState
 from relayer.inventory import Promise
 
 CHUNK: Final = 500
+EVENTS_OF_NOTHING: Final = 2
+"""The agreement, and what called it off: a swap with a lock, or with effects of ours, has more."""
 
 relayer_swaps = sa.Table(
     "relayer_swaps",
@@ -313,8 +315,22 @@ def watch_counts(connection: Connection, caller: str | None) -> WatchCounts:
 
 
 def forget(connection: Connection, swap_id: SwapId) -> None:
-    """Take a swap's row away, so that it may be begun again: only for a watch under which nothing was ever seen."""
-    connection.execute(sa.delete(relayer_swaps).where(relayer_swaps.c.swap_id == swap_id))
+    """Take a swap's rows away: only of one under which nothing was ever locked."""
+    for table in (relayer_swaps, relayer_locks):
+        connection.execute(sa.delete(table).where(table.c.swap_id == swap_id))
+
+
+def came_to_nothing(connection: Connection, before_ns: int, limit: int) -> list[SwapRow]:
+    """Swaps of callers that ended before then without any lock: agreed, and called off by the next event."""
+    table = relayer_swaps
+    query = sa.select(table).where(
+        table.c.done,
+        table.c.phase == Phase.ABANDONED,
+        table.c.role.in_((Role.LIQUIDITY_PROVIDER, Role.WATCHTOWER)),
+        table.c.version <= EVENTS_OF_NOTHING,
+        table.c.updated_ns < before_ns,
+    )
+    return [_row(row) for row in connection.execute(query.order_by(table.c.updated_ns).limit(limit))]
 
 
 def counts_by_phase(connection: Connection) -> dict[Phase, int]:

@@ -6,6 +6,6 @@ modules of their own.
 """
 
 from indexer.projections.agreements import Agreement
-from indexer.projections.swaps import refresh_swaps, report_agreement
+from indexer.projections.swaps import refresh_swaps, report_agreement, withdraw_agreement
 
-__all__ = ["Agreement", "refresh_swaps", "report_agreement"]
+__all__ = ["Agreement", "refresh_swaps", "report_agreement", "withdraw_agreement"]

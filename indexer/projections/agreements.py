@@ -53,6 +53,12 @@ class Agreement:
         return self.initiator.hashlock
 
 
+def forget_agreement(connection: Connection, swap_id: SwapId) -> None:
+    """Delete agreed terms that nobody has locked on. What is left of their hashlock is for the caller to refresh."""
+    connection.execute(sa.delete(agreement_legs).where(agreement_legs.c.swap_id == swap_id))
+    connection.execute(sa.delete(agreements).where(agreements.c.swap_id == swap_id))
+
+
 def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
     """Store agreed terms. Returns false where exactly this was reported before.
 

@@ -16,7 +16,13 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, SwapId, address_of
-from indexer.projections.agreements import Agreement, agreement_of, agreements_under, store_agreement
+from indexer.projections.agreements import (
+    Agreement,
+    agreement_of,
+    agreements_under,
+    forget_agreement,
+    store_agreement,
+)
 from indexer.projections.locks import LockRow, locks_under, matching_lock
 from indexer.tables import agreements, locks, swaps
 from indexer.writing import hold_projections
@@ -107,6 +113,13 @@ def report_agreement(connection: Connection, agreement: Agreement, now_ns: int) 
     if new:
         refresh_swaps(connection, {agreement.hashlock})
     return new
+
+
+def withdraw_agreement(connection: Connection, agreement_id: SwapId, hashlock: Hashlock) -> None:
+    """Forget agreed terms that came to nothing, and their swap with them."""
+    hold_projections(connection)
+    forget_agreement(connection, agreement_id)
+    refresh_swaps(connection, {hashlock})
 
 
 def refresh_swaps(connection: Connection, hashlocks: Collection[Hashlock]) -> None:

@@ -9,13 +9,15 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model.errors import ConflictError, RejectedError, TooManyError
+from core.model.errors import ConflictError, NotFoundError, RejectedError, TooManyError
 from core.model.facts import Locked
 from core.model.transactions import FeeMarket
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, LockId, Preimage, Seconds, SwapId
+from core.runtime import journal
 from core.runtime.clock import SeededSecrets, run_virtually
 from htlc.model import Leg, Phase
 from htlc.timelocks import SwapPolicy
+from indexer.projections.swaps import swap_by_id
 from relayer import inventory, swaps
 from relayer.desk import OpenSwap, SwapView
 from relayer.inventory import Promise
@@ -316,5 +318,33 @@ def test_a_place_used_long_ago_is_taken_again():
         places = [await house.service.checks.place(one.id, one.participant.terms) for one in (view, other)]
         assert places == [LockId(f"{house.relayer[B].account.rsplit(':', 1)[1]}/{number}") for number in range(2)]
         assert await house.service.checks.place(view.id, view.participant.terms) == places[0]
+
+    told(story)
+
+
+def test_swaps_that_came_to_nothing_are_forgotten():
+    """Anybody has swaps agreed; they must not fill the disk. Those with a lock stay, however they ended."""
+
+    async def story(house: House) -> None:
+        service = await house.start()
+        nothing = await house.open(A)
+        await house.clock.sleep(1)
+        locked = await house.open(A)
+        await house.lock(locked.initiator.terms)
+        await house.locked(locked.id, Leg.PARTICIPANT)
+        await house.clock.sleep(70)
+        await service.expire_quotes()
+        await house.phase(nothing.id, Phase.ABANDONED)
+        await house.phase(locked.id, Phase.REFUNDED, deadline_s=600)
+        now_ns = house.clock.now_ns()
+        await service.forget_nothing(now_ns - 3_600 * 10**9)
+        assert await house.look(nothing.id)
+        await service.forget_nothing(now_ns)
+        with pytest.raises(NotFoundError):
+            await house.look(nothing.id)
+        assert (await house.look(locked.id)).phase is Phase.REFUNDED
+        assert await house.database.read(lambda c: list(journal.replay(c, nothing.id))) == []
+        assert await house.database.read(lambda c: swap_by_id(c, locked.id))
+        assert await house.database.read(lambda c: swap_by_id(c, nothing.id)) is None
 
     told(story)
