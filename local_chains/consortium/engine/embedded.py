@@ -316,7 +316,7 @@ async def open_engine(
     """
     genesis, keys = load_genesis(home), load_validator_keys(home)
     lock = FileLock(home / LOCK_FILE, suffix="")
-    lock.take(f"the chain in {home} runs already; stop it first")
+    lock.take(f"another process runs the chain in {home}, stop it first")
     store = Store(home / DATABASE_FILE)
     try:
         await store.open(genesis.hash)
