@@ -1,0 +1,194 @@
+"""Members and strangers use the real ledger in any order: followers go on, and projections are what the chain is.
+
+A failure names its seed; the environment variable `STRANGERS_SEEDS` asks for others, `make test-long` for more.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+import random
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from adapters.consortium import Ed25519Signer, unsigned
+from core.model.consortium import (
+    AttestHeader,
+    Burn,
+    Claim,
+    CreateAsset,
+    Issue,
+    Lock,
+    Message,
+    Refund,
+    SetAccess,
+    Transfer,
+    WriteRecord,
+    caip_asset,
+    quantity,
+    raw_address,
+)
+from core.model.consortium_members import Organisation, Propose, Vote
+from core.model.errors import RejectedError
+from core.model.facts import Block, HeaderAttested, RecordWritten
+from core.model.types import MAX_BASE_UNITS, MAX_TIMELOCK_S, ChainTime, Height
+from core.runtime.clock import SystemClock
+from core.runtime.database import Database
+from indexer.feed import FactSignal
+from indexer.follower import Follower, FollowerState
+from indexer.projections.balances import balance_at
+from local_chains.consortium.node import load_operator_keys
+from tests.adapters.consortium.harness import CHAIN, SYMBOLS, ConsortiumHarness, running
+from tests.indexer.recomputed import check_projections
+from tests.indexer.truth import all_facts, replay
+from tests.support import LONG
+
+BLOCKS = 400 if LONG else 100
+SEEDS = tuple(map(int, os.environ.get("STRANGERS_SEEDS", "1,2,3" if LONG else "1").split(",")))
+SECRETS: Final = tuple(bytes([number]) * 32 for number in range(12))
+NAMES: Final = ("a", "z" * 64, "0.-_", "records")
+"""As short, as long and as odd as names are."""
+DOCUMENTS: Final = (b"{}", json.dumps({"\0": "\ud7ff\0\u202e", "deep": [[[]]]}).encode(), b'"' + b"x" * 16_000 + b'"')
+OF_ISSUER: Final[tuple[type[Message], ...]] = (Issue, Issue, CreateAsset, Burn)
+OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Propose, Vote, WriteRecord, SetAccess)
+OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (Transfer, Lock, Lock, Claim, Refund, Refund, Burn)
+KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
+
+
+class LedgerStrangers:
+    """Everybody on the ledger. `done` counts messages of transactions that succeeded, by kind."""
+
+    def __init__(self, ledger: ConsortiumHarness, rng: random.Random, everybody: list[Ed25519Signer]) -> None:
+        self.ledger, self.rng, self.everybody = ledger, rng, everybody
+        self.symbols = list(SYMBOLS)
+        self.locks: list[tuple[bytes, bytes, int]] = []
+        self.done: Counter[type[Message]] = Counter()
+
+    @classmethod
+    async def gather(cls, ledger: ConsortiumHarness, rng: random.Random, home: Path) -> "LedgerStrangers":
+        operators = [Ed25519Signer(CHAIN, key.seed) for key in load_operator_keys(home)]
+        for one in operators:
+            ledger.chain.learn(one.public_key)
+        return cls(ledger, rng, [ledger.issuer, *operators, *[await ledger.account() for _ in range(3)]])
+
+    async def act(self) -> None:
+        """One block of what comes to their minds; time passes."""
+        head = (await self.ledger.access.heads.head()).head
+        sent: list[tuple[bytes, tuple[Message, ...]]] = []
+        for signer in self.everybody:
+            count = self.rng.choice((0, 1, 1, 1, 1, 2, 5))
+            messages = tuple(self._message(signer, head.time.seconds) for _ in range(count))
+            if messages:
+                sent.append((await self._submit(signer, messages), messages))
+        await self.ledger.advance()
+        for tx_hash, messages in sent:
+            if tx_hash and (await self.ledger.access.transactions.outcome(tx_hash)).reason is None:
+                self.done.update(map(type, messages))
+        await self.ledger.wait_until(ChainTime(CHAIN, head.time.seconds + self.rng.randrange(3)))
+
+    async def _submit(self, signer: Ed25519Signer, messages: tuple[Message, ...]) -> bytes:
+        transactions = self.ledger.access.transactions
+        sequence = (await transactions.sequences(signer.account)).latest
+        call = unsigned(CHAIN, signer.account, messages, "a stranger's")
+        request = transactions.assemble(call, sequence, None, None)
+        signed = transactions.attach(request, await signer.sign(request))
+        try:
+            await transactions.submit(signed)
+        except RejectedError:
+            return b""
+        return signed.hash
+
+    def _kind(self, signer: Ed25519Signer) -> type[Message]:
+        """Mostly what the account may do."""
+        if self.rng.random() < 0.1:
+            return self.rng.choice(KINDS)
+        if signer is self.ledger.issuer:
+            return self.rng.choice(OF_ISSUER)
+        if signer in self.everybody[1:5]:
+            return self.rng.choice(OF_OPERATORS)
+        return self.rng.choice(OF_ACCOUNTS)
+
+    def _message(self, signer: Ed25519Signer, now_s: int) -> Message:
+        rng, kind = self.rng, self._kind(signer)
+        symbol = rng.choice(SYMBOLS if rng.random() < 0.7 else self.symbols)
+        party = raw_address(rng.choice(self.everybody).account)
+        odd = rng.choice((party, party, bytes(20), b"\xff" * 20))
+        amount = quantity(rng.choice((1, rng.randrange(1, 1_000), rng.choice((0, 2**255, MAX_BASE_UNITS)))))
+        secret = rng.choice(SECRETS)
+        match kind.__name__:
+            case "Issue":
+                return Issue(symbol, odd, amount)
+            case "Transfer":
+                return Transfer(symbol, odd, amount)
+            case "Burn":
+                return Burn(symbol, amount)
+            case "CreateAsset":
+                self.symbols.append(rng.choice((*NAMES, f"asset-{rng.randrange(100)}", "w" * 64)))
+                return CreateAsset(self.symbols[-1], rng.choice((0, 18, 77)))
+            case "Lock":
+                hashlock = rng.choice((hashlib.sha256(secret).digest(), bytes(32), rng.randbytes(32)))
+                timelock = rng.choice((now_s + rng.randrange(1, 5), now_s + 50, MAX_TIMELOCK_S))
+                self.locks.append((raw_address(signer.account), hashlock, timelock))
+                return Lock(symbol, rng.choice((amount, quantity(1))), odd, hashlock, timelock)
+            case "Claim":
+                owner, hashlock, _ = rng.choice((*self.locks[-9:], (party, b"", 0)))
+                opening = [one for one in SECRETS if hashlib.sha256(one).digest() == hashlock]
+                return Claim(owner, opening[0] if opening else secret)
+            case "Refund":
+                due = [one for one in self.locks if one[2] <= now_s]
+                owner, hashlock, _ = rng.choice((*due[-9:], (party, hashlib.sha256(secret).digest(), 0)))
+                return Refund(owner, hashlock)
+            case "WriteRecord":
+                return WriteRecord(rng.choice(NAMES), rng.choice(NAMES), rng.choice(DOCUMENTS))
+            case "SetAccess":
+                writers = {raw_address(one.account) for one in rng.sample(self.everybody, 2)} - {party}
+                return SetAccess(rng.choice(NAMES), rng.choice(NAMES), party, tuple(sorted(writers)))
+            case "AttestHeader":
+                return AttestHeader("eip155:1", rng.choice((0, 7, 2**63 - 1)), b"\xff" * 32, 7)
+            case "Propose":
+                roles = rng.choice((("issuer",), ("notary", "regulator"), ()))
+                return Propose(Organisation(rng.choice(NAMES), party, roles))
+            case _:
+                return Vote(rng.randrange(1, 8), rng.random() < 0.8)
+
+
+async def whole_chain(ledger: ConsortiumHarness, head: Height) -> list[Block]:
+    blocks: list[Block] = []
+    for first in range(1, head + 1, 50):
+        blocks += await ledger.access.blocks.blocks(Height(first), Height(min(head, first + 49)))
+    return blocks
+
+
+@pytest.mark.endurance
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_no_use_of_the_ledger_stops_a_follower(database: Database, tmp_path: Path, seed: int) -> None:
+    rng, home = random.Random(seed), tmp_path / "ledger"
+    async with asyncio.timeout(60 + 4 * BLOCKS), running(home) as ledger:
+        strangers, access = await LedgerStrangers.gather(ledger, rng, home), ledger.access
+        following = Follower(
+            access.parameters, access.heads, access.blocks, database, FactSignal(), SystemClock(), Height(1)
+        )
+        await following.open()
+        for _ in range(BLOCKS):
+            await strangers.act()
+            if rng.random() < 0.3:
+                await following.catch_up(await access.heads.head())
+        head = await access.heads.head()
+        await following.catch_up(head)
+        assert following.status.state is FollowerState.LIVE
+        blocks = await whole_chain(ledger, head.head.height)
+        assert replay(await database.read(all_facts))[0][CHAIN] == blocks
+        await check_projections(database, CHAIN, blocks)
+        for symbol in sorted(set(strangers.symbols)):
+            for one in strangers.everybody:
+                asset, height = caip_asset(CHAIN, symbol), blocks[-1].header.height
+                held = await database.read(partial(balance_at, account=one.account, asset=asset, height=height))
+                assert held == await access.state.balance(one.account, asset)
+    events = Counter(type(logged.event) for block in blocks for logged in block.events)
+    assert {kind.__name__ for kind in set(KINDS) - set(strangers.done)} == set()
+    assert events[RecordWritten] > 0
+    assert events[HeaderAttested] > 0
