@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, RejectedError
+from core.model.errors import ConflictError, RejectedError, RetryableError
 from core.model.ports import ChainAccess, Signer
 from core.model.types import ChainId, Height, SwapId
 from core.runtime.clock import Clock
@@ -23,6 +23,7 @@ from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from htlc import events
 from htlc.model import SwapState
+from indexer import feed
 from indexer import tables as indexer_tables
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -39,6 +40,8 @@ from relayer.swap_worker import SwapWorker, true_seconds
 from relayer.transactions.pipeline import Pipeline
 
 HOUSEKEEPING_S: Final = 2.0
+BEFORE_AGREEMENT_S: Final = 120.0
+"""How long before an agreement was stored its chains are read: their clocks and ours may differ."""
 HOLD_LOOK_S: Final = 0.5
 """How often a step that a caller holds back looks whether its time has run out."""
 
@@ -98,12 +101,22 @@ class Hooks:
 class HookedChecks(Checks):
     """The relayer's checks, with the caller asked first: so they are made anew right before the act."""
 
-    def __init__(self, database: Database, hooks: Hooks, *checked: Any) -> None:
+    def __init__(
+        self, database: Database, hooks: Hooks, caught_up: Callable[[], Awaitable[None]], *checked: Any
+    ) -> None:
         super().__init__(database, *checked)
+        self._caught_up = caught_up
         self._swaps = database
         self._hooks = hooks
 
     async def before_funding(self, state: SwapState) -> None:
+        """The store may be a copy, of which the original went on: what the chains show by now comes first."""
+        await self._caught_up()
+        own = state.agreement.own_leg
+        if own is not None:
+            terms = state.agreement.terms(own)
+            if len(await self._swaps.read(lambda c: feed.history_of(c, terms, 1))) > 0:
+                raise ConflictError("our leg was locked before, as its chain shows: it is not funded again")
         await self._hooks.passed(state.swap_id, "lock", state, lambda: self._is_over(state.swap_id))
         await super().before_funding(state)
 
@@ -128,7 +141,12 @@ class Pump:
         clock: Clock,
         metrics: Metrics,
         preimages: Preimages,
+        since_s: float | None = None,
     ) -> None:
+        """`since_s`: the Unix time of the oldest agreement in the store, None without one. A chain that is followed for
+        the first time is followed from there on: a copy of the store may know less than the chain."""
+        self._since_s = since_s
+        self._followers: dict[ChainId, Follower] = {}
         self.switchboard = Switchboard()
         self.hooks = Hooks()
         self._database = database
@@ -139,7 +157,7 @@ class Pump:
         self._followed = asyncio.Event()
         numbers = RelayerMetrics(metrics)
         accounts = {chain: signer.account for chain, signer in signers.items()}
-        checks = HookedChecks(database, self.hooks, chains, accounts, policy, clock)
+        checks = HookedChecks(database, self.hooks, self.caught_up, chains, accounts, policy, clock)
         self._boards = {chain: HeadBoard(access) for chain, access in chains.items()}
         # Its owner uses the account elsewhere, too: a sequence that another transaction took is taken for what it is.
         # (A lock whose sequence is finally used otherwise is never signed again by the machine.)
@@ -172,14 +190,36 @@ class Pump:
         """Return once every chain is followed: a lock sent before could be missed."""
         await self._followed.wait()
 
+    async def caught_up(self) -> None:
+        """Raise `RetryableError` unless the facts of every chain reach up to what is final on it now."""
+        for chain, access in self._chains.items():
+            follower = self._followers.get(chain)
+            final = (await access.heads.head()).finalized.height
+            status = None if follower is None else follower.status
+            if status is None or not status.ready or status.tip is None or status.tip.height < final:
+                raise RetryableError(f"{chain} is still being read up to its newest block: nothing is locked before")
+
+    async def _first_height(self, access: ChainAccess) -> Height:
+        """The newest final block, or the one before the oldest agreement was made."""
+        header = (await access.heads.head()).finalized
+        step = 1
+        while self._since_s is not None and header.time.seconds > self._since_s - BEFORE_AGREEMENT_S:
+            height = Height(max(1, header.height - step))
+            if height >= header.height:
+                break
+            header = await access.blocks.header(height)
+            step *= 2
+        return header.height
+
     def _follow(self, access: ChainAccess) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             start = await self._database.read(lambda c: stored_start(c, access.chain))
             if start is None:
-                start = (await access.heads.head()).finalized.height
+                start = await self._first_height(access)
             follower = Follower(
                 access.parameters, access.heads, access.blocks, self._database, self._facts, self._clock, start
             )
+            self._followers[access.chain] = follower
             await follower.open()
             self._following.add(access.chain)
             if self._following == set(self._chains):

@@ -37,6 +37,7 @@ from relayer.client.store import ClientSwap, Preimages, SwapStore
 from relayer.policy import RelayerPolicy
 from relayer.quotes import Quote, QuoteRequest, verify_quote
 from relayer.swap_worker import true_seconds
+from relayer.watchtower import past_events
 
 T = TypeVar("T")
 
@@ -44,6 +45,8 @@ MAX_ENTRIES: Final = 10_000
 """Journalled events of one swap; a swap has some dozens."""
 
 FOLLOW_TIMEOUT_S: Final = 30.0
+READ_UP_S: Final = 0.25
+"""How often a swap that is to begin looks if the chains have been read up to their newest blocks."""
 
 OnProgress = Callable[[SwapProgress], None]
 
@@ -98,8 +101,21 @@ class SwapClient:
         policy = RelayerPolicy(
             swap=self._policy.swap, gas_per_exit=self._policy.gas_per_exit, pipeline=self._policy.pipeline
         )
+        now_s = self._clock.now()
+        open_since = [
+            float(one.quote.issued_at)
+            for one in await self._store.swaps()
+            if one.agreement.initiator_leg.timelock.seconds > now_s
+        ]
         self._pump = Pump(
-            self._store.database, self._chains, self._signers, policy, self._clock, self._metrics, self._preimages
+            self._store.database,
+            self._chains,
+            self._signers,
+            policy,
+            self._clock,
+            self._metrics,
+            self._preimages,
+            min(open_since, default=None),
         )
         self._running = asyncio.create_task(self._pump.run(), name="swap client")
         return self
@@ -200,7 +216,7 @@ class SwapClient:
         pump.hooks.set(found.id, before_lock, before_reveal)
         try:
             async with asyncio.timeout(FOLLOW_TIMEOUT_S):
-                await self._or_end(pump.followed())
+                await self._or_end(self._read_up(pump))
         except TimeoutError:
             raise RetryableError("a chain does not answer, so that nothing can be locked safely: try again") from None
         now_ns = self._clock.now_ns()
@@ -209,10 +225,21 @@ class SwapClient:
             if journal.load(connection, found.id) is not None:
                 return False
             book.begin(connection, found.agreement, found.quote.id, now_s=true_seconds(now_ns), now_ns=now_ns)
+            # The store may be a copy: what another process did with this agreement is on the chains, and is taken in.
+            book.take(connection, found.id, past_events(connection, found.agreement), now_ns=now_ns)
             return True
 
         if await self._store.database.write(begin):
             pump.switchboard.changed([found.id])
+
+    async def _read_up(self, pump: Pump) -> None:
+        """Return once the facts reach up to what is final on every chain."""
+        await pump.followed()
+        while True:
+            with suppress(RetryableError):
+                await pump.caught_up()
+                return
+            await self._clock.sleep(READ_UP_S)
 
     async def run(
         self,

@@ -1,0 +1,95 @@
+"""A client's store that was restored from a copy: what the chains show by now is taken in, nothing is locked twice."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from core.model.facts import Locked
+from core.runtime.database import InlineDatabase
+from htlc.model import Phase
+from relayer.client import SwapStore
+from tests.relayer.client.world import Shut, World, play
+from tests.relayer.house import A, B
+
+
+async def copied(store: SwapStore) -> SwapStore:
+    """The same rows in a database of its own."""
+    target = InlineDatabase()
+
+    def copy(connection: Connection) -> None:
+        rows: Any = connection.connection.dbapi_connection
+        other: Any = target._engine.raw_connection().dbapi_connection
+        other.executescript("\n".join(rows.iterdump()))
+
+    await store.database.read(copy)
+    return SwapStore(target)
+
+
+@pytest.mark.parametrize("first", [A, B])
+@pytest.mark.parametrize("pause_s", [0, 30, 4_000])
+def test_a_copy_from_before_the_lock_locks_nothing(first, pause_s):
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client, first)
+            copy = await copied(world.store)
+            assert (await client.run(swap)).phase is Phase.COMPLETED
+        await world.clock.sleep(pause_s)
+        world.store = copy
+        async with world.client(Shut()) as client:
+            outcome = await client.run(swap.id)
+        assert outcome.phase is (Phase.COMPLETED if pause_s < 4_000 else Phase.ABANDONED)
+        assert len(world.made(first, Locked, swap.hashlock)) == 1
+        await world.stop()
+
+    play(story())
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_a_copy_with_its_lock_asked_for_locks_nothing(first):
+    """Copied in the moment in which the lock is journalled and not signed."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+        copies: list[SwapStore] = []
+
+        async def before_lock(_: object) -> None:
+            copies.append(await copied(world.store))
+
+        async with world.client() as client:
+            swap = await world.agreed(client, first)
+            assert (await client.run(swap, before_lock=before_lock)).phase is Phase.COMPLETED
+        world.store = copies[0]
+        async with world.client(Shut()) as client:
+            async with asyncio.timeout(600):
+                await client.run(swap.id)
+        assert len(world.made(first, Locked, swap.hashlock)) == 1
+        await world.stop()
+
+    play(story())
+
+
+@pytest.mark.parametrize("first", [A, B])
+def test_two_copies_at_once_lock_once(first):
+    """Both were begun from one copy and run side by side, with one account."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client, first)
+            copy = await copied(world.store)
+            running = asyncio.ensure_future(client.run(swap))
+            await client.locked(swap)
+            world.store = copy
+            async with world.client(Shut()) as other:
+                await other.run(swap.id)
+            assert (await running).phase is Phase.COMPLETED
+        assert len(world.made(first, Locked, swap.hashlock)) == 1
+        await world.stop()
+
+    play(story())
