@@ -224,9 +224,12 @@ class SwapClient:
         def begin(connection: Connection) -> bool:
             if journal.load(connection, found.id) is not None:
                 return False
-            book.begin(connection, found.agreement, found.quote.id, now_s=true_seconds(now_ns), now_ns=now_ns)
-            # The store may be a copy: what another process did with this agreement is on the chains, and is taken in.
-            book.take(connection, found.id, past_events(connection, found.agreement), now_ns=now_ns)
+            # The store may be a copy: what another process did with this agreement is on the chains, and is taken in
+            # as of when it was made, before any gate that has closed since.
+            past = past_events(connection, found.agreement)
+            now_s = found.quote.issued_at if past else true_seconds(now_ns)
+            book.begin(connection, found.agreement, found.quote.id, now_s=now_s, now_ns=now_ns)
+            book.take(connection, found.id, past, now_ns=now_ns)
             return True
 
         if await self._store.database.write(begin):

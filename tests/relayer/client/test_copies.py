@@ -28,7 +28,7 @@ async def copied(store: SwapStore) -> SwapStore:
 
 
 @pytest.mark.parametrize("first", [A, B])
-@pytest.mark.parametrize("pause_s", [0, 30, 4_000])
+@pytest.mark.parametrize("pause_s", [0, 30, 300])
 def test_a_copy_from_before_the_lock_locks_nothing(first, pause_s):
     async def story() -> None:
         world = World()
@@ -41,7 +41,7 @@ def test_a_copy_from_before_the_lock_locks_nothing(first, pause_s):
         world.store = copy
         async with world.client(Shut()) as client:
             outcome = await client.run(swap.id)
-        assert outcome.phase is (Phase.COMPLETED if pause_s < 4_000 else Phase.ABANDONED)
+        assert outcome.phase is Phase.COMPLETED
         assert len(world.made(first, Locked, swap.hashlock)) == 1
         await world.stop()
 
