@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from core.model.errors import CausewayError
-from local_chains.consortium.rpc.errors import INVALID_REQUEST, PARSE_ERROR, RpcError, internal
+from local_chains.consortium.rpc.errors import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError, internal
 
 MAX_BATCH: Final = 10
 MAX_REQUEST_ID: Final = 2**63
@@ -45,8 +45,30 @@ class _Request:
     params: bytes | None
 
 
-async def answer_body(raw: bytes, call: Call, special: Special | None = None) -> Answered:
-    """The answer to a request or a batch of them."""
+async def answer_message(raw: bytes, call: Call, special: Special) -> Any:
+    """The answer to one message of a WebSocket, None for none. `special` goes before `call`.
+
+    CometBFT takes no batches there, and calls wrong arguments an internal error (`rpc/jsonrpc/server/ws_handler.go`).
+    """
+    try:
+        request = _request(raw)
+    except (ValueError, RecursionError) as error:
+        return error_answer(NOBODY, RpcError(PARSE_ERROR, f"error unmarshaling request: {error}"))
+    if request is None:
+        return None
+
+    async def either(method: str, params: bytes | None) -> Any:
+        try:
+            handled = await special(method, params, request.id)
+            return await call(method, params) if handled is NotImplemented else handled
+        except RpcError as error:
+            raise internal(error.data) if error.code == INVALID_PARAMS else error from None
+
+    return await _answer(request, either)
+
+
+async def answer_body(raw: bytes, call: Call) -> Answered:
+    """The answer to a request or a batch of them, by POST."""
     try:
         requests, count = _requests(raw)
     except (ValueError, RecursionError) as error:
@@ -55,7 +77,7 @@ async def answer_body(raw: bytes, call: Call, special: Special | None = None) ->
     if count > MAX_BATCH:
         sentence = f"batch request exceeds maximum ({MAX_BATCH}) allowed number of requests"
         return Answered(200, error_answer(NOBODY, RpcError(INVALID_REQUEST, sentence)))
-    answers = [await _answer(request, call, special) for request in requests]
+    answers = [await _answer(request, call) for request in requests]
     if not answers:
         return Answered(200, None)
     return Answered(200, answers[0] if len(answers) == 1 else answers)
@@ -83,12 +105,8 @@ def error_answer(request_id: Any, error: RpcError) -> dict[str, Any]:
     return {"jsonrpc": "2.0", **named, "error": error.to_json()}
 
 
-async def _answer(request: _Request, call: Call, special: Special | None) -> dict[str, Any]:
+async def _answer(request: _Request, call: Call) -> dict[str, Any]:
     try:
-        if special is not None:
-            handled = await guarded(special(request.method, request.params, request.id))
-            if handled is not NotImplemented:
-                return success(request.id, handled)
         return success(request.id, await guarded(call(request.method, request.params)))
     except RpcError as error:
         return error_answer(request.id, error)

@@ -55,7 +55,7 @@ class EventQuery:
 def parse_query(text: str) -> EventQuery:
     """Raises `RpcError` where it is not in the language, or too long."""
     if len(text) > MAX_QUERY_CHARS:
-        raise internal(f"maximum query length exceeded: got {len(text)}, wanted {MAX_QUERY_CHARS}")
+        raise internal("maximum query length exceeded")
     conditions = []
     offset = 0
     while True:

@@ -11,7 +11,7 @@ from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode
 from local_chains.consortium.rpc.block_events import published_events
-from local_chains.consortium.rpc.envelopes import Call, answer_body, error_answer, guarded, success
+from local_chains.consortium.rpc.envelopes import Call, answer_body, answer_message, error_answer, guarded, success
 from local_chains.consortium.rpc.errors import METHOD_NOT_FOUND, RpcError, internal
 from local_chains.consortium.rpc.event_query import EventQuery, parse_query
 from local_chains.consortium.rpc.methods import Methods
@@ -123,9 +123,10 @@ class _Connection:
         self._sending = asyncio.Lock()
 
     async def receive(self, raw: str | bytes) -> None:
-        answer = await answer_body(raw.encode() if isinstance(raw, str) else raw, self._call_method, self._subscribing)
-        if answer.body is not None:
-            await self._send(answer.body)
+        message = raw.encode() if isinstance(raw, str) else raw
+        answer = await answer_message(message, self._call_method, self._subscribing)
+        if answer is not None:
+            await self._send(answer)
 
     async def close(self) -> None:
         if self._pump is not None:
@@ -139,6 +140,8 @@ class _Connection:
         if method not in _SUBSCRIBING:
             return NotImplemented
         if method == "unsubscribe_all":
+            if not self._subscriptions:
+                raise internal("subscription not found")
             self._subscriptions.clear()
             return {}
         query = parse_query(from_json(_QUERY, params).get("query", ""))

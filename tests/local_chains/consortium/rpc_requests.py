@@ -269,3 +269,38 @@ METHODS = (
 )
 
 REQUESTS = list(dict.fromkeys(requests()))
+
+
+QUIET = "tm.event = 'None'"
+MESSAGES = [
+    rpc("health", {}),
+    rpc("health"),
+    rpc("health", {}, "x"),
+    rpc("health", {}, 1.5),
+    rpc("health", {}, True),
+    rpc("nope", {}),
+    rpc("block", {"height": "2"}),
+    rpc("block", {"height": 2}),
+    rpc("header_by_hash", {"hash": "zz"}),
+    *(b"{", b"7", b"[]", b'"x"', b"[" + rpc("health", {}) + b"]"),
+    rpc("subscribe", {}),
+    rpc("subscribe", {"query": 7}),
+    rpc("subscribe", {"query": ""}),
+    rpc("subscribe", {"query": "x"}),
+    rpc("subscribe", {"query": "a" * 600}),
+    rpc("subscribe", {"query": "tm.event = 'NewBlock' AND"}),
+    rpc("subscribe", []),
+    rpc("subscribe", [QUIET, 1]),
+    rpc("unsubscribe_all", {}),
+    rpc("subscribe", {"query": QUIET}),
+    rpc("subscribe", {"query": QUIET}),
+    rpc("subscribe", [QUIET]),
+    rpc("unsubscribe", {}),
+    rpc("unsubscribe", {"query": "x"}),
+    rpc("unsubscribe", {"query": QUIET}),
+    rpc("unsubscribe", {"query": QUIET}),
+    rpc("subscribe", [QUIET], "again"),
+    rpc("unsubscribe_all"),
+    rpc("unsubscribe_all", {}),
+]
+"""Messages to a WebSocket, in this order on one connection."""

@@ -23,7 +23,7 @@ from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
 from tests.local_chains.consortium.abci.comet import make_network, need_cometbft
-from tests.local_chains.consortium.rpc_requests import REQUESTS, raw, rpc
+from tests.local_chains.consortium.rpc_requests import MESSAGES, REQUESTS, raw, rpc
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
 from tests.support import eventually
 
@@ -33,6 +33,7 @@ LATE: Final = ANN.signed(9, Transfer("cnyd", BEN.address, quantity(7)))
 TX: Final = transaction_hash(PAID).hex()
 MAX_SENTENCE_CHARS: Final = 200
 TRIES: Final = 20
+ANSWER_S: Final = 10.0
 
 
 @dataclass
@@ -131,6 +132,15 @@ def seen(status: int, content: str, body: bytes) -> Any:
     return status, content, seen_one(envelope)
 
 
+WORDS: Final = {
+    "failed to parse query": "a query of no known form",
+    "offset N": "a query of no known form",
+    "error during searching for a hash": "a query of no known form",
+    "error converting json params": "a wrong argument",
+}
+"""Sentences in Go's words, by how they begin."""
+
+
 def seen_one(envelope: Any) -> Any:
     if not isinstance(envelope, dict):
         return shape(envelope)
@@ -139,8 +149,8 @@ def seen_one(envelope: Any) -> Any:
     if error is None:
         return told | {"result": shape(envelope.get("result"))}
     sentence = re.sub(r"[0-9A-Fa-f]{16,}|\d+", "N", str(error.get("data")))[:MAX_SENTENCE_CHARS]
-    if sentence.startswith(("failed to parse query", "offset N", "error during searching for a hash")):
-        sentence = "a query of no known form"
+    for prefix, said in WORDS.items():
+        sentence = said if sentence.startswith(prefix) else sentence
     kept = sentence if error.get("code") == -32603 else bool(error.get("data"))
     return told | {"code": error.get("code"), "message": error.get("message"), "data": kept}
 
@@ -201,3 +211,17 @@ async def test_numbers_and_hashes_mean_the_same_thing(pair: Pair) -> None:
         ):
             found = json.loads((await engine.ask(request))[2])["result"]
             assert (found.get("header") or found["block"]["header"])["height"] == "2"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_websockets_answer_alike(pair: Pair) -> None:
+    heard = []
+    for engine in (pair.comet, pair.ours):
+        async with engine.session.ws_connect(f"{engine.url}/websocket") as socket:
+            answers = []
+            for message in MESSAGES:
+                await socket.send_str(engine.filled(message.decode()))
+                answers.append(seen_one(json.loads(await socket.receive_str(timeout=ANSWER_S))))
+            heard.append(answers)
+    theirs, ours = heard
+    assert [pair for pair in zip(MESSAGES, theirs, ours, strict=True) if pair[1] != pair[2]] == []
