@@ -85,10 +85,10 @@ class InlineDatabase:
 
 
 class SqliteDatabase:
-    """One SQLite file: one writer thread, `READERS` reader threads, WAL and `synchronous=FULL`."""
+    """One SQLite file, by URL or path: one writer thread, `READERS` reader threads, WAL and `synchronous=FULL`."""
 
-    def __init__(self, url: str) -> None:
-        self._path = _sqlite_path(url)
+    def __init__(self, place: str | Path) -> None:
+        self._path = place if isinstance(place, Path) else _sqlite_path(place)
         if self._path is None:
             raise FatalError("SQLite in memory has no threads to share it: use InlineDatabase")
         self._writer_engine = _sqlite_engine(self._path, "BEGIN IMMEDIATE", poolclass=StaticPool)

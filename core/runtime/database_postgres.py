@@ -19,6 +19,8 @@ T = TypeVar("T")
 POSTGRES_CONNECTIONS: Final = 8
 POSTGRES_TIMEOUT_S: Final = 10.0
 """How long one piece of work may wait for a connection."""
+STATEMENTS_KEPT: Final = 100
+"""Prepared statements of the driver's own for each connection (COPY and its like; SQLAlchemy keeps as many itself)."""
 OLDEST_SERVER: Final = 120_000
 """The oldest `server_version_num` that is tried: PostgreSQL 12."""
 ENCODING: Final = "UTF8"
@@ -52,12 +54,11 @@ async def connect(address: PostgresAddress, **options: Any) -> asyncpg.Connectio
     Each host gets `address.timeout_s`. Raises what the driver raises; of several hosts, the last one's error.
     """
     hosts: list[dict[str, Any]] = [{"host": host, "port": port} for host, port in address.hosts] or [{}]
+    plain = {"timeout": address.timeout_s, "statement_cache_size": 0}
     dsn = f"postgresql://?{urlencode(address.words)}" if address.words else None
     for number, host in enumerate(hosts, 1):
         try:
-            return await asyncpg.connect(
-                dsn, **host, **address.settings, **options, timeout=address.timeout_s, statement_cache_size=0
-            )
+            return await asyncpg.connect(dsn, **host, **address.settings, **{**plain, **options})
         except _NEXT_HOST:
             if number == len(hosts):
                 raise
@@ -141,7 +142,8 @@ class PostgresDatabase:
 
     def _make_engine(self, pooled: bool) -> AsyncEngine:
         async def creator(**_: Any) -> asyncpg.Connection:
-            return await connect(self._address, connection_class=_PlainConnection)
+            kept = 0 if pooled else STATEMENTS_KEPT
+            return await connect(self._address, connection_class=_PlainConnection, statement_cache_size=kept)
 
         # asyncpg asks for the unnamed statement with an empty name: a name is known to one connection of the pooler.
         unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""} if pooled else {}

@@ -7,7 +7,6 @@
 PostgreSQL's words are libpq's (manual, 34.1.2 "Parameter Key Words"); values are percent-encoded (RFC 3986).
 """
 
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -154,10 +153,6 @@ def _sqlite(rest: str) -> SqliteAddress:
         return SqliteAddress(None)
     if name.startswith("//"):
         raise FatalError(f"{name[:200]!r} is a network path: keep the database on a disk of this machine")
-    if "#" in name or re.search("%[0-9A-Fa-f]{2}", name):
-        raise FatalError(
-            f"{name[:200]!r} is taken as it stands, without %-encoding or fragment: write the file's own name"
-        )
     if name.startswith(("file:", "~")):
         raise FatalError(
             f"{name[:200]!r} is not the path of a file: write it out, such as sqlite:////var/lib/causeway.sqlite"

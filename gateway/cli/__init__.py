@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
@@ -27,6 +27,8 @@ app.add_typer(regulator_app, name="regulator")
 app.add_typer(chain_app, name="chain")
 app.add_typer(index_app, name="index")
 
+E = TypeVar("E", bound=Exception)
+
 EXIT_REFUSED: Final = 1
 EXIT_UNSAFE: Final = 3
 EXIT_TRY_AGAIN: Final = 75
@@ -48,10 +50,11 @@ def main() -> None:
     except CausewayError as error:
         _end(error)
     except BaseExceptionGroup as group:
-        expected = group.subgroup(CausewayError)
-        if expected is None:
-            raise
-        _end(_first(expected))
+        if (expected := group.subgroup(CausewayError)) is not None:
+            _end(_first(expected))
+        if (refused := group.subgroup(OSError)) is not None:
+            _end(_said(_first(refused)))
+        raise
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
@@ -59,8 +62,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_REFUSED)
     except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
-        _end(RetryableError(f"{error.strerror or type(error).__name__}{place}"))
+        _end(_said(error))
 
 
 def _end(error: CausewayError) -> NoReturn:
@@ -68,9 +70,15 @@ def _end(error: CausewayError) -> NoReturn:
     sys.exit(_exit_code(error))
 
 
-def _first(group: BaseExceptionGroup[CausewayError]) -> CausewayError:
+def _first(group: BaseExceptionGroup[E]) -> E:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _said(error: OSError) -> RetryableError:
+    """What the system refuses, in its words and with the file."""
+    place = f": {error.filename}" if error.filename else ""
+    return RetryableError(f"{error.strerror or type(error).__name__}{place}")
 
 
 def _exit_code(error: CausewayError) -> int:

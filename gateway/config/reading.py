@@ -18,6 +18,7 @@ from gateway.config.trading import canonical_regulator, canonical_relayer
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024
 SQLITE: Final = "sqlite:///"
+_ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
 _LISTEN: Final = re.compile(r"(\[[0-9a-f:]+\]|[-.\w]+):(\d{1,5})", re.ASCII)
 
 C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig)
@@ -143,6 +144,10 @@ def check_database(url: str, base: Path) -> None:
         if address.path is None:
             raise RejectedError(
                 f"{url[:80]!r} is a database in memory, gone with the process: write sqlite:///FILE or postgresql://…"
+            )
+        if "#" in url or _ENCODED.search(url):
+            raise RejectedError(
+                f"{url[:80]!r} has a # or a %-encoding in it, which nobody decodes: write the file's name"
             )
         resolve_database(url, base)
 

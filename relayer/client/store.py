@@ -17,7 +17,7 @@ from core.model.errors import FatalError, NotFoundError
 from core.model.types import Hashlock, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.columns import Bytes32
-from core.runtime.database import Database, InlineDatabase, create_schema, open_database
+from core.runtime.database import Database, InlineDatabase, SqliteDatabase, create_schema
 from core.runtime.files import FileLock, sync_directory
 from htlc.model import Agreement
 from indexer import tables as indexer_tables
@@ -80,7 +80,7 @@ class SwapStore:
                     sibling.chmod(FILE_MODE)
         except OSError as error:
             raise FatalError(f"cannot keep preimages in {path}: {error.strerror}") from error
-        return cls(open_database(f"sqlite:///{path.absolute()}"), FileLock(path.absolute()))
+        return cls(SqliteDatabase(path.absolute()), FileLock(path.absolute()))
 
     @classmethod
     def in_memory(cls) -> "SwapStore":

@@ -89,6 +89,8 @@ def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
         (lambda t: t.update(database="${DATABASE}"), "database", "variables are not replaced"),
         (lambda t: t.update(database="sqlite://relayer.sqlite"), "database", "sqlite:///relayer.sqlite"),
         (lambda t: t.update(database="sqlite://"), "database", "in memory"),
+        (lambda t: t.update(database="sqlite:///my%20relayer.sqlite"), "database", "the file's name"),
+        (lambda t: t.update(database="sqlite:///relayer.sqlite#main"), "database", "the file's name"),
         (lambda t: t.update(database="sqlite:///:memory:"), "database", "in memory"),
         (lambda t: t.update(database="postgresql://h/n?sslmod=require"), "database", "did you mean sslmode?"),
         (lambda t: t.update(listen="8480"), "listen", "host:port"),

@@ -65,7 +65,7 @@ class Store:
     """The file `path`. Several nodes must not share one."""
 
     def __init__(self, path: Path) -> None:
-        self._database = SqliteDatabase(f"sqlite:///{path}")
+        self._database = SqliteDatabase(path)
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_writes = 0
         self._first = 0

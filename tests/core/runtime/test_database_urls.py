@@ -46,8 +46,6 @@ def test_sqlite_urls_name_a_file_or_memory(url: str, path: Path | None) -> None:
         ("sqlite://///server/share/relayer.sqlite", "disk of this machine"),
         ("sqlite:///data/", "name a file in it"),
         ("sqlite:///..", "name a file in it"),
-        ("sqlite:///my%20relayer.sqlite", "the file's own name"),
-        ("sqlite:///relayer.sqlite#main", "the file's own name"),
         ("sqlite+aiosqlite:///relayer.sqlite", "write sqlite://"),
         ("sqlite:relayer.sqlite", "sqlite:///FILE"),
         ("relayer.sqlite", "sqlite:///FILE"),
