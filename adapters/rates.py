@@ -97,6 +97,11 @@ class Pace:
         """How long the endpoint still wants to be left alone."""
         return max(0.0, self._until_s - self._clock())
 
+    @property
+    def gap_s(self) -> float:
+        """The time from one request to the next, as far as it is learnt; 0 without a limit."""
+        return self._gap_s
+
     def turn_s(self) -> float:
         """Take the next turn. Return for how many seconds the caller waits for it."""
         now_s = self._clock()

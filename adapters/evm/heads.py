@@ -29,6 +29,8 @@ POLL_FLOOR_S: Final = 0.2
 POLLS_PER_BLOCK: Final = 2
 """So that a block which a dead subscription does not tell is seen half a block later, and the rest of the second block
 time is left for `PATIENCE_POLLS`."""
+POLL_GAPS: Final = 5
+"""Requests that an endpoint is left for other things from one poll to the next."""
 PATIENCE_POLLS: Final = 0.5
 """How many polls' time a subscription has to tell a block that a poll has seen. Then it is dead: it is opened again."""
 RETRY_S: Final = 0.5
@@ -106,7 +108,8 @@ class EvmHeadSource:
         try:
             while True:
                 pushed.clear()
-                wait_s = self._poll_s
+                # Of an endpoint that takes few requests, polls take no more than a share.
+                wait_s = max(self._poll_s, POLL_GAPS * max(client.gap_s for client in self._endpoints.clients))
                 try:
                     update = await self.head()
                 except FatalError:

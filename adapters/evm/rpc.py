@@ -149,6 +149,11 @@ class RpcClient:
     def _observing(self, *methods: str) -> AbstractContextManager[None]:
         return nullcontext() if self._observed is None else self._observed.calling(str(self), *methods)
 
+    @property
+    def gap_s(self) -> float:
+        """The time from one request to the next that it has been found to want; 0 if it wants none."""
+        return self._pace.gap_s
+
     def requests_within(self, seconds: float) -> int:
         """About how many requests it takes in so long, at the pace learnt of it and by `calls_per_s`."""
         return self._pace.turns_within(seconds, MAX_REQUESTS)
