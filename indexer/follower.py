@@ -58,6 +58,8 @@ log = get_logger("indexer.follower")
 FIRST_RANGE: Final = 32
 MAX_RANGE: Final = 512
 """Blocks asked for at once; adapters may allow fewer, and refusals shrink the range."""
+IN_TIME_RANGES: Final = 16
+"""So many ranges are no longer than a source said that it gives in time; then more is tried, as it may have sped up."""
 RANGE_EVENTS: Final = 10_000
 """Events that a range aims at; a range is one transaction."""
 READ_AHEAD: Final = 2
@@ -163,6 +165,7 @@ class Follower:
         self._metrics = IndexerMetrics(metrics or Metrics())
         self._rate = EventRate()
         self._range, self._max_range = min(FIRST_RANGE, max_range), max_range
+        self._in_time, self._in_time_for = max_range, 0
         self._view = ChainView(self._chain, start)
         self._ahead: deque[_Ahead] = deque()
         self._seen: HeadUpdate | None = None
@@ -170,6 +173,8 @@ class Follower:
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
         self._state, self._detail = FollowerState.STARTING, ""
         self._alarms = self._set_aside = 0
+        self._progressed = False
+        """Whether anything was stored since the last step began."""
 
     @property
     def status(self) -> FollowerStatus:
@@ -337,14 +342,18 @@ class Follower:
                     raise
                 at_most = error.fields.get("at_most")
                 if isinstance(at_most, int) and at_most <= last - first:
-                    self._range = max(1, at_most)  # for now: the source has learnt how much its endpoint gives in time
+                    # For now: the source has learnt how much its endpoint gives in time.
+                    self._range = self._in_time = max(1, at_most)
+                    self._in_time_for = IN_TIME_RANGES
                 else:
                     self._range = self._max_range = (last - first + 1) // 2
             except RetryableError:
                 self._range = max(1, self._range // 2)
                 raise
         if last - first + 1 >= self._range:
-            self._range = next_range(self._range, self._max_range, sum(len(block.events) for block in branch))
+            self._in_time_for -= 1
+            most = self._max_range if self._in_time_for < 0 else min(self._max_range, self._in_time)
+            self._range = next_range(self._range, most, sum(len(block.events) for block in branch))
         if [block.header.height for block in branch] != list(range(first, last + 1)):
             raise RetryableError(f"an endpoint of {self._chain} left out blocks of the range {first} to {last}")
         return branch
@@ -393,6 +402,7 @@ class Follower:
         self._rate.add(sum(len(block.events) for block in step.applied), now_s)
         self._metrics.stepped(step, update, now_s, self._rate.per_s(now_s))
         if step.facts:
+            self._progressed = True
             self._signal.announce(seq)
 
     def _is_new(self, seen: store.Observation) -> bool:
@@ -434,6 +444,7 @@ class Follower:
                     # Whether the failed step was committed, only the database knows; no step begins before it says.
                     await self._reload()
                     known = True
+                self._progressed = False
                 await self.catch_up(await self._next_update(wait=failures == 0))
                 failures = 0
             except FatalError:
@@ -443,7 +454,8 @@ class Follower:
                 failures = 0
                 await self._fail(error)
             except CausewayError as error:
-                failures, known = failures + 1, False
+                # What went well before it, however little, has forgiven the failures until then.
+                failures, known = (1 if self._progressed else failures + 1), False
                 await self._fail(error)
                 await self._clock.sleep(self._retry.delay_s(failures))
 
