@@ -147,6 +147,7 @@ class Pump:
         the first time is followed from there on: a copy of the store may know less than the chain."""
         self._since_s = since_s
         self._followers: dict[ChainId, Follower] = {}
+        self._heads_at_start: dict[ChainId, Height] = {}
         self.switchboard = Switchboard()
         self.hooks = Hooks()
         self._database = database
@@ -191,12 +192,12 @@ class Pump:
         await self._followed.wait()
 
     async def caught_up(self) -> None:
-        """Raise `RetryableError` unless the facts of every chain reach up to what is final on it now."""
-        for chain, access in self._chains.items():
-            follower = self._followers.get(chain)
-            final = (await access.heads.head()).finalized.height
-            status = None if follower is None else follower.status
-            if status is None or not status.ready or status.tip is None or status.tip.height < final:
+        """Raise `RetryableError` until the facts of every chain reach up to the block that was its head when we began
+        to follow it: what another process did before with a copy of this store is known then."""
+        for chain in self._chains:
+            follower, head = self._followers.get(chain), self._heads_at_start.get(chain)
+            tip = None if follower is None else follower.status.tip
+            if head is None or tip is None or tip.height < head:
                 raise RetryableError(f"{chain} is still being read up to its newest block: nothing is locked before")
 
     async def _first_height(self, access: ChainAccess) -> Height:
@@ -220,6 +221,7 @@ class Pump:
                 access.parameters, access.heads, access.blocks, self._database, self._facts, self._clock, start
             )
             self._followers[access.chain] = follower
+            self._heads_at_start.setdefault(access.chain, (await access.heads.head()).head.height)
             await follower.open()
             self._following.add(access.chain)
             if self._following == set(self._chains):

@@ -236,7 +236,7 @@ class SwapClient:
             pump.switchboard.changed([found.id])
 
     async def _read_up(self, pump: Pump) -> None:
-        """Return once the facts reach up to what is final on every chain."""
+        """Return once the facts reach up to what the chains showed when the client was opened."""
         await pump.followed()
         while True:
             with suppress(RetryableError):
