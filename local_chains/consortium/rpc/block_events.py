@@ -1,4 +1,7 @@
-"""What a committed block means to subscribers: CometBFT's events with their data and their tags."""
+"""What a committed block means to subscribers: CometBFT's events with their data and their tags.
+
+Go leaves out of an event's data what is zero or empty there, other than in the answers to calls.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,9 +27,11 @@ class PublishedEvent:
 
 
 def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
-    """In CometBFT's order: the block, its header, then every entry, the clock included."""
+    """In CometBFT's order: the block, its header, its events, then every entry, the clock included."""
     yield _new_block(committed)
     yield _event("NewBlockHeader", {"header": comet_json.header_to_json(committed.block.header)})
+    counts = {"height": str(committed.height), "events": None, "num_txs": str(len(committed.block.txs))}
+    yield _event("NewBlockEvents", counts)
     for index, (raw, result) in enumerate(zip(committed.block.txs, committed.results, strict=True)):
         yield PublishedEvent(
             {"type": "tendermint/event/Tx", "value": {"TxResult": _tx_result(committed.height, index, raw, result)}},
@@ -46,11 +51,10 @@ def tx_tags(height: int, raw: bytes, result: Result) -> dict[str, list[str]]:
 
 def _new_block(committed: CommittedBlock) -> PublishedEvent:
     results = _members(committed.stored.results)
+    updates = results["validator_updates"]
     outcome = {
-        "events": results["finalize_block_events"],
         "tx_results": results["txs_results"],
-        "validator_updates": results["validator_updates"],
-        "consensus_param_updates": results["consensus_param_updates"],
+        "validator_updates": None if bytes(updates) == b"[]" else updates,
         "app_hash": results["app_hash"],
     }
     return _event("NewBlock", _members(committed.stored.block) | {"result_finalize_block": outcome})
@@ -61,9 +65,10 @@ def _event(name: str, value: dict[str, Any]) -> PublishedEvent:
 
 
 def _tx_result(height: int, index: int, raw: bytes, result: Result) -> dict[str, Any]:
+    told = msgspec.to_builtins(result_to_json(result))
     return {
         "height": str(height),
-        "index": index,
+        **({"index": index} if index else {}),
         "tx": comet_json.bytes_to_base64(raw),
-        "result": result_to_json(result),
+        "result": {name: value for name, value in told.items() if value and value != "0"},
     }

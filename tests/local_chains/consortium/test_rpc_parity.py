@@ -225,3 +225,35 @@ async def test_websockets_answer_alike(pair: Pair) -> None:
             heard.append(answers)
     theirs, ours = heard
     assert [pair for pair in zip(MESSAGES, theirs, ours, strict=True) if pair[1] != pair[2]] == []
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(
+    "query",
+    [
+        "tm.event='NewBlock'",
+        "tm.event='NewBlockEvents'",
+        "tm.event='NewBlockHeader'",
+        "tm.event='Tx'",
+        "bank.transfer.amount = 41",
+    ],
+)
+async def test_events_have_the_same_shape(pair: Pair, query: str) -> None:
+    heard = []
+    for engine in (pair.comet, pair.ours):
+        async with engine.session.ws_connect(f"{engine.url}/websocket") as socket:
+            await socket.send_str(rpc("subscribe", {"query": query}).decode())
+            assert seen_one(json.loads(await socket.receive_str(timeout=ANSWER_S)))["result"] == {}
+            if "41" in query:
+                pay = ANN.signed(1, Transfer("cnyd", BEN.address, quantity(41)))
+                await engine.ask(f"broadcast_tx_sync?tx=0x{pay.hex()}")
+            event = json.loads(await socket.receive_str(timeout=ANSWER_S))
+            # The shape of a result's own events, and tags, are of interest here.
+            heard.append((seen_one(event), shape(event["result"]["events"]), told_events(event)))
+    theirs, ours = heard
+    assert theirs == ours
+
+
+def told_events(event: Any) -> Any:
+    value = event["result"]["data"]["value"]
+    return [shape(each) for each in value.get("TxResult", {}).get("result", {}).get("events", [])]
