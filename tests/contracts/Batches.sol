@@ -22,7 +22,7 @@ abstract contract Batches is Model {
             reason = abi.encodeWithSelector(IHashedTimelock.UnknownAsset.selector, asset);
         } else if (reason.length == 0 && value != due) {
             reason = abi.encodeWithSelector(IHashedTimelock.ValueNotExact.selector, value, due);
-        } else if (reason.length == 0 && asset == NATIVE && !all(good)) {
+        } else if (reason.length == 0 && asset == NATIVE && leftOut(items, good) != 0) {
             reason = againstPayment(NATIVE, sender);
         }
         vm.recordLogs();
@@ -213,9 +213,8 @@ abstract contract Batches is Model {
         }
     }
 
-    function all(bool[] memory good) private pure returns (bool) {
-        for (uint256 i; i < good.length; ++i) if (!good[i]) return false;
-        return true;
+    function leftOut(Lock[] memory items, bool[] memory good) private pure returns (uint256 sum) {
+        for (uint256 i; i < items.length; ++i) if (!good[i]) sum += items[i].amount;
     }
 
     /// Some locks, sometimes one twice, mostly of one asset.

@@ -72,7 +72,9 @@ enum Mood {
     LEAVES_IT, // calls back, and leaves the delivery to what happens there
     WRAPS, // gives without taking, whatever the sum
     GROWS, // counts what an account pays itself twice
-    SHRINKS // loses what an account pays itself
+    SHRINKS, // loses what an account pays itself
+    FADES, // shows whole balances before a transfer, and short ones after it
+    RECOVERS // and the other way round
 
 }
 
@@ -157,6 +159,8 @@ contract MoodyToken is CallsBack {
             }
             _answer(1, 32);
         }
+        if (now_ == Mood.FADES) answers[this.balanceOf.selector] = Answered(true, false, 31, 0);
+        if (now_ == Mood.RECOVERS) delete answers[this.balanceOf.selector];
         balances[from] -= amount;
         balances[to] += now_ == Mood.TAXES ? amount - amount / 100 - 1 : amount;
         if (now_ == Mood.REBASES) balances[to] = balances[to] * 2 + 1;

@@ -122,7 +122,7 @@ contract Pulls is Paths {
             it.hashlock = sha256(abi.encode(it.preimage)); // this one's, under a claim
         }
         token.mint(it.sender, it.amount);
-        uint16 size_ = fails ? 32 : 1 + size % 31;
+        uint16 size_ = fails ? 32 : size % 2 == 0 ? 31 : 1 + size % 31;
         bytes memory reason = refusalOfPayment(it.asset, address(0));
         token.have(MoodyToken.transferFrom.selector, fails, size_, fails ? 1 : 0);
         refuseWith(Path.LOCK_TOKEN, it, reason);
@@ -140,6 +140,15 @@ contract Pulls is Paths {
         Lock memory it = plain(seed, false);
         bytes memory data = handInCall(tokenPath(which), it);
         token.have(MoodyToken.balanceOf.selector, fails, fails ? 32 : size % 32, 5);
+        (bool success, bytes memory result) = observe(it.sender, it, data);
+        answered(refusalOfPayment(it.asset, address(0)), 0, success, result);
+    }
+
+    function test_balances_before_and_after_are_whole_words(uint256 seed, uint8 which, uint8 size, bool fades) public {
+        Lock memory it = plain(seed, false);
+        token.set(fades ? Mood.FADES : Mood.RECOVERS);
+        if (!fades) token.have(MoodyToken.balanceOf.selector, false, size % 32, 0);
+        bytes memory data = handInCall(tokenPath(which), it);
         (bool success, bytes memory result) = observe(it.sender, it, data);
         answered(refusalOfPayment(it.asset, address(0)), 0, success, result);
     }
