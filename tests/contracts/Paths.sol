@@ -25,6 +25,8 @@ abstract contract Paths is Deployed {
     uint256 internal constant MANY = 1 << 200;
 
     MoodyToken internal token;
+    /// Gas with which locks are handed in.
+    uint256 internal given = 2_000_000;
 
     function populate() internal {
         deployShipped();
@@ -63,7 +65,7 @@ abstract contract Paths is Deployed {
         bool byAnybody = path == Path.AUTHORIZATION || path == Path.PERMIT2;
         vm.recordLogs();
         vm.prank(byAnybody ? STRANGER : it.sender);
-        return address(htlc).call{value: value}(data);
+        return address(htlc).call{value: value, gas: given}(data);
     }
 
     function handInCall(Path path, Lock memory it) internal view returns (bytes memory) {
