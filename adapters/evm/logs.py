@@ -202,18 +202,21 @@ class LogReader:
 
 
 def _is_whole(entry: RawLog) -> bool:
+    topics = entry.topics
     return (
         len(entry.address) == ADDRESS_CHARS
         and len(entry.transaction_hash) == HASH_CHARS
-        and len(entry.topics) <= MAX_TOPICS
-        and all(len(topic) == HASH_CHARS for topic in entry.topics)
+        and len(topics) <= MAX_TOPICS
+        and len("".join(topics)) == HASH_CHARS * len(topics)
     )
 
 
 def lowered(entry: RawLog) -> RawLog:
     """The log with address and topics as they are compared; data and hashes are read in any case."""
-    entry.address = entry.address.lower()
-    entry.topics = tuple(topic.lower() for topic in entry.topics)
+    if not entry.address.islower():
+        entry.address = entry.address.lower()
+    if not "".join(entry.topics).islower():
+        entry.topics = tuple([topic.lower() for topic in entry.topics])
     return entry
 
 
