@@ -163,7 +163,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     symbols = [asset_symbol(asset) for asset in spec.assets]
     try:
         parameters = await _first([partial(read, client) for client in clients])
-        reports = await probe_all(clients, spec.chain)
+        reports = await probe_all(clients, spec.chain, spec.genesis_hash)
     except BaseException:
         await close()
         raise

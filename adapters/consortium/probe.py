@@ -46,8 +46,11 @@ class NodeReport:
             raise RejectedError(f"{self.url}: {'; '.join(self.faults)}")
 
 
-async def probe(rpc: CometRpc, chain: ChainId) -> NodeReport:
-    """Ask the node for its state and for one answer of each optional kind. Raise `RetryableError` if it is silent."""
+async def probe(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None = None) -> NodeReport:
+    """Ask the node for its state, for one answer of each optional kind, and for its first block if a hash is given.
+
+    Raise `RetryableError` if it is silent.
+    """
     status = await rpc.call("status")
     sync = parsed(lambda: object_from_json(status.get("sync_info")))
     info = parsed(lambda: object_from_json(status.get("node_info")))
@@ -83,16 +86,31 @@ async def probe(rpc: CometRpc, chain: ChainId) -> NodeReport:
         keeps_index=searches and finds,
         lists_pending=lists_pending,
         warnings=tuple(sentence for sentence, holds in warnings.items() if holds),
-        faults=() if keeps_results or searches else (NEITHER,),
+        faults=tuple([] if keeps_results or searches else [NEITHER])
+        + (await _other_chain(rpc, chain, genesis_hash) if genesis_hash is not None else ()),
     )
 
 
-async def probe_all(rpcs: Sequence[CometRpc], chain: ChainId) -> list[NodeReport]:
+async def _other_chain(rpc: CometRpc, chain: ChainId, genesis_hash: bytes) -> tuple[str, ...]:
+    try:
+        found = (await fetch_block(rpc, chain, Height(1))).ref.hash
+    except NotFoundError:  # pruned
+        return ()
+    if found == genesis_hash:
+        return ()
+    return (f"it serves another {chain}, whose first block is {found.hex()}: remove it or correct its url",)
+
+
+async def probe_all(rpcs: Sequence[CometRpc], chain: ChainId, genesis_hash: bytes | None = None) -> list[NodeReport]:
     """Report on every endpoint that answers, and log what is in the way.
 
     Raise `RejectedError` if endpoints answer and none of them can work.
     """
-    reports = [report for report in await asyncio.gather(*(_tried(rpc, chain) for rpc in rpcs)) if report is not None]
+    reports = [
+        report
+        for report in await asyncio.gather(*(_tried(rpc, chain, genesis_hash) for rpc in rpcs))
+        if report is not None
+    ]
     for report in reports:
         report.log()
     if reports and all(report.faults for report in reports):
@@ -100,9 +118,9 @@ async def probe_all(rpcs: Sequence[CometRpc], chain: ChainId) -> list[NodeReport
     return reports
 
 
-async def _tried(rpc: CometRpc, chain: ChainId) -> NodeReport | None:
+async def _tried(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None) -> NodeReport | None:
     try:
-        return await probe(rpc, chain)
+        return await probe(rpc, chain, genesis_hash)
     except (RetryableError, RejectedError) as error:
         _log.warning("an endpoint could not be looked at", endpoint=rpc.url, reason=error.message)
         return None

@@ -3,19 +3,28 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from adapters.consortium import ConsortiumChain, Ed25519Signer, connect, unsigned
+from adapters.consortium.probe import probe
+from adapters.registry import ChainSpec, EndpointSpec
+from adapters.registry import connect as connect_any
 from core.model.consortium import Transfer, quantity, raw_address
 from core.model.errors import RejectedError
 from core.model.facts import Transferred
 from core.model.transactions import OutcomeStatus, SignedTransaction
 from core.model.types import ChainId, Height
+from core.runtime.sockets import free_port
 from local_chains.consortium.cometbft import CometNetwork, CometNode
 from local_chains.consortium.ledger.genesis import GenesisAccount
+from tests.adapters.consortium.harness import CHAIN as HARNESS
+from tests.adapters.consortium.harness import running
+from tests.adapters.consortium.proxy import Forward, error_of, proxy
 from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
 from tests.local_chains.consortium.support import ACCOUNTS, ASSETS, CHAIN
 
@@ -109,3 +118,48 @@ async def test_a_node_that_keeps_neither_is_refused_at_connect(tmp_path: Path) -
     async with network_without(tmp_path, "index", "results") as (node, _):
         with pytest.raises(RejectedError, match="discard_abci_responses.*tx_index.*Change one of the settings"):
             await connect(node.rpc_url, COMET)
+
+
+KEEPS_NEITHER = ("block_results", "tx_search")
+
+
+@pytest.mark.parametrize("bad", [1, 2, 3])
+async def test_endpoints_are_looked_at_and_one_that_can_work_will_do(tmp_path: Path, bad: int) -> None:
+    """Each of three endpoints is one node's; so many of them keep neither results nor an index."""
+
+    async def refuse(asked: dict[str, Any], forward: Forward) -> web.StreamResponse | dict[str, Any]:
+        return error_of(asked, -32603, "not kept here") if asked["method"] in KEEPS_NEITHER else await forward()
+
+    async def pass_on(_: dict[str, Any], forward: Forward) -> web.StreamResponse | dict[str, Any]:
+        return await forward()
+
+    async with running(tmp_path / "chain") as harness, AsyncExitStack() as stack:
+        answers = [refuse] * bad + [pass_on] * (3 - bad)
+        urls = [await stack.enter_async_context(proxy(harness.node.rpc_url, answer)) for answer in answers]
+        spec = ChainSpec(
+            "consortium",
+            HARNESS,
+            harness.access.parameters.genesis_hash,
+            (*(EndpointSpec(url, url) for url in urls), EndpointSpec(f"http://127.0.0.1:{free_port()}", "down")),
+            harness.access.parameters.timing,
+            tuple(harness.assets),
+        )
+        if bad == 3:
+            with pytest.raises(RejectedError, match="Change one of the settings"):
+                await connect_any(spec)
+            return
+        connected = await connect_any(spec)
+        assert [bool(report.faults) for report in connected.reports] == [True] * bad + [False] * (3 - bad)
+        await harness.advance(2)
+        assert len(await connected.access.blocks.blocks(Height(1), Height(2))) == 2
+        await connected.close()
+
+
+async def test_an_endpoint_of_another_chain_of_that_name_is_reported(tmp_path: Path) -> None:
+    async with running(tmp_path / "one") as one, running(tmp_path / "two") as two:
+        await one.advance(1)
+        other = two.access.parameters.genesis_hash
+        assert other != one.access.parameters.genesis_hash
+        report = await probe(one.chain.rpc, HARNESS, other)
+        assert any("another" in fault for fault in report.faults)
+        assert not (await probe(one.chain.rpc, HARNESS, one.access.parameters.genesis_hash)).faults
