@@ -1,0 +1,231 @@
+"""One duty's failure ends no other duty's exits: whatever a worker, an effect or a chain meets, claims go out."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from adapters.memory.transactions import transfer
+from core.model.errors import FatalError, FencedError, RetryableError
+from core.model.facts import Claimed, Locked
+from core.model.transactions import FeeMarket
+from core.model.types import BaseUnits, PublicPreimage, SwapId
+from core.runtime import journal
+from core.runtime.clock import run_virtually
+from htlc import events
+from htlc.model import Leg, Phase
+from htlc.timelocks import DEVNET_POLICY
+from relayer import book
+from relayer.policy import RelayerPolicy
+from relayer.transactions import tables
+from relayer.transactions.fees import FeePolicy
+from relayer.transactions.pipeline import PipelinePolicy
+from tests.relayer.house import COIN, A, B, House
+
+ERRORS = [FatalError("an invariant is broken"), KeyError("a bug"), RetryableError("later")]
+
+
+def told(story: Any, **given: Any) -> None:
+    async def whole() -> None:
+        house = House(**given)
+        try:
+            await story(house)
+        finally:
+            await house.stop()
+
+    run_virtually(whole())
+
+
+def raising(error: Exception) -> Any:
+    async def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+async def complete(house: House, view: Any) -> None:
+    view = await house.locked(view.id, Leg.PARTICIPANT)
+    await house.claim(view)
+    await house.phase(view.id, Phase.COMPLETED)
+    assert len(house.made(A, Claimed, view.hashlock)) == 1
+
+
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("duty", ["housekeeping", "measuring", "heads", "transactions", "allowances"])
+def test_a_failing_duty_ends_no_claim(error, duty):
+    """The other chain's heads and transactions, the gauges, the allowances."""
+
+    async def story(house: House) -> None:
+        service: Any = await house.start()
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        view = await house.locked(view.id, Leg.PARTICIPANT)
+        fail = raising(error)
+        match duty:
+            case "housekeeping":
+                service.expire_quotes = fail
+            case "measuring":
+                service.checks.balance = fail
+            case "heads":
+                service.boards[B]._access.heads.heads = lambda: (_ for _ in ()).throw(error)
+            case "transactions":
+                service.pipelines[B].step = fail
+            case "allowances":
+                service._setup.chains[B].legs.prepare = fail
+        service._housekeeping.notify()
+        await house.clock.sleep(3)
+        await complete(house, view)
+        assert not house.running.done()
+
+    told(story)
+
+
+def test_another_process_on_our_account_ends_this_one():
+    async def story(house: House) -> None:
+        service = await house.start()
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        view = await house.locked(view.id, Leg.PARTICIPANT)
+        for pipeline in service.pipelines.values():
+            pipeline._hand.epoch += 7
+        await house.claim(view)
+        with pytest.raises(FencedError, match="taken over"):
+            await house.running
+
+    told(story)
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_one_effect_s_error_is_its_own_business(error):
+    async def story(house: House) -> None:
+        service: Any = await house.start()
+        verified = service.checks.verified
+        broken: list[SwapId] = []
+
+        async def some(asked: Any) -> Any:
+            if asked.swap_id in broken:
+                raise error
+            return await verified(asked)
+
+        service.checks.verified = some
+        first = await house.open(A)
+        broken.append(first.id)
+        await house.lock(first.initiator.terms)
+        second = await house.open(A, 500)
+        await house.lock(second.initiator.terms)
+        await complete(house, second)
+        stored = await house.database.read(lambda c: journal.stream_effects(c, first.id))
+        assert [effect.kind for effect in stored if effect.attempts > 0] == ["verify-initiator"]
+
+    told(story)
+
+
+def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
+    """Rows that no version of ours wrote."""
+
+    async def story(house: House) -> None:
+        service = await house.start()
+        view = await house.open(A)
+
+        def spoil(connection: Any) -> None:
+            row = {
+                "key": "x:1:claim-initiator",
+                "stream": "x",
+                "sequence": 1,
+                "kind": "claim-initiator",
+                "body": b"no effect",
+                "status": "pending",
+                "attempts": 0,
+                "due_ns": 0,
+            }
+            connection.execute(sa.insert(journal.outbox).values(row))
+
+        await house.database.write(spoil)
+        pay = transfer(A, house.relayer[A].account, house.initiator[A].account, COIN[A], BaseUnits(1))
+        await service.pipelines[A].send("nobody:1:claim-initiator", pay, watched=True)
+        await service.pipelines[A].send("odd key", pay, watched=True)
+        await house.lock(view.initiator.terms)
+        await complete(house, view)
+        assert await house.database.read(lambda c: tables.untold(c, 10)) == []
+
+    told(story)
+
+
+def test_dead_exits_of_one_chain_take_no_place_from_another_s():
+    async def story(house: House) -> None:
+        service: Any = await house.start()
+        executor = service._executor
+        executor._running = {(f"s{n}", "participant"): (str(B), True) for n in range(1_000)}
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        view = await house.phase(view.id, Phase.FUNDING, Phase.BOTH_LOCKED)
+        await complete(house, view)
+
+    told(story)
+
+
+def test_a_lock_needs_as_many_transactions_before_it_as_it_says():
+    async def story(house: House) -> None:
+        service: Any = await house.start()
+        legs = service._setup.chains[B].legs
+        needed = [3, 2]
+
+        async def prepare(_: object) -> Any:
+            if not needed:
+                return None
+            account = house.relayer[B].account
+            return transfer(B, account, account, COIN[B], BaseUnits(needed[0]))
+
+        sent = service.pipelines[B].send
+
+        async def send(key: str, *rest: Any, **more: Any) -> Any:
+            if ":prepare" in key and needed:
+                needed.pop(0)
+            return await sent(key, *rest, **more)
+
+        legs.prepare, service.pipelines[B].send = prepare, send
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        await complete(house, view)
+        assert needed == []
+        before = await house.database.read(lambda c: tables.of_effect_prefix(c, view.id))
+        assert [one.effect_key.rpartition(":")[2] for one in before if one.chain == B] == [
+            "prepare1",
+            "prepare2",
+            "fund-participant",
+        ]
+
+    told(story)
+
+
+@pytest.mark.parametrize("why", ["preimage", "too late"])
+def test_a_lock_that_waits_is_cancelled_when_its_gate_closes(why):
+    async def story(house: House) -> None:
+        house.policy = RelayerPolicy(
+            swap=DEVNET_POLICY, pipeline=PipelinePolicy(fees=FeePolicy(ceiling=10**12, patience_s=2.0))
+        )
+        house.chains[A].fees = None
+        service: Any = await house.start()
+        view = await house.open(A)
+        chain = house.chains[B]
+        chain.rules = replace(chain.rules, block_transactions=0)
+        await house.lock(view.initiator.terms)
+
+        async def signed() -> bool:
+            return bool(await house.database.read(lambda c: tables.of_effect_prefix(c, view.id)))
+
+        await house.until(signed)
+        if why == "preimage":
+            seen = events.PreimageSeen(PublicPreimage(house.preimage.expose()), "elsewhere")
+            await book.write(house.database, lambda c: book.take(c, view.id, [seen], now_ns=house.clock.now_ns()))
+            service.switchboard.changed([view.id])
+        await house.clock.sleep(3 if why == "preimage" else 60)
+        chain.rules = replace(chain.rules, block_transactions=1_000)
+        await house.phase(view.id, Phase.ABANDONED)
+        assert house.made(B, Locked, view.hashlock) == []
+        signed_for = await house.database.read(lambda c: tables.of_effect_prefix(c, view.id))
+        [lock] = [one for one in signed_for if one.effect_key.endswith("fund-participant")]
+        assert lock.cancelling
+
+    told(story, market=FeeMarket(1, 1))
