@@ -81,7 +81,8 @@ contract Signatures is Deployed {
         if (success) refuse(STRANGER, it, claimCall(it));
     }
 
-    /// Another contract, chain, lock, deadline or signer, the signature's twin, a shorter one: none gives the lock back.
+    /// Another contract, chain, lock, deadline or signer, the signature's twin, a shorter or a longer one: none gives the
+    /// lock back.
     function test_nothing_but_this_signature_gives_back(uint256 seed, bool native, uint256 other) public {
         Lock memory it = aLock(seed, native);
         succeed(it.sender, it, lockCall(it));
@@ -103,6 +104,9 @@ contract Signatures is Deployed {
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(RECEIVER_KEY, digest);
         refuse(STRANGER, it, agreedCall(it, deadline, abi.encodePacked(r, bytes32(ORDER - uint256(s)), v ^ 7)));
         refuse(STRANGER, it, agreedCall(it, deadline, abi.encodePacked(r, s)));
+        refuse(STRANGER, it, agreedCall(it, deadline, abi.encodePacked(r, s, v, uint8(0))));
+        refuse(STRANGER, it, agreedCall(it, deadline, abi.encodePacked(r, s, v - 27)));
+        refuse(STRANGER, it, agreedCall(it, deadline, abi.encodePacked(r, bytes32(uint256(s) | uint256(v - 27) << 255))));
         refuse(it.sender, it, agreedCall(it, deadline, ""));
         succeed(STRANGER, it, agreedCall(it, deadline, abi.encodePacked(r, s, v)));
     }
