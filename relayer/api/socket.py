@@ -23,7 +23,7 @@ from core.model.types import SwapId
 from core.runtime import retry
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
-from core.runtime.web import REQUEST_ID, RateLimit, RateLimiter, problem_of
+from core.runtime.web import REQUEST_ID, Places, RateLimit, RateLimiter, client_of, problem_of
 from relayer.api.answers import Answers
 from relayer.api.bodies import SocketAnswer, SocketCall
 from relayer.desk import Desk, SwapView
@@ -32,6 +32,7 @@ CHANNEL: Final = "swap.update"
 EVERY_SWAP: Final = "*"
 HEARTBEAT_S: Final = 15.0
 MAX_SOCKETS: Final = 500
+MAX_SOCKETS_OF_A_CLIENT: Final = 100
 MAX_SUBSCRIPTIONS: Final = 100
 """Swaps that one socket may follow by id; `*` is one, too."""
 MAX_MESSAGE_BYTES: Final = 16 * 1024
@@ -109,9 +110,6 @@ class Broadcaster:
                 await self._clock.sleep(retry.WORKER.delay_s(failures))
 
     def join(self, listener: Listener) -> None:
-        """Raises `RetryableError` where too many sockets are open."""
-        if len(self.listeners) >= MAX_SOCKETS:
-            raise RetryableError(f"{MAX_SOCKETS} WebSockets are open already: try again later, or poll")
         self.listeners.add(listener)
 
 
@@ -124,6 +122,7 @@ class Sockets:
         self._clock = clock
         self._broadcaster = Broadcaster(desk, clock)
         self._open: set[web.WebSocketResponse] = set()
+        self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
 
     async def life(self, _: web.Application) -> AsyncIterator[None]:
         """For `cleanup_ctx`."""
@@ -139,6 +138,10 @@ class Sockets:
         await asyncio.gather(*closing, return_exceptions=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        with self._places.taken(client_of(request.remote)):
+            return await self._serve(request)
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         listener = Listener()
         self._broadcaster.join(listener)
         try:

@@ -9,7 +9,7 @@ from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.auth import ApiKey, KeyRing, issue_key
 from core.runtime.web.bodies import read_body, read_bytes, read_query, respond
 from core.runtime.web.connections import ConnectionLimits, Runner
-from core.runtime.web.limits import RateLimit, RateLimiter, client_of
+from core.runtime.web.limits import Places, RateLimit, RateLimiter, client_of
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
 from core.runtime.web.problems import Problem, problem_of
@@ -26,6 +26,7 @@ __all__ = [
     "Page",
     "PageCursors",
     "PageQuery",
+    "Places",
     "Problem",
     "RateLimit",
     "RateLimiter",

@@ -19,7 +19,7 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.web.auth import HEADER, KeyRing
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
-from core.runtime.web.connections import Runner
+from core.runtime.web.connections import Runner, has_left
 from core.runtime.web.limits import RateLimiter, client_of
 from core.runtime.web.openapi import openapi
 from core.runtime.web.problems import Problem, allowed_methods, problem_of
@@ -178,7 +178,7 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
                 return web.Response(status=204, headers={"Allow": "GET, HEAD, POST, OPTIONS"})
         return problem_of(error).response(request_id)
     except Exception as error:
-        if isinstance(error, ConnectionError) and _has_left(request):
+        if isinstance(error, ConnectionError) and has_left(request):
             log.info("client left", method=request.method, path=request.path)
             return _CLIENT_LEFT.response(request_id)
         problem = problem_of(error)
@@ -191,10 +191,6 @@ async def _answer(request: web.Request, handler: Handler, request_id: str) -> we
 
 _CLIENT_LEFT: Final = Problem(400, "client-left", "The client left", "The connection ended before the request did.")
 """Nobody reads it; the metrics count it."""
-
-
-def _has_left(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()
 
 
 @web.middleware

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from aiohttp import web
 
-from core.runtime.web.connections import reading
+from core.runtime.web.connections import has_left, reading
 from core.runtime.web.problems import Problem
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -72,6 +72,11 @@ async def read_bytes(request: web.Request) -> bytes:
         raise Problem(
             400, "malformed-body", "The body is not as its headers say", "Its length or its chunks are wrong."
         ) from None
+    except RuntimeError as error:
+        # What aiohttp raises for a connection that had ended before somebody read from it.
+        if has_left(request):
+            raise ConnectionResetError("the client left before its body was read") from error
+        raise
     limit = request.client_max_size
     for coding in reversed(codings):
         raw = _decoded(raw, coding, limit)

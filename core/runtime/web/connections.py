@@ -17,6 +17,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from core.model.errors import RetryableError
 from core.runtime.logging import get_logger
 from core.runtime.web.limits import client_of
 from core.runtime.web.problems import Problem, problem_of
@@ -285,8 +286,8 @@ class Server(web.Server):
         connection.request_begun()
         try:
             return await self._inner(request)
-        except (Problem, web.HTTPException) as error:
-            # Raised before the application's own middlewares, which make problem documents of all others.
+        except (Problem, RetryableError, web.HTTPException) as error:
+            # Raised before an application's middlewares, or by one without them.
             return problem_of(error).response(_request_id())
         finally:
             connection.request_handled()
@@ -340,6 +341,11 @@ def reading(request: web.BaseRequest) -> Iterator[None]:
         return
     with connection.reading():
         yield
+
+
+def has_left(request: web.BaseRequest) -> bool:
+    """Return True if nobody is there to read an answer."""
+    return request.transport is None or request.transport.is_closing()
 
 
 def _malformed(error: HttpProcessingError) -> Problem:

@@ -1,11 +1,14 @@
 """How much one caller may ask: a token bucket for each API key, or for each address where there is no key."""
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
 
+from core.model.errors import RetryableError
 from core.runtime.clock import Clock
 from core.runtime.web.problems import Problem
 
@@ -76,3 +79,28 @@ class RateLimiter:
                 retry_after_s=wait_s,
             )
         bucket.tokens -= 1
+
+
+class Places:
+    """What callers keep for a time, such as WebSockets: at most `total`, and at most `per_client` by one client."""
+
+    def __init__(self, what: str, total: int, per_client: int) -> None:
+        self._what, self._total, self._per_client = what, total, per_client
+        self._taken: Counter[str] = Counter()
+
+    @contextmanager
+    def taken(self, client: str) -> Iterator[None]:
+        """One place while the block runs. Raise `RetryableError` if there are none for this client."""
+        for taken, most, whose in (
+            (self._taken[client], self._per_client, "of one client"),
+            (self._taken.total(), self._total, "in all"),
+        ):
+            if taken >= most:
+                raise RetryableError(f"{most} {self._what} {whose} are open already: close some, or try again later")
+        self._taken[client] += 1
+        try:
+            yield
+        finally:
+            self._taken[client] -= 1
+            if not self._taken[client]:
+                del self._taken[client]

@@ -121,6 +121,7 @@ def _usual_problems(route: Route) -> dict[int, str]:
     if route.body is not None:
         usual |= {
             400: "The body is not JSON.",
+            408: "The body does not arrive in time.",
             413: "The body is too large.",
             415: "The body is not declared as JSON.",
             422: "The body does not fit.",

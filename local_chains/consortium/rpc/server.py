@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.model.errors import RetryableError
-from core.runtime.web import Runner, read_bytes
+from core.runtime.web import Places, Runner, client_of, read_bytes
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode
@@ -20,6 +20,7 @@ from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, f
 MAX_BODY_BYTES: Final = 1_000_000
 MAX_SUBSCRIPTIONS: Final = 5
 MAX_SOCKETS: Final = 200
+MAX_SOCKETS_OF_A_CLIENT: Final = 50
 SHUTDOWN_S: Final = 1.0
 URI_REQUEST_ID: Final = -1
 HEARTBEAT_S: Final = 30.0
@@ -37,6 +38,7 @@ class RpcServer:
         self._engine = engine
         self._methods = Methods(engine)
         self._sockets: set[web.WebSocketResponse] = set()
+        self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
         self._runner: Runner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -92,8 +94,10 @@ class RpcServer:
         return web.Response(text=page, content_type="text/html")
 
     async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
-        if len(self._sockets) >= MAX_SOCKETS:
-            raise web.HTTPServiceUnavailable(text=f"{MAX_SOCKETS} WebSockets are open already: try again later")
+        with self._places.taken(client_of(request.remote)):
+            return await self._talk(request)
+
+    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
         self._sockets.add(socket)

@@ -37,6 +37,7 @@ from core.runtime.web import (
     Page,
     PageCursors,
     PageQuery,
+    Places,
     RateLimit,
     RateLimiter,
     Route,
@@ -445,3 +446,16 @@ async def test_the_description_is_openapi_and_true() -> None:
         assert document["paths"]["/v1/who"]["get"]["security"] == [{"apiKey": []}]
         del document["paths"]["/v1/errors/{kind}"]
         assert await assert_speaks_its_openapi(address, {"X-API-Key": text}) >= 6
+
+
+def test_places_are_bounded_for_each_client_and_in_all() -> None:
+    places = Places("sockets", 3, 2)
+    with places.taken("a"), places.taken("a"):
+        with pytest.raises(RetryableError, match="2 sockets of one client"), places.taken("a"):
+            pass
+        with places.taken("b"), pytest.raises(RetryableError, match="3 sockets in all"), places.taken("c"):
+            pass
+        with places.taken("c"):
+            pass
+    with places.taken("a"), places.taken("a"):
+        pass

@@ -175,3 +175,20 @@ def test_socket_that_follows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch):
             assert await following.hear() == {"event": "pong"}
 
     talked(story)
+
+
+def test_one_client_has_a_share_of_the_sockets(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(api_socket, "MAX_SOCKETS_OF_A_CLIENT", 1)
+
+    async def story(world: ApiWorld, talk: Talk) -> None:
+        async with aiohttp.ClientSession() as session:
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await session.ws_connect(world.address + "/v1/ws")
+            assert refused.value.status == 503
+            await talk.socket.close()
+            async with session.ws_connect(world.address + "/v1/ws") as other:
+                following = Talk(other)
+                await following.say(op="ping")
+                assert await following.hear() == {"event": "pong"}
+
+    talked(story)
