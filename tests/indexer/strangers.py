@@ -3,16 +3,19 @@
 import hashlib
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from adapters.evm.calls import encode_call, unsigned_call
+from core.model.errors import RejectedError
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import MAX_TIMELOCK_S, AccountId
 from core.proofs.lanes import MAX_GENERATION, MAX_LANE, Lane, LaneStatus, evm_address, lane_slot
 from tests.adapters.evm.harness import EvmHarness
 from tests.adapters.evm.test_consents import deployed
+from tests.support import eventually
 
 SECRETS: Final = (bytes(32), b"p" * 32)
 LANES: Final = (0, MAX_LANE)
@@ -58,6 +61,8 @@ class EvmStrangers:
         self.words: dict[tuple[AccountId, int], int] = {}
         self.now_s = 0
         self.counts: Counter[str] = Counter()
+        self.mines = True
+        """False: somebody else makes the blocks, at the pace of true time."""
 
     @classmethod
     async def gather(cls, evm: EvmHarness, rng: random.Random, wraps: bool, number: int = 3) -> "EvmStrangers":
@@ -86,11 +91,35 @@ class EvmStrangers:
             self.words[lane] = await self._stored(lane)
         if self.wraps and self.rng.random() < 0.6:
             await self._wrap()
-        if self.rng.random() < 0.2:
+        if self.mines and self.rng.random() < 0.2:
             await self.evm.rpc("evm_increaseTime", self.rng.randrange(1, 30))
         for signer in self.accounts:
             await self._submit(signer, [self._call(signer) for _ in range(self.rng.randrange(5))])
-        await self.evm.advance(self.rng.randrange(1, 3))
+        await self._next_block()
+
+    async def _next_block(self) -> None:
+        if self.mines:
+            await self.evm.advance(self.rng.randrange(1, 3))
+            return
+        height = (await self.evm.access.heads.head()).head.height
+
+        async def mined() -> bool:
+            return (await self.evm.access.heads.head()).head.height > height
+
+        await eventually(mined, interval_s=0.1)
+
+    async def use_twice(self, signer: Signer) -> None:
+        """Lock, claim and lock again under one id, for one wei: what 65,536 uses of a lane come to."""
+        sender, lane, secret = evm_address(signer.account), 77, SECRETS[1]
+        later = (await self.evm.access.heads.head()).head.time.seconds + 10_000
+        terms = int.from_bytes(sender, "big") << 96 | later << 56 | 1 << 32 | lane
+        opened = _htlc("lock", hashlib.sha256(secret).digest(), terms)
+        closed = _htlc("claim", secret, terms, sender, 1)
+        await self._submit(signer, [_call(signer, self.htlc, opened, value=1), _call(signer, self.htlc, closed)])
+        await self._next_block()
+        await self._override((signer.account, lane), LaneStatus.CLAIMED)
+        await self._submit(signer, [_call(signer, self.htlc, opened, value=1)])
+        await self._next_block()
 
     async def _submit(self, signer: Signer, calls: list[UnsignedTransaction]) -> None:
         transactions = self.evm.chain.transactions
@@ -100,7 +129,9 @@ class EvmStrangers:
         fee = FeeBid(2 * market.base_fee + market.priority_fee, market.priority_fee)
         for offset, call in enumerate(calls):
             request = transactions.assemble(call, sequence + offset, fee, None)
-            await transactions.submit(transactions.attach(request, await signer.sign(request)))
+            # A block that was full has left something of ours waiting, which has this sequence.
+            with suppress(RejectedError):
+                await transactions.submit(transactions.attach(request, await signer.sign(request)))
 
     def _call(self, signer: Signer) -> UnsignedTransaction:
         verb = self.rng.choice(VERBS)
@@ -196,6 +227,10 @@ class EvmStrangers:
     async def _stored(self, place: tuple[AccountId, int]) -> int:
         return int(await self.evm.rpc("eth_getStorageAt", f"0x{self.htlc.hex()}", hex(_slot(place)), "latest"), 16)
 
+    async def _override(self, place: tuple[AccountId, int], word: int) -> None:
+        slot = f"0x{_slot(place):064x}"
+        await self.evm.rpc("anvil_setStorageAt", f"0x{self.htlc.hex()}", slot, f"0x{word:064x}")
+
     async def _wrap(self) -> None:
         """Bring a settled lane to where 65,536 uses bring it: before a generation that it had."""
         ended = (LaneStatus.CLAIMED, LaneStatus.REFUNDED)
@@ -205,8 +240,7 @@ class EvmStrangers:
         place = self.rng.choice(settled)
         generation = self.rng.choice((*sorted(self.used[place])[:3], 0, MAX_GENERATION))
         word = self.rng.getrandbits(224) << 32 | (generation - 1 & MAX_GENERATION) << 16 | LaneStatus.CLAIMED
-        slot = f"0x{_slot(place):064x}"
-        await self.evm.rpc("anvil_setStorageAt", f"0x{self.htlc.hex()}", slot, f"0x{word:064x}")
+        await self._override(place, word)
         self.words[place] = word
         self.counts["wrap"] += 1
 

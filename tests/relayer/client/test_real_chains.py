@@ -20,7 +20,7 @@ from core.model.types import AssetId, BaseUnits, ChainId, Height, Seconds
 from core.proofs.errors import ProofError
 from core.proofs.lanes import evm_address
 from core.runtime.clock import SystemClock
-from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.web import serve
 from htlc.model import Phase
@@ -69,10 +69,14 @@ async def issue(chain: ConsortiumChain, owner: Ed25519Signer, *accounts: Ed25519
 
 @asynccontextmanager
 async def relayer_at_work(
-    access: dict[ChainId, ChainAccess], signers: dict[ChainId, Signer], pairs: list[Pair]
+    access: dict[ChainId, ChainAccess],
+    signers: dict[ChainId, Signer],
+    pairs: list[Pair],
+    database: Database | None = None,
 ) -> AsyncIterator[str]:
     """The relayer's API address."""
-    database, signal, clock, metrics = InlineDatabase(), FactSignal(), SystemClock(), Metrics()
+    database = database or InlineDatabase()
+    signal, clock, metrics = FactSignal(), SystemClock(), Metrics()
     await database.write(create_schema)
     setup = RelayerSetup(
         chains=access,
