@@ -158,7 +158,7 @@ class EvmBlockSource:
             return None
         if raw is None or raw.hash.lower() != wanted:
             return None
-        return [raw], Height(quantity(newest)), logs
+        return [raw], Height(quantity(newest)), logs or []
 
     def _linked(self, raw: Sequence[RawHeader]) -> list[BlockHeader]:
         headers = [header_of(self._chain, item) for item in raw]

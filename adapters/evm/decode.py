@@ -95,7 +95,7 @@ class RawLog(msgspec.Struct, rename="camel", gc=False):
 class RawReceipt(msgspec.Struct):
     """One entry of eth_getBlockReceipts; its logs alone."""
 
-    logs: list[RawLog]
+    logs: list[RawLog] | None
 
 
 def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:

@@ -67,7 +67,7 @@ class LaneEvents:
                     client.ranges.refused(length)
                     break
                 client.ranges.took(span[1] - span[0] + 1)
-                if (block := self._newest_of(answer, lock_id, kinds, span)) is not None:
+                if (block := self._newest_of(answer or [], lock_id, kinds, span)) is not None:
                     return block
                 high = span[0] - 1
         return None
@@ -79,7 +79,7 @@ class LaneEvents:
             "address": self._htlc,
             "topics": [topics, f"0x{hashlock.hex()}"],
         }
-        return Call("eth_getLogs", (wanted,), list[RawPlacedLog])
+        return Call("eth_getLogs", (wanted,), list[RawPlacedLog] | None)
 
     def _newest_of(
         self, logs: "list[RawPlacedLog]", lock_id: LockId, kinds: tuple[type, ...], span: tuple[int, int]

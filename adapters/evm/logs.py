@@ -34,6 +34,8 @@ HASH_CHARS: Final = 66
 MAX_TOPICS: Final = 4
 
 _HEADER: Final = RawHeader | None
+_LOGS: Final = list[RawLog] | None
+"""Some nodes say null for none."""
 
 log = get_logger("adapters.evm.logs")
 
@@ -49,7 +51,7 @@ class LogReader:
         self._filter = LogFilter(wanted)
 
     def call(self, where: dict[str, Any]) -> Call:
-        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), list[RawLog])
+        return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), _LOGS)
 
     async def read(self, client: RpcClient, headers: Sequence[BlockHeader]) -> list[RawLog]:
         """The logs of these blocks, which are linked.
@@ -71,7 +73,7 @@ class LogReader:
                     raise answer
                 found += await self._instead(client, block, answer)
             else:
-                found += answer
+                found += answer or ()
         return found
 
     async def _instead(self, client: RpcClient, block: str, refused: CausewayError) -> list[RawLog]:
@@ -118,7 +120,7 @@ class LogReader:
                 found += await self._by_hash(client, [f"0x{span[0].ref.hash.hex()}"])
             else:
                 client.ranges.took(len(span))
-                found += answer
+                found += answer or ()
             blocks += len(span)
         if blocks:
             if isinstance(check, CausewayError):
@@ -173,7 +175,7 @@ class LogReader:
             client.receipt_failures = 0
             if None in answers:
                 raise ReorgedError(f"a block of {self._chain} went away while its receipts were read")
-            told = [entry for receipts in answers for receipt in receipts for entry in receipt.logs]
+            told = [entry for receipts in answers for receipt in receipts for entry in receipt.logs or ()]
             found += [entry for entry in told if self._filter.matches(entry.address, lowered(entry).topics)]
         return found
 

@@ -199,7 +199,7 @@ class RpcClient:
                     continue
                 self.batches.doubted(len(part))
                 raise
-            if got and await self._is_refused_whole(part, got):
+            if got and len(part) > 1 and await self._is_refused_whole(part, got):
                 self.batches.refused(len(part))
                 continue
             if len(got) < len(part):
@@ -254,15 +254,15 @@ class RpcClient:
 
     async def _is_refused_whole(self, part: Sequence[Call], results: Sequence[Any]) -> bool:
         """Whether the batch was refused call by call. One of them alone shows it, if no word does."""
-        if not all(isinstance(one, UnclearRefusalError | RetryableError) and refusal_in(one) for one in results):
+        if not all(isinstance(one, CausewayError) for one in results):
             return False
         kinds = {refusal_in(one) for one in results}
         if Refusal.BATCH_TOO_LONG in kinds:
             return True
-        if Refusal.UNCLEAR not in kinds:
+        if Refusal.UNCLEAR not in kinds and len(results) == len(part):
             return False
         alone = await self._alone(part[0])
-        return not (isinstance(alone, CausewayError) and refusal_in(alone) == Refusal.UNCLEAR)
+        return not isinstance(alone, CausewayError) or type(alone) is not type(results[0])
 
     def _by_id(self, answers: Sequence[RpcAnswer], calls: int) -> dict[int, RpcAnswer]:
         """Raises `RetryableError` for two different answers to one call."""
@@ -299,7 +299,10 @@ class RpcClient:
         try:
             return _decoder(call.into).decode(answer.result)
         except _NO_JSON as error:
-            raise RetryableError(f"{self} answered {call.method} in a shape that the method does not have") from error
+            raise RetryableError(
+                f"{self} answered {call.method} in a shape that the method does not have: "
+                f"{printable(str(error))[:MAX_MESSAGE_CHARS]}"
+            ) from error
 
     def _refusal(self, method: str, error: Any) -> CausewayError:
         """The error that the `error` of an answer stands for, however it is shaped."""

@@ -58,7 +58,7 @@ class RawReceipt(msgspec.Struct, rename="camel"):
     block_hash: Hash
     block_number: Number
     status: Quantity | None
-    logs: list[RawLog]
+    logs: list[RawLog] | None
     contract_address: Address | None = None
 
 
@@ -227,7 +227,9 @@ class EvmTransactionSender:
             return Outcome(OutcomeStatus.PENDING)
         final = isinstance(finalized, RawHeader) and header_of(self._chain, finalized).height >= height
         if _succeeded(client, receipt):
-            logs = [lowered(entry) for entry in receipt.logs]
+            if receipt.logs is None and known is not None and data_bytes(known.data):
+                raise RetryableError(f"{client} answered with a call's receipt that has no logs")
+            logs = [lowered(entry) for entry in receipt.logs or ()]
             if not is_incomplete(logs):
                 return Outcome(OutcomeStatus.INCLUDED, final, block)
             if known is None or known.to is None:

@@ -61,6 +61,7 @@ _REVERTS: Final = _patterns(
             "transaction reverted",
             r"\breverted 0x",
             "evm error: ?revert",
+            "invalid opcode|bad instruction|invalid jump|stack (under|over)flow|write protection|max call depth",
         ),
     )
 )
@@ -94,8 +95,9 @@ _SENDING: Final = _patterns(
     (
         Refusal.SEQUENCE_USED,
         (
-            r"nonce (is )?too low",
-            r"nonce .{0,40}\blower than\b",
+            r"nonce (is |\d+ )?too low",
+            r"nonce .{0,60}\b(below|less than|lower than)\b",
+            "correct nonce",
             "oldnonce",
             "invalid transaction nonce",
             r"pool\(stale\)",
@@ -107,7 +109,7 @@ _SENDING: Final = _patterns(
     (
         Refusal.SEQUENCE_GAP,
         (
-            r"nonce (is )?too (high|distant|far)",
+            r"nonce (is |\d+ )?too (high|distant|far)",
             "nonce ?gap",
             "gapped[- ]?nonce",
             "future nonce",
@@ -139,6 +141,7 @@ _SENDING: Final = _patterns(
             "txpool.{0,40}(limit|overflow|discarded)",
             "transaction pool .{0,40}(limit|overflow)",
             "in-flight transaction limit",
+            "pendingtxsofothertype|delegatorhaspendingtx",
             "account (slot )?limit exceeded",
             "(not enough|out of) .{0,20}counters",
         ),
@@ -152,7 +155,7 @@ _SENDING: Final = _patterns(
         (
             "underpriced",
             "feetoolow",
-            r"(gas ?price|fee) (is )?too low",
+            r"(gas ?price|fee)\w* (\(\d+\) )?(is )?too low",
             r"(gas ?price|fee|cap).{0,60}(less|lower) than",
             r"(gas ?price|tip|fee).{0,60}below",
             r"gas price '?\d* ?wei? ?is too low",
@@ -168,16 +171,19 @@ _SENDING: Final = _patterns(
             r"(unknown|unsupported|invalid) (transaction|tx) type",
             r"(transaction|tx) type .{0,20}(not|un)[ -]?(supported|known|valid)",
             r"(transaction|tx) type not",
+            r"(transaction|tx) type.{0,10} is invalid",
+            "notsupportedtxtype|invalidtxtype",
             "eip-?1559 .{0,20}not (supported|activated|enabled)",
         ),
     ),
     (
         Refusal.REFUSED_FOR_GOOD,
         (
-            r"intrinsic gas",
+            r"intrinsic ?gas",
+            r"requires at least \d+ gas",
             r"gas (limit )?(is )?too low",
             r"(exceeds?|exceeded|beyond|over) .{0,30}gas ?limit",
-            r"gas ?limit .{0,60}(exceed|too high|too low|insufficient|beyond)",
+            r"gas ?limit .{0,60}(exceed|too high|too low|insufficient|beyond|greater than)",
             r"gaslimitexceeded",
             "supplied gas is beyond limit",
             "gas uint64 overflow",
@@ -186,16 +192,17 @@ _SENDING: Final = _patterns(
             "not enough gas for transaction validation",
             r"invalid sender\b",
             "sender is not an eoa",
-            "senderiscontract",
+            "senderiscontract|with deployed code",
             "failedtoresolvesender",
-            r"invalid[ _]signature",
-            r"invalid chain ?id|incorrect chain ?id|chain ?id .{0,30}(mismatch|not match)",
-            "oversized data",
+            r"invalid[ _]signature|invalidtxsignature",
+            r"invalid(tx)? ?chain ?id|incorrect chain ?id|chain ?id .{0,30}(mismatch|not match)",
+            "oversized data|maxtxsizeexceeded",
             r"(tx|transaction) (is )?too (large|big)",
             "max initcode size",
             "negative value",
             "invalid rlp",
-            r"priority fee per gas higher than max fee|max fee per gas higher than max priority|tip .*higher than",
+            r"priority fee( per gas)? (is )?(higher|greater) than (the )?max fee|priority fee per gas exceeds max fee",
+            r"max fee per gas higher than max priority|tip .*higher than",
             r"^(call failed: )?invalid(, transaction hash is null)?$",
         ),
     ),
@@ -207,6 +214,8 @@ _READING: Final = _patterns(
         (
             r"batch.{0,40}(limit|size|too (large|long|big|many)|exceed|maximum)",
             r"(too many|maximum|max).{0,30}(calls|requests|queries|commands) .{0,20}batch",
+            r"batch.{0,40}(not (supported|allowed|enabled|available|permitted)|unsupported|disabled|forbidden)",
+            r"(no|not|unsupported|disabled).{0,20}\bbatch",
         ),
     ),
     (
@@ -288,7 +297,7 @@ _TROUBLE: Final = _patterns(
             r"internal (server |json-rpc )?error",
             r"timed? ?out|deadline exceeded",
             r"(temporarily|service) unavailable|try again|no (healthy )?(upstream|backend)|bad gateway",
-            r"context canceled|connection (reset|refused)|still syncing|is syncing|not ready",
+            r"context canceled|connection (reset|refused)|\bsyncing\b|not ready",
         ),
     )
 )

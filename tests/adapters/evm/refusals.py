@@ -25,6 +25,8 @@ ANVIL = "foundry-rs/foundry crates/anvil/src/eth/error.rs"
 HARDHAT = "NomicFoundation/hardhat packages/hardhat-core/src/internal/hardhat-network"
 NETHERMIND = "NethermindEth/nethermind src/Nethermind/Nethermind.TxPool/AcceptTxResult.cs"
 BESU = "hyperledger/besu ethereum/api RpcErrorType.java"
+REVM = "bluealloy/revm crates/context/interface/src/result.rs"
+GANACHE = "trufflesuite/ganache src/packages/ethereum/ethereum/src/transaction-pool.ts"
 EIP_1474 = "EIP-1474"
 
 PRIVATE = "0x336394A3219e71D9d9bd18201d34E95C1Bb7122C"
@@ -72,6 +74,9 @@ SENDING = [
     Said("hedera", 32001, "Nonce too low. Provided nonce: 15, current nonce: 15", ConflictError),
     Said("sei", -32000, "incorrect account sequence: account sequence mismatch, expected 5, got 4", ConflictError),
     Said("hardhat", -32000, "Nonce too low. Expected nonce to be 5 but got 4.", ConflictError, HARDHAT),
+    Said("revm", -32003, "nonce 4 too low, expected 5", ConflictError, REVM),
+    Said("besu", -32001, "transaction nonce 4 below sender account nonce 5", ConflictError, BESU),
+    Said("ganache", -32000, "the tx doesn't have the correct nonce. account has nonce of: 5", ConflictError, GANACHE),
     # Another one holds it.
     Said("geth", -32000, "replacement transaction underpriced", ConflictError, GETH),
     Said("besu", -32000, "Replacement transaction underpriced", ConflictError, BESU),
@@ -91,7 +96,9 @@ SENDING = [
     Said("zksync", 3, "nonce too high. allowed nonce range: 427 - 477, actual: 527", RetryableError),
     Said("besu", -32000, "Transaction nonce is too distant from current sender nonce", RetryableError, BESU),
     Said("geth, delegated", -32000, "gapped-nonce tx from delegated accounts", RetryableError, GETH),
+    Said("revm", -32003, "nonce 6 too high, expected 5", RetryableError, REVM),
     # The account cannot pay.
+    Said("revm", -32003, "lack of funds (1) for max fee (2)", UnaffordableError, REVM),
     Said(
         "geth",
         -32000,
@@ -178,7 +185,19 @@ SENDING = [
     Said("sei", -32000, "insufficient fee", RetryableError),
     Said("sei", -32000, "insufficient fees; got: 1usei required: 2usei: insufficient fee", RetryableError),
     Said("anvil", -32003, "max fee per gas less than block base fee", RetryableError, ANVIL),
+    Said("revm", -32003, "gas price is less than basefee", RetryableError, REVM),
+    Said("reth", -32003, "transaction feeCap 1 below chain minimum", RetryableError, RETH),
+    Said(
+        "hardhat",
+        -32000,
+        "Transaction maxFeePerGas (1) is too low for the next block, which has a baseFeePerGas of 7",
+        RetryableError,
+        HARDHAT,
+    ),
     # The node allows no such fee, or has no room.
+    Said("erigon", -32000, "baseFee sub-pool is full", RetryableError, "erigontech/erigon txnprovider/txpool"),
+    Said("nethermind", -32010, "PendingTxsOfOtherType", RetryableError, NETHERMIND),
+    Said("nethermind", -32010, "Syncing", RetryableError, NETHERMIND),
     Said("geth", -32000, "tx fee (1.10 ether) exceeds the configured cap (1.00 ether)", RetryableError),
     Said("besu", -32000, "Transaction fee cap exceeded", RetryableError, BESU),
     Said("celo", -32000, "tx fee (1.10 of currency celo) exceeds the configured cap (1.00 celo)", RetryableError),
@@ -200,7 +219,21 @@ SENDING = [
     Said("geth before London", -32000, "unknown transaction type", RetryableError),
     Said("geth", -32000, "transaction type not supported", RetryableError, GETH),
     Said("quorum", -32000, "unsupported transaction type: 2", RetryableError),
+    Said(
+        "besu",
+        -32000,
+        "Transaction type EIP1559 is invalid, accepted transaction types are FRONTIER",
+        RetryableError,
+        BESU,
+    ),
+    Said("nethermind", -32010, "NotSupportedTxType", RetryableError, NETHERMIND),
     # These bytes can never be included.
+    Said("revm", -32003, "caller gas limit exceeds the block gas limit", RevertedError, REVM),
+    Said("revm", -32003, "priority fee is greater than max fee", RevertedError, REVM),
+    Said("revm", -32003, "reject transactions from senders with deployed code", RevertedError, REVM),
+    Said("besu", -32000, "max priority fee per gas exceeds max fee per gas", RevertedError, BESU),
+    Said("nethermind", -32010, "Invalid, InvalidTxChainId: Expected 1, got 2", RevertedError, NETHERMIND),
+    Said("hardhat", -32000, "Transaction requires at least 21000 gas but got 100", RevertedError, HARDHAT),
     Said("geth", -32000, "intrinsic gas too low", RevertedError, GETH),
     Said("geth", -32000, "exceeds block gas limit", RevertedError, GETH),
     Said("geth", -32000, "transaction gas limit too high (cap: 16777216, tx: 30000000)", RevertedError, GETH),
@@ -256,6 +289,8 @@ CALLING = [
         RevertedError,
         HARDHAT,
     ),
+    Said("geth", -32000, "invalid opcode: INVALID", RevertedError, GETH),
+    Said("geth", -32000, "out of gas", RevertedError, GETH),
     Said("any", 3, "some old words", RevertedError),
     Said("geth", -32000, "insufficient funds for gas * price + value", UnaffordableError, GETH),
     Said("geth", -32000, "header not found", NotFoundError, GETH),

@@ -5,8 +5,10 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.contracts.deployer import mint_token
@@ -16,6 +18,7 @@ from core.model.errors import RejectedError, RetryableError
 from core.model.facts import Block
 from core.model.types import BaseUnits, Height
 from core.proofs.lanes import evm_address
+from tests.adapters.evm.endpoint import middle_man
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness
 from tests.adapters.evm.provider import Limits, Provider, provider
 
@@ -219,3 +222,44 @@ async def test_node_without_receipts_is_believed_in_any_words(long_chain: EvmHar
         head = (await long_chain.access.heads.head()).head.height
         assert len(await read(source, head - 20, head)) == 21
         assert "eth_getBlockReceipts" in one.methods
+
+
+async def test_null_for_no_logs_is_none(long_chain: EvmHarness, truth: list[Block]):
+    """Some nodes answer null where others answer an empty list."""
+
+    def tamper(method, params, result):
+        return None if method == "eth_getLogs" and not result else result
+
+    async with middle_man(long_chain.anvil.rpc_url) as node:
+        node.tamper = tamper
+        pool = Endpoints([Endpoint(node.url)])
+        tokens = [evm_address(token) for token in long_chain.contracts.tokens]
+        source = EvmBlockSource(CHAIN, pool, evm_address(long_chain.contracts.htlc), tokens)
+        assert await read(source, 0, BLOCKS) == truth
+        for height in range(20, 40):
+            assert await read(source, height, height) == truth[height : height + 1]
+        await pool.close()
+
+
+async def test_batch_refused_under_its_first_call_is_halved(long_chain: EvmHarness):
+    """A list of one error with the id of the first call: it is that of the batch, whatever it says."""
+
+    async def answer(request: web.Request) -> web.Response:
+        body = await request.json()
+        if isinstance(body, list) and len(body) > 3:
+            refusal = {"jsonrpc": "2.0", "id": body[0]["id"], "error": {"code": -32601, "message": "not supported"}}
+            return web.json_response([refusal])
+        async with aiohttp.ClientSession() as session, session.post(long_chain.anvil.rpc_url, json=body) as response:
+            return web.json_response(await response.json())
+
+    application = web.Application()
+    application.router.add_post("/", answer)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    client = RpcClient(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+    calls = [Call("eth_getBlockByNumber", (hex(height), False), dict) for height in range(20)]
+    assert [int(block["number"], 16) for block in await client.batch(calls)] == list(range(20))
+    assert client.batches.known <= 3
+    await client.close()
+    await runner.cleanup()
