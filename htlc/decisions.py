@@ -345,8 +345,8 @@ def _may_ask(state: SwapState, kind: str, leg: Leg) -> bool:
 
 
 def _watch_waited(state: SwapState, attempt: Attempt, leg: Leg, head_s: int) -> bool:
-    """Twice as long after each failure, from the worst inclusion on."""
-    wait_s = state.agreement.timing(leg).inclusion_s << (attempt.tries - 1)
+    """Twice as long after each failure: two blocks, four, eight."""
+    wait_s = state.agreement.timing(leg).block_time_s << attempt.tries
     return attempt.failed_at_s is None or head_s > attempt.failed_at_s + wait_s
 
 

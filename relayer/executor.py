@@ -14,7 +14,8 @@ its own where the batch came to nothing.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, assert_never, get_args
@@ -62,6 +63,9 @@ LOOK_S: Final = 3.0
 IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
 SET_ASIDE_S: Final = 5.0
+UNSIMULATED_TRIES: Final = 2
+"""Exits for others that may fail in a block, one in a batch and one alone, before a node's simulation counts: the
+chain's own reason is worth that much, and a node that errs holds nobody up."""
 TOGETHER_TIMEOUT_S: Final = 10.0
 """A batch that is not signed and sent by then is left, and its exits go out one by one."""
 
@@ -182,48 +186,68 @@ class Executor:
         return found
 
     async def _work_together(self, group: asyncio.TaskGroup, chain: ChainId, due: Sequence[StoredEffect]) -> None:
-        """One transaction for those that may share one; then each goes its own way."""
-        try:
-            async with asyncio.timeout(TOGETHER_TIMEOUT_S):
-                await self._send_together(chain, due)
-        except FatalError:
-            raise
-        except Exception as error:  # a batch saves gas and nothing else: whatever it meets, each exit goes its own way
-            log.warning("exits go out one by one", chain=chain, reason=str(error) or "it takes too long")
+        """One transaction for those that may share one; then each goes its own way. Ours wait for nobody else's."""
+        ours, others = list(due), list[StoredEffect]()
+        shared: list[Exit] = []
+        async with self._together(chain):
+            own, shared = await self._database.read(lambda c: self._that_may_share(c, due))
+            keys = {effects.effect_key(asked) for asked in shared}
+            others = [effect for effect in due if effect.key in keys]
+            ours = [effect for effect in due if effect.key not in keys]
+            await self._send_together(chain, own, in_time=True)
+        self._go_alone(group, ours)
+        if others:
+            async with self._together(chain):
+                await self._checks.before_exit_for_others(chain)
+                await self._send_together(chain, shared, in_time=False)
+            self._go_alone(group, others)
+
+    def _go_alone(self, group: asyncio.TaskGroup, due: Sequence[StoredEffect]) -> None:
         for effect in due:
             group.create_task(self._work(_lane(effect)), name=f"effects of {_lane(effect)}")
 
-    async def _send_together(self, chain: ChainId, due: Sequence[StoredEffect]) -> None:
+    @asynccontextmanager
+    async def _together(self, chain: ChainId) -> AsyncIterator[None]:
+        """A batch saves gas and nothing else: whatever it meets, each exit goes its own way. Raises `FatalError`."""
+        try:
+            async with asyncio.timeout(TOGETHER_TIMEOUT_S):
+                yield
+        except FatalError:
+            raise
+        except Exception as error:
+            log.warning("exits go out one by one", chain=chain, reason=str(error) or "it takes too long")
+
+    async def _send_together(self, chain: ChainId, ready: Sequence[Exit], in_time: bool) -> None:
+        """`in_time`: bid more as their timelocks come near."""
         hands = self._hands[chain]
         if (batches := hands.access.batches) is None:
             return
-        ready = await self._database.read(lambda c: self._that_may_share(c, due))
         for first in range(0, len(ready), batches.max_exits):
             part = ready[first : first + batches.max_exits]
             if len(part) < 2:
                 return
             exits = [_exit_transaction(hands, asked) for asked in part]
-            deadlines = [_exit_deadline_s(asked) for asked in part]
+            deadlines = [_exit_deadline_s(asked) for asked in part if in_time]
             soonest_s = min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
             await hands.pipeline.send_together(
                 [effects.effect_key(asked) for asked in part], batches.batch(exits), soonest_s
             )
             self._metrics.exits_together.labels(chain).inc(len(part))
 
-    def _that_may_share(self, connection: Connection, due: Sequence[StoredEffect]) -> list[Exit]:
-        """Those that are asked for the first time, and have no transaction yet."""
-        ready = []
+    def _that_may_share(self, connection: Connection, due: Sequence[StoredEffect]) -> tuple[list[Exit], list[Exit]]:
+        """Those that are asked for the first time, and have no transaction yet: ours, and those for others."""
+        ready: dict[bool, list[Exit]] = {False: [], True: []}
         for effect in due:
             if (asked := _decoded_exit(effect)) is None:
                 continue
             state = book.load(connection, asked.swap_id)
             attempt = state.attempt(effect.kind)
             first = attempt is not None and attempt.first and attempt.sequence == asked.sequence
-            if not first or not state.leg(asked.leg).open or state.agreement.role is Role.WATCHTOWER:
+            if not first or not state.leg(asked.leg).open:
                 continue
             if tables.by_effect(connection, effect.key) is None:
-                ready.append(asked)
-        return ready
+                ready[state.agreement.role is Role.WATCHTOWER].append(asked)
+        return ready[False], ready[True]
 
     def _is_urgent(self, asked: Exit, hands: Hands) -> bool:
         """Whether, should a batch come to nothing, less time would be left than a claim may need: to be included,
@@ -459,6 +483,7 @@ class Executor:
         unsigned = _exit_transaction(hands, asked)
         state = await self._state(asked.swap_id)
         for_others = state.agreement.role is Role.WATCHTOWER
+        simulate = False
         if await hands.pipeline.transaction(key) is None:
             if not state.leg(asked.leg).open:
                 raise RejectedError("this leg is settled already, as far as we can see")
@@ -467,12 +492,13 @@ class Executor:
                 raise ConflictError(f"the lock {asked.lock_id} is settled in a finalized block: nothing is left to do")
             if for_others:
                 await self._checks.before_exit_for_others(asked.terms.chain)
+                simulate = tries >= UNSIMULATED_TRIES
             else:
                 unsigned = await hands.access.transactions.fitted(unsigned, tries)
-        # What is done for others is simulated, and bids no more for being late: it pays for nothing. To the pipeline it
-        # is no exit: it makes way for ours.
+        # What is done for others bids no more for being late: it pays for nothing. To the pipeline it is no exit, and
+        # makes way for ours.
         deadline_s = None if for_others else _exit_deadline_s(asked)
-        sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=for_others, watched=True)
+        sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=simulate, watched=True)
         return _submitted(asked, sent)
 
     async def _tries(self, asked: Exit | effects.RevealAndClaim) -> int:

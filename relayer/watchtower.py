@@ -5,7 +5,7 @@ and it learns a preimage when everybody does, from the chain. Once registered, a
 machine, worker and executor as the relayer's own.
 
 Whoever registers proves nothing and pays nothing. So it is off by default, bounded in number and in what it may cost
-(`relayer.policy.WatchPolicy`), simulated before it is signed, and comes after the gas that our own swaps keep.
+(`relayer.policy.WatchPolicy`), simulated once it has failed twice, and comes after the gas that our own swaps keep.
 """
 
 from collections.abc import Mapping

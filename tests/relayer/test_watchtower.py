@@ -9,6 +9,7 @@ from core.model.facts import Claimed, Refunded
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, Seconds, SwapId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase, Role
+from relayer.executor import UNSIMULATED_TRIES
 from relayer.policy import WatchPolicy
 from relayer.transactions import tables
 from relayer.watchtower import MAX_LOCKS_READ, Registration
@@ -247,8 +248,8 @@ def test_it_watches_no_leg_that_makes_no_sense(wrong):
     watched(story)
 
 
-def test_a_claim_that_cannot_pay_costs_nothing():
-    """A payee that refuses, for ever: simulated, tried a few times ever later, and given up. Nothing is signed."""
+def test_a_claim_that_cannot_pay_costs_little():
+    """A payee that refuses, for ever: tried twice in blocks, then simulated, ever later, and given up."""
 
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
@@ -261,7 +262,8 @@ def test_a_claim_that_cannot_pay_costs_nothing():
         await house.reveal(legs)
         view = await house.phase(swap_id, Phase.ABANDONED, deadline_s=300)
         assert view.reason_code == "watch-given-up"
-        assert await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id)) == []
+        sent = await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id))
+        assert [record.reverted for record in sent] == [True] * UNSIMULATED_TRIES
 
     watched(story)
 
