@@ -160,7 +160,7 @@ class ConsortiumTransactions:
         return SignedTransaction(self._chain, sender, request.sequence, transaction_hash(raw), raw)
 
     async def submit(self, signed: SignedTransaction) -> None:
-        """Raise, beside what the port says, `RetryableError` while an earlier sequence is missing, and
+        """Raise, next to what the port says, `RetryableError` while an earlier sequence is missing, and
         `UnclearRefusalError` if the node itself refuses in other words than that it has the bytes already."""
         try:
             answer = await self._rpc.call_raw("broadcast_tx_sync", tx=base64_of(signed.raw))
@@ -243,10 +243,10 @@ class ConsortiumTransactions:
                 self._unindexed_until_s = time.monotonic() + REMEMBER_S
                 _log.warning("blocks are read for outcomes", endpoint=self._rpc.url, why=NO_INDEX, said=error.message)
             else:
-                return await self._told(tx_hash, answer)
+                return await self._indexed(tx_hash, answer)
         return await self._scanned(tx_hash)
 
-    async def _told(self, tx_hash: bytes, answer: Mapping[str, Any]) -> Outcome:
+    async def _indexed(self, tx_hash: bytes, answer: Mapping[str, Any]) -> Outcome:
         height = parsed(lambda: Height(integer_from_json(answer.get("height"))))
         block = await self._block(height)
         if tx_hash not in map(transaction_hash, block.entries):

@@ -42,20 +42,20 @@ class QuorumHeads:
 
     async def head(self) -> HeadUpdate:
         """Raises `DisagreementError` without a quorum about the finalized block."""
-        told = await self._told()
-        return await self._update(told, await self._finalized(told))
+        heard = await self._heard()
+        return await self._update(heard, await self._finalized(heard))
 
-    async def _told(self) -> dict[Member, HeadUpdate]:
+    async def _heard(self) -> dict[Member, HeadUpdate]:
         voters = self._voters
         answers = await voters.soon(lambda member: member.access.heads.head(), voters.answered, voters.impatient)
         return {one.member: one.answer for one in answers if isinstance(one.answer, HeadUpdate)}
 
-    async def _update(self, told: dict[Member, HeadUpdate], finalized: BlockHeader, disputed: str = "") -> HeadUpdate:
+    async def _update(self, heard: dict[Member, HeadUpdate], finalized: BlockHeader, disputed: str = "") -> HeadUpdate:
         """The head whose branch most operators' heads are on; of equals that of the member that is asked first."""
         tips = {
-            member: told[member].head
+            member: heard[member].head
             for member in self._voters.preferred()
-            if member in told and told[member].head.height >= finalized.height
+            if member in heard and heard[member].head.height >= finalized.height
         }
         best, support = finalized, 0
         for head, operators in await self._supported(tips):
@@ -114,18 +114,18 @@ class QuorumHeads:
 
     async def final_block(self, height: Height) -> BlockHeader:
         """See the port: a quorum calls this height final, and shows the same block there."""
-        told = await self._told()
-        final = self._final_height(told)
+        heard = await self._heard()
+        final = self._final_height(heard)
         if height > final:
             raise NotYetFinalError(f"a quorum calls {final} final, not {height} yet", finalized=final)
         return await self._voters.agreed(lambda member: member.access.blocks.header(height), f"final block at {height}")
 
     async def finalized(self) -> BlockHeader:
         """The newest block that a quorum calls final. Raises `DisagreementError`."""
-        return await self._finalized(await self._told())
+        return await self._finalized(await self._heard())
 
-    async def _finalized(self, told: dict[Member, HeadUpdate]) -> BlockHeader:
-        height = self._final_height(told)
+    async def _finalized(self, heard: dict[Member, HeadUpdate]) -> BlockHeader:
+        height = self._final_height(heard)
         agreed = await self._voters.agreed(
             lambda member: member.access.blocks.header(height), f"finalized block at {height}"
         )
@@ -133,12 +133,12 @@ class QuorumHeads:
             self._agreed = agreed
         return agreed
 
-    def _final_height(self, told: dict[Member, HeadUpdate]) -> Height:
-        heights = [(member, update.finalized.height) for member, update in told.items()]
+    def _final_height(self, heard: dict[Member, HeadUpdate]) -> Height:
+        heights = [(member, update.finalized.height) for member, update in heard.items()]
         return Height(self._voters.reached(heights, "finalized height"))
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
-        """See the port. Without a quorum heads go on beside the newest block that one called final, and say so."""
+        """See the port. Without a quorum heads go on next to the newest block that one called final, and say so."""
         news = asyncio.Event()
         listeners = [asyncio.create_task(self._listen(member, news)) for member in self._voters.members]
         last: HeadUpdate | None = None
@@ -166,15 +166,15 @@ class QuorumHeads:
             await asyncio.sleep(self._poll_s)
 
     async def _head_or_none(self) -> HeadUpdate | None:
-        told: dict[Member, HeadUpdate] = {}
+        heard: dict[Member, HeadUpdate] = {}
         try:
-            told = await self._told()
-            return await self._update(told, await self._finalized(told))
+            heard = await self._heard()
+            return await self._update(heard, await self._finalized(heard))
         except DisagreementError as error:
-            if not told:
+            if not heard:
                 return None
             try:
-                return await self._update(told, self._agreed or await self._first_block(), error.message)
+                return await self._update(heard, self._agreed or await self._first_block(), error.message)
             except CausewayError:
                 return None
         except CausewayError as error:

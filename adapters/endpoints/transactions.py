@@ -210,9 +210,9 @@ class BroadcastTransactions:
 
     def _verdict(self, answers: Sequence[Said], certain: bool) -> Outcome | None:
         """None without one. `certain`: only what those that have not answered yet could not change."""
-        told = [(one.member, one.answer) for one in answers if isinstance(one.answer, Outcome)]
+        heard = [(one.member, one.answer) for one in answers if isinstance(one.answer, Outcome)]
         places: dict[_Place, list[tuple[Member, Outcome]]] = {}
-        for member, outcome in told:
+        for member, outcome in heard:
             if outcome.status in _IN_A_BLOCK:
                 places.setdefault((outcome.status, outcome.block, outcome.left_out), []).append((member, outcome))
         quorum = self._voters.quorum
@@ -220,11 +220,11 @@ class BroadcastTransactions:
             if len(_voices(sayers)) >= quorum:
                 final = len(_voices([(member, outcome) for member, outcome in sayers if outcome.final])) >= quorum
                 return Outcome(status, final, block, sayers[0][1].reason, left_out)
-        waiting = _voices((member, outcome) for member, outcome in told if outcome.status is OutcomeStatus.PENDING)
+        waiting = _voices((member, outcome) for member, outcome in heard if outcome.status is OutcomeStatus.PENDING)
         there = waiting | _voices(sayer for sayers in places.values() for sayer in sayers)
-        gone = _voices(told) - there
+        gone = _voices(heard) - there
         if len(gone) >= quorum:
-            return Outcome(OutcomeStatus.DROPPED, reason=next(o.reason for m, o in told if m.operator in gone))
+            return Outcome(OutcomeStatus.DROPPED, reason=next(o.reason for m, o in heard if m.operator in gone))
         known = len(waiting) >= quorum if certain else bool(there)
         return Outcome(OutcomeStatus.PENDING) if known else None
 

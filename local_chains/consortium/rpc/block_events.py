@@ -65,10 +65,10 @@ def _event(name: str, value: dict[str, Any]) -> PublishedEvent:
 
 
 def _tx_result(height: int, index: int, raw: bytes, result: Result) -> dict[str, Any]:
-    told = msgspec.to_builtins(result_to_json(result))
+    shown = msgspec.to_builtins(result_to_json(result))
     return {
         "height": str(height),
         **({"index": index} if index else {}),
         "tx": comet_json.bytes_to_base64(raw),
-        "result": {name: value for name, value in told.items() if value and value != "0"},
+        "result": {name: value for name, value in shown.items() if value and value != "0"},
     }

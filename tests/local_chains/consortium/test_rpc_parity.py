@@ -145,14 +145,14 @@ def seen_one(envelope: Any) -> Any:
     if not isinstance(envelope, dict):
         return shape(envelope)
     error = envelope.get("error")
-    told = {name: value for name, value in envelope.items() if name not in ("result", "error")}
+    around = {name: value for name, value in envelope.items() if name not in ("result", "error")}
     if error is None:
-        return told | {"result": shape(envelope.get("result"))}
+        return around | {"result": shape(envelope.get("result"))}
     sentence = re.sub(r"[0-9A-Fa-f]{16,}|\d+", "N", str(error.get("data")))[:MAX_SENTENCE_CHARS]
     for prefix, said in WORDS.items():
         sentence = said if sentence.startswith(prefix) else sentence
     kept = sentence if error.get("code") == -32603 else bool(error.get("data"))
-    return told | {"code": error.get("code"), "message": error.get("message"), "data": kept}
+    return around | {"code": error.get("code"), "message": error.get("message"), "data": kept}
 
 
 NOT_OFFERED = ("consensus_state", "dump_consensus_state", "broadcast_evidence")
@@ -249,11 +249,11 @@ async def test_events_have_the_same_shape(pair: Pair, query: str) -> None:
                 await engine.ask(f"broadcast_tx_sync?tx=0x{pay.hex()}")
             event = json.loads(await socket.receive_str(timeout=ANSWER_S))
             # The shape of a result's own events, and tags, are of interest here.
-            heard.append((seen_one(event), shape(event["result"]["events"]), told_events(event)))
+            heard.append((seen_one(event), shape(event["result"]["events"]), own_events(event)))
     theirs, ours = heard
     assert theirs == ours
 
 
-def told_events(event: Any) -> Any:
+def own_events(event: Any) -> Any:
     value = event["result"]["data"]["value"]
     return [shape(each) for each in value.get("TxResult", {}).get("result", {}).get("events", [])]
