@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -78,8 +78,10 @@ class FileLock:
             ) from error
         if self._descriptor is None:
             raise ConflictError(f"{self.path} is in use by {_holder(place)}: {remedy}")
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, msgspec.json.encode(Holder.this()), 0)
+        # On a full disk the lock holds all the same; others are then told of "another process".
+        with suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, msgspec.json.encode(Holder.this()), 0)
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -15,6 +15,8 @@ from gateway.config.faults import Faults, choices, shown
 
 MAX_ITEMS: Final = 1_000
 """Tables or values in one list."""
+MAX_BITS: Final = 512
+"""Amounts have 256; a number in hex can be longer than Python writes out."""
 MAX_CHARS: Final = 4_096
 _LONG: Final = frozenset({"abi"})
 """Members that may be longer than `MAX_CHARS`."""
@@ -65,6 +67,9 @@ def _struct_of(kind: Any) -> tuple[type[msgspec.Struct] | None, bool]:
 
 
 def _check_plain(value: Any, kind: Any, faults: Faults, place: str, empty: bool, long: bool) -> None:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        faults.add(place, f"is a number of {value.bit_length()} bits: no setting takes more than {MAX_BITS}")
+        return
     try:
         msgspec.convert(value, kind)
     except (msgspec.ValidationError, OverflowError) as error:

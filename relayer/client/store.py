@@ -5,6 +5,8 @@ chain. The same database holds the journal, the outbox and the signed transactio
 """
 
 import os
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -13,8 +15,8 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import FatalError, NotFoundError
-from core.model.types import Hashlock, Preimage, SwapId
+from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.model.types import AccountId, Hashlock, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.columns import Bytes32
 from core.runtime.database import Database, InlineDatabase, SqliteDatabase, create_schema
@@ -25,6 +27,7 @@ from relayer import set_aside, swaps
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody
 from relayer.quotes import Quote
+from relayer.standing import accounts_in_use
 from relayer.transactions import tables as transaction_tables
 
 FILE_MODE: Final = 0o600
@@ -73,7 +76,10 @@ class SwapStore:
         """The store in `path`, readable by this user alone. Raises `FatalError` where that cannot be had."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, FILE_MODE))
+            # A file that is there is not opened: closing it would cancel the locks that this process has on it
+            # (sqlite.org/howtocorrupt.html, 2.2).
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
             sync_directory(path.parent)
             for sibling in (path.with_name(path.name + suffix) for suffix in _SIBLINGS):
                 if sibling.exists():
@@ -101,6 +107,15 @@ class SwapStore:
             METADATA.create_all(connection)
 
         await self.database.write(create)
+
+    async def check_accounts(self, accounts: Collection[AccountId]) -> None:
+        """Raises `RejectedError` if an open swap was begun with an account that is not among these."""
+        for account, count in (await self.database.read(accounts_in_use)).items():
+            if account not in accounts:
+                raise RejectedError(
+                    f"{count} open swap(s) of this store were begun with {account}: open it with that account's key "
+                    "until they are done, or use another store"
+                )
 
     def release(self) -> None:
         """Let go of the file; `prepare` takes it again. Nothing may run on it any more."""

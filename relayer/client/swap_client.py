@@ -94,9 +94,19 @@ class SwapClient:
     async def __aenter__(self) -> "SwapClient":
         """Open the store and take up every swap that was begun.
 
-        Raises `FatalError` where the store cannot be used, `ConflictError` where another process works on it.
+        Raises `FatalError` where the store cannot be used, `ConflictError` where another process works on it,
+        `RejectedError` where its open swaps need another account.
         """
+        try:
+            await self._begin()
+        except BaseException:
+            self._store.release()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         await self._store.prepare()
+        await self._store.check_accounts([signer.account for signer in self._signers.values()])
         self._preimages.add(*(await self._store.preimages()).values())
         policy = RelayerPolicy(
             swap=self._policy.swap, gas_per_exit=self._policy.gas_per_exit, pipeline=self._policy.pipeline
@@ -118,7 +128,6 @@ class SwapClient:
             min(open_since, default=None),
         )
         self._running = asyncio.create_task(self._pump.run(), name="swap client")
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

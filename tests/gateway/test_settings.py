@@ -253,6 +253,13 @@ def test_every_spelling_of_one_thing_is_one_setting(tmp_path: Path) -> None:
     assert verified(config) == config
 
 
+def test_a_number_too_long_to_be_shown_is_refused(tmp_path: Path) -> None:
+    file = stored(tmp_path, table(quote_ttl_s=17))
+    file.write_text(file.read_text().replace("quote_ttl_s = 17", f"quote_ttl_s = 0x{'f' * 20_000}"))
+    with pytest.raises(RejectedError, match="quote_ttl_s: is a number of 80000 bits"):
+        settings.load(file, RelayerConfig)
+
+
 def test_all_faults_are_shown_at_once(tmp_path: Path) -> None:
     def spoil(t: dict[str, Any]) -> None:
         t.update(quote_ttl_s=100_000, listen="nowhere")

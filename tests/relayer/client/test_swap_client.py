@@ -390,3 +390,26 @@ def test_a_client_that_is_closed_while_somebody_waits_tells_him():
         await world.stop()
 
     play(story())
+
+
+def test_a_store_with_open_swaps_wants_their_account():
+    async def story() -> None:
+        world = World()
+        await world.start()
+        async with world.client() as client:
+            swap = await world.agreed(client)
+            await client.lock(swap)
+        ours = world.initiator
+        world.initiator = dict(world.relayer)
+        with pytest.raises(RejectedError, match=f"1 open swap.* begun with {ours[A].account}"):
+            async with world.client():
+                pass
+        world.initiator = ours
+        async with world.client() as client:
+            assert (await client.run(swap)).phase is Phase.COMPLETED
+        world.initiator = dict(world.relayer)
+        async with world.client():
+            pass
+        await world.stop()
+
+    play(story())
