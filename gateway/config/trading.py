@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Collection
-from typing import Final
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -32,6 +32,8 @@ LOCAL_CHAINS: Final = ("eip155:31337", "eip155:1337")
 MAX_RATE_CHARS: Final = 160
 MAX_EVERY_BLOCKS: Final = 1_000_000
 OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
+MAX_WAIT_S: Final = 24 * 3600
+"""Nobody's place is kept for longer without a lock."""
 SCOPES: Final = ("read", "evidence", "audit", "report")
 """Scopes of the regulator API's routes."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -68,6 +70,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         if config.report.key_env == config.passphrase_env:
             faults.add("report.key_env", "it is passphrase_env, which would be sent to the regulator: name another")
     _check_variable(config.passphrase_env, "passphrase_env", faults)
+    _check_at_most(config.opening, "opening", {"max_per_caller": MAX_OPEN_SWAPS, "hold_s": MAX_WAIT_S}, faults)
     with faults.at("opening"):
         opening_policy(config.opening)
     watchtower = _watchtower(config.watchtower, assets, faults)
@@ -241,9 +244,18 @@ def _watchtower(config: WatchtowerConfig, assets: Collection[str], faults: Fault
     at = "watchtower.max_exit_cost"
     costs = tuple(_reserve(one, f"{at}[{n}]", assets, faults) for n, one in enumerate(config.max_exit_cost))
     refuse_twins((one.asset for one in costs), lambda number: f"{at}[{number}].asset", "asset", faults)
+    _check_at_most(config, "watchtower", {"max_watches": MAX_OPEN_SWAPS, "unseen_s": MAX_WAIT_S}, faults)
+    if not config.enabled and config != WatchtowerConfig():
+        faults.add("watchtower", "its members have no effect while it is off: write enabled = true, or leave them out")
     with faults.at("watchtower"):
         watch_policy(msgspec.structs.replace(config, max_exit_cost=()))
     return msgspec.structs.replace(config, max_exit_cost=costs)
+
+
+def _check_at_most(config: Any, place: str, most: Mapping[str, int], faults: Faults) -> None:
+    for name, bound in most.items():
+        if getattr(config, name) > bound:
+            faults.add(f"{place}.{name}", f"{getattr(config, name)} is above {bound}: write less")
 
 
 def opening_policy(config: OpeningConfig) -> OpeningPolicy:
