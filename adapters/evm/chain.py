@@ -23,7 +23,7 @@ from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset
-from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable
+from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable, unanswered
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import RpcClient, data_bytes
 from adapters.evm.signed_locks import SignedLocks
@@ -139,8 +139,9 @@ class EvmChain:
         endpoints = Endpoints(settings.endpoints, observed)
         try:
             _check_settings(settings)
-            genesis_hash = await _genesis_of(settings, endpoints)
-            reports = await _reports(settings, endpoints)
+            genesis_hash, silent = await _genesis_of(settings, endpoints)
+            endpoints.prefer(next(client for client in endpoints.clients if client not in silent))
+            reports = await _reports(settings, endpoints, silent)
             parameters = await _parameters(settings, endpoints, genesis_hash, reports)
             chain = cls(settings, parameters, endpoints, reports)
             await asyncio.gather(*(_check_payments(one) for one in chain.apart()))
@@ -157,10 +158,18 @@ class EvmChain:
         await self.endpoints.close()
 
 
-async def _reports(settings: EvmChainSettings, endpoints: Endpoints) -> list[EndpointReport]:
+async def _reports(
+    settings: EvmChainSettings, endpoints: Endpoints, silent: Mapping[RpcClient, CausewayError]
+) -> list[EndpointReport]:
+    """One that has just not answered is not asked again: it may hang."""
     htlc = evm_address(settings.htlc)
+
+    async def report_of(client: RpcClient, endpoint: Endpoint) -> EndpointReport:
+        error = silent.get(client)
+        return await probe(settings.chain, client, endpoint, htlc) if error is None else unanswered(client, error)
+
     pairs = zip(endpoints.clients, settings.endpoints, strict=True)
-    reports = await asyncio.gather(*(probe(settings.chain, client, endpoint, htlc) for client, endpoint in pairs))
+    reports = await asyncio.gather(*(report_of(client, endpoint) for client, endpoint in pairs))
     for report in reports:
         report.log(settings.chain)
     require_usable(settings.chain, reports)
@@ -234,8 +243,11 @@ async def _parameters(
     )
 
 
-async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes:
-    """The first block's hash, on which all endpoints that answer must agree; one that is down may come later.
+async def _genesis_of(
+    settings: EvmChainSettings, endpoints: Endpoints
+) -> tuple[bytes, Mapping[RpcClient, CausewayError]]:
+    """The first block's hash, on which all endpoints that answer must agree, and what the others fail with: one that
+    is down may come later.
 
     Raises `FatalError` with the endpoint that is of another chain, and what none of them answers.
     """
@@ -244,11 +256,11 @@ async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes
         return await identity(settings.chain, client)
 
     wanted = settings.genesis_hash
-    failure: CausewayError | None = None
+    silent: dict[RpcClient, CausewayError] = {}
     answered = False
     for client, answer in zip(endpoints.clients, await endpoints.each(ask), strict=True):
         if isinstance(answer, CausewayError):
-            failure = failure or answer
+            silent[client] = answer
             continue
         if answer.number != chain_number(settings.chain):
             raise FatalError(
@@ -262,5 +274,5 @@ async def _genesis_of(settings: EvmChainSettings, endpoints: Endpoints) -> bytes
             )
         wanted, answered = genesis_hash, True
     if wanted is None or not answered:
-        raise failure or RetryableError(f"{settings.chain} has no endpoint that answers")
-    return wanted
+        raise next(iter(silent.values()), RetryableError(f"{settings.chain} has no endpoint that answers"))
+    return wanted, silent

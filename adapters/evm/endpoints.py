@@ -61,6 +61,10 @@ class Endpoints:
             made.append(one)
         return made
 
+    def prefer(self, client: RpcClient) -> None:
+        """Ask this one first from now on."""
+        self._preferred = self.clients.index(client)
+
     async def close(self) -> None:
         for task in list(self._running):
             task.cancel()

@@ -80,8 +80,12 @@ async def probe(chain: ChainId, client: RpcClient, endpoint: Endpoint, htlc: byt
     try:
         return await _probed(chain, client, endpoint, hex_address(htlc))
     except CausewayError as error:
-        warning = f"it does not answer ({error.message}): until it does, it counts against the quorum"
-        return EndpointReport(str(client), answers=False, warnings=(warning,))
+        return unanswered(client, error)
+
+
+def unanswered(client: RpcClient, error: CausewayError) -> EndpointReport:
+    warning = f"it does not answer ({error.message}): until it does, it counts against the quorum"
+    return EndpointReport(str(client), answers=False, warnings=(warning,))
 
 
 async def _probed(chain: ChainId, client: RpcClient, endpoint: Endpoint, htlc: str) -> EndpointReport:

@@ -77,6 +77,7 @@ _SENDING: Final = _patterns(
             r"already in (the )?(mem)?pool\b",
             r"already in the (system|queue)",
             r"pool\(alreadyimported\)",
+            r"(transaction|tx) already exists|with (the )?same hash",
         ),
     ),
     (
@@ -86,6 +87,8 @@ _SENDING: Final = _patterns(
             "replacement fee too low",
             "replacement transaction .*(too low|cheap)",
             "replacementnotallowed",
+            r"replacement .{0,30}underpriced|(cannot|tries to) replace",
+            r"same nonce already",
             "could not replace existing",
             r"another (tx|transaction) (which has|with) (the )?same nonce",
             "ownnoncealreadyused",
@@ -120,7 +123,10 @@ _SENDING: Final = _patterns(
         Refusal.UNAFFORDABLE,
         (
             r"insufficient ?(funds|balance|eth\b)",
-            r"not enough (funds|balance)",
+            r"insufficient .{0,20}(funds|balance)",
+            r"not enough (funds|balance|ether|eth\b)",
+            r"balance (is )?too low",
+            r"(cannot|can'?t) (afford|pay)|exceeds allowance",
             r"(doesn'?t|does not) have enough (funds|balance)",
             r"up-?front cost",
             r"exceeds .{0,60}balance",
@@ -179,11 +185,11 @@ _SENDING: Final = _patterns(
     (
         Refusal.REFUSED_FOR_GOOD,
         (
-            r"intrinsic ?gas",
+            r"intrinsic ?(gas|cost)",
             r"requires at least \d+ gas",
             r"gas (limit )?(is )?too low",
             r"(exceeds?|exceeded|beyond|over) .{0,30}gas ?limit",
-            r"gas ?limit .{0,60}(exceed|too high|too low|insufficient|beyond|greater than)",
+            r"gas ?limit .{0,60}(exceed|too high|too low|insufficient|beyond|above|greater than)",
             r"gaslimitexceeded",
             "supplied gas is beyond limit",
             "gas uint64 overflow",

@@ -90,6 +90,7 @@ SENDING = [
     ),
     Said("nethermind", -32010, "ReplacementNotAllowed", ConflictError, NETHERMIND),
     Said("nethermind", -32010, "OwnNonceAlreadyUsed", ConflictError, NETHERMIND),
+    Said("geth", -32000, "future transaction tries to replace pending", ConflictError, GETH),
     # One before it is missing.
     Said("geth", -32000, "nonce too high", RetryableError, GETH),
     Said("nethermind", -32010, "NonceGap, Future nonce. Expected nonce: 10", RetryableError, NETHERMIND),
@@ -143,6 +144,7 @@ SENDING = [
         UnaffordableError,
         HARDHAT,
     ),
+    Said("geth", -32000, "gas required exceeds allowance (0)", UnaffordableError, GETH),
     # The fee is too low for now.
     Said("geth", -32000, "transaction underpriced", RetryableError, GETH),
     Said(

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.evm import Endpoint, EvmChain
+from adapters.evm.rpc import RpcClient
 from core.model.errors import RejectedError
 from core.runtime.sockets import free_port
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
@@ -143,4 +144,13 @@ async def test_one_endpoint_cannot_hide_the_base_fees(evm: EvmHarness, liar: Mid
 async def test_connected_chain_hands_its_reports_on(evm: EvmHarness):
     chain = await connect_through(evm, [evm.anvil.rpc_url])
     assert [report.url for report in chain.reports] == [evm.anvil.rpc_url]
+    await chain.close()
+
+
+async def test_endpoint_that_hangs_is_waited_for_once(evm: EvmHarness, liar: MiddleMan, monkeypatch):
+    monkeypatch.setattr(RpcClient.__init__, "__defaults__", (0.5, None, None))
+    liar.hanging.clear()
+    chain = await connected(evm, Endpoint(liar.url), Endpoint(evm.anvil.rpc_url))
+    assert [report.answers for report in chain.reports] == [False, True]
+    assert liar.requests == 1
     await chain.close()
