@@ -22,9 +22,10 @@ from core.model.types import AssetId, Height
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from relayer.signals import HeadBoard
-from relayer.transactions import fees, tables
+from relayer.transactions import fees, orders, tables
 from relayer.transactions.fees import FeePolicy, Market
-from relayer.transactions.tables import Attempt, Order, Purse, SequenceTakenError, TransactionRecord
+from relayer.transactions.orders import Order, Purse
+from relayer.transactions.tables import Attempt, SequenceTakenError, TransactionRecord
 from relayer.transactions.watch import AccountWatch
 
 SIGNING_RETRIES: Final = 5
@@ -79,7 +80,7 @@ class Signatory:
     async def first(self, order: Order) -> TransactionRecord:
         """Sign and store; a transaction that is there already for any of the order's effects stays, and is returned.
 
-        Raise as `tables.store_first`, and `RetryableError` if the chain does not answer.
+        Raise as `orders.store_first`, and `RetryableError` if the chain does not answer.
         """
         assets = self._sender.cost(order.unsigned, ANY_BID)
         (market, count), purse = await asyncio.gather(self._asked(order), self.purse(assets, order.exits))
@@ -199,7 +200,7 @@ class Signatory:
             dead_below = await self._finalized() if expires and record.exits else None
             try:
                 await self._database.write(
-                    lambda c: tables.store_replacement(c, self.epoch, record, attempt, cost, dead_below)
+                    lambda c: orders.store_replacement(c, self.epoch, record, attempt, cost, dead_below)
                 )
             except ConflictError:
                 return None
@@ -221,7 +222,7 @@ class Signatory:
         """True if the purse does not carry `cost` next to what comes first: for an exit, exits before it; for anything
         else all before it, and exits behind it."""
         promised = await self._database.read(
-            lambda c: tables.reserved(
+            lambda c: orders.reserved(
                 c, record.chain, record.account, purse.height, record.sequence, exits=record.exits
             )
         )
@@ -286,12 +287,12 @@ def _highest(bids: list[FeeBid | None]) -> FeeBid | None:
 
 def _promised(connection: Connection, order: Order, height: Height, sequence: int) -> Mapping[AssetId, int]:
     chain, account = order.unsigned.chain, order.unsigned.sender
-    return tables.reserved(connection, chain, account, height, sequence, exits=order.exits)
+    return orders.reserved(connection, chain, account, height, sequence, exits=order.exits)
 
 
 def _checked(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:
     try:
-        tables.check_order(connection, order, cost, purse)
+        orders.check_order(connection, order, cost, purse)
     except RejectedError as error:
         raise _Refused(error) from None
 
@@ -306,7 +307,7 @@ def _stored(
     purse: Purse | None,
 ) -> TransactionRecord:
     try:
-        return tables.store_first(connection, epoch, order, sequence, attempt, cost, purse)
+        return orders.store_first(connection, epoch, order, sequence, attempt, cost, purse)
     except SequenceTakenError:
         raise
     except RejectedError as error:

@@ -6,7 +6,7 @@ the only one who can store signed bytes for it. What an open transaction may sti
 in the same database transaction, so that nothing is ever signed that the purse cannot carry.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -14,15 +14,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
-from core.model.errors import ConflictError, UnaffordableError
-from core.model.transactions import FeeBid, LeftOut, SignedTransaction, UnsignedTransaction
-from core.model.types import AccountId, AssetId, BlockRef, ChainId, Height
+from core.model.errors import ConflictError
+from core.model.transactions import FeeBid, LeftOut, SignedTransaction
+from core.model.types import AccountId, BlockRef, ChainId, Height
 from core.runtime.columns import Uint256
 from core.runtime.database import METADATA
 from relayer.transactions import accounts
 from relayer.transactions.accounts import relayer_accounts, relayer_foreign_uses
-
-Gate = Callable[[Connection], None]
 
 MAX_REASON_CHARS: Final = 500
 MAX_ATTEMPTS: Final = 64
@@ -264,193 +262,7 @@ def gaps(connection: Connection, chain: ChainId, account: AccountId, first: int,
 # --- transactions ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """Something to be signed for the first time.
-
-    `deadline_ns`: Unix time by which it must be included. `watched`: its progress is reported to its swap. `exits`: see
-    `TransactionRecord`. `guarded`: it funds or reveals, so it waits while a foreign use of the account is not
-    acknowledged. `gate` is asked once more inside the database transaction that stores the first signature, and
-    raises a `RejectedError` if the act must not happen any more. `keep`: what has to be left in the purse, by asset.
-    `sequence`: the one that it must take, None for the next free one.
-    """
-
-    effect_key: str
-    unsigned: UnsignedTransaction
-    deadline_ns: int | None = None
-    watched: bool = False
-    items: Sequence[str] = ()
-    exits: bool = False
-    guarded: bool = False
-    gate: Gate | None = None
-    keep: Mapping[AssetId, int] = field(default_factory=dict)
-    sequence: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Purse:
-    """What the account held at `height`, by asset, in base units."""
-
-    height: Height
-    held: Mapping[AssetId, int]
-
-
-def store_first(
-    connection: Connection,
-    epoch: int,
-    order: Order,
-    sequence: int,
-    attempt: Attempt,
-    cost: Mapping[AssetId, int],
-    purse: Purse | None,
-) -> TransactionRecord:
-    """Allot the sequence, reserve `cost` and store the signed bytes, before their first broadcast.
-
-    A body that reveals is not stored a second time beside its signed bytes. Raise `SequenceTakenError` if the sequence
-    or an effect key is taken meanwhile, `UnaffordableError` if the purse does not cover it (None: nobody could say),
-    `FencedError` when fenced off, `RetryableError` for a guarded order while a foreign use waits for the operator, and
-    what the order's gate raises.
-    """
-    chain, account = order.unsigned.chain, order.unsigned.sender
-    row = accounts.fence(connection, chain, account, epoch)
-    if (known := by_effects(connection, (order.effect_key, *order.items))) is not None:
-        raise SequenceTakenError(f"{known.effect_key} has a transaction already", effect_key=known.effect_key)
-    if not _is_free(connection, chain, account, sequence, row.next_sequence):
-        raise SequenceTakenError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
-    check_order(connection, order, cost, purse)
-    accounts.advance(connection, chain, account, sequence + 1)
-    values = {
-        "effect_key": order.effect_key,
-        "chain": chain,
-        "account": account,
-        "sequence": sequence,
-        "status": TransactionStatus.BROADCAST,
-        "summary": order.unsigned.summary,
-        "body": None if order.unsigned.reveals else order.unsigned.body,
-        "deadline_ns": order.deadline_ns,
-        "created_ns": attempt.signed_ns,
-        "reverted": False,
-        "told": TransactionStatus.BROADCAST if order.watched else None,
-        "exits": order.exits,
-    }
-    insert = sa.insert(relayer_transactions).values(values).returning(relayer_transactions.c.id)
-    transaction_id = connection.execute(insert).scalar_one()
-    _insert_attempt(connection, transaction_id, chain, 1, attempt)
-    _reserve(connection, transaction_id, cost)
-    if order.items:
-        rows = [{"effect_key": key, "transaction_id": transaction_id, "number": n} for n, key in enumerate(order.items)]
-        connection.execute(sa.insert(relayer_batch_items), rows)
-    return _records(connection, relayer_transactions.c.effect_key == order.effect_key)[0]
-
-
-def _is_free(connection: Connection, chain: ChainId, account: AccountId, sequence: int, upcoming: int) -> bool:
-    """True for a sequence that was never allotted, or that everything of ours under it has given up."""
-    if sequence >= upcoming:
-        return sequence == upcoming
-    return all(one.status in GIVEN_UP for one in with_sequence(connection, chain, account, sequence))
-
-
-def check_order(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:
-    """Everything that must hold for an order right before and after it is signed. Raise as `store_first`."""
-    chain, account = order.unsigned.chain, order.unsigned.sender
-    if order.guarded:
-        accounts.check_acknowledged(connection, [(chain, account)])
-    if order.gate is not None:
-        order.gate(connection)
-    if purse is None or order.exits:
-        return
-    promised = reserved(connection, chain, account, purse.height)
-    for asset, amount in cost.items():
-        free = purse.held.get(asset, 0) - promised.get(asset, 0) - order.keep.get(asset, 0)
-        if free < amount:
-            raise UnaffordableError(
-                f"{order.unsigned.summary}: it may take {amount} of {asset}, {max(0, free)} are free (held "
-                f"{purse.held.get(asset, 0)}, promised to open transactions {promised.get(asset, 0)}, kept for exits "
-                f"{order.keep.get(asset, 0)})",
-                asset=asset,
-            )
-
-
-def reserved(
-    connection: Connection,
-    chain: ChainId,
-    account: AccountId,
-    height: Height,
-    around: int | None = None,
-    *,
-    exits: bool = False,
-) -> dict[AssetId, int]:
-    """The most that open transactions may still take from what the account held at `height`, by asset.
-
-    Of several under one sequence only one can be mined: the dearest counts. `around`: what counts against the
-    transaction under that sequence: with `exits`, exits before it; otherwise everything before it, and exits behind.
-    """
-    table, held = relayer_transactions, relayer_reservations
-    query = (
-        sa.select(table.c.sequence, table.c.status, table.c.block_height, held.c.asset, held.c.amount)
-        .join(held, held.c.transaction_id == table.c.id)
-        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(OPEN))
-    )
-    if around is not None and exits:
-        query = query.where(table.c.sequence < around, table.c.exits)
-    elif around is not None:
-        query = query.where((table.c.sequence < around) | ((table.c.sequence > around) & table.c.exits))
-    dearest: dict[tuple[int, str], int] = {}
-    for row in connection.execute(query):
-        taken = row.status == TransactionStatus.INCLUDED and row.block_height <= height
-        if not taken:
-            place = (row.sequence, row.asset)
-            dearest[place] = max(int(row.amount), dearest.get(place, 0))
-    found: dict[AssetId, int] = {}
-    for (_, asset), amount in dearest.items():
-        found[AssetId(asset)] = found.get(AssetId(asset), 0) + amount
-    return found
-
-
-def _reserve(connection: Connection, transaction_id: int, cost: Mapping[AssetId, int]) -> None:
-    table = relayer_reservations
-    query = sa.select(table).where(table.c.transaction_id == transaction_id)
-    known = {row.asset: int(row.amount) for row in connection.execute(query)}
-    for asset, amount in cost.items():
-        if asset not in known:
-            connection.execute(sa.insert(table).values(transaction_id=transaction_id, asset=asset, amount=amount))
-        elif known[asset] < amount:
-            same = sa.update(table).where(table.c.transaction_id == transaction_id, table.c.asset == asset)
-            connection.execute(same.values(amount=amount))
-
-
-def store_replacement(
-    connection: Connection,
-    epoch: int,
-    record: TransactionRecord,
-    attempt: Attempt,
-    cost: Mapping[AssetId, int],
-    dead_below: Height | None = None,
-) -> None:
-    """Add another signed form under the same sequence; a refused transaction is on its way again.
-
-    Forms that expired below `dead_below` make room if there are too many. Raise `ConflictError` if the transaction is
-    settled, or has too many forms that may still be mined; `FencedError` when fenced off.
-    """
-    accounts.fence(connection, record.chain, record.account, epoch)
-    table, attempts = relayer_transactions, relayer_transaction_attempts
-    stored = connection.execute(sa.select(table.c.status).where(table.c.id == record.id)).scalar_one()
-    if stored not in OPEN:
-        raise ConflictError(f"{record.effect_key} is {stored} already")
-    of_record = attempts.c.transaction_id == record.id
-    count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(attempts.c.number)).where(of_record)).one()
-    if count >= MAX_ATTEMPTS and dead_below is not None:
-        dead = sa.delete(attempts).where(of_record, attempts.c.expiry_height < dead_below)
-        count -= connection.execute(dead).rowcount
-    if count >= MAX_ATTEMPTS:
-        raise ConflictError(f"{record.effect_key} has {count} signed forms that may all be mined: it gets no more")
-    _insert_attempt(connection, record.id, record.chain, last + 1, attempt)
-    _reserve(connection, record.id, cost)
-    if stored == TransactionStatus.REFUSED:
-        connection.execute(sa.update(table).where(table.c.id == record.id).values(status=TransactionStatus.BROADCAST))
-
-
-def _insert_attempt(connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: Attempt) -> None:
+def insert_attempt(connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: Attempt) -> None:
     connection.execute(
         sa.insert(relayer_transaction_attempts).values(
             chain=chain,

@@ -26,7 +26,7 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase
 from core.runtime.metrics import Metrics
 from relayer.metrics import RelayerMetrics
-from relayer.transactions import tables
+from relayer.transactions import orders, tables
 from relayer.transactions.fees import FeePolicy, Market
 from relayer.transactions.pipeline import MAX_REFUSALS, Pipeline
 from relayer.transactions.tables import TransactionRecord, TransactionStatus
@@ -593,7 +593,7 @@ async def test_every_exit_ends_in_a_block_whatever_the_chain_does(seed, fees):
         assert not record.open
         done += record.included
     assert await house.received() == len(exits) + 100 * done
-    assert await house.database.read(lambda c: tables.reserved(c, CHAIN, house.signer.account, Height(0))) == {}
+    assert await house.database.read(lambda c: orders.reserved(c, CHAIN, house.signer.account, Height(0))) == {}
 
 
 def test_the_pipeline_has_one_way_in():

@@ -32,7 +32,7 @@ from htlc.model import Leg, Phase
 from relayer.desk import LegView, OpenSwap, SwapView
 from relayer.executor import _submitted
 from relayer.quotes import QuoteRequest
-from relayer.transactions import tables
+from relayer.transactions import orders, tables
 from relayer.transactions.tables import TransactionRecord, TransactionStatus
 from tests.relayer.house import COIN, TIMING, A, B, FlakyDatabase, House
 from tests.relayer.test_transactions import House as OneChain
@@ -403,8 +403,8 @@ async def test_an_effect_has_one_transaction_alone_or_in_a_batch():
 
 
 def stored_again(connection, house: OneChain, record: TransactionRecord) -> None:
-    order = tables.Order("b:1:claim-initiator", house.pay(), watched=True)
-    tables.store_first(connection, house.pipeline._hand.epoch, order, 9, record.newest, {}, None)
+    order = orders.Order("b:1:claim-initiator", house.pay(), watched=True)
+    orders.store_first(connection, house.pipeline._hand.epoch, order, 9, record.newest, {}, None)
 
 
 def other_account(house: OneChain) -> UnsignedTransaction:
