@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 from core.model.types import Seconds, SwapId
 from htlc.timelocks import SwapPolicy
@@ -26,6 +27,16 @@ def served(story: Callable[[ApiWorld], Awaitable[None]], **changes: object) -> N
     run_fast(run())
 
 
+async def asked(world: ApiWorld, path: str, call: SwapCall | None = None) -> tuple[int, Any]:
+    """The answer, once the relayer can give one: on a machine that is busy its chains may seem to lag."""
+    for _ in range(30):
+        status, body = await ask(world, "POST", path, call)
+        if status != 503:
+            break
+        await world.clock.sleep(1)
+    return status, body
+
+
 async def calls_of(world: ApiWorld, count: int, amount: int) -> list[SwapCall]:
     """Of one account."""
     return [opening(world, await quoted(world, amount), number + 1) for number in range(count)]
@@ -36,7 +47,7 @@ def test_four_openings_at_once_leave_inventory_to_others():
 
     async def story(world: ApiWorld) -> None:
         calls = await calls_of(world, 4, START // 8)
-        answers = await asyncio.gather(*(ask(world, "POST", "/v1/swaps", call) for call in calls))
+        answers = await asyncio.gather(*(asked(world, "/v1/swaps", call) for call in calls))
         statuses = sorted(status for status, _ in answers)
         assert statuses == [200, 200, 429, 429]
         problem = next(body for status, body in answers if status == 429)
@@ -44,9 +55,8 @@ def test_four_openings_at_once_leave_inventory_to_others():
         assert 0 < problem["retry_after_s"] <= 180
         others = {chain: world.chains[chain].signer("somebody else", {}) for chain in (A, B)}
         call = opening(world, await quoted(world, START // 16), 9)
-        status, _ = await ask(
+        status, _ = await asked(
             world,
-            "POST",
             "/v1/swaps",
             SwapCall(
                 quote=call.quote,
@@ -63,14 +73,14 @@ def test_four_openings_at_once_leave_inventory_to_others():
 def test_openings_of_one_account_end_at_a_number():
     async def story(world: ApiWorld) -> None:
         calls = await calls_of(world, 5, 100)
-        statuses = [(await ask(world, "POST", "/v1/swaps", call))[0] for call in calls]
+        statuses = [(await asked(world, "/v1/swaps", call))[0] for call in calls]
         assert statuses == [200, 200, 200, 429, 429]
-        assert (await ask(world, "POST", "/v1/swaps", calls[0]))[0] == 200, "the same request is the same swap"
+        assert (await asked(world, "/v1/swaps", calls[0]))[0] == 200, "the same request is the same swap"
         view = await world.service.desk.swap(SwapId((await world.api.swaps())[0].id))
         await world.lock(view.initiator.terms)
         await world.clock.sleep(3)
         call = opening(world, await quoted(world), 7)
-        assert (await ask(world, "POST", "/v1/swaps", call))[0] == 200, "what was locked on counts no more"
+        assert (await asked(world, "/v1/swaps", call))[0] == 200, "what was locked on counts no more"
 
     served(story, opening=OpeningPolicy(max_per_account=3))
 
