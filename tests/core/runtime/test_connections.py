@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import io
 import random
 import re
 import resource
@@ -21,6 +22,7 @@ import structlog
 from aiohttp import web
 
 from core.runtime.clock import SystemClock
+from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
 from core.runtime.web import Route, bodies, build_application, connections, read_body, respond, serve
 from core.runtime.web.bodies import MAX_BODY_BYTES
@@ -78,8 +80,12 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
+    """What is logged at the level of a daemon, whatever level other tests have set."""
+    before = structlog.get_config()
+    configure_logging("info", stream=io.StringIO())
     with structlog.testing.capture_logs() as entries:
         yield entries
+    structlog.configure(**before)
 
 
 async def end(writer: asyncio.StreamWriter) -> None:
@@ -445,7 +451,7 @@ async def test_client_that_leaves_is_not_an_error(logged: list[Any]) -> None:
             if not abort:
                 writer.close()
             await end(writer)
-        assert await eventually(lambda: len([one for one in logged if one["event"] == "client left"]) == 2)
+        assert await eventually(lambda: len([one for one in logged if one["event"] == "client left"]) == 2), logged
         async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/healthz") as response:
             assert response.status == 200
     assert not [one for one in logged if one["log_level"] == "error"]
