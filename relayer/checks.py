@@ -303,10 +303,8 @@ class Checks:
         return await self._access(chain).state.balance(self._accounts[chain], asset)
 
     async def _heads(self, agreement: Agreement) -> tuple[ChainTime, ChainTime]:
-        first, second = await asyncio.gather(
-            self._access(agreement.initiator_leg.chain).heads.head(),
-            self._access(agreement.participant_leg.chain).heads.head(),
-        )
+        asked = [self._access(terms.chain) for terms in (agreement.initiator_leg, agreement.participant_leg)]
+        first, second = await asyncio.gather(*(access.heads.head() for access in asked))
         return first.head.time, second.head.time
 
     # --- the place of our lock ---

@@ -13,7 +13,17 @@ from adapters.conformance.harness import lock, make_terms, send
 from adapters.evm.batches import SKIPPED_TOPIC
 from adapters.evm.calls import encode_call, unsigned_call
 from core.model.facts import LockStatus
-from core.model.types import AccountId, BaseUnits, BlockRef, ChainTime, Height, Preimage, PublicPreimage, SwapId
+from core.model.types import (
+    AccountId,
+    BaseUnits,
+    BlockRef,
+    ChainTime,
+    Height,
+    LockId,
+    Preimage,
+    PublicPreimage,
+    SwapId,
+)
 from core.proofs.lanes import evm_address, packed_terms, parse_lane
 from core.runtime import journal
 from core.runtime.clock import SystemClock
@@ -41,7 +51,7 @@ from tests.support import eventually
 
 @dataclass
 class Watch:
-    """A watchtower's executor over anvil. Facts are told by hand; what follows from them is its own doing."""
+    """A provider's executor over anvil. Facts are told by hand; what follows from them is its own doing."""
 
     evm: EvmHarness
     database: InlineDatabase
@@ -51,8 +61,8 @@ class Watch:
     switchboard: Switchboard
     clock: SystemClock
 
-    async def agree(self, leg: Locked, role: Role = Role.WATCHTOWER) -> SwapId:
-        """The lock as the initiator's leg of a swap, seen on chain."""
+    async def agree(self, leg: Locked, role: Role = Role.LIQUIDITY_PROVIDER, funded: bool = True) -> SwapId:
+        """The lock as the initiator's leg of a swap, seen on chain; our own leg's, too, if we `funded` it."""
         other = replace(
             leg.terms,
             asset=COIN[B],
@@ -76,6 +86,9 @@ class Watch:
             lambda c: book.begin(c, agreement, None, now_s=round(self.clock.now()), now_ns=now_ns)
         )
         await self.tell({agreement.swap_id: seen})
+        if funded:
+            ours = events.LockSeen(Leg.PARTICIPANT, LockId("ours"), other, BlockRef(B, Height(1), b"x"), b"z")
+            await self.tell({agreement.swap_id: ours})
         return agreement.swap_id
 
     async def tell(self, told: dict[SwapId, events.SwapEvent]) -> None:
@@ -207,7 +220,7 @@ async def test_claims_of_several_swaps_are_one_transaction(watch: Watch):
 
 async def test_refunds_of_several_swaps_are_one_transaction(watch: Watch):
     locks = [await lock(watch.evm) for _ in range(3)]
-    legs = {await watch.agree(leg): leg for leg in locks}
+    legs = {await watch.agree(leg, Role.INITIATOR, funded=False): leg for leg in locks}
     await watch.evm.wait_until(max((leg.terms.timelock for leg in locks), key=lambda time: time.seconds))
     await watch.evm.advance()
     await watch.head(list(legs))
@@ -295,7 +308,7 @@ async def test_the_receiver_gives_a_lock_back_early_when_he_is_asked(watch: Watc
     place = await watch.evm.access.legs.lock_id(terms)
     sent = await send(watch.evm, sender, watch.evm.access.legs.lock(terms, place))
     leg = Locked(terms, place, preimage, sender, sender, sent)
-    swap = await watch.agree(leg, Role.LIQUIDITY_PROVIDER)
+    swap = await watch.agree(leg, funded=False)
     await watch.tell({swap: events.EarlyRefundRequested()})
     await watch.transactions([swap], 1)
     await watch.block()
