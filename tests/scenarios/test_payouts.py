@@ -1,6 +1,7 @@
 """A claim that cannot pay is not funded, and a swap that came to nothing gives its lock back early: on real chains."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -8,13 +9,16 @@ from adapters.evm.calls import encode_creation, unsigned_call
 from adapters.evm.names import account, hex_address
 from core.model.errors import ConflictError
 from core.model.facts import LockStatus
-from core.model.types import AccountId, BaseUnits, LockId, LockTerms, Preimage
+from core.model.types import AccountId, BaseUnits, ChainTime, LockId, LockTerms, Preimage
 from core.proofs.lanes import evm_address
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
 from relayer.desk import OpenSwap
-from relayer.policy import OpeningPolicy, RelayerPolicy
+from relayer.executor import UNSIMULATED_TRIES
+from relayer.policy import OpeningPolicy, RelayerPolicy, WatchPolicy
 from relayer.quotes import QuoteRequest
+from relayer.transactions import tables
+from relayer.watchtower import Registration
 from tests.adapters.evm.harness import CHAIN
 from tests.relayer.client.test_real_chains import LEDGER, YUAN
 from tests.scenarios.stage import ETHER, Stage, stage
@@ -50,6 +54,44 @@ async def test_a_payee_that_takes_no_ether_is_not_funded(tmp_path):
         assert view.phase is Phase.ABANDONED
         assert view.participant.lock is None
         assert await on.held(on.relayer) == before
+
+
+@pytest.mark.long
+async def test_a_watch_that_pays_nobody_costs_two_transactions(tmp_path):
+    """Anybody's watch of one wei, to a payee that refuses: tried twice in blocks, and given up before its timelock."""
+    policy = RelayerPolicy(swap=DEVNET_POLICY, watch=WatchPolicy(enabled=True))
+    async with asyncio.timeout(280), stage(tmp_path, policy=policy) as on:
+        service = await on.start()
+        payee, preimage, now_s = await refusing_payee(on), Preimage.generate(), int(time.time())
+        first = LockTerms(
+            ETHER,
+            BaseUnits(1),
+            on.evil[CHAIN].account,
+            payee,
+            preimage.hashlock(),
+            ChainTime(CHAIN, now_s + 7_200),
+        )
+        second = LockTerms(
+            YUAN,
+            BaseUnits(1),
+            on.evil[LEDGER].account,
+            on.relayer[LEDGER].account,
+            preimage.hashlock(),
+            ChainTime(LEDGER, now_s + 3_600),
+        )
+        swap_id = await service.watchtower.register(Registration(first, second), "mallory")
+        await on.lock(first)
+        [place] = await on.lock(second)
+        evil = on.evil[LEDGER]
+        await on.hand(evil, on.access[LEDGER].legs.claim(second, place, preimage, evil.account))
+
+        async def over() -> bool:
+            return (await on.running().desk.swap(swap_id)).done
+
+        assert await eventually(over, 120, 0.5)
+        assert (await service.desk.swap(swap_id)).reason_code == "watch-given-up"
+        sent = await on.database.read(lambda c: tables.of_effect_prefix(c, swap_id))
+        assert [record.reverted for record in sent] == [True] * UNSIMULATED_TRIES
 
 
 async def status(on: Stage, place: LockId, terms: LockTerms) -> LockStatus:
