@@ -19,7 +19,7 @@ from halmos import sevm
 from halmos.__main__ import _main as run_halmos
 
 HERE = Path(__file__).parent
-OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out", "--match-contract", "Proofs$"]
+OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out", "--match-contract", "^(Batch)?Proofs$"]
 # A lane's key is no hash, as Solidity's own layout would have it.
 OPTIONS += ["--storage-layout", "generic", "--no-status", "--solver-timeout-assertion", "120s"]
 COUNTEREXAMPLE = 1
