@@ -155,7 +155,9 @@ class House:
 
     async def start(self, fatal: int | None = None, after_commit: bool = True) -> RelayerService:
         """Chains produce blocks; followers and the service run over the database."""
-        await self.chains_begin()
+        if not self._producers:
+            self._producers = [asyncio.create_task(chain.produce(self._block_s)) for chain in self.chains.values()]
+            await self.clock.sleep(3 * self._block_s)
         await self.database.write(create_schema)
         self.mortal = MortalDatabase(self.database, fatal, after_commit)
         signal = FactSignal()
@@ -185,12 +187,6 @@ class House:
         self.running = asyncio.create_task(self.service.run())
         self._tasks.append(self.running)
         return self.service
-
-    async def chains_begin(self) -> None:
-        """Let the chains produce blocks, if they do not yet."""
-        if not self._producers:
-            self._producers = [asyncio.create_task(chain.produce(self._block_s)) for chain in self.chains.values()]
-            await self.clock.sleep(3 * self._block_s)
 
     async def kill(self) -> None:
         """End the relayer as a power cut does; chains go on."""
