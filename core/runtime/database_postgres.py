@@ -110,7 +110,7 @@ class PostgresDatabase:
             return self._engine
 
     async def _examine(self) -> bool:
-        """Whether a pooler stands between us and the server."""
+        """Return true if a pooler stands between us and the server. Raises `FatalError` for a server of no use."""
         connection = await connect(self._address)
         place, announced = self._address.place, connection.get_server_pid()
         try:

@@ -78,7 +78,7 @@ class FileLock:
             ) from error
         if self._descriptor is None:
             raise ConflictError(f"{self.path} is in use by {_holder(place)}: {remedy}")
-        # On a full disk the lock holds all the same; others are then told of "another process".
+        # On a full disk the lock holds all the same; others then read "another process".
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, msgspec.json.encode(Holder.this()), 0)
