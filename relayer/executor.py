@@ -289,9 +289,17 @@ class Executor:
     async def execute(self, effect: StoredEffect) -> None:
         """Try one effect once and store what came of it.
 
-        What it meets is its own business: an error that nobody planned for sets it aside, and it is tried again. Raise
-        `FencedError`, and what the database raises.
+        What it meets is its own business: an error that nobody planned for, also in its own swap's state, sets it aside,
+        and it is tried again. Raise `FencedError`, and what the database raises.
         """
+        try:
+            await self._execute(effect)
+        except (RetryableError, FencedError):
+            raise
+        except Exception as error:
+            await self._set_aside(effect, error)
+
+    async def _execute(self, effect: StoredEffect) -> None:
         asked: effects.SwapEffect | None = None
         try:
             asked = codec.decode_effect(effect.body)
@@ -301,13 +309,8 @@ class Executor:
             await self._retry(effect, str(error) or "it takes too long")
         except RejectedError as error:
             if asked is None:
-                await self._set_aside(effect, error)
-            else:
-                await self._refused(effect, asked, error)
-        except FencedError:
-            raise
-        except Exception as error:
-            await self._set_aside(effect, error)
+                raise
+            await self._refused(effect, asked, error)
         else:
             self._metrics.effects.labels(_label(asked), "done").inc()
             await self._finish(effect, outcome)

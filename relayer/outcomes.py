@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import FatalError, RetryableError
+from core.model.errors import FencedError, RetryableError
 from core.model.types import SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
@@ -53,7 +53,7 @@ class OutcomeTeller:
             return 0
         try:
             changed = await book.write(self._database, partial(_tell_all, now_ns=self._clock.now_ns()))
-        except (RetryableError, FatalError):
+        except (RetryableError, FencedError):
             raise
         except Exception as error:
             log.error("outcomes are told one by one", error=str(error), exc_info=error)
@@ -67,7 +67,7 @@ class OutcomeTeller:
         now_ns = self._clock.now_ns()
         try:
             return await book.write(self._database, lambda c: set(_tell(c, record, now_ns)))
-        except (RetryableError, FatalError):
+        except (RetryableError, FencedError):
             raise
         except Exception as error:
             log.error("outcome set aside", effect=record.effect_key, status=record.status, exc_info=error)

@@ -152,6 +152,34 @@ def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
     told(story)
 
 
+@pytest.mark.parametrize("error", [FatalError("an invariant is broken"), KeyError("a bug")])
+def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
+    """Its state refuses what its effects and transactions came to."""
+
+    async def story(house: House) -> None:
+        await house.start()
+        broken: list[SwapId] = []
+        real = book.take
+
+        def take(connection: Any, swap_id: SwapId, happened: Any, **more: Any) -> bool:
+            told = list(happened)
+            if swap_id in broken and not any(isinstance(one, events.TimeAdvanced) for one in told):
+                raise error
+            return real(connection, swap_id, told, **more)
+
+        first = await house.open(A)
+        await house.lock(first.initiator.terms)
+        monkeypatch.setattr("relayer.outcomes.book.take", take)
+        broken.append(first.id)
+        second = await house.open(A, 500)
+        await house.lock(second.initiator.terms)
+        await complete(house, second)
+        assert not house.running.done()
+        broken.clear()
+
+    told(story)
+
+
 def test_dead_exits_of_one_chain_take_no_place_from_another_s():
     async def story(house: House) -> None:
         service: Any = await house.start()
