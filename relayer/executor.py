@@ -289,8 +289,8 @@ class Executor:
     async def execute(self, effect: StoredEffect) -> None:
         """Try one effect once and store what came of it.
 
-        What it meets is its own business: an error that nobody planned for, also in its own swap's state, sets it aside,
-        and it is tried again. Raise `FencedError`, and what the database raises.
+        What it meets is its own business: an error that nobody planned for, also in its own swap's state, sets it
+        aside, and it is tried again. Raise `FencedError`, and what the database raises.
         """
         try:
             await self._execute(effect)
