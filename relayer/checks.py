@@ -259,6 +259,17 @@ class Checks:
             asset: amount for asset, amount in self._policy.gas_per_exit.items() if chain_of(asset) == chain
         }:
             return configured
+        return await self._market_cost(chain)
+
+    async def understated(self) -> dict[AssetId, int]:
+        """Configured reserves that are less than an exit may cost now, and what it may. Raise `RetryableError`."""
+        configured = self._policy.gas_per_exit
+        found: dict[AssetId, int] = {}
+        for chain in {chain_of(asset) for asset in configured}:
+            found |= await self._market_cost(chain)
+        return {asset: cost for asset, cost in found.items() if configured.get(asset, cost) < cost}
+
+    async def _market_cost(self, chain: ChainId) -> Mapping[AssetId, int]:
         now_s = self._clock.monotonic()
         known = self._exit_costs.get(chain)
         if known is not None and now_s - known[0] < EXIT_COST_AGE_S:

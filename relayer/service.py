@@ -6,7 +6,7 @@ else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalErr
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
-from core.model.types import BaseUnits, ChainId, SwapId, chain_of
+from core.model.types import AssetId, BaseUnits, ChainId, SwapId, chain_of
 from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -116,6 +116,7 @@ class RelayerService:
         self._clock = clock
         self._metrics = RelayerMetrics(metrics)
         self._housekeeping = Signal()
+        self._low_reserves: Set[AssetId] = frozenset()
         self.switchboard = Switchboard()
         self.boards = {chain: HeadBoard(access) for chain, access in setup.chains.items()}
         self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in setup.signers.items()}
@@ -294,9 +295,13 @@ class RelayerService:
         firm = inventory.firm(promised, self._clock.now_ns())
         try:
             costs = await self.checks.exit_costs(sorted(self.pipelines))
+            low = await self.checks.understated()
         except RetryableError as error:
             log.info("the cost of exits is not known", reason=error.message)
             return
+        for asset in sorted(low.keys() - self._low_reserves):
+            log.warning("gas_per_exit is less than an exit may cost now: raise it", asset=asset, cost=low[asset])
+        self._low_reserves = low.keys()
         reserved = inventory.reserved(firm, costs)
         for asset in {*reserved, *(asset for cost in costs.values() for asset in cost)}:
             self._metrics.reserved_funds.labels(asset).set(reserved[asset])

@@ -175,6 +175,16 @@ def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor):
     told(story, {poor: EXIT - 1}, FEES)
 
 
+def test_a_configured_reserve_counts_and_a_low_one_is_noticed():
+    async def story(house: House) -> None:
+        house.policy = replace(house.policy, gas_per_exit={COIN_A: BaseUnits(EXIT - 1), COIN_B: BaseUnits(EXIT)})
+        service = await house.start()
+        assert await service.checks.exit_costs([A, B]) == {A: {COIN_A: EXIT - 1}, B: {COIN_B: EXIT}}
+        assert await service.checks.understated() == {COIN_A: EXIT}
+
+    told(story, market=FEES)
+
+
 def request_of(house: House, quote, number: int, first: ChainId = A) -> OpenSwap:
     preimage = Preimage.generate(SeededSecrets(number).token_bytes)
     mine = {chain: house.chains[chain].signer(f"initiator {number}", {COIN[chain]: START}) for chain in (A, B)}
