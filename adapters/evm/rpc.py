@@ -10,7 +10,7 @@ in another order, and how many calls it may hold is found out by trying. All of 
 import asyncio
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar, cast
@@ -19,6 +19,7 @@ import aiohttp
 import msgspec
 
 from adapters.evm.errors import MAX_REASON_CHARS, printable, refusal_in, translate
+from adapters.evm.wire import NO_JSON, RpcAnswer, decoded, is_one_refusal, number_of, refuses
 from adapters.evm.words import Refusal
 from adapters.learnt import LearntLimit
 from adapters.observed import RpcMetrics, origin
@@ -53,17 +54,6 @@ _TOO_MUCH: Final = frozenset({Refusal.BATCH_TOO_LONG.value, Refusal.UNCLEAR.valu
 T = TypeVar("T")
 
 
-class RpcAnswer(msgspec.Struct):
-    """One JSON-RPC response; `result` stays undecoded until its type is known.
-
-    `error` is an object by JSON-RPC 2.0; some nodes give a sentence.
-    """
-
-    id: int | float | str | None = None
-    result: msgspec.Raw = msgspec.Raw(b"null")
-    error: Any = None
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """One call and the type that its result decodes to."""
@@ -71,11 +61,6 @@ class Call:
     method: str
     params: tuple[Any, ...] = ()
     into: Any = str
-
-
-_NO_JSON: Final = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
-"""Also what is nested deeper than a decoder follows."""
-_answers = msgspec.json.Decoder(list[RpcAnswer] | RpcAnswer)
 
 
 @lru_cache(maxsize=256)
@@ -169,7 +154,7 @@ class RpcClient:
                     if len(answer) != 1:
                         raise RetryableError(f"{self} answered {call.method} with something that is no JSON-RPC answer")
                     [answer] = answer
-                if _number(answer.id) != 0 and answer.id is not None:
+                if number_of(answer.id) != 0 and answer.id is not None:
                     raise RetryableError(f"{self} left {call.method} unanswered: it answered another call")
                 result = self._result(call, answer)
             except RetryableError as error:
@@ -230,7 +215,7 @@ class RpcClient:
         Raises what a single error for the whole batch stands for.
         """
         answers = await self._exchange(calls)
-        if isinstance(answers, RpcAnswer) or _is_one_refusal(answers):
+        if isinstance(answers, RpcAnswer) or is_one_refusal(answers):
             one = answers if isinstance(answers, RpcAnswer) else answers[0]
             if one.error is None:
                 raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch")
@@ -268,7 +253,7 @@ class RpcClient:
         """Raises `RetryableError` for two different answers to one call."""
         found: dict[int, RpcAnswer] = {}
         for answer in answers:
-            number = _number(answer.id)
+            number = number_of(answer.id)
             if number is None or not 0 <= number < calls:
                 continue
             known = found.get(number)
@@ -298,7 +283,7 @@ class RpcClient:
             raise error
         try:
             return _decoder(call.into).decode(answer.result)
-        except _NO_JSON as error:
+        except NO_JSON as error:
             raise RetryableError(
                 f"{self} answered {call.method} in a shape that the method does not have: "
                 f"{printable(str(error))[:MAX_MESSAGE_CHARS]}"
@@ -311,7 +296,7 @@ class RpcClient:
         code, message = error.get("code"), error.get("message")
         return translate(
             method,
-            code if isinstance(code, int) and not isinstance(code, bool) else _number(code) or 0,
+            code if isinstance(code, int) and not isinstance(code, bool) else number_of(code) or 0,
             message if isinstance(message, str) else "",
             error.get("data"),
         )
@@ -330,8 +315,8 @@ class RpcClient:
         status, asked_s, raw = await self._post(body, _most_bytes(calls))
         answers: list[RpcAnswer] | RpcAnswer | None = None
         try:
-            answers = _answers.decode(raw)
-        except _NO_JSON as error:
+            answers = decoded(raw)
+        except NO_JSON as error:
             if status == 200:
                 what = f"{calls[0].method} with something that is no JSON-RPC" if single else "a batch with no JSON-RPC"
                 raise RetryableError(f"{self} answered {what}") from error
@@ -343,7 +328,7 @@ class RpcClient:
                 status=status,
                 refusal=Refusal.RATE_LIMITED.value,
             )
-        if status != 200 and (answers is None or not _refuses(answers)):
+        if status != 200 and (answers is None or not refuses(answers)):
             self._refuse(status, raw)
         self._pace.answered()
         assert answers is not None
@@ -425,43 +410,19 @@ async def _read_bounded(response: aiohttp.ClientResponse, most_bytes: int, compl
     return b"".join(parts)
 
 
-def _refuses(answers: list[RpcAnswer] | RpcAnswer) -> bool:
-    """Whether a body says in JSON-RPC what its HTTP status says."""
-    return any(one.error is not None for one in ([answers] if isinstance(answers, RpcAnswer) else answers))
-
-
-def _is_one_refusal(answers: list[RpcAnswer]) -> bool:
-    """Whether a list refuses the whole batch: its one entry belongs to no call (JSON-RPC 2.0 section 6)."""
-    return len(answers) == 1 and answers[0].error is not None and _number(answers[0].id) is None
-
-
-def _number(value: Any) -> int | None:
-    """An id or a code as numbers, which some servers write as texts or with a point."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int):
-        return value
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    if isinstance(value, str) and len(value) < 20 and value.isascii() and value.removeprefix("-").isdigit():
-        return int(value)
-    return None
-
-
 def quantity(text: str) -> int:
     """A number below 2**256 (`0x…`), or a word of storage. Raises `RetryableError` for anything else."""
-    if text[:2] not in ("0x", "0X") or not 2 < len(text) <= 2 + MAX_QUANTITY_DIGITS or not text[2:].isalnum():
-        raise RetryableError("an endpoint answered with something that is no number")
-    try:
-        return int(text[2:], 16)
-    except ValueError as error:
-        raise RetryableError("an endpoint answered with something that is no number") from error
+    digits = text[2:]
+    if text[:2] in ("0x", "0X") and len(digits) <= MAX_QUANTITY_DIGITS and digits.isascii() and digits.isalnum():
+        with suppress(ValueError):
+            return int(digits, 16)
+    raise RetryableError("an endpoint answered with something that is no number")
 
 
 def data_bytes(text: str) -> bytes:
     """Bytes of `0x…`. Raises `RetryableError` if an endpoint answered something else."""
     try:
-        return bytes.fromhex(text.removeprefix("0x"))
+        return bytes.fromhex(text[2:] if text[:2] in ("0x", "0X") else text)
     except ValueError as error:
         raise RetryableError("an endpoint answered with something that is no hex") from error
 
