@@ -44,13 +44,15 @@ class LaneEvents:
     ) -> BlockRef | None:
         """The block of the newest such event of this lock from height `first` to the block `last`.
 
-        None if there is none within `MAX_LOOKBACK` and `MAX_ROUNDS`. Raises `RetryableError` for an endpoint that does
-        not tell its logs.
+        None if there is none. Raises `RetryableError` if it cannot be known: for an endpoint that does not tell its
+        logs, and beyond `MAX_LOOKBACK` and `MAX_ROUNDS`.
         """
         topics = [topic for kind in kinds for topic in _TOPICS[kind]]
         lowest, high = max(first, last.height - MAX_LOOKBACK + 1, 0), int(last.height)
         for _ in range(MAX_ROUNDS):
             if high < lowest:
+                if lowest > first:
+                    break
                 return None
             size = client.ranges.size()
             spans: list[tuple[int, int]] = []
@@ -70,7 +72,10 @@ class LaneEvents:
                 if (block := self._newest_of(answer or [], lock_id, kinds, span)) is not None:
                     return block
                 high = span[0] - 1
-        return None
+        raise RetryableError(
+            f"the events of lock {lock_id} were not found in the {last.height - high} newest blocks of {client}, which "
+            "keeps no state of its finalized block: name an endpoint that keeps more state (an archive node)"
+        )
 
     def _call(self, span: tuple[int, int], topics: list[str], hashlock: Hashlock) -> Call:
         wanted = {

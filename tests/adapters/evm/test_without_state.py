@@ -230,3 +230,19 @@ async def test_sequence_of_a_replaced_block_is_not_final(evm: EvmHarness, node: 
     view = await sender.sequences(evm.bank.account)
     assert view.finalized is None or view.finalized <= before
     await pool.close()
+
+
+async def test_event_too_far_back_is_no_ground(evm: EvmHarness, node: FullNode, locks: EvmLockReader, monkeypatch):
+    """What was searched before does not stand in for blocks that were not."""
+    leg = await lock(evm)
+    await evm.advance(BEHIND + 5)
+    await node.refresh()
+    assert (await locks.lock(leg.lock_id, leg.terms)).status is LockStatus.LOCKED
+    monkeypatch.setattr("adapters.evm.lane_events.MAX_LOOKBACK", 10)
+    await evm.advance(5)
+    await node.refresh()
+    assert (await locks.lock(leg.lock_id, leg.terms)).status is LockStatus.LOCKED
+    await evm.advance(20)
+    await node.refresh()
+    with pytest.raises(RetryableError, match="archive node"):
+        await locks.lock(leg.lock_id, leg.terms)
