@@ -155,6 +155,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     gas_per_exit: tuple[ReserveConfig, ...] = ()
     max_open_swaps: int = 1_000
     quote_ttl_s: int = 30
+    cors_origins: tuple[str, ...] = ()
     opening: OpeningConfig = OpeningConfig()
     watchtower: WatchtowerConfig = WatchtowerConfig()
     report: ReportConfig | None = None

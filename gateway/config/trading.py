@@ -10,6 +10,7 @@ import msgspec
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_asset, parse_chain
 from core.model.types import MAX_BASE_UNITS, BaseUnits, Seconds, chain_of
+from core.runtime.web.cors import Cors
 from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import (
@@ -45,6 +46,8 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     chains = {chain.id: chain for chain in config.chains}
     assets = [asset for chain in config.chains for asset in chain.assets]
     _check_policy(config, faults)
+    with faults.at("cors_origins"):
+        Cors(config.cors_origins)
     pairs = tuple(_pair(pair, f"pairs[{number}]", assets, faults) for number, pair in enumerate(config.pairs))
     refuse_twins((f"{one.give}>{one.get}" for one in pairs), lambda number: f"pairs[{number}]", "pair", faults)
     _check_round_trips(pairs, faults)

@@ -10,7 +10,7 @@ from core.model.types import ChainId
 from core.runtime.clock import SystemClock
 from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
-from core.runtime.web import serve
+from core.runtime.web import Cors, serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.checks import relayer_keys
@@ -65,6 +65,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
             watchtower=service.watchtower,
             health=health_of(followers, service.concerns),
             name=config.name,
+            cors=Cors(config.cors_origins),
         )
         async with serve(app, host, port) as url:
             await until_stopped(

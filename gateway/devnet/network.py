@@ -23,6 +23,7 @@ from core.model.types import ChainId, Seconds
 from core.proofs.evidence.codec import encode_anchor
 from core.proofs.lanes import evm_address
 from core.runtime.sockets import HOST, free_port, is_free
+from core.runtime.web.cors import ANYBODY
 from gateway.config import (
     AccountConfig,
     ApiKeyConfig,
@@ -273,6 +274,7 @@ class Devnet:
             passphrase_env=PASSPHRASE_VARIABLE,
             policy="devnet",
             watchtower=WatchtowerConfig(enabled=True),
+            cors_origins=(ANYBODY,),
             chains=chains,
             accounts=(
                 AccountConfig(ethereum.id, "ethereum"),

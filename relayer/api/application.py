@@ -10,6 +10,7 @@ from core.model.types import ChainId
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
 from core.runtime.web import (
+    Cors,
     Health,
     RateLimit,
     RateLimiter,
@@ -56,8 +57,10 @@ def create_api(
     health: Callable[[], Awaitable[Health]] | None = None,
     name: str = "relayer",
     limit: RateLimit | None = REQUESTS,
+    cors: Cors | None = None,
 ) -> web.Application:
-    """The dApp API of one relayer. `limit` bounds each caller's requests, None does not."""
+    """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
+    call from browsers, None lets none."""
     answers = Answers(desk, chains, clock, watchtower, name)
     sockets = Sockets(desk, answers, clock)
     app = build_application(
@@ -69,6 +72,7 @@ def create_api(
         limiter=None if limit is None else RateLimiter(limit, clock),
         health=health,
         description=DESCRIPTION,
+        cors=cors,
     )
     app.cleanup_ctx.append(sockets.life)
     app.on_shutdown.append(sockets.close)

@@ -9,6 +9,7 @@ from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.auth import ApiKey, KeyRing, issue_key
 from core.runtime.web.bodies import read_body, read_bytes, read_query, respond
 from core.runtime.web.connections import ConnectionLimits, Runner
+from core.runtime.web.cors import ANYBODY, Cors
 from core.runtime.web.limits import Places, RateLimit, RateLimiter, client_of
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
@@ -16,10 +17,12 @@ from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.routes import API_KEY, REQUEST_ID, Handler, Route
 
 __all__ = [
+    "ANYBODY",
     "API_KEY",
     "REQUEST_ID",
     "ApiKey",
     "ConnectionLimits",
+    "Cors",
     "Handler",
     "Health",
     "KeyRing",

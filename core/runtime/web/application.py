@@ -20,6 +20,7 @@ from core.runtime.metrics import Metrics
 from core.runtime.web.auth import HEADER, KeyRing
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
 from core.runtime.web.connections import Runner, has_left
+from core.runtime.web.cors import Cors
 from core.runtime.web.limits import RateLimiter, client_of
 from core.runtime.web.openapi import openapi
 from core.runtime.web.problems import Problem, allowed_methods, problem_of
@@ -51,17 +52,20 @@ def build_application(
     limiter: RateLimiter | None = None,
     health: Callable[[], Awaitable[Health]] | None = None,
     description: str = "",
+    cors: Cors | None = None,
 ) -> web.Application:
     """The application that serves `routes` and the three service paths.
 
     Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own where it is
     8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all where `keys` is None. `limiter` counts
-    by API key, or by address; the service paths are not counted.
+    by API key, or by address; the service paths are not counted. `cors` says which pages may call, None lets none.
     """
     service = _service_routes(metrics, health)
     every = [*routes, *service]
     document = openapi(every, title=title, version=version, description=description)
-    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_answering(metrics, clock), _path_limit])
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES, middlewares=[_answering(metrics, clock, cors or Cors()), _path_limit]
+    )
     counted = limiter.take if limiter is not None else None
     for route in every:
         guarded = _guarded(route, keys or KeyRing(), None if route in service else counted)
@@ -140,7 +144,7 @@ def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -
     return handler
 
 
-def _answering(metrics: Metrics, clock: Clock) -> Any:
+def _answering(metrics: Metrics, clock: Clock, cors: Cors) -> Any:
     counted = metrics.counter("http_requests_total", "HTTP requests", ["route", "method", "status"])
     took = metrics.histogram("http_request_seconds", "How long HTTP requests took", ["route"])
 
@@ -153,6 +157,10 @@ def _answering(metrics: Metrics, clock: Clock) -> Any:
             response = await _answer(request, handler, request_id)
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
+            origin = request.headers.get("Origin")
+            response.headers.update(cors.headers(origin))
+            if request.method == "OPTIONS" and "Allow" in response.headers:
+                response.headers.update(cors.preflight(origin, response.headers["Allow"]))
         resource = request.match_info.route.resource
         # Only routes of ours label a metric, never a path that somebody made up.
         place = resource.canonical if resource is not None else "none"
