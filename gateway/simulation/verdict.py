@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.engine import Connection
 
@@ -48,23 +48,23 @@ class Verdict:
 
 
 def all_locks(chain: MemoryChain) -> list[LockOutcome]:
-    """Every lock of a canonical chain, with what became of it."""
-    locked: dict[LockId, LockTerms] = {}
-    ended: dict[LockId, tuple[LockStatus, bool]] = {}
+    """Every lock of a canonical chain, with what became of it. An id may come again once its lock is settled."""
+    found: list[LockOutcome] = []
+    standing: dict[LockId, int] = {}
     for height in range(chain.height + 1):
         final = height <= chain.finalized_height
         for logged in chain.block(Height(height)).events:
             match logged.event:
                 case Locked(lock_id, terms):
-                    locked[lock_id] = terms
+                    standing[lock_id] = len(found)
+                    found.append(LockOutcome(lock_id, terms, LockStatus.LOCKED, False))
                 case Claimed(lock_id, _, _):
-                    ended[lock_id] = LockStatus.CLAIMED, final
+                    place = standing.pop(lock_id)
+                    found[place] = replace(found[place], status=LockStatus.CLAIMED, settled=final)
                 case Refunded(lock_id, _):
-                    ended[lock_id] = LockStatus.REFUNDED, final
-    return [
-        LockOutcome(lock_id, terms, *ended.get(lock_id, (LockStatus.LOCKED, False)))
-        for lock_id, terms in locked.items()
-    ]
+                    place = standing.pop(lock_id)
+                    found[place] = replace(found[place], status=LockStatus.REFUNDED, settled=final)
+    return found
 
 
 def locks_of(world: World, hashlock: Hashlock) -> list[LockOutcome]:
