@@ -56,11 +56,11 @@ async def test_answers_that_depend_on_the_origin_say_so():
 
 @pytest.mark.parametrize(
     "text",
-    (
+    [
         *("", "dapp.example", "https://dapp.example/", "https://DAPP.example", "ftp://dapp.example", "null", "**"),
         *("https://dapp.example:443", "http://dapp.example:80", "https://dapp.example:99999", "https://a b"),
         "https://*.example",
-    ),
+    ],
 )
 def test_what_is_no_origin_is_refused(text):
     with pytest.raises(RejectedError, match="is not an origin"):
