@@ -200,7 +200,7 @@ def store_replacement(
     if count >= tables.MAX_ATTEMPTS and dead_below is not None:
         dead = sa.delete(attempts).where(of_record, attempts.c.expiry_height < dead_below)
         count -= connection.execute(dead).rowcount
-    if count >= tables.MAX_ATTEMPTS:
+    if count >= tables.MAX_ATTEMPTS + (tables.ROOM_TO_CANCEL if attempt.cancels else 0):
         raise ConflictError(f"{record.effect_key} has {count} signed forms that may all be mined: it gets no more")
     tables.insert_attempt(connection, record.id, record.chain, last + 1, attempt)
     _reserve(connection, record.id, cost)

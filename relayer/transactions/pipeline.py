@@ -53,6 +53,7 @@ class Pipeline(Sending):
         """As `Sending`."""
         super().__init__(*given, **named)
         self._stranger_looks: dict[int, int] = {}
+        self._expired_looks: dict[int, int] = {}
 
     async def run(self) -> None:
         """Watch open transactions for ever: at every head, and at once after something went wrong on the way out."""
@@ -78,7 +79,7 @@ class Pipeline(Sending):
         records = await self._open()
         self._metrics.backlog.labels(self.chain).set(len(records))
         failures: list[RetryableError] = []
-        if unsent := [one for one in records if one.id in self._unsent]:
+        if unsent := [one for one in records if one.id in self._unsent and await self._may_go_out(one)]:
             await self._submit_all(unsent)
             records = await self._open()
         view = await self._view(failures)
@@ -167,17 +168,27 @@ class Pipeline(Sending):
             if not dropped:
                 await self._note(record, TransactionStatus.BROADCAST)
             else:
-                await self._still_refused(record, urgency)
+                await self._still_refused(record, urgency, view)
             return False
-        if record.newest.expiry_height is not None and await self._expires(record, urgency, dropped):
+        if record.newest.expiry_height is not None and await self._expires(record, dropped and view is not None):
             return False
         if not record.exits and await self._calls_off(record, urgency):
             return False
-        if await self._outbid(record, urgency, dropped):
+        if await self._outbid(record, urgency):
             return False
         if dropped:  # nodes forget what they took, and blocks that held it are replaced
+            if not await self._may_go_out(record):
+                if record.newest.fee is not None:
+                    await self._cancel(record, urgency)
+                return False
             self._metrics.rebroadcasts.labels(self.chain).inc()
         return dropped or urgency.exits or record.cancelling
+
+    async def _may_go_out(self, record: TransactionRecord) -> bool:
+        """True unless its gates, those of time too, have closed since it was signed."""
+        if record.exits or record.cancelling:
+            return True
+        return not self._is_late(record) and not await self._closed(record, in_time=True)
 
     async def _included(self, record: TransactionRecord, attempt: Attempt, outcome: Outcome) -> None:
         status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED
@@ -214,12 +225,13 @@ class Pipeline(Sending):
             _log.warning("our sequence was used elsewhere", chain=self.chain, sequence=record.sequence)
             await self._note(record, TransactionStatus.SUPERSEDED, reason=reason)
 
-    async def _still_refused(self, record: TransactionRecord, urgency: Urgency) -> None:
+    async def _still_refused(self, record: TransactionRecord, urgency: Urgency, view: SequenceView | None) -> None:
         """Neither signed nor sent again: its effect is asked for anew, or called off. Only its sequence matters."""
         self._unsent.discard(record.id)
         expiry = record.newest.expiry_height
         if expiry is not None and expiry < (await self._board.current()).finalized.height:
-            await self._note(record, TransactionStatus.EXPIRED, reason=record.reason)
+            if view is not None:
+                await self._expired(record, record.reason or "refused")
         elif expiry is None and not record.exits and self._is_late(record) and not await self._handed_on(record):
             await self._cancel(record, urgency)
 
@@ -229,8 +241,9 @@ class Pipeline(Sending):
 
     # --- again: expiries, cancellations, fees ---
 
-    async def _expires(self, record: TransactionRecord, urgency: Urgency, dropped: bool) -> bool:
-        """On chains that know expiries: sign again in time; true if nothing else is to be done."""
+    async def _expires(self, record: TransactionRecord, unused: bool) -> bool:
+        """On chains that know expiries: sign again in time; true if nothing else is to be done. `unused`: no form of it
+        is anywhere, and the chain does not count its sequence."""
         last, heights = record.newest.expiry_height, await self._board.current()
         if last is None:
             return False
@@ -241,11 +254,18 @@ class Pipeline(Sending):
         if left > 0:
             return False
         # Nobody takes it any more. Other bytes only once no branch can hold it, and only if it still may happen.
-        if dropped and last < heights.finalized.height:
-            over = self._is_late(record) or await self._closed(record, in_time=True)
-            if over or not await self._sign_again(record, None):
-                await self._note(record, TransactionStatus.EXPIRED, reason="it expired before any block took it")
+        if not unused or last >= heights.finalized.height:
+            return True
+        if not await self._may_go_out(record) or not await self._sign_again(record, None):
+            await self._expired(record, "it expired before any block took it")
         return True
+
+    async def _expired(self, record: TransactionRecord, reason: str) -> None:
+        """It can never be mined, said at `EXIT_LOOKS` looks: one node may lag behind the other that tells the head."""
+        looks = self._expired_looks[record.id] = self._expired_looks.get(record.id, 0) + 1
+        if looks >= EXIT_LOOKS:
+            del self._expired_looks[record.id]
+            await self._note(record, TransactionStatus.EXPIRED, reason=reason)
 
     async def _calls_off(self, record: TransactionRecord, urgency: Urgency) -> bool:
         """On chains with fees: cancel what is too late, is not wanted any more, or stands unpaid before an exit."""
@@ -253,7 +273,7 @@ class Pipeline(Sending):
             return False
         over = self._is_late(record) or await self._closed(record, in_time=False)
         if over or (urgency.exits and await self._cannot_pay(record)):
-            return await self._cancel(record, urgency)
+            return await self._cancel(record, urgency) or over
         return False
 
     def _is_late(self, record: TransactionRecord) -> bool:
@@ -284,9 +304,10 @@ class Pipeline(Sending):
         self._metrics.cancellations.labels(self.chain).inc()
         return await self._sign_again(record, bid, cancellation)
 
-    async def _outbid(self, record: TransactionRecord, urgency: Urgency, dropped: bool) -> bool:
+    async def _outbid(self, record: TransactionRecord, urgency: Urgency) -> bool:
         """Sign it again with a better fee if it is late, or stands before an exit that offers more."""
-        if record.newest.fee is None or len(record.attempts) >= tables.MAX_ATTEMPTS:
+        most = tables.MAX_ATTEMPTS + (tables.ROOM_TO_CANCEL if record.cancelling else 0)
+        if record.newest.fee is None or len(record.attempts) >= most:
             return False
         bid = await self._bid_for(record, urgency, must=False)
         if bid is None:

@@ -26,6 +26,8 @@ MAX_REASON_CHARS: Final = 500
 MAX_ATTEMPTS: Final = 64
 """Signed forms of one transaction that are kept. With fees rising 12.5 % each time the ceiling comes first; beyond it
 the newest form is broadcast again, and forms that have expired for good make room."""
+ROOM_TO_CANCEL: Final = 32
+"""Forms beyond `MAX_ATTEMPTS` that only cancellations may take."""
 MAX_GAPS: Final = 64
 
 

@@ -256,6 +256,53 @@ async def test_an_exit_is_never_cancelled():
     assert (await house.found(CLAIM)).included
 
 
+async def test_a_lock_is_not_sent_again_once_its_gate_has_closed():
+    """After a restart, and when nodes have forgotten it."""
+    for market in (MARKET, None):
+        house = Poor(100 * FEE, market=market)
+        pipeline = await house.start()
+        replace_submit(house, _nothing)
+        first = await pipeline.send(FUND, house.pay(500), house.clock.now() + 300)
+        heard: list[bytes] = []
+        access = house.chain.access(house.endpoint)
+        real = access.transactions.submit
+
+        async def hear(signed: Any, heard: list[bytes] = heard, real: Any = real) -> None:
+            heard.append(signed.hash)
+            await real(signed)
+
+        transactions: Any = access.transactions
+        transactions.submit = hear
+        house.access = access
+        pipeline = await house.start()
+        pipeline.closed_gate = lambda _, key, in_time: "too late" if in_time else None
+        await house.beat(80)
+        assert first.newest.hash not in heard
+        status = (await house.found(FUND)).status
+        assert status is (TransactionStatus.EXPIRED if market is None else TransactionStatus.SUPERSEDED)
+        assert await house.received() == 0
+
+
+async def test_an_expired_lock_is_not_void_while_the_count_is_not_known():
+    house = Poor(1_000, market=None)
+    pipeline = await house.start(expiry_blocks=3)
+    await pipeline.send(FUND, house.pay(5), house.clock.now() + 2, watched=True)
+    transactions: Any = house.access.transactions
+    real = transactions.sequences
+
+    async def silent(_: object) -> Any:
+        raise RetryableError("no answer")
+
+    transactions.sequences = silent
+    for _ in range(20):
+        with suppress(RetryableError):
+            await house.beat(1, accept=nobody)
+    assert (await house.found(FUND)).status is TransactionStatus.BROADCAST
+    transactions.sequences = real
+    await house.beat(4, accept=nobody)
+    assert (await house.found(FUND)).status is TransactionStatus.EXPIRED
+
+
 # --- urgency -----------------------------------------------------------------------------------------------------
 
 
