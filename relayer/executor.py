@@ -59,7 +59,7 @@ EFFECT_TIMEOUT_S: Final = 30.0
 MAX_LANES_AT_ONCE: Final = 64
 """For each chain, and for its exits apart."""
 LOOK_S: Final = 3.0
-"""How long an exit that failed before looks at its lock before it is signed again all the same."""
+"""How long an exit asks for what it can do without: an estimate, or a look at its lock if it failed before."""
 IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
 SET_ASIDE_S: Final = 5.0
@@ -497,7 +497,7 @@ class Executor:
                 await self._checks.before_exit_for_others(asked.terms.chain)
                 simulate = tries >= UNSIMULATED_TRIES
             else:
-                unsigned = await hands.access.transactions.fitted(unsigned, tries)
+                unsigned = await _fitted(hands, unsigned, tries)
         # What is done for others bids no more for being late: it pays for nothing. To the pipeline it is no exit, and
         # makes way for ours.
         deadline_s = None if for_others else _exit_deadline_s(asked)
@@ -530,7 +530,7 @@ class Executor:
             if asked.first:
                 await self._checks.before_reveal(await self._state(asked.swap_id))
             else:
-                claim = await hands.access.transactions.fitted(claim, await self._tries(asked))
+                claim = await _fitted(hands, claim, await self._tries(asked))
         sent = await hands.pipeline.send(
             key,
             claim,
@@ -591,6 +591,18 @@ def _room(effect: StoredEffect) -> Room:
         return "", False
     terms = getattr(asked, "terms", None)
     return ("" if terms is None else str(terms.chain)), effect.kind in EXIT_KINDS
+
+
+async def _fitted(hands: Hands, unsigned: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+    """With room for what it does now, or as it is if the chain does not say soon: an exit waits for no estimate."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            return await hands.access.transactions.fitted(unsigned, tries)
+    except FatalError:
+        raise
+    except Exception as error:
+        log.warning("goes out without an estimate", summary=unsigned.summary, reason=str(error) or "it takes too long")
+        return unsigned
 
 
 def _exit_transaction(hands: Hands, asked: Exit) -> UnsignedTransaction:

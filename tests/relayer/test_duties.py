@@ -121,6 +121,25 @@ def test_one_effect_s_error_is_its_own_business(error):
     told(story)
 
 
+@pytest.mark.parametrize("error", [None, *ERRORS[1:]])
+def test_a_claim_waits_for_no_estimate(error):
+    """None: the endpoint says nothing at all."""
+
+    async def story(house: House) -> None:
+        service: Any = await house.start()
+        view = await house.open(A)
+        await house.lock(view.initiator.terms)
+        view = await house.locked(view.id, Leg.PARTICIPANT)
+
+        async def silent(*_: object) -> None:
+            await house.clock.sleep(3_600)
+
+        service._setup.chains[A].transactions.fitted = silent if error is None else raising(error)
+        await complete(house, view)
+
+    told(story)
+
+
 def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
     """Rows that no version of ours wrote."""
 
