@@ -195,8 +195,11 @@ class ConsortiumTransactions:
         """True if it waits, or is in a block with any effect."""
         found = await self._included(tx_hash)
         if found is None:
-            return await self._is_pending(tx_hash)
-        return found.status is not OutcomeStatus.DROPPED
+            if await self._is_pending(tx_hash):
+                return True
+            # It may have moved from the mempool into a block between the two questions.
+            found = await self._included(tx_hash)
+        return found is not None and found.status is not OutcomeStatus.DROPPED
 
     async def _refuse_sequence(self, signed: SignedTransaction, log: str, code: int) -> None:
         # In this order: what leaves the mempool for a block in between is seen in the account's sequence.
