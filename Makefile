@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 STAMPS := .make
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" ETH_HASH_BACKEND=pysha3
 COMETBFT_VERSION := v0.40.0
+SEEDS ?= 200
 # Most tests wait for chains; `make test TEST_PROCESSES=0` runs them one after another.
 TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint bench lock artifacts simulate cometbft clean
+.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint bench lock artifacts simulate simulate-mutants cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -24,7 +25,8 @@ help:
 	@echo "make spec       the specification of a swap, searched by TLC; under 3 minutes, needs Java"
 	@echo "make lint       ruff, mypy --strict, import-linter"
 	@echo "make bench      all measurements"
-	@echo "make simulate   whole gateways in virtual time, with faults"
+	@echo "make simulate   whole towns in virtual time, with faults (SEEDS=200)"
+	@echo "make simulate-mutants  bugs planted one by one; the simulation has to notice each"
 	@echo "make cometbft   build the engine of real consortium networks with Go"
 	@echo "make artifacts  compile the contracts again (they are committed)"
 	@echo "make lock       pin the dependencies of pyproject.toml and package.json again"
@@ -71,7 +73,10 @@ bench: setup
 	done
 
 simulate: setup
-	$(RUN) $(BIN)/python -m gateway.simulation
+	$(RUN) $(BIN)/python -m gateway.simulation --seeds $(SEEDS) --json
+
+simulate-mutants: setup
+	$(RUN) $(BIN)/python -m gateway.simulation.mutants --json
 
 artifacts: setup
 	$(RUN) $(BIN)/python -m adapters.evm.contracts.build

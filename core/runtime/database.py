@@ -80,6 +80,14 @@ class InlineDatabase:
     async def read(self, work: Callable[[Connection], T]) -> T:
         return _transaction(self._engine, self._path, work)
 
+    def copy(self) -> "InlineDatabase":
+        """The same contents in memory, apart from now on: what a backup would hold."""
+        made = InlineDatabase()
+        source, target = (one._engine.raw_connection().driver_connection for one in (self, made))
+        if source is not None and target is not None:
+            source.backup(target)
+        return made
+
     async def close(self) -> None:
         self._engine.dispose()
 

@@ -1,11 +1,14 @@
-"""Whole swaps in virtual time, from one seed: real relayers, followers and pipelines over memory chains that misbehave.
+"""Whole towns in virtual time, from one seed: relayers, dApps, watchtowers, cheats and strangers over memory chains.
 
-    plan     what this seed has in store: roles, faults, deaths, reorgs           plan.draw(seed)
-    world    two chains that produce blocks, late, reorganised, skewed            world.World
-    party    one process's life: dies at a write or at a time, comes back         party.Party
-    story    quote, agree, lock, claim; by the machine or by a cheat's own hand   story.run
-    verdict  nobody honest lost money, every lock is settled, replay is equal     verdict.judge
-    campaign many seeds at once                                                  campaign.verdicts
+    plan      what this seed has in store: deals, faults, deaths, reorgs, lies          plan.draw(seed)
+    world     two chains that produce blocks, late, reorganised, skewed, stalled        world.World
+    liars     endpoints that lie                                                        liars.lying
+    wire      what every party sends, noted as it leaves                                wire.Wire
+    process   relayers and clients that die and come back                               process.Process
+    hands     what people do past every pipeline                                        hands.send
+    story     everybody sets out to do what the plan says                               story.run
+    verdict   what went wrong, by code of its own                                       verdict/
+    coverage  what a campaign must have seen                                            coverage.never_seen
 
 `python -m gateway.simulation --seeds 100` prints the seeds that fail; `--seed N --verbose` tells one story.
 """

@@ -6,8 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 from core.runtime.logging import configure_logging
-from gateway.simulation.story import run
-from gateway.simulation.verdict import Verdict
+from gateway.simulation.story import Verdict, run
 
 
 def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iterator[Verdict]:
@@ -27,9 +26,10 @@ def quiet(verbose: bool = False) -> None:
 
 def told(verdict: Verdict) -> str:
     """A verdict for people: the seed, its plan, what happened, and what went wrong."""
-    lines = [f"seed {verdict.plan.seed}: {'ok' if verdict.ok else 'FAILED'}", f"  {verdict.plan}"]
+    lines = [
+        f"seed {verdict.plan.seed}: {'ok' if verdict.ok else 'FAILED'}, {verdict.completed} of {verdict.swaps} swaps"
+    ]
+    lines += [f"  {verdict.plan}"]
     lines += [f"  {note}" for note in verdict.notes]
-    lines += [f"  {name}: {phase}, {verdict.lives[name]} lives" for name, phase in verdict.phases.items()]
-    lines += [f"  {lock.terms.chain} {lock.lock_id} {lock.terms.amount}: {lock.status}" for lock in verdict.locks]
     lines += [f"  problem: {problem}" for problem in verdict.problems]
     return "\n".join(lines)

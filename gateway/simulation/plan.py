@@ -1,7 +1,12 @@
-"""What one seed has in store. Drawn at once, before anything runs, so that a plan can be printed and read."""
+"""What one seed has in store. Drawn at once, before anything runs, so that a plan can be printed and read.
+
+The faults of a plan stay inside what the protocol promises to bear (`TIMING`, `POLICY`, a minority of lying endpoints,
+reorgs above the finalized block), but for those that its `rough` names: there nobody must lose money either, but swaps
+need not complete.
+"""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -12,65 +17,126 @@ from htlc.timelocks import SwapPolicy
 
 A: Final = ChainId("memory:a")
 B: Final = ChainId("memory:b")
+CHAINS: Final = (A, B)
 
 TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
-    inclusion_s=Seconds(4),
-    finality_s=Seconds(3),
+    inclusion_s=Seconds(6),
+    finality_s=Seconds(5),
     observation_s=Seconds(4),
     lead_s=Seconds(2),
-    lag_s=Seconds(3),
+    lag_s=Seconds(4),
 )
-"""What the parties believe of both chains. The faults below stay inside it, but go near its edges."""
+"""What the parties believe of both chains. The faults of a plan stay inside it, but go near its edges."""
 POLICY: Final = SwapPolicy(
-    lock_s=Seconds(4), claim_s=Seconds(4), initiator_outage_s=Seconds(8), participant_outage_s=Seconds(12)
+    lock_s=Seconds(8), claim_s=Seconds(4), initiator_outage_s=Seconds(10), participant_outage_s=Seconds(14)
 )
 FINALITY_DEPTH: Final = 2
 MAX_SKEW_S: Final = 2
-MAX_PENDING_S: Final = 2
-"""How long a block producer may leave a transaction lying: inclusion less a rebroadcast and a block."""
-MAX_REORGS: Final = 6
-MAX_SPIKE_BLOCKS: Final = 20
-"""Enough to multiply the base fee by ten."""
-COME_BACK_S: Final = 4
+MAX_BLOCK_TIME_S: Final = 2.0
+MAX_PENDING_S: Final = 2.0
+"""How long a block producer may leave a transaction lying: inclusion less a rebroadcast and two blocks."""
+MAX_REORGS: Final = 5
+MAX_SPIKE_BLOCKS: Final = 15
+"""Full blocks in a row: enough to multiply the base fee by six (EIP-1559)."""
+COME_BACK_S: Final = 5
 """What a process needs after an outage to start, follow and look at its transactions; part of R."""
+STORY_S: Final = 40.0
+"""In this time all swaps of a seed begin."""
 
 
-class Initiator(StrEnum):
-    """HONEST follows the machine. The others lock by their own hand, or not at all."""
+class Style(StrEnum):
+    """How the initiator of a swap behaves. HONEST runs a client; the others act by their own hands."""
 
     HONEST = "honest"
     NEVER_LOCKS = "never-locks"
     VANISHES = "vanishes"
     LAST_SECOND = "last-second"
     LOCKS_TOO_LITTLE = "locks-too-little"
+    LOCKS_TOO_SHORT = "locks-too-short"
+    LOCKS_FOR_ANOTHER = "locks-for-another"
+    LOCKS_LATE = "locks-late"
+    DOUBLE_SPENDS = "double-spends"
+    COPIED = "copied"
 
 
-class Provider(StrEnum):
-    """VANISHES: gone from the agreement until after every timelock; its own loss is its own fault."""
+WEIGHTS: Final = {
+    Style.HONEST: 9,
+    Style.NEVER_LOCKS: 1,
+    Style.VANISHES: 1,
+    Style.LAST_SECOND: 3,
+    Style.LOCKS_TOO_LITTLE: 1,
+    Style.LOCKS_TOO_SHORT: 1,
+    Style.LOCKS_FOR_ANOTHER: 1,
+    Style.LOCKS_LATE: 1,
+    Style.DOUBLE_SPENDS: 1,
+    Style.COPIED: 1,
+}
 
-    HONEST = "honest"
-    VANISHES = "vanishes"
+
+class Lie(StrEnum):
+    """What a lying endpoint says, always the same."""
+
+    HEADS_AND_LOCKS = "heads-and-locks"
+    PENDING = "pending"
+    INCLUDED = "included"
+    HIGH_SEQUENCE = "high-sequence"
+    LOW_SEQUENCE = "low-sequence"
+    HIGH_FEE = "high-fee"
+    LOW_FEE = "low-fee"
+    REFUSES = "refuses"
+    MALFORMED = "malformed"
+    FROM_THE_PAST = "from-the-past"
+    HANGS = "hangs"
 
 
-class Blocked(StrEnum):
-    """Whom the token of the leg that pays them refuses, from the agreement on: a blacklist, or a payee that takes
-    nothing. Nobody funds or reveals into that."""
+class Rough(StrEnum):
+    """What goes beyond the promised bounds: no loss all the same, but no swap has to complete."""
 
-    NOBODY = "nobody"
-    PROVIDER = "provider"
-    INITIATOR = "initiator"
+    FINALITY_STALLS = "finality-stalls"
+    SHORT_PURSE = "short-purse"
+    TOKEN_PAUSES = "token-pauses"
+    USED_ELSEWHERE = "used-elsewhere"
+    RESTORED = "restored"
+    PROVIDER_VANISHES = "provider-vanishes"
+    PAYEE_REFUSED = "payee-refused"
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A process dies at its `write`-th write, or `at_s` seconds into the story, for `outage_s`."""
+    """A process ends at its `write`-th write to the database or its `sending`-th broadcast, before or after it took
+    effect, or at the second `at_s` of the story; it is back after `outage_s`."""
 
     outage_s: float
     write: int | None = None
-    after_commit: bool = True
+    sending: int | None = None
+    after: bool = True
     at_s: float | None = None
-    before_participant_timelock_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """One swap that somebody wants, from `first` to the other chain, beginning at `start_s`.
+
+    `coin` False takes the chains' tokens. `before_timelock_s`: how early before T_B a cheat claims, or how much too
+    late a cheat locks. `provider_dies`: the provider's power fails right before a cheat's claim. `watched`: the tower
+    is asked to watch.
+    """
+
+    number: int
+    first: ChainId
+    coin: bool
+    amount: int
+    start_s: float
+    style: Style
+    relayer: int
+    watched: bool
+    before_timelock_s: float
+    provider_dies: bool
+
+    @property
+    def second(self) -> ChainId:
+        return B if self.first == A else A
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,97 +159,141 @@ class Spike:
 
 
 @dataclass(frozen=True, slots=True)
+class Party:
+    """One process: its endpoints (operators, one of which may lie on either chain) and the ways in which it fails."""
+
+    name: str
+    operators: int
+    lie: Lie | None
+    rates: FaultRates
+    deaths: tuple[Death, ...] = ()
+    locked: float = 0.0
+    """The share of accesses to the database that find it locked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a run depends on besides the code."""
+    """Everything that a run depends on besides the code. Each relayer has a dApp of its own."""
 
     seed: int
-    first: ChainId
-    initiator: Initiator
-    provider: Provider
-    watchtower: bool
-    operators: int
-    liar: bool
-    rates: FaultRates
+    deals: tuple[Deal, ...]
+    relayers: tuple[Party, ...]
+    dapps: tuple[Party, ...]
+    tower: Party | None
+    fees: frozenset[ChainId]
+    expiries: frozenset[ChainId]
+    batches: frozenset[ChainId]
+    block_time_s: dict[ChainId, float]
     skew_s: dict[ChainId, int]
     reorgs: tuple[Reorg, ...]
-    fees: bool
     spikes: tuple[Spike, ...]
-    provider_deaths: tuple[Death, ...]
-    initiator_deaths: tuple[Death, ...]
-    cheat_before_timelock_s: float
-    blocked: Blocked = Blocked.NOBODY
+    rough: frozenset[Rough]
+    at_s: dict[Rough, float] = field(default_factory=dict)
+    """When each of the rough things begins."""
 
     @property
-    def second(self) -> ChainId:
-        return B if self.first == A else A
+    def parties(self) -> list[Party]:
+        return [*self.relayers, *self.dapps, *([self.tower] if self.tower else [])]
 
 
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     source = random.Random(seed)
-    initiator = source.choices(list(Initiator), weights=(5, 1, 2, 3, 1))[0]
-    provider = Provider.VANISHES if initiator is Initiator.HONEST and source.random() < 0.2 else Provider.HONEST
-    operators = source.choice((1, 1, 3))
-    return Plan(
+    rough = frozenset(one for one in Rough if source.random() < 0.06)
+    count = source.choice((1, 1, 2))
+    fees = frozenset(chain for chain in CHAINS if source.random() < 0.6)
+    plan = Plan(
         seed=seed,
-        first=source.choice((A, B)),
-        initiator=initiator,
-        provider=provider,
-        watchtower=provider is Provider.VANISHES or source.random() < 0.3,
-        operators=operators,
-        liar=operators > 2 and source.random() < 0.7,
-        rates=_rates(source),
-        skew_s={chain: source.randint(-MAX_SKEW_S, MAX_SKEW_S) for chain in (A, B)},
+        deals=_deals(source, count, Rough.PROVIDER_VANISHES in rough),
+        relayers=tuple(_party(source, f"relayer-{number}", POLICY.participant_outage_s) for number in range(count)),
+        dapps=tuple(_party(source, f"dapp-{number}", POLICY.initiator_outage_s) for number in range(count)),
+        tower=None,
+        fees=fees,
+        # A chain has fees or expiries, as Ethereum and the consortium chain have, now and then neither.
+        expiries=frozenset(chain for chain in CHAINS if chain not in fees and source.random() < 0.8),
+        batches=frozenset(chain for chain in CHAINS if source.random() < 0.6),
+        block_time_s={chain: source.uniform(0.7, MAX_BLOCK_TIME_S) for chain in CHAINS},
+        skew_s={chain: source.randint(-MAX_SKEW_S, MAX_SKEW_S) for chain in CHAINS},
         reorgs=_reorgs(source),
-        fees=(fees := source.random() < 0.4),
-        spikes=_spikes(source) if fees else (),
-        provider_deaths=_provider_deaths(source, initiator),
-        initiator_deaths=_initiator_deaths(source),
-        cheat_before_timelock_s=source.uniform(1.5, 8.0),
-        blocked=source.choices(list(Blocked), weights=(18, 1, 1))[0],
+        spikes=_spikes(source, fees),
+        rough=rough,
+        at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
+    )
+    if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):
+        tower = _party(source, "tower", POLICY.participant_outage_s)
+        object.__setattr__(plan, "tower", tower)
+    return plan
+
+
+def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, ...]:
+    count = source.randint(5, 10)
+    styles = source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=count)
+    return tuple(
+        Deal(
+            number=number,
+            first=source.choice(CHAINS),
+            coin=source.random() < 0.6,
+            amount=source.randint(100, 100_000),
+            start_s=source.uniform(0, STORY_S) if source.random() < 0.6 else 1.0,
+            style=style,
+            relayer=source.randrange(relayers),
+            watched=vanishes or source.random() < 0.2,
+            before_timelock_s=source.uniform(1.5, 8.0),
+            provider_dies=style is Style.LAST_SECOND and source.random() < 0.4,
+        )
+        for number, style in enumerate(styles)
+    )
+
+
+def _party(source: random.Random, name: str, outage_s: float) -> Party:
+    operators = source.choice((1, 1, 3, 3, 5))
+    return Party(
+        name=name,
+        operators=operators,
+        lie=source.choice(list(Lie)) if operators > 1 and source.random() < 0.7 else None,
+        rates=_rates(source),
+        deaths=_deaths(source, outage_s - COME_BACK_S),
+        locked=source.choice((0.0, 0.0, 0.01, 0.03)),
     )
 
 
 def _rates(source: random.Random) -> FaultRates:
-    if source.random() < 0.3:
+    if source.random() < 0.4:
         return FaultRates()
     return FaultRates(
         error=source.uniform(0, 0.005),
         lost_reply=source.uniform(0, 0.2),
-        latency_s=(0.0, source.uniform(0.01, 0.2)),
+        latency_s=(0.0, source.choice((0.0, 0.02, 0.1))),
         repeat_head=source.uniform(0, 0.2),
-        drop_head=source.uniform(0, 0.2),
+        drop_head=source.uniform(0, 0.1),
+        late_head=source.uniform(0, 0.1),
     )
+
+
+def _deaths(source: random.Random, longest_s: float) -> tuple[Death, ...]:
+    if source.random() < 0.45:
+        return ()
+    outage_s, after = source.uniform(0, longest_s), source.random() < 0.5
+    match source.choice(("write", "write", "sending", "time")):
+        case "write":
+            return (Death(outage_s, write=source.randint(5, 400), after=after),)
+        case "sending":
+            return (Death(outage_s, sending=source.randint(1, 12), after=after),)
+        case _:
+            return (Death(outage_s, at_s=source.uniform(2, 2 * STORY_S)),)
 
 
 def _reorgs(source: random.Random) -> tuple[Reorg, ...]:
     count = source.choice((0, 0, 1, 2, MAX_REORGS))
     found = (
-        Reorg(source.choice((A, B)), source.uniform(1, 60), source.randint(1, FINALITY_DEPTH), source.random())
+        Reorg(source.choice(CHAINS), source.uniform(1, 2 * STORY_S), source.randint(1, FINALITY_DEPTH), source.random())
         for _ in range(count)
     )
     return tuple(sorted(found, key=lambda reorg: reorg.at_s))
 
 
-def _spikes(source: random.Random) -> tuple[Spike, ...]:
-    count = source.choice((0, 1, 3))
+def _spikes(source: random.Random, fees: frozenset[ChainId]) -> tuple[Spike, ...]:
     return tuple(
-        Spike(source.choice((A, B)), source.uniform(1, 60), source.randint(3, MAX_SPIKE_BLOCKS)) for _ in range(count)
+        Spike(source.choice(sorted(fees)), source.uniform(1, 2 * STORY_S), source.randint(3, MAX_SPIKE_BLOCKS))
+        for _ in range(source.choice((0, 1, 2)) if fees else 0)
     )
-
-
-def _provider_deaths(source: random.Random, initiator: Initiator) -> tuple[Death, ...]:
-    longest_s = POLICY.participant_outage_s - COME_BACK_S
-    if initiator is Initiator.LAST_SECOND and source.random() < 0.6:
-        return (Death(longest_s, before_participant_timelock_s=source.uniform(0, 6)),)
-    if source.random() < 0.4:
-        return ()
-    write = source.randint(1, 120)
-    return (Death(source.uniform(0, longest_s), write=write, after_commit=source.random() < 0.5),)
-
-
-def _initiator_deaths(source: random.Random) -> tuple[Death, ...]:
-    if source.random() < 0.5:
-        return ()
-    longest_s = POLICY.initiator_outage_s - COME_BACK_S
-    return (Death(source.uniform(0, longest_s), write=source.randint(1, 80), after_commit=source.random() < 0.5),)

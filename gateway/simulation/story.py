@@ -1,56 +1,53 @@
-"""One seed's story: a quote, an agreement, and what each party makes of it, until every lock is settled."""
+"""One seed's story: what everybody sets out to do, until every lock is settled; and the verdict on it."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from core.model.errors import CausewayError, RejectedError, RetryableError
-from core.model.transactions import FeeBid, UnsignedTransaction
-from core.model.types import BaseUnits, LockId, LockTerms
-from core.runtime.clock import run_virtually
-from gateway.simulation.party import Crash, Party
-from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, A, B, Blocked, Death, Initiator, Plan, Provider, draw
-from gateway.simulation.verdict import Verdict, judge, locks_of, state_of
-from gateway.simulation.world import COIN, World
-from htlc.model import Agreement, Role
-from relayer import book
-from relayer.desk import OpenSwap, SwapView
-from relayer.quotes import Pair, QuoteRequest, Rate
-from relayer.swap_worker import true_seconds
+from adapters.memory.transactions import transfer
+from core.model.errors import CausewayError, RejectedError
+from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
+from core.runtime.clock import SeededSecrets, run_virtually
+from gateway.simulation import hands
+from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
+from gateway.simulation.process import Dapp, Relayer
+from gateway.simulation.verdict import ends, gates, money
+from gateway.simulation.verdict.chains import all_locks
+from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.world import COIN, TOKEN, World
+from relayer.desk import OpenSwap
+from relayer.quotes import QuoteRequest
 from relayer.watchtower import Registration
 
-AMOUNT: Final = BaseUnits(1_000)
 WARM_UP_S: Final = 6.0
 SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
-TRIES: Final = 40
-HAND_FEE: Final = 100_000
-"""A cheat pays whatever gets him into the next block."""
+OLDER_S: Final = 12.0
+"""How old a restored copy is."""
+RESTORE_S: Final = 2.0
+TRY_AGAIN_S: Final = 1.0
+TRIES: Final = 30
+LONGEST_S: Final = 3_600.0
+"""A story that has not ended by then never does."""
 
 
-@dataclass(slots=True)
-class Story:
-    """Who takes part, and what was agreed, if anything was."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How one seed ended. `problems` is empty where everything held. `seconds`: of the story's time."""
 
-    world: World
-    provider: Party
-    initiator: Party
-    tower: Party | None
-    agreement: Agreement | None = None
-    notes: list[str] = field(default_factory=list)
-
-    def tell(self, what: str) -> None:
-        self.notes.append(f"{self.world.seconds:7.2f} s  {what}")
+    plan: Plan
+    problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    swaps: int
+    completed: int
+    faults: dict[str, int]
+    seconds: float
 
     @property
-    def parties(self) -> list[Party]:
-        """Those that run a process: a cheat's hands need none."""
-        honest = self.world.plan.initiator in (Initiator.HONEST, Initiator.VANISHES)
-        others = [self.initiator if honest else None, self.tower]
-        return [self.provider, *(party for party in others if party is not None)]
+    def ok(self) -> bool:
+        return not self.problems
 
 
 def run(seed: int) -> Verdict:
@@ -65,28 +62,32 @@ def play(plan: Plan) -> Verdict:
 
 async def _play(plan: Plan) -> Verdict:
     world = World(plan)
-    pairs = [
-        Pair(COIN[chain], COIN[other], Rate(2, 1), BaseUnits(10), BaseUnits(10**6)) for chain, other in ((A, B), (B, A))
-    ]
-    story = Story(
-        world,
-        Party(world, "provider", pairs, plan.provider_deaths),
-        Party(world, "initiator", (), plan.initiator_deaths if plan.initiator is Initiator.HONEST else ()),
-        Party(world, "tower") if plan.watchtower else None,
-    )
-    async with _background(world.run(), *(party.run() for party in story.parties)):
-        await world.clock.sleep(WARM_UP_S)
-        await _agree(story)
-        if story.agreement is not None:
-            _block(story)
-            async with _background(*_deeds(story, story.agreement)):
-                await _settled(story, story.agreement)
-    return await judge(world, story.parties, story.agreement, story.notes)
+    relayers = [Relayer(world, party) for party in plan.relayers]
+    dapps = [Dapp(world, party, relayer) for party, relayer in zip(plan.dapps, relayers, strict=True)]
+    tower = None if plan.tower is None else Relayer(world, plan.tower, quotes=False)
+    record = Record(world, relayers, dapps, tower)
+    found: list[str] = []
+    try:
+        async with asyncio.timeout(LONGEST_S), _background(world.run(), *(one.run() for one in record.processes)):
+            await world.clock.sleep(WARM_UP_S)
+            if Rough.PAYEE_REFUSED in plan.rough:
+                world.refuse(world.random.choice([*plan.relayers, *plan.dapps]).name)
+            async with asyncio.TaskGroup() as group:
+                for deal in plan.deals:
+                    group.create_task(_deal(record, deal), name=f"deal {deal.number}")
+                if Rough.USED_ELSEWHERE in plan.rough:
+                    group.create_task(_use_elsewhere(record))
+                if Rough.RESTORED in plan.rough:
+                    group.create_task(_restore(record))
+            await _settled(record)
+    except TimeoutError:
+        found.append("the story did not come to its end")
+    return await _judge(record, found)
 
 
 @asynccontextmanager
 async def _background(*runs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run these beside the block, and end them with it; what fails in them fails the block."""
+    """Run these next to the block, and end them with it; what fails in them fails the block."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one) for one in runs]
         try:
@@ -96,196 +97,255 @@ async def _background(*runs: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
                 task.cancel()
 
 
-async def _agree(story: Story) -> None:
-    """Quote and agreement at the provider's desk, however often it dies on the way; and the tower is told."""
-    view = await _opened(story)
-    if view is None:
-        story.tell("no agreement came about")
+# --- what people set out to do -----------------------------------------------------------------------------------
+
+
+async def _deal(record: Record, deal: Deal) -> None:
+    await record.world.clock.sleep(deal.start_s)
+    if deal.style in (Style.HONEST, Style.COPIED):
+        await _honest(record, deal)
         return
-    story.agreement = _agreement(view)
-    away_s = [leg.terms.timelock.seconds - story.world.clock.now() for leg in (view.initiator, view.participant)]
-    story.tell(f"agreed on {view.id}: refunds open in {away_s[0]:.0f} s and {away_s[1]:.0f} s")
-    if story.tower is not None:
-        await _register(story, story.tower, Registration(view.initiator.terms, view.participant.terms))
+    agreed, preimage = await _opened_by_hand(record, deal)
+    if agreed is not None:
+        await _cheat(record, agreed, preimage)
 
 
-def _block(story: Story) -> None:
-    """From now on the token refuses whom the plan names."""
-    plan, world = story.world.plan, story.world
-    if plan.blocked is Blocked.NOBODY:
-        return
-    payee, chain = (story.provider, plan.first) if plan.blocked is Blocked.PROVIDER else (story.initiator, plan.second)
-    world.chains[chain].tokens.refused.add((COIN[chain], payee.accounts[chain]))
-    story.tell(f"the token on {chain} refuses {payee.name}")
-
-
-async def _opened(story: Story) -> SwapView | None:
-    """The same request again after a failure, a new one after a refusal; None where the provider never answers."""
-    plan, quote = story.world.plan, None
-    hashlock = story.initiator.vault.fresh()
-    accounts = story.initiator.accounts[plan.first], story.initiator.accounts[plan.second]
+async def _honest(record: Record, deal: Deal) -> None:
+    """Quote, open and run by the dApp's client, however often its process dies on the way."""
+    dapp, kind = record.dapps[deal.relayer], COIN if deal.coin else TOKEN
+    quote = swap = agreed = None
     for _ in range(TRIES):
-        service = await story.provider.ready()
+        client = await dapp.ready()
         try:
-            quote = quote or await service.desk.quote(QuoteRequest(COIN[plan.first], COIN[plan.second], AMOUNT))
-            return await service.desk.open_swap(OpenSwap(quote, hashlock, *accounts))
-        except (RetryableError, Crash):
-            pass
-        except RejectedError as error:
-            story.tell(f"refused: {error.message}")
-            quote, hashlock = None, story.initiator.vault.fresh()
-        await story.world.clock.sleep(1)
-    return None
-
-
-async def _register(story: Story, party: Party, legs: Registration) -> None:
-    for _ in range(TRIES):
-        tower = await party.ready()
-        with contextlib.suppress(RetryableError):
-            await tower.watchtower.register(legs)
+            quote = quote or await client.quote(kind[deal.first], kind[deal.second], initiator_amount=deal.amount)
+            swap = swap or await client.open(quote)
+            if agreed is None:
+                agreed = _note_agreed(record, deal, swap, dapp.name)
+                await _surround(record, agreed)
+            await client.run(swap.id)
             return
-        await story.world.clock.sleep(1)
+        except RejectedError as error:
+            if swap is None:
+                record.note(f"deal {deal.number}: refused: {error.message}")
+                quote = None
+                if dapp.client is client:
+                    return
+        except CausewayError:
+            pass
+        await record.world.clock.sleep(TRY_AGAIN_S)
 
 
-def _agreement(view: SwapView) -> Agreement:
-    """The initiator's side of what was agreed."""
-    return Agreement(
-        swap_id=view.id,
-        role=Role.INITIATOR,
-        initiator_leg=view.initiator.terms,
-        participant_leg=view.participant.terms,
-        initiator_timing=TIMING,
-        participant_timing=TIMING,
-        policy=POLICY,
-        lock_deadline_s=view.lock_deadline_s,
+def _note_agreed(record: Record, deal: Deal, swap: Any, dapp: str) -> Agreed:
+    agreement = swap.agreement
+    agreed = Agreed(
+        deal,
+        swap.id,
+        agreement.initiator_leg,
+        agreement.participant_leg,
+        agreement.lock_deadline_s,
+        record.world.clock.now(),
+        record.relayers[deal.relayer].name,
+        dapp,
     )
+    record.agreed.append(agreed)
+    record.note(f"deal {deal.number}: {dapp} agreed on {swap.id[:8]}")
+    return agreed
 
 
-# --- what the parties do -----------------------------------------------------------------------------------------
+async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Preimage]:
+    """A cheat's agreement at the relayer's desk; the same request again after a failure."""
+    world, relayer, kind = record.world, record.relayers[deal.relayer], COIN if deal.coin else TOKEN
+    preimage = Preimage.generate(SeededSecrets(deal.number + world.plan.seed * 1_000).token_bytes)
+    sender, receiver = (world.signer(f"cheat-{deal.number}", chain).account for chain in (deal.first, deal.second))
+    quote = None
+    for _ in range(TRIES):
+        service = await relayer.ready()
+        try:
+            request = QuoteRequest(kind[deal.first], kind[deal.second], BaseUnits(deal.amount))
+            quote = quote or await service.desk.quote(request)
+            view = await service.desk.open_swap(OpenSwap(quote, preimage.hashlock(), sender, receiver))
+        except RejectedError as error:
+            record.note(f"deal {deal.number}: refused: {error.message}")
+            return None, preimage
+        except CausewayError:
+            await world.clock.sleep(TRY_AGAIN_S)
+            continue
+        agreed = Agreed(
+            deal,
+            view.id,
+            view.initiator.terms,
+            view.participant.terms,
+            view.lock_deadline_s,
+            world.clock.now(),
+            relayer.name,
+            None,
+        )
+        record.agreed.append(agreed)
+        record.note(f"deal {deal.number}: a cheat ({deal.style}) agreed on {view.id[:8]}")
+        await _surround(record, agreed)
+        return agreed, preimage
+    return None, preimage
 
 
-def _deeds(story: Story, agreement: Agreement) -> list[Coroutine[Any, Any, None]]:
-    plan = story.world.plan
-    deeds = [_timed_death(story, agreement, death) for death in plan.provider_deaths if death.write is None]
-    if plan.provider is Provider.VANISHES:
-        deeds.append(_vanish(story, story.provider, agreement))
-    match plan.initiator:
-        case Initiator.HONEST:
-            deeds.append(_begin(story, agreement))
-        case Initiator.NEVER_LOCKS:
-            story.tell("the initiator never locks")
-        case Initiator.VANISHES:
-            deeds.append(_begin(story, agreement))
-            deeds.append(_vanish_after_lock(story, agreement))
-        case Initiator.LAST_SECOND:
-            deeds.append(_cheat(story, agreement))
-        case Initiator.LOCKS_TOO_LITTLE:
-            deeds.append(_lock_too_little(story, agreement))
-    return deeds
+async def _surround(record: Record, agreed: Agreed) -> None:
+    """Who else has to do with it: a tower that watches, a stranger who copies, a provider who vanishes."""
+    if agreed.deal.watched and record.tower is not None:
+        await _register(record, agreed)
+    background: list[Coroutine[Any, Any, None]] = []
+    if agreed.deal.style is Style.COPIED:
+        background.append(hands.copy(record.world, agreed.deal.number, agreed.legs))
+    if Rough.PROVIDER_VANISHES in record.plan.rough and agreed.deal.watched:
+        background.append(_vanish(record, agreed))
+    record.errands += [asyncio.create_task(one) for one in background]
 
 
-async def _begin(story: Story, agreement: Agreement) -> None:
-    """The initiator's own machine takes over."""
-    now_ns = story.world.clock.now_ns()
-    service = await story.initiator.ready()
-    await story.initiator.database.write(
-        lambda c: book.begin(c, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns)
-    )
-    service.switchboard.changed([agreement.swap_id])
+async def _register(record: Record, agreed: Agreed) -> None:
+    for _ in range(TRIES):
+        tower = await record.tower.ready() if record.tower else None
+        if tower is None:
+            return
+        try:
+            await tower.watchtower.register(Registration(*agreed.legs))
+        except RejectedError as error:
+            record.note(f"the tower refuses deal {agreed.deal.number}: {error.message}")
+            return
+        except CausewayError:
+            await record.world.clock.sleep(TRY_AGAIN_S)
+            continue
+        agreed.watched_since_s = record.world.seconds
+        return
 
 
-async def _timed_death(story: Story, agreement: Agreement, death: Death) -> None:
-    at_s = agreement.participant_leg.timelock.seconds - (death.before_participant_timelock_s or 0)
-    await story.world.clock.sleep(at_s - story.world.clock.now())
-    story.tell(f"the provider's power fails for {death.outage_s} s")
-    story.provider.kill(death.outage_s)
+async def _vanish(record: Record, agreed: Agreed) -> None:
+    """The provider is gone from its own lock on until after every timelock."""
+    world, relayer = record.world, record.relayers[agreed.deal.relayer]
+
+    def locked() -> bool:
+        chain = world.chains[agreed.participant_leg.chain]
+        return any(lock.terms == agreed.participant_leg for lock in all_locks(chain))
+
+    if await hands.until(world, locked, agreed.participant_leg.timelock.seconds):
+        relayer.kill(agreed.initiator_leg.timelock.seconds + COME_BACK_S - world.clock.now())
+        world.faults["provider-vanishes"] += 1
 
 
-async def _vanish(story: Story, party: Party, agreement: Agreement) -> None:
-    until_s = agreement.initiator_leg.timelock.seconds + COME_BACK_S - story.world.clock.now()
-    story.tell(f"{party.name} vanishes for {until_s:.0f} s")
-    party.kill(until_s)
+async def _use_elsewhere(record: Record) -> None:
+    """The operator moves some money with the relayer's own keys."""
+    world = record.world
+    await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
+    for chain in CHAINS:
+        signer = record.relayers[0].signers[chain]
+        await hands.send(world, signer, transfer(chain, signer.account, signer.account, TOKEN[chain], BaseUnits(1)))
+        world.faults["used-elsewhere"] += 1
 
 
-async def _vanish_after_lock(story: Story, agreement: Agreement) -> None:
-    while not locks_of(story.world, agreement.hashlock):
-        await story.world.clock.sleep(0.5)
-    await _vanish(story, story.initiator, agreement)
+async def _restore(record: Record) -> None:
+    """The disk is lost, and a copy that is some time old takes its place."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.RESTORED])
+    older = relayer.database.copy()
+    await world.clock.sleep(OLDER_S)
+    relayer.kill(RESTORE_S)
+    await world.clock.sleep(RESTORE_S / 2)
+    relayer.database = older
+    world.faults["restored"] += 1
 
 
-async def _cheat(story: Story, agreement: Agreement) -> None:
-    """Lock by hand, claim as late as a claim can still get through, and take back what nobody claimed."""
-    place = await _lock_by_hand(story, agreement.initiator_leg)
+async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
+    world, deal, terms = record.world, agreed.deal, agreed.initiator_leg
+    signer = world.signer(f"cheat-{deal.number}", terms.chain)
+    match deal.style:
+        case Style.NEVER_LOCKS | Style.HONEST | Style.COPIED:
+            return
+        case Style.DOUBLE_SPENDS:
+            await hands.double_spend(world, signer, terms)
+            await _claim_if_there(record, agreed, preimage, 0.0)
+            return
+        case Style.LOCKS_LATE:
+            latest_s = agreed.participant_leg.timelock.seconds - gates.FUND_S - deal.before_timelock_s
+            await world.clock.sleep(latest_s - world.clock.now())
+        case _:
+            pass
+    locked = _bent(terms, deal.style, world)
+    place = await hands.lock(world, signer, locked)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_refund_by_hand(story, agreement.initiator_leg, place))
-        group.create_task(_claim_in_the_last_second(story, agreement))
+        group.create_task(hands.take_back(world, signer, place, locked))
+        if deal.style is not Style.VANISHES:
+            group.create_task(_claim_if_there(record, agreed, preimage, deal.before_timelock_s))
 
 
-async def _claim_in_the_last_second(story: Story, agreement: Agreement) -> None:
-    world, second = story.world, agreement.participant_leg
-    while not (theirs := [lock for lock in locks_of(world, agreement.hashlock) if lock.terms == second]):
-        await world.clock.sleep(0.5)
-    await world.clock.sleep(second.timelock.seconds - world.plan.cheat_before_timelock_s - world.clock.now())
-    legs = world.chains[second.chain].access().legs
-    preimage = story.initiator.vault.preimage(agreement.hashlock)
-    story.tell("the initiator claims in the last second")
-    account = story.initiator.accounts[second.chain]
-    await _send_by_hand(story, legs.claim(second, theirs[0].lock_id, preimage, account))
+def _bent(terms: LockTerms, style: Style, world: World) -> LockTerms:
+    """The terms that a cheat locks under instead of the agreed ones."""
+    match style:
+        case Style.LOCKS_TOO_LITTLE:
+            return replace(terms, amount=BaseUnits(terms.amount - 1))
+        case Style.LOCKS_TOO_SHORT:
+            return replace(terms, timelock=ChainTime(terms.chain, terms.timelock.seconds - POLICY.participant_outage_s))
+        case Style.LOCKS_FOR_ANOTHER:
+            return replace(terms, receiver=world.signer("accomplice", terms.chain).account)
+        case _:
+            return terms
 
 
-async def _lock_too_little(story: Story, agreement: Agreement) -> None:
-    less = replace(agreement.initiator_leg, amount=BaseUnits(AMOUNT - 1))
-    await _refund_by_hand(story, less, await _lock_by_hand(story, less))
+async def _claim_if_there(record: Record, agreed: Agreed, preimage: Preimage, before_s: float) -> None:
+    """Claim what the relayer has locked, as late before its timelock as that (at once for 0)."""
+    world, second = record.world, agreed.participant_leg
+    chain = world.chains[second.chain]
 
+    def theirs() -> list[LockId]:
+        return [lock.lock_id for lock in all_locks(chain) if lock.terms == second]
 
-async def _lock_by_hand(story: Story, terms: LockTerms) -> LockId:
-    legs = story.world.chains[terms.chain].access().legs
-    place = await legs.lock_id(terms)
-    await _send_by_hand(story, legs.lock(terms, place))
-    return place
-
-
-async def _refund_by_hand(story: Story, terms: LockTerms, place: LockId) -> None:
-    """Even a cheat wants his own money back, a while after his timelock."""
-    await story.world.clock.sleep(terms.timelock.seconds + COME_BACK_S - story.world.clock.now())
-    if any(lock.lock_id == place and not lock.settled for lock in locks_of(story.world, terms.hashlock)):
-        legs = story.world.chains[terms.chain].access().legs
-        await _send_by_hand(story, legs.refund(terms, place, story.initiator.accounts[terms.chain]))
-
-
-async def _send_by_hand(story: Story, unsigned: UnsignedTransaction) -> None:
-    """Sign and send past every pipeline, and again until a final block holds it."""
-    world = story.world
-    sender = world.chains[unsigned.chain].access().transactions
-    signer = world.signer(story.initiator.name, unsigned.chain)
-    view = await sender.sequences(signer.account)
-    fee = FeeBid(HAND_FEE, HAND_FEE) if world.plan.fees else None
-    request = sender.assemble(unsigned, view.latest, fee, None)
-    signed = sender.attach(request, await signer.sign(request))
-    while not (outcome := await sender.outcome(signed.hash)).final:
-        if outcome.block is None:
-            with contextlib.suppress(CausewayError):
-                await sender.submit(signed)
-        await world.clock.sleep(1)
+    if not await hands.until(world, lambda: bool(theirs()), second.timelock.seconds):
+        return
+    if before_s:
+        await world.clock.sleep(second.timelock.seconds - before_s - world.clock.now())
+    if agreed.deal.provider_dies:
+        outage_s = POLICY.participant_outage_s - COME_BACK_S
+        record.relayers[agreed.deal.relayer].kill(outage_s)
+        world.faults["provider-dies-at-the-claim"] += 1
+    places = theirs()
+    if places:
+        signer = world.signer(f"cheat-{agreed.deal.number}", second.chain)
+        await hands.claim(world, signer, places[0], second, preimage)
 
 
 # --- the end -----------------------------------------------------------------------------------------------------
 
 
-async def _settled(story: Story, agreement: Agreement) -> None:
-    """Until every machine has ended and every lock is finally settled, or the story has lasted too long."""
-    give_up = agreement.initiator_leg.timelock.seconds + SETTLING_S
-    while story.world.clock.now() < give_up:
-        await story.world.clock.sleep(2)
-        if await _all_ended(story, agreement) and all(
-            lock.settled for lock in locks_of(story.world, agreement.hashlock)
-        ):
-            return
-    story.tell("the story did not come to its end")
+async def _settled(record: Record) -> None:
+    """Until every machine has ended and every lock of ours is finally settled, or it has lasted too long."""
+    world = record.world
+    last_s = max((one.initiator_leg.timelock.seconds for one in record.agreed), default=0)
+    while world.clock.now() < last_s + SETTLING_S:
+        await world.clock.sleep(3)
+        if any(problem for problem in ends.problems(record) if " is locked in the end" in problem):
+            continue
+        if all(one.lock_deadline_s < world.clock.now() for one in record.agreed) and not await ends.machines(record):
+            break
+    for errand in record.errands:
+        errand.cancel()
+    await asyncio.gather(*record.errands, return_exceptions=True)
 
 
-async def _all_ended(story: Story, agreement: Agreement) -> bool:
-    if story.world.clock.now() < agreement.lock_deadline_s:
-        return False
-    states = [await state_of(party, agreement.swap_id) for party in story.parties]
-    return all(state is None or state.phase.terminal for state in states)
+async def _judge(record: Record, found: list[str]) -> Verdict:
+    found = [*found, *money.problems(record), *gates.problems(record), *ends.problems(record)]
+    found += await ends.machines(record)
+    found += await ends.leaks(record)
+    claimed = {
+        lock.terms for chain in record.world.chains.values() for lock in all_locks(chain) if lock.status == "claimed"
+    }
+    faults = record.world.faults.copy()
+    for endpoint in record.world.endpoints:
+        faults.update({f"endpoint-{name}": count for name, count in endpoint.counts.items()})
+    faults.update({f"raised-{name}": count for name, count in record.world.wire.errors.items()})
+    faults.update(f"style-{one.deal.style}" for one in record.agreed)
+    faults.update(f"rough-{rough}" for rough in record.plan.rough)
+    return Verdict(
+        plan=record.plan,
+        problems=tuple(found),
+        notes=tuple(record.notes),
+        swaps=len(record.agreed),
+        completed=sum(set(one.legs) <= claimed for one in record.agreed),
+        faults=dict(faults),
+        seconds=record.world.seconds,
+    )

@@ -1,8 +1,13 @@
-"""Two memory chains that produce blocks on a beat: transactions wait, blocks are replaced, clocks differ."""
+"""Two memory chains that produce blocks: transactions wait, blocks are replaced, clocks differ, finality stalls.
+
+Every party sees them through endpoints of its own, some of which lie; `Wire` notes what each party sends.
+"""
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from adapters.endpoints import Member, combine
@@ -12,11 +17,31 @@ from core.model.ports import ChainAccess
 from core.model.transactions import FeeMarket
 from core.model.types import Asset, AssetId, ChainId
 from core.runtime.clock import VirtualClock
-from gateway.simulation.plan import FINALITY_DEPTH, MAX_PENDING_S, TIMING, A, B, Plan, Reorg
+from gateway.simulation.liars import lying
+from gateway.simulation.plan import (
+    CHAINS,
+    FINALITY_DEPTH,
+    MAX_PENDING_S,
+    TIMING,
+    A,
+    B,
+    Party,
+    Plan,
+    Reorg,
+    Rough,
+)
+from gateway.simulation.wire import Wire
 
 PURSE: Final = 10**15
 CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=100)
 COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/slip44:1"), B: AssetId("memory:b/slip44:2")}
+TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/asset:ta"), B: AssetId("memory:b/asset:tb")}
+STALL_S: Final = 30.0
+"""How long finality stands still, where a plan has it."""
+LIAR: Final = 1
+"""Which of a party's operators lies, where one does."""
+UNREACHABLE: Final = 10_000_000
+"""A depth that no block of a story has on top."""
 
 
 class World:
@@ -26,51 +51,84 @@ class World:
         self.plan = plan
         self.clock = VirtualClock()
         self.random = random.Random(f"world/{plan.seed}")
-        self.chains = {chain: self._chain(chain) for chain in (A, B)}
+        self.faults: Counter[str] = Counter()
+        self.chains = {chain: self._chain(chain) for chain in CHAINS}
+        self.wire = Wire(self.clock, self.chains)
         self.signers: dict[tuple[str, ChainId], MemorySigner] = {}
+        self.endpoints: list[Endpoint] = []
+        self.issued: Counter[AssetId] = Counter()
+        self.dearest = {chain: CALM_FEES.base_fee if chain in plan.fees else 0 for chain in CHAINS}
+        """The highest base fee that each chain has seen."""
+        self.reorged: list[tuple[ChainId, float]] = []
+        """Which chain was reorganised, and when in the story."""
         self._patience: dict[bytes, float] = {}
-        self._seeds = 0
 
     def _chain(self, chain: ChainId) -> MemoryChain:
-        fees = CALM_FEES if self.plan.fees else None
-        native = COIN[chain] if self.plan.fees else None
-        rules = MemoryRules(TIMING, FINALITY_DEPTH, self.plan.skew_s[chain], native, fees)
-        return MemoryChain(chain, self.clock, {COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0)}, rules)
+        assets = {
+            COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0),
+            TOKEN[chain]: Asset(TOKEN[chain], "T" + chain[-1].upper(), 0),
+        }
+        rules = MemoryRules(
+            TIMING,
+            FINALITY_DEPTH,
+            self.plan.skew_s[chain],
+            native=COIN[chain] if chain in self.plan.fees else None,
+            fees=CALM_FEES if chain in self.plan.fees else None,
+            gas=100,
+            knows_expiry=chain in self.plan.expiries,
+            batches=chain in self.plan.batches,
+        )
+        return MemoryChain(chain, self.clock, assets, rules)
 
     @property
     def seconds(self) -> float:
         return self.clock.monotonic()
 
-    def signer(self, name: str, chain: ChainId) -> MemorySigner:
+    def signer(self, name: str, chain: ChainId, purse: Mapping[AssetId, int] | None = None) -> MemorySigner:
         """The account of that name, with a purse, opened on first use."""
         known = self.signers.get((name, chain))
         if known is None:
-            known = self.chains[chain].signer(name, {COIN[chain]: PURSE})
-            self.signers[name, chain] = known
+            held = {COIN[chain]: PURSE, TOKEN[chain]: PURSE} if purse is None else purse
+            known = self.signers[name, chain] = self.chains[chain].signer(name, held)
+            self.issued.update(held)
         return known
 
-    def access(self, chain: ChainId) -> ChainAccess:
-        """The chain as one more process sees it: its own endpoints, with this plan's faults."""
+    def access(self, party: Party, chain: ChainId) -> ChainAccess:
+        """The chain as this party's process sees it, through its own endpoints, with what it sends noted."""
         members = []
-        for number in range(self.plan.operators):
-            self._seeds += 1
-            endpoint = Endpoint(self.clock, self.plan.seed * 1000 + self._seeds, self.plan.rates)
-            endpoint.lying = self.plan.liar and number == 1
+        for number in range(party.operators):
+            endpoint = Endpoint(self.clock, self.random.getrandbits(48), party.rates)
+            self.endpoints.append(endpoint)
+            access = self.chains[chain].access(endpoint)
             locks = MemoryLocks(self.chains[chain], endpoint)
-            members.append(Member(f"operator-{number}", self.chains[chain].access(endpoint), locks))
-        return combine(members)
+            member = Member(f"operator-{number}", access, locks)
+            if party.lie is not None and number == LIAR:
+                member = lying(member, party.lie, endpoint, self.faults)
+            members.append(member)
+        return self.wire.tapped(party.name, combine(members))
 
     async def run(self) -> None:
-        """Blocks and reorgs, for ever."""
+        """Blocks, reorgs and what else befalls the chains, for ever."""
         async with asyncio.TaskGroup() as group:
-            for chain in (A, B):
+            for chain in CHAINS:
                 group.create_task(self._produce(self.chains[chain]), name=f"blocks of {chain}")
             for reorg in self.plan.reorgs:
                 group.create_task(self._reorganise(reorg), name=f"reorg of {reorg.chain}")
+            if Rough.FINALITY_STALLS in self.plan.rough:
+                group.create_task(self._stall(self.random.choice(CHAINS)), name="stall")
+            if Rough.TOKEN_PAUSES in self.plan.rough:
+                group.create_task(self._pause(self.random.choice(CHAINS)), name="pause")
+
+    def refuse(self, name: str) -> None:
+        """From now on the coin of one chain does not reach this party: a blacklist, or a payee that takes nothing."""
+        chain = self.random.choice(CHAINS)
+        self.chains[chain].tokens.refused.add((COIN[chain], self.signers[name, chain].account))
+        self.faults["payee-refused"] += 1
 
     async def _produce(self, chain: MemoryChain) -> None:
+        mean_s = self.plan.block_time_s[chain.chain]
         while True:
-            await self.clock.sleep(TIMING.block_time_s)
+            await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
             chain.mine(accept=self._ripe)
             if chain.fees is not None:
                 chain.fees = self._next_fees(chain, chain.fees)
@@ -78,16 +136,20 @@ class World:
     def _next_fees(self, chain: MemoryChain, now: FeeMarket) -> FeeMarket:
         """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower."""
         full = any(
-            spike.chain == chain.chain and spike.at_s <= self.seconds < spike.at_s + spike.blocks * TIMING.block_time_s
+            spike.chain == chain.chain
+            and spike.at_s <= self.seconds < spike.at_s + spike.blocks * self.plan.block_time_s[chain.chain]
             for spike in self.plan.spikes
         )
+        self.faults["full-block"] += full
         base_fee = now.base_fee * 9 // 8 if full else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
+        self.dearest[chain.chain] = max(self.dearest[chain.chain], base_fee)
         return FeeMarket(base_fee, CALM_FEES.priority_fee)
 
     def _ripe(self, tx_hash: bytes) -> bool:
         """Whether the producer takes a transaction now; most at once, some late, none later than is allowed."""
         if tx_hash not in self._patience:
             late_s = self.random.uniform(0, MAX_PENDING_S) if self.random.random() < 0.3 else 0.0
+            self.faults["late-inclusion"] += late_s > 0
             self._patience[tx_hash] = self.seconds + late_s
         return self.seconds >= self._patience[tx_hash]
 
@@ -98,3 +160,22 @@ class World:
         if depth > 0:
             returning = random.Random(f"reorg/{self.plan.seed}/{reorg.at_s}")
             chain.reorg(depth, keep=lambda _: returning.random() < reorg.returning)
+            self.reorged.append((reorg.chain, self.seconds))
+            self.faults["reorg"] += 1
+
+    async def _stall(self, name: ChainId) -> None:
+        await self.clock.sleep(self.plan.at_s[Rough.FINALITY_STALLS])
+        chain = self.chains[name]
+        usual = chain.rules
+        chain.rules = replace(usual, finality_depth=UNREACHABLE)
+        self.faults["finality-stall"] += 1
+        await self.clock.sleep(STALL_S)
+        chain.rules = usual
+
+    async def _pause(self, name: ChainId) -> None:
+        await self.clock.sleep(self.plan.at_s[Rough.TOKEN_PAUSES])
+        tokens = self.chains[name].tokens
+        tokens.paused.add(TOKEN[name])
+        self.faults["token-pause"] += 1
+        await self.clock.sleep(self.random.uniform(5, 2 * STALL_S))
+        tokens.paused.discard(TOKEN[name])

@@ -142,6 +142,14 @@ class SwapClient:
         self._running = self._pump = None
         self._store.release()
 
+    async def ended(self) -> None:
+        """Return, or raise what ended them, once the client's workers have stopped: at `__aexit__`, or by themselves
+        with a `FatalError`."""
+        if self._running is not None:
+            await asyncio.wait({self._running})
+            if not self._running.cancelled():
+                self._running.result()
+
     # --- agreeing ---
 
     async def quote(

@@ -1,0 +1,24 @@
+"""What a campaign must have seen to be worth anything: a fault that never came to pass was not borne."""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from gateway.simulation.plan import Lie, Rough, Style
+
+EXPECTED: Final = (
+    *("death", "reorg", "late-inclusion", "full-block", "database-locked", "double-spend", "copied-hashlock"),
+    *("provider-dies-at-the-claim", "finality-stall", "token-pause", "used-elsewhere", "restored"),
+    *("provider-vanishes", "payee-refused"),
+    *("endpoint-error", "endpoint-lost_reply", "endpoint-repeat_head", "endpoint-drop_head", "endpoint-late_head"),
+    *(f"lie-{lie}" for lie in Lie),
+    *(f"said-{lie}" for lie in Lie if lie not in (Lie.HEADS_AND_LOCKS, Lie.FROM_THE_PAST, Lie.HANGS)),
+    *(f"style-{style}" for style in Style),
+    *(f"rough-{rough}" for rough in Rough),
+    *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
+)
+
+
+def never_seen(counts: Iterable[Mapping[str, int]]) -> list[str]:
+    """The expected things that none of these stories has seen."""
+    seen = {name for one in counts for name, count in one.items() if count}
+    return sorted(set(EXPECTED) - seen)

@@ -1,0 +1,103 @@
+"""What people do by hand: sign and send past every pipeline. Cheats lock, claim, take back; strangers copy."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from adapters.memory.transactions import transfer
+from core.model.errors import CausewayError
+from core.model.facts import LockStatus
+from core.model.ports import Signer
+from core.model.transactions import FeeBid, UnsignedTransaction
+from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
+from gateway.simulation.plan import COME_BACK_S
+from gateway.simulation.verdict.chains import lock_at
+from gateway.simulation.world import TOKEN, World
+
+HAND_FEE: Final = 1_000_000
+"""A hand pays whatever brings it into the next block."""
+LOOK_S: Final = 0.5
+
+
+async def send(world: World, signer: Signer, unsigned: UnsignedTransaction) -> None:
+    """Sign and send, and again until a final block holds it."""
+    chain = unsigned.chain
+    sender = world.chains[chain].access().transactions
+    fee = FeeBid(HAND_FEE, HAND_FEE) if chain in world.plan.fees else None
+    sequence = (await sender.sequences(signer.account)).latest
+    request = sender.assemble(unsigned, sequence, fee, None)
+    signed = sender.attach(request, await signer.sign(request))
+    while not (outcome := await sender.outcome(signed.hash)).final:
+        if outcome.block is None:
+            with contextlib.suppress(CausewayError):
+                await sender.submit(signed)
+            if ((await sender.sequences(signer.account)).finalized or 0) > sequence:
+                return  # used by another transaction of the same hand
+        await world.clock.sleep(LOOK_S)
+
+
+async def lock(world: World, signer: Signer, terms: LockTerms) -> LockId:
+    """Lock these terms; returns once the lock is final."""
+    legs = world.chains[terms.chain].access().legs
+    place = await legs.lock_id(terms)
+    await send(world, signer, legs.lock(terms, place))
+    return place
+
+
+async def claim(world: World, signer: Signer, place: LockId, terms: LockTerms, preimage: Preimage) -> None:
+    legs = world.chains[terms.chain].access().legs
+    await send(world, signer, legs.claim(terms, place, preimage, signer.account))
+
+
+async def take_back(world: World, signer: Signer, place: LockId, terms: LockTerms) -> None:
+    """Even a cheat wants the own money back, a while after the timelock."""
+    await world.clock.sleep(terms.timelock.seconds + COME_BACK_S - world.clock.now())
+    while (found := lock_at(world.chains[terms.chain], place)) is not None and found.status is LockStatus.LOCKED:
+        legs = world.chains[terms.chain].access().legs
+        await send(world, signer, legs.refund(terms, place, signer.account))
+        await world.clock.sleep(LOOK_S)
+
+
+async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
+    """Lock; once the lock is in a block, that block goes, and the sequence is used for something else."""
+    chain = world.chains[terms.chain]
+    access = chain.access()
+    place = await access.legs.lock_id(terms)
+    sender = access.transactions
+    fee = FeeBid(HAND_FEE, HAND_FEE) if terms.chain in world.plan.fees else None
+    sequence = (await sender.sequences(signer.account)).latest
+    request = sender.assemble(access.legs.lock(terms, place), sequence, fee, None)
+    locked = sender.attach(request, await signer.sign(request))
+    await sender.submit(locked)
+    while (outcome := await sender.outcome(locked.hash)).block is None:
+        await world.clock.sleep(0.05)
+    # Long enough for whoever does not wait for finality, short enough that a reorg may still do it.
+    while chain.height < outcome.block.height + chain.rules.finality_depth - 1:
+        await world.clock.sleep(0.05)
+    depth = chain.height - outcome.block.height + 1
+    if depth > chain.height - chain.finalized_height:
+        return
+    chain.reorg(depth, keep=lambda tx: tx != locked.hash, fill=False)
+    world.reorged.append((terms.chain, world.seconds))
+    world.faults["double-spend"] += 1
+    nothing = transfer(terms.chain, signer.account, signer.account, TOKEN[terms.chain], BaseUnits(1))
+    await send(world, signer, nothing)
+
+
+async def copy(world: World, number: int, legs: tuple[LockTerms, LockTerms]) -> None:
+    """A stranger who saw a hashlock locks a unit under it on both chains."""
+    for terms in legs:
+        stranger = world.signer(f"stranger-{number}", terms.chain)
+        later = ChainTime(terms.chain, terms.timelock.seconds + 20)
+        copied = LockTerms(terms.asset, BaseUnits(1), stranger.account, stranger.account, terms.hashlock, later)
+        await lock(world, stranger, copied)
+        world.faults["copied-hashlock"] += 1
+
+
+async def until(world: World, holds: Callable[[], bool], until_s: float) -> bool:
+    """Wait for it, at most until this Unix time; returns whether it came."""
+    while not holds():
+        if world.clock.now() >= until_s:
+            return False
+        await world.clock.sleep(LOOK_S)
+    return True

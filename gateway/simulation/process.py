@@ -1,0 +1,354 @@
+"""One party's process and how it ends: at a write to its database, at a broadcast, at a time; and comes back.
+
+A relayer, a watchtower (a relayer that quotes nothing) and a dApp's client are the code that ships, over a database
+that outlives them.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
+
+from nacl.signing import SigningKey
+from sqlalchemy.engine import Connection
+
+from core.model.errors import FencedError, RetryableError
+from core.model.ports import ChainAccess, TransactionSender
+from core.model.transactions import SignedTransaction
+from core.model.types import BaseUnits, ChainId, Height
+from core.runtime.clock import SeededSecrets
+from core.runtime.database import Database, InlineDatabase, create_schema
+from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor, Worker
+from gateway.simulation.plan import CHAINS, POLICY, Death, Party, Rough
+from gateway.simulation.world import COIN, PURSE, TOKEN, World
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from relayer.api.answers import Answers
+from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
+from relayer.client import ClientPolicy, SwapClient, SwapStore
+from relayer.policy import ExposureLimit, RelayerPolicy, WatchPolicy
+from relayer.quotes import Pair, Rate
+from relayer.service import RelayerService, RelayerSetup
+
+T = TypeVar("T")
+
+EXPIRE_S: Final = 2.0
+RESTART_S: Final = 2.0
+"""How soon an init system starts a process again that ended by itself."""
+RATE: Final = Rate(2, 1)
+MOST: Final = ExposureLimit(BaseUnits(500_000), BaseUnits(400_000), BaseUnits(450_000))
+LIMITS: Final = {asset: MOST for kind in (COIN, TOKEN) for asset in kind.values()}
+SHORT_PURSE: Final = 300_000
+"""Enough for one or two swaps at a time."""
+
+
+class Crash(FencedError):
+    """The process ends here, between two instructions."""
+
+
+class Fuse:
+    """When this life ends, counted by what the process does. Nothing of it gets through afterwards."""
+
+    def __init__(self, death: Death | None, dies: Callable[[], None]) -> None:
+        self._death = death
+        self._dies = dies
+        self._writes = 0
+        self._sendings = 0
+        self.dead = False
+
+    def alive(self) -> None:
+        if self.dead:
+            raise Crash("the process is dead")
+
+    def burn(self) -> Crash:
+        """The process is dead from now on."""
+        self.dead = True
+        self._dies()
+        return Crash("killed")
+
+    def at_write(self) -> bool:
+        self.alive()
+        self._writes += 1
+        return self._death is not None and self._writes == self._death.write
+
+    def at_sending(self) -> bool:
+        self.alive()
+        self._sendings += 1
+        return self._death is not None and self._sendings == self._death.sending
+
+    @property
+    def after(self) -> bool:
+        return self._death is not None and self._death.after
+
+
+class MortalDatabase:
+    """A database that the process loses when it dies, and that is locked now and then."""
+
+    def __init__(self, inner: Database, fuse: Fuse, locked: float, source: random.Random, world: World) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._locked = locked
+        self._source = source
+        self._world = world
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        if self._fuse.at_write():
+            if self._fuse.after:
+                await self._inner.write(work)
+            raise self._fuse.burn()
+        self._may_be_locked()
+        return await self._inner.write(work)
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        self._fuse.alive()
+        self._may_be_locked()
+        return await self._inner.read(work)
+
+    async def close(self) -> None:
+        """The file outlives the process."""
+
+    def _may_be_locked(self) -> None:
+        if self._locked and self._source.random() < self._locked:
+            self._world.faults["database-locked"] += 1
+            raise RetryableError("the database is locked: try again")
+
+
+class _MortalSender:
+    """A `TransactionSender` that the process loses when it dies."""
+
+    def __init__(self, inner: TransactionSender, fuse: Fuse) -> None:
+        self._inner = inner
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        if self._fuse.at_sending():
+            if self._fuse.after:
+                await self._inner.submit(signed)
+            raise self._fuse.burn()
+        await self._inner.submit(signed)
+
+
+class Process:
+    """What relayers and clients have in common: a name, accounts, a database, deaths. `lives` counts starts."""
+
+    def __init__(self, world: World, party: Party, purse: int = PURSE) -> None:
+        self.world = world
+        self.party = party
+        self.name = party.name
+        self.signers = {
+            chain: world.signer(self.name, chain, {COIN[chain]: purse, TOKEN[chain]: purse}) for chain in CHAINS
+        }
+        self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
+        self.database = InlineDatabase()
+        self.lives = 0
+        self.away: list[tuple[float, float]] = []
+        """When the process was down: from, until, in seconds of the story."""
+        self.ends: list[str] = []
+        """Why the process ended where the plan did not end it."""
+        self._deaths = list(party.deaths)
+        self._killed = asyncio.Event()
+        self._outage_s = 0.0
+        self._access = {chain: world.access(party, chain) for chain in CHAINS}
+
+    async def run(self) -> None:
+        """Live, die as the plan has it, come back, for ever."""
+        await self.prepare()
+        while True:
+            death = self._deaths.pop(0) if self._deaths else None
+            self._outage_s = 0.0 if death is None else death.outage_s
+            self._killed.clear()
+            self.lives += 1
+            fuse = Fuse(death, self._killed.set)
+            life = asyncio.create_task(self._live(fuse))
+            timer = None
+            if death is not None and death.at_s is not None:
+                timer = asyncio.create_task(self._die_at(death.at_s))
+            killed = asyncio.create_task(self._killed.wait())
+            try:
+                # Not awaited itself: a group that fails in the moment in which it is cancelled from outside forgets
+                # the cancelling (CPython issue 116720), and the party would live on for ever.
+                await asyncio.wait({life, killed}, return_when=asyncio.FIRST_COMPLETED)
+                if not self._killed.is_set():
+                    self._note_end(life)
+                fuse.dead = True
+            finally:
+                for task in (life, killed, *([timer] if timer else [])):
+                    task.cancel()
+                await asyncio.gather(life, killed, return_exceptions=True)
+            self.world.faults["death"] += 1
+            down = self.world.seconds
+            await self.world.clock.sleep(self._outage_s)
+            self.away.append((down, self.world.seconds))
+
+    def _note_end(self, life: asyncio.Task[None]) -> None:
+        """A process that ends by itself, whatever the reason: somebody has to start it again."""
+        error = life.exception()
+        if isinstance(error, Crash):
+            return
+        self._outage_s = RESTART_S
+        if not isinstance(error, RetryableError):  # which a start may raise: the caller is to try again
+            self.ends.append(f"{self.name}'s process ended by itself: {error!r}")
+
+    def kill(self, outage_s: float) -> None:
+        """A power cut now, for so long."""
+        self._outage_s = outage_s
+        self._killed.set()
+
+    async def prepare(self) -> None:
+        """Make the database."""
+
+    async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
+        """One life, until cancelled."""
+        raise NotImplementedError
+
+    async def _live(self, fuse: Fuse) -> None:
+        source = random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/locked")
+        database = MortalDatabase(self.database, fuse, self.party.locked, source, self.world)
+        access = {
+            chain: replace(one, transactions=_MortalSender(one.transactions, fuse))
+            for chain, one in self._access.items()
+        }
+        try:
+            await self.live(database, access)
+        except* Crash:
+            pass
+
+    async def _die_at(self, at_s: float) -> None:
+        await self.world.clock.sleep(at_s - self.world.seconds)
+        self._killed.set()
+
+    def seeded(self) -> SeededSecrets:
+        return SeededSecrets(random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}").getrandbits(64))
+
+
+class Relayer(Process):
+    """`service` is None while the process is down. A watchtower is a relayer without pairs."""
+
+    def __init__(self, world: World, party: Party, quotes: bool = True) -> None:
+        super().__init__(world, party, SHORT_PURSE if quotes and Rough.SHORT_PURSE in world.plan.rough else PURSE)
+        self.service: RelayerService | None = None
+        self._pairs = _pairs() if quotes else []
+
+    async def prepare(self) -> None:
+        await self.database.write(create_schema)
+
+    async def ready(self) -> RelayerService:
+        """The service, once it is up."""
+        while self.service is None:
+            await self.world.clock.sleep(0.5)
+        return self.service
+
+    async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
+        signal, clock = FactSignal(), self.world.clock
+        service = RelayerService(
+            database,
+            self._setup(access),
+            signal,
+            clock,
+            Metrics(),
+            self.seeded(),
+            random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/waits"),
+        )
+        followers = Supervisor(clock, Metrics())
+        for one in access.values():
+            follower = Follower(one.parameters, one.heads, one.blocks, database, signal, clock, Height(0))
+            followers.add(Worker(f"follower {one.chain}", follower.run))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for work in (followers.run(), service.supervisor.run(), self._expire(service)):
+                    group.create_task(work)
+                self.service = service
+        finally:
+            self.service = None
+
+    def _setup(self, access: Mapping[ChainId, ChainAccess]) -> RelayerSetup:
+        return RelayerSetup(
+            chains=access,
+            signers=self.signers,
+            policy=RelayerPolicy(swap=POLICY, exposure=LIMITS, watch=WatchPolicy(enabled=True)),
+            pairs=self._pairs,
+            quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
+            source=self.name,
+        )
+
+    async def _expire(self, service: RelayerService) -> None:
+        """What the service's scheduler triggers; that one looks at real time."""
+        while True:
+            await self.world.clock.sleep(EXPIRE_S)
+            try:
+                await service.expire_quotes()
+            except RetryableError:
+                continue
+
+
+def _pairs() -> list[Pair]:
+    return [
+        Pair(kind[chain], kind[other], RATE, BaseUnits(10), BaseUnits(10**6))
+        for chain, other in (CHAINS, CHAINS[::-1])
+        for kind in (COIN, TOKEN)
+    ]
+
+
+class Door:
+    """A relayer's API as a client's process finds it: closed while the relayer is down."""
+
+    def __init__(self, relayer: Relayer) -> None:
+        self._relayer = relayer
+
+    def _answers(self) -> Answers:
+        service = self._relayer.service
+        if service is None:
+            raise RetryableError("nobody answers at the relayer's address")
+        return Answers(service.desk, self._relayer._access, self._relayer.world.clock, service.watchtower)
+
+    async def relayer(self) -> RelayerBody:
+        return await self._asked(lambda answers: answers.relayer())
+
+    async def quote(self, call: QuoteCall) -> QuoteBody:
+        return await self._asked(lambda answers: answers.quote(call))
+
+    async def open_swap(self, call: SwapCall) -> SwapBody:
+        return await self._asked(lambda answers: answers.open_swap(call))
+
+    async def _asked(self, question: Callable[[Answers], Coroutine[Any, Any, T]]) -> T:
+        try:
+            return await question(self._answers())
+        except Crash:
+            raise RetryableError("the connection was lost") from None
+
+
+class Dapp(Process):
+    """A dApp's own process: a client of one relayer. `client` is None while it is down."""
+
+    def __init__(self, world: World, party: Party, relayer: Relayer) -> None:
+        super().__init__(world, party)
+        self.client: SwapClient | None = None
+        self._relayer = relayer
+
+    async def ready(self) -> SwapClient:
+        """The client, once it is up."""
+        while self.client is None:
+            await self.world.clock.sleep(0.5)
+        return self.client
+
+    async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
+        made = SwapClient(
+            Door(self._relayer),
+            access,
+            self.signers,
+            SwapStore(database),
+            ClientPolicy(swap=POLICY),
+            self.world.clock,
+            self.seeded(),
+        )
+        try:
+            async with made as client:
+                self.client = client
+                await client.ended()
+        finally:
+            self.client = None

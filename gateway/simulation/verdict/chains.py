@@ -1,0 +1,64 @@
+"""What the canonical chains hold in the end."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from adapters.memory import MemoryChain
+from adapters.memory.ledger import LockRow, lock_key
+from core.model.facts import Claimed, Locked, LockStatus, LoggedEvent, Refunded
+from core.model.types import ChainId, Hashlock, Height, LockId, LockTerms
+
+
+@dataclass(frozen=True, slots=True)
+class LockOutcome:
+    """One lock as its canonical chain has it in the end. `settled`: claimed or refunded in a final block.
+
+    `made_at_s` and `settled_at_s` are the times of the blocks, as the chain's clock had them.
+    """
+
+    lock_id: LockId
+    terms: LockTerms
+    status: LockStatus
+    settled: bool
+    made_at_s: int
+    settled_at_s: int | None
+
+
+def events_of(chain: MemoryChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
+    """Every event of the canonical chain, with its block's time and whether that is final."""
+    for height in range(chain.height + 1):
+        block = chain.block(Height(height))
+        for logged in block.events:
+            yield logged, block.header.time.seconds, height <= chain.finalized_height
+
+
+def all_locks(chain: MemoryChain) -> list[LockOutcome]:
+    """Every lock of a canonical chain, with what became of it."""
+    made: dict[LockId, tuple[LockTerms, int]] = {}
+    ended: dict[LockId, tuple[LockStatus, bool, int]] = {}
+    for logged, time_s, final in events_of(chain):
+        match logged.event:
+            case Locked(lock_id, terms):
+                made[lock_id] = terms, time_s
+            case Claimed(lock_id, _, _):
+                ended[lock_id] = LockStatus.CLAIMED, final, time_s
+            case Refunded(lock_id, _):
+                ended[lock_id] = LockStatus.REFUNDED, final, time_s
+            case _:
+                pass
+    return [
+        LockOutcome(lock_id, terms, status, settled, made_s, settled_s)
+        for lock_id, (terms, made_s) in made.items()
+        for status, settled, settled_s in [ended.get(lock_id, (LockStatus.LOCKED, False, None))]
+    ]
+
+
+def locks_under(chains: Mapping[ChainId, MemoryChain], hashlock: Hashlock) -> list[LockOutcome]:
+    """Every lock under this hashlock on either chain."""
+    return [lock for chain in chains.values() for lock in all_locks(chain) if lock.terms.hashlock == hashlock]
+
+
+def lock_at(chain: MemoryChain, lock_id: LockId, at: Height | None = None) -> LockRow | None:
+    """A lock in the state after the block at a height, by default the newest."""
+    none: LockRow | None = None
+    return chain.state.get(lock_key(lock_id), none, chain.height if at is None else at)

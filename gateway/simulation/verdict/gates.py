@@ -1,0 +1,119 @@
+"""What had to hold at the moment in which bytes that fund or reveal first left a process.
+
+Written a second time, from the protocol's text and not from `htlc.timelocks`: a term that is dropped there is missed
+here.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from math import ceil
+from typing import Final
+
+from adapters.memory.transactions import Batch, Claim
+from core.model.facts import LockStatus
+from core.model.types import ChainId, Hashlock, Height, LockTerms
+from gateway.simulation.plan import POLICY, TIMING
+from gateway.simulation.verdict.chains import all_locks, lock_at
+from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.wire import Sent, lock_terms
+
+ON_THE_WAY_S: Final = 1
+"""What may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
+
+_I: Final = TIMING.inclusion_s
+_F: Final = TIMING.finality_s
+_O: Final = TIMING.observation_s
+
+REVEAL_S: Final = _I + _I + _F + POLICY.initiator_outage_s + TIMING.lead_s
+FUND_S: Final = _I + _F + _O + POLICY.claim_s + REVEAL_S
+LOCK_S: Final = _I + _F + _O + FUND_S
+QUOTE_S: Final = POLICY.lock_s + LOCK_S
+GAP_S: Final = TIMING.lag_s + _O + _I + _I + _F + POLICY.participant_outage_s + TIMING.lead_s
+
+
+def problems(record: Record) -> Iterator[str]:
+    """Every breach of a gate."""
+    by_hashlock = {one.hashlock: one for one in record.agreed}
+    for deal in record.agreed:
+        yield from _of_agreement(deal)
+    revealed: set[bytes] = set()
+    for sent in record.world.wire.firsts():
+        terms = lock_terms(sent.chain, sent.body)
+        if terms is not None and terms.hashlock in by_hashlock:
+            yield from _of_lock(record, sent, terms, by_hashlock[terms.hashlock])
+        for claim in _claims(sent):
+            yield from _of_claim(record, sent, claim, by_hashlock, revealed)
+
+
+def _claims(sent: Sent) -> list[Claim]:
+    message = sent.body.message
+    items = message.exits if isinstance(message, Batch) else (message,)
+    return [item for item in items if isinstance(item, Claim)]
+
+
+def _of_agreement(deal: Agreed) -> Iterator[str]:
+    """The timelocks, as of the moment that the time to lock is counted from."""
+    t_a, t_b = (leg.timelock.seconds for leg in deal.legs)
+    quoted_s = deal.lock_deadline_s - POLICY.lock_s
+    if t_b - quoted_s <= QUOTE_S:
+        yield f"deal {deal.deal.number}: T_B is {t_b - quoted_s} s behind the quote, not more than {QUOTE_S} s"
+    if t_a - t_b <= GAP_S:
+        yield f"deal {deal.deal.number}: the timelocks are {t_a - t_b} s apart, not more than {GAP_S} s"
+
+
+def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[str]:
+    t_b = deal.participant_leg.timelock.seconds
+    left_s = t_b - ceil(sent.at_s) + ON_THE_WAY_S
+    who = f"{sent.party} (deal {deal.deal.number})"
+    if sent.party == deal.relayer:
+        if terms != deal.participant_leg:
+            yield f"{who} locks under other terms than were agreed"
+        if left_s <= FUND_S:
+            yield f"{who} funds {left_s} s before T_B, not more than {FUND_S} s"
+        if not _stands(record, sent, deal.initiator_leg):
+            yield f"{who} funds, and the initiator's lock is not final, open and as agreed"
+    elif sent.party == deal.dapp:
+        if terms != deal.initiator_leg:
+            yield f"{who} locks under other terms than were agreed"
+        if left_s <= LOCK_S:
+            yield f"{who} locks {left_s} s before T_B, not more than {LOCK_S} s"
+        if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
+            yield f"{who} locks after the quote's time to lock"
+    if (public_s := _public_at(record, deal)) is not None and public_s < sent.at_s:
+        yield f"{who} locks under a hashlock whose preimage is public"
+
+
+def _of_claim(
+    record: Record, sent: Sent, claim: Claim, deals: Mapping[Hashlock, Agreed], revealed: set[bytes]
+) -> Iterator[str]:
+    """The first broadcast of an honest initiator's claim is the reveal."""
+    hashlock = Hashlock(hashlib.sha256(claim.preimage).digest())
+    deal = deals.get(hashlock)
+    if deal is None or sent.party != deal.dapp or hashlock in revealed:
+        return
+    revealed.add(hashlock)
+    who = f"{sent.party} (deal {deal.deal.number})"
+    left_s = deal.participant_leg.timelock.seconds - ceil(sent.at_s) + ON_THE_WAY_S
+    if left_s <= REVEAL_S:
+        yield f"{who} reveals {left_s} s before T_B, not more than {REVEAL_S} s"
+    if not _stands(record, sent, deal.participant_leg):
+        yield f"{who} reveals, and the participant's lock is not final, open and as agreed"
+
+
+def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:
+    """Whether a lock with exactly these terms was open in the state that was final when this was sent."""
+    return _open_at(record, terms, terms.chain, sent.finalized[terms.chain])
+
+
+def _open_at(record: Record, terms: LockTerms, chain: ChainId, at: Height) -> bool:
+    here = record.world.chains[chain]
+    rows = [lock_at(here, lock.lock_id, at) for lock in all_locks(here) if lock.terms == terms]
+    return any(row is not None and row.terms == terms and row.status is LockStatus.LOCKED for row in rows)
+
+
+def _public_at(record: Record, deal: Agreed) -> float | None:
+    """When the preimage first left anybody's hands, as far as it was noted."""
+    for sent in record.world.wire.sent:
+        if any(hashlib.sha256(claim.preimage).digest() == deal.hashlock for claim in _claims(sent)):
+            return sent.at_s
+    return None

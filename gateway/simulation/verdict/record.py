@@ -1,0 +1,64 @@
+"""What a story hands to its judges."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from core.model.types import AccountId, Hashlock, LockTerms, SwapId
+from gateway.simulation.plan import Deal, Plan
+from gateway.simulation.process import Dapp, Process, Relayer
+from gateway.simulation.world import World
+
+
+@dataclass(slots=True)
+class Agreed:
+    """A deal that came about: its terms, when it did (Unix seconds), and until when the initiator was to lock."""
+
+    deal: Deal
+    swap_id: SwapId
+    initiator_leg: LockTerms
+    participant_leg: LockTerms
+    lock_deadline_s: int
+    agreed_at_s: float
+    relayer: str
+    dapp: str | None
+    """None for a cheat's."""
+    watched_since_s: float | None = None
+
+    @property
+    def hashlock(self) -> Hashlock:
+        return self.initiator_leg.hashlock
+
+    @property
+    def legs(self) -> tuple[LockTerms, LockTerms]:
+        return self.initiator_leg, self.participant_leg
+
+
+@dataclass(slots=True)
+class Record:
+    """One story: its world and its people, and what they agreed on."""
+
+    world: World
+    relayers: list[Relayer]
+    dapps: list[Dapp]
+    tower: Relayer | None
+    agreed: list[Agreed] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    errands: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def plan(self) -> Plan:
+        return self.world.plan
+
+    @property
+    def processes(self) -> list[Process]:
+        return [*self.relayers, *self.dapps, *([self.tower] if self.tower else [])]
+
+    def process(self, name: str) -> Process:
+        return next(one for one in self.processes if one.name == name)
+
+    def owner(self, account: AccountId) -> str | None:
+        """The process that signs for this account, None for a cheat's or stranger's."""
+        return next((one.name for one in self.processes if account in one.accounts.values()), None)
+
+    def note(self, what: str) -> None:
+        self.notes.append(f"{self.world.seconds:7.2f} s  {what}")

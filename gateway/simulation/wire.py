@@ -1,0 +1,138 @@
+"""What every party sends, noted at the moment in which it leaves the process, with what the chain was like then.
+
+The verdict is made of these notes and of the chains alone: nothing that the code under test says of itself is believed.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adapters.memory import MemoryChain
+from adapters.memory.ledger import LockRow, lock_key
+from adapters.memory.transactions import Body, Lock, decode_wire
+from core.model.consortium import value_of
+from core.model.errors import CausewayError
+from core.model.ports import ChainAccess, TransactionSender
+from core.model.transactions import FeeBid, SignedTransaction, UnsignedTransaction
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockId,
+    LockTerms,
+)
+from core.runtime.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Bytes that left a party. `first`: never sent before. `at_s`: true time, Unix seconds. `finalized`: the height
+    that was final on each chain then; `used`: how many sequences of the account were finally used."""
+
+    party: str
+    chain: ChainId
+    body: Body
+    raw: bytes = field(repr=False)
+    at_s: float
+    first: bool
+    heights: Mapping[ChainId, Height]
+    finalized: Mapping[ChainId, Height]
+    used: int
+
+
+class Wire:
+    """Every note of one story. `errors` counts what sending and simulating raised, by class."""
+
+    def __init__(self, clock: Clock, chains: Mapping[ChainId, MemoryChain]) -> None:
+        self.clock = clock
+        self._chains = chains
+        self._known: set[tuple[str, bytes]] = set()
+        self.sent: list[Sent] = []
+        self.shown: list[tuple[float, str, bytes]] = []
+        """Bodies that were simulated or estimated: at what time, by whom."""
+        self.errors: Counter[str] = Counter()
+
+    def tapped(self, party: str, access: ChainAccess) -> ChainAccess:
+        """The chain, with everything that is sent over it noted."""
+        return replace(access, transactions=_Tap(self, party, access.chain, access.transactions))
+
+    def note(self, party: str, chain: ChainId, raw: bytes) -> None:
+        body = decode_wire(raw).body
+        first = (party, raw) not in self._known
+        self._known.add((party, raw))
+        here = self._chains[chain]
+        self.sent.append(
+            Sent(
+                party,
+                chain,
+                body,
+                raw,
+                self.clock.now(),
+                first,
+                {name: one.height for name, one in self._chains.items()},
+                {name: one.finalized_height for name, one in self._chains.items()},
+                here.state.get(("sequence", body.sender), 0, here.finalized_height),
+            )
+        )
+
+    def firsts(self) -> list[Sent]:
+        """Each party's every signed form once, in the order of first sendings."""
+        return [sent for sent in self.sent if sent.first]
+
+    def final_lock(self, chain: ChainId, lock_id: str, at: Height) -> LockRow | None:
+        """A lock as the chain had it at a height, which was final when it was asked about."""
+        none: LockRow | None = None
+        return self._chains[chain].state.get(lock_key(LockId(lock_id)), none, at)
+
+
+class _Tap:
+    """A `TransactionSender` that notes what goes through it."""
+
+    def __init__(self, wire: Wire, party: str, chain: ChainId, inner: TransactionSender) -> None:
+        self._wire = wire
+        self._party = party
+        self._chain = chain
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        self._wire.note(self._party, self._chain, signed.raw)
+        await self._counted(self._inner.submit, signed)
+
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
+        self._wire.shown.append((self._wire.clock.now(), self._party, transaction.body))
+        await self._counted(self._inner.simulate, transaction, fee)
+
+    async def fitted(self, transaction: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+        if not transaction.reveals:  # those that reveal come back as they are, unseen by any endpoint
+            self._wire.shown.append((self._wire.clock.now(), self._party, transaction.body))
+        return await self._inner.fitted(transaction, tries)
+
+    async def _counted(self, call: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            await call(*arguments)
+        except CausewayError as error:
+            self._wire.errors[type(error).__name__] += 1
+            raise
+
+
+def lock_terms(chain: ChainId, body: Body) -> LockTerms | None:
+    """The terms that a transaction locks under, None for one that does something else."""
+    message = body.message
+    if not isinstance(message, Lock):
+        return None
+    return LockTerms(
+        AssetId(message.asset),
+        BaseUnits(value_of(message.amount)),
+        AccountId(body.sender),
+        AccountId(message.receiver),
+        Hashlock(message.hashlock),
+        ChainTime(chain, message.timelock),
+    )

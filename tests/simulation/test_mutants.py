@@ -1,0 +1,30 @@
+"""The measure of the simulation: planted bugs stand in the code as it is, and some of them are noticed at once."""
+
+import pytest
+
+from gateway.simulation.mutants import MUTANTS, ROOT, found_by, replaced
+from tests.support import LONG
+
+SEEDS = 200 if LONG else 12
+AT_ONCE = ("gap-without-R", "provider-never-funds", "claim-never", "any-terms-will-do")
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_s_text_stands_in_the_code_once(mutant):
+    for edit in mutant.edits:
+        assert replaced((ROOT / edit.path).read_text(encoding="utf-8"), edit) is not None
+        assert edit.old != edit.new
+    assert mutant.harm.endswith(".")
+
+
+def test_mutants_have_names_of_their_own():
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 35
+
+
+@pytest.mark.long
+@pytest.mark.endurance
+@pytest.mark.parametrize("mutant", [one for one in MUTANTS if LONG or one.name in AT_ONCE], ids=lambda one: one.name)
+def test_the_simulation_notices(mutant):
+    seed, problem = found_by(mutant, 0, SEEDS)
+    assert seed is not None
+    assert problem
