@@ -8,7 +8,7 @@ from gateway.simulation.plan import Lie, Rough, Style
 EXPECTED: Final = (
     *("death", "reorg", "late-inclusion", "full-block", "database-locked", "double-spend", "copied-hashlock"),
     *("provider-dies-at-the-claim", "finality-stall", "token-pause", "used-elsewhere", "restored"),
-    *("provider-vanishes", "payee-refused"),
+    *("provider-vanishes", "payee-refused", "initiator-oversleeps"),
     *("endpoint-error", "endpoint-lost_reply", "endpoint-repeat_head", "endpoint-drop_head", "endpoint-late_head"),
     *(f"lie-{lie}" for lie in Lie),
     *(f"said-{lie}" for lie in Lie if lie not in (Lie.HEADS_AND_LOCKS, Lie.FROM_THE_PAST, Lie.HANGS)),

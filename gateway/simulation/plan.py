@@ -100,6 +100,7 @@ class Rough(StrEnum):
     RESTORED = "restored"
     PROVIDER_VANISHES = "provider-vanishes"
     PAYEE_REFUSED = "payee-refused"
+    INITIATOR_OVERSLEEPS = "initiator-oversleeps"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ EXPIRE_S: Final = 2.0
 RESTART_S: Final = 2.0
 """How soon an init system starts a process again that ended by itself."""
 RATE: Final = Rate(2, 1)
-MOST: Final = ExposureLimit(BaseUnits(500_000), BaseUnits(400_000), BaseUnits(450_000))
+MOST: Final = ExposureLimit(BaseUnits(300_000), BaseUnits(250_000), BaseUnits(280_000))
 LIMITS: Final = {asset: MOST for kind in (COIN, TOKEN) for asset in kind.values()}
 SHORT_PURSE: Final = 300_000
 """Enough for one or two swaps at a time."""

@@ -196,6 +196,8 @@ async def _surround(record: Record, agreed: Agreed) -> None:
         background.append(hands.copy(record.world, agreed.deal.number, agreed.legs))
     if Rough.PROVIDER_VANISHES in record.plan.rough and agreed.deal.watched:
         background.append(_vanish(record, agreed))
+    if Rough.INITIATOR_OVERSLEEPS in record.plan.rough and agreed.dapp is not None:
+        background.append(_oversleep(record, agreed))
     record.errands += [asyncio.create_task(one) for one in background]
 
 
@@ -227,6 +229,20 @@ async def _vanish(record: Record, agreed: Agreed) -> None:
     if await hands.until(world, locked, agreed.participant_leg.timelock.seconds):
         relayer.kill(agreed.initiator_leg.timelock.seconds + COME_BACK_S - world.clock.now())
         world.faults["provider-vanishes"] += 1
+
+
+async def _oversleep(record: Record, agreed: Agreed) -> None:
+    """The initiator is gone from the provider's lock on until there is no time left to reveal."""
+    world, dapp = record.world, record.dapps[agreed.deal.relayer]
+
+    def locked() -> bool:
+        chain = world.chains[agreed.participant_leg.chain]
+        return any(lock.terms == agreed.participant_leg for lock in all_locks(chain))
+
+    latest_s = agreed.participant_leg.timelock.seconds - gates.REVEAL_S
+    if await hands.until(world, locked, latest_s):
+        dapp.kill(max(0.0, latest_s - world.clock.now()))
+        world.faults["initiator-oversleeps"] += 1
 
 
 async def _use_elsewhere(record: Record) -> None:
