@@ -9,6 +9,7 @@
 All pure. "Final" is irreversible by a chain's rule; only finally settled legs end a swap.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from core.model.errors import ConflictError, GateClosedError
@@ -36,6 +37,9 @@ from htlc.model import (
     SwapState,
 )
 from htlc.timelocks import ClockSkewError, SwapPolicy
+
+StateCheck = Callable[[SwapState, SwapPolicy, int, ChainTime, ChainTime], None]
+"""`check_fund_now` or `check_reveal_now`."""
 
 _REVEAL: Final = leg_kind(RevealAndClaim, Leg.PARTICIPANT)
 GIVEN_UP: Final = "watch-given-up"
@@ -270,6 +274,14 @@ def check_reveal_now(
         raise ConflictError("the participant's lock is not, or no longer, final and verified", swap_id=state.swap_id)
     _check_reveal_time(state.agreement, now_s, policy)
     _check_skews(state.agreement, now_s, initiator_head, participant_head)
+
+
+def by_own_clock(check: StateCheck, state: SwapState, now_s: int) -> None:
+    """One of the two checks, held against our own clock alone: before the chains' are asked, or after. Raise as it
+    does."""
+    agreement = state.agreement
+    heads = (ChainTime(one.chain, now_s) for one in (agreement.initiator_leg, agreement.participant_leg))
+    check(state, agreement.policy, now_s, *heads)
 
 
 def _check_fund_time(agreement: Agreement, now_s: int, policy: SwapPolicy) -> None:

@@ -134,6 +134,8 @@ class Checks:
         agreement, own = state.agreement, state.agreement.own_leg
         if own is None:
             raise RejectedError("a watchtower funds nothing")
+        # Before anything is waited for: what is too late waits neither for the operator nor for a chain.
+        decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
@@ -150,6 +152,7 @@ class Checks:
     async def before_reveal(self, state: SwapState) -> None:
         """Everything that must hold before our preimage leaves us."""
         agreement, other = state.agreement, state.participant_leg
+        decisions.by_own_clock(decisions.check_reveal_now, state, self._now_s())
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_reveal_now(state, agreement.policy, self._now_s(), first, second)

@@ -14,7 +14,7 @@ its own where the batch came to nothing.
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,7 +34,7 @@ from core.model.errors import (
 from core.model.facts import LockStatus
 from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
-from core.model.types import AssetId, ChainId, ChainTime, LockId, LockTerms, Preimage, SwapId
+from core.model.types import AssetId, ChainId, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal, retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -42,7 +42,6 @@ from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
 from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
-from htlc.timelocks import SwapPolicy
 from relayer import book, inventory, swaps
 from relayer.allowances import MAX_PREPARATIONS
 from relayer.book import Switchboard
@@ -74,7 +73,6 @@ log = get_logger("relayer.executor")
 Exit = effects.ClaimLeg | effects.RefundLeg
 EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
 FUND_KINDS: Final = frozenset(effects.leg_kind(effects.FundLeg, leg) for leg in Leg)
-StateCheck = Callable[[SwapState, SwapPolicy, int, ChainTime, ChainTime], None]
 
 Lane = tuple[str, str]
 """A swap and one of its legs (or whatever else its effects are about)."""
@@ -416,16 +414,13 @@ class Executor:
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
         """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`."""
-        self._check_state(decisions.check_fund_now, book.load(connection, swap_id))
+        decisions.by_own_clock(decisions.check_fund_now, book.load(connection, swap_id), self._now_s())
 
     def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
-        self._check_state(decisions.check_reveal_now, book.load(connection, swap_id))
+        decisions.by_own_clock(decisions.check_reveal_now, book.load(connection, swap_id), self._now_s())
 
-    def _check_state(self, check: StateCheck, state: SwapState) -> None:
-        """The clocks were compared with the chains' before; here only ours counts."""
-        agreement, now_s = state.agreement, true_seconds(self._clock.now_ns())
-        heads = (ChainTime(one.chain, now_s) for one in (agreement.initiator_leg, agreement.participant_leg))
-        check(state, agreement.policy, now_s, *heads)
+    def _now_s(self) -> int:
+        return true_seconds(self._clock.now_ns())
 
     def _closed_gate(self, connection: Connection, effect_key: str, in_time: bool) -> str | None:
         """See `ClosedGate`: why our lock must not go out again. Of what locks nothing it knows nothing."""
@@ -437,7 +432,7 @@ class Executor:
             own = state.agreement.own_leg
             if own is None or state.leg(own).lock_id is not None:
                 return None
-            self._check_state(decisions.check_fund_now, state)
+            decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
         except GateClosedError as gate:
             return gate.message if in_time else None
         except NotFoundError:

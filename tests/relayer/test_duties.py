@@ -18,7 +18,7 @@ from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
 from relayer import book
 from relayer.policy import RelayerPolicy
-from relayer.transactions import tables
+from relayer.transactions import accounts, tables
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.pipeline import PipelinePolicy
 from tests.relayer.house import COIN, A, B, House
@@ -117,6 +117,22 @@ def test_one_effect_s_error_is_its_own_business(error):
         await complete(house, second)
         stored = await house.database.read(lambda c: journal.stream_effects(c, first.id))
         assert [effect.kind for effect in stored if effect.attempts > 0] == ["verify-initiator"]
+
+    told(story)
+
+
+def test_a_lock_that_waits_for_the_operator_ends_with_its_gate():
+    """A use of our account that nobody acknowledges: what is too late is called off, and reserves nothing any more."""
+
+    async def story(house: House) -> None:
+        service = await house.start()
+        view = await house.open(A)
+        account, now_ns = service.pipelines[B].account, house.clock.now_ns()
+        await house.database.write(lambda c: accounts.note_foreign_use(c, B, account, 0, 1, now_ns))
+        await house.lock(view.initiator.terms)
+        await house.phase(view.id, Phase.ABANDONED)
+        assert house.made(B, Locked, view.hashlock) == []
+        assert len(await house.database.read(accounts.unacknowledged)) == 1
 
     told(story)
 
