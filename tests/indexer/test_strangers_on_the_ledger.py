@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import pytest
 
@@ -35,6 +35,7 @@ from core.model.consortium import (
 from core.model.consortium_members import Organisation, Propose, Vote
 from core.model.errors import RejectedError
 from core.model.facts import Block, HeaderAttested, RecordWritten
+from core.model.ports import ChainAccess
 from core.model.types import MAX_BASE_UNITS, MAX_TIMELOCK_S, ChainTime, Height
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
@@ -59,10 +60,24 @@ OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (Transfer, Lock, Lock, Claim, Re
 KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
 
 
+class Place(Protocol):
+    """Where they act: the ledger of a harness, or one at work."""
+
+    @property
+    def access(self) -> ChainAccess: ...
+
+    @property
+    def issuer(self) -> Ed25519Signer: ...
+
+    async def advance(self) -> None: ...
+
+    async def wait_until(self, time: ChainTime) -> None: ...
+
+
 class LedgerStrangers:
     """Everybody on the ledger. `done` counts messages of transactions that succeeded, by kind."""
 
-    def __init__(self, ledger: ConsortiumHarness, rng: random.Random, everybody: list[Ed25519Signer]) -> None:
+    def __init__(self, ledger: Place, rng: random.Random, everybody: list[Ed25519Signer]) -> None:
         self.ledger, self.rng, self.everybody = ledger, rng, everybody
         self.symbols = list(SYMBOLS)
         self.locks: list[tuple[bytes, bytes, int]] = []

@@ -1,4 +1,4 @@
-"""A swap on real chains among strangers who use the contract as they like: nobody is robbed by what they do."""
+"""A swap on real chains among strangers who use both as they like: nobody is robbed by what they do."""
 
 import asyncio
 import random
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import Connection
 
-from adapters.consortium import Ed25519Signer
+from adapters.consortium import ConsortiumChain, Ed25519Signer
 from adapters.evm import native_asset
-from core.model.types import BaseUnits, ChainId
+from core.model.types import BaseUnits, ChainId, ChainTime
 from core.runtime.database import InlineDatabase
 from htlc.model import Phase
 from indexer.store import chain_rows
@@ -21,12 +21,32 @@ from tests.adapters.evm.harness import evm_harness
 from tests.indexer.recomputed import check_projections
 from tests.indexer.strangers import EvmStrangers
 from tests.indexer.test_strangers_on_anvil import whole_chain
+from tests.indexer.test_strangers_on_the_ledger import LedgerStrangers
 from tests.relayer.client.test_real_chains import LEDGER, POLICY, YUAN, issue, ledger, mine, relayer_at_work
 from tests.support import eventually
 
 PURSE = 10**8
 PAID = 500_000
 """Of the ledger's asset, for ether: what a relayer that never sees the preimage loses."""
+
+
+class LedgerAtWork:
+    """The ledger in real time, as `LedgerStrangers` use it."""
+
+    def __init__(self, chain: ConsortiumChain, issuer: Ed25519Signer) -> None:
+        self.access = chain.access
+        self.issuer = issuer
+
+    async def advance(self) -> None:
+        seen = (await self.access.heads.head()).head.height
+
+        async def further() -> bool:
+            return (await self.access.heads.head()).head.height > seen
+
+        await eventually(further, deadline_s=30, interval_s=0.1)
+
+    async def wait_until(self, _: ChainTime) -> None:
+        """Time passes by itself."""
 
 
 @pytest.mark.long
@@ -42,7 +62,9 @@ async def test_strangers_rob_no_relayer(tmp_path: Path) -> None:
         relayer_evm, dapp_evm, robber = [await harness.account() for _ in range(3)]
         strangers = await EvmStrangers.gather(harness, random.Random(1), wraps=True)
         strangers.mines = False
-        await issue(chain, owner, relayer_key, dapp_key)
+        members = [Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (20, 21, 22)]
+        await issue(chain, owner, relayer_key, dapp_key, *members)
+        on_the_ledger = LedgerStrangers(LedgerAtWork(chain, owner), random.Random(2), [owner, *members])
         mining = asyncio.create_task(mine(harness))
         access = {evm.chain: evm, LEDGER: chain.access}
         ether = native_asset(evm.chain)
@@ -67,9 +89,10 @@ async def test_strangers_rob_no_relayer(tmp_path: Path) -> None:
                 swap = await client.open(await client.quote(YUAN, ether, initiator_amount=PAID))
                 running = asyncio.create_task(client.run(swap, before_reveal=misuse))
                 while not running.done():
-                    await strangers.act()
+                    await asyncio.gather(strangers.act(), on_the_ledger.act())
                 outcome = await running
                 assert outcome.phase is Phase.COMPLETED, outcome.reason
+                assert on_the_ledger.done
 
                 async def paid() -> bool:
                     return await chain.access.state.balance(relayer_key.account, YUAN) == PURSE + PAID
