@@ -6,6 +6,7 @@ that outlives them.
 
 import asyncio
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -133,7 +134,7 @@ class _MortalSender:
         await self._inner.submit(signed)
 
 
-class Process:
+class Process(ABC):
     """What relayers and clients have in common: a name, accounts, a database, deaths. `lives` counts starts."""
 
     def __init__(self, world: World, party: Party, purse: int = PURSE) -> None:
@@ -202,9 +203,9 @@ class Process:
     async def prepare(self) -> None:
         """Make the database."""
 
+    @abstractmethod
     async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
         """One life, until cancelled."""
-        raise NotImplementedError
 
     async def _live(self, fuse: Fuse) -> None:
         source = random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/locked")
