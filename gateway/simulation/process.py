@@ -200,6 +200,7 @@ class Process(ABC):
         self._outage_s = outage_s
         self._killed.set()
 
+    @abstractmethod
     async def prepare(self) -> None:
         """Make the database."""
 
@@ -330,6 +331,9 @@ class Dapp(Process):
         super().__init__(world, party)
         self.client: SwapClient | None = None
         self._relayer = relayer
+
+    async def prepare(self) -> None:
+        """The client's store makes its own tables."""
 
     async def ready(self) -> SwapClient:
         """The client, once it is up."""
