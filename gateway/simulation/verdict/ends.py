@@ -13,6 +13,7 @@ from core.runtime import journal
 from gateway.simulation.plan import CHAINS, Rough
 from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
+from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.record import Agreed, Record
 from htlc import engine
 from htlc.model import Phase, SwapState
@@ -30,13 +31,21 @@ def problems(record: Record) -> Iterator[str]:
     locks = [lock for chain in CHAINS for lock in all_locks(record.world.chains[chain])]
     for lock in locks:
         owner = record.owner(lock.terms.sender)
-        if not lock.settled and owner is not None:
+        if not lock.settled and owner is not None and not _left_to_the_provider(record, lock, locks):
             yield f"{lock.lock_id} of {lock.terms.chain}, by {owner}, is {lock.status} in the end"
     for deal in record.agreed:
         yield from _liveness(record, deal, locks)
         yield from _watched(record, deal, locks)
     for process in record.processes:
         yield from process.ends
+
+
+def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:
+    """True for the leg of an initiator who was paid: a provider that has lost its memory, or is gone, never claims it."""
+    for deal in record.agreed:
+        if lock.terms == deal.initiator_leg and excused(record, deal):
+            return any(one.terms == deal.participant_leg and one.status is LockStatus.CLAIMED for one in locks)
+    return False
 
 
 def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[str]:

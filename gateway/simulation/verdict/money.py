@@ -43,13 +43,13 @@ def _losses(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[
             yield f"{number}: the initiator paid and was not paid"
         if len([lock for lock in under if lock.terms.sender == deal.initiator_leg.sender]) > 1:
             yield f"{number}: the initiator locked twice"
-    if paid_second and not paid_first and not _excused(record, deal):
+    if paid_second and not paid_first and not excused(record, deal):
         yield f"{number}: the provider paid and was not paid"
     if len(second) > 1:
         yield f"{number}: the provider locked twice"
 
 
-def _excused(record: Record, deal: Agreed) -> bool:
+def excused(record: Record, deal: Agreed) -> bool:
     """What no protocol can save: a token that is paused from the reveal to the timelock; a provider who is gone beyond
     all allowances and has nobody who watches, or who lost the memory of the swap with the database."""
     rough = record.plan.rough
