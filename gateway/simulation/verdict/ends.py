@@ -41,7 +41,7 @@ def problems(record: Record) -> Iterator[str]:
 
 
 def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:
-    """True for the leg of an initiator who was paid: a provider that has lost its memory, or is gone, never claims it."""
+    """True for the leg of an initiator who was paid, if its provider is gone or has lost its memory."""
     for deal in record.agreed:
         if lock.terms == deal.initiator_leg and excused(record, deal):
             return any(one.terms == deal.participant_leg and one.status is LockStatus.CLAIMED for one in locks)
