@@ -134,9 +134,10 @@ def make_followers(
     return made
 
 
-def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics) -> Supervisor:
+def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics, *, contained: bool = False) -> Supervisor:
+    """What keeps these followers running. `contained`: a fatal error rests its follower, and ends no other's work."""
     supervisor = Supervisor(clock, metrics)
-    supervisor.add(*(Worker(f"follower {follower.status.chain}", follower.run) for follower in followers))
+    supervisor.add(*(Worker(f"follower {one.status.chain}", one.run, contained=contained) for one in followers))
     return supervisor
 
 

@@ -55,7 +55,10 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
         await check_accounts(database, [signer.account for signer in setup.signers.values()])
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
-        supervisor = following(followers, clock, metrics)
+        for follower in followers:  # a database of another chain is a reason not to start
+            await follower.open()
+        # From then on one chain's follower ends no other chain's exits, whatever it meets.
+        supervisor = following(followers, clock, metrics, contained=True)
         supervisor.add(*fact_listeners(config.database, database, signal))
         app = create_api(
             service.desk,
