@@ -6,7 +6,7 @@ a claim means, the state machine judges: everything under the hashlock is told.
 
 from collections.abc import Iterator
 
-from core.model.facts import Claimed, Locked, LoggedEvent, Refunded
+from core.model.facts import Claimed, Locked, LoggedEvent, Refunded, hashlock_of
 from core.model.types import ChainId, Hashlock, Height
 from htlc import events
 from htlc.model import Leg, SwapState
@@ -17,16 +17,6 @@ from relayer.swaps import SwapRow
 def hashlocks_of(fact: Fact) -> set[Hashlock]:
     """The hashlocks that a block's events name."""
     return {found for logged in fact.events if (found := hashlock_of(logged)) is not None}
-
-
-def hashlock_of(logged: LoggedEvent) -> Hashlock | None:
-    match logged.event:
-        case Locked(terms=terms):
-            return terms.hashlock
-        case Claimed(hashlock=hashlock) | Refunded(hashlock=hashlock):
-            return hashlock
-        case _:
-            return None
 
 
 def swap_events(fact: Fact, swap: SwapRow) -> Iterator[events.ChainFact]:

@@ -142,9 +142,9 @@ class BroadcastTransactions:
         """Return at the first success; the other members still get it. One that hangs delays nobody.
 
         Raises a refusal only if a quorum refuses, otherwise `UnaffordableError` or `UnclearRefusalError` if a member
-        gives one, else `RetryableError`. A success
-        that a quorum's refusals contradicted afterwards is not believed again: the next submission of the same bytes
-        raises what the quorum says, so that no lone member's "taken" hides for ever why nobody else takes it.
+        gives one, else `RetryableError`. A success that a quorum's refusals contradicted afterwards is not believed
+        again: the next submission of the same bytes raises what the quorum says, so that no lone member's "taken" hides
+        for ever why nobody else takes it.
         """
         doubted = signed.hash in self._refused
         tasks = [

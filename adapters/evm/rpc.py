@@ -86,11 +86,11 @@ class RpcClient:
         self.batches = LearntLimit(MAX_BATCH_CALLS)
         """How many calls it takes in one request."""
         self.ranges = LearntLimit(MAX_BATCH_CALLS)
-        """Over how many blocks it looks for logs; see `adapters.evm.blocks`."""
+        """Over how many blocks it looks for logs; see `adapters.evm.logs`."""
         self.learning = asyncio.Lock()
         """Held while a length is tried that was not answered yet."""
         self.receipt_failures = 0
-        """How often in a row it did not answer for receipts; see `adapters.evm.blocks`."""
+        """How often in a row it did not answer for receipts; see `adapters.evm.logs`."""
         self._observed = observed
         self._limit = RateLimit(calls_per_s)
         self._pace = Pace()

@@ -5,7 +5,8 @@
     │   ├── NotYetFinalError    nobody: the answer exists but is not irreversible yet
     │   ├── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
     │   ├── UnaffordableError   the operator: the account cannot pay for the transaction
-    │   └── UnclearRefusalError nobody: refused in words that nobody here knows, so nothing may hang on the reason
+    │   ├── UnclearRefusalError nobody: refused in words that nobody here knows, so nothing may hang on the reason
+    │   ├── PayoutBlockedError  a token's issuer or the receiver, if it lasts: a claim could not pay now
     │   └── TooManyError        the caller, later: one caller holds more than a caller may
     ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
     │   ├── NotFoundError       the caller: no such thing

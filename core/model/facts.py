@@ -158,6 +158,17 @@ class LoggedEvent:
     event: ChainEvent
 
 
+def hashlock_of(logged: LoggedEvent) -> Hashlock | None:
+    """Return the hashlock that an event names, None if it concerns no lock."""
+    match logged.event:
+        case Locked(terms=terms):
+            return terms.hashlock
+        case Claimed(hashlock=hashlock) | Refunded(hashlock=hashlock):
+            return hashlock
+        case _:
+            return None
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """A block with the events that our contracts and modules left in it, ordered by `index`."""

@@ -221,12 +221,7 @@ async def _register(record: Record, agreed: Agreed) -> None:
 async def _vanish(record: Record, agreed: Agreed) -> None:
     """The provider is gone from its own lock on until after every timelock."""
     world, relayer = record.world, record.relayers[agreed.deal.relayer]
-
-    def locked() -> bool:
-        chain = world.chains[agreed.participant_leg.chain]
-        return any(lock.terms == agreed.participant_leg for lock in all_locks(chain))
-
-    if await hands.until(world, locked, agreed.participant_leg.timelock.seconds):
+    if await _provider_locks(world, agreed, agreed.participant_leg.timelock.seconds):
         relayer.kill(agreed.initiator_leg.timelock.seconds + COME_BACK_S - world.clock.now())
         world.faults["provider-vanishes"] += 1
 
@@ -234,15 +229,18 @@ async def _vanish(record: Record, agreed: Agreed) -> None:
 async def _oversleep(record: Record, agreed: Agreed) -> None:
     """The initiator is gone from the provider's lock on until there is no time left to reveal."""
     world, dapp = record.world, record.dapps[agreed.deal.relayer]
-
-    def locked() -> bool:
-        chain = world.chains[agreed.participant_leg.chain]
-        return any(lock.terms == agreed.participant_leg for lock in all_locks(chain))
-
     latest_s = agreed.participant_leg.timelock.seconds - gates.REVEAL_S
-    if await hands.until(world, locked, latest_s):
+    if await _provider_locks(world, agreed, latest_s):
         dapp.kill(max(0.0, latest_s - world.clock.now()))
         world.faults["initiator-oversleeps"] += 1
+
+
+async def _provider_locks(world: World, agreed: Agreed, until_s: float) -> bool:
+    """Wait for the provider's lock, at most until this Unix time; returns whether it came."""
+    chain = world.chains[agreed.participant_leg.chain]
+    return await hands.until(
+        world, lambda: any(lock.terms == agreed.participant_leg for lock in all_locks(chain)), until_s
+    )
 
 
 async def _use_elsewhere(record: Record) -> None:

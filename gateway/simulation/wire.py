@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.memory import MemoryChain
-from adapters.memory.ledger import LockRow, lock_key
 from adapters.memory.transactions import Body, Lock, decode_wire
 from core.model.consortium import value_of
 from core.model.errors import CausewayError
@@ -23,7 +22,6 @@ from core.model.types import (
     ChainTime,
     Hashlock,
     Height,
-    LockId,
     LockTerms,
 )
 from core.runtime.clock import Clock
@@ -83,11 +81,6 @@ class Wire:
     def firsts(self) -> list[Sent]:
         """Each party's every signed form once, in the order of first sendings."""
         return [sent for sent in self.sent if sent.first]
-
-    def final_lock(self, chain: ChainId, lock_id: str, at: Height) -> LockRow | None:
-        """A lock as the chain had it at a height, which was final when it was asked about."""
-        none: LockRow | None = None
-        return self._chains[chain].state.get(lock_key(LockId(lock_id)), none, at)
 
 
 class _Tap:

@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded
+from core.model.facts import Block, LoggedEvent, hashlock_of
 from core.model.types import BlockRef, ChainId, Hashlock, Height
 from core.runtime.logging import get_logger
 from core.runtime.savepoints import contained, failure_of, reason_of
@@ -134,17 +134,6 @@ def refresh_each(connection: Connection, touched: Collection[Hashlock], where: B
         error = contained(connection, partial(refresh_swaps, connection, {hashlock}))
         if error is not None:
             _set_aside(connection, "swaps", where, WHOLE_BLOCK, error)
-
-
-def hashlock_of(logged: LoggedEvent) -> Hashlock | None:
-    """Return the hashlock that an event names, None if it concerns no lock."""
-    match logged.event:
-        case Locked(terms=terms):
-            return terms.hashlock
-        case Claimed(hashlock=hashlock) | Refunded(hashlock=hashlock):
-            return hashlock
-        case _:
-            return None
 
 
 def _reverted_hashlocks(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[Hashlock]:

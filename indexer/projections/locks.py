@@ -76,8 +76,8 @@ class LockRow:
         return self.chain, self.locked.height, self.locked.index
 
 
-def apply(connection: Connection, blocks: Sequence[Block]) -> set[Hashlock]:
-    """Store what these blocks of one chain, oldest first, say of locks. Return the hashlocks that they touch.
+def apply(connection: Connection, blocks: Sequence[Block]) -> None:
+    """Store what these blocks of one chain, oldest first, say of locks.
 
     A claim or refund settles the newest open lock of its id and hashlock. One whose lock was made before the first
     indexed block stays an event only.
@@ -85,7 +85,6 @@ def apply(connection: Connection, blocks: Sequence[Block]) -> set[Hashlock]:
     made: list[dict[str, Any]] = []
     open_here: dict[_Name, list[dict[str, Any]]] = defaultdict(list)
     earlier: list[tuple[_Name, dict[str, Any]]] = []
-    touched: set[Hashlock] = set()
     for block in blocks:
         for logged in block.events:
             match logged.event:
@@ -93,18 +92,15 @@ def apply(connection: Connection, blocks: Sequence[Block]) -> set[Hashlock]:
                     row = _lock_row(block, logged, lock_id, terms)
                     made.append(row)
                     open_here[lock_id, terms.hashlock].append(row)
-                    touched.add(terms.hashlock)
                 case Claimed(lock_id, hashlock) | Refunded(lock_id, hashlock):
                     name, ended = (lock_id, hashlock), _settlement(block, logged, logged.event)
                     if open_here[name]:
                         open_here[name].pop().update(ended)
                     else:
                         earlier.append((name, ended))
-                    touched.add(hashlock)
     if earlier:
         _settle(connection, blocks[0].header.chain, earlier)
     insert_many(connection, locks, made)
-    return touched
 
 
 def _settle(connection: Connection, chain: ChainId, ended: Sequence[tuple[_Name, dict[str, Any]]]) -> None:
@@ -136,20 +132,15 @@ def _open_locks(connection: Connection, chain: ChainId, names: Sequence[LockId])
     return found
 
 
-def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[Hashlock]:
-    """Undo what these blocks, the newest of the chain, said. Return the hashlocks that they touched."""
-    touched: set[Hashlock] = set()
+def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
+    """Undo what these blocks, the newest of the chain, said."""
     for first in range(0, len(hashes), CHUNK):
         part = hashes[first : first + CHUNK]
         since = lowest_height(chain, part)
         made = sa.and_(locks.c.chain == chain, locks.c.lock_height >= since, locks.c.lock_block.in_(part))
         ended = sa.and_(locks.c.chain == chain, locks.c.settle_height >= since, locks.c.settle_block.in_(part))
-        for condition in (made, ended):
-            query = sa.select(locks.c.hashlock).where(condition).distinct()
-            touched.update(Hashlock(row.hashlock) for row in connection.execute(query))
         connection.execute(sa.update(locks).where(ended).values(_UNSETTLED))
         connection.execute(sa.delete(locks).where(made))
-    return touched
 
 
 def lock_row(row: Any) -> LockRow:

@@ -14,13 +14,16 @@ words, is no other transaction's business: see `step`.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from core.model.errors import FatalError, RetryableError
+from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeBid, Outcome, OutcomeStatus, SequenceView, UnsignedTransaction
-from core.runtime.clock import NS_PER_S
+from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.database import Database
 from core.runtime.logging import get_logger
-from relayer.signals import wait_any
+from relayer.metrics import RelayerMetrics
+from relayer.signals import HeadBoard, wait_any
 from relayer.transactions import fees, tables
 from relayer.transactions.orders import Order
 from relayer.transactions.sending import MAX_AT_ONCE, MAX_REFUSALS, ClosedGate, PipelinePolicy, Sending
@@ -49,9 +52,17 @@ _log = get_logger("relayer.transactions")
 class Pipeline(Sending):
     """See the module's text. `start` before `send` and `run`; one process per account (an epoch fences older ones)."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        """As `Sending`."""
-        super().__init__(*given, **named)
+    def __init__(
+        self,
+        database: Database,
+        access: ChainAccess,
+        signer: Signer,
+        board: HeadBoard,
+        clock: Clock,
+        policy: PipelinePolicy,
+        metrics: RelayerMetrics,
+    ) -> None:
+        super().__init__(database, access, signer, board, clock, policy, metrics)
         self._stranger_looks: dict[int, int] = {}
         self._expired_looks: dict[int, int] = {}
 

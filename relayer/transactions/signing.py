@@ -1,7 +1,7 @@
 """The hand that signs: for one account, under its fence, and within its purse.
 
-    sign_first(order)   market, purse and the chain's count ──> sequence, bid ──> bytes, stored with their reservation
-    sign_again(record)  other bytes under the same sequence: a better bid, a later expiry, or a cancellation
+    first(order)   market, purse and the chain's count ──> sequence, bid ──> bytes, stored with their reservation
+    again(record)  other bytes under the same sequence: a better bid, a later expiry, or a cancellation
 
 Nothing is broadcast here. What an exit needs from the chain beforehand is asked for with a short time limit, and what
 is not answered is done without: the last known market, the journal's own count, no look into the purse.

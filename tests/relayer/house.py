@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
 from core.model.errors import FatalError, FencedError, RetryableError
+from core.model.facts import hashlock_of
 from core.model.ports import ChainTiming
 from core.model.transactions import FeeMarket, UnsignedTransaction
 from core.model.types import (
@@ -38,7 +39,6 @@ from indexer.feed import FactSignal
 from indexer.follower import Follower
 from relayer import book, swaps
 from relayer.desk import OpenSwap, SwapView
-from relayer.observations import hashlock_of
 from relayer.policy import RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair, QuoteRequest, Rate
 from relayer.service import RelayerService, RelayerSetup

@@ -1,10 +1,9 @@
 """The pump adds no waiting of its own: each step stands in the first block that could hold it."""
 
-from core.model.facts import Claimed, Locked
+from core.model.facts import Claimed, Locked, hashlock_of
 from core.model.types import ChainId, Hashlock, Height
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
-from relayer.observations import hashlock_of
 from tests.relayer.house import A, B, House
 
 

@@ -8,7 +8,6 @@ import pytest_asyncio
 from eth_hash.auto import keccak
 from web3.logs import DISCARD
 
-from adapters.evm.lanes import ONE_SHOT
 from tests.adapters.evm.htlc_chain import AMOUNT, ERC20_KIND, ZERO, Chain, Lock, htlc_chain
 
 LOCKED, CLAIMED, REFUNDED = 1, 2, 3
@@ -212,7 +211,7 @@ async def test_nobody_writes_anothers_lane(chain):
     [
         ({"amount": 0}, "AmountIsZero()"),
         ({"receiver": ZERO}, "ReceiverIsZero()"),
-        ({"flags": ONE_SHOT}, "UnknownFlags(1)"),
+        ({"flags": 1}, "UnknownFlags(1)"),
         ({"flags": 128}, "UnknownFlags(128)"),
         ({"flags": 255}, "UnknownFlags(255)"),
         ({"generation": 2}, "WrongGeneration(2, 1)"),
