@@ -15,6 +15,7 @@ from core.model.types import BaseUnits
 from local_chains.evm import AnvilChain, AnvilSettings
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, middle_man
 from tests.adapters.evm.harness import CHAIN, MNEMONIC, EvmHarness, rpc
+from tests.support import eventually
 
 GWEI = 10**9
 NOT_OFFERED = [
@@ -112,8 +113,11 @@ async def test_chain_without_base_fees_takes_our_transactions():
         request = sender.assemble(payment, 0, bid, None)
         signed = sender.attach(request, await bank.sign(request))
         await sender.submit(signed)
-        outcome = await sender.outcome(signed.hash)
-        assert outcome.status is OutcomeStatus.INCLUDED
+
+        async def included() -> bool:  # anvil answers first, and mines after that
+            return (await sender.outcome(signed.hash)).status is OutcomeStatus.INCLUDED
+
+        await eventually(included)
         seen = await rpc(anvil.rpc_url, "eth_getTransactionByHash", f"0x{signed.hash.hex()}")
         assert (seen["type"], int(seen["gasPrice"], 16)) == ("0x0", bid.max_fee)
         await pool.close()
