@@ -79,7 +79,8 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
             yield f"{who} locks {left_s} s before T_B, not more than {LOCK_S} s"
         if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
             yield f"{who} locks after the quote's time to lock"
-    if (public_s := _public_at(record, deal)) is not None and public_s < sent.at_s:
+    public_s = _public_at(record, deal)
+    if public_s is not None and public_s < sent.at_s and not _another_form(record, sent, terms, public_s):
         yield f"{who} locks under a hashlock whose preimage is public"
 
 
@@ -109,6 +110,17 @@ def _open_at(record: Record, terms: LockTerms, chain: ChainId, at: Height) -> bo
     here = record.world.chains[chain]
     rows = [lock_at(here, lock.lock_id, at) for lock in all_locks(here) if lock.terms == terms]
     return any(row is not None and row.terms == terms and row.status is LockStatus.LOCKED for row in rows)
+
+
+def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float) -> bool:
+    """Return whether the same lock left at the same sequence before that time: of the two forms only one can pay."""
+    return any(
+        one.at_s < before_s
+        and (one.party, one.chain, one.body.sender, one.body.sequence)
+        == (sent.party, sent.chain, sent.body.sender, sent.body.sequence)
+        and lock_terms(one.chain, one.body) == terms
+        for one in record.world.wire.sent
+    )
 
 
 def _public_at(record: Record, deal: Agreed) -> float | None:
