@@ -17,8 +17,8 @@ from typing import get_args
 
 import msgspec
 
+from core.model.effect_keys import EffectKey
 from core.model.types import LockId, LockTerms, PublicPreimage, SwapId
-from core.runtime.journal import effect_key as journal_key
 from htlc.model import Leg, Phase
 
 
@@ -123,4 +123,4 @@ def leg_kind(effect: type[LegEffect], leg: Leg) -> str:
 
 def effect_key(effect: SwapEffect) -> str:
     """The name under which an effect acts once, in the outbox and with the executor."""
-    return journal_key(effect.swap_id, effect.sequence, kind_of(effect))
+    return str(EffectKey(effect.swap_id, effect.sequence, kind_of(effect)))

@@ -22,6 +22,7 @@ from typing import Final, assert_never, get_args
 
 from sqlalchemy.engine import Connection
 
+from core.model.effect_keys import EffectKey
 from core.model.errors import (
     ConflictError,
     FatalError,
@@ -424,11 +425,14 @@ class Executor:
 
     def _closed_gate(self, connection: Connection, effect_key: str, in_time: bool) -> str | None:
         """See `ClosedGate`: why our lock must not go out again. Of what locks nothing it knows nothing."""
-        swap_id, _, rest = effect_key.partition(":")
-        if rest.rpartition(":")[2] not in FUND_KINDS:
+        try:
+            key = EffectKey.parse(effect_key)
+        except RejectedError:  # an allowance, an attestation: not asked for by a swap
+            return None
+        if key.kind not in FUND_KINDS:
             return None
         try:
-            state = book.load(connection, SwapId(swap_id))
+            state = book.load(connection, SwapId(key.stream))
             own = state.agreement.own_leg
             if own is None or state.leg(own).lock_id is not None:
                 return None

@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
+from core.model.effect_keys import EffectKey
 from core.model.errors import FencedError, RetryableError
 from core.model.types import SwapId
 from core.runtime.clock import Clock
@@ -84,15 +85,14 @@ def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> Ite
     tables.note_told(connection, record)
     for item in record.effects:
         event = outcome_event(record, item)
-        swap_id = SwapId(item.effect_key.split(":")[0])
+        swap_id = SwapId(EffectKey.parse(item.effect_key).stream)
         if event is not None and book.take(connection, swap_id, [event], now_ns=now_ns):
             yield swap_id
 
 
 def outcome_event(record: TransactionRecord, item: Item) -> events.EffectOutcome | None:
     """What the transaction's status means for one of its effects; None for what is on its way (again)."""
-    _, sequence_text, kind = item.effect_key.split(":")
-    sequence = int(sequence_text)
+    _, sequence, kind = EffectKey.parse(item.effect_key)
     match record.status:
         case TransactionStatus.BROADCAST:
             return None

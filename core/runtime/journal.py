@@ -7,7 +7,7 @@ room that owns the machine encodes them. Times are nanoseconds since the Unix ep
 Everything here is a plain function over a `Connection`, to be called inside `Database.write` or `Database.read`; a
 batch of events with the cursor they came from is several calls in one `write`.
 
-Effects are executed at least once under their key `stream:sequence:kind`: who executes looks at the chain first.
+Effects are executed at least once under their `EffectKey`: who executes looks at the chain first.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -18,6 +18,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
+from core.model.effect_keys import EffectKey
 from core.model.errors import ConflictError, NotFoundError, require
 from core.runtime.database import METADATA
 
@@ -158,7 +159,7 @@ def _store_state(connection: Connection, stream: str, expected: int, state: byte
 
 def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]:
     return {
-        "key": effect_key(stream, sequence, effect.kind),
+        "key": str(EffectKey(stream, sequence, effect.kind)),
         "stream": stream,
         "sequence": sequence,
         "kind": effect.kind,
@@ -167,11 +168,6 @@ def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]
         "attempts": 0,
         "due_ns": effect.due_ns,
     }
-
-
-def effect_key(stream: str, sequence: int, kind: str) -> str:
-    """The name under which an effect acts once, however often it is tried."""
-    return f"{stream}:{sequence}:{kind}"
 
 
 def load(connection: Connection, stream: str) -> Snapshot | None:
