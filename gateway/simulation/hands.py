@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from adapters.memory.transactions import transfer
 from core.model.errors import CausewayError
 from core.model.facts import LockStatus
 from core.model.ports import Signer
@@ -60,7 +59,7 @@ async def take_back(world: World, signer: Signer, place: LockId, terms: LockTerm
 
 async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
     """Lock; once the lock is in a block, that block goes, and the sequence is used for something else."""
-    chain = world.chains[terms.chain]
+    chain = world.memory[terms.chain]
     access = chain.access()
     place = await access.legs.lock_id(terms)
     sender = access.transactions
@@ -80,7 +79,7 @@ async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
     chain.reorg(depth, keep=lambda tx: tx != locked.hash, fill=False)
     world.reorged.append((terms.chain, world.seconds))
     world.faults["double-spend"] += 1
-    nothing = transfer(terms.chain, signer.account, signer.account, TOKEN[terms.chain], BaseUnits(1))
+    nothing = chain.harmless(signer.account, TOKEN[terms.chain])
     await send(world, signer, nothing)
 
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from adapters.memory.transactions import transfer
 from core.model.errors import CausewayError, RejectedError
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
@@ -249,7 +248,7 @@ async def _use_elsewhere(record: Record) -> None:
     await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
     for chain in CHAINS:
         signer = record.relayers[0].signers[chain]
-        await hands.send(world, signer, transfer(chain, signer.account, signer.account, TOKEN[chain], BaseUnits(1)))
+        await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]))
         world.faults["used-elsewhere"] += 1
 
 

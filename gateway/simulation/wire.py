@@ -8,23 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from adapters.memory import MemoryChain
-from adapters.memory.transactions import Body, Lock, decode_wire
-from core.model.consortium import value_of
 from core.model.errors import CausewayError
 from core.model.ports import ChainAccess, TransactionSender
 from core.model.transactions import FeeBid, SignedTransaction, UnsignedTransaction
-from core.model.types import (
-    AccountId,
-    AssetId,
-    BaseUnits,
-    ChainId,
-    ChainTime,
-    Hashlock,
-    Height,
-    LockTerms,
-)
+from core.model.types import ChainId, Height, LockTerms
 from core.runtime.clock import Clock
+from gateway.simulation.chains import Body, PlayedChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +35,7 @@ class Sent:
 class Wire:
     """Every note of one story. `errors` counts what sending and simulating raised, by class."""
 
-    def __init__(self, clock: Clock, chains: Mapping[ChainId, MemoryChain]) -> None:
+    def __init__(self, clock: Clock, chains: Mapping[ChainId, PlayedChain]) -> None:
         self.clock = clock
         self._chains = chains
         self._known: set[tuple[str, bytes]] = set()
@@ -60,10 +49,10 @@ class Wire:
         return replace(access, transactions=_Tap(self, party, access.chain, access.transactions))
 
     def note(self, party: str, chain: ChainId, raw: bytes) -> None:
-        body = decode_wire(raw).body
+        here = self._chains[chain]
+        body = here.read(raw)
         first = (party, raw) not in self._known
         self._known.add((party, raw))
-        here = self._chains[chain]
         self.sent.append(
             Sent(
                 party,
@@ -74,7 +63,7 @@ class Wire:
                 first,
                 {name: one.height for name, one in self._chains.items()},
                 {name: one.finalized_height for name, one in self._chains.items()},
-                here.state.get(("sequence", body.sender), 0, here.finalized_height),
+                here.used(body.sender, here.finalized_height),
             )
         )
 
@@ -116,16 +105,6 @@ class _Tap:
             raise
 
 
-def lock_terms(chain: ChainId, body: Body) -> LockTerms | None:
+def lock_terms(body: Body) -> LockTerms | None:
     """The terms that a transaction locks under, None for one that does something else."""
-    message = body.message
-    if not isinstance(message, Lock):
-        return None
-    return LockTerms(
-        AssetId(message.asset),
-        BaseUnits(value_of(message.amount)),
-        AccountId(body.sender),
-        AccountId(message.receiver),
-        Hashlock(message.hashlock),
-        ChainTime(chain, message.timelock),
-    )
+    return next(iter(body.locks), None)

@@ -1,4 +1,4 @@
-"""Two memory chains that produce blocks: transactions wait, blocks are replaced, clocks differ, finality stalls.
+"""Two chains that produce blocks: transactions wait, blocks are replaced, clocks differ, finality stalls.
 
 Every party sees them through endpoints of its own, some of which lie; `Wire` notes what each party sends.
 """
@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from adapters.endpoints import Member, combine
-from adapters.memory import Endpoint, MemoryChain, MemoryRules, MemorySigner
-from adapters.memory.ports import MemoryLocks
-from core.model.ports import ChainAccess
+from adapters.endpoints import combine
+from adapters.memory import Endpoint, MemoryRules
+from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeMarket
 from core.model.types import Asset, AssetId, ChainId
 from core.runtime.clock import VirtualClock
+from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.liars import lying
 from gateway.simulation.plan import (
     CHAINS,
@@ -52,9 +52,10 @@ class World:
         self.clock = VirtualClock()
         self.random = random.Random(f"world/{plan.seed}")
         self.faults: Counter[str] = Counter()
-        self.chains = {chain: self._chain(chain) for chain in CHAINS}
+        self.memory = {chain: self._memory(chain) for chain in CHAINS}
+        self.chains: dict[ChainId, PlayedChain] = {**self.memory}
         self.wire = Wire(self.clock, self.chains)
-        self.signers: dict[tuple[str, ChainId], MemorySigner] = {}
+        self.signers: dict[tuple[str, ChainId], Signer] = {}
         self.endpoints: list[Endpoint] = []
         self.issued: Counter[AssetId] = Counter()
         self.dearest = {chain: CALM_FEES.base_fee if chain in plan.fees else 0 for chain in CHAINS}
@@ -63,7 +64,7 @@ class World:
         """Which chain was reorganised, and when in the story."""
         self._patience: dict[bytes, float] = {}
 
-    def _chain(self, chain: ChainId) -> MemoryChain:
+    def _memory(self, chain: ChainId) -> PlayedMemory:
         assets = {
             COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0),
             TOKEN[chain]: Asset(TOKEN[chain], "T" + chain[-1].upper(), 0),
@@ -78,13 +79,13 @@ class World:
             knows_expiry=chain in self.plan.expiries,
             batches=chain in self.plan.batches,
         )
-        return MemoryChain(chain, self.clock, assets, rules)
+        return PlayedMemory(chain, self.clock, assets, rules)
 
     @property
     def seconds(self) -> float:
         return self.clock.monotonic()
 
-    def signer(self, name: str, chain: ChainId, purse: Mapping[AssetId, int] | None = None) -> MemorySigner:
+    def signer(self, name: str, chain: ChainId, purse: Mapping[AssetId, int] | None = None) -> Signer:
         """The account of that name, with a purse, opened on first use."""
         known = self.signers.get((name, chain))
         if known is None:
@@ -99,9 +100,7 @@ class World:
         for number in range(party.operators):
             endpoint = Endpoint(self.clock, self.random.getrandbits(48), party.rates)
             self.endpoints.append(endpoint)
-            access = self.chains[chain].access(endpoint)
-            locks = MemoryLocks(self.chains[chain], endpoint)
-            member = Member(f"operator-{number}", access, locks)
+            member = self.chains[chain].member(f"operator-{number}", endpoint)
             if party.lie is not None and number == LIAR:
                 member = lying(member, party.lie, endpoint, self.faults)
             members.append(member)
@@ -111,7 +110,7 @@ class World:
         """Blocks, reorgs and what else befalls the chains, for ever."""
         async with asyncio.TaskGroup() as group:
             for chain in CHAINS:
-                group.create_task(self._produce(self.chains[chain]), name=f"blocks of {chain}")
+                group.create_task(self._produce(self.memory[chain]), name=f"blocks of {chain}")
             for reorg in self.plan.reorgs:
                 group.create_task(self._reorganise(reorg), name=f"reorg of {reorg.chain}")
             if Rough.FINALITY_STALLS in self.plan.rough:
@@ -122,10 +121,10 @@ class World:
     def refuse(self, name: str) -> None:
         """From now on the coin of one chain does not reach this party: a blacklist, or a payee that takes nothing."""
         chain = self.random.choice(CHAINS)
-        self.chains[chain].tokens.refused.add((COIN[chain], self.signers[name, chain].account))
+        self.memory[chain].tokens.refused.add((COIN[chain], self.signers[name, chain].account))
         self.faults["payee-refused"] += 1
 
-    async def _produce(self, chain: MemoryChain) -> None:
+    async def _produce(self, chain: PlayedMemory) -> None:
         mean_s = self.plan.block_time_s[chain.chain]
         while True:
             await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
@@ -133,7 +132,7 @@ class World:
             if chain.fees is not None:
                 chain.fees = self._next_fees(chain, chain.fees)
 
-    def _next_fees(self, chain: MemoryChain, now: FeeMarket) -> FeeMarket:
+    def _next_fees(self, chain: PlayedMemory, now: FeeMarket) -> FeeMarket:
         """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower."""
         full = any(
             spike.chain == chain.chain
@@ -155,7 +154,7 @@ class World:
 
     async def _reorganise(self, reorg: Reorg) -> None:
         await self.clock.sleep(reorg.at_s)
-        chain = self.chains[reorg.chain]
+        chain = self.memory[reorg.chain]
         depth = min(reorg.depth, chain.height - chain.finalized_height)
         if depth > 0:
             returning = random.Random(f"reorg/{self.plan.seed}/{reorg.at_s}")
@@ -165,7 +164,7 @@ class World:
 
     async def _stall(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.FINALITY_STALLS])
-        chain = self.chains[name]
+        chain = self.memory[name]
         usual = chain.rules
         chain.rules = replace(usual, finality_depth=UNREACHABLE)
         self.faults["finality-stall"] += 1
@@ -174,7 +173,7 @@ class World:
 
     async def _pause(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.TOKEN_PAUSES])
-        tokens = self.chains[name].tokens
+        tokens = self.memory[name].tokens
         tokens.paused.add(TOKEN[name])
         self.faults["token-pause"] += 1
         await self.clock.sleep(self.random.uniform(5, 2 * STALL_S))

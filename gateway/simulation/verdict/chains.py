@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from adapters.memory import MemoryChain
-from adapters.memory.ledger import LockRow, lock_key
 from core.model.facts import Claimed, Locked, LockStatus, LoggedEvent, Refunded
 from core.model.types import ChainId, Hashlock, Height, LockId, LockTerms
+from gateway.simulation.chains import LockState, PlayedChain
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,7 @@ class LockOutcome:
     settled_at_s: int | None
 
 
-def events_of(chain: MemoryChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
+def events_of(chain: PlayedChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
     """Every event of the canonical chain, with its block's time and whether that is final."""
     for height in range(chain.height + 1):
         block = chain.block(Height(height))
@@ -32,7 +31,7 @@ def events_of(chain: MemoryChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
             yield logged, block.header.time.seconds, height <= chain.finalized_height
 
 
-def all_locks(chain: MemoryChain) -> list[LockOutcome]:
+def all_locks(chain: PlayedChain) -> list[LockOutcome]:
     """Every lock of a canonical chain, with what became of it."""
     made: dict[LockId, tuple[LockTerms, int]] = {}
     ended: dict[LockId, tuple[LockStatus, bool, int]] = {}
@@ -53,12 +52,11 @@ def all_locks(chain: MemoryChain) -> list[LockOutcome]:
     ]
 
 
-def locks_under(chains: Mapping[ChainId, MemoryChain], hashlock: Hashlock) -> list[LockOutcome]:
+def locks_under(chains: Mapping[ChainId, PlayedChain], hashlock: Hashlock) -> list[LockOutcome]:
     """Every lock under this hashlock on either chain."""
     return [lock for chain in chains.values() for lock in all_locks(chain) if lock.terms.hashlock == hashlock]
 
 
-def lock_at(chain: MemoryChain, lock_id: LockId, at: Height | None = None) -> LockRow | None:
+def lock_at(chain: PlayedChain, lock_id: LockId, at: Height | None = None) -> LockState | None:
     """A lock in the state after the block at a height, by default the newest."""
-    none: LockRow | None = None
-    return chain.state.get(lock_key(lock_id), none, chain.height if at is None else at)
+    return chain.lock_at(lock_id, at)

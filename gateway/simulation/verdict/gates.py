@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from math import ceil
 from typing import Final
 
-from adapters.memory.transactions import Batch, Claim
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, Height, LockTerms
 from gateway.simulation.plan import POLICY, TIMING
@@ -38,17 +37,11 @@ def problems(record: Record) -> Iterator[str]:
         yield from _of_agreement(deal)
     revealed: set[bytes] = set()
     for sent in record.world.wire.firsts():
-        terms = lock_terms(sent.chain, sent.body)
+        terms = lock_terms(sent.body)
         if terms is not None and terms.hashlock in by_hashlock:
             yield from _of_lock(record, sent, terms, by_hashlock[terms.hashlock])
-        for claim in _claims(sent):
-            yield from _of_claim(record, sent, claim, by_hashlock, revealed)
-
-
-def _claims(sent: Sent) -> list[Claim]:
-    message = sent.body.message
-    items = message.exits if isinstance(message, Batch) else (message,)
-    return [item for item in items if isinstance(item, Claim)]
+        for preimage in sent.body.preimages:
+            yield from _of_claim(record, sent, preimage, by_hashlock, revealed)
 
 
 def _of_agreement(deal: Agreed) -> Iterator[str]:
@@ -85,10 +78,10 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
 
 
 def _of_claim(
-    record: Record, sent: Sent, claim: Claim, deals: Mapping[Hashlock, Agreed], revealed: set[bytes]
+    record: Record, sent: Sent, preimage: bytes, deals: Mapping[Hashlock, Agreed], revealed: set[bytes]
 ) -> Iterator[str]:
     """The first broadcast of an honest initiator's claim is the reveal."""
-    hashlock = Hashlock(hashlib.sha256(claim.preimage).digest())
+    hashlock = Hashlock(hashlib.sha256(preimage).digest())
     deal = deals.get(hashlock)
     if deal is None or sent.party != deal.dapp or hashlock in revealed:
         return
@@ -118,7 +111,7 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
         one.at_s < before_s
         and (one.party, one.chain, one.body.sender, one.body.sequence)
         == (sent.party, sent.chain, sent.body.sender, sent.body.sequence)
-        and lock_terms(one.chain, one.body) == terms
+        and lock_terms(one.body) == terms
         for one in record.world.wire.sent
     )
 
@@ -126,6 +119,6 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
 def _public_at(record: Record, deal: Agreed) -> float | None:
     """When the preimage first left anybody's hands, as far as it was noted."""
     for sent in record.world.wire.sent:
-        if any(hashlib.sha256(claim.preimage).digest() == deal.hashlock for claim in _claims(sent)):
+        if any(hashlib.sha256(preimage).digest() == deal.hashlock for preimage in sent.body.preimages):
             return sent.at_s
     return None

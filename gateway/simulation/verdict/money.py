@@ -66,12 +66,12 @@ def _conservation(record: Record, locks: list[LockOutcome]) -> Iterator[str]:
         here = record.world.chains[chain]
         for asset in (COIN[chain], TOKEN[chain]):
             accounts = [signer.account for (_, on), signer in record.world.signers.items() if on == chain]
-            held = sum(here.state.get(("balance", account, asset), 0) for account in accounts)
+            held = sum(here.balance(account, asset) for account in accounts)
             open_now = sum(
                 lock.terms.amount for lock in locks if lock.terms.asset == asset and lock.status is LockStatus.LOCKED
             )
             missing = record.world.issued[asset] - held - open_now
-            if missing and (missing < 0 or asset != here.rules.native):
+            if missing and (missing < 0 or asset != here.native):
                 yield f"{asset}: {held} held and {open_now} locked are not what was issued"
 
 
@@ -112,7 +112,7 @@ def _signed_twice(record: Record) -> Iterator[str]:
     one's sequence was finally used by something else."""
     seen: dict[tuple[str, bytes], list[tuple[int, str]]] = {}
     for sent in record.world.wire.firsts():
-        terms = lock_terms(sent.chain, sent.body)
+        terms = lock_terms(sent.body)
         if terms is None or record.owner(terms.sender) is None:
             continue
         before = seen.setdefault((sent.party, terms.hashlock), [])

@@ -1,0 +1,143 @@
+"""The face of a chain in a town, whichever kind it is: what people use, and what the verdict reads.
+
+The verdict's readings come from a chain's own state and from the bytes themselves, never from an adapter.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from adapters.endpoints import Member
+from adapters.memory import Endpoint, MemoryChain
+from adapters.memory.ledger import LockRow, balance_key, lock_key, sequence_key
+from adapters.memory.ports import MemoryLocks
+from adapters.memory.transactions import Batch, Claim, Lock, decode_wire, transfer
+from core.model.consortium import value_of
+from core.model.facts import Block, LockStatus
+from core.model.ports import ChainAccess, Signer
+from core.model.transactions import UnsignedTransaction
+from core.model.types import (
+    AccountId,
+    AssetId,
+    BaseUnits,
+    ChainId,
+    ChainTime,
+    Hashlock,
+    Height,
+    LockId,
+    LockTerms,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What signed bytes do. `max_fee`: for a unit of gas, 0 without fees. `locks`: the terms that they lock under.
+
+    `preimages`: what they reveal. `expiry_height`: the last block that may hold them, None for any.
+    """
+
+    sender: AccountId
+    sequence: int
+    max_fee: int
+    locks: tuple[LockTerms, ...]
+    preimages: tuple[bytes, ...]
+    expiry_height: Height | None
+
+
+@dataclass(frozen=True, slots=True)
+class LockState:
+    """A lock in a state of its chain."""
+
+    terms: LockTerms
+    status: LockStatus
+
+
+class PlayedChain(Protocol):
+    """One chain of a town."""
+
+    @property
+    def chain(self) -> ChainId: ...
+
+    @property
+    def native(self) -> AssetId | None:
+        """What fees are paid in, None without fees."""
+
+    @property
+    def height(self) -> Height: ...
+
+    @property
+    def finalized_height(self) -> Height: ...
+
+    def block(self, at: Height | bytes) -> Block:
+        """A canonical block with what happened in it. Raise `NotFoundError`."""
+
+    def lock_at(self, lock_id: LockId, at: Height | None = None) -> LockState | None:
+        """A lock in the state after the block at a height, by default the newest; None if there is none."""
+
+    def balance(self, account: AccountId, asset: AssetId) -> int:
+        """What an account holds in the newest state, in base units."""
+
+    def used(self, account: AccountId, at: Height) -> int:
+        """How many sequences of the account are used up in the state after the block at a height."""
+
+    def read(self, raw: bytes) -> Body:
+        """What these signed bytes do. Raise `RejectedError` for bytes that are not a transaction of this chain."""
+
+    def signer(self, name: str, balances: Mapping[AssetId, int] | None = None) -> Signer:
+        """The account called `name`; what `balances` gives it is there from the next block on."""
+
+    def access(self, endpoint: Endpoint | None = None) -> ChainAccess:
+        """The ports as one endpoint offers them; without an argument, as a perfect one does."""
+
+    def member(self, operator: str, endpoint: Endpoint) -> Member:
+        """One operator's endpoint, as a voice among several."""
+
+    def harmless(self, account: AccountId, asset: AssetId) -> UnsignedTransaction:
+        """A unit from the account to itself: something to use a sequence for."""
+
+
+class PlayedMemory(MemoryChain):
+    """A memory chain with that face."""
+
+    @property
+    def native(self) -> AssetId | None:
+        return self.rules.native
+
+    def lock_at(self, lock_id: LockId, at: Height | None = None) -> LockState | None:
+        none: LockRow | None = None
+        row = self.state.get(lock_key(lock_id), none, self.height if at is None else at)
+        return None if row is None else LockState(row.terms, row.status)
+
+    def balance(self, account: AccountId, asset: AssetId) -> int:
+        return self.state.get(balance_key(account, asset), 0)
+
+    def used(self, account: AccountId, at: Height) -> int:
+        return self.state.get(sequence_key(account), 0, at)
+
+    def read(self, raw: bytes) -> Body:
+        body = decode_wire(raw).body
+        messages = body.message.exits if isinstance(body.message, Batch) else (body.message,)
+        return Body(
+            AccountId(body.sender),
+            body.sequence,
+            body.max_fee,
+            tuple(self._terms(body.sender, message) for message in messages if isinstance(message, Lock)),
+            tuple(message.preimage for message in messages if isinstance(message, Claim)),
+            Height(body.expiry_height) if self.rules.knows_expiry and body.expiry_height else None,
+        )
+
+    def _terms(self, sender: str, message: Lock) -> LockTerms:
+        return LockTerms(
+            AssetId(message.asset),
+            BaseUnits(value_of(message.amount)),
+            AccountId(sender),
+            AccountId(message.receiver),
+            Hashlock(message.hashlock),
+            ChainTime(self.chain, message.timelock),
+        )
+
+    def member(self, operator: str, endpoint: Endpoint) -> Member:
+        return Member(operator, self.access(endpoint), MemoryLocks(self, endpoint))
+
+    def harmless(self, account: AccountId, asset: AssetId) -> UnsignedTransaction:
+        return transfer(self.chain, account, account, asset, BaseUnits(1))
