@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint bench lock artifacts simulate simulate-mutants cometbft clean
+.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage bench lock artifacts simulate simulate-mutants cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -23,7 +23,8 @@ help:
 	@echo "make contracts-test  the contract: artifacts rebuilt, forge, slither, halmos; under 10 minutes"
 	@echo "make contracts-mutants  faults put into the contract one by one; the tests have to find each"
 	@echo "make spec       the specification of a swap, searched by TLC; under 3 minutes, needs Java"
-	@echo "make lint       ruff, mypy --strict, import-linter"
+	@echo "make lint       ruff, mypy --strict, import-linter, codespell"
+	@echo "make coverage   the test suite with branch coverage, held to a floor for each room"
 	@echo "make bench      all measurements"
 	@echo "make simulate   whole towns in virtual time, with faults (SEEDS=200)"
 	@echo "make simulate-mutants  bugs planted one by one; the simulation has to notice each"
@@ -66,6 +67,13 @@ lint: $(STAMPS)/python
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+coverage: setup cometbft
+	rm -f .coverage .coverage.*
+	$(RUN) $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --cov --cov-report= -m "not alone"
+	$(RUN) $(BIN)/python -m pytest -q -m alone --cov --cov-append --cov-report=
+	$(BIN)/python -m tests.coverage
 
 bench: setup
 	@set -e; for module in $$(cd bench && ls *.py | grep -v '^_' | sed 's/\.py$$//'); do \

@@ -4,11 +4,14 @@ Names get the prefix `causeway_`; asking for the same metric again gives the sam
 them. Labels take values from small closed sets (chains, workers, outcomes), never ids or addresses.
 """
 
+import platform
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from core.runtime.version import VERSION
 
 PREFIX: Final = "causeway_"
 SECONDS: Final = (0.005, 0.02, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300)
@@ -23,6 +26,8 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         self._known: dict[str, Counter | Gauge | Histogram] = {}
+        built = self.gauge("build_info", "1; the labels say which Causeway and which Python run", ["version", "python"])
+        built.labels(version=VERSION, python=platform.python_version()).set(1)
 
     def counter(self, name: str, description: str, labels: Sequence[str] = ()) -> Counter:
         """Only grows; the name ends in `_total`."""

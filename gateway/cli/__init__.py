@@ -29,6 +29,24 @@ app.add_typer(index_app, name="index")
 
 E = TypeVar("E", bound=Exception)
 
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from core.runtime.version import VERSION
+
+        typer.echo(f"causeway {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    pass
+
+
 EXIT_REFUSED: Final = 1
 EXIT_UNSAFE: Final = 3
 EXIT_TRY_AGAIN: Final = 75

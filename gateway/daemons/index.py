@@ -17,12 +17,12 @@ from core.model.types import ChainId, Height
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
+from core.runtime.version import VERSION
 from core.runtime.web import serve
 from core.runtime.web.application import build_application
 from gateway import wiring
 from gateway.config import ChainConfig, EndpointConfig, IndexConfig, listen_address, resolve_database
 from gateway.daemons.parts import (
-    VERSION,
     check_starts,
     fact_listeners,
     following,

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +28,6 @@ from indexer.listening import FactListener
 from relayer.quotes import Pair
 from relayer.standing import accounts_in_use
 
-VERSION: Final = version("causeway-gateway")
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""
 SETTLING_S: Final = 0.25

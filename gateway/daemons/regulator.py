@@ -7,11 +7,12 @@ from core.model.types import ChainId
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
+from core.runtime.version import VERSION
 from core.runtime.web import ApiKey, KeyRing, serve
 from gateway import wiring
 from gateway.announce import announce
 from gateway.config import RegulatorConfig, listen_address
-from gateway.daemons.parts import VERSION, check_starts, following, make_followers, own_database, until_stopped
+from gateway.daemons.parts import check_starts, following, make_followers, own_database, until_stopped
 from indexer.feed import FactSignal
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor

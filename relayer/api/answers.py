@@ -14,6 +14,7 @@ from core.model.identifiers import parse_account, parse_asset
 from core.model.ports import ChainAccess
 from core.model.types import AccountId, ChainId, Hashlock, SwapId, chain_of
 from core.runtime.clock import Clock
+from core.runtime.version import VERSION
 from relayer.api import wire
 from relayer.api.bodies import (
     ChainBody,
@@ -33,7 +34,6 @@ from relayer.watchtower import Registration
 HEAD_TIMEOUT_S: Final = 3.0
 HEAD_AGE_S: Final = 0.5
 """How old a head may be that is told again: whoever polls us does not poll our endpoints."""
-VERSION: Final = "0.1.0"
 
 
 class Watching(Protocol):

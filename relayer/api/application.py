@@ -9,6 +9,7 @@ from core.model.ports import ChainAccess
 from core.model.types import ChainId
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
+from core.runtime.version import VERSION
 from core.runtime.web import (
     Cors,
     Health,
@@ -21,7 +22,7 @@ from core.runtime.web import (
     read_query,
     respond,
 )
-from relayer.api.answers import VERSION, Answers, Watching
+from relayer.api.answers import Answers, Watching
 from relayer.api.bodies import (
     ChainBody,
     PairBody,

@@ -2,12 +2,16 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from core.runtime.metrics import Metrics
+from core.runtime.version import VERSION
 from local_chains.consortium.node import load_operator_key
 from relayer.keystore import read_keystore
 
@@ -48,6 +52,17 @@ def causeway(*arguments: str, cwd: Path, **environment: str) -> subprocess.Compl
         text=True,
         timeout=60,
         check=False,
+    )
+
+
+def test_the_version_has_one_source(tmp_path: Path) -> None:
+    shown = causeway("--version", cwd=tmp_path)
+    with (Path(__file__).parents[2] / "pyproject.toml").open("rb") as file:
+        version = tomllib.load(file)["project"]["version"]
+    assert shown.stdout == f"causeway {version}\n"
+    assert version == VERSION
+    assert f'causeway_build_info{{python="{platform.python_version()}",version="{version}"}} 1.0' in (
+        Metrics().exposition()[0].decode()
     )
 
 
