@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from adapters.evm.blocks import MAX_BLOCK_RANGE
 from adapters.evm.decode import RawHeader, header_of
 from adapters.evm.endpoints import Endpoint
 from adapters.evm.errors import refusal_in
@@ -21,6 +22,8 @@ from core.runtime.logging import get_logger
 MAX_VERSION_CHARS: Final = 100
 STATE_DEPTHS: Final = (0, 8, 32, 128)
 """Blocks below the head whose state is asked for; geth keeps 128."""
+BATCH_CALLS: Final = MAX_BLOCK_RANGE + 1
+"""Calls of the longest request that the adapter makes: the headers of a range, and the newest height."""
 
 _HEADER: Final = RawHeader | None
 
@@ -40,8 +43,8 @@ class EndpointReport:
     """One endpoint as it presents itself. `url` is without path and query, where providers put their keys.
 
     `state_blocks`: the state of so many blocks below the head is kept for certain. `finality_lag`: how many blocks the
-    finalized one is below the head, None if the endpoint names none. `batch_calls`: how many calls it takes in a
-    request, as far as that is known by now. `warnings`: what works less well, and why. `faults`: what cannot work.
+    finalized one is below the head, None if the endpoint names none. `batch_calls`: how many calls it answered in one
+    request, 0 if none were. `warnings`: what works less well, and why. `faults`: what cannot work.
     """
 
     url: str
@@ -61,6 +64,17 @@ class EndpointReport:
     faults: tuple[str, ...] = ()
 
     def log(self, chain: ChainId) -> None:
+        if self.answers:
+            log.info(
+                "an endpoint",
+                chain=chain,
+                endpoint=self.url,
+                client=self.client,
+                head=self.head,
+                finality_lag=self.finality_lag,
+                state_blocks=self.state_blocks,
+                batch_calls=self.batch_calls,
+            )
         for sentence in self.warnings:
             log.warning("an endpoint offers less", chain=chain, endpoint=self.url, what=sentence)
         for sentence in self.faults:
@@ -116,6 +130,8 @@ async def _probed(chain: ChainId, client: RpcClient, endpoint: Endpoint, htlc: s
     )
     kept = [depth for depth, answer in zip(depths, states, strict=False) if not isinstance(answer, CausewayError)]
     keeps_finalized = finalized is not None and not isinstance(states[-1], CausewayError)
+    most = _most_calls(endpoint)
+    batch_calls = await _longest_batch(client, most)
     pushes = None if endpoint.ws_url is None else await check_subscription(endpoint.ws_url)
     report = EndpointReport(
         url=str(client),
@@ -128,17 +144,30 @@ async def _probed(chain: ChainId, client: RpcClient, endpoint: Endpoint, htlc: s
         offers_receipts=not _is_refusal(receipts),
         offers_tip=not _is_refusal(tip),
         offers_proofs=not _is_refusal(proof),
-        batch_calls=client.batches.known,
+        batch_calls=batch_calls,
         pushes_heads=None if pushes is None else not pushes,
     )
-    return replace(report, warnings=_warnings(report, final, pushes), faults=_faults(report, final, logs))
+    return replace(report, warnings=_warnings(report, most, final, pushes), faults=_faults(report, final, logs))
+
+
+def _most_calls(endpoint: Endpoint) -> int:
+    """An endpoint that allows few calls a second is not asked for more at once than it allows in one."""
+    return BATCH_CALLS if endpoint.calls_per_s is None else max(1, min(BATCH_CALLS, int(endpoint.calls_per_s)))
+
+
+async def _longest_batch(client: RpcClient, most: int) -> int:
+    """0 if it did not answer: its limit is found in use then."""
+    try:
+        return await client.longest_batch(most)
+    except CausewayError:
+        return 0
 
 
 def _state(htlc: str, height: int) -> Call:
     return Call("eth_getBalance", (htlc, hex(height)))
 
 
-def _warnings(report: EndpointReport, final: Any, pushes: str | None) -> tuple[str, ...]:
+def _warnings(report: EndpointReport, most: int, final: Any, pushes: str | None) -> tuple[str, ...]:
     found = {
         "it names no finalized block yet: nothing becomes final by its word until it does": (
             final is None or isinstance(final, NotFoundError) or (_is_trouble(final))
@@ -151,6 +180,10 @@ def _warnings(report: EndpointReport, final: Any, pushes: str | None) -> tuple[s
         "it suggests no tip: tips follow eth_feeHistory or eth_gasPrice": report.base_fees and not report.offers_tip,
         "it has no base fees: transactions are of the form before EIP-1559": not report.base_fees,
         f"it pushes no heads ({pushes}): it is polled": bool(pushes),
+        f"it takes {report.batch_calls} calls in a request, of {most} that were tried: blocks are read in more "
+        "requests, and catching up is slower": 1 < report.batch_calls < most,
+        "it takes no batches: every call is a request, and catching up is slow": report.batch_calls == 1 < most,
+        f"it did not answer {most} calls in a request: how many it takes is found in use": not report.batch_calls,
     }
     return tuple(sentence for sentence, holds in found.items() if holds)
 

@@ -43,7 +43,7 @@ MAX_RATE_WAITS: Final = 4
 MAX_RATE_WAIT_S: Final = 3.0
 """and only while the endpoint wants no longer pause than this."""
 MAX_GAPS: Final = 3
-"""So often the calls that a batch left unanswered are asked again."""
+"""So often the calls of a batch that came too soon, behind others that did not, are asked again."""
 MAX_QUANTITY_DIGITS: Final = 64
 SEND_TRANSACTION: Final = "eth_sendRawTransaction"
 TAGS: Final = frozenset({"latest", "pending", "finalized", "safe", "earliest"})
@@ -61,6 +61,14 @@ class Call:
     method: str
     params: tuple[Any, ...] = ()
     into: Any = str
+
+
+@dataclass(slots=True)
+class _Tries:
+    """How often one sequence of calls was asked for again: the whole, and a part, because it came too soon."""
+
+    waits: int = 0
+    gaps: int = 0
 
 
 @lru_cache(maxsize=256)
@@ -131,6 +139,20 @@ class RpcClient:
                     self._observed.failed(str(self), call.method, result)
         return results
 
+    async def longest_batch(self, most: int) -> int:
+        """Find how many calls, `most` at most, it takes in a request, and remember it in `batches`.
+
+        `eth_chainId` is asked for `most` times at once, and for half as often while that is refused. Return the length
+        that was answered, or 0 if none was. Raise `RetryableError` as `batch` does.
+        """
+        calls, tries = [Call("eth_chainId")] * most, _Tries()
+        with self._observing("eth_chainId"):
+            for _ in range(most.bit_length() + MAX_RATE_WAITS + MAX_GAPS):
+                if self.batches.is_sure(wanted := min(most, self.batches.known)):
+                    return wanted
+                await self._some(calls, tries)
+        return 0
+
     def _observing(self, *methods: str) -> AbstractContextManager[None]:
         return nullcontext() if self._observed is None else self._observed.calling(str(self), *methods)
 
@@ -167,36 +189,40 @@ class RpcClient:
 
     async def _all(self, calls: Sequence[Call]) -> list[Any]:
         results: list[Any] = []
-        waits = gaps = 0
+        tries = _Tries()
         while len(results) < len(calls):
-            part = calls[len(results) : len(results) + self.batches.size()]
-            if len(part) == 1:
-                results.append(await self._alone(part[0]))
-                continue
-            try:
-                got = await self._part(part)
-            except CausewayError as error:
-                if self._waits(error, waits):
-                    waits += 1
-                    continue
-                if isinstance(error, RejectedError) or refusal_in(error) in _TOO_MUCH:
-                    self.batches.refused(len(part))
-                    continue
-                self.batches.doubted(len(part))
-                raise
-            if got and len(part) > 1 and await self._is_refused_whole(part, got):
-                self.batches.refused(len(part))
-                continue
-            if len(got) < len(part):
-                gaps += 1
-                if gaps > MAX_GAPS:
-                    raise RetryableError(f"{self} left {part[len(got)].method} of a batch unanswered")
-                if not got:
-                    self.batches.refused(len(part))
-            else:
-                self.batches.took(len(part))
-            results += got
+            results += await self._some(calls[len(results) :], tries)
         return results
+
+    async def _some(self, calls: Sequence[Call], tries: _Tries) -> list[Any]:
+        """Return the results of the first calls, none of them if less, or the same later, is to be asked for."""
+        part = calls[: self.batches.size()]
+        if len(part) == 1:
+            return [await self._alone(part[0])]
+        try:
+            got, is_cut = await self._part(part)
+        except CausewayError as error:
+            if self._waits(error, tries.waits):
+                tries.waits += 1
+                return []
+            if isinstance(error, RejectedError) or refusal_in(error) in _TOO_MUCH:
+                self.batches.refused(len(part))
+                return []
+            self.batches.doubted(len(part))
+            raise
+        if got and len(part) > 1 and await self._is_refused_whole(part, got):
+            self.batches.refused(len(part))
+            return []
+        if len(got) == len(part):
+            self.batches.took(len(part))
+            return got
+        if is_cut:
+            self.batches.refused(len(part))
+            return got
+        tries.gaps += 1
+        if tries.gaps > MAX_GAPS:
+            raise RetryableError(f"{self} left {part[len(got)].method} of a batch unanswered: it came too soon")
+        return got
 
     async def _alone(self, call: Call) -> Any:
         """What the call gives, or how it is refused; an endpoint that does not answer raises."""
@@ -209,8 +235,8 @@ class RpcClient:
                 return error
             raise
 
-    async def _part(self, calls: Sequence[Call]) -> list[Any]:
-        """The results of the first calls, up to one that was left unanswered or came too soon.
+    async def _part(self, calls: Sequence[Call]) -> tuple[list[Any], bool]:
+        """The results of the first calls, up to one that was left unanswered (True) or came too soon.
 
         Raises what a single error for the whole batch stands for.
         """
@@ -225,7 +251,7 @@ class RpcClient:
         for number, call in enumerate(calls):
             answer = by_id.get(number)
             if answer is None:
-                break
+                return results, True
             try:
                 results.append(self._result(call, answer))
             except CausewayError as error:
@@ -233,9 +259,9 @@ class RpcClient:
                     self._pace.refused(None)
                     if not results:
                         raise
-                    break
+                    return results, False
                 results.append(error)
-        return results
+        return results, False
 
     async def _is_refused_whole(self, part: Sequence[Call], results: Sequence[Any]) -> bool:
         """Whether the batch was refused call by call. One of them alone shows it, if no word does."""

@@ -109,6 +109,8 @@ class Provider:
         if call["method"] != "eth_getLogs" or "fromBlock" not in call["params"][0]:
             return False
         wanted = call["params"][0]
+        if wanted["fromBlock"] == wanted["toBlock"]:
+            return self.limits.blocks < 1
         return int(wanted["toBlock"], 16) - int(wanted["fromBlock"], 16) + 1 > self.limits.blocks
 
     def _refusal(self, number: Any) -> Entry:

@@ -6,11 +6,14 @@ from dataclasses import replace
 import pytest
 
 from adapters.evm import Endpoint, EvmChain
+from adapters.evm.probe import BATCH_CALLS
 from adapters.evm.rpc import RpcClient
 from core.model.errors import RejectedError
+from core.model.types import Height
 from core.runtime.sockets import free_port
 from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
 from tests.adapters.evm.harness import EvmHarness, settings_for
+from tests.adapters.evm.provider import Limits, provider
 from tests.adapters.evm.test_quorum import connect_through
 
 ALL = {"eth_getBlockReceipts", "eth_maxPriorityFeePerGas", "eth_getProof"}
@@ -36,7 +39,7 @@ async def test_complete_endpoint_has_nothing_to_report(evm: EvmHarness):
     assert (report.warnings, report.faults, report.answers) == ((), (), True)
     assert (report.state_blocks, report.finality_lag, report.keeps_finalized_state) == (128, 2, True)
     assert (report.offers_receipts, report.offers_tip, report.offers_proofs) == (True, True, True)
-    assert (report.pushes_heads, report.base_fees) == (True, True)
+    assert (report.pushes_heads, report.base_fees, report.batch_calls) == (True, True, BATCH_CALLS)
     assert report.client.startswith("anvil")
     await chain.close()
 
@@ -154,3 +157,46 @@ async def test_endpoint_that_hangs_is_waited_for_once(evm: EvmHarness, liar: Mid
     assert [report.answers for report in chain.reports] == [False, True]
     assert liar.requests == 1
     await chain.close()
+
+
+@pytest.mark.parametrize("style", ["object", "list", "each", "silent", "text"])
+@pytest.mark.parametrize(("batch", "found"), [(100, 62), (10, 7), (1, 1)])
+async def test_limit_of_a_batch_is_found_at_connect(evm: EvmHarness, style: str, batch: int, found: int):
+    await evm.advance(8)
+    limits = Limits(batch=batch, batch_style=style, status=400 if style == "text" else 200, words="never said before")
+    async with provider(evm.anvil.rpc_url, limits) as one:
+        chain = await connected(evm, Endpoint(one.url))
+        [report] = chain.reports
+        assert report.batch_calls == found
+        said = f"{found} calls in a request" if found > 1 else "takes no batches"
+        assert any(said in sentence for sentence in report.warnings)
+        refused = one.refused
+        await chain.blocks.blocks(Height(0), Height(6))
+        assert one.refused <= refused + 1, "what was found is remembered: only the gap above it is searched"
+        await chain.close()
+
+
+async def test_batches_that_are_answered_in_part_are_halved(evm: EvmHarness):
+    async with provider(evm.anvil.rpc_url, Limits(short=3)) as one:
+        chain = await connected(evm, Endpoint(one.url))
+        assert 1 < chain.reports[0].batch_calls <= 3
+        await chain.close()
+
+
+async def test_limited_endpoint_is_asked_little_at_connect(evm: EvmHarness):
+    async with provider(evm.anvil.rpc_url, Limits()) as one:
+        chain = await connected(evm, Endpoint(one.url, calls_per_s=20))
+        assert chain.reports[0].batch_calls == 20
+        assert one.methods.count("eth_chainId") < 25
+        await chain.close()
+
+
+async def test_endpoint_that_hangs_on_batches_can_be_used(evm: EvmHarness, monkeypatch):
+    monkeypatch.setattr(RpcClient.__init__, "__defaults__", (0.5, None, None))
+    async with provider(evm.anvil.rpc_url, Limits(batch=100, batch_style="hang")) as one:
+        chain = await connected(evm, Endpoint(one.url))
+        [report] = chain.reports
+        assert (report.batch_calls, report.answers) == (0, True)
+        assert "is found in use" in report.warnings[-1]
+        assert chain.endpoints.clients[0].batches.known < BATCH_CALLS
+        await chain.close()

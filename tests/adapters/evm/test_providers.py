@@ -157,6 +157,17 @@ async def test_calls_left_out_of_a_batch_are_asked_again(long_chain: EvmHarness)
         await client.close()
 
 
+@pytest.mark.parametrize("short", [1, 3, 10])
+async def test_batches_answered_in_part_are_a_limit(long_chain: EvmHarness, short: int):
+    """However many parts that takes."""
+    async with provider(long_chain.anvil.rpc_url, Limits(short=short)) as one:
+        client = RpcClient(one.url)
+        calls = [Call("eth_getBlockByNumber", (hex(height), False), dict) for height in range(BLOCKS)]
+        assert [int(block["number"], 16) for block in await client.batch(calls)] == list(range(BLOCKS))
+        assert client.batches.known <= short
+        await client.close()
+
+
 async def test_refusals_of_single_calls_are_no_batch_limit(long_chain: EvmHarness):
     limits = Limits(refused=frozenset({"eth_call"}), words="words that nobody has said before")
     async with provider(long_chain.anvil.rpc_url, limits) as one:
