@@ -4,12 +4,10 @@ A header's time here is *ledger time*, the clock in the first entry of its block
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import aiohttp
 import structlog
 
 from adapters.consortium.facts import fact_of
@@ -129,17 +127,18 @@ class ConsortiumHeads:
         last: HeadUpdate | None = None
         while True:
             try:
-                async with self._rpc.new_blocks() as socket:
-                    while not socket.closed:
+                async with self._rpc.new_blocks() as news:
+                    while True:
                         update = await self.head()
                         if update != last:
                             last = update
                             yield update
-                        await _news(socket, self._poll_s)
+                        await news.next(self._poll_s)
             except CausewayError as error:
                 _log.info("no subscription to new blocks, they are polled", endpoint=self._rpc.url, reason=str(error))
-            reconnect_at = time.monotonic() + RECONNECT_S
-            while time.monotonic() < reconnect_at:
+            loop = asyncio.get_running_loop()
+            reconnect_at = loop.time() + RECONNECT_S
+            while loop.time() < reconnect_at:
                 polled = await self._head_or_none()
                 if polled is not None and polled != last:
                     last = polled
@@ -151,16 +150,6 @@ class ConsortiumHeads:
             return await self.head()
         except CausewayError:
             return None
-
-
-async def _news(socket: aiohttp.ClientWebSocketResponse, poll_s: float) -> None:
-    """Return when something came, or after `poll_s` seconds; a subscription may be dead without saying so."""
-    try:
-        message = await socket.receive(timeout=poll_s)
-    except TimeoutError:
-        return
-    if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
-        raise RetryableError("the subscription ended")
 
 
 class ConsortiumBlocks:

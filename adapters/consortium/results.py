@@ -6,7 +6,6 @@ A node with `[storage] discard_abci_responses = true` answers no `block_results`
 """
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -40,13 +39,13 @@ class BlockResults:
     async def of(self, block: RawBlock) -> list[Mapping[str, Any]]:
         """In the order of the entries. Raise `RetryableError` if they are not there, or not yet."""
         missing: RpcError | None = None
-        if time.monotonic() >= self._without_until_s:
+        if asyncio.get_running_loop().time() >= self._without_until_s:
             try:
                 return await self._soon(block)
             except RpcError as error:
                 missing = error
             if not isinstance(missing.translated(), NotFoundError):
-                self._without_until_s, missing = time.monotonic() + REMEMBER_S, None
+                self._without_until_s, missing = asyncio.get_running_loop().time() + REMEMBER_S, None
         try:
             return await self.indexed(block)
         except (RpcError, RetryableError) as error:
@@ -60,12 +59,12 @@ class BlockResults:
 
     async def _soon(self, block: RawBlock) -> list[Mapping[str, Any]]:
         """As `kept`: a node shows a block a moment before its results."""
-        until_s = time.monotonic() + RESULTS_WAIT_S
+        until_s = asyncio.get_running_loop().time() + RESULTS_WAIT_S
         while True:
             try:
                 return await self.kept(block)
             except RpcError as error:
-                if time.monotonic() >= until_s or not isinstance(error.translated(), NotFoundError):
+                if asyncio.get_running_loop().time() >= until_s or not isinstance(error.translated(), NotFoundError):
                     raise
             await asyncio.sleep(RESULTS_POLL_S)
 

@@ -1,4 +1,4 @@
-"""CometBFT's JSON-RPC over one endpoint: bounded, timed out, its errors translated.
+"""CometBFT's JSON-RPC over one endpoint: its envelopes read, its errors translated, its rate kept to.
 
 Nothing an endpoint says is believed to be well formed: nonsense is a `RetryableError`, since another endpoint may do
 better. Source: CometBFT RPC OpenAPI, v0.38 to v0.40.
@@ -8,13 +8,13 @@ import asyncio
 import itertools
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, TypeVar
 
-import aiohttp
 import msgspec
 
+from adapters.consortium.transport import HttpTransport, News, Reply, Transport
 from adapters.observed import RpcMetrics, origin
 from adapters.rates import Pace, RateLimit, retry_after_s
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
@@ -23,10 +23,7 @@ from core.proofs.cometbft.json import bytes_from_base64, bytes_to_base64, object
 T = TypeVar("T")
 
 CALL_TIMEOUT_S: Final = 10.0
-CONNECT_TIMEOUT_S: Final = 3.0
-MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 COUNTER_BYTES: Final = 8
-MAX_NEWS_BYTES: Final = 1024 * 1024
 MAX_PARALLEL_CALLS: Final = 8
 MAX_REASON_CHARS: Final = 300
 MAX_RATE_WAIT_S: Final = 5.0
@@ -67,7 +64,10 @@ class RpcError(CausewayError):
 
 
 class CometRpc:
-    """One endpoint at `url` (`http://host:port`). Connections open with the first call; `close` ends them."""
+    """One endpoint at `url` (`http://host:port`). Connections open with the first call; `close` ends them.
+
+    `transport` is another way there than HTTP to `url`, which then only names the endpoint.
+    """
 
     def __init__(
         self,
@@ -75,22 +75,20 @@ class CometRpc:
         timeout_s: float = CALL_TIMEOUT_S,
         calls_per_s: float | None = None,
         observed: RpcMetrics | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._observed = observed
         self._limit = RateLimit(calls_per_s)
         self._pace = Pace()
         self.url = url.rstrip("/")
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = transport or HttpTransport(self.url, timeout_s)
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
         self._exits = asyncio.Semaphore(MAX_PARALLEL_CALLS)
         """Slots of broadcasts: an endpoint on which reads hang keeps no transaction waiting."""
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     async def call(self, method: str, **params: Any) -> Mapping[str, Any]:
         """The `result` object. Raises `RetryableError`, `NotFoundError`, `RejectedError`."""
@@ -112,19 +110,16 @@ class CometRpc:
         if not broadcast:
             await self._turn(method)
         try:
-            async with (
-                self._exits if broadcast else self._slots,
-                self._open().post(self.url, data=msgspec.json.encode(request), allow_redirects=False) as response,
-            ):
-                raw = await _bounded(response)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(f"{self.url} does not answer {method}: {error or type(error).__name__}") from None
-        if response.status in _HTTP_TOO_OFTEN:
-            asked_s = retry_after_s(response.headers.get("Retry-After"), time.time())
-            if response.status == 429 or asked_s is not None:
+            async with self._exits if broadcast else self._slots:
+                reply = await self._transport.post(msgspec.json.encode(request))
+        except RetryableError as error:
+            raise RetryableError(f"{self.url} does not answer {method}: {error.message}") from None
+        if reply.status in _HTTP_TOO_OFTEN:
+            asked_s = retry_after_s(reply.headers.get("Retry-After"), time.time())
+            if reply.status == 429 or asked_s is not None:
                 raise self._too_often(method, asked_s)
         try:
-            result = self._result(method, request["id"], response, raw)
+            result = self._result(method, request["id"], reply)
         except RpcError as error:
             if _TOO_OFTEN.search(error.text):
                 raise self._too_often(method, None) from None
@@ -145,44 +140,16 @@ class CometRpc:
             f"{self.url} was asked too often, {method} waits for {pause_s:.1f} s: set its calls_per_s to its limit"
         )
 
-    @asynccontextmanager
-    async def new_blocks(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
-        """A WebSocket on which every message that comes means: there may be a new block. Raises `RetryableError`."""
-        try:
-            # Not wait_for: before Python 3.12 it may swallow a cancellation that comes as the connection does.
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                socket = await self._open().ws_connect(
-                    f"{self.url}/websocket", heartbeat=CALL_TIMEOUT_S, max_msg_size=MAX_NEWS_BYTES
-                )
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(f"{self.url} refuses a WebSocket: {error or type(error).__name__}") from None
-        try:
-            await socket.send_json(
-                {"jsonrpc": "2.0", "id": next(self._ids), "method": "subscribe", "params": _NEW_BLOCK}
-            )
-            yield socket
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise RetryableError(f"{self.url} closed the WebSocket: {error or type(error).__name__}") from None
-        finally:
-            await socket.close()
+    def new_blocks(self) -> AbstractAsyncContextManager[News]:
+        """A subscription to new blocks. Entering it raises `RetryableError`."""
+        return self._transport.subscribe(msgspec.json.encode(self._request("subscribe", _NEW_BLOCK)))
 
     def _request(self, method: str, params: Mapping[str, Any]) -> dict[str, Any]:
         return {"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=self._timeout,
-                headers={"Content-Type": "application/json", "Accept-Encoding": "identity"},
-                # What is not unpacked cannot grow: a few bytes of gzip may stand for gigabytes.
-                auto_decompress=False,
-                trust_env=False,
-            )
-        return self._session
-
-    def _result(self, method: str, request_id: int, response: aiohttp.ClientResponse, raw: bytes) -> Mapping[str, Any]:
+    def _result(self, method: str, request_id: int, reply: Reply) -> Mapping[str, Any]:
         try:
-            envelope = object_from_json(msgspec.json.decode(raw))
+            envelope = object_from_json(msgspec.json.decode(reply.body))
             error = envelope.get("error")
             if error is None:
                 result = object_from_json(envelope.get("result"))
@@ -190,22 +157,22 @@ class CometRpc:
                 fields = object_from_json(error)
                 code, text = int(fields.get("code") or 0), _text(fields.get("message"), fields.get("data"))
         except Exception:
-            raise self._nonsense(method, response) from None
+            raise self._nonsense(method, reply) from None
         if error is not None:
             raise RpcError(method, code, text)
         if envelope.get("id") != request_id:
             raise RetryableError(f"{self.url} answers {method} with the answer to another request")
         return result
 
-    def _nonsense(self, method: str, response: aiohttp.ClientResponse) -> CausewayError:
+    def _nonsense(self, method: str, reply: Reply) -> CausewayError:
         """The endpoint, or what stands before it, answers with something that is not JSON-RPC."""
-        status, what = response.status, "what is no JSON-RPC response"
+        status, what = reply.status, "what is no JSON-RPC response"
         if status in _HTTP_NOT_OFFERED:
             return RpcError(method, _METHOD_UNKNOWN, f"HTTP {status}")
         if 300 <= status < 400:
-            target = response.headers.get("Location", "elsewhere")[:MAX_REASON_CHARS]
+            target = reply.headers.get("Location", "elsewhere")[:MAX_REASON_CHARS]
             what = f"a redirection to {target}: configure that URL"
-        elif response.headers.get("Content-Encoding", "identity") != "identity":
+        elif reply.headers.get("Content-Encoding", "identity") != "identity":
             what = "a packed body that was not asked for"
         return RetryableError(f"{self.url} answers {method} with HTTP {status} and {what}")
 
@@ -213,15 +180,6 @@ class CometRpc:
 def _text(message: Any, data: Any) -> str:
     """An error's words, whatever their shape."""
     return ": ".join(part[:MAX_REASON_CHARS] for part in (message, data) if isinstance(part, str) and part)
-
-
-async def _bounded(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise RetryableError(f"an answer of more than {MAX_BODY_BYTES} bytes was cut off")
-    return bytes(body)
 
 
 def parsed(parse: Callable[[], T]) -> T:

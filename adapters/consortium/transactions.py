@@ -4,8 +4,8 @@ The chain has no fees, and a sequence is taken by the first transaction that is 
 a transaction ends by its expiry height.
 """
 
+import asyncio
 import re
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -234,7 +234,7 @@ class ConsortiumTransactions:
     @property
     def _scans(self) -> bool:
         """True while the node is known to have no index of transactions."""
-        return time.monotonic() < self._unindexed_until_s
+        return asyncio.get_running_loop().time() < self._unindexed_until_s
 
     async def _included(self, tx_hash: bytes) -> Outcome | None:
         if not self._scans:
@@ -243,7 +243,7 @@ class ConsortiumTransactions:
             except RpcError as error:
                 if isinstance(error.translated(), NotFoundError):
                     return None
-                self._unindexed_until_s = time.monotonic() + REMEMBER_S
+                self._unindexed_until_s = asyncio.get_running_loop().time() + REMEMBER_S
                 _log.warning("blocks are read for outcomes", endpoint=self._rpc.url, why=NO_INDEX, said=error.message)
             else:
                 return await self._indexed(tx_hash, answer)

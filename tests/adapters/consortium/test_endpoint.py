@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from adapters.conformance.harness import claim, lock, refund, signed
-from adapters.consortium import Ed25519Signer, connect, rpc, transfer, unsigned, write_record
+from adapters.consortium import Ed25519Signer, connect, transfer, transport, unsigned, write_record
 from adapters.consortium.rpc import CometRpc
 from core.model.consortium import (
     CreateAsset,
@@ -91,7 +91,7 @@ async def test_nonsense_is_an_endpoint_to_be_tried_again(body: bytes) -> None:
 
 
 async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc, "MAX_BODY_BYTES", 100_000)
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 100_000)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         flood = web.StreamResponse()

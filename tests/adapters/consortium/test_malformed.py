@@ -6,11 +6,10 @@ import copy
 import json
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,6 +21,7 @@ from adapters.consortium.chain import chain_over, read_parameters
 from adapters.consortium.members import read_members
 from adapters.consortium.probe import probe
 from adapters.consortium.rpc import CometRpc
+from adapters.consortium.transport import Reply
 from core.model.errors import CausewayError, FatalError
 from core.model.questions import RecordQuestion
 from core.model.types import BaseUnits, ChainId, Height
@@ -94,12 +94,12 @@ class LyingRpc(CometRpc):
         super().__init__(url, timeout_s=PATIENCE_S)
         self.asked: set[str] = set()
 
-    def _result(self, method: str, request_id: int, response: aiohttp.ClientResponse, raw: bytes) -> Any:
+    def _result(self, method: str, request_id: int, reply: Reply) -> Any:
         self.asked.add(method)
         if method == self.lie.method:
-            told = json.dumps(self.lie.told(json.loads(raw)))
-            raw = told.replace(f'"{DEEP}"', "[" * 20_000).encode()
-        return super()._result(method, request_id, response, raw)
+            told = json.dumps(self.lie.told(json.loads(reply.body)))
+            reply = replace(reply, body=told.replace(f'"{DEEP}"', "[" * 20_000).encode())
+        return super()._result(method, request_id, reply)
 
 
 @dataclass
