@@ -104,7 +104,7 @@ def peak_mb() -> float:
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return round(int(line.split()[1]) / 1024, 1)
-    raise RuntimeError("this system does not tell how large a process was")
+    raise RuntimeError("this system does not report how large a process was")
 
 
 def backfill(rpc_url: str, database_url: str, projected: bool) -> dict[str, Any]:

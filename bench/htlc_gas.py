@@ -1,4 +1,4 @@
-"""What HashedTimelock's calls cost, as receipts say.
+"""The gas of HashedTimelock's calls, as receipts say.
 
     python -m bench.htlc_gas            # a table
     python -m bench.htlc_gas --json     # the same as one JSON object, on the last line

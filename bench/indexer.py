@@ -50,7 +50,7 @@ DEEP_REORG: Final = 40
 WAIT_S: Final = 30.0
 CHAINS: Final = 10
 CHAIN_BLOCKS: Final = 400
-"""What each of several chains that are followed at once has: 20,000 events."""
+"""Events of each of several chains that are followed at once."""
 
 
 def alone(run: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def postgres_backfills(rpc_url: str, directory: Path) -> dict[str, Any]:
 
 
 class Live:
-    """A chain that mines when told and a follower that is live on it."""
+    """A chain that mines on request and a follower that is live on it."""
 
     def __init__(self, rpc: Rpc, followed: runs.Followed, database: Database) -> None:
         self.rpc, self.followed, self.database = rpc, followed, database

@@ -1,10 +1,10 @@
-"""What follows from what we know: the phase, the effects to ask for now, and the checks right before an act.
+"""Decide what follows from what we know: the phase, the effects to ask for now, and the checks right before an act.
 
     phase_of(state)                  the phase that the facts amount to
     wanted(state)                    the effects that are due now and not on their way already
     with_gates(state, policy)        closed for good, where a time gate has closed
     check_fund_now, check_reveal_now what an executor asks immediately before it signs
-    next_wake(state)                 from which head times on a swap has to be told the time
+    next_wake(state)                 from which head times on a swap needs `TimeAdvanced`
 
 All pure. "Final" is irreversible by a chain's rule; only finally settled legs end a swap.
 """
@@ -134,7 +134,7 @@ _SETTLEMENTS: Final = {
     (LegStatus.REFUNDED, LegStatus.ABSENT): Phase.REFUNDED,
     (LegStatus.ABSENT, LegStatus.REFUNDED): Phase.REFUNDED,
 }
-"""How both legs ended (initiator's, participant's); every other pair means that somebody lost his leg."""
+"""How both legs ended (initiator's, participant's); every other pair means that somebody lost a leg."""
 
 
 def _can_never_be_claimed(state: SwapState, leg: Leg) -> bool:
@@ -241,7 +241,7 @@ def check_fund_now(
     initiator_head: ChainTime,
     participant_head: ChainTime,
 ) -> None:
-    """What an executor asks immediately before it signs our lock, with the present state and fresh head times.
+    """Let an executor sign our lock, asked immediately before with the present state and fresh head times.
 
     Raises `ConflictError` where the swap has moved on, `GateClosedError` where the time is over (both: report
     `EffectRefused`), `ClockSkewError` while the clocks disagree (try again).
@@ -266,8 +266,8 @@ def check_reveal_now(
     initiator_head: ChainTime,
     participant_head: ChainTime,
 ) -> None:
-    """What the initiator's executor asks immediately before the first broadcast of his claim; raises as
-    `check_fund_now` does. Not to be asked where bytes that reveal were signed before: then nothing holds back."""
+    """Let the initiator's executor broadcast its first claim, asked immediately before. Raise as `check_fund_now`
+    does. Not to be asked where bytes that reveal were signed before: then nothing holds back."""
     if state.phase.terminal or state.closed is not None:
         raise ConflictError("this swap has ended, or its reveal was called off", swap_id=state.swap_id)
     if state.verified is None or not state.participant_leg.open:
@@ -311,7 +311,7 @@ def _check_skews(agreement: Agreement, now_s: int, initiator_head: ChainTime, pa
 
 
 def _is_skewed(state: SwapState) -> bool:
-    """Whether the last times that we were told contradict our clock. The executor measures again."""
+    """Return true if the last times that we have contradict our clock. The executor measures again."""
     for leg in Leg:
         if (clock := state.clock(leg)) is not None:
             try:
@@ -363,7 +363,7 @@ def _watch_waited(state: SwapState, attempt: Attempt, leg: Leg, head_s: int) -> 
 
 
 def _wanted_claim(state: SwapState, sequence: int, leg: Leg) -> ClaimLeg | None:
-    """At once and until a finalized block has reached the timelock; whether our own lock still stands is no matter."""
+    """At once and until a finalized block has reached the timelock; whether our own lock still stands does not matter."""
     facts = state.leg(leg)
     if not _is_claiming(state) or state.preimage is None or facts.lock_id is None or not facts.open:
         return None
@@ -466,8 +466,8 @@ def early_refund(state: SwapState, sequence: int) -> SignEarlyRefund | None:
 
 
 def next_wake(state: SwapState) -> tuple[int | None, int | None]:
-    """From which head times on (initiator's chain, participant's chain; Unix seconds of that chain) this swap has to
-    be told the time; 0 means with every head, None means never."""
+    """Return the head times (initiator's chain, participant's chain; Unix seconds of that chain) from which on this
+    swap needs `TimeAdvanced`; 0 means with every head, None means never."""
     if state.phase.terminal:
         return None, None
     t_a, t_b = state.agreement.initiator_leg.timelock.seconds, state.agreement.participant_leg.timelock.seconds

@@ -6,7 +6,7 @@
     ClaimLeg        claim with a preimage that is public already; goes out at once, without quorum or finality
     RefundLeg       refund a leg whose timelock has passed; goes out at once
     SignEarlyRefund agree, as the receiver, to a refund of the counterparty's leg before its timelock
-    NotifyParty     tell the operator and the parties something they should know
+    NotifyParty     show the operator and the parties something they should know
     Finished        the swap has ended
 
 `kind` is unique among the effects of one event. There is no effect to watch a chain: the indexer follows every block

@@ -27,7 +27,7 @@ from htlc.transition import only_time_passed, transition
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a batch of events made of a swap. `stored` counts those that changed anything."""
+    """A swap before and after a batch of events. `stored` counts those that changed anything."""
 
     before: SwapState
     state: SwapState

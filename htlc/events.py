@@ -42,7 +42,7 @@ class QuoteCancelled(msgspec.Struct, frozen=True, tag="quote-cancelled"):
 
 
 class EarlyRefundRequested(msgspec.Struct, frozen=True, tag="early-refund-requested"):
-    """The counterparty asks us to sign that his leg may go back to him before its timelock."""
+    """The counterparty asks us to sign that their leg may go back to them before its timelock."""
 
 
 class LockSeen(msgspec.Struct, frozen=True, tag="lock-seen"):

@@ -1,7 +1,7 @@
-"""What we know after an event: the state with one more fact in it. Decides nothing; see `htlc.decisions` for that.
+"""Take an event in: the state with one more fact in it. Decides nothing; see `htlc.decisions` for that.
 
-`record(state, event)` returns the new facts and what the parties should be told. A fact that contradicts what was
-agreed (other terms, a preimage that opens nothing) changes nothing and is told.
+`record(state, event)` returns the new facts and the reasons that the parties should hear. A fact that contradicts what was
+agreed (other terms, a preimage that opens nothing) changes nothing and is reported.
 """
 
 from typing import Final, assert_never
@@ -24,7 +24,7 @@ from htlc.model import (
 )
 
 Recorded = tuple[SwapState, tuple[Reason, ...]]
-"""The new facts, and what the parties should be told."""
+"""The new facts, and the reasons that the parties should hear."""
 
 _FUND: Final = {leg: leg_kind(FundLeg, leg) for leg in Leg}
 _VERIFY: Final = {leg: leg_kind(VerifyLock, leg) for leg in Leg}
@@ -87,7 +87,7 @@ def close(state: SwapState, code: str, message: str) -> SwapState:
 
 
 def has_funded(state: SwapState) -> bool:
-    """Whether a lock of our own exists or may still come to exist."""
+    """Return true if a lock of our own exists or may still come to exist."""
     own = state.agreement.own_leg
     if own is None:
         return False
@@ -98,13 +98,13 @@ def has_funded(state: SwapState) -> bool:
 
 
 def has_revealed(state: SwapState) -> bool:
-    """Whether our preimage has to be taken for public: we asked for its reveal, and were not refused."""
+    """Return true if our preimage has to be taken for public: we asked for its reveal, and were not refused."""
     attempt = state.attempt(_REVEAL)
     return attempt is not None and attempt.status is not AttemptStatus.REFUSED
 
 
 def ever_locked(state: SwapState) -> bool:
-    """Whether a leg was seen, even if a reorg has taken it away: it will most likely come back."""
+    """Return true if a leg was seen, even if a reorg has taken it away: it will most likely come back."""
     return state.initiator_leg.lock_id is not None or state.participant_leg.lock_id is not None
 
 
@@ -129,7 +129,7 @@ def _agreement(
         case events.EarlyRefundRequested():
             if state.agreement.own_leg is None or has_funded(state):
                 return state, ()
-            return close(state, "early-refund", "the counterparty takes his lock back, so we never fund"), ()
+            return close(state, "early-refund", "the counterparty takes its lock back, so we never fund"), ()
 
 
 # --- chain facts -------------------------------------------------------------------------------------------------
@@ -247,7 +247,7 @@ def _verification(state: SwapState, event: events.LockVerified | events.LockRefu
 
 
 def _outcome(state: SwapState, event: events.EffectOutcome) -> SwapState:
-    """What became of the latest attempt of a kind; outcomes of earlier attempts change nothing."""
+    """Record the outcome of the latest attempt of a kind; outcomes of earlier attempts change nothing."""
     attempt = state.attempt(event.kind)
     if attempt is None or attempt.sequence != event.sequence:
         return state

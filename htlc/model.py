@@ -1,4 +1,4 @@
-"""What we know of one swap: its agreement, its two legs, its phase. Frozen, and JSON through `htlc.codec`.
+"""One swap as we know it: its agreement, its two legs, its phase. Frozen, and JSON through `htlc.codec`.
 
     Agreement   what the parties agreed, and by which timings and allowances it is judged, for ever
     SwapState   the facts of one swap, and the phase that follows from them
@@ -52,7 +52,7 @@ class Leg(StrEnum):
 
 
 class Phase(StrEnum):
-    """What we are committed to.
+    """The commitments that we have.
 
     AGREED            no lock of this swap is known, and we have signed nothing
     FUNDING           our own lock was asked for: from here on it may exist
@@ -64,7 +64,7 @@ class Phase(StrEnum):
     COMPLETED         finally claimed, as agreed
     REFUNDED          finally refunded: nobody got anything, nobody lost anything
     ABANDONED         ended before we locked anything; a watched swap: nobody locked, or too many of its exits failed
-    LOST              one leg is finally claimed, the other finally not: somebody missed his time
+    LOST              one leg is finally claimed, the other finally not: somebody missed the time
     """
 
     AGREED = "agreed"
@@ -88,7 +88,7 @@ TERMINAL: Final = frozenset({Phase.COMPLETED, Phase.REFUNDED, Phase.ABANDONED, P
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """What was agreed. Timings and policy are part of it: the same journal always replays to the same state.
+    """The agreed terms. Timings and policy are part of it: the same journal always replays to the same state.
 
     `lock_deadline_s` is true time, Unix seconds: the initiator locks before it or not at all.
     Raises `RejectedError` when the legs do not belong together.
@@ -147,7 +147,7 @@ def swap_id(initiator_leg: LockTerms, participant_leg: LockTerms) -> SwapId:
 
 
 class Sighting(msgspec.Struct, frozen=True):
-    """Where something was seen on chain, and whether that block is final."""
+    """The block in which something was seen, and whether it is final."""
 
     block: BlockRef
     tx_hash: bytes
@@ -179,7 +179,7 @@ class LegState(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def final(self) -> bool:
-        """Whether the block behind `status` is final; False while absent."""
+        """True if the block behind `status` is final; False while absent."""
         sighting = self.claim or self.refund or self.lock
         return sighting is not None and sighting.final
 
@@ -230,7 +230,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alive(self) -> bool:
-        """Whether it may still change a chain."""
+        """True while it may still change a chain."""
         return self.status in (AttemptStatus.ASKED, AttemptStatus.SENT, AttemptStatus.DONE)
 
 

@@ -16,7 +16,7 @@ from htlc.model import TERMINAL, Phase
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The event becomes a fact. `to` are the phases it may lead to, besides the present one."""
+    """The event becomes a fact. `to` are the phases it may lead to, and it may always stay in the present one."""
 
     to: frozenset[Phase]
     why: str
@@ -33,7 +33,7 @@ Answer = Taken | Ignored
 EventType = type[SwapEvent]
 
 MEANING: Final[Mapping[EventType, str]] = {
-    events.Agreed: "the swap begins; an initiator asks for his lock at once",
+    events.Agreed: "the swap begins; an initiator asks for its lock at once",
     events.QuoteExpired: "the initiator did not lock in time: nobody funds any more",
     events.QuoteCancelled: "a party withdrew: we neither fund nor reveal",
     events.EarlyRefundRequested: "we sign only if our own leg was never signed or is finally out of the way",
@@ -58,7 +58,7 @@ MEANING: Final[Mapping[EventType, str]] = {
     events.EffectRefused: "nothing was signed: the end of it before we fund or reveal; an exit is asked for again",
     events.EffectVoided: "can never be mined: our lock never was, anything else is asked for again",
 }
-"""What each event means where it is taken."""
+"""The meaning of each event in a phase that takes it."""
 
 _P = Phase
 _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
@@ -188,7 +188,7 @@ _ENDED: Final[Mapping[Phase, str]] = {
     _P.COMPLETED: "both parties have what they agreed on, finally",
     _P.REFUNDED: "our own leg is back, finally; taking the other one as well was never agreed",
     _P.ABANDONED: "no lock of ours stands: whatever happens to the legs of others is their owners' business",
-    _P.LOST: "both legs are finally settled or beyond claiming; an operator has been told",
+    _P.LOST: "both legs are finally settled or beyond claiming; the operator was notified",
 }
 
 

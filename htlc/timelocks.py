@@ -66,7 +66,7 @@ DEVNET_POLICY: Final = SwapPolicy(
 
 
 def reveal_terms(participant: ChainTiming, policy: SwapPolicy) -> dict[str, int]:
-    """What has to fit between the first broadcast of a claim on B and T_B, by name, in seconds."""
+    """Return the terms that have to fit between the first broadcast of a claim on B and T_B, in seconds by name."""
     return {
         "2·I_B": 2 * participant.inclusion_s,
         "F_B": participant.finality_s,
@@ -76,7 +76,7 @@ def reveal_terms(participant: ChainTiming, policy: SwapPolicy) -> dict[str, int]
 
 
 def fund_terms(participant: ChainTiming, policy: SwapPolicy) -> dict[str, int]:
-    """What has to fit between the participant's broadcast of his lock and T_B."""
+    """Return the terms that have to fit between the broadcast of the participant's lock and T_B."""
     return {
         "I_B": participant.inclusion_s,
         "F_B (lock)": participant.finality_s,
@@ -87,7 +87,7 @@ def fund_terms(participant: ChainTiming, policy: SwapPolicy) -> dict[str, int]:
 
 
 def quote_terms(initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy) -> dict[str, int]:
-    """What has to fit between a quote and T_B."""
+    """Return the terms that have to fit between a quote and T_B."""
     return {
         "U_lock": policy.lock_s,
         "I_A": initiator.inclusion_s,
@@ -98,7 +98,7 @@ def quote_terms(initiator: ChainTiming, participant: ChainTiming, policy: SwapPo
 
 
 def gap_terms(initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy) -> dict[str, int]:
-    """What the participant needs between the last moment of a claim on B and T_A."""
+    """Return the terms that have to fit between the last moment of a claim on B and T_A."""
     return {
         "lag_B": participant.lag_s,
         "O_B": participant.observation_s,
@@ -118,14 +118,14 @@ def check_reveal(now_s: int, t_b: ChainTime, participant: ChainTiming, policy: S
 
 
 def check_fund(now_s: int, t_b: ChainTime, participant: ChainTiming, policy: SwapPolicy) -> None:
-    """The participant's gate before he locks on B. Raises `GateClosedError`."""
+    """The participant's gate before its lock on B. Raises `GateClosedError`."""
     _check("fund", "T_B − now", t_b.seconds - now_s, fund_terms(participant, policy), now=now_s, T_B=t_b.seconds)
 
 
 def check_quote(
     now_s: int, t_b: ChainTime, initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy
 ) -> None:
-    """Whether a quote made now leaves everybody his time. Raises `GateClosedError`."""
+    """The gate of a quote made now: everybody has the time they need. Raises `GateClosedError`."""
     terms = quote_terms(initiator, participant, policy)
     _check("quote", "T_B − now", t_b.seconds - now_s, terms, now=now_s, T_B=t_b.seconds)
 
@@ -133,7 +133,7 @@ def check_quote(
 def check_lock(
     now_s: int, t_b: ChainTime, initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy
 ) -> None:
-    """The quote gate without U_lock: whether an initiator who locks now will still find his counterpart's gate open.
+    """The quote gate without U_lock: an initiator who locks now will still find the counterpart's gate open.
 
     Raises `GateClosedError`. It saves a pointless lock; safety rests on the other gates.
     """
@@ -144,7 +144,7 @@ def check_lock(
 def check_gap(
     t_a: ChainTime, t_b: ChainTime, initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy
 ) -> None:
-    """Whether the participant has his time between the two timelocks. Raises `GateClosedError`."""
+    """The gap between the timelocks: the participant has the time it needs. Raises `GateClosedError`."""
     terms = gap_terms(initiator, participant, policy)
     _check("gap", "T_A − T_B", t_a.seconds - t_b.seconds, terms, T_A=t_a.seconds, T_B=t_b.seconds)
 

@@ -36,7 +36,7 @@ def transition(state: SwapState | None, event: events.SwapEvent, policy: SwapPol
 
 
 def only_time_passed(before: SwapState, after: SwapState, effects: tuple[SwapEffect, ...]) -> bool:
-    """Whether a step did nothing but move clocks. It need not be stored: the next one brings newer times."""
+    """Return true if a step did nothing but move clocks. It need not be stored: the next one brings newer times."""
     still = replace(
         after,
         sequence=before.sequence,
@@ -90,7 +90,7 @@ def _answer_early_refund(
 
 
 def _told(before: SwapState, state: SwapState, sequence: int, told: tuple[Reason, ...]) -> list[SwapEffect]:
-    """What people should know: contradictions, why the way forward closed, and the end."""
+    """Notices for people: contradictions, why the way forward closed, and the end."""
     ended = state.phase.terminal and not before.phase.terminal
     if state.closed is not None and before.closed is None and not ended:
         told = (*told, state.closed)
@@ -111,6 +111,6 @@ def _why_ended(state: SwapState) -> Reason:
         case Phase.COMPLETED:
             return Reason("completed", "finally claimed, as agreed")
         case Phase.LOST:
-            return Reason("lost", "one leg is finally claimed, the other finally not: somebody missed his time")
+            return Reason("lost", "one leg is finally claimed, the other finally not: somebody missed the time")
         case _:
             return state.closed or Reason("timelock", "no claim was made before the timelock")

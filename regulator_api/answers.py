@@ -1,6 +1,6 @@
 """The documents that leave: what they say is what OpenAPI documents.
 
-Amounts are integer strings of base units with decimals beside them, times are Unix seconds, hashes hex (with `0x` on
+Amounts are integer strings of base units with their decimals next to them, times are Unix seconds, hashes hex (with `0x` on
 EVM chains). Every document says as of which block of which chain it holds, and what of it is final.
 """
 
@@ -102,14 +102,14 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LegView(msgspec.Struct, frozen=True, kw_only=True):
-    """What was agreed, and the lock with exactly these terms, if it is there."""
+    """The agreed terms, and the lock with exactly these terms, if it is there."""
 
     agreed: TermsView
     lock: LockView | None
 
 
 class CandidateView(msgspec.Struct, frozen=True, kw_only=True):
-    """Two locks under one hashlock that may belong together; a higher score is no proof."""
+    """Two locks under one hashlock that may belong together; a higher score does not prove it."""
 
     initiator_lock: str
     initiator_chain: str

@@ -28,7 +28,7 @@ def create_app(
 ) -> web.Application:
     """The application of one service; `await auditor.prepare()` before it is served.
 
-    Scopes of API keys: `read`, `evidence`, `report` (relayers that tell agreed terms), `audit`.
+    Scopes of API keys: `read`, `evidence`, `report` (relayers that report agreed terms), `audit`.
     """
     return build_application(
         routes(service, auditor),
@@ -52,7 +52,7 @@ PROBLEMS: Final = (
 
 
 def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
-    """Everything that the API answers to, beside the service paths."""
+    """Everything that the API answers to, apart from the service paths."""
     supervision = [*_swap_routes(service), *_value_routes(service), *_record_routes(service)]
     return [replace(route, handler=auditor.audited(route.handler)) for route in supervision] + [
         Route(
@@ -113,7 +113,7 @@ def _swap_routes(service: RegulatorService) -> list[Route]:
 
 
 def _value_routes(service: RegulatorService) -> list[Route]:
-    """What moved, of what, and whether it adds up."""
+    """Transfers, assets and conservation."""
     return [
         _scoped(
             "GET",
@@ -147,7 +147,7 @@ def _value_routes(service: RegulatorService) -> list[Route]:
 
 
 def _record_routes(service: RegulatorService) -> list[Route]:
-    """What is reported to us, and what we note ourselves."""
+    """Reports that relayers send, and the access log."""
     return [
         _scoped(
             "POST",

@@ -1,7 +1,7 @@
 """Who read what, why, and what was answered: written before the answer leaves, each entry chained to the one before.
 
 An entry's hash covers all of it and the hash of its predecessor, and every answer carries its entry's number and hash
-(`Causeway-Audit`). Whoever keeps one of these, an overseer or the reader himself, sees later whether anything up to
+(`Causeway-Audit`). Whoever keeps one of these, an overseer or a reader, sees later whether anything up to
 there was changed, left out or put in: `verify_audit` walks the chain and compares.
 """
 
@@ -48,7 +48,7 @@ audit_head = sa.Table(
     sa.Column("seq", sa.BigInteger, nullable=False),
     sa.Column("hash", Bytes32, nullable=False),
 )
-"""One row, held by whoever appends until he commits: the chain has no branches. An end that was cut off shows."""
+"""One row, held by whoever appends until the commit: the chain has no branches. An end that was cut off shows."""
 
 TABLES: Final = (audit, audit_head)
 
@@ -109,7 +109,7 @@ def append(connection: Connection, access: Access) -> AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """What walking the chain found. `wrong` says what is not as it was written, None where all is."""
+    """The result of walking the chain. `wrong` says what is not as it was written, None where all is."""
 
     entries: int
     head: bytes
@@ -123,7 +123,7 @@ class AuditCheck:
 def verify_audit(connection: Connection, known: Mapping[int, bytes] | None = None) -> AuditCheck:
     """Walk the whole log. `known` are hashes by entry number that somebody kept elsewhere; each must still be there.
 
-    Without any, a log that was rewritten from some entry to its end (head included) cannot be told from a true one.
+    Without any, a log that was rewritten from some entry to its end (head included) looks like a true one.
     """
     kept = dict(known or {})
     seq, previous = 0, FIRST_HASH

@@ -33,7 +33,7 @@ class Auditor:
     def audited(self, handler: Handler) -> Handler:
         """The handler of a scoped route, whose answer is logged before it leaves.
 
-        A refusal is logged too: it may tell that something is absent. Answers of 500 and more tell nothing.
+        A refusal is logged too: it may show that something is absent. Answers of 500 and more show nothing.
         """
 
         async def logging(request: web.Request) -> web.StreamResponse:
@@ -68,6 +68,6 @@ class Auditor:
 
 
 def _purpose(request: web.Request) -> str:
-    """What the caller states, printable: a header may hold any bytes."""
+    """The caller's statement, printable: a header may hold any bytes."""
     stated = request.headers.get(PURPOSE_HEADER, "").encode("utf-8", "replace").decode()
     return "".join(character if character.isprintable() else "?" for character in stated)[: audit.MAX_PURPOSE_CHARS]

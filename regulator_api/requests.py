@@ -1,4 +1,4 @@
-"""What callers may ask and report, and how it becomes typed values."""
+"""Questions and reports of callers, and how they become typed values."""
 
 import re
 from typing import Annotated, Literal
@@ -125,7 +125,7 @@ def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
 
 
 def parse_agreement(body: AgreementBody, reporter: str) -> Agreement:
-    """`reporter`, whose key it was, goes before what he calls himself. Raises `RejectedError` for legs that make no
+    """`reporter`, whose key it was, goes before the name in the report. Raises `RejectedError` for legs that make no
     swap."""
     lock = parse_hash(body.hashlock)
     source = reporter if body.source in (None, reporter) else f"{reporter} ({body.source})"[:MAX_IDENTIFIER_CHARS]

@@ -64,7 +64,7 @@ class SupervisedChain:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What every answer needs beside its rows: as of when, and what of it is final."""
+    """The frame of every answer, next to its rows: as of when, and what of it is final."""
 
     rows: list[ChainRow]
 
@@ -238,7 +238,7 @@ class RegulatorService:
         return respond(answers.ReadyAnswer(ready=True, chains=states))
 
     async def health(self) -> Health:
-        """Whether the database answers."""
+        """Return true if the database answers."""
         try:
             await self._database.read(chain_rows)
         except RetryableError as error:
@@ -308,7 +308,7 @@ class RegulatorService:
         return answers.conservation_answer(sums, self._assets.get(asset), holder, finality, as_of, notes)
 
     async def _with_holder(self, sums: Conservation, chain: SupervisedChain) -> tuple[Conservation, list[str]]:
-        """What the HTLC's account held at that block; sums without it where the chain has none or does not answer."""
+        """Return what the HTLC's account held at that block; sums without it where the chain has none or does not answer."""
         holder = chain.parameters.htlc_holder
         if holder is None:
             return sums, ["ledger-holds-locks"]

@@ -40,7 +40,7 @@ WORDS: Final = (
     _rule("tell", r"\b(tell|tells|told|telling|untold)\b", "report, show, notify, say or distinguish"),
     _rule("anew", r"\banew\b", "again, or recomputed"),
     _rule("beside", r"\bbesides?\b", "next to, or also"),
-    _rule("is no", r"\b(is|are|was|were) no (?!longer\b|more\b)[a-z]", "is not a …, or there is no …"),
+    _rule("is no", r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b)[a-z]", "is not a …, or there is no …"),
     _rule("he", r"\b(he|his|him|himself)\b", "they, their, or the role's name"),
     _rule("module's text", r"\bthe module's text\b", "say it here, or name the page"),
 )
