@@ -363,7 +363,7 @@ def _watch_waited(state: SwapState, attempt: Attempt, leg: Leg, head_s: int) -> 
 
 
 def _wanted_claim(state: SwapState, sequence: int, leg: Leg) -> ClaimLeg | None:
-    """At once and until a finalized block has reached the timelock; whether our own lock still stands does not matter."""
+    """At once and until a finalized block has reached the timelock. Our own lock need not stand any more."""
     facts = state.leg(leg)
     if not _is_claiming(state) or state.preimage is None or facts.lock_id is None or not facts.open:
         return None

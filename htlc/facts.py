@@ -1,7 +1,7 @@
 """Take an event in: the state with one more fact in it. Decides nothing; see `htlc.decisions` for that.
 
-`record(state, event)` returns the new facts and the reasons that the parties should hear. A fact that contradicts what was
-agreed (other terms, a preimage that opens nothing) changes nothing and is reported.
+`record(state, event)` returns the new facts and the reasons that the parties should hear. A fact that contradicts
+what was agreed (other terms, a preimage that opens nothing) changes nothing and is reported.
 """
 
 from typing import Final, assert_never

@@ -1,7 +1,7 @@
 """The documents that leave: what they say is what OpenAPI documents.
 
-Amounts are integer strings of base units with their decimals next to them, times are Unix seconds, hashes hex (with `0x` on
-EVM chains). Every document says as of which block of which chain it holds, and what of it is final.
+Amounts are integer strings of base units with their decimals next to them, times are Unix seconds, hashes hex
+(with `0x` on EVM chains). Every document says as of which block of which chain it holds, and what of it is final.
 """
 
 from collections.abc import Mapping
