@@ -308,7 +308,7 @@ class RegulatorService:
         return answers.conservation_answer(sums, self._assets.get(asset), holder, finality, as_of, notes)
 
     async def _with_holder(self, sums: Conservation, chain: SupervisedChain) -> tuple[Conservation, list[str]]:
-        """Return what the HTLC's account held at that block; sums without it where the chain has none or does not answer."""
+        """Return what the HTLC's account held at that block, and sums without it if the chain cannot say."""
         holder = chain.parameters.htlc_holder
         if holder is None:
             return sums, ["ledger-holds-locks"]
