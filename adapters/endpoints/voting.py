@@ -180,7 +180,8 @@ class Voters:
         patience: Callable[[Sequence[Said]], float | None] = lambda heard: None,
     ) -> list[Said]:
         """As `each`, without those that have not answered `GRACE_S` after there was enough, or so many seconds as
-        `patience` says after it first said any: one that hangs delays nobody for long. In the members' order."""
+        `patience` says after it first said any: one that hangs delays nobody for long, and is waited for in vain once.
+        In the members' order."""
         asked = {asyncio.create_task(self.said(member, question)): member for member in self.members}
         pending = set(asked)
         clock = asyncio.get_running_loop().time
@@ -190,6 +191,9 @@ class Voters:
                 timeout_s = None if deadline is None else max(0.0, deadline - clock())
                 done, pending = await asyncio.wait(pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
+                    if not enough([task.result() for task in asked if task.done()]):
+                        for silent in pending:
+                            self._failed(self.members.index(asked[silent]))
                     break
                 heard = [task.result() for task in asked if task.done()]
                 wait_s = GRACE_S if enough(heard) else patience(heard)
@@ -203,6 +207,10 @@ class Voters:
     def answered(self, answers: Sequence[Said]) -> bool:
         """True once a quorum of operators has answered."""
         return len({one.member.operator for one in answers if not one.failed}) >= self.quorum
+
+    def heard_out(self, answers: Sequence[Said]) -> bool:
+        """True once a quorum of operators has answered, and every member from which an answer is to be expected."""
+        return self.answered(answers) and self.impatient(answers) is not None
 
     def impatient(self, answers: Sequence[Said]) -> float | None:
         """`PATIENCE_S` once every member has answered from which an answer is to be expected."""

@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from gateway.simulation.plan import Lie, Rough, Style
+from gateway.simulation.liars import METHODS, REFUSALS
+from gateway.simulation.plan import CHAINS, Lie, Rough, Style
+
+PARTIES: Final = ("relayer", "dapp", "tower")
 
 EXPECTED: Final = (
     *("death", "reorg", "late-inclusion", "full-block", "database-locked", "double-spend", "copied-hashlock"),
@@ -11,7 +14,11 @@ EXPECTED: Final = (
     *("provider-vanishes", "payee-refused", "initiator-oversleeps"),
     *("endpoint-error", "endpoint-lost_reply", "endpoint-repeat_head", "endpoint-drop_head", "endpoint-late_head"),
     *(f"lie-{lie}" for lie in Lie),
-    *(f"said-{lie}" for lie in Lie if lie not in (Lie.HEADS_AND_LOCKS, Lie.FROM_THE_PAST, Lie.HANGS)),
+    *(f"said-{lie}" for lie in Lie if lie not in (Lie.HEADS_AND_LOCKS, Lie.HANGS)),
+    *(f"malformed-{method}" for method in METHODS),
+    *(f"refused-{method}" for method in METHODS),
+    *(f"refused-with-{kind.__name__}" for kind in REFUSALS),
+    *(f"stale-{party}-{chain}" for party in PARTIES for chain in CHAINS),
     *(f"style-{style}" for style in Style),
     *(f"rough-{rough}" for rough in Rough),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),

@@ -1,12 +1,28 @@
 """One operator among several who lies: the same lie all the time, from a seed."""
 
+import inspect
+import random
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from adapters.endpoints import Member
 from adapters.memory import Endpoint
-from core.model.errors import ConflictError, RevertedError, UnaffordableError, UnclearRefusalError
+from core.model.errors import (
+    CausewayError,
+    ConflictError,
+    DisagreementError,
+    FatalError,
+    NotFoundError,
+    NotYetFinalError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+    RevertedError,
+    UnaffordableError,
+    UnclearRefusalError,
+)
 from core.model.ports import TransactionSender
 from core.model.transactions import FeeMarket, Outcome, OutcomeStatus, SequenceView, SignedTransaction
 from core.model.types import AccountId, BlockRef, ChainId, Height
@@ -19,10 +35,47 @@ FAR: Final = 40
 """How many sequences a liar is off."""
 TIMES: Final = 1_000
 """How much dearer than it is a liar calls inclusion."""
+NONSENSE: Final[tuple[Callable[[], Exception], ...]] = (
+    lambda: ValueError("not a number: '0x'"),
+    lambda: KeyError("blockNumber"),
+    lambda: TypeError("'NoneType' object is not subscriptable"),
+    lambda: IndexError("list index out of range"),
+    lambda: AttributeError("'str' object has no attribute 'get'"),
+    lambda: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    lambda: RecursionError("maximum recursion depth exceeded"),
+    lambda: OverflowError("int too large to convert"),
+)
+"""What reading an answer comes to that is not one."""
+REFUSALS: Final[tuple[type[CausewayError], ...]] = (
+    RetryableError,
+    NotYetFinalError,
+    DisagreementError,
+    UnaffordableError,
+    UnclearRefusalError,
+    RejectedError,
+    NotFoundError,
+    ConflictError,
+    RevertedError,
+    ReorgedError,
+    FatalError,
+)
+WORDS: Final = "the moon is in the wrong house"
+HALF: Final = 0.5
+"""The share of its answers that such a liar spoils: one that spoils all of them is soon asked last."""
+METHODS: Final = (
+    *("head", "heads", "header", "blocks", "balance", "lock_at", "check_payout", "lock_id", "prepare"),
+    *("sequences", "fee_market", "simulate", "submit", "outcome", "fitted"),
+)
+"""Everything that the parties of a story ask of an endpoint."""
+STALE: Final = frozenset({"head", "final_block", "header", "blocks", "balance", "lock_at", "sequences"})
+"""What an endpoint that lags answers from the past."""
+SENDER_LIES: Final = frozenset(
+    {Lie.PENDING, Lie.INCLUDED, Lie.HIGH_SEQUENCE, Lie.LOW_SEQUENCE, Lie.HIGH_FEE, Lie.LOW_FEE, Lie.REFUSES}
+)
 
 
-def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str]) -> Member:
-    """The member, with this lie on its lips."""
+def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str], party: str) -> Member:
+    """The member of `party`, with this lie on its lips."""
     match lie:
         case Lie.HEADS_AND_LOCKS:
             endpoint.lying = True
@@ -33,8 +86,81 @@ def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str]) ->
         case _:
             pass
     faults[f"lie-{lie}"] += 1
-    liar = _Liar(member.access.transactions, lie, member.access.chain, faults)
-    return replace(member, access=replace(member.access, transactions=liar))
+    access = member.access
+    if lie in SENDER_LIES:
+        liar = _Liar(access.transactions, lie, access.chain, faults)
+        return replace(member, access=replace(access, transactions=liar))
+    spoils = _spoiling(lie, random.Random(f"{party}/{access.chain}/{lie}"), faults, f"{kind_of(party)}-{access.chain}")
+    if spoils is None:
+        return member
+    spoilt = {
+        name: _Spoiler(getattr(access, name), spoils)
+        for name in ("heads", "blocks", "state", "locks", "legs", "transactions")
+    }
+    return replace(member, access=replace(access, **spoilt), locks=_Spoiler(member.locks, spoils))
+
+
+def kind_of(party: str) -> str:
+    """`relayer`, `dapp` or `tower`, of a party's name."""
+    return party.split("-", maxsplit=1)[0]
+
+
+def _spoiling(
+    lie: Lie, source: random.Random, faults: Counter[str], whose: str
+) -> Callable[[str], Exception | None] | None:
+    """What is raised instead of answering a method, None where it answers; None itself where nothing is spoilt."""
+
+    def stale(method: str) -> Exception | None:
+        if method in STALE:
+            faults[f"said-{lie}"] += 1
+            faults[f"stale-{whose}"] += 1
+        return None
+
+    def malformed(method: str) -> Exception | None:
+        if source.random() >= HALF:
+            return None
+        faults[f"said-{lie}"] += 1
+        faults[f"malformed-{method}"] += 1
+        return source.choice(NONSENSE)()
+
+    def refused(method: str) -> Exception | None:
+        if source.random() >= HALF:
+            return None
+        kind = source.choice(REFUSALS)
+        faults[f"said-{lie}"] += 1
+        faults[f"refused-{method}"] += 1
+        faults[f"refused-with-{kind.__name__}"] += 1
+        return kind(WORDS)
+
+    return {Lie.FROM_THE_PAST: stale, Lie.MALFORMED: malformed, Lie.REFUSES_ALL: refused}.get(lie)
+
+
+class _Spoiler:
+    """Any port of an endpoint, of which every answer may be spoilt. What asks nobody, as building does, stays."""
+
+    def __init__(self, inner: Any, spoils: Callable[[str], Exception | None]) -> None:
+        self._inner = inner
+        self._spoils = spoils
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if inspect.isasyncgenfunction(found):
+            return lambda *given: self._streamed(found, name, given)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def asked(*given: Any) -> Any:
+            if (error := self._spoils(name)) is not None:
+                raise error
+            return await found(*given)
+
+        return asked
+
+    async def _streamed(self, stream: Callable[..., AsyncIterator[T]], name: str, given: tuple[Any, ...]) -> Any:
+        async for one in stream(*given):
+            if (error := self._spoils(name)) is not None:
+                raise error
+            yield one
 
 
 class _Liar:
@@ -64,8 +190,6 @@ class _Liar:
             return self._said(FeeMarket(truth.base_fee * TIMES, truth.priority_fee * TIMES))
         if truth is not None and self._lie is Lie.LOW_FEE:
             return self._said(FeeMarket(1, 1))
-        if self._lie is Lie.MALFORMED:
-            raise ValueError(self._said("not a number: '0x'"))
         return truth
 
     async def submit(self, signed: SignedTransaction) -> None:
@@ -73,7 +197,7 @@ class _Liar:
             return  # taken, it says, and throws it away
         if self._lie is Lie.REFUSES:
             self._refusals += 1
-            words = self._said("the moon is in the wrong house")
+            words = self._said(WORDS)
             kinds = (UnclearRefusalError, RevertedError, ConflictError, UnaffordableError)
             raise kinds[self._refusals % len(kinds)](words)
         await self._inner.submit(signed)
@@ -84,8 +208,6 @@ class _Liar:
         if self._lie is Lie.INCLUDED:
             invented = BlockRef(self._chain, Height(1), tx_hash)
             return self._said(Outcome(OutcomeStatus.INCLUDED, True, invented))
-        if self._lie is Lie.MALFORMED:
-            raise KeyError(self._said("blockNumber"))
         return await self._inner.outcome(tx_hash)
 
     def _said(self, answer: T) -> T:

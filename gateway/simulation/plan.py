@@ -85,6 +85,7 @@ class Lie(StrEnum):
     HIGH_FEE = "high-fee"
     LOW_FEE = "low-fee"
     REFUSES = "refuses"
+    REFUSES_ALL = "refuses-all"
     MALFORMED = "malformed"
     FROM_THE_PAST = "from-the-past"
     HANGS = "hangs"
@@ -170,6 +171,8 @@ class Party:
     deaths: tuple[Death, ...] = ()
     locked: float = 0.0
     """The share of accesses to the database that find it locked."""
+    liar: int = 1
+    """Which operator lies, where one does; the first is the one that is asked first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,10 +254,11 @@ def _party(source: random.Random, name: str, outage_s: float) -> Party:
     return Party(
         name=name,
         operators=operators,
-        lie=source.choice(list(Lie)) if operators > 1 and source.random() < 0.7 else None,
+        lie=source.choice((*Lie, Lie.FROM_THE_PAST)) if operators > 1 and source.random() < 0.7 else None,
         rates=_rates(source),
         deaths=_deaths(source, outage_s - COME_BACK_S),
         locked=source.choice((0.0, 0.0, 0.01, 0.03)),
+        liar=source.randrange(operators),
     )
 
 

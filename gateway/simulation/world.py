@@ -38,8 +38,6 @@ COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/slip44:1"), B: As
 TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/asset:ta"), B: AssetId("memory:b/asset:tb")}
 STALL_S: Final = 30.0
 """How long finality stands still, where a plan has it."""
-LIAR: Final = 1
-"""Which of a party's operators lies, where one does."""
 UNREACHABLE: Final = 10_000_000
 """A depth that no block of a story has on top."""
 
@@ -101,8 +99,8 @@ class World:
             endpoint = Endpoint(self.clock, self.random.getrandbits(48), party.rates)
             self.endpoints.append(endpoint)
             member = self.chains[chain].member(f"operator-{number}", endpoint)
-            if party.lie is not None and number == LIAR:
-                member = lying(member, party.lie, endpoint, self.faults)
+            if party.lie is not None and number == party.liar:
+                member = lying(member, party.lie, endpoint, self.faults, party.name)
             members.append(member)
         return self.wire.tapped(party.name, combine(members))
 
