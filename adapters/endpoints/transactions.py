@@ -72,7 +72,9 @@ class BroadcastTransactions:
         All members that are well are waited for: if only two answer, the lower of two is a lone member's word.
         """
         answers = await self._voters.soon(
-            lambda member: member.access.transactions.fee_market(), self._voters.heard_out, self._voters.undecided
+            lambda member: member.access.transactions.fee_market(),
+            lambda heard: len(heard) == len(self._voters.members),
+            self._voters.undecided,
         )
         markets: dict[str, list[FeeMarket]] = {}
         for one in answers:

@@ -31,8 +31,9 @@ GRACE_S: Final = 0.1
 """How long the slower ones are still waited for once enough have answered."""
 PATIENCE_S: Final = 1.0
 """How long those that failed lately are waited for once all others have answered, though that is not enough."""
-UNDECIDED_S: Final = 3.0
-"""How long the rest is waited for once a quorum has answered without a verdict."""
+UNDECIDED_S: Final = 2.0
+"""How long the rest is waited for once a quorum has answered without a verdict. Less than an exit waits for the market
+(`relayer.transactions.signing.EXIT_ASKS_S`): otherwise one silent endpoint would keep the others' answer from it."""
 HEDGE_S: Final = 1.0
 """How long one member may keep a read to itself before the next is asked as well."""
 MAX_REASON_CHARS: Final = 200
@@ -185,15 +186,13 @@ class Voters:
         asked = {asyncio.create_task(self.said(member, question)): member for member in self.members}
         pending = set(asked)
         clock = asyncio.get_running_loop().time
+        began = clock()
         deadline: float | None = None
         try:
             while pending:
                 timeout_s = None if deadline is None else max(0.0, deadline - clock())
                 done, pending = await asyncio.wait(pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
-                    if not enough([task.result() for task in asked if task.done()]):
-                        for silent in pending:
-                            self._failed(self.members.index(asked[silent]))
                     break
                 heard = [task.result() for task in asked if task.done()]
                 wait_s = GRACE_S if enough(heard) else patience(heard)
@@ -202,15 +201,15 @@ class Voters:
                     deadline = until if deadline is None else min(deadline, until)
             return [task.result() for task in asked if task not in pending]
         finally:
+            if clock() - began >= HEDGE_S:  # also if whoever asks gives up before we do
+                for silent in pending:
+                    if not silent.done():
+                        self._failed(self.members.index(asked[silent]))
             await _cancelled(pending)
 
     def answered(self, answers: Sequence[Said]) -> bool:
         """True once a quorum of operators has answered."""
         return len({one.member.operator for one in answers if not one.failed}) >= self.quorum
-
-    def heard_out(self, answers: Sequence[Said]) -> bool:
-        """True once a quorum of operators has answered, and every member from which an answer is to be expected."""
-        return self.answered(answers) and self.impatient(answers) is not None
 
     def impatient(self, answers: Sequence[Said]) -> float | None:
         """`PATIENCE_S` once every member has answered from which an answer is to be expected."""
@@ -219,8 +218,8 @@ class Voters:
         return PATIENCE_S if expected <= heard else None
 
     def undecided(self, answers: Sequence[Said]) -> float | None:
-        """`UNDECIDED_S` once a quorum has answered."""
-        return UNDECIDED_S if self.answered(answers) else None
+        """`UNDECIDED_S` once a quorum has answered, less if nothing is to be expected of the others."""
+        return (self.impatient(answers) or UNDECIDED_S) if self.answered(answers) else None
 
     async def said(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> Said:
         try:

@@ -93,6 +93,17 @@ def test_an_honest_pair_completes_in_both_directions(first):
     assert (verdict.swaps, verdict.completed) == (2, 2)
 
 
+@pytest.mark.parametrize("liar", [0, 2])
+@pytest.mark.parametrize("lie", Lie)
+def test_an_honest_pair_completes_next_to_one_who(lie, liar):
+    def among_three(name: str) -> Party:
+        return replace(calm(name), operators=3, lie=lie, liar=liar)
+
+    verdict = play(plan(deal(Style.HONEST), relayers=(among_three("relayer-0"),), dapps=(among_three("dapp-0"),)))
+    assert verdict.ok, told(verdict)
+    assert verdict.completed == 1
+
+
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])
 def test_a_cheat_gains_nothing_by(style):
     verdict = play(plan(deal(style)))

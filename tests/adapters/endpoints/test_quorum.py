@@ -1,11 +1,13 @@
 """Three endpoints of one honest chain, some of which lie, hang, lag or die. Time is virtual."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
 
 from adapters.endpoints import Member, combine
+from adapters.endpoints.voting import PATIENCE_S, UNDECIDED_S
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemorySigner
 from adapters.memory.ports import MemoryLocks
 from core.model.errors import (
@@ -23,6 +25,8 @@ from core.model.ports import ChainAccess
 from core.model.transactions import OutcomeStatus, SignedTransaction
 from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage
 from core.runtime.clock import VirtualClock, run_virtually
+from relayer.transactions.fees import Market
+from relayer.transactions.signing import EXIT_ASKS_S
 from tests.adapters.memory.harness import CHAIN, GOLD, make_chain
 
 TIMEOUT_S = 5.0
@@ -355,5 +359,49 @@ def test_the_fastest_honest_endpoint_is_waited_for_by_nobody() -> None:
             endpoint.lag_blocks = 1
         w.chain.mine(1)
         assert (await w.access.heads.head()).head == w.chain.head.head
+
+    play(scenario)
+
+
+def test_a_member_that_hangs_is_waited_for_in_vain_once() -> None:
+    """Every lock asks for the market several times: a lone silent operator must not eat its time up."""
+
+    async def scenario(w: World) -> None:
+        w.endpoints[1].hang()
+        took_s = []
+        for _ in range(3):
+            began_s = w.clock.monotonic()
+            await w.access.transactions.fee_market()
+            took_s.append(w.clock.monotonic() - began_s)
+        assert took_s == pytest.approx([UNDECIDED_S, PATIENCE_S, PATIENCE_S])
+        w.endpoints[1].wake()
+        await w.access.transactions.fee_market()
+        began_s = w.clock.monotonic()
+        await w.access.transactions.fee_market()
+        assert w.clock.monotonic() == began_s
+
+    play(scenario)
+
+
+def test_an_exit_hears_of_the_market_next_to_a_silent_member() -> None:
+    """Its patience is longer than the endpoints'; a claim that finds no market is never signed."""
+
+    async def scenario(w: World) -> None:
+        w.endpoints[0].hang()
+        market = Market(w.access.transactions.fee_market, w.clock, 1.0)
+        assert await market.now(EXIT_ASKS_S) is None  # this chain has no fees
+
+    play(scenario)
+
+
+def test_a_member_is_known_as_silent_though_the_caller_gave_up() -> None:
+    async def scenario(w: World) -> None:
+        w.endpoints[0].hang()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1.5):
+                await w.access.transactions.fee_market()
+        began_s = w.clock.monotonic()
+        await w.access.transactions.fee_market()
+        assert w.clock.monotonic() - began_s == pytest.approx(PATIENCE_S)
 
     play(scenario)
