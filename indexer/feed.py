@@ -48,6 +48,40 @@ class Fact:
     events: tuple[LoggedEvent, ...]
 
 
+_FACTS: Final = (
+    sa.select(tables.facts.c.seq, tables.facts.c.kind, tables.facts.c.chain)
+    .add_columns(*(tables.blocks.c[name] for name in ("hash", "height", "parent_hash", "time_s")))
+    .join(
+        tables.blocks,
+        sa.and_(tables.blocks.c.chain == tables.facts.c.chain, tables.blocks.c.hash == tables.facts.c.block_hash),
+    )
+    .where(tables.facts.c.seq > sa.bindparam("after"))
+    .order_by(tables.facts.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_FACTS_OF_CHAINS: Final = _FACTS.where(tables.facts.c.chain.in_(sa.bindparam("chains", expanding=True)))
+_LAST_SEQ: Final = sa.select(tables.fact_order.c.last_seq)
+_PREIMAGE: Final = (
+    sa.select(*(tables.events.c[name] for name in EVENT_COLUMNS))
+    .where(tables.events.c.hashlock == sa.bindparam("of_hashlock"), tables.events.c.kind == "claimed")
+    .limit(1)
+)
+_HASHLOCK: Final = (
+    sa.select(tables.events.c.event_index).where(tables.events.c.hashlock == sa.bindparam("of_hashlock")).limit(1)
+)
+_CANONICAL: Final = sa.select(tables.blocks.c.canonical).where(
+    tables.blocks.c.chain == sa.bindparam("of_chain"), tables.blocks.c.hash == sa.bindparam("of_hash")
+)
+_EVENTS_OF_BLOCKS: Final = (
+    sa.select(*(tables.events.c[name] for name in ("block_hash", "height", "tx_hash", "event_index", *EVENT_COLUMNS)))
+    .where(
+        tables.events.c.chain == sa.bindparam("of_chain"),
+        tables.events.c.block_hash.in_(sa.bindparam("hashes", expanding=True)),
+    )
+    .order_by(tables.events.c.block_hash, tables.events.c.event_index)
+)
+
+
 def read_facts(
     connection: Connection, after_seq: int, limit: int, chains: Collection[ChainId] | None = None
 ) -> list[Fact]:
@@ -57,18 +91,11 @@ def read_facts(
     """
     if not 1 <= limit <= MAX_FACTS:
         raise RejectedError(f"between 1 and {MAX_FACTS} facts can be read at once")
-    facts, blocks = tables.facts, tables.blocks
-    query = (
-        sa.select(facts.c.seq, facts.c.kind, facts.c.chain, blocks.c.hash, blocks.c.height, blocks.c.parent_hash)
-        .add_columns(blocks.c.time_s)
-        .join(blocks, sa.and_(blocks.c.chain == facts.c.chain, blocks.c.hash == facts.c.block_hash))
-        .where(facts.c.seq > after_seq)
-        .order_by(facts.c.seq)
-        .limit(limit)
-    )
-    if chains is not None:
-        query = query.where(facts.c.chain.in_(sorted(chains)))
-    rows = connection.execute(query).all()
+    asked: dict[str, Any] = {"after": after_seq, "most": limit}
+    if chains is None:
+        rows = connection.execute(_FACTS, asked).all()
+    else:
+        rows = connection.execute(_FACTS_OF_CHAINS, asked | {"chains": sorted(chains)}).all()
     wanted: dict[str, set[bytes]] = defaultdict(set)
     for row in rows:
         if row.kind != FactKind.FINALIZED:
@@ -88,18 +115,12 @@ def read_facts(
 
 def last_seq(connection: Connection) -> int:
     """The newest fact's number, 0 where there is none. A consumer that wants only the future starts here."""
-    return connection.execute(sa.select(tables.fact_order.c.last_seq)).scalar() or 0
+    return connection.execute(_LAST_SEQ).scalar() or 0
 
 
 def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimage | None:
     """The preimage, if any chain ever showed it, in an orphaned block too: what is public stays public."""
-    events = tables.events
-    query = (
-        sa.select(*(events.c[name] for name in EVENT_COLUMNS))
-        .where(events.c.hashlock == hashlock, events.c.kind == "claimed")
-        .limit(1)
-    )
-    row = connection.execute(query).first()
+    row = connection.execute(_PREIMAGE, {"of_hashlock": hashlock}).first()
     if row is None:
         return None
     event = decode_event(row)
@@ -108,8 +129,7 @@ def public_preimage(connection: Connection, hashlock: Hashlock) -> PublicPreimag
 
 def hashlock_seen(connection: Connection, hashlock: Hashlock) -> bool:
     """Return true if any chain ever showed this hashlock, in an orphaned block too."""
-    query = sa.select(tables.events.c.event_index).where(tables.events.c.hashlock == hashlock).limit(1)
-    return connection.execute(query).first() is not None
+    return connection.execute(_HASHLOCK, {"of_hashlock": hashlock}).first() is not None
 
 
 def history_of(connection: Connection, terms: LockTerms, limit: int) -> list[LoggedEvent]:
@@ -149,9 +169,7 @@ def _logged(chain: ChainId, row: sa.Row[Any]) -> LoggedEvent:
 
 def is_canonical(connection: Connection, block: BlockRef) -> bool:
     """Return true if the block belongs to its chain as it is followed now."""
-    blocks = tables.blocks
-    query = sa.select(blocks.c.canonical).where(blocks.c.chain == block.chain, blocks.c.hash == block.hash)
-    return bool(connection.execute(query).scalar())
+    return bool(connection.execute(_CANONICAL, {"of_chain": block.chain, "of_hash": block.hash}).scalar())
 
 
 def header_of(row: sa.Row[tuple[object, ...]]) -> BlockHeader:
@@ -166,15 +184,8 @@ def block_events(
     connection: Connection, chain: ChainId, hashes: Collection[bytes]
 ) -> dict[bytes, tuple[LoggedEvent, ...]]:
     """The events of these blocks, on whatever branch; blocks without events are left out."""
-    events = tables.events
-    query = (
-        sa.select(events.c.block_hash, events.c.height, events.c.tx_hash, events.c.event_index)
-        .add_columns(*(events.c[name] for name in EVENT_COLUMNS))
-        .where(events.c.chain == chain, events.c.block_hash.in_(sorted(hashes)))
-        .order_by(events.c.block_hash, events.c.event_index)
-    )
     found: dict[bytes, list[LoggedEvent]] = defaultdict(list)
-    for row in connection.execute(query):
+    for row in connection.execute(_EVENTS_OF_BLOCKS, {"of_chain": chain, "hashes": sorted(hashes)}):
         logged = _logged(chain, row)
         found[logged.block.hash].append(logged)
     return {block_hash: tuple(logged) for block_hash, logged in found.items()}

@@ -33,6 +33,22 @@ _EVENT_COLUMNS: Final = (
 )
 _FACT_COLUMNS: Final = ("seq", "chain", "kind", "height", "block_hash")
 
+_OF_CHAIN: Final = sa.bindparam("of_chain")
+_OBSERVE: Final = sa.update(tables.chains).where(tables.chains.c.chain == _OF_CHAIN)
+_TAKE_NUMBERS: Final = (
+    sa.update(tables.fact_order)
+    .where(tables.fact_order.c.id == 1)
+    .values(last_seq=tables.fact_order.c.last_seq + sa.bindparam("count"))
+    .returning(tables.fact_order.c.last_seq)
+)
+_CURSOR: Final = sa.select(tables.cursors.c.tip_hash, tables.cursors.c.highest).where(
+    tables.cursors.c.chain == _OF_CHAIN
+)
+_MOVE_CURSOR: Final = sa.update(tables.cursors).where(tables.cursors.c.chain == _OF_CHAIN)
+_OPEN_ALARMS: Final = sa.select(sa.func.count()).where(
+    tables.deep_reorgs.c.chain == _OF_CHAIN, tables.deep_reorgs.c.acknowledged_ns.is_(None)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
@@ -104,14 +120,14 @@ def canonical_headers(
 
 def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:
     """Note what the follower saw; a head stays as it was where none was seen."""
-    values: dict[str, Any] = {"state": seen.state, "detail": seen.detail}
+    values: dict[str, Any] = {"of_chain": chain, "state": seen.state, "detail": seen.detail}
     if seen.head is not None:
         values |= {
             "head_height": seen.head.height,
             "head_time_s": seen.head.time.seconds,
             "observed_ns": seen.at_ns,
         }
-    connection.execute(sa.update(tables.chains).where(tables.chains.c.chain == chain).values(values))
+    connection.execute(_OBSERVE, values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +169,7 @@ def commit(
 
 def _hold_order(connection: Connection, count: int) -> int:
     """Take the next `count` numbers; other writers of facts wait until this transaction ends. Returns the last one."""
-    order = tables.fact_order
-    taken = (
-        sa.update(order).where(order.c.id == 1).values(last_seq=order.c.last_seq + count).returning(order.c.last_seq)
-    )
-    last = connection.execute(taken).scalar()
+    last = connection.execute(_TAKE_NUMBERS, {"count": count}).scalar()
     require(last is not None, "the indexer's tables were not prepared: call prepare first")
     return int(last or 0)
 
@@ -168,7 +180,7 @@ def prepare(connection: Connection) -> None:
 
 
 def _check_cursor(connection: Connection, before: ChainView) -> int:
-    row = connection.execute(sa.select(tables.cursors).where(tables.cursors.c.chain == before.chain)).one()
+    row = connection.execute(_CURSOR, {"of_chain": before.chain}).one()
     stored = None if row.tip_hash is None else bytes(row.tip_hash)
     expected = None if before.tip is None else before.tip.ref.hash
     if stored != expected:
@@ -179,15 +191,15 @@ def _check_cursor(connection: Connection, before: ChainView) -> int:
 def _move_cursor(connection: Connection, view: ChainView, highest: int) -> None:
     tip, final = view.tip, view.finalized
     connection.execute(
-        sa.update(tables.cursors)
-        .where(tables.cursors.c.chain == view.chain)
-        .values(
-            tip_height=tip.height if tip else None,
-            tip_hash=tip.ref.hash if tip else None,
-            finalized_height=final.height if final else None,
-            finalized_hash=final.hash if final else None,
-            highest=max(highest, tip.height if tip else -1),
-        )
+        _MOVE_CURSOR,
+        {
+            "of_chain": view.chain,
+            "tip_height": tip.height if tip else None,
+            "tip_hash": tip.ref.hash if tip else None,
+            "finalized_height": final.height if final else None,
+            "finalized_hash": final.hash if final else None,
+            "highest": max(highest, tip.height if tip else -1),
+        },
     )
 
 
@@ -249,9 +261,7 @@ def _note_deep_reorg(connection: Connection, before: ChainView, seq: int, fork: 
 
 def open_alarms(connection: Connection, chain: ChainId) -> int:
     """Reorgs below finality that no operator has acknowledged yet."""
-    deep = tables.deep_reorgs
-    query = sa.select(sa.func.count()).where(deep.c.chain == chain, deep.c.acknowledged_ns.is_(None))
-    return connection.execute(query).scalar_one()
+    return connection.execute(_OPEN_ALARMS, {"of_chain": chain}).scalar_one()
 
 
 def acknowledge_alarms(connection: Connection, chain: ChainId, now_ns: int) -> int:

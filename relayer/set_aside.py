@@ -43,6 +43,14 @@ kept = sa.Table(
 
 TABLES: Final = (kept,)
 
+_DUE: Final = (
+    sa.select(kept.c.seq, kept.c.swap_id)
+    .where(kept.c.due_ns <= sa.bindparam("now_ns"))
+    .order_by(kept.c.seq, kept.c.swap_id)
+    .limit(MAX_TRIES_AT_ONCE)
+)
+_COUNT: Final = sa.select(sa.func.count()).select_from(kept)
+
 
 @dataclass(frozen=True, slots=True)
 class Patience:
@@ -111,9 +119,8 @@ def _keep(connection: Connection, swap_id: SwapId, seq: int, error: Exception, n
 
 def offer_again(connection: Connection, patience: Patience, now_ns: int) -> set[SwapId]:
     """Offer the kept facts that are due to their swaps. Return the swaps that changed."""
-    due = sa.select(kept.c.seq, kept.c.swap_id).where(kept.c.due_ns <= now_ns).order_by(kept.c.seq, kept.c.swap_id)
     changed: set[SwapId] = set()
-    for row in connection.execute(due.limit(MAX_TRIES_AT_ONCE)).all():
+    for row in connection.execute(_DUE, {"now_ns": now_ns}).all():
         swap_id, error = SwapId(row.swap_id), None
         try:
             swap = swaps.swap_row(connection, swap_id)
@@ -140,7 +147,7 @@ def _still_true(connection: Connection, fact: Fact, swap: SwapRow) -> Sequence[e
 
 def count(connection: Connection) -> int:
     """Return how many facts are kept for a swap."""
-    return connection.execute(sa.select(sa.func.count()).select_from(kept)).scalar_one()
+    return connection.execute(_COUNT).scalar_one()
 
 
 def contained_each(

@@ -85,6 +85,56 @@ INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
 
 TABLES: Final = (relayer_swaps, relayer_locks)
 
+_S: Final = relayer_swaps.c
+_OF_SWAP: Final = sa.bindparam("of_swap")
+_ON_CHAIN: Final = sa.bindparam("on_chain")
+_ROW: Final = sa.select(
+    _S.swap_id,
+    _S.hashlock,
+    _S.quote_id,
+    _S.role,
+    _S.phase,
+    _S.initiator_chain,
+    _S.participant_chain,
+    _S.created_ns,
+    _S.updated_ns,
+    _S.version,
+)
+"""What `_row` reads."""
+_ROW_OF_SWAP: Final = _ROW.where(_S.swap_id == _OF_SWAP)
+_ROW_OF_QUOTE: Final = _ROW.where(_S.quote_id == sa.bindparam("of_quote"))
+_OPEN: Final = _ROW.where(~_S.done).order_by(_S.created_ns, _S.swap_id)
+_OPEN_UNDER: Final = _OPEN.where(_S.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
+_NEVER_LOCKED: Final = _OPEN.where(_S.phase == Phase.AGREED, _S.lock_until_s < sa.bindparam("now_s"))
+_WAITING_FOR_TIME: Final = _OPEN.where(
+    ((_S.initiator_chain == _ON_CHAIN) & (_S.initiator_wake <= sa.bindparam("head_s")))
+    | ((_S.participant_chain == _ON_CHAIN) & (_S.participant_wake <= sa.bindparam("head_s")))
+)
+_WAITING_FOR_FINALITY: Final = _OPEN.where(
+    ((_S.initiator_chain == _ON_CHAIN) & (_S.initiator_unfinal <= sa.bindparam("height")))
+    | ((_S.participant_chain == _ON_CHAIN) & (_S.participant_unfinal <= sa.bindparam("height")))
+)
+_INSERT_SWAP: Final = sa.insert(relayer_swaps)
+_NOTE_STATE: Final = sa.update(relayer_swaps).where(_S.swap_id == _OF_SWAP)
+_NOTE_STATE_IN_TIME: Final = _NOTE_STATE.values(
+    # A lock that comes after the hold reserves from now on, behind those who kept theirs.
+    reserved_ns=sa.case(
+        ((_S.phase == Phase.AGREED) & (_S.hold_until_ns < sa.bindparam("now_ns")), sa.bindparam("now_ns")),
+        else_=_S.reserved_ns,
+    )
+)
+_NEAREST_TIMELOCK: Final = sa.select(sa.func.min(_S.own_timelock)).where(~_S.done)
+_PROMISES: Final = sa.select(relayer_swaps).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
+_FUNDED: Final = sa.select(_S.swap_id).where(_S.hashlock == sa.bindparam("of_hashlock"), _S.own_asset.is_not(None))
+_LOCK_PLACE: Final = sa.select(relayer_locks.c.lock_id).where(relayer_locks.c.swap_id == _OF_SWAP)
+_FREE_PLACE: Final = sa.delete(relayer_locks).where(relayer_locks.c.swap_id == _OF_SWAP)
+_PLACES_TAKEN: Final = (
+    sa.select(relayer_locks.c.lock_id, relayer_locks.c.swap_id)
+    .join(relayer_swaps, _S.swap_id == relayer_locks.c.swap_id)
+    .where(relayer_locks.c.chain == _ON_CHAIN, ~_S.done)
+)
+_PLACE_TAKEN: Final = _PLACES_TAKEN.where(relayer_locks.c.lock_id == sa.bindparam("place"))
+
 
 @dataclass(frozen=True, slots=True)
 class SwapRow:
@@ -131,31 +181,32 @@ def insert_swap(
     own = agreement.own_leg
     terms = None if own is None else agreement.terms(own)
     connection.execute(
-        sa.insert(relayer_swaps).values(
-            swap_id=agreement.swap_id,
-            hashlock=agreement.hashlock,
-            quote_id=quote_id,
-            role=agreement.role,
-            phase=Phase.AGREED,
-            done=False,
-            initiator_chain=agreement.initiator_leg.chain,
-            participant_chain=agreement.participant_leg.chain,
-            initiator_sender=agreement.initiator_leg.sender,
-            initiator_receiver=agreement.participant_leg.receiver,
-            lock_until_s=agreement.lock_deadline_s + agreement.initiator_timing.inclusion_s,
-            own_asset=terms and terms.asset,
-            own_amount=terms and terms.amount,
-            own_timelock=terms and terms.timelock.seconds,
-            own_funded=False,
-            initiator_wake=0,
-            participant_wake=0,
-            created_ns=now_ns,
-            updated_ns=now_ns,
-            version=0,
-            caller=caller,
-            hold_until_ns=hold_until_ns,
-            reserved_ns=now_ns,
-        )
+        _INSERT_SWAP,
+        {
+            "swap_id": agreement.swap_id,
+            "hashlock": agreement.hashlock,
+            "quote_id": quote_id,
+            "role": agreement.role,
+            "phase": Phase.AGREED,
+            "done": False,
+            "initiator_chain": agreement.initiator_leg.chain,
+            "participant_chain": agreement.participant_leg.chain,
+            "initiator_sender": agreement.initiator_leg.sender,
+            "initiator_receiver": agreement.participant_leg.receiver,
+            "lock_until_s": agreement.lock_deadline_s + agreement.initiator_timing.inclusion_s,
+            "own_asset": terms and terms.asset,
+            "own_amount": terms and terms.amount,
+            "own_timelock": terms and terms.timelock.seconds,
+            "own_funded": False,
+            "initiator_wake": 0,
+            "participant_wake": 0,
+            "created_ns": now_ns,
+            "updated_ns": now_ns,
+            "version": 0,
+            "caller": caller,
+            "hold_until_ns": hold_until_ns,
+            "reserved_ns": now_ns,
+        },
     )
 
 
@@ -163,29 +214,24 @@ def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
     """Bring the row up to the state that was stored in the same transaction."""
     own = state.agreement.own_leg
     initiator_wake, participant_wake = next_wake(state)
-    table = relayer_swaps
-    late = (table.c.phase == Phase.AGREED) & (table.c.hold_until_ns < now_ns)
-    connection.execute(
-        sa.update(relayer_swaps)
-        .where(relayer_swaps.c.swap_id == state.swap_id)
-        .values(
-            phase=state.phase,
-            done=state.phase.terminal,
-            own_funded=own is not None and state.leg(own).lock is not None,
-            initiator_wake=initiator_wake,
-            participant_wake=participant_wake,
-            initiator_unfinal=_unfinal(state.initiator_leg),
-            participant_unfinal=_unfinal(state.participant_leg),
-            updated_ns=now_ns,
-            version=state.sequence,
-            # A lock that comes after the hold reserves from now on, behind those who kept theirs.
-            reserved_ns=table.c.reserved_ns
-            if state.phase is Phase.AGREED
-            else sa.case((late, now_ns), else_=table.c.reserved_ns),
-        )
-    )
+    values = {
+        "of_swap": state.swap_id,
+        "phase": state.phase,
+        "done": state.phase.terminal,
+        "own_funded": own is not None and state.leg(own).lock is not None,
+        "initiator_wake": initiator_wake,
+        "participant_wake": participant_wake,
+        "initiator_unfinal": _unfinal(state.initiator_leg),
+        "participant_unfinal": _unfinal(state.participant_leg),
+        "updated_ns": now_ns,
+        "version": state.sequence,
+    }
+    if state.phase is Phase.AGREED:
+        connection.execute(_NOTE_STATE, values)
+    else:
+        connection.execute(_NOTE_STATE_IN_TIME, values | {"now_ns": now_ns})
     if state.phase.terminal and own is not None and state.leg(own).lock is None:
-        connection.execute(sa.delete(relayer_locks).where(relayer_locks.c.swap_id == state.swap_id))
+        connection.execute(_FREE_PLACE, {"of_swap": state.swap_id})
 
 
 def _unfinal(leg: LegState) -> int | None:
@@ -195,85 +241,65 @@ def _unfinal(leg: LegState) -> int | None:
 
 def swap_row(connection: Connection, swap_id: SwapId) -> SwapRow:
     """Raises `NotFoundError`."""
-    row = connection.execute(sa.select(relayer_swaps).where(relayer_swaps.c.swap_id == swap_id)).one_or_none()
+    row = connection.execute(_ROW_OF_SWAP, {"of_swap": swap_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"no swap {swap_id[:64]!r}")
     return _row(row)
 
 
 def exists(connection: Connection, swap_id: SwapId) -> bool:
-    query = sa.select(relayer_swaps.c.swap_id).where(relayer_swaps.c.swap_id == swap_id)
-    return connection.execute(query).first() is not None
+    return connection.execute(_ROW_OF_SWAP, {"of_swap": swap_id}).first() is not None
 
 
 def swap_of_quote(connection: Connection, quote_id: str) -> SwapRow | None:
-    row = connection.execute(sa.select(relayer_swaps).where(relayer_swaps.c.quote_id == quote_id)).one_or_none()
+    row = connection.execute(_ROW_OF_QUOTE, {"of_quote": quote_id}).one_or_none()
     return None if row is None else _row(row)
 
 
 def hashlock_funded(connection: Connection, hashlock: Hashlock) -> bool:
     """Return true if any swap in which we fund a leg, open or done, uses this hashlock."""
-    table = relayer_swaps
-    query = sa.select(table.c.swap_id).where(table.c.hashlock == hashlock, table.c.own_asset.is_not(None))
-    return connection.execute(query).first() is not None
+    return connection.execute(_FUNDED, {"of_hashlock": hashlock}).first() is not None
 
 
 def open_ids(connection: Connection) -> list[SwapId]:
     """Swaps that are not done, the oldest first."""
-    return [row.swap_id for row in _open_where(connection, sa.true())]
+    return [row.swap_id for row in _rows(connection, _OPEN)]
 
 
 def never_locked(connection: Connection, now_s: int) -> list[SwapId]:
     """Open swaps that are only agreed, though the time to lock is over."""
-    table = relayer_swaps
-    late = (table.c.phase == Phase.AGREED) & (table.c.lock_until_s < now_s)
-    return [row.swap_id for row in _open_where(connection, late)]
+    return [row.swap_id for row in _rows(connection, _NEVER_LOCKED, now_s=now_s)]
 
 
 def nearest_timelock_s(connection: Connection) -> int | None:
     """The earliest timelock of our own open legs, in seconds of their chains."""
-    table = relayer_swaps
-    return connection.execute(sa.select(sa.func.min(table.c.own_timelock)).where(~table.c.done)).scalar()
+    return connection.execute(_NEAREST_TIMELOCK).scalar()
 
 
 def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> list[SwapRow]:
     """Open swaps that have to be told that `chain` has reached this time."""
-    table = relayer_swaps
-    return _open_where(
-        connection,
-        ((table.c.initiator_chain == chain) & (table.c.initiator_wake <= head_s))
-        | ((table.c.participant_chain == chain) & (table.c.participant_wake <= head_s)),
-    )
+    return _rows(connection, _WAITING_FOR_TIME, on_chain=chain, head_s=head_s)
 
 
 def waiting_for_finality(connection: Connection, chain: ChainId, height: Height) -> list[SwapRow]:
     """Open swaps of which something becomes final by this height of `chain` being final."""
-    table = relayer_swaps
-    return _open_where(
-        connection,
-        ((table.c.initiator_chain == chain) & (table.c.initiator_unfinal <= height))
-        | ((table.c.participant_chain == chain) & (table.c.participant_unfinal <= height)),
-    )
+    return _rows(connection, _WAITING_FOR_FINALITY, on_chain=chain, height=height)
 
 
-def _open_where(connection: Connection, condition: sa.ColumnElement[bool]) -> list[SwapRow]:
-    table = relayer_swaps
-    query = sa.select(table).where(~table.c.done, condition).order_by(table.c.created_ns, table.c.swap_id)
-    return [_row(row) for row in connection.execute(query)]
+def _rows(connection: Connection, statement: sa.Select[Any], **asked: object) -> list[SwapRow]:
+    return [_row(row) for row in connection.execute(statement, asked)]
 
 
 def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> list[SwapRow]:
     """The open swaps under these hashlocks."""
     ordered, found = sorted(hashlocks), list[SwapRow]()
     for first in range(0, len(ordered), CHUNK):
-        found += _open_where(connection, relayer_swaps.c.hashlock.in_(ordered[first : first + CHUNK]))
+        found += _rows(connection, _OPEN_UNDER, hashlocks=ordered[first : first + CHUNK])
     return found
 
 
 def promises(connection: Connection) -> list[Promise]:
     """All open swaps in which we fund a leg."""
-    table = relayer_swaps
-    query = sa.select(table).where(~table.c.done, table.c.own_asset.is_not(None)).order_by(table.c.created_ns)
     return [
         Promise(
             swap_id=SwapId(row.swap_id),
@@ -288,7 +314,7 @@ def promises(connection: Connection) -> list[Promise]:
             hold_until_ns=row.hold_until_ns,
             reserved_ns=row.created_ns if row.reserved_ns is None else row.reserved_ns,
         )
-        for row in connection.execute(query)
+        for row in connection.execute(_PROMISES)
     ]
 
 
@@ -323,7 +349,7 @@ def forget(connection: Connection, swap_id: SwapId) -> None:
 def came_to_nothing(connection: Connection, before_ns: int, limit: int) -> list[SwapRow]:
     """Swaps of callers that ended before then without any lock: agreed, and called off by the next event."""
     table = relayer_swaps
-    query = sa.select(table).where(
+    query = _ROW.where(
         table.c.done,
         table.c.phase == Phase.ABANDONED,
         table.c.role.in_((Role.LIQUIDITY_PROVIDER, Role.WATCHTOWER)),
@@ -352,7 +378,7 @@ def list_rows(
 ) -> Sequence[SwapRow]:
     """Newest first; `before` continues behind a swap. Raises `NotFoundError` for an unknown `before`."""
     table = relayer_swaps
-    query = sa.select(table).order_by(table.c.created_ns.desc(), table.c.swap_id.desc()).limit(limit)
+    query = _ROW.order_by(table.c.created_ns.desc(), table.c.swap_id.desc()).limit(limit)
     if done is not None:
         query = query.where(table.c.done == done)
     if phase is not None:
@@ -390,19 +416,13 @@ def _row(row: Any) -> SwapRow:
 
 def lock_place(connection: Connection, swap_id: SwapId) -> LockId | None:
     """The place that was written down for our lock of this swap."""
-    query = sa.select(relayer_locks.c.lock_id).where(relayer_locks.c.swap_id == swap_id)
-    found = connection.execute(query).scalar()
+    found = connection.execute(_LOCK_PLACE, {"of_swap": swap_id}).scalar()
     return None if found is None else LockId(found)
 
 
 def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
     """Places of our locks in open swaps on this chain: what the chain itself may not show yet."""
-    query = (
-        sa.select(relayer_locks.c.lock_id)
-        .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
-        .where(relayer_locks.c.chain == chain, ~relayer_swaps.c.done)
-    )
-    return {LockId(row.lock_id) for row in connection.execute(query)}
+    return {LockId(row.lock_id) for row in connection.execute(_PLACES_TAKEN, {"on_chain": chain})}
 
 
 def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
@@ -413,11 +433,7 @@ def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id:
     one_at_a_time(connection)
     if (known := lock_place(connection, swap_id)) is not None:
         return known
-    clash = connection.execute(
-        sa.select(relayer_locks.c.swap_id)
-        .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
-        .where(relayer_locks.c.chain == chain, relayer_locks.c.lock_id == lock_id, ~relayer_swaps.c.done)
-    ).first()
+    clash = connection.execute(_PLACE_TAKEN, {"on_chain": chain, "place": lock_id}).first()
     if clash is not None:
         raise ConflictError(f"the place {lock_id} belongs to swap {clash.swap_id}")
     connection.execute(sa.insert(relayer_locks).values(swap_id=swap_id, chain=chain, lock_id=lock_id))

@@ -73,12 +73,20 @@ class InlineDatabase:
     def __init__(self, url: str = "sqlite://") -> None:
         self._path = _sqlite_path(url)
         self._engine = _sqlite_engine(self._path, "BEGIN IMMEDIATE", poolclass=StaticPool)
+        self._connection: Connection | None = None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        return _transaction(self._engine, self._path, work)
+        return self._run(work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        return _transaction(self._engine, self._path, work)
+        return self._run(work)
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        with translating("in memory" if self._path is None else str(self._path)):
+            if self._connection is None:
+                self._connection = self._engine.connect()
+            with self._connection.begin():
+                return work(self._connection)
 
     def copy(self) -> "InlineDatabase":
         """The same contents in memory, apart from now on: what a backup would hold."""
@@ -89,6 +97,9 @@ class InlineDatabase:
         return made
 
     async def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         self._engine.dispose()
 
 

@@ -115,6 +115,44 @@ cursors = sa.Table(
 
 TABLES: Final = (journal, journal_state, outbox, cursors)
 
+# --- statements: built once, so that SQLAlchemy finds what it compiled of them again ---------------------------------
+
+_STREAM: Final = sa.bindparam("of_stream")
+_INSERT_EVENT: Final = sa.insert(journal)
+_INSERT_STATE: Final = sa.insert(journal_state)
+_INSERT_EFFECTS: Final = sa.insert(outbox)
+_INSERT_CURSOR: Final = sa.insert(cursors)
+_STATE: Final = sa.select(journal_state.c.sequence, journal_state.c.state).where(journal_state.c.stream == _STREAM)
+_MOVE_STATE: Final = sa.update(journal_state).where(
+    journal_state.c.stream == _STREAM, journal_state.c.sequence == sa.bindparam("expected")
+)
+_EVENTS_BEHIND: Final = (
+    sa.select(journal)
+    .where(journal.c.stream == _STREAM, journal.c.sequence > sa.bindparam("after"))
+    .order_by(journal.c.sequence)
+    .limit(PAGE)
+)
+_PENDING: Final = (
+    sa.select(outbox)
+    .where(outbox.c.status == EffectStatus.PENDING, outbox.c.due_ns <= sa.bindparam("now_ns"))
+    .order_by(outbox.c.due_ns, outbox.c.stream, outbox.c.sequence, outbox.c.kind)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_PENDING_OF_KINDS: Final = _PENDING.where(outbox.c.kind.in_(sa.bindparam("kinds", expanding=True)))
+_NEXT_DUE: Final = sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status == EffectStatus.PENDING)
+_EFFECTS_OF_STREAM: Final = (
+    sa.select(outbox).where(outbox.c.stream == _STREAM).order_by(outbox.c.sequence, outbox.c.kind)
+)
+_EFFECT: Final = sa.select(outbox).where(outbox.c.key == sa.bindparam("of_key"))
+_CHANGE_PENDING: Final = sa.update(outbox).where(
+    outbox.c.key == sa.bindparam("of_key"), outbox.c.status == EffectStatus.PENDING
+)
+_COUNT_TRY: Final = _CHANGE_PENDING.values(attempts=outbox.c.attempts + 1)
+_CURSOR: Final = sa.select(cursors.c.position).where(cursors.c.name == sa.bindparam("of_name"))
+_MOVE_CURSOR: Final = sa.update(cursors).where(
+    cursors.c.name == sa.bindparam("of_name"), cursors.c.position == sa.bindparam("expected")
+)
+
 
 def append(
     connection: Connection,
@@ -135,24 +173,21 @@ def append(
     kinds = [effect.kind for effect in effects]
     require(len(set(kinds)) == len(kinds), "two effects of one event are of one kind", stream=stream, kinds=kinds)
     _store_state(connection, stream, expected_sequence, state)
-    connection.execute(sa.insert(journal).values(stream=stream, sequence=sequence, event=event, recorded_ns=now_ns))
+    connection.execute(_INSERT_EVENT, {"stream": stream, "sequence": sequence, "event": event, "recorded_ns": now_ns})
     if effects:
-        connection.execute(sa.insert(outbox), [_outbox_row(stream, sequence, effect) for effect in effects])
+        connection.execute(_INSERT_EFFECTS, [_outbox_row(stream, sequence, effect) for effect in effects])
     return sequence
 
 
 def _store_state(connection: Connection, stream: str, expected: int, state: bytes) -> None:
     if expected > 0:
-        changed = connection.execute(
-            sa.update(journal_state)
-            .where(journal_state.c.stream == stream, journal_state.c.sequence == expected)
-            .values(sequence=expected + 1, state=state)
-        ).rowcount
+        moved = {"of_stream": stream, "expected": expected, "sequence": expected + 1, "state": state}
+        changed = connection.execute(_MOVE_STATE, moved).rowcount
         if changed == 1:
             return
     elif load(connection, stream) is None:
         # Two creators at once, on PostgreSQL: the primary key refuses the second, also as a ConflictError.
-        connection.execute(sa.insert(journal_state).values(stream=stream, sequence=1, state=state))
+        connection.execute(_INSERT_STATE, {"stream": stream, "sequence": 1, "state": state})
         return
     raise ConflictError(f"{stream} is not at event {expected} any more", stream=stream, expected=expected)
 
@@ -172,8 +207,8 @@ def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]
 
 def load(connection: Connection, stream: str) -> Snapshot | None:
     """The stream's present state, None where it has no events."""
-    row = connection.execute(sa.select(journal_state).where(journal_state.c.stream == stream)).one_or_none()
-    return None if row is None else Snapshot(row.stream, row.sequence, row.state)
+    row = connection.execute(_STATE, {"of_stream": stream}).one_or_none()
+    return None if row is None else Snapshot(stream, row.sequence, row.state)
 
 
 def snapshots(connection: Connection, prefix: str = "") -> Iterator[Snapshot]:
@@ -195,12 +230,7 @@ def snapshots(connection: Connection, prefix: str = "") -> Iterator[Snapshot]:
 def replay(connection: Connection, stream: str, after_sequence: int = 0) -> Iterator[Entry]:
     """The stream's events behind `after_sequence`, in order. Consume it inside the transaction."""
     while True:
-        rows = connection.execute(
-            sa.select(journal)
-            .where(journal.c.stream == stream, journal.c.sequence > after_sequence)
-            .order_by(journal.c.sequence)
-            .limit(PAGE)
-        ).all()
+        rows = connection.execute(_EVENTS_BEHIND, {"of_stream": stream, "after": after_sequence}).all()
         for row in rows:
             require(row.sequence == after_sequence + 1, "the journal has a gap", stream=stream, at=after_sequence + 1)
             after_sequence = row.sequence
@@ -219,33 +249,25 @@ def pending_effects(
     connection: Connection, now_ns: int, limit: int = PAGE, kinds: Collection[str] | None = None
 ) -> list[StoredEffect]:
     """Effects that are due, the longest due first, at most `limit`; only of `kinds` where given."""
-    query = (
-        sa.select(outbox)
-        .where(outbox.c.status == EffectStatus.PENDING, outbox.c.due_ns <= now_ns)
-        .order_by(outbox.c.due_ns, outbox.c.stream, outbox.c.sequence, outbox.c.kind)
-        .limit(limit)
-    )
-    if kinds is not None:
-        query = query.where(outbox.c.kind.in_(sorted(kinds)))
-    return [_stored(row) for row in connection.execute(query)]
+    asked: dict[str, object] = {"now_ns": now_ns, "most": limit}
+    if kinds is None:
+        return [_stored(row) for row in connection.execute(_PENDING, asked)]
+    return [_stored(row) for row in connection.execute(_PENDING_OF_KINDS, asked | {"kinds": sorted(kinds)})]
 
 
 def next_due_ns(connection: Connection) -> int | None:
     """When the next pending effect is due, in the past where one is overdue; None where nothing is pending."""
-    return connection.execute(
-        sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status == EffectStatus.PENDING)
-    ).scalar()
+    return connection.execute(_NEXT_DUE).scalar()
 
 
 def stream_effects(connection: Connection, stream: str) -> list[StoredEffect]:
     """All effects of a stream, settled ones too, in the order in which they were asked for."""
-    query = sa.select(outbox).where(outbox.c.stream == stream).order_by(outbox.c.sequence, outbox.c.kind)
-    return [_stored(row) for row in connection.execute(query)]
+    return [_stored(row) for row in connection.execute(_EFFECTS_OF_STREAM, {"of_stream": stream})]
 
 
 def effect(connection: Connection, key: str) -> StoredEffect:
     """The effect under `key`. Raises `NotFoundError`."""
-    row = connection.execute(sa.select(outbox).where(outbox.c.key == key)).one_or_none()
+    row = connection.execute(_EFFECT, {"of_key": key}).one_or_none()
     if row is None:
         raise NotFoundError(f"no effect {key}")
     return _stored(row)
@@ -262,22 +284,16 @@ def fail_effect(connection: Connection, key: str, error: str, *, now_ns: int) ->
 
 
 def _settle(connection: Connection, key: str, status: EffectStatus, error: str | None, now_ns: int) -> None:
-    changed = connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.key == key, outbox.c.status == EffectStatus.PENDING)
-        .values(status=status, error=error and error[:MAX_ERROR_CHARS], settled_ns=now_ns)
-    ).rowcount
+    settled = {"of_key": key, "status": status, "error": error and error[:MAX_ERROR_CHARS], "settled_ns": now_ns}
+    changed = connection.execute(_CHANGE_PENDING, settled).rowcount
     if changed == 0 and (stored := effect(connection, key)).status is not status:
         raise ConflictError(f"effect {key} is {stored.status} already", key=key, status=stored.status)
 
 
 def retry_effect(connection: Connection, key: str, *, due_ns: int, error: str) -> None:
     """Note a failed try; the next is due at `due_ns`. Raises `NotFoundError`, `ConflictError` where it is settled."""
-    changed = connection.execute(
-        sa.update(outbox)
-        .where(outbox.c.key == key, outbox.c.status == EffectStatus.PENDING)
-        .values(attempts=outbox.c.attempts + 1, due_ns=due_ns, error=error[:MAX_ERROR_CHARS])
-    ).rowcount
+    failed = {"of_key": key, "due_ns": due_ns, "error": error[:MAX_ERROR_CHARS]}
+    changed = connection.execute(_COUNT_TRY, failed).rowcount
     if changed == 0:
         stored = effect(connection, key)
         raise ConflictError(f"effect {key} is {stored.status} already", key=key, status=stored.status)
@@ -299,7 +315,7 @@ def _stored(row: Row[tuple[object, ...]]) -> StoredEffect:
 
 def cursor(connection: Connection, name: str) -> int:
     """The last position that was processed durably under `name`; 0 where nothing was."""
-    stored = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == name)).scalar()
+    stored = connection.execute(_CURSOR, {"of_name": name}).scalar()
     return 0 if stored is None else int(stored)
 
 
@@ -310,14 +326,12 @@ def advance_cursor(connection: Connection, name: str, expected: int, position: i
     `FatalError` for a step back.
     """
     require(position >= expected, "a cursor does not move back", name=name, expected=expected, position=position)
-    changed = connection.execute(
-        sa.update(cursors).where(cursors.c.name == name, cursors.c.position == expected).values(position=position)
-    ).rowcount
-    if changed == 1:
+    moved = {"of_name": name, "expected": expected, "position": position}
+    if connection.execute(_MOVE_CURSOR, moved).rowcount == 1:
         return
-    stored = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == name)).scalar()
+    stored = connection.execute(_CURSOR, {"of_name": name}).scalar()
     if stored is not None or expected != 0:
         raise ConflictError(
             f"the cursor {name} stands at {stored or 0}, not at {expected}", name=name, expected=expected
         )
-    connection.execute(sa.insert(cursors).values(name=name, position=position))
+    connection.execute(_INSERT_CURSOR, {"name": name, "position": position})

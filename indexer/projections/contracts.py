@@ -23,6 +23,11 @@ from indexer.writing import hold_projections, insert_if_absent, insert_many
 CHUNK: Final = 500
 MAX_NAME_CHARS: Final = 128
 _TOKEN: Final = "/erc20:"
+_HOLDERS: Final = (
+    sa.select(htlc_reports.c.since_height, htlc_reports.c.contract)
+    .where(htlc_reports.c.chain == sa.bindparam("of_chain"))
+    .order_by(htlc_reports.c.since_height)
+)
 
 
 class ContractKind(StrEnum):
@@ -93,8 +98,8 @@ def report_names(connection: Connection, names: Mapping[AccountId, str]) -> None
 
 
 def _holders(connection: Connection, chain: ChainId) -> list[tuple[int, AccountId]]:
-    query = sa.select(htlc_reports).where(htlc_reports.c.chain == chain).order_by(htlc_reports.c.since_height)
-    return [(row.since_height, AccountId(row.contract)) for row in connection.execute(query)]
+    found = connection.execute(_HOLDERS, {"of_chain": chain})
+    return [(since_height, AccountId(contract)) for since_height, contract in found]
 
 
 def apply(connection: Connection, applied: Sequence[Block]) -> None:

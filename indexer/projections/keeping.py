@@ -29,6 +29,10 @@ MAX_TRIED_EVENTS: Final = 200_000
 """Events of all these tries together: some seconds of work."""
 CHUNK: Final = 500
 
+_COUNT_SET_ASIDE: Final = (
+    sa.select(sa.func.count()).select_from(set_aside).where(set_aside.c.chain == sa.bindparam("of_chain"))
+)
+
 log = get_logger("indexer.projections")
 
 
@@ -60,6 +64,8 @@ def keep(
     The events of all these blocks must be stored. With `refresh` false swaps are left to the caller, who gets the
     hashlocks that they have to be joined for. Raise what says that the database cannot go on.
     """
+    if not reverted and not any(block.events for block in applied):
+        return set()
     hashes = [ref.hash for ref in reverted]
     touched = _reverted_hashlocks(connection, chain, hashes) | {
         found for block in applied for logged in block.events if (found := hashlock_of(logged)) is not None
@@ -176,8 +182,7 @@ def _forget(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> 
 
 def count_set_aside(connection: Connection, chain: ChainId) -> int:
     """Return how much of the chain's facts some projection could not digest."""
-    query = sa.select(sa.func.count()).select_from(set_aside).where(set_aside.c.chain == chain)
-    return connection.execute(query).scalar_one()
+    return connection.execute(_COUNT_SET_ASIDE, {"of_chain": chain}).scalar_one()
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,11 @@ relayer_foreign_uses = sa.Table(
 """One row for the sequences from `sequence` up to, and without, `end_sequence`. `tx_hash`: of the transaction that
 used them, if it is known."""
 
+_ACCOUNT: Final = sa.select(relayer_accounts).where(
+    relayer_accounts.c.chain == sa.bindparam("of_chain"), relayer_accounts.c.account == sa.bindparam("of_account")
+)
+_ACCOUNT_HELD: Final = _ACCOUNT.with_for_update()
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignUse:
@@ -93,8 +98,8 @@ def open_account(
 
 def account_row(connection: Connection, chain: ChainId, account: AccountId, *, hold: bool = False) -> Any:
     """The account's row or None; with `hold` nobody else can change it before this transaction ends."""
-    query = where_account(sa.select(relayer_accounts), chain, account)
-    return connection.execute(query.with_for_update() if hold else query).one_or_none()
+    asked = {"of_chain": chain, "of_account": account}
+    return connection.execute(_ACCOUNT_HELD if hold else _ACCOUNT, asked).one_or_none()
 
 
 def where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:

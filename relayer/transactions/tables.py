@@ -210,6 +210,33 @@ TABLES: Final = (
 BATCH_PREFIX: Final = "batch/"
 """Begins the key of a transaction that is several effects'; the rest is the first one's key."""
 
+_T: Final = relayer_transactions.c
+_OF_TRANSACTION: Final = sa.bindparam("of_transaction")
+_KEYS: Final = sa.bindparam("effect_keys", expanding=True)
+_IN_ORDER: Final = sa.select(relayer_transactions).order_by(_T.sequence, _T.id)
+_OF_ACCOUNT: Final = _IN_ORDER.where(_T.chain == sa.bindparam("of_chain"), _T.account == sa.bindparam("of_account"))
+_OPEN_OF_ACCOUNT: Final = _OF_ACCOUNT.where(_T.status.in_(OPEN))
+_WITH_SEQUENCE: Final = _OF_ACCOUNT.where(_T.sequence == sa.bindparam("at_sequence"))
+_BY_IDS: Final = _IN_ORDER.where(_T.id.in_(sa.bindparam("ids", expanding=True)))
+_BY_EFFECTS: Final = _IN_ORDER.where(
+    _T.effect_key.in_(_KEYS)
+    | _T.id.in_(sa.select(relayer_batch_items.c.transaction_id).where(relayer_batch_items.c.effect_key.in_(_KEYS)))
+)
+_ATTEMPTS: Final = (
+    sa.select(relayer_transaction_attempts)
+    .where(relayer_transaction_attempts.c.transaction_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(relayer_transaction_attempts.c.transaction_id, relayer_transaction_attempts.c.number)
+)
+_INSERT_ATTEMPT: Final = sa.insert(relayer_transaction_attempts)
+_STORE_STATUS: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION, _T.status.in_(OPEN))
+_NOTE_TOLD: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION)
+_ITEMS: Final = sa.select(relayer_batch_items).where(relayer_batch_items.c.transaction_id == _OF_TRANSACTION)
+_UNTOLD: Final = (
+    sa.select(_T.id)
+    .where(_T.told.is_not(None), _T.told != sa.case((_T.reverted, _T.status + "-reverted"), else_=_T.status))
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+
 
 def free_sequence(connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0) -> int:
     """The sequence that the next transaction should take: one that was given up, so that no gap stays, or a new one.
@@ -266,18 +293,19 @@ def gaps(connection: Connection, chain: ChainId, account: AccountId, first: int,
 
 def insert_attempt(connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: Attempt) -> None:
     connection.execute(
-        sa.insert(relayer_transaction_attempts).values(
-            chain=chain,
-            hash=attempt.hash,
-            transaction_id=transaction_id,
-            number=number,
-            raw=attempt.raw,
-            max_fee=attempt.fee and attempt.fee.max_fee,
-            priority_fee=attempt.fee and attempt.fee.priority_fee,
-            expiry_height=attempt.expiry_height,
-            signed_ns=attempt.signed_ns,
-            cancels=attempt.cancels,
-        )
+        _INSERT_ATTEMPT,
+        {
+            "chain": chain,
+            "hash": attempt.hash,
+            "transaction_id": transaction_id,
+            "number": number,
+            "raw": attempt.raw,
+            "max_fee": attempt.fee and attempt.fee.max_fee,
+            "priority_fee": attempt.fee and attempt.fee.priority_fee,
+            "expiry_height": attempt.expiry_height,
+            "signed_ns": attempt.signed_ns,
+            "cancels": attempt.cancels,
+        },
     )
 
 
@@ -293,19 +321,16 @@ def store_status(
     left_out: Sequence[LeftOut] = (),
 ) -> None:
     """Note where the transaction stands, and what a batch in a block left out. `FINAL` and `SUPERSEDED` stay."""
-    table = relayer_transactions
-    changed = connection.execute(
-        sa.update(table)
-        .where(table.c.id == transaction_id, table.c.status.in_(OPEN))
-        .values(
-            status=status,
-            tx_hash=tx_hash,
-            block_height=block and block.height,
-            block_hash=block and block.hash,
-            reverted=reverted,
-            reason=reason and reason[:MAX_REASON_CHARS],
-        )
-    ).rowcount
+    values = {
+        "of_transaction": transaction_id,
+        "status": status,
+        "tx_hash": tx_hash,
+        "block_height": block and block.height,
+        "block_hash": block and block.hash,
+        "reverted": reverted,
+        "reason": reason and reason[:MAX_REASON_CHARS],
+    }
+    changed = connection.execute(_STORE_STATUS, values).rowcount
     if changed and block is not None:
         _note_left_out(connection, transaction_id, {item.index: item.reason for item in left_out})
 
@@ -313,8 +338,8 @@ def store_status(
 def _note_left_out(connection: Connection, transaction_id: int, reasons: dict[int, str]) -> None:
     """Where another block left out other items than the last, the swaps are told again."""
     table = relayer_batch_items
-    query = sa.select(table).where(table.c.transaction_id == transaction_id)
-    changed = [row for row in connection.execute(query) if row.left_out != _short(reasons.get(row.number))]
+    items = connection.execute(_ITEMS, {"of_transaction": transaction_id})
+    changed = [row for row in items if row.left_out != _short(reasons.get(row.number))]
     for row in changed:
         said = {"left_out": _short(reasons.get(row.number))}
         connection.execute(sa.update(table).where(table.c.effect_key == row.effect_key).values(said))
@@ -334,21 +359,17 @@ def by_effect(connection: Connection, effect_key: str) -> TransactionRecord | No
 
 def by_effects(connection: Connection, effect_keys: Sequence[str]) -> TransactionRecord | None:
     """The first transaction that is for any of these effects, None where none was signed."""
-    table = relayer_transactions
-    found = _records(
-        connection, table.c.effect_key.in_(effect_keys) | _in_batch(relayer_batch_items.c.effect_key.in_(effect_keys))
-    )
+    found = _records(connection, _BY_EFFECTS, effect_keys=list(effect_keys))
     return found[0] if found else None
-
-
-def _in_batch(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    return relayer_transactions.c.id.in_(sa.select(relayer_batch_items.c.transaction_id).where(condition))
 
 
 def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRecord]:
     """All transactions of effects whose keys begin with `prefix`, oldest first."""
-    alone = relayer_transactions.c.effect_key.startswith(prefix, autoescape=True)
-    return _records(connection, alone | _in_batch(relayer_batch_items.c.effect_key.startswith(prefix, autoescape=True)))
+    alone = _T.effect_key.startswith(prefix, autoescape=True)
+    in_batch = sa.select(relayer_batch_items.c.transaction_id).where(
+        relayer_batch_items.c.effect_key.startswith(prefix, autoescape=True)
+    )
+    return _records(connection, _IN_ORDER.where(alone | _T.id.in_(in_batch)))
 
 
 def progress(record: TransactionRecord) -> str:
@@ -358,17 +379,13 @@ def progress(record: TransactionRecord) -> str:
 
 def untold(connection: Connection, limit: int) -> list[TransactionRecord]:
     """Watched transactions whose progress was not told yet, at most `limit`."""
-    table = relayer_transactions
-    word = sa.case((table.c.reverted, table.c.status + "-reverted"), else_=table.c.status)
-    query = sa.select(table.c.id).where(table.c.told.is_not(None), table.c.told != word).limit(limit)
-    found = [row.id for row in connection.execute(query)]
-    return _records(connection, table.c.id.in_(found)) if found else []
+    found = [row.id for row in connection.execute(_UNTOLD, {"most": limit})]
+    return _records(connection, _BY_IDS, ids=found) if found else []
 
 
 def note_told(connection: Connection, record: TransactionRecord) -> None:
     """In the transaction that tells the swap."""
-    table = relayer_transactions
-    connection.execute(sa.update(table).where(table.c.id == record.id).values(told=progress(record)))
+    connection.execute(_NOTE_TOLD, {"of_transaction": record.id, "told": progress(record)})
 
 
 def prune(connection: Connection, before_ns: int, limit: int) -> int:
@@ -387,32 +404,21 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
 
 def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:
     """What may still change, in the order of sequences."""
-    table = relayer_transactions
-    return _records(connection, (table.c.chain == chain) & (table.c.account == account) & table.c.status.in_(OPEN))
+    return _records(connection, _OPEN_OF_ACCOUNT, of_chain=chain, of_account=account)
 
 
 def with_sequence(connection: Connection, chain: ChainId, account: AccountId, sequence: int) -> list[TransactionRecord]:
     """Everything that was ever signed under this sequence."""
-    table = relayer_transactions
-    return _records(
-        connection, (table.c.chain == chain) & (table.c.account == account) & (table.c.sequence == sequence)
-    )
+    return _records(connection, _WITH_SEQUENCE, of_chain=chain, of_account=account, at_sequence=sequence)
 
 
-def _records(connection: Connection, condition: sa.ColumnElement[bool]) -> list[TransactionRecord]:
-    rows = connection.execute(
-        sa.select(relayer_transactions)
-        .where(condition)
-        .order_by(relayer_transactions.c.sequence, relayer_transactions.c.id)
-    ).all()
+def _records(connection: Connection, statement: sa.Select[Any], **asked: object) -> list[TransactionRecord]:
+    rows = connection.execute(statement, asked).all()
     if not rows:
         return []
     items = _items(connection, [row.id for row in rows if row.effect_key.startswith(BATCH_PREFIX)])
     attempts: dict[int, list[Attempt]] = {row.id: [] for row in rows}
-    table = relayer_transaction_attempts
-    for row in connection.execute(
-        sa.select(table).where(table.c.transaction_id.in_(attempts)).order_by(table.c.transaction_id, table.c.number)
-    ):
+    for row in connection.execute(_ATTEMPTS, {"ids": list(attempts)}):
         fee = None if row.max_fee is None else FeeBid(row.max_fee, row.priority_fee)
         attempts[row.transaction_id].append(
             Attempt(row.hash, row.raw, fee, row.expiry_height, row.signed_ns, row.cancels)
