@@ -33,7 +33,7 @@ _EVENT_COLUMNS: Final = (
 )
 _FACT_COLUMNS: Final = ("seq", "chain", "kind", "height", "block_hash")
 
-_OF_CHAIN: Final = sa.bindparam("of_chain")
+_OF_CHAIN: Final[sa.BindParameter[Any]] = sa.bindparam("of_chain")
 _OBSERVE: Final = sa.update(tables.chains).where(tables.chains.c.chain == _OF_CHAIN)
 _TAKE_NUMBERS: Final = (
     sa.update(tables.fact_order)

@@ -86,8 +86,8 @@ INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
 TABLES: Final = (relayer_swaps, relayer_locks)
 
 _S: Final = relayer_swaps.c
-_OF_SWAP: Final = sa.bindparam("of_swap")
-_ON_CHAIN: Final = sa.bindparam("on_chain")
+_OF_SWAP: Final[sa.BindParameter[Any]] = sa.bindparam("of_swap")
+_ON_CHAIN: Final[sa.BindParameter[Any]] = sa.bindparam("on_chain")
 _ROW: Final = sa.select(
     _S.swap_id,
     _S.hashlock,

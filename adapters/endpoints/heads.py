@@ -126,9 +126,13 @@ class QuorumHeads:
 
     async def _finalized(self, heard: dict[Member, HeadUpdate]) -> BlockHeader:
         height = self._final_height(heard)
-        agreed = await self._voters.agreed(
-            lambda member: member.access.blocks.header(height), f"finalized block at {height}"
-        )
+        # Most of the time a quorum has named the block itself along with its head: then nobody is asked again.
+        named = [(member, update.finalized) for member, update in heard.items() if update.finalized.height == height]
+        agreed = self._voters.decided(named)
+        if agreed is None:
+            agreed = await self._voters.agreed(
+                lambda member: member.access.blocks.header(height), f"finalized block at {height}"
+            )
         if self._agreed is None or self._agreed.height < agreed.height:
             self._agreed = agreed
         return agreed

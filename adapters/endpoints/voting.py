@@ -1,6 +1,7 @@
 """Asking several endpoints: the first that answers, all of them, or as many as a decision needs."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
@@ -76,15 +77,10 @@ class Voters:
         self.members = tuple(members)
         self._timeout_s = timeout_s
         self._failures = [0] * len(self.members)
-
-    @property
-    def operators(self) -> frozenset[str]:
-        return frozenset(member.operator for member in self.members)
-
-    @property
-    def quorum(self) -> int:
+        self._members_of = Counter(member.operator for member in self.members)
+        self.operators = frozenset(self._members_of)
+        self.quorum = len(self.operators) // 2 + 1
         """How many operators have to say the same: more than half of those configured."""
-        return len(self.operators) // 2 + 1
 
     def preferred(self) -> list[Member]:
         """The healthiest first; among equals the order of the configuration."""
@@ -233,29 +229,44 @@ class Voters:
         Raises `DisagreementError`, and the refusal itself where a quorum refuses the question.
         """
         answers = await self.soon(question, lambda heard: bool(self._winners(heard)))
-        winners: list[H] = self._winners(answers)
+        winners: list[H] = self._agree(answers)
         if not winners:
             refused = {one.member.operator: one.answer for one in answers if _is_refusal(one.answer)}
             if len(refused) >= self.quorum:
                 raise next(error for error in refused.values() if isinstance(error, RejectedError))
             raise self.disagreement(answers, about)
-        [winner] = winners
-        for one in answers:
-            if not one.failed:
-                (self.acquit if one.answer == winner else self.blame)(one.member)
-        return winner
+        return winners[0]
+
+    def decided(self, answers: Sequence[tuple[Member, H]]) -> H | None:
+        """What a quorum has said already, with the consequences of `agreed`; None where it has not."""
+        winners: list[H] = self._agree([Said(member, answer) for member, answer in answers])
+        return winners[0] if winners else None
+
+    def _agree(self, answers: Sequence[Said]) -> list[Any]:
+        """`_winners`; members that contradict the winner are blamed, those that say the same acquitted."""
+        winners = self._winners(answers)
+        for winner in winners:
+            for one in answers:
+                if not one.failed:
+                    (self.acquit if one.answer == winner else self.blame)(one.member)
+        return winners
 
     def _winners(self, answers: Sequence[Said]) -> list[Any]:
         """The answer that a quorum of operators gives, if there is one, in a list."""
-        votes: dict[Any, set[str]] = {}
-        for operator in self.operators:
-            heard = [one for one in answers if one.member.operator == operator]
-            voice = {one.answer for one in heard if not one.failed}
-            # An operator whose own endpoints contradict each other has no voice, nor one that is not heard out yet.
-            complete = len(heard) == sum(member.operator == operator for member in self.members)
-            if complete and len(voice) == 1:
-                votes.setdefault(voice.pop(), set()).add(operator)
-        return [answer for answer, operators in votes.items() if len(operators) >= self.quorum]
+        if len(answers) < self.quorum:
+            return []
+        heard = Counter(one.member.operator for one in answers)
+        voices: dict[str, set[Any]] = {}
+        for one in answers:
+            if not one.failed:
+                voices.setdefault(one.member.operator, set()).add(one.answer)
+        # An operator whose own endpoints contradict each other has no voice, nor one that is not heard out yet.
+        votes = Counter(
+            voice.pop()
+            for operator, voice in voices.items()
+            if len(voice) == 1 and heard[operator] == self._members_of[operator]
+        )
+        return [answer for answer, count in votes.items() if count >= self.quorum]
 
     def reached(self, answers: Sequence[tuple[Member, int]], about: str) -> int:
         """The largest number that a quorum of operators reaches. Raises `DisagreementError` without one."""

@@ -15,12 +15,15 @@ cancelled meanwhile the transaction may or may not be committed: as after a cras
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from core.model.errors import FatalError, RetryableError
 from core.runtime.database_errors import translating
@@ -72,7 +75,7 @@ class InlineDatabase:
 
     def __init__(self, url: str = "sqlite://") -> None:
         self._path = _sqlite_path(url)
-        self._engine = _sqlite_engine(self._path, "BEGIN IMMEDIATE", poolclass=StaticPool)
+        self._engine = _memory_engine() if self._path is None else _sqlite_engine(self._path, _WRITER, NullPool)
         self._connection: Connection | None = None
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -83,15 +86,19 @@ class InlineDatabase:
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         with translating("in memory" if self._path is None else str(self._path)):
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            with self._connection.begin():
-                return work(self._connection)
+            connection = self._opened()
+            with connection.begin():
+                return work(connection)
+
+    def _opened(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+        return self._connection
 
     def copy(self) -> "InlineDatabase":
         """The same contents in memory, apart from now on: what a backup would hold."""
         made = InlineDatabase()
-        source, target = (one._engine.raw_connection().driver_connection for one in (self, made))
+        source, target = (one._opened().connection.driver_connection for one in (self, made))
         if source is not None and target is not None:
             source.backup(target)
         return made
@@ -100,7 +107,6 @@ class InlineDatabase:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
-        self._engine.dispose()
 
 
 class SqliteDatabase:
@@ -110,10 +116,8 @@ class SqliteDatabase:
         self._path = place if isinstance(place, Path) else _sqlite_path(place)
         if self._path is None:
             raise FatalError("SQLite in memory has no threads to share it: use InlineDatabase")
-        self._writer_engine = _sqlite_engine(self._path, "BEGIN IMMEDIATE", poolclass=StaticPool)
-        self._reader_engine = _sqlite_engine(
-            self._path, "BEGIN", poolclass=QueuePool, pool_size=READERS, max_overflow=0
-        )
+        self._writer_engine = _sqlite_engine(self._path, _WRITER, StaticPool)
+        self._reader_engine = _sqlite_engine(self._path, _READER, QueuePool, pool_size=READERS, max_overflow=0)
         sa.event.listen(self._reader_engine, "connect", _refuse_writes)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-reader")
@@ -207,15 +211,42 @@ def _sqlite_path(url: str) -> Path | None:
     return address.path
 
 
-def _sqlite_engine(path: Path | None, begin: str, **pool: Any) -> Engine:
+class _SqliteReader(SQLiteDialect_pysqlite):
+    """The driver's own idea of when a transaction begins is switched off in `_prepare_sqlite`: it begins here. An event
+    of SQLAlchemy's would do, too, but costs as much as a statement, and a little at every other one."""
+
+    supports_statement_cache = True
+    begin = "BEGIN"
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        dbapi_connection.cursor().execute(self.begin)
+
+
+class _SqliteWriter(_SqliteReader):
+    """A writer takes its lock at the start: one that asked for it later could fail after it had read."""
+
+    supports_statement_cache = True
+    begin = "BEGIN IMMEDIATE"
+
+
+_READER: Final = "sqlite+causeway_reader"
+_WRITER: Final = "sqlite+causeway_writer"
+registry.register("sqlite.causeway_reader", __name__, _SqliteReader.__name__)
+registry.register("sqlite.causeway_writer", __name__, _SqliteWriter.__name__)
+
+
+@cache
+def _memory_engine() -> Engine:
+    """For all databases in memory, each of which is one connection: what was compiled for one serves all."""
+    return _sqlite_engine(None, _WRITER, NullPool)
+
+
+def _sqlite_engine(path: Path | None, dialect: str, pool: type[sa.Pool], **sizes: int) -> Engine:
     if path is not None:
         make_room(path)
-    url = URL.create("sqlite+pysqlite", database=None if path is None else str(path))
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, **pool)
+    url = URL.create(dialect, database=None if path is None else str(path))
+    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, poolclass=pool, **sizes)
     sa.event.listen(engine, "connect", _prepare_sqlite)
-    # The driver's own idea of when a transaction begins is switched off in _prepare_sqlite. A writer takes
-    # its lock at the start: one that asked for it later could fail after it had read.
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
 
 

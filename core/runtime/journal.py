@@ -13,7 +13,7 @@ Effects are executed at least once under their `EffectKey`: who executes looks a
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
@@ -117,7 +117,7 @@ TABLES: Final = (journal, journal_state, outbox, cursors)
 
 # --- statements: built once, so that SQLAlchemy finds what it compiled of them again ---------------------------------
 
-_STREAM: Final = sa.bindparam("of_stream")
+_STREAM: Final[sa.BindParameter[Any]] = sa.bindparam("of_stream")
 _INSERT_EVENT: Final = sa.insert(journal)
 _INSERT_STATE: Final = sa.insert(journal_state)
 _INSERT_EFFECTS: Final = sa.insert(outbox)

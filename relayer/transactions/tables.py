@@ -211,8 +211,8 @@ BATCH_PREFIX: Final = "batch/"
 """Begins the key of a transaction that is several effects'; the rest is the first one's key."""
 
 _T: Final = relayer_transactions.c
-_OF_TRANSACTION: Final = sa.bindparam("of_transaction")
-_KEYS: Final = sa.bindparam("effect_keys", expanding=True)
+_OF_TRANSACTION: Final[sa.BindParameter[Any]] = sa.bindparam("of_transaction")
+_KEYS: Final[sa.BindParameter[Any]] = sa.bindparam("effect_keys", expanding=True)
 _IN_ORDER: Final = sa.select(relayer_transactions).order_by(_T.sequence, _T.id)
 _OF_ACCOUNT: Final = _IN_ORDER.where(_T.chain == sa.bindparam("of_chain"), _T.account == sa.bindparam("of_account"))
 _OPEN_OF_ACCOUNT: Final = _OF_ACCOUNT.where(_T.status.in_(OPEN))

@@ -57,6 +57,8 @@ class AccountWatch:
         self._looks = 0
         self._looked_at: int | None = None
         self._gaps: dict[int, int] = {}
+        self._upcoming = 0
+        """What the journal said last of the next sequence, which it never takes back."""
 
     async def look(self) -> SequenceView:
         """The chain's count, compared. Raise `RetryableError` if it does not answer."""
@@ -72,8 +74,13 @@ class AccountWatch:
 
     async def _look(self, hurry: bool) -> SequenceView:
         view = await self._sender.sequences(self._account)
+        if view.latest <= self._upcoming:
+            self.suspicious, self._looks = False, 0
+            return view
         # In this order: what we allot in between is in the journal, and cannot be in the older count.
-        upcoming = await self._database.read(lambda c: accounts.next_sequence(c, self._chain, self._account))
+        self._upcoming = upcoming = await self._database.read(
+            lambda c: accounts.next_sequence(c, self._chain, self._account)
+        )
         if view.latest <= upcoming:
             self.suspicious, self._looks = False, 0
             return view
@@ -118,8 +125,8 @@ class AccountWatch:
     async def missing(self, view: SequenceView, end: int) -> list[int]:
         """Sequences below `end` that nothing will use any more, seen at `GAP_LOOKS` looks in a row: what stands behind
         them waits for them."""
-        found = await self._database.read(
-            lambda c: tables.gaps(c, self._chain, self._account, view.latest, end) if end > view.latest else []
-        )
+        found: list[int] = []
+        if end > view.latest:
+            found = await self._database.read(lambda c: tables.gaps(c, self._chain, self._account, view.latest, end))
         self._gaps = {sequence: self._gaps.get(sequence, 0) + 1 for sequence in found}
         return [sequence for sequence in found if self._gaps[sequence] >= GAP_LOOKS]
