@@ -295,8 +295,8 @@ MONEY: Final = (
         (
             Edit(
                 VOTING,
-                "        return len(self.operators) // 2 + 1",
-                "        return 1",
+                "        self.quorum = len(self.operators) // 2 + 1",
+                "        self.quorum = 1",
             ),
         ),
     ),
