@@ -1,4 +1,4 @@
-"""What can be known of a configuration without a network: the file itself, and what it names on this machine.
+"""Check what can be known of a configuration without a network: the file itself, and what it names on this machine.
 
 `causeway … check` shows all of it at once; a daemon looks again when it starts, before it connects.
 """

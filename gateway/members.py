@@ -25,7 +25,7 @@ MAX_CHAIN_ID_CHARS = 50
 
 @dataclass(frozen=True, slots=True)
 class WantedTerms:
-    """What a proposal changes of an organisation: None leaves it as it stands."""
+    """A proposal's changes of an organisation: None leaves it as it stands."""
 
     name: str
     account: str | None = None
@@ -126,7 +126,7 @@ def _consensus_key(text: str) -> tuple[str, bytes]:
     try:
         return kind, bytes.fromhex(digits)
     except ValueError:
-        raise RejectedError(f"{text[:100]!r} is no consensus key: KIND:HEX, such as secp256k1eth:02ab…") from None
+        raise RejectedError(f"{text[:100]!r} is not a consensus key: KIND:HEX, such as secp256k1eth:02ab…") from None
 
 
 def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:

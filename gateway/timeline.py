@@ -1,4 +1,4 @@
-"""What happens on several stories at once, told as it happens: one line an event, with the height of both chains."""
+"""Several stories at once, shown as they happen: one line an event, with the height of both chains."""
 
 import asyncio
 import time

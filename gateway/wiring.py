@@ -101,7 +101,7 @@ def signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], key
     for account in config.accounts:
         chain = ChainId(account.chain)
         if chain not in chains:
-            raise RejectedError(f"there is an account on {account.chain}, which is no configured chain")
+            raise RejectedError(f"there is an account on {account.chain}, which is not configured as a chain")
         made[chain] = chains[chain].signer(keys.key(account.key).expose())
     return made
 

@@ -44,6 +44,8 @@ WORDS: Final = (
     _rule("he", r"\b(he|his|him|himself)\b", "they, their, or the role's name"),
     _rule("module's text", r"\bthe module's text\b", "say it here, or name the page"),
 )
+_CODE: Final = re.compile(r"\{[^{}\n]*\}")
+"""An expression in an f-string."""
 OPENING: Final = re.compile(r"\s*(What|Whether|Where)\b")
 OPENING_INSTEAD: Final = "a docstring opens with 'Return …', 'Raise …' or its subject"
 
@@ -80,7 +82,7 @@ def in_python(path: Path) -> Iterator[Finding]:
         return
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in (tokenize.COMMENT, tokenize.STRING) or token.type == getattr(tokenize, "FSTRING_MIDDLE", -1):
-            for offset, line in enumerate(token.string.splitlines()):
+            for offset, line in enumerate(_CODE.sub("", token.string).splitlines()):
                 if EXEMPT not in token.line:
                     yield from _words(path, token.start[0] + offset, line)
     for node in ast.walk(ast.parse(source)):

@@ -165,7 +165,7 @@ class WriteRecord(msgspec.Struct, frozen=True, array_like=True, tag="records/wri
 
 
 class SetAccess(msgspec.Struct, frozen=True, array_like=True, tag="records/access", forbid_unknown_fields=True):
-    """The record's owner names its owner from now on, and all who may write beside him, sorted by address."""
+    """The record's owner names its owner from now on, and all others who may write, sorted by address."""
 
     namespace: str
     key: str
@@ -199,7 +199,7 @@ Message = (
 
 
 class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What is signed. `messages` are applied all or none; valid in blocks up to `expiry_height`, inclusive."""
+    """The signed body. `messages` are applied all or none; valid in blocks up to `expiry_height`, inclusive."""
 
     chain_id: str
     public_key: bytes
@@ -220,7 +220,7 @@ _transaction_decoder = msgspec.msgpack.Decoder(Transaction)
 
 
 def sign_bytes(body: TransactionBody) -> bytes:
-    """What the account signs: a domain prefix, then the canonical body."""
+    """Return the bytes that the account signs: a domain prefix, then the canonical body."""
     return SIGN_PREFIX + _encoder.encode(body)
 
 
@@ -327,12 +327,12 @@ CLOCK_KEY: Final = b"clock"
 
 
 def sequence_count_key(sequence: bytes) -> bytes:
-    """Where the length of an append-only sequence stands, an 8-byte big-endian integer."""
+    """Return the key of an append-only sequence's length, an 8-byte big-endian integer."""
     return sequence + b"/count"
 
 
 def sequence_key(sequence: bytes, place: int) -> bytes:
-    """Where entry `place` of an append-only sequence stands, from 1."""
+    """Return the key of entry `place` of an append-only sequence, from 1."""
     return b"%s/%d" % (sequence, place)
 
 
@@ -437,7 +437,7 @@ class RecordLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
 
 class AccessLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Who owns a record, and who may write beside the owner, sorted. Without one its first author owns it alone."""
+    """Who owns a record, and who else may write, sorted. Without one its first author owns it alone."""
 
     owner: bytes
     writers: tuple[bytes, ...]

@@ -3,7 +3,7 @@
     CausewayError
     ├── RetryableError          nobody: the same call may succeed later (a dead endpoint, a locked database)
     │   ├── NotYetFinalError    nobody: the answer exists but is not irreversible yet
-    │   ├── DisagreementError   the operator, if it lasts: endpoints tell different stories about the same block
+    │   ├── DisagreementError   the operator, if it lasts: endpoints contradict each other about the same block
     │   ├── UnaffordableError   the operator: the account cannot pay for the transaction
     │   ├── UnclearRefusalError nobody: refused in words that nobody here knows, so nothing may hang on the reason
     │   ├── PayoutBlockedError  a token's issuer or the receiver, if it lasts: a claim could not pay now
@@ -125,7 +125,7 @@ class RevertedError(RejectedError):
 
 
 class ReorgedError(CausewayError):
-    """What was read belongs to a branch that was replaced; start again from the common ancestor."""
+    """The data belongs to a branch that was replaced; start again from the common ancestor."""
 
     code = "reorged"
 

@@ -1,4 +1,4 @@
-"""What chains tell: headers, typed events, and the three facts a follower makes of them.
+"""Chain facts: headers, typed events, and the three facts a follower makes of them.
 
 Adapters turn raw RPC into these; the indexer stores them; the relayer and the regulator API read them.
 """
@@ -87,7 +87,7 @@ class Transferred:
 
 
 class NativeTransfers(StrEnum):
-    """Which payments of a native coin a block source tells, where the coin moves without events.
+    """Which payments of a native coin a block source reports, if the coin moves without events.
 
     `DIRECT`: what successful transactions pay themselves. `TRACED`: what is paid inside of calls, too. Fees and the
     rewards of consensus are none of them.
@@ -132,7 +132,7 @@ ArgumentValue = str | bool | tuple["ArgumentValue", ...]
 
 @dataclass(frozen=True, slots=True)
 class ContractEvent:
-    """What a contract that the operator named has logged, decoded by the ABI that he gave.
+    """An event of a contract that the operator named, decoded by the ABI in the configuration.
 
     `arguments` are (name, value) in the order of the declaration. An indexed argument of a dynamic type is its
     Keccak-256 hash: the chain keeps no more (Solidity ABI specification, "Events"). A log that does not fit its
@@ -202,7 +202,7 @@ FollowerFact = BlockApplied | BlockReverted | BlockFinalized
 
 
 class LockStatus(StrEnum):
-    """Where a lock stands on its chain. `SUPERSEDED`: settled, and its place was used again since."""
+    """A lock's status on its chain. `SUPERSEDED`: settled, and its place was used again since."""
 
     ABSENT = "absent"
     LOCKED = "locked"

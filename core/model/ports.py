@@ -39,7 +39,7 @@ from core.model.types import (
 
 @dataclass(frozen=True, slots=True)
 class ChainTiming:
-    """What timelocks are computed from, in seconds of true time; see `htlc.timelocks` for the inequalities.
+    """The bounds that timelocks are computed from, in seconds of true time; see `htlc.timelocks` for the inequalities.
 
     `inclusion_s` I: worst time from a broadcast to a block. `finality_s` F: from a block to its being final.
     `observation_s` O: our own noticing and deciding. `lead_s`/`lag_s`: how far the chain's time may run ahead of or
@@ -55,7 +55,7 @@ class ChainTiming:
 
 
 class ChainParameters(Protocol):
-    """What is known of a chain before anything is asked of it. `genesis_hash` pins it: development ids are reused."""
+    """A chain as it is known before any question. `genesis_hash` pins it: development ids are reused."""
 
     @property
     def chain(self) -> ChainId: ...
@@ -75,7 +75,7 @@ class ChainParameters(Protocol):
 
     @property
     def contract_names(self) -> Mapping[AccountId, str]:
-        """What contracts that are followed are called, where somebody says so; tokens say it themselves."""
+        """Names of followed contracts, as far as they are known; tokens have their own."""
 
 
 class HeadSource(Protocol):
@@ -93,8 +93,8 @@ class HeadSource(Protocol):
     def heads(self) -> AsyncIterator[HeadUpdate]:
         """Yield an update at once and then whenever head or finalized changes, for ever.
 
-        Survives dead connections by itself (reconnects, polls beside a subscription); does not raise
-        `RetryableError`. A head may be lower than the one before: whether that is a reorg, hashes tell.
+        Survives dead connections by itself (reconnects, polls next to a subscription); does not raise
+        `RetryableError`. A head may be lower than the one before: only hashes show if that is a reorg.
         """
 
 
@@ -184,7 +184,7 @@ class BatchBuilder(Protocol):
 
 
 class ConsentBuilder(Protocol):
-    """Acts that rest on a party's signature beside the transaction; only on chains that know such.
+    """Acts that rest on a party's signature next to the transaction; only on chains that know such.
 
     `until` is the last second at which a consent is good.
     """
@@ -192,7 +192,7 @@ class ConsentBuilder(Protocol):
     async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
         """A lock with nothing before it (compare `LegBuilder.prepare`), by a consent of the lock's sender.
 
-        Only he can carry it out, so that no lock comes about but by his transaction. None where the asset takes no such
+        Only the sender can submit it. None where the asset takes no such
         consent, or needs none.
         """
 
@@ -267,7 +267,7 @@ class TransactionSender(Protocol):
         """
 
     async def outcome(self, tx_hash: bytes) -> Outcome:
-        """Where it stands. Unknown to every endpoint is `DROPPED`, which never means that it cannot come back."""
+        """Return its status. Unknown to every endpoint is `DROPPED`, which never means that it cannot come back."""
 
 
 class Signer(Protocol):

@@ -1,4 +1,4 @@
-"""What can be asked of a chain with a proof, what is answered, and what carries the proof.
+"""Questions about a chain, their answers, and the evidence that carries the proof.
 
 An `Evidence` holds everything needed to check its answer offline but one thing: what the verifier trusts to begin
 with. That is the `Anchor`, and it never comes out of the evidence itself.
@@ -23,7 +23,7 @@ from core.model.types import (
 
 @dataclass(frozen=True, slots=True)
 class RecordQuestion:
-    """What is the newest version of this record, if any?"""
+    """Asks for the newest version of this record, if any."""
 
     chain: ChainId
     namespace: str
@@ -32,7 +32,7 @@ class RecordQuestion:
 
 @dataclass(frozen=True, slots=True)
 class LockQuestion:
-    """Where does this lock, under exactly these terms, stand?
+    """Asks for the status of this lock under exactly these terms.
 
     `holder` is the contract that keeps it on chains with contracts, None where the ledger itself does.
     """
@@ -103,7 +103,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """What a verifier trusts to begin with, learnt out of band: one header of the consortium chain.
+    """The ground that a verifier stands on, learnt out of band: one header of the consortium chain.
 
     `genesis_hash` is the hash of the chain's first block; evidence older than `trusted` needs a hash link to it, newer
     evidence the signatures of more than ⅔ of the trusted validator set's power within `trusting_period_s`.

@@ -9,7 +9,7 @@ from core.model.types import AccountId, BlockRef, ChainId
 
 @dataclass(frozen=True, slots=True)
 class UnsignedTransaction:
-    """What is to be done, by whom; sequence and fee come later.
+    """An act and its account; sequence and fee come later.
 
     `body` is the adapter's own canonical encoding. Where `reveals` is true it contains an unrevealed preimage: it is
     then never logged, simulated or estimated, and `repr` hides it always. `summary` is a sentence for people.
@@ -24,7 +24,7 @@ class UnsignedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class FeeMarket:
-    """What inclusion costs now, in base units of the native asset per unit of gas (EIP-1559)."""
+    """The price of inclusion now, in base units of the native asset per unit of gas (EIP-1559)."""
 
     base_fee: int
     priority_fee: int
@@ -32,7 +32,7 @@ class FeeMarket:
 
 @dataclass(frozen=True, slots=True)
 class FeeBid:
-    """What we offer per unit of gas (EIP-1559 `maxFeePerGas`, `maxPriorityFeePerGas`)."""
+    """Our offer per unit of gas (EIP-1559 `maxFeePerGas`, `maxPriorityFeePerGas`)."""
 
     max_fee: int
     priority_fee: int
@@ -77,7 +77,7 @@ class SignedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What `account` signs beside its transactions: its permission for one act, which others may carry out.
+    """A signature of `account` next to its transactions: its permission for one act, which others may carry out.
 
     `typed_data` is what a wallet shows and signs (on EVM chains the JSON of EIP-712, for `eth_signTypedData_v4`),
     `payload` the bytes that a key signs for the same. `summary` is a sentence for people.
@@ -98,7 +98,7 @@ class Draft(Protocol):
     def complete(self, signature: bytes, sender: AccountId) -> UnsignedTransaction:
         """The transaction with the consent's signature in it, to be sent by `sender`.
 
-        Raises `RejectedError` for a signature that can be told to be none of the account's, and for a sender who
+        Raises `RejectedError` for a signature that is evidently not the account's, and for a sender who
         cannot carry this act out.
         """
 
@@ -122,7 +122,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Where a transaction stands. `block` is set once included or reverted; `reason` the chain's word on a revert.
+    """A transaction's status. `block` is set once included or reverted; `reason` the chain's word on a revert.
 
     `left_out`: of an included batch, the items that did nothing; of a reverted one none did anything.
     """

@@ -100,13 +100,13 @@ class Preimage:
 
 
 def opens(preimage: bytes, lock: Hashlock) -> bool:
-    """Whether these bytes are the hashlock's preimage: the right length and the right SHA-256."""
+    """Return true if these bytes are the hashlock's preimage: the right length and the right SHA-256."""
     return len(preimage) == PREIMAGE_BYTES and hmac.compare_digest(hashlib.sha256(preimage).digest(), lock)
 
 
 @dataclass(frozen=True, slots=True)
 class ChainTime:
-    """A moment as one chain tells it, in whole seconds since the Unix epoch.
+    """A moment by one chain's clock, in whole seconds since the Unix epoch.
 
     Two chains' clocks cannot be compared: every operator refuses a time of another chain. They meet only through the
     bounds in `htlc.timelocks`, which know how far each chain's time may run ahead of or behind true time.
@@ -141,7 +141,7 @@ class ChainTime:
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """What people need to read an amount: `decimals` shifts base units to the asset's own unit.
+    """An asset's id and how people read its amounts: `decimals` shifts base units to the asset's own unit.
 
     `name` is longer than the symbol, and empty where an asset has none.
     """

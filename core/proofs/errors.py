@@ -1,4 +1,4 @@
-"""What a verifier raises. All of it is `RejectedError`: the proof has to change, trying again does not help.
+"""Errors of verifiers. Each is a `RejectedError`: the proof has to change, trying again does not help.
 
 ProofError
 ├── MalformedProofError        not in the expected form, or larger than its limit

@@ -174,7 +174,7 @@ def _compared(spec: ProofSpec, key: bytes) -> bytes:
 
 
 def _nothing_beside(spec: ProofSpec, step: InnerOp, side: int) -> bool:
-    """Whether no leaf lies on `side` of the child that this step proves."""
+    """Return true if no leaf lies on `side` of the child that this step proves."""
     if _branch(spec, step) == side:
         return True
     sibling = step.suffix if side else step.prefix[len(spec.inner_prefix) :]

@@ -47,7 +47,7 @@ _SAME_GENERATION = {
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """What a lock id names: a use of lane `number` of `sender` (20 bytes).
+    """The parts of a lock id: a use of lane `number` of `sender` (20 bytes).
 
     The first is generation 1, and 0 follows 65535: after 65,536 uses the names come round again.
     """

@@ -49,7 +49,7 @@ def path_bit(path: bytes, depth: int) -> int:
 
 
 def value_hash(value: bytes) -> bytes:
-    """What a leaf commits to in place of the value."""
+    """Return the hash that a leaf commits to in place of the value."""
     return hashlib.sha256(value).digest()
 
 

@@ -94,7 +94,7 @@ def _first(group: BaseExceptionGroup[E]) -> E:
 
 
 def _said(error: OSError) -> RetryableError:
-    """What the system refuses, in its words and with the file."""
+    """Return the system's refusal in its own words, with the file."""
     place = f": {error.filename}" if error.filename else ""
     return RetryableError(f"{error.strerror or type(error).__name__}{place}")
 

@@ -85,7 +85,7 @@ def demo(
 ) -> None:
     """Show everything on real chains, in under a minute: swaps both ways, refunds, a crash, proofs, supervision.
 
-    Exit code 0 only if every story ended as told.
+    Exit code 0 only if every story ended as it should.
     """
     from gateway.demo import run_demo
 

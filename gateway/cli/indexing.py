@@ -104,7 +104,7 @@ def index_status(config: Config = DEFAULT, as_json: Json = False) -> None:
 
 @index_app.command("rebuild")
 def index_rebuild(config: Config = DEFAULT, as_json: Json = False) -> None:
-    """Build locks, swaps, balances, assets and contracts anew from the facts, in one transaction."""
+    """Rebuild locks, swaps, balances, assets and contracts from the facts, in one transaction."""
     from gateway.daemons import index
 
     loaded, base = _quietly(config)
@@ -112,15 +112,15 @@ def index_rebuild(config: Config = DEFAULT, as_json: Json = False) -> None:
     with _bars("facts", hidden=as_json) as progress:
         bar = progress.add_task("rebuild", total=None, rate="")
 
-        def told(done: int, total: int) -> None:
+        def advance(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total)
 
-        facts = asyncio.run(index.rebuild_index(loaded, base, told))
+        facts = asyncio.run(index.rebuild_index(loaded, base, advance))
     took_s = time.monotonic() - begun
     if as_json:
         typer.echo(json.dumps({"facts": facts, "seconds": round(took_s, 3)}))
     else:
-        typer.echo(f"built anew from {facts:,} facts in {took_s:.1f} s")
+        typer.echo(f"rebuilt from {facts:,} facts in {took_s:.1f} s")
 
 
 @index_app.command("verify")
@@ -148,12 +148,12 @@ def index_verify(
     with _bars("ranges", hidden=as_json) as progress:
         bars: dict[str, TaskID] = {}
 
-        def told(chain: "ChainId", done: int, total: int) -> None:
+        def advance(chain: "ChainId", done: int, total: int) -> None:
             if chain not in bars:
                 bars[chain] = progress.add_task(chain, total=total, rate="")
             progress.update(bars[chain], completed=done, total=total)
 
-        found = asyncio.run(index.verify_index(loaded, base, endpoint, ranges, blocks, random.Random(chosen), told))
+        found = asyncio.run(index.verify_index(loaded, base, endpoint, ranges, blocks, random.Random(chosen), advance))
     different = {
         chain: [{"height": one.height, "what": one.what} for one in differences]
         for chain, differences in found.items()
@@ -253,7 +253,7 @@ class FollowerLines:
             self._say(now_s)
 
     def end(self) -> None:
-        """What it came to."""
+        """Show the result."""
         self._say(time.monotonic())
 
     def _say(self, now_s: float) -> None:

@@ -80,7 +80,7 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
 
 
 def _refuse_idle(chain: ChainConfig, place: str, faults: Faults) -> None:
-    """What a consortium chain has no use for."""
+    """Refuse settings that a consortium chain does not use."""
     if chain.contract is not None:
         faults.add(f"{place}.contract", "a consortium chain's ledger holds locks itself: leave it out")
     if chain.contracts:

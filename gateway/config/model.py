@@ -1,4 +1,4 @@
-"""What a configuration can say, as `msgspec` structs. `gateway.config.reading` reads and checks them."""
+"""The members of a configuration, as `msgspec` structs. `gateway.config.reading` reads and checks them."""
 
 from typing import Annotated, Literal
 
@@ -70,7 +70,7 @@ class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PairConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is offered: give `give`, get `get`. `rate` is `numerator/denominator` in base units of get per give."""
+    """An offer: give `give`, get `get`. `rate` is `numerator/denominator` in base units of get per give."""
 
     give: str
     get: str
@@ -96,7 +96,7 @@ class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OpeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What callers may hold by opening swaps that nobody has locked on; see `relayer.policy.OpeningPolicy`."""
+    """The inventory that callers hold by swaps that nobody has locked on; see `relayer.policy.OpeningPolicy`."""
 
     hold_s: int = 180
     max_per_account: int = 8
@@ -120,7 +120,7 @@ class WatchtowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where agreed terms are reported to; the API key is read from the environment variable `key_env`."""
+    """The address that agreed terms are reported to; the API key is read from the environment variable `key_env`."""
 
     url: str
     key_env: str

@@ -1,4 +1,4 @@
-"""What a relayer offers and risks, and who may ask a regulator: canonical, or refused with its place."""
+"""A relayer's offers and limits, and who may ask a regulator: canonical, or refused with its place."""
 
 import hashlib
 import re
@@ -42,7 +42,7 @@ _RATE: Final = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")
 
 
 def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
-    """What is said about trading, in canonical spelling. `config.chains` is canonical already."""
+    """The settings of trading, in canonical spelling. `config.chains` is canonical already."""
     chains = {chain.id: chain for chain in config.chains}
     assets = [asset for chain in config.chains for asset in chain.assets]
     _check_policy(config, faults)

@@ -1,4 +1,4 @@
-"""The indexer by itself: follow chains into a database, look at it, build it anew, check it against an endpoint."""
+"""The indexer by itself: follow chains into a database, look at it, rebuild it, check it against an endpoint."""
 
 import asyncio
 import random
@@ -53,7 +53,7 @@ async def run_index(
 ) -> None:
     """Follow all chains until a signal, or until each was at its head once. `show` is called again and again.
 
-    `ready` is told where health and metrics are served, if the configuration says so.
+    `ready` hears where health and metrics are served, if the configuration says so.
     """
     clock, metrics = SystemClock(), Metrics()
     async with (
@@ -127,13 +127,13 @@ def _row(one: store.ChainRow, aside: Sequence[SetAside], now_s: float) -> dict[s
     }
 
 
-async def rebuild_index(config: IndexConfig, base: Path, told: Callable[[int, int], None]) -> int:
-    """Build all projections anew. `told` hears (facts read, facts in all), from another thread. Returns the latter."""
+async def rebuild_index(config: IndexConfig, base: Path, progress: Callable[[int, int], None]) -> int:
+    """Rebuild all projections. `progress` hears (facts read, facts in all), from another thread. Returns the latter."""
     _must_exist(config, base)
     async with opened_database(config.database, base) as database:
         total = await database.read(last_seq)
-        told(0, total)
-        return await database.write(lambda connection: rebuild(connection, lambda done: told(done, total)))
+        progress(0, total)
+        return await database.write(lambda connection: rebuild(connection, lambda done: progress(done, total)))
 
 
 async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
@@ -158,9 +158,9 @@ async def verify_index(
     ranges: int,
     blocks: int,
     rng: random.Random,
-    told: Callable[[ChainId, int, int], None],
+    progress: Callable[[ChainId, int, int], None],
 ) -> dict[ChainId, list[Difference]]:
-    """Fetch random ranges of each chain once more and compare them. `told` hears (chain, ranges done, ranges in all).
+    """Fetch random ranges of each chain again and compare them. `progress` hears (chain, ranges done, ranges in all).
 
     They come from `endpoint`, or else from the last one configured, where several are; only what is final is compared,
     or everything where the chain has nothing final. Raises `RejectedError` where there is no other endpoint to ask.
@@ -170,7 +170,7 @@ async def verify_index(
     async with opened_database(config.database, base) as database:
         for chain in config.chains:
             other = msgspec.structs.replace(chain, endpoints=(_other_endpoint(chain, endpoint),))
-            found[ChainId(chain.id)] = await _verify_chain(other, database, ranges, blocks, rng, told)
+            found[ChainId(chain.id)] = await _verify_chain(other, database, ranges, blocks, rng, progress)
     return found
 
 
@@ -188,7 +188,7 @@ async def _verify_chain(
     ranges: int,
     blocks: int,
     rng: random.Random,
-    told: Callable[[ChainId, int, int], None],
+    progress: Callable[[ChainId, int, int], None],
 ) -> list[Difference]:
     chain = ChainId(config.id)
     rows = {one.chain: one for one in await database.read(store.chain_rows)}
@@ -201,11 +201,11 @@ async def _verify_chain(
     async with wiring.connected([config]) as connected:
         source = connected[chain].access.blocks
         for done, (first, end) in enumerate(picked):
-            told(chain, done, len(picked))
+            progress(chain, done, len(picked))
             theirs = await _fetched(source, first, end)
             ours = await database.read(lambda c, first=first, end=end: stored_blocks(c, chain, first, end))  # type: ignore[misc]
             found += compare(ours, theirs)
-        told(chain, len(picked), len(picked))
+        progress(chain, len(picked), len(picked))
     return found
 
 

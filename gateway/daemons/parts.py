@@ -1,4 +1,4 @@
-"""What the relayer and the regulator share: a database, followers, and running until a signal."""
+"""Parts that the relayer and the regulator share: a database, followers, and running until a signal."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
@@ -133,7 +133,7 @@ def make_followers(
 
 
 def following(followers: Sequence[Follower], clock: Clock, metrics: Metrics, *, contained: bool = False) -> Supervisor:
-    """What keeps these followers running. `contained`: a fatal error rests its follower, and ends no other's work."""
+    """The supervisor of these followers. `contained`: a fatal error rests its follower, and ends no other's work."""
     supervisor = Supervisor(clock, metrics)
     supervisor.add(*(Worker(f"follower {one.status.chain}", one.run, contained=contained) for one in followers))
     return supervisor

@@ -1,4 +1,4 @@
-"""Everything Causeway exists for, on real chains, told as it happens."""
+"""Everything Causeway exists for, on real chains, shown as it happens."""
 
 from gateway.demo.run import run_demo
 

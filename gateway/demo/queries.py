@@ -101,7 +101,7 @@ async def _verified_offline(
     stage: Stage, evidence: Evidence, file: Path, forge: Callable[[Any], Any]
 ) -> dict[str, Any]:
     await asyncio.to_thread(file.write_bytes, encode_evidence(evidence))
-    # The forger repairs the file's checksum: what refuses his copy is the proof.
+    # The forger repairs the file's checksum: what refuses the copy is the proof.
     tampered = file.with_name(file.name.replace(".evidence", ".tampered"))
     forged = replace(evidence, answer=forge(evidence.answer))
     await asyncio.to_thread(tampered.write_bytes, encode_evidence(forged))

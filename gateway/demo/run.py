@@ -55,7 +55,7 @@ async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
         "evidence": evidence,
         "conservation": summary,
     }
-    verdict = "[bold green]every story ended as told[/]" if result["ok"] else "[bold red]a story ended otherwise[/]"
+    verdict = "[bold green]every story ended well[/]" if result["ok"] else "[bold red]a story ended otherwise[/]"
     console.print(f"{verdict}, {result['seconds']} s", highlight=False)
     console.print(f"Evidence, the anchor and every process's log are in {directory}", highlight=False)
     return result
@@ -111,7 +111,7 @@ def _all_well(
 
 
 async def _balances(stage: Stage) -> Balances:
-    """What every user holds of every asset, at the chains' heads."""
+    """Return what every user holds of every asset, at the chains' heads."""
     found: Balances = {}
     info = stage.devnet.info
 

@@ -1,4 +1,4 @@
-"""What every story of the demo shares: the devnet, its chains, the timeline, and the supervision view."""
+"""The stage that all stories of the demo share: the devnet, its chains, the timeline, and the supervision view."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -63,7 +63,7 @@ class Stage:
         return self.chains[ChainId(asset.split("/")[0])].access.parameters.assets[AssetId(asset)]
 
     def teller(self, story: str) -> Callable[[SwapProgress], None]:
-        """Tells the steps of a swap that people want to hear of."""
+        """Show the steps of a swap that people want to see."""
 
         def tell(told: SwapProgress) -> None:
             if told.step not in TOLD:

@@ -95,7 +95,7 @@ def participant_refunded(seen: dict[str, Any]) -> bool:
 async def told_until(
     client: SwapClient, swap: ClientSwap, tell: Callable[[SwapProgress], None], step: SwapStep
 ) -> None:
-    """Tell every step up to this one. Raises `ConflictError`, with what was told last, where the swap ends before."""
+    """Show every step up to this one. Raise `ConflictError`, with the last step shown, if the swap ends before it."""
     message = "it never began"
     async for told in client.progress(swap):
         tell(told)

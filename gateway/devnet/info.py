@@ -66,7 +66,7 @@ class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def public_view(info: DevnetInfo) -> dict[str, Any]:
-    """What `causeway up --json` prints: everything but private keys."""
+    """The document that `causeway up --json` prints: everything but private keys."""
     built = msgspec.to_builtins(info)
     for user in built["users"]:
         del user["ethereum"], user["consortium"]

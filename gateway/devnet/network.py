@@ -81,7 +81,7 @@ CONSORTIUM_TIMING: Final = ChainTiming(
 
 @dataclass(frozen=True, slots=True)
 class DevnetSettings:
-    """Where and how large. `fixed_ports` takes the usual ports where they are free, so that bookmarks keep working."""
+    """The folder and the size. `fixed_ports` takes the usual ports if they are free, so that bookmarks keep working."""
 
     directory: Path
     relayers: Sequence[str] = ("relayer-a",)

@@ -108,5 +108,5 @@ def part_set_header(block_bytes: bytes) -> PartSetHeader:
 
 
 def block_id(block: Block) -> BlockId:
-    """What validators sign for this block: header hash and part set."""
+    """Return the block id that validators sign: header hash and part set."""
     return BlockId(header_hash(block.header), part_set_header(encode_block(block)))

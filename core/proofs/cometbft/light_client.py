@@ -226,7 +226,7 @@ def check_update(trusted: TrustedState, block: LightBlock, now: Timestamp, polic
 
 
 def check_misbehaviour(first: LightBlock, second: LightBlock) -> MisbehaviourKind | None:
-    """Whether two light blocks contradict each other (ICS-07 "Misbehaviour predicate"); no signature is looked at."""
+    """Return true if two light blocks contradict each other (ICS-07 "Misbehaviour predicate"), whoever signed."""
     earlier, later = sorted((first.header, second.header), key=lambda header: header.height)
     if earlier.height == later.height:
         if header_hash(earlier) != header_hash(later):

@@ -1,4 +1,4 @@
-"""What a validator signs, and whether it did (CometBFT spec "Vote", "CanonicalVote")."""
+"""The bytes that a validator signs, and the check of its signature (CometBFT spec "Vote", "CanonicalVote")."""
 
 from coincurve import PublicKey as Secp256k1PublicKey
 from nacl.bindings import crypto_sign_open
@@ -59,7 +59,7 @@ def single_vote_sign_bytes(chain_id: str, vote: Vote) -> bytes:
 
 
 def verify_signature(key: PublicKey, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` over `message` is by `key`, in the key type's only accepted form."""
+    """Return true if `signature` over `message` is by `key`, in the key type's only accepted form."""
     if key.kind is KeyKind.ED25519:
         return _verify_ed25519(key.data, message, signature)
     recovered = recover_secp256k1_eth(keccak256(message), signature)

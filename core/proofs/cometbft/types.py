@@ -94,7 +94,7 @@ class Header:
 
 
 class BlockIdFlag(IntEnum):
-    """What a validator's entry in a commit says."""
+    """The kind of a validator's entry in a commit."""
 
     ABSENT = 1
     COMMIT = 2
@@ -240,7 +240,7 @@ class SignedHeader:
 
 @dataclass(frozen=True, slots=True)
 class LightBlock:
-    """What a light client consumes: signed header, the validators of its height and, where needed, of the next.
+    """The input of a light client: signed header, the validators of its height and, where needed, of the next.
 
     `next_validators` may be None; it is needed only to go on from this block by skipping, and only if the set
     changes at the next height.

@@ -24,7 +24,7 @@ def dump(value: Any) -> bytes:
 
 
 def load(data: bytes, *, any_layout: bool = False) -> Any:
-    """Parse canonical bytes, or with `any_layout` those of a person who may indent and order as he likes.
+    """Parse canonical bytes, or with `any_layout` those of a person, indented and ordered at will.
 
     Raises MalformedProofError when too large, too deep, in any other form, or when a member stands twice.
     """

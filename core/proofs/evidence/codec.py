@@ -1,8 +1,8 @@
 """Evidence and anchors as JSON files, at most 1 MiB, in exactly one form.
 
 The `digest` member of an evidence file is the SHA-256 of everything else in it. It proves nothing, anyone can compute
-it: it tells a damaged file from a forged one, and catches damage in what a true answer may not depend on, such as the
-terms in a question about a lock that is absent.
+it: it sets damaged files apart from forged ones, and catches damage in parts that no true answer depends on, such as
+the terms in a question about a lock that is absent.
 """
 
 import hashlib

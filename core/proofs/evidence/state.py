@@ -111,7 +111,7 @@ def attested_header(chain: ChainId, height: int, read: ReadLeaf) -> HeaderLeaf:
 
 
 def ledger_code_hash(app_version: int) -> bytes:
-    """What stands for the ledger's code where a contract would have a code hash."""
+    """Return what stands for the ledger's code, as a code hash does for a contract."""
     return hashlib.sha256(b"causeway ledger app version %d" % app_version).digest()
 
 

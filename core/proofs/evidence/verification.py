@@ -48,7 +48,7 @@ MAX_HEADER_BYTES: Final = ethereum.MAX_HEADER_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What has been proven. Only a verifier makes one."""
+    """A proven answer. Only a verifier makes one."""
 
     question: Question
     answer: Answer
