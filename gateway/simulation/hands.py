@@ -1,10 +1,9 @@
 """What people do by hand: sign and send past every pipeline. Cheats lock, claim, take back; strangers copy."""
 
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from core.model.errors import CausewayError
+from core.model.errors import CausewayError, ConflictError, RevertedError
 from core.model.facts import LockStatus
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, UnsignedTransaction
@@ -16,6 +15,8 @@ from gateway.simulation.world import TOKEN, World
 HAND_FEE: Final = 1_000_000
 """A hand pays whatever brings it into the next block."""
 LOOK_S: Final = 0.5
+HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock")
+"""Why the ledger takes a transaction into no block, now or later; a memory chain lets it fail in one."""
 
 
 async def send(world: World, signer: Signer, unsigned: UnsignedTransaction) -> None:
@@ -28,8 +29,13 @@ async def send(world: World, signer: Signer, unsigned: UnsignedTransaction) -> N
     signed = sender.attach(request, await signer.sign(request))
     while not (outcome := await sender.outcome(signed.hash)).final:
         if outcome.block is None:
-            with contextlib.suppress(CausewayError):
+            try:
                 await sender.submit(signed)
+            except RevertedError as error:
+                if error.fields.get("reason") in HOPELESS:
+                    return
+            except CausewayError:
+                pass
             if ((await sender.sequences(signer.account)).finalized or 0) > sequence:
                 return  # used by another transaction of the same hand
         await world.clock.sleep(LOOK_S)
@@ -59,6 +65,9 @@ async def take_back(world: World, signer: Signer, place: LockId, terms: LockTerm
 
 async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
     """Lock; once the lock is in a block, that block goes, and the sequence is used for something else."""
+    if terms.chain not in world.memory:
+        await _spend_at_once(world, signer, terms)
+        return
     chain = world.memory[terms.chain]
     access = chain.access()
     place = await access.legs.lock_id(terms)
@@ -81,6 +90,25 @@ async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
     world.faults["double-spend"] += 1
     nothing = chain.harmless(signer.account, TOKEN[terms.chain])
     await send(world, signer, nothing)
+
+
+async def _spend_at_once(world: World, signer: Signer, terms: LockTerms) -> None:
+    """Where no block goes: use the lock's sequence for something else while the lock waits, and lock all the same."""
+    access = world.chains[terms.chain].access()
+    other = world.chains[terms.chain].harmless(signer.account, TOKEN[terms.chain])
+    wanted = access.legs.lock(terms, await access.legs.lock_id(terms))
+    sender = access.transactions
+    sequence = (await sender.sequences(signer.account)).latest
+    for unsigned in (wanted, other):
+        request = sender.assemble(unsigned, sequence, None, None)
+        try:
+            await sender.submit(sender.attach(request, await signer.sign(request)))
+        except ConflictError:
+            world.faults["ledger-double-spend-refused"] += 1
+        except CausewayError:
+            pass
+    if world.chains[terms.chain].lock_at(await access.legs.lock_id(terms)) is None:
+        await send(world, signer, wanted)
 
 
 async def copy(world: World, number: int, legs: tuple[LockTerms, LockTerms]) -> None:

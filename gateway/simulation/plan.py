@@ -6,7 +6,7 @@ need not complete.
 """
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -16,8 +16,11 @@ from core.model.types import ChainId, Seconds
 from htlc.timelocks import SwapPolicy
 
 A: Final = ChainId("memory:a")
-B: Final = ChainId("memory:b")
+B: Final = ChainId("causeway:b")
+"""In a share of the towns the consortium ledger itself, a memory chain in the others."""
 CHAINS: Final = (A, B)
+LEDGER_SHARE: Final = 0.5
+MAX_RESTARTS: Final = 3
 
 TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
@@ -194,6 +197,10 @@ class Plan:
     rough: frozenset[Rough]
     at_s: dict[Rough, float] = field(default_factory=dict)
     """When each of the rough things begins."""
+    ledger: bool = False
+    """B is the consortium ledger: no fees, no batches, no reorgs, and every transaction expires."""
+    restarts: tuple[float, ...] = ()
+    """Seconds of the story at which the ledger's validator starts again, and what waits there is lost."""
 
     @property
     def parties(self) -> list[Party]:
@@ -226,7 +233,22 @@ def draw(seed: int) -> Plan:
     if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):
         tower = _party(source, "tower", POLICY.participant_outage_s)
         object.__setattr__(plan, "tower", tower)
-    return plan
+    return _on_ledger(plan) if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE else plan
+
+
+def _on_ledger(plan: Plan) -> Plan:
+    """The same story with the ledger for B, and with what befalls a ledger instead of what does not."""
+    source = random.Random(f"restarts/{plan.seed}")
+    return replace(
+        plan,
+        ledger=True,
+        fees=plan.fees - {B},
+        expiries=plan.expiries | {B},
+        batches=plan.batches - {B},
+        reorgs=tuple(one for one in plan.reorgs if one.chain != B),
+        spikes=tuple(one for one in plan.spikes if one.chain != B),
+        restarts=tuple(sorted(source.uniform(1, 2 * STORY_S) for _ in range(source.randint(0, MAX_RESTARTS)))),
+    )
 
 
 def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, ...]:

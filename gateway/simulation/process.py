@@ -17,13 +17,13 @@ from sqlalchemy.engine import Connection
 from core.model.errors import FencedError, RetryableError
 from core.model.ports import ChainAccess, TransactionSender
 from core.model.transactions import SignedTransaction
-from core.model.types import BaseUnits, ChainId, Height
+from core.model.types import BaseUnits, ChainId
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.plan import CHAINS, POLICY, Death, Party, Rough
-from gateway.simulation.world import COIN, PURSE, TOKEN, World
+from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from relayer.api.answers import Answers
@@ -258,7 +258,7 @@ class Relayer(Process):
         )
         followers = Supervisor(clock, Metrics())
         for one in access.values():
-            follower = Follower(one.parameters, one.heads, one.blocks, database, signal, clock, Height(0))
+            follower = Follower(one.parameters, one.heads, one.blocks, database, signal, clock, FIRST[one.chain])
             followers.add(Worker(f"follower {one.chain}", follower.run))
         try:
             async with asyncio.TaskGroup() as group:

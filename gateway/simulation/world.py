@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from adapters.endpoints import combine
+from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, MemoryRules
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeMarket
-from core.model.types import Asset, AssetId, ChainId
+from core.model.types import Asset, AssetId, ChainId, Height
 from core.runtime.clock import VirtualClock
 from gateway.simulation.chains import PlayedChain, PlayedMemory
+from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
 from gateway.simulation.liars import lying
 from gateway.simulation.plan import (
     CHAINS,
@@ -34,10 +35,14 @@ from gateway.simulation.wire import Wire
 
 PURSE: Final = 10**15
 CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=100)
-COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/slip44:1"), B: AssetId("memory:b/slip44:2")}
-TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId("memory:a/asset:ta"), B: AssetId("memory:b/asset:tb")}
+COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/slip44:1"), B: AssetId(f"{B}/asset:cb")}
+TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/asset:ta"), B: AssetId(f"{B}/asset:tb")}
+FIRST: Final = {A: Height(0), B: Height(1)}
+"""Where each chain's blocks begin, or a little later."""
 STALL_S: Final = 30.0
 """How long finality stands still, where a plan has it."""
+NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
+"""What the operators of the ledger's nodes keep, each as often as it stands here."""
 UNREACHABLE: Final = 10_000_000
 """A depth that no block of a story has on top."""
 
@@ -50,8 +55,9 @@ class World:
         self.clock = VirtualClock()
         self.random = random.Random(f"world/{plan.seed}")
         self.faults: Counter[str] = Counter()
-        self.memory = {chain: self._memory(chain) for chain in CHAINS}
-        self.chains: dict[ChainId, PlayedChain] = {**self.memory}
+        self.memory = {chain: self._memory(chain) for chain in CHAINS if chain != B or not plan.ledger}
+        self.ledger = self._ledger() if plan.ledger else None
+        self.chains: dict[ChainId, PlayedChain] = {**self.memory, **({B: self.ledger} if self.ledger else {})}
         self.wire = Wire(self.clock, self.chains)
         self.signers: dict[tuple[str, ChainId], Signer] = {}
         self.endpoints: list[Endpoint] = []
@@ -62,11 +68,10 @@ class World:
         """Which chain was reorganised, and when in the story."""
         self._patience: dict[bytes, float] = {}
 
+    def _ledger(self) -> PlayedLedger:
+        return PlayedLedger(B, Skewed(self.clock, self.plan.skew_s[B]), _assets(B), TIMING, self.faults)
+
     def _memory(self, chain: ChainId) -> PlayedMemory:
-        assets = {
-            COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0),
-            TOKEN[chain]: Asset(TOKEN[chain], "T" + chain[-1].upper(), 0),
-        }
         rules = MemoryRules(
             TIMING,
             FINALITY_DEPTH,
@@ -77,7 +82,7 @@ class World:
             knows_expiry=chain in self.plan.expiries,
             batches=chain in self.plan.batches,
         )
-        return PlayedMemory(chain, self.clock, assets, rules)
+        return PlayedMemory(chain, self.clock, _assets(chain), rules)
 
     @property
     def seconds(self) -> float:
@@ -98,29 +103,55 @@ class World:
         for number in range(party.operators):
             endpoint = Endpoint(self.clock, self.random.getrandbits(48), party.rates)
             self.endpoints.append(endpoint)
-            member = self.chains[chain].member(f"operator-{number}", endpoint)
+            member = self._member(chain, f"operator-{number}", endpoint)
             if party.lie is not None and number == party.liar:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
             members.append(member)
         return self.wire.tapped(party.name, combine(members))
 
+    def _member(self, chain: ChainId, operator: str, endpoint: Endpoint) -> Member:
+        if self.ledger is None or chain != B:
+            return self.chains[chain].member(operator, endpoint)
+        settings = self.random.choice(NODES)
+        self.faults[f"ledger-node-{settings}"] += 1
+        return self.ledger.member(operator, endpoint, settings)
+
     async def run(self) -> None:
         """Blocks, reorgs and what else befalls the chains, for ever."""
         async with asyncio.TaskGroup() as group:
-            for chain in CHAINS:
-                group.create_task(self._produce(self.memory[chain]), name=f"blocks of {chain}")
+            for chain in self.memory.values():
+                group.create_task(self._produce(chain), name=f"blocks of {chain.chain}")
+            if self.ledger is not None:
+                group.create_task(self._commit(self.ledger), name=f"blocks of {B}")
+                group.create_task(self._restart(self.ledger), name=f"restarts of {B}")
             for reorg in self.plan.reorgs:
                 group.create_task(self._reorganise(reorg), name=f"reorg of {reorg.chain}")
             if Rough.FINALITY_STALLS in self.plan.rough:
                 group.create_task(self._stall(self.random.choice(CHAINS)), name="stall")
             if Rough.TOKEN_PAUSES in self.plan.rough:
-                group.create_task(self._pause(self.random.choice(CHAINS)), name="pause")
+                group.create_task(self._pause(self.random.choice(self._with_tokens)), name="pause")
 
     def refuse(self, name: str) -> None:
         """From now on the coin of one chain does not reach this party: a blacklist, or a payee that takes nothing."""
-        chain = self.random.choice(CHAINS)
+        chain = self.random.choice(self._with_tokens)
         self.memory[chain].tokens.refused.add((COIN[chain], self.signers[name, chain].account))
         self.faults["payee-refused"] += 1
+
+    @property
+    def _with_tokens(self) -> list[ChainId]:
+        """Chains whose tokens pause and refuse; nothing on the ledger does."""
+        return [chain for chain in CHAINS if chain in self.memory]
+
+    async def _commit(self, ledger: PlayedLedger) -> None:
+        mean_s = self.plan.block_time_s[B]
+        while True:
+            await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
+            ledger.produce(self._ripe)
+
+    async def _restart(self, ledger: PlayedLedger) -> None:
+        for at_s in self.plan.restarts:
+            await self.clock.sleep(at_s - self.seconds)
+            ledger.engine.forget_pending()
 
     async def _produce(self, chain: PlayedMemory) -> None:
         mean_s = self.plan.block_time_s[chain.chain]
@@ -162,12 +193,24 @@ class World:
 
     async def _stall(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.FINALITY_STALLS])
+        if name not in self.memory:
+            await self._halt()
+            return
         chain = self.memory[name]
         usual = chain.rules
         chain.rules = replace(usual, finality_depth=UNREACHABLE)
         self.faults["finality-stall"] += 1
         await self.clock.sleep(STALL_S)
         chain.rules = usual
+
+    async def _halt(self) -> None:
+        """Where blocks are final at once, finality can only stall together with the blocks."""
+        if self.ledger is not None:
+            self.ledger.halted = True
+            self.faults["finality-stall"] += 1
+            self.faults["ledger-halt"] += 1
+            await self.clock.sleep(STALL_S)
+            self.ledger.halted = False
 
     async def _pause(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.TOKEN_PAUSES])
@@ -176,3 +219,10 @@ class World:
         self.faults["token-pause"] += 1
         await self.clock.sleep(self.random.uniform(5, 2 * STALL_S))
         tokens.paused.discard(TOKEN[name])
+
+
+def _assets(chain: ChainId) -> dict[AssetId, Asset]:
+    return {
+        COIN[chain]: Asset(COIN[chain], chain[-1].upper(), 0),
+        TOKEN[chain]: Asset(TOKEN[chain], "T" + chain[-1].upper(), 0),
+    }

@@ -1,0 +1,135 @@
+"""A node as one endpoint offers it: CometBFT's RPC in this process, through the envelopes, parsers and methods that
+ship; late, silent, behind, or without some of its indices, as the endpoint is.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any, Final
+
+from adapters.consortium.rpc import CALL_TIMEOUT_S
+from adapters.consortium.transport import News, Reply
+from adapters.memory import Endpoint
+from core.model.errors import RetryableError
+from gateway.simulation.ledger.engine import TownEngine
+from local_chains.consortium.engine.rendering import encode
+from local_chains.consortium.rpc.envelopes import answer_body
+from local_chains.consortium.rpc.errors import METHOD_NOT_FOUND, RpcError, internal
+from local_chains.consortium.rpc.methods import Methods
+from local_chains.consortium.rpc.parameters import Arguments, from_json
+
+BROADCAST: Final = "broadcast_tx_sync"
+BY_HEIGHT: Final = ("block", "block_results")
+UNREACHED: Final = 1_000_000
+"""More blocks than a story has."""
+
+
+class Settings(StrEnum):
+    """What a node's operator has switched off."""
+
+    FULL = "full"
+    NO_INDEX = "no-index"
+    NO_RESULTS = "no-results"
+
+
+OFF: Final = {
+    Settings.FULL: {},
+    Settings.NO_INDEX: dict.fromkeys(("tx", "tx_search"), "transaction indexing is disabled"),
+    Settings.NO_RESULTS: {"block_results": "node is not persisting abci responses"},
+}
+"""What CometBFT answers then, by method."""
+
+
+class Node:
+    """`Transport` to one endpoint's node."""
+
+    def __init__(self, engine: TownEngine, endpoint: Endpoint, settings: Settings) -> None:
+        self._engine = engine
+        self._endpoint = endpoint
+        self._settings = settings
+        self._methods = Methods(engine).table
+
+    async def close(self) -> None: ...
+
+    async def post(self, body: bytes) -> Reply:
+        asked: list[str] = []
+
+        async def call(method: str, params: bytes | None) -> Any:
+            asked.append(method)
+            return await self._answer(method, params)
+
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                await self._endpoint.call()
+                answered = await answer_body(body, call)
+                if BROADCAST in asked:
+                    self._endpoint.reply_to_submission()
+                else:
+                    await self._endpoint.answer()
+        except TimeoutError:
+            raise RetryableError("it timed out") from None
+        return Reply(answered.status, encode(answered.body))
+
+    @asynccontextmanager
+    async def subscribe(self, request: bytes) -> AsyncIterator[News]:
+        await self._endpoint.call()
+        yield _NodeNews(self._engine, self._endpoint)
+
+    async def _answer(self, method: str, params: bytes | None) -> Any:
+        if method not in self._methods:
+            raise RpcError(METHOD_NOT_FOUND, "")
+        if method in OFF[self._settings]:
+            self._engine.counts[f"ledger-said-{self._settings}"] += 1
+            raise internal(OFF[self._settings][method])
+        found = self._methods[method]
+        arguments = from_json(found.signature, params)
+        if not self._endpoint.lag_blocks:
+            return await found.answer(arguments)
+        return await self._from_the_past(method, arguments)
+
+    async def _from_the_past(self, method: str, arguments: Arguments) -> Any:
+        """The answer of a node that has not got the newest blocks yet."""
+        newest = max(1, self._engine.tip.height - self._endpoint.lag_blocks)
+        height = arguments.get("height") or newest
+        if method in BY_HEIGHT and height > newest:
+            raise internal(f"height {height} must be less than or equal to the current blockchain height {newest}")
+        if method in BY_HEIGHT or method == "abci_query":
+            arguments = arguments | {"height": height if height <= newest else UNREACHED}
+        place = await self._engine.find_transaction(arguments.get("hash", b"")) if method == "tx" else None
+        if place is not None and place[0] > newest:
+            raise internal(f"tx ({arguments['hash'].hex().upper()}) not found")
+        stored = await self._engine.find_block(arguments.get("hash", b"")) if method == "block_by_hash" else None
+        if stored is not None and stored.height > newest:
+            arguments = {}
+        return await self._methods[method].answer(arguments)
+
+
+class _NodeNews:
+    """New blocks, as an endpoint tells of them: some twice, some never."""
+
+    def __init__(self, engine: TownEngine, endpoint: Endpoint) -> None:
+        self._engine = engine
+        self._endpoint = endpoint
+        self._told = engine.tip.height
+        self._again = False
+
+    async def next(self, wait_s: float) -> None:
+        if self._again:
+            self._again = False
+            return
+        try:
+            async with asyncio.timeout(wait_s):
+                while not self._comes():
+                    await self._engine.changed.wait()
+        except TimeoutError:
+            return
+
+    def _comes(self) -> bool:
+        height = self._engine.tip.height
+        if height == self._told:
+            return False
+        self._told = height
+        times = self._endpoint.notifications()
+        self._again = times > 1
+        return times > 0
