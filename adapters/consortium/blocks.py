@@ -109,11 +109,15 @@ class ConsortiumHeads:
         self._rpc = rpc
         self._chain = chain
         self._poll_s = poll_s
+        self._read: tuple[Mapping[str, Any], HeadUpdate] | None = None
+        """The last answer about the newest block, and what it says."""
 
     async def head(self) -> HeadUpdate:
-        block = await fetch_block(self._rpc, self._chain)
-        header = parsed(block.block_header)
-        return HeadUpdate(header, header)
+        answer = await self._rpc.call("block")
+        if self._read is None or answer != self._read[0]:  # a head is asked for far more often than it changes
+            header = parsed(lambda: RawBlock(self._chain, answer).block_header())
+            self._read = answer, HeadUpdate(header, header)
+        return self._read[1]
 
     async def final_block(self, height: Height) -> BlockHeader:
         """See the port; what is committed is final."""
