@@ -1,100 +1,144 @@
-"""Strangers who use the contract and the ledger as their rules allow, in any order and with every extreme."""
+"""Strangers who use the contract as its rules allow, and nearly so, in any order and with every extreme."""
 
 import hashlib
 import random
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import replace
+from typing import Final
 
+from adapters.evm import LocalSigner
 from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.signed_locks import PERMIT2
 from core.model.errors import RejectedError
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import MAX_TIMELOCK_S, AccountId
 from core.proofs.lanes import MAX_GENERATION, MAX_LANE, Lane, LaneStatus, evm_address, lane_slot
 from tests.adapters.evm.harness import EvmHarness
+from tests.adapters.evm.permit2 import CREATE2_PROXY, creation
 from tests.adapters.evm.test_consents import deployed
+from tests.indexer.strange_calls import (
+    BATCH_GAS,
+    CALL,
+    DELEGATE_CALL,
+    ERC20_KIND,
+    GAS,
+    MAX_WORD,
+    SECRETS,
+    Extremes,
+    HtlcCall,
+    Party,
+    Signing,
+    Step,
+    StrangeLock,
+    bulk_lock,
+    lock_call,
+)
 from tests.support import eventually
 
-SECRETS: Final = (bytes(32), b"p" * 32)
-LANES: Final = (0, MAX_LANE)
+LANES: Final = (0, 1, 2, MAX_LANE)
 ODD_RECEIVERS: Final = (bytes(19) + b"\1", b"\xff" * 20)
-ERC20_KIND: Final = 1 << 160
-ALL_TOKENS: Final = 2**256 - 1
-VERBS: Final = (*("lock",) * 6, *("exit",) * 8, *("agreed",) * 2, *("bulk_lock", "bulk_exit", "settle") * 2, "flood")
+SIGNED: Final = ("permit", "authorization", "permit2")
+BULKS: Final = ("bulk_lock", "bulk_claim", "bulk_refund", "settle")
+VERBS: Final = (
+    *("lock",) * 6, *("exit",) * 8, *("late", "late", "agreed") * 3, *SIGNED * 2, *BULKS,
+    *("batch", "extreme", "bent", "look") * 2, "flood",
+)  # fmt: skip
 FLOOD: Final = 60
 """Locks of one transaction."""
-GAS: Final = 400_000
-BATCH_GAS: Final = 6_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class StrangeLock:
-    """A lock that somebody asked for, whether or not it came about. `asset` is the committed word."""
-
-    sender: AccountId
-    hashlock: bytes
-    terms: int
-    amount: int
-    asset: int
-
-    @property
-    def place(self) -> tuple[AccountId, int]:
-        """Sender and lane."""
-        return self.sender, self.terms & MAX_LANE
-
-    @property
-    def receiver(self) -> bytes:
-        return (self.terms >> 96).to_bytes(20, "big")
+GAS_EACH: Final = 250_000
+PURSE_WEI: Final = 10**16
+PURSE_TOKENS: Final = 10**9
+FAR: Final = 2**40
+"""A time that does not come."""
 
 
 class EvmStrangers:
-    """Some accounts, few lanes each, so that everything meets. `counts`: what they did, by name."""
+    """Some accounts and contracts, few lanes each, so that everything meets.
 
-    def __init__(self, evm: EvmHarness, rng: random.Random, accounts: list[Signer], token: bytes, wraps: bool) -> None:
-        self.evm, self.rng, self.accounts, self.token, self.wraps = evm, rng, accounts, token, wraps
+    `counts`: what they did, by name. `called`: the contract's functions that they called, by name.
+    """
+
+    def __init__(
+        self, evm: EvmHarness, rng: random.Random, accounts: list[LocalSigner], wraps: bool, tokens: Sequence[bytes]
+    ) -> None:
+        """`tokens`: one that says nothing of what moves, one that takes signatures, and one that is followed."""
+        self.evm, self.rng, self.accounts, self.wraps = evm, rng, accounts, wraps
         self.htlc = evm_address(evm.contracts.htlc)
+        self.silent, self.signable, self.followed = self.tokens = tuple(tokens)
+        self.signing = Signing(self.htlc, self.signable, "Signed")
+        self.parties = [Party(one.account, one) for one in accounts]
+        self.extremes = Extremes(rng, (self.htlc, *tokens, *(evm_address(one.account) for one in accounts)))
         self.locks: list[StrangeLock] = []
         self.newest: dict[tuple[AccountId, int], StrangeLock] = {}
         self.used: dict[tuple[AccountId, int], set[int]] = {}
         self.words: dict[tuple[AccountId, int], int] = {}
+        self.overridden: dict[int, int] = {}
+        """Words by slot, as they were put into the contract's storage from outside."""
+        self.nonces: dict[AccountId, int] = {}
         self.now_s = 0
         self.counts: Counter[str] = Counter()
+        self.called: Counter[str] = Counter()
         self.mines = True
         """False: somebody else makes the blocks, at the pace of true time."""
 
     @classmethod
     async def gather(cls, evm: EvmHarness, rng: random.Random, wraps: bool, number: int = 3) -> "EvmStrangers":
-        """Accounts with ether, and with all units there can be of a token that says nothing of what moves.
+        """Accounts and contracts with ether and tokens, and one with all units that there can be of a token.
 
         `wraps`: lanes' generations go round. A reorg may forget an override of storage, so it is one or the other.
         """
-        accounts: list[Signer] = [await evm.account() for _ in range(number)]
-        token = evm_address(await deployed(evm, "testing/SilentToken"))
-        owner = evm_address(accounts[0].account)
+        accounts = [await evm.account() for _ in range(number)]
+        silent, signable = [evm_address(await deployed(evm, f"testing/{kind}Token")) for kind in ("Silent", "Signed")]
+        followed = evm_address(evm.contracts.tokens[0])
+        made = cls(evm, rng, accounts, wraps, (silent, signable, followed))
+        bank = evm.bank
+        await evm.send(bank, _call(bank, bytes.fromhex(CREATE2_PROXY[2:]), creation(), gas=BATCH_GAS))
         await evm.send(
             accounts[0],
-            _call(accounts[0], token, encode_call("testing/SilentToken", "mint", owner, ALL_TOKENS)),
-            _call(
-                accounts[0],
-                token,
-                encode_call("testing/SilentToken", "approve", evm_address(evm.contracts.htlc), ALL_TOKENS),
-            ),
+            _call(accounts[0], silent, _mint(evm_address(accounts[0].account), MAX_WORD)),
+            _call(accounts[0], silent, _approve(made.htlc)),
         )
-        return cls(evm, rng, accounts, token, wraps)
+        for account in accounts:
+            approvals = [
+                (silent, PERMIT2), (signable, PERMIT2), (followed, PERMIT2), (followed, made.htlc)
+            ]  # fmt: skip
+            await evm.send(
+                account,
+                _call(account, signable, _mint(evm_address(account.account), PURSE_TOKENS)),
+                *(_call(account, token, _approve(spender)) for token, spender in approvals),
+            )
+        for owner in accounts[:2]:
+            await made._build(owner)
+        return made
+
+    async def _build(self, owner: LocalSigner) -> None:
+        """A contract that `owner` signs for."""
+        party = Party(await deployed(self.evm, "testing/Batcher", evm_address(owner.account)), owner)
+        address = evm_address(party.account)
+        steps = [(CALL, token, 0, _approve(spender)) for token in self.tokens for spender in (self.htlc, PERMIT2)]
+        steps += [(CALL, token, 0, _mint(address, PURSE_TOKENS)) for token in (self.signable, self.followed)]
+        await self.evm.send(owner, self._run(owner, party, steps, value=PURSE_WEI))
+        self.parties.append(party)
+        self.extremes.addresses = (*self.extremes.addresses, address)
+
+    # --- one block ---
 
     async def act(self) -> None:
         """One block of what comes to their minds, and at times a lane whose generations have nearly gone round."""
         self.now_s = (await self.evm.access.heads.head()).head.time.seconds
         for lane in self.words:
             self.words[lane] = await self._stored(lane)
+        for party in self.parties:
+            self.nonces[party.account] = await self._nonce(party)
         if self.wraps and self.rng.random() < 0.6:
             await self._wrap()
-        if self.mines and self.rng.random() < 0.2:
+        if self.mines and self.rng.random() < 0.4:
             await self.evm.rpc("evm_increaseTime", self.rng.randrange(1, 30))
         for signer in self.accounts:
-            await self._submit(signer, [self._call(signer) for _ in range(self.rng.randrange(5))])
+            await self._submit(signer, [await self._transaction(signer) for _ in range(self.rng.randrange(5))])
         await self._next_block()
 
     async def _next_block(self) -> None:
@@ -113,12 +157,12 @@ class EvmStrangers:
         sender, lane, secret = evm_address(signer.account), 77, SECRETS[1]
         later = (await self.evm.access.heads.head()).head.time.seconds + 10_000
         terms = int.from_bytes(sender, "big") << 96 | later << 56 | 1 << 32 | lane
-        opened = _htlc("lock", hashlib.sha256(secret).digest(), terms)
-        closed = _htlc("claim", secret, terms, sender, 1)
-        await self._submit(signer, [_call(signer, self.htlc, opened, value=1), _call(signer, self.htlc, closed)])
+        opened = self._to_htlc(signer, HtlcCall("lock", (hashlib.sha256(secret).digest(), terms), value=1))
+        closed = self._to_htlc(signer, HtlcCall("claim", (secret, terms, sender, 1)))
+        await self._submit(signer, [opened, closed])
         await self._next_block()
         await self._override((signer.account, lane), LaneStatus.CLAIMED)
-        await self._submit(signer, [_call(signer, self.htlc, opened, value=1)])
+        await self._submit(signer, [opened])
         await self._next_block()
 
     async def _submit(self, signer: Signer, calls: list[UnsignedTransaction]) -> None:
@@ -133,51 +177,89 @@ class EvmStrangers:
             with suppress(RejectedError):
                 await transactions.submit(transactions.attach(request, await signer.sign(request)))
 
-    def _call(self, signer: Signer) -> UnsignedTransaction:
+    async def _transaction(self, signer: LocalSigner) -> UnsignedTransaction:
         verb = self.rng.choice(VERBS)
         self.counts[verb] += 1
+        if verb == "batch":
+            return await self._batch(signer)
+        return self._to_htlc(signer, await self._call_of(verb, Party(signer.account, signer)))
+
+    async def _batch(self, signer: LocalSigner) -> UnsignedTransaction:
+        """Several calls of a contract in one transaction, with logs that look like ours around them."""
+        party = self.rng.choice([one for one in self.parties if one.is_contract])
+        steps: list[Step] = [self.extremes.log()]
+        for _ in range(self.rng.randrange(1, 5)):
+            verb = self.rng.choice([verb for verb in VERBS if verb not in ("batch", "flood")])
+            call = self._noted(await self._call_of(verb, party))
+            steps += [(CALL, self.htlc, call.value, call.data), self.extremes.log()]
+            if self.rng.random() < 0.3:
+                # Our own code, and so our own events, at an address that is not ours.
+                steps.append((DELEGATE_CALL, self.htlc, 0, call.data))
+        return self._run(signer, party, steps)
+
+    # --- calls ---
+
+    async def _call_of(self, verb: str, who: Party) -> HtlcCall:
+        """What `who` calls. If there is nothing to do so to, a lane's word."""
+        rng, found = self.rng, None
         match verb:
             case "lock":
-                one = self._new_lock(signer, token=self.rng.random() < 0.3)
-                return _call(signer, self.htlc, _lock_data(one), value=0 if one.asset else one.amount)
-            case "bulk_lock":
-                return self._bulk_lock(signer, [self._new_lock(signer) for _ in range(self.rng.randrange(1, 5))])
-            case "flood":
-                lanes = [1_000 + self.rng.randrange(2**16) for _ in range(FLOOD)]
-                return self._bulk_lock(signer, [self._new_lock(signer, lane=lane) for lane in lanes])
-            case "bulk_exit":
-                return self._bulk_exit(signer)
-            case "settle":
-                calls = [data for _ in range(3) if (data := self._exit()) is not None]
-                return _call(signer, self.htlc, _htlc("settleStrangers", calls, 200_000), gas=2_000_000)
+                token = rng.choice((None, None, self.silent, self.followed))
+                found = lock_call(self._new_lock(who.account, token=token))
+            case "permit" | "authorization" | "permit2":
+                found = await self._signed_lock(verb, who)
             case "agreed":
-                mine = [one for one in self.locks if one.receiver == evm_address(signer.account)]
-                data = self._exit(self.rng.choice(mine), agreed=True) if mine else None
-            case _:
-                data = self._exit()
-        return _call(signer, self.htlc, data or _htlc("laneWord", evm_address(signer.account), 0))
+                found = await self._agreed(who)
+            case "bulk_lock":
+                token = rng.choice((None, self.followed))
+                found = bulk_lock(
+                    rng.random() < 0.8, [self._new_lock(who.account, token=token) for _ in range(rng.randrange(1, 5))]
+                )
+            case "flood":
+                lanes = [1_000 + rng.randrange(2**16) for _ in range(FLOOD)]
+                found = bulk_lock(rng.random() < 0.8, [self._new_lock(who.account, lane=lane) for lane in lanes])
+            case "bulk_claim" | "bulk_refund":
+                found = self._bulk_exit(verb)
+            case "settle":
+                kinds = ("exit", "exit", "exit", "agreed", "bulk_claim", "bulk_refund")
+                items = [await self._call_of(rng.choice(kinds), who) for _ in range(3)]
+                calls = [self._noted(one).data for one in items if one.function != "laneWord" or rng.random() < 0.1]
+                gas_each = GAS_EACH if rng.random() < 0.9 else rng.choice((0, 1, 50_000, MAX_WORD))
+                found = HtlcCall("settleStrangers", (calls, gas_each), gas=2_000_000)
+            case "extreme":
+                found = self.extremes.call()
+            case "bent":
+                # Somewhere else, so that no lane is left locked on terms which nobody remembers.
+                one = lock_call(self._new_lock(who.account, lane=100_000 + rng.randrange(2**16), token=self.followed))
+                found = self.extremes.bent(rng.choice([self._exit() or one, one]))
+            case "exit":
+                found = self._exit()
+            case "late":
+                late = [one for one in self._standing() if one.timelock_s <= self.now_s]
+                found = self._refund(rng.choice(late)) if late else None
+        return found or HtlcCall("laneWord", (evm_address(who.account), rng.choice(LANES)))
 
-    def _new_lock(self, signer: Signer, lane: int | None = None, token: bool = False) -> StrangeLock:
+    def _new_lock(self, sender: AccountId, lane: int | None = None, token: bytes | None = None) -> StrangeLock:
         rng, once = self.rng, lane is not None
         lane = rng.choice(LANES) if lane is None else lane
-        place = signer.account, lane
+        place = sender, lane
         word = 0 if once else self.words.setdefault(place, 0)
         generation = ((word >> 16) + 1) & MAX_GENERATION
-        timelock = rng.choice((self.now_s + rng.randrange(2, 20),) * 3 + (MAX_TIMELOCK_S,))
-        receivers = [evm_address(one.account) for one in self.accounts]
+        timelock = rng.choice((self.now_s + rng.randrange(2, 20),) * 7 + (MAX_TIMELOCK_S,))
+        receivers = [evm_address(one.account) for one in self.parties]
         receiver = int.from_bytes(rng.choice(receivers if rng.random() < 0.8 else ODD_RECEIVERS), "big")
         openable = [hashlib.sha256(one).digest() for one in SECRETS]
         hashlock = rng.choice(openable if rng.random() < 0.8 else (bytes(32), b"\xff" * 32))
-        amount = rng.choice((1, rng.randrange(1, 1_000)))
-        if token:
-            amount = rng.choice((1, 2**255, ALL_TOKENS))
+        amount = rng.choice((1, 2**255, MAX_WORD) if token == self.silent else (1, rng.randrange(1, 1_000)))
         one = StrangeLock(
-            signer.account,
+            sender,
             hashlock,
             receiver << 96 | timelock << 56 | generation << 32 | lane,
             amount,
-            ERC20_KIND | int.from_bytes(self.token, "big") if token else 0,
+            0 if token is None else ERC20_KIND | int.from_bytes(token, "big"),
         )
+        if rng.random() < 0.1:
+            return self._refused(one)
         if once:
             return one
         if word & 0xFFFF != LaneStatus.LOCKED:
@@ -188,41 +270,112 @@ class EvmStrangers:
         self.locks.append(one)
         return one
 
-    def _exit(self, one: StrangeLock | None = None, agreed: bool = False) -> bytes | None:
-        """The call that claims, refunds or gives back a lock; None if nobody has locked yet."""
-        if one is None:
-            if not self.locks:
-                return None
-            standing = [one for one in self.newest.values() if self.words[one.place] & 0xFFFF == LaneStatus.LOCKED]
-            one = self.rng.choice(standing if standing and self.rng.random() < 0.8 else self.locks)
-        sender = evm_address(one.sender)
-        secret = next((one_of for one_of in SECRETS if hashlib.sha256(one_of).digest() == one.hashlock), None)
-        self.words[one.place] = self.words[one.place] & ~0xFFFF | LaneStatus.CLAIMED
-        if agreed:
-            return _htlc("refundAgreed", one.hashlock, one.terms, sender, one.amount, one.asset, ALL_TOKENS, b"")
-        rest: tuple[Any, ...] = (one.terms, sender, one.amount, *([self.token] if one.asset else []))
-        kind = "Token" if one.asset else ""
-        passed = self.now_s >= one.terms >> 56 & MAX_TIMELOCK_S
-        if secret is not None and passed is (self.rng.random() < 0.1):
-            return _htlc(f"claim{kind}", secret, *rest)
-        return _htlc(f"refund{kind}", one.hashlock, *rest)
+    def _refused(self, one: StrangeLock) -> StrangeLock:
+        """The lock with one thing that the contract refuses."""
+        rest = one.terms & (2**96 - 1)
+        own, unknown_flag = int.from_bytes(self.htlc, "big"), 1 << 48 + self.rng.randrange(8)
+        timeless = one.terms & ~(2**40 - 1 << 56)
+        terms = self.rng.choice(
+            (
+                own << 96 | rest,
+                rest,
+                one.terms | unknown_flag,
+                timeless,
+                timeless | 1 << 56,
+                one.terms ^ 1 << 32,
+                0,
+                MAX_WORD,
+            )
+        )
+        return replace(one, terms=terms) if self.rng.random() < 0.8 else replace(one, amount=0)
 
-    def _bulk_lock(self, signer: Signer, locks: list[StrangeLock]) -> UnsignedTransaction:
-        items = [(one.hashlock, one.terms, one.amount) for one in locks]
-        data = _htlc("bulkLock", self.rng.random() < 0.8, items, 0)
-        return _call(signer, self.htlc, data, gas=BATCH_GAS, value=sum(one.amount for one in locks))
+    def _until(self) -> int:
+        return FAR if self.rng.random() < 0.9 else self.rng.choice((0, 1, self.now_s, MAX_WORD))
 
-    def _bulk_exit(self, signer: Signer) -> UnsignedTransaction:
-        native = [one for one in self.locks[-40:] if not one.asset]
-        some = self.rng.sample(native, min(len(native), 4))
-        secrets = {hashlib.sha256(one).digest(): one for one in SECRETS}
-        if self.rng.random() < 0.5:
-            items = [
-                (secrets.get(one.hashlock, bytes(32)), one.terms, evm_address(one.sender), one.amount) for one in some
-            ]
-            return _call(signer, self.htlc, _htlc("bulkClaim", True, items, 0), gas=BATCH_GAS)
-        items = [(one.hashlock, one.terms, evm_address(one.sender), one.amount) for one in some]
-        return _call(signer, self.htlc, _htlc("bulkRefund", True, items, 0), gas=BATCH_GAS)
+    async def _signed_lock(self, verb: str, who: Party) -> HtlcCall:
+        """A token lock by signature: a permit is its sender's to use, the others are anybody's."""
+        if verb == "permit":
+            one = self._new_lock(who.account, token=self.signable)
+            allowance = self.rng.choice((one.amount, MAX_WORD, 0))
+            return await self.signing.permit(one, who.key, self.nonces[who.account], allowance, self._until())
+        if verb == "authorization":
+            key = self.rng.choice(self.accounts)
+            one = self._new_lock(key.account, token=self.signable)
+            return await self.signing.authorization(one, key, self._until())
+        owner = self.rng.choice(self.parties)
+        one = self._new_lock(owner.account, token=self.rng.choice((self.signable, self.followed)))
+        return await self.signing.permit2(one, owner.key, self.rng.getrandbits(256), self._until())
+
+    def _standing(self) -> list[StrangeLock]:
+        return [one for one in self.newest.values() if self.words[one.place] & 0xFFFF == LaneStatus.LOCKED]
+
+    async def _agreed(self, who: Party) -> HtlcCall | None:
+        """A refund before the timelock, handed in by whoever has the receiver's signature, or is the receiver."""
+        keys = {evm_address(one.account): one.key for one in self.parties}
+        locks = self._standing() if self.rng.random() < 0.8 else self.locks
+        mine = [one for one in locks if one.receiver in keys]
+        if not mine:
+            return None
+        one = self.rng.choice(mine)
+        self._settled(one)
+        is_receiver = one.receiver == evm_address(who.account)
+        return await self.signing.early_refund(one, None if is_receiver else keys[one.receiver], self._until())
+
+    def _settled(self, one: StrangeLock) -> None:
+        self.words[one.place] = self.words.get(one.place, 0) & ~0xFFFF | LaneStatus.CLAIMED
+
+    def _exit(self) -> HtlcCall | None:
+        """The call that claims or refunds a lock; None if nobody has locked yet."""
+        if not self.locks:
+            return None
+        standing = self._standing()
+        one = self.rng.choice(standing if standing and self.rng.random() < 0.8 else self.locks)
+        secret = one.secret
+        passed = self.now_s >= one.timelock_s
+        if secret is None or passed is not (self.rng.random() < 0.1):
+            return self._refund(one)
+        self._settled(one)
+        return one.claim(secret)
+
+    def _refund(self, one: StrangeLock) -> HtlcCall:
+        self._settled(one)
+        return one.refund()
+
+    def _bulk_exit(self, verb: str) -> HtlcCall | None:
+        recent = [*self._standing(), *self.locks[-20:]]
+        if not recent:
+            return None
+        asset = self.rng.choice(recent).asset
+        some = [one for one in recent if one.asset == asset or self.rng.random() < 0.1]
+        some = self.rng.sample(some, min(len(some), 4))
+        firsts = [one.secret or bytes(32) if verb == "bulk_claim" else one.hashlock for one in some]
+        items = [
+            (first, one.terms, evm_address(one.sender), one.amount) for first, one in zip(firsts, some, strict=True)
+        ]
+        function = "bulkClaim" if verb == "bulk_claim" else "bulkRefund"
+        return HtlcCall(function, (self.rng.random() < 0.9, items, asset), gas=BATCH_GAS)
+
+    # --- transactions ---
+
+    def _noted(self, call: HtlcCall) -> HtlcCall:
+        self.called[call.function] += 1
+        return call
+
+    def _to_htlc(self, signer: Signer, call: HtlcCall) -> UnsignedTransaction:
+        self._noted(call)
+        return _call(signer, self.htlc, call.data, gas=call.gas, value=call.value)
+
+    def _run(self, signer: Signer, party: Party, steps: Sequence[Step], value: int = 0) -> UnsignedTransaction:
+        data = encode_call("testing/Batcher", "run", list(steps))
+        return _call(signer, evm_address(party.account), data, gas=BATCH_GAS, value=value)
+
+    # --- the contract's storage ---
+
+    async def _nonce(self, party: Party) -> int:
+        """The next of the owner's permits."""
+        data = encode_call("testing/SignedToken", "nonces", evm_address(party.account))
+        call = {"to": f"0x{self.signable.hex()}", "data": f"0x{data.hex()}"}
+        return int(await self.evm.rpc("eth_call", call, "latest"), 16)
 
     async def _stored(self, place: tuple[AccountId, int]) -> int:
         return int(await self.evm.rpc("eth_getStorageAt", f"0x{self.htlc.hex()}", hex(_slot(place)), "latest"), 16)
@@ -230,6 +383,7 @@ class EvmStrangers:
     async def _override(self, place: tuple[AccountId, int], word: int) -> None:
         slot = f"0x{_slot(place):064x}"
         await self.evm.rpc("anvil_setStorageAt", f"0x{self.htlc.hex()}", slot, f"0x{word:064x}")
+        self.overridden[_slot(place)] = word
 
     async def _wrap(self) -> None:
         """Bring a settled lane to where 65,536 uses bring it: before a generation that it had."""
@@ -249,15 +403,12 @@ def _slot(place: tuple[AccountId, int]) -> int:
     return lane_slot(Lane(evm_address(place[0]), place[1], 0))
 
 
-def _lock_data(one: StrangeLock) -> bytes:
-    if one.asset:
-        token = (one.asset & (ERC20_KIND - 1)).to_bytes(20, "big")
-        return _htlc("lockToken", one.hashlock, one.terms, one.amount, token)
-    return _htlc("lock", one.hashlock, one.terms)
+def _mint(to: bytes, amount: int) -> bytes:
+    return encode_call("testing/SilentToken", "mint", to, amount)
 
 
-def _htlc(function: str, *arguments: Any) -> bytes:
-    return encode_call("HashedTimelock", function, *arguments)
+def _approve(spender: bytes) -> bytes:
+    return encode_call("testing/SilentToken", "approve", spender, MAX_WORD)
 
 
 def _call(signer: Signer, to: bytes, data: bytes, gas: int = GAS, value: int = 0) -> UnsignedTransaction:

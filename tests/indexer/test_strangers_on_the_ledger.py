@@ -11,7 +11,7 @@ import random
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, get_args
 
 import pytest
 
@@ -58,6 +58,7 @@ OF_ISSUER: Final[tuple[type[Message], ...]] = (Issue, Issue, CreateAsset, Burn)
 OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Propose, Vote, WriteRecord, SetAccess)
 OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (Transfer, Lock, Lock, Claim, Refund, Refund, Burn)
 KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
+assert set(KINDS) == set(get_args(Message)), "a message that the ledger knows is missing here"
 
 
 class Place(Protocol):
