@@ -4,12 +4,22 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.simulation.liars import METHODS, REFUSALS
-from gateway.simulation.plan import CHAINS, Lie, Rough, Style
+from gateway.simulation.plan import CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Style
 
-PARTIES: Final = ("relayer", "dapp", "tower")
+PARTIES: Final = tuple(COMMITS_OF)
 
 EXPECTED: Final = (
-    *("death", "reorg", "late-inclusion", "full-block", "database-locked", "double-spend", "copied-hashlock"),
+    *(
+        "death",
+        "reorg",
+        "late-inclusion",
+        "full-block",
+        "database-locked",
+        "database-gone",
+        "database-full",
+        "double-spend",
+        "copied-hashlock",
+    ),
     *("provider-dies-at-the-claim", "finality-stall", "token-pause", "used-elsewhere", "restored"),
     *("provider-vanishes", "payee-refused", "initiator-oversleeps"),
     *("endpoint-error", "endpoint-lost_reply", "endpoint-repeat_head", "endpoint-drop_head", "endpoint-late_head"),
@@ -19,6 +29,9 @@ EXPECTED: Final = (
     *(f"refused-{method}" for method in METHODS),
     *(f"refused-with-{kind.__name__}" for kind in REFUSALS),
     *(f"stale-{party}-{chain}" for party in PARTIES for chain in CHAINS),
+    *(f"death-{party}-write-{kind}" for party in PARTIES for kind in COMMITS_OF[party]),
+    *(f"death-{party}-sending-{kind}" for party in ("relayer", "dapp") for kind in SENDINGS),
+    *(f"death-{party}-time" for party in PARTIES),
     *(f"style-{style}" for style in Style),
     *(f"rough-{rough}" for rough in Rough),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),

@@ -107,16 +107,51 @@ class Rough(StrEnum):
     INITIATOR_OVERSLEEPS = "initiator-oversleeps"
 
 
+COMMITS: Final = {
+    "block": "indexer_blocks",
+    "fact": "indexer_events",
+    "cursor": "cursors",
+    "event": "journal",
+    "effect": "outbox",
+    "row": "relayer_swaps",
+    "place": "relayer_locks",
+    "account": "relayer_accounts",
+    "signature": "relayer_transaction_attempts",
+    "progress": "relayer_transactions",
+    "agreement": "indexer_agreements",
+    "store": "client_swaps",
+}
+"""The kinds of commits, by a table that each of them writes."""
+RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
+COMMITS_OF: Final = {
+    "relayer": tuple(kind for kind in COMMITS if kind != "store"),
+    "dapp": tuple(kind for kind in COMMITS if kind != "agreement"),
+    "tower": ("block", "fact", "cursor", "event", "row", "account", "progress", "agreement"),
+}
+SENDINGS: Final = ("lock", "claim", "other")
+"""The kinds of effects."""
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
-    """A process ends at its `write`-th write to the database or its `sending`-th broadcast, before or after it took
-    effect, or at the second `at_s` of the story; it is back after `outage_s`."""
+    """A process ends at its `count`-th commit or broadcast of a kind, before or `after` it took effect, or at the
+    second `at_s` of the story; it is back after `outage_s`."""
 
     outage_s: float
-    write: int | None = None
-    sending: int | None = None
+    commit: str | None = None
+    sending: str | None = None
+    count: int = 1
     after: bool = True
     at_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """From the second `at_s` on a process's database is gone, or its disk is `full`."""
+
+    at_s: float
+    lasts_s: float
+    full: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +211,11 @@ class Party:
     """The share of accesses to the database that find it locked."""
     liar: int = 1
     """Which operator lies, where one does; the first is the one that is asked first."""
+    outages: tuple[Outage, ...] = ()
+
+    def full_at(self, at_s: float) -> bool:
+        """Whether the disk is full then, or was shortly before: what that ended ends a little later."""
+        return any(one.full and one.at_s <= at_s <= one.at_s + one.lasts_s + COME_BACK_S for one in self.outages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,13 +312,17 @@ def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, 
 
 
 def _party(source: random.Random, name: str, outage_s: float) -> Party:
-    operators = source.choice((1, 1, 3, 3, 5))
+    operators, kind = source.choice((1, 1, 3, 3, 5)), name.split("-", maxsplit=1)[0]
+    trouble, longest_s = source.random(), outage_s - COME_BACK_S
+    outage = Outage(source.uniform(2, 2 * STORY_S), source.uniform(1, longest_s), full=source.random() < 0.5)
     return Party(
         name=name,
         operators=operators,
         lie=source.choice((*Lie, Lie.FROM_THE_PAST)) if operators > 1 and source.random() < 0.7 else None,
         rates=_rates(source),
-        deaths=_deaths(source, outage_s - COME_BACK_S),
+        # One at a time: together they would be longer than what is promised.
+        deaths=_deaths(source, kind, longest_s) if trouble < 0.6 else (),
+        outages=(outage,) if trouble > 0.8 else (),
         locked=source.choice((0.0, 0.0, 0.01, 0.03)),
         liar=source.randrange(operators),
     )
@@ -297,15 +341,15 @@ def _rates(source: random.Random) -> FaultRates:
     )
 
 
-def _deaths(source: random.Random, longest_s: float) -> tuple[Death, ...]:
-    if source.random() < 0.45:
-        return ()
+def _deaths(source: random.Random, kind: str, longest_s: float) -> tuple[Death, ...]:
     outage_s, after = source.uniform(0, longest_s), source.random() < 0.5
-    match source.choice(("write", "write", "sending", "time")):
-        case "write":
-            return (Death(outage_s, write=source.randint(5, 400), after=after),)
+    match source.choice(("commit", "commit", "commit", "sending", "time")):
+        case "commit":
+            commit = source.choice(COMMITS_OF[kind])
+            count = source.randint(1, 3 if commit in RARE_COMMITS else 30)
+            return (Death(outage_s, commit=commit, count=count, after=after),)
         case "sending":
-            return (Death(outage_s, sending=source.randint(1, 12), after=after),)
+            return (Death(outage_s, sending=source.choice(SENDINGS), count=source.choice((1, 1, 2)), after=after),)
         case _:
             return (Death(outage_s, at_s=source.uniform(2, 2 * STORY_S)),)
 

@@ -12,17 +12,17 @@ from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 from nacl.signing import SigningKey
-from sqlalchemy.engine import Connection
 
-from core.model.errors import FencedError, RetryableError
-from core.model.ports import ChainAccess, TransactionSender
-from core.model.transactions import SignedTransaction
+from core.model.errors import FatalError, RetryableError
+from core.model.ports import ChainAccess
 from core.model.types import BaseUnits, ChainId
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
-from gateway.simulation.plan import CHAINS, POLICY, Death, Party, Rough
+from gateway.simulation.liars import kind_of
+from gateway.simulation.mortal import Crash, Fuse, MortalDatabase, MortalSender
+from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Party, Rough
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -45,95 +45,6 @@ SHORT_PURSE: Final = 300_000
 """Enough for one or two swaps at a time."""
 
 
-class Crash(FencedError):
-    """The process ends here, between two instructions."""
-
-
-class Fuse:
-    """When this life ends, counted by what the process does. Nothing of it gets through afterwards."""
-
-    def __init__(self, death: Death | None, dies: Callable[[], None]) -> None:
-        self._death = death
-        self._dies = dies
-        self._writes = 0
-        self._sendings = 0
-        self.dead = False
-
-    def alive(self) -> None:
-        if self.dead:
-            raise Crash("the process is dead")
-
-    def burn(self) -> Crash:
-        """The process is dead from now on."""
-        self.dead = True
-        self._dies()
-        return Crash("killed")
-
-    def at_write(self) -> bool:
-        self.alive()
-        self._writes += 1
-        return self._death is not None and self._writes == self._death.write
-
-    def at_sending(self) -> bool:
-        self.alive()
-        self._sendings += 1
-        return self._death is not None and self._sendings == self._death.sending
-
-    @property
-    def after(self) -> bool:
-        return self._death is not None and self._death.after
-
-
-class MortalDatabase:
-    """A database that the process loses when it dies, and that is locked now and then."""
-
-    def __init__(self, inner: Database, fuse: Fuse, locked: float, source: random.Random, world: World) -> None:
-        self._inner = inner
-        self._fuse = fuse
-        self._locked = locked
-        self._source = source
-        self._world = world
-
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        if self._fuse.at_write():
-            if self._fuse.after:
-                await self._inner.write(work)
-            raise self._fuse.burn()
-        self._may_be_locked()
-        return await self._inner.write(work)
-
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        self._fuse.alive()
-        self._may_be_locked()
-        return await self._inner.read(work)
-
-    async def close(self) -> None:
-        """The file outlives the process."""
-
-    def _may_be_locked(self) -> None:
-        if self._locked and self._source.random() < self._locked:
-            self._world.faults["database-locked"] += 1
-            raise RetryableError("the database is locked: try again")
-
-
-class _MortalSender:
-    """A `TransactionSender` that the process loses when it dies."""
-
-    def __init__(self, inner: TransactionSender, fuse: Fuse) -> None:
-        self._inner = inner
-        self._fuse = fuse
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def submit(self, signed: SignedTransaction) -> None:
-        if self._fuse.at_sending():
-            if self._fuse.after:
-                await self._inner.submit(signed)
-            raise self._fuse.burn()
-        await self._inner.submit(signed)
-
-
 class Process(ABC):
     """What relayers and clients have in common: a name, accounts, a database, deaths. `lives` counts starts."""
 
@@ -147,12 +58,13 @@ class Process(ABC):
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
         self.database = InlineDatabase()
         self.lives = 0
-        self.away: list[tuple[float, float]] = []
-        """When the process was down: from, until, in seconds of the story."""
+        self.away = [(one.at_s, one.at_s + one.lasts_s + COME_BACK_S) for one in party.outages]
+        """When the process, or its database, was down: from, until, in seconds of the story."""
         self.ends: list[str] = []
         """Why the process ended where the plan did not end it."""
         self._deaths = list(party.deaths)
         self._killed = asyncio.Event()
+        self._how = ""
         self._outage_s = 0.0
         self._access = {chain: world.access(party, chain) for chain in CHAINS}
 
@@ -164,7 +76,7 @@ class Process(ABC):
             self._outage_s = 0.0 if death is None else death.outage_s
             self._killed.clear()
             self.lives += 1
-            fuse = Fuse(death, self._killed.set)
+            fuse = Fuse(death, self._die)
             life = asyncio.create_task(self._live(fuse))
             timer = None
             if death is not None and death.at_s is not None:
@@ -182,6 +94,8 @@ class Process(ABC):
                     task.cancel()
                 await asyncio.gather(life, killed, return_exceptions=True)
             self.world.faults["death"] += 1
+            self.world.faults[f"death-{kind_of(self.name)}-{self._how}"] += bool(self._how)
+            self._how = ""
             down = self.world.seconds
             await self.world.clock.sleep(self._outage_s)
             self.away.append((down, self.world.seconds))
@@ -192,12 +106,19 @@ class Process(ABC):
         if isinstance(error, Crash):
             return
         self._outage_s = RESTART_S
+        fatal, _ = error.split(FatalError) if isinstance(error, BaseExceptionGroup) else (error, None)
+        if isinstance(fatal, FatalError | BaseExceptionGroup) and self.party.full_at(self.world.seconds):
+            return  # as it says of itself: free some space and start it again
         if not isinstance(error, RetryableError):  # which a start may raise: the caller is to try again
             self.ends.append(f"{self.name}'s process ended by itself: {error!r}")
 
     def kill(self, outage_s: float) -> None:
         """A power cut now, for so long."""
         self._outage_s = outage_s
+        self._die("")
+
+    def _die(self, how: str) -> None:
+        self._how = how
         self._killed.set()
 
     @abstractmethod
@@ -210,9 +131,10 @@ class Process(ABC):
 
     async def _live(self, fuse: Fuse) -> None:
         source = random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/locked")
-        database = MortalDatabase(self.database, fuse, self.party.locked, source, self.world)
+        party, world = self.party, self.world
+        database = MortalDatabase(self.database, fuse, party.locked, party.outages, source, world)
         access = {
-            chain: replace(one, transactions=_MortalSender(one.transactions, fuse))
+            chain: replace(one, transactions=MortalSender(one.transactions, fuse, world.chains[chain]))
             for chain, one in self._access.items()
         }
         try:
@@ -222,7 +144,7 @@ class Process(ABC):
 
     async def _die_at(self, at_s: float) -> None:
         await self.world.clock.sleep(at_s - self.world.seconds)
-        self._killed.set()
+        self._die("time")
 
     def seeded(self) -> SeededSecrets:
         return SeededSecrets(random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}").getrandbits(64))

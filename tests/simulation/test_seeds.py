@@ -8,7 +8,7 @@ import pytest
 from adapters.memory import FaultRates
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import told, verdicts
-from gateway.simulation.plan import CHAINS, A, B, Deal, Lie, Party, Plan, Rough, Style, draw
+from gateway.simulation.plan import CHAINS, A, B, Deal, Death, Lie, Outage, Party, Plan, Rough, Style, draw
 from gateway.simulation.story import play
 from tests.support import LONG
 
@@ -102,6 +102,28 @@ def test_an_honest_pair_completes_next_to_one_who(lie, liar):
     verdict = play(plan(deal(Style.HONEST), relayers=(among_three("relayer-0"),), dapps=(among_three("dapp-0"),)))
     assert verdict.ok, told(verdict)
     assert verdict.completed == 1
+
+
+@pytest.mark.parametrize("who", ["relayer", "dapp"])
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("dies_at", ["place", "signature", "lock"])
+def test_a_death_costs_nobody_anything_at(dies_at, after, who):
+    """Both legs settle, whoever is away for as long as is promised."""
+    sending = dies_at if dies_at == "lock" else None
+    death = Death(8.0, commit=None if sending else dies_at, sending=sending, after=after)
+    mortal = (replace(calm(f"{who}-0"), deaths=(death,)),)
+    verdict = play(plan(deal(Style.HONEST), **{f"{who}s": mortal}))
+    assert verdict.ok, told(verdict)
+    assert verdict.faults[f"death-{who}-{'sending' if sending else 'write'}-{dies_at}"] == 1
+
+
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.parametrize("who", ["relayer", "dapp"])
+def test_a_database_that_fails_for_a_while_costs_nobody(who, full):
+    failing = (replace(calm(f"{who}-0"), outages=(Outage(9.5, 6.0, full),)),)
+    verdict = play(plan(deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, coin=False), **{f"{who}s": failing}))
+    assert verdict.ok, told(verdict)
+    assert verdict.faults["database-full" if full else "database-gone"] > 0
 
 
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])

@@ -10,7 +10,7 @@ from core.model.errors import CausewayError, NotFoundError
 from core.model.facts import LockStatus
 from core.model.types import Preimage, SwapId
 from core.runtime import journal
-from gateway.simulation.plan import CHAINS, Rough
+from gateway.simulation.plan import CHAINS, POLICY, Rough
 from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.money import excused
@@ -74,7 +74,9 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
     """
     if record.plan.rough:
         return False
-    began = deal.agreed_at_s - record.world.clock.now() + record.world.seconds
+    # From the agreement on, which the initiator's process may have heard of later.
+    agreed_at_s = min(deal.agreed_at_s, deal.lock_deadline_s - POLICY.lock_s)
+    began = agreed_at_s - record.world.clock.now() + record.world.seconds
     both_locked = began + LEAST_S
     if any(began - 1 < at_s < both_locked for _, at_s in record.world.reorged):
         return False

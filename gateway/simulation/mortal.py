@@ -1,0 +1,188 @@
+"""How a process ends, and how its database fails it: counted by what it does, so that every kind of commit and of
+effect is hit, before and after it took effect.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import FatalError, FencedError, RetryableError
+from core.model.ports import TransactionSender
+from core.model.transactions import SignedTransaction
+from core.runtime.database import InlineDatabase
+from gateway.simulation.chains import PlayedChain
+from gateway.simulation.plan import COMMITS, Death, Outage
+from gateway.simulation.world import World
+
+T = TypeVar("T")
+
+MOST_PAGES: Final = 1_000_000
+"""Far more than a story's database needs."""
+_WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")
+
+
+class Crash(FencedError):
+    """The process ends here, between two instructions."""
+
+
+class Fuse:
+    """When this life of `party` ends, counted by what the process does. Nothing of it gets through afterwards."""
+
+    def __init__(self, death: Death | None, dies: Callable[[str], None]) -> None:
+        self._death = death
+        self._dies = dies
+        self._commits = 0
+        self._sendings = 0
+        self.dead = False
+
+    def alive(self) -> None:
+        if self.dead:
+            raise Crash("the process is dead")
+
+    def burn(self, how: str) -> Crash:
+        """The process is dead from now on."""
+        self.dead = True
+        self._dies(how)
+        return Crash("killed")
+
+    @property
+    def commit(self) -> str | None:
+        """The kind of commit at which it ends, None where it ends by something else, or has ended."""
+        return None if self._death is None or self.dead else self._death.commit
+
+    def at_commit(self) -> bool:
+        """Call for each commit of that kind."""
+        self._commits += 1
+        return self._death is not None and self._commits == self._death.count
+
+    def at_sending(self, act: str) -> bool:
+        self.alive()
+        if self._death is None or self._death.sending != act:
+            return False
+        self._sendings += 1
+        return self._sendings == self._death.count
+
+    @property
+    def after(self) -> bool:
+        return self._death is not None and self._death.after
+
+
+class MortalDatabase:
+    """A database that the process loses when it dies; that is locked now and then, gone for a while, or full."""
+
+    def __init__(
+        self,
+        inner: InlineDatabase,
+        fuse: Fuse,
+        locked: float,
+        outages: tuple[Outage, ...],
+        source: random.Random,
+        world: World,
+    ) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._locked = locked
+        self._outages = outages
+        self._source = source
+        self._world = world
+        self._limited = any(one.full for one in outages)
+        """Its pages are limited, or may be, by a former life."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        self._fuse.alive()
+        self._may_fail()
+        await self._limit()
+        try:
+            return await (self._inner.write(work) if self._fuse.commit is None else self._watched_write(work))
+        except FatalError:
+            self._world.faults["database-full"] += self._limited
+            raise
+
+    async def _watched_write(self, work: Callable[[Connection], T]) -> T:
+        """A write at which the process may end: inside of the transaction, or right after it."""
+        table = COMMITS[self._fuse.commit or ""]
+        ends = False
+
+        def watched(connection: Connection) -> T:
+            nonlocal ends
+            with _written(connection) as tables:
+                done = work(connection)
+            ends = table in tables and self._fuse.at_commit()
+            if ends and not self._fuse.after:
+                raise self._fuse.burn(f"write-{self._fuse.commit}")
+            return done
+
+        done = await self._inner.write(watched)
+        if ends:
+            raise self._fuse.burn(f"write-{self._fuse.commit}")
+        return done
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        self._fuse.alive()
+        self._may_fail()
+        return await self._inner.read(work)
+
+    async def close(self) -> None:
+        """The file outlives the process."""
+
+    def _may_fail(self) -> None:
+        if self._outage(full=False):
+            self._world.faults["database-gone"] += 1
+            raise RetryableError("the connection to the database was lost: this is tried again")
+        if self._locked and self._source.random() < self._locked:
+            self._world.faults["database-locked"] += 1
+            raise RetryableError("the database is locked: try again")
+
+    def _outage(self, *, full: bool) -> bool:
+        now_s = self._world.seconds
+        return any(one.full == full and one.at_s <= now_s < one.at_s + one.lasts_s for one in self._outages)
+
+    async def _limit(self) -> None:
+        """While its disk is full the database takes nothing that needs another page."""
+        full = self._outage(full=True)
+        if full != self._limited:
+            pages = 1 if full else MOST_PAGES
+            await self._inner.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar())
+            self._limited = full
+
+
+@contextmanager
+def _written(connection: Connection) -> Iterator[set[str]]:
+    """The tables that are written meanwhile."""
+    tables: set[str] = set()
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        if (found := _WRITES.match(statement)) is not None:
+            tables.add(found[1])
+
+    sa.event.listen(connection, "before_cursor_execute", note)
+    try:
+        yield tables
+    finally:
+        sa.event.remove(connection, "before_cursor_execute", note)
+
+
+class MortalSender:
+    """A `TransactionSender` that the process loses when it dies."""
+
+    def __init__(self, inner: TransactionSender, fuse: Fuse, chain: PlayedChain) -> None:
+        self._inner = inner
+        self._fuse = fuse
+        self._chain = chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        body = self._chain.read(signed.raw)
+        act = "lock" if body.locks else "claim" if body.preimages else "other"
+        if self._fuse.at_sending(act):
+            if self._fuse.after:
+                await self._inner.submit(signed)
+            raise self._fuse.burn(f"sending-{act}")
+        await self._inner.submit(signed)
