@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.simulation.liars import METHODS, REFUSALS
-from gateway.simulation.plan import CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Style
+from gateway.simulation.plan import CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
 
 PARTIES: Final = tuple(COMMITS_OF)
 
@@ -33,6 +33,8 @@ EXPECTED: Final = (
     *(f"death-{party}-sending-{kind}" for party in ("relayer", "dapp") for kind in SENDINGS),
     *(f"death-{party}-time" for party in PARTIES),
     *(f"style-{style}" for style in Style),
+    *(f"stranger-{one}" for one in Stranger),
+    *("same-lock-again", "bogus-watch", "empty-open", "watched-dust"),
     *(f"rough-{rough}" for rough in Rough),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )

@@ -8,7 +8,7 @@ from core.model.facts import LockStatus
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
-from gateway.simulation.plan import COME_BACK_S
+from gateway.simulation.plan import COME_BACK_S, MAX_SKEW_S
 from gateway.simulation.verdict.chains import lock_at
 from gateway.simulation.world import TOKEN, World
 
@@ -54,9 +54,10 @@ async def claim(world: World, signer: Signer, place: LockId, terms: LockTerms, p
     await send(world, signer, legs.claim(terms, place, preimage, signer.account))
 
 
-async def take_back(world: World, signer: Signer, place: LockId, terms: LockTerms) -> None:
-    """Even a cheat wants the own money back, a while after the timelock."""
-    await world.clock.sleep(terms.timelock.seconds + COME_BACK_S - world.clock.now())
+async def take_back(world: World, signer: Signer, place: LockId, terms: LockTerms, *, at_once: bool = False) -> None:
+    """Even a cheat wants the own money back: a while after the timelock, or as soon as that has passed for sure."""
+    wait_s = MAX_SKEW_S + 1 if at_once else COME_BACK_S
+    await world.clock.sleep(terms.timelock.seconds + wait_s - world.clock.now())
     while (found := lock_at(world.chains[terms.chain], place)) is not None and found.status is LockStatus.LOCKED:
         legs = world.chains[terms.chain].access().legs
         await send(world, signer, legs.refund(terms, place, signer.account))

@@ -154,6 +154,15 @@ class Outage:
     full: bool
 
 
+class Stranger(StrEnum):
+    """What people without a part in any swap do."""
+
+    SAME_LOCK_AGAIN = "same-lock-again"
+    BOGUS_WATCHES = "bogus-watches"
+    EMPTY_OPENS = "empty-opens"
+    WATCHED_DUST = "watched-dust"
+
+
 @dataclass(frozen=True, slots=True)
 class Deal:
     """One swap that somebody wants, from `first` to the other chain, beginning at `start_s`.
@@ -235,6 +244,9 @@ class Plan:
     reorgs: tuple[Reorg, ...]
     spikes: tuple[Spike, ...]
     rough: frozenset[Rough]
+    strangers: frozenset[Stranger] = frozenset()
+    repeats: frozenset[ChainId] = frozenset()
+    """The chains on which the place of a settled lock may be used again, as an EVM contract's may."""
     at_s: dict[Rough, float] = field(default_factory=dict)
     """When each of the rough things begins."""
     ledger: bool = False
@@ -268,6 +280,8 @@ def draw(seed: int) -> Plan:
         reorgs=_reorgs(source),
         spikes=_spikes(source, fees),
         rough=rough,
+        strangers=frozenset(one for one in Stranger if source.random() < 0.1),
+        repeats=frozenset(chain for chain in CHAINS if source.random() < 0.5),
         at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
     )
     if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):

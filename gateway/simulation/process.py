@@ -94,7 +94,8 @@ class Process(ABC):
                     task.cancel()
                 await asyncio.gather(life, killed, return_exceptions=True)
             self.world.faults["death"] += 1
-            self.world.faults[f"death-{kind_of(self.name)}-{self._how}"] += bool(self._how)
+            if self._how:
+                self.world.faults[f"death-{kind_of(self.name)}-{self._how}"] += 1
             self._how = ""
             down = self.world.seconds
             await self.world.clock.sleep(self._outage_s)

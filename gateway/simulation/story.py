@@ -9,7 +9,7 @@ from typing import Any, Final
 from core.model.errors import CausewayError, RejectedError
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
-from gateway.simulation import hands
+from gateway.simulation import hands, strangers
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.verdict import ends, gates, money
@@ -76,6 +76,7 @@ async def _play(plan: Plan) -> Verdict:
                     group.create_task(_deal(record, deal), name=f"deal {deal.number}")
                 if Rough.USED_ELSEWHERE in plan.rough:
                     group.create_task(_use_elsewhere(record))
+                record.errands += [asyncio.create_task(strangers.act(record, one)) for one in sorted(plan.strangers)]
                 if Rough.RESTORED in plan.rough:
                     group.create_task(_restore(record))
             await _settled(record)
@@ -352,6 +353,7 @@ async def _judge(record: Record, found: list[str]) -> Verdict:
         faults.update({f"endpoint-{name}": count for name, count in endpoint.counts.items()})
     faults.update({f"raised-{name}": count for name, count in record.world.wire.errors.items()})
     faults.update(f"style-{one.deal.style}" for one in record.agreed)
+    faults.update(f"stranger-{one}" for one in record.plan.strangers)
     faults.update(f"rough-{rough}" for rough in record.plan.rough)
     return Verdict(
         plan=record.plan,

@@ -81,6 +81,7 @@ class World:
             gas=100,
             knows_expiry=chain in self.plan.expiries,
             batches=chain in self.plan.batches,
+            lock_ids_repeat=chain in self.plan.repeats,
         )
         return PlayedMemory(chain, self.clock, _assets(chain), rules)
 

@@ -8,7 +8,7 @@ import pytest
 from adapters.memory import FaultRates
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import told, verdicts
-from gateway.simulation.plan import CHAINS, A, B, Deal, Death, Lie, Outage, Party, Plan, Rough, Style, draw
+from gateway.simulation.plan import CHAINS, A, B, Deal, Death, Lie, Outage, Party, Plan, Rough, Stranger, Style, draw
 from gateway.simulation.story import play
 from tests.support import LONG
 
@@ -124,6 +124,24 @@ def test_a_database_that_fails_for_a_while_costs_nobody(who, full):
     verdict = play(plan(deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, coin=False), **{f"{who}s": failing}))
     assert verdict.ok, told(verdict)
     assert verdict.faults["database-full" if full else "database-gone"] > 0
+
+
+@pytest.mark.parametrize(
+    ("stranger", "came_to_pass"),
+    [
+        (Stranger.SAME_LOCK_AGAIN, "same-lock-again"),
+        (Stranger.BOGUS_WATCHES, "bogus-watch"),
+        (Stranger.EMPTY_OPENS, "empty-open"),
+        (Stranger.WATCHED_DUST, "watched-dust"),
+    ],
+)
+def test_an_honest_pair_completes_whatever_strangers_do(stranger, came_to_pass):
+    deals = deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, watched=True, coin=False, provider_dies=True)
+    around = plan(*deals, tower=calm("tower"), strangers=frozenset({stranger}), repeats=frozenset(CHAINS))
+    verdict = play(around)
+    assert verdict.ok, told(verdict)
+    assert verdict.completed == 2
+    assert verdict.faults[came_to_pass] > 1
 
 
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])

@@ -33,22 +33,24 @@ def events_of(chain: PlayedChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
 
 def all_locks(chain: PlayedChain) -> list[LockOutcome]:
     """Every lock of a canonical chain, with what became of it."""
-    made: dict[LockId, tuple[LockTerms, int]] = {}
-    ended: dict[LockId, tuple[LockStatus, bool, int]] = {}
+    made: list[tuple[LockId, LockTerms, int]] = []
+    newest: dict[LockId, int] = {}  # a place may be used again once its lock is settled
+    ended: dict[int, tuple[LockStatus, bool, int]] = {}
     for logged, time_s, final in events_of(chain):
         match logged.event:
             case Locked(lock_id, terms):
-                made[lock_id] = terms, time_s
+                newest[lock_id] = len(made)
+                made.append((lock_id, terms, time_s))
             case Claimed(lock_id, _, _):
-                ended[lock_id] = LockStatus.CLAIMED, final, time_s
+                ended[newest[lock_id]] = LockStatus.CLAIMED, final, time_s
             case Refunded(lock_id, _):
-                ended[lock_id] = LockStatus.REFUNDED, final, time_s
+                ended[newest[lock_id]] = LockStatus.REFUNDED, final, time_s
             case _:
                 pass
     return [
         LockOutcome(lock_id, terms, status, settled, made_s, settled_s)
-        for lock_id, (terms, made_s) in made.items()
-        for status, settled, settled_s in [ended.get(lock_id, (LockStatus.LOCKED, False, None))]
+        for number, (lock_id, terms, made_s) in enumerate(made)
+        for status, settled, settled_s in [ended.get(number, (LockStatus.LOCKED, False, None))]
     ]
 
 

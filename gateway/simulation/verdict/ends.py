@@ -1,6 +1,6 @@
 """Loose ends: what should have come to its end and did not."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import sqlalchemy as sa
@@ -100,12 +100,14 @@ def _watched(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator
 async def machines(record: Record) -> list[str]:
     """What each party's database says in the end: states that did not end, effects that wait, journals that differ."""
     found: list[str] = []
+    agreed = {deal.swap_id for deal in record.agreed}
     for process in record.processes:
-        found += await process.database.read(lambda c, process=process: list(_machine_problems(c, process)))  # type: ignore[misc]
+        found += await process.database.read(lambda c, process=process: list(_machine_problems(c, process, agreed)))  # type: ignore[misc]
     return found
 
 
-def _machine_problems(connection: Connection, process: Process) -> Iterator[str]:
+def _machine_problems(connection: Connection, process: Process, agreed: Collection[SwapId]) -> Iterator[str]:
+    """`agreed`: the swaps that somebody agreed on; strangers have others watched, which nobody could save."""
     for row in connection.execute(sa.select(relayer_swaps.c.swap_id)).all():
         swap_id = SwapId(row.swap_id)
         state = state_in(connection, swap_id)
@@ -113,7 +115,7 @@ def _machine_problems(connection: Connection, process: Process) -> Iterator[str]
             continue
         if not state.phase.terminal:
             yield f"{process.name}: {swap_id[:8]} has not ended: {state.phase}"
-        elif state.phase is Phase.LOST:
+        elif state.phase is Phase.LOST and swap_id in agreed:
             yield f"{process.name}: {swap_id[:8]} is lost"
         pending = [one.key for one in journal.stream_effects(connection, swap_id) if one.status == "pending"]
         if state.phase.terminal and pending:
