@@ -8,6 +8,14 @@ from gateway.simulation.plan import CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, St
 
 PARTIES: Final = tuple(COMMITS_OF)
 
+LEDGER: Final = (
+    *("halt", "restart", "mempool-lost", "expired", "batch", "batch-refused", "double-spend-refused"),
+    *("node-full", "node-no-index", "node-no-results", "said-no-index", "said-no-results"),
+    *("refused-already-settled", "refused-insufficient-funds", "refused-unknown-lock"),
+    *("refused-too-early", "refused-too-late", "refused-expired", "refused-wrong-sequence"),
+)
+"""What the consortium ledger did, and its nodes."""
+
 EXPECTED: Final = (
     *(
         "death",
@@ -36,6 +44,7 @@ EXPECTED: Final = (
     *(f"stranger-{one}" for one in Stranger),
     *("same-lock-again", "bogus-watch", "empty-open", "watched-dust"),
     *(f"rough-{rough}" for rough in Rough),
+    *(f"ledger-{what}" for what in LEDGER),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

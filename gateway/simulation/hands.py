@@ -7,7 +7,8 @@ from core.model.errors import CausewayError, ConflictError, RevertedError
 from core.model.facts import LockStatus
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, UnsignedTransaction
-from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
+from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage
+from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
 from gateway.simulation.plan import COME_BACK_S, MAX_SKEW_S
 from gateway.simulation.verdict.chains import lock_at
 from gateway.simulation.world import TOKEN, World
@@ -15,17 +16,17 @@ from gateway.simulation.world import TOKEN, World
 HAND_FEE: Final = 1_000_000
 """A hand pays whatever brings it into the next block."""
 LOOK_S: Final = 0.5
-HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock")
+HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock", "unknown-lock", "expired")
 """Why the ledger takes a transaction into no block, now or later; a memory chain lets it fail in one."""
 
 
-async def send(world: World, signer: Signer, unsigned: UnsignedTransaction) -> None:
-    """Sign and send, and again until a final block holds it."""
+async def send(world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None) -> None:
+    """Sign and send, and again until a final block holds it, or none will."""
     chain = unsigned.chain
     sender = world.chains[chain].access().transactions
     fee = FeeBid(HAND_FEE, HAND_FEE) if chain in world.plan.fees else None
     sequence = (await sender.sequences(signer.account)).latest
-    request = sender.assemble(unsigned, sequence, fee, None)
+    request = sender.assemble(unsigned, sequence, fee, expiry)
     signed = sender.attach(request, await signer.sign(request))
     while not (outcome := await sender.outcome(signed.hash)).final:
         if outcome.block is None:
@@ -95,8 +96,10 @@ async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
 
 async def _spend_at_once(world: World, signer: Signer, terms: LockTerms) -> None:
     """Where no block goes: use the lock's sequence for something else while the lock waits, and lock all the same."""
-    access = world.chains[terms.chain].access()
-    other = world.chains[terms.chain].harmless(signer.account, TOKEN[terms.chain])
+    chain = world.chains[terms.chain]
+    access = chain.access()
+    await until(world, lambda: chain.balance(signer.account, terms.asset) > 0, terms.timelock.seconds)
+    other = chain.harmless(signer.account, TOKEN[terms.chain])
     wanted = access.legs.lock(terms, await access.legs.lock_id(terms))
     sender = access.transactions
     sequence = (await sender.sequences(signer.account)).latest
@@ -108,8 +111,7 @@ async def _spend_at_once(world: World, signer: Signer, terms: LockTerms) -> None
             world.faults["ledger-double-spend-refused"] += 1
         except CausewayError:
             pass
-    if world.chains[terms.chain].lock_at(await access.legs.lock_id(terms)) is None:
-        await send(world, signer, wanted)
+    await send(world, signer, wanted)
 
 
 async def copy(world: World, number: int, legs: tuple[LockTerms, LockTerms]) -> None:
@@ -118,8 +120,21 @@ async def copy(world: World, number: int, legs: tuple[LockTerms, LockTerms]) -> 
         stranger = world.signer(f"stranger-{number}", terms.chain)
         later = ChainTime(terms.chain, terms.timelock.seconds + 20)
         copied = LockTerms(terms.asset, BaseUnits(1), stranger.account, stranger.account, terms.hashlock, later)
-        await lock(world, stranger, copied)
+        await (_copy_on_ledger if terms.chain not in world.memory else lock)(world, stranger, copied)
         world.faults["copied-hashlock"] += 1
+
+
+async def _copy_on_ledger(world: World, signer: Signer, terms: LockTerms) -> None:
+    """Use the rules that a ledger alone has: a transaction that expires, messages that hold together or not at all."""
+    chain = world.chains[terms.chain]
+    legs = chain.access().legs
+    place = await legs.lock_id(terms)
+    await send(world, signer, lock_that_fails(legs, terms, place))
+    if chain.lock_at(place) is None:
+        world.faults["ledger-batch-refused"] += 1
+    await send(world, signer, chain.harmless(signer.account, terms.asset), Height(chain.height + 1))
+    await send(world, signer, lock_with_payment(legs, terms, place))
+    world.faults["ledger-batch"] += 1
 
 
 async def until(world: World, holds: Callable[[], bool], until_s: float) -> bool:

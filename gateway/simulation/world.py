@@ -128,7 +128,9 @@ class World:
             for reorg in self.plan.reorgs:
                 group.create_task(self._reorganise(reorg), name=f"reorg of {reorg.chain}")
             if Rough.FINALITY_STALLS in self.plan.rough:
-                group.create_task(self._stall(self.random.choice(CHAINS)), name="stall")
+                group.create_task(
+                    self._stall(B if self.ledger is not None else self.random.choice(CHAINS)), name="stall"
+                )
             if Rough.TOKEN_PAUSES in self.plan.rough:
                 group.create_task(self._pause(self.random.choice(self._with_tokens)), name="pause")
 

@@ -1,0 +1,263 @@
+"""The consortium ledger in a town: the ledger's own rules behind the adapter's own code, and what the verdict reads."""
+
+import hashlib
+from collections import Counter
+
+import pytest
+
+from adapters.consortium.chain import read_parameters
+from adapters.consortium.rpc import CometRpc
+from adapters.memory import Endpoint
+from core.model.consortium import caip_asset
+from core.model.errors import ConflictError, NotFoundError, RevertedError
+from core.model.facts import LockStatus, Transferred
+from core.model.ports import Signer
+from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTransaction
+from core.model.types import Asset, BaseUnits, ChainTime, Hashlock, Height, LockTerms, Preimage
+from core.runtime.clock import VirtualClock, run_virtually
+from gateway.simulation.campaign import told
+from gateway.simulation.ledger import PlayedLedger, Settings
+from gateway.simulation.ledger.node import Node
+from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
+from gateway.simulation.plan import CHAINS, TIMING, A, B, Rough, Style, draw
+from gateway.simulation.story import play
+from tests.simulation.test_seeds import deal, plan
+
+COIN = caip_asset(B, "cb")
+PREIMAGE = Preimage(b"\x01" * 32)
+HASHLOCK = Hashlock(hashlib.sha256(PREIMAGE.expose()).digest())
+
+
+class Town:
+    """A ledger with two accounts, in virtual time."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.counts: Counter[str] = Counter()
+        self.ledger = PlayedLedger(B, self.clock, {COIN: Asset(COIN, "CB", 0)}, TIMING, self.counts)
+        self.ours = self.ledger.signer("ours", {COIN: 1_000})
+        self.theirs = self.ledger.signer("theirs", {COIN: 1_000})
+        self.mine()
+        self.access = self.ledger.access()
+
+    def mine(self) -> None:
+        self.ledger.produce(lambda _: True)
+
+    def terms(self, seconds: int = 100, amount: int = 300) -> LockTerms:
+        timelock = ChainTime(B, int(self.clock.now()) + seconds)
+        return LockTerms(COIN, BaseUnits(amount), self.ours.account, self.theirs.account, HASHLOCK, timelock)
+
+    async def sign(
+        self, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None, sequence: int | None = None
+    ) -> SignedTransaction:
+        sender = self.access.transactions
+        if sequence is None:
+            sequence = (await sender.sequences(signer.account)).latest
+        request = sender.assemble(unsigned, sequence, None, expiry)
+        return sender.attach(request, await signer.sign(request))
+
+    async def send(self, signer: Signer, unsigned: UnsignedTransaction) -> SignedTransaction:
+        signed = await self.sign(signer, unsigned)
+        await self.access.transactions.submit(signed)
+        return signed
+
+    async def lock(self, terms: LockTerms) -> SignedTransaction:
+        sent = await self.send(self.ours, self.access.legs.lock(terms, await self.access.legs.lock_id(terms)))
+        self.mine()
+        return sent
+
+
+@pytest.mark.parametrize("first", CHAINS)
+def test_honest_pair_completes_with_the_ledger(first):
+    verdict = play(plan(deal(Style.HONEST, first), deal(Style.COPIED, first, 1, coin=False), ledger=True))
+    assert verdict.ok, told(verdict)
+    assert (verdict.swaps, verdict.completed) == (2, 2)
+    assert verdict.faults["ledger-batch"] == verdict.faults["ledger-batch-refused"] == 1
+
+
+@pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])
+def test_cheat_gains_nothing_on_the_ledger(style):
+    verdict = play(plan(deal(style, B), ledger=True))
+    assert verdict.ok, told(verdict)
+    # No block goes away: who spends a lock twice has locked all the same, and the swap goes on.
+    assert verdict.completed == (style in (Style.LAST_SECOND, Style.DOUBLE_SPENDS))
+    assert verdict.faults.get("ledger-double-spend-refused", 0) == (style is Style.DOUBLE_SPENDS)
+
+
+def test_seed_with_the_ledger_tells_one_story_only():
+    told_once = plan(deal(Style.HONEST, B), deal(Style.LAST_SECOND, A, 1), ledger=True, restarts=(12.0, 20.0))
+    assert play(told_once) == play(told_once)
+
+
+def test_about_half_of_the_plans_have_the_ledger():
+    plans = [draw(seed) for seed in range(200)]
+    with_ledger = [one for one in plans if one.ledger]
+    assert 70 < len(with_ledger) < 130
+    for one in with_ledger:
+        assert B not in one.fees | one.batches
+        assert B in one.expiries
+        assert {reorg.chain for reorg in one.reorgs} | {spike.chain for spike in one.spikes} <= {A}
+    assert any(one.restarts for one in with_ledger)
+    assert any(Rough.FINALITY_STALLS in one.rough for one in with_ledger)
+
+
+def test_halted_ledger_makes_no_blocks_and_nobody_loses():
+    halts = {"rough": frozenset({Rough.FINALITY_STALLS}), "at_s": {Rough.FINALITY_STALLS: 12.0}}
+    verdict = play(plan(deal(Style.HONEST, B), deal(Style.LAST_SECOND, A, 1), ledger=True, **halts))
+    assert verdict.ok, told(verdict)
+    assert verdict.faults["ledger-halt"] == 1
+
+
+def test_verdict_and_adapter_read_the_same():
+    async def story() -> None:
+        town = Town()
+        terms = town.terms()
+        place = await town.access.legs.lock_id(terms)
+        locked = await town.lock(terms)
+        await town.send(town.theirs, town.access.legs.claim(terms, place, PREIMAGE, town.theirs.account))
+        town.mine()
+        ledger, access = town.ledger, town.access
+        read = await access.blocks.blocks(Height(1), ledger.height)
+        seen = [ledger.block(block.header.height) for block in read]
+        for ours, its in zip(seen, read, strict=True):
+            assert ours.header == its.header
+            facts = [one.event for one in its.events if not isinstance(one.event, Transferred)]
+            assert [one.event for one in ours.events] == facts
+            assert ledger.block(its.header.ref.hash) == ours
+        found = ledger.lock_at(place)
+        assert found is not None
+        assert (found.terms, found.status) == (terms, LockStatus.CLAIMED)
+        before = ledger.lock_at(place, Height(ledger.height - 1))
+        assert before is not None
+        assert before.status is LockStatus.LOCKED
+        assert (await access.locks.lock(place, terms)).status is LockStatus.CLAIMED
+        for signer, held in ((town.ours, 700), (town.theirs, 1_300)):
+            assert ledger.balance(signer.account, COIN) == held == await access.state.balance(signer.account, COIN)
+            assert ledger.used(signer.account, ledger.height) == 1
+        body = ledger.read(locked.raw)
+        assert (body.sender, body.sequence, body.locks, body.preimages) == (town.ours.account, 0, (terms,), ())
+        parameters = await read_parameters(CometRpc("here", transport=node(town)), B, ["cb"], TIMING)
+        assert parameters == access.parameters
+
+    run_virtually(story())
+
+
+def node(town: Town, settings: Settings = Settings.FULL, endpoint: Endpoint | None = None) -> Node:
+    return Node(town.ledger.engine, endpoint or Endpoint(town.clock), settings)
+
+
+@pytest.mark.parametrize("settings", Settings)
+def test_nodes_settings_change_no_answer(settings):
+    async def story() -> None:
+        town = Town()
+        other = town.ledger.member("other", Endpoint(town.clock), settings).access
+        sent = await town.send(town.ours, town.ledger.harmless(town.ours.account, COIN))
+        assert (await other.transactions.outcome(sent.hash)).status is OutcomeStatus.PENDING
+        town.mine()
+        assert await other.transactions.outcome(sent.hash) == await town.access.transactions.outcome(sent.hash)
+        assert (await other.transactions.outcome(sent.hash)).final
+        newest = town.ledger.height
+        assert await other.blocks.blocks(Height(1), newest) == await town.access.blocks.blocks(Height(1), newest)
+
+    run_virtually(story())
+
+
+def test_node_that_is_behind_answers_from_the_past():
+    async def story() -> None:
+        town, endpoint = Town(), Endpoint(VirtualClock())
+        terms = town.terms()
+        place = await town.access.legs.lock_id(terms)
+        locked = await town.lock(terms)
+        behind = town.ledger.member("behind", endpoint)
+        assert (await behind.access.heads.head()).head.height == town.ledger.height
+        endpoint.lag_blocks = 1
+        past = Height(town.ledger.height - 1)
+        assert (await behind.access.heads.head()).head.height == past
+        assert (await behind.locks.lock(place, terms)).status is LockStatus.ABSENT
+        assert (await behind.access.transactions.outcome(locked.hash)).status is OutcomeStatus.DROPPED
+        for unreached in (town.ledger.height, town.ledger.block(town.ledger.height).header.ref.hash):
+            with pytest.raises(NotFoundError):
+                await behind.access.blocks.header(unreached)
+        with pytest.raises(NotFoundError):
+            await behind.locks.lock_at(place, terms, town.ledger.height)
+
+    run_virtually(story())
+
+
+def test_restarted_validator_has_lost_what_waited():
+    async def story() -> None:
+        town = Town()
+        sent = await town.send(town.ours, town.ledger.harmless(town.ours.account, COIN))
+        town.ledger.engine.forget_pending()
+        town.mine()
+        sender = town.access.transactions
+        assert (await sender.outcome(sent.hash)).status is OutcomeStatus.DROPPED
+        await sender.submit(sent)
+        town.mine()
+        assert (await sender.outcome(sent.hash)).status is OutcomeStatus.INCLUDED
+        assert (town.counts["ledger-restart"], town.counts["ledger-mempool-lost"]) == (1, 1)
+
+    run_virtually(story())
+
+
+def test_held_transaction_expires_and_is_counted():
+    async def story() -> None:
+        town = Town()
+        harmless = town.ledger.harmless(town.ours.account, COIN)
+        signed = await town.sign(town.ours, harmless, Height(town.ledger.height + 1))
+        await town.access.transactions.submit(signed)
+        town.ledger.produce(lambda _: False)
+        assert (await town.access.transactions.outcome(signed.hash)).status is OutcomeStatus.DROPPED
+        with pytest.raises(RevertedError, match="expired"):
+            await town.access.transactions.submit(signed)
+        assert (town.counts["ledger-expired"], town.counts["ledger-refused-expired"]) == (1, 1)
+
+    run_virtually(story())
+
+
+def test_proposer_that_holds_one_holds_what_follows_it():
+    async def story() -> None:
+        town = Town()
+        harmless = town.ledger.harmless(town.ours.account, COIN)
+        first, second = [await town.sign(town.ours, harmless, sequence=sequence) for sequence in (0, 1)]
+        for signed in (first, second):
+            await town.access.transactions.submit(signed)
+        town.ledger.produce(lambda tx_hash: tx_hash != first.hash)
+        assert town.ledger.used(town.ours.account, town.ledger.height) == 0
+        town.mine()
+        assert town.ledger.used(town.ours.account, town.ledger.height) == 2
+
+    run_virtually(story())
+
+
+def test_second_use_of_a_sequence_is_refused():
+    async def story() -> None:
+        town = Town()
+        harmless = town.ledger.harmless(town.ours.account, COIN)
+        terms = town.terms()
+        wanted = town.access.legs.lock(terms, await town.access.legs.lock_id(terms))
+        await town.access.transactions.submit(await town.sign(town.ours, wanted))
+        with pytest.raises(ConflictError):
+            await town.access.transactions.submit(await town.sign(town.ours, harmless, sequence=0))
+
+    run_virtually(story())
+
+
+def test_batch_holds_together_or_not_at_all():
+    async def story() -> None:
+        town = Town()
+        terms = town.terms()
+        place = await town.access.legs.lock_id(terms)
+        with pytest.raises(RevertedError, match="unknown-lock"):
+            await town.send(town.ours, lock_that_fails(town.access.legs, terms, place))
+        town.mine()
+        assert town.ledger.lock_at(place) is None
+        sent = await town.send(town.ours, lock_with_payment(town.access.legs, terms, place))
+        town.mine()
+        assert town.ledger.read(sent.raw).locks == (terms,)
+        found = town.ledger.lock_at(place)
+        assert found is not None
+        assert found.status is LockStatus.LOCKED
+        assert town.ledger.balance(town.ours.account, COIN) == 700
+
+    run_virtually(story())
