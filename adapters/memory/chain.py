@@ -227,6 +227,10 @@ class MemoryChain:
             raise RevertedError("the transaction has expired", reason="expired")
         self._mempool.add(Pooled(tx_hash, raw, body, next(self._numbers)))
 
+    def forget(self, tx_hash: bytes) -> None:
+        """Drop a transaction that waits, as every node's mempool may at any time."""
+        self._mempool.remove(tx_hash)
+
     def _checked(self, raw: bytes) -> Body:
         try:
             wire = decode_wire(raw)

@@ -2,6 +2,7 @@
 
     plan      what this seed has in store: deals, faults, deaths, reorgs, lies          plan.draw(seed)
     world     two chains that produce blocks, late, reorganised, skewed, stalled        world.World
+    aims      trouble that waits for its moment                                         aims.Aims
     liars     endpoints that lie                                                        liars.lying
     wire      what every party sends, noted as it leaves                                wire.Wire
     process   relayers and clients that die and come back                               process.Process

@@ -37,7 +37,9 @@ def main() -> int:
     for verdict in track(played, "seeds", len(seeds), console=Console(stderr=True), disable=len(seeds) < 2):
         swaps, completed = swaps + verdict.swaps, completed + verdict.completed
         seen.update(verdict.faults)
-        problems += [{"seed": verdict.plan.seed, "problem": problem} for problem in verdict.problems]
+        problems += [
+            {"seed": verdict.plan.seed, "kind": problem.kind, "problem": problem.text} for problem in verdict.problems
+        ]
         if given.verbose or not verdict.ok:
             print(told(verdict), flush=True)
     took_s = time.monotonic() - began

@@ -11,7 +11,7 @@ from adapters.endpoints import Member
 from adapters.memory import Endpoint, MemoryChain
 from adapters.memory.ledger import LockRow, balance_key, lock_key, sequence_key
 from adapters.memory.ports import MemoryLocks
-from adapters.memory.transactions import Batch, Claim, Lock, decode_wire, transfer
+from adapters.memory.transactions import Batch, Claim, Lock, Refund, decode_wire, transfer
 from core.model.consortium import value_of
 from core.model.facts import Block, LockStatus
 from core.model.ports import ChainAccess, Signer
@@ -33,7 +33,8 @@ from core.model.types import (
 class Body:
     """What signed bytes do. `max_fee`: for a unit of gas, 0 without fees. `locks`: the terms that they lock under.
 
-    `preimages`: what they reveal. `expiry_height`: the last block that may hold them, None for any.
+    `preimages`: what they reveal. `expiry_height`: the last block that may hold them, None for any. `settles`: the
+    locks that they claim or refund.
     """
 
     sender: AccountId
@@ -42,6 +43,7 @@ class Body:
     locks: tuple[LockTerms, ...]
     preimages: tuple[bytes, ...]
     expiry_height: Height | None
+    settles: tuple[LockId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class PlayedChain(Protocol):
     def lock_at(self, lock_id: LockId, at: Height | None = None) -> LockState | None:
         """A lock in the state after the block at a height, by default the newest; None if there is none."""
 
-    def balance(self, account: AccountId, asset: AssetId) -> int:
-        """What an account holds in the newest state, in base units."""
+    def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> int:
+        """What an account holds in the state after the block at a height, by default the newest; base units."""
 
     def used(self, account: AccountId, at: Height) -> int:
         """How many sequences of the account are used up in the state after the block at a height."""
@@ -108,8 +110,8 @@ class PlayedMemory(MemoryChain):
         row = self.state.get(lock_key(lock_id), none, self.height if at is None else at)
         return None if row is None else LockState(row.terms, row.status)
 
-    def balance(self, account: AccountId, asset: AssetId) -> int:
-        return self.state.get(balance_key(account, asset), 0)
+    def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> int:
+        return self.state.get(balance_key(account, asset), 0, self.height if at is None else at)
 
     def used(self, account: AccountId, at: Height) -> int:
         return self.state.get(sequence_key(account), 0, at)
@@ -124,6 +126,7 @@ class PlayedMemory(MemoryChain):
             tuple(self._terms(body.sender, message) for message in messages if isinstance(message, Lock)),
             tuple(message.preimage for message in messages if isinstance(message, Claim)),
             Height(body.expiry_height) if self.rules.knows_expiry and body.expiry_height else None,
+            tuple(LockId(message.lock_id) for message in messages if isinstance(message, Claim | Refund)),
         )
 
     def _terms(self, sender: str, message: Lock) -> LockTerms:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.simulation.liars import METHODS, REFUSALS
-from gateway.simulation.plan import CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
+from gateway.simulation.plan import AIMED, CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
 
 PARTIES: Final = tuple(COMMITS_OF)
 
@@ -45,6 +45,7 @@ EXPECTED: Final = (
     *("same-lock-again", "bogus-watch", "empty-open", "watched-dust"),
     *(f"rough-{rough}" for rough in Rough),
     *(f"ledger-{what}" for what in LEDGER),
+    *(f"aim-{trouble}-{act}" for trouble, act, _ in AIMED),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

@@ -378,15 +378,16 @@ def play_one(mutant: Mutant, seeds: Sequence[int]) -> int:
     sys.meta_path.insert(0, _Finder(mutant.edits))
     from gateway.simulation.campaign import quiet
     from gateway.simulation.story import run
+    from gateway.simulation.verdict.problem import Kind, Problem
 
     quiet()
     for seed in seeds:
         try:
             problems = run(seed).problems
         except Exception as error:
-            problems = (f"{type(error).__name__}: {error}",)
+            problems = (Problem(Kind.STORY_UNENDED, f"{type(error).__name__}: {error}"),)
         if problems:
-            print(json.dumps({"seed": seed, "problem": problems[0]}))
+            print(json.dumps({"seed": seed, "problem": str(problems[0])}))
             return 0
     print(json.dumps({"seed": None}))
     return 0

@@ -132,6 +132,56 @@ SENDINGS: Final = ("lock", "claim", "other")
 """The kinds of effects."""
 
 
+FORGETFUL: Final = frozenset({Rough.RESTORED})
+"""After these a party may not know what it signed."""
+
+
+class Act(StrEnum):
+    """What a transaction of a party does about a swap."""
+
+    LOCK = "lock"
+    CLAIM = "claim"
+    REFUND = "refund"
+
+
+class Trouble(StrEnum):
+    """What can be aimed at a transaction of a party; see `gateway.simulation.aims`."""
+
+    SPIKED = "spiked"
+    EVICTED = "evicted"
+    REORGED = "reorged"
+    PAUSED = "paused"
+    STARVED = "starved"
+
+
+AIMED: Final = (
+    (Trouble.SPIKED, Act.LOCK, 80.0),
+    (Trouble.SPIKED, Act.CLAIM, 100.0),
+    (Trouble.EVICTED, Act.LOCK, 0.0),
+    (Trouble.EVICTED, Act.CLAIM, 0.0),
+    (Trouble.EVICTED, Act.REFUND, 0.0),
+    (Trouble.REORGED, Act.LOCK, 0.0),
+    (Trouble.REORGED, Act.CLAIM, 0.0),
+    (Trouble.REORGED, Act.REFUND, 0.0),
+    (Trouble.PAUSED, Act.CLAIM, 60.0),
+    (Trouble.PAUSED, Act.REFUND, 30.0),
+    (Trouble.STARVED, Act.LOCK, 25.0),
+    (Trouble.STARVED, Act.REFUND, 40.0),
+)
+"""Every trouble with what it is aimed at, and for how many seconds at most it lasts."""
+MAX_AIMS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Trouble for the `number`-th such act of any party, or the first one behind it that it can meet, for `for_s`."""
+
+    trouble: Trouble
+    act: Act
+    number: int
+    for_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """A process ends at its `count`-th commit or broadcast of a kind, before or `after` it took effect, or at the
@@ -253,6 +303,7 @@ class Plan:
     """B is the consortium ledger: no fees, no batches, no reorgs, and every transaction expires."""
     restarts: tuple[float, ...] = ()
     """Seconds of the story at which the ledger's validator starts again, and what waits there is lost."""
+    aims: tuple[Aim, ...] = ()
 
     @property
     def parties(self) -> list[Party]:
@@ -283,6 +334,7 @@ def draw(seed: int) -> Plan:
         strangers=frozenset(one for one in Stranger if source.random() < 0.1),
         repeats=frozenset(chain for chain in CHAINS if source.random() < 0.5),
         at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
+        aims=_aims(random.Random(f"aims/{seed}")),
     )
     if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):
         tower = _party(source, "tower", POLICY.participant_outage_s)
@@ -366,6 +418,13 @@ def _deaths(source: random.Random, kind: str, longest_s: float) -> tuple[Death, 
             return (Death(outage_s, sending=source.choice(SENDINGS), count=source.choice((1, 1, 2)), after=after),)
         case _:
             return (Death(outage_s, at_s=source.uniform(2, 2 * STORY_S)),)
+
+
+def _aims(source: random.Random) -> tuple[Aim, ...]:
+    chosen = source.sample(AIMED, source.randint(0, MAX_AIMS))
+    return tuple(
+        Aim(trouble, act, source.randint(1, 4), source.uniform(most_s / 3, most_s)) for trouble, act, most_s in chosen
+    )
 
 
 def _reorgs(source: random.Random) -> tuple[Reorg, ...]:

@@ -41,7 +41,7 @@ RESTART_S: Final = 2.0
 RATE: Final = Rate(2, 1)
 MOST: Final = ExposureLimit(BaseUnits(300_000), BaseUnits(250_000), BaseUnits(280_000))
 LIMITS: Final = {asset: MOST for kind in (COIN, TOKEN) for asset in kind.values()}
-SHORT_PURSE: Final = 300_000
+SHORT_PURSE: Final = 1_500_000
 """Enough for one or two swaps at a time."""
 
 

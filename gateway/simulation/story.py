@@ -12,8 +12,9 @@ from core.runtime.clock import SeededSecrets, run_virtually
 from gateway.simulation import hands, strangers
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
-from gateway.simulation.verdict import ends, gates, money
+from gateway.simulation.verdict import ends, gates, judge, machines
 from gateway.simulation.verdict.chains import all_locks
+from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.world import COIN, TOKEN, World
 from relayer.desk import OpenSwap
@@ -37,7 +38,7 @@ class Verdict:
     """How one seed ended. `problems` is empty where everything held. `seconds`: of the story's time."""
 
     plan: Plan
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
     notes: tuple[str, ...]
     swaps: int
     completed: int
@@ -65,7 +66,7 @@ async def _play(plan: Plan) -> Verdict:
     dapps = [Dapp(world, party, relayer) for party, relayer in zip(plan.dapps, relayers, strict=True)]
     tower = None if plan.tower is None else Relayer(world, plan.tower, quotes=False)
     record = Record(world, relayers, dapps, tower)
-    found: list[str] = []
+    found: list[Problem] = []
     try:
         async with asyncio.timeout(LONGEST_S), _background(world.run(), *(one.run() for one in record.processes)):
             await world.clock.sleep(WARM_UP_S)
@@ -81,7 +82,7 @@ async def _play(plan: Plan) -> Verdict:
                     group.create_task(_restore(record))
             await _settled(record)
     except TimeoutError:
-        found.append("the story did not come to its end")
+        found.append(Problem(Kind.STORY_UNENDED, "the story did not come to its end"))
     return await _judge(record, found)
 
 
@@ -332,19 +333,18 @@ async def _settled(record: Record) -> None:
     last_s = max((one.initiator_leg.timelock.seconds for one in record.agreed), default=0)
     while world.clock.now() < last_s + SETTLING_S:
         await world.clock.sleep(3)
-        if any(problem for problem in ends.problems(record) if " is locked in the end" in problem):
+        if any(problem.kind is Kind.LOCK_LEFT for problem in ends.problems(record)):
             continue
-        if all(one.lock_deadline_s < world.clock.now() for one in record.agreed) and not await ends.machines(record):
+        over = all(one.lock_deadline_s < world.clock.now() for one in record.agreed)
+        if over and not await machines.problems(record):
             break
     for errand in record.errands:
         errand.cancel()
     await asyncio.gather(*record.errands, return_exceptions=True)
 
 
-async def _judge(record: Record, found: list[str]) -> Verdict:
-    found = [*found, *money.problems(record), *gates.problems(record), *ends.problems(record)]
-    found += await ends.machines(record)
-    found += await ends.leaks(record)
+async def _judge(record: Record, found: list[Problem]) -> Verdict:
+    found += await judge.problems(record)
     claimed = {
         lock.terms for chain in record.world.chains.values() for lock in all_locks(chain) if lock.status == "claimed"
     }

@@ -43,6 +43,10 @@ class Wire:
         self.shown: list[tuple[float, str, bytes]] = []
         """Bodies that were simulated or estimated: at what time, by whom."""
         self.errors: Counter[str] = Counter()
+        self.accepted: set[bytes] = set()
+        """What an endpoint said that it took."""
+        self.heard: Callable[[Sent], None] = lambda sent: None
+        """Is called with every note."""
 
     def tapped(self, party: str, access: ChainAccess) -> ChainAccess:
         """The chain, with everything that is sent over it noted."""
@@ -53,19 +57,19 @@ class Wire:
         body = here.read(raw)
         first = (party, raw) not in self._known
         self._known.add((party, raw))
-        self.sent.append(
-            Sent(
-                party,
-                chain,
-                body,
-                raw,
-                self.clock.now(),
-                first,
-                {name: one.height for name, one in self._chains.items()},
-                {name: one.finalized_height for name, one in self._chains.items()},
-                here.used(body.sender, here.finalized_height),
-            )
+        sent = Sent(
+            party,
+            chain,
+            body,
+            raw,
+            self.clock.now(),
+            first,
+            {name: one.height for name, one in self._chains.items()},
+            {name: one.finalized_height for name, one in self._chains.items()},
+            here.used(body.sender, here.finalized_height),
         )
+        self.sent.append(sent)
+        self.heard(sent)
 
     def firsts(self) -> list[Sent]:
         """Each party's every signed form once, in the order of first sendings."""
@@ -87,6 +91,7 @@ class _Tap:
     async def submit(self, signed: SignedTransaction) -> None:
         self._wire.note(self._party, self._chain, signed.raw)
         await self._counted(self._inner.submit, signed)
+        self._wire.accepted.add(signed.raw)
 
     async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
         self._wire.shown.append((self._wire.clock.now(), self._party, transaction.body))

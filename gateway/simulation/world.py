@@ -8,14 +8,16 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from math import inf
 from typing import Final
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, MemoryRules
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeMarket
-from core.model.types import Asset, AssetId, ChainId, Height
+from core.model.types import AccountId, Asset, AssetId, ChainId, Height
 from core.runtime.clock import VirtualClock
+from gateway.simulation.aims import CALM_TIP, Aims
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
 from gateway.simulation.liars import lying
@@ -34,11 +36,13 @@ from gateway.simulation.plan import (
 from gateway.simulation.wire import Wire
 
 PURSE: Final = 10**15
-CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=100)
+CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=CALM_TIP)
 COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/slip44:1"), B: AssetId(f"{B}/asset:cb")}
 TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/asset:ta"), B: AssetId(f"{B}/asset:tb")}
 FIRST: Final = {A: Height(0), B: Height(1)}
 """Where each chain's blocks begin, or a little later."""
+GAS: Final = 100
+"""What a transaction takes."""
 STALL_S: Final = 30.0
 """How long finality stands still, where a plan has it."""
 NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
@@ -61,12 +65,16 @@ class World:
         self.wire = Wire(self.clock, self.chains)
         self.signers: dict[tuple[str, ChainId], Signer] = {}
         self.endpoints: list[Endpoint] = []
-        self.issued: Counter[AssetId] = Counter()
+        self._issues: list[tuple[Height, Mapping[AssetId, int]]] = []
         self.dearest = {chain: CALM_FEES.base_fee if chain in plan.fees else 0 for chain in CHAINS}
         """The highest base fee that each chain has seen."""
         self.reorged: list[tuple[ChainId, float]] = []
         """Which chain was reorganised, and when in the story."""
+        self.blocked: list[tuple[AssetId, AccountId | None, float, float]] = []
+        """Which asset reached nobody, or not this account, from when until when (Unix seconds)."""
         self._patience: dict[bytes, float] = {}
+        self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked)
+        self.wire.heard = self.aims.heard
 
     def _ledger(self) -> PlayedLedger:
         return PlayedLedger(B, Skewed(self.clock, self.plan.skew_s[B]), _assets(B), TIMING, self.faults)
@@ -78,7 +86,7 @@ class World:
             self.plan.skew_s[chain],
             native=COIN[chain] if chain in self.plan.fees else None,
             fees=CALM_FEES if chain in self.plan.fees else None,
-            gas=100,
+            gas=GAS,
             knows_expiry=chain in self.plan.expiries,
             batches=chain in self.plan.batches,
             lock_ids_repeat=chain in self.plan.repeats,
@@ -95,8 +103,12 @@ class World:
         if known is None:
             held = {COIN[chain]: PURSE, TOKEN[chain]: PURSE} if purse is None else purse
             known = self.signers[name, chain] = self.chains[chain].signer(name, held)
-            self.issued.update(held)
+            self._issues.append((self.chains[chain].height, held))
         return known
+
+    def issued(self, chain: ChainId, asset: AssetId) -> int:
+        """How much of an asset there is: what was given to accounts before the newest block."""
+        return sum(held.get(asset, 0) for height, held in self._issues if height < self.chains[chain].height)
 
     def access(self, party: Party, chain: ChainId) -> ChainAccess:
         """The chain as this party's process sees it, through its own endpoints, with what it sends noted."""
@@ -137,7 +149,9 @@ class World:
     def refuse(self, name: str) -> None:
         """From now on the coin of one chain does not reach this party: a blacklist, or a payee that takes nothing."""
         chain = self.random.choice(self._with_tokens)
-        self.memory[chain].tokens.refused.add((COIN[chain], self.signers[name, chain].account))
+        account = self.signers[name, chain].account
+        self.memory[chain].tokens.refused.add((COIN[chain], account))
+        self.blocked.append((COIN[chain], account, self.clock.now(), inf))
         self.faults["payee-refused"] += 1
 
     @property
@@ -160,7 +174,9 @@ class World:
         mean_s = self.plan.block_time_s[chain.chain]
         while True:
             await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
-            chain.mine(accept=self._ripe)
+            self.aims.before_block(chain)
+            chain.mine(accept=lambda tx_hash: self._ripe(tx_hash) and self.aims.takes(chain, tx_hash))
+            self.aims.after_block(chain)
             if chain.fees is not None:
                 chain.fees = self._next_fees(chain, chain.fees)
 
@@ -174,7 +190,7 @@ class World:
         self.faults["full-block"] += full
         base_fee = now.base_fee * 9 // 8 if full else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
         self.dearest[chain.chain] = max(self.dearest[chain.chain], base_fee)
-        return FeeMarket(base_fee, CALM_FEES.priority_fee)
+        return FeeMarket(base_fee, self.aims.tip(chain.chain))
 
     def _ripe(self, tx_hash: bytes) -> bool:
         """Whether the producer takes a transaction now; most at once, some late, none later than is allowed."""
@@ -220,7 +236,9 @@ class World:
         tokens = self.memory[name].tokens
         tokens.paused.add(TOKEN[name])
         self.faults["token-pause"] += 1
-        await self.clock.sleep(self.random.uniform(5, 2 * STALL_S))
+        for_s = self.random.uniform(5, 2 * STALL_S)
+        self.blocked.append((TOKEN[name], None, self.clock.now(), self.clock.now() + for_s))
+        await self.clock.sleep(for_s)
         tokens.paused.discard(TOKEN[name])
 
 

@@ -28,6 +28,7 @@ from core.model.consortium import (
     LockLeaf,
     LockRefunded,
     Message,
+    Refund,
     Transaction,
     TransactionBody,
     account_key,
@@ -201,8 +202,8 @@ class PlayedLedger:
             return None
         return LockState(self._terms(leaf, value_of(leaf.amount)), LockStatus(leaf.status))
 
-    def balance(self, account: AccountId, asset: AssetId) -> int:
-        leaf = self._leaf(account_key(raw_address(account)), AccountLeaf, None)
+    def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> int:
+        leaf = self._leaf(account_key(raw_address(account)), AccountLeaf, at)
         return 0 if leaf is None else value_of(dict(leaf.balances).get(asset_symbol(asset), b""))
 
     def used(self, account: AccountId, at: Height) -> int:
@@ -219,7 +220,12 @@ class PlayedLedger:
             tuple(self._wanted(sender, message) for message in body.messages if isinstance(message, Lock)),
             tuple(message.preimage for message in body.messages if isinstance(message, Claim)),
             None if body.expiry_height == NEVER else Height(body.expiry_height),
+            tuple(self._settled(message) for message in body.messages if isinstance(message, Claim | Refund)),
         )
+
+    def _settled(self, message: Claim | Refund) -> LockId:
+        hashlock = hashlib.sha256(message.preimage).digest() if isinstance(message, Claim) else message.hashlock
+        return lock_id(self.chain, message.locker, hashlock)
 
     def _leaf(self, key: bytes, kind: type[L], at: Height | None) -> L | None:
         none: bytes | None = None

@@ -13,11 +13,15 @@ from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, Height, LockTerms
 from gateway.simulation.plan import POLICY, TIMING
 from gateway.simulation.verdict.chains import all_locks, lock_at
+from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent, lock_terms
 
 ON_THE_WAY_S: Final = 1
 """What may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
+
+KNOWN_S: Final = TIMING.observation_s
+"""How long it may take to find out that a token does not move, and to act on the answer."""
 
 _I: Final = TIMING.inclusion_s
 _F: Final = TIMING.finality_s
@@ -30,7 +34,7 @@ QUOTE_S: Final = POLICY.lock_s + LOCK_S
 GAP_S: Final = TIMING.lag_s + _O + _I + _I + _F + POLICY.participant_outage_s + TIMING.lead_s
 
 
-def problems(record: Record) -> Iterator[str]:
+def problems(record: Record) -> Iterator[Problem]:
     """Every breach of a gate."""
     by_hashlock = {one.hashlock: one for one in record.agreed}
     for deal in record.agreed:
@@ -44,42 +48,52 @@ def problems(record: Record) -> Iterator[str]:
             yield from _of_claim(record, sent, preimage, by_hashlock, revealed)
 
 
-def _of_agreement(deal: Agreed) -> Iterator[str]:
+def _of_agreement(deal: Agreed) -> Iterator[Problem]:
     """The timelocks, as of the moment that the time to lock is counted from."""
     t_a, t_b = (leg.timelock.seconds for leg in deal.legs)
     quoted_s = deal.lock_deadline_s - POLICY.lock_s
     if t_b - quoted_s <= QUOTE_S:
-        yield f"deal {deal.deal.number}: T_B is {t_b - quoted_s} s behind the quote, not more than {QUOTE_S} s"
+        yield Problem(
+            Kind.QUOTED_TOO_SHORT,
+            f"deal {deal.deal.number}: T_B is {t_b - quoted_s} s behind the quote, not more than {QUOTE_S} s",
+        )
     if t_a - t_b <= GAP_S:
-        yield f"deal {deal.deal.number}: the timelocks are {t_a - t_b} s apart, not more than {GAP_S} s"
+        yield Problem(
+            Kind.GAP_TOO_SMALL,
+            f"deal {deal.deal.number}: the timelocks are {t_a - t_b} s apart, not more than {GAP_S} s",
+        )
 
 
-def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[str]:
+def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[Problem]:
     t_b = deal.participant_leg.timelock.seconds
     left_s = t_b - ceil(sent.at_s) + ON_THE_WAY_S
     who = f"{sent.party} (deal {deal.deal.number})"
     if sent.party == deal.relayer:
         if terms != deal.participant_leg:
-            yield f"{who} locks under other terms than were agreed"
+            yield Problem(Kind.OTHER_TERMS, f"{who} locks under other terms than were agreed")
         if left_s <= FUND_S:
-            yield f"{who} funds {left_s} s before T_B, not more than {FUND_S} s"
+            yield Problem(Kind.FUNDED_TOO_LATE, f"{who} funds {left_s} s before T_B, not more than {FUND_S} s")
+        yield from _blocked(record, sent, deal)
         if not _stands(record, sent, deal.initiator_leg):
-            yield f"{who} funds, and the initiator's lock is not final, open and as agreed"
+            yield Problem(
+                Kind.FUNDED_ON_NOTHING, f"{who} funds, and the initiator's lock is not final, open and as agreed"
+            )
     elif sent.party == deal.dapp:
         if terms != deal.initiator_leg:
-            yield f"{who} locks under other terms than were agreed"
+            yield Problem(Kind.OTHER_TERMS, f"{who} locks under other terms than were agreed")
         if left_s <= LOCK_S:
-            yield f"{who} locks {left_s} s before T_B, not more than {LOCK_S} s"
+            yield Problem(Kind.LOCKED_TOO_LATE, f"{who} locks {left_s} s before T_B, not more than {LOCK_S} s")
+        yield from _blocked(record, sent, deal)
         if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
-            yield f"{who} locks after the quote's time to lock"
+            yield Problem(Kind.LOCKED_PAST_DEADLINE, f"{who} locks after the quote's time to lock")
     public_s = _public_at(record, deal)
     if public_s is not None and public_s < sent.at_s and not _another_form(record, sent, terms, public_s):
-        yield f"{who} locks under a hashlock whose preimage is public"
+        yield Problem(Kind.LOCKED_ON_PUBLIC_PREIMAGE, f"{who} locks under a hashlock whose preimage is public")
 
 
 def _of_claim(
     record: Record, sent: Sent, preimage: bytes, deals: Mapping[Hashlock, Agreed], revealed: set[bytes]
-) -> Iterator[str]:
+) -> Iterator[Problem]:
     """The first broadcast of an honest initiator's claim is the reveal."""
     hashlock = Hashlock(hashlib.sha256(preimage).digest())
     deal = deals.get(hashlock)
@@ -89,9 +103,21 @@ def _of_claim(
     who = f"{sent.party} (deal {deal.deal.number})"
     left_s = deal.participant_leg.timelock.seconds - ceil(sent.at_s) + ON_THE_WAY_S
     if left_s <= REVEAL_S:
-        yield f"{who} reveals {left_s} s before T_B, not more than {REVEAL_S} s"
+        yield Problem(Kind.REVEALED_TOO_LATE, f"{who} reveals {left_s} s before T_B, not more than {REVEAL_S} s")
+    yield from _blocked(record, sent, deal)
     if not _stands(record, sent, deal.participant_leg):
-        yield f"{who} reveals, and the participant's lock is not final, open and as agreed"
+        yield Problem(
+            Kind.REVEALED_ON_NOTHING, f"{who} reveals, and the participant's lock is not final, open and as agreed"
+        )
+
+
+def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
+    """Nobody locks or reveals while a claim of either leg has been known for a while not to pay."""
+    for asset, account, since_s, until_s in record.world.blocked:
+        named = any(leg.asset == asset and account in (None, leg.receiver) for leg in deal.legs)
+        if named and since_s + KNOWN_S < sent.at_s < until_s:
+            text = f"{sent.party} (deal {deal.deal.number}) acts while {asset} does not reach its receiver"
+            yield Problem(Kind.ACTED_WHILE_BLOCKED, text)
 
 
 def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:

@@ -1,0 +1,201 @@
+"""Trouble that waits for its moment: what drawn times hit once in a thousand seeds is aimed at a transaction.
+
+    spiked    right after it left, blocks are full: for a while they take those only who offer more
+    evicted   every node forgets it before a block takes it
+    reorged   the block that took it is replaced by one without it
+    paused    its token does not move while it is mined, and again in time
+    starved   blocks leave it lying, as long as nothing of its account stands behind it
+
+All of it stays within what the protocol promises to bear, but that a starved lock may come too late: its swap then ends
+by refunds.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from adapters.memory.transactions import Batch, Body, Claim, Lock, Refund, decode_wire, transaction_hash
+from core.model.facts import LockStatus
+from core.model.types import AccountId, AssetId, ChainId, LockId, LockTerms
+from core.runtime.clock import Clock
+from gateway.simulation.chains import PlayedMemory
+from gateway.simulation.plan import POLICY, TIMING, Act, Aim, Trouble
+from gateway.simulation.verdict.chains import all_locks
+from gateway.simulation.wire import Sent
+
+CALM_TIP: Final = 100
+CROWDED_TIP: Final = 150
+"""What a block asks at least while many want to get in; nodes name it as the usual tip."""
+LEFT_S: Final = (
+    2 * TIMING.inclusion_s
+    + TIMING.finality_s
+    + TIMING.observation_s
+    + TIMING.lag_s
+    + TIMING.lead_s
+    + POLICY.participant_outage_s
+)
+"""How long before any timelock of the token a pause is over at the latest."""
+MIN_PAUSE_S: Final = 3.0
+
+Place = tuple[ChainId, str, int]
+"""A chain, an account and a sequence: what all forms of one transaction share."""
+
+
+class Aims:
+    """Hears what parties send, and does to it what the plan has in store. `reorged` and `disturbed` are for the
+    verdict: when (seconds of the story) which chain was reorganised, and which hashlocks or tokens were held up."""
+
+    def __init__(
+        self,
+        aims: tuple[Aim, ...],
+        clock: Clock,
+        chains: Mapping[ChainId, PlayedMemory],
+        faults: Counter[str],
+        reorged: list[tuple[ChainId, float]],
+        blocked: list[tuple[AssetId, AccountId | None, float, float]],
+    ) -> None:
+        self.disturbed: set[bytes | AssetId] = set()
+        self._waiting = list(aims)
+        self._clock = clock
+        self._chains = chains
+        self._faults = faults
+        self._reorged = reorged
+        self._blocked = blocked
+        self._bodies: dict[bytes, Body] = {}
+        self._acts: Counter[Act] = Counter()
+        self._places: set[Place] = set()
+        self._crowded_s: dict[ChainId, float] = {}
+        self._starved_s: dict[Place, float] = {}
+        self._evicted: set[tuple[ChainId, bytes]] = set()
+        self._doomed: set[tuple[ChainId, bytes]] = set()
+        self._paused: dict[tuple[ChainId, AssetId], float] = {}
+
+    def heard(self, sent: Sent) -> None:
+        """A party sends this."""
+        if sent.chain not in self._chains:
+            return
+        tx_hash, body = transaction_hash(sent.raw), decode_wire(sent.raw).body
+        self._bodies[tx_hash] = body
+        act, place = _act_of(body), (sent.chain, body.sender, body.sequence)
+        if act is None or place in self._places:
+            return
+        self._places.add(place)
+        self._acts[act] += 1
+        for aim in self._waiting:
+            if aim.act is act and aim.number <= self._acts[act] and self._hits(aim, sent, body, tx_hash, place):
+                self._waiting.remove(aim)
+                self._faults[f"aim-{aim.trouble}-{aim.act}"] += 1
+                return
+
+    def _hits(self, aim: Aim, sent: Sent, body: Body, tx_hash: bytes, place: Place) -> bool:
+        """Bring the trouble about; false if it cannot meet this transaction."""
+        chain, until_s = self._chains[sent.chain], sent.at_s + aim.for_s
+        match aim.trouble:
+            case Trouble.SPIKED:
+                if chain.fees is None or body.priority_fee >= CROWDED_TIP:
+                    return False
+                self._crowded_s[sent.chain] = until_s
+            case Trouble.EVICTED:
+                self._evicted.add((sent.chain, tx_hash))
+            case Trouble.REORGED:
+                self._doomed.add((sent.chain, tx_hash))
+            case Trouble.STARVED:
+                self._starved_s[place] = until_s
+                self.disturbed |= _hashlocks(chain, body)
+            case Trouble.PAUSED:
+                return self._pause(chain, sent, body, until_s)
+        return True
+
+    def _pause(self, chain: PlayedMemory, sent: Sent, body: Body, until_s: float) -> bool:
+        terms = next(iter(_terms_of(chain, body)), None)
+        if terms is None or "/slip44:" in terms.asset or terms.asset == chain.native:
+            return False  # no issuer can stop a native coin
+        now = chain.block(chain.height).header.time
+        claimable = [
+            lock.terms.timelock.seconds
+            for lock in all_locks(chain)
+            if lock.terms.asset == terms.asset and lock.status is LockStatus.LOCKED and lock.terms.timelock > now
+        ]
+        bounds = [timelock_s - LEFT_S for timelock_s in claimable]
+        until_s = min([until_s, *bounds])
+        if until_s - sent.at_s < MIN_PAUSE_S:
+            return False
+        chain.tokens.paused.add(terms.asset)
+        self._paused[chain.chain, terms.asset] = until_s
+        self._blocked.append((terms.asset, None, sent.at_s, until_s))
+        self.disturbed.add(terms.asset)
+        return True
+
+    def before_block(self, chain: PlayedMemory) -> None:
+        """The chain is about to produce a block."""
+        now_s = self._clock.now()
+        for name, tx_hash in list(self._evicted):
+            if name == chain.chain:
+                self._evicted.remove((name, tx_hash))
+                chain.forget(tx_hash)
+        for (name, asset), until_s in list(self._paused.items()):
+            if name == chain.chain and now_s >= until_s:
+                del self._paused[name, asset]
+                chain.tokens.paused.discard(asset)
+
+    def after_block(self, chain: PlayedMemory) -> None:
+        """The chain has produced a block."""
+        for name, tx_hash in list(self._doomed):
+            block = chain.outcome(tx_hash).block if name == chain.chain else None
+            if block is None:
+                continue
+            self._doomed.remove((name, tx_hash))
+            depth = chain.height - block.height + 1
+            if depth <= chain.height - chain.finalized_height:
+                chain.reorg(depth, keep=lambda tx, gone=tx_hash: tx != gone)  # type: ignore[misc]
+                self._reorged.append((name, self._clock.monotonic()))
+                self._faults["reorg"] += 1
+
+    def tip(self, chain: ChainId) -> int:
+        """The tip that blocks ask for at least, and that nodes name."""
+        return CROWDED_TIP if self._crowded_s.get(chain, 0.0) > self._clock.now() else CALM_TIP
+
+    def takes(self, chain: PlayedMemory, tx_hash: bytes) -> bool:
+        """True unless the producer leaves this transaction lying."""
+        body = self._bodies.get(tx_hash)
+        if body is None:
+            return True
+        if chain.fees is not None and self.tip(chain.chain) > CALM_TIP:
+            tip = min(body.priority_fee, body.max_fee - chain.fees.base_fee)
+            if tip < CROWDED_TIP:
+                return False
+        starved_s = self._starved_s.get((chain.chain, body.sender, body.sequence), 0.0)
+        if starved_s <= self._clock.now() or _act_of(body) is None:
+            return True
+        pending = (self._bodies.get(one) for one in chain.pending())
+        return any(one and one.sender == body.sender and one.sequence > body.sequence for one in pending)
+
+
+def _act_of(body: Body) -> Act | None:
+    """What a transaction does about a swap, by its first item; None for anything else."""
+    message = body.message
+    if isinstance(message, Batch):
+        message = message.exits[0]
+    for kind, act in ((Lock, Act.LOCK), (Claim, Act.CLAIM), (Refund, Act.REFUND)):
+        if isinstance(message, kind):
+            return act
+    return None
+
+
+def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
+    """The terms of the locks that an exit settles, as far as the chain knows them."""
+    message = body.message
+    items = message.exits if isinstance(message, Batch) else (message,)
+    rows = [chain.lock_at(LockId(item.lock_id)) for item in items if isinstance(item, Claim | Refund)]
+    return [row.terms for row in rows if row is not None]
+
+
+def _hashlocks(chain: PlayedMemory, body: Body) -> set[bytes]:
+    """The hashlocks that a transaction is about."""
+    message = body.message
+    if isinstance(message, Lock):
+        return {message.hashlock}
+    if isinstance(message, Claim):
+        return {hashlib.sha256(message.preimage).digest()}
+    return {terms.hashlock for terms in _terms_of(chain, body)}

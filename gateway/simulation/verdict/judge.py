@@ -1,0 +1,13 @@
+"""The verdict as a whole."""
+
+from gateway.simulation.verdict import ends, gates, limits, machines, money, secrets
+from gateway.simulation.verdict.problem import Problem
+from gateway.simulation.verdict.record import Record
+
+
+async def problems(record: Record) -> list[Problem]:
+    """Everything that went wrong in a story, what it cost first."""
+    found: list[Problem] = []
+    for judge in (money, gates, limits, ends):
+        found += judge.problems(record)
+    return [*found, *await machines.problems(record), *await secrets.problems(record)]

@@ -1,0 +1,214 @@
+"""What was offered, spent, at stake and signed: the bounds that every party keeps at every instant."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from core.model.facts import Claimed, Locked, LockStatus, Refunded, Transferred
+from core.model.types import AccountId, AssetId, ChainId, ChainTime, Height, LockId, LockTerms
+from gateway.simulation.plan import CHAINS, FORGETFUL, Rough
+from gateway.simulation.process import MOST, Process
+from gateway.simulation.verdict.chains import all_locks, events_of
+from gateway.simulation.verdict.problem import Kind, Problem
+from gateway.simulation.verdict.record import Record
+from gateway.simulation.wire import Sent, lock_terms
+from gateway.simulation.world import CALM_FEES, GAS
+from relayer.policy import EXPIRY_WINDOW_S
+
+FEE_TIMES: Final = 40
+"""No fee is more than so many times the dearest that the chain was: what urgency, or a liar, may make of it."""
+PAID_TIMES: Final = 4
+"""What a party's transactions cost is at most so many times the dearest base fee, for each."""
+FRESH_S: Final = 30.0
+"""A process that came back so shortly before a height may not have signed again yet."""
+
+
+def problems(record: Record) -> Iterator[Problem]:
+    """Every excess."""
+    yield from _fees(record)
+    yield from _gas(record)
+    for chain in CHAINS:
+        yield from _exposure(record, chain)
+    yield from _exits_paid(record)
+    yield from _signed_twice(record)
+    yield from _sequences(record)
+    yield from _lapsed(record)
+
+
+def _fees(record: Record) -> Iterator[Problem]:
+    for sent in record.world.wire.firsts():
+        dearest = record.world.dearest[sent.chain]
+        if dearest and sent.body.max_fee > FEE_TIMES * dearest:
+            text = f"{sent.party} offers {sent.body.max_fee} for a unit of gas; {sent.chain} cost {dearest} at most"
+            yield Problem(Kind.FEE_BEYOND_BOUND, text)
+
+
+def _gas(record: Record) -> Iterator[Problem]:
+    """What every party's account holds less than the chain's events explain went into fees.
+
+    What its operator sends by hand, at any price, is nobody else's fault.
+    """
+    if Rough.USED_ELSEWHERE in record.plan.rough:
+        return
+    for process in record.processes:
+        for chain in CHAINS:
+            here, account = record.world.chains[chain], process.accounts[chain]
+            if here.native is None:
+                continue
+            paid = _flows(record, chain, here.native)[account] - here.balance(account, here.native)
+            most = PAID_TIMES * GAS * record.world.dearest[chain] * here.used(account, here.height)
+            if paid > most:
+                text = f"{process.name} paid {paid} of {here.native} in fees, more than {most}"
+                yield Problem(Kind.GAS_BEYOND_BOUND, text)
+
+
+def _flows(record: Record, chain: ChainId, asset: AssetId) -> Counter[AccountId]:
+    """What each account would hold of an asset without fees."""
+    flows: Counter[AccountId] = Counter()
+    terms_of: dict[LockId, LockTerms] = {}
+    for logged, _, _ in events_of(record.world.chains[chain]):
+        match logged.event:
+            case Transferred(moved, sender, receiver, amount) if moved == asset:
+                if receiver is not None:
+                    flows[receiver] += amount
+                if sender is not None:
+                    flows[sender] -= amount
+            case Locked(lock_id, terms) if terms.asset == asset:
+                terms_of[lock_id] = terms
+                flows[terms.sender] -= terms.amount
+            case Claimed(lock_id) if lock_id in terms_of:
+                flows[terms_of[lock_id].receiver] += terms_of[lock_id].amount
+            case Refunded(lock_id) if lock_id in terms_of:
+                flows[terms_of[lock_id].sender] += terms_of[lock_id].amount
+            case _:
+                pass
+    return flows
+
+
+def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
+    """What each relayer had locked of one asset at once: in all, to one receiver, within one window of timelocks."""
+    owners = {account: one.name for one in record.relayers for account in one.accounts.values()}
+    here, standing = record.world.chains[chain], dict[LockId, LockTerms]()
+    worst: dict[tuple[Kind, str, AssetId], int] = {}
+    for height in range(here.height + 1):
+        for logged in here.block(Height(height)).events:
+            match logged.event:
+                case Locked(lock_id, terms) if terms.sender in owners:
+                    standing[lock_id] = terms
+                case Claimed(lock_id) | Refunded(lock_id):
+                    standing.pop(lock_id, None)
+                case _:
+                    pass
+        sums: defaultdict[tuple[Kind, str, AssetId, object], int] = defaultdict(int)
+        for terms in standing.values():
+            groups = {
+                Kind.EXPOSURE_IN_ALL: None,
+                Kind.EXPOSURE_TO_ONE: terms.receiver,
+                Kind.EXPOSURE_IN_WINDOW: terms.timelock.seconds // EXPIRY_WINDOW_S,
+            }
+            for kind, group in groups.items():
+                sums[kind, owners[terms.sender], terms.asset, group] += terms.amount
+        for (kind, name, asset, _), amount in sums.items():
+            worst[kind, name, asset] = max(worst.get((kind, name, asset), 0), amount)
+    limits = {
+        Kind.EXPOSURE_IN_ALL: MOST.total,
+        Kind.EXPOSURE_TO_ONE: MOST.per_counterparty,
+        Kind.EXPOSURE_IN_WINDOW: MOST.per_window,
+    }
+    for (kind, name, asset), amount in worst.items():
+        if amount > limits[kind]:
+            yield Problem(kind, f"{name} had {amount} of {asset} locked at once, the limit is {limits[kind]}")
+
+
+def _exits_paid(record: Record) -> Iterator[Problem]:
+    """A provider's lock leaves in the purse what a refund of each of its own open locks costs in a calm market."""
+    for sent in record.world.wire.firsts():
+        terms, here = lock_terms(sent.body), record.world.chains[sent.chain]
+        if terms is None or here.native is None or sent.party not in {one.name for one in record.relayers}:
+            continue
+        at = sent.heights[sent.chain]
+        mine = [lock for lock in all_locks(here) if lock.terms.sender == terms.sender]
+        states = [here.lock_at(lock.lock_id, at) for lock in mine]
+        standing = sum(state is not None and state.status is LockStatus.LOCKED for state in states)
+        held = here.balance(AccountId(terms.sender), here.native, at)
+        left = held - (terms.amount if terms.asset == here.native else 0)
+        needed = (standing + 1) * GAS * CALM_FEES.base_fee
+        if left < needed:
+            text = f"{sent.party} locks and keeps {left} of {here.native}: {standing + 1} exits cost {needed}"
+            yield Problem(Kind.EXITS_UNPAID, text)
+
+
+def _signed_twice(record: Record) -> Iterator[Problem]:
+    """Two signed forms that lock under one hashlock could both be mined, unless they share a sequence, or the first
+    one's sequence was finally used by something else, or it had finally expired."""
+    seen: dict[tuple[str, bytes], list[Sent]] = {}
+    for sent in record.world.wire.firsts():
+        terms = lock_terms(sent.body)
+        if terms is None or record.owner(terms.sender) is None:
+            continue
+        before = seen.setdefault((sent.party, terms.hashlock), [])
+        for one in before:
+            if one.chain == sent.chain and one.body.sequence == sent.body.sequence:
+                continue
+            if one.chain == sent.chain and sent.used > one.body.sequence:
+                continue
+            both = f"{one.body.sequence} and {sent.body.sequence}"
+            text = f"{sent.party} signs a second lock under one hashlock: sequences {both}"
+            yield Problem(Kind.BOTH_COULD_PAY, text)
+        before.append(sent)
+
+
+def _sequences(record: Record) -> Iterator[Problem]:
+    """What a chain took under a sequence keeps it, until that form has finally expired or the sequence is used."""
+    taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
+    for sent in record.world.wire.firsts():
+        deed = sent.body.locks, sent.body.preimages
+        if not any(deed):
+            continue
+        place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
+        former = taken.get(place)
+        if former is not None and deed != (former.body.locks, former.body.preimages):
+            expiry = former.body.expiry_height
+            if expiry is None or expiry >= sent.finalized[sent.chain]:
+                text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
+                yield Problem(Kind.SEQUENCE_REUSED, text)
+        if sent.raw in record.world.wire.accepted:
+            taken[place] = sent
+
+
+def _lapsed(record: Record) -> Iterator[Problem]:
+    """An exit is signed again before its last form expires, while its lock stands and its process lives."""
+    last: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
+    for sent in record.world.wire.firsts():
+        if sent.body.expiry_height is None or sent.body.locks or not sent.body.settles:
+            continue
+        place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
+        if place not in last or (last[place].body.expiry_height or 0) < sent.body.expiry_height:
+            last[place] = sent
+    for (party, chain, account, sequence), sent in last.items():
+        here, expiry = record.world.chains[chain], sent.body.expiry_height
+        if expiry is None or expiry >= here.height or here.used(account, expiry) > sequence:
+            continue
+        if record.plan.rough & FORGETFUL or _was_away(record, record.process(party), here.block(expiry).header.time):
+            continue
+        if any(_still_due(record, sent, lock_id, expiry) for lock_id in sent.body.settles):
+            yield Problem(Kind.EXIT_LAPSED, f"{party} lets its exit under sequence {sequence} of {chain} expire")
+
+
+def _still_due(record: Record, sent: Sent, lock_id: LockId, at: Height) -> bool:
+    """The lock stands, and for a claim there is time."""
+    here = record.world.chains[sent.chain]
+    state = here.lock_at(lock_id, at)
+    if state is None or state.status is not LockStatus.LOCKED:
+        return False
+    claims = any(hashlib.sha256(one).digest() == state.terms.hashlock for one in sent.body.preimages)
+    return not claims or here.block(at).header.time < state.terms.timelock
+
+
+def _was_away(record: Record, process: Process, at: ChainTime) -> bool:
+    """True if the process was down shortly before that time of its chain."""
+    world = record.world
+    began_s = world.clock.now() - world.seconds
+    at_s = at.seconds - world.plan.skew_s[at.chain] - began_s
+    return any(since - 1 < at_s and until > at_s - FRESH_S for since, until in process.away)

@@ -1,0 +1,125 @@
+"""What each party's database says in the end, held against its journal, by code of its own, and against the chains."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import CausewayError, NotFoundError
+from core.model.facts import LockStatus
+from core.model.types import LockTerms, SwapId
+from core.runtime import journal
+from gateway.simulation.plan import CHAINS, FORGETFUL
+from gateway.simulation.process import Process
+from gateway.simulation.verdict.chains import LockOutcome, all_locks
+from gateway.simulation.verdict.money import excused
+from gateway.simulation.verdict.problem import Kind, Problem
+from gateway.simulation.verdict.record import Record
+from htlc import engine
+from htlc.model import Leg, LegStatus, Phase, Role, SwapState
+from relayer.swaps import relayer_swaps
+
+_SEEN: Final = {"lock": LegStatus.LOCKED, "claim": LegStatus.CLAIMED, "refund": LegStatus.REFUNDED}
+
+
+async def problems(record: Record) -> list[Problem]:
+    """States that did not end, effects that wait, journals and chains that say something else."""
+    found: list[Problem] = []
+    locks = [lock for chain in CHAINS for lock in all_locks(record.world.chains[chain])]
+    for process in record.processes:
+        found += await process.database.read(lambda c, one=process: list(_of_process(c, record, one, locks)))  # type: ignore[misc]
+    return found
+
+
+def _of_process(
+    connection: Connection, record: Record, process: Process, locks: list[LockOutcome]
+) -> Iterator[Problem]:
+    for row in connection.execute(sa.select(relayer_swaps.c.swap_id)).all():
+        swap_id = SwapId(row.swap_id)
+        state = state_in(connection, swap_id)
+        if state is None:
+            continue
+        who = f"{process.name}: {swap_id[:8]}"
+        if not state.phase.terminal:
+            yield Problem(Kind.MACHINE_UNENDED, f"{who} has not ended: {state.phase}")
+        elif state.phase is Phase.LOST and _should_not_be(record, swap_id):
+            yield Problem(Kind.MACHINE_LOST, f"{who} is lost")
+        pending = [one.key for one in journal.stream_effects(connection, swap_id) if one.status == "pending"]
+        if state.phase.terminal and pending:
+            yield Problem(Kind.EFFECT_PENDING, f"{who}: effects wait for ever: {', '.join(pending)}")
+        yield from _journal_problems(connection, who, state)
+        if state.phase.terminal and not record.plan.rough & FORGETFUL:
+            yield from _chain_problems(who, state, locks)
+
+
+def _should_not_be(record: Record, swap_id: SwapId) -> bool:
+    """Somebody agreed on it, and it could have been saved; strangers have other swaps watched, which nobody could."""
+    return any(deal.swap_id == swap_id and not excused(record, deal) for deal in record.agreed)
+
+
+def state_in(connection: Connection, swap_id: SwapId) -> SwapState | None:
+    """A swap's state in this database, None if there is none."""
+    try:
+        return engine.load(connection, swap_id)
+    except NotFoundError:
+        return None
+
+
+def _journal_problems(connection: Connection, who: str, state: SwapState) -> Iterator[Problem]:
+    try:
+        engine.check_replay(connection, state.swap_id)
+    except CausewayError as error:
+        yield Problem(Kind.STATE_OFF_JOURNAL, f"{who}: {error.message}")
+    events = [msgspec.json.decode(entry.event) for entry in journal.replay(connection, state.swap_id)]
+    for leg in Leg:
+        told = leg_told(events, leg, msgspec.to_builtins(state.agreement.terms(leg)))
+        if told is not None and told is not state.leg(leg).status:
+            text = f"{who}: its journal tells of a {leg} leg that is {told}, its state of one {state.leg(leg).status}"
+            yield Problem(Kind.STATE_OFF_JOURNAL, text)
+
+
+def leg_told(events: list[dict[str, Any]], leg: Leg, terms: dict[str, Any]) -> LegStatus | None:
+    """What a journal's events say of a leg, added up without the machine; None if they speak of several locks.
+
+    Only a lock under the agreed `terms` makes it one, and only what happened to that one counts.
+    """
+    places, seen = set[str](), dict[str, str]()
+    for event in events:
+        what, _, how = str(event["type"]).partition("-")
+        if event.get("leg") != leg or what not in _SEEN or how not in ("seen", "reverted"):
+            continue
+        if what == "lock" and how == "seen" and event["terms"] == terms:
+            places.add(event["lock_id"])
+        if event["lock_id"] not in places:
+            continue
+        if how == "seen":
+            seen[what] = event["block"]["hash"]
+        elif seen.get(what) == event["block"]["hash"]:
+            del seen[what]
+    if len(places) > 1:
+        return None
+    return next((_SEEN[what] for what in ("claim", "refund", "lock") if what in seen), LegStatus.ABSENT)
+
+
+def _chain_problems(who: str, state: SwapState, locks: list[LockOutcome]) -> Iterator[Problem]:
+    """How a swap ended is what the chains show."""
+    agreement = state.agreement
+
+    def on_chain(terms: LockTerms) -> set[LockStatus]:
+        return {lock.status for lock in locks if lock.terms == terms}
+
+    ended = [on_chain(agreement.initiator_leg), on_chain(agreement.participant_leg)]
+    own = None if agreement.own_leg is None else on_chain(agreement.terms(agreement.own_leg))
+    match state.phase:
+        case Phase.COMPLETED:
+            wrong = not all(LockStatus.CLAIMED in one for one in ended)
+        case Phase.REFUNDED if own is not None:
+            wrong = bool(own - {LockStatus.REFUNDED})
+        case Phase.ABANDONED if own is not None and agreement.role is not Role.WATCHTOWER:
+            wrong = bool(own)
+        case _:
+            wrong = False
+    if wrong:
+        yield Problem(Kind.STATE_OFF_CHAIN, f"{who} is {state.phase}, and the chains show {ended}")

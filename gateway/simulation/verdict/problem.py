@@ -1,0 +1,64 @@
+"""What can be wrong with a story, by kind: campaigns count kinds, and the tests plant a violation of each."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Which promise was broken."""
+
+    # money
+    INITIATOR_LOST = "initiator-lost"
+    INITIATOR_LOCKED_TWICE = "initiator-locked-twice"
+    PROVIDER_LOST = "provider-lost"
+    PROVIDER_LOCKED_TWICE = "provider-locked-twice"
+    NOT_CONSERVED = "not-conserved"
+    # limits
+    FEE_BEYOND_BOUND = "fee-beyond-bound"
+    GAS_BEYOND_BOUND = "gas-beyond-bound"
+    EXPOSURE_IN_ALL = "exposure-in-all"
+    EXPOSURE_TO_ONE = "exposure-to-one"
+    EXPOSURE_IN_WINDOW = "exposure-in-window"
+    EXITS_UNPAID = "exits-unpaid"
+    BOTH_COULD_PAY = "both-could-pay"
+    SEQUENCE_REUSED = "sequence-reused"
+    EXIT_LAPSED = "exit-lapsed"
+    # gates
+    QUOTED_TOO_SHORT = "quoted-too-short"
+    GAP_TOO_SMALL = "gap-too-small"
+    OTHER_TERMS = "other-terms"
+    FUNDED_TOO_LATE = "funded-too-late"
+    FUNDED_ON_NOTHING = "funded-on-nothing"
+    LOCKED_TOO_LATE = "locked-too-late"
+    LOCKED_PAST_DEADLINE = "locked-past-deadline"
+    LOCKED_ON_PUBLIC_PREIMAGE = "locked-on-public-preimage"
+    REVEALED_TOO_LATE = "revealed-too-late"
+    REVEALED_ON_NOTHING = "revealed-on-nothing"
+    ACTED_WHILE_BLOCKED = "acted-while-blocked"
+    # secrets
+    PREIMAGE_SHOWN = "preimage-shown"
+    PREIMAGE_KEPT = "preimage-kept"
+    # ends
+    STORY_UNENDED = "story-unended"
+    LOCK_LEFT = "lock-left"
+    NOT_COMPLETED = "not-completed"
+    TOOK_TOO_LONG = "took-too-long"
+    NOT_SAVED = "not-saved"
+    PROCESS_ENDED = "process-ended"
+    # machines
+    MACHINE_UNENDED = "machine-unended"
+    MACHINE_LOST = "machine-lost"
+    EFFECT_PENDING = "effect-pending"
+    STATE_OFF_JOURNAL = "state-off-journal"
+    STATE_OFF_CHAIN = "state-off-chain"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A broken promise, and the words about it."""
+
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.text}"

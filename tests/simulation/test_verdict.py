@@ -1,0 +1,485 @@
+"""The verdict: a story that nothing is wrong with is left alone, and every kind of problem is found if planted."""
+
+from dataclasses import replace
+
+import pytest
+import sqlalchemy as sa
+
+from core.model.transactions import FeeBid
+from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage, PublicPreimage
+from core.runtime import journal
+from core.runtime.clock import run_virtually
+from gateway.simulation.campaign import told
+from gateway.simulation.plan import A, B, Rough, Style
+from gateway.simulation.process import MOST
+from gateway.simulation.story import play
+from gateway.simulation.verdict import gates
+from gateway.simulation.verdict.problem import Kind
+from gateway.simulation.verdict.secrets import holds
+from gateway.simulation.world import COIN, GAS, TOKEN
+from htlc import codec, events
+from htlc.model import Leg, Role
+from tests.simulation.stage import PREIMAGE, Stage, deal, plan
+
+
+async def initiator_lost(stage: Stage) -> None:
+    """The provider claims, and the initiator's own claim never comes."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+
+
+async def initiator_locked_twice(stage: Stage) -> None:
+    agreed = await stage.played()
+    # By hand: what the wire has not seen, the chain has.
+    again = replace(agreed.initiator_leg, amount=BaseUnits(1))
+    unsigned, place = stage.lock_of(again, 1)
+    stage.world.memory[A].take(await stage.sign(stage.dapp, unsigned))
+    stage.mine()
+    await stage.pass_to(again.timelock.seconds + 1)
+    await stage.refund(stage.dapp, again, place)
+
+
+async def provider_lost(stage: Stage) -> None:
+    """The initiator claims, and the provider sleeps until the refund."""
+    agreed = await stage.open(style=Style.LAST_SECOND, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def provider_locked_twice(stage: Stage) -> None:
+    agreed = await stage.played()
+    again = replace(agreed.participant_leg, amount=BaseUnits(1))
+    unsigned, place = stage.lock_of(again, 1)
+    stage.world.memory[B].take(await stage.sign(stage.relayer, unsigned, expiry=100))
+    stage.mine()
+    await stage.pass_to(again.timelock.seconds + 1)
+    await stage.refund(stage.relayer, again, place)
+
+
+async def not_conserved(stage: Stage) -> None:
+    await stage.played()
+    stage.world.memory[B].fund(stage.dapp.accounts[B], TOKEN[B], 5)
+    stage.mine()
+
+
+async def fee_beyond_bound(stage: Stage) -> None:
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg, fee=FeeBid(41_000, 100))
+    await _meet(stage, agreed, first)
+
+
+async def gas_beyond_bound(stage: Stage) -> None:
+    """A tip as high as this is paid, though the bid is within bounds."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg, fee=FeeBid(39_000, 38_000))
+    await _meet(stage, agreed, first)
+
+
+async def exposure_in_all(stage: Stage) -> None:
+    """Two receivers, two windows, together more than the limit."""
+    await _locked_at_once(stage, MOST.per_counterparty - 50_000, gap_of_windows=True, same_receiver=False)
+
+
+async def exposure_to_one(stage: Stage) -> None:
+    await _locked_at_once(stage, MOST.per_counterparty // 2 + 10_000, gap_of_windows=True, same_receiver=True)
+
+
+async def exposure_in_window(stage: Stage) -> None:
+    await _locked_at_once(stage, MOST.per_window // 2 + 5_000, gap_of_windows=False, same_receiver=False)
+
+
+async def _locked_at_once(stage: Stage, amount: int, gap_of_windows: bool, same_receiver: bool) -> None:
+    """Two swaps of so much each, which end by refunds."""
+    places = []
+    for number in range(2):
+        later_s = 600 * number if gap_of_windows else 0
+        agreed = await stage.open(amount=amount // 2, quote_s=later_s, style=Style.VANISHES, honest=False)
+        if number and not same_receiver:
+            agreed.participant_leg = replace(agreed.participant_leg, receiver=stage.tower.accounts[B])
+        first = await stage.lock(stage.dapp, agreed.initiator_leg, number)
+        places.append((agreed, first, await stage.lock(stage.relayer, agreed.participant_leg, number)))
+    for agreed, first, second in places:
+        await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+        await stage.refund(stage.relayer, agreed.participant_leg, second)
+        await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def exits_unpaid(stage: Stage) -> None:
+    """The provider, whose leg is on the chain with fees, locks all but nothing of its purse."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    held = stage.world.chains[A].balance(stage.relayer.accounts[A], COIN[A])
+    t_a, t_b = (ChainTime(leg.chain, leg.timelock.seconds) for leg in agreed.legs)
+    relayer, dapp = stage.relayer.accounts, stage.dapp.accounts
+    hashlock, amount = agreed.hashlock, BaseUnits(held - GAS)
+    agreed.initiator_leg = LockTerms(COIN[B], BaseUnits(1), dapp[B], relayer[B], hashlock, ChainTime(B, t_a.seconds))
+    agreed.participant_leg = LockTerms(COIN[A], amount, relayer[A], dapp[A], hashlock, ChainTime(A, t_b.seconds))
+    place = await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, _ = stage.lock_of(agreed.participant_leg)
+    stage.note(stage.relayer, A, await stage.sign(stage.relayer, unsigned))
+    await stage.pass_to(t_a.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, place)
+
+
+async def both_could_pay(stage: Stage) -> None:
+    """A second signed form of the lock, under a sequence of its own, that is never mined."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, _ = stage.lock_of(agreed.participant_leg, 1)
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, unsigned, 7))
+    await _meet(stage, agreed, first)
+
+
+async def sequence_reused(stage: Stage) -> None:
+    """A claim goes out under the sequence of a lock that was taken and still may be mined."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await _meet(stage, agreed, first)
+    legs = stage.world.chains[B].access().legs
+    claim = legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[B])
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, claim, 0))
+
+
+async def exit_lapsed(stage: Stage) -> None:
+    """A refund expires, and another one comes only ten blocks later."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    refund = stage.world.chains[B].access().legs.refund(agreed.participant_leg, second, stage.relayer.accounts[B])
+    expiry = stage.world.chains[B].height + 2
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, refund, 1, expiry=expiry))
+    stage.mine(10)
+    stage.sequences[stage.relayer.name, B] = 1
+    stage.world.memory[B].take(await stage.sign(stage.relayer, refund))
+    stage.mine()
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def quoted_too_short(stage: Stage) -> None:
+    await stage.played(quote_s=-1, gap_s=1)
+
+
+async def gap_too_small(stage: Stage) -> None:
+    await stage.played(gap_s=-1)
+
+
+async def other_terms(stage: Stage) -> None:
+    """What is signed pays another than was agreed; it is never mined."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    bent = replace(agreed.participant_leg, receiver=stage.tower.accounts[B])
+    raw = await stage.sign(stage.relayer, stage.lock_of(bent)[0], 0)
+    stage.world.wire.accepted.clear()  # the first one was never taken by anybody
+    stage.note(stage.relayer, B, raw)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def funded_too_late(stage: Stage) -> None:
+    agreed = await stage.open(style=Style.LOCKS_LATE, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.FUND_S + 1)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def funded_on_nothing(stage: Stage) -> None:
+    """The initiator's lock is in a block, and not yet final."""
+    agreed = await stage.open()
+    unsigned, first = stage.lock_of(agreed.initiator_leg)
+    await stage.send(stage.dapp, unsigned)
+    stage.mine(1)
+    await _meet(stage, agreed, first)
+
+
+async def locked_too_late(stage: Stage) -> None:
+    """The initiator locks after the quote's time, and after that of its own gate."""
+    agreed = await stage.open()
+    await stage.pass_to(agreed.lock_deadline_s + 1.9)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await _meet(stage, agreed, first)
+
+
+async def locked_past_deadline(stage: Stage) -> None:
+    agreed = await stage.open(quote_s=60, gap_s=0)
+    await stage.pass_to(agreed.lock_deadline_s + 2)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await _meet(stage, agreed, first)
+
+
+async def locked_on_public_preimage(stage: Stage) -> None:
+    """Somebody has shown the preimage before the provider locks."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    legs = stage.world.chains[A].access().legs
+    early = legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.tower.accounts[A])
+    stage.note(stage.tower, A, await stage.sign(stage.tower, early))
+    await stage.world.clock.sleep(0.1)
+    await _meet(stage, agreed, first)
+
+
+async def revealed_too_late(stage: Stage) -> None:
+    agreed = await stage.open(watched=True)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    stage.relayer.away.append((0.0, 60.0))
+    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.REVEAL_S + 1)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def revealed_on_nothing(stage: Stage) -> None:
+    """The participant's lock is in a block, and not yet final."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, second = stage.lock_of(agreed.participant_leg)
+    await stage.send(stage.relayer, unsigned)
+    stage.mine(1)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def acted_while_blocked(stage: Stage) -> None:
+    agreed = await stage.open()
+    now_s = stage.world.clock.now()
+    stage.world.blocked.append((COIN[A], stage.relayer.accounts[A], now_s, now_s + 7.0))
+    await stage.pass_to(now_s + 5.0)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await stage.pass_to(now_s + 7.5)
+    await _meet(stage, agreed, first)
+
+
+async def preimage_shown(stage: Stage) -> None:
+    stage.world.wire.shown.append((stage.world.clock.now(), "dapp-0", b"..." + PREIMAGE.expose() + b"..."))
+    await stage.played()
+    await stage.keep_secret()
+
+
+async def preimage_kept(stage: Stage) -> None:
+    """A swap that came to nothing, and the provider's database holds its preimage, in hex."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    await stage.keep_secret()
+    shown = PREIMAGE.expose().hex()
+    await stage.relayer.database.write(
+        lambda c: c.execute(sa.insert(journal.cursors), {"name": shown, "position": 0, "updated_ns": 0})
+    )
+    assert agreed
+
+
+async def lock_left(stage: Stage) -> None:
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def not_completed(stage: Stage) -> None:
+    """Two honest parties, nothing in their way, and both take their locks back."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def took_too_long(stage: Stage) -> None:
+    agreed = await stage.open(quote_s=200)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.agreed_at_s + 90)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def not_saved(stage: Stage) -> None:
+    """The provider is gone, and so was the tower that watched."""
+    agreed = await stage.open(style=Style.LAST_SECOND, honest=False, watched=True)
+    agreed.watched_since_s = 1.0
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def process_ended(stage: Stage) -> None:
+    await stage.played()
+    stage.relayer.ends.append("relayer-0's process ended by itself: ValueError()")
+
+
+async def machine_unended(stage: Stage) -> None:
+    """The provider's machine has seen only half of what its chains show."""
+    agreed = await stage.played()
+    await stage.begun(stage.relayer, agreed, Role.WATCHTOWER)
+    await stage.told(stage.relayer, agreed, *stage.history(agreed)[:2])
+
+
+async def machine_lost(stage: Stage) -> None:
+    """Its claim came too late, as far as the machine knows."""
+    agreed = await stage.played()
+    await stage.begun(stage.tower, agreed, Role.WATCHTOWER)
+    told = stage.history(agreed)
+    locks = [one for one in told if isinstance(one, events.LockSeen | events.LockFinal)]
+    claim = [one for one in told if one.leg is Leg.PARTICIPANT and one not in locks]
+    late = ChainTime(A, agreed.initiator_leg.timelock.seconds + 1)
+    [sighting] = [one for one in locks if isinstance(one, events.LockSeen) and one.leg is Leg.INITIATOR]
+    refund = events.RefundSeen(Leg.INITIATOR, sighting.lock_id, sighting.block, sighting.tx_hash)
+    await stage.told(stage.tower, agreed, *locks, *claim)
+    await stage.told(stage.tower, agreed, events.TimeAdvanced(Leg.INITIATOR, late, late, late.seconds), refund)
+    await stage.told(stage.tower, agreed, events.RefundFinal(Leg.INITIATOR, sighting.lock_id, sighting.block))
+    await _done(stage)
+
+
+async def effect_pending(stage: Stage) -> None:
+    """It has ended, and the outbox still asks for something."""
+    agreed = await stage.played()
+    await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
+    await _completed(stage, agreed)
+    asked = await stage.relayer.database.read(lambda c: journal.stream_effects(c, agreed.swap_id))
+    table = journal.outbox
+    await stage.relayer.database.write(
+        lambda c: c.execute(sa.update(table).where(table.c.key == asked[0].key).values(status="pending"))
+    )
+
+
+async def state_off_journal(stage: Stage) -> None:
+    """The stored state says what no event said."""
+    agreed = await stage.played()
+    await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
+    await _completed(stage, agreed)
+
+    def bend(connection) -> None:
+        table = journal.journal_state
+        row = connection.execute(sa.select(table).where(table.c.stream == agreed.swap_id)).one()
+        bent = codec.encode(replace_struct(codec.decode_state(row.state), now_s=1))
+        connection.execute(sa.update(table).where(table.c.stream == agreed.swap_id).values(state=bent))
+
+    await stage.relayer.database.write(bend)
+
+
+async def state_off_chain(stage: Stage) -> None:
+    """The machine believes in a claim that the chain does not have."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    told = stage.history(agreed)
+    sightings = {one.leg: one for one in told if isinstance(one, events.LockSeen)}
+    for leg, one in sightings.items():
+        preimage = PublicPreimage(PREIMAGE.expose())
+        told.append(events.ClaimSeen(leg, one.lock_id, preimage, one.block, b"\0" * 32))
+        told.append(events.ClaimFinal(leg, one.lock_id, one.block))
+    await stage.begun(stage.tower, agreed, Role.WATCHTOWER)
+    await stage.told(stage.tower, agreed, *told)
+    await _done(stage)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def _meet(stage: Stage, agreed, first) -> None:
+    """The rest of a swap after the initiator's lock."""
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def _completed(stage: Stage, agreed) -> None:
+    """The provider's machine is shown everything, in the order of a swap, and its effects are done."""
+    at = stage.history(agreed)
+    first, second = at[:4], at[4:]
+    own = events.EffectSubmitted("fund-participant", 1, b"\1" * 32)
+    verified = events.LockVerified(Leg.INITIATOR, first[0].lock_id, first[0].block, int(agreed.agreed_at_s) + 3)
+    await stage.told(stage.relayer, agreed, *first[:2], verified, own, *second, *first[2:])
+    await _done(stage)
+
+
+async def _done(stage: Stage) -> None:
+    for process in (stage.relayer, stage.tower):
+        await process.database.write(lambda c: c.execute(sa.update(journal.outbox).values(status="done")))
+
+
+def replace_struct(value, **changes):
+    return type(value)(**{**{name: getattr(value, name) for name in value.__struct_fields__}, **changes})
+
+
+PLANTED = {kind: globals()[kind.replace("-", "_")] for kind in Kind if kind.replace("-", "_") in globals()}
+
+
+def judged(act) -> list:
+    async def run():
+        stage = Stage()
+        await act(stage)
+        return await stage.problems()
+
+    return run_virtually(run())
+
+
+async def played(stage: Stage) -> None:
+    await stage.played()
+
+
+async def watched_machines(stage: Stage) -> None:
+    agreed = await stage.played()
+    await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
+    await _completed(stage, agreed)
+
+
+@pytest.mark.parametrize("story", [played, watched_machines], ids=lambda story: story.__name__)
+def test_a_story_without_fault_is_left_alone(story):
+    assert judged(story) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if kind is not Kind.STORY_UNENDED])
+def test_a_planted_violation_is_found(kind):
+    found = judged(PLANTED[kind])
+    assert kind in {problem.kind for problem in found}
+    also = {problem.kind for problem in found} - {kind} - ALSO.get(kind, set())
+    assert not also, [str(problem) for problem in found]
+
+
+ALSO = {
+    # A lock that is taken back is no swap, and a loss is seen by whoever watched it, too.
+    Kind.INITIATOR_LOST: {Kind.NOT_COMPLETED},
+    Kind.NOT_SAVED: {Kind.PROVIDER_LOST},
+    # A quote gives time for the first gate behind it.
+    Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
+    Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
+}
+
+
+def test_every_kind_of_problem_has_its_planted_violation():
+    assert set(PLANTED) | {Kind.STORY_UNENDED} == set(Kind)
+
+
+def test_a_story_that_does_not_end_says_so(monkeypatch):
+    monkeypatch.setattr("gateway.simulation.story.LONGEST_S", 12.0)
+    verdict = play(plan(deals=(deal(),), tower=None))
+    assert Kind.STORY_UNENDED in {problem.kind for problem in verdict.problems}, told(verdict)
+
+
+def test_a_loss_that_no_protocol_can_save_is_excused():
+    async def run():
+        stage = Stage(rough=frozenset({Rough.RESTORED}))
+        await provider_lost(stage)
+        return await stage.problems()
+
+    assert run_virtually(run()) == []
+
+
+def test_a_preimage_is_found_as_bytes_and_as_hex():
+    secret = Preimage(bytes(range(32))).expose()
+    assert holds(b"a" + secret, secret)
+    assert holds(secret.hex().upper().encode(), secret)
+    assert not holds(secret[1:], secret)
