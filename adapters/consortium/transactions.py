@@ -174,6 +174,8 @@ class ConsortiumTransactions:
         if code == ResultCode.OK:
             self._scan.taken(signed.hash)
             return
+        if code == ResultCode.NO_ROOM:
+            raise RetryableError(f"{self._rpc.url} takes no transaction now: {log}")
         # Both are also what the ledger says of bytes that it has included long ago.
         if code in (ResultCode.WRONG_SEQUENCE, ResultCode.EXPIRED):
             if await self._is_known(signed.hash):
@@ -298,7 +300,7 @@ def _outcome(block: BlockRef, result: Mapping[str, Any]) -> Outcome:
     log = text_of(result.get("log")) or _word(code, "")
     if code == ResultCode.OK:
         return Outcome(OutcomeStatus.INCLUDED, final=True, block=block)
-    if code <= ResultCode.BAD_SIGNATURE:
+    if code <= ResultCode.NO_ROOM:
         return Outcome(OutcomeStatus.DROPPED, reason=log)
     return Outcome(OutcomeStatus.REVERTED, final=True, block=block, reason=log)
 

@@ -13,7 +13,16 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
-from core.model.consortium_members import MembersEvent, Organisation, ProposalLeaf, Propose, ValidatorsLeaf, Vote
+from core.model.consortium_members import (
+    AdmissionLeaf,
+    Admit,
+    MembersEvent,
+    Organisation,
+    ProposalLeaf,
+    Propose,
+    ValidatorsLeaf,
+    Vote,
+)
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, ChainId, LockId, chain_of
 
@@ -195,6 +204,7 @@ Message = (
     | AttestHeader
     | Propose
     | Vote
+    | Admit
 )
 
 
@@ -270,8 +280,8 @@ def decode_clock(raw: bytes) -> int:
 class ResultCode(IntEnum):
     """How a transaction ended. Its `word` begins the log sentence, as in `too-late: …`.
 
-    Codes up to `BAD_SIGNATURE` say that nobody is known to have authorised it, and change nothing. Once it is in a
-    block, every other failure uses up the sequence and nothing else.
+    Codes up to `NO_ROOM` change nothing: nobody is known to have authorised it, or a block has no room for it. Once it
+    is in a block, every other failure uses up the sequence and nothing else.
     """
 
     OK = 0
@@ -281,6 +291,10 @@ class ResultCode(IntEnum):
     EXPIRED = 4
     BAD_SIGNATURE = 5
     BAD_CLOCK = 6
+    TOO_COSTLY = 7
+    """It asks for more work than one transaction may."""
+    NO_ROOM = 8
+    """What waits, or this block, has no more room for it: it may be sent again after the next block."""
     BAD_ADDRESS = 10
     BAD_AMOUNT = 11
     BAD_NAME = 12
@@ -310,6 +324,8 @@ class ResultCode(IntEnum):
     UNKNOWN_PROPOSAL = 52
     PROPOSAL_CLOSED = 53
     TOO_MANY_PROPOSALS = 54
+    NOT_ADMITTED = 55
+    TOO_MANY_ADMITTED = 56
 
     @property
     def word(self) -> str:
@@ -460,6 +476,7 @@ Leaf = (
     | Organisation
     | ProposalLeaf
     | ValidatorsLeaf
+    | AdmissionLeaf
 )
 L = TypeVar("L", bound=Leaf)
 

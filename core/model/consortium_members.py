@@ -18,6 +18,8 @@ PROPOSAL_LIFETIME_MS: Final = 7 * 24 * 3_600 * 1_000
 """Ledger time during which a proposal may be voted on."""
 MAX_OPEN_PROPOSALS: Final = 16
 """Of one organisation."""
+MAX_ADMITTED: Final = 10_000
+"""Accounts that one organisation answers for at a time."""
 
 
 class Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -52,6 +54,13 @@ class Vote(msgspec.Struct, frozen=True, array_like=True, tag="members/vote", for
     approve: bool
 
 
+class Admit(msgspec.Struct, frozen=True, array_like=True, tag="members/admit", forbid_unknown_fields=True):
+    """An organisation answers for `account` from now on, or, with `admitted` false, no longer."""
+
+    account: bytes
+    admitted: bool
+
+
 # --- state -------------------------------------------------------------------------------------------------------
 
 ORGANISATIONS: Final = b"members"
@@ -68,6 +77,16 @@ def organisation_key(name: str) -> bytes:
 def organisation_of_key(account: bytes) -> bytes:
     """The name of the organisation that signs with this account."""
     return b"members/account/" + account
+
+
+def admission_key(account: bytes) -> bytes:
+    return b"members/admitted/" + account
+
+
+class AdmissionLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Who answers for an account: the name of an organisation, empty for the genesis file."""
+
+    organisation: str
 
 
 class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -115,4 +134,12 @@ class MemberChanged(msgspec.Struct, frozen=True, tag="members.change"):
     power: int
 
 
-MembersEvent = MemberProposed | MemberVoted | MemberChanged
+class AccountAdmitted(msgspec.Struct, frozen=True, tag="members.admit"):
+    """`admitted` is "yes" or "no"."""
+
+    account: bytes
+    organisation: str
+    admitted: str
+
+
+MembersEvent = MemberProposed | MemberVoted | MemberChanged | AccountAdmitted

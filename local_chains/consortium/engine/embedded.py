@@ -107,7 +107,7 @@ class EmbeddedEngine:
         self._signatures = SignatureChecker()
         self.mempool = Mempool(genesis.chain_id, state, self._signatures, self._now_ms)
         self._pool = SignaturePool()
-        self._intake = Intake(self.submit, self._signatures, self._pool)
+        self._intake = Intake(self.submit, self.settled, self._signatures, self._pool)
         self._producing = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -135,6 +135,11 @@ class EmbeddedEngine:
         if not result.code:
             self._arrived.set()
         return result
+
+    async def settled(self) -> None:
+        """Return when what waits was checked again after the newest block; others have their turn meanwhile."""
+        while self.mempool.recheck_some():  # noqa: ASYNC110 - a turn for others between slices of work
+            await asyncio.sleep(0)
 
     async def admit(self, transactions: Sequence[bytes]) -> list[Admission]:
         """`submit` for many, whose signatures are checked on all cores; one answer for each, in order.
@@ -215,6 +220,7 @@ class EmbeddedEngine:
                 raise FatalError("this engine has ended: open the home again")
             if not _may_commit(self._tip.turn.validators, self._keys):
                 raise FatalError("the home lacks keys of new validators: add them and open it again")
+            await self.settled()
             own_ms = self._now_ms()
             room = MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES - COMMIT_ENTRY_BYTES * len(self._tip.turn.validators)
             entries = (encode_clock(proposer_clock_ms(self._state, own_ms)), *self.mempool.reap(room))
@@ -232,6 +238,7 @@ class EmbeddedEngine:
                 self._broken = True
                 raise
             self._adopt(made)
+            await self.settled()
             await self._prune()
             return made.committed
 

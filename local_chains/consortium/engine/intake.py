@@ -5,10 +5,12 @@ While some wait for the processes that check signatures, those before them are c
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from core.model.errors import CausewayError
+import structlog
+
+from core.model.errors import CausewayError, RetryableError
 from local_chains.consortium.engine.mempool import MempoolFullError
 from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.execution import Result
@@ -21,8 +23,10 @@ MAX_WAITING: Final = 20_000
 TURN: Final = 64
 """Transactions taken before others have their turn on the event loop."""
 
+_log = structlog.get_logger(__name__)
+
 Admission = Result | CausewayError
-"""What CheckTx said, or why it was not asked: `AlreadySeenError`, `MempoolFullError`."""
+"""What CheckTx said, or why it was not asked: `AlreadySeenError`, `MempoolFullError`, `RetryableError`."""
 
 
 class _Group:
@@ -39,10 +43,17 @@ _Batch = tuple[list[_Group], asyncio.Task[None]]
 
 
 class Intake:
-    """The way in of one mempool; `submit` is its CheckTx."""
+    """The way in of one mempool; `submit` is its CheckTx, which may be asked once `settled` returns."""
 
-    def __init__(self, submit: Callable[[bytes], Result], signatures: SignatureChecker, pool: SignaturePool) -> None:
+    def __init__(
+        self,
+        submit: Callable[[bytes], Result],
+        settled: Callable[[], Awaitable[None]],
+        signatures: SignatureChecker,
+        pool: SignaturePool,
+    ) -> None:
         self._submit = submit
+        self._settled = settled
         self._signatures = signatures
         self._pool = pool
         self._arrived: deque[_Group] = deque()
@@ -76,8 +87,11 @@ class Intake:
                 await verifying
                 await self._take(groups)
                 ahead.popleft()
+        except Exception as error:
+            _log.exception("transactions could not be checked")
+            self._give_up(ahead, error)
         except BaseException:
-            self._give_up(ahead)
+            self._give_up(ahead, RetryableError("the node stops"))
             raise
 
     def _next_groups(self) -> list[_Group]:
@@ -99,6 +113,7 @@ class Intake:
         for group in groups:
             admissions = []
             for raw in group.transactions:
+                await self._settled()
                 admissions.append(self._admission(raw))
                 since += 1
                 if since % TURN == 0:
@@ -113,12 +128,16 @@ class Intake:
         except CausewayError as error:
             return error
 
-    def _give_up(self, ahead: deque[_Batch]) -> None:
+    def _give_up(self, ahead: deque[_Batch], error: Exception) -> None:
+        """Answer all that wait: whoever asked was not cancelled, and may ask again."""
+        reason = error.message if isinstance(error, CausewayError) else str(error) or type(error).__name__
         for groups, verifying in ahead:
             verifying.cancel()
             self._arrived.extendleft(reversed(groups))
         for group in self._arrived:
             if not group.admissions.done():
-                group.admissions.cancel()
+                group.admissions.set_result(
+                    [RetryableError(f"the transaction was not checked: {reason}") for _ in group.transactions]
+                )
         self._arrived.clear()
         self._waiting = 0

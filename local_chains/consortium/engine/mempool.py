@@ -1,25 +1,31 @@
 """Transactions that wait for a block, each checked against the newest state and everything that waits before it."""
 
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from core.model.consortium import ResultCode, transaction_hash
-from core.model.errors import ConflictError, RetryableError
+from core.model.errors import ConflictError, RejectedError, RetryableError
+from local_chains.consortium.engine.lanes import OF_ACCOUNT, ORDINARY, Candidate, Classifier, Room, chosen
 from local_chains.consortium.ledger.execution import Result, check_transaction, ledger_time_ms
+from local_chains.consortium.ledger.leaves import read_account
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay
 from local_chains.consortium.state.ledger_state import LedgerState
 
 MAX_TRANSACTIONS: Final = 20_000
-MAX_BYTES: Final = 64 * 1024 * 1024
+"""Of those that are not exits."""
+MAX_EXITS: Final = 10_000
+BLOCKS_WAITING: Final = 8
+"""What waits may have the shares of so many blocks."""
 MAX_SEEN: Final = 50_000
 """Hashes remembered, so that a transaction that is in the pool or was committed lately is not taken again."""
 RECHECKED: Final = 1_000
 """While more than so many wait, a block does not make all of them be checked again."""
 BLOCKS_WITHOUT_RECHECK: Final = 20
-
-_FRAMING_BYTES: Final = 8
-"""Protobuf tag and length of one transaction in a block, at most."""
+SLICE_S: Final = 0.01
+"""How long checking again holds the event loop at a time."""
 
 
 class AlreadySeenError(ConflictError):
@@ -31,7 +37,7 @@ class MempoolFullError(RetryableError):
 
 
 class Mempool:
-    """First in, first out, bounded in number and bytes."""
+    """By age, bounded in number, bytes and work; exits have room of their own (`engine.lanes`)."""
 
     def __init__(
         self, chain_id: str, state: LedgerState, signatures: SignatureChecker, now_ms: Callable[[], int]
@@ -40,11 +46,20 @@ class Mempool:
         self._state = state
         self._signatures = signatures
         self._now_ms = now_ms
-        self._waiting: dict[bytes, bytes] = {}
+        self._waiting: dict[bytes, Candidate] = {}
+        self._early: set[bytes] = set()
+        """Claims and refunds of locks that wait themselves: exits once those are in the state."""
+        self._exits = 0
         self._bytes = 0
         self._seen: dict[bytes, None] = {}
         self._pending = Overlay(state)
         self._unchecked_blocks = 0
+        self._unchecked: deque[bytes] = deque()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._classifier = Classifier(self._state)
+        self._room = Room(BLOCKS_WAITING, waiting=True)
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -58,53 +73,106 @@ class Mempool:
 
         Raises `AlreadySeenError`, `MempoolFullError`. A refused one may be sent again.
         """
+        self.recheck_all()
         name = transaction_hash(raw)
         if name in self._seen:
             raise AlreadySeenError("tx already exists in cache")
-        if len(self._waiting) >= MAX_TRANSACTIONS or self._bytes + len(raw) > MAX_BYTES:
-            raise MempoolFullError(
-                f"mempool is full: number of txs {len(self._waiting)} (max: {MAX_TRANSACTIONS}), "
-                f"total txs bytes {self._bytes} (max: {MAX_BYTES})"
-            )
+        one = self._candidate(raw)
+        if one is not None:
+            self._require_room(one)
         result = self._check(raw, self._pending)
-        if result.code is ResultCode.OK:
-            self._waiting[name] = raw
-            self._bytes += len(raw)
+        if result.code is ResultCode.OK and one is not None:
+            self._keep(name, one)
             self._remember(name)
+        else:
+            self._signatures.forget(raw)
+            if one is not None:
+                self._room.give_back(one)
         return result
 
     def check(self, raw: bytes) -> Result:
         """What `add` would say of it after everything that waits; nothing is taken in."""
+        self.recheck_all()
         return self._check(raw, Overlay(self._pending))
 
     def reap(self, max_bytes: int) -> list[bytes]:
-        """The oldest transactions that fit in so many bytes of a block; they stay until `committed`."""
-        taken = []
-        for raw in self._waiting.values():
-            max_bytes -= len(raw) + _FRAMING_BYTES
-            if max_bytes < 0:
+        """The transactions of the next block, in so many bytes; they stay until `committed`."""
+        for name in [name for name in self._early if name in self._waiting]:
+            one = self._candidate(self._waiting[name].raw)
+            if one is not None and one.is_exit and not self._room.take(one):
+                self._room.give_back(self._waiting[name])
+                self._waiting[name] = one
+                self._exits += 1
+                self._early.discard(name)
+        return chosen(self._nearest(), lambda account: read_account(self._state, account).sequence, max_bytes)
+
+    def _nearest(self) -> list[Candidate]:
+        """Of those that wait, all that may be in the next block: exits with what goes before them, and the oldest."""
+        exiting = {one.sender for one in self._waiting.values() if one.is_exit} if self._exits else set()
+        found: list[Candidate] = []
+        costs: Counter[bytes] = Counter()
+        left = ORDINARY.cost
+        for one in self._waiting.values():
+            if one.sender in exiting:
+                found.append(one)
+            elif left > 0 and costs[one.sender] <= OF_ACCOUNT[one.standing].cost:
+                costs[one.sender] += one.cost
+                left -= one.cost
+                found.append(one)
+            elif left <= 0 and not exiting:
                 break
-            taken.append(raw)
-        return taken
+        return found
 
     def first(self, limit: int) -> list[bytes]:
-        return [raw for raw, _ in zip(self._waiting.values(), range(limit), strict=False)]
+        return [one.raw for one, _ in zip(self._waiting.values(), range(limit), strict=False)]
 
     def committed(self, transactions: Iterable[bytes], writes: Mapping[bytes, bytes | None]) -> None:
-        """Forget what the newest block contains, and check again what still waits: some of it may have become void.
+        """Forget what the newest block contains. What still waits is to be checked again, some of it may have become
+        void: `recheck_some` does that.
 
         Under load that is left out for some blocks. What turns out void then fails in its block instead.
         """
+        self.recheck_all()
         for raw in transactions:
             name = transaction_hash(raw)
             self._remember(name)
-            if self._waiting.pop(name, None) is not None:
-                self._bytes -= len(raw)
+            self._drop(name)
+        self._classifier = Classifier(self._state)
         self._unchecked_blocks += 1
         if len(self._waiting) > RECHECKED and self._unchecked_blocks <= BLOCKS_WITHOUT_RECHECK:
             self._settle(writes)
         else:
-            self._recheck()
+            self._unchecked_blocks = 0
+            self._pending = Overlay(self._state)
+            self._start_over()
+            self._unchecked.extend(self._waiting)
+
+    def recheck_some(self, seconds: float = SLICE_S) -> bool:
+        """Check waiting transactions again for about so long. Return True if some are left."""
+        until = time.monotonic() + seconds
+        while self._unchecked:
+            name = self._unchecked.popleft()
+            raw = self._drop(name, give_back=False)
+            if raw is not None:
+                self._check_again(name, raw)
+            if time.monotonic() >= until:
+                break
+        return bool(self._unchecked)
+
+    def recheck_all(self) -> None:
+        while self.recheck_some():
+            pass
+
+    def _check_again(self, name: bytes, raw: bytes) -> None:
+        one = self._candidate(raw)
+        if one is None or self._room.take(one):
+            self._seen.pop(name, None)
+        elif self._check(raw, self._pending).code is ResultCode.OK:
+            self._keep(name, one)
+        else:
+            self._room.give_back(one)
+            self._seen.pop(name, None)
+            self._signatures.forget(raw)
 
     def _settle(self, writes: Mapping[bytes, bytes | None]) -> None:
         """What the block wrote as expected is state now; what differs was written by transactions that still wait."""
@@ -113,14 +181,38 @@ class Mempool:
             if pending.get(key, leaf) == leaf:
                 pending.pop(key, None)
 
-    def _recheck(self) -> None:
-        self._unchecked_blocks = 0
-        self._pending = Overlay(self._state)
-        for name, raw in list(self._waiting.items()):
-            if self._check(raw, self._pending).code is not ResultCode.OK:
-                del self._waiting[name]
-                self._bytes -= len(raw)
-                self._seen.pop(name, None)
+    def _candidate(self, raw: bytes) -> Candidate | None:
+        """None for bytes that the ledger will refuse."""
+        try:
+            return self._classifier.candidate(raw, self._signatures.decode(raw))
+        except RejectedError:
+            return None
+
+    def _require_room(self, one: Candidate) -> None:
+        count, most = (self._exits, MAX_EXITS) if one.is_exit else (len(self._waiting) - self._exits, MAX_TRANSACTIONS)
+        if count >= most:
+            raise MempoolFullError(f"mempool is full: number of txs {count} (max: {most})")
+        fault = self._room.take(one)
+        if fault:
+            raise MempoolFullError(f"mempool is full: {fault}")
+
+    def _keep(self, name: bytes, one: Candidate) -> None:
+        self._waiting[name] = one
+        self._exits += one.is_exit
+        self._bytes += len(one.raw)
+        if one.settles and not one.is_exit:
+            self._early.add(name)
+
+    def _drop(self, name: bytes, give_back: bool = True) -> bytes | None:
+        one = self._waiting.pop(name, None)
+        self._early.discard(name)
+        if one is None:
+            return None
+        self._exits -= one.is_exit
+        self._bytes -= len(one.raw)
+        if give_back:
+            self._room.give_back(one)
+        return one.raw
 
     def _check(self, raw: bytes, state: Overlay) -> Result:
         # What the next block's clock will be at least; ledger time itself is that of the block before.

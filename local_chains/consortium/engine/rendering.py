@@ -24,7 +24,7 @@ decode: Final = msgspec.json.Decoder().decode
 
 def deterministic(results: Sequence[Result]) -> list[TxResult]:
     """The part of the results that `last_results_hash` covers: logs and events are not in it."""
-    return [TxResult(code=int(result.code)) for result in results]
+    return [TxResult(int(result.code), b"", result.cost, result.cost) for result in results]
 
 
 # A block has tens of thousands of these: structs that the collector of cycles does not look at, and no dictionaries.
@@ -60,7 +60,8 @@ class ResultJson(msgspec.Struct, gc=False):
 
 def result_to_json(result: Result) -> ResultJson:
     events = [_event_to_json(event) for event in result.events]
-    return ResultJson(int(result.code), None, result.log, "", "0", "0", events, CODESPACE if result.code else "")
+    cost = str(result.cost)
+    return ResultJson(int(result.code), None, result.log, "", cost, cost, events, CODESPACE if result.code else "")
 
 
 def _event_to_json(event: LedgerEvent) -> EventJson:

@@ -70,6 +70,15 @@ class SignaturePool:
             self._free.put_nowait(worker)
 
     async def _started(self) -> bool:
+        try:
+            await self._start()
+        except OSError as error:
+            # No process, or no files for its pipes: those that run do it, or this process does.
+            self._wanted = len(self._workers)
+            _log.warning("signature checks have fewer processes", reason=error.strerror or str(error))
+        return self._wanted > 0
+
+    async def _start(self) -> None:
         async with self._starting:
             while len(self._workers) < self._wanted:
                 worker = _Worker(
@@ -87,7 +96,6 @@ class SignaturePool:
                 self._workers.append(worker)
                 for _ in range(PIECES_AHEAD):
                     self._free.put_nowait(worker)
-        return self._wanted > 0
 
 
 class _Worker:

@@ -30,12 +30,19 @@ from core.model.consortium import (
     address,
     decode_clock,
 )
-from core.model.consortium_members import VALIDATORS_KEY, Propose, Vote
+from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
 from core.model.errors import RejectedError
 from local_chains.consortium.ledger import bank, bridge, htlc, members, records
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
 from local_chains.consortium.ledger.members import ValidatorUpdate
+from local_chains.consortium.ledger.prices import (
+    MAX_BLOCK_COST,
+    MAX_BLOCK_ENTRIES,
+    MAX_TRANSACTION_COST,
+    Tariff,
+    unread,
+)
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay, StateView, Writes
 
@@ -56,16 +63,18 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
     AttestHeader: bridge.attest_header,
     Propose: members.propose,
     Vote: members.vote,
+    Admit: members.admit,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How one entry of a block ended; `log` is empty or begins with the code's word."""
+    """How one entry of a block ended; `log` is empty or begins with the code's word, `cost` is its price."""
 
     code: ResultCode
     log: str = ""
     events: tuple[LedgerEvent, ...] = ()
+    cost: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +88,8 @@ class BlockResult:
 
 
 OK: Final = Result(ResultCode.OK)
+NO_ROOM: Final = Result(ResultCode.NO_ROOM)
+"""Of entries that nobody looked at. There may be millions of them, so it has no log."""
 
 
 def execute_block(
@@ -86,28 +97,55 @@ def execute_block(
 ) -> BlockResult:
     """Apply a block's entries in order. `state` is not changed. Never raises for any bytes in `entries`.
 
-    Ledger time is the clock in the first entry; a block without a valid one is judged by the time before it.
+    Ledger time is the clock in the first entry; a block without a valid one is judged by the time before it. Entries
+    beyond `MAX_BLOCK_ENTRIES`, or beyond `MAX_BLOCK_COST` by the prices of `state`, have no effect: no honest validator
+    votes for a block with such entries, and the work that any block causes stays bounded all the same.
     """
     block = Overlay(state)
+    tariff = Tariff(state)
+    left = MAX_BLOCK_COST
     results = []
-    for index, raw in enumerate(entries):
+    for index, raw in enumerate(entries[:MAX_BLOCK_ENTRIES]):
         if index == 0:
             results.append(_apply_clock(block, raw))
             time_ms = ledger_time_ms(block)
+        elif unread(raw) > left:
+            results.append(NO_ROOM)
         else:
-            results.append(apply_transaction(block, chain_id, height, time_ms, raw, signatures))
+            result = apply_transaction(block, chain_id, height, time_ms, raw, signatures, tariff, left)
+            left -= result.cost
+            results.append(result)
+    results += [NO_ROOM] * (len(entries) - len(results))
     updates = members.validator_updates(state, block) if VALIDATORS_KEY in block.writes else ()
     return BlockResult(tuple(results), block.writes, updates)
 
 
 def apply_transaction(
-    state: Overlay, chain_id: str, height: int, time_ms: int, raw: bytes, signatures: SignatureChecker
+    state: Overlay,
+    chain_id: str,
+    height: int,
+    time_ms: int,
+    raw: bytes,
+    signatures: SignatureChecker,
+    tariff: Tariff,
+    left: int = MAX_BLOCK_COST,
 ) -> Result:
-    """Apply one transaction to `state` as part of block `height` at ledger time `time_ms`."""
+    """Apply one transaction to `state` as part of block `height` at ledger time `time_ms`.
+
+    `tariff` has the prices, `left` is what the block has left of its cost.
+    """
+    cost = unread(raw)
     try:
-        transaction, sender = _pass_gates(state, chain_id, height, raw, signatures)
+        transaction = _decoded(raw, signatures)
+        price = tariff.of(raw, transaction)
+        if price > left:
+            return Result(
+                ResultCode.NO_ROOM, f"{ResultCode.NO_ROOM.word}: the block has {left} left, not {price}", (), cost
+            )
+        cost = price
+        sender = _pass_gates(state, chain_id, height, raw, transaction, price, signatures)
     except Refusal as refusal:
-        return Result(refusal.result, refusal.message)
+        return Result(refusal.result, refusal.message, (), cost)
     account = read_account(state, sender)
     write_account(state, sender, AccountLeaf(account.sequence + 1, account.balances))
     context = Context(Overlay(state), sender, height, time_ms)
@@ -115,9 +153,9 @@ def apply_transaction(
         for message in transaction.body.messages:
             _HANDLERS[type(message)](context, message)
     except Refusal as refusal:
-        return Result(refusal.result, refusal.message)
+        return Result(refusal.result, refusal.message, (), cost)
     state.absorb(context.state)
-    return Result(ResultCode.OK, "", tuple(context.events))
+    return Result(ResultCode.OK, "", tuple(context.events), cost)
 
 
 def check_transaction(
@@ -125,7 +163,7 @@ def check_transaction(
 ) -> Result:
     """Whether a transaction would succeed in block `height`; `state`, the mempool's own, changes only if it would."""
     trial = Overlay(state)
-    result = apply_transaction(trial, chain_id, height, time_ms, raw, signatures)
+    result = apply_transaction(trial, chain_id, height, time_ms, raw, signatures, Tariff(state))
     if result.code is ResultCode.OK:
         state.absorb(trial)
     return result
@@ -169,17 +207,33 @@ def _apply_clock(state: Overlay, raw: bytes) -> Result:
     return OK
 
 
-def _pass_gates(
-    state: StateView, chain_id: str, height: int, raw: bytes, signatures: SignatureChecker
-) -> tuple[Transaction, bytes]:
+def _decoded(raw: bytes, signatures: SignatureChecker) -> Transaction:
     try:
         transaction = signatures.decode(raw)
-        sender = address(transaction.body.public_key)
     except RejectedError as error:
         refuse(ResultCode.MALFORMED, error.message)
-    body = transaction.body
-    if not 0 < len(body.messages) <= MAX_MESSAGES:
+    if not 0 < len(transaction.body.messages) <= MAX_MESSAGES:
         refuse(ResultCode.MALFORMED, f"a transaction has 1 to {MAX_MESSAGES} messages")
+    return transaction
+
+
+def _pass_gates(
+    state: StateView,
+    chain_id: str,
+    height: int,
+    raw: bytes,
+    transaction: Transaction,
+    price: int,
+    signatures: SignatureChecker,
+) -> bytes:
+    """The sender's address. Raises `Refusal`."""
+    body = transaction.body
+    try:
+        sender = address(body.public_key)
+    except RejectedError as error:
+        refuse(ResultCode.MALFORMED, error.message)
+    if price > MAX_TRANSACTION_COST:
+        refuse(ResultCode.TOO_COSTLY, f"it costs {price}, a transaction at most {MAX_TRANSACTION_COST}: divide it")
     if body.chain_id != chain_id:
         refuse(ResultCode.WRONG_CHAIN, f"this chain is {chain_id}")
     if height > body.expiry_height:
@@ -189,4 +243,4 @@ def _pass_gates(
         refuse(ResultCode.WRONG_SEQUENCE, f"the account's next sequence is {expected}, not {body.sequence}")
     if not signatures.holds(raw, transaction):
         refuse(ResultCode.BAD_SIGNATURE, "the signature is not by the account's key")
-    return transaction, sender
+    return sender

@@ -14,14 +14,20 @@ from core.model.consortium import (
     quantity,
     value_of,
 )
-from core.model.consortium_members import Organisation
+from core.model.consortium_members import Organisation, admission_key
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS
 from core.proofs.cometbft.types import KeyKind, PublicKey, Validator
 from local_chains.consortium.ledger.bank import MAX_ASSETS, MAX_DECIMALS, write_new_asset
 from local_chains.consortium.ledger.context import Refusal, require_name
 from local_chains.consortium.ledger.leaves import write, write_count
-from local_chains.consortium.ledger.members import fault_of, organisation_called, put_organisation, read_validators
+from local_chains.consortium.ledger.members import (
+    ADMITTED_AT_GENESIS,
+    fault_of,
+    organisation_called,
+    put_organisation,
+    read_validators,
+)
 from local_chains.consortium.ledger.view import Overlay, StateView, Writes
 
 
@@ -34,10 +40,14 @@ class GenesisAsset(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GenesisAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An account that owns something from the start: address in hex, amounts of base units in decimal by symbol."""
+    """An account that owns something from the start: address in hex, amounts of base units in decimal by symbol.
+
+    `admitted`: all who agree on the genesis file answer for it.
+    """
 
     address: str
     balances: dict[str, str]
+    admitted: bool = True
 
 
 class GenesisOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,6 +145,8 @@ def _write_accounts(state: Overlay, app_state: AppState) -> dict[str, int]:
             if amount:
                 balances.append((symbol, quantity(amount)))
         write(state, account_key(raw), AccountLeaf(0, tuple(balances)))
+        if account.admitted:
+            state.put(admission_key(raw), ADMITTED_AT_GENESIS)
     return supplies
 
 

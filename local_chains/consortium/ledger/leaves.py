@@ -16,7 +16,7 @@ from core.model.consortium import (
     asset_key,
     encode_leaf,
 )
-from core.model.consortium_members import Organisation, ProposalLeaf, ValidatorsLeaf
+from core.model.consortium_members import AdmissionLeaf, Organisation, ProposalLeaf, ValidatorsLeaf
 from core.model.errors import FatalError
 from local_chains.consortium.ledger.view import Overlay, StateView
 
@@ -59,6 +59,7 @@ AnyLeaf = (
     | Organisation
     | ProposalLeaf
     | ValidatorsLeaf
+    | AdmissionLeaf
     | OwnLeaf
 )
 L = TypeVar("L", bound=AnyLeaf)

@@ -26,6 +26,7 @@ from core.model.consortium import (
 )
 from local_chains.consortium.ledger.context import Context, refuse, require_address, require_name
 from local_chains.consortium.ledger.leaves import read
+from local_chains.consortium.ledger.members import require_admitted
 from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import StateView
 
@@ -40,6 +41,7 @@ _STRING = re.compile(r'"(?:[^"\\]|\\(?:.|\Z))*(?:"|\Z)', re.DOTALL)
 def write_record(context: Context, message: WriteRecord) -> None:
     require_name(message.namespace, "namespace")
     require_name(message.key, "key")
+    require_admitted(context)
     fault = document_fault(message.document)
     if fault:
         refuse(ResultCode.BAD_DOCUMENT, fault)
@@ -60,6 +62,7 @@ def set_access(context: Context, message: SetAccess) -> None:
     require_name(message.namespace, "namespace")
     require_name(message.key, "key")
     require_address(message.owner, "owner")
+    require_admitted(context)
     if len(message.writers) > MAX_WRITERS:
         refuse(ResultCode.BAD_ACCESS, f"at most {MAX_WRITERS} write beside the owner")
     for writer in message.writers:

@@ -1,22 +1,30 @@
 """Account signatures, verified once per process where possible.
 
-The memory never decides: it only holds the exact bytes that this process has verified, and what they decode to;
-whatever is not in it is decoded and verified. A result is the same with an empty memory.
+The memory never decides: it only holds the hashes of the exact bytes that this process has verified, and what short
+ones decode to; whatever is not in it is decoded and verified. A result is the same with an empty memory.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from core.model.consortium import Transaction, decode_transaction, sign_bytes
+from core.model.consortium import Transaction, decode_transaction, sign_bytes, transaction_hash
 from core.model.errors import RejectedError
 
 SIGNATURE_BYTES: Final = 64
+PUBLIC_KEY_BYTES: Final = 32
 MAX_REMEMBERED: Final = 30_000
 """More than a full mempool and a block on its way."""
+MAX_REMEMBERED_BYTES: Final = 64 * 1024 * 1024
+MAX_KEPT_BYTES: Final = 1_024
+"""What a transaction decodes to is kept for so long ones only: others cost little compared to what they hold."""
+ENTRY_BYTES: Final = 256
+"""Of one hash in the memory."""
+DECODED_FACTOR: Final = 4
+"""What a short transaction decodes to, in memory, compared to its bytes."""
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) → whether the signature holds."""
@@ -24,7 +32,8 @@ Verify = Callable[[bytes, bytes, bytes], bool]
 
 def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """RFC 8032 as libsodium verifies it: small-order keys and non-canonical signatures are refused."""
-    if len(signature) != SIGNATURE_BYTES:
+    # The library reads as many bytes of a key as a key has, however few there are.
+    if len(signature) != SIGNATURE_BYTES or len(public_key) != PUBLIC_KEY_BYTES:
         return False
     try:
         crypto_sign_open(signature + message, public_key)
@@ -47,40 +56,67 @@ def _is_signed(raw: bytes) -> bool:
 
 
 class SignatureChecker:
-    """Verifies transactions' signatures; safe to use from several threads."""
+    """Verifies transactions' signatures, from any thread. What it remembers is bounded in number and bytes."""
 
-    def __init__(self, verify: Verify = verify_ed25519, limit: int = MAX_REMEMBERED) -> None:
+    def __init__(
+        self, verify: Verify = verify_ed25519, limit: int = MAX_REMEMBERED, limit_bytes: int = MAX_REMEMBERED_BYTES
+    ) -> None:
         self._verify = verify
         self._limit = limit
+        self._limit_bytes = limit_bytes
         self._verified: dict[bytes, Transaction | None] = {}
+        self._sizes: dict[bytes, int] = {}
+        self._bytes = 0
         self._lock = threading.Lock()
 
+    @property
+    def size_bytes(self) -> int:
+        """About how much memory the memory takes."""
+        return self._bytes
+
     def decode(self, raw: bytes) -> Transaction:
-        """`decode_transaction`, done once for bytes whose signature is known to hold."""
-        known = self._verified.get(raw)
+        """`decode_transaction`, done once for short bytes whose signature is known to hold."""
+        name = transaction_hash(raw)
+        known = self._verified.get(name)
         if known is not None:
             return known
         transaction = decode_transaction(raw)
-        with self._lock:
-            if raw in self._verified:
-                self._verified[raw] = transaction
+        if name in self._verified and len(raw) <= MAX_KEPT_BYTES:
+            self._remember([(name, raw, transaction)])
         return transaction
 
     def holds(self, raw: bytes, transaction: Transaction) -> bool:
         """Whether the signature of `transaction`, whose exact bytes are `raw`, is by its public key."""
-        if raw in self._verified:
+        name = transaction_hash(raw)
+        if name in self._verified:
             return True
         if not self._verify(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature):
             return False
-        self._remember({raw: transaction})
+        self._remember([(name, raw, transaction)])
         return True
 
     def remember(self, verified: Iterable[bytes]) -> None:
         """Transactions whose signatures this process, or one that it started, has just verified by `verify_all`."""
-        self._remember(dict.fromkeys(verified))
+        self._remember([(transaction_hash(raw), raw, None) for raw in verified])
 
-    def _remember(self, verified: Mapping[bytes, Transaction | None]) -> None:
+    def forget(self, raw: bytes) -> None:
+        """Bytes that will not be asked about again soon, such as those of a refused transaction."""
         with self._lock:
-            self._verified.update(verified)
-            while len(self._verified) > self._limit:
-                del self._verified[next(iter(self._verified))]
+            self._drop(transaction_hash(raw))
+
+    def _remember(self, verified: Sequence[tuple[bytes, bytes, Transaction | None]]) -> None:
+        with self._lock:
+            for name, raw, transaction in verified:
+                self._drop(name)
+                kept = transaction if len(raw) <= MAX_KEPT_BYTES else None
+                # Room for what it decodes to is taken at once: that comes later, and always.
+                size = ENTRY_BYTES + (DECODED_FACTOR * len(raw) if len(raw) <= MAX_KEPT_BYTES else 0)
+                self._verified[name], self._sizes[name] = kept, size
+                self._bytes += size
+            while len(self._verified) > self._limit or self._bytes > self._limit_bytes:
+                self._drop(next(iter(self._verified)))
+
+    def _drop(self, name: bytes) -> None:
+        if name in self._verified:
+            del self._verified[name]
+            self._bytes -= self._sizes.pop(name)

@@ -108,6 +108,7 @@ class _TransactionMethods:
 
     async def check_tx(self, arguments: Arguments) -> ResultJson:
         """The check alone: nothing is taken in."""
+        await self._engine.settled()
         return result_to_json(self._engine.mempool.check(arguments.get("tx", b"")))
 
     async def unconfirmed_txs(self, arguments: Arguments) -> dict[str, Any]:

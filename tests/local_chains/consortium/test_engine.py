@@ -149,7 +149,7 @@ async def test_every_hash_in_every_header_is_of_what_it_says(tmp_path: Path) -> 
             assert now.block.last_commit == before.commit
             assert header.last_block_id == before.block_id
             assert header.app_hash == before.stored.app_hash
-            results = [TxResult(code=int(result.code)) for result in before.results]
+            results = [TxResult(code=int(one.code), gas_wanted=one.cost, gas_used=one.cost) for one in before.results]
             assert header.last_results_hash == hashing.results_hash(results)
             assert header.time == median_time(before.commit, engine.genesis.validators) > before.block.header.time
             verify_hash_link(header, before.block.header)

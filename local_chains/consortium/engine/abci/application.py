@@ -14,9 +14,8 @@ from typing import Any, Final
 import msgspec
 import structlog
 
-from core.model.consortium import APP_VERSION, encode_clock
+from core.model.consortium import APP_VERSION, MAX_MESSAGES, ResultCode, encode_clock
 from core.model.errors import FatalError, RejectedError
-from core.proofs.cometbft import hashing
 from core.proofs.protobuf import message_field
 from core.runtime.clock import Clock, SystemClock
 from local_chains.consortium.engine.abci import messages
@@ -26,8 +25,8 @@ from local_chains.consortium.engine.abci.settings import Settings, load_settings
 from local_chains.consortium.engine.abci.state_sync import StateSync
 from local_chains.consortium.engine.embedded import NS_PER_MS, genesis_state
 from local_chains.consortium.engine.home import Genesis, load_genesis
+from local_chains.consortium.engine.lanes import Candidate, Classifier, Room, chosen
 from local_chains.consortium.engine.queries import answer_query
-from local_chains.consortium.engine.rendering import deterministic
 from local_chains.consortium.ledger.execution import (
     BlockResult,
     Result,
@@ -38,6 +37,8 @@ from local_chains.consortium.ledger.execution import (
     proposer_clock_ms,
 )
 from local_chains.consortium.ledger.genesis import app_state_from_json
+from local_chains.consortium.ledger.leaves import read_account
+from local_chains.consortium.ledger.prices import MAX_BLOCK_ENTRIES, MAX_TRANSACTION_COST, unread
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
@@ -85,9 +86,15 @@ class LedgerApplication:
         self._clock = clock
         self._signatures = SignatureChecker()
         self._executed: _Executed | None = None
-        self._waiting = Overlay(state)
         self._settings = settings
+        self._start_over()
         self._state_sync = StateSync(snapshots, settings.snapshot_interval, self._restore)
+
+    def _start_over(self) -> None:
+        """Nothing waits as far as this state knows: CometBFT asks again for all that does."""
+        self._waiting = Overlay(self._state)
+        self._classifier = Classifier(self._state)
+        self._room = Room(waiting=True)
 
     @property
     def state(self) -> LedgerState:
@@ -110,7 +117,8 @@ class LedgerApplication:
             case messages.Query():
                 return await self._query(request)
             case messages.PrepareProposal():
-                return messages.prepare_proposal(self.prepare_proposal(request.txs, request.max_tx_bytes))
+                entries = await asyncio.to_thread(self.prepare_proposal, request.txs, request.max_tx_bytes)
+                return messages.prepare_proposal(entries)
             case messages.ProcessProposal():
                 return messages.process_proposal(await self._process_proposal(request))
             case messages.FinalizeBlock():
@@ -140,54 +148,70 @@ class LedgerApplication:
     # --- mempool -------------------------------------------------------------------------------------------------
 
     def check_tx(self, raw: bytes) -> Result:
-        """Whether it would succeed in the next block, after everything that waits before it.
+        """Whether it would succeed in the next block, after everything that waits before it, and has room there.
 
         After each block CometBFT asks again for what still waits, in order.
         """
+        try:
+            one = self._classifier.candidate(raw, self._signatures.decode(raw))
+        except RejectedError as error:
+            return Result(ResultCode.MALFORMED, f"{ResultCode.MALFORMED.word}: {error.message}", (), unread(raw))
+        fault = self._room.take(one)
+        if fault:
+            return Result(ResultCode.NO_ROOM, f"{ResultCode.NO_ROOM.word}: mempool is full: {fault}", (), one.cost)
         # What the next block's clock will be at least; ledger time itself is that of the block before.
         time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
         height = self._state.height + 1
-        return check_transaction(self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures)
+        result = check_transaction(self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures)
+        if result.code is not ResultCode.OK:
+            self._room.give_back(one)
+            self._signatures.forget(raw)
+        return result
 
     # --- consensus -----------------------------------------------------------------------------------------------
 
     def prepare_proposal(self, transactions: Sequence[bytes], max_bytes: int) -> list[bytes]:
-        """The entries of our own proposal: our clock, then what fits and what other validators will not refuse."""
-        entries = [encode_clock(proposer_clock_ms(self._state, self._now_ms()))]
-        room = max_bytes - len(message_field(1, entries[0]))
-        for raw in transactions:
-            room -= len(message_field(1, raw))
-            if room < 0:
-                break
-            if not self.refusal(raw):
-                entries.append(raw)
-        return entries
+        """The entries of our own proposal: our clock, then what other validators will not refuse, exits first.
 
-    def refusal(self, raw: bytes) -> str:
-        """Why no honest proposer puts these bytes into a block; empty if one may.
-
-        It depends on the bytes alone, never on state or clock, so that all validators agree. A signature that this
-        node has not verified is verified here.
+        CometBFT hands over the oldest that fit in a block, which is all that waits: CheckTx takes no more.
         """
+        clock = encode_clock(proposer_clock_ms(self._state, self._now_ms()))
+        classifier = Classifier(self._state)
+        candidates = [one for raw in transactions if (one := self._candidate(classifier, raw)) is not None]
+        room = max_bytes - len(message_field(1, clock))
+        return [clock, *chosen(candidates, lambda account: read_account(self._state, account).sequence, room)]
+
+    def _candidate(self, classifier: Classifier, raw: bytes) -> Candidate | None:
+        """None for bytes that no honest proposer puts into a block. They and the state before the block alone decide,
+        never the clock, so that all validators agree. A signature that is not known to hold is verified."""
         try:
             transaction = self._signatures.decode(raw)
-        except RejectedError as error:
-            return error.message
-        if transaction.body.chain_id != self.genesis.chain_id:
-            return "it is a transaction of another chain"
-        if not self._signatures.holds(raw, transaction):
-            return "its signature is not by the account's key"
-        return ""
+            one = classifier.candidate(raw, transaction)
+        except RejectedError:
+            return None
+        body = transaction.body
+        if body.chain_id != self.genesis.chain_id or not 0 < len(body.messages) <= MAX_MESSAGES:
+            return None
+        if one.cost > MAX_TRANSACTION_COST or not self._signatures.holds(raw, transaction):
+            return None
+        return one
 
     def proposal_refusal(self, entries: Sequence[bytes]) -> str:
-        """Why this validator refuses to vote for a block of these entries; empty if it does not."""
+        """Why this validator refuses to vote for a block of these entries; empty if it does not. The work is bounded
+        by what a block may cost, whatever the entries are."""
         sentence = process_proposal(self._state, entries, self._now_ms())
         if sentence:
             return sentence
+        if len(entries) > MAX_BLOCK_ENTRIES:
+            return f"it has {len(entries)} entries, a block has at most {MAX_BLOCK_ENTRIES}"
+        classifier, room = Classifier(self._state), Room()
         for index, raw in enumerate(entries[1:], 1):
-            sentence = self.refusal(raw)
-            if sentence:
-                return f"entry {index} has no place in a block: {sentence}"
+            one = self._candidate(classifier, raw)
+            if one is None:
+                return f"entry {index} has no place in a block: no transaction of this chain with a good signature"
+            fault = room.take(one)
+            if fault:
+                return f"entry {index} is too much: {fault}"
         return ""
 
     async def _process_proposal(self, request: messages.ProcessProposal) -> Verdict:
@@ -222,12 +246,12 @@ class LedgerApplication:
             height=request.height,
             hash=request.hash,
             size=0,
-            # Blocks, commits, validators and results are in CometBFT's own database.
+            # Blocks, commits, validators and results, with their hash, are CometBFT's own.
             block=b"",
             commit=b"",
             validators=b"",
             results=b"",
-            results_hash=hashing.results_hash(deterministic(outcome.results)),
+            results_hash=b"",
             app_hash=root_hash(root),
         )
         return _Executed(stored, self._state.changes(outcome.writes), root, outcome)
@@ -239,7 +263,7 @@ class LedgerApplication:
         await self.store.append(executed.stored, (), executed.changes)
         self._state.advance(executed.changes, executed.root)
         self._executed = None
-        self._waiting = Overlay(self._state)
+        self._start_over()
         self._state_sync.committed(self._state)
         return messages.commit(await self._prune())
 
@@ -272,7 +296,7 @@ class LedgerApplication:
         )
         await self.store.restore(stored, restoration.leaves)
         self._state = LedgerState(height, restoration.leaves, restoration.root)
-        self._waiting = Overlay(self._state)
+        self._start_over()
 
     # --- queries -------------------------------------------------------------------------------------------------
 

@@ -15,9 +15,9 @@ from core.proofs.cometbft.types import Timestamp
 from core.proofs.errors import MalformedProofError
 from core.proofs.protobuf import (
     WIRE_BYTES,
+    WIRE_FIXED64,
     WIRE_VARINT,
     bytes_field,
-    decode_fields,
     message_field,
     varint,
     varint_field,
@@ -28,9 +28,9 @@ from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.state.snapshots import Snapshot
 
-MAX_ENTRIES: Final = 200_000
-"""Fields of one message: a block of 4 MiB has no more entries."""
-
+WIRE_FIXED32: Final = 5
+MAX_VARINT_SHIFT: Final = 63
+_LENGTHS: Final = {WIRE_FIXED64: 8, WIRE_FIXED32: 4}
 
 ZERO_TIME: Final = Timestamp(0, 0)
 
@@ -184,6 +184,8 @@ _SNAPSHOT: Final[_Fields] = {
     4: ("hash", _Kind.BYTES),
     5: ("metadata", _Kind.BYTES),
 }
+_TIMESTAMP: Final[_Fields] = {1: ("seconds", _Kind.INTEGER), 2: ("nanos", _Kind.INTEGER)}
+_UINT64: Final = (1 << 64) - 1
 
 _REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
     1: (Echo, {1: ("message", _Kind.BYTES)}),
@@ -231,13 +233,14 @@ _REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
 
 
 def decode_request(raw: bytes) -> Request:
-    """Raises `MalformedProofError` where it is no request of ABCI 2.0."""
-    members = list(decode_fields(raw, max_fields=1))
-    if len(members) != 1 or members[0].number not in _REQUESTS or members[0].wire != WIRE_BYTES:
+    """Read whatever a node may send: a block may have as many entries as fit in it. The work grows with the bytes only.
+
+    Raises `MalformedProofError` if it is not a request of ABCI 2.0.
+    """
+    number, wire, body, end = _field(raw, 0)
+    if number not in _REQUESTS or wire != WIRE_BYTES or end != len(raw):
         raise MalformedProofError("not a request of ABCI 2.0")
-    body = members[0].value
-    assert isinstance(body, bytes)
-    make, fields = _REQUESTS[members[0].number]
+    make, fields = _REQUESTS[number]
     return make(**_decode(body, fields))
 
 
@@ -250,36 +253,89 @@ def decode_snapshot(raw: bytes) -> Snapshot:
 def _decode(body: bytes, fields: _Fields) -> dict[str, Any]:
     values: dict[str, Any] = {}
     lists: dict[str, list[bytes]] = {}
-    for field in decode_fields(body, max_fields=MAX_ENTRIES):
-        if field.number not in fields:
+    offset = 0
+    while offset < len(body):
+        number, wire, value, after = _field(body, offset)
+        if number not in fields:
+            offset = after
             continue
-        name, kind = fields[field.number]
-        if field.wire != (WIRE_VARINT if kind is _Kind.INTEGER else WIRE_BYTES):
+        name, kind = fields[number]
+        if wire != (WIRE_VARINT if kind is _Kind.INTEGER else WIRE_BYTES):
             raise MalformedProofError("a field of this request has another type", field=name)
-        value: Any = field.value
         if kind is _Kind.LIST:
-            lists.setdefault(name, []).append(value)
+            after = _run(body, offset, lists.setdefault(name, []))
         else:
             values[name] = _converted(value, kind)
+        offset = after
     return values | {name: tuple(entries) for name, entries in lists.items()}
+
+
+def _run(raw: bytes, offset: int, into: list[bytes]) -> int:
+    """Append the values of all fields from `offset` on that have the same key, and return where they end.
+
+    A block may have two million entries: this is the loop that they go through.
+    """
+    _, start = _integer(raw, offset)
+    key, width, end, append = raw[offset:start], start - offset, len(raw), into.append
+    while raw.startswith(key, offset) and offset + width < end:
+        offset += width
+        length = raw[offset]
+        if length < 0x80:
+            offset += 1
+        else:
+            length, offset = _integer(raw, offset)
+        after = offset + length
+        if after > end:
+            raise MalformedProofError("protobuf field is cut short")
+        append(raw[offset:after])
+        offset = after
+    return offset
+
+
+def _field(raw: bytes, offset: int) -> tuple[int, int, Any, int]:
+    """(number, wire type, value, where it ends) of the field at `offset`, as Go's decoder reads it: an integer may take
+    more bytes than it needs, groups are refused. Raises `MalformedProofError`."""
+    key, offset = _integer(raw, offset)
+    number, wire = key >> 3, key & 7
+    if wire == WIRE_VARINT:
+        value, offset = _integer(raw, offset)
+        return number, wire, value, offset
+    if wire == WIRE_BYTES:
+        length, offset = _integer(raw, offset)
+    elif wire in _LENGTHS:
+        length = _LENGTHS[wire]
+    else:
+        raise MalformedProofError("protobuf wire type is not supported", wire=wire)
+    if length > len(raw) - offset:
+        raise MalformedProofError("protobuf field is cut short", number=number)
+    return number, wire, raw[offset : offset + length], offset + length
+
+
+def _integer(raw: bytes, offset: int) -> tuple[int, int]:
+    """An unsigned integer of 64 bits and where it ends. Raises `MalformedProofError`."""
+    value = 0
+    for shift in range(0, MAX_VARINT_SHIFT + 1, 7):
+        if offset >= len(raw):
+            raise MalformedProofError("varint is cut short")
+        byte = raw[offset]
+        offset += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value & _UINT64, offset
+    raise MalformedProofError("varint is too long")
 
 
 def _converted(value: Any, kind: _Kind) -> Any:
     if kind is _Kind.INTEGER:
         return _signed(value)
     if kind is _Kind.TIME:
-        parts = {field.number: field.value for field in decode_fields(value)}
-        return Timestamp(_signed(parts.get(1, 0)), _signed(parts.get(2, 0)))
-    if kind is _Kind.TEXT:
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise MalformedProofError("a text of this request is not UTF-8") from None
-    return value
+        parts = _decode(value, _TIMESTAMP)
+        return Timestamp(parts.get("seconds", 0), parts.get("nanos", 0))
+    # Texts come from clients and peers, too, and Go passes on what is not UTF-8.
+    return value.decode(errors="replace") if kind is _Kind.TEXT else value
 
 
-def _signed(value: Any) -> int:
-    number = int(value)
+def _signed(number: int) -> int:
     return number - (1 << 64) if number >> 63 else number
 
 
@@ -412,7 +468,10 @@ def verify_vote_extension(verdict: Verdict) -> bytes:
 
 def finalize_block(outcome: BlockResult, app_hash: bytes) -> bytes:
     """Parameters stay as they are."""
-    results = b"".join(message_field(2, tx_result(result)) for result in outcome.results)
+    # Results of entries that nobody looked at are one and the same.
+    distinct = {id(result): result for result in outcome.results}
+    encoded = {place: message_field(2, tx_result(result)) for place, result in distinct.items()}
+    results = b"".join([encoded[id(result)] for result in outcome.results])
     updates = b"".join(message_field(3, _validator_update(update)) for update in outcome.validator_updates)
     return message_field(21, results + updates + bytes_field(5, app_hash))
 
@@ -426,8 +485,10 @@ def tx_result(result: Result) -> bytes:
     return (
         varint_field(1, int(result.code))
         + bytes_field(3, result.log.encode())
+        + varint_field(5, result.cost)
+        + varint_field(6, result.cost)
         + b"".join(message_field(7, _event(event)) for event in result.events)
-        + bytes_field(8, CODESPACE.encode() if result.code else b"")
+        + bytes_field(8, CODESPACE.encode() if result.code and result.log else b"")
     )
 
 

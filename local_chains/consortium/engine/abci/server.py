@@ -5,6 +5,7 @@ no block. Source: CometBFT spec "ABCI client and server", socket protocol.
 """
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +22,10 @@ MAX_MESSAGE_BYTES: Final = MAX_GENESIS_BYTES + 16 * 1024 * 1024
 """The genesis file comes in one message; a block is far smaller."""
 MAX_CONNECTIONS: Final = 16
 CHUNK_BYTES: Final = 256 * 1024
-MAX_BATCH: Final = 100
-"""Answers written together, and computed before other connections get their turn."""
+TURN_S: Final = 0.01
+"""How long answers are computed before other connections have their turn."""
+LARGE_BYTES: Final = 64 * 1024
+"""Longer requests are read in another thread."""
 
 _log = structlog.get_logger(__name__)
 
@@ -86,16 +89,20 @@ class AbciServer:
 
     async def _answer(self, received: bytearray, writer: asyncio.StreamWriter) -> None:
         """Answer what is complete in `received`, and take it out."""
-        offset, answers = 0, 0
+        offset, turn = 0, time.monotonic()
         while True:
             body, offset = next_message(received, offset)
             if body is None:
                 break
-            writer.write(delimited(await self._application.answer(messages.decode_request(body))))
-            answers += 1
-            if answers % MAX_BATCH == 0:
+            if len(body) > LARGE_BYTES:
+                request = await asyncio.to_thread(messages.decode_request, body)
+            else:
+                request = messages.decode_request(body)
+            writer.write(delimited(await self._application.answer(request)))
+            if time.monotonic() - turn > TURN_S:
                 await writer.drain()
                 await asyncio.sleep(0)
+                turn = time.monotonic()
         del received[:offset]
         await writer.drain()
 

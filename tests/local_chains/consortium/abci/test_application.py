@@ -26,8 +26,9 @@ from core.model.consortium import (
     quantity,
 )
 from core.model.errors import FatalError
+from core.proofs import merkle
 from core.proofs.cometbft import hashing
-from core.proofs.protobuf import decode_fields, delimited, message_field
+from core.proofs.protobuf import decode_fields, delimited, message_field, varint_field
 from core.proofs.smt import decode_proof, verify_inclusion
 from core.runtime.clock import ManualClock
 from local_chains.consortium.engine.abci.application import LedgerApplication, open_application
@@ -90,6 +91,12 @@ def codes(finalized: dict[int, list[Any]]) -> list[int]:
         fields = {field.number: field.value for field in decode_fields(raw)}
         found.append(int(fields.get(1, 0)))
     return found
+
+
+def deterministic_part(raw: bytes) -> bytes:
+    """An ExecTxResult without its log, events and codespace."""
+    kept = [field for field in decode_fields(raw) if field.number in (1, 2, 5, 6)]
+    return b"".join(varint_field(field.number, int(field.value)) for field in kept)
 
 
 @asynccontextmanager
@@ -339,7 +346,6 @@ async def test_state_and_results_are_those_of_the_embedded_engine(tmp_path: Path
             await driver.ask(node.commit())
             assert finalized[5] == [made.stored.app_hash]
             assert codes(finalized) == [result.code for result in made.results]
-            stored = await driver.application.store.block(made.height)
-            assert stored is not None
-            assert stored.results_hash == made.stored.results_hash
+            # As CometBFT hashes what it was answered.
+            assert merkle.root([deterministic_part(raw) for raw in finalized[2]]) == made.stored.results_hash
     await engine.close()

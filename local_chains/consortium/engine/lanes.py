@@ -1,0 +1,278 @@
+"""Who may have how much of a block, and of what waits for one; and what an honest proposer takes, exits first.
+
+An *exit* is a transaction of nothing but claims and refunds of locks that are open in the newest state. Exits have
+what others may not take: a quarter of every block, and room of their own among what waits. All other transactions share
+the rest: an account has a quota of it, a member's own account the largest, and all accounts together that nobody
+answers for have one small share. A lock is *protected* if a member, or an account that one admitted, is its sender or
+its receiver; exits of other locks come last and have the strangers' share.
+
+The same rules hold for CheckTx (what waits), for the proposer and for validators (what a block has), so that no honest
+validator refuses what an honest proposer proposes. They depend on the state before the block and on the bytes alone.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+
+from core.model.consortium import Claim, LockLeaf, Refund, Transaction, address, lock_key
+from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
+from local_chains.consortium.ledger.leaves import read
+from local_chains.consortium.ledger.members import Standing, standing
+from local_chains.consortium.ledger.prices import MAX_BLOCK_COST, MAX_BLOCK_ENTRIES, Tariff
+from local_chains.consortium.ledger.view import StateView
+
+NextSequence = Callable[[bytes], int]
+"""The next sequence of an account in a state."""
+
+MAX_STANDINGS: Final = 20_000
+"""Accounts whose standing is remembered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So much work, and so many bytes."""
+
+    cost: int
+    bytes: int
+
+    def of(self, parts: int) -> "Share":
+        return Share(self.cost // parts, self.bytes // parts)
+
+    def times(self, factor: int) -> "Share":
+        return Share(self.cost * factor, self.bytes * factor)
+
+
+BLOCK: Final = Share(MAX_BLOCK_COST, MAX_BLOCK_BYTES)
+ORDINARY: Final = Share(MAX_BLOCK_COST * 3 // 4, MAX_BLOCK_BYTES * 9 // 16)
+"""Of all transactions together that are not exits. With the exits that wait, and the 1 MiB of evidence that CometBFT
+may add, it fits in a block."""
+EXITS: Final = Share(MAX_BLOCK_COST // 4, MAX_BLOCK_BYTES // 8)
+"""What waits of exits. A block may have more of them: whatever others leave."""
+STRANGERS: Final = Share(MAX_BLOCK_COST // 16, MAX_BLOCK_BYTES // 32)
+"""Of all accounts together that nobody answers for."""
+OF_ACCOUNT: Final = {
+    Standing.MEMBER: ORDINARY.of(2),
+    Standing.ADMITTED: ORDINARY.of(8),
+    Standing.STRANGER: STRANGERS.of(8),
+}
+OF_LOCKER: Final = EXITS.of(8)
+"""What waits of exits from the locks of one sender."""
+
+assert ORDINARY.bytes + EXITS.bytes + MAX_BLOCK_BYTES // 4 < MAX_BLOCK_BYTES
+assert ORDINARY.cost + EXITS.cost <= BLOCK.cost
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A transaction as the rules see it. `lockers` are the senders of the locks that an exit settles, else empty."""
+
+    raw: bytes
+    sender: bytes
+    sequence: int
+    cost: int
+    standing: Standing
+    lockers: tuple[bytes, ...] = ()
+    protected: bool = False
+    settles: bool = False
+    """It is nothing but claims and refunds, of locks that may not be there yet."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes in a block, protobuf tag and length included."""
+        length = len(self.raw)
+        return length + (2 if length < 1 << 7 else 3 if length < 1 << 14 else 4)
+
+    @property
+    def is_exit(self) -> bool:
+        return bool(self.lockers)
+
+
+class Classifier:
+    """Sees transactions as one state does. It remembers what it has looked up."""
+
+    def __init__(self, state: StateView) -> None:
+        self._state = state
+        self._tariff = Tariff(state)
+        self._standings: dict[bytes, Standing] = {}
+
+    def candidate(self, raw: bytes, transaction: Transaction) -> Candidate:
+        """Raises `RejectedError` for a public key that is not one."""
+        body = transaction.body
+        sender = address(body.public_key)
+        cost = self._tariff.of(raw, transaction)
+        lockers, protected = self._exits(transaction)
+        settles = all(isinstance(message, Claim | Refund) for message in body.messages)
+        return Candidate(raw, sender, body.sequence, cost, self.standing(sender), lockers, protected, settles)
+
+    def standing(self, account: bytes) -> Standing:
+        found = self._standings.get(account)
+        if found is None:
+            if len(self._standings) >= MAX_STANDINGS:
+                self._standings.clear()
+            found = self._standings[account] = standing(self._state, account)
+        return found
+
+    def _exits(self, transaction: Transaction) -> tuple[tuple[bytes, ...], bool]:
+        lockers, protected = [], False
+        for message in transaction.body.messages:
+            if isinstance(message, Claim):
+                hashlock = sha256(message.preimage).digest()
+            elif isinstance(message, Refund):
+                hashlock = message.hashlock
+            else:
+                return (), False
+            lock = read(self._state, lock_key(message.locker, hashlock), LockLeaf)
+            # A lock that is not in the state yet would not be there either when exits have their turn.
+            if lock is None or lock.status != "locked":
+                return (), False
+            lockers.append(lock.sender)
+            parties = (self.standing(lock.sender), self.standing(lock.receiver))
+            protected = protected or any(party is not Standing.STRANGER for party in parties)
+        return tuple(lockers), protected
+
+
+class Room:
+    """What is taken of the shares of `blocks` blocks; `waiting` also bounds exits, which have all the rest of a block."""
+
+    def __init__(self, blocks: int = 1, waiting: bool = False) -> None:
+        self._blocks = blocks
+        self._waiting = waiting
+        self._block = _Taken(BLOCK.times(blocks))
+        self._ordinary = _Taken(ORDINARY.times(blocks))
+        self._exits = _Taken(EXITS.times(blocks))
+        self._strangers = _Taken(STRANGERS.times(blocks))
+        self._strangers_exits = _Taken(STRANGERS.times(blocks))
+        self._accounts: dict[bytes, _Taken] = {}
+        self._lockers: dict[bytes, _Taken] = {}
+        self._count = 0
+
+    def take(self, one: Candidate) -> str:
+        """Take room for a transaction. Return why there is none, or an empty text."""
+        wanted = self._wanted(one)
+        for whose, taken in wanted:
+            if not taken.has_room(one):
+                return f"{whose} has no more room until the next block"
+        if self._count >= MAX_BLOCK_ENTRIES * self._blocks - 1:
+            return f"there are {self._count} transactions already"
+        for _, taken in wanted:
+            taken.add(one, 1)
+        self._count += 1
+        return ""
+
+    def give_back(self, one: Candidate) -> None:
+        """Undo `take`."""
+        for _, taken in self._wanted(one):
+            taken.add(one, -1)
+        self._count -= 1
+        for known in (self._accounts, self._lockers):
+            for key in (one.sender, *one.lockers):
+                if key in known and not known[key].count:
+                    del known[key]
+
+    def _wanted(self, one: Candidate) -> list[tuple[str, "_Taken"]]:
+        if not one.is_exit:
+            account = self._accounts.get(one.sender)
+            if account is None:
+                account = self._accounts[one.sender] = _Taken(OF_ACCOUNT[one.standing].times(self._blocks))
+            shares = [
+                ("the account's quota", account),
+                ("the share of transactions that are not exits", self._ordinary),
+            ]
+            if one.standing is Standing.STRANGER:
+                shares.append(("the share of accounts that nobody answers for", self._strangers))
+            return shares if self._waiting else [*shares, ("the block", self._block)]
+        shares = [] if one.protected else [("the share of locks between strangers", self._strangers_exits)]
+        if not self._waiting:
+            return [*shares, ("the block", self._block)]
+        for locker in set(one.lockers):
+            taken = self._lockers.get(locker)
+            if taken is None:
+                taken = self._lockers[locker] = _Taken(OF_LOCKER.times(self._blocks))
+            shares.append(("the locker's share of exits", taken))
+        return [*shares, ("the share of exits", self._exits)]
+
+
+class _Taken:
+    __slots__ = ("bytes", "cost", "count", "most")
+
+    def __init__(self, most: Share) -> None:
+        self.most = most
+        self.cost = self.bytes = self.count = 0
+
+    def has_room(self, one: Candidate) -> bool:
+        return self.cost + one.cost <= self.most.cost and self.bytes + one.size <= self.most.bytes
+
+    def add(self, one: Candidate, sign: int) -> None:
+        self.cost += sign * one.cost
+        self.bytes += sign * one.size
+        self.count += sign
+
+
+def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_bytes: int) -> list[bytes]:
+    """The transactions of an honest proposal, of those that wait in their order: exits first, then by age.
+
+    Exits of protected locks come before others, and lockers take turns, so that nobody's many locks are before
+    another's one. An account's earlier transactions go before its exit, in their own share. Sequences that cannot be next, and
+    what comes after them, are left for later.
+    """
+    room = Room()
+    taken: list[bytes] = []
+    queues = _queues(candidates, next_sequence)
+    places: dict[bytes, int] = dict.fromkeys(queues, 0)
+
+    def advance(sender: bytes, until: int) -> bool:
+        """Take a sender's next transactions up to place `until`. Return False, and take no more of them, if one has no
+        room."""
+        nonlocal max_bytes
+        queue = queues[sender]
+        while places[sender] <= until:
+            one = queue[places[sender]]
+            if one.size > max_bytes or room.take(one):
+                queues[sender] = queue[: places[sender]]
+                return False
+            max_bytes -= one.size
+            taken.append(one.raw)
+            places[sender] += 1
+        return True
+
+    for sender, place in _exits_in_turn(queues):
+        if place < len(queues[sender]):
+            advance(sender, place)
+    seen: Counter[bytes] = Counter()
+    for one in candidates:
+        place = seen[one.sender]
+        queue = queues.get(one.sender, [])
+        if place < len(queue) and queue[place] is one:
+            seen[one.sender] += 1
+            advance(one.sender, place)
+    return taken
+
+
+def _queues(candidates: Iterable[Candidate], next_sequence: NextSequence) -> dict[bytes, list[Candidate]]:
+    """What can be executed of each sender's transactions, in its order."""
+    queues: dict[bytes, list[Candidate]] = {}
+    expected: dict[bytes, int] = {}
+    for one in candidates:
+        if one.sender not in expected:
+            expected[one.sender] = next_sequence(one.sender)
+            queues[one.sender] = []
+        if one.sequence == expected[one.sender]:
+            queues[one.sender].append(one)
+            expected[one.sender] += 1
+    return queues
+
+
+def _exits_in_turn(queues: dict[bytes, list[Candidate]]) -> list[tuple[bytes, int]]:
+    """(sender, place in its queue) of all exits, in the order in which they are taken."""
+    turns: defaultdict[bytes, int] = defaultdict(int)
+    found: list[tuple[bool, int, int, bytes, int]] = []
+    for sender, queue in queues.items():
+        for place, one in enumerate(queue):
+            if one.is_exit:
+                turn = max(turns[locker] for locker in one.lockers)
+                for locker in set(one.lockers):
+                    turns[locker] = turn + 1
+                found.append((not one.protected, turn, len(found), sender, place))
+    return [(sender, place) for _, _, _, sender, place in sorted(found)]

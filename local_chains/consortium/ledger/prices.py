@@ -1,0 +1,89 @@
+"""What work costs, and how much of it a transaction and a block may ask for.
+
+A price depends on a transaction's bytes, on how many assets there are (an account's leaf holds them all) and on how
+many operators vote, as the state before the block has them. So CheckTx, proposer, validators and execution come to the
+same price without executing anything. It is CometBFT's gas. No unit takes more than 50 ns of one core of the machine on
+which this was measured (`tests/local_chains/consortium/dear_blocks.py`): every price covers the dearest case of its
+kind, where the signature is not known yet, the leaves are as large as they may be, and all of them are hashed. So the
+dearest block takes 0.6 s there, and most blocks a fraction of their price.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from core.model.consortium import (
+    ASSETS,
+    AttestHeader,
+    Burn,
+    Claim,
+    CreateAsset,
+    Issue,
+    Lock,
+    Refund,
+    SetAccess,
+    Transaction,
+    Transfer,
+    WriteRecord,
+)
+from core.model.consortium_members import Admit, Propose, Vote
+from local_chains.consortium.ledger.leaves import read_operators
+from local_chains.consortium.ledger.sequences import length
+from local_chains.consortium.ledger.view import StateView
+
+MAX_TRANSACTION_COST: Final = 600_000
+MAX_BLOCK_COST: Final = 12_000_000
+MAX_BLOCK_ENTRIES: Final = 10_000
+"""Entries of a block, its clock included; none costs less than 1/10,000 of a block."""
+
+ENTRY_COST: Final = 800
+"""Decoding, the gates, the signature, the result."""
+BYTES_PER_UNIT: Final = 4
+LEAF_COST: Final = 250
+"""One leaf read, written, hashed and stored."""
+ASSETS_PER_UNIT: Final = 1
+DOCUMENT_UNITS_PER_BYTE: Final = 4
+"""JSON of nothing but brackets and names is the dearest."""
+OPERATOR_COST: Final = 400
+"""An operator's open votes, read and written."""
+
+
+class Tariff:
+    """The prices at one state."""
+
+    __slots__ = ("_account", "_operators")
+
+    def __init__(self, state: StateView) -> None:
+        self._account = LEAF_COST + length(state, ASSETS) // ASSETS_PER_UNIT
+        self._operators = len(read_operators(state))
+
+    def of(self, raw: bytes, transaction: Transaction) -> int:
+        """The cost of a transaction, whose bytes are `raw`, whatever becomes of it."""
+        cost = unread(raw) + self._account
+        for message in transaction.body.messages:
+            cost += _PRICES[type(message)](self._account, self._operators, message)
+        return cost
+
+
+def unread(raw: bytes) -> int:
+    """The cost of an entry that is not a transaction."""
+    return ENTRY_COST + len(raw) // BYTES_PER_UNIT
+
+
+_Price = Callable[[int, int, Any], int]
+"""(an account's leaf, number of operators, message) → units."""
+
+_PRICES: Final[dict[type, _Price]] = {
+    Transfer: lambda account, operators, message: 4 * account,
+    Issue: lambda account, operators, message: 2 * account + LEAF_COST,
+    Burn: lambda account, operators, message: 2 * account + LEAF_COST,
+    CreateAsset: lambda account, operators, message: 6 * LEAF_COST,
+    Lock: lambda account, operators, message: 2 * account + 5 * LEAF_COST,
+    Claim: lambda account, operators, message: 2 * account + 2 * LEAF_COST,
+    Refund: lambda account, operators, message: 2 * account + 2 * LEAF_COST,
+    WriteRecord: lambda account, operators, message: 6 * LEAF_COST + DOCUMENT_UNITS_PER_BYTE * len(message.document),
+    SetAccess: lambda account, operators, message: 5 * LEAF_COST,
+    Admit: lambda account, operators, message: 5 * LEAF_COST,
+    AttestHeader: lambda account, operators, message: 6 * LEAF_COST + OPERATOR_COST * operators,
+    Propose: lambda account, operators, message: 12 * LEAF_COST + OPERATOR_COST * operators,
+    Vote: lambda account, operators, message: 8 * LEAF_COST + OPERATOR_COST * operators,
+}

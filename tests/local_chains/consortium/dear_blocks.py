@@ -1,0 +1,329 @@
+"""Blocks that cost as much as the ledger lets a block cost, one for each kind of work, made to be as dear as they can.
+
+`python -m tests.local_chains.consortium.dear_blocks` measures them: what a block takes, by itself, on this machine.
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from typing import Final
+
+from core.model.consortium import (
+    MAX_MESSAGES,
+    MAX_TRANSACTION_BYTES,
+    AccountLeaf,
+    AttestHeader,
+    Claim,
+    CreateAsset,
+    Lock,
+    Message,
+    SetAccess,
+    Transaction,
+    TransactionBody,
+    Transfer,
+    WriteRecord,
+    account_key,
+    decode_transaction,
+    encode_clock,
+    encode_leaf,
+    encode_transaction,
+    quantity,
+)
+from core.model.consortium_members import MAX_VALIDATORS, Admit, Organisation, Propose, Vote
+from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
+from local_chains.consortium.ledger.bank import MAX_ASSETS
+from local_chains.consortium.ledger.execution import BlockResult, execute_block
+from local_chains.consortium.ledger.genesis import (
+    AppState,
+    GenesisAsset,
+    GenesisMember,
+    GenesisOperator,
+    genesis_writes,
+)
+from local_chains.consortium.ledger.prices import MAX_BLOCK_COST, MAX_TRANSACTION_COST, Tariff
+from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.state.tree import Node, build, update
+from tests.local_chains.consortium.support import CHAIN, FAR, START_MS, START_S, Actor, consensus_key
+
+AMOUNT: Final = quantity(2**255)
+NEXT_MS: Final = START_MS + 1_000
+"""The first block's clock."""
+
+
+class World:
+    """A state with `assets` assets, `operators` operators, and accounts that hold some of everything."""
+
+    def __init__(self, assets: int = 1, operators: int = 4, holders: int = 0, senders: int = 64) -> None:
+        self.symbols = [f"a{number:063}" for number in range(assets)]
+        self.operators = [Actor(f"operator {number}") for number in range(operators)]
+        self.issuer = Actor("issuer")
+        genesis = AppState(
+            tuple(
+                GenesisOperator(
+                    f"o{number}", one.public_key.hex(), 10, "ed25519", consensus_key(f"o{number}").hex(), ("issuer",)
+                )
+                for number, one in enumerate(self.operators)
+            ),
+            tuple(GenesisAsset(symbol, self.issuer.address.hex(), 2) for symbol in self.symbols),
+            (),
+            (GenesisMember("mint", self.issuer.address.hex(), ("issuer",)),),
+        )
+        self.leaves = {key: leaf for key, leaf in genesis_writes(genesis, START_MS).items() if leaf is not None}
+        self.senders = [Actor(f"sender {number}") for number in range(senders)]
+        wealth = encode_leaf(AccountLeaf(0, tuple((symbol, AMOUNT) for symbol in self.symbols)))
+        for one in self.senders:
+            self.leaves[account_key(one.address)] = wealth
+        self.holders = [hashlib.sha256(b"holder %d" % number).digest()[:20] for number in range(holders)]
+        for holder in self.holders:
+            self.leaves[account_key(holder)] = wealth
+        self.sequences = dict.fromkeys([one.address for one in (*self.senders, *self.operators)], 0)
+
+    def signed(self, actor: Actor, messages: Sequence[Message]) -> bytes:
+        sequence = self.sequences[actor.address]
+        self.sequences[actor.address] += 1
+        return actor.signed(sequence, *messages)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one block took of this process's time, and how many of its transactions did what they said."""
+
+    name: str
+    seconds: float
+    cost: int
+    entries: int
+    succeeded: int
+
+
+def filled(world: World, senders: Sequence[Actor], some: Iterator[Message], most: int = MAX_MESSAGES) -> list[bytes]:
+    """Transactions of the messages, as many in each as it may have, until a block is full."""
+    tariff = Tariff(world.leaves)
+    entries: list[bytes] = []
+    left, size, place = MAX_BLOCK_COST, MAX_BLOCK_BYTES, 0
+    ahead: Message | None = None
+    while True:
+        messages: list[Message] = []
+        actor = senders[place % len(senders)]
+        for message in chain([] if ahead is None else [ahead], some):
+            raw = _unsigned(actor, [*messages, message])
+            if len(raw) > MAX_TRANSACTION_BYTES or _price(tariff, raw) > MAX_TRANSACTION_COST:
+                ahead = message
+                break
+            messages.append(message)
+            ahead = None
+            if len(messages) >= most:
+                break
+        if not messages:
+            return entries
+        raw = world.signed(actor, messages)
+        left -= _price(tariff, raw)
+        size -= len(raw) + 4
+        if left < 0 or size < 0:
+            return entries
+        entries.append(raw)
+        place += 1
+
+
+def _unsigned(actor: Actor, messages: Sequence[Message]) -> bytes:
+    return encode_transaction(Transaction(TransactionBody(CHAIN, actor.public_key, 0, FAR, tuple(messages)), bytes(64)))
+
+
+def _price(tariff: Tariff, raw: bytes) -> int:
+    return tariff.of(raw, decode_transaction(raw))
+
+
+def nested(size: int) -> bytes:
+    """JSON that takes long for its size: objects in lists, to the depth that is allowed."""
+    unit = b'{"":[[[{"":0}]]]},'
+    body = unit * ((size - 8) // len(unit))
+    return b"[" + body + b"0]"
+
+
+def transfers_between_rich_accounts() -> tuple[World, list[bytes]]:
+    world = World(assets=MAX_ASSETS, holders=4_000)
+    some = (Transfer(world.symbols[n % MAX_ASSETS], world.holders[n % len(world.holders)], b"\1") for n in count())
+    return world, filled(world, world.senders, some)
+
+
+def transfers_to_new_accounts() -> tuple[World, list[bytes]]:
+    world = World()
+    some = (Transfer(world.symbols[0], hashlib.sha256(b"%d" % n).digest()[:20], b"\1") for n in count())
+    return world, filled(world, world.senders, some)
+
+
+def single_transfers() -> tuple[World, list[bytes]]:
+    world = World(senders=4_000)
+    some = (Transfer(world.symbols[0], hashlib.sha256(b"%d" % n).digest()[:20], b"\1") for n in count())
+    return world, filled(world, world.senders, some, most=1)
+
+
+def locks() -> tuple[World, list[bytes]]:
+    world = World()
+    some = (
+        Lock(world.symbols[0], b"\1", bytes(20), hashlib.sha256(b"%d" % n).digest(), START_S + 9_999) for n in count()
+    )
+    return world, filled(world, world.senders, some)
+
+
+def claims() -> tuple[World, list[bytes]]:
+    """Of locks that were made in blocks before."""
+    world = World(assets=MAX_ASSETS)
+    preimages = [n.to_bytes(32, "big") for n in range(6_400)]
+    made = 0
+    for one in world.senders:
+        mine = preimages[made : made + MAX_MESSAGES]
+        made += len(mine)
+        messages = [
+            Lock(world.symbols[0], b"\1", bytes(20), hashlib.sha256(preimage).digest(), START_S + 9_999)
+            for preimage in mine
+        ]
+        run(world, [world.signed(one, messages)])
+    some = (
+        Claim(one.address, preimage)
+        for place, one in enumerate(world.senders)
+        for preimage in preimages[place * MAX_MESSAGES : (place + 1) * MAX_MESSAGES]
+    )
+    return world, filled(world, world.senders, some)
+
+
+def documents() -> tuple[World, list[bytes]]:
+    world = World()
+    document = nested(16 * 1024)
+    some = (WriteRecord(f"n{n % 7}", f"k{n}", document) for n in count())
+    return world, filled(world, world.operators, some)
+
+
+def small_documents() -> tuple[World, list[bytes]]:
+    world = World()
+    some = (WriteRecord(f"n{n % 7}", f"k{n}", b"{}") for n in count())
+    return world, filled(world, world.operators, some)
+
+
+def access_lists() -> tuple[World, list[bytes]]:
+    world = World()
+    run(world, [world.signed(world.operators[0], [WriteRecord("n", "k", nested(16 * 1024))])])
+    writers = tuple(sorted(hashlib.sha256(b"%d" % n).digest()[:20] for n in range(64)))
+    some = (SetAccess("n", "k", world.operators[0].address, writers) for _ in count())
+    return world, filled(world, world.operators[:1], some)
+
+
+def attestations() -> tuple[World, list[bytes]]:
+    """By so many operators that each vote is the one that wins a height."""
+    world = World(operators=MAX_VALIDATORS)
+    need = 2 * MAX_VALIDATORS // 3
+    votes = [AttestHeader("eip155:1", height, bytes(32), 5) for height in range(64)]
+    for one in world.operators[:need]:
+        for start in range(0, 64, 8):
+            run(world, [world.signed(one, votes[start : start + 8])])
+    return world, filled(world, world.operators[need:], iter(votes))
+
+
+def proposals() -> tuple[World, list[bytes]]:
+    world = World(operators=MAX_VALIDATORS)
+    some = (Propose(Organisation(f"new{n}", hashlib.sha256(b"%d" % n).digest()[:20], ("notary",))) for n in count())
+    return world, filled(world, world.operators, some, most=16)
+
+
+def votes() -> tuple[World, list[bytes]]:
+    world = World(operators=MAX_VALIDATORS)
+    for place in range(40):
+        terms = Organisation(f"new{place}", hashlib.sha256(b"%d" % place).digest()[:20], ("notary",))
+        run(world, [world.signed(world.operators[place], [Propose(terms)])])
+    some = (Vote(1 + n % 40, True) for n in count())
+    return world, filled(world, world.operators, some, most=40)
+
+
+def new_assets() -> tuple[World, list[bytes]]:
+    world = World()
+    some = (CreateAsset(f"new{n}", 2) for n in count())
+    return world, filled(world, world.operators, some)
+
+
+def admissions() -> tuple[World, list[bytes]]:
+    world = World()
+    some = (Admit(hashlib.sha256(b"%d" % n).digest()[:20], True) for n in count())
+    return world, filled(world, world.operators, some)
+
+
+def nonsense() -> tuple[World, list[bytes]]:
+    """As many entries as CometBFT carries, which are nothing at all."""
+    return World(), [b""] * (MAX_BLOCK_BYTES // 2)
+
+
+def long_nonsense() -> tuple[World, list[bytes]]:
+    """Transactions that are not in their canonical form, which shows last."""
+    world = World()
+    some = (Transfer(world.symbols[0], bytes(20), b"\1") for _ in count())
+    raw = filled(world, world.senders, some)[0]
+    return world, [raw + b"\0"] * (MAX_BLOCK_BYTES // (len(raw) + 5))
+
+
+def forged() -> tuple[World, list[bytes]]:
+    """Transactions of all senders with another's signature: each is decoded, looked up and verified."""
+    world, entries = single_transfers()
+    return world, [raw[:-1] + bytes([raw[-1] ^ 1]) for raw in entries]
+
+
+KINDS: Final[tuple[Callable[[], tuple[World, list[bytes]]], ...]] = (
+    transfers_between_rich_accounts,
+    transfers_to_new_accounts,
+    single_transfers,
+    locks,
+    claims,
+    documents,
+    small_documents,
+    access_lists,
+    attestations,
+    proposals,
+    votes,
+    new_assets,
+    admissions,
+    nonsense,
+    long_nonsense,
+    forged,
+)
+
+
+def run(world: World, entries: Sequence[bytes]) -> BlockResult:
+    """Execute a block and keep what it wrote."""
+    outcome = _executed(world, entries)
+    for key, leaf in outcome.writes.items():
+        if leaf is None:
+            world.leaves.pop(key, None)
+        else:
+            world.leaves[key] = leaf
+    assert all(not result.code for result in outcome.results[1:]), [r.log for r in outcome.results if r.code][:1]
+    return outcome
+
+
+def _executed(world: World, entries: Sequence[bytes]) -> BlockResult:
+    return execute_block(world.leaves, CHAIN, 1, (encode_clock(NEXT_MS), *entries), SignatureChecker())
+
+
+def measure(kind: Callable[[], tuple[World, list[bytes]]]) -> Measured:
+    """Execute a block of this kind, with no signature known, and make the tree after it."""
+    world, entries = kind()
+    root: Node = build(world.leaves)
+    begun = time.process_time()
+    outcome = _executed(world, entries)
+    update(root, outcome.writes)
+    seconds = time.process_time() - begun
+    cost = sum(result.cost for result in outcome.results)
+    succeeded = sum(not result.code for result in outcome.results[1:])
+    return Measured(kind.__name__, seconds, cost, len(entries), succeeded)
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    for one in KINDS:
+        if not wanted or one.__name__ in wanted:
+            found = measure(one)
+            share = found.seconds / (found.cost / MAX_BLOCK_COST)
+            print(
+                f"{found.name:34} {found.seconds:6.3f} s, {found.cost:9} units, {share:6.3f} s a full block;"
+                f" {found.succeeded} of {found.entries} succeed",
+                flush=True,
+            )
