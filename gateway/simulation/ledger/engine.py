@@ -147,6 +147,7 @@ class TownEngine(EmbeddedEngine):
         self.blocks.keep(made.committed.stored, [transaction_hash(raw) for raw in entries], made.marks)
         self.written = made.changes.writes
         self._adopt(made)
+        self.mempool.recheck_all()
         self._count(made.committed, before)
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()

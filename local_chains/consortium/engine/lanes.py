@@ -134,7 +134,7 @@ class Classifier:
 
 
 class Room:
-    """What is taken of the shares of `blocks` blocks; `waiting` also bounds exits, which have all the rest of a block."""
+    """What is taken of the shares of `blocks` blocks. `waiting` also bounds exits, which have all the rest of one."""
 
     def __init__(self, blocks: int = 1, waiting: bool = False) -> None:
         self._blocks = blocks
@@ -214,8 +214,8 @@ def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_byt
     """The transactions of an honest proposal, of those that wait in their order: exits first, then by age.
 
     Exits of protected locks come before others, and lockers take turns, so that nobody's many locks are before
-    another's one. An account's earlier transactions go before its exit, in their own share. Sequences that cannot be next, and
-    what comes after them, are left for later.
+    another's one. An account's earlier transactions go before its exit, in their own share. Sequences that cannot be
+    next, and what comes after them, are left for later.
     """
     room = Room()
     taken: list[bytes] = []

@@ -97,6 +97,7 @@ class Mempool:
 
     def reap(self, max_bytes: int) -> list[bytes]:
         """The transactions of the next block, in so many bytes; they stay until `committed`."""
+        self.recheck_all()
         for name in [name for name in self._early if name in self._waiting]:
             one = self._candidate(self._waiting[name].raw)
             if one is not None and one.is_exit and not self._room.take(one):

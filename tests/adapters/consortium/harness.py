@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adapters.consortium import ConsortiumChain, Ed25519Signer, connect, unsigned
 from core.model.consortium import Issue, caip_asset, quantity, raw_address
+from core.model.consortium_members import Admit
 from core.model.errors import FatalError
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTransaction
@@ -57,7 +58,7 @@ class ConsortiumHarness:
         self.chain.learn(signer.public_key)
         receiver = raw_address(signer.account)
         grants = tuple(Issue(symbol, receiver, quantity(PURSE)) for symbol in SYMBOLS)
-        await self.send(self.issuer, unsigned(CHAIN, self.issuer.account, grants, "issue"))
+        await self.send(self.issuer, unsigned(CHAIN, self.issuer.account, (*grants, Admit(receiver, True)), "issue"))
         return signer
 
     async def send(self, signer: Signer, transaction: UnsignedTransaction) -> SignedTransaction:
