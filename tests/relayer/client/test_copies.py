@@ -1,10 +1,8 @@
 """A client's store that was restored from a copy: what the chains show by now is taken in, nothing is locked twice."""
 
 import asyncio
-from typing import Any
 
 import pytest
-from sqlalchemy.engine import Connection
 
 from core.model.facts import Locked
 from core.runtime.database import InlineDatabase
@@ -14,17 +12,10 @@ from tests.relayer.client.world import Shut, World, play
 from tests.relayer.house import A, B
 
 
-async def copied(store: SwapStore) -> SwapStore:
+def copied(store: SwapStore) -> SwapStore:
     """The same rows in a database of its own."""
-    target = InlineDatabase()
-
-    def copy(connection: Connection) -> None:
-        rows: Any = connection.connection.dbapi_connection
-        other: Any = target._engine.raw_connection().dbapi_connection
-        other.executescript("\n".join(rows.iterdump()))
-
-    await store.database.read(copy)
-    return SwapStore(target)
+    assert isinstance(store.database, InlineDatabase)
+    return SwapStore(store.database.copy())
 
 
 @pytest.mark.parametrize("first", [A, B])
@@ -35,7 +26,7 @@ def test_a_copy_from_before_the_lock_locks_nothing(first, pause_s):
         await world.start()
         async with world.client() as client:
             swap = await world.agreed(client, first)
-            copy = await copied(world.store)
+            copy = copied(world.store)
             assert (await client.run(swap)).phase is Phase.COMPLETED
         await world.clock.sleep(pause_s)
         world.store = copy
@@ -58,7 +49,7 @@ def test_a_copy_with_its_lock_asked_for_locks_nothing(first):
         copies: list[SwapStore] = []
 
         async def before_lock(_: object) -> None:
-            copies.append(await copied(world.store))
+            copies.append(copied(world.store))
 
         async with world.client() as client:
             swap = await world.agreed(client, first)
@@ -82,7 +73,7 @@ def test_two_copies_at_once_lock_once(first):
         await world.start()
         async with world.client() as client:
             swap = await world.agreed(client, first)
-            copy = await copied(world.store)
+            copy = copied(world.store)
             running = asyncio.ensure_future(client.run(swap))
             await client.locked(swap)
             world.store = copy
