@@ -2,17 +2,20 @@
 effect is hit, before and after it took effect.
 """
 
+import asyncio
+import inspect
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, FencedError, RetryableError
-from core.model.ports import TransactionSender
+from core.model.ports import ChainAccess, TransactionSender
 from core.model.transactions import SignedTransaction
 from core.runtime.database import InlineDatabase
 from gateway.simulation.chains import PlayedChain
@@ -49,6 +52,10 @@ class Fuse:
         self.dead = True
         self._dies(how)
         return Crash("killed")
+
+    def disarm(self) -> None:
+        """It ends by nothing that it does any more."""
+        self._death = None
 
     @property
     def commit(self) -> str | None:
@@ -186,3 +193,38 @@ class MortalSender:
                 await self._inner.submit(signed)
             raise self._fuse.burn(f"sending-{act}")
         await self._inner.submit(signed)
+
+
+class Held:
+    """A database or a port of a process that can be paused: nothing goes out or comes back while `awake` is not set."""
+
+    def __init__(self, inner: Any, awake: asyncio.Event) -> None:
+        self._inner = inner
+        self._awake = awake
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._inner, name)
+        if inspect.isasyncgenfunction(found):
+            return lambda *given: self._streamed(found, given)
+        if not inspect.iscoroutinefunction(found):
+            return found
+
+        async def held(*given: Any) -> Any:
+            await self._awake.wait()
+            try:
+                return await found(*given)
+            finally:
+                await self._awake.wait()
+
+        return held
+
+    async def _streamed(self, stream: Callable[..., AsyncIterator[Any]], given: tuple[Any, ...]) -> AsyncIterator[Any]:
+        async for one in stream(*given):
+            await self._awake.wait()
+            yield one
+
+
+def held(access: ChainAccess, awake: asyncio.Event) -> ChainAccess:
+    """The chain as a process finds it that can be paused."""
+    ports = ("heads", "blocks", "state", "locks", "legs", "transactions")
+    return replace(access, **{name: Held(getattr(access, name), awake) for name in ports})

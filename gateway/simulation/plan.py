@@ -105,6 +105,10 @@ class Rough(StrEnum):
     PROVIDER_VANISHES = "provider-vanishes"
     PAYEE_REFUSED = "payee-refused"
     INITIATOR_OVERSLEEPS = "initiator-oversleeps"
+    SWITCHED_BACK = "switched-back"
+    EMPTIED = "emptied"
+    TWO_PROCESSES = "two-processes"
+    DEEP_REORG = "deep-reorg"
 
 
 COMMITS: Final = {
@@ -313,7 +317,7 @@ class Plan:
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     source = random.Random(seed)
-    rough = frozenset(one for one in Rough if source.random() < 0.06)
+    rough = frozenset(one for one in Rough if source.random() < 0.04)
     count = source.choice((1, 1, 2))
     fees = frozenset(chain for chain in CHAINS if source.random() < 0.6)
     plan = Plan(

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from nacl.signing import SigningKey
 
-from core.model.errors import FatalError, RetryableError
+from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.ports import ChainAccess
 from core.model.types import BaseUnits, ChainId
 from core.runtime.clock import SeededSecrets
@@ -21,8 +21,8 @@ from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.liars import kind_of
-from gateway.simulation.mortal import Crash, Fuse, MortalDatabase, MortalSender
-from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Party, Rough
+from gateway.simulation.mortal import Crash, Fuse, Held, MortalDatabase, MortalSender, held
+from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -38,6 +38,8 @@ T = TypeVar("T")
 EXPIRE_S: Final = 2.0
 RESTART_S: Final = 2.0
 """How soon an init system starts a process again that ended by itself."""
+FENCE_S: Final = 60.0
+"""How long a process that woke is watched."""
 RATE: Final = Rate(2, 1)
 MOST: Final = ExposureLimit(BaseUnits(300_000), BaseUnits(250_000), BaseUnits(280_000))
 LIMITS: Final = {asset: MOST for kind in (COIN, TOKEN) for asset in kind.values()}
@@ -66,40 +68,84 @@ class Process(ABC):
         self._killed = asyncio.Event()
         self._how = ""
         self._outage_s = 0.0
+        self._awake = asyncio.Event()
+        """Of the present life; it is paused while this is not set."""
+        self._pause_s: float | None = None
+        self._paused: list[asyncio.Task[None]] = []
         self._access = {chain: world.access(party, chain) for chain in CHAINS}
 
     async def run(self) -> None:
         """Live, die as the plan has it, come back, for ever."""
         await self.prepare()
-        while True:
-            death = self._deaths.pop(0) if self._deaths else None
-            self._outage_s = 0.0 if death is None else death.outage_s
-            self._killed.clear()
-            self.lives += 1
-            fuse = Fuse(death, self._die)
-            life = asyncio.create_task(self._live(fuse))
-            timer = None
-            if death is not None and death.at_s is not None:
-                timer = asyncio.create_task(self._die_at(death.at_s))
-            killed = asyncio.create_task(self._killed.wait())
-            try:
-                # Not awaited itself: a group that fails in the moment in which it is cancelled from outside forgets
-                # the cancelling (CPython issue 116720), and the party would live on for ever.
-                await asyncio.wait({life, killed}, return_when=asyncio.FIRST_COMPLETED)
-                if not self._killed.is_set():
-                    self._note_end(life)
+        try:
+            while True:
+                await self._live_once(self._deaths.pop(0) if self._deaths else None)
+                if self._how:
+                    self.world.faults[f"death-{kind_of(self.name)}-{self._how}"] += 1
+                self._how = ""
+                down = self.world.seconds
+                await self.world.clock.sleep(self._outage_s)
+                self.away.append((down, self.world.seconds))
+        finally:
+            for one in self._paused:
+                one.cancel()
+            await asyncio.gather(*self._paused, return_exceptions=True)
+
+    async def _live_once(self, death: Death | None) -> None:
+        self._outage_s = 0.0 if death is None else death.outage_s
+        self._killed.clear()
+        self.lives += 1
+        self._awake = awake = asyncio.Event()
+        awake.set()
+        fuse = Fuse(death, self._die)
+        life = asyncio.create_task(self._live(fuse, awake))
+        timer = None
+        if death is not None and death.at_s is not None:
+            timer = asyncio.create_task(self._die_at(death.at_s))
+        killed = asyncio.create_task(self._killed.wait())
+        ending: list[asyncio.Task[Any]] = [life, killed, *([timer] if timer else [])]
+        try:
+            # Not awaited itself: a group that fails in the moment in which it is cancelled from outside forgets
+            # the cancelling (CPython issue 116720), and the party would live on for ever.
+            await asyncio.wait({life, killed}, return_when=asyncio.FIRST_COMPLETED)
+            if not self._killed.is_set():
+                self._note_end(life)
+            if self._pause_s is None:
+                self.world.faults["death"] += 1
                 fuse.dead = True
-            finally:
-                for task in (life, killed, *([timer] if timer else [])):
-                    task.cancel()
-                await asyncio.gather(life, killed, return_exceptions=True)
-            self.world.faults["death"] += 1
-            if self._how:
-                self.world.faults[f"death-{kind_of(self.name)}-{self._how}"] += 1
-            self._how = ""
-            down = self.world.seconds
-            await self.world.clock.sleep(self._outage_s)
-            self.away.append((down, self.world.seconds))
+            else:
+                fuse.disarm()
+                ending.remove(life)
+                self._paused.append(asyncio.create_task(self._wake(life, awake, self._pause_s)))
+                self._pause_s = None
+        finally:
+            for task in ending:
+                task.cancel()
+            await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _wake(self, life: asyncio.Task[None], awake: asyncio.Event, after_s: float) -> None:
+        """A paused life goes on, though another has taken its place: it has to end as soon as it signs anything."""
+        try:
+            await self.world.clock.sleep(after_s)
+            awake.set()
+            await asyncio.wait({life}, timeout=FENCE_S)
+            if life.done() and (error := life.exception()) is not None:
+                fenced = error.subgroup(FencedError) if isinstance(error, BaseExceptionGroup) else error
+                if isinstance(fenced, FencedError | BaseExceptionGroup):
+                    self.world.faults["fenced"] += 1
+                else:
+                    self.ends.append(f"{self.name}'s former process woke and ended by itself: {error!r}")
+        finally:
+            awake.set()
+            life.cancel()
+            await asyncio.gather(life, return_exceptions=True)
+
+    def pause(self, pause_s: float) -> None:
+        """SIGSTOP now, and SIGCONT after so long; meanwhile another process is started on the same database."""
+        self._awake.clear()
+        self._pause_s = pause_s
+        self._outage_s = RESTART_S
+        self._die("")
 
     def _note_end(self, life: asyncio.Task[None]) -> None:
         """A process that ends by itself, whatever the reason: somebody has to start it again."""
@@ -130,14 +176,16 @@ class Process(ABC):
     async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
         """One life, until cancelled."""
 
-    async def _live(self, fuse: Fuse) -> None:
+    async def _live(self, fuse: Fuse, awake: asyncio.Event) -> None:
         source = random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/locked")
         party, world = self.party, self.world
-        database = MortalDatabase(self.database, fuse, party.locked, party.outages, source, world)
+        database: Database = MortalDatabase(self.database, fuse, party.locked, party.outages, source, world)
         access = {
             chain: replace(one, transactions=MortalSender(one.transactions, fuse, world.chains[chain]))
             for chain, one in self._access.items()
         }
+        if Rough.TWO_PROCESSES in world.plan.rough:
+            database, access = Held(database, awake), {chain: held(one, awake) for chain, one in access.items()}
         try:
             await self.live(database, access)
         except* Crash:
@@ -189,7 +237,8 @@ class Relayer(Process):
                     group.create_task(work)
                 self.service = service
         finally:
-            self.service = None
+            if self.service is service:
+                self.service = None
 
     def _setup(self, access: Mapping[ChainId, ChainAccess]) -> RelayerSetup:
         return RelayerSetup(

@@ -9,8 +9,8 @@ from typing import Any, Final
 from core.model.errors import CausewayError, RejectedError
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
-from gateway.simulation import hands, strangers
-from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
+from gateway.simulation import hands, operators, strangers
+from gateway.simulation.plan import COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.verdict import ends, gates, judge, machines
 from gateway.simulation.verdict.chains import all_locks
@@ -24,9 +24,6 @@ from relayer.watchtower import Registration
 WARM_UP_S: Final = 6.0
 SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
-OLDER_S: Final = 12.0
-"""How old a restored copy is."""
-RESTORE_S: Final = 2.0
 TRY_AGAIN_S: Final = 1.0
 TRIES: Final = 30
 LONGEST_S: Final = 3_600.0
@@ -75,11 +72,9 @@ async def _play(plan: Plan) -> Verdict:
             async with asyncio.TaskGroup() as group:
                 for deal in plan.deals:
                     group.create_task(_deal(record, deal), name=f"deal {deal.number}")
-                if Rough.USED_ELSEWHERE in plan.rough:
-                    group.create_task(_use_elsewhere(record))
+                for mishap in sorted(operators.MISHAPS.keys() & plan.rough):
+                    group.create_task(operators.MISHAPS[mishap](record))
                 record.errands += [asyncio.create_task(strangers.act(record, one)) for one in sorted(plan.strangers)]
-                if Rough.RESTORED in plan.rough:
-                    group.create_task(_restore(record))
             await _settled(record)
     except TimeoutError:
         found.append(Problem(Kind.STORY_UNENDED, "the story did not come to its end"))
@@ -242,28 +237,6 @@ async def _provider_locks(world: World, agreed: Agreed, until_s: float) -> bool:
     return await hands.until(
         world, lambda: any(lock.terms == agreed.participant_leg for lock in all_locks(chain)), until_s
     )
-
-
-async def _use_elsewhere(record: Record) -> None:
-    """The operator moves some money with the relayer's own keys."""
-    world = record.world
-    await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
-    for chain in CHAINS:
-        signer = record.relayers[0].signers[chain]
-        await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]))
-        world.faults["used-elsewhere"] += 1
-
-
-async def _restore(record: Record) -> None:
-    """The disk is lost, and a copy that is some time old takes its place."""
-    world, relayer = record.world, record.relayers[0]
-    await world.clock.sleep(world.plan.at_s[Rough.RESTORED])
-    older = relayer.database.copy()
-    await world.clock.sleep(OLDER_S)
-    relayer.kill(RESTORE_S)
-    await world.clock.sleep(RESTORE_S / 2)
-    relayer.database = older
-    world.faults["restored"] += 1
 
 
 async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:

@@ -7,15 +7,16 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Final
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, MemoryRules
+from core.model.facts import hashlock_of
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeMarket
-from core.model.types import AccountId, Asset, AssetId, ChainId, Height
+from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height
 from core.runtime.clock import VirtualClock
 from gateway.simulation.aims import CALM_TIP, Aims
 from gateway.simulation.chains import PlayedChain, PlayedMemory
@@ -47,8 +48,20 @@ STALL_S: Final = 30.0
 """How long finality stands still, where a plan has it."""
 NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
 """What the operators of the ledger's nodes keep, each as often as it stands here."""
+MAX_BELOW_FINAL: Final = 5
+"""How many finalized blocks a deep reorg replaces at most."""
+RETURNING: Final = 0.6
+"""The share of their transactions that comes back."""
 UNREACHABLE: Final = 10_000_000
 """A depth that no block of a story has on top."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepReorg:
+    """At `at_s` (Unix time) everything above the block at `fork` was replaced, finalized blocks among it."""
+
+    at_s: float
+    fork: Height
 
 
 class World:
@@ -72,6 +85,9 @@ class World:
         """Which chain was reorganised, and when in the story."""
         self.blocked: list[tuple[AssetId, AccountId | None, float, float]] = []
         """Which asset reached nobody, or not this account, from when until when (Unix seconds)."""
+        self.deep: dict[ChainId, DeepReorg] = {}
+        self.undone: set[Hashlock] = set()
+        """Of swaps of which something happened in a finalized block that was replaced."""
         self._patience: dict[bytes, float] = {}
         self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked)
         self.wire.heard = self.aims.heard
@@ -143,6 +159,8 @@ class World:
                 group.create_task(
                     self._stall(B if self.ledger is not None else self.random.choice(CHAINS)), name="stall"
                 )
+            if Rough.DEEP_REORG in self.plan.rough:
+                group.create_task(self._reorganise_deeply(self.random.choice(self._with_tokens)), name="deep reorg")
             if Rough.TOKEN_PAUSES in self.plan.rough:
                 group.create_task(self._pause(self.random.choice(self._with_tokens)), name="pause")
 
@@ -209,6 +227,19 @@ class World:
             chain.reorg(depth, keep=lambda _: returning.random() < reorg.returning)
             self.reorged.append((reorg.chain, self.seconds))
             self.faults["reorg"] += 1
+
+    async def _reorganise_deeply(self, name: ChainId) -> None:
+        await self.clock.sleep(self.plan.at_s[Rough.DEEP_REORG])
+        chain = self.memory[name]
+        fork = Height(max(1, chain.finalized_height - self.random.randint(1, MAX_BELOW_FINAL)))
+        for height in range(fork + 1, chain.finalized_height + 1):
+            happened = chain.block(Height(height)).events
+            self.undone |= {found for logged in happened if (found := hashlock_of(logged)) is not None}
+        self.deep[name] = DeepReorg(self.clock.now(), fork)
+        returning = random.Random(f"deep/{self.plan.seed}")
+        chain.reorg(chain.height - fork, keep=lambda _: returning.random() < RETURNING, deep=True)
+        self.reorged.append((name, self.seconds))
+        self.faults["deep-reorg"] += 1
 
     async def _stall(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.FINALITY_STALLS])

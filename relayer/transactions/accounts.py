@@ -108,7 +108,15 @@ def where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:
 
 def fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> Any:
     """Return the account's row, held. Raise `FencedError` if another process has taken it over."""
-    row = account_row(connection, chain, account, hold=True)
+    return _fenced(account_row(connection, chain, account, hold=True), account, epoch)
+
+
+def check_fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> None:
+    """As `fence`, for who only looks: nobody is kept from taking the account over meanwhile."""
+    _fenced(account_row(connection, chain, account), account, epoch)
+
+
+def _fenced(row: Any, account: AccountId, epoch: int) -> Any:
     if row is None or row.epoch != epoch:
         raise FencedError(f"another process has taken over {account}: this one must not sign for it any more")
     return row

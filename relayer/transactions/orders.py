@@ -4,7 +4,7 @@ Everything is decided in the database transaction that stores the bytes, so that
 else is signed at the same time.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy as sa
@@ -70,7 +70,8 @@ def store_first(
     row = accounts.fence(connection, chain, account, epoch)
     if (known := tables.by_effects(connection, (order.effect_key, *order.items))) is not None:
         raise SequenceTakenError(f"{known.effect_key} has a transaction already", effect_key=known.effect_key)
-    if not _is_free(connection, chain, account, sequence, row.next_sequence):
+    unused = (*tables.GIVEN_UP, *tables.SETTLED) if order.sequence is not None else tables.GIVEN_UP
+    if not _is_free(connection, chain, account, sequence, row.next_sequence, unused):
         raise SequenceTakenError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
     check_order(connection, order, cost, purse)
     accounts.advance(connection, chain, account, sequence + 1)
@@ -101,11 +102,18 @@ def store_first(
     return stored
 
 
-def _is_free(connection: Connection, chain: ChainId, account: AccountId, sequence: int, upcoming: int) -> bool:
-    """True for a sequence that was never allotted, or that everything of ours under it has given up."""
+def _is_free(
+    connection: Connection,
+    chain: ChainId,
+    account: AccountId,
+    sequence: int,
+    upcoming: int,
+    unused: Collection[TransactionStatus],
+) -> bool:
+    """True for a sequence that was never allotted, or under which everything of ours has one of these statuses."""
     if sequence >= upcoming:
         return sequence == upcoming
-    return all(one.status in tables.GIVEN_UP for one in tables.with_sequence(connection, chain, account, sequence))
+    return all(one.status in unused for one in tables.with_sequence(connection, chain, account, sequence))
 
 
 def check_order(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:

@@ -293,7 +293,14 @@ class Sending:
     # --- small ---
 
     async def _open(self) -> list[TransactionRecord]:
-        return await self._database.read(lambda c: tables.open_transactions(c, self.chain, self.account))
+        """Raise `FencedError` once another process has taken the account over, so that one that was paused and wakes
+        ends at its next head, with all its duties, though it has nothing to sign."""
+
+        def read(connection: Connection) -> list[TransactionRecord]:
+            accounts.check_fence(connection, self.chain, self.account, self._hand.epoch)
+            return tables.open_transactions(connection, self.chain, self.account)
+
+        return await self._database.read(read)
 
     async def _note(
         self,

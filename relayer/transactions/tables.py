@@ -49,6 +49,8 @@ OPEN: Final = (TransactionStatus.BROADCAST, TransactionStatus.INCLUDED, Transact
 """Statuses that may still change: any bytes ever signed stay possible."""
 GIVEN_UP: Final = (TransactionStatus.REFUSED, TransactionStatus.EXPIRED)
 """Statuses whose sequence another transaction may take."""
+SETTLED: Final = (TransactionStatus.FINAL, TransactionStatus.SUPERSEDED)
+"""Statuses whose sequence is used for good, unless a finalized block is replaced."""
 
 
 class SequenceTakenError(ConflictError):
@@ -266,9 +268,15 @@ def _given_up(connection: Connection, chain: ChainId, account: AccountId) -> lis
     return list(connection.execute(query.order_by(table.c.sequence)).scalars())
 
 
-def gaps(connection: Connection, chain: ChainId, account: AccountId, first: int, end: int) -> list[int]:
-    """Sequences from `first` up to, and without, `end` that nothing of ours will use, and nobody else has used."""
-    table = relayer_transactions
+def gaps(
+    connection: Connection, chain: ChainId, account: AccountId, first: int, end: int, *, undone: bool = False
+) -> list[int]:
+    """Sequences from `first` up to, and without, `end` that nothing of ours will use, and nobody else has used.
+
+    `undone`: also those of transactions that were settled. Nobody sends these again, so that where the chain does not
+    count them any more, whatever stands behind them waits for ever.
+    """
+    table, unused = relayer_transactions, (*GIVEN_UP, *SETTLED) if undone else GIVEN_UP
     query = (
         sa.select(table.c.sequence)
         .distinct()
@@ -277,7 +285,7 @@ def gaps(connection: Connection, chain: ChainId, account: AccountId, first: int,
             table.c.account == account,
             table.c.sequence >= first,
             table.c.sequence < end,
-            table.c.status.not_in(GIVEN_UP),
+            table.c.status.not_in(unused),
         )
     )
     taken = set(connection.execute(query).scalars())

@@ -7,6 +7,7 @@ exit does not wait for them.
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -124,9 +125,18 @@ class AccountWatch:
 
     async def missing(self, view: SequenceView, end: int) -> list[int]:
         """Sequences below `end` that nothing will use any more, seen at `GAP_LOOKS` looks in a row: what stands behind
-        them waits for them."""
-        found: list[int] = []
-        if end > view.latest:
-            found = await self._database.read(lambda c: tables.gaps(c, self._chain, self._account, view.latest, end))
-        self._gaps = {sequence: self._gaps.get(sequence, 0) + 1 for sequence in found}
-        return [sequence for sequence in found if self._gaps[sequence] >= GAP_LOOKS]
+        them waits for them. Those that were settled by a finalized block, which was replaced since, at `LOOKS`."""
+
+        def read(connection: Connection) -> tuple[list[int], list[int]]:
+            gaps = partial(tables.gaps, connection, self._chain, self._account, end=end)
+            known = gaps(first=view.latest)
+            # As many as a quorum shows, in the newest and in the final state: none that lags makes one up.
+            return known, known if view.finalized is None else gaps(first=view.latest, undone=True)
+
+        known, found = await self._database.read(read) if end > view.latest else ([], [])
+        self._gaps = {sequence: self._gaps.get(sequence, 0) + 1 for sequence in {*known, *found}}
+        return [
+            sequence
+            for sequence, looks in sorted(self._gaps.items())
+            if looks >= (GAP_LOOKS if sequence in known else LOOKS)
+        ]

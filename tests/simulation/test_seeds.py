@@ -151,6 +151,33 @@ def test_a_cheat_gains_nothing_by(style):
     assert verdict.completed == (1 if style is Style.LAST_SECOND else 0)
 
 
+def rough(what: Rough, at_s: float, *more: Deal) -> Plan:
+    deals = deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, coin=False), *more
+    return plan(*deals, rough=frozenset({what}), at_s={what: at_s})
+
+
+def test_exits_go_on_after_a_deep_reorg_took_what_was_before_them():
+    """The relayer's own lock was final, and is gone: its claim must not wait behind that lock's sequence."""
+    verdict = play(rough(Rough.DEEP_REORG, 17.0))
+    assert verdict.ok, told(verdict)
+    assert (verdict.completed, verdict.faults["deep-reorg"]) == (1, 1)
+
+
+def test_a_process_that_was_paused_ends_when_it_wakes():
+    verdict = play(rough(Rough.TWO_PROCESSES, 9.0, deal(Style.HONEST, B, 2, start_s=20.0)))
+    assert verdict.ok, told(verdict)
+    assert (verdict.completed, verdict.faults["fenced"]) == (3, 1)
+
+
+def test_an_empty_database_funds_nothing_before_it_is_adopted():
+    verdict = play(
+        rough(Rough.EMPTIED, 14.0, deal(Style.HONEST, B, 2, start_s=15.0), deal(Style.HONEST, B, 3, start_s=45.0))
+    )
+    assert verdict.ok, told(verdict)
+    assert verdict.faults["adopted"] > 0
+    assert verdict.completed >= 1
+
+
 def test_a_watchtower_saves_a_provider_who_is_gone():
     gone = plan(
         deal(Style.LAST_SECOND, watched=True),

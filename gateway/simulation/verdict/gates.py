@@ -122,6 +122,9 @@ def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 
 def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:
     """Whether a lock with exactly these terms was open in the state that was final when this was sent."""
+    reorg = record.world.deep.get(terms.chain)
+    if reorg is not None and sent.at_s < reorg.at_s and sent.finalized[terms.chain] > reorg.fork:
+        return True  # that state was replaced
     return _open_at(record, terms, terms.chain, sent.finalized[terms.chain])
 
 

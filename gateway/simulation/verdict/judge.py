@@ -1,6 +1,6 @@
 """The verdict as a whole."""
 
-from gateway.simulation.verdict import ends, gates, limits, machines, money, secrets
+from gateway.simulation.verdict import ends, gates, limits, machines, money, secrets, trust
 from gateway.simulation.verdict.problem import Problem
 from gateway.simulation.verdict.record import Record
 
@@ -8,6 +8,6 @@ from gateway.simulation.verdict.record import Record
 async def problems(record: Record) -> list[Problem]:
     """Everything that went wrong in a story, what it cost first."""
     found: list[Problem] = []
-    for judge in (money, gates, limits, ends):
+    for judge in (money, gates, trust, limits, ends):
         found += judge.problems(record)
     return [*found, *await machines.problems(record), *await secrets.problems(record)]

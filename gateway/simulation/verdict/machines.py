@@ -42,7 +42,8 @@ def _of_process(
         if state is None:
             continue
         who = f"{process.name}: {swap_id[:8]}"
-        if not state.phase.terminal:
+        undone = state.agreement.hashlock in record.world.undone  # nothing is certain of it any more
+        if not state.phase.terminal and not undone:
             yield Problem(Kind.MACHINE_UNENDED, f"{who} has not ended: {state.phase}")
         elif state.phase is Phase.LOST and _should_not_be(record, swap_id):
             yield Problem(Kind.MACHINE_LOST, f"{who} is lost")
@@ -50,7 +51,7 @@ def _of_process(
         if state.phase.terminal and pending:
             yield Problem(Kind.EFFECT_PENDING, f"{who}: effects wait for ever: {', '.join(pending)}")
         yield from _journal_problems(connection, who, state)
-        if state.phase.terminal and not record.plan.rough & FORGETFUL:
+        if state.phase.terminal and not undone and not record.plan.rough & FORGETFUL:
             yield from _chain_problems(who, state, locks)
 
 

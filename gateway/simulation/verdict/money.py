@@ -41,11 +41,12 @@ def _losses(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[
 
 def excused(record: Record, deal: Agreed) -> bool:
     """What no protocol can save: a token that is paused from the reveal to the timelock; a provider who is gone beyond
-    all allowances and has nobody who watches, or who lost the memory of the swap with the database."""
+    all allowances and has nobody who watches, or who lost the memory of the swap with the database; a finalized
+    block that held a part of the swap and was replaced."""
     rough = record.plan.rough
     if Rough.TOKEN_PAUSES in rough and not deal.deal.coin:
         return True
-    if Rough.RESTORED in rough:
+    if rough & {Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED} or deal.hashlock in record.world.undone:
         return True
     return Rough.PROVIDER_VANISHES in rough and not deal.deal.watched
 

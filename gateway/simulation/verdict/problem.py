@@ -35,6 +35,9 @@ class Kind(StrEnum):
     REVEALED_TOO_LATE = "revealed-too-late"
     REVEALED_ON_NOTHING = "revealed-on-nothing"
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
+    # trust
+    ACTED_UNADOPTED = "acted-unadopted"
+    ACTED_AFTER_DEEP_REORG = "acted-after-deep-reorg"
     # secrets
     PREIMAGE_SHOWN = "preimage-shown"
     PREIMAGE_KEPT = "preimage-kept"

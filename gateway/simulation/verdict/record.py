@@ -44,6 +44,9 @@ class Record:
     agreed: list[Agreed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     errands: list[asyncio.Task[None]] = field(default_factory=list)
+    unadopted: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """From when until when (Unix seconds) a process had an empty database, and accounts that its chains show as used
+    and nobody had adopted."""
 
     @property
     def plan(self) -> Plan:

@@ -1,0 +1,106 @@
+"""What operators do to their own relayers, by need or by mistake; all of it to the first one."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
+
+from core.runtime.database import InlineDatabase, create_schema
+from gateway.simulation import hands
+from gateway.simulation.plan import CHAINS, Rough
+from gateway.simulation.process import Relayer
+from gateway.simulation.verdict.record import Record
+from gateway.simulation.world import TOKEN
+from relayer.transactions import accounts
+
+OLDER_S: Final = 12.0
+"""How old a restored copy is."""
+RESTORE_S: Final = 2.0
+ON_THE_COPY_S: Final = 15.0
+"""How long a relayer runs on an older copy before the newer one is found."""
+ADOPT_S: Final = 20.0
+"""When the operator has looked into what an empty database cannot know, and takes the accounts over."""
+PAUSE_S: Final = 25.0
+
+
+async def _use_elsewhere(record: Record) -> None:
+    """The operator moves some money with the relayer's own keys."""
+    world = record.world
+    await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
+    for chain in CHAINS:
+        signer = record.relayers[0].signers[chain]
+        await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]))
+        world.faults["used-elsewhere"] += 1
+
+
+async def _restore(record: Record) -> None:
+    """The disk is lost, and a copy that is some time old takes its place."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.RESTORED])
+    older = relayer.database.copy()
+    await world.clock.sleep(OLDER_S)
+    await _start_with(record, relayer, older)
+    world.faults["restored"] += 1
+
+
+async def _switch_back(record: Record) -> None:
+    """An older copy was started by mistake; after a while the newer one takes its place again."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.SWITCHED_BACK])
+    older = relayer.database.copy()
+    await world.clock.sleep(OLDER_S)
+    newer = relayer.database
+    await _start_with(record, relayer, older)
+    await world.clock.sleep(ON_THE_COPY_S)
+    await _start_with(record, relayer, newer)
+    world.faults["switched-back"] += 1
+    await world.clock.sleep(ADOPT_S)
+    await _adopt(record, relayer)
+
+
+async def _empty(record: Record) -> None:
+    """The disk is lost and there is no copy: an empty database, until the operator takes the accounts over."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.EMPTIED])
+    empty = InlineDatabase()
+    await empty.write(create_schema)
+    used = {
+        chain: world.chains[chain].used(account, world.chains[chain].finalized_height)
+        for chain, account in relayer.accounts.items()
+    }
+    emptied_s = world.clock.now()
+    await _start_with(record, relayer, empty)
+    world.faults["emptied"] += 1
+    await world.clock.sleep(ADOPT_S)
+    if any(used.values()):
+        record.unadopted[relayer.name] = emptied_s, world.clock.now()
+    await _adopt(record, relayer)
+
+
+async def _start_with(record: Record, relayer: Relayer, database: InlineDatabase) -> None:
+    relayer.kill(RESTORE_S)
+    await record.world.clock.sleep(RESTORE_S / 2)
+    relayer.database = database
+
+
+async def _adopt(record: Record, relayer: Relayer) -> None:
+    """`causeway relayer adopt`: whatever waits for the operator is acknowledged."""
+    now_ns = record.world.clock.now_ns()
+    record.world.faults["adopted"] += await relayer.database.write(
+        lambda c: accounts.acknowledge(c, accounts.unacknowledged(c), now_ns)
+    )
+
+
+async def _start_twice(record: Record) -> None:
+    """The process is paused, as by SIGSTOP; another is started on its database; then the first one wakes."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.TWO_PROCESSES])
+    relayer.pause(PAUSE_S)
+    world.faults["two-processes"] += 1
+
+
+MISHAPS: Final[Mapping[Rough, Callable[[Record], Coroutine[Any, Any, None]]]] = {
+    Rough.USED_ELSEWHERE: _use_elsewhere,
+    Rough.RESTORED: _restore,
+    Rough.SWITCHED_BACK: _switch_back,
+    Rough.EMPTIED: _empty,
+    Rough.TWO_PROCESSES: _start_twice,
+}

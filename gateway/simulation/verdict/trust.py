@@ -1,0 +1,55 @@
+"""Who acted without ground: out of an empty database, or on a chain that had replaced what was final.
+
+Neither locks nor reveals wait for anybody's judgement there but the operator's; exits go on.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from typing import Final
+
+from gateway.simulation.verdict.problem import Kind, Problem
+from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.wire import Sent, lock_terms
+
+NOTICE_S: Final = 10
+"""How soon a process that is up has seen that a finalized block was replaced: two blocks, and what reading them takes
+next to an endpoint that hangs."""
+
+
+def problems(record: Record) -> Iterator[Problem]:
+    """Every lock and every reveal that was first sent without ground."""
+    for sent in record.world.wire.firsts():
+        for deal in record.agreed:
+            if _commits(sent, deal):
+                yield from _of_empty(record, sent, deal)
+                yield from _of_deep_reorg(record, sent, deal)
+
+
+def _commits(sent: Sent, deal: Agreed) -> bool:
+    """True for a lock of this deal's parties, and for the initiator's reveal."""
+    terms = lock_terms(sent.body)
+    if terms is not None:
+        return terms.hashlock == deal.hashlock and sent.party in (deal.relayer, deal.dapp)
+    return sent.party == deal.dapp and any(hashlib.sha256(one).digest() == deal.hashlock for one in sent.body.preimages)
+
+
+def _of_empty(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
+    since_s, until_s = record.unadopted.get(sent.party, (0.0, 0.0))
+    if since_s < sent.at_s < until_s:
+        text = f"{sent.party} (deal {deal.deal.number}) acts before anybody adopted its accounts"
+        yield Problem(Kind.ACTED_UNADOPTED, text)
+
+
+def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
+    for chain in (leg.chain for leg in deal.legs):
+        reorg = record.world.deep.get(chain)
+        if reorg is not None and sent.at_s > reorg.at_s + NOTICE_S and not _just_back(record, sent):
+            late_s = sent.at_s - reorg.at_s
+            text = f"{sent.party} (deal {deal.deal.number}) acts {late_s:.0f} s after {chain} replaced a finalized block"
+            yield Problem(Kind.ACTED_AFTER_DEEP_REORG, text)
+
+
+def _just_back(record: Record, sent: Sent) -> bool:
+    """The process was away shortly before, and has had no time to read the chains up."""
+    now_s = sent.at_s - record.world.clock.now() + record.world.seconds
+    return any(since <= now_s < until + NOTICE_S for since, until in record.process(sent.party).away)
