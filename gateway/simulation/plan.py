@@ -136,7 +136,7 @@ SENDINGS: Final = ("lock", "claim", "other")
 """The kinds of effects."""
 
 
-FORGETFUL: Final = frozenset({Rough.RESTORED})
+FORGETFUL: Final = frozenset({Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED})
 """After these a party may not know what it signed."""
 
 

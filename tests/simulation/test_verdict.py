@@ -6,17 +6,17 @@ import pytest
 import sqlalchemy as sa
 
 from core.model.transactions import FeeBid
-from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage, PublicPreimage
+from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage, PublicPreimage
 from core.runtime import journal
 from core.runtime.clock import run_virtually
 from gateway.simulation.campaign import told
 from gateway.simulation.plan import A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
-from gateway.simulation.verdict import gates
+from gateway.simulation.verdict import gates, trust
 from gateway.simulation.verdict.problem import Kind
 from gateway.simulation.verdict.secrets import holds
-from gateway.simulation.world import COIN, GAS, TOKEN
+from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
 from htlc.model import Leg, Role
 from tests.simulation.stage import PREIMAGE, Stage, deal, plan
@@ -386,6 +386,17 @@ async def state_off_chain(stage: Stage) -> None:
     await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
     await stage.refund(stage.relayer, agreed.participant_leg, second)
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def acted_unadopted(stage: Stage) -> None:
+    now_s = stage.world.clock.now()
+    stage.record.unadopted[stage.relayer.name] = now_s, now_s + 600
+    await stage.played()
+
+
+async def acted_after_deep_reorg(stage: Stage) -> None:
+    stage.world.deep[B] = DeepReorg(stage.world.clock.now() - trust.NOTICE_S - 1, Height(0))
+    await stage.played()
 
 
 async def _meet(stage: Stage, agreed, first) -> None:

@@ -32,7 +32,10 @@ def problems(record: Record) -> Iterator[Problem]:
 
 
 def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:
-    """True for the leg of an initiator who was paid, if its provider is gone or has lost its memory."""
+    """True for the leg of an initiator who was paid, if its provider is gone or has lost its memory, and for what that
+    provider's empty database knows nothing of."""
+    if Rough.EMPTIED in record.plan.rough and record.owner(lock.terms.sender) == record.relayers[0].name:
+        return True
     for deal in record.agreed:
         if lock.terms == deal.initiator_leg and excused(record, deal):
             return any(one.terms == deal.participant_leg and one.status is LockStatus.CLAIMED for one in locks)

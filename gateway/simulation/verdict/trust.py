@@ -45,7 +45,9 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
         reorg = record.world.deep.get(chain)
         if reorg is not None and sent.at_s > reorg.at_s + NOTICE_S and not _just_back(record, sent):
             late_s = sent.at_s - reorg.at_s
-            text = f"{sent.party} (deal {deal.deal.number}) acts {late_s:.0f} s after {chain} replaced a finalized block"
+            text = (
+                f"{sent.party} (deal {deal.deal.number}) acts {late_s:.0f} s after {chain} replaced a finalized block"
+            )
             yield Problem(Kind.ACTED_AFTER_DEEP_REORG, text)
 
 
