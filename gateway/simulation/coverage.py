@@ -9,7 +9,7 @@ from gateway.simulation.plan import AIMED, CHAINS, COMMITS_OF, SENDINGS, Lie, Ro
 PARTIES: Final = tuple(COMMITS_OF)
 
 LEDGER: Final = (
-    *("halt", "restart", "mempool-lost", "expired", "batch", "batch-refused", "double-spend-refused"),
+    *("halt", "restart", "mempool-lost", "expired", "batch", "batch-refused", "double-spend-refused", "try"),
     *("node-full", "node-no-index", "node-no-results", "said-no-index", "said-no-results"),
     *("refused-already-settled", "refused-insufficient-funds", "refused-unknown-lock"),
     *("refused-too-early", "refused-too-late", "refused-expired", "refused-wrong-sequence"),

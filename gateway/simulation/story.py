@@ -10,6 +10,7 @@ from core.model.errors import CausewayError, RejectedError
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
 from gateway.simulation import hands, operators, strangers
+from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.plan import COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.verdict import ends, gates, judge, machines
@@ -75,6 +76,8 @@ async def _play(plan: Plan) -> Verdict:
                 for mishap in sorted(operators.MISHAPS.keys() & plan.rough):
                     group.create_task(operators.MISHAPS[mishap](record))
                 record.errands += [asyncio.create_task(strangers.act(record, one)) for one in sorted(plan.strangers)]
+                if world.ledger is not None:
+                    record.errands.append(asyncio.create_task(try_rules(world)))
             await _settled(record)
     except TimeoutError:
         found.append(Problem(Kind.STORY_UNENDED, "the story did not come to its end"))

@@ -2,13 +2,15 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from adapters.consortium.chain import read_parameters
 from adapters.consortium.rpc import CometRpc
 from adapters.memory import Endpoint
-from core.model.consortium import caip_asset
+from core.model.consortium import ResultCode, caip_asset
 from core.model.errors import ConflictError, NotFoundError, RevertedError
 from core.model.facts import LockStatus, Transferred
 from core.model.ports import Signer
@@ -18,9 +20,12 @@ from core.runtime.clock import VirtualClock, run_virtually
 from gateway.simulation.campaign import told
 from gateway.simulation.ledger import PlayedLedger, Settings
 from gateway.simulation.ledger.node import Node
+from gateway.simulation.ledger.rules import broken
 from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
 from gateway.simulation.plan import CHAINS, TIMING, A, B, Rough, Style, draw
 from gateway.simulation.story import play
+from local_chains.consortium.ledger import execution, htlc
+from local_chains.consortium.ledger.context import Refusal
 from tests.simulation.test_seeds import deal, plan
 
 COIN = caip_asset(B, "cb")
@@ -239,6 +244,100 @@ def test_second_use_of_a_sequence_is_refused():
         await town.access.transactions.submit(await town.sign(town.ours, wanted))
         with pytest.raises(ConflictError):
             await town.access.transactions.submit(await town.sign(town.ours, harmless, sequence=0))
+
+    run_virtually(story())
+
+
+def lenient(result: ResultCode) -> Callable[[ResultCode, str], None]:
+    """A `refuse` that lets one thing pass."""
+
+    def refuse(code: ResultCode, sentence: str) -> None:
+        if code is not result:
+            raise Refusal(code, sentence)
+
+    return refuse
+
+
+@pytest.mark.parametrize(
+    ("passes", "broken_rule"),
+    [
+        (ResultCode.TOO_LATE, "is claimed after its timelock"),
+        (ResultCode.TOO_EARLY, "is refunded before its timelock"),
+        (ResultCode.HASHLOCK_USED, "is made a second time"),
+        (ResultCode.BAD_TIMELOCK, "is made after its timelock"),
+        (ResultCode.ALREADY_SETTLED, "is settled, and is not open"),
+    ],
+)
+def test_broken_htlc_rule_is_noticed(monkeypatch, passes, broken_rule):
+    async def story() -> None:
+        town = Town()
+        terms = town.terms(10)
+        legs = town.access.legs
+        place = await legs.lock_id(terms)
+        claim = legs.claim(terms, place, PREIMAGE, town.theirs.account)
+        refund = legs.refund(terms, place, town.ours.account)
+        if passes is ResultCode.BAD_TIMELOCK:
+            await town.clock.sleep(20)
+        await town.lock(terms)
+        assert not list(broken(town.ledger)) or passes is ResultCode.BAD_TIMELOCK
+        if passes is ResultCode.TOO_LATE:
+            await town.clock.sleep(20)
+            await town.send(town.theirs, claim)
+        elif passes is ResultCode.TOO_EARLY:
+            await town.send(town.ours, refund)
+        elif passes is ResultCode.HASHLOCK_USED:
+            await town.send(town.ours, legs.lock(terms, place))
+        elif passes is ResultCode.ALREADY_SETTLED:
+            await town.lock(replace(terms, hashlock=Hashlock(b"\x02" * 32)))  # there must be an open lock to count down
+            await town.send(town.theirs, claim)
+            town.mine()
+            await town.send(town.theirs, claim)
+        town.mine()
+        assert any(broken_rule in problem for problem in broken(town.ledger))
+
+    monkeypatch.setattr(htlc, "refuse", lenient(passes))
+    run_virtually(story())
+
+
+def test_broken_gate_is_noticed(monkeypatch):
+    async def story() -> None:
+        town = Town()
+        harmless = town.ledger.harmless(town.ours.account, COIN)
+        await town.access.transactions.submit(await town.sign(town.ours, harmless, Height(1)))
+        await town.access.transactions.submit(await town.sign(town.theirs, harmless_of(town), sequence=7))
+        town.mine()
+        found = list(broken(town.ledger))
+        assert any("expired at 1" in problem for problem in found)
+        assert any("uses sequence 7, not 0" in problem for problem in found)
+
+    def harmless_of(town: Town) -> UnsignedTransaction:
+        return town.ledger.harmless(town.theirs.account, COIN)
+
+    def refuse(code: ResultCode, sentence: str) -> None:
+        if code not in (ResultCode.EXPIRED, ResultCode.WRONG_SEQUENCE):
+            raise Refusal(code, sentence)
+
+    monkeypatch.setattr(execution, "refuse", refuse)
+    run_virtually(story())
+
+
+def test_money_from_nowhere_is_noticed(monkeypatch):
+    async def story() -> None:
+        town = Town()
+        await town.lock(town.terms())
+        assert any("its events come to 700" in problem for problem in broken(town.ledger))
+
+    monkeypatch.setattr(htlc, "debit", lambda *_: None)
+    run_virtually(story())
+
+
+def test_state_that_is_not_the_proven_one_is_noticed():
+    async def story() -> None:
+        town = Town()
+        await town.lock(town.terms())
+        assert not list(broken(town.ledger))
+        town.ledger.engine.state._leaves[b"made up"] = b"leaf"
+        assert list(broken(town.ledger)) == ["the app hash is not that of the state"]
 
     run_virtually(story())
 

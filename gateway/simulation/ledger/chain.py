@@ -103,6 +103,7 @@ class PlayedLedger:
         self._public_keys: list[bytes] = []
         self._history = VersionedState()
         self._blocks: list[Block] = []
+        self.committed: list[CommittedBlock] = []
         self._by_hash: dict[bytes, int] = {}
         symbols = [asset_symbol(asset) for asset in assets]
         self.engine = TownEngine(self._reference, clock, symbols, raw_address(self._issuer), counts)
@@ -161,6 +162,7 @@ class PlayedLedger:
         return [raw]
 
     def _note(self, committed: CommittedBlock) -> None:
+        self.committed.append(committed)
         header, entries = committed.block.header, committed.block.txs
         ref = BlockRef(self.chain, Height(header.height), committed.block_id.hash)
         happened = [

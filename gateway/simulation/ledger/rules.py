@@ -1,0 +1,116 @@
+"""The ledger's rules, judged from its blocks a second time: plainly, and without a line of the ledger's own modules.
+
+From the docstrings of the messages: a failed gate changes nothing, a failed message leaves a used sequence; a claim is
+strictly before the timelock by ledger time, a refund at or after it; a sender uses a hashlock once; nothing is made or
+lost.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from core.model.consortium import (
+    AssetMoved,
+    LedgerEvent,
+    LockClaimed,
+    LockCreated,
+    LockRefunded,
+    ResultCode,
+    caip_account,
+    caip_asset,
+    decode_clock,
+    lock_id,
+)
+from core.model.types import LockId
+from gateway.simulation.ledger.chain import PlayedLedger
+from local_chains.consortium.engine.feed import CommittedBlock
+from local_chains.consortium.state.tree import build, root_hash
+
+MS_PER_S: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Books:
+    """What all blocks so far come to."""
+
+    ledger: PlayedLedger
+    time_ms: int = 0
+    used: Counter[str] = field(default_factory=Counter)
+    held: Counter[tuple[bytes, str]] = field(default_factory=Counter)
+    open: dict[LockId, LockCreated] = field(default_factory=dict)
+    ever: set[LockId] = field(default_factory=set)
+
+
+def broken(ledger: PlayedLedger) -> Iterator[str]:
+    """Every breach, as a sentence."""
+    books = _Books(ledger)
+    for committed in ledger.committed:
+        yield from _in_block(books, committed)
+    for (account, symbol), amount in books.held.items():
+        has = ledger.balance(caip_account(ledger.chain, account), caip_asset(ledger.chain, symbol))
+        if has != amount:
+            yield f"{account.hex()} holds {has} {symbol}, its events come to {amount}"
+    if root_hash(build(ledger.engine.state.leaves)) != ledger.engine.tip.app_hash:
+        yield "the app hash is not that of the state"
+
+
+def _in_block(books: _Books, committed: CommittedBlock) -> Iterator[str]:
+    height, (clock, *transactions) = committed.height, committed.block.txs
+    before_ms, books.time_ms = books.time_ms, decode_clock(clock)
+    if books.time_ms <= before_ms:
+        yield f"ledger time does not rise with block {height}"
+    for raw, result in zip(transactions, committed.results[1:], strict=True):
+        if ResultCode.OK < result.code <= ResultCode.BAD_SIGNATURE:
+            continue
+        body = books.ledger.read(raw)
+        if body.expiry_height is not None and body.expiry_height < height:
+            yield f"block {height} holds a transaction that expired at {body.expiry_height}"
+        if body.sequence != books.used[body.sender]:
+            yield f"block {height}: {body.sender} uses sequence {body.sequence}, not {books.used[body.sender]}"
+        books.used[body.sender] += 1
+        for event in result.events:
+            yield from _of_event(books, height, event)
+
+
+def _of_event(books: _Books, height: int, event: LedgerEvent) -> Iterator[str]:
+    chain = books.ledger.chain
+    match event:
+        case AssetMoved():
+            if event.sender:
+                books.held[event.sender, event.asset] -= event.amount
+            if event.receiver:
+                books.held[event.receiver, event.asset] += event.amount
+        case LockCreated():
+            place = lock_id(chain, event.sender, event.hashlock)
+            if place in books.ever:
+                yield f"block {height}: lock {place} is made a second time"
+            if event.timelock * MS_PER_S <= books.time_ms:
+                yield f"block {height}: lock {place} is made after its timelock"
+            books.ever.add(place)
+            books.open[place] = event
+            books.held[event.sender, event.asset] -= event.amount
+        case LockClaimed() | LockRefunded():
+            yield from _of_exit(books, height, event)
+        case _:
+            pass
+
+
+def _of_exit(books: _Books, height: int, event: LockClaimed | LockRefunded) -> Iterator[str]:
+    place = lock_id(books.ledger.chain, event.sender, event.hashlock)
+    held = books.open.pop(place, None)
+    if held is None:
+        yield f"block {height}: lock {place} is settled, and is not open"
+        return
+    passed = books.time_ms >= held.timelock * MS_PER_S
+    if isinstance(event, LockClaimed):
+        books.held[held.receiver, held.asset] += held.amount
+        if passed:
+            yield f"block {height}: lock {place} is claimed after its timelock"
+        if hashlib.sha256(event.preimage).digest() != event.hashlock:
+            yield f"block {height}: lock {place} is claimed by another preimage"
+    else:
+        books.held[held.sender, held.asset] += held.amount
+        if not passed:
+            yield f"block {height}: lock {place} is refunded before its timelock"

@@ -1,0 +1,47 @@
+"""A stranger who tries what the ledger's rules forbid, each thing once, with a lock of their own."""
+
+from typing import Final
+
+from core.model.errors import CausewayError
+from core.model.ports import Signer
+from core.model.transactions import UnsignedTransaction
+from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage
+from core.runtime.clock import SeededSecrets
+from gateway.simulation import hands
+from gateway.simulation.plan import MAX_BLOCK_TIME_S, MAX_PENDING_S, MAX_SKEW_S, B
+from gateway.simulation.world import COIN, World
+
+AMOUNT: Final = 5
+SOON_S: Final = 30
+SEEN_S: Final = 2 * MAX_BLOCK_TIME_S + MAX_PENDING_S
+"""In this time a transaction that was taken is in a block."""
+
+
+async def try_rules(world: World) -> None:
+    """Refund too early, lock again, claim too late, settle twice; count each try as `ledger-try`."""
+    signer, payee = (world.signer(name, B) for name in ("trier", "trier-payee"))
+    legs = world.chains[B].access().legs
+    preimage = Preimage.generate(SeededSecrets(world.plan.seed).token_bytes)
+    timelock = ChainTime(B, int(world.clock.now()) + SOON_S)
+    terms = LockTerms(COIN[B], BaseUnits(AMOUNT), signer.account, payee.account, preimage.hashlock(), timelock)
+    place = await hands.lock(world, signer, terms)
+    refund = legs.refund(terms, place, signer.account)
+    await _try(world, signer, refund)
+    await _try(world, signer, legs.lock(terms, place))
+    await world.clock.sleep(timelock.seconds + MAX_SKEW_S + 1 - world.clock.now())
+    await _try(world, payee, legs.claim(terms, place, preimage, payee.account))
+    await hands.send(world, signer, refund)
+    await _try(world, signer, refund)
+
+
+async def _try(world: World, signer: Signer, unsigned: UnsignedTransaction) -> None:
+    """Send it once, and wait until a block could hold it."""
+    sender = world.chains[B].access().transactions
+    sequence = (await sender.sequences(signer.account)).latest
+    request = sender.assemble(unsigned, sequence, None, None)
+    world.faults["ledger-try"] += 1
+    try:
+        await sender.submit(sender.attach(request, await signer.sign(request)))
+    except CausewayError:
+        return
+    await world.clock.sleep(SEEN_S)
