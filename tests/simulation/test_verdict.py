@@ -6,11 +6,12 @@ import pytest
 import sqlalchemy as sa
 
 from core.model.transactions import FeeBid
-from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage, PublicPreimage
+from core.model.types import Asset, BaseUnits, ChainTime, Height, LockTerms, Preimage, PublicPreimage
 from core.runtime import journal
 from core.runtime.clock import run_virtually
 from gateway.simulation.campaign import told
-from gateway.simulation.plan import A, B, Rough, Style
+from gateway.simulation.ledger import PlayedLedger
+from gateway.simulation.plan import TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import gates, trust
@@ -423,6 +424,14 @@ async def _done(stage: Stage) -> None:
 
 def replace_struct(value, **changes):
     return type(value)(**{**{name: getattr(value, name) for name in value.__struct_fields__}, **changes})
+
+
+async def ledger_rule(stage: Stage) -> None:
+    """A leaf that no transaction wrote; `test_ledger` breaks every other rule of the ledger."""
+    await stage.played()
+    ledger = PlayedLedger(B, stage.world.clock, {COIN[B]: Asset(COIN[B], "CB", 0)}, TIMING, stage.world.faults)
+    ledger.engine.state._leaves[b"made up"] = b"leaf"
+    stage.world.ledger = ledger
 
 
 PLANTED = {kind: globals()[kind.replace("-", "_")] for kind in Kind if kind.replace("-", "_") in globals()}

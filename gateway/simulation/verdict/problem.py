@@ -54,6 +54,8 @@ class Kind(StrEnum):
     EFFECT_PENDING = "effect-pending"
     STATE_OFF_JOURNAL = "state-off-journal"
     STATE_OFF_CHAIN = "state-off-chain"
+    # the ledger
+    LEDGER_RULE = "ledger-rule"
 
 
 @dataclass(frozen=True, slots=True)
