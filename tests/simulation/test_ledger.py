@@ -319,9 +319,7 @@ def test_broken_gate_is_noticed(monkeypatch):
             raise Refusal(code, sentence)
 
     monkeypatch.setattr(execution, "refuse", refuse)
-    monkeypatch.setattr(
-        Mempool, "reap", lambda pool, _: pool.first(10)
-    )  # an honest proposer passes over such sequences
+    monkeypatch.setattr(Mempool, "reap", lambda pool, _: pool.first(10))  # an honest proposer skips it
     run_virtually(story())
 
 
