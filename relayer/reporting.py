@@ -1,9 +1,12 @@
 """Agreements reported to a regulator: written down with the swap, posted until the regulator has taken them.
 
 `POST <url>/v1/agreements` with `X-API-Key`; identifiers are CAIP, amounts decimal strings, bytes hex. A report that
-the regulator refuses for good is kept with the reason, and nothing else waits for it.
+the regulator refuses for good is kept with the reason, and nothing else waits for it. Only the beginning of an answer
+is read, and a redirect is not followed: the key is for the configured address alone.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,6 +28,8 @@ from relayer.signals import Signal
 TIMEOUT_S: Final = 15.0
 BATCH: Final = 50
 MAX_REASON_CHARS: Final = 500
+MAX_ANSWER_BYTES: Final = 4 * MAX_REASON_CHARS
+"""More of an answer is not read."""
 LOOK_S: Final = 5.0
 
 log = get_logger("relayer.reporting")
@@ -91,24 +96,35 @@ def _leg(terms: LockTerms) -> dict[str, Any]:
     }
 
 
+OpenSession = Callable[[], AbstractAsyncContextManager[Any]]
+"""Opens what posts: an `aiohttp.ClientSession`, or what stands in for one where there is no network."""
+
+
+def http_session() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_S))
+
+
 class Reporter:
     """A named loop that posts what is due; `wake` makes it look at once."""
 
-    def __init__(self, database: Database, target: ReportTarget, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, target: ReportTarget, clock: Clock, open_session: OpenSession = http_session
+    ) -> None:
         self._database = database
         self._target = target
         self._clock = clock
+        self._open_session = open_session
         self.wake = Signal()
 
     async def run(self) -> None:
         """Report for ever."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(TIMEOUT_S)) as session:
+        async with self._open_session() as session:
             while True:
                 seen = self.wake.count
                 await self.step(session)
                 await self.wake.wait_beyond(seen, LOOK_S)
 
-    async def step(self, session: aiohttp.ClientSession) -> int:
+    async def step(self, session: Any) -> int:
         """Post what is due now; returns how many reports were taken."""
         taken = 0
         for row in await self._database.read(self._due):
@@ -122,18 +138,20 @@ class Reporter:
         query = sa.select(table).where(table.c.status == PENDING, table.c.due_ns <= self._clock.now_ns())
         return list(connection.execute(query.order_by(table.c.due_ns).limit(BATCH)))
 
-    async def _post(self, session: aiohttp.ClientSession, body: bytes) -> tuple[str, str | None]:
+    async def _post(self, session: Any, body: bytes) -> tuple[str, str | None]:
         headers = {HEADER: self._target.key, "Content-Type": "application/json"}
         url = self._target.url.rstrip("/") + "/v1/agreements"
         try:
-            async with session.post(url, data=body, headers=headers) as response:
-                text = (await response.text())[:MAX_REASON_CHARS]
+            async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                raw = await response.content.read(MAX_ANSWER_BYTES)
+                text = raw.decode(errors="replace")[:MAX_REASON_CHARS]
                 if response.status < 300:
                     return TAKEN, None
-                # Our key may be renewed, and a busy regulator comes back; other refusals stay.
-                retryable = response.status >= 500 or response.status in (401, 403, 408, 429)
+                # Our key may be renewed, an address that moved corrected, and a busy regulator comes back; other
+                # refusals stay.
+                retryable = response.status < 400 or response.status >= 500 or response.status in (401, 403, 408, 429)
                 return (PENDING if retryable else REFUSED), f"{response.status}: {text}"
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             return PENDING, type(error).__name__
 
     async def _note(self, swap_id: str, status: str, attempts: int, reason: str | None) -> None:

@@ -38,7 +38,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.outcomes import OutcomeTeller
 from relayer.policy import RelayerPolicy
 from relayer.quotes import Pair
-from relayer.reporting import Reporter, ReportTarget
+from relayer.reporting import OpenSession, Reporter, ReportTarget, http_session
 from relayer.signals import HeadBoard, Signal
 from relayer.swap_desk import SwapDesk
 from relayer.swap_worker import SwapWorker, true_seconds
@@ -90,6 +90,7 @@ class RelayerSetup:
     vault: PreimageVault | None = None
     adopt: bool = False
     regulator: ReportTarget | None = None
+    report_session: OpenSession = http_session
     attestors: Sequence[AttestorSetup] = ()
 
     def __post_init__(self) -> None:
@@ -195,7 +196,7 @@ class RelayerService:
         others += [Worker("housekeeping", self._keep_house)]
         others += [Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)]
         if self._setup.regulator is not None:
-            self.reporter = Reporter(self._database, self._setup.regulator, self._clock)
+            self.reporter = Reporter(self._database, self._setup.regulator, self._clock, self._setup.report_session)
             others += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
         return [*workers, *(replace(one, contained=True) for one in others)]
 

@@ -301,6 +301,8 @@ class Plan:
     strangers: frozenset[Stranger] = frozenset()
     repeats: frozenset[ChainId] = frozenset()
     """The chains on which the place of a settled lock may be used again, as an EVM contract's may."""
+    regulator: bool | None = None
+    """Agreements are reported to one who takes some of them, or none (False); None: to nobody."""
     at_s: dict[Rough, float] = field(default_factory=dict)
     """When each of the rough things begins."""
     ledger: bool = False
@@ -337,6 +339,7 @@ def draw(seed: int) -> Plan:
         rough=rough,
         strangers=frozenset(one for one in Stranger if source.random() < 0.1),
         repeats=frozenset(chain for chain in CHAINS if source.random() < 0.5),
+        regulator=source.choice((None, None, True, False)),
         at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
         aims=_aims(random.Random(f"aims/{seed}")),
     )

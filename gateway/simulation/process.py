@@ -23,6 +23,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fuse, Held, MortalDatabase, MortalSender, held
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
+from gateway.simulation.regulator import TARGET, Regulator
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -31,6 +32,7 @@ from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, Swap
 from relayer.client import ClientPolicy, SwapClient, SwapStore
 from relayer.policy import ExposureLimit, RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair, Rate
+from relayer.reporting import http_session
 from relayer.service import RelayerService, RelayerSetup
 
 T = TypeVar("T")
@@ -241,6 +243,7 @@ class Relayer(Process):
                 self.service = None
 
     def _setup(self, access: Mapping[ChainId, ChainAccess]) -> RelayerSetup:
+        reports = self._regulator()
         return RelayerSetup(
             chains=access,
             signers=self.signers,
@@ -248,7 +251,15 @@ class Relayer(Process):
             pairs=self._pairs,
             quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
             source=self.name,
+            regulator=None if reports is None else TARGET,
+            report_session=http_session if reports is None else reports.session,
         )
+
+    def _regulator(self) -> Regulator | None:
+        world = self.world
+        if world.plan.regulator is None:
+            return None
+        return Regulator(world.clock, f"{self.name}/{world.plan.seed}/{self.lives}", world.plan.regulator, world.faults)
 
     async def _expire(self, service: RelayerService) -> None:
         """What the service's scheduler triggers; that one looks at real time."""

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import pytest
 from aiohttp import web
 
 from core.model.ports import ChainTiming
@@ -120,6 +121,39 @@ async def test_a_refusal_for_good_is_kept_and_not_repeated():
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert len(regulator.seen) == 1
+
+
+class Odd(Regulator):
+    """Answers with what no regulator should."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        self.seen.append((request.headers.get("X-API-Key"), {}))
+        if self.how == "redirect" and len(self.seen) == 1:
+            return web.Response(status=307, headers={"Location": f"http://127.0.0.1:{self.port}/v1/agreements"})
+        if self.how == "no-text":
+            return web.Response(status=422, body=b"\xff\xfe", headers={"Content-Type": "text/plain; charset=no-such"})
+        endless = web.StreamResponse(status=422)
+        await endless.prepare(request)
+        while self.how == "endless":
+            await endless.write(b"x" * 65_536)
+        return endless
+
+
+@pytest.mark.parametrize(("how", "status"), [("redirect", "pending"), ("no-text", "refused"), ("endless", "refused")])
+async def test_an_odd_answer_is_read_no_further_than_is_needed(how, status):
+    async with Odd(how) as regulator:
+        database = InlineDatabase()
+        await database.write(create_schema)
+        await database.write(lambda c: reporting.enqueue(c, agreement(), "relayer-1", 0))
+        reporter = Reporter(database, ReportTarget(f"http://127.0.0.1:{regulator.port}", "key"), SystemClock())
+        async with asyncio.timeout(5), reporting.http_session() as session:
+            assert await reporter.step(session) == 0
+    assert len(regulator.seen) == 1
+    assert await status_of(database) == (status, 1)
 
 
 async def test_a_regulator_who_is_away_costs_nothing():

@@ -104,6 +104,14 @@ def test_an_honest_pair_completes_next_to_one_who(lie, liar):
     assert verdict.completed == 1
 
 
+@pytest.mark.parametrize("works", [False, True])
+def test_a_swap_waits_for_no_regulator(works):
+    verdict = play(plan(deal(Style.HONEST), regulator=works))
+    assert verdict.ok, told(verdict)
+    assert verdict.completed == 1
+    assert any(name.startswith("report-") for name in verdict.faults)
+
+
 @pytest.mark.parametrize("who", ["relayer", "dapp"])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("dies_at", ["place", "signature", "lock"])
