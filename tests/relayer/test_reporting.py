@@ -63,7 +63,7 @@ class Regulator:
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
 
-    async def _take(self, request: web.Request) -> web.Response:
+    async def _take(self, request: web.Request) -> web.StreamResponse:
         self.seen.append((request.headers.get("X-API-Key"), json.loads(await request.read())))
         return web.Response(status=self.statuses.pop(0) if self.statuses else 201, text="why")
 
