@@ -29,6 +29,7 @@ async def _use_elsewhere(record: Record) -> None:
         signer = record.relayers[0].signers[chain]
         await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]))
         world.faults["used-elsewhere"] += 1
+        record.foreign.append((record.relayers[0].name, world.clock.now()))
 
 
 async def _restore(record: Record) -> None:

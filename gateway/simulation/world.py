@@ -29,6 +29,7 @@ from gateway.simulation.plan import (
     TIMING,
     A,
     B,
+    Lie,
     Party,
     Plan,
     Reorg,
@@ -129,7 +130,9 @@ class World:
     def access(self, party: Party, chain: ChainId) -> ChainAccess:
         """The chain as this party's process sees it, through its own endpoints, with what it sends noted."""
         members = []
-        for number in range(party.operators):
+        # An operator that lies about locks has two endpoints, which are one voice.
+        numbers = [*range(party.operators), *([party.liar] if party.lie is Lie.HEADS_AND_LOCKS else [])]
+        for number in numbers:
             endpoint = Endpoint(self.clock, self.random.getrandbits(48), party.rates)
             self.endpoints.append(endpoint)
             member = self._member(chain, f"operator-{number}", endpoint)

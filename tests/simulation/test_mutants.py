@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.simulation.mutants import MUTANTS, ROOT, found_by, replaced
+from gateway.simulation.mutants import MUTANTS, ROOT, replaced
+from gateway.simulation.mutants.run import found_by, known_seeds
 from tests.support import LONG
 
 SEEDS = 200 if LONG else 12
@@ -12,19 +13,24 @@ AT_ONCE = ("gap-without-R", "provider-never-funds", "claim-never", "any-terms-wi
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_s_text_stands_in_the_code_once(mutant):
     for edit in mutant.edits:
-        assert replaced((ROOT / edit.path).read_text(encoding="utf-8"), edit) is not None
+        made = replaced((ROOT / edit.path).read_text(encoding="utf-8"), edit)
+        compile(made, edit.path, "exec")
         assert edit.old != edit.new
     assert mutant.harm.endswith(".")
 
 
 def test_mutants_have_names_of_their_own():
-    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 35
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 48
+
+
+def test_seeds_are_kept_of_mutants_that_there_are():
+    assert set(known_seeds()) <= {mutant.name for mutant in MUTANTS}
 
 
 @pytest.mark.long
 @pytest.mark.endurance
 @pytest.mark.parametrize("mutant", [one for one in MUTANTS if LONG or one.name in AT_ONCE], ids=lambda one: one.name)
 def test_the_simulation_notices(mutant):
-    seed, problem = found_by(mutant, 0, SEEDS)
-    assert seed is not None
-    assert problem
+    result = found_by(mutant, 0, SEEDS)
+    assert result.seed is not None
+    assert result.problem

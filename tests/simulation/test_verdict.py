@@ -250,6 +250,12 @@ async def revealed_on_nothing(stage: Stage) -> None:
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 
+async def acted_unacknowledged(stage: Stage) -> None:
+    agreed = await stage.open()
+    stage.record.foreign.append((stage.relayer.name, stage.world.clock.now() - trust.FOREIGN_S - 1))
+    await _meet(stage, agreed, await stage.lock(stage.dapp, agreed.initiator_leg))
+
+
 async def acted_while_blocked(stage: Stage) -> None:
     agreed = await stage.open()
     now_s = stage.world.clock.now()

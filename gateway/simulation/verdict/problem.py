@@ -34,6 +34,7 @@ class Kind(StrEnum):
     LOCKED_ON_PUBLIC_PREIMAGE = "locked-on-public-preimage"
     REVEALED_TOO_LATE = "revealed-too-late"
     REVEALED_ON_NOTHING = "revealed-on-nothing"
+    ACTED_UNACKNOWLEDGED = "acted-unacknowledged"
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
     # trust
     ACTED_UNADOPTED = "acted-unadopted"

@@ -42,6 +42,8 @@ class Record:
     dapps: list[Dapp]
     tower: Relayer | None
     agreed: list[Agreed] = field(default_factory=list)
+    foreign: list[tuple[str, float]] = field(default_factory=list)
+    """Whose accounts were used by another hand, and when that was final (Unix seconds)."""
     notes: list[str] = field(default_factory=list)
     errands: list[asyncio.Task[None]] = field(default_factory=list)
     unadopted: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -1,12 +1,15 @@
-"""Who acted without ground: out of an empty database, or on a chain that had replaced what was final.
+"""Who acted without ground: out of an empty database, with an account that another hand uses, or on a chain that had
+replaced what was final.
 
 Neither locks nor reveals wait for anybody's judgement there but the operator's; exits go on.
 """
 
 import hashlib
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final
 
+from gateway.simulation.plan import FORGETFUL
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent, lock_terms
@@ -14,6 +17,8 @@ from gateway.simulation.wire import Sent, lock_terms
 NOTICE_S: Final = 10
 """How soon a process that is up has seen that a finalized block was replaced: two blocks, and what reading them takes
 next to an endpoint that hangs."""
+FOREIGN_S: Final = 30.0
+"""How long it may take to be sure that somebody else uses an account: some looks, a block apart."""
 
 
 def problems(record: Record) -> Iterator[Problem]:
@@ -23,6 +28,7 @@ def problems(record: Record) -> Iterator[Problem]:
             if _commits(sent, deal):
                 yield from _of_empty(record, sent, deal)
                 yield from _of_deep_reorg(record, sent, deal)
+                yield from _of_foreign_use(record, sent, deal)
 
 
 def _commits(sent: Sent, deal: Agreed) -> bool:
@@ -49,6 +55,21 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
                 f"{sent.party} (deal {deal.deal.number}) acts {late_s:.0f} s after {chain} replaced a finalized block"
             )
             yield Problem(Kind.ACTED_AFTER_DEEP_REORG, text)
+
+
+def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
+    """Nobody has acknowledged it in a story without a lost database. Another form of what left before is no new act."""
+    place = sent.party, sent.chain, sent.body.sequence
+    again = any(place == (one.party, one.chain, one.body.sequence) for one in _before(record, sent))
+    if record.plan.rough & FORGETFUL or again:
+        return
+    if any(party == sent.party and at_s + FOREIGN_S < sent.at_s for party, at_s in record.foreign):
+        text = f"{sent.party} (deal {deal.deal.number}) acts though its account was used by somebody else"
+        yield Problem(Kind.ACTED_UNACKNOWLEDGED, text)
+
+
+def _before(record: Record, sent: Sent) -> Iterator[Sent]:
+    return takewhile(lambda one: one is not sent, record.world.wire.sent)
 
 
 def _just_back(record: Record, sent: Sent) -> bool:

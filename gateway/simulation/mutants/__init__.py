@@ -1,0 +1,22 @@
+"""`make simulate-mutants`: what the simulation is worth, measured by bugs that are planted one at a time.
+
+    planting    how a bug is planted                        planting.Planter
+    protocol    bugs in the gates and the machine           relaying    in checks, limits, effects, watching
+    sending     on the way to the chain and back            outside     at endpoints and in the client
+    run         each over the same seeds until one fails    run.results
+
+One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found
+each, which is tried first.
+"""
+
+from typing import Final
+
+from gateway.simulation.mutants.outside import BELIEVING
+from gateway.simulation.mutants.planting import ROOT, Edit, Mutant, replaced
+from gateway.simulation.mutants.protocol import MACHINE, TERMS
+from gateway.simulation.mutants.relaying import ACTING, CHECKING
+from gateway.simulation.mutants.sending import SENDING
+
+__all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
+
+MUTANTS: Final = (*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING)

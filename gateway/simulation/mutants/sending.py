@@ -1,0 +1,131 @@
+"""Bugs on the way to the chain and back: sequences, fees, expiries, outcomes."""
+
+from typing import Final
+
+from gateway.simulation.mutants.planting import Edit, Mutant, plant
+
+PIPELINE, SIGNING = "relayer/transactions/pipeline.py", "relayer/transactions/signing.py"
+FEES, ORDERS = "relayer/transactions/fees.py", "relayer/transactions/orders.py"
+
+SENDING: Final = (
+    Mutant(
+        "no-fee-is-ever-raised",
+        "A transaction that waits is never outbid.",
+        (
+            Edit(
+                FEES,
+                (
+                    "    return waited >= patience or (bid.max_fee < market.base_fee + min(bid.priority_fee, "
+                    "market.priority_fee))"
+                ),
+                "    return False",
+            ),
+        ),
+    ),
+    Mutant(
+        "dropped-is-forgotten",
+        "What nodes dropped, or a reorg took out, is not sent again.",
+        (
+            Edit(
+                PIPELINE,
+                "        return dropped or urgency.exits or record.cancelling",
+                "        return False",
+            ),
+        ),
+    ),
+    Mutant(
+        "expired-is-forgotten",
+        "An exit that is about to expire is not signed again.",
+        (
+            Edit(
+                PIPELINE,
+                "            return left <= overlap and await self._sign_again(record, None)",
+                "            return False",
+            ),
+        ),
+    ),
+    Mutant(
+        "gate-forgotten-when-signed-again",
+        "A lock is signed again though its gate has closed meanwhile.",
+        (
+            Edit(
+                PIPELINE,
+                "        return any(reason is not None for reason in reasons)",
+                "        return False",
+            ),
+        ),
+    ),
+    Mutant(
+        "sequence-from-the-chain",
+        "The next sequence is what the chain counts, whatever waits for a block.",
+        (
+            Edit(
+                SIGNING,
+                "                sequence = tables.free_sequence(connection, chain, account, count)",
+                "                sequence = count",
+            ),
+            Edit(
+                ORDERS,
+                '        raise SequenceTakenError(f"sequence {sequence} of',
+                '        str(f"sequence {sequence} of',
+            ),
+        ),
+    ),
+    plant(
+        "no-fence",
+        "A process that was paused goes on signing next to the one that took over.",
+        "relayer/transactions/accounts.py",
+        "    if row is None or row.epoch != epoch:",
+        "    if row is None:",
+    ),
+    plant(
+        "included-is-final",
+        "What stands in a block is never looked at again.",
+        PIPELINE,
+        "        status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED\n",
+        "        status = TransactionStatus.FINAL\n",
+    ),
+    plant(
+        "unanswered-is-dropped",
+        "What no endpoint speaks of for a moment is noted as refused.",
+        PIPELINE,
+        "            return urgency.exits and record.status is TransactionStatus.BROADCAST\n",
+        "            await self._note(record, TransactionStatus.REFUSED, reason='nobody knows of it')\n"
+        "            return False\n",
+    ),
+    plant(
+        "no-limit-to-a-bid",
+        "A better bid is twenty times as high as the market asks.",
+        FEES,
+        "    max_fee = max(max_fee, tip)\n    return None if max_fee > ceiling else FeeBid(max_fee, tip)",
+        "    return FeeBid(20 * max_fee, 20 * tip)",
+    ),
+    plant(
+        "late-locks-are-not-cancelled",
+        "A lock whose time is over stays where it may be mined.",
+        PIPELINE,
+        "        over = self._is_late(record) or await self._closed(record, in_time=False)",
+        "        over = False",
+    ),
+    plant(
+        "unsent-is-forgotten",
+        "What could not be broadcast at once is noted as on its way.",
+        "relayer/transactions/sending.py",
+        "            self._unsent.add(record.id)\n            self._wake.notify()\n",
+        "            pass\n",
+    ),
+    plant(
+        "refused-lock-is-void",
+        "A lock that an endpoint refused is given up, though another may have it.",
+        "relayer/transactions/sending.py",
+        "        except ConflictError as error:\n            # Its sequence",
+        "        except (ConflictError, RejectedError) as error:\n            # Its sequence",
+    ),
+    plant(
+        "replacements-cost-nothing",
+        "What a dearer form may take is not reserved.",
+        ORDERS,
+        "        elif known[asset] < amount:",
+        "        elif False:",
+    ),
+)
