@@ -42,12 +42,13 @@ def begin(
     now_ns: int,
     caller: str | None = None,
     hold_until_ns: int | None = None,
+    proven: bool = True,
 ) -> SwapState:
-    """Store a new swap, opened by `caller`; see `relayer.inventory.Promise` for its hold.
+    """Store a new swap, opened by `caller`; see `relayer.inventory.Promise` for its hold and its proof.
 
     Raise `ConflictError` if its quote was used before, or its hashlock in a swap whose leg we fund.
     """
-    swaps.insert_swap(connection, agreement, quote_id, now_ns, caller, hold_until_ns)
+    swaps.insert_swap(connection, agreement, quote_id, now_ns, caller, hold_until_ns, proven)
     state = engine.begin(connection, agreement, now_s=now_s, now_ns=now_ns)
     swaps.note_state(connection, state, now_ns)
     return state

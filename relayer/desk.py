@@ -40,7 +40,8 @@ class SwapView:
 
     `phase` is terminal when nothing will follow. `reason_code` and `reason` say why a swap took a turn for the worse.
     `preimage` is None until a chain has shown it. The initiator locks before `lock_deadline_s` (Unix seconds) or not at
-    all. `version` grows with every event. `created_at` and `updated_at` are Unix seconds.
+    all. `version` grows with every event. `created_at` and `updated_at` are Unix seconds. `reserved`: the relayer keeps
+    its part of this swap now; `reservation` is a sentence about it, empty once the swap has ended.
     """
 
     id: SwapId
@@ -57,6 +58,8 @@ class SwapView:
     created_at: float
     updated_at: float
     version: int
+    reserved: bool
+    reservation: str
 
     @property
     def done(self) -> bool:
@@ -80,13 +83,15 @@ class OpenSwap:
     """The initiator's part of an agreement.
 
     `initiator_sender` locks on the quote's initiator chain (and is refunded there), `initiator_receiver` is paid on
-    the participant's chain.
+    the participant's chain. `proof` is the signature of `initiator_sender` over the opening, as its chain's
+    `OpeningProofs` has it; without one nothing is reserved before the lock is final.
     """
 
     quote: Quote
     hashlock: Hashlock
     initiator_sender: AccountId
     initiator_receiver: AccountId
+    proof: bytes | None = None
 
 
 class Desk(Protocol):
@@ -106,11 +111,13 @@ class Desk(Protocol):
 
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
         """Agree on a swap; the same request again answers the same swap. `caller`: the network address it came from,
-        None for callers in this process, who are not bounded.
+        None for callers in this process, who are not bounded. `SwapView.reserved` says if it holds anything.
 
-        Raise `RejectedError` for a quote that is expired, altered or not ours, `ConflictError` for a hashlock or a
-        quote that was used before and if inventory, gas or limits are short, `TooManyError` if the caller holds too
-        much without having locked, `GateClosedError` if the time gate refuses.
+        Raise `RejectedError` for a quote that is expired, altered or not ours, and for a proof that is not the
+        account's signature over this opening; `RetryableError` while the account's balance cannot be read;
+        `ConflictError` for a hashlock or a quote that was used before and if inventory, gas or limits are short;
+        `TooManyError` if the caller or the account holds too much without having locked; `GateClosedError` if the time
+        gate refuses.
         """
 
     async def gas_shortages(self) -> Mapping[ChainId, str]:

@@ -3,15 +3,18 @@
     promise    an open swap in which we fund a leg; its row is the reservation
     reserves   amount that it will lock     until our lock is seen on chain, from when on the balance is less by it
                gas of one exit              on each of its two chains, until it is done
-    firm       it reserves at all: the initiator's lock was seen, or the hold of its opening is not over
+    proven     the initiator's account signed the opening, and held what it gives next to all its other open holds
+    firm       it reserves at all: the initiator's lock is final and verified; or it is proven, and its lock was seen or
+               the hold of its opening is not over
 
-A caller who opens swaps and locks nothing keeps what they reserve for the hold only, and together no more than a share
-of what would be free without them: the rest is there for everybody else. All pure: rows and balances are given, the
-promises read *before* the balances, so that a lock that is mined in between counts twice rather than never.
+What is not firm counts nowhere: not for inventory, gas, exposure or windows. An account that opens swaps and locks
+nothing keeps what they reserve for the hold only, and together no more than a share of what would be free without them:
+the rest is there for everybody else. All pure: rows and balances are given, the promises read *before* the balances, so
+that a lock that is mined in between counts twice rather than never.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -31,9 +34,11 @@ ExitCosts = Mapping[ChainId, Mapping[AssetId, int]]
 class Promise:
     """What one open swap may cost us until it is done.
 
-    `locked`: the initiator's lock was seen; `funded`: ours was. `caller` opened it over the API. `hold_until_ns`:
-    until when it is firm without a lock, None for ever. `reserved_ns`: since when it has been firm without a break,
-    which decides who comes first. Both are nanoseconds since the Unix epoch.
+    `locked`: the initiator's lock was seen; `verified`: it is final, and a quorum shows it; `funded`: ours was seen.
+    `proven`: opened with a proof of funds, or by ourselves. `caller` opened it over the API. `account` gives
+    `given_amount` of `given_asset`; None and 0 in rows of older versions. `hold_until_ns`: until when it is firm
+    without a lock, None for ever. `reserved_ns`: since when it has been firm without a break, which decides who comes
+    first. Both are nanoseconds since the Unix epoch.
     """
 
     swap_id: SwapId
@@ -47,10 +52,24 @@ class Promise:
     caller: str | None = None
     hold_until_ns: int | None = None
     reserved_ns: int = 0
+    proven: bool = True
+    verified: bool = False
+    account: AccountId | None = None
+    given_asset: AssetId | None = None
+    given_amount: int = 0
 
     def is_firm(self, now_ns: int) -> bool:
         """Return true if it reserves what it promises."""
-        return self.funded or self.locked or self.hold_until_ns is None or now_ns <= self.hold_until_ns
+        return self.funded or self.verified or (self.proven and (self.locked or self.is_held(now_ns)))
+
+    def is_held(self, now_ns: int) -> bool:
+        """Return true until the hold of its opening is over."""
+        return self.hold_until_ns is None or now_ns <= self.hold_until_ns
+
+    @property
+    def waits(self) -> bool:
+        """True if neither leg's lock was seen."""
+        return not (self.locked or self.funded)
 
     def comes_before(self, other: "Promise") -> bool:
         """Return true if `other` may use only what this one leaves."""
@@ -93,12 +112,58 @@ def needed(promise: Promise, costs: ExitCosts) -> frozenset[AssetId]:
     return frozenset(reserved([promise], costs)) | {promise.asset}
 
 
-def as_seen(promises: Iterable[Promise], funded: Collection[SwapId]) -> list[Promise]:
-    """The promises, of which only `funded` were so when our balances were read."""
+def as_seen(promises: Iterable[Promise], before: Iterable[Promise]) -> list[Promise]:
+    """The promises, none locked or funded that was not so `before` balances were read: what it took may be in them."""
+    known = {promise.swap_id: promise for promise in before}
     return [
-        replace(promise, funded=False) if promise.funded and promise.swap_id not in funded else promise
+        replace(
+            promise,
+            funded=promise.funded and promise.swap_id in known and known[promise.swap_id].funded,
+            locked=promise.locked and promise.swap_id in known and known[promise.swap_id].locked,
+        )
         for promise in promises
     ]
+
+
+def uncovered(new: Promise, others: Iterable[Promise], balance: int) -> str | None:
+    """Why the account's balance of what it gives does not prove a new opening, None if it does.
+
+    Each coin proves once: what its other holds give has to be there as well. Once their locks are seen, the balance is
+    less by them. `others` are firm.
+    """
+    bound = sum(one.given_amount for one in others if one.waits and _same_purse(one, new))
+    if balance >= bound + new.given_amount:
+        return None
+    return (
+        f"{new.account} holds {balance} of {new.given_asset}, and {bound + new.given_amount} are needed for this "
+        "opening and its other ones"
+    )
+
+
+def overdrawn(holds: Sequence[Promise], balance: int) -> list[Promise]:
+    """The newest of one account's holds that give one asset, so many that the balance covers the others."""
+    dropped, bound = list[Promise](), sum(one.given_amount for one in holds)
+    for one in sorted(holds, key=lambda one: (one.reserved_ns, one.swap_id), reverse=True):
+        if bound <= balance:
+            break
+        dropped.append(one)
+        bound -= one.given_amount
+    return dropped
+
+
+def _same_purse(one: Promise, other: Promise) -> bool:
+    return (one.account, one.given_asset) == (other.account, other.given_asset)
+
+
+def check_number(theirs: Collection[Promise], *, most: int, who: str) -> None:
+    """Bound openings that reserve nothing: they cost a row each. Raise `TooManyError`."""
+    if len(theirs) >= most:
+        raise TooManyError(
+            f"{who} has {len(theirs)} swaps open without a proof of funds and without a lock: at most {most} are "
+            "taken; send a proof, lock on these first, or wait",
+            open=len(theirs),
+            until_ns=min(promise.hold_until_ns or 0 for promise in theirs),
+        )
 
 
 def check_share(
@@ -117,7 +182,7 @@ def check_share(
     `theirs` are those of `others` that the same caller opened; what they have locked on does not count. A first one is
     bounded by what is free alone. Raise `TooManyError`.
     """
-    theirs = [promise for promise in theirs if not (promise.locked or promise.funded)]
+    theirs = [promise for promise in theirs if promise.waits]
     if not theirs:
         return
     until_ns = min(promise.hold_until_ns or 0 for promise in theirs)

@@ -14,6 +14,8 @@ MAX_QUOTE_LIFETIME_S: Final = Seconds(600)
 """Whoever holds a quote has an option on its price: nobody gets one for longer."""
 MAX_OPEN_SWAPS: Final = 100_000
 EXPIRY_WINDOW_S: Final = Seconds(600)
+MAX_LAPSE_S: Final = Seconds(24 * 3_600)
+"""How long it may be remembered against an account that a hold of it lapsed: swaps that came to nothing stay for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +34,14 @@ class ExposureLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpeningPolicy:
-    """What callers of the API, who prove nothing, may hold by opening swaps that nobody has locked on yet.
+    """What callers of the API may hold by opening swaps that nobody has locked on yet. A caller is a network address.
 
-    `hold_s`: how long an opened swap keeps its reservation without the initiator's lock; one that comes later is
-    answered if inventory is left. A caller is a network address; an account counts within its caller. Beyond a first
-    swap, one account holds at most `account_share_percent`, and all accounts of one caller at most
-    `caller_share_percent`, of what would be free without them, in at most so many swaps.
+    Only an opening with a proof of funds reserves anything before its lock is final: for `hold_s`; a lock that comes
+    later is answered if inventory is left. Beyond a first swap, one account holds at most `account_share_percent`, and
+    all accounts of one caller at most `caller_share_percent`, of what would be free without them, in at most so many
+    swaps. An account of which `max_lapses` holds ended without a lock within `lapse_s` proves nothing until some of
+    that time is over. Openings without a proof reserve nothing and are bounded in number alone: an account's within its
+    caller, a caller's, and all together by `RelayerPolicy.max_open_swaps`.
 
     `early_refunds`: whether locks on swaps that came to nothing are given back before their timelock, on request and at
     our cost, once a swap.
@@ -49,8 +53,12 @@ class OpeningPolicy:
     account_share_percent: int = 50
     caller_share_percent: int = 75
     early_refunds: bool = False
+    max_lapses: int = 3
+    lapse_s: Seconds = Seconds(3_600)
 
     def __post_init__(self) -> None:
+        if self.max_lapses <= 0 or not 0 < self.lapse_s <= MAX_LAPSE_S:
+            raise RejectedError(f"opening: max_lapses is positive, and lapse_s is 1 to {MAX_LAPSE_S} seconds")
         if self.hold_s <= 0 or not 0 < self.max_per_account <= self.max_per_caller:
             raise RejectedError("opening: hold_s and the numbers of swaps are positive, an account's within a caller's")
         if not 0 < self.account_share_percent <= self.caller_share_percent <= 100:

@@ -36,7 +36,7 @@ from relayer.executor import Executor, Hands
 from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
 from relayer.outcomes import OutcomeTeller
-from relayer.policy import RelayerPolicy
+from relayer.policy import MAX_LAPSE_S, RelayerPolicy
 from relayer.quotes import Pair
 from relayer.reporting import OpenSession, Reporter, ReportTarget, http_session
 from relayer.signals import HeadBoard, Signal
@@ -50,8 +50,8 @@ from relayer.watchtower import Watchtower
 HOUSEKEEPING_S: Final = 2.0
 CONCERNS_TIMEOUT_S: Final = 3.0
 ATTEST_S: Final = 2.0
-KEEP_S: Final = 24 * 3600
-"""How long settled votes and allowances are kept, and swaps that came to nothing."""
+KEEP_S: Final = MAX_LAPSE_S
+"""How long settled votes and allowances are kept, and swaps that came to nothing: some are held against an account."""
 PRUNED_AT_ONCE: Final = 500
 
 TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, *set_aside.TABLES, reporting.relayer_reports)

@@ -1,13 +1,15 @@
 """The desk behind the dApp API: prices, agreements, views. See `relayer.desk` for its contract.
 
 An agreement is stored before anyone can act on it: the swap, its terms for the indexer and its report to a regulator
-in one transaction, in which hashlock, quote, limits, inventory and gas are judged against all other promises.
+in one transaction, in which hashlock, quote, limits, inventory and gas are judged against all other promises. It
+reserves from then on if its account proved its funds (`relayer.holds`), else once its lock is final and verified.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
@@ -17,9 +19,9 @@ from core.model.ports import ChainAccess
 from core.model.types import (
     AccountId,
     AssetId,
+    BaseUnits,
     ChainId,
     ChainTime,
-    LockId,
     LockTerms,
     Seconds,
     SwapId,
@@ -37,13 +39,17 @@ from indexer.projections import report_agreement
 from relayer import book, inventory, reporting, swaps
 from relayer.book import Switchboard
 from relayer.checks import Checks
-from relayer.desk import MAX_PAGE, LegView, OpenSwap, SwapFilter, SwapView
+from relayer.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
+from relayer.holds import Holds
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.quotes import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
 from relayer.signals import HeadBoard
 from relayer.swap_worker import true_seconds
 from relayer.swaps import SwapRow
+from relayer.views import swap_view
+
+T = TypeVar("T")
 
 EARLY_REFUND: Final = leg_kind(SignEarlyRefund, Leg.INITIATOR)
 PURSE_AGE_S: Final = 1.0
@@ -61,9 +67,9 @@ class _Purse:
     costs: ExitCosts
     held: Mapping[AssetId, int]
 
-    @property
-    def funded(self) -> frozenset[SwapId]:
-        return frozenset(promise.swap_id for promise in self.promised if promise.funded)
+    def others(self, promised: Sequence[Promise]) -> list[Promise]:
+        """The firm ones of the promises as they are now, each no further than when the balances were read."""
+        return inventory.as_seen(inventory.firm(promised, self.now_ns), self.promised)
 
 
 class SwapDesk:
@@ -102,6 +108,7 @@ class SwapDesk:
         self._secrets = secrets
         self._source = source
         self._reports = reports
+        self._holds = Holds(database, chains, policy.opening, clock, self.quote_key)
         self._purses: dict[tuple[AssetId, frozenset[ChainId]], tuple[float, _Purse]] = {}
         self._shortages: tuple[float, dict[ChainId, str]] | None = None
 
@@ -131,7 +138,11 @@ class SwapDesk:
             chains=frozenset({pair.initiator_chain, pair.participant_chain}),
         )
         purse = await self._recent_purse(new)
-        self._judge(new, await self._database.read(swaps.promises), purse)
+
+        async def judge() -> None:
+            self._judge(new, await self._database.read(swaps.promises), purse)
+
+        await self._unless_short(new.asset, judge)
         quote = Quote(
             id=self._secrets.token_bytes(QUOTE_ID_BYTES).hex(),
             initiator_asset=pair.initiator_asset,
@@ -153,8 +164,10 @@ class SwapDesk:
         """(T_A, T_B) for a swap that is agreed now. Raises `RetryableError` while a chain lags or cannot be trusted."""
         await self._checks.no_alarms(first, second)
         heads = await asyncio.gather(self._boards[first].current(), self._boards[second].current())
+        # By the clock as it is now: the heads may be newer than `now_s`, by as long as they were waited for.
+        seen_s = true_seconds(self._clock.now_ns())
         for chain, update in zip((first, second), heads, strict=True):
-            timelocks.check_skew(update.head.time, now_s, self._chains[chain].parameters.timing)
+            timelocks.check_skew(update.head.time, seen_s, self._chains[chain].parameters.timing)
         now_a, now_b = (
             ChainTime(chain, max(now_s, update.head.time.seconds))
             for chain, update in zip((first, second), heads, strict=True)
@@ -178,26 +191,53 @@ class SwapDesk:
         self._purses[key] = now_s, purse
         return purse
 
+    async def _unless_short(self, asset: AssetId, attempt: Callable[[], Awaitable[T]]) -> T:
+        """`attempt`, and once more if it found the purse or a limit short and holds on the asset turn out uncovered."""
+        try:
+            return await attempt()
+        except ConflictError:
+            if not await self._holds.look_again(asset):
+                raise
+        return await attempt()
+
     def _judge(self, new: Promise, promised: Sequence[Promise], purse: "_Purse") -> None:
         """Hold a new swap against limits, inventory, gas for every exit, and its caller's share.
 
         Raise `ConflictError`, `TooManyError`.
         """
-        others = inventory.firm(inventory.as_seen(promised, purse.funded), purse.now_ns)
+        others = purse.others(promised)
         self._checks.check_exposure(others, new)
-        if new.caller is not None:
+        if not new.proven:
+            self._judge_number(new, promised, purse.now_ns)
+        elif new.caller is not None:
             self._judge_share(new, others, purse)
         inventory.check_free(new, others, purse.costs, purse.held)
 
+    def _judge_number(self, new: Promise, promised: Sequence[Promise], now_ns: int) -> None:
+        """How many swaps may be open that reserve nothing. Those in this process are bounded in all only."""
+        opening = self._policy.opening
+        unproven = [one for one in promised if one.waits and not one.proven]
+        lately = [one for one in unproven if one.caller == new.caller and one.is_held(now_ns)]
+        same = [one for one in lately if one.account == new.account]
+        bounds = [("everybody", self._policy.max_open_swaps, unproven)]
+        if new.caller is not None:
+            bounds += [
+                ("this account", opening.max_per_account, same),
+                ("this caller", opening.max_per_caller, lately),
+            ]
+        for who, most, theirs in bounds:
+            with _waiting_times(now_ns):
+                inventory.check_number(theirs, most=most, who=who)
+
     def _judge_share(self, new: Promise, others: Sequence[Promise], purse: "_Purse") -> None:
-        """What a caller, and an account within that caller, may hold without a lock. Raise `TooManyError`."""
+        """What an account, and all accounts of a caller, may hold without a lock. Raise `TooManyError`."""
         opening = self._policy.opening
         shares = (
             (
                 "this account",
                 opening.max_per_account,
                 opening.account_share_percent,
-                [one for one in others if one.caller == new.caller and one.counterparties & new.counterparties],
+                [one for one in others if one.account == new.account],
             ),
             (
                 "this caller",
@@ -207,13 +247,10 @@ class SwapDesk:
             ),
         )
         for who, most, percent, theirs in shares:
-            try:
+            with _waiting_times(purse.now_ns):
                 inventory.check_share(
                     new, theirs, others, purse.costs, purse.held[new.asset], most=most, percent=percent, who=who
                 )
-            except TooManyError as error:
-                wait_s = max(1, -(-(error.fields.pop("until_ns") - purse.now_ns) // NS_PER_S))
-                raise TooManyError(error.message, retry_after_s=wait_s, **error.fields) from None
 
     async def gas_shortages(self) -> dict[ChainId, str]:
         now_s = self._clock.monotonic()
@@ -227,11 +264,13 @@ class SwapDesk:
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
         quote = request.quote
         hashlock(request.hashlock)
-        known = await self._database.read(lambda c: self._known(c, request))
+        now_ns = self._clock.now_ns()
+        known = await self._database.read(lambda c: self._known(c, request, now_ns))
         if known is not None:
             return known
         verify_quote(quote, self.quote_key, self._clock.now())
         self._check_accounts(request)
+        await self._holds.check_signature(request)
         agreement = await self._agreement(request, true_seconds(self._clock.now_ns()))
         own = agreement.participant_leg
         new = Promise(
@@ -244,17 +283,25 @@ class SwapDesk:
             chains=frozenset({quote.initiator_chain, quote.participant_chain}),
             locked=False,
             caller=caller,
+            account=request.initiator_sender,
+            given_asset=quote.initiator_asset,
+            given_amount=quote.initiator_amount,
         )
-        purse = await self._purse(new)
-        view = await self._database.write(lambda c: self._store(c, request, agreement, new, purse))
+
+        async def store() -> SwapView:
+            purse = await self._purse(new)
+            balance = await self._holds.balance(request)
+            return await self._database.write(lambda c: self._store(c, request, agreement, new, purse, balance))
+
+        view = await self._unless_short(own.asset, store)
         self._switchboard.changed([view.id])
         return view
 
-    def _known(self, connection: Connection, request: OpenSwap) -> SwapView | None:
+    def _known(self, connection: Connection, request: OpenSwap, now_ns: int) -> SwapView | None:
         """The swap that this very request opened before. Raises `ConflictError` for another request."""
         row = swaps.swap_of_quote(connection, request.quote.id)
         if row is not None:
-            view = self._view(connection, row)
+            view = self._view(connection, row, now_ns)
             same = (view.hashlock, view.initiator.terms.sender, view.participant.terms.receiver)
             if same != (request.hashlock, request.initiator_sender, request.initiator_receiver):
                 raise ConflictError("this quote has opened another swap: ask for a new quote", swap_id=view.id)
@@ -307,14 +354,22 @@ class SwapDesk:
         )
 
     def _store(
-        self, connection: Connection, request: OpenSwap, agreement: Agreement, new: Promise, purse: "_Purse"
+        self,
+        connection: Connection,
+        request: OpenSwap,
+        agreement: Agreement,
+        new: Promise,
+        purse: "_Purse",
+        balance: BaseUnits | None,
     ) -> SwapView:
-        """Judge the swap and store it, which reserves what it promises, in one transaction."""
+        """Judge the swap and store it, which reserves what it promises if it is proven, in one transaction."""
         swaps.one_at_a_time(connection)
-        if (known := self._known(connection, request)) is not None:
-            return known
-        self._judge(new, swaps.promises(connection), purse)
         now_ns = purse.now_ns
+        if (known := self._known(connection, request, now_ns)) is not None:
+            return known
+        promised = swaps.promises(connection)
+        refusal = self._holds.refusal(connection, new, purse.others(promised), balance, now_ns)
+        self._judge(replace(new, proven=refusal is None), promised, purse)
         book.begin(
             connection,
             agreement,
@@ -323,12 +378,14 @@ class SwapDesk:
             now_ns=now_ns,
             caller=new.caller,
             hold_until_ns=now_ns + self._policy.opening.hold_s * NS_PER_S,
+            proven=refusal is None,
         )
         legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
         report_agreement(connection, legs, now_ns)
         if self._reports:
             reporting.enqueue(connection, agreement, self._source, now_ns)
-        return self._view(connection, swaps.swap_row(connection, agreement.swap_id))
+        view = self._view(connection, swaps.swap_row(connection, agreement.swap_id), now_ns)
+        return view if refusal is None else replace(view, reservation=f"{refusal}; {view.reservation}")
 
     # --- giving back ---
 
@@ -354,11 +411,13 @@ class SwapDesk:
     # --- views ---
 
     async def swap(self, swap_id: SwapId) -> SwapView:
-        return await self._database.read(lambda c: self._view(c, swaps.swap_row(c, swap_id)))
+        now_ns = self._clock.now_ns()
+        return await self._database.read(lambda c: self._view(c, swaps.swap_row(c, swap_id), now_ns))
 
     async def swaps(self, which: SwapFilter) -> Sequence[SwapView]:
         if not 1 <= which.limit <= MAX_PAGE:
             raise RejectedError(f"a page holds 1 to {MAX_PAGE} swaps")
+        now_ns = self._clock.now_ns()
 
         def read(connection: Connection) -> list[SwapView]:
             rows = swaps.list_rows(
@@ -370,7 +429,7 @@ class SwapDesk:
                 account=which.account,
                 before=which.before,
             )
-            return [self._view(connection, row) for row in rows]
+            return [self._view(connection, row, now_ns) for row in rows]
 
         return await self._database.read(read)
 
@@ -384,10 +443,20 @@ class SwapDesk:
         finally:
             subscription.close()
 
-    def _view(self, connection: Connection, row: SwapRow) -> SwapView:
+    def _view(self, connection: Connection, row: SwapRow, now_ns: int) -> SwapView:
         state = book.load(connection, row.swap_id)
         place = swaps.lock_place(connection, row.swap_id)
-        return swap_view(row, state, place)
+        return swap_view(row, state, place, swaps.promise(connection, row.swap_id), now_ns)
+
+
+@contextmanager
+def _waiting_times(now_ns: int) -> Iterator[None]:
+    """Say in seconds how long a caller has to wait who holds too much."""
+    try:
+        yield
+    except TooManyError as error:
+        wait_s = max(1, -(-(error.fields.pop("until_ns") - now_ns) // NS_PER_S))
+        raise TooManyError(error.message, retry_after_s=wait_s, **error.fields) from None
 
 
 def check_may_be_given_back(state: SwapState) -> None:
@@ -400,39 +469,3 @@ def check_may_be_given_back(state: SwapState) -> None:
         )
     if not state.initiator_leg.open:
         raise ConflictError("no open lock of the initiator was seen in this swap: there is nothing to give back")
-
-
-def swap_view(row: SwapRow, state: SwapState, place: str | None) -> SwapView:
-    """The row and the state as one; `place` is that of our own lock, known before the lock is seen."""
-    initiator, participant = (_leg_view(state, leg, place) for leg in Leg)
-    return SwapView(
-        id=row.swap_id,
-        quote_id=row.quote_id,
-        role=row.role,
-        hashlock=state.agreement.hashlock,
-        phase=state.phase,
-        reason_code=state.closed.code if state.closed else None,
-        reason=state.closed.message if state.closed else None,
-        initiator=initiator,
-        participant=participant,
-        preimage=state.preimage,
-        lock_deadline_s=state.agreement.lock_deadline_s,
-        created_at=row.created_ns / NS_PER_S,
-        updated_at=row.updated_ns / NS_PER_S,
-        version=state.sequence,
-    )
-
-
-def _leg_view(state: SwapState, leg: Leg, place: str | None) -> LegView:
-    facts = state.leg(leg)
-    lock_id = facts.lock_id
-    if lock_id is None and place is not None and leg is state.agreement.own_leg:
-        lock_id = LockId(place)
-    return LegView(
-        leg=leg,
-        terms=state.agreement.terms(leg),
-        status=facts.status,
-        lock_id=lock_id,
-        lock=facts.lock,
-        settle=facts.claim or facts.refund,
-    )

@@ -52,6 +52,10 @@ relayer_swaps = sa.Table(
     sa.Column("caller", sa.Text),
     sa.Column("hold_until_ns", sa.BigInteger),
     sa.Column("reserved_ns", sa.BigInteger),
+    sa.Column("proven", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("verified", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("given_asset", sa.Text),
+    sa.Column("given_amount", Uint256),
     sa.Index(
         "uq_relayer_swaps_funded_hashlock",
         "hashlock",
@@ -66,7 +70,8 @@ relayer_swaps = sa.Table(
 """`lock_until_s`: when even a lock that was sent in time must be on chain. `own_*` describe the leg that we fund,
 empty for a watchtower; `own_funded`: our lock has been seen on chain. `*_wake`: from which time of that leg's chain
 on the swap has to be told the time. `*_unfinal`: the lowest height of that chain whose finality it waits for. `caller`,
-`hold_until_ns`, `reserved_ns`: see `relayer.inventory.Promise`; empty in rows of older versions."""
+`hold_until_ns`, `reserved_ns`, `proven`, `verified` and `given_*`: see `relayer.inventory.Promise`; what older versions
+wrote counts as proven and gives nothing."""
 
 relayer_locks = sa.Table(
     "relayer_locks",
@@ -115,16 +120,19 @@ _WAITING_FOR_FINALITY: Final = _OPEN.where(
     | ((_S.participant_chain == _ON_CHAIN) & (_S.participant_unfinal <= sa.bindparam("height")))
 )
 _INSERT_SWAP: Final = sa.insert(relayer_swaps)
-_NOTE_STATE: Final = sa.update(relayer_swaps).where(_S.swap_id == _OF_SWAP)
-_NOTE_STATE_IN_TIME: Final = _NOTE_STATE.values(
-    # A lock that comes after the hold reserves from now on, behind those who kept theirs.
-    reserved_ns=sa.case(
-        ((_S.phase == Phase.AGREED) & (_S.hold_until_ns < sa.bindparam("now_ns")), sa.bindparam("now_ns")),
-        else_=_S.reserved_ns,
-    )
+_NOW: Final = sa.bindparam("now_ns", type_=sa.BigInteger)
+# As `Promise.is_firm` has it, of the row as it was.
+_WAS_HELD: Final = (_S.phase != Phase.AGREED) | _S.hold_until_ns.is_(None) | (_S.hold_until_ns >= _NOW)
+_WAS_FIRM: Final = _S.own_funded | _S.verified | (_S.proven & _WAS_HELD)
+_NOTE_STATE: Final = (
+    sa.update(relayer_swaps)
+    .where(_S.swap_id == _OF_SWAP)
+    # What reserved nothing until now comes behind all that did: a lock without a proof, or after its hold.
+    .values(reserved_ns=sa.case((_WAS_FIRM, _S.reserved_ns), else_=_NOW))
 )
 _NEAREST_TIMELOCK: Final = sa.select(sa.func.min(_S.own_timelock)).where(~_S.done)
 _PROMISES: Final = sa.select(relayer_swaps).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
+_PROMISE: Final = _PROMISES.where(_S.swap_id == _OF_SWAP)
 _FUNDED: Final = sa.select(_S.swap_id).where(_S.hashlock == sa.bindparam("of_hashlock"), _S.own_asset.is_not(None))
 _LOCK_PLACE: Final = sa.select(relayer_locks.c.lock_id).where(relayer_locks.c.swap_id == _OF_SWAP)
 _FREE_PLACE: Final = sa.delete(relayer_locks).where(relayer_locks.c.swap_id == _OF_SWAP)
@@ -176,6 +184,7 @@ def insert_swap(
     now_ns: int,
     caller: str | None = None,
     hold_until_ns: int | None = None,
+    proven: bool = True,
 ) -> None:
     """Raise `ConflictError` if the quote was used before, or the hashlock in a swap whose leg we fund."""
     own = agreement.own_leg
@@ -206,6 +215,10 @@ def insert_swap(
             "caller": caller,
             "hold_until_ns": hold_until_ns,
             "reserved_ns": now_ns,
+            "proven": proven,
+            "verified": False,
+            "given_asset": agreement.initiator_leg.asset,
+            "given_amount": agreement.initiator_leg.amount,
         },
     )
 
@@ -225,11 +238,10 @@ def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:
         "participant_unfinal": _unfinal(state.participant_leg),
         "updated_ns": now_ns,
         "version": state.sequence,
+        "verified": state.agreement.role is Role.LIQUIDITY_PROVIDER and state.verified is not None,
+        "now_ns": now_ns,
     }
-    if state.phase is Phase.AGREED:
-        connection.execute(_NOTE_STATE, values)
-    else:
-        connection.execute(_NOTE_STATE_IN_TIME, values | {"now_ns": now_ns})
+    connection.execute(_NOTE_STATE, values)
     if state.phase.terminal and own is not None and state.leg(own).lock is None:
         connection.execute(_FREE_PLACE, {"of_swap": state.swap_id})
 
@@ -300,22 +312,59 @@ def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> list[
 
 def promises(connection: Connection) -> list[Promise]:
     """All open swaps in which we fund a leg."""
-    return [
-        Promise(
-            swap_id=SwapId(row.swap_id),
-            asset=AssetId(row.own_asset),
-            amount=BaseUnits(row.own_amount),
-            timelock_s=row.own_timelock,
-            counterparties=frozenset({AccountId(row.initiator_sender), AccountId(row.initiator_receiver)}),
-            funded=row.own_funded,
-            chains=frozenset({ChainId(row.initiator_chain), ChainId(row.participant_chain)}),
-            locked=row.phase != Phase.AGREED,
-            caller=row.caller,
-            hold_until_ns=row.hold_until_ns,
-            reserved_ns=row.created_ns if row.reserved_ns is None else row.reserved_ns,
-        )
-        for row in connection.execute(_PROMISES)
-    ]
+    return [_promise(row) for row in connection.execute(_PROMISES)]
+
+
+def promise(connection: Connection, swap_id: SwapId) -> Promise | None:
+    """What one swap may cost us; None if it is done, and if we fund no leg of it."""
+    row = connection.execute(_PROMISE, {"of_swap": swap_id}).one_or_none()
+    return None if row is None else _promise(row)
+
+
+def _promise(row: Any) -> Promise:
+    return Promise(
+        swap_id=SwapId(row.swap_id),
+        asset=AssetId(row.own_asset),
+        amount=BaseUnits(row.own_amount),
+        timelock_s=row.own_timelock,
+        counterparties=frozenset({AccountId(row.initiator_sender), AccountId(row.initiator_receiver)}),
+        funded=row.own_funded,
+        chains=frozenset({ChainId(row.initiator_chain), ChainId(row.participant_chain)}),
+        locked=row.phase != Phase.AGREED,
+        caller=row.caller,
+        hold_until_ns=row.hold_until_ns,
+        reserved_ns=row.created_ns if row.reserved_ns is None else row.reserved_ns,
+        proven=row.proven,
+        verified=row.verified,
+        account=AccountId(row.initiator_sender),
+        given_asset=None if row.given_asset is None else AssetId(row.given_asset),
+        given_amount=row.given_amount or 0,
+    )
+
+
+def lapses(connection: Connection, account: AccountId, since_ns: int, now_ns: int) -> int:
+    """How many holds of this account ended since then without a lock.
+
+    A lock that came late all the same is not counted: by then the swap has had more events.
+    """
+    table = relayer_swaps
+    query = sa.select(sa.func.count()).where(
+        table.c.initiator_sender == account,
+        table.c.proven,
+        table.c.role == Role.LIQUIDITY_PROVIDER,
+        table.c.phase.in_((Phase.AGREED, Phase.ABANDONED)),
+        table.c.version <= EVENTS_OF_NOTHING,
+        table.c.hold_until_ns >= since_ns,
+        table.c.hold_until_ns < now_ns,
+    )
+    return int(connection.execute(query).scalar_one())
+
+
+def end_holds(connection: Connection, swap_ids: Collection[SwapId], now_ns: int) -> int:
+    """Let go of what these swaps reserve, if no lock of theirs was seen yet; return how many did."""
+    table = relayer_swaps
+    waiting = table.c.swap_id.in_(swap_ids) & (table.c.phase == Phase.AGREED) & (table.c.hold_until_ns >= now_ns)
+    return connection.execute(sa.update(table).where(waiting).values(hold_until_ns=now_ns - 1)).rowcount
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,7 +501,8 @@ def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds
         sum(
             promise.amount
             for promise in of_asset
-            if promise.counterparties & new.counterparties and (promise.locked or promise.caller == new.caller)
+            if promise.counterparties & new.counterparties
+            and (promise.locked or promise.account in new.counterparties or promise.caller == new.caller)
         ),
         sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
     )

@@ -21,6 +21,7 @@ pytest.register_assert_rewrite(
     "adapters.conformance.blocks",
     "adapters.conformance.consents",
     "adapters.conformance.locks",
+    "adapters.conformance.openings",
     "adapters.conformance.reorgs",
     "adapters.conformance.transactions",
 )
@@ -30,6 +31,7 @@ from adapters.conformance.blocks import BlockConformance, HeadConformance, State
 from adapters.conformance.consents import ConsentConformance  # noqa: E402
 from adapters.conformance.harness import FUNDS, ChainHarness  # noqa: E402
 from adapters.conformance.locks import LockConformance, LockReaderConformance  # noqa: E402
+from adapters.conformance.openings import OpeningConformance  # noqa: E402
 from adapters.conformance.reorgs import ReorgConformance  # noqa: E402
 from adapters.conformance.transactions import TransactionConformance  # noqa: E402
 
@@ -41,6 +43,7 @@ class ChainConformance(
     LockConformance,
     LockReaderConformance,
     ConsentConformance,
+    OpeningConformance,
     BatchConformance,
     TransactionConformance,
     ReorgConformance,
@@ -58,6 +61,7 @@ __all__ = [
     "HeadConformance",
     "LockConformance",
     "LockReaderConformance",
+    "OpeningConformance",
     "ReorgConformance",
     "StateConformance",
     "TransactionConformance",

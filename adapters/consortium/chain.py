@@ -18,11 +18,14 @@ from adapters.consortium.results import BlockResults
 from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc, parsed
 from adapters.consortium.state import ConsortiumState, read_leaf
 from adapters.consortium.transactions import ConsortiumTransactions, PublicKeys
+from adapters.ed25519_openings import Ed25519Openings
 from core.model.consortium import (
     APP_VERSION,
     NAMESPACE,
     AssetLeaf,
+    address,
     asset_key,
+    caip_account,
     caip_asset,
 )
 from core.model.errors import FatalError, NotFoundError, RejectedError
@@ -119,6 +122,7 @@ def chain_over(
         locks=locks,
         legs=ConsortiumLegs(rpc, chain),
         transactions=ConsortiumTransactions(rpc, chain, _reference(chain), keys, results),
+        openings=Ed25519Openings(parameters, lambda key: caip_account(chain, address(key))),
     )
     prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     return ConsortiumChain(access, ConsortiumBridge(rpc), prover, locks, rpc, keys)

@@ -18,8 +18,10 @@ from core.model.errors import (
     RetryableError,
 )
 from core.model.facts import BlockHeader, LockObservation, RecordView
-from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder
+from core.model.openings import Opening
+from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder, OpeningProofs
 from core.model.transactions import (
+    Consent,
     Draft,
     UnsignedTransaction,
 )
@@ -71,6 +73,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         transactions=BroadcastTransactions(voters),
         batches=first.batches,
         consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
+        openings=QuorumOpenings(voters, first.openings) if first.openings is not None else None,
     )
 
 
@@ -169,6 +172,25 @@ class FailoverConsents:
 
     def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft:
         return self._builder.refund(terms, lock_id, until)
+
+
+class QuorumOpenings:
+    """`OpeningProofs`: what is signed asks nobody, and a quorum checks the signature."""
+
+    def __init__(self, voters: Voters, openings: OpeningProofs) -> None:
+        self._voters = voters
+        self._openings = openings
+
+    def message(self, opening: Opening) -> Consent:
+        return self._openings.message(opening)
+
+    async def check(self, opening: Opening, proof: bytes) -> None:
+        async def passes(member: Member) -> bool:
+            openings = member.access.openings or self._openings
+            await openings.check(opening, proof)
+            return True
+
+        await self._voters.agreed(passes, f"the proof of {opening.account}'s opening")
 
 
 class FailoverBridge:

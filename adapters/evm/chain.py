@@ -23,6 +23,7 @@ from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset
+from adapters.evm.openings import EvmOpenings
 from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable, unanswered
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import RpcClient, data_bytes
@@ -113,6 +114,7 @@ class EvmChain:
         self.batches = EvmBatchBuilder(htlc)
         self.signed_locks = SignedLocks(chain, endpoints, htlc)
         self.consents = EvmConsents(chain, htlc, self.signed_locks)
+        self.openings = EvmOpenings(chain, endpoints, htlc)
         self.transactions = EvmTransactionSender(chain, endpoints, parameters.base_fees)
         self.proofs = EvmStateProver(chain, endpoints)
         self.access = ChainAccess(
@@ -125,6 +127,7 @@ class EvmChain:
             transactions=self.transactions,
             batches=self.batches,
             consents=self.consents,
+            openings=self.openings,
         )
 
     @classmethod

@@ -16,6 +16,9 @@ from core.runtime.files import read_small
 
 SIGNATURE_SCHEME: Final = "secp256k1-keccak256"
 SIGNATURE_BYTES: Final = 65
+TYPED_DATA: Final = b"\x19\x01"
+"""What typed data begins with (EIP-712), and no transaction: 0x19 is neither a type of EIP-2718 nor an RLP list."""
+TYPED_DATA_BYTES: Final = len(TYPED_DATA) + 2 * 32
 WALLET_V: Final = 27
 """What wallets and `ecrecover` add to the parity of a signature that is not a transaction's."""
 MAX_KEYSTORE_BYTES: Final = 64 * 1024
@@ -41,17 +44,24 @@ class LocalSigner:
         return self._account
 
     async def sign(self, request: SigningRequest) -> bytes:
-        """r‖s‖v. Raises `RejectedError` for another scheme or another account's transaction."""
+        """r‖s‖v. Raise `RejectedError` for another scheme, another account's transaction, or typed data."""
         if request.scheme != SIGNATURE_SCHEME:
             raise RejectedError(f"this key signs {SIGNATURE_SCHEME}, not {request.scheme}")
         if request.transaction.sender != self._account:
             raise RejectedError(f"this key is {self._account}'s, not {request.transaction.sender}'s")
+        if request.payload.startswith(TYPED_DATA[:1]):
+            raise RejectedError("this is not a transaction: it begins as typed data does")
         return self._key.sign_recoverable(keccak256(request.payload), hasher=None)
 
     async def consent(self, asked: Consent) -> bytes:
-        """r‖s‖v with v 27 or 28, as `eth_signTypedData_v4` answers. Raises `RejectedError` for another's consent."""
+        """r‖s‖v with v 27 or 28, as `eth_signTypedData_v4` answers.
+
+        Raise `RejectedError` for another's consent, and for anything but typed data (EIP-712).
+        """
         if asked.account != self._account:
             raise RejectedError(f"this key is {self._account}'s, not {asked.account}'s")
+        if len(asked.payload) != TYPED_DATA_BYTES or not asked.payload.startswith(TYPED_DATA):
+            raise RejectedError("this is not a consent: its bytes are not typed data (EIP-712)")
         signature = self._key.sign_recoverable(keccak256(asked.payload), hasher=None)
         return signature[:64] + bytes([signature[64] + WALLET_V])
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Final
 
+from adapters.ed25519_openings import Ed25519Openings
 from adapters.memory import ledger
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
@@ -14,6 +15,7 @@ from adapters.memory.transactions import (
     Refund,
     Transfer,
     Wire,
+    account_of,
     attest,
     body_of,
     decode_message,
@@ -394,8 +396,9 @@ class MemoryBridge:
 
 def access(chain: "MemoryChain", endpoint: Endpoint, htlc_code_hash: bytes) -> ChainAccess:
     """The bundle that rooms are given."""
+    parameters = MemoryParameters(chain, htlc_code_hash)
     return ChainAccess(
-        parameters=MemoryParameters(chain, htlc_code_hash),
+        parameters=parameters,
         heads=MemoryHeads(chain, endpoint),
         blocks=MemoryBlocks(chain, endpoint),
         state=MemoryState(chain, endpoint),
@@ -403,4 +406,5 @@ def access(chain: "MemoryChain", endpoint: Endpoint, htlc_code_hash: bytes) -> C
         legs=MemoryLegs(chain, endpoint),
         transactions=MemoryTransactions(chain, endpoint),
         batches=MemoryBatches(chain.chain) if chain.rules.batches else None,
+        openings=Ed25519Openings(parameters, lambda key: account_of(chain.chain, key)),
     )

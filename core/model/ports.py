@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
+from core.model.openings import Opening
 from core.model.questions import Evidence, Question
 from core.model.transactions import (
     Consent,
@@ -200,6 +201,20 @@ class ConsentBuilder(Protocol):
         """A refund before the timelock, by a consent of the receiver. Anyone may send it."""
 
 
+class OpeningProofs(Protocol):
+    """Signatures by which an account shows that the opening of a swap is its own."""
+
+    def message(self, opening: Opening) -> Consent:
+        """What the account signs: bound to the chain and to every field. Raise `RejectedError` for another chain's."""
+
+    async def check(self, opening: Opening, proof: bytes) -> None:
+        """Return if `proof` is the account's signature over `message(opening)`.
+
+        Raise `RejectedError` for any other bytes, of any number. One signature is verified; a wallet that is a contract
+        is asked once, with a bound on its work, at a quorum: `DisagreementError` without one.
+        """
+
+
 class BridgeBuilder(Protocol):
     """Statements about other chains, as unsigned transactions."""
 
@@ -282,10 +297,20 @@ class Signer(Protocol):
 
 @runtime_checkable
 class ConsentSigner(Protocol):
-    """A signer that gives consents, too."""
+    """A signer that gives consents, too: a capability of its own, so that whoever may have messages signed cannot have
+    a transaction signed by it.
+
+    A consent's bytes can never be those of a transaction. On EVM chains they begin with 0x19 0x01 (EIP-191, EIP-712),
+    and a transaction begins as an RLP list, from 0xc0, or with its type (EIP-2718), of which 0x19 is kept free for
+    this. On chains of ours both have prefixes, and neither is a beginning of the other. A signer refuses any other
+    bytes here, and these bytes as a transaction.
+    """
 
     async def consent(self, asked: Consent) -> bytes:
-        """The signature, as the chain's wallets give it. Raises `RejectedError` for another account's consent."""
+        """The signature, as the chain's wallets give it.
+
+        Raise `RejectedError` for another account's consent, and for a payload that is not a consent's.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +326,7 @@ class ChainAccess:
     transactions: TransactionSender
     batches: BatchBuilder | None = None
     consents: ConsentBuilder | None = None
+    openings: OpeningProofs | None = None
 
     @property
     def chain(self) -> ChainId:

@@ -77,7 +77,8 @@ class SignedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A signature of `account` next to its transactions: its permission for one act, which others may carry out.
+    """A signature of `account` next to its transactions: its permission for one act, which others may carry out, or its
+    word that an opening of a swap is its own.
 
     `typed_data` is what a wallet shows and signs (on EVM chains the JSON of EIP-712, for `eth_signTypedData_v4`),
     `payload` the bytes that a key signs for the same. `summary` is a sentence for people.

@@ -104,6 +104,8 @@ class OpeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_share_percent: int = 50
     caller_share_percent: int = 75
     early_refunds: bool = False
+    max_lapses: int = 3
+    lapse_s: int = 3_600
 
 
 class WatchtowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

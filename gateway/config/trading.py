@@ -270,6 +270,8 @@ def opening_policy(config: OpeningConfig) -> OpeningPolicy:
         account_share_percent=config.account_share_percent,
         caller_share_percent=config.caller_share_percent,
         early_refunds=config.early_refunds,
+        max_lapses=config.max_lapses,
+        lapse_s=Seconds(config.lapse_s),
     )
 
 

@@ -140,6 +140,7 @@ class Answers:
             hashlock=Hashlock(wire.bytes_from(call.hashlock, 32, "hashlock")),
             initiator_sender=parse_account(call.initiator_sender),
             initiator_receiver=parse_account(call.initiator_receiver),
+            proof=wire.proof_from(call.proof),
         )
         return self.swap_body(await self._desk.open_swap(request, caller))
 

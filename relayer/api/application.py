@@ -117,7 +117,8 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
             "/v1/swaps",
             open_swap,
             "Agree on a swap",
-            description="Idempotent: the same call again answers the same swap. Check every term before you lock.",
+            description="Idempotent: the same call again answers the same swap. Check every term before you lock. With "
+            "a `proof` by an account that holds what it gives, the relayer keeps its part for it: see `reserved`.",
             body=SwapCall,
             answer=SwapBody,
             problems=(_CLOSED,),

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from core.model.openings import MAX_PROOF_BYTES
 from core.model.types import MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
 from htlc.model import LegStatus, Phase, Role
 from relayer.desk import MAX_PAGE
@@ -20,6 +21,14 @@ Amount = Annotated[
 ]
 Hex32 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{64}$", description="32 bytes.")]
 Hex64 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{128}$", description="64 bytes.")]
+Proof = Annotated[
+    str,
+    msgspec.Meta(
+        pattern="^0x([0-9a-f]{2})+$",
+        max_length=2 + 2 * MAX_PROOF_BYTES,
+        description="The signature of initiator_sender over the opening, by its chain's rules (docs/dapp-api.md).",
+    ),
+]
 Hex = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * 64)]
 Chain = Annotated[str, msgspec.Meta(max_length=41, description="CAIP-2, such as eip155:31337.")]
 Account = Annotated[
@@ -158,14 +167,16 @@ class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 # --- swaps -------------------------------------------------------------------------------------------------------
 
 
-class SwapCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SwapCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Agree on a swap: the quote as it was given, the hashlock (SHA-256 of the initiator's 32-byte preimage), the
-    account that locks on the initiator's chain, and the one that is paid on the participant's."""
+    account that locks on the initiator's chain, and the one that is paid on the participant's. With `proof`, and the
+    funds on that account, the relayer keeps its part for the lock; without, nothing is kept before it is final."""
 
     quote: QuoteBody
     hashlock: Hex32
     initiator_sender: Account
     initiator_receiver: Account
+    proof: Proof | None = None
 
 
 class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -204,7 +215,8 @@ class LegBody(msgspec.Struct, frozen=True, kw_only=True):
 
 class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
     """A swap as the relayer's state machine has it. `done`: nothing will follow. `preimage` is null until a chain has
-    shown it. The initiator locks before `lock_deadline` or not at all. `version` grows with every change."""
+    shown it. The initiator locks before `lock_deadline` or not at all. `version` grows with every change. `reserved`:
+    the relayer keeps its part of this swap now; `reservation` says in a sentence until when, or why not."""
 
     id: SwapName
     quote_id: str | None
@@ -221,6 +233,8 @@ class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     updated_at: float
     version: int
+    reserved: bool = False
+    reservation: str | None = None
 
 
 class SwapsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

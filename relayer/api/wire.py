@@ -13,6 +13,7 @@ from core.model.amounts import parse_base_units
 from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, HeadUpdate
 from core.model.identifiers import parse_account, parse_asset, parse_chain
+from core.model.openings import MAX_PROOF_BYTES
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import (
     AccountId,
@@ -53,6 +54,15 @@ def bytes_from(text: str, length: int, field: str) -> bytes:
     """Raises `RejectedError` unless it is 0x and exactly `length` bytes of lower-case hex."""
     if len(text) != 2 + 2 * length or not _HEX.fullmatch(text):
         raise RejectedError(f"{field} is 0x and {2 * length} lower-case hex digits", field=field)
+    return bytes.fromhex(text[2:])
+
+
+def proof_from(text: str | None) -> bytes | None:
+    """Raise `RejectedError` unless it is 0x and lower-case hex of 1 to `MAX_PROOF_BYTES` bytes."""
+    if text is None:
+        return None
+    if not 4 <= len(text) <= 2 + 2 * MAX_PROOF_BYTES or not _HEX.fullmatch(text):
+        raise RejectedError(f"proof is 0x and lower-case hex of 1 to {MAX_PROOF_BYTES} bytes", field="proof")
     return bytes.fromhex(text[2:])
 
 
@@ -214,6 +224,8 @@ def swap_body(view: SwapView, holders: Mapping[ChainId, AccountId | None]) -> Sw
         created_at=view.created_at,
         updated_at=view.updated_at,
         version=view.version,
+        reserved=view.reserved,
+        reservation=view.reservation or None,
     )
 
 

@@ -28,7 +28,8 @@ class ClientPolicy:
 
     `relayer_key`: the relayer's ed25519 quote key, learnt out of band; None takes the one that its API names.
     `max_lock_s`: how long our money may be locked at most. `timelock_slack_s`: how much later than quoted the timelocks
-    may be. `gas_per_exit`: native units kept in reserve for a claim or refund of every open swap.
+    may be. `gas_per_exit`: native units kept in reserve for a claim or refund of every open swap. `reserved_only`: go
+    into no swap for which the relayer does not keep its part until our lock.
     """
 
     swap: SwapPolicy
@@ -36,6 +37,7 @@ class ClientPolicy:
     max_lock_s: Seconds = Seconds(MAX_PLAN_S)
     timelock_slack_s: Seconds = TIMELOCK_SLACK_S
     gas_per_exit: Mapping[AssetId, BaseUnits] = field(default_factory=dict)
+    reserved_only: bool = False
     pipeline: PipelinePolicy = field(default_factory=PipelinePolicy)
 
 

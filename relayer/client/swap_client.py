@@ -20,7 +20,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError, RetryableError
 from core.model.identifiers import parse_account, parse_asset
-from core.model.ports import ChainAccess, Signer
+from core.model.ports import ChainAccess, ConsentSigner, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage, SwapId, chain_of
 from core.runtime import journal, retry
 from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets
@@ -34,6 +34,8 @@ from relayer.client.agreement import ClientPolicy, agreed, check_quote_answer
 from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep, outcome_of, replayed
 from relayer.client.pump import Hook, Pump
 from relayer.client.store import ClientSwap, Preimages, SwapStore
+from relayer.desk import OpenSwap
+from relayer.holds import opening_of
 from relayer.policy import RelayerPolicy
 from relayer.quotes import Quote, QuoteRequest, verify_quote
 from relayer.swap_worker import true_seconds
@@ -189,9 +191,11 @@ class SwapClient:
     async def open(self, quote: Quote, receiver: AccountId | None = None) -> ClientSwap:
         """Agree on a swap: a fresh preimage is stored first, the relayer's answer is checked, nothing is locked.
 
-        `receiver` is paid on the participant's chain, our own account there by default. The same quote again gives the
-        same swap. Raises `RejectedError` where the answer is not as quoted, `GateClosedError` where the timelocks leave
-        too little time, `RetryableError` without an answer.
+        Our account signs the opening, so that the relayer keeps its part until our lock if the account holds what it
+        gives. `receiver` is paid on the participant's chain, our own account there by default. The same quote again
+        gives the same swap. Raise `RejectedError` where the answer is not as quoted, `ConflictError` if nothing is kept
+        for us and the policy insists on it, `GateClosedError` where the timelocks leave too little time,
+        `RetryableError` without an answer.
         """
         verify_quote(quote, await self._relayer_key(), self._clock.now())
         sender = self._account(quote.initiator_chain)
@@ -206,11 +210,22 @@ class SwapClient:
             hashlock=wire.hex_of(preimage.hashlock()),
             initiator_sender=sender,
             initiator_receiver=receiver,
+            proof=await self._proof(OpenSwap(quote, preimage.hashlock(), sender, receiver)),
         )
         answer = await retry.retrying(lambda: self._api.open_swap(call), retry.CALL, self._clock)
         now_s = true_seconds(self._clock.now_ns())
         agreement = agreed(quote, preimage.hashlock(), sender, receiver, answer, self._chains, self._policy, now_s)
+        if self._policy.reserved_only and not answer.reserved:
+            raise ConflictError(f"the relayer keeps nothing for this swap: {answer.reservation}", swap_id=answer.id)
         return await self._store.agree(quote, agreement)
+
+    async def _proof(self, request: OpenSwap) -> str | None:
+        """Our account's signature over the opening, None on a chain that knows none."""
+        chain = request.quote.initiator_chain
+        openings, signer = self._chains[chain].openings, self._signers[chain]
+        if openings is None or not isinstance(signer, ConsentSigner):
+            return None
+        return wire.hex_of(await signer.consent(openings.message(opening_of(request, request.quote.key))))
 
     def _account(self, chain: ChainId) -> AccountId:
         if chain not in self._signers:

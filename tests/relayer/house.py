@@ -4,12 +4,13 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
-from adapters.memory import Endpoint, MemoryChain, MemoryRules
+from adapters.memory import Endpoint, MemoryChain, MemoryRules, MemorySigner
 from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.facts import hashlock_of
 from core.model.ports import ChainTiming
@@ -39,10 +40,11 @@ from indexer.feed import FactSignal
 from indexer.follower import Follower
 from relayer import book, swaps
 from relayer.desk import OpenSwap, SwapView
+from relayer.holds import opening_of
 from relayer.policy import RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair, QuoteRequest, Rate
 from relayer.service import RelayerService, RelayerSetup
-from relayer.swap_desk import swap_view
+from relayer.views import swap_view
 
 T = TypeVar("T")
 
@@ -220,7 +222,15 @@ class House:
         request = OpenSwap(
             quote, self.preimage.hashlock(), self.initiator[first].account, self.initiator[OTHER[first]].account
         )
-        return await self.service.desk.open_swap(request)
+        return await self.service.desk.open_swap(await self.proven(request))
+
+    async def proven(self, request: OpenSwap, signer: MemorySigner | None = None) -> OpenSwap:
+        """The same with a proof by `signer`, the initiator by default."""
+        chain = request.quote.initiator_chain
+        openings = self.chains[chain].access().openings
+        assert openings is not None
+        message = openings.message(opening_of(request, request.quote.key))
+        return replace(request, proof=await (signer or self.initiator[chain]).consent(message))
 
     async def send(self, chain: ChainId, unsigned: UnsignedTransaction) -> bytes:
         """Straight to the chain, by the initiator's own hand; returns once a block holds it."""
@@ -235,6 +245,10 @@ class House:
 
         await self.until(included, what=unsigned.summary)
         return signed.hash
+
+    async def two_blocks(self) -> None:
+        """Whatever was sent or issued before is in a block after it."""
+        await self.clock.sleep(2 * self._block_s)
 
     async def together(self, chain: ChainId, calls: Sequence[UnsignedTransaction]) -> None:
         """Straight to the chain, all in one block."""
@@ -282,9 +296,12 @@ class House:
     async def look(self, swap_id: SwapId) -> SwapView:
         """The swap as the database has it, also while the service is dead."""
 
+        now_ns = self.clock.now_ns()
+
         def read(connection: Connection) -> SwapView:
             state = book.load(connection, swap_id)
-            return swap_view(swaps.swap_row(connection, swap_id), state, swaps.lock_place(connection, swap_id))
+            row, place = swaps.swap_row(connection, swap_id), swaps.lock_place(connection, swap_id)
+            return swap_view(row, state, place, swaps.promise(connection, swap_id), now_ns)
 
         return await self.database.read(read)
 

@@ -22,7 +22,7 @@ from relayer import inventory, swaps
 from relayer.desk import OpenSwap, SwapView
 from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy, RelayerPolicy
-from relayer.quotes import QuoteRequest
+from relayer.quotes import Quote, QuoteRequest
 from tests.relayer.house import COIN, COIN_A, COIN_B, OTHER, START, A, B, House
 
 FEES = FeeMarket(1, 1)
@@ -76,8 +76,10 @@ def test_a_hold_ends_and_a_lock_renews_it():
 
 def test_what_was_locked_meanwhile_counts_twice_rather_than_never():
     """The balance was read before our lock was seen: it still holds what the lock took."""
-    seen = inventory.as_seen([promise("x", funded=True), promise("y", funded=True)], {SwapId("y")})
-    assert [one.funded for one in seen] == [False, True]
+    now = [promise("x", funded=True), promise("y", funded=True), promise("z", locked=True)]
+    seen = inventory.as_seen(now, [promise("x"), promise("y", funded=True), promise("z", locked=False)])
+    assert [one.funded for one in seen] == [False, True, False]
+    assert [one.locked for one in seen] == [True, True, False]
 
 
 @given(
@@ -185,23 +187,32 @@ def test_a_configured_reserve_counts_and_a_low_one_is_noticed():
     told(story, market=FEES)
 
 
-def request_of(house: House, quote, number: int, first: ChainId = A) -> OpenSwap:
+async def request_of(house: House, quote, number: int, proven: bool = True) -> OpenSwap:
+    """An opening on A by the initiator of that number, who has funds."""
     preimage = Preimage.generate(SeededSecrets(number).token_bytes)
     mine = {chain: house.chains[chain].signer(f"initiator {number}", {COIN[chain]: START}) for chain in (A, B)}
-    return OpenSwap(quote, preimage.hashlock(), mine[first].account, mine[OTHER[first]].account)
+    request = OpenSwap(quote, preimage.hashlock(), mine[A].account, mine[B].account)
+    return await house.proven(request, mine[A]) if proven else request
 
 
-async def open_many(house: House, amounts: list[int], callers: list[str | None]) -> list[SwapView | BaseException]:
+async def open_as(house: House, number: int, quote: Quote, caller: str, proven: bool = True) -> SwapView:
+    """By the initiator of that number, once a block holds their funds."""
+    request = await request_of(house, quote, number, proven)
+    await house.two_blocks()
+    return await house.service.desk.open_swap(request, caller)
+
+
+async def open_many(
+    house: House, amounts: list[int], callers: list[str | None], proven: bool = True
+) -> list[SwapView | BaseException]:
     """All quoted first, then opened at once, each for an account of its own."""
     desk = house.service.desk
     quotes = [
         await desk.quote(QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(amount))) for amount in amounts
     ]
-    await house.clock.sleep(1)
-    opened = [
-        desk.open_swap(request_of(house, quote, number), caller)
-        for number, (quote, caller) in enumerate(zip(quotes, callers, strict=True))
-    ]
+    requests = [await request_of(house, quote, number, proven) for number, quote in enumerate(quotes)]
+    await house.two_blocks()
+    opened = [desk.open_swap(request, caller) for request, caller in zip(requests, callers, strict=True)]
     return list(await asyncio.gather(*opened, return_exceptions=True))
 
 
@@ -229,8 +240,9 @@ def test_one_caller_opens_no_more_than_a_share():
         refused = next(one for one in opened if isinstance(one, TooManyError))
         assert 0 < refused.fields["retry_after_s"] <= 180
         quote = await desk.quote(QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(START // 4)))
-        honest = await desk.open_swap(request_of(house, quote, 99), "alice")
+        honest = await open_as(house, 99, quote, "alice")
         assert honest.phase is Phase.AGREED
+        assert honest.reserved
 
     told(story)
 
@@ -259,11 +271,11 @@ def test_a_hold_without_a_lock_ends_and_a_late_lock_waits():
         assert first.participant.terms.amount == START // 2
         with pytest.raises(RejectedError, match="pair takes"):
             await desk.quote(big)
-        second = await desk.open_swap(request_of(house, await desk.quote(small), 1), "alice")
+        second = await open_as(house, 1, await desk.quote(small), "alice")
         with pytest.raises(ConflictError, match="inventory"):
             await desk.quote(small)
         await house.clock.sleep(11)
-        third = await desk.open_swap(request_of(house, await desk.quote(small), 2), "bob")
+        third = await open_as(house, 2, await desk.quote(small), "bob")
         await lock_as(house, 1, second)
         await lock_as(house, 2, third)
         for view in (second, third):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -21,6 +21,7 @@ from core.model.errors import (
     RevertedError,
 )
 from core.model.facts import LockStatus
+from core.model.openings import Opening
 from core.model.ports import ChainAccess
 from core.model.transactions import OutcomeStatus, SignedTransaction
 from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage
@@ -403,5 +404,32 @@ def test_a_member_is_known_as_silent_though_the_caller_gave_up() -> None:
         began_s = w.clock.monotonic()
         await w.access.transactions.fee_market()
         assert w.clock.monotonic() - began_s == pytest.approx(PATIENCE_S)
+
+    play(scenario)
+
+
+def test_a_proof_of_an_opening_is_checked_however_few_nodes_answer() -> None:
+    async def scenario(w: World) -> None:
+        openings = w.access.openings
+        assert openings is not None
+        opening = Opening(
+            account=w.sender.account,
+            relayer=bytes(32),
+            quote_id="quote",
+            hashlock=Preimage.generate().hashlock(),
+            given_asset=GOLD,
+            given_amount=BaseUnits(10),
+            given_to=w.receiver.account,
+            wanted_asset=GOLD,
+            wanted_amount=BaseUnits(20),
+            wanted_to=w.sender.account,
+            expires_at=0,
+        )
+        proof = await w.sender.consent(openings.message(opening))
+        for endpoint in w.endpoints:
+            endpoint.down = True
+        await openings.check(opening, proof)
+        with pytest.raises(RejectedError, match="signature"):
+            await openings.check(replace(opening, quote_id="another"), proof)
 
     play(scenario)

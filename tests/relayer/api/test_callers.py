@@ -5,9 +5,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
-from core.model.types import Seconds, SwapId
+import msgspec
+
+from adapters.memory import MemorySigner
+from core.model.types import AccountId, Hashlock, Seconds, SwapId
 from htlc.timelocks import SwapPolicy
+from relayer.api import wire
 from relayer.api.bodies import SwapCall, WatchCall
+from relayer.desk import OpenSwap
 from relayer.policy import OpeningPolicy, WatchPolicy
 from tests.relayer.api.test_api import ask, opening, quoted
 from tests.relayer.api.world import ApiWorld, run_fast
@@ -42,11 +47,69 @@ async def calls_of(world: ApiWorld, count: int, amount: int) -> list[SwapCall]:
     return [opening(world, await quoted(world, amount), number + 1) for number in range(count)]
 
 
-def test_four_openings_at_once_leave_inventory_to_others():
-    """Each for a quarter of it, over one address: the answer to what is too much is 429, and others still open."""
+async def proven(world: ApiWorld, call: SwapCall, signer: MemorySigner | None = None) -> SwapCall:
+    """The call with a proof of its own initiator."""
+    request = OpenSwap(
+        wire.quote_from(call.quote),
+        Hashlock(wire.bytes_from(call.hashlock, 32, "hashlock")),
+        AccountId(call.initiator_sender),
+        AccountId(call.initiator_receiver),
+    )
+    proof = (await world.proven(request, signer)).proof
+    assert proof is not None
+    return msgspec.structs.replace(call, proof=wire.hex_of(proof))
+
+
+def test_openings_without_a_proof_leave_all_inventory_to_others():
+    """Each for a quarter of it: all are agreed and say that nothing is kept, and a proven one for a half is kept."""
 
     async def story(world: ApiWorld) -> None:
         calls = await calls_of(world, 4, START // 8)
+        bodies = [(await asked(world, "/v1/swaps", call))[1] for call in calls]
+        assert [body["reserved"] for body in bodies] == [False] * 4
+        assert all("came without a proof of funds; nothing is kept" in body["reservation"] for body in bodies)
+        call = await proven(world, opening(world, await quoted(world, START // 4), 9))
+        status, body = await asked(world, "/v1/swaps", call)
+        assert (status, body["reserved"]) == (200, True)
+        assert "keeps its part for your lock until" in body["reservation"]
+        assert (await world.api.swap(body["id"])).reserved
+        assert not (await world.api.swap(bodies[0]["id"])).reserved
+
+    served(story)
+
+
+def test_a_proof_that_is_not_one_is_refused():
+    async def story(world: ApiWorld) -> None:
+        call = opening(world, await quoted(world), 3)
+        other = await proven(world, opening(world, await quoted(world), 4))
+        theirs = world.chains[A].signer("somebody else", {})
+        assert other.proof is not None
+        for proof, kind in (
+            (other.proof, "rejected"),
+            ("0x" + "00" * 96, "rejected"),
+            ("0x" + "ff" * 65, "rejected"),
+            ("0x" + "ab" * 1_024, "rejected"),
+            ("0x" + "ab" * 1_025, "invalid-body"),
+            ("0x", "invalid-body"),
+            ("nothing", "invalid-body"),
+        ):
+            status, problem = await asked(world, "/v1/swaps", msgspec.structs.replace(call, proof=proof))
+            assert (status, problem["type"]) == (422, f"urn:causeway:problem:{kind}")
+        stolen = msgspec.structs.replace(call, initiator_sender=theirs.account)
+        status, _ = await asked(
+            world, "/v1/swaps", msgspec.structs.replace(stolen, proof=(await proven(world, call)).proof)
+        )
+        assert status == 422
+        assert await world.api.swaps() == []
+
+    served(story)
+
+
+def test_four_proven_openings_at_once_leave_inventory_to_others():
+    """Each for a quarter of it, over one address: the answer to what is too much is 429, and others still open."""
+
+    async def story(world: ApiWorld) -> None:
+        calls = [await proven(world, call) for call in await calls_of(world, 4, START // 8)]
         answers = await asyncio.gather(*(asked(world, "/v1/swaps", call) for call in calls))
         statuses = sorted(status for status, _ in answers)
         assert statuses == [200, 200, 429, 429]

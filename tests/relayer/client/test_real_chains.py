@@ -136,6 +136,9 @@ async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path):
             ):
                 there = await client.open(await client.quote(ether, YUAN, initiator_amount=10**16))
                 back = await client.open(await client.quote(YUAN, token, initiator_amount=500))
+                assert [(await api.swap(one.id)).reserved for one in (there, back)] == [True, True], (
+                    "their keys prove it"
+                )
                 outcomes = await asyncio.gather(client.run(there), client.run(back))
                 assert [outcome.phase for outcome in outcomes] == [Phase.COMPLETED, Phase.COMPLETED]
                 assert outcomes[0].participant.claim is not None

@@ -1,0 +1,44 @@
+"""Openings of swaps, as the initiator's account signs them: the ground on which a relayer reserves its inventory."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Hashlock, chain_of
+
+MAX_PROOF_BYTES: Final = 1_024
+"""A key's signature has 65 bytes or, with its public key, 96; wallets that are contracts take one for each owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """One swap that `account` asks a relayer to open: the quote, the hashlock, and what is exchanged.
+
+    `relayer` is the relayer's ed25519 quote key, 32 bytes. `account` gives `given_amount` (base units) of `given_asset`
+    to `given_to`, all on one chain, for `wanted_amount` of `wanted_asset` to `wanted_to` on another. `expires_at` is
+    the quote's, in Unix seconds.
+    """
+
+    account: AccountId
+    relayer: bytes
+    quote_id: str
+    hashlock: Hashlock
+    given_asset: AssetId
+    given_amount: BaseUnits
+    given_to: AccountId
+    wanted_asset: AssetId
+    wanted_amount: BaseUnits
+    wanted_to: AccountId
+    expires_at: int
+
+    @property
+    def chain(self) -> ChainId:
+        """The chain on which the account locks, and by whose rules it signs."""
+        return chain_of(self.account)
+
+    @property
+    def summary(self) -> str:
+        """A sentence for people."""
+        return (
+            f"Open a swap of {self.given_amount} of {self.given_asset} for {self.wanted_amount} of "
+            f"{self.wanted_asset}, and have the relayer keep its part ready; this moves nothing"
+        )
