@@ -2,6 +2,7 @@
 
     python -m bench.ledger                       # the embedded engine
     python -m bench.ledger --engine cometbft     # a network of four CometBFT nodes on this machine
+    python -m bench.ledger --flood               # such a network while it is flooded: how soon a claim is in a block
     python -m bench.ledger --json                # the last line alone
 
 The embedded engine is fed in two ways: in process (`EmbeddedEngine.admit`, in groups of 256) and over its RPC
@@ -38,6 +39,8 @@ from nacl.signing import SigningKey
 
 from bench._cometbft import Load
 from bench._cometbft import measure as run_network
+from bench._flood import Flood
+from bench._flood import measure as run_flood
 from core.model.consortium import (
     ResultCode,
     Transaction,
@@ -326,6 +329,7 @@ def main() -> int:
     parser.add_argument("--rpc-transfers", type=int, default=RPC_TRANSFERS)
     parser.add_argument("--rate", type=int, default=Load.rate, help="cometbft: transfers offered a second")
     parser.add_argument("--seconds", type=int, default=Load.seconds, help="cometbft: for how long")
+    parser.add_argument("--flood", action="store_true", help="four nodes: how soon claims are in blocks under attack")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -334,6 +338,13 @@ def main() -> int:
         return 0
     if arguments.measure:
         print(json.dumps(asyncio.run(measure_prepared(arguments.measure))))
+        return 0
+    if arguments.flood:
+        flooded = asyncio.run(run_flood(Flood(seconds=arguments.seconds)))
+        if not arguments.json:
+            for name, value in flooded.items():
+                print(f"  {name}: {value}")
+        print(json.dumps(flooded))
         return 0
     if arguments.engine == "cometbft":
         figures = asyncio.run(measure_cometbft(Load(rate=arguments.rate, seconds=arguments.seconds)))

@@ -22,6 +22,7 @@ from adapters.ed25519_openings import Ed25519Openings
 from core.model.consortium import (
     APP_VERSION,
     NAMESPACE,
+    PROMISED_INCLUSION_S,
     AssetLeaf,
     address,
     asset_key,
@@ -38,7 +39,7 @@ _log = structlog.get_logger(__name__)
 FIRST: Final = Height(1)
 DEFAULT_TIMING: Final = ChainTiming(
     block_time_s=Seconds(1),
-    inclusion_s=Seconds(3),
+    inclusion_s=Seconds(PROMISED_INCLUSION_S),
     finality_s=Seconds(0),
     observation_s=Seconds(2),
     lead_s=Seconds(10),

@@ -29,6 +29,9 @@ from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, ChainId, LockId
 NAMESPACE: Final = "causeway"
 MAX_TRANSACTION_BYTES: Final = 64 * 1024
 MAX_MESSAGES: Final = 64
+PROMISED_INCLUSION_S: Final = 8
+"""From the broadcast of a claim or a refund of a protected lock to a block with it, whatever others send, while at
+most one validator in four is down or dishonest and blocks are a second apart (docs/consortium-chain.md)."""
 MAX_DOCUMENT_BYTES: Final = 16 * 1024
 MAX_NAME_CHARS: Final = 64
 ADDRESS_BYTES: Final = 20

@@ -4,12 +4,13 @@
 validator set of the height after it, whose hash that header carries.
 """
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
 from core.proofs.cometbft.hashing import header_hash, validator_set_hash
-from core.proofs.cometbft.sign_bytes import commit_sign_bytes, verify_signature
+from core.proofs.cometbft.sign_bytes import commit_sign_bytes, verify_quickly, verify_signature
 from core.proofs.cometbft.types import (
     ADDRESS_SIZE,
     HASH_SIZE,
@@ -20,6 +21,7 @@ from core.proofs.cometbft.types import (
     LightBlock,
     SignedHeader,
     Timestamp,
+    Validator,
     ValidatorSet,
 )
 from core.proofs.errors import (
@@ -34,6 +36,9 @@ from core.proofs.errors import (
 
 ONE_THIRD = Fraction(1, 3)
 TWO_THIRDS = Fraction(2, 3)
+_NOTHING = Fraction(0)
+MAX_EXACT_CHECKS = 200
+"""Signatures of one commit that libsodium refuses and that are judged by the exact rule all the same: 2 ms each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,39 +108,60 @@ def verify_signed_header(signed: SignedHeader, chain_id: str) -> None:
 def verify_commit(chain_id: str, validators: ValidatorSet, commit: Commit) -> None:
     """More than ⅔ of `validators`, the set of the commit's own height, signed its block.
 
-    Every signature in the commit is checked, votes for nil included, so that nothing unverified rides along.
-    Raises InvalidCommitError or InsufficientPowerError.
+    An entry whose signature does not verify counts as absent. Raises InvalidCommitError for a commit of another form,
+    InsufficientPowerError.
+    """
+    _verify_commit(chain_id, validators, commit, validators, _NOTHING)
+
+
+def _verify_commit(
+    chain_id: str, validators: ValidatorSet, commit: Commit, trusted: ValidatorSet, threshold: Fraction
+) -> None:
+    """More than ⅔ of `validators` signed, and with the same signatures more than `threshold` of `trusted`.
+
+    Raises InvalidCommitError, NotEnoughTrustError, InsufficientPowerError.
     """
     if len(commit.signatures) != len(validators):
         raise InvalidCommitError(
             "commit and validator set differ in length", signatures=len(commit.signatures), validators=len(validators)
         )
-    signed_power = 0
-    for index, entry in enumerate(commit.signatures):
+    signers: dict[int, Validator] = {}
+    vouching: dict[int, int] = {}
+    for index, (entry, validator) in enumerate(zip(commit.signatures, validators.validators, strict=True)):
         if entry.flag is BlockIdFlag.ABSENT:
             if entry.signature or entry.validator_address:
                 raise InvalidCommitError("absent entry is not empty", index=index)
             continue
-        validator = validators.validators[index]
         if entry.validator_address != validator.address:
             raise InvalidCommitError("commit entry is out of place", index=index)
-        if not verify_signature(validator.public_key, commit_sign_bytes(chain_id, commit, index), entry.signature):
-            raise InvalidCommitError("commit signature does not verify", index=index)
         if entry.flag is BlockIdFlag.COMMIT:
-            signed_power += validator.power
-    if signed_power <= validators.total_power * TWO_THIRDS:
+            signers[index] = validator
+            known = trusted.by_address(validator.address)
+            # A validator counts under the key that is trusted only.
+            vouching[index] = known.power if known is not None and known.public_key == validator.public_key else 0
+    needed, wanted = validators.total_power * TWO_THIRDS, trusted.total_power * threshold
+
+    def enough(held: Collection[int]) -> bool:
+        signed = sum(signers[index].power for index in held)
+        return signed > needed and sum(vouching[index] for index in held) > wanted
+
+    held = _verified(chain_id, commit, signers, enough)
+    if threshold:
+        _require_power(sum(vouching[index] for index in held), trusted, threshold)
+    signed = sum(signers[index].power for index in held)
+    if signed <= needed:
         raise InsufficientPowerError(
-            "no more than 2/3 of the validators signed", signed=signed_power, total=validators.total_power
+            "no more than 2/3 of the validators signed", signed=signed, total=validators.total_power
         )
 
 
 def verify_commit_trusting(chain_id: str, trusted: ValidatorSet, commit: Commit, threshold: Fraction) -> None:
     """More than `threshold` of a *trusted* set signed, whatever set the commit's height really has.
 
-    For a commit whose own validator set is not at hand. Raises InvalidCommitError for a wrong or doubled signature of
-    a trusted validator, else NotEnoughTrustError.
+    For a commit whose own validator set is not at hand. An entry whose signature does not verify counts as absent.
+    Raises InvalidCommitError for a validator that stands twice, else NotEnoughTrustError.
     """
-    signed_power = 0
+    signers: dict[int, Validator] = {}
     seen: set[bytes] = set()
     for index, entry in enumerate(commit.signatures):
         validator = trusted.by_address(entry.validator_address)
@@ -144,23 +170,35 @@ def verify_commit_trusting(chain_id: str, trusted: ValidatorSet, commit: Commit,
         if entry.validator_address in seen:
             raise InvalidCommitError("commit counts a validator twice", index=index)
         seen.add(entry.validator_address)
-        if not verify_signature(validator.public_key, commit_sign_bytes(chain_id, commit, index), entry.signature):
-            raise InvalidCommitError("commit signature does not verify", index=index)
-        signed_power += validator.power
-    _require_power(signed_power, trusted, threshold)
+        signers[index] = validator
+    wanted = trusted.total_power * threshold
+
+    def enough(held: Collection[int]) -> bool:
+        return sum(signers[index].power for index in held) > wanted
+
+    held = _verified(chain_id, commit, signers, enough)
+    _require_power(sum(signers[index].power for index in held), trusted, threshold)
 
 
-def check_overlap(trusted: ValidatorSet, block: LightBlock) -> int:
-    """Trusted power that the block's commit names as signers; no signature is looked at.
-
-    Entries are matched by place and key, so that no validator counts twice, nor under a key that is not its own.
-    """
-    signed_power = 0
-    for validator, entry in zip(block.validators.validators, block.commit.signatures, strict=False):
-        known = trusted.by_address(validator.address)
-        if known is not None and known.public_key == validator.public_key and entry.flag is BlockIdFlag.COMMIT:
-            signed_power += known.power
-    return signed_power
+def _verified(
+    chain_id: str, commit: Commit, signers: Mapping[int, Validator], enough: Callable[[Collection[int]], bool]
+) -> set[int]:
+    """The places of entries whose signatures are known to hold: all that libsodium accepts, and of the others, by
+    CometBFT's exact rule, as many as it takes until they are `enough`, the most powerful first."""
+    messages = {index: commit_sign_bytes(chain_id, commit, index) for index in signers}
+    held, doubtful = set(), []
+    for index, validator in signers.items():
+        if verify_quickly(validator.public_key, messages[index], commit.signatures[index].signature):
+            held.add(index)
+        else:
+            doubtful.append(index)
+    doubtful.sort(key=lambda index: -signers[index].power)
+    for index in doubtful[:MAX_EXACT_CHECKS]:
+        if enough(held):
+            break
+        if verify_signature(signers[index].public_key, messages[index], commit.signatures[index].signature):
+            held.add(index)
+    return held
 
 
 def verify_light_block(block: LightBlock, chain_id: str) -> None:
@@ -183,9 +221,9 @@ def verify_update(trusted: TrustedState, block: LightBlock, now: Timestamp, poli
     _verify_times(trusted.header, block.header, now, policy)
     verify_light_block(block, trusted.header.chain_id)
     _require_next_validators(trusted.header, trusted.next_validators)
-    # `verify_commit` checks every signature; counting the trusted ones beforehand spares checking those twice.
-    _require_power(check_overlap(trusted.next_validators, block), trusted.next_validators, policy.trust_threshold)
-    verify_commit(block.header.chain_id, block.validators, block.commit)
+    _verify_commit(
+        block.header.chain_id, block.validators, block.commit, trusted.next_validators, policy.trust_threshold
+    )
 
 
 def verify_sequential(trusted: Header, block: LightBlock, now: Timestamp, policy: LightClientPolicy) -> None:

@@ -124,7 +124,7 @@ def test_exactly_two_thirds_of_the_power_is_too_little() -> None:
         light_client.verify_update(light_client.trust(first), second, second.header.time, POLICY)
 
 
-def test_votes_for_nil_do_not_count_but_must_be_genuine() -> None:
+def test_votes_for_nil_do_not_count_as_votes_for_the_block() -> None:
     chain = ToyChain(validator_keys(4))
     first = chain.produce()
     second = chain.produce(signers=3, nil_voters=1)
@@ -132,8 +132,11 @@ def test_votes_for_nil_do_not_count_but_must_be_genuine() -> None:
     light_client.verify_update(trusted, second, now, POLICY)
     entries = list(second.commit.signatures)
     place = next(i for i, entry in enumerate(entries) if entry.flag is BlockIdFlag.NIL)
+    other = next(i for i, entry in enumerate(entries) if entry.flag is BlockIdFlag.COMMIT)
     entries[place] = replace(entries[place], flag=BlockIdFlag.COMMIT)
-    with pytest.raises(InvalidCommitError):
+    light_client.verify_update(trusted, _with_signatures(second, entries), now, POLICY)
+    entries[other] = CommitSig.absent()
+    with pytest.raises(InsufficientPowerError):
         light_client.verify_update(trusted, _with_signatures(second, entries), now, POLICY)
 
 
@@ -178,7 +181,10 @@ def test_trusted_validators_count_only_if_their_signatures_are_genuine() -> None
     for place in range(4):
         forged = [*entries]
         forged[place] = replace(entries[place], signature=entries[place - 1].signature)
-        with pytest.raises(InvalidCommitError):
+        # It counts as absent, and three of four are enough; two are not.
+        light_client.verify_update(trusted, _with_signatures(third, forged), now, POLICY)
+        forged[place - 1] = replace(entries[place - 1], signature=bytes(64))
+        with pytest.raises(InsufficientPowerError):
             light_client.verify_update(trusted, _with_signatures(third, forged), now, POLICY)
     with pytest.raises(InvalidCommitError):
         light_client.verify_update(trusted, _with_signatures(third, entries[::-1]), now, POLICY)
@@ -186,6 +192,25 @@ def test_trusted_validators_count_only_if_their_signatures_are_genuine() -> None
         light_client.verify_update(trusted, _with_signatures(third, [entries[0]] * 4), now, POLICY)
     with pytest.raises(InvalidCommitError):
         light_client.verify_update(trusted, _with_signatures(third, entries[:3]), now, POLICY)
+
+
+def test_signatures_of_trusted_validators_that_do_not_hold_vouch_for_nothing() -> None:
+    """A set of strangers signs its own block, and the trusted ones stand in the commit with signatures of nothing."""
+    old = validator_keys(2)
+    chain = ToyChain(old)
+    first = chain.produce()
+    chain.next_keys = old + validator_keys(5, seed="other")
+    chain.produce()
+    third = chain.produce()
+    trusted, now = light_client.trust(first), third.header.time
+    light_client.verify_update(trusted, third, now, POLICY)
+    known = {key.validator.address for key in old}
+    entries = [
+        replace(entry, signature=bytes(64)) if entry.validator_address in known else entry
+        for entry in third.commit.signatures
+    ]
+    with pytest.raises(NotEnoughTrustError):
+        light_client.verify_update(trusted, _with_signatures(third, entries), now, POLICY)
 
 
 def test_a_commit_without_its_own_validator_set_is_judged_by_the_trusted_one() -> None:
@@ -200,7 +225,7 @@ def test_a_commit_without_its_own_validator_set_is_judged_by_the_trusted_one() -
     with pytest.raises(InvalidCommitError):
         light_client.verify_commit_trusting(CHAIN_ID, trusted, doubled, light_client.ONE_THIRD)
     stolen = replace(commit.signatures[0], signature=commit.signatures[1].signature)
-    with pytest.raises(InvalidCommitError):
+    with pytest.raises(NotEnoughTrustError):
         forged = replace(commit, signatures=(stolen, *commit.signatures[1:]))
         light_client.verify_commit_trusting(CHAIN_ID, trusted, forged, light_client.ONE_THIRD)
 

@@ -1,5 +1,9 @@
 """Four real CometBFT nodes with the ledger behind each: blocks, transfers, proofs, the embedded engine's results."""
 
+import asyncio
+import shutil
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +14,15 @@ import pytest_asyncio
 from core.model.consortium import ResultCode, Transfer, account_key, quantity
 from core.model.consortium_members import Organisation, Propose, Vote
 from core.proofs.cometbft import hashing
-from core.proofs.cometbft.light_client import LightClientPolicy, trust, update_trusted
-from core.proofs.cometbft.types import Block, Commit, Header, KeyKind, LightBlock, Timestamp
+from core.proofs.cometbft.light_client import LightClientPolicy, trust, update_trusted, verify_commit
+from core.proofs.cometbft.sign_bytes import commit_sign_bytes, verify_quickly, verify_signature
+from core.proofs.cometbft.types import Block, BlockIdFlag, Commit, Header, KeyKind, LightBlock, Timestamp
 from core.proofs.smt import verify_absence, verify_inclusion
 from core.runtime.clock import SystemClock
 from local_chains.consortium.cometbft import CometNetwork
-from local_chains.consortium.engine.home import Genesis
+from local_chains.consortium.engine.abci.network import node_home
+from local_chains.consortium.engine.abci.settings import CONFIG_FILE
+from local_chains.consortium.engine.home import CONSENSUS_KEY_FILE, Genesis, load_consensus_key
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block
 from local_chains.consortium.engine.rendering import deterministic, results_to_json
 from local_chains.consortium.engine.rotation import next_turn
@@ -25,6 +32,7 @@ from local_chains.consortium.ledger.genesis import genesis_writes
 from local_chains.consortium.ledger.invariants import check_locks, check_supply
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.tree import root_hash, update
+from tests.local_chains.consortium.abci import torsion_signer
 from tests.local_chains.consortium.abci.comet import (
     account,
     block,
@@ -242,3 +250,40 @@ async def test_a_network_with_ed25519_validators(tmp_path: Path) -> None:
         trusted = trust(LightBlock(await signed_header(node, 1), members, members))
         light = LightBlock(await signed_header(node, 2), members, members)
         update_trusted(trusted, light, Timestamp.from_nanos(SystemClock().now_ns()), POLICY)
+
+
+@pytest.mark.long
+async def test_commits_with_a_torsioned_signature_convince_the_light_client(tmp_path: Path) -> None:
+    """CometBFT takes such a validator's votes (ZIP-215), so whoever follows the chain has to."""
+    need_cometbft()
+    make_network(tmp_path / "network", KeyKind.ED25519)
+    home, signer = node_home(tmp_path / "network", 1), tmp_path / "key.json"
+    # A Unix socket's path is short; a test's directory need not be.
+    directory = tempfile.mkdtemp(prefix="causeway-")
+    config = home / CONFIG_FILE
+    config.write_text(f'priv_validator_laddr = "unix://{directory}/signer.sock"\n' + config.read_text())
+    (home / CONSENSUS_KEY_FILE).rename(signer)
+    own = load_consensus_key(signer).public_key
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", torsion_signer.__name__, f"{directory}/signer.sock", str(signer)
+    )
+    try:
+        async with CometNetwork(tmp_path / "network") as network:
+            await reached(network.nodes, 6)
+            node = network.nodes[0]
+            members = await validators(node, 1)
+            present = 0
+            for height in range(2, 6):
+                signed = await signed_header(node, height)
+                verify_commit(CHAIN, members, signed.commit)
+                for place, entry in enumerate(signed.commit.signatures):
+                    if entry.validator_address == own.address and entry.flag is BlockIdFlag.COMMIT:
+                        present += 1
+                        message = commit_sign_bytes(CHAIN, signed.commit, place)
+                        assert verify_signature(own, message, entry.signature)
+                        assert not verify_quickly(own, message, entry.signature)
+            assert present > 0
+    finally:
+        process.kill()
+        await process.wait()
+        shutil.rmtree(directory)
