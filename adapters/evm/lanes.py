@@ -5,8 +5,13 @@ The encodings themselves are in `core.proofs.lanes`, where verifiers need them t
 so nobody may take an id for unique. The place of its event, or its sender and hashlock, tell one lock from another.
 """
 
+from typing import Final
+
 from core.model.types import LockId
 from core.proofs.lanes import MAX_GENERATION, Lane, LaneStatus, lane_lock_id, lane_slot
+
+ONE_SHOT: Final = 1
+"""A flag of contracts deployed before, which cleared a lane as it settled (ADR 5). This one refuses every flag."""
 
 
 def event_lock_id(sender: bytes, terms: int) -> LockId:

@@ -211,7 +211,7 @@ async def test_nobody_writes_anothers_lane(chain):
     [
         ({"amount": 0}, "AmountIsZero()"),
         ({"receiver": ZERO}, "ReceiverIsZero()"),
-        ({"flags": 1}, "UnknownFlags(1)"),
+        ({"flags": ONE_SHOT}, "UnknownFlags(1)"),
         ({"flags": 128}, "UnknownFlags(128)"),
         ({"flags": 255}, "UnknownFlags(255)"),
         ({"generation": 2}, "WrongGeneration(2, 1)"),
