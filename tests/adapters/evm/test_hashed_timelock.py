@@ -8,6 +8,7 @@ import pytest_asyncio
 from eth_hash.auto import keccak
 from web3.logs import DISCARD
 
+from adapters.evm.lanes import ONE_SHOT
 from tests.adapters.evm.htlc_chain import AMOUNT, ERC20_KIND, ZERO, Chain, Lock, htlc_chain
 
 LOCKED, CLAIMED, REFUNDED = 1, 2, 3
