@@ -35,7 +35,7 @@ log = get_logger("relayer.holds")
 
 
 class Holds:
-    """What one relayer's openings are held for. `quote_key` is bound into what accounts sign."""
+    """The proofs of one relayer's openings. `quote_key` is bound into what accounts sign."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Holds:
         await openings.check(opening_of(request, self._key), request.proof)
 
     async def balance(self, request: OpenSwap) -> BaseUnits | None:
-        """What the account holds of what it gives, at a quorum and at the newest head; None without a proof.
+        """Return the account's balance of what it gives, at a quorum and at the newest head; None without a proof.
 
         To be read after the promises that it is held against. Raise `RetryableError`.
         """
@@ -124,7 +124,7 @@ class Holds:
 
 
 def opening_of(request: OpenSwap, quote_key: bytes) -> Opening:
-    """What the initiator's account signs for this request."""
+    """Return the opening that the initiator's account signs for this request."""
     quote = request.quote
     return Opening(
         account=request.initiator_sender,

@@ -230,7 +230,7 @@ class SwapDesk:
                 inventory.check_number(theirs, most=most, who=who)
 
     def _judge_share(self, new: Promise, others: Sequence[Promise], purse: "_Purse") -> None:
-        """What an account, and all accounts of a caller, may hold without a lock. Raise `TooManyError`."""
+        """Bound what an account, and all accounts of a caller, hold without a lock. Raise `TooManyError`."""
         opening = self._policy.opening
         shares = (
             (
@@ -314,9 +314,9 @@ class SwapDesk:
     def _check_accounts(self, request: OpenSwap) -> None:
         quote = request.quote
         if chain_of(request.initiator_sender) != quote.initiator_chain:
-            raise RejectedError(f"the initiator locks on {quote.initiator_chain}: name his account there")
+            raise RejectedError(f"the initiator locks on {quote.initiator_chain}: name their account there")
         if chain_of(request.initiator_receiver) != quote.participant_chain:
-            raise RejectedError(f"the initiator is paid on {quote.participant_chain}: name his account there")
+            raise RejectedError(f"the initiator is paid on {quote.participant_chain}: name their account there")
         if {request.initiator_sender, request.initiator_receiver} & set(self._accounts.values()):
             raise RejectedError("the relayer does not swap with itself")
         ours = quote.participant_receiver, quote.participant_sender

@@ -34,7 +34,7 @@ OPENING: Final[Fields] = (
 IS_VALID_SIGNATURE: Final = bytes.fromhex("1626ba7e")
 """Selector of `isValidSignature(bytes32,bytes)`, and what it answers for a good one (EIP-1271)."""
 WALLET_GAS: Final = 300_000
-"""What a wallet that is a contract may need to check its owners' signatures."""
+"""Gas for a wallet that is a contract to check its owners' signatures."""
 HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 """Half of secp256k1's order: a larger s is another form of the same signature (EIP-2)."""
 

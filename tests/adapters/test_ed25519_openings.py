@@ -1,4 +1,4 @@
-"""What an ed25519 account signs to open a swap, byte by byte, and that nothing else is taken for it."""
+"""The bytes that an ed25519 account signs to open a swap, and that nothing else is taken for them."""
 
 import msgspec
 import pytest

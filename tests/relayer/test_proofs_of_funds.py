@@ -22,7 +22,7 @@ from tests.relayer.house import COIN_A, COIN_B, START, A, B, House
 from tests.relayer.test_inventory import lock_as, open_as, promise, request_of, told
 
 HALF = START // 2
-"""What a pair pays out at most, for a quarter of `START`."""
+"""The most that a pair pays out, for a quarter of `START`."""
 
 
 async def opened(
@@ -244,7 +244,7 @@ def test_an_opening_that_is_locked_on_is_no_lapse():
     told(story)
 
 
-def test_openings_without_proof_are_bounded_in_all_and_proven_ones_are_not():
+def test_openings_without_proof_are_bounded_in_all():
     async def story(house: House) -> None:
         house.policy = replace(house.policy, max_open_swaps=3)
         await house.start()

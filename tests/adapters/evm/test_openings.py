@@ -45,7 +45,7 @@ SIGNATURE = bytes.fromhex(
     "51d3e50f675064e2d5df3c157b1ebfd9e2277b0418b9020f16a785ae738c424d"
     "37075c302afdddfbf1c4f7c750f27a908ec39fae0215baedd43108bd8fc7fc6a1c"
 )
-"""What eth_account's `sign_typed_data` gives for `OPENING` under `KEY`."""
+"""The signature that eth_account's `sign_typed_data` gives for `OPENING` under `KEY`."""
 
 
 @pytest.fixture
