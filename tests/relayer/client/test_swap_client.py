@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,7 @@ from core.model.types import BaseUnits
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
 from relayer.client import ClientPolicy, SwapStep, SwapStore
-from tests.relayer.client.world import Shut, World, play
+from tests.relayer.client.world import POLICY, Shut, World, play
 from tests.relayer.house import COIN, START, A, B, Crash, MortalDatabase
 
 
@@ -410,6 +411,26 @@ def test_a_store_with_open_swaps_wants_their_account():
         world.initiator = dict(world.relayer)
         async with world.client():
             pass
+        await world.stop()
+
+    play(story())
+
+
+def test_a_client_that_insists_goes_into_no_swap_that_is_not_kept():
+    """The account cannot prove what it does not hold; without insisting the swap is agreed."""
+
+    async def story() -> None:
+        world = World()
+        await world.start()
+        world.initiator = {chain: world.chains[chain].signer("penniless", {}) for chain in (A, B)}
+        await world.clock.sleep(2)
+        insisting = replace(POLICY, reserved_only=True)
+        async with world.client(policy=insisting) as client:
+            with pytest.raises(ConflictError, match="keeps nothing for this swap: .* holds 0 of memory:a"):
+                await world.agreed(client)
+        async with world.client() as client:
+            swap = await world.agreed(client)
+        assert not (await world.look(swap.id)).reserved
         await world.stop()
 
     play(story())
