@@ -20,10 +20,11 @@ from core.runtime.clock import VirtualClock, run_virtually
 from gateway.simulation.campaign import told
 from gateway.simulation.ledger import PlayedLedger, Settings
 from gateway.simulation.ledger.node import Node
-from gateway.simulation.ledger.rules import broken
+from gateway.simulation.ledger.rules import LIVES, broken, lasting
 from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
 from gateway.simulation.plan import CHAINS, TIMING, A, B, Rough, Style, draw
 from gateway.simulation.story import play
+from gateway.simulation.wire import Wire
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.ledger import execution, htlc
 from local_chains.consortium.ledger.context import Refusal
@@ -340,6 +341,19 @@ def test_state_that_is_not_the_proven_one_is_noticed():
         assert not list(broken(town.ledger))
         town.ledger.engine.state._leaves[b"made up"] = b"leaf"
         assert list(broken(town.ledger)) == ["the app hash is not that of the state"]
+
+    run_virtually(story())
+
+
+@pytest.mark.parametrize(("expiry", "lasts"), [(None, True), (LIVES + 2, True), (LIVES + 1, False)])
+def test_form_that_outlives_its_time_is_noticed(expiry, lasts):
+    async def story() -> None:
+        town = Town()
+        wire = Wire(town.clock, {B: town.ledger})
+        height = None if expiry is None else Height(town.ledger.height - 1 + expiry)
+        signed = await town.sign(town.ours, town.ledger.harmless(town.ours.account, COIN), height)
+        wire.note("relayer-0", B, signed.raw)
+        assert bool(list(lasting(wire.firsts(), B))) is lasts
 
     run_virtually(story())
 

@@ -7,7 +7,7 @@ lost.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,12 +23,15 @@ from core.model.consortium import (
     decode_clock,
     lock_id,
 )
-from core.model.types import LockId
+from core.model.types import ChainId, LockId
 from gateway.simulation.ledger.chain import PlayedLedger
+from gateway.simulation.wire import Sent
 from local_chains.consortium.engine.feed import CommittedBlock
 from local_chains.consortium.state.tree import build, root_hash
 
 MS_PER_S: Final = 1_000
+LIVES: Final = 60
+"""For so many blocks at most a form of ours is valid: what the pipeline gives it, and what its head may be off by."""
 
 
 @dataclass(slots=True)
@@ -56,13 +59,21 @@ def broken(ledger: PlayedLedger) -> Iterator[str]:
         yield "the app hash is not that of the state"
 
 
+def lasting(forms: Iterable[Sent], chain: ChainId) -> Iterator[str]:
+    """Forms that a party signed for the ledger `chain` and that do not expire soon: nobody could give them up."""
+    for sent in forms:
+        expiry = sent.body.expiry_height
+        if sent.chain == chain and (expiry is None or expiry > sent.heights[chain] + LIVES):
+            yield f"{sent.party} signs at height {sent.heights[chain]} what is valid until {expiry}"
+
+
 def _in_block(books: _Books, committed: CommittedBlock) -> Iterator[str]:
     height, (clock, *transactions) = committed.height, committed.block.txs
     before_ms, books.time_ms = books.time_ms, decode_clock(clock)
     if books.time_ms <= before_ms:
         yield f"ledger time does not rise with block {height}"
     for raw, result in zip(transactions, committed.results[1:], strict=True):
-        if ResultCode.OK < result.code <= ResultCode.BAD_SIGNATURE:
+        if ResultCode.OK < result.code <= ResultCode.NO_ROOM:
             continue
         body = books.ledger.read(raw)
         if body.expiry_height is not None and body.expiry_height < height:

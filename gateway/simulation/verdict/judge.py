@@ -1,6 +1,6 @@
 """The verdict as a whole."""
 
-from gateway.simulation.ledger.rules import broken
+from gateway.simulation.ledger.rules import broken, lasting
 from gateway.simulation.verdict import ends, gates, limits, machines, money, secrets, trust
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
@@ -11,6 +11,8 @@ async def problems(record: Record) -> list[Problem]:
     found: list[Problem] = []
     for judge in (money, gates, trust, limits, ends):
         found += judge.problems(record)
-    if record.world.ledger is not None:
-        found += [Problem(Kind.LEDGER_RULE, text) for text in broken(record.world.ledger)]
+    ledger = record.world.ledger
+    if ledger is not None:
+        breaches = (*broken(ledger), *lasting(record.world.wire.firsts(), ledger.chain))
+        found += [Problem(Kind.LEDGER_RULE, text) for text in breaches]
     return [*found, *await machines.problems(record), *await secrets.problems(record)]
