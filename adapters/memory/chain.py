@@ -40,6 +40,7 @@ class MemoryRules:
     `knows_expiry`: whether a transaction's expiry height counts. `deployed_code_hash`: set it apart from
     `HTLC_CODE_HASH` for a chain whose HTLC is not the honest one. `attestors`: voting power of bridge operators.
     `batches`: whether exits may share a transaction.
+    `allowances`: see `ledger.Allowances`. `early_refunds`: whether a receiver may give a lock back before its timelock.
     `lock_ids_repeat`: whether the id of a settled lock may be used again.
     `suspects_of_256`: how many of 256 blocks without events say that they may have some.
     """
@@ -56,6 +57,8 @@ class MemoryRules:
     attestors: Mapping[AccountId, int] = field(default_factory=dict)
     batches: bool = True
     lock_ids_repeat: bool = False
+    allowances: ledger.Allowances = field(default_factory=ledger.Allowances)
+    early_refunds: bool = False
     suspects_of_256: int = 0
 
 
@@ -117,7 +120,7 @@ class MemoryChain:
         self.state = VersionedState()
         self.changed = asyncio.Event()
         self.tokens = ledger.Tokens()
-        self._rulebook = ledger.Rulebook(chain, rules.attestors, self.tokens, rules.lock_ids_repeat)
+        self._rulebook = ledger.Rulebook(chain, rules.attestors, self.tokens, rules.lock_ids_repeat, rules.allowances)
         self._keys: dict[AccountId, VerifyKey] = {}
         self._mempool = Mempool()
         self._issues: list[Issue] = []

@@ -7,9 +7,11 @@ from typing import assert_never
 
 from adapters.memory.state import Overlay
 from adapters.memory.transactions import (
+    Allow,
     Attest,
     Batch,
     Claim,
+    GiveBack,
     Lock,
     Message,
     Nothing,
@@ -83,6 +85,16 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowances:
+    """`needed`: assets of which a lock takes no more than its sender has allowed before. `stepwise`: of these, the ones
+    whose allowance has to be zero before it is raised, and is used up by what it lets through; others may be without
+    end."""
+
+    needed: frozenset[AssetId] = frozenset()
+    stepwise: frozenset[AssetId] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Rulebook:
     """What the rules depend on besides the state. `attestors` maps an operator to its voting power. `ids_repeat`: the
     id of a settled lock may be used again, as an EVM lane's are once its generations have gone round."""
@@ -91,6 +103,7 @@ class Rulebook:
     attestors: Mapping[AccountId, int]
     tokens: Tokens = field(default_factory=Tokens)
     ids_repeat: bool = False
+    allowances: Allowances = field(default_factory=Allowances)
 
     def check_movable(self, asset: AssetId, account: AccountId) -> None:
         """Raise `Refused` while the asset does not move to or from the account."""
@@ -104,6 +117,10 @@ def balance_key(account: AccountId, asset: AssetId) -> tuple[str, str, str]:
 
 def sequence_key(account: AccountId) -> tuple[str, str]:
     return ("sequence", account)
+
+
+def allowance_key(account: AccountId, asset: AssetId) -> tuple[str, str, str]:
+    return ("allowance", account, asset)
 
 
 def lock_key(lock_id: LockId) -> tuple[str, str]:
@@ -130,6 +147,10 @@ def apply(
                 return (_paid(rules, state, message, _claim(state, message, time)),)
             case Refund():
                 return (_paid(rules, state, message, _refund(state, message, time)),)
+            case GiveBack():
+                return (_paid(rules, state, message, _give_back(state, sender, message)),)
+            case Allow():
+                return _allow(rules, state, sender, message)
             case Transfer():
                 return (_transfer(rules, state, sender, message),)
             case WriteRecord():
@@ -202,9 +223,30 @@ def _lock(rules: Rulebook, state: Overlay, sender: AccountId, message: Lock, tim
     if terms.timelock <= time:
         raise Refused("the timelock has passed")
     rules.check_movable(terms.asset, sender)
+    _use_allowance(rules, state, sender, terms)
     debit(state, sender, terms.asset, terms.amount)
     state.put(lock_key(name), LockRow(terms, LockStatus.LOCKED))
     return Locked(name, terms)
+
+
+def _use_allowance(rules: Rulebook, state: Overlay, sender: AccountId, terms: LockTerms) -> None:
+    if terms.asset not in rules.allowances.needed:
+        return
+    key = allowance_key(sender, terms.asset)
+    allowed = state.get(key, 0)
+    if allowed < terms.amount:
+        raise Refused(f"insufficient allowance: {allowed} of {terms.amount}")
+    if terms.asset in rules.allowances.stepwise:
+        state.put(key, allowed - terms.amount)
+
+
+def _allow(rules: Rulebook, state: Overlay, sender: AccountId, message: Allow) -> tuple[ChainEvent, ...]:
+    asset, amount = parse_asset(message.asset), value_of(message.amount)
+    key = allowance_key(sender, asset)
+    if asset in rules.allowances.stepwise and amount and state.get(key, 0):
+        raise Refused("the allowance has to be zero before it is raised")
+    state.put(key, amount)
+    return ()
 
 
 def _open_lock(state: Overlay, name: LockId) -> LockRow:
@@ -216,7 +258,7 @@ def _open_lock(state: Overlay, name: LockId) -> LockRow:
     return row
 
 
-def _paid(rules: Rulebook, state: Overlay, message: Claim | Refund, event: ChainEvent) -> ChainEvent:
+def _paid(rules: Rulebook, state: Overlay, message: Claim | Refund | GiveBack, event: ChainEvent) -> ChainEvent:
     """The event of an exit, unless its payment does not reach the payee: then the whole exit is refused."""
     row: LockRow | None = state.get(lock_key(LockId(message.lock_id)), None)
     if row is not None:
@@ -242,6 +284,16 @@ def _refund(state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
     row = _open_lock(state, name)
     if time < row.terms.timelock:
         raise Refused("too early to refund")
+    credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
+    state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
+    return Refunded(name, row.terms.hashlock)
+
+
+def _give_back(state: Overlay, sender: AccountId, message: GiveBack) -> ChainEvent:
+    name = LockId(message.lock_id)
+    row = _open_lock(state, name)
+    if row.terms.receiver != sender:
+        raise Refused("nobody but the receiver gives a lock back before its timelock")
     credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
     state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
     return Refunded(name, row.terms.hashlock)

@@ -1,15 +1,18 @@
 """The ports over a memory chain, as one endpoint offers them."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from adapters.ed25519_openings import Ed25519Openings
 from adapters.memory import ledger
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
+    Allow,
     Batch,
     Body,
     Claim,
+    GiveBack,
     Lock,
     Nothing,
     Refund,
@@ -38,6 +41,8 @@ from core.model.errors import (
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, LockStatus, RecordView
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.transactions import (
+    Consent,
+    Draft,
     FeeBid,
     FeeMarket,
     Outcome,
@@ -47,12 +52,14 @@ from core.model.transactions import (
     UnsignedTransaction,
 )
 from core.model.types import (
+    MAX_BASE_UNITS,
     AccountId,
     Asset,
     AssetId,
     BaseUnits,
     BlockRef,
     ChainId,
+    ChainTime,
     Height,
     LockId,
     LockTerms,
@@ -268,7 +275,18 @@ class MemoryLegs:
         raise RejectedError("this account has no lock id left")
 
     async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
-        return None
+        """See the port: as on an EVM chain, without end if the token allows that, and step by step otherwise."""
+        await self._endpoint.call()
+        rules = self._chain.rules.allowances
+        newest = max(0, self._chain.height - self._endpoint.lag_blocks)
+        allowed = self._chain.state.get(ledger.allowance_key(terms.sender, terms.asset), 0, newest)
+        if terms.asset not in rules.needed or allowed >= terms.amount:
+            return None
+        amount = MAX_BASE_UNITS
+        if terms.asset in rules.stepwise:
+            amount = 0 if allowed else terms.amount
+        message = Allow(terms.asset, quantity(amount))
+        return unsigned(self._chain.chain, terms.sender, message, f"allow {amount} {terms.asset} to be locked")
 
     def lock(self, terms: LockTerms, lock_id: LockId) -> UnsignedTransaction:
         message = Lock(
@@ -284,6 +302,32 @@ class MemoryLegs:
     def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
         summary = f"refund {terms.amount} {terms.asset} to {terms.sender}"
         return unsigned(self._chain.chain, sender, Refund(lock_id), summary)
+
+
+@dataclass(frozen=True, slots=True)
+class _GivesBack:
+    """A refund before the timelock, which its receiver sends himself: it waits for nobody's signature."""
+
+    terms: LockTerms
+    lock_id: LockId
+    consent: Consent
+
+    def complete(self, signature: bytes, sender: AccountId) -> UnsignedTransaction:
+        """See the port."""
+        if sender != self.terms.receiver:
+            raise RejectedError(f"{self.terms.receiver} has to give this back himself")
+        return unsigned(self.terms.chain, sender, GiveBack(self.lock_id), self.consent.summary)
+
+
+class MemoryConsents:
+    async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
+        """No asset takes a consent."""
+        return None
+
+    def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft:
+        """Only by the receiver's own transaction."""
+        summary = f"give {terms.amount} {terms.asset} back to {terms.sender} before the timelock"
+        return _GivesBack(terms, lock_id, Consent(terms.receiver, "", b"", summary))
 
 
 class MemoryBatches:
@@ -407,4 +451,5 @@ def access(chain: "MemoryChain", endpoint: Endpoint, htlc_code_hash: bytes) -> C
         transactions=MemoryTransactions(chain, endpoint),
         batches=MemoryBatches(chain.chain) if chain.rules.batches else None,
         openings=Ed25519Openings(parameters, lambda key: account_of(chain.chain, key)),
+        consents=MemoryConsents() if chain.rules.early_refunds else None,
     )

@@ -35,6 +35,19 @@ class Refund(msgspec.Struct, frozen=True, array_like=True, tag="refund", forbid_
     lock_id: str
 
 
+class GiveBack(msgspec.Struct, frozen=True, array_like=True, tag="give-back", forbid_unknown_fields=True):
+    """A refund before the timelock, by the lock's receiver."""
+
+    lock_id: str
+
+
+class Allow(msgspec.Struct, frozen=True, array_like=True, tag="allow", forbid_unknown_fields=True):
+    """From now on locks may take so much of the asset from the sender."""
+
+    asset: str
+    amount: bytes
+
+
 class Transfer(msgspec.Struct, frozen=True, array_like=True, tag="transfer", forbid_unknown_fields=True):
     asset: str
     receiver: str
@@ -64,7 +77,7 @@ class Nothing(msgspec.Struct, frozen=True, array_like=True, tag="nothing", forbi
     """Uses up its sequence."""
 
 
-Message = Lock | Claim | Refund | Transfer | WriteRecord | Attest | Batch | Nothing
+Message = Lock | Claim | Refund | GiveBack | Allow | Transfer | WriteRecord | Attest | Batch | Nothing
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -15,16 +15,21 @@ from gateway.simulation.world import TOKEN, World
 
 HAND_FEE: Final = 1_000_000
 """A hand pays whatever brings it into the next block."""
+HAND_BID: Final = FeeBid(HAND_FEE, HAND_FEE)
+WALLET_BID: Final = FeeBid(20_000, 100)
+"""What a wallet offers: enough for a spike, and at no loss."""
 LOOK_S: Final = 0.5
 HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock", "unknown-lock", "expired")
 """Why the ledger takes a transaction into no block, now or later; a memory chain lets it fail in one."""
 
 
-async def send(world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None) -> None:
+async def send(
+    world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None, bid: FeeBid = HAND_BID
+) -> None:
     """Sign and send, and again until a final block holds it, or none will."""
     chain = unsigned.chain
     sender = world.chains[chain].access().transactions
-    fee = FeeBid(HAND_FEE, HAND_FEE) if chain in world.plan.fees else None
+    fee = bid if chain in world.plan.fees else None
     sequence = (await sender.sequences(signer.account)).latest
     request = sender.assemble(unsigned, sequence, fee, expiry)
     signed = sender.attach(request, await signer.sign(request))
@@ -42,8 +47,17 @@ async def send(world: World, signer: Signer, unsigned: UnsignedTransaction, expi
         await world.clock.sleep(LOOK_S)
 
 
+async def allow(world: World, signer: Signer, terms: LockTerms, bid: FeeBid = HAND_BID) -> None:
+    """Whatever these terms need before they can be locked, one step after the other."""
+    legs = world.chains[terms.chain].access().legs
+    while (needed := await legs.prepare(terms)) is not None:
+        world.faults["allowance"] += 1
+        await send(world, signer, needed, bid=bid)
+
+
 async def lock(world: World, signer: Signer, terms: LockTerms) -> LockId:
     """Lock these terms; returns once the lock is final."""
+    await allow(world, signer, terms)
     legs = world.chains[terms.chain].access().legs
     place = await legs.lock_id(terms)
     await send(world, signer, legs.lock(terms, place))
@@ -72,6 +86,7 @@ async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
         return
     chain = world.memory[terms.chain]
     access = chain.access()
+    await allow(world, signer, terms)
     place = await access.legs.lock_id(terms)
     sender = access.transactions
     fee = FeeBid(HAND_FEE, HAND_FEE) if terms.chain in world.plan.fees else None

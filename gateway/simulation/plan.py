@@ -301,6 +301,12 @@ class Plan:
     strangers: frozenset[Stranger] = frozenset()
     repeats: frozenset[ChainId] = frozenset()
     """The chains on which the place of a settled lock may be used again, as an EVM contract's may."""
+    allowances: frozenset[ChainId] = frozenset()
+    """The chains whose token lets a lock take no more than was allowed before."""
+    stepwise: frozenset[ChainId] = frozenset()
+    """Of these, the ones on which an allowance is used up, and has to be zero before it is raised."""
+    early_refunds: bool = False
+    """The relayers give back what was locked in vain, before its timelock, where the chain knows that."""
     regulator: bool | None = None
     """Agreements are reported to one who takes some of them, or none (False); None: to nobody."""
     at_s: dict[Rough, float] = field(default_factory=dict)
@@ -339,6 +345,9 @@ def draw(seed: int) -> Plan:
         rough=rough,
         strangers=frozenset(one for one in Stranger if source.random() < 0.1),
         repeats=frozenset(chain for chain in CHAINS if source.random() < 0.5),
+        allowances=frozenset(chain for chain in CHAINS if source.random() < 0.4),
+        stepwise=frozenset(chain for chain in CHAINS if source.random() < 0.4),
+        early_refunds=source.random() < 0.5,
         regulator=source.choice((None, None, True, False)),
         at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
         aims=_aims(random.Random(f"aims/{seed}")),

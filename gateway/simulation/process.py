@@ -30,7 +30,7 @@ from indexer.follower import Follower
 from relayer.api.answers import Answers
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client import ClientPolicy, SwapClient, SwapStore
-from relayer.policy import ExposureLimit, RelayerPolicy, WatchPolicy
+from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair, Rate
 from relayer.reporting import http_session
 from relayer.service import RelayerService, RelayerSetup
@@ -247,7 +247,12 @@ class Relayer(Process):
         return RelayerSetup(
             chains=access,
             signers=self.signers,
-            policy=RelayerPolicy(swap=POLICY, exposure=LIMITS, watch=WatchPolicy(enabled=True)),
+            policy=RelayerPolicy(
+                swap=POLICY,
+                exposure=LIMITS,
+                watch=WatchPolicy(enabled=True),
+                opening=OpeningPolicy(early_refunds=self.world.plan.early_refunds),
+            ),
             pairs=self._pairs,
             quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
             source=self.name,

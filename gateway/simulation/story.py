@@ -1,20 +1,22 @@
 """One seed's story: what everybody sets out to do, until every lock is settled; and the verdict on it."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from core.model.errors import CausewayError, RejectedError
-from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage
+from core.model.facts import LockStatus
+from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
 from gateway.simulation import hands, operators, strangers
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.plan import COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.verdict import ends, gates, judge, machines
-from gateway.simulation.verdict.chains import all_locks
+from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.world import COIN, TOKEN, World
@@ -27,6 +29,9 @@ SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
 TRY_AGAIN_S: Final = 1.0
 TRIES: Final = 30
+ALLOWED: Final = 10**9
+"""More of a token than a dApp locks in a story."""
+ALLOWED_S: Final = 60
 LONGEST_S: Final = 3_600.0
 """A story that has not ended by then never does."""
 
@@ -67,6 +72,7 @@ async def _play(plan: Plan) -> Verdict:
     found: list[Problem] = []
     try:
         async with asyncio.timeout(LONGEST_S), _background(world.run(), *(one.run() for one in record.processes)):
+            await _allow_once(record)
             await world.clock.sleep(WARM_UP_S)
             if Rough.PAYEE_REFUSED in plan.rough:
                 world.refuse(world.random.choice([*plan.relayers, *plan.dapps]).name)
@@ -261,8 +267,34 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
     place = await hands.lock(world, signer, locked)
     async with asyncio.TaskGroup() as group:
         group.create_task(hands.take_back(world, signer, place, locked))
-        if deal.style is not Style.VANISHES:
+        if deal.style is Style.VANISHES:
+            group.create_task(_ask_back(record, agreed, place))
+        else:
             group.create_task(_claim_if_there(record, agreed, preimage, deal.before_timelock_s))
+
+
+async def _ask_back(record: Record, agreed: Agreed, place: LockId) -> None:
+    """Ask the provider, once his own lock has come back, for what was locked in vain; it may be refused for ever."""
+    world, relayer, first = record.world, record.relayers[agreed.deal.relayer], agreed.initiator_leg
+    await world.clock.sleep(agreed.participant_leg.timelock.seconds - world.clock.now())
+    while record.plan.early_refunds and world.clock.now() < first.timelock.seconds:
+        if (found := lock_at(world.chains[first.chain], place)) is None or found.status is not LockStatus.LOCKED:
+            world.faults["early-refund"] += 1
+            return
+        with contextlib.suppress(CausewayError):
+            await (await relayer.ready()).desk.give_back(agreed.swap_id)
+        await world.clock.sleep(TRY_AGAIN_S)
+
+
+async def _allow_once(record: Record) -> None:
+    """A dApp's user lets the contract take tokens when he first comes, as wallets do."""
+    world = record.world
+    for dapp in record.dapps:
+        for chain, signer in dapp.signers.items():
+            later = ChainTime(chain, int(world.clock.now()) + ALLOWED_S)
+            none = Hashlock(bytes(32))
+            terms = LockTerms(TOKEN[chain], BaseUnits(ALLOWED), signer.account, signer.account, none, later)
+            record.errands.append(asyncio.create_task(hands.allow(world, signer, terms, hands.WALLET_BID)))
 
 
 def _bent(terms: LockTerms, style: Style, world: World) -> LockTerms:

@@ -13,6 +13,7 @@ from typing import Final
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, MemoryRules
+from adapters.memory.ledger import Allowances
 from core.model.facts import hashlock_of
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeMarket
@@ -107,6 +108,11 @@ class World:
             knows_expiry=chain in self.plan.expiries,
             batches=chain in self.plan.batches,
             lock_ids_repeat=chain in self.plan.repeats,
+            allowances=Allowances(
+                frozenset({TOKEN[chain]} if chain in self.plan.allowances else ()),
+                frozenset({TOKEN[chain]} if chain in self.plan.stepwise else ()),
+            ),
+            early_refunds=self.plan.early_refunds,
         )
         return PlayedMemory(chain, self.clock, _assets(chain), rules)
 

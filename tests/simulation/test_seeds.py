@@ -104,6 +104,22 @@ def test_an_honest_pair_completes_next_to_one_who(lie, liar):
     assert verdict.completed == 1
 
 
+@pytest.mark.parametrize("stepwise", [False, True])
+def test_a_token_s_allowance_is_there_before_its_lock(stepwise):
+    deals = [deal(Style.HONEST, first, number, coin=False) for number, first in enumerate((A, B, A))]
+    allowing = plan(*deals, allowances=frozenset(CHAINS), stepwise=frozenset(CHAINS if stepwise else ()))
+    verdict = play(allowing)
+    assert verdict.ok, told(verdict)
+    assert verdict.completed == 3
+    assert verdict.faults["allowance"] == 2
+
+
+def test_what_was_locked_in_vain_is_given_back_early():
+    verdict = play(plan(deal(Style.VANISHES), early_refunds=True))
+    assert verdict.ok, told(verdict)
+    assert verdict.faults["early-refund"] == 1
+
+
 @pytest.mark.parametrize("works", [False, True])
 def test_a_swap_waits_for_no_regulator(works):
     verdict = play(plan(deal(Style.HONEST), regulator=works))
