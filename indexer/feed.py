@@ -48,8 +48,11 @@ class Fact:
     events: tuple[LoggedEvent, ...]
 
 
+_HAS_EVENTS: Final = sa.exists().where(
+    tables.events.c.chain == tables.facts.c.chain, tables.events.c.block_hash == tables.facts.c.block_hash
+)
 _FACTS: Final = (
-    sa.select(tables.facts.c.seq, tables.facts.c.kind, tables.facts.c.chain)
+    sa.select(tables.facts.c.seq, tables.facts.c.kind, tables.facts.c.chain, _HAS_EVENTS.label("has_events"))
     .add_columns(*(tables.blocks.c[name] for name in ("hash", "height", "parent_hash", "time_s")))
     .join(
         tables.blocks,
@@ -98,7 +101,7 @@ def read_facts(
         rows = connection.execute(_FACTS_OF_CHAINS, asked | {"chains": sorted(chains)}).all()
     wanted: dict[str, set[bytes]] = defaultdict(set)
     for row in rows:
-        if row.kind != FactKind.FINALIZED:
+        if row.has_events and row.kind != FactKind.FINALIZED:
             wanted[row.chain].add(bytes(row.hash))
     events = {chain: block_events(connection, ChainId(chain), hashes) for chain, hashes in wanted.items()}
     return [
@@ -107,7 +110,7 @@ def read_facts(
             chain=ChainId(row.chain),
             kind=(kind := FactKind(row.kind)),
             header=header_of(row),
-            events=() if kind is FactKind.FINALIZED else events[row.chain].get(bytes(row.hash), ()),
+            events=() if kind is FactKind.FINALIZED else events.get(row.chain, {}).get(bytes(row.hash), ()),
         )
         for row in rows
     ]
@@ -196,7 +199,7 @@ class FactSignal:
 
     def __init__(self) -> None:
         self._seq = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}
 
     @property
     def seq(self) -> int:
@@ -218,12 +221,15 @@ class FactSignal:
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         while self._seq <= seq:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
+            self._waiting[waiter] = None
             try:
-                async with asyncio.timeout_at(deadline):
+                if deadline is None:
                     await waiter
+                else:
+                    async with asyncio.timeout_at(deadline):
+                        await waiter
             except TimeoutError:
                 return False
             finally:
-                self._waiting.discard(waiter)
+                self._waiting.pop(waiter, None)
         return True

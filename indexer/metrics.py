@@ -1,12 +1,16 @@
 """What the operator sees of each follower."""
 
 from collections import deque
-from typing import Final
+from typing import Any, Final, TypeVar
+
+from prometheus_client import Counter, Gauge
 
 from core.model.facts import HeadUpdate
 from core.model.types import ChainId
 from core.runtime.metrics import Metrics
 from indexer.chain_view import Advance, behind
+
+M = TypeVar("M", Counter, Gauge)
 
 RATE_WINDOW_S: Final = 10.0
 MAX_SAMPLES: Final = 1_000
@@ -62,37 +66,45 @@ class IndexerMetrics:
         self._set_aside = metrics.gauge(
             "indexer_set_aside_facts", "Facts that some projection cannot digest; more than 0 is an alarm", chain
         )
+        self._labelled: dict[tuple[Counter | Gauge, ChainId], Any] = {}
+
+    def _of(self, family: M, chain: ChainId) -> M:
+        """The family's member for this chain; the library takes its time to find one at every step."""
+        found: M | None = self._labelled.get((family, chain))
+        if found is None:
+            found = self._labelled[family, chain] = family.labels(chain)
+        return found
 
     def stepped(self, step: Advance, update: HeadUpdate, now_s: float, events_per_s: float) -> None:
         """A step was committed."""
         chain, view = step.view.chain, step.view
-        self._disputed.labels(chain).set(1 if update.disputed else 0)
-        self._head.labels(chain).set(update.head.height)
-        self._lag_blocks.labels(chain).set(behind(view, update))
+        self._of(self._disputed, chain).set(1 if update.disputed else 0)
+        self._of(self._head, chain).set(update.head.height)
+        self._of(self._lag_blocks, chain).set(behind(view, update))
         if view.tip is not None:
-            self._tip.labels(chain).set(view.tip.height)
-            self._lag_s.labels(chain).set(max(0.0, now_s - view.tip.time.seconds))
+            self._of(self._tip, chain).set(view.tip.height)
+            self._of(self._lag_s, chain).set(max(0.0, now_s - view.tip.time.seconds))
         if view.finalized is not None:
-            self._final.labels(chain).set(view.finalized.height)
-        self._blocks.labels(chain).inc(len(step.applied))
-        self._events.labels(chain).inc(sum(len(block.events) for block in step.applied))
-        self._rate.labels(chain).set(events_per_s)
+            self._of(self._final, chain).set(view.finalized.height)
+        self._of(self._blocks, chain).inc(len(step.applied))
+        self._of(self._events, chain).inc(sum(len(block.events) for block in step.applied))
+        self._of(self._rate, chain).set(events_per_s)
         if step.reverted:
             depth = len(step.reverted)
-            self._depth.labels(chain).set(depth)
+            self._of(self._depth, chain).set(depth)
             self._deepest_yet[chain] = max(depth, self._deepest_yet.get(chain, 0))
-            self._deepest.labels(chain).set(self._deepest_yet[chain])
+            self._of(self._deepest, chain).set(self._deepest_yet[chain])
             self._reorgs.labels(chain, str(step.deep).lower()).inc()
-            self._reverted.labels(chain).inc(depth)
+            self._of(self._reverted, chain).inc(depth)
 
     def set_aside(self, chain: ChainId, count: int) -> None:
         """So many facts of the chain are set aside now."""
-        self._set_aside.labels(chain).set(count)
+        self._of(self._set_aside, chain).set(count)
 
     def disputed(self, chain: ChainId) -> None:
         """Endpoints do not agree about what is final."""
-        self._disputed.labels(chain).set(1)
+        self._of(self._disputed, chain).set(1)
 
     def failed(self, chain: ChainId) -> None:
         """A step failed."""
-        self._failures.labels(chain).inc()
+        self._of(self._failures, chain).inc()

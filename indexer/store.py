@@ -41,9 +41,15 @@ _TAKE_NUMBERS: Final = (
     .values(last_seq=tables.fact_order.c.last_seq + sa.bindparam("count"))
     .returning(tables.fact_order.c.last_seq)
 )
-_CURSOR: Final = sa.select(tables.cursors.c.tip_hash, tables.cursors.c.highest).where(
-    tables.cursors.c.chain == _OF_CHAIN
-)
+_CURSOR: Final = sa.select(
+    tables.cursors.c.tip_hash,
+    tables.cursors.c.highest,
+    sa.select(sa.func.count())
+    .select_from(tables.set_aside)
+    .where(tables.set_aside.c.chain == tables.cursors.c.chain)
+    .scalar_subquery()
+    .label("set_aside"),
+).where(tables.cursors.c.chain == _OF_CHAIN)
 _MOVE_CURSOR: Final = sa.update(tables.cursors).where(tables.cursors.c.chain == _OF_CHAIN)
 _OPEN_ALARMS: Final = sa.select(sa.func.count()).where(
     tables.deep_reorgs.c.chain == _OF_CHAIN, tables.deep_reorgs.c.acknowledged_ns.is_(None)
@@ -150,12 +156,13 @@ def commit(
     if not step.facts:
         return Committed(0, count_set_aside(connection, chain))
     last = _hold_order(connection, len(step.facts))
-    highest = _check_cursor(connection, before)
+    highest, set_aside = _check_cursor(connection, before)
     applied, reverted = step.applied, step.reverted
     _mark(connection, chain, [ref.hash for ref in reverted], canonical=False)
     _store_blocks(connection, chain, applied, highest)
-    if projected:
+    if projected and (reverted or any(block.events for block in applied)):
         keep(connection, chain, reverted, applied)
+        set_aside = count_set_aside(connection, chain)
     first_seq = last - len(step.facts) + 1
     rows = [_fact_row(first_seq + i, fact) for i, fact in enumerate(step.facts)]
     insert_rows(connection, tables.facts, _FACT_COLUMNS, rows)
@@ -164,7 +171,7 @@ def commit(
         _note_deep_reorg(connection, before, first_seq, min(ref.height for ref in reverted) - 1, seen.at_ns)
     _move_cursor(connection, step.view, highest)
     notify(connection, last)
-    return Committed(last, count_set_aside(connection, chain))
+    return Committed(last, set_aside)
 
 
 def _hold_order(connection: Connection, count: int) -> int:
@@ -179,13 +186,14 @@ def prepare(connection: Connection) -> None:
     insert_if_absent(connection, tables.fact_order, id=1, last_seq=0)
 
 
-def _check_cursor(connection: Connection, before: ChainView) -> int:
+def _check_cursor(connection: Connection, before: ChainView) -> tuple[int, int]:
+    """The greatest height ever applied, -1 for none, and how many facts are set aside."""
     row = connection.execute(_CURSOR, {"of_chain": before.chain}).one()
     stored = None if row.tip_hash is None else bytes(row.tip_hash)
     expected = None if before.tip is None else before.tip.ref.hash
     if stored != expected:
         raise ConflictError(f"another process follows {before.chain} into this database too", chain=before.chain)
-    return -1 if row.highest is None else int(row.highest)
+    return -1 if row.highest is None else int(row.highest), int(row.set_aside)
 
 
 def _move_cursor(connection: Connection, view: ChainView, highest: int) -> None:

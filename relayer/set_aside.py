@@ -49,7 +49,7 @@ _DUE: Final = (
     .order_by(kept.c.seq, kept.c.swap_id)
     .limit(MAX_TRIES_AT_ONCE)
 )
-_COUNT: Final = sa.select(sa.func.count()).select_from(kept)
+_STANDING: Final = sa.select(sa.func.count(), sa.func.min(kept.c.due_ns)).select_from(kept)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,10 @@ def _still_true(connection: Connection, fact: Fact, swap: SwapRow) -> Sequence[e
     return tuple(observations.preimages(fact, swap)) if fact.kind is FactKind.APPLIED else ()
 
 
-def count(connection: Connection) -> int:
-    """Return how many facts are kept for a swap."""
-    return connection.execute(_COUNT).scalar_one()
+def standing(connection: Connection) -> tuple[int, int | None]:
+    """Return how many facts are kept for a swap, and when the next is due; None if there is none."""
+    count, due_ns = connection.execute(_STANDING).one()
+    return int(count), due_ns
 
 
 def contained_each(

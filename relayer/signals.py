@@ -13,7 +13,7 @@ class Signal:
 
     def __init__(self) -> None:
         self._count = 0
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiting: dict[asyncio.Future[None], None] = {}
 
     @property
     def count(self) -> int:
@@ -30,26 +30,44 @@ class Signal:
         deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
         while self._count <= count:
             waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.add(waiter)
+            self._waiting[waiter] = None
             try:
-                async with asyncio.timeout_at(deadline):
+                if deadline is None:
                     await waiter
+                else:
+                    async with asyncio.timeout_at(deadline):
+                        await waiter
             except TimeoutError:
                 return False
             finally:
-                self._waiting.discard(waiter)
+                self._waiting.pop(waiter, None)
         return True
+
+    def add(self, waiter: asyncio.Future[None]) -> None:
+        """Set the result of `waiter` with the next count, unless it has one. `discard` it in the end."""
+        self._waiting[waiter] = None
+
+    def discard(self, waiter: asyncio.Future[None]) -> None:
+        self._waiting.pop(waiter, None)
 
 
 async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | None = None) -> None:
     """Return once one of the signals is beyond its count, or after `timeout_s`."""
-    waits = [asyncio.ensure_future(signal.wait_beyond(count)) for signal, count in watched]
+    signals = list(watched)
+    if any(signal.count > count for signal, count in signals):
+        await asyncio.sleep(0)
+        return
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for signal, _ in signals:
+        signal.add(waiter)
     try:
-        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(timeout_s):
+            await waiter
+    except TimeoutError:
+        return
     finally:
-        for wait in waits:
-            wait.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)
+        for signal, _ in signals:
+            signal.discard(waiter)
 
 
 def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:

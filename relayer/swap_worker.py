@@ -7,6 +7,7 @@ head times    ──> swaps that wait for them ──> TimeAdvanced
 
 import asyncio
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, RetryableError
-from core.model.types import ChainId, ChainTime, SwapId
+from core.model.types import ChainId, ChainTime, Height, SwapId
 from core.runtime import journal
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -108,22 +109,38 @@ def absorb(
     patience = patience or Patience()
     cursor = journal.cursor(connection, CURSOR)
     facts = read_facts(connection, cursor, BATCH)
-    changed = set_aside.offer_again(connection, patience, now_ns)
-    after, moved = dict(times), dict[ChainId, None]()
+    kept, due_ns = set_aside.standing(connection)
+    changed, after, moved = set[SwapId](), dict(times), dict[ChainId, Height]()
     for fact in facts:
-        changed |= _absorb_fact(connection, fact, patience, now_ns)
         known = after.get(fact.chain, ChainTimes())
         if fact.kind is FactKind.APPLIED:
             after[fact.chain] = ChainTimes(fact.header.time, known.finalized)
         elif fact.kind is FactKind.FINALIZED:
             after[fact.chain] = ChainTimes(known.head, fact.header.time)
-        moved[fact.chain] = None
-    for chain in moved:
-        changed |= _advance_time(connection, chain, after[chain], patience, now_ns)
+        final = fact.header.height if fact.kind is FactKind.FINALIZED else Height(-1)
+        moved[fact.chain] = max(final, moved.get(fact.chain, final))
+    if (due_ns is not None and due_ns <= now_ns) or _concerns_a_swap(connection, facts, moved, after):
+        changed |= set_aside.offer_again(connection, patience, now_ns)
+        for fact in facts:
+            changed |= _absorb_fact(connection, fact, patience, now_ns)
+        for chain in moved:
+            changed |= _advance_time(connection, chain, after[chain], patience, now_ns)
+        kept, _ = set_aside.standing(connection)
     if facts:
         journal.advance_cursor(connection, CURSOR, cursor, facts[-1].seq)
     position = facts[-1].seq if facts else cursor
-    return Absorbed(position, len(facts), frozenset(changed), after, set_aside.count(connection))
+    return Absorbed(position, len(facts), frozenset(changed), after, kept)
+
+
+def _concerns_a_swap(
+    connection: Connection, facts: Sequence[Fact], moved: Mapping[ChainId, Height], times: Mapping[ChainId, ChainTimes]
+) -> bool:
+    """Return false if these facts change no swap, as those of most blocks: no events, and nothing waits for the times
+    and heights that they tell of. `moved`: the height up to which each chain is final, -1 if none of them says so."""
+    return any(fact.events for fact in facts) or any(
+        swaps.any_waits(connection, chain, -1 if (head := times[chain].head) is None else head.seconds, height)
+        for chain, height in moved.items()
+    )
 
 
 def _absorb_fact(connection: Connection, fact: Fact, patience: Patience, now_ns: int) -> set[SwapId]:

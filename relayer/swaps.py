@@ -119,6 +119,21 @@ _WAITING_FOR_FINALITY: Final = _OPEN.where(
     ((_S.initiator_chain == _ON_CHAIN) & (_S.initiator_unfinal <= sa.bindparam("height")))
     | ((_S.participant_chain == _ON_CHAIN) & (_S.participant_unfinal <= sa.bindparam("height")))
 )
+_ANY_WAITS: Final = (
+    sa.select(_S.swap_id)
+    .where(
+        ~_S.done,
+        (
+            (_S.initiator_chain == _ON_CHAIN)
+            & ((_S.initiator_wake <= sa.bindparam("head_s")) | (_S.initiator_unfinal <= sa.bindparam("height")))
+        )
+        | (
+            (_S.participant_chain == _ON_CHAIN)
+            & ((_S.participant_wake <= sa.bindparam("head_s")) | (_S.participant_unfinal <= sa.bindparam("height")))
+        ),
+    )
+    .limit(1)
+)
 _INSERT_SWAP: Final = sa.insert(relayer_swaps)
 _NOW: Final = sa.bindparam("now_ns", type_=sa.BigInteger)
 # As `Promise.is_firm` has it, of the row as it was.
@@ -296,6 +311,12 @@ def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> lis
 def waiting_for_finality(connection: Connection, chain: ChainId, height: Height) -> list[SwapRow]:
     """Open swaps of which something becomes final by this height of `chain` being final."""
     return _rows(connection, _WAITING_FOR_FINALITY, on_chain=chain, height=height)
+
+
+def any_waits(connection: Connection, chain: ChainId, head_s: int, height: Height) -> bool:
+    """Return true if `waiting_for_time` or `waiting_for_finality` would find a swap."""
+    asked = {"on_chain": chain, "head_s": head_s, "height": height}
+    return connection.execute(_ANY_WAITS, asked).first() is not None
 
 
 def _rows(connection: Connection, statement: sa.Select[Any], **asked: object) -> list[SwapRow]:

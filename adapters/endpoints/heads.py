@@ -38,6 +38,11 @@ class QuorumHeads:
         self._poll_s = poll_s
         self._agreed: BlockHeader | None = None
         self._reasons: dict[str, str] = {}
+        self._news = asyncio.Event()
+        self._rounds: asyncio.Task[None] | None = None
+        self._watchers: dict[asyncio.Event, None] = {}
+        self._newest: HeadUpdate | None = None
+        """What the last round of questions brought to all who watch the heads."""
         self._shown: OrderedDict[tuple[Member, bytes], BlockHeader] = OrderedDict()
 
     async def head(self) -> HeadUpdate:
@@ -142,29 +147,59 @@ class QuorumHeads:
         return Height(self._voters.reached(heights, "finalized height"))
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
-        """See the port. Without a quorum heads go on next to the newest block that one called final, and say so."""
-        news = asyncio.Event()
-        listeners = [asyncio.create_task(self._listen(member, news)) for member in self._voters.members]
-        last: HeadUpdate | None = None
+        """See the port. Without a quorum heads go on next to the newest block that one called final, and say so.
+
+        However many watch, the members are asked once.
+        """
+        fresh = asyncio.Event()
+        self._watchers[fresh] = None
+        if self._rounds is None:
+            self._rounds = asyncio.create_task(self._ask_again_and_again())
+            self._rounds.add_done_callback(self._wake_watchers)
+        self._news.set()
+        rounds, last = self._rounds, None
         try:
             while True:
-                news.clear()
-                update = await self._head_or_none()
+                await fresh.wait()
+                fresh.clear()
+                if rounds.done():
+                    await rounds  # what no round may raise
+                    return
+                update = self._newest
                 if update is not None and update != last and (last is None or _is_later(update, last)):
                     last = update
                     yield update
-                await _happens_within(news, self._poll_s)
+        finally:
+            del self._watchers[fresh]
+            if not self._watchers:
+                self._rounds = self._newest = None
+                rounds.cancel()
+                await asyncio.gather(rounds, return_exceptions=True)
+
+    def _wake_watchers(self, _: object) -> None:
+        for watcher in self._watchers:
+            watcher.set()
+
+    async def _ask_again_and_again(self) -> None:
+        """Rounds of questions, as long as anybody watches."""
+        listeners = [asyncio.create_task(self._listen(member)) for member in self._voters.members]
+        try:
+            while True:
+                self._news.clear()
+                self._newest = await self._head_or_none()
+                self._wake_watchers(None)
+                await _happens_within(self._news, self._poll_s)
         finally:
             for listener in listeners:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
 
-    async def _listen(self, member: Member, news: asyncio.Event) -> None:
+    async def _listen(self, member: Member) -> None:
         """A member's stream says that there may be news. One that ends, however it does, is begun again."""
         while True:
             try:
                 async for _ in member.access.heads.heads():
-                    news.set()
+                    self._news.set()
             except Exception as error:
                 self._say(f"a stream of heads of {member.operator} ended", str(error))
             await asyncio.sleep(self._poll_s)

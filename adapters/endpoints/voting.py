@@ -100,13 +100,24 @@ class Voters:
         Raises what the member raises; `RetryableError` for silence, and for whatever no member may raise: a
         `FatalError` (one endpoint's trouble is not the chain's) and exceptions that are not ours.
         """
-        place = self.members.index(member)
         try:
             async with asyncio.timeout(self._timeout_s):
-                answer = await question(member)
+                return await self._answer(member, question)
+        except TimeoutError:
+            self._failed(self.members.index(member))
+            raise self._silence(member) from None
+
+    def _silence(self, member: Member) -> RetryableError:
+        return RetryableError(f"an endpoint of {member.operator} did not answer in {self._timeout_s} s")
+
+    async def _answer(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> T:
+        """As `ask`, for a caller who sees to the time limit."""
+        place = self.members.index(member)
+        try:
+            answer = await question(member)
         except TimeoutError:
             self._failed(place)
-            raise RetryableError(f"an endpoint of {member.operator} did not answer in {self._timeout_s} s") from None
+            raise self._silence(member) from None
         except RetryableError:
             self._failed(place)
             raise
@@ -179,23 +190,27 @@ class Voters:
         """As `each`, without those that have not answered `GRACE_S` after there was enough, or so many seconds as
         `patience` says after it first said any: one that hangs delays nobody for long, and is waited for in vain once.
         In the members' order."""
-        asked = {asyncio.create_task(self.said(member, question)): member for member in self.members}
+        asked = {asyncio.create_task(self._said_in_the_end(member, question)): member for member in self.members}
         pending = set(asked)
         clock = asyncio.get_running_loop().time
         began = clock()
-        deadline: float | None = None
+        deadline = silent_at = began + self._timeout_s
         try:
             while pending:
-                timeout_s = None if deadline is None else max(0.0, deadline - clock())
+                timeout_s = max(0.0, deadline - clock())
                 done, pending = await asyncio.wait(pending, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     break
                 heard = [task.result() for task in asked if task.done()]
                 wait_s = GRACE_S if enough(heard) else patience(heard)
                 if wait_s is not None:
-                    until = clock() + wait_s
-                    deadline = until if deadline is None else min(deadline, until)
-            return [task.result() for task in asked if task not in pending]
+                    deadline = min(deadline, clock() + wait_s)
+            if deadline < silent_at:
+                return [task.result() for task in asked if task not in pending]
+            return [
+                Said(member, self._silence(member)) if task in pending else task.result()
+                for task, member in asked.items()
+            ]
         finally:
             if clock() - began >= HEDGE_S:  # also if whoever asks gives up before we do
                 for silent in pending:
@@ -220,6 +235,13 @@ class Voters:
     async def said(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> Said:
         try:
             return Said(member, await self.ask(member, question))
+        except CausewayError as error:
+            return Said(member, error)
+
+    async def _said_in_the_end(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> Said:
+        """As `said`, for a caller who sees to the time limit."""
+        try:
+            return Said(member, await self._answer(member, question))
         except CausewayError as error:
             return Said(member, error)
 
@@ -307,6 +329,8 @@ def _error_of(said: Said) -> CausewayError:
 
 
 async def _cancelled(tasks: Collection[asyncio.Task[Any]]) -> None:
+    if not tasks:
+        return
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
