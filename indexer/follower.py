@@ -173,6 +173,7 @@ class Follower:
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
         self._state, self._detail = FollowerState.STARTING, ""
         self._alarms = self._set_aside = 0
+        self._measured: HeadUpdate | None = None
         self._progressed = False
         """Whether anything was stored since the last step began."""
 
@@ -236,29 +237,33 @@ class Follower:
         `ConflictError` when another process was faster: `open` reads where that one got to.
         """
         self._seen = update
+        finalized = False
         try:
             for _ in range(MAX_TURNS):
                 step = next_step(self._view, update.head, self._range)
                 match step:
                     case InSync():
-                        return await self._finalize(update)
+                        # What led here has taken in what is final, as far as this head says it.
+                        return None if finalized else await self._finalize(update)
                     case Fetch(first, last):
-                        await self._fetch(update, first, last)
+                        finalized = await self._fetch(update, first, last)
                     case Diverged(top):
-                        if not await self._switch(update, top):
+                        finalized = await self._switch(update, top)
+                        if not finalized:
                             return await self._finalize(update)
         finally:
             await self._forget_ahead()
         raise RetryableError(f"the head of {self._chain} outran {MAX_TURNS} ranges")
 
-    async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> None:
+    async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> bool:
+        """Take in the next blocks. Returns false where there are none, as `_switch` does."""
         tip = self._view.tip
         branch = await self._taken(first, last)
         if tip is not None and not links(tip, branch[0].header):
-            await self._switch(update, tip.height)
-            return
+            return await self._switch(update, tip.height)
         self._read_ahead(branch[-1].header.height, update.head.height)
         await self._commit(advance(self._view, tip.height if tip else None, branch, update.finalized), update)
+        return True
 
     def _read_ahead(self, behind: Height, head: Height) -> None:
         """Begin to read what comes after `behind`, while that is committed. Whether it links is looked at when it is
@@ -398,9 +403,10 @@ class Follower:
         elif self._alarms:
             # Acknowledged meanwhile, perhaps, by a process that the operator has at hand.
             self._alarms = await self._database.read(lambda connection: store.open_alarms(connection, before.chain))
-        now_s = self._clock.now()
-        self._rate.add(sum(len(block.events) for block in step.applied), now_s)
-        self._metrics.stepped(step, update, now_s, self._rate.per_s(now_s))
+        if step.facts or update is not self._measured:
+            self._measured, now_s = update, self._clock.now()
+            self._rate.add(sum(len(block.events) for block in step.applied), now_s)
+            self._metrics.stepped(step, update, now_s, self._rate.per_s(now_s))
         if step.facts:
             self._progressed = True
             self._signal.announce(seq)

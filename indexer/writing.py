@@ -21,14 +21,22 @@ MAX_VARIABLES: Final = 999
 """Values in one statement: what every SQLite takes (sqlite.org/limits.html)."""
 
 
+_HOLD: Final = sa.select(fact_order.c.id).with_for_update()
+
+
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> bool:
     """Insert a row unless one with its primary key is there. Returns whether it was inserted.
 
     Waits for another transaction that inserts the same row, and then sees its row.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    inserted = connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
-    return inserted.rowcount == 1
+    return connection.execute(_insert_if_absent(connection.dialect.name, table), values).rowcount == 1
+
+
+@lru_cache(maxsize=64)
+def _insert_if_absent(dialect: str, table: sa.Table) -> sa.Insert:
+    inserts = postgresql if dialect == "postgresql" else sqlite
+    insert: sa.Insert = inserts.insert(table).on_conflict_do_nothing()
+    return insert
 
 
 def insert_many(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -58,15 +66,19 @@ def insert_rows(
 
 def _driver_rows(table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
     """Other types than these two are the driver's own: integers, text, bytes, booleans."""
-    kinds: list[Any] = [table.c[name].type for name in names]
-    bound = [place for place, kind in enumerate(kinds) if isinstance(kind, Uint256 | Bytes32)]
+    bound = _bound(table, names)
     if not bound:
         return rows
     columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    for place in bound:
-        bind: Callable[[Any, Any], Any] = kinds[place].process_bind_param
+    for place, bind in bound:
         columns[place] = [None if value is None else bind(value, None) for value in columns[place]]
     return list(zip(*columns, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _bound(table: sa.Table, names: tuple[str, ...]) -> list[tuple[int, Callable[[Any, Any], Any]]]:
+    kinds: list[Any] = [table.c[name].type for name in names]
+    return [(place, kind.process_bind_param) for place, kind in enumerate(kinds) if isinstance(kind, Uint256 | Bytes32)]
 
 
 def _insert_sqlite(
@@ -106,4 +118,4 @@ def _copy(connection: Connection, table: sa.Table, names: Sequence[str], rows: S
 
 def hold_projections(connection: Connection) -> None:
     """Let no other transaction change projections until this one ends: followers hold the same row."""
-    connection.execute(sa.select(fact_order.c.id).with_for_update()).all()
+    connection.execute(_HOLD).all()

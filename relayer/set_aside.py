@@ -145,10 +145,21 @@ def _still_true(connection: Connection, fact: Fact, swap: SwapRow) -> Sequence[e
     return tuple(observations.preimages(fact, swap)) if fact.kind is FactKind.APPLIED else ()
 
 
-def standing(connection: Connection) -> tuple[int, int | None]:
-    """Return how many facts are kept for a swap, and when the next is due; None if there is none."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How many facts are kept for a swap, and when the next of them is due; None if there is none."""
+
+    count: int
+    due_ns: int | None
+
+    def is_due(self, now_ns: int) -> bool:
+        return self.due_ns is not None and self.due_ns <= now_ns
+
+
+def standing(connection: Connection) -> Standing:
+    """Return what is kept."""
     count, due_ns = connection.execute(_STANDING).one()
-    return int(count), due_ns
+    return Standing(int(count), due_ns)
 
 
 def contained_each(

@@ -52,7 +52,7 @@ class Absorbed:
     facts: int
     changed: frozenset[SwapId]
     times: dict[ChainId, ChainTimes]
-    set_aside: int
+    standing: set_aside.Standing
     """Facts that some swap could not take in."""
 
 
@@ -68,6 +68,7 @@ class SwapWorker:
         self._clock = clock
         self._metrics = metrics
         self._times: dict[ChainId, ChainTimes] | None = None
+        self._standing: set_aside.Standing | None = None
 
     async def run(self) -> None:
         """Take facts in for ever, as they are committed."""
@@ -81,16 +82,19 @@ class SwapWorker:
         if self._times is None:
             self._times = await self._database.read(times_at_cursor)
         absorbed = await self._absorbed(self._times, self._clock.now_ns())
-        self._times = absorbed.times
+        self._times, self._standing = absorbed.times, absorbed.standing
         self._metrics.facts_position.set(absorbed.position)
-        self._metrics.facts_set_aside.set(absorbed.set_aside)
+        self._metrics.facts_set_aside.set(absorbed.standing.count)
         self._switchboard.changed(absorbed.changed)
         return absorbed
 
     async def _absorbed(self, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
         """Absorb, and again if another transaction was faster. One swap that never gets its turn stops no other."""
         for left in reversed(range(book.WRITE_RETRIES)):
-            work = partial(absorb, times=times, now_ns=now_ns, patience=Patience(waits_for_others=left > 0))
+            patience, standing = Patience(waits_for_others=left > 0), self._standing
+            work = partial(absorb, times=times, now_ns=now_ns, patience=patience, standing=standing)
+            # Nobody else changes it; but what becomes of this transaction is not known before it ends well.
+            self._standing = None
             try:
                 return await self._database.write(work)
             except ConflictError:
@@ -99,17 +103,21 @@ class SwapWorker:
 
 
 def absorb(
-    connection: Connection, times: dict[ChainId, ChainTimes], now_ns: int, patience: Patience | None = None
+    connection: Connection,
+    times: dict[ChainId, ChainTimes],
+    now_ns: int,
+    patience: Patience | None = None,
+    standing: set_aside.Standing | None = None,
 ) -> Absorbed:
     """Facts behind the cursor into swaps; the cursor moves behind them.
 
     What one swap cannot take in is kept for it (`relayer.set_aside`) and stops no other swap and no other event. Raise
-    `ConflictError` if another transaction was faster.
+    `ConflictError` if another transaction was faster. `standing`: as the last one left it, if that is known.
     """
     patience = patience or Patience()
     cursor = journal.cursor(connection, CURSOR)
     facts = read_facts(connection, cursor, BATCH)
-    kept, due_ns = set_aside.standing(connection)
+    standing = standing or set_aside.standing(connection)
     changed, after, moved = set[SwapId](), dict(times), dict[ChainId, Height]()
     for fact in facts:
         known = after.get(fact.chain, ChainTimes())
@@ -119,17 +127,17 @@ def absorb(
             after[fact.chain] = ChainTimes(known.head, fact.header.time)
         final = fact.header.height if fact.kind is FactKind.FINALIZED else Height(-1)
         moved[fact.chain] = max(final, moved.get(fact.chain, final))
-    if (due_ns is not None and due_ns <= now_ns) or _concerns_a_swap(connection, facts, moved, after):
+    if standing.is_due(now_ns) or _concerns_a_swap(connection, facts, moved, after):
         changed |= set_aside.offer_again(connection, patience, now_ns)
         for fact in facts:
             changed |= _absorb_fact(connection, fact, patience, now_ns)
         for chain in moved:
             changed |= _advance_time(connection, chain, after[chain], patience, now_ns)
-        kept, _ = set_aside.standing(connection)
+        standing = set_aside.standing(connection)
     if facts:
         journal.advance_cursor(connection, CURSOR, cursor, facts[-1].seq)
     position = facts[-1].seq if facts else cursor
-    return Absorbed(position, len(facts), frozenset(changed), after, kept)
+    return Absorbed(position, len(facts), frozenset(changed), after, standing)
 
 
 def _concerns_a_swap(

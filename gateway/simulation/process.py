@@ -210,7 +210,7 @@ class Relayer(Process):
         self._pairs = _pairs() if quotes else []
 
     async def prepare(self) -> None:
-        await self.database.write(create_schema)
+        self.database = await _with_tables()
 
     async def ready(self) -> RelayerService:
         """The service, once it is up."""
@@ -276,6 +276,18 @@ class Relayer(Process):
                 continue
 
 
+_MADE: Final[list[InlineDatabase]] = []
+
+
+async def _with_tables() -> InlineDatabase:
+    """An empty database: a copy of the one that was made first, since making tables takes longer than copying them."""
+    if not _MADE:
+        made = InlineDatabase()
+        await made.write(create_schema)
+        _MADE.append(made)
+    return _MADE[0].copy()
+
+
 def _pairs() -> list[Pair]:
     return [
         Pair(kind[chain], kind[other], RATE, BaseUnits(10), BaseUnits(10**6))
@@ -321,7 +333,7 @@ class Dapp(Process):
         self._relayer = relayer
 
     async def prepare(self) -> None:
-        """The client's store makes its own tables."""
+        self.database = await _with_tables()
 
     async def ready(self) -> SwapClient:
         """The client, once it is up."""

@@ -25,6 +25,12 @@ from indexer.writing import insert_if_absent
 
 INITIATOR: Final = "initiator"
 PARTICIPANT: Final = "participant"
+_LEGS: Final = sa.select(agreements.c.hashlock, agreements.c.source, agreement_legs).join(
+    agreement_legs, agreement_legs.c.swap_id == agreements.c.swap_id
+)
+_LEGS_OF_SWAP: Final = _LEGS.where(agreements.c.swap_id == sa.bindparam("of_swap"))
+_LEGS_UNDER: Final = _LEGS.where(agreements.c.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
+_INSERT_LEGS: Final = sa.insert(agreement_legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +84,7 @@ def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -
             raise ConflictError(f"other terms were reported for swap {agreement.swap_id}", swap_id=agreement.swap_id)
         return False
     connection.execute(
-        sa.insert(agreement_legs),
+        _INSERT_LEGS,
         [
             {"swap_id": agreement.swap_id, "role": role, **_leg_columns(terms)}
             for role, terms in ((INITIATOR, agreement.initiator), (PARTICIPANT, agreement.participant))
@@ -89,24 +95,19 @@ def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -
 
 def agreement_of(connection: Connection, swap_id: SwapId) -> Agreement | None:
     """The agreed terms of one swap, None where nobody reported any."""
-    found = _agreements(connection, agreements.c.swap_id == swap_id)
+    found = _agreements(connection, _LEGS_OF_SWAP, of_swap=swap_id)
     return found[0] if found else None
 
 
 def agreements_under(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[Agreement]:
     """All agreements under these hashlocks (at most 500 of them), by swap id."""
-    return _agreements(connection, agreements.c.hashlock.in_(hashlocks))
+    return _agreements(connection, _LEGS_UNDER, hashlocks=list(hashlocks))
 
 
-def _agreements(connection: Connection, condition: sa.ColumnElement[bool]) -> list[Agreement]:
-    query = (
-        sa.select(agreements.c.hashlock, agreements.c.source, agreement_legs)
-        .join(agreement_legs, agreement_legs.c.swap_id == agreements.c.swap_id)
-        .where(condition)
-    )
+def _agreements(connection: Connection, statement: sa.Select[Any], **asked: object) -> list[Agreement]:
     terms: dict[str, dict[str, LockTerms]] = defaultdict(dict)
     sources: dict[str, str] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(statement, asked):
         terms[row.swap_id][row.role] = _terms(row)
         sources[row.swap_id] = row.source
     return [

@@ -21,6 +21,7 @@ from indexer.writing import insert_if_absent, insert_many
 
 CHUNK: Final = 500
 MAX_TEXT_CHARS: Final = 128
+_KNOWN: Final = sa.select(assets.c.asset).where(assets.c.asset.in_(sa.bindparam("wanted", expanding=True)))
 _UNDEFINED: Final = {"issuer": None, "symbol": None, "decimals": None, "defined_block": None}
 
 
@@ -93,8 +94,8 @@ def _definition(event: AssetDefined, block_hash: bytes) -> dict[str, Any]:
 def _known(connection: Connection, wanted: Sequence[AssetId]) -> set[AssetId]:
     found: set[AssetId] = set()
     for first in range(0, len(wanted), CHUNK):
-        query = sa.select(assets.c.asset).where(assets.c.asset.in_(wanted[first : first + CHUNK]))
-        found.update(AssetId(row.asset) for row in connection.execute(query))
+        rows = connection.execute(_KNOWN, {"wanted": wanted[first : first + CHUNK]})
+        found.update(AssetId(row.asset) for row in rows)
     return found
 
 

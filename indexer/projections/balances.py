@@ -29,6 +29,13 @@ FEW: Final = 8
 _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
+_SETTLED_IN: Final = sa.select(
+    locks.c.settle_block, locks.c.settle_index, locks.c.asset, locks.c.amount, locks.c.sender, locks.c.receiver
+).where(
+    locks.c.chain == sa.bindparam("of_chain"),
+    locks.c.settle_height.between(sa.bindparam("lowest"), sa.bindparam("highest")),
+    locks.c.settle_block.in_(sa.bindparam("blocks", expanding=True)),
+)
 _Key = tuple[AssetId, AccountId]
 _Held = dict[tuple[bytes, int], tuple[AssetId, BaseUnits, AccountId, AccountId]]
 """Asset, amount, sender and receiver of locks, by the block and the index of what settled them."""
@@ -221,12 +228,8 @@ def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequ
     found: _Held = {}
     for first in range(0, len(ending), CHUNK):
         part = ending[first : first + CHUNK]
-        query = sa.select(locks).where(
-            locks.c.chain == chain,
-            locks.c.settle_height.between(part[0][0], part[-1][0]),
-            locks.c.settle_block.in_([block_hash for _, block_hash in part]),
-        )
-        for row in connection.execute(query):
+        asked = {"of_chain": chain, "lowest": part[0][0], "highest": part[-1][0]}
+        for row in connection.execute(_SETTLED_IN, asked | {"blocks": [block_hash for _, block_hash in part]}):
             terms = AssetId(row.asset), row.amount, AccountId(row.sender), AccountId(row.receiver)
             found[bytes(row.settle_block), row.settle_index] = terms
     return found

@@ -40,6 +40,28 @@ _UNSETTLED: Final = {
     "settle_index": None,
     "settle_time_s": None,
 }
+_MATCHING: Final = (
+    sa.select(locks)
+    .where(
+        *(
+            locks.c[name] == sa.bindparam(f"of_{name}")
+            for name in ("hashlock", "chain", "asset", "amount", "sender", "receiver", "timelock")
+        )
+    )
+    .order_by(locks.c.lock_height, locks.c.lock_index)
+    .limit(1)
+)
+_OPEN: Final = (
+    sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)
+    .where(locks.c.chain == sa.bindparam("of_chain"), locks.c.lock_id.in_(sa.bindparam("names", expanding=True)))
+    .where(locks.c.status == LockStatus.LOCKED.value)
+    .order_by(locks.c.lock_height, locks.c.lock_index)
+)
+_SETTLE: Final = sa.update(locks).where(
+    locks.c.chain == sa.bindparam("of_chain"),
+    locks.c.lock_height == sa.bindparam("of_height"),
+    locks.c.lock_index == sa.bindparam("of_index"),
+)
 _Name = tuple[LockId, Hashlock]
 """What a settlement says of its lock."""
 
@@ -108,26 +130,15 @@ def _settle(connection: Connection, chain: ChainId, ended: Sequence[tuple[_Name,
     stored = _open_locks(connection, chain, sorted({lock_id for (lock_id, _), _ in ended}))
     found = [{**stored[name].pop(), **values} for name, values in ended if stored[name]]
     if found:
-        place = (
-            locks.c.chain == chain,
-            locks.c.lock_height == sa.bindparam("of_height"),
-            locks.c.lock_index == sa.bindparam("of_index"),
-        )
-        connection.execute(sa.update(locks).where(*place), found)
+        connection.execute(_SETTLE, found)
 
 
-def _open_locks(connection: Connection, chain: ChainId, names: Sequence[LockId]) -> dict[_Name, list[dict[str, int]]]:
+def _open_locks(connection: Connection, chain: ChainId, names: Sequence[LockId]) -> dict[_Name, list[dict[str, Any]]]:
     """Where the open locks with these ids stand, the newest last."""
-    found: dict[_Name, list[dict[str, int]]] = defaultdict(list)
+    found: dict[_Name, list[dict[str, Any]]] = defaultdict(list)
     for first in range(0, len(names), CHUNK):
-        query = (
-            sa.select(locks.c.lock_id, locks.c.hashlock, locks.c.lock_height, locks.c.lock_index)
-            .where(locks.c.chain == chain, locks.c.lock_id.in_(names[first : first + CHUNK]))
-            .where(locks.c.status == LockStatus.LOCKED.value)
-            .order_by(locks.c.lock_height, locks.c.lock_index)
-        )
-        for row in connection.execute(query):
-            place = {"of_height": row.lock_height, "of_index": row.lock_index}
+        for row in connection.execute(_OPEN, {"of_chain": chain, "names": names[first : first + CHUNK]}):
+            place = {"of_chain": chain, "of_height": row.lock_height, "of_index": row.lock_index}
             found[LockId(row.lock_id), Hashlock(row.hashlock)].append(place)
     return found
 
@@ -187,21 +198,16 @@ def locks_under(connection: Connection, hashlock: Hashlock, limit: int) -> list[
 
 def matching_lock(connection: Connection, terms: LockTerms) -> LockRow | None:
     """The lock with exactly these terms. Only their sender can have made it; of several, the one made first."""
-    query = (
-        sa.select(locks)
-        .where(
-            locks.c.hashlock == terms.hashlock,
-            locks.c.chain == terms.chain,
-            locks.c.asset == terms.asset,
-            locks.c.amount == terms.amount,
-            locks.c.sender == terms.sender,
-            locks.c.receiver == terms.receiver,
-            locks.c.timelock == terms.timelock.seconds,
-        )
-        .order_by(locks.c.lock_height, locks.c.lock_index)
-        .limit(1)
-    )
-    row = connection.execute(query).first()
+    asked = {
+        "of_hashlock": terms.hashlock,
+        "of_chain": terms.chain,
+        "of_asset": terms.asset,
+        "of_amount": terms.amount,
+        "of_sender": terms.sender,
+        "of_receiver": terms.receiver,
+        "of_timelock": terms.timelock.seconds,
+    }
+    row = connection.execute(_MATCHING, asked).first()
     return None if row is None else lock_row(row)
 
 

@@ -31,6 +31,15 @@ CHUNK: Final = 500
 MAX_OTHER_LOCKS: Final = 50
 """Locks under one hashlock that are read to be shown or ranked; first made, first read."""
 UNAGREED_PREFIX: Final = "hashlock:"
+_HASHLOCKS: Final[sa.BindParameter[Any]] = sa.bindparam("hashlocks", expanding=True)
+_FORGET: Final = sa.delete(swaps).where(swaps.c.hashlock.in_(_HASHLOCKS))
+_INSERT: Final = sa.insert(swaps)
+_COUNT_LOCKS: Final = (
+    sa.select(locks.c.hashlock, sa.func.count().label("made"), sa.func.min(locks.c.lock_time_s).label("first_s"))
+    .where(locks.c.hashlock.in_(_HASHLOCKS))
+    .group_by(locks.c.hashlock)
+)
+_REPORTED: Final = sa.select(agreements.c.reported_ns).where(agreements.c.swap_id == sa.bindparam("of_swap"))
 
 
 class SwapStatus(StrEnum):
@@ -127,20 +136,15 @@ def refresh_swaps(connection: Connection, hashlocks: Collection[Hashlock]) -> No
     ordered = sorted(hashlocks)
     for first in range(0, len(ordered), CHUNK):
         part = ordered[first : first + CHUNK]
-        connection.execute(sa.delete(swaps).where(swaps.c.hashlock.in_(part)))
+        connection.execute(_FORGET, {"hashlocks": part})
         rows = _swap_rows(connection, part)
         if rows:
-            connection.execute(sa.insert(swaps), rows)
+            connection.execute(_INSERT, rows)
 
 
 def _swap_rows(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[dict[str, Any]]:
     counts: dict[bytes, tuple[int, int]] = {}
-    query = (
-        sa.select(locks.c.hashlock, sa.func.count().label("made"), sa.func.min(locks.c.lock_time_s).label("first_s"))
-        .where(locks.c.hashlock.in_(hashlocks))
-        .group_by(locks.c.hashlock)
-    )
-    for row in connection.execute(query):
+    for row in connection.execute(_COUNT_LOCKS, {"hashlocks": list(hashlocks)}):
         counts[row.hashlock] = (row.made, row.first_s)
     agreed = agreements_under(connection, hashlocks)
     rows = [_agreed_row(connection, agreement, counts.get(agreement.hashlock, (0, 0))[0]) for agreement in agreed]
@@ -182,8 +186,7 @@ def _unagreed_row(hashlock: Hashlock, made: int, first_s: int) -> dict[str, Any]
 
 
 def _reported_s(connection: Connection, swap_id: SwapId) -> int:
-    query = sa.select(agreements.c.reported_ns).where(agreements.c.swap_id == swap_id)
-    return int(connection.execute(query).scalar_one()) // 10**9
+    return int(connection.execute(_REPORTED, {"of_swap": swap_id}).scalar_one()) // 10**9
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,12 +57,12 @@ def test_a_swap_that_cannot_be_read_stops_no_other():
         await house.clock.sleep(5)
         await house.database.write(partial(repaired, swap_id=one.id, state=state))
         await house.phase(one.id, Phase.COMPLETED)
-        assert (await house.database.read(set_aside.standing))[0] == 0
+        assert (await house.database.read(set_aside.standing)).count == 0
         assert await house.gains() == {"relayer": (2000, -4000), "initiator": (-2000, 4000)}
         await house.stop()
 
     async def kept(house: House) -> bool:
-        return (await house.database.read(set_aside.standing))[0] > 0
+        return (await house.database.read(set_aside.standing)).count > 0
 
     run_virtually(story())
 
@@ -83,9 +83,9 @@ def test_an_event_that_a_swap_cannot_take_hides_no_claim(monkeypatch: pytest.Mon
             claim = legs.claim(view.participant.terms, place, house.preimage, house.initiator[B].account)
             await house.together(B, [legs.lock(terms, await legs.lock_id(terms)), claim])
             await house.until(lambda: claimed(house, view))
-            assert (await house.database.read(set_aside.standing))[0] == 1
+            assert (await house.database.read(set_aside.standing)).count == 1
         await house.phase(view.id, Phase.COMPLETED)
-        assert (await house.database.read(set_aside.standing))[0] == 0
+        assert (await house.database.read(set_aside.standing)).count == 0
         await house.stop()
 
     async def claimed(house: House, view: SwapView) -> bool:
@@ -163,7 +163,7 @@ def test_a_kept_fact_of_a_replaced_block_shows_its_preimage_alone():
         await house.stop()
 
     async def kept(house: House) -> bool:
-        return (await house.database.read(set_aside.standing))[0] > 0
+        return (await house.database.read(set_aside.standing)).count > 0
 
     async def ours(house: House, view: SwapView) -> bool:
         return len(house.made(A, Claimed, view.hashlock)) == 1

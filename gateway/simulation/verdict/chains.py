@@ -1,7 +1,9 @@
 """What the canonical chains hold in the end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from core.model.facts import Claimed, Locked, LockStatus, LoggedEvent, Refunded
 from core.model.types import ChainId, Hashlock, Height, LockId, LockTerms
@@ -31,8 +33,20 @@ def events_of(chain: PlayedChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
             yield logged, block.header.time.seconds, height <= chain.finalized_height
 
 
-def all_locks(chain: PlayedChain) -> list[LockOutcome]:
+_READ: Final[WeakKeyDictionary[PlayedChain, tuple[bytes, Height, Sequence[LockOutcome]]]] = WeakKeyDictionary()
+"""What was read last of each chain, up to which block, and what was final then: many ask between two blocks."""
+
+
+def all_locks(chain: PlayedChain) -> Sequence[LockOutcome]:
     """Every lock of a canonical chain, with what became of it."""
+    newest, final = chain.block(chain.height).header.ref.hash, chain.finalized_height
+    known = _READ.get(chain)
+    if known is None or known[:2] != (newest, final):
+        known = _READ[chain] = (newest, final, _locks(chain))
+    return known[2]
+
+
+def _locks(chain: PlayedChain) -> list[LockOutcome]:
     made: list[tuple[LockId, LockTerms, int]] = []
     newest: dict[LockId, int] = {}  # a place may be used again once its lock is settled
     ended: dict[int, tuple[LockStatus, bool, int]] = {}
