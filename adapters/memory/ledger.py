@@ -69,11 +69,17 @@ class Tokens:
     """What the issuers of tokens and their holders can do, as switches that hold until they are thrown back.
 
     `paused`: assets that nobody can move. `refused`: accounts that an asset's payments do not reach, since a blacklist
-    names them or they refuse what they are sent.
+    names them or they refuse what they are sent. `taking_fees`: assets of which every payment loses a hundredth on its
+    way; the HTLC refuses to lock what did not reach it whole.
     """
 
     paused: set[AssetId] = field(default_factory=set)
     refused: set[tuple[AssetId, AccountId]] = field(default_factory=set)
+    taking_fees: set[AssetId] = field(default_factory=set)
+
+    def arriving(self, asset: AssetId, amount: int) -> int:
+        """What is left of a payment when it arrives."""
+        return amount - amount // 100 if asset in self.taking_fees else amount
 
     def refusal(self, asset: AssetId, *accounts: AccountId) -> str | None:
         """Why the asset cannot move between these accounts, None if it can."""
@@ -144,11 +150,11 @@ def apply(
             case Lock():
                 return (_lock(rules, state, sender, message, time),)
             case Claim():
-                return (_paid(rules, state, message, _claim(state, message, time)),)
+                return (_paid(rules, state, message, _claim(rules, state, message, time)),)
             case Refund():
-                return (_paid(rules, state, message, _refund(state, message, time)),)
+                return (_paid(rules, state, message, _refund(rules, state, message, time)),)
             case GiveBack():
-                return (_paid(rules, state, message, _give_back(state, sender, message)),)
+                return (_paid(rules, state, message, _give_back(rules, state, sender, message)),)
             case Allow():
                 return _allow(rules, state, sender, message)
             case Transfer():
@@ -223,6 +229,8 @@ def _lock(rules: Rulebook, state: Overlay, sender: AccountId, message: Lock, tim
     if terms.timelock <= time:
         raise Refused("the timelock has passed")
     rules.check_movable(terms.asset, sender)
+    if rules.tokens.arriving(terms.asset, terms.amount) != terms.amount:
+        raise Refused("the token moved another amount than was asked for")
     _use_allowance(rules, state, sender, terms)
     debit(state, sender, terms.asset, terms.amount)
     state.put(lock_key(name), LockRow(terms, LockStatus.LOCKED))
@@ -267,34 +275,38 @@ def _paid(rules: Rulebook, state: Overlay, message: Claim | Refund | GiveBack, e
     return event
 
 
-def _claim(state: Overlay, message: Claim, time: ChainTime) -> ChainEvent:
+def _pay(rules: Rulebook, state: Overlay, payee: AccountId, terms: LockTerms) -> None:
+    credit(state, payee, terms.asset, rules.tokens.arriving(terms.asset, terms.amount))
+
+
+def _claim(rules: Rulebook, state: Overlay, message: Claim, time: ChainTime) -> ChainEvent:
     name = LockId(message.lock_id)
     row = _open_lock(state, name)
     if not opens(message.preimage, row.terms.hashlock):
         raise Refused("wrong preimage")
     if time >= row.terms.timelock:
         raise Refused("too late to claim")
-    credit(state, row.terms.receiver, row.terms.asset, row.terms.amount)
+    _pay(rules, state, row.terms.receiver, row.terms)
     state.put(lock_key(name), replace(row, status=LockStatus.CLAIMED))
     return Claimed(name, row.terms.hashlock, PublicPreimage(message.preimage))
 
 
-def _refund(state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
+def _refund(rules: Rulebook, state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
     name = LockId(message.lock_id)
     row = _open_lock(state, name)
     if time < row.terms.timelock:
         raise Refused("too early to refund")
-    credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
+    _pay(rules, state, row.terms.sender, row.terms)
     state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
     return Refunded(name, row.terms.hashlock)
 
 
-def _give_back(state: Overlay, sender: AccountId, message: GiveBack) -> ChainEvent:
+def _give_back(rules: Rulebook, state: Overlay, sender: AccountId, message: GiveBack) -> ChainEvent:
     name = LockId(message.lock_id)
     row = _open_lock(state, name)
     if row.terms.receiver != sender:
         raise Refused("nobody but the receiver gives a lock back before its timelock")
-    credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
+    _pay(rules, state, row.terms.sender, row.terms)
     state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
     return Refunded(name, row.terms.hashlock)
 
@@ -307,7 +319,7 @@ def _transfer(rules: Rulebook, state: Overlay, sender: AccountId, message: Trans
     rules.check_movable(asset, sender)
     rules.check_movable(asset, receiver)
     debit(state, sender, asset, amount)
-    credit(state, receiver, asset, amount)
+    credit(state, receiver, asset, rules.tokens.arriving(asset, amount))
     return Transferred(asset, sender, receiver, amount)
 
 

@@ -29,7 +29,7 @@ EXPECTED: Final = (
         "copied-hashlock",
     ),
     *("provider-dies-at-the-claim", "finality-stall", "token-pause", "used-elsewhere", "restored"),
-    *("allowance", "early-refund"),
+    *("attestor-triggered", "token-fees", "allowance", "early-refund"),
     *("report-hangs", "report-connection-lost", "report-201", "report-307", "report-400", "report-401", "report-500"),
     *("switched-back", "emptied", "adopted", "two-processes", "fenced", "deep-reorg"),
     *("provider-vanishes", "payee-refused", "initiator-oversleeps"),

@@ -109,6 +109,7 @@ class Rough(StrEnum):
     EMPTIED = "emptied"
     TWO_PROCESSES = "two-processes"
     DEEP_REORG = "deep-reorg"
+    TOKEN_TAKES_FEES = "token-takes-fees"
 
 
 COMMITS: Final = {
@@ -307,6 +308,8 @@ class Plan:
     """Of these, the ones on which an allowance is used up, and has to be zero before it is raised."""
     early_refunds: bool = False
     """The relayers give back what was locked in vain, before its timelock, where the chain knows that."""
+    attests: bool = False
+    """Relayers are validators, too, and vote for blocks of the other chain where that costs no fee."""
     regulator: bool | None = None
     """Agreements are reported to one who takes some of them, or none (False); None: to nobody."""
     at_s: dict[Rough, float] = field(default_factory=dict)
@@ -348,6 +351,7 @@ def draw(seed: int) -> Plan:
         allowances=frozenset(chain for chain in CHAINS if source.random() < 0.4),
         stepwise=frozenset(chain for chain in CHAINS if source.random() < 0.4),
         early_refunds=source.random() < 0.5,
+        attests=source.random() < 0.4,
         regulator=source.choice((None, None, True, False)),
         at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
         aims=_aims(random.Random(f"aims/{seed}")),

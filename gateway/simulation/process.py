@@ -33,11 +33,12 @@ from relayer.client import ClientPolicy, SwapClient, SwapStore
 from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
 from relayer.quotes import Pair, Rate
 from relayer.reporting import http_session
-from relayer.service import RelayerService, RelayerSetup
+from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 T = TypeVar("T")
 
 EXPIRE_S: Final = 2.0
+ATTESTED_BLOCKS: Final = 8
 RESTART_S: Final = 2.0
 """How soon an init system starts a process again that ended by itself."""
 FENCE_S: Final = 60.0
@@ -208,6 +209,7 @@ class Relayer(Process):
         super().__init__(world, party, SHORT_PURSE if quotes and Rough.SHORT_PURSE in world.plan.rough else PURSE)
         self.service: RelayerService | None = None
         self._pairs = _pairs() if quotes else []
+        self._bridge = world.bridge(party) if quotes else None
 
     async def prepare(self) -> None:
         self.database = await _with_tables()
@@ -256,9 +258,19 @@ class Relayer(Process):
             pairs=self._pairs,
             quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
             source=self.name,
+            attestors=self._attestors(),
             regulator=None if reports is None else TARGET,
             report_session=http_session if reports is None else reports.session,
         )
+
+    def _attestors(self) -> list[AttestorSetup]:
+        """One that votes for the other chain's blocks with the relayer's own account; only the first relayer's vote is
+        wanted, and the others are refused for ever."""
+        if self._bridge is None:
+            return []
+        chain, bridge = self._bridge
+        foreign = next(other for other in CHAINS if other != chain)
+        return [AttestorSetup(chain, foreign, bridge, self.signers[chain], ATTESTED_BLOCKS)]
 
     def _regulator(self) -> Regulator | None:
         world = self.world
@@ -270,6 +282,9 @@ class Relayer(Process):
         """What the service's scheduler triggers; that one looks at real time."""
         while True:
             await self.world.clock.sleep(EXPIRE_S)
+            for attestor in service.attestors:
+                self.world.faults["attestor-triggered"] += 1
+                attestor.trigger()
             try:
                 await service.expire_quotes()
             except RetryableError:

@@ -12,10 +12,10 @@ from math import inf
 from typing import Final
 
 from adapters.endpoints import Member, combine
-from adapters.memory import Endpoint, MemoryRules
+from adapters.memory import Endpoint, MemoryRules, MemorySigner
 from adapters.memory.ledger import Allowances
 from core.model.facts import hashlock_of
-from core.model.ports import ChainAccess, Signer
+from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.transactions import FeeMarket
 from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height
 from core.runtime.clock import VirtualClock
@@ -52,6 +52,8 @@ NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RES
 """What the operators of the ledger's nodes keep, each as often as it stands here."""
 MAX_BELOW_FINAL: Final = 5
 """How many finalized blocks a deep reorg replaces at most."""
+VOTES_FAIL: Final = 0.3
+"""The share of questions about votes that an endpoint does not answer."""
 RETURNING: Final = 0.6
 """The share of their transactions that comes back."""
 UNREACHABLE: Final = 10_000_000
@@ -113,6 +115,7 @@ class World:
                 frozenset({TOKEN[chain]} if chain in self.plan.stepwise else ()),
             ),
             early_refunds=self.plan.early_refunds,
+            attestors={MemorySigner(chain, one.name).account: 1 for one in self.plan.relayers[:1]},
         )
         return PlayedMemory(chain, self.clock, _assets(chain), rules)
 
@@ -147,6 +150,15 @@ class World:
             members.append(member)
         return self.wire.tapped(party.name, combine(members))
 
+    def bridge(self, party: Party) -> tuple[ChainId, BridgeBuilder] | None:
+        """Where this party votes for the other chain's blocks, through an endpoint that fails often; None if nowhere."""
+        free = [chain for chain in CHAINS if chain in self.memory and chain not in self.plan.fees]
+        if not self.plan.attests or not free:
+            return None
+        endpoint = Endpoint(self.clock, self.random.getrandbits(48), replace(party.rates, error=VOTES_FAIL))
+        self.endpoints.append(endpoint)
+        return free[0], self.memory[free[0]].bridge(endpoint)
+
     def _member(self, chain: ChainId, operator: str, endpoint: Endpoint) -> Member:
         if self.ledger is None or chain != B:
             return self.chains[chain].member(operator, endpoint)
@@ -170,6 +182,8 @@ class World:
                 )
             if Rough.DEEP_REORG in self.plan.rough:
                 group.create_task(self._reorganise_deeply(self.random.choice(self._with_tokens)), name="deep reorg")
+            if Rough.TOKEN_TAKES_FEES in self.plan.rough:
+                group.create_task(self._take_fees(self.random.choice(self._with_tokens)), name="fees of a token")
             if Rough.TOKEN_PAUSES in self.plan.rough:
                 group.create_task(self._pause(self.random.choice(self._with_tokens)), name="pause")
 
@@ -270,6 +284,11 @@ class World:
             self.faults["ledger-halt"] += 1
             await self.clock.sleep(STALL_S)
             self.ledger.halted = False
+
+    async def _take_fees(self, name: ChainId) -> None:
+        await self.clock.sleep(self.plan.at_s[Rough.TOKEN_TAKES_FEES])
+        self.memory[name].tokens.taking_fees.add(TOKEN[name])
+        self.faults["token-fees"] += 1
 
     async def _pause(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.TOKEN_PAUSES])

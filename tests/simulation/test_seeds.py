@@ -120,6 +120,24 @@ def test_what_was_locked_in_vain_is_given_back_early():
     assert verdict.faults["early-refund"] == 1
 
 
+def test_a_swap_waits_for_no_attestor():
+    """The second relayer's votes are refused for ever."""
+    relayers = calm("relayer-0"), calm("relayer-1")
+    deals = deal(Style.HONEST), deal(Style.HONEST, B, 1, relayer=1)
+    verdict = play(plan(*deals, relayers=relayers, dapps=(calm("dapp-0"), calm("dapp-1")), attests=True))
+    assert verdict.ok, told(verdict)
+    assert verdict.completed == 2
+    assert verdict.faults["attestor-triggered"] > 2
+
+
+@pytest.mark.parametrize("at_s", [2.0, 12.0])
+def test_a_token_that_begins_to_take_fees_traps_nobody(at_s):
+    taking = rough(Rough.TOKEN_TAKES_FEES, at_s, deal(Style.HONEST, B, 2, coin=False))
+    verdict = play(taking)
+    assert verdict.ok, told(verdict)
+    assert verdict.faults["token-fees"] == 1
+
+
 @pytest.mark.parametrize("works", [False, True])
 def test_a_swap_waits_for_no_regulator(works):
     verdict = play(plan(deal(Style.HONEST), regulator=works))
