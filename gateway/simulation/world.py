@@ -151,7 +151,7 @@ class World:
         return self.wire.tapped(party.name, combine(members))
 
     def bridge(self, party: Party) -> tuple[ChainId, BridgeBuilder] | None:
-        """Where this party votes for the other chain's blocks, through an endpoint that fails often; None if nowhere."""
+        """Where this party votes for the other chain's blocks, through an endpoint that often fails; or None."""
         free = [chain for chain in CHAINS if chain in self.memory and chain not in self.plan.fees]
         if not self.plan.attests or not free:
             return None
