@@ -128,6 +128,9 @@ def _pair(config: PairConfig) -> Pair:
     )
 
 
+WEI_PER_GWEI: Final = 10**9
+
+
 def relayer_policy(config: RelayerConfig) -> RelayerPolicy:
     """The policy that a configuration names, with its limits."""
     if config.policy not in POLICIES:
@@ -147,4 +150,9 @@ def relayer_policy(config: RelayerConfig) -> RelayerPolicy:
         max_open_swaps=config.max_open_swaps,
         opening=opening_policy(config.opening),
         watch=watch_policy(config.watchtower),
+        fee_ceilings={
+            ChainId(chain.id): chain.max_fee_gwei * WEI_PER_GWEI
+            for chain in config.chains
+            if chain.max_fee_gwei is not None
+        },
     )

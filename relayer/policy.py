@@ -1,11 +1,11 @@
 """What an operator allows his relayer to do: allowances of time, limits of exposure, reserves."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from core.model.errors import RejectedError
-from core.model.types import MAX_BASE_UNITS, AssetId, BaseUnits, Seconds
+from core.model.types import MAX_BASE_UNITS, AssetId, BaseUnits, ChainId, Seconds
 from htlc.timelocks import SwapPolicy
 from relayer.transactions.pipeline import PipelinePolicy
 
@@ -105,6 +105,14 @@ class RelayerPolicy:
     opening: OpeningPolicy = field(default_factory=OpeningPolicy)
     watch: WatchPolicy = field(default_factory=WatchPolicy)
     pipeline: PipelinePolicy = field(default_factory=PipelinePolicy)
+    fee_ceilings: Mapping[ChainId, int] = field(default_factory=dict)
+    """The most that is offered per unit of gas on a chain, in its base units; `pipeline.fees.ceiling` elsewhere."""
+
+    def pipeline_on(self, chain: ChainId) -> PipelinePolicy:
+        """Return the policy of transactions on one chain. Raise `RejectedError` for an absurd ceiling."""
+        if (ceiling := self.fee_ceilings.get(chain)) is None:
+            return self.pipeline
+        return replace(self.pipeline, fees=replace(self.pipeline.fees, ceiling=ceiling))
 
     def __post_init__(self) -> None:
         if self.quote_lifetime_s <= 0 or self.window_s <= 0 or self.max_open_swaps <= 0:

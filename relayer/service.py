@@ -169,7 +169,7 @@ class RelayerService:
             signer,
             self.boards[chain],
             self._clock,
-            replace(self._setup.policy.pipeline, adopt=self._setup.adopt),
+            replace(self._setup.policy.pipeline_on(chain), adopt=self._setup.adopt),
             self._metrics,
         )
 

@@ -26,6 +26,7 @@ MAX_TIMING_S: Final = 14 * 24 * 3600
 """As long as the longest timelock (`htlc.timelocks.MAX_PLAN_S`)."""
 MAX_CALLS_PER_S: Final = 100_000.0
 MAX_HEIGHT: Final = 2**53
+MAX_FEE_GWEI: Final = 10**6
 GENESIS_BYTES: Final = 32
 _LOCAL: Final = ("localhost", "127.", "10.", "192.168.", "::1", "host.docker.internal")
 
@@ -66,6 +67,8 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
     _check_timing(chain.timing, chain.kind, f"{place}.timing", faults)
     if not 0 <= chain.start <= MAX_HEIGHT:
         faults.add(f"{place}.start", f"{chain.start} is not the height of a block: write 0 or more")
+    if chain.max_fee_gwei is not None and not 0 < chain.max_fee_gwei <= MAX_FEE_GWEI:
+        faults.add(f"{place}.max_fee_gwei", f"{chain.max_fee_gwei} is not a price of gas: write 1 to {MAX_FEE_GWEI:,}")
     if chain.kind == CONSORTIUM:
         _refuse_idle(chain, place, faults)
     return msgspec.structs.replace(
@@ -87,6 +90,8 @@ def _refuse_idle(chain: ChainConfig, place: str, faults: Faults) -> None:
         faults.add(f"{place}.contracts", "a consortium chain has no contracts: leave them out")
     if chain.native_transfers:
         faults.add(f"{place}.native_transfers", "a consortium chain shows every transfer as an event: leave it out")
+    if chain.max_fee_gwei is not None:
+        faults.add(f"{place}.max_fee_gwei", "a consortium chain takes no fees: leave it out")
     for number, endpoint in enumerate(chain.endpoints):
         if endpoint.ws is not None:
             faults.add(f"{place}.endpoints[{number}].ws", "a consortium chain's node has no second URL: leave it out")

@@ -6,7 +6,7 @@ grows with its square, so that an early effect stays cheap and a late one does n
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from statistics import median_high
 from typing import Final
@@ -24,6 +24,10 @@ URGENT_TIP_FACTOR: Final = 8
 MINIMUM_TIP: Final = 1
 MARKETS_KEPT: Final = 5
 """Looks at the market, a block apart, whose median is taken for usual: base fees rise by 12.5 % a block (EIP-1559)."""
+MEMORY_S: Final = 6 * 3600.0
+"""How old a bid may be that stands for a look at the market after a restart."""
+MAX_CEILING: Final = 10**6 * 10**9
+"""A million gwei: whoever sets more has mistaken the unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,10 @@ class FeePolicy:
     market_factor: int = 16
 
     def __post_init__(self) -> None:
-        if self.ceiling <= 0 or self.patience_s <= 0 or not 0 < self.impatience_share < 1:
-            raise RejectedError("a fee policy has a positive ceiling and patience, and a share between 0 and 1")
+        if not 0 < self.ceiling <= MAX_CEILING:
+            raise RejectedError(f"a fee ceiling of {self.ceiling} per unit of gas: write 1 to {MAX_CEILING}, in wei")
+        if self.patience_s <= 0 or not 0 < self.impatience_share < 1:
+            raise RejectedError("a fee policy has a positive patience, and a share between 0 and 1")
         if self.exit_factor < 1 or self.market_factor < BASE_FEE_HEADROOM * URGENT_TIP_FACTOR:
             raise RejectedError(
                 f"exit_factor is {self.exit_factor} and market_factor {self.market_factor}: they are at least 1 and "
@@ -69,6 +75,12 @@ class Market:
         self._seen: deque[FeeMarket] = deque(maxlen=MARKETS_KEPT)
         self._since_s = float("-inf")
         self._free = False
+
+    def recall(self, bids: Sequence[FeeBid]) -> None:
+        """Bids of an earlier life, the oldest first, stand for looks until newer ones take their places: a lone answer
+        right after a start is judged like any other."""
+        remembered = [FeeMarket(_base_fee_behind(bid), bid.priority_fee) for bid in bids[-MARKETS_KEPT:]]
+        self._seen.extendleft(reversed(remembered[: MARKETS_KEPT - len(self._seen)]))
 
     async def now(self, timeout_s: float | None = None) -> FeeMarket | None:
         """The market, None on chains without fees. With `timeout_s` the last known one stands in for an answer that
@@ -98,6 +110,11 @@ class Market:
         """The median of what was asked lately, base fee and tip; 0 before anything was."""
         asked = [market.base_fee + market.priority_fee for market in self._seen]
         return median_high(asked) if asked else 0
+
+
+def _base_fee_behind(bid: FeeBid) -> int:
+    """The base fee that `first_bid` saw when it offered this much."""
+    return max(0, bid.max_fee - bid.priority_fee) // BASE_FEE_HEADROOM
 
 
 def share_used(created_s: float, deadline_s: float | None, now_s: float) -> float:

@@ -119,6 +119,12 @@ class Sending:
         self._hand.epoch = await self._database.write(
             lambda c: accounts.open_account(c, self.chain, self.account, latest, adopt, now_ns)
         )
+        since_ns = now_ns - round(fees.MEMORY_S * NS_PER_S)
+        self._hand.market.recall(
+            await self._database.read(
+                lambda c: tables.first_bids(c, self.chain, self.account, since_ns, fees.MARKETS_KEPT)
+            )
+        )
         self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.BROADCAST}
         self._wake.notify()
         self.opened.notify()

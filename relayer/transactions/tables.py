@@ -229,6 +229,19 @@ _ATTEMPTS: Final = (
     .where(relayer_transaction_attempts.c.transaction_id.in_(sa.bindparam("ids", expanding=True)))
     .order_by(relayer_transaction_attempts.c.transaction_id, relayer_transaction_attempts.c.number)
 )
+_FIRST_BIDS: Final = (
+    sa.select(relayer_transaction_attempts.c.max_fee, relayer_transaction_attempts.c.priority_fee)
+    .join(relayer_transactions, _T.id == relayer_transaction_attempts.c.transaction_id)
+    .where(
+        _T.chain == sa.bindparam("of_chain"),
+        _T.account == sa.bindparam("of_account"),
+        relayer_transaction_attempts.c.number == 1,
+        relayer_transaction_attempts.c.max_fee.is_not(None),
+        relayer_transaction_attempts.c.signed_ns >= sa.bindparam("since_ns"),
+    )
+    .order_by(relayer_transaction_attempts.c.signed_ns.desc())
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
 _INSERT_ATTEMPT: Final = sa.insert(relayer_transaction_attempts)
 _STORE_STATUS: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION, _T.status.in_(OPEN))
 _NOTE_TOLD: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION)
@@ -238,6 +251,13 @@ _UNTOLD: Final = (
     .where(_T.told.is_not(None), _T.told != sa.case((_T.reverted, _T.status + "-reverted"), else_=_T.status))
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+
+
+def first_bids(connection: Connection, chain: ChainId, account: AccountId, since_ns: int, most: int) -> list[FeeBid]:
+    """Return the newest bids that this account's transactions began with, at most `most`, the oldest first."""
+    asked = {"of_chain": chain, "of_account": account, "since_ns": since_ns, "most": most}
+    rows = connection.execute(_FIRST_BIDS, asked).all()
+    return [FeeBid(row.max_fee, row.priority_fee) for row in reversed(rows)]
 
 
 def free_sequence(connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0) -> int:

@@ -1,9 +1,10 @@
 """What strangers may hold and have watched, as an operator writes it."""
 
+import msgspec
 import pytest
 
 from core.model.errors import RejectedError
-from core.model.types import BaseUnits
+from core.model.types import BaseUnits, ChainId
 from gateway import wiring
 from gateway.config import OpeningConfig, ReserveConfig, WatchtowerConfig, verified
 from tests.gateway.test_config import ETHEREUM, LEDGER, relayer
@@ -17,6 +18,14 @@ def test_watching_is_off_until_it_is_written():
     policy = wiring.relayer_policy(verified(written))
     assert policy.watch.enabled
     assert policy.watch.max_exit_cost == {ETHER: BaseUnits(10**15)}
+
+
+def test_a_fee_ceiling_is_in_force_on_its_chain():
+    chains = relayer().chains
+    dear = msgspec.structs.replace(chains[0], max_fee_gwei=90)
+    ceilings = wiring.relayer_policy(verified(relayer(chains=(dear, *chains[1:]))))
+    assert ceilings.pipeline_on(ChainId(dear.id)).fees.ceiling == 90 * 10**9
+    assert ceilings.pipeline_on(ChainId(chains[1].id)) == ceilings.pipeline
 
 
 def test_what_is_written_of_openings_is_in_force():

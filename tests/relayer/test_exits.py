@@ -15,6 +15,7 @@ from core.model.errors import (
     CausewayError,
     ConflictError,
     GateClosedError,
+    RejectedError,
     RetryableError,
     RevertedError,
     UnaffordableError,
@@ -27,7 +28,7 @@ from core.runtime.database import InlineDatabase
 from core.runtime.metrics import Metrics
 from relayer.metrics import RelayerMetrics
 from relayer.transactions import orders, tables
-from relayer.transactions.fees import FeePolicy, Market
+from relayer.transactions.fees import MARKETS_KEPT, MAX_CEILING, MEMORY_S, FeePolicy, Market, first_bid
 from relayer.transactions.pipeline import MAX_REFUSALS, Pipeline
 from relayer.transactions.tables import TransactionRecord, TransactionStatus
 from tests.relayer.test_transactions import CHAIN, COIN, GWEI, TIMING, House, _nothing, replace_submit
@@ -577,6 +578,55 @@ async def test_one_strange_fee_market_costs_nothing():
     assert last is not None
     assert last.base_fee == 1_900 * GWEI
     assert policy.most(market.usual, 0.0, exits=False) == policy.market_factor * (MARKET.base_fee + MARKET.priority_fee)
+
+
+async def test_a_restart_does_not_forget_the_market():
+    house = Poor(10**9 * FEE)
+    await house.start()
+    for number in range(6):
+        await house.pipeline.send(f"{number:032x}:1:claim-initiator", house.pay(), simulate=False)
+        await house.beat()
+    house.access = house.chain.access(house.endpoint)
+    await house.start()
+    usual = house.pipeline._hand.market.usual
+    assert usual == MARKET.base_fee + MARKET.priority_fee
+    liar: Any = house.access.transactions
+
+    async def lie() -> FeeMarket:
+        return FeeMarket(1_900 * GWEI, 100 * GWEI)
+
+    liar.fee_market = lie
+    house.pipeline._hand.market._ask = lie
+    record = await house.exit()
+    assert record.newest.fee is not None
+    assert record.newest.fee.max_fee <= FeePolicy().market_factor * usual
+
+
+async def test_bids_from_long_ago_are_no_memory():
+    house = Poor(10**9 * FEE)
+    await house.start()
+    await house.pipeline.send(CLAIM, house.pay(), simulate=False)
+    await house.clock.advance(MEMORY_S + 1)
+    await house.start()
+    assert house.pipeline._hand.market.usual == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 10**12)), max_size=12))
+def test_recalled_bids_are_the_markets_they_were_made_for(seen):
+    markets = [FeeMarket(base, tip) for base, tip in seen]
+    market = Market(_nobody_asks, ManualClock(), 1)
+    market.recall([first_bid(one, 0.0, 10**30) for one in markets])
+    assert list(market._seen) == markets[-MARKETS_KEPT:]
+
+
+async def _nobody_asks() -> FeeMarket | None:
+    raise AssertionError
+
+
+@pytest.mark.parametrize("ceiling", [0, -1, MAX_CEILING + 1])
+def test_an_absurd_ceiling_is_refused(ceiling):
+    with pytest.raises(RejectedError, match="ceiling"):
+        FeePolicy(ceiling=ceiling)
 
 
 async def test_an_exit_goes_out_by_the_last_known_market():
