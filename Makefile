@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage bench lock artifacts simulate simulate-mutants cometbft clean
+.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -23,6 +23,7 @@ help:
 	@echo "make contracts-test  the contract: artifacts rebuilt, forge, slither, halmos; under 10 minutes"
 	@echo "make contracts-mutants  faults put into the contract one by one; the tests have to find each"
 	@echo "make spec       the specification of a swap, searched by TLC; under 3 minutes, needs Java"
+	@echo "make spec-traces  simulated swaps, replayed by TLC against the specification (SEEDS=20), needs Java"
 	@echo "make lint       ruff, mypy --strict, import-linter, codespell"
 	@echo "make coverage   the test suite with branch coverage, held to a floor for each room"
 	@echo "make bench      all measurements"
@@ -61,6 +62,9 @@ contracts-mutants: setup $(STAMPS)/contracts
 
 spec: $(STAMPS)/spec
 	$(BIN)/python -m tests.spec.check
+
+spec-traces: $(STAMPS)/spec
+	$(RUN) $(BIN)/python -m tests.spec.traces --seeds $(or $(SEEDS),20)
 
 lint: $(STAMPS)/python
 	$(BIN)/ruff check .

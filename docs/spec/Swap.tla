@@ -3,7 +3,9 @@
 (* One swap over two chains, with everything that the time gates are there *)
 (* to bear: late inclusion, reorgs before finality, clocks that differ,    *)
 (* processes that are away. Actions have the names of the state machine's  *)
-(* events (htlc/events.py); what is said of the gates is htlc/timelocks.py.*)
+(* events (htlc/events.py; docs/simulation.md says which is which); what is*)
+(* said of the gates is htlc/timelocks.py. Trace.tla holds what the        *)
+(* simulation plays against these actions.                                 *)
 (*                                                                         *)
 (* A is the initiator's chain, B the participant's. Time is whole seconds. *)
 (* A chain's clock differs from true time by a fixed number of seconds     *)
@@ -55,6 +57,7 @@ VARIABLES
 vars == <<now, ahead, stands, age, reorged, known, idle, away, left>>
 
 Parties == {"initiator", "participant"}
+Senders == Parties \cup {"watchtower"}
 Horizon == TA + Lag + 3 * (2 * I + F) + O + 2
 
 Dated(c) == now + ahead[c]
@@ -74,6 +77,16 @@ Init ==
   /\ left = [initiator |-> Ri, participant |-> Rp]
 
 (***************************************************************************)
+(* The gates: what has to hold whenever bytes of an honest party that lock *)
+(* or reveal first leave it.                                               *)
+(***************************************************************************)
+MayLock(t) ==
+  IF t = "lockA" THEN TB - now > Quote - Ulock
+  ELSE stands["lockA"] = "final" /\ Locked("A") /\ ~known /\ TB - now > Fund
+
+MayReveal == stands["lockB"] = "final" /\ Locked("A") /\ TB - now > Reveal
+
+(***************************************************************************)
 (* What each party wants to send now.                                      *)
 (***************************************************************************)
 InitiatorSends ==
@@ -82,9 +95,8 @@ InitiatorSends ==
     \cup (IF In("lockB") /\ stands["claimB"] = "none" THEN {"claimB"} ELSE {})
     \cup (IF In("lockA") /\ stands["refundA"] = "none" /\ Dated("A") >= TA THEN {"refundA"} ELSE {})
   ELSE
-    (IF stands["lockA"] = "none" /\ TB - now > Quote - Ulock THEN {"lockA"} ELSE {})
-    \cup (IF stands["lockB"] = "final" /\ Locked("A") /\ stands["claimB"] = "none" /\ TB - now > Reveal
-          THEN {"claimB"} ELSE {})
+    (IF stands["lockA"] = "none" /\ MayLock("lockA") THEN {"lockA"} ELSE {})
+    \cup (IF stands["claimB"] = "none" /\ MayReveal THEN {"claimB"} ELSE {})
     \cup (IF Locked("A") /\ stands["refundA"] = "none" /\ Dated("A") >= TA THEN {"refundA"} ELSE {})
 
 ParticipantSends ==
@@ -93,12 +105,15 @@ ParticipantSends ==
     \cup (IF known /\ Locked("A") /\ stands["claimA"] = "none" THEN {"claimA"} ELSE {})
     \cup (IF Locked("B") /\ stands["refundB"] = "none" /\ Dated("B") >= TB THEN {"refundB"} ELSE {})
   ELSE
-  (IF stands["lockA"] = "final" /\ Locked("A") /\ stands["lockB"] = "none" /\ ~known /\ TB - now > Fund
-   THEN {"lockB"} ELSE {})
+  (IF stands["lockB"] = "none" /\ MayLock("lockB") THEN {"lockB"} ELSE {})
   \cup (IF known /\ Locked("A") /\ stands["claimA"] = "none" THEN {"claimA"} ELSE {})
   \cup (IF Locked("B") /\ stands["refundB"] = "none" /\ Dated("B") >= TB THEN {"refundB"} ELSE {})
 
-Sends == [initiator |-> InitiatorSends, participant |-> ParticipantSends]
+(* A watchtower is up all the time; it sees blocks as everybody does, and sends only what pays those it watches. *)
+WatchtowerSends ==
+  IF Watched /\ stands["claimB"] # "none" /\ Locked("A") /\ stands["claimA"] = "none" THEN {"claimA"} ELSE {}
+
+Sends == [initiator |-> InitiatorSends, participant |-> ParticipantSends, watchtower |-> WatchtowerSends]
 Honest(p) == IF p = "initiator" THEN Initiator = "honest" ELSE Participant = "honest"
 
 (* How long an honest party that is up may leave something undone: a person's time to lock or claim, else O. *)
@@ -110,19 +125,16 @@ Patience(p) ==
 (***************************************************************************)
 (* Actions.                                                                *)
 (***************************************************************************)
+(* Bytes leave a party: for the first time, or again after a reorg dropped them. A lock whose sender spends the money
+   otherwise is not sent again (EffectVoided). *)
 EffectSubmitted(p, t) ==
-  /\ Up(p) /\ t \in Sends[p]
+  /\ p = "watchtower" \/ Up(p)
+  /\ \/ t \in Sends[p]
+     \/ stands[t] = "dropped" /\ (p = Sender[t] \/ (p = "watchtower" /\ Watched /\ t = "claimA"))
   /\ stands' = [stands EXCEPT ![t] = "sent"]
   /\ age' = [age EXCEPT ![t] = 0]
-  /\ idle' = [idle EXCEPT ![p] = 0]
+  /\ idle' = IF p = "watchtower" \/ stands[t] = "dropped" THEN idle ELSE [idle EXCEPT ![p] = 0]
   /\ UNCHANGED <<now, ahead, reorged, known, away, left>>
-
-(* A watchtower is up all the time; it sees blocks as everybody does, and sends only what pays the participant. *)
-WatchtowerClaims ==
-  /\ Watched /\ In("claimB") /\ Locked("A") /\ stands["claimA"] = "none"
-  /\ stands' = [stands EXCEPT !["claimA"] = "sent"]
-  /\ age' = [age EXCEPT !["claimA"] = 0]
-  /\ UNCHANGED <<now, ahead, reorged, known, idle, away, left>>
 
 Valid(t) ==
   LET c == On[t] IN
@@ -130,42 +142,41 @@ Valid(t) ==
     [] t \in Claims -> Locked(c) /\ Dated(c) < Timelock[c]
     [] t \in Refunds -> Locked(c) /\ Dated(c) >= Timelock[c]
 
-(* LockSeen, ClaimSeen, RefundSeen: a block holds it. One that the chain refuses never counts. *)
-Seen(t) ==
-  /\ stands[t] = "sent"
-  /\ stands' = [stands EXCEPT ![t] = IF Valid(t) THEN "seen" ELSE "never"]
+Becomes(t, what) ==
+  /\ stands' = [stands EXCEPT ![t] = what]
   /\ age' = [age EXCEPT ![t] = 0]
-  /\ UNCHANGED <<now, ahead, reorged, known, idle, away, left>>
-
-(* LockReverted, ClaimReverted, RefundReverted: its block is replaced before it is final. Nothing stands on it then. *)
-Reverted(t) ==
-  /\ stands[t] = "seen" /\ ~reorged[t]
-  /\ t \in Legs => ~In(ClaimOn[On[t]]) /\ ~In(RefundOn[On[t]])
-  /\ \/ stands' = [stands EXCEPT ![t] = "dropped"]
-     \/ /\ (t = "lockA" /\ Initiator = "any") \/ (t = "lockB" /\ Participant = "any")
-        /\ stands' = [stands EXCEPT ![t] = "never"]
-  /\ age' = [age EXCEPT ![t] = 0]
-  /\ reorged' = [reorged EXCEPT ![t] = TRUE]
   /\ UNCHANGED <<now, ahead, known, idle, away, left>>
 
-(* Whoever sent it sends it again, once up; but not the lock of an initiator who spends the money otherwise. *)
-SentAgain(t) ==
-  /\ stands[t] = "dropped" /\ (Up(Sender[t]) \/ (Watched /\ t = "claimA"))
-  /\ stands' = [stands EXCEPT ![t] = "sent"]
-  /\ age' = [age EXCEPT ![t] = 0]
-  /\ UNCHANGED <<now, ahead, reorged, known, idle, away, left>>
+(* A block holds it. What a reorg dropped may come back by itself, from a pool that still had it. *)
+Seen(t) == stands[t] \in {"sent", "dropped"} /\ Valid(t) /\ Becomes(t, "seen") /\ UNCHANGED reorged
+LockSeen(c) == Seen(LockOn[c])
+ClaimSeen(c) == Seen(ClaimOn[c])
+RefundSeen(c) == Seen(RefundOn[c])
 
-(* LockFinal, ClaimFinal, RefundFinal. *)
-Final(t) ==
+(* A block holds it, and the chain refused it: it never counts. *)
+EffectReverted(t) == stands[t] = "sent" /\ ~Valid(t) /\ Becomes(t, "never") /\ UNCHANGED reorged
+
+(* Its block is replaced before it is final. Nothing stands on it then. *)
+Reverted(t) ==
   /\ stands[t] = "seen"
-  /\ stands' = [stands EXCEPT ![t] = "final"]
-  /\ age' = [age EXCEPT ![t] = 0]
-  /\ UNCHANGED <<now, ahead, reorged, known, idle, away, left>>
+  /\ t \in Legs => ~In(ClaimOn[On[t]]) /\ ~In(RefundOn[On[t]])
+  /\ Becomes(t, "dropped")
+  /\ reorged' = [reorged EXCEPT ![t] = TRUE]
+LockReverted(c) == Reverted(LockOn[c])
+ClaimReverted(c) == Reverted(ClaimOn[c])
+RefundReverted(c) == Reverted(RefundOn[c])
 
-(* PreimageSeen: the participant learns it from a block, and never forgets. A thief reads it wherever it was sent. *)
+(* It is signed, and can never be mined: its sequence was used for something else. *)
+EffectVoided(t) == stands[t] \in {"sent", "dropped"} /\ Becomes(t, "never") /\ UNCHANGED reorged
+
+Final(t) == stands[t] = "seen" /\ Becomes(t, "final") /\ UNCHANGED reorged
+LockFinal(c) == Final(LockOn[c])
+ClaimFinal(c) == Final(ClaimOn[c])
+RefundFinal(c) == Final(RefundOn[c])
+
+(* The participant learns it from wherever it was sent to, and never forgets. *)
 PreimageSeen ==
-  /\ ~known /\ Up("participant")
-  /\ IF Participant = "any" THEN stands["claimB"] # "none" ELSE In("claimB")
+  /\ ~known /\ Up("participant") /\ stands["claimB"] # "none"
   /\ known' = TRUE
   /\ UNCHANGED <<now, ahead, stands, age, reorged, idle, away, left>>
 
@@ -181,27 +192,35 @@ ComesBack(p) ==
 
 HasToDo(p) == Sends[p] # {} \/ (p = "participant" /\ ~known /\ In("claimB"))
 
-(* TimeAdvanced: a second passes, unless something has to happen before. *)
+(* What has to happen before another second passes. *)
+Due ==
+  \/ \E t \in Transactions : (stands[t] = "sent" /\ age[t] >= I) \/ (stands[t] = "seen" /\ age[t] >= F)
+  \/ \E p \in Parties : Honest(p) /\ Up(p) /\ HasToDo(p) /\ idle[p] >= Patience(p)
+  \/ \E p \in Parties : ~Up(p) /\ left[p] <= 0
+  \/ \E t \in Transactions : stands[t] = "dropped" /\ (Up(Sender[t]) \/ (Watched /\ t = "claimA"))
+  \/ Watched /\ In("claimB") /\ Locked("A") /\ stands["claimA"] = "none"
+
 TimeAdvanced ==
-  /\ now < Horizon
-  /\ \A t \in Transactions : /\ stands[t] = "sent" => age[t] < I
-                             /\ stands[t] = "seen" => age[t] < F
-  /\ \A p \in Parties : Honest(p) /\ Up(p) /\ HasToDo(p) => idle[p] < Patience(p)
-  /\ \A p \in Parties : ~Up(p) => left[p] > 0
-  /\ \A t \in Transactions : ~(stands[t] = "dropped" /\ (Up(Sender[t]) \/ (Watched /\ t = "claimA")))
-  /\ Watched => ~(In("claimB") /\ Locked("A") /\ stands["claimA"] = "none")
+  /\ ~Due
   /\ now' = now + 1
   /\ age' = [t \in Transactions |-> IF stands[t] \in {"sent", "seen"} THEN age[t] + 1 ELSE 0]
   /\ idle' = [p \in Parties |-> IF Honest(p) /\ Up(p) /\ HasToDo(p) THEN idle[p] + 1 ELSE 0]
   /\ left' = [p \in Parties |-> IF Up(p) THEN left[p] ELSE left[p] - 1]
   /\ UNCHANGED <<ahead, stands, reorged, known, away>>
 
+(* A second reorg of one transaction is beyond the bounds; a lock is voided by a cheat alone. *)
 Next ==
-  \/ TimeAdvanced
+  \/ now < Horizon /\ TimeAdvanced
   \/ PreimageSeen
-  \/ WatchtowerClaims
-  \/ \E t \in Transactions : Seen(t) \/ Reverted(t) \/ SentAgain(t) \/ Final(t)
-  \/ \E p \in Parties : Crashes(p) \/ ComesBack(p) \/ \E t \in Transactions : EffectSubmitted(p, t)
+  \/ \E c \in Chains : LockSeen(c) \/ ClaimSeen(c) \/ RefundSeen(c) \/ LockFinal(c) \/ ClaimFinal(c) \/ RefundFinal(c)
+  \/ \E c \in Chains : \/ ~reorged[LockOn[c]] /\ LockReverted(c)
+                       \/ ~reorged[ClaimOn[c]] /\ ClaimReverted(c)
+                       \/ ~reorged[RefundOn[c]] /\ RefundReverted(c)
+  \/ \E t \in Transactions : EffectReverted(t)
+  \/ Initiator = "any" /\ stands["lockA"] = "dropped" /\ EffectVoided("lockA")
+  \/ Participant = "any" /\ stands["lockB"] = "dropped" /\ EffectVoided("lockB")
+  \/ \E t \in Transactions : \E p \in Senders : EffectSubmitted(p, t)
+  \/ \E p \in Parties : Crashes(p) \/ ComesBack(p)
 
 Spec == Init /\ [][Next]_vars
 

@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from core.model.errors import CausewayError, RejectedError
 from core.model.facts import LockStatus
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
-from gateway.simulation import hands, operators, strangers
+from gateway.simulation import hands, operators, strangers, traces
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.plan import COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
+from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -47,6 +48,7 @@ class Verdict:
     completed: int
     faults: dict[str, int]
     seconds: float
+    traces: tuple[Trace, ...] = field(repr=False)
 
     @property
     def ok(self) -> bool:
@@ -353,6 +355,8 @@ async def _settled(record: Record) -> None:
 
 async def _judge(record: Record, found: list[Problem]) -> Verdict:
     found += await judge.problems(record)
+    played = await traces.of(record)
+    found += [Problem(Kind.TRACE_REFUSED, text) for text in traces.problems(played)]
     claimed = {
         lock.terms for chain in record.world.chains.values() for lock in all_locks(chain) if lock.status == "claimed"
     }
@@ -371,4 +375,5 @@ async def _judge(record: Record, found: list[Problem]) -> Verdict:
         completed=sum(set(one.legs) <= claimed for one in record.agreed),
         faults=dict(faults),
         seconds=record.world.seconds,
+        traces=tuple(played),
     )

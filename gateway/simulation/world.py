@@ -21,6 +21,7 @@ from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Heigh
 from core.runtime.clock import VirtualClock
 from gateway.simulation.aims import CALM_TIP, Aims
 from gateway.simulation.chains import PlayedChain, PlayedMemory
+from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
 from gateway.simulation.liars import lying
 from gateway.simulation.plan import (
@@ -79,6 +80,7 @@ class World:
         self.memory = {chain: self._memory(chain) for chain in CHAINS if chain != B or not plan.ledger}
         self.ledger = self._ledger() if plan.ledger else None
         self.chains: dict[ChainId, PlayedChain] = {**self.memory, **({B: self.ledger} if self.ledger else {})}
+        self.histories = {name: History(chain, self.clock) for name, chain in self.chains.items()}
         self.wire = Wire(self.clock, self.chains)
         self.signers: dict[tuple[str, ChainId], Signer] = {}
         self.endpoints: list[Endpoint] = []
@@ -171,6 +173,7 @@ class World:
         async with asyncio.TaskGroup() as group:
             for chain in self.memory.values():
                 group.create_task(self._produce(chain), name=f"blocks of {chain.chain}")
+                group.create_task(self._follow(chain), name=f"history of {chain.chain}")
             if self.ledger is not None:
                 group.create_task(self._commit(self.ledger), name=f"blocks of {B}")
                 group.create_task(self._restart(self.ledger), name=f"restarts of {B}")
@@ -200,11 +203,19 @@ class World:
         """Chains whose tokens pause and refuse; nothing on the ledger does."""
         return [chain for chain in CHAINS if chain in self.memory]
 
+    async def _follow(self, chain: PlayedMemory) -> None:
+        """Have the chain's history look whenever anybody has changed it."""
+        while True:
+            changed = chain.changed
+            self.histories[chain.chain].look()
+            await changed.wait()
+
     async def _commit(self, ledger: PlayedLedger) -> None:
         mean_s = self.plan.block_time_s[B]
         while True:
             await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
             ledger.produce(self._ripe)
+            self.histories[B].look()
 
     async def _restart(self, ledger: PlayedLedger) -> None:
         for at_s in self.plan.restarts:

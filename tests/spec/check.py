@@ -39,8 +39,8 @@ BROKEN = (
     Broken("gap without inclusion", "Gap    == Lag + O + 2 * I", "Gap    == Lag + O", "Cheat", "ParticipantSafe"),
     Broken(
         "funding on a lock that is not final",
-        'stands["lockA"] = "final" /\\ Locked',
-        "Locked",
+        'ELSE stands["lockA"] = "final" /\\ Locked',
+        "ELSE Locked",
         "Cheat",
         "ParticipantSafe",
     ),

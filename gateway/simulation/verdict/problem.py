@@ -55,6 +55,8 @@ class Kind(StrEnum):
     EFFECT_PENDING = "effect-pending"
     STATE_OFF_JOURNAL = "state-off-journal"
     STATE_OFF_CHAIN = "state-off-chain"
+    # the specification
+    TRACE_REFUSED = "trace-refused"
     # the ledger
     LEDGER_RULE = "ledger-rule"
 

@@ -1,0 +1,325 @@
+"""A swap of a story as the specification has swaps (`docs/spec/Trace.tla`), and whether the specification allows it.
+
+A trace is made of four accounts of what happened, in the order of true time: what the chains did (`history`), what
+left the parties (`wire`), what the machines of the honest parties took for facts (the journal), and what they asked
+for (the outbox). `refused` replays one against the text of the specification; `make spec-traces` lets TLC do the same.
+Times are whole seconds, counted so that T_B is where the specification has it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from adapters.memory import FaultRates
+from core.model.errors import FatalError
+from core.model.types import ChainId, LockId, LockTerms, SwapId
+from core.runtime import journal
+from gateway.simulation.history import Happened
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Rough
+from gateway.simulation.tla import Specification
+from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.wire import Sent
+from htlc import codec, effects, events
+from htlc.model import Leg
+
+SPECIFICATION: Final = Path(__file__).resolve().parents[2] / "docs" / "spec"
+CONSTANTS: Final[Mapping[str, int]] = {
+    "I": TIMING.inclusion_s,
+    "F": TIMING.finality_s,
+    "O": TIMING.observation_s,
+    "Lead": TIMING.lead_s,
+    "Lag": TIMING.lag_s,
+    "Ri": POLICY.initiator_outage_s,
+    "Rp": POLICY.participant_outage_s,
+    "Ulock": POLICY.lock_s,
+    "Uclaim": POLICY.claim_s,
+}
+MODULE: Final = "Trace"
+INITIATOR, PARTICIPANT, WATCHTOWER = "initiator", "participant", "watchtower"
+LETTER: Final = {Leg.INITIATOR: "A", Leg.PARTICIPANT: "B"}
+SENDER: Final = {
+    **dict.fromkeys(("lockA", "claimB", "refundA"), INITIATOR),
+    **dict.fromkeys(("lockB", "claimA", "refundB"), PARTICIPANT),
+}
+_VERBS: Final = {"fund": "lock", "reveal": "claim", "claim": "claim", "refund": "refund"}
+"""The transaction that an effect of this kind sends."""
+_UNKNOWN: Final = "another"
+"""A transaction that the agreement does not know."""
+_NS: Final = 10**9
+_AFTER_NS: Final = 1_000
+"""Notes of the wire are floats of seconds: so much later they surely stand behind what was asked at that moment."""
+
+Value = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One swap's steps as the specification reads them. `number`: of the deal. `initiator`: `honest`, or `any` for a
+    cheat. `bounded`: nothing went wrong in it, so that what is due has to happen. `off`: what is wrong with it as an
+    agreement, before any step."""
+
+    seed: int
+    number: int
+    initiator: str
+    watched: bool
+    bounded: bool
+    lead: Mapping[str, int]
+    journals: frozenset[str]
+    steps: tuple[Value, ...]
+    off: str | None = None
+
+    def value(self) -> Value:
+        """The record that `Traces` holds."""
+        return {"lead": dict(self.lead), "bounded": self.bounded, "journals": self.journals, "steps": self.steps}
+
+    def problem(self, step: int) -> str:
+        """What the specification says to step `step`, counted from 1."""
+        found = self.steps[min(step, len(self.steps)) - 1]
+        where = f"{found['of']}: {found['by']}, {found['event']} {found['on']}, second {found['at']}"
+        return f"deal {self.number}: the specification refuses step {step} of its trace ({where})"
+
+
+@cache
+def specification(initiator: str, watched: bool) -> Specification:
+    """The specification of a trace, under the timing and the policy of every story. Read once. Raise `FatalError`
+    without the text."""
+    constants = {**CONSTANTS, "Initiator": initiator, "Participant": "honest", "Watched": watched, "Traces": ()}
+    try:
+        return Specification(SPECIFICATION, MODULE, constants)
+    except OSError as error:
+        raise FatalError(f"cannot read the specification: {error}. The simulation runs in a source tree") from error
+
+
+def refused(trace: Trace, model: Specification | None = None) -> int | None:
+    """The number of the first step, from 1, that the specification does not allow; None if it allows them all."""
+    model = model or specification(trace.initiator, trace.watched)
+    model.constant("Traces", (trace.value(),))
+    states = model.first("TraceInit")
+    furthest = 1
+    while states:
+        if any(model.value("Accepted", state) for state in states):
+            return None
+        furthest = max(state["step"] for state in states)
+        states = [then for state in states for then in model.after("Replay", state)]
+    return furthest
+
+
+def problems(traces: Sequence[Trace]) -> Iterator[str]:
+    """What the specification refuses."""
+    for trace in traces:
+        if trace.off is not None:
+            yield f"deal {trace.number}: {trace.off}"
+        elif (step := refused(trace)) is not None:
+            yield trace.problem(step)
+
+
+# --- from a story to its traces ----------------------------------------------------------------------------------
+
+
+async def of(record: Record) -> list[Trace]:
+    """A trace of each swap that was agreed on and of which anything is known; none if what was final was replaced,
+    since in the specification it never is."""
+    if Rough.DEEP_REORG in record.plan.rough:
+        return []
+    for history in record.world.histories.values():
+        history.look()
+    happened = sorted(
+        (one for history in record.world.histories.values() for one in history.happened), key=lambda h: h.at_ns
+    )
+    found = [await _trace(record, agreed, happened) for agreed in record.agreed]
+    return [trace for trace in found if trace.steps]
+
+
+async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Trace:
+    sight = _Sight(agreed, happened)
+    roles = {agreed.relayer: PARTICIPANT}
+    if agreed.dapp is not None:
+        roles[agreed.dapp] = INITIATOR
+    if record.tower is not None and agreed.watched_since_s is not None:
+        roles[record.tower.name] = WATCHTOWER
+    # A database that another one replaced does not remember all that its party did.
+    whole = set() if FORGETFUL & record.plan.rough else set(roles)
+    timed = [*sight.of_chains(happened), *sight.of_wire(record.world.wire.firsts(), roles)]
+    for name in whole:
+        database = record.process(name).database
+        timed += await database.read(lambda c, role=roles[name]: list(sight.of_journal(c, role)))  # type: ignore[misc]
+    steps = sight.steps(sorted(timed, key=lambda one: one[0]))
+    skew = record.plan.skew_s
+    return Trace(
+        seed=record.plan.seed,
+        number=agreed.deal.number,
+        initiator="any" if agreed.dapp is None else "honest",
+        watched=WATCHTOWER in roles.values(),
+        bounded=_is_calm(record),
+        lead={"A": skew[agreed.initiator_leg.chain], "B": skew[agreed.participant_leg.chain]},
+        journals=frozenset(roles[name] for name in whole),
+        steps=steps,
+        off=sight.off,
+    )
+
+
+def _is_calm(record: Record) -> bool:
+    """True if nothing went wrong but cheats: then what is due happens in time."""
+    plan = record.plan
+    faults = [
+        plan.rough,
+        plan.spikes,
+        plan.aims,
+        plan.restarts,
+        record.world.reorged,
+        *(process.away for process in record.processes),
+    ]
+    return not any(faults) and all(
+        party.rates == FaultRates() and party.lie is None and not party.locked and not party.outages
+        for party in plan.parties
+    )
+
+
+Timed = tuple[int, Value]
+
+
+class _Sight:
+    """One swap's part in what happened, in the words of the specification."""
+
+    def __init__(self, agreed: Agreed, happened: list[Happened]) -> None:
+        self._agreed = agreed
+        self._legs = dict(zip(Leg, agreed.legs, strict=True))
+        self._places: dict[tuple[ChainId, LockId], str] = {
+            (one.chain, one.lock_id): LETTER[leg]
+            for one in happened
+            for leg, terms in self._legs.items()
+            if one.terms == terms
+        }
+        model = specification("honest", False)
+        self._t_a, self._t_b = (leg.timelock.seconds for leg in agreed.legs)
+        self._zero_s = self._t_b - int(model.value("TB", {}))
+        self.off = self._off(int(model.value("TA", {})) - int(model.value("TB", {})))
+
+    def _off(self, apart_s: int) -> str | None:
+        """The quote was made at second 0, or by a chain's clock that was ahead."""
+        if self._t_a - self._t_b != apart_s:
+            return f"its timelocks are {self._t_a - self._t_b} s apart, the specification's {apart_s} s"
+        quoted_s = self._agreed.lock_deadline_s - POLICY.lock_s
+        if not 0 <= self._zero_s - quoted_s <= TIMING.lead_s:
+            return f"its T_B is {self._zero_s - quoted_s} s further behind the quote than the specification's"
+        return None
+
+    def _step(self, at_ns: int, of: str, by: str, event: str, on: str, **more: int) -> Timed:
+        at = at_ns // _NS - self._zero_s
+        return at_ns, {"at": at, "of": of, "by": by, "event": event, "on": on, **more}
+
+    def of_chains(self, happened: list[Happened]) -> Iterator[Timed]:
+        for one in happened:
+            if (letter := self._places.get((one.chain, one.lock_id))) is not None and one.terms in self._agreed.legs:
+                yield self._step(one.at_ns, "chain", "chain", one.event, letter)
+
+    def of_wire(self, sent: Sequence[Sent], roles: Mapping[str, str]) -> Iterator[Timed]:
+        for one in sent:
+            if one.party in roles:
+                for on in self._sent(one, roles[one.party]):
+                    at_ns = round(one.at_s * _NS) + _AFTER_NS
+                    yield self._step(at_ns, "wire", roles[one.party], "EffectSubmitted", on)
+
+    def _sent(self, sent: Sent, by: str) -> Iterator[str]:
+        """What bytes do about this swap. With its preimage they claim the leg that their sender claims."""
+        reveals = any(hashlib.sha256(preimage).digest() == self._agreed.hashlock for preimage in sent.body.preimages)
+        gained = "B" if by == INITIATOR else "A"
+        claimed = False
+        for terms in sent.body.locks:
+            if terms.hashlock == self._agreed.hashlock:
+                yield self._lock(terms)
+        for place in sent.body.settles:
+            letter = self._places.get((sent.chain, place))
+            if letter is not None:
+                claims = reveals and letter == gained
+                claimed = claimed or claims
+                yield f"{'claim' if claims else 'refund'}{letter}"
+        if reveals and not claimed:
+            yield _UNKNOWN
+
+    def _lock(self, terms: LockTerms) -> str:
+        return next((f"lock{LETTER[leg]}" for leg, agreed in self._legs.items() if agreed == terms), _UNKNOWN)
+
+    def of_journal(self, connection: Connection, by: str) -> Iterator[Timed]:
+        """The events of one party's machine, each with the effects that it asked for."""
+        swap_id: SwapId = self._agreed.swap_id
+        if not sa.inspect(connection).has_table(journal.journal.name):
+            return
+        asked: dict[int, list[effects.SwapEffect]] = {}
+        for stored in journal.stream_effects(connection, swap_id):
+            asked.setdefault(stored.sequence, []).append(codec.decode_effect(stored.body))
+        for entry in journal.replay(connection, swap_id):
+            yield from self._of_event(entry.recorded_ns, by, codec.decode_event(entry.event))
+            for effect in asked.get(entry.sequence, ()):
+                yield from self._of_effect(entry.recorded_ns, by, effect)
+
+    def _of_event(self, at_ns: int, by: str, event: events.SwapEvent) -> Iterator[Timed]:
+        name = type(event).__name__
+        match event:
+            case events.Agreed() | events.QuoteExpired() | events.QuoteCancelled() | events.EarlyRefundRequested():
+                yield self._step(at_ns, "journal", by, name, "")
+            case events.PreimageSeen():
+                yield self._step(at_ns, "journal", by, name, "claimB")
+            case events.TimeAdvanced(leg=leg, head=head):
+                yield self._step(at_ns, "journal", by, name, LETTER[leg], head=head.seconds - self._zero_s)
+            case events.LockSeen(leg=leg, terms=terms):
+                if terms == self._legs[leg]:
+                    yield self._step(at_ns, "journal", by, name, LETTER[leg])
+            case (
+                events.LockFinal(leg=leg)
+                | events.LockReverted(leg=leg)
+                | events.ClaimSeen(leg=leg)
+                | events.ClaimFinal(leg=leg)
+                | events.ClaimReverted(leg=leg)
+                | events.RefundSeen(leg=leg)
+                | events.RefundFinal(leg=leg)
+                | events.RefundReverted(leg=leg)
+                | events.LockVerified(leg=leg)
+                | events.LockRefused(leg=leg)
+            ):
+                if self._places.get((self._legs[leg].chain, event.lock_id)) == LETTER[leg]:
+                    yield self._step(at_ns, "journal", by, name, LETTER[leg])
+                elif isinstance(event, events.ClaimSeen):  # of a stranger's lock: all it shows is the preimage
+                    yield self._step(at_ns, "journal", by, "PreimageSeen", "claimB")
+            case _:
+                if (on := _transaction(event.kind)) is not None:
+                    yield self._step(at_ns, "journal", by, name, on)
+
+    def _of_effect(self, at_ns: int, by: str, effect: effects.SwapEffect) -> Iterator[Timed]:
+        name = type(effect).__name__
+        match effect:
+            case effects.NotifyParty():
+                return
+            case effects.Finished(outcome=outcome):
+                yield self._step(at_ns, "outbox", by, name, outcome.value)
+            case effects.VerifyLock(leg=leg) | effects.SignEarlyRefund(leg=leg):
+                yield self._step(at_ns, "outbox", by, name, f"lock{LETTER[leg]}")
+            case _:
+                yield self._step(at_ns, "outbox", by, name, _transaction(effects.kind_of(effect)) or _UNKNOWN)
+
+    def steps(self, timed: list[Timed]) -> tuple[Value, ...]:
+        """In order, and with what hands sent: nobody noted it, so it left them when a block held it, at the latest."""
+        found: list[Value] = []
+        sent: set[str] = set()
+        for _, step in timed:
+            if step["of"] == "wire":
+                sent.add(step["on"])
+            elif step["of"] == "chain" and step["event"].endswith("Seen"):
+                on = step["event"].removesuffix("Seen").lower() + step["on"]
+                if on not in sent:
+                    sent.add(on)
+                    found.append({**step, "of": "wire", "by": SENDER[on], "event": "EffectSubmitted", "on": on})
+            found.append(step)
+        return tuple(found)
+
+
+def _transaction(kind: str) -> str | None:
+    """`claim-initiator` → `claimA`; None for what is no transaction of a leg."""
+    verb, _, leg = kind.rpartition("-")
+    return f"{_VERBS[verb]}{LETTER[Leg(leg)]}" if verb in _VERBS else None
