@@ -10,7 +10,7 @@
     story     everybody sets out to do what the plan says                               story.run
     verdict   what went wrong, by code of its own                                       verdict/
     history   what became of every lock, block by block                                 history.History
-    traces    each swap, step by step, held against the specification (tla reads it)    traces.problems
+    traces    each swap, step by step, held against the specification (read by tla)     traces.problems
     coverage  what a campaign must have seen                                            coverage.never_seen
 
 `python -m gateway.simulation --seeds 100` prints the seeds that fail; `--seed N --verbose` tells one story.

@@ -23,9 +23,10 @@ BY_TRACES_ALONE = (
 )
 MUTATED = """
 import json, sys
-from gateway.simulation import mutants
-[mutant] = [one for one in mutants.MUTANTS if one.name == sys.argv[1]]
-sys.meta_path.insert(0, mutants._Finder(mutant.edits))
+from gateway.simulation.mutants import MUTANTS
+from gateway.simulation.mutants.planting import Planter
+[mutant] = [one for one in MUTANTS if one.name == sys.argv[1]]
+sys.meta_path.insert(0, Planter(mutant.edits))
 from gateway.simulation.campaign import quiet
 from gateway.simulation.plan import Style
 from gateway.simulation.story import play
