@@ -44,6 +44,8 @@ MAX_SPIKE_BLOCKS: Final = 15
 """Full blocks in a row: enough to multiply the base fee by six (EIP-1559)."""
 COME_BACK_S: Final = 5
 """What a process needs after an outage to start, follow and look at its transactions; part of R."""
+AWAY_S: Final = 45.0
+"""Far longer than a provider's outage may be: how long a database is gone or full, beyond what is promised."""
 STORY_S: Final = 40.0
 """In this time all swaps of a seed begin."""
 
@@ -110,6 +112,7 @@ class Rough(StrEnum):
     TWO_PROCESSES = "two-processes"
     DEEP_REORG = "deep-reorg"
     TOKEN_TAKES_FEES = "token-takes-fees"
+    DATABASE_AWAY = "database-away"
 
 
 COMMITS: Final = {
@@ -333,7 +336,7 @@ def draw(seed: int) -> Plan:
     fees = frozenset(chain for chain in CHAINS if source.random() < 0.6)
     plan = Plan(
         seed=seed,
-        deals=_deals(source, count, Rough.PROVIDER_VANISHES in rough),
+        deals=_deals(source, count, bool({Rough.PROVIDER_VANISHES, Rough.DATABASE_AWAY} & rough)),
         relayers=tuple(_party(source, f"relayer-{number}", POLICY.participant_outage_s) for number in range(count)),
         dapps=tuple(_party(source, f"dapp-{number}", POLICY.initiator_outage_s) for number in range(count)),
         tower=None,
@@ -356,6 +359,10 @@ def draw(seed: int) -> Plan:
         at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
         aims=_aims(random.Random(f"aims/{seed}")),
     )
+    if Rough.DATABASE_AWAY in rough:
+        away = Outage(plan.at_s[Rough.DATABASE_AWAY], AWAY_S, full=source.random() < 0.5)
+        failing = replace(plan.relayers[0], outages=(away,), deaths=())
+        plan = replace(plan, relayers=(failing, *plan.relayers[1:]))
     if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):
         tower = _party(source, "tower", POLICY.participant_outage_s)
         object.__setattr__(plan, "tower", tower)

@@ -8,7 +8,22 @@ import pytest
 from adapters.memory import FaultRates
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import told, verdicts
-from gateway.simulation.plan import CHAINS, A, B, Deal, Death, Lie, Outage, Party, Plan, Rough, Stranger, Style, draw
+from gateway.simulation.plan import (
+    AWAY_S,
+    CHAINS,
+    A,
+    B,
+    Deal,
+    Death,
+    Lie,
+    Outage,
+    Party,
+    Plan,
+    Rough,
+    Stranger,
+    Style,
+    draw,
+)
 from gateway.simulation.story import play
 from tests.support import LONG
 
@@ -184,6 +199,16 @@ def test_an_honest_pair_completes_whatever_strangers_do(stranger, came_to_pass):
     assert verdict.ok, told(verdict)
     assert verdict.completed == 2
     assert verdict.faults[came_to_pass] > 1
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_a_database_that_is_away_too_long_needs_a_tower(full):
+    failing = replace(calm("relayer-0"), outages=(Outage(70.0, AWAY_S, full),))
+    watched = rough(Rough.DATABASE_AWAY, 70.0)
+    watched = replace(watched, deals=tuple(replace(one, watched=True) for one in watched.deals))
+    verdict = play(replace(watched, relayers=(failing,), tower=calm("tower")))
+    assert verdict.ok, told(verdict)
+    assert verdict.completed == 2
 
 
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])

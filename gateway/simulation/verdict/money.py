@@ -48,6 +48,9 @@ def excused(record: Record, deal: Agreed) -> bool:
         return True
     if rough & FORGETFUL or deal.hashlock in record.world.undone:
         return True
+    gone = Rough.DATABASE_AWAY in rough and deal.relayer == record.relayers[0].name
+    if gone and not deal.watched_since_s:
+        return True
     return Rough.PROVIDER_VANISHES in rough and not deal.deal.watched
 
 
