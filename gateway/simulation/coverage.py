@@ -12,7 +12,7 @@ LEDGER: Final = (
     *("halt", "restart", "mempool-lost", "expired", "batch", "batch-refused", "double-spend-refused", "try"),
     *("node-full", "node-no-index", "node-no-results", "said-no-index", "said-no-results"),
     *("refused-already-settled", "refused-insufficient-funds", "refused-unknown-lock"),
-    *("refused-too-early", "refused-too-late", "refused-expired", "refused-wrong-sequence"),
+    *("refused-too-early", "refused-too-late", "refused-expired", "refused-wrong-sequence", "refused-bad-signature"),
 )
 """What the consortium ledger did, and its nodes."""
 

@@ -10,7 +10,7 @@ import pytest
 from adapters.consortium.chain import read_parameters
 from adapters.consortium.rpc import CometRpc
 from adapters.memory import Endpoint
-from core.model.consortium import ResultCode, caip_asset
+from core.model.consortium import Claim, ResultCode, caip_asset
 from core.model.errors import ConflictError, NotFoundError, RevertedError
 from core.model.facts import LockStatus, Transferred
 from core.model.ports import Signer
@@ -311,16 +311,33 @@ def test_broken_gate_is_noticed(monkeypatch):
         found = list(broken(town.ledger))
         assert any("expired at 1" in problem for problem in found)
         assert any("uses sequence 7, not 0" in problem for problem in found)
+        forged = await town.sign(town.ours, harmless)
+        await town.access.transactions.submit(replace(forged, raw=forged.raw[:-1] + bytes([forged.raw[-1] ^ 1])))
+        town.mine()
+        assert any("did not sign" in problem for problem in broken(town.ledger))
 
     def harmless_of(town: Town) -> UnsignedTransaction:
         return town.ledger.harmless(town.theirs.account, COIN)
 
     def refuse(code: ResultCode, sentence: str) -> None:
-        if code not in (ResultCode.EXPIRED, ResultCode.WRONG_SEQUENCE):
+        if code not in (ResultCode.EXPIRED, ResultCode.WRONG_SEQUENCE, ResultCode.BAD_SIGNATURE):
             raise Refusal(code, sentence)
 
     monkeypatch.setattr(execution, "refuse", refuse)
     monkeypatch.setattr(Mempool, "reap", lambda pool, _: pool.first(10))  # an honest proposer skips it
+    run_virtually(story())
+
+
+def test_half_a_transaction_is_noticed(monkeypatch):
+    async def story() -> None:
+        town = Town()
+        terms = town.terms()
+        place = await town.access.legs.lock_id(terms)
+        await town.send(town.ours, lock_that_fails(town.access.legs, terms, place))
+        town.mine()
+        assert any("of 2 messages, all or none, 1 took effect" in problem for problem in broken(town.ledger))
+
+    monkeypatch.setitem(execution._HANDLERS, Claim, lambda *_: None)
     run_virtually(story())
 
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
 from core.model.consortium import (
     AssetMoved,
     LedgerEvent,
@@ -21,7 +24,9 @@ from core.model.consortium import (
     caip_account,
     caip_asset,
     decode_clock,
+    decode_transaction,
     lock_id,
+    sign_bytes,
 )
 from core.model.types import ChainId, LockId
 from gateway.simulation.ledger.chain import PlayedLedger
@@ -75,14 +80,29 @@ def _in_block(books: _Books, committed: CommittedBlock) -> Iterator[str]:
     for raw, result in zip(transactions, committed.results[1:], strict=True):
         if ResultCode.OK < result.code <= ResultCode.NO_ROOM:
             continue
+        if not _is_signed(raw):
+            yield f"block {height} holds a transaction that its account did not sign"
         body = books.ledger.read(raw)
         if body.expiry_height is not None and body.expiry_height < height:
             yield f"block {height} holds a transaction that expired at {body.expiry_height}"
         if body.sequence != books.used[body.sender]:
             yield f"block {height}: {body.sender} uses sequence {body.sequence}, not {books.used[body.sender]}"
         books.used[body.sender] += 1
+        messages = decode_transaction(raw).body.messages
+        if len(result.events) != (0 if result.code else len(messages)):  # each message of a town tells of itself once
+            yield f"block {height}: of {len(messages)} messages, all or none, {len(result.events)} took effect"
         for event in result.events:
             yield from _of_event(books, height, event)
+
+
+def _is_signed(raw: bytes) -> bool:
+    """RFC 8032, by the key in the transaction."""
+    transaction = decode_transaction(raw)
+    try:
+        VerifyKey(transaction.body.public_key).verify(sign_bytes(transaction.body), transaction.signature)
+    except (BadSignatureError, ValueError):
+        return False
+    return True
 
 
 def _of_event(books: _Books, height: int, event: LedgerEvent) -> Iterator[str]:

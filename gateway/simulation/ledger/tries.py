@@ -1,24 +1,31 @@
 """A stranger who tries what the ledger's rules forbid, each thing once, with a lock of their own."""
 
+from dataclasses import replace
 from typing import Final
 
+import msgspec
+
+from core.model.consortium import SIGN_PREFIX, Transaction, TransactionBody, encode_transaction, transaction_hash
 from core.model.errors import CausewayError
 from core.model.ports import Signer
-from core.model.transactions import UnsignedTransaction
+from core.model.transactions import SignedTransaction, UnsignedTransaction
 from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets
 from gateway.simulation import hands
+from gateway.simulation.ledger.strangers import lock_that_fails
 from gateway.simulation.plan import MAX_BLOCK_TIME_S, MAX_PENDING_S, MAX_SKEW_S, B
 from gateway.simulation.world import COIN, World
 
 AMOUNT: Final = 5
+SIGNATURE_BYTES: Final = 64
 SOON_S: Final = 30
 SEEN_S: Final = 2 * MAX_BLOCK_TIME_S + MAX_PENDING_S
 """In this time a transaction that was taken is in a block."""
 
 
 async def try_rules(world: World) -> None:
-    """Refund too early, lock again, claim too late, settle twice; count each try as `ledger-try`."""
+    """Refund too early, lock again, claim too late, settle twice, pay for another, do half of something; count each try
+    as `ledger-try`."""
     signer, payee = (world.signer(name, B) for name in ("trier", "trier-payee"))
     legs = world.chains[B].access().legs
     preimage = Preimage.generate(SeededSecrets(world.plan.seed).token_bytes)
@@ -28,6 +35,9 @@ async def try_rules(world: World) -> None:
     refund = legs.refund(terms, place, signer.account)
     await _try(world, signer, refund)
     await _try(world, signer, legs.lock(terms, place))
+    await _forge(world, payee)
+    half = replace(terms, hashlock=Preimage.generate(SeededSecrets(world.plan.seed + 1).token_bytes).hashlock())
+    await _try(world, signer, lock_that_fails(legs, half, await legs.lock_id(half)))
     await world.clock.sleep(timelock.seconds + MAX_SKEW_S + 1 - world.clock.now())
     await _try(world, payee, legs.claim(terms, place, preimage, payee.account))
     await hands.send(world, signer, refund)
@@ -39,9 +49,24 @@ async def _try(world: World, signer: Signer, unsigned: UnsignedTransaction) -> N
     sender = world.chains[B].access().transactions
     sequence = (await sender.sequences(signer.account)).latest
     request = sender.assemble(unsigned, sequence, None, None)
+    await _submit(world, sender.attach(request, await signer.sign(request)))
+
+
+async def _forge(world: World, victim: Signer) -> None:
+    """Spend another's money under a signature that is not theirs."""
+    chain = world.chains[B]
+    sender = chain.access().transactions
+    sequence = (await sender.sequences(victim.account)).latest
+    request = sender.assemble(chain.harmless(victim.account, COIN[B]), sequence, None, None)
+    body = msgspec.msgpack.decode(request.payload.removeprefix(SIGN_PREFIX), type=TransactionBody)
+    raw = encode_transaction(Transaction(body, bytes(SIGNATURE_BYTES)))
+    await _submit(world, SignedTransaction(B, victim.account, sequence, transaction_hash(raw), raw))
+
+
+async def _submit(world: World, signed: SignedTransaction) -> None:
     world.faults["ledger-try"] += 1
     try:
-        await sender.submit(sender.attach(request, await signer.sign(request)))
+        await world.chains[B].access().transactions.submit(signed)
     except CausewayError:
         return
     await world.clock.sleep(SEEN_S)
