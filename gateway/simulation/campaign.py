@@ -1,9 +1,12 @@
 """Many seeds, shared among processes, and their verdicts in words."""
 
 import io
+import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+
+import structlog
 
 from core.runtime.logging import configure_logging
 from gateway.simulation.story import Verdict, run
@@ -20,8 +23,10 @@ def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iter
 
 
 def quiet(verbose: bool = False) -> None:
-    """Deaths that a plan orders are no news; `verbose` shows every party's log all the same."""
+    """What parties log of a story's faults is not even put into words; `verbose` shows every party's log."""
     configure_logging("debug" if verbose else "error", "console", None if verbose else io.StringIO())
+    if not verbose:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
 def told(verdict: Verdict) -> str:
