@@ -208,10 +208,11 @@ TimeAdvanced ==
   /\ left' = [p \in Parties |-> IF Up(p) THEN left[p] ELSE left[p] - 1]
   /\ UNCHANGED <<ahead, stands, reorged, known, away>>
 
-(* A second reorg of one transaction is beyond the bounds; a lock is voided by a cheat alone. *)
+(* A second reorg of one transaction is beyond the bounds; a lock is voided by a cheat alone. Whoever follows the
+   protocol learns the preimage from a block: learning it earlier leaves more time. *)
 Next ==
   \/ now < Horizon /\ TimeAdvanced
-  \/ PreimageSeen
+  \/ (Participant = "any" \/ In("claimB")) /\ PreimageSeen
   \/ \E c \in Chains : LockSeen(c) \/ ClaimSeen(c) \/ RefundSeen(c) \/ LockFinal(c) \/ ClaimFinal(c) \/ RefundFinal(c)
   \/ \E c \in Chains : \/ ~reorged[LockOn[c]] /\ LockReverted(c)
                        \/ ~reorged[ClaimOn[c]] /\ ClaimReverted(c)
@@ -219,7 +220,7 @@ Next ==
   \/ \E t \in Transactions : EffectReverted(t)
   \/ Initiator = "any" /\ stands["lockA"] = "dropped" /\ EffectVoided("lockA")
   \/ Participant = "any" /\ stands["lockB"] = "dropped" /\ EffectVoided("lockB")
-  \/ \E t \in Transactions : \E p \in Senders : EffectSubmitted(p, t)
+  \/ \E t \in Transactions : \E p \in Senders : (p = "watchtower" => In("claimB")) /\ EffectSubmitted(p, t)
   \/ \E p \in Parties : Crashes(p) \/ ComesBack(p)
 
 Spec == Init /\ [][Next]_vars
