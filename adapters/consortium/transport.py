@@ -17,6 +17,13 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MAX_NEWS_BYTES: Final = 1024 * 1024
 HEARTBEAT_S: Final = 10.0
 
+_ENDINGS: Final = (
+    aiohttp.WSMsgType.CLOSE,
+    aiohttp.WSMsgType.CLOSING,
+    aiohttp.WSMsgType.CLOSED,
+    aiohttp.WSMsgType.ERROR,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -109,7 +116,7 @@ class _SocketNews:
             message = await self._socket.receive(timeout=wait_s)
         except TimeoutError:
             return
-        if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+        if message.type in _ENDINGS:
             raise RetryableError("the subscription ended")
 
 
