@@ -8,11 +8,11 @@ from typing import Any
 
 from adapters.consortium import Ed25519Signer, connect, unsigned
 from adapters.consortium.chain import ConsortiumChain
-from adapters.consortium.members import MembersView, read_members
+from adapters.consortium.members import MembersView, ProposalView, read_members
 from adapters.consortium.rpc import CometRpc
 from core.model.addresses import ledger_address
 from core.model.consortium import NAMESPACE, Message, caip_account, raw_address
-from core.model.consortium_members import ROLES, Organisation, Propose, Role, Vote
+from core.model.consortium_members import ROLES, Admit, Organisation, Propose, Role, Vote
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account
 from core.model.types import ChainId, Height, chain_of
@@ -45,9 +45,8 @@ async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, An
     async with _chain_at(url) as chain:
         before = await read_members(chain.rpc)
         known = next((one for one in before.organisations if one.name == wanted.name), None)
-        height = await _send(
-            chain, key_file, Propose(_terms(wanted, known, chain.access.parameters.chain)), f"propose {wanted.name}"
-        )
+        terms = _terms(wanted, known, chain.access.parameters.chain)
+        height = await _send(chain, key_file, Propose(terms, before.version), f"propose {wanted.name}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         mine = [one for one in after["proposals"] if one["organisation"]["name"] == wanted.name]
         return {"height": height, "proposal": mine[0]}
@@ -60,6 +59,14 @@ async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str
         height = await _send(chain, key_file, Vote(number, approve), f"vote {word} proposal {number}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         return {"height": height, "proposal": next((o for o in after["proposals"] if o["number"] == number), None)}
+
+
+async def admit(url: str, key_file: Path, account: str, admitted: bool) -> dict[str, Any]:
+    """Answer for `account`, or no longer. Raises `RevertedError` where the ledger refuses it."""
+    async with _chain_at(url) as chain:
+        raw = _account(account, chain.access.parameters.chain)
+        height = await _send(chain, key_file, Admit(raw, admitted), f"{'admit' if admitted else 'dismiss'} {account}")
+        return {"height": height, "account": caip_account(chain.access.parameters.chain, raw), "admitted": admitted}
 
 
 @asynccontextmanager
@@ -139,11 +146,21 @@ def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:
             "expires_ms": one.leaf.expires_ms,
             "proposer": caip_account(chain, one.leaf.proposer),
             "organisation": _organisation_to_json(chain, one.leaf.organisation),
+            "changes": _changes_to_json(chain, one),
+            "version": one.leaf.version,
         }
         for one in view.proposals
     ]
     organisations = [_organisation_to_json(chain, one) for one in view.organisations]
-    return {"chain": chain, "height": view.height, "organisations": organisations, "proposals": proposals}
+    head = {"chain": chain, "height": view.height, "version": view.version}
+    return {**head, "organisations": organisations, "proposals": proposals}
+
+
+def _changes_to_json(chain: ChainId, one: ProposalView) -> dict[str, dict[str, Any]]:
+    """What a proposal changes: each part of the terms that would be another, as it is now and as it would be."""
+    after = _organisation_to_json(chain, one.leaf.organisation)
+    before = dict.fromkeys(after) if one.before is None else _organisation_to_json(chain, one.before)
+    return {name: {"now": before[name], "then": after[name]} for name in after if before[name] != after[name]}
 
 
 def _organisation_to_json(chain: ChainId, one: Organisation) -> dict[str, Any]:

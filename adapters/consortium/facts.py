@@ -19,7 +19,7 @@ from core.model.consortium import (
     lock_id,
     value_of,
 )
-from core.model.consortium_members import AccountAdmitted, MemberChanged, MemberProposed, MemberVoted
+from core.model.consortium_members import AccountAdmitted, MemberChanged, MemberProposed, MemberVoted, ProposalVoided
 from core.model.errors import RejectedError
 from core.model.facts import (
     AssetDefined,
@@ -72,7 +72,9 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
             return RecordWritten(event.namespace, event.key, event.version, author, event.digest)
         case HeaderAccepted():
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
-        case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged() | AccountAdmitted():
+        case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
+            return None
+        case ProposalVoided() | AccountAdmitted():
             return None
         case _:
             assert_never(event)

@@ -10,6 +10,7 @@ from core.model.consortium_members import (
     MAX_ORGANISATIONS,
     ORGANISATIONS,
     PROPOSALS,
+    VERSION_KEY,
     Organisation,
     ProposalLeaf,
     organisation_key,
@@ -22,20 +23,28 @@ NEWEST_PROPOSALS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class ProposalView:
-    """One proposal. Votes are shares of the power that stands behind them now, 0 to 1."""
+    """One proposal. Votes are shares of the power, 0 to 1: of that when the newest vote came in.
+
+    `before` are the organisation's terms as they stand now, None for a new one.
+    """
 
     number: int
     leaf: ProposalLeaf
-    status: Literal["open", "passed", "rejected", "expired"]
+    status: Literal["open", "passed", "rejected", "void", "expired"]
     power_for: float
     power_against: float
+    before: Organisation | None
 
 
 @dataclass(frozen=True, slots=True)
 class MembersView:
-    """All organisations there ever were in order of arrival, and the newest proposals first."""
+    """All organisations there ever were in order of arrival, and the newest proposals first.
+
+    `version` is that of the list of organisations, which proposals name.
+    """
 
     height: Height
+    version: int
     organisations: tuple[Organisation, ...]
     proposals: tuple[ProposalView, ...]
 
@@ -48,19 +57,18 @@ async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> Members
     for place in range(1, await _count(rpc, ORGANISATIONS, at, MAX_ORGANISATIONS) + 1):
         name = (await query(rpc, sequence_key(ORGANISATIONS, place), at)).value or b""
         organisations.append(await _there(rpc, organisation_key(parsed(name.decode)), Organisation, at))
-    powers = {one.account: one.power for one in organisations}
-    total = sum(powers.values()) or 1
+    standing = {one.name: one for one in organisations}
+    version = 1 + await read_count(rpc, VERSION_KEY, at)
     count = await _count(rpc, PROPOSALS, at, 2**63)
     proposals = []
     for number in range(count, max(0, count - newest), -1):
         leaf = await _there(rpc, sequence_key(PROPOSALS, number), ProposalLeaf, at)
-        shares = [
-            sum(powers.get(voter, 0) for voter, approve in leaf.votes if approve is wanted) / total
-            for wanted in (True, False)
-        ]
+        for_it, against, total = leaf.tally
+        shares = for_it / (total or 1), against / (total or 1)
         expired = leaf.status == "open" and time_ms >= leaf.expires_ms
-        proposals.append(ProposalView(number, leaf, "expired" if expired else leaf.status, *shares))
-    return MembersView(at, tuple(organisations), tuple(proposals))
+        before = standing.get(leaf.organisation.name)
+        proposals.append(ProposalView(number, leaf, "expired" if expired else leaf.status, *shares, before))
+    return MembersView(at, version, tuple(organisations), tuple(proposals))
 
 
 async def _count(rpc: CometRpc, sequence: bytes, at: Height, limit: int) -> int:

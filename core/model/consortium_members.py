@@ -16,6 +16,8 @@ MAX_POWER: Final = 2**40
 """Consensus power of one validator."""
 PROPOSAL_LIFETIME_MS: Final = 7 * 24 * 3_600 * 1_000
 """Ledger time during which a proposal may be voted on."""
+MAX_VOIDED: Final = 16
+"""Open proposals about an organisation that are void at once when it changes; any others are when they are voted on."""
 MAX_OPEN_PROPOSALS: Final = 16
 """Of one organisation."""
 MAX_ADMITTED: Final = 10_000
@@ -45,6 +47,8 @@ class Propose(msgspec.Struct, frozen=True, array_like=True, tag="members/propose
     """A validator operator's proposal that `organisation` should stand like this; it is its proposer's first vote."""
 
     organisation: Organisation
+    version: int = 0
+    """Of the list of members that it was made against; 0: whichever it meets."""
 
 
 class Vote(msgspec.Struct, frozen=True, array_like=True, tag="members/vote", forbid_unknown_fields=True):
@@ -68,6 +72,8 @@ ORGANISATIONS: Final = b"members"
 PROPOSALS: Final = b"members/proposals"
 """The sequence of all proposals; an entry is a `ProposalLeaf`."""
 VALIDATORS_KEY: Final = b"members/validators"
+VERSION_KEY: Final = b"members/version"
+"""How often the list of members was changed, an 8-byte big-endian integer; its version is one more."""
 
 
 def organisation_key(name: str) -> bytes:
@@ -90,13 +96,19 @@ class AdmissionLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 
 
 class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """One proposal for ever. `votes` are (operator, approval) in order of arrival, the proposer's first."""
+    """One proposal for ever. `votes` are (operator, approval) in order of arrival, the proposer's first.
+
+    `version` is that of the list of members when it was made; `tally` the power for it, against it and in all when the
+    newest vote came in. It is void once its organisation was changed by another proposal, or made impossible.
+    """
 
     organisation: Organisation
     proposer: bytes
     expires_ms: int
-    status: Literal["open", "passed", "rejected"]
+    status: Literal["open", "passed", "rejected", "void"]
     votes: tuple[tuple[bytes, bool], ...]
+    version: int = 1
+    tally: tuple[int, int, int] = (0, 0, 0)
 
 
 class ValidatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -113,6 +125,7 @@ class MemberProposed(msgspec.Struct, frozen=True, tag="members.propose"):
     organisation: str
     proposer: bytes
     expires_ms: int
+    version: int
 
 
 class MemberVoted(msgspec.Struct, frozen=True, tag="members.vote"):
@@ -125,13 +138,21 @@ class MemberVoted(msgspec.Struct, frozen=True, tag="members.vote"):
 
 
 class MemberChanged(msgspec.Struct, frozen=True, tag="members.change"):
-    """An organisation's terms from now on; `roles` are joined by commas."""
+    """An organisation's terms from now on; `roles` are joined by commas. `version` is the list's from now on."""
 
     organisation: str
     account: bytes
     roles: str
     key: bytes
     power: int
+    version: int
+
+
+class ProposalVoided(msgspec.Struct, frozen=True, tag="members.void"):
+    """A proposal cannot pass any more: its organisation was changed, or its terms have become impossible."""
+
+    proposal: int
+    organisation: str
 
 
 class AccountAdmitted(msgspec.Struct, frozen=True, tag="members.admit"):
@@ -142,4 +163,4 @@ class AccountAdmitted(msgspec.Struct, frozen=True, tag="members.admit"):
     admitted: str
 
 
-MembersEvent = MemberProposed | MemberVoted | MemberChanged | AccountAdmitted
+MembersEvent = MemberProposed | MemberVoted | MemberChanged | ProposalVoided | AccountAdmitted

@@ -40,6 +40,37 @@ def chain_members(rpc: Url = DEFAULT_URL, as_json: Json = False) -> None:
         _print_proposals(found["proposals"])
 
 
+@chain_app.command("proposals")
+def chain_proposals(rpc: Url = DEFAULT_URL, as_json: Json = False) -> None:
+    """Show the newest proposals: what each would change, now and then side by side, and the power behind them."""
+    from gateway import members
+
+    configure_logging(level="error", form="console")
+    found = asyncio.run(members.show(rpc))["proposals"]
+    if as_json:
+        typer.echo(json.dumps(found))
+    elif found:
+        _print_proposals(found)
+    else:
+        typer.echo("nobody has proposed anything yet")
+
+
+@chain_app.command("admit")
+def chain_admit(
+    account: Annotated[str, typer.Argument(help="The account, 40 hex digits or CAIP-10.")],
+    key: Key,
+    end: Annotated[bool, typer.Option("--end", help="Do not answer for it any longer.")] = False,
+    rpc: Url = DEFAULT_URL,
+    as_json: Json = False,
+) -> None:
+    """Answer for an account: it may write records, and has a larger share of each block."""
+    from gateway import members
+
+    configure_logging(level="error", form="console")
+    outcome = asyncio.run(members.admit(rpc, key, account, not end))
+    typer.echo(json.dumps(outcome) if as_json else f"in block {outcome['height']:,}")
+
+
 @chain_app.command("propose")
 def chain_propose(
     name: Annotated[str, typer.Argument(help="The organisation, new or known.")],
@@ -93,13 +124,22 @@ def _print_outcome(outcome: dict[str, Any], as_json: bool) -> None:
 
 
 def _print_proposals(proposals: list[dict[str, Any]]) -> None:
-    table = Table("proposal", "organisation", "shall be", "status", "for", "against", "expires")
+    table = Table("proposal", "organisation", "now", "then", "status", "for", "against", "expires")
     for one in proposals:
-        terms = one["organisation"]
-        wanted = ", ".join(terms["roles"]) or "out"
-        if terms["power"]:
-            wanted += f", power {terms['power']:,}"
         until = datetime.fromtimestamp(one["expires_ms"] / 1_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
         shares = f"{one['power_for']:.0%}", f"{one['power_against']:.0%}"
-        table.add_row(str(one["number"]), terms["name"], wanted, one["status"], *shares, until)
+        now, then = (_terms_column(one["changes"], side) for side in ("now", "then"))
+        if one["status"] != "open":
+            now, then = "", _terms_column({"roles": {"then": one["organisation"]["roles"]}}, "then")
+        table.add_row(str(one["number"]), one["organisation"]["name"], now, then, one["status"], *shares, until)
     Console().print(table)
+
+
+def _terms_column(changes: dict[str, Any], side: str) -> str:
+    """Side by side: a line for each member of the terms that would be another."""
+    lines = []
+    for name, values in changes.items():
+        value = values[side]
+        shown = ", ".join(value) or "none" if isinstance(value, list) else "none" if value in (None, 0) else str(value)
+        lines.append(f"{name.replace('_', ' ')}: {shown}")
+    return "\n".join(lines)

@@ -13,6 +13,7 @@ from core.model.consortium import raw_address
 from core.model.errors import RejectedError, RevertedError
 from gateway.daemons.chain import make_chain_home
 from gateway.members import WantedTerms, propose, vote
+from local_chains.consortium.ledger.members import Standing, standing
 from local_chains.consortium.node import ConsortiumNode, Pace
 from tests.gateway.test_cli import causeway
 from tests.support import eventually
@@ -52,6 +53,7 @@ async def test_an_issuer_comes_in_by_votes_and_a_validator_s_power_changes(
     made = await run(node, home, "propose", "mint", "--account", MINT, "--role", "issuer", operator=0)
     assert (made["proposal"]["status"], made["proposal"]["power_for"]) == ("open", 0.25)
     assert raw_address(made["proposal"]["organisation"]["account"]).hex() == MINT
+    assert made["proposal"]["changes"]["roles"] == {"now": None, "then": ["issuer"]}
     assert (await run(node, home, "vote", "1", "--yes", operator=1))["proposal"]["status"] == "open"
     again = await run(node, home, "vote", "1", "--yes", operator=1)
     assert again[0] == 1
@@ -59,6 +61,9 @@ async def test_an_issuer_comes_in_by_votes_and_a_validator_s_power_changes(
     assert (await run(node, home, "vote", "1", "--yes", operator=2))["proposal"]["status"] == "passed"
     # What is not named stays as it is.
     assert (await run(node, home, "propose", "validator-3", "--power", "5", operator=0))["proposal"]["number"] == 2
+    [open_one, passed] = await run(node, home, "proposals")
+    assert open_one["changes"] == {"power": {"now": 10, "then": 5}}
+    assert (open_one["version"], passed["power_for"], passed["status"]) == (2, 0.75, "passed")
     for operator in (1, 2):
         await run(node, home, "vote", "2", "--yes", operator=operator)
     found = await run(node, home, "members")
@@ -88,6 +93,16 @@ async def test_terms_that_cannot_be_are_refused(
 ) -> None:
     with pytest.raises(RejectedError, match=sentence):
         await propose(node.rpc_url, tmp_path / "home/validators/0/operator_key.json", wanted)
+
+
+async def test_operator_answers_for_an_account_and_ends_it(node: ConsortiumNode, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert (await run(node, home, "admit", MINT, operator=2))["admitted"] is True
+    assert standing(node.engine.state, bytes.fromhex(MINT)) is Standing.ADMITTED
+    refused = await run(node, home, "admit", MINT, operator=1)
+    assert "bad-organisation" in refused[1]
+    assert (await run(node, home, "admit", MINT, "--end", operator=2))["admitted"] is False
+    assert standing(node.engine.state, bytes.fromhex(MINT)) is Standing.STRANGER
 
 
 async def test_only_operators_vote_and_only_on_what_is_there(node: ConsortiumNode, tmp_path: Path) -> None:

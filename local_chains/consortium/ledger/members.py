@@ -1,13 +1,16 @@
 """Members: organisations and their roles, changed by more than ⅔ of the consensus power; the validators among them.
 
 A proposal states an organisation's terms as they shall be. Votes count by the power their operators have when the last
-of them comes in. A change of validators takes effect two heights later, by CometBFT's rule: here stands the set that
-will be, so that no change is ever computed from one that is not.
+of them comes in; it passes at a yes only, and is void once its organisation was changed by another one. A change of
+validators takes effect two heights later, by CometBFT's rule: here stands the set that will be, so that no change is
+ever computed from one that is not.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal
+
+from msgspec.structs import replace
 
 from core.model.consortium import ResultCode, decode_leaf, encode_leaf, sequence_key
 from core.model.consortium_members import (
@@ -16,11 +19,13 @@ from core.model.consortium_members import (
     MAX_ORGANISATIONS,
     MAX_POWER,
     MAX_VALIDATORS,
+    MAX_VOIDED,
     ORGANISATIONS,
     PROPOSAL_LIFETIME_MS,
     PROPOSALS,
     ROLES,
     VALIDATORS_KEY,
+    VERSION_KEY,
     AccountAdmitted,
     AdmissionLeaf,
     Admit,
@@ -29,6 +34,7 @@ from core.model.consortium_members import (
     MemberVoted,
     Organisation,
     ProposalLeaf,
+    ProposalVoided,
     Propose,
     Role,
     ValidatorsLeaf,
@@ -55,7 +61,7 @@ from local_chains.consortium.ledger.leaves import (
 from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import Overlay, StateView
 
-Status = Literal["open", "passed", "rejected"]
+Status = Literal["open", "passed", "rejected", "void"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +77,20 @@ class ValidatorUpdate:
 
 def propose(context: Context, message: Propose) -> None:
     powers = _require_operator(context)
-    _check(context.state, message.organisation)
+    terms = message.organisation
+    _check(context.state, terms)
+    version = members_version(context.state)
+    if message.version and not _changed_at(context.state, terms.name) <= message.version <= version:
+        refuse(ResultCode.BAD_ORGANISATION, f"{terms.name} was changed: the list of members has version {version}")
     still_open = _still_open(context)
     if len(still_open) >= MAX_OPEN_PROPOSALS:
         refuse(ResultCode.TOO_MANY_PROPOSALS, f"an operator has at most {MAX_OPEN_PROPOSALS} proposals open")
     expires_ms = context.time_ms + PROPOSAL_LIFETIME_MS
-    leaf = ProposalLeaf(message.organisation, context.sender, expires_ms, "open", ((context.sender, True),))
+    leaf = ProposalLeaf(terms, context.sender, expires_ms, "open", ((context.sender, True),), version)
     number = append(context.state, PROPOSALS, encode_leaf(leaf))
     write(context.state, open_proposals_key(context.sender), OpenProposalsLeaf((*still_open, number)))
-    context.events.append(MemberProposed(number, message.organisation.name, context.sender, expires_ms))
+    _write_about(context.state, terms.name, (*_not_expired(context, _about(context.state, terms.name)), number))
+    context.events.append(MemberProposed(number, terms.name, context.sender, expires_ms, version))
     _count(context, number, leaf, powers)
 
 
@@ -91,14 +102,16 @@ def vote(context: Context, message: Vote) -> None:
     if leaf.status != "open" or context.time_ms >= leaf.expires_ms:
         status = leaf.status if leaf.status != "open" else "expired"
         refuse(ResultCode.PROPOSAL_CLOSED, f"the proposal is {status}")
+    if _changed_at(context.state, leaf.organisation.name) > leaf.version:
+        _void(context, message.proposal, leaf)
+        return
     for voter, approve in leaf.votes:
         if voter == context.sender:
             same = approve == message.approve
             code = ResultCode.DUPLICATE_VOTE if same else ResultCode.CONFLICTING_VOTE
             refuse(code, "this operator has voted on this proposal already")
     votes = (*leaf.votes, (context.sender, message.approve))
-    leaf = ProposalLeaf(leaf.organisation, leaf.proposer, leaf.expires_ms, "open", votes)
-    _count(context, message.proposal, leaf, powers)
+    _count(context, message.proposal, replace(leaf, votes=votes), powers)
 
 
 def require_role(context: Context, role: Role) -> None:
@@ -222,30 +235,97 @@ def _still_open(context: Context) -> tuple[int, ...]:
 
 
 def _count(context: Context, number: int, leaf: ProposalLeaf, powers: dict[bytes, int]) -> None:
-    """Write a proposal with its newest vote, and what follows from it."""
+    """Write a proposal with its newest vote, and what follows from it: it passes at a yes only."""
     total = sum(powers.values())
     for_it = sum(powers.get(voter, 0) for voter, approve in leaf.votes if approve)
     against = sum(powers.get(voter, 0) for voter, approve in leaf.votes if not approve)
+    voter, approve = leaf.votes[-1]
     status: Status = "open"
-    if 3 * for_it > 2 * total:
-        status = "passed"
+    if approve and 3 * for_it > 2 * total:
+        # Other proposals may have passed since this one was made.
+        impossible = _fault(context.state, leaf.organisation)
+        status = "void" if impossible else "passed"
     elif 3 * against >= total:
         status = "rejected"
-    voter, approve = leaf.votes[-1]
-    leaf = ProposalLeaf(leaf.organisation, leaf.proposer, leaf.expires_ms, status, leaf.votes)
+    leaf = replace(leaf, status=status, tally=(for_it, against, total))
     write(context.state, sequence_key(PROPOSALS, number), leaf)
     context.events.append(MemberVoted(number, voter, "yes" if approve else "no", status))
-    if status == "passed":
-        # Other proposals may have passed since this one was made.
-        _check(context.state, leaf.organisation)
-        context.events.append(put_organisation(context.state, leaf.organisation))
+    if status == "void":
+        context.events.append(ProposalVoided(number, leaf.organisation.name))
+    if status != "open":
+        name = leaf.organisation.name
+        others = tuple(other for other in _about(context.state, name) if other != number)
+        _write_about(context.state, name, others)
+        if status == "passed":
+            _change(context, leaf.organisation, others)
+
+
+def _change(context: Context, terms: Organisation, others: tuple[int, ...]) -> None:
+    """Let terms stand. `others` are open proposals about the same organisation, which are void."""
+    version = members_version(context.state) + 1
+    write_count(context.state, VERSION_KEY, version - 1)
+    write_count(context.state, _changed_key(terms.name), version)
+    context.events.append(put_organisation(context.state, terms, version))
+    for number in others[:MAX_VOIDED]:
+        other = _proposal(context.state, number)
+        if other is not None and other.status == "open" and context.time_ms < other.expires_ms:
+            _void(context, number, other)
+    _write_about(context.state, terms.name, others[MAX_VOIDED:])
+
+
+def _void(context: Context, number: int, leaf: ProposalLeaf) -> None:
+    write(context.state, sequence_key(PROPOSALS, number), replace(leaf, status="void"))
+    context.events.append(ProposalVoided(number, leaf.organisation.name))
+
+
+def _about(state: StateView, name: str) -> tuple[int, ...]:
+    """Proposals about an organisation that were open when that was last looked at, oldest first."""
+    leaf = read(state, _about_key(name), OpenProposalsLeaf)
+    return () if leaf is None else leaf.proposals
+
+
+def _write_about(state: Overlay, name: str, numbers: tuple[int, ...]) -> None:
+    if numbers:
+        write(state, _about_key(name), OpenProposalsLeaf(numbers))
+    else:
+        state.delete(_about_key(name))
+
+
+def _not_expired(context: Context, numbers: tuple[int, ...]) -> tuple[int, ...]:
+    """Without the oldest that have expired: proposals expire in their order."""
+    for place, number in enumerate(numbers[:MAX_OPEN_PROPOSALS]):
+        leaf = _proposal(context.state, number)
+        if leaf is not None and context.time_ms < leaf.expires_ms:
+            return numbers[place:]
+    return numbers[MAX_OPEN_PROPOSALS:]
+
+
+def members_version(state: StateView) -> int:
+    """The version of the list of members: 1 at first, one more with every change."""
+    return read_count(state, VERSION_KEY) + 1
+
+
+def _changed_at(state: StateView, name: str) -> int:
+    """The version of the list of members that an organisation was last changed by."""
+    return read_count(state, _changed_key(name)) or 1
+
+
+def _changed_key(name: str) -> bytes:
+    return b"members/changed/" + name.encode()
+
+
+def _about_key(name: str) -> bytes:
+    return b"members/about/" + name.encode()
 
 
 # --- organisations -----------------------------------------------------------------------------------------------
 
 
-def put_organisation(state: Overlay, terms: Organisation) -> MemberChanged:
-    """Let an organisation stand under these terms, which `fault_of` finds nothing wrong with."""
+def put_organisation(state: Overlay, terms: Organisation, version: int = 1) -> MemberChanged:
+    """Let an organisation stand under these terms, which `fault_of` finds nothing wrong with.
+
+    `version` is the list's from now on.
+    """
     before = organisation_called(state, terms.name)
     if before is None:
         append(state, ORGANISATIONS, terms.name.encode())
@@ -264,7 +344,7 @@ def put_organisation(state: Overlay, terms: Organisation) -> MemberChanged:
     if terms.power or (before is not None and before.power):
         write(state, OPERATORS_KEY, OperatorsLeaf(tuple(sorted(powers.items()))))
         write(state, VALIDATORS_KEY, ValidatorsLeaf(tuple(sorted((*name, power) for name, power in keys.items()))))
-    return MemberChanged(terms.name, terms.account, ",".join(terms.roles), terms.key, terms.power)
+    return MemberChanged(terms.name, terms.account, ",".join(terms.roles), terms.key, terms.power, version)
 
 
 def fault_of(state: StateView, terms: Organisation) -> str:
@@ -318,9 +398,23 @@ def _is_key(terms: Organisation) -> bool:
 def _check(state: StateView, terms: Organisation) -> None:
     require_name(terms.name, "organisation")
     require_address(terms.account, "organisation's account")
-    fault = fault_of(state, terms)
+    fault = _fault(state, terms)
     if fault:
         refuse(ResultCode.BAD_ORGANISATION, fault)
+
+
+def _fault(state: StateView, terms: Organisation) -> str:
+    """Why a proposal cannot lead to these terms; empty if it can. No step may be so large that those who trusted the
+    validators before it cannot follow."""
+    fault = fault_of(state, terms)
+    if fault:
+        return fault
+    before = organisation_called(state, terms.name)
+    step = abs(terms.power - (0 if before is None else before.power))
+    total = sum(read_operators(state).values())
+    if 3 * step > total:
+        return f"one proposal changes at most a third of the power, which is {total}: {step} takes several"
+    return ""
 
 
 # --- validators --------------------------------------------------------------------------------------------------

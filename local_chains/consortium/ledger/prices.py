@@ -25,7 +25,7 @@ from core.model.consortium import (
     Transfer,
     WriteRecord,
 )
-from core.model.consortium_members import Admit, Propose, Vote
+from core.model.consortium_members import MAX_VOIDED, Admit, Propose, Vote
 from local_chains.consortium.ledger.leaves import read_operators
 from local_chains.consortium.ledger.sequences import length
 from local_chains.consortium.ledger.view import StateView
@@ -45,6 +45,8 @@ DOCUMENT_UNITS_PER_BYTE: Final = 4
 """JSON of nothing but brackets and names is the dearest."""
 OPERATOR_COST: Final = 400
 """An operator's open votes, read and written."""
+CHANGE_COST: Final = 800 * MAX_VOIDED
+"""A proposal that passes ends others about the same organisation."""
 
 
 class Tariff:
@@ -84,6 +86,6 @@ _PRICES: Final[dict[type, _Price]] = {
     SetAccess: lambda account, operators, message: 5 * LEAF_COST,
     Admit: lambda account, operators, message: 5 * LEAF_COST,
     AttestHeader: lambda account, operators, message: 6 * LEAF_COST + OPERATOR_COST * operators,
-    Propose: lambda account, operators, message: 12 * LEAF_COST + OPERATOR_COST * operators,
-    Vote: lambda account, operators, message: 8 * LEAF_COST + OPERATOR_COST * operators,
+    Propose: lambda account, operators, message: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
+    Vote: lambda account, operators, message: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
 }

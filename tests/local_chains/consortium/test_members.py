@@ -7,6 +7,7 @@ from core.model.consortium import CreateAsset, ResultCode, Transfer, decode_leaf
 from core.model.consortium_members import (
     MAX_OPEN_PROPOSALS,
     MAX_POWER,
+    MAX_VOIDED,
     ORGANISATIONS,
     PROPOSAL_LIFETIME_MS,
     PROPOSALS,
@@ -15,6 +16,7 @@ from core.model.consortium_members import (
     MemberVoted,
     Organisation,
     ProposalLeaf,
+    ProposalVoided,
     Propose,
     Vote,
     organisation_key,
@@ -24,7 +26,7 @@ from core.model.errors import RejectedError
 from core.proofs.cometbft.types import KeyKind, PublicKey
 from local_chains.consortium.ledger.genesis import GenesisMember, genesis_writes
 from local_chains.consortium.ledger.leaves import read_operators
-from local_chains.consortium.ledger.members import ValidatorUpdate, read_validators
+from local_chains.consortium.ledger.members import ValidatorUpdate, members_version, read_validators
 from tests.local_chains.consortium.support import (
     ANN,
     BEN,
@@ -74,19 +76,21 @@ def test_more_than_two_thirds_of_the_power_make_a_member() -> None:
     expires_ms = START_MS + 1_000 + PROPOSAL_LIFETIME_MS
     proposed = chain.one(OPERATORS[0], Propose(NEWCOMER))
     assert proposed.events == (
-        MemberProposed(1, "registry", OPERATORS[0].address, expires_ms),
+        MemberProposed(1, "registry", OPERATORS[0].address, expires_ms, 1),
         MemberVoted(1, OPERATORS[0].address, "yes", "open"),
     )
     assert chain.one(OPERATORS[1], Vote(1, True)).events == (MemberVoted(1, OPERATORS[1].address, "yes", "open"),)
     assert organisation_key("registry") not in chain.leaves
     assert chain.one(OPERATORS[2], Vote(1, True)).events == (
         MemberVoted(1, OPERATORS[2].address, "yes", "passed"),
-        MemberChanged("registry", NOTARY.address, "notary,regulator", b"", 0),
+        MemberChanged("registry", NOTARY.address, "notary,regulator", b"", 0, 2),
     )
     assert decode_leaf(chain.leaves[organisation_key("registry")], Organisation) == NEWCOMER
     assert chain.sequence_at(ORGANISATIONS) == [*(name.encode() for name in NAMES), b"mint", b"registry"]
     votes = tuple((operator.address, True) for operator in OPERATORS[:3])
-    assert proposal(chain, 1) == ProposalLeaf(NEWCOMER, OPERATORS[0].address, expires_ms, "passed", votes)
+    assert proposal(chain, 1) == ProposalLeaf(
+        NEWCOMER, OPERATORS[0].address, expires_ms, "passed", votes, version=1, tally=(30, 0, 40)
+    )
     assert chain.updates == ()
 
 
@@ -267,9 +271,93 @@ def test_what_another_proposal_has_made_impossible_does_not_pass() -> None:
     for operator in OPERATORS[1:3]:
         assert chain.one(operator, Vote(1, True)).code is ResultCode.OK
     result = chain.one(OPERATORS[3], Vote(1, True))
-    assert result.code is ResultCode.BAD_ORGANISATION
-    assert result.events == ()
-    assert proposal(chain, 1).status == "open"
+    assert result.events == (MemberVoted(1, OPERATORS[3].address, "yes", "void"), ProposalVoided(1, "fifth"))
+    assert proposal(chain, 1).status == "void"
+    assert organisation_key("fifth") not in chain.leaves
+    assert chain.one(OPERATORS[3], Vote(1, True)).code is ResultCode.PROPOSAL_CLOSED
+
+
+def test_change_voids_open_proposals_about_the_same_organisation() -> None:
+    """An old proposal does not undo a newer decision."""
+    chain = Chain()
+    chain.one(OPERATORS[3], Propose(altered(standing(3), power=20)))
+    chain.one(OPERATORS[0], Vote(1, True))
+    chain.one(OPERATORS[0], Propose(NEWCOMER))
+    chain.one(OPERATORS[1], Propose(Organisation(NAMES[3], OPERATORS[3].address, ())))
+    chain.one(OPERATORS[2], Vote(3, True))
+    expelled = chain.one(OPERATORS[0], Vote(3, True))
+    assert expelled.events[-1] == ProposalVoided(1, NAMES[3])
+    assert [proposal(chain, number).status for number in (1, 2, 3)] == ["void", "open", "passed"]
+    for operator, ballot in ((OPERATORS[1], False), (OPERATORS[2], True)):
+        assert chain.one(operator, Vote(1, ballot)).code is ResultCode.PROPOSAL_CLOSED
+    assert OPERATORS[3].address not in read_operators(chain.leaves)
+
+
+def test_more_open_proposals_than_are_voided_at_once_are_void_at_their_next_vote() -> None:
+    chain = Chain()
+    for operator in OPERATORS[:2]:
+        for _ in range(MAX_OPEN_PROPOSALS - 1):
+            assert chain.one(operator, Propose(NEWCOMER)).code is ResultCode.OK
+    count = 2 * (MAX_OPEN_PROPOSALS - 1)
+    chain.one(OPERATORS[2], Propose(altered(NEWCOMER, roles=("notary",))))
+    chain.one(OPERATORS[1], Vote(count + 1, True))
+    chain.one(OPERATORS[0], Vote(count + 1, True))
+    statuses = [proposal(chain, number).status for number in range(1, count + 1)]
+    assert statuses == ["void"] * MAX_VOIDED + ["open"] * (count - MAX_VOIDED)
+    late = chain.one(OPERATORS[3], Vote(count, True))
+    assert late.events == (ProposalVoided(count, "registry"),)
+    assert proposal(chain, count).status == "void"
+
+
+def test_no_vote_makes_a_proposal_pass() -> None:
+    """Not even where others' power was cut meanwhile, so that the yes before it are enough now."""
+    chain = Chain(app_state((10, 10, 10, 40)))
+    chain.one(OPERATORS[0], Propose(NEWCOMER))
+    chain.one(OPERATORS[1], Vote(1, True))
+    chain.one(OPERATORS[2], Vote(1, True))
+    for power in (20, 5):
+        chain.one(OPERATORS[3], Propose(altered(standing(3), power=power)))
+        number = len(chain.sequence_at(PROPOSALS))
+        for operator in OPERATORS[:2]:
+            chain.one(operator, Vote(number, True))
+        assert read_operators(chain.leaves)[OPERATORS[3].address] == power
+    against = chain.one(OPERATORS[3], Vote(1, False))
+    assert against.events == (MemberVoted(1, OPERATORS[3].address, "no", "open"),)
+    assert proposal(chain, 1).tally == (30, 5, 35)
+    assert organisation_key("registry") not in chain.leaves
+
+
+def test_one_proposal_changes_at_most_a_third_of_the_power() -> None:
+    chain = Chain()
+    for power in (24, MAX_POWER):
+        assert chain.one(OPERATORS[0], Propose(altered(standing(0), power=power))).code is ResultCode.BAD_ORGANISATION
+    assert chain.one(OPERATORS[0], Propose(altered(FIFTH, power=14))).code is ResultCode.BAD_ORGANISATION
+    assert chain.one(OPERATORS[0], Propose(altered(FIFTH, power=13))).code is ResultCode.OK
+    assert chain.one(OPERATORS[0], Propose(altered(standing(0), power=23))).code is ResultCode.OK
+
+
+def test_step_that_became_too_large_is_void() -> None:
+    chain = Chain()
+    chain.one(OPERATORS[0], Propose(altered(FIFTH, power=13)))
+    pass_proposal(chain, Organisation(NAMES[3], OPERATORS[3].address, ()))
+    chain.one(OPERATORS[1], Vote(1, True))
+    last = chain.one(OPERATORS[2], Vote(1, True))
+    assert last.events[-1] == ProposalVoided(1, "fifth")
+    assert not chain.updates
+
+
+def test_proposal_names_the_version_of_the_list_that_it_was_made_against() -> None:
+    chain = Chain()
+    assert chain.one(OPERATORS[0], Propose(altered(standing(3), power=12), 1)).code is ResultCode.OK
+    assert chain.one(OPERATORS[0], Propose(NEWCOMER, 2)).code is ResultCode.BAD_ORGANISATION, "not there yet"
+    chain.one(OPERATORS[1], Vote(1, True))
+    assert chain.one(OPERATORS[2], Vote(1, True)).code is ResultCode.OK
+    assert members_version(chain.leaves) == 2
+    stale = chain.one(OPERATORS[0], Propose(altered(standing(3), power=14), 1))
+    assert stale.code is ResultCode.BAD_ORGANISATION
+    assert chain.one(OPERATORS[0], Propose(NEWCOMER, 1)).code is ResultCode.OK, "another organisation did not change"
+    assert chain.one(OPERATORS[0], Propose(altered(standing(3), power=14), 2)).code is ResultCode.OK
+    assert proposal(chain, 3).version == 2
 
 
 # --- genesis ---
