@@ -46,6 +46,7 @@ async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, An
         before = await read_members(chain.rpc)
         known = next((one for one in before.organisations if one.name == wanted.name), None)
         terms = _terms(wanted, known, chain.access.parameters.chain)
+        _require_step(terms, known, sum(one.power for one in before.organisations))
         height = await _send(chain, key_file, Propose(terms, before.version), f"propose {wanted.name}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         mine = [one for one in after["proposals"] if one["organisation"]["name"] == wanted.name]
@@ -109,6 +110,15 @@ def _terms(wanted: WantedTerms, known: Organisation | None, chain: ChainId) -> O
     if not key or not power:
         raise RejectedError(f"{wanted.name} has none yet: a validator needs a --consensus-key and --power")
     return Organisation(wanted.name, account, roles, kind, key, power)
+
+
+def _require_step(terms: Organisation, known: Organisation | None, total: int) -> None:
+    """Raises `RejectedError` for a change of power that would be void in the end."""
+    step = abs(terms.power - (0 if known is None else known.power))
+    if 3 * step > total:
+        raise RejectedError(
+            f"this changes {step:,} of a power of {total:,}, one proposal changes at most a third: take several steps"
+        )
 
 
 def _account(text: str, chain: ChainId) -> bytes:

@@ -85,6 +85,7 @@ async def test_an_issuer_comes_in_by_votes_and_a_validator_s_power_changes(
         (WantedTerms("mint", MINT, ["validator"]), "--consensus-key and --power"),
         (WantedTerms("mint", MINT, ["validator"], "ed25519:xy", 3), "KIND:HEX"),
         (WantedTerms("mint", MINT, ["issuer"], power=3), "only an organisation with"),
+        (WantedTerms("validator-3", power=24), "at most a third"),
         (WantedTerms("validator-3", roles=["validator"], consensus_key="ed25519:" + "00" * 32), "bad-organisation"),
     ],
 )

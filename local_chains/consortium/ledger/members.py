@@ -243,7 +243,7 @@ def _count(context: Context, number: int, leaf: ProposalLeaf, powers: dict[bytes
     status: Status = "open"
     if approve and 3 * for_it > 2 * total:
         # Other proposals may have passed since this one was made.
-        impossible = _fault(context.state, leaf.organisation)
+        impossible = fault_of(context.state, leaf.organisation) or _step_fault(context.state, leaf.organisation)
         status = "void" if impossible else "passed"
     elif 3 * against >= total:
         status = "rejected"
@@ -398,17 +398,14 @@ def _is_key(terms: Organisation) -> bool:
 def _check(state: StateView, terms: Organisation) -> None:
     require_name(terms.name, "organisation")
     require_address(terms.account, "organisation's account")
-    fault = _fault(state, terms)
+    fault = fault_of(state, terms)
     if fault:
         refuse(ResultCode.BAD_ORGANISATION, fault)
 
 
-def _fault(state: StateView, terms: Organisation) -> str:
-    """Why a proposal cannot lead to these terms; empty if it can. No step may be so large that those who trusted the
-    validators before it cannot follow."""
-    fault = fault_of(state, terms)
-    if fault:
-        return fault
+def _step_fault(state: StateView, terms: Organisation) -> str:
+    """Why these terms are too large a step, of the power that there is now; empty if they are not. Those who trust the
+    validators before it must be able to follow."""
     before = organisation_called(state, terms.name)
     step = abs(terms.power - (0 if before is None else before.power))
     total = sum(read_operators(state).values())

@@ -328,12 +328,33 @@ def test_no_vote_makes_a_proposal_pass() -> None:
 
 
 def test_one_proposal_changes_at_most_a_third_of_the_power() -> None:
-    chain = Chain()
-    for power in (24, MAX_POWER):
-        assert chain.one(OPERATORS[0], Propose(altered(standing(0), power=power))).code is ResultCode.BAD_ORGANISATION
-    assert chain.one(OPERATORS[0], Propose(altered(FIFTH, power=14))).code is ResultCode.BAD_ORGANISATION
-    assert chain.one(OPERATORS[0], Propose(altered(FIFTH, power=13))).code is ResultCode.OK
-    assert chain.one(OPERATORS[0], Propose(altered(standing(0), power=23))).code is ResultCode.OK
+    for terms in (
+        altered(standing(0), power=24),
+        altered(standing(0), power=MAX_POWER),
+        altered(FIFTH, power=14),
+    ):
+        chain = Chain()
+        chain.one(OPERATORS[0], Propose(terms))
+        chain.one(OPERATORS[1], Vote(1, True))
+        last = chain.one(OPERATORS[2], Vote(1, True))
+        assert last.events[-1] == ProposalVoided(1, terms.name)
+        assert not chain.updates
+    for terms in (altered(standing(0), power=23), altered(FIFTH, power=13)):
+        chain = Chain()
+        pass_proposal(chain, terms)
+        assert [change.power for change in chain.updates] == [terms.power]
+
+
+def test_validator_with_more_than_a_third_leaves_in_steps() -> None:
+    chain = Chain(app_state((10, 10, 10, 40)))
+    for power in (17, 2):
+        chain.one(OPERATORS[0], Propose(altered(standing(3), power=power)))
+        number = len(chain.sequence_at(PROPOSALS))
+        for operator in (OPERATORS[1], OPERATORS[2], OPERATORS[3]):
+            chain.one(operator, Vote(number, True))
+        assert read_operators(chain.leaves)[OPERATORS[3].address] == power
+    pass_proposal(chain, Organisation(NAMES[3], OPERATORS[3].address, ()))
+    assert sum(read_operators(chain.leaves).values()) == 30
 
 
 def test_step_that_became_too_large_is_void() -> None:
