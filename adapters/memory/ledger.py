@@ -150,11 +150,11 @@ def apply(
             case Lock():
                 return (_lock(rules, state, sender, message, time),)
             case Claim():
-                return (_paid(rules, state, message, _claim(rules, state, message, time)),)
+                return (_paid(rules, state, message, _claim(state, message, time)),)
             case Refund():
-                return (_paid(rules, state, message, _refund(rules, state, message, time)),)
+                return (_paid(rules, state, message, _refund(state, message, time)),)
             case GiveBack():
-                return (_paid(rules, state, message, _give_back(rules, state, sender, message)),)
+                return (_paid(rules, state, message, _give_back(state, sender, message)),)
             case Allow():
                 return _allow(rules, state, sender, message)
             case Transfer():
@@ -272,41 +272,39 @@ def _paid(rules: Rulebook, state: Overlay, message: Claim | Refund | GiveBack, e
     if row is not None:
         payee = row.terms.receiver if isinstance(message, Claim) else row.terms.sender
         rules.check_movable(row.terms.asset, payee)
+        asset, amount = row.terms.asset, row.terms.amount
+        debit(state, payee, asset, amount - rules.tokens.arriving(asset, amount))
     return event
 
 
-def _pay(rules: Rulebook, state: Overlay, payee: AccountId, terms: LockTerms) -> None:
-    credit(state, payee, terms.asset, rules.tokens.arriving(terms.asset, terms.amount))
-
-
-def _claim(rules: Rulebook, state: Overlay, message: Claim, time: ChainTime) -> ChainEvent:
+def _claim(state: Overlay, message: Claim, time: ChainTime) -> ChainEvent:
     name = LockId(message.lock_id)
     row = _open_lock(state, name)
     if not opens(message.preimage, row.terms.hashlock):
         raise Refused("wrong preimage")
     if time >= row.terms.timelock:
         raise Refused("too late to claim")
-    _pay(rules, state, row.terms.receiver, row.terms)
+    credit(state, row.terms.receiver, row.terms.asset, row.terms.amount)
     state.put(lock_key(name), replace(row, status=LockStatus.CLAIMED))
     return Claimed(name, row.terms.hashlock, PublicPreimage(message.preimage))
 
 
-def _refund(rules: Rulebook, state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
+def _refund(state: Overlay, message: Refund, time: ChainTime) -> ChainEvent:
     name = LockId(message.lock_id)
     row = _open_lock(state, name)
     if time < row.terms.timelock:
         raise Refused("too early to refund")
-    _pay(rules, state, row.terms.sender, row.terms)
+    credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
     state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
     return Refunded(name, row.terms.hashlock)
 
 
-def _give_back(rules: Rulebook, state: Overlay, sender: AccountId, message: GiveBack) -> ChainEvent:
+def _give_back(state: Overlay, sender: AccountId, message: GiveBack) -> ChainEvent:
     name = LockId(message.lock_id)
     row = _open_lock(state, name)
     if row.terms.receiver != sender:
         raise Refused("nobody but the receiver gives a lock back before its timelock")
-    _pay(rules, state, row.terms.sender, row.terms)
+    credit(state, row.terms.sender, row.terms.asset, row.terms.amount)
     state.put(lock_key(name), replace(row, status=LockStatus.REFUNDED))
     return Refunded(name, row.terms.hashlock)
 
