@@ -209,7 +209,9 @@ Ended ==
 ByOutbox ==
   /\ UNCHANGED <<now, world, took, lost, sees, verified, closed>>
   /\ CASE S.event = "VerifyLock" -> OtherIsFinal(S.by) /\ S.by \notin closed /\ UNCHANGED asked
-       [] S.event = "SignEarlyRefund" -> ~In(Own(S.by)) /\ UNCHANGED asked
+       [] S.event = "SignEarlyRefund" ->
+            /\ ~In(Own(S.by)) \/ stands[RefundOn[On[Own(S.by)]]] = "final"
+            /\ UNCHANGED asked
        [] S.event = "Finished" -> Ended /\ UNCHANGED asked
        [] OTHER -> Asks /\ asked' = [asked EXCEPT ![S.by] = asked[S.by] \cup {S.on}]
 
