@@ -32,7 +32,7 @@ from core.model.consortium import (
     quantity,
     raw_address,
 )
-from core.model.consortium_members import Organisation, Propose, Vote
+from core.model.consortium_members import Admit, Organisation, Propose, Vote
 from core.model.errors import RejectedError
 from core.model.facts import Block, HeaderAttested, RecordWritten
 from core.model.ports import ChainAccess
@@ -55,7 +55,7 @@ NAMES: Final = ("a", "z" * 64, "0.-_", "records")
 """As short, as long and as odd as names are."""
 DOCUMENTS: Final = (b"{}", json.dumps({"\0": "\ud7ff\0\u202e", "deep": [[[]]]}).encode(), b'"' + b"x" * 16_000 + b'"')
 OF_ISSUER: Final[tuple[type[Message], ...]] = (Issue, Issue, CreateAsset, Burn)
-OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Propose, Vote, WriteRecord, SetAccess)
+OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Propose, Vote, Admit, WriteRecord, SetAccess)
 OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (Transfer, Lock, Lock, Claim, Refund, Refund, Burn)
 KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
 assert set(KINDS) == set(get_args(Message)), "a message that the ledger knows is missing here"
@@ -165,6 +165,8 @@ class LedgerStrangers:
                 return SetAccess(rng.choice(NAMES), rng.choice(NAMES), party, tuple(sorted(writers)))
             case "AttestHeader":
                 return AttestHeader("eip155:1", rng.choice((0, 7, 2**63 - 1)), b"\xff" * 32, 7)
+            case "Admit":
+                return Admit(odd, rng.random() < 0.7)
             case "Propose":
                 roles = rng.choice((("issuer",), ("notary", "regulator"), ()))
                 return Propose(Organisation(rng.choice(NAMES), party, roles))
