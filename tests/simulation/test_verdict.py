@@ -349,6 +349,21 @@ async def machine_lost(stage: Stage) -> None:
     await _done(stage)
 
 
+async def machine_ended_early(stage: Stage) -> None:
+    """The provider's machine hears that its claim is final long before it is."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    legs = stage.world.chains[A].access().legs
+    await stage.send(stage.relayer, legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A]))
+    stage.mine(1)
+    await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
+    await _completed(stage, agreed)
+    await stage.world.clock.sleep(5.0)
+    stage.mine()
+
+
 async def effect_pending(stage: Stage) -> None:
     """It has ended, and the outbox still asks for something."""
     agreed = await stage.played()

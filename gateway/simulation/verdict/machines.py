@@ -8,12 +8,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import CausewayError, NotFoundError
-from core.model.facts import LockStatus
-from core.model.types import LockTerms, SwapId
+from core.model.facts import ChainEvent, Claimed, LockStatus
+from core.model.types import Height, LockId, LockTerms, SwapId
 from core.runtime import journal
-from gateway.simulation.plan import CHAINS, FORGETFUL
+from core.runtime.clock import NS_PER_S
+from gateway.simulation.plan import CHAINS, FINALITY_DEPTH, FORGETFUL
 from gateway.simulation.process import Process
-from gateway.simulation.verdict.chains import LockOutcome, all_locks
+from gateway.simulation.verdict.chains import LockOutcome, all_locks, events_of
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
@@ -21,6 +22,8 @@ from htlc import engine
 from htlc.model import Leg, LegStatus, Phase, Role, SwapState
 from relayer.swaps import relayer_swaps
 
+ROUNDED_S: Final = 1
+"""Times of blocks are whole seconds."""
 _SEEN: Final = {"lock": LegStatus.LOCKED, "claim": LegStatus.CLAIMED, "refund": LegStatus.REFUNDED}
 
 
@@ -53,6 +56,7 @@ def _of_process(
         yield from _journal_problems(connection, who, state)
         if state.phase.terminal and not undone and not record.plan.rough & FORGETFUL:
             yield from _chain_problems(who, state, locks)
+            yield from _early(connection, record, who, state, locks)
 
 
 def _should_not_be(record: Record, swap_id: SwapId) -> bool:
@@ -102,6 +106,37 @@ def leg_told(events: list[dict[str, Any]], leg: Leg, terms: dict[str, Any]) -> L
     if len(places) > 1:
         return None
     return next((_SEEN[what] for what in ("claim", "refund", "lock") if what in seen), LegStatus.ABSENT)
+
+
+def _early(
+    connection: Connection, record: Record, who: str, state: SwapState, locks: list[LockOutcome]
+) -> Iterator[Problem]:
+    """A swap is complete once its claims are final: for an initiator the own claim, for everybody else both."""
+    if state.phase is not Phase.COMPLETED:
+        return
+    ended_s = max(entry.recorded_ns for entry in journal.replay(connection, state.swap_id)) / NS_PER_S
+    agreement = state.agreement
+    legs = (agreement.initiator_leg, agreement.participant_leg)
+    for terms in legs[1:] if agreement.role is Role.INITIATOR else legs:
+        claims = [one for one in locks if one.terms == terms and one.status is LockStatus.CLAIMED]
+        final_s = min((_final_at_s(record, one) for one in claims), default=0.0)
+        if ended_s < final_s - ROUNDED_S:
+            text = f"{who} is complete {final_s - ended_s:.0f} s before the claim on {terms.chain} is final"
+            yield Problem(Kind.MACHINE_ENDED_EARLY, text)
+
+
+def _final_at_s(record: Record, lock: LockOutcome) -> float:
+    """When the lock's end became final at the earliest, Unix seconds of true time."""
+    world, chain = record.world, lock.terms.chain
+    here = world.chains[chain]
+    depth = FINALITY_DEPTH if chain in world.memory else 0
+    ended = [one.block.height for one, _, _ in events_of(here) if _ends(one.event, lock.lock_id)]
+    final = here.block(Height(min(max(ended) + depth, here.height)))
+    return final.header.time.seconds - world.plan.skew_s[chain]
+
+
+def _ends(event: ChainEvent, lock_id: LockId) -> bool:
+    return isinstance(event, Claimed) and event.lock_id == lock_id
 
 
 def _chain_problems(who: str, state: SwapState, locks: list[LockOutcome]) -> Iterator[Problem]:

@@ -51,6 +51,7 @@ class Kind(StrEnum):
     PROCESS_ENDED = "process-ended"
     # machines
     MACHINE_UNENDED = "machine-unended"
+    MACHINE_ENDED_EARLY = "machine-ended-early"
     MACHINE_LOST = "machine-lost"
     EFFECT_PENDING = "effect-pending"
     STATE_OFF_JOURNAL = "state-off-journal"
