@@ -34,6 +34,7 @@ from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPol
 from relayer.quotes import Pair, Rate
 from relayer.reporting import http_session
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
+from relayer.transactions.pipeline import PipelinePolicy
 
 T = TypeVar("T")
 
@@ -45,6 +46,8 @@ FENCE_S: Final = 60.0
 """How long a process that woke is watched."""
 RATE: Final = Rate(2, 1)
 MOST: Final = ExposureLimit(BaseUnits(300_000), BaseUnits(250_000), BaseUnits(280_000))
+PIPELINE: Final = PipelinePolicy(expiry_blocks=15)
+"""Transactions expire soon enough that some wait for longer."""
 LIMITS: Final = {asset: MOST for kind in (COIN, TOKEN) for asset in kind.values()}
 SHORT_PURSE: Final = 1_500_000
 """Enough for one or two swaps at a time."""
@@ -254,6 +257,7 @@ class Relayer(Process):
                 exposure=LIMITS,
                 watch=WatchPolicy(enabled=True),
                 opening=OpeningPolicy(early_refunds=self.world.plan.early_refunds),
+                pipeline=PIPELINE,
             ),
             pairs=self._pairs,
             quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
@@ -362,7 +366,7 @@ class Dapp(Process):
             access,
             self.signers,
             SwapStore(database),
-            ClientPolicy(swap=POLICY),
+            ClientPolicy(swap=POLICY, pipeline=PIPELINE),
             self.world.clock,
             self.seeded(),
         )
