@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.types import AssetId, BaseUnits, ChainId, SwapId, chain_of
+from core.runtime import retry
 from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -182,9 +183,9 @@ class RelayerService:
     def _workers(self) -> list[Worker]:
         # Swaps, effects and outcomes are the money path, which every duty stands on: what is fatal there is fatal.
         workers = [
-            Worker("swaps", self._swap_worker.run),
-            Worker("effects", self._executor.run),
-            Worker("outcomes", self._teller.run),
+            Worker("swaps", self._swap_worker.run, delays=retry.MONEY),
+            Worker("effects", self._executor.run, delays=retry.MONEY),
+            Worker("outcomes", self._teller.run, delays=retry.MONEY),
         ]
         others = [Worker(f"heads {chain}", board.run) for chain, board in self.boards.items()]
         others += [Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()]

@@ -31,6 +31,8 @@ CALL: Final = RetryPolicy((0.1, 0.3, 1.0, 2.0))
 """One call to an endpoint, inside a step that somebody waits for."""
 WORKER: Final = RetryPolicy((0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0))
 """A worker whose step failed; it never gives up."""
+MONEY: Final = RetryPolicy((0.2, 0.5, 1.0))
+"""A worker that exits depend on: a database that is locked for a moment, again and again, must be no outage."""
 EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0, 15.0))
 """An effect of the outbox; it never gives up either, and exits must not wait for long."""
 

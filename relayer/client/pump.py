@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, RejectedError, RetryableError
 from core.model.ports import ChainAccess, Signer
 from core.model.types import ChainId, Height, SwapId
+from core.runtime import retry
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -177,9 +178,9 @@ class Pump:
             *(alone(f"heads {chain}", board.run) for chain, board in self._boards.items()),
             *(alone(f"follower {chain}", self._follow(access)) for chain, access in chains.items()),
             *(alone(f"transactions {chain}", self._opened(one)) for chain, one in self._pipelines.items()),
-            Worker("swaps", worker.run),
-            Worker("effects", executor.run),
-            Worker("outcomes", teller.run),
+            Worker("swaps", worker.run, delays=retry.MONEY),
+            Worker("effects", executor.run, delays=retry.MONEY),
+            Worker("outcomes", teller.run, delays=retry.MONEY),
             Worker("housekeeping", self._expire, pause_s=HOUSEKEEPING_S),
         )
 

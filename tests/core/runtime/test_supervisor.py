@@ -1,10 +1,13 @@
 """The supervisor: backing off, ending with a reason, cancelling cleanly."""
 
 import asyncio
+from contextlib import suppress
+from itertools import pairwise
 
 import pytest
 
 from core.model.errors import FatalError, FencedError, RejectedError, ReorgedError, RetryableError
+from core.runtime import retry
 from core.runtime.clock import ManualClock, VirtualClock, run_virtually
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy
@@ -183,3 +186,27 @@ def test_two_workers_of_one_name_are_refused() -> None:
     supervisor.add(Worker("a", for_ever))
     with pytest.raises(ValueError, match="called a"):
         supervisor.add(Worker("a", for_ever))
+
+
+def test_the_money_path_is_never_away_for_long() -> None:
+    """A database that is locked for a moment every few seconds must not add up to an outage."""
+    began: list[float] = []
+
+    async def fails_now_and_then() -> None:
+        began.append(asyncio.get_running_loop().time())
+        await asyncio.sleep(5)
+        raise RetryableError("the database is locked: try again")
+
+    async def story() -> None:
+        supervisor = Supervisor(VirtualClock(), Metrics())
+        supervisor.add(Worker("swaps", fails_now_and_then, delays=retry.MONEY))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(120):
+                await supervisor.run()
+
+    run_virtually(story())
+    assert len(began) > 15
+    assert max(then - before for before, then in pairwise(began)) <= 5 + (1 + retry.MONEY.spread) * max(
+        retry.MONEY.delays_s
+    )
+    assert max(retry.MONEY.delays_s) <= 1
