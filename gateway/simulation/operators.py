@@ -14,6 +14,7 @@ from relayer.transactions import accounts
 OLDER_S: Final = 12.0
 """How old a restored copy is."""
 RESTORE_S: Final = 2.0
+LONG_S: Final = 60.0
 ON_THE_COPY_S: Final = 15.0
 """How long a relayer runs on an older copy before the newer one is found."""
 ADOPT_S: Final = 20.0
@@ -77,9 +78,10 @@ async def _empty(record: Record) -> None:
 
 
 async def _start_with(record: Record, relayer: Relayer, database: InlineDatabase) -> None:
+    """Whatever it is doing, also if it is down already: its next life has the other database."""
+    relayer.replacement = database
     relayer.kill(RESTORE_S)
-    await record.world.clock.sleep(RESTORE_S / 2)
-    relayer.database = database
+    await hands.until(record.world, lambda: relayer.database is database, record.world.clock.now() + LONG_S)
 
 
 async def _adopt(record: Record, relayer: Relayer) -> None:

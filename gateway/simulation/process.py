@@ -65,6 +65,8 @@ class Process(ABC):
         }
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
         self.database = InlineDatabase()
+        self.replacement: InlineDatabase | None = None
+        """What the next life has for a database, if it is another."""
         self.lives = 0
         self.away = [(one.at_s, one.at_s + one.lasts_s + COME_BACK_S) for one in party.outages]
         """When the process, or its database, was down: from, until, in seconds of the story."""
@@ -100,6 +102,8 @@ class Process(ABC):
     async def _live_once(self, death: Death | None) -> None:
         self._outage_s = 0.0 if death is None else death.outage_s
         self._killed.clear()
+        if self.replacement is not None:
+            self.database, self.replacement = self.replacement, None
         self.lives += 1
         self._awake = awake = asyncio.Event()
         awake.set()
