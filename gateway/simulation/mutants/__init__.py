@@ -3,6 +3,7 @@
     planting    how a bug is planted                        planting.Planter
     protocol    bugs in the gates and the machine           relaying    in checks, limits, effects, watching
     sending     on the way to the chain and back            outside     at endpoints and in the client
+    ledger      between the gateway and the consortium ledger, and in its rules
     run         each over the same seeds until one fails    run.results
 
 One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found
@@ -11,6 +12,7 @@ each, which is tried first.
 
 from typing import Final
 
+from gateway.simulation.mutants.ledger import ADAPTING, RULES
 from gateway.simulation.mutants.outside import BELIEVING
 from gateway.simulation.mutants.planting import ROOT, Edit, Mutant, replaced
 from gateway.simulation.mutants.protocol import MACHINE, TERMS
@@ -19,4 +21,4 @@ from gateway.simulation.mutants.sending import SENDING
 
 __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
-MUTANTS: Final = (*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING)
+MUTANTS: Final = (*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES)
