@@ -50,29 +50,52 @@ def root(items: Sequence[bytes]) -> bytes:
 def _root_of_hashes(hashes: list[bytes]) -> bytes:
     """Pairing neighbours level by level gives the same tree as splitting at powers of two, without recursion."""
     while len(hashes) > 1:
-        paired = [inner_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes) - 1, 2)]
-        if len(hashes) % 2:
-            paired.append(hashes[-1])
-        hashes = paired
+        hashes = _paired(hashes)
     return hashes[0]
+
+
+def _paired(hashes: list[bytes]) -> list[bytes]:
+    paired = [inner_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes) - 1, 2)]
+    if len(hashes) % 2:
+        paired.append(hashes[-1])
+    return paired
 
 
 def prove(items: Sequence[bytes], index: int) -> MerkleProof:
     """Inclusion proof for `items[index]`. Raises MalformedProofError for an index outside the list."""
-    if not 0 <= index < len(items):
-        raise MalformedProofError("no such leaf", index=index, total=len(items))
-    hashes = [leaf_hash(item) for item in items]
-    aunts = []
-    place = index
-    while len(hashes) > 1:
-        sibling = place ^ 1
-        if sibling < len(hashes):
-            aunts.append(hashes[sibling])
-        paired = [inner_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes) - 1, 2)]
-        if len(hashes) % 2:
-            paired.append(hashes[-1])
-        hashes, place = paired, place // 2
-    return MerkleProof(len(items), index, leaf_hash(items[index]), tuple(aunts))
+    return Tree(items).prove(index)
+
+
+class Tree:
+    """All hashes of one tree, for as many proofs as are wanted."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, items: Sequence[bytes]) -> None:
+        level = [leaf_hash(item) for item in items]
+        self._levels = [level]
+        while len(level) > 1:
+            level = _paired(level)
+            self._levels.append(level)
+
+    @property
+    def root(self) -> bytes:
+        """Root over the items in their order."""
+        return self._levels[-1][0] if self._levels[0] else EMPTY_ROOT
+
+    def prove(self, index: int) -> MerkleProof:
+        """Inclusion proof for the leaf at `index`. Raises MalformedProofError for an index outside the list."""
+        leaves = self._levels[0]
+        if not 0 <= index < len(leaves):
+            raise MalformedProofError("no such leaf", index=index, total=len(leaves))
+        aunts = []
+        place = index
+        for level in self._levels:
+            sibling = place ^ 1
+            if sibling < len(level):
+                aunts.append(level[sibling])
+            place //= 2
+        return MerkleProof(len(leaves), index, leaves[index], tuple(aunts))
 
 
 def verify(expected_root: bytes, item: bytes, proof: MerkleProof) -> None:

@@ -21,11 +21,12 @@ from local_chains.consortium.engine.feed import CommittedBlock
 from local_chains.consortium.engine.home import Genesis, OperatorKey, ValidatorKey, create_genesis, parse_genesis
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import genesis_tip
+from local_chains.consortium.engine.rendering import decode
 from local_chains.consortium.ledger.execution import Result, process_proposal, proposer_clock_ms
 from local_chains.consortium.ledger.genesis import GenesisAsset, genesis_writes
 from local_chains.consortium.state.ledger_state import KEPT_ROOTS, LedgerState
 from local_chains.consortium.state.marks import may_hold
-from local_chains.consortium.state.store import Changes, Store, StoredBlock
+from local_chains.consortium.state.store import MAX_HEADERS, BlockHead, Changes, Store, StoredBlock
 from local_chains.consortium.state.tree import build
 
 BLOCK_BYTES: Final = 1024 * 1024
@@ -94,6 +95,16 @@ class BlockStore(Store):
 
     async def block_by_hash(self, block_hash: bytes) -> StoredBlock | None:
         return await self.block(self._heights.get(block_hash, 0))
+
+    async def height_of(self, block_hash: bytes) -> int | None:
+        return self._heights.get(block_hash)
+
+    async def heads(self, first: int, last: int) -> list[BlockHead]:
+        found = reversed(self._blocks[max(first, 1) - 1 : max(last, 0)][-MAX_HEADERS:])
+        return [
+            BlockHead(one.height, one.size, one.block, one.commit, len(decode(one.block)["block"]["data"]["txs"]))
+            for one in found
+        ]
 
     async def transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
         return self._places.get(tx_hash)

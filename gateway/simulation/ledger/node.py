@@ -18,6 +18,7 @@ from local_chains.consortium.rpc.envelopes import answer_body
 from local_chains.consortium.rpc.errors import METHOD_NOT_FOUND, RpcError, internal
 from local_chains.consortium.rpc.methods import Methods
 from local_chains.consortium.rpc.parameters import Arguments, from_json
+from local_chains.consortium.rpc.workshop import Workshop
 
 BROADCAST: Final = "broadcast_tx_sync"
 BY_HEIGHT: Final = ("block", "block_results")
@@ -48,7 +49,7 @@ class Node:
         self._engine = engine
         self._endpoint = endpoint
         self._settings = settings
-        self._methods = Methods(engine).table
+        self._methods = Methods(engine, workshop=Workshop(threads=False)).table
 
     async def close(self) -> None: ...
 

@@ -11,6 +11,8 @@ from local_chains.consortium.ledger.execution import Result
 from local_chains.consortium.state.store import StoredBlock
 
 MAX_PENDING_BLOCKS: Final = 200
+MAX_PENDING_BYTES: Final = 64 * 1024 * 1024
+"""Of the blocks that one listener has not taken yet. All listeners share the same blocks."""
 MAX_LISTENERS: Final = 200
 
 
@@ -28,12 +30,19 @@ class CommittedBlock:
     def height(self) -> int:
         return self.block.header.height
 
+    @property
+    def size_bytes(self) -> int:
+        """Of its JSON, the larger part of what it takes in memory."""
+        return len(self.stored.block) + len(self.stored.results)
+
 
 class Listener:
-    """One listener's queue. It is cut off when it falls `MAX_PENDING_BLOCKS` behind, or when the feed ends."""
+    """One listener's queue. It is cut off when it falls `MAX_PENDING_BLOCKS` or `MAX_PENDING_BYTES` behind, or when the
+    feed ends."""
 
     def __init__(self) -> None:
         self._queue: asyncio.Queue[CommittedBlock | None] = asyncio.Queue()
+        self._bytes = 0
 
     async def next(self) -> CommittedBlock:
         """The next block. Raises `RetryableError` when cut off."""
@@ -41,12 +50,15 @@ class Listener:
         if committed is None:
             self._queue.put_nowait(None)
             raise RetryableError("no more blocks will come to this listener: subscribe again")
+        self._bytes -= committed.size_bytes
         return committed
 
     def push(self, committed: CommittedBlock) -> bool:
         """False when the listener is too slow."""
-        if self._queue.qsize() >= MAX_PENDING_BLOCKS:
+        behind = self._queue.qsize()
+        if behind >= MAX_PENDING_BLOCKS or (behind and self._bytes + committed.size_bytes > MAX_PENDING_BYTES):
             return False
+        self._bytes += committed.size_bytes
         self._queue.put_nowait(committed)
         return True
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.model.consortium import PROOF_OP
-from core.model.errors import NotFoundError
+from core.model.errors import NotFoundError, RetryableError
 from core.proofs.ics23 import encode_commitment_proof
 from core.proofs.smt import encode_proof
 from local_chains.consortium.state.ledger_state import LedgerState
@@ -48,7 +48,7 @@ async def answer_query(
         else:
             known = ", ".join((*COMPACT_PATHS[1:], ICS23_PATH))
             return QueryAnswer(key, height, code=REFUSED, log=f"paths are {known}")
-    except NotFoundError as error:
+    except (NotFoundError, RetryableError) as error:
         return QueryAnswer(key, height, code=REFUSED, log=error.message)
     log = "does not exist" if leaf is None else "exists"
     return QueryAnswer(key, height, leaf, op if prove else None, log=log)

@@ -10,13 +10,14 @@ from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.home import consensus_params
 from local_chains.consortium.engine.proposal import APP_VERSION
 from local_chains.consortium.engine.queries import QueryAnswer, answer_query
-from local_chains.consortium.engine.rendering import CODESPACE, decode
+from local_chains.consortium.engine.rendering import CODESPACE, encode
 from local_chains.consortium.rpc.errors import internal
 from local_chains.consortium.rpc.event_query import parse_query
 from local_chains.consortium.rpc.parameters import ORDER, PAGES, Arguments, Kind, Method, Signature, ordered, page_of
 from local_chains.consortium.rpc.search import find_blocks
 from local_chains.consortium.rpc.transactions import transaction_methods
-from local_chains.consortium.state.store import MAX_HEADERS, StoredBlock
+from local_chains.consortium.rpc.workshop import Workshop
+from local_chains.consortium.state.store import MAX_HEADERS, BlockHead, StoredBlock
 
 _AUTHORITY: Final = {"authority": {"authority": ""}}
 """A consensus parameter that no file of ours sets, as nodes print it."""
@@ -31,8 +32,10 @@ COMET_VERSION: Final = "0.40.0"
 class Methods:
     """All methods but the subscriptions, which belong to a connection."""
 
-    def __init__(self, engine: EmbeddedEngine, moniker: str = "causeway") -> None:
+    def __init__(self, engine: EmbeddedEngine, moniker: str = "causeway", workshop: Workshop | None = None) -> None:
         self._engine = engine
+        self._workshop = workshop or Workshop()
+        self._genesis: msgspec.Raw | None = None
         self._moniker = moniker
         height: Signature = {"height": Kind.INTEGER}
         query: Signature = {"path": Kind.STRING, "data": Kind.HEX, "height": Kind.INTEGER, "prove": Kind.BOOLEAN}
@@ -54,8 +57,11 @@ class Methods:
             "consensus_params": Method(height, self.consensus_params),
             "abci_info": Method({}, self.abci_info),
             "abci_query": Method(query, self.abci_query),
-            **transaction_methods(engine),
+            **transaction_methods(engine, self._workshop),
         }
+
+    def close(self) -> None:
+        self._workshop.close()
 
     # --- the node ---
 
@@ -64,10 +70,10 @@ class Methods:
 
     async def status(self, _: Arguments) -> dict[str, Any]:
         tip, genesis = self._engine.tip, self._engine.genesis
-        first = await self._engine.store.block(self._engine.store.first)
+        first = await self._engine.store.head(self._engine.store.first)
         first_header = None if first is None else _header_of(first)
         earliest = comet_json.timestamp_to_json(genesis.time) if first_header is None else first_header["time"]
-        newest = await self._engine.store.block(tip.height)
+        newest = await self._engine.store.head(tip.height)
         validator = tip.turn.validators.validators[0]
         return {
             "node_info": self._node_info(),
@@ -76,7 +82,7 @@ class Methods:
                 "latest_app_hash": "" if newest is None else _header_of(newest)["app_hash"],
                 "latest_block_height": str(tip.height),
                 "latest_block_time": comet_json.timestamp_to_json(tip.time),
-                "earliest_block_hash": "" if first is None else comet_json.bytes_to_hex(first.hash),
+                "earliest_block_hash": "" if first is None else first.document["block_id"]["hash"],
                 "earliest_app_hash": "" if first_header is None else first_header["app_hash"],
                 "earliest_block_height": str(self._engine.store.first),
                 "earliest_block_time": earliest,
@@ -105,9 +111,14 @@ class Methods:
     async def net_info(self, _: Arguments) -> dict[str, Any]:
         return {"listening": False, "listeners": [], "n_peers": "0", "peers": []}
 
-    async def genesis(self, _: Arguments) -> dict[str, Any]:
-        document = dict(self._engine.genesis.document)
-        return {"genesis": document | {"consensus_params": _AUTHORITY | dict(document["consensus_params"])}}
+    async def genesis(self, _: Arguments) -> Any:
+        """As it is asked for again and again: made once."""
+        raw = self._engine.genesis.raw
+        if len(raw) > GENESIS_CHUNK_BYTES:
+            raise internal("genesis response is large, please use the genesis_chunked API instead")
+        if self._genesis is None:
+            self._genesis = await self._workshop.made("genesis", len(raw), lambda: _genesis_answer(raw))
+        return self._genesis
 
     async def genesis_chunked(self, arguments: Arguments) -> dict[str, Any]:
         raw = self._engine.genesis.raw
@@ -143,6 +154,13 @@ class Methods:
             raise internal(f"height {height} is not available, lowest height is {self._engine.store.first}")
         return stored
 
+    async def _head(self, arguments: Arguments) -> BlockHead:
+        height = self._height(arguments, self._engine.tip.height)
+        head = await self._engine.store.head(height)
+        if head is None:
+            raise internal(f"height {height} is not available, lowest height is {self._engine.store.first}")
+        return head
+
     async def _by_hash(self, arguments: Arguments) -> StoredBlock | None:
         return await self._engine.find_block(arguments.get("hash", b""))
 
@@ -160,11 +178,13 @@ class Methods:
         return results | {name: None for name in _EMPTY_LISTS if bytes(results[name]) == b"[]"}
 
     async def header(self, arguments: Arguments) -> dict[str, Any]:
-        return {"header": _header_of(await self._block(arguments))}
+        return {"header": _header_of(await self._head(arguments))}
 
     async def header_by_hash(self, arguments: Arguments) -> dict[str, Any]:
-        stored = await self._by_hash(arguments)
-        return {"header": None if stored is None else _header_of(stored)}
+        height = await self._engine.store.height_of(arguments.get("hash", b""))
+        known = height is not None and height <= self._engine.tip.height
+        head = await self._engine.store.head(height) if known and height is not None else None
+        return {"header": None if head is None else _header_of(head)}
 
     async def blockchain(self, arguments: Arguments) -> dict[str, Any]:
         if min(arguments.get("minHeight", 0), arguments.get("maxHeight", 0)) < 0:
@@ -174,20 +194,20 @@ class Methods:
         first = max(arguments.get("minHeight") or 1, last - MAX_HEADERS + 1, self._engine.store.first, 1)
         if first > last:
             raise internal(f"min height {first} can't be greater than max height {last}")
-        stored = await self._engine.store.blocks(first, last)
+        stored = await self._engine.store.heads(first, last)
         return {"last_height": str(newest), "block_metas": [_block_meta(block) for block in stored]}
 
     async def block_search(self, arguments: Arguments) -> dict[str, Any]:
         """The newest block first, unless told otherwise."""
         query = parse_query(arguments.get("query", ""))
-        heights = ordered(arguments, await find_blocks(self._engine, query), default="desc")
+        heights = ordered(arguments, await find_blocks(self._engine, self._workshop, query), default="desc")
         blocks = [await self._block({"height": height}) for height in page_of(arguments, heights)]
         return {"blocks": [msgspec.Raw(stored.block) for stored in blocks], "total_count": str(len(heights))}
 
     async def commit(self, arguments: Arguments) -> dict[str, Any]:
-        stored = await self._block(arguments)
-        signed = {"header": _header_of(stored), "commit": msgspec.Raw(stored.commit)}
-        return {"signed_header": signed, "canonical": stored.height < self._engine.tip.height}
+        head = await self._head(arguments)
+        signed = {"header": _header_of(head), "commit": msgspec.Raw(head.commit)}
+        return {"signed_header": signed, "canonical": head.height < self._engine.tip.height}
 
     async def validators(self, arguments: Arguments) -> dict[str, Any]:
         height = self._height(arguments, self._engine.tip.height + 1)
@@ -230,17 +250,22 @@ class Methods:
         return {"response": _query_response(answer)}
 
 
-def _header_of(stored: StoredBlock) -> Any:
-    return decode(stored.block)["block"]["header"]
+def _genesis_answer(raw: bytes) -> msgspec.Raw:
+    document = msgspec.json.decode(raw)
+    params = _AUTHORITY | dict(document["consensus_params"])
+    return msgspec.Raw(encode({"genesis": document | {"consensus_params": params}}))
 
 
-def _block_meta(stored: StoredBlock) -> dict[str, Any]:
-    block = decode(stored.block)
+def _header_of(head: BlockHead) -> Any:
+    return head.document["block"]["header"]
+
+
+def _block_meta(head: BlockHead) -> dict[str, Any]:
     return {
-        "block_id": block["block_id"],
-        "block_size": str(stored.size),
-        "header": block["block"]["header"],
-        "num_txs": str(len(block["block"]["data"]["txs"])),
+        "block_id": head.document["block_id"],
+        "block_size": str(head.size),
+        "header": _header_of(head),
+        "num_txs": str(head.entries),
     }
 
 

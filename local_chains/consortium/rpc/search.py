@@ -5,6 +5,7 @@ Conditions on attributes must hold in one event, an `=` compares texts, and `tx.
 
 import math
 from collections.abc import AsyncIterator, Iterable, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,12 +15,15 @@ from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.rpc.errors import RpcError, internal
 from local_chains.consortium.rpc.event_query import Condition, EventQuery
+from local_chains.consortium.rpc.workshop import Workshop
 from local_chains.consortium.state.marks import attribute_mark, name_mark
+from local_chains.consortium.state.store import StoredBlock
 
 TX_HASH: Final = "tx.hash"
 TX_HEIGHT: Final = "tx.height"
 BLOCK_HEIGHT: Final = "block.height"
 MAX_BLOCKS: Final = 20_000
+MAX_FOUND: Final = 1_000_000
 MAX_READ_BYTES: Final = 128 * 1024 * 1024
 """What one search may read: blocks whose results have to be looked at, and how large those are together."""
 
@@ -46,32 +50,42 @@ class _Results(msgspec.Struct):
 _results = msgspec.json.Decoder(_Results).decode
 
 
-async def find_transactions(engine: EmbeddedEngine, query: EventQuery) -> list[tuple[int, int]]:
+async def find_transactions(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[tuple[int, int]]:
     """(height, position) of all that match, ascending. Raises `RpcError` where that takes too much reading."""
     for condition in query.conditions:
         if condition.key == TX_HASH:
             return await _by_hash(engine, condition)
     conditions = [condition for condition in query.conditions if condition.key != TX_HEIGHT]
-    found = []
-    async for height, results in _candidates(engine, query, TX_HEIGHT, conditions):
-        found += [
-            (height, position)
-            for position, result in enumerate(results.txs_results)
-            if not conditions or _any_event(conditions, result.events)
-        ]
+    found: list[tuple[int, int]] = []
+    async for stored in _candidates(engine, query, TX_HEIGHT, conditions):
+        found += await workshop.run(partial(_transactions_in, stored, conditions))
+        if len(found) > MAX_FOUND:
+            raise _too_many(TX_HEIGHT)
     return found
 
 
-async def find_blocks(engine: EmbeddedEngine, query: EventQuery) -> list[int]:
+def _transactions_in(stored: StoredBlock, conditions: Sequence[Condition]) -> list[tuple[int, int]]:
+    return [
+        (stored.height, position)
+        for position, result in enumerate(_results(stored.results).txs_results)
+        if not conditions or _any_event(conditions, result.events)
+    ]
+
+
+async def find_blocks(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[int]:
     """Heights of all blocks that match by their height or by events of their own, ascending. Raises `RpcError`."""
     conditions = [condition for condition in query.conditions if condition.key != BLOCK_HEIGHT]
     if not conditions:
         return await _heights(engine, query, BLOCK_HEIGHT, ())
-    return [
-        height
-        async for height, results in _candidates(engine, query, BLOCK_HEIGHT, conditions)
-        if _any_event(conditions, results.finalize_block_events)
-    ]
+    found = []
+    async for stored in _candidates(engine, query, BLOCK_HEIGHT, conditions):
+        if await workshop.run(partial(_block_matches, stored, conditions)):
+            found.append(stored.height)
+    return found
+
+
+def _block_matches(stored: StoredBlock, conditions: Sequence[Condition]) -> bool:
+    return _any_event(conditions, _results(stored.results).finalize_block_events)
 
 
 async def _by_hash(engine: EmbeddedEngine, condition: Condition) -> list[tuple[int, int]]:
@@ -84,8 +98,8 @@ async def _by_hash(engine: EmbeddedEngine, condition: Condition) -> list[tuple[i
 
 async def _candidates(
     engine: EmbeddedEngine, query: EventQuery, height_key: str, conditions: Sequence[Condition]
-) -> AsyncIterator[tuple[int, _Results]]:
-    """The results of all blocks at the wanted heights that may hold the wanted attributes."""
+) -> AsyncIterator[StoredBlock]:
+    """All blocks at the wanted heights whose results may hold the wanted attributes."""
     marks = [
         attribute_mark(condition.key, condition.text) if condition.operator == "=" else name_mark(condition.key)
         for condition in conditions
@@ -99,7 +113,7 @@ async def _candidates(
         read += len(stored.results)
         if read > MAX_READ_BYTES:
             raise _too_many(height_key)
-        yield height, _results(stored.results)
+        yield stored
 
 
 async def _heights(engine: EmbeddedEngine, query: EventQuery, key: str, marks: Sequence[bytes]) -> list[int]:

@@ -1,6 +1,7 @@
 """HTTP and WebSocket in front of the methods."""
 
 import asyncio
+import time
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -23,6 +24,8 @@ MAX_SOCKETS: Final = 200
 MAX_SOCKETS_OF_A_CLIENT: Final = 50
 SHUTDOWN_S: Final = 1.0
 URI_REQUEST_ID: Final = -1
+TURN_S: Final = 0.01
+"""How long one subscriber's events are made before others have their turn."""
 HEARTBEAT_S: Final = 30.0
 SEND_TIMEOUT_S: Final = 10.0
 """A client that takes nothing for so long is cut off."""
@@ -56,6 +59,7 @@ class RpcServer:
             await socket.close(code=WSCloseCode.GOING_AWAY)
         if self._runner is not None:
             await self._runner.cleanup()
+        self._methods.close()
 
     async def _call(self, method: str, params: bytes | None) -> Any:
         found = self._methods.table.get(method)
@@ -173,7 +177,11 @@ class _Connection:
         try:
             while True:
                 committed = await listener.next()
+                turn = time.monotonic()
                 for event in published_events(committed):
+                    if time.monotonic() - turn > TURN_S:
+                        await asyncio.sleep(0)
+                        turn = time.monotonic()
                     for request_id, query in list(self._subscriptions.values()):
                         if query.matches(event.tags):
                             result = {"query": query.text, "data": event.data, "events": event.tags}

@@ -1,6 +1,7 @@
 """The methods of CometBFT's RPC that take, find and list transactions (CometBFT RPC OpenAPI, v0.38 to v0.40)."""
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +29,8 @@ from local_chains.consortium.rpc.parameters import (
     page_of,
 )
 from local_chains.consortium.rpc.search import find_transactions
+from local_chains.consortium.rpc.workshop import Workshop
+from local_chains.consortium.state.store import StoredBlock
 
 COMMIT_TIMEOUT_S: Final = 10.0
 
@@ -35,9 +38,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def transaction_methods(engine: EmbeddedEngine) -> dict[str, Method]:
+def transaction_methods(engine: EmbeddedEngine, workshop: Workshop) -> dict[str, Method]:
     """By name."""
-    methods = _TransactionMethods(engine)
+    methods = _TransactionMethods(engine, workshop)
     tx: Signature = {"tx": Kind.BYTES}
     prove: Signature = {"prove": Kind.BOOLEAN}
     return {
@@ -53,8 +56,9 @@ def transaction_methods(engine: EmbeddedEngine) -> dict[str, Method]:
 
 
 class _TransactionMethods:
-    def __init__(self, engine: EmbeddedEngine) -> None:
+    def __init__(self, engine: EmbeddedEngine, workshop: Workshop) -> None:
         self._engine = engine
+        self._workshop = workshop
 
     async def _submit(self, arguments: Arguments) -> tuple[bytes, Result]:
         raw = arguments.get("tx", b"")
@@ -128,45 +132,63 @@ class _TransactionMethods:
         place = await self._engine.find_transaction(tx_hash)
         if place is None:
             raise internal(f"tx ({comet_json.bytes_to_hex(tx_hash)}) not found")
-        return (await self._txs(place[0], arguments.get("prove", False)))[place[1]]
+        contents = await self._contents(place[0])
+        if contents is None:
+            raise internal(f"tx ({comet_json.bytes_to_hex(tx_hash)}) not found")
+        return await self._workshop.run(lambda: contents.answer(place[1], arguments.get("prove", False)))
 
     async def tx_search(self, arguments: Arguments) -> dict[str, Any]:
         """The oldest first, unless told otherwise."""
         query = parse_query(arguments.get("query", ""))
-        places = ordered(arguments, await find_transactions(self._engine, query), default="asc")
-        blocks: dict[int, list[dict[str, Any]]] = {}
+        places = ordered(arguments, await find_transactions(self._engine, self._workshop, query), default="asc")
+        prove = arguments.get("prove", False)
         found = []
         for height, position in page_of(arguments, places):
-            if height not in blocks:
-                blocks[height] = await self._txs(height, arguments.get("prove", False))
-            found.append(blocks[height][position])
+            contents = await self._contents(height)
+            if contents is not None:
+                found.append(await self._workshop.run(partial(contents.answer, position, prove)))
         return {"txs": found, "total_count": str(len(places))}
 
-    async def _txs(self, height: int, prove: bool) -> list[dict[str, Any]]:
+    async def _contents(self, height: int) -> "_Contents | None":
+        """None for a block that was forgotten meanwhile."""
         stored = await self._engine.store.block(height)
         if stored is None:
-            return []
-        txs = comet_json.block_from_json(decode(stored.block)["block"]).txs
-        results = _raw_list(_members(stored.results)["txs_results"])
-        answers = []
-        for index, (raw, result) in enumerate(zip(txs, results, strict=True)):
-            answer = {
-                "hash": comet_json.bytes_to_hex(transaction_hash(raw)),
-                "height": str(height),
-                "index": index,
-                "tx_result": result,
-                "tx": comet_json.bytes_to_base64(raw),
-            }
-            answers.append(answer | {"proof": _tx_proof(txs, index)} if prove else answer)
-        return answers
+            return None
+        size = len(stored.block) + len(stored.results)
+        return await self._workshop.made(("contents", height), size, lambda: _Contents(stored))
 
 
-def _tx_proof(txs: tuple[bytes, ...], index: int) -> dict[str, Any]:
-    hashes = [transaction_hash(raw) for raw in txs]
-    proof = merkle.prove(hashes, index)
+class _Contents:
+    """A block's transactions with their results, and the tree over them once somebody wants a proof."""
+
+    def __init__(self, stored: StoredBlock) -> None:
+        self._height = stored.height
+        self._txs = comet_json.block_from_json(decode(stored.block)["block"]).txs
+        self._results = _raw_list(_members(stored.results)["txs_results"])
+        self._tree: merkle.Tree | None = None
+
+    def answer(self, index: int, prove: bool) -> dict[str, Any]:
+        """One transaction as `/tx` shows it."""
+        raw = self._txs[index]
+        answer = {
+            "hash": comet_json.bytes_to_hex(transaction_hash(raw)),
+            "height": str(self._height),
+            "index": index,
+            "tx_result": self._results[index],
+            "tx": comet_json.bytes_to_base64(raw),
+        }
+        return answer | {"proof": self._proof(index)} if prove else answer
+
+    def _proof(self, index: int) -> dict[str, Any]:
+        if self._tree is None:
+            self._tree = merkle.Tree([transaction_hash(raw) for raw in self._txs])
+        return _tx_proof(self._txs[index], self._tree.root, self._tree.prove(index))
+
+
+def _tx_proof(raw: bytes, root: bytes, proof: merkle.MerkleProof) -> dict[str, Any]:
     return {
-        "root_hash": comet_json.bytes_to_hex(merkle.root(hashes)),
-        "data": comet_json.bytes_to_base64(txs[index]),
+        "root_hash": comet_json.bytes_to_hex(root),
+        "data": comet_json.bytes_to_base64(raw),
         "proof": {
             "total": str(proof.total),
             "index": str(proof.index),

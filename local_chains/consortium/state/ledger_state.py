@@ -1,11 +1,12 @@
 """The newest state in memory, and older ones made from it when somebody asks."""
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping
 from typing import Final
 
-from core.model.errors import FatalError, NotFoundError
+from core.model.errors import FatalError, NotFoundError, RetryableError
 from core.proofs.ics23 import CommitmentProof, ExistenceProof, NonExistenceProof, existence_from_smt
 from core.proofs.smt import SmtProof
 from local_chains.consortium.state.store import Changes, Store
@@ -16,6 +17,11 @@ KEPT_ROOTS: Final = 100
 KEPT_WRITES: Final = 50_000
 """Writes that all trees in memory may be apart: each costs about ten nodes."""
 REMADE_ROOTS: Final = 4
+MAX_REMAKING: Final = 8
+"""Old states that are asked for while one is made again."""
+REMAKE_BUDGET_S: Final = 5.0
+REMAKE_SHARE: Final = 0.05
+"""Making old states again may take so long at once, and this share of the time in the long run: blocks wait for it."""
 
 
 class LedgerState:
@@ -28,6 +34,9 @@ class LedgerState:
         self._kept: deque[tuple[int, Node, dict[bytes, bytes | None]]] = deque([(height, root, {})])
         self._kept_writes = 0
         self._remade: OrderedDict[int, Node] = OrderedDict()
+        self._remaking: dict[int, asyncio.Task[Node]] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._budget_s, self._budget_at_s = REMAKE_BUDGET_S, time.monotonic()
 
     @property
     def height(self) -> int:
@@ -120,10 +129,36 @@ class LedgerState:
         return leaf
 
     async def _remake(self, store: Store, height: int) -> Node:
-        """The tree of an older height: the nearest newer one in memory with everything undone that came after."""
+        """The tree of an older height, made once for all that ask for it. Raises `NotFoundError`, and `RetryableError`
+        while too much of this is going on."""
         if height in self._remade:
             self._remade.move_to_end(height)
             return self._remade[height]
+        making = self._remaking.get(height)
+        if making is None:
+            if len(self._remaking) >= MAX_REMAKING or self._left_s() <= 0:
+                raise RetryableError(f"too many old states are asked for, such as that of {height}: ask again later")
+            making = self._remaking[height] = asyncio.create_task(self._make_again(store, height))
+            making.add_done_callback(lambda _: self._remaking.pop(height, None))
+        return await asyncio.shield(making)
+
+    def _left_s(self) -> float:
+        """How long making old states again may still take."""
+        now = time.monotonic()
+        self._budget_s = min(REMAKE_BUDGET_S, self._budget_s + REMAKE_SHARE * (now - self._budget_at_s))
+        self._budget_at_s = now
+        return self._budget_s
+
+    async def _make_again(self, store: Store, height: int) -> Node:
+        async with self._one_at_a_time:
+            begun = time.monotonic()
+            try:
+                return await self._undone(store, height)
+            finally:
+                self._budget_s -= time.monotonic() - begun
+
+    async def _undone(self, store: Store, height: int) -> Node:
+        """The nearest newer tree in memory with everything undone that came after."""
         newer = min((other for other in self._remade if other > height), default=self._kept[0][0])
         base = self._remade[newer] if newer in self._remade else self._kept[0][1]
         undo = await store.undo(newer, height)

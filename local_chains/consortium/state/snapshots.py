@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from core.model.errors import FatalError
+from core.runtime.files import replace_file, sync_directory
 from local_chains.consortium.state.tree import Node, build, root_hash
 
 FORMAT: Final = 1
@@ -25,7 +26,10 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 """CometBFT carries at most 16 MB in one message."""
 MAX_CHUNK_BYTES: Final = 2 * CHUNK_BYTES
 """An honest chunk ends with the leaf that fills it, and no leaf is nearly so large as a chunk."""
-MAX_CHUNKS: Final = 4_096
+MAX_STATE_BYTES: Final = 2 * 1024 * 1024 * 1024
+"""What a state that is taken over may take in memory before its app hash is known, at `LEAF_BYTES` beside each leaf."""
+LEAF_BYTES: Final = 256
+MAX_CHUNKS: Final = MAX_STATE_BYTES // CHUNK_BYTES
 KEPT_SNAPSHOTS: Final = 2
 HASH_BYTES: Final = 32
 MANIFEST: Final = "metadata"
@@ -91,10 +95,11 @@ class SnapshotFiles:
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir(parents=True)
             for index, chunk in enumerate(pack(leaves)):
-                (fresh / str(index)).write_bytes(chunk)
+                replace_file(fresh / str(index), chunk)
                 hashes.append(hashlib.sha256(chunk).digest())
-            (fresh / MANIFEST).write_bytes(b"".join(hashes))
+            replace_file(fresh / MANIFEST, b"".join(hashes))
             os.replace(fresh, self._directory / str(height))
+            sync_directory(self._directory)
         except OSError as error:
             raise FatalError(f"the snapshot of height {height} cannot be written: {error.strerror}") from error
         self._known[height] = describe(height, b"".join(hashes))
@@ -136,6 +141,7 @@ class Restoration:
         self.root: Node = None
         self._next = 0
         self._last_key = b""
+        self._bytes = 0
 
     @property
     def complete(self) -> bool:
@@ -155,6 +161,9 @@ class Restoration:
         # More could fill our memory before the app hash is known.
         if len(chunk) > MAX_CHUNK_BYTES:
             return Verdict.WORTHLESS
+        self._bytes += len(chunk) + LEAF_BYTES * _announced(chunk)
+        if self._bytes > MAX_STATE_BYTES:
+            return Verdict.WORTHLESS
         try:
             leaves = _decode(chunk)
         except msgspec.MsgspecError:
@@ -170,6 +179,14 @@ class Restoration:
                 return Verdict.WORTHLESS
         self._next += 1
         return Verdict.ACCEPTED
+
+
+def _announced(chunk: bytes) -> int:
+    """How many leaves a chunk says that it has, before any is read (MessagePack, "array format family")."""
+    head = chunk[:1]
+    if head == b"\xdd":
+        return int.from_bytes(chunk[1:5], "big")
+    return int.from_bytes(chunk[1:3], "big") if head == b"\xdc" else (chunk[0] & 0x0F if chunk else 0)
 
 
 def acceptable(snapshot: Snapshot) -> bool:

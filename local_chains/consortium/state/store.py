@@ -30,6 +30,8 @@ MAX_HEADERS: Final = 20
 MAX_PRUNED: Final = 100
 """Blocks that one transaction forgets."""
 HASH_BYTES: Final = 32
+HEAD_BYTES: Final = 8_192
+"""Of a block's JSON: more than block id and header ever take."""
 
 _decode_replaced = msgspec.msgpack.Decoder(dict[bytes, bytes | None]).decode
 
@@ -51,6 +53,27 @@ class StoredBlock:
     results: bytes
     results_hash: bytes
     app_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHead:
+    """A block without what grows with it: `head` is the beginning of its JSON, `entries` how many entries it has."""
+
+    height: int
+    size: int
+    head: bytes
+    commit: bytes
+    entries: int
+
+    @property
+    def document(self) -> Any:
+        """Block id and header, as `/block` shows them. Raises `FatalError` if the database is damaged."""
+        # A string cannot hold this text: its quotes would be escaped.
+        found, marker, _ = self.head.partition(b',"data":')
+        try:
+            return msgspec.json.decode(found + b"}}") if marker else None
+        except msgspec.DecodeError:
+            raise FatalError(f"block {self.height} is damaged: restore the home from a backup") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,13 +194,36 @@ class Store:
 
         return await self._database.read(work)
 
-    async def blocks(self, first: int, last: int) -> list[StoredBlock]:
-        """Blocks first..last, newest first, at most `MAX_HEADERS`."""
-        query = sa.select(tables.blocks).where(tables.blocks.c.height.between(first, last))
-        query = query.order_by(tables.blocks.c.height.desc()).limit(MAX_HEADERS)
+    async def height_of(self, block_hash: bytes) -> int | None:
+        """The height of the block of this hash."""
+        query = sa.select(tables.blocks.c.height).where(tables.blocks.c.hash == block_hash)
 
-        def work(connection: Connection) -> list[StoredBlock]:
-            return [StoredBlock(*row) for row in connection.execute(query)]
+        def work(connection: Connection) -> int | None:
+            found: int | None = connection.execute(query).scalar()
+            return found
+
+        return await self._database.read(work)
+
+    async def head(self, height: int) -> BlockHead | None:
+        """The head of the block at `height`."""
+        found = await self.heads(height, height)
+        return found[0] if found else None
+
+    async def heads(self, first: int, last: int) -> list[BlockHead]:
+        """The heads of blocks first..last, newest first, at most `MAX_HEADERS`. No whole block is read."""
+        blocks, contents = tables.blocks.c, tables.contents.c
+        query = sa.select(
+            blocks.height,
+            blocks.size,
+            sa.func.substr(blocks.block, 1, HEAD_BYTES),
+            blocks.commit,
+            sa.func.coalesce(sa.func.length(contents.hashes), 0) / HASH_BYTES,
+        )
+        query = query.select_from(tables.blocks.outerjoin(tables.contents, contents.height == blocks.height))
+        query = query.where(blocks.height.between(first, last)).order_by(blocks.height.desc()).limit(MAX_HEADERS)
+
+        def work(connection: Connection) -> list[BlockHead]:
+            return [BlockHead(row[0], row[1], row[2], row[3], int(row[4])) for row in connection.execute(query)]
 
         return await self._database.read(work)
 

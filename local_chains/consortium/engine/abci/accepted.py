@@ -5,13 +5,13 @@ when it is proposed again after a halt. Validators that are locked on it cannot 
 stand still for ever. So a validator never goes back on a block that it has once accepted, not even after a restart.
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from core.model.errors import FatalError
+from core.runtime.files import replace_file
 
 MAX_PER_HEIGHT: Final = 1_000
 """Rounds of one height that are remembered."""
@@ -43,13 +43,8 @@ class AcceptedProposals:
         """Durable when it returns. Raises `FatalError` where it cannot be written."""
         earlier = self._accepted.hashes if height == self._accepted.height else ()
         accepted = _Accepted(height, (*earlier, block_hash.hex())[-MAX_PER_HEIGHT:])
-        fresh = self._path.with_suffix(".new")
         try:
-            with fresh.open("wb") as file:
-                file.write(msgspec.json.encode(accepted))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, self._path)
+            replace_file(self._path, msgspec.json.encode(accepted))
         except OSError as error:
             raise FatalError(f"{self._path} cannot be written: {error.strerror}") from error
         self._accepted = accepted

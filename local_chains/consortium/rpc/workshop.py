@@ -1,0 +1,70 @@
+"""What grows with a block is computed here, in one thread beside the event loop: blocks do not wait for answers.
+
+One piece of work at a time, so that however many ask, the event loop and the thread that makes blocks have to share the
+interpreter with one other thread only. Who asks for what is being made already waits for that.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, TypeVar
+
+from core.model.errors import RetryableError
+
+MAX_WAITING: Final = 64
+"""Pieces of work that wait for their turn."""
+MAX_KEPT: Final = 4
+MAX_KEPT_BYTES: Final = 64 * 1024 * 1024
+"""Of what was made last, by the bytes that it was made from."""
+
+T = TypeVar("T")
+
+
+class Workshop:
+    """One engine's. `close` ends its thread after the work in hand. Without `threads` the work is done at once, for
+    event loops whose time is not real."""
+
+    def __init__(self, threads: bool = True) -> None:
+        self._thread = ThreadPoolExecutor(1, "rpc answers") if threads else None
+        self._making: dict[Hashable, asyncio.Future[Any]] = {}
+        self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
+        self._waiting = 0
+
+    async def run(self, work: Callable[[], T]) -> T:
+        """What `work` returns. Raises what it raises, and `RetryableError` while too much waits."""
+        if self._thread is None:
+            return work()
+        if self._waiting >= MAX_WAITING:
+            raise RetryableError(f"{self._waiting} answers are being made already: ask again later")
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        finally:
+            self._waiting -= 1
+
+    async def made(self, name: Hashable, size: int, work: Callable[[], T]) -> T:
+        """`run`, once for a `name` whose value never changes while it is remembered. It is made from `size` bytes."""
+        if name in self._kept:
+            self._kept.move_to_end(name)
+            kept: T = self._kept[name][0]
+            return kept
+        making = self._making.get(name)
+        if making is None:
+            making = self._making[name] = asyncio.ensure_future(self.run(work))
+            making.add_done_callback(lambda done: self._keep(name, size, done))
+        # Whoever gives up does not take it from the others.
+        found: T = await asyncio.shield(making)
+        return found
+
+    def _keep(self, name: Hashable, size: int, done: "asyncio.Future[Any]") -> None:
+        del self._making[name]
+        if done.cancelled() or done.exception() is not None:
+            return
+        self._kept[name] = done.result(), size
+        while len(self._kept) > MAX_KEPT or sum(size for _, size in self._kept.values()) > MAX_KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+    def close(self) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
