@@ -118,9 +118,15 @@ async def test_a_light_client_refuses_what_the_chain_did_not_sign(tmp_path: Path
     await block_after(engine, clock)
     trusted, honest = trust(await light_block(engine, 1)), await light_block(engine, 2)
     entries = honest.commit.signatures
-    swapped = (replace(entries[0], signature=entries[1].signature), *entries[1:])
+    # A signature that does not hold counts as absent, and two of four are too few.
+    swapped = (replace(entries[0], signature=entries[1].signature), *entries[1:3], CommitSig.absent())
+    misplaced = (entries[1], entries[0], *entries[2:])
     two = (*entries[:2], CommitSig.absent(), CommitSig.absent())
-    for signatures, error in ((swapped, InvalidCommitError), (two, InsufficientPowerError)):
+    for signatures, error in (
+        (swapped, InsufficientPowerError),
+        (misplaced, InvalidCommitError),
+        (two, InsufficientPowerError),
+    ):
         commit = replace(honest.commit, signatures=signatures)
         forged = LightBlock(SignedHeader(honest.header, commit), honest.validators, honest.next_validators)
         with pytest.raises(error):
