@@ -148,7 +148,7 @@ class Aims:
             self._doomed.remove((name, tx_hash))
             depth = chain.height - block.height + 1
             if depth <= chain.height - chain.finalized_height:
-                chain.reorg(depth, keep=lambda tx, gone=tx_hash: tx != gone)  # type: ignore[misc]
+                chain.reorg(depth, keep=lambda tx, gone=tx_hash: tx != gone)
                 self._reorged.append((name, self._clock.monotonic()))
                 self._faults["reorg"] += 1
 

@@ -5,21 +5,23 @@ The verdict's readings come from a chain's own state and from the bytes themselv
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from adapters.endpoints import Member
-from adapters.memory import Endpoint, MemoryChain
+from adapters.memory import Endpoint, MemoryChain, MemoryRules
 from adapters.memory.ledger import LockRow, balance_key, lock_key, sequence_key
 from adapters.memory.ports import MemoryLocks
 from adapters.memory.transactions import Batch, Claim, Lock, Refund, decode_wire, transfer
 from core.model.consortium import value_of
-from core.model.facts import Block, LockStatus
+from core.model.facts import Block, Locked, LockStatus
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import UnsignedTransaction
 from core.model.types import (
     AccountId,
+    Asset,
     AssetId,
     BaseUnits,
+    BlockRef,
     ChainId,
     ChainTime,
     Hashlock,
@@ -27,6 +29,7 @@ from core.model.types import (
     LockId,
     LockTerms,
 )
+from core.runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,18 @@ class PlayedChain(Protocol):
 
 
 class PlayedMemory(MemoryChain):
-    """A memory chain with that face."""
+    """A memory chain with that face. `unlocked`: hashlocks of which a reorg has taken a lock out."""
+
+    def __init__(self, chain: ChainId, clock: Clock, assets: Mapping[AssetId, Asset], rules: MemoryRules) -> None:
+        self.unlocked: set[Hashlock] = set()
+        super().__init__(chain, clock, assets, rules)
+
+    def reorg(self, depth: int, *arguments: Any, **options: Any) -> list[BlockRef]:
+        gone = [self.block(Height(height)) for height in range(self.height - depth + 1, self.height + 1)]
+        branch = super().reorg(depth, *arguments, **options)
+        happened = (logged.event for block in gone for logged in block.events)
+        self.unlocked |= {event.terms.hashlock for event in happened if isinstance(event, Locked)}
+        return branch
 
     @property
     def native(self) -> AssetId | None:

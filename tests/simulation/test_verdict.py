@@ -283,6 +283,13 @@ async def preimage_kept(stage: Stage) -> None:
     assert agreed
 
 
+async def nothing_agreed(stage: Stage) -> None:
+    """An honest deal was wanted, and none came about."""
+    stage.world.plan = replace(stage.world.plan, deals=(deal(),))
+    await stage.open()
+    stage.record.agreed.clear()
+
+
 async def lock_left(stage: Stage) -> None:
     agreed = await stage.open(style=Style.VANISHES, honest=False)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)

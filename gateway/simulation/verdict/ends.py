@@ -1,10 +1,13 @@
 """Loose ends: what should have come to its end and did not."""
 
+import hashlib
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
-from gateway.simulation.plan import CHAINS, POLICY, Rough
+from gateway.simulation.plan import CHAINS, POLICY, Deal, Rough, Style
+from gateway.simulation.process import MOST, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -27,8 +30,15 @@ def problems(record: Record) -> Iterator[Problem]:
     for deal in record.agreed:
         yield from _liveness(record, deal, locks)
         yield from _watched(record, deal, locks)
+    if not record.agreed and not record.plan.rough and any(_is_modest(deal) for deal in record.plan.deals):
+        yield Problem(Kind.NOTHING_AGREED, "an honest initiator asked for little, and nobody was answered")
     for process in record.processes:
         yield from (Problem(Kind.PROCESS_ENDED, end) for end in process.ends)
+
+
+def _is_modest(deal: Deal) -> bool:
+    """An honest initiator's, and within every limit by itself."""
+    return deal.style is Style.HONEST and RATE.numerator * deal.amount <= MOST.per_counterparty * RATE.denominator
 
 
 def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:
@@ -63,9 +73,10 @@ def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterato
 
 
 def _undisturbed(record: Record, deal: Agreed) -> bool:
-    """No rough fault; and until both had locked neither party died, nor did a reorg take a lock out.
+    """No rough fault; the initiator did not die before the reveal, nor the provider before its lock; and no reorg took
+    a lock of theirs out.
 
-    A person's time to act does not cover the first, and the gates leave room for the second where money is at stake,
+    A person's time to act does not cover the first, and the gates leave room for the last where money is at stake,
     which is at the claims: a lock that comes too late is taken back.
     """
     held_up = {deal.hashlock, *(leg.asset for leg in deal.legs)} & record.world.aims.disturbed
@@ -74,14 +85,26 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
     # From the agreement on, which the initiator's process may have heard of later.
     agreed_at_s = min(deal.agreed_at_s, deal.lock_deadline_s - POLICY.lock_s)
     began = agreed_at_s - record.world.clock.now() + record.world.seconds
-    both_locked = began + LEAST_S
-    if any(began - 1 < at_s < both_locked for _, at_s in record.world.reorged):
+    if any(deal.hashlock in chain.unlocked for chain in record.world.memory.values()):
         return False
+    dapp, relayer = deal.dapp or "", deal.relayer
+    bound_until = {dapp: _first_s(record, dapp, deal, reveals=True), relayer: _first_s(record, relayer, deal)}
     return not any(
-        since < both_locked and until > began - 1
-        for name in (deal.dapp or "", deal.relayer)
+        since < min(acted_s + 1, began + LEAST_S) and until > began - 1
+        for name, acted_s in bound_until.items()
         for since, until in record.process(name).away
     )
+
+
+def _first_s(record: Record, party: str, deal: Agreed, reveals: bool = False) -> float:
+    """When a party first sent its lock, or revealed, in seconds of the story."""
+    began_s = record.world.clock.now() - record.world.seconds
+    for sent in record.world.wire.sent:
+        locks = any(terms.hashlock == deal.hashlock for terms in sent.body.locks)
+        shows = any(hashlib.sha256(one).digest() == deal.hashlock for one in sent.body.preimages)
+        if sent.party == party and (shows if reveals else locks):
+            return sent.at_s - began_s
+    return inf
 
 
 def _watched(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[Problem]:

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     PREIMAGE_KEPT = "preimage-kept"
     # ends
     STORY_UNENDED = "story-unended"
+    NOTHING_AGREED = "nothing-agreed"
     LOCK_LEFT = "lock-left"
     NOT_COMPLETED = "not-completed"
     TOOK_TOO_LONG = "took-too-long"
