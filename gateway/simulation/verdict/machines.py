@@ -131,8 +131,12 @@ def _final_at_s(record: Record, lock: LockOutcome) -> float:
     here = world.chains[chain]
     depth = FINALITY_DEPTH if chain in world.memory else 0
     ended = [one.block.height for one, _, _ in events_of(here) if _ends(one.event, lock.lock_id)]
-    final = here.block(Height(min(max(ended) + depth, here.height)))
-    return final.header.time.seconds - world.plan.skew_s[chain]
+    skew_s, began_s = world.plan.skew_s[chain], world.clock.now() - world.seconds
+    in_block_s = here.block(Height(max(ended))).header.time.seconds - skew_s
+    final_s = here.block(Height(min(max(ended) + depth, here.height))).header.time.seconds - skew_s
+    # What made it final may have been replaced since by blocks that are younger.
+    reorged = any(one == chain and in_block_s <= began_s + at_s for one, at_s in world.reorged)
+    return in_block_s if reorged else final_s
 
 
 def _ends(event: ChainEvent, lock_id: LockId) -> bool:
