@@ -240,3 +240,22 @@ def test_tree_proves_every_leaf_as_one_proof_does() -> None:
         for index in range(total):
             assert whole.prove(index) == merkle.prove(items, index)
             merkle.verify(whole.root, items[index], whole.prove(index))
+
+
+async def test_checking_again_what_waits_gives_others_their_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("local_chains.consortium.engine.mempool.BLOCKS_WITHOUT_RECHECK", 0)
+    engine = await open_engine(make_home(tmp_path))
+    for sequence in range(150):
+        for one in SENDERS:
+            raw = one.signed(sequence, Transfer("cnyd", SENDERS[0].address, quantity(1)))
+            assert engine.submit(raw).code is ResultCode.OK
+    held = Held()
+    watching = asyncio.create_task(held.watch())
+    waiting = len(engine.mempool)
+    made = await engine.produce_block()
+    watching.cancel()
+    assert len(engine.mempool) == waiting - (len(made.block.txs) - 1) > 2_000
+    assert held.longest_s < HELD_S
+    await engine.close()
