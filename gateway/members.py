@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from adapters.consortium import Ed25519Signer, connect, unsigned
 from adapters.consortium.chain import ConsortiumChain
 from adapters.consortium.members import MembersView, ProposalView, read_members
@@ -163,7 +165,8 @@ def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:
     ]
     organisations = [_organisation_to_json(chain, one) for one in view.organisations]
     head = {"chain": chain, "height": view.height, "version": view.version}
-    return {**head, "organisations": organisations, "proposals": proposals}
+    caught = [{**msgspec.structs.asdict(one), "validator": one.validator.hex()} for one in view.misbehaviour]
+    return {**head, "organisations": organisations, "proposals": proposals, "misbehaviour": caught}
 
 
 def _changes_to_json(chain: ChainId, one: ProposalView) -> dict[str, dict[str, Any]]:

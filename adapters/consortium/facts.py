@@ -19,7 +19,14 @@ from core.model.consortium import (
     lock_id,
     value_of,
 )
-from core.model.consortium_members import AccountAdmitted, MemberChanged, MemberProposed, MemberVoted, ProposalVoided
+from core.model.consortium_members import (
+    AccountAdmitted,
+    MemberChanged,
+    MemberProposed,
+    MemberVoted,
+    MisbehaviourSeen,
+    ProposalVoided,
+)
 from core.model.errors import RejectedError
 from core.model.facts import (
     AssetDefined,
@@ -74,7 +81,7 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
         case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
             return None
-        case ProposalVoided() | AccountAdmitted():
+        case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted():
             return None
         case _:
             assert_never(event)

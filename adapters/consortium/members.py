@@ -8,9 +8,11 @@ from adapters.consortium.state import L, query, read_count, read_leaf
 from core.model.consortium import CLOCK_KEY, sequence_count_key, sequence_key
 from core.model.consortium_members import (
     MAX_ORGANISATIONS,
+    MISBEHAVIOUR,
     ORGANISATIONS,
     PROPOSALS,
     VERSION_KEY,
+    MisbehaviourLeaf,
     Organisation,
     ProposalLeaf,
     organisation_key,
@@ -47,6 +49,8 @@ class MembersView:
     version: int
     organisations: tuple[Organisation, ...]
     proposals: tuple[ProposalView, ...]
+    misbehaviour: tuple[MisbehaviourLeaf, ...]
+    """What validators were caught at, the newest first."""
 
 
 async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> MembersView:
@@ -68,7 +72,12 @@ async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> Members
         expired = leaf.status == "open" and time_ms >= leaf.expires_ms
         before = standing.get(leaf.organisation.name)
         proposals.append(ProposalView(number, leaf, "expired" if expired else leaf.status, *shares, before))
-    return MembersView(at, version, tuple(organisations), tuple(proposals))
+    caught = await _count(rpc, MISBEHAVIOUR, at, 2**63)
+    misbehaviour = [
+        await _there(rpc, sequence_key(MISBEHAVIOUR, place), MisbehaviourLeaf, at)
+        for place in range(caught, max(0, caught - newest), -1)
+    ]
+    return MembersView(at, version, tuple(organisations), tuple(proposals), tuple(misbehaviour))
 
 
 async def _count(rpc: CometRpc, sequence: bytes, at: Height, limit: int) -> int:

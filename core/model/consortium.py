@@ -17,6 +17,7 @@ from core.model.consortium_members import (
     AdmissionLeaf,
     Admit,
     MembersEvent,
+    MisbehaviourLeaf,
     Organisation,
     ProposalLeaf,
     Propose,
@@ -480,6 +481,7 @@ Leaf = (
     | ProposalLeaf
     | ValidatorsLeaf
     | AdmissionLeaf
+    | MisbehaviourLeaf
 )
 L = TypeVar("L", bound=Leaf)
 

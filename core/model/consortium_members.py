@@ -71,6 +71,8 @@ ORGANISATIONS: Final = b"members"
 """The sequence of all names that ever stood, in order of arrival; an entry is the name."""
 PROPOSALS: Final = b"members/proposals"
 """The sequence of all proposals; an entry is a `ProposalLeaf`."""
+MISBEHAVIOUR: Final = b"members/misbehaviour"
+"""The sequence of everything that CometBFT has reported of validators; an entry is a `MisbehaviourLeaf`."""
 VALIDATORS_KEY: Final = b"members/validators"
 VERSION_KEY: Final = b"members/version"
 """How often the list of members was changed, an 8-byte big-endian integer; its version is one more."""
@@ -109,6 +111,22 @@ class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     votes: tuple[tuple[bytes, bool], ...]
     version: int = 1
     tally: tuple[int, int, int] = (0, 0, 0)
+
+
+class MisbehaviourLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """What a validator was caught at (`duplicate-vote`, `light-client-attack` or `other`), for ever.
+
+    `validator` is its consensus address, `organisation` whose it was when that was reported, empty if nobody's by then.
+    `height` and `time_ms` are those of the offence, when it had `power` of `total`.
+    """
+
+    kind: str
+    validator: bytes
+    organisation: str
+    height: int
+    time_ms: int
+    power: int
+    total: int
 
 
 class ValidatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -155,6 +173,18 @@ class ProposalVoided(msgspec.Struct, frozen=True, tag="members.void"):
     organisation: str
 
 
+class MisbehaviourSeen(msgspec.Struct, frozen=True, tag="members.misbehaviour"):
+    """An event of a block, not of a transaction; the fields are those of `MisbehaviourLeaf`."""
+
+    kind: str
+    validator: bytes
+    organisation: str
+    height: int
+    time_ms: int
+    power: int
+    total: int
+
+
 class AccountAdmitted(msgspec.Struct, frozen=True, tag="members.admit"):
     """`admitted` is "yes" or "no"."""
 
@@ -163,4 +193,4 @@ class AccountAdmitted(msgspec.Struct, frozen=True, tag="members.admit"):
     admitted: str
 
 
-MembersEvent = MemberProposed | MemberVoted | MemberChanged | ProposalVoided | AccountAdmitted
+MembersEvent = MemberProposed | MemberVoted | MemberChanged | ProposalVoided | MisbehaviourSeen | AccountAdmitted

@@ -38,6 +38,11 @@ def chain_members(rpc: Url = DEFAULT_URL, as_json: Json = False) -> None:
     Console().print(table)
     if found["proposals"]:
         _print_proposals(found["proposals"])
+    if found["misbehaviour"]:
+        caught = Table("misbehaviour", "organisation", "validator", "at height")
+        for one in found["misbehaviour"]:
+            caught.add_row(one["kind"], one["organisation"], one["validator"], f"{one['height']:,}")
+        Console().print(caught)
 
 
 @chain_app.command("proposals")

@@ -9,8 +9,10 @@ from core.proofs.cometbft.types import (
     Commit,
     CommitSig,
     DuplicateVoteEvidence,
+    Evidence,
     Header,
     KeyKind,
+    LightClientAttackEvidence,
     PartSetHeader,
     PublicKey,
     Timestamp,
@@ -23,6 +25,7 @@ from core.proofs.protobuf import bytes_field, message_field, varint_field
 KEY_FIELD = {KeyKind.ED25519: 1, KeyKind.SECP256K1_ETH: 5}
 
 _EVIDENCE_DUPLICATE_VOTE = 1
+_EVIDENCE_LIGHT_CLIENT_ATTACK = 2
 
 
 def encode_timestamp(time: Timestamp) -> bytes:
@@ -122,6 +125,39 @@ def encode_duplicate_vote(evidence: DuplicateVoteEvidence) -> bytes:
     )
 
 
+def encode_validator(validator: Validator) -> bytes:
+    """Validator with its address and proposer priority, as evidence carries it."""
+    return (
+        bytes_field(1, validator.address)
+        + message_field(2, encode_public_key(validator.public_key))
+        + varint_field(3, validator.power)
+        + varint_field(4, validator.proposer_priority)
+    )
+
+
+def encode_light_client_attack(evidence: LightClientAttackEvidence) -> bytes:
+    """LightClientAttackEvidence; also the leaf under `evidence_hash`. CometBFT leaves the set's total power out."""
+    block = evidence.conflicting_block
+    signed = message_field(1, encode_header(block.header)) + message_field(2, encode_commit(block.commit))
+    members = b"".join(message_field(1, encode_validator(validator)) for validator in block.validators.validators)
+    if evidence.proposer is not None:
+        members += message_field(2, encode_validator(evidence.proposer))
+    return (
+        message_field(1, message_field(1, signed) + message_field(2, members))
+        + varint_field(2, evidence.common_height)
+        + b"".join(message_field(3, encode_validator(validator)) for validator in evidence.byzantine_validators)
+        + varint_field(4, evidence.total_voting_power)
+        + message_field(5, encode_timestamp(evidence.timestamp))
+    )
+
+
+def encode_evidence(evidence: Evidence) -> bytes:
+    """A piece of evidence without its oneof wrapper: the leaf under `evidence_hash`."""
+    if isinstance(evidence, DuplicateVoteEvidence):
+        return encode_duplicate_vote(evidence)
+    return encode_light_client_attack(evidence)
+
+
 def encode_tx_result(result: TxResult) -> bytes:
     """ExecTxResult reduced to its deterministic fields; the leaf under `last_results_hash`."""
     return (
@@ -136,7 +172,13 @@ def encode_block(block: Block) -> bytes:
     """Block: the bytes that are cut into parts."""
     data = b"".join(message_field(1, tx) for tx in block.txs)
     evidence = b"".join(
-        message_field(1, message_field(_EVIDENCE_DUPLICATE_VOTE, encode_duplicate_vote(entry)))
+        message_field(
+            1,
+            message_field(
+                _EVIDENCE_DUPLICATE_VOTE if isinstance(entry, DuplicateVoteEvidence) else _EVIDENCE_LIGHT_CLIENT_ATTACK,
+                encode_evidence(entry),
+            ),
+        )
         for entry in block.evidence
     )
     return (

@@ -8,7 +8,7 @@ from core.proofs.cometbft.encoding import (
     encode_block,
     encode_block_id,
     encode_commit_sig,
-    encode_duplicate_vote,
+    encode_evidence,
     encode_simple_validator,
     encode_timestamp,
     encode_tx_result,
@@ -18,7 +18,7 @@ from core.proofs.cometbft.types import (
     Block,
     BlockId,
     Commit,
-    DuplicateVoteEvidence,
+    Evidence,
     Header,
     PartSetHeader,
     TxResult,
@@ -86,9 +86,9 @@ def data_hash(txs: Sequence[bytes]) -> bytes:
     return merkle.root([transaction_hash(tx) for tx in txs])
 
 
-def evidence_hash(evidence: Sequence[DuplicateVoteEvidence]) -> bytes:
+def evidence_hash(evidence: Sequence[Evidence]) -> bytes:
     """`evidence_hash`: root over the pieces of evidence, without their oneof wrapper."""
-    return merkle.root([encode_duplicate_vote(entry) for entry in evidence])
+    return merkle.root([encode_evidence(entry) for entry in evidence])
 
 
 def consensus_hash(max_bytes: int, max_gas: int) -> bytes:

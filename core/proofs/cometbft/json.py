@@ -24,9 +24,11 @@ from core.proofs.cometbft.types import (
     Commit,
     CommitSig,
     DuplicateVoteEvidence,
+    Evidence,
     Header,
     KeyKind,
     LightBlock,
+    LightClientAttackEvidence,
     PartSetHeader,
     PublicKey,
     SignedHeader,
@@ -51,6 +53,7 @@ KEY_TYPE_NAMES = {
 }
 _KEY_KINDS = {name: kind for kind, name in KEY_TYPE_NAMES.items()}
 DUPLICATE_VOTE_TYPE = "tendermint/DuplicateVoteEvidence"
+LIGHT_CLIENT_ATTACK_TYPE = "tendermint/LightClientAttackEvidence"
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})", re.ASCII)
@@ -365,7 +368,7 @@ def block_to_json(block: Block) -> dict[str, Any]:
 
 
 def block_from_json(value: Any) -> Block:
-    """Inverse of `block_to_json`. Raises MalformedProofError, also for evidence other than duplicate votes."""
+    """Inverse of `block_to_json`. Raises MalformedProofError, also for evidence of an unknown kind."""
     fields = object_from_json(value)
     txs = list_from_json(object_from_json(fields.get("data")).get("txs"), MAX_TXS)
     evidence = object_from_json(fields.get("evidence") or {}).get("evidence")
@@ -377,31 +380,64 @@ def block_from_json(value: Any) -> Block:
     )
 
 
-def _evidence_to_json(evidence: DuplicateVoteEvidence) -> dict[str, Any]:
-    return {
-        "type": DUPLICATE_VOTE_TYPE,
-        "value": {
+# CometBFT 0.34 to 0.40 gives the members of evidence no names of their own, so Go's stand there; other versions do.
+
+
+def _evidence_to_json(evidence: Evidence) -> dict[str, Any]:
+    if isinstance(evidence, DuplicateVoteEvidence):
+        value = {
             "vote_a": _vote_to_json(evidence.vote_a),
             "vote_b": _vote_to_json(evidence.vote_b),
-            "total_voting_power": str(evidence.total_voting_power),
-            "validator_power": str(evidence.validator_power),
-            "timestamp": timestamp_to_json(evidence.timestamp),
+            "TotalVotingPower": str(evidence.total_voting_power),
+            "ValidatorPower": str(evidence.validator_power),
+            "Timestamp": timestamp_to_json(evidence.timestamp),
+        }
+        return {"type": DUPLICATE_VOTE_TYPE, "value": value}
+    block = evidence.conflicting_block
+    proposer = None if evidence.proposer is None else validator_to_json(evidence.proposer)
+    return {
+        "type": LIGHT_CLIENT_ATTACK_TYPE,
+        "value": {
+            "ConflictingBlock": {
+                "signed_header": signed_header_to_json(block.signed_header),
+                "validator_set": {"validators": validator_set_to_json(block.validators), "proposer": proposer},
+            },
+            "CommonHeight": str(evidence.common_height),
+            "ByzantineValidators": [validator_to_json(one) for one in evidence.byzantine_validators],
+            "TotalVotingPower": str(evidence.total_voting_power),
+            "Timestamp": timestamp_to_json(evidence.timestamp),
         },
     }
 
 
-def _evidence_from_json(value: Any) -> DuplicateVoteEvidence:
+def _evidence_from_json(value: Any) -> Evidence:
     wrapper = object_from_json(value)
-    if wrapper.get("type") != DUPLICATE_VOTE_TYPE:
-        raise MalformedProofError("block evidence of this type is not supported")
     fields = object_from_json(wrapper.get("value"))
-    return DuplicateVoteEvidence(
-        _vote_from_json(fields.get("vote_a")),
-        _vote_from_json(fields.get("vote_b")),
-        integer_from_json(fields.get("total_voting_power")),
-        integer_from_json(fields.get("validator_power")),
-        timestamp_from_json(fields.get("timestamp")),
+    if wrapper.get("type") == DUPLICATE_VOTE_TYPE:
+        return DuplicateVoteEvidence(
+            _vote_from_json(fields.get("vote_a")),
+            _vote_from_json(fields.get("vote_b")),
+            integer_from_json(_either(fields, "TotalVotingPower", "total_voting_power")),
+            integer_from_json(_either(fields, "ValidatorPower", "validator_power")),
+            timestamp_from_json(_either(fields, "Timestamp", "timestamp")),
+        )
+    if wrapper.get("type") != LIGHT_CLIENT_ATTACK_TYPE:
+        raise MalformedProofError("block evidence of this type is not supported")
+    block = object_from_json(_either(fields, "ConflictingBlock", "conflicting_block"))
+    proposer = object_from_json(block.get("validator_set")).get("proposer")
+    members = list_from_json(_either(fields, "ByzantineValidators", "byzantine_validators") or [], MAX_VALIDATORS)
+    return LightClientAttackEvidence(
+        light_block_from_json(block),
+        None if proposer is None else validator_from_json(proposer),
+        integer_from_json(_either(fields, "CommonHeight", "common_height")),
+        tuple(validator_from_json(one) for one in members),
+        integer_from_json(_either(fields, "TotalVotingPower", "total_voting_power")),
+        timestamp_from_json(_either(fields, "Timestamp", "timestamp")),
     )
+
+
+def _either(fields: Mapping[str, Any], name: str, other: str) -> Any:
+    return fields[name] if name in fields else fields.get(other)
 
 
 def _vote_to_json(vote: Vote) -> dict[str, Any]:

@@ -296,12 +296,30 @@ class DuplicateVoteEvidence:
 
 
 @dataclass(frozen=True, slots=True)
+class LightClientAttackEvidence:
+    """A block that `byzantine_validators` signed so as to deceive light clients that trust the height `common_height`.
+
+    `proposer` is that of the conflicting block's validators, as the evidence names it.
+    """
+
+    conflicting_block: LightBlock
+    proposer: Validator | None
+    common_height: int
+    byzantine_validators: tuple[Validator, ...]
+    total_voting_power: int
+    timestamp: Timestamp
+
+
+Evidence = DuplicateVoteEvidence | LightClientAttackEvidence
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A whole block; `last_commit` is EMPTY_COMMIT at the first height."""
 
     header: Header
     txs: tuple[bytes, ...]
-    evidence: tuple[DuplicateVoteEvidence, ...]
+    evidence: tuple[Evidence, ...]
     last_commit: Commit
 
 

@@ -74,7 +74,7 @@ def results_to_json(height: int, outcome: BlockResult, app_hash: bytes) -> dict[
     return {
         "height": str(height),
         "txs_results": [result_to_json(result) for result in outcome.results],
-        "finalize_block_events": [],
+        "finalize_block_events": [_event_to_json(event) for event in outcome.events],
         "validator_updates": [_update_to_json(update) for update in outcome.validator_updates],
         "consensus_param_updates": None,
         "app_hash": comet_json.bytes_to_base64(app_hash),

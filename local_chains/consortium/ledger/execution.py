@@ -36,6 +36,7 @@ from local_chains.consortium.ledger import bank, bridge, htlc, members, records
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
 from local_chains.consortium.ledger.members import ValidatorUpdate
+from local_chains.consortium.ledger.misbehaviour import Misbehaviour, record_misbehaviour
 from local_chains.consortium.ledger.prices import (
     MAX_BLOCK_COST,
     MAX_BLOCK_ENTRIES,
@@ -79,12 +80,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What a block does: a result per entry, the writes that turn the state before it into the one after it, and what
-    changes among the validators two heights later."""
+    """What a block does: a result per entry, the writes that turn the state before it into the one after it, what
+    changes among the validators two heights later, and events of the block itself."""
 
     results: tuple[Result, ...]
     writes: Writes
     validator_updates: tuple[ValidatorUpdate, ...] = ()
+    events: tuple[LedgerEvent, ...] = ()
 
 
 OK: Final = Result(ResultCode.OK)
@@ -93,9 +95,15 @@ NO_ROOM: Final = Result(ResultCode.NO_ROOM)
 
 
 def execute_block(
-    state: StateView, chain_id: str, height: int, entries: Sequence[bytes], signatures: SignatureChecker
+    state: StateView,
+    chain_id: str,
+    height: int,
+    entries: Sequence[bytes],
+    signatures: SignatureChecker,
+    misbehaviour: Sequence[Misbehaviour] = (),
 ) -> BlockResult:
-    """Apply a block's entries in order. `state` is not changed. Never raises for any bytes in `entries`.
+    """Write down the misbehaviour that a block reports, then apply its entries in order. `state` is not changed. Never
+    raises for any bytes in `entries`.
 
     Ledger time is the clock in the first entry; a block without a valid one is judged by the time before it. Entries
     beyond `MAX_BLOCK_ENTRIES`, or beyond `MAX_BLOCK_COST` by the prices of `state`, have no effect: no honest validator
@@ -104,6 +112,7 @@ def execute_block(
     block = Overlay(state)
     tariff = Tariff(state)
     left = MAX_BLOCK_COST
+    events = record_misbehaviour(block, misbehaviour)
     results = []
     for index, raw in enumerate(entries[:MAX_BLOCK_ENTRIES]):
         if index == 0:
@@ -117,7 +126,7 @@ def execute_block(
             results.append(result)
     results += [NO_ROOM] * (len(entries) - len(results))
     updates = members.validator_updates(state, block) if VALIDATORS_KEY in block.writes else ()
-    return BlockResult(tuple(results), block.writes, updates)
+    return BlockResult(tuple(results), block.writes, updates, events)
 
 
 def apply_transaction(

@@ -240,7 +240,12 @@ class LedgerApplication:
 
     def _execute(self, request: messages.FinalizeBlock) -> _Executed:
         """Changes nothing, so it may run beside the event loop."""
-        outcome = execute_block(self._state, self.genesis.chain_id, request.height, request.txs, self._signatures)
+        reported = [messages.decode_misbehaviour(raw) for raw in request.misbehavior]
+        for one in reported:
+            _log.warning("a validator misbehaved", validator=one.validator.hex(), height=one.height, kind=one.kind)
+        outcome = execute_block(
+            self._state, self.genesis.chain_id, request.height, request.txs, self._signatures, reported
+        )
         root = self._state.root_after(outcome.writes)
         stored = StoredBlock(
             height=request.height,

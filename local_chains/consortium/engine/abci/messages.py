@@ -1,6 +1,6 @@
 """ABCI 2.0 requests and responses as bytes (CometBFT v0.38 to v0.40, `proto/tendermint/abci/types.proto`).
 
-Requests are decoded by a table of fields; what the ledger has no use for (votes, misbehaviour, consensus parameters) is
+Requests are decoded by a table of fields; what the ledger has no use for (votes, consensus parameters) is
 skipped, and so are fields that a later version may add.
 """
 
@@ -26,12 +26,14 @@ from local_chains.consortium.engine.queries import QueryAnswer
 from local_chains.consortium.engine.rendering import CODESPACE
 from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
+from local_chains.consortium.ledger.misbehaviour import Misbehaviour
 from local_chains.consortium.state.snapshots import Snapshot
 
 WIRE_FIXED32: Final = 5
 MAX_VARINT_SHIFT: Final = 63
 _LENGTHS: Final = {WIRE_FIXED64: 8, WIRE_FIXED32: 4}
 
+NS_PER_MS: Final = 1_000_000
 ZERO_TIME: Final = Timestamp(0, 0)
 
 # --- requests ----------------------------------------------------------------------------------------------------
@@ -140,9 +142,10 @@ class VerifyVoteExtension:
 
 @dataclass(frozen=True, slots=True)
 class FinalizeBlock:
-    """`hash` is the decided block's."""
+    """`hash` is the decided block's; `misbehavior` is what it reports of validators, for `decode_misbehaviour`."""
 
     txs: tuple[bytes, ...] = ()
+    misbehavior: tuple[bytes, ...] = ()
     hash: bytes = b""
     height: int = 0
 
@@ -183,6 +186,14 @@ _SNAPSHOT: Final[_Fields] = {
     3: ("chunks", _Kind.INTEGER),
     4: ("hash", _Kind.BYTES),
     5: ("metadata", _Kind.BYTES),
+}
+_VALIDATOR: Final[_Fields] = {1: ("address", _Kind.BYTES), 3: ("power", _Kind.INTEGER)}
+_MISBEHAVIOR: Final[_Fields] = {
+    1: ("kind", _Kind.INTEGER),
+    2: ("validator", _Kind.BYTES),
+    3: ("height", _Kind.INTEGER),
+    4: ("time", _Kind.TIME),
+    5: ("total", _Kind.INTEGER),
 }
 _TIMESTAMP: Final[_Fields] = {1: ("seconds", _Kind.INTEGER), 2: ("nanos", _Kind.INTEGER)}
 _UINT64: Final = (1 << 64) - 1
@@ -228,7 +239,7 @@ _REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
     17: (ProcessProposal, _BLOCK),
     18: (ExtendVote, {}),
     19: (VerifyVoteExtension, {4: ("vote_extension", _Kind.BYTES)}),
-    20: (FinalizeBlock, _BLOCK),
+    20: (FinalizeBlock, {**_BLOCK, 3: ("misbehavior", _Kind.LIST)}),
 }
 
 
@@ -248,6 +259,21 @@ def decode_snapshot(raw: bytes) -> Snapshot:
     """The Snapshot in a RequestOfferSnapshot. Raises `MalformedProofError`."""
     nothing: dict[str, Any] = {"height": 0, "format": 0, "chunks": 0, "hash": b"", "metadata": b""}
     return Snapshot(**nothing | _decode(raw, _SNAPSHOT))
+
+
+def decode_misbehaviour(raw: bytes) -> Misbehaviour:
+    """One piece of a RequestFinalizeBlock's misbehaviour. Raises `MalformedProofError`."""
+    fields = _decode(raw, _MISBEHAVIOR)
+    validator = _decode(fields.get("validator", b""), _VALIDATOR)
+    moment = fields.get("time", ZERO_TIME)
+    return Misbehaviour(
+        kind=fields.get("kind", 0),
+        validator=validator.get("address", b""),
+        power=validator.get("power", 0),
+        height=fields.get("height", 0),
+        time_ms=moment.to_nanos() // NS_PER_MS,
+        total=fields.get("total", 0),
+    )
 
 
 def _decode(body: bytes, fields: _Fields) -> dict[str, Any]:
@@ -473,7 +499,8 @@ def finalize_block(outcome: BlockResult, app_hash: bytes) -> bytes:
     encoded = {place: message_field(2, tx_result(result)) for place, result in distinct.items()}
     results = b"".join([encoded[id(result)] for result in outcome.results])
     updates = b"".join(message_field(3, _validator_update(update)) for update in outcome.validator_updates)
-    return message_field(21, results + updates + bytes_field(5, app_hash))
+    events = b"".join(message_field(1, _event(event)) for event in outcome.events)
+    return message_field(21, events + results + updates + bytes_field(5, app_hash))
 
 
 def _validator_update(update: ValidatorUpdate) -> bytes:
