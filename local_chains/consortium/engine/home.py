@@ -30,6 +30,7 @@ from core.proofs.cometbft.types import (
     Validator,
     ValidatorSet,
 )
+from core.runtime.files import sync_directory
 from local_chains.consortium.ledger.genesis import (
     AppState,
     GenesisAccount,
@@ -282,6 +283,9 @@ def write_secret(path: Path, document: Mapping[str, Any]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(document))
+        file.flush()
+        os.fsync(file.fileno())
+    sync_directory(path.parent)
 
 
 def _read_secret(path: Path) -> dict[str, Any]:

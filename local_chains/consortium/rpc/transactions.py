@@ -1,6 +1,7 @@
 """The methods of CometBFT's RPC that take, find and list transactions (CometBFT RPC OpenAPI, v0.38 to v0.40)."""
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -94,7 +95,7 @@ class _TransactionMethods:
         try:
             raw, checked = await self._submit(arguments)
             tx_hash = comet_json.bytes_to_hex(transaction_hash(raw))
-            answer = {"check_tx": result_to_json(checked), "hash": tx_hash}
+            answer = {"check_tx": _checked(checked), "hash": tx_hash}
             if checked.code:
                 return answer | {"tx_result": result_to_json(Result(ResultCode.OK)), "height": "0"}
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
@@ -113,7 +114,7 @@ class _TransactionMethods:
     async def check_tx(self, arguments: Arguments) -> ResultJson:
         """The check alone: nothing is taken in."""
         await self._engine.settled()
-        return result_to_json(self._engine.mempool.check(arguments.get("tx", b"")))
+        return _checked(self._engine.mempool.check(arguments.get("tx", b"")))
 
     async def unconfirmed_txs(self, arguments: Arguments) -> dict[str, Any]:
         limit = arguments.get("limit", DEFAULT_PER_PAGE)
@@ -156,6 +157,11 @@ class _TransactionMethods:
             return None
         size = len(stored.block) + len(stored.results)
         return await self._workshop.made(("contents", height), size, lambda: _Contents(stored))
+
+
+def _checked(result: Result) -> ResultJson:
+    """A check has no events."""
+    return result_to_json(replace(result, events=()))
 
 
 class _Contents:

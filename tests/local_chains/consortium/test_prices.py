@@ -1,11 +1,13 @@
 """What work costs, and that no block within its limits takes longer than a second."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
-from core.model.consortium import AttestHeader, ResultCode, Transfer, WriteRecord, encode_clock, quantity
+from core.model.consortium import AttestHeader, Message, ResultCode, Transfer, WriteRecord, encode_clock, quantity
 from core.model.consortium_members import MAX_VALIDATORS
+from local_chains.consortium.ledger import prices
 from local_chains.consortium.ledger.execution import NO_ROOM, execute_block
 from local_chains.consortium.ledger.prices import (
     ENTRY_COST,
@@ -74,3 +76,7 @@ def test_entries_beyond_a_blocks_number_are_not_looked_at() -> None:
     assert results[0].code is ResultCode.MALFORMED
     assert results[-1] is NO_ROOM
     assert chain.sequence(ANN) == 0
+
+
+def test_every_message_has_a_price() -> None:
+    assert set(prices._PRICES) == set(get_args(Message))

@@ -1,15 +1,22 @@
 """Signature checks in other processes: the same answers as here, in order, whatever becomes of the processes."""
 
 import asyncio
+import errno
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+import pytest
 import pytest_asyncio
 
-from core.model.consortium import Transfer, quantity
+from core.model.consortium import ResultCode, Transfer, quantity
+from core.model.errors import RetryableError
+from local_chains.consortium.engine.embedded import open_engine
+from local_chains.consortium.engine.home import init_home
 from local_chains.consortium.engine.verification import CHUNK, MIN_POOLED, SignaturePool
 from local_chains.consortium.ledger.signatures import verify_all
-from tests.local_chains.consortium.support import ANN, BEN
+from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
 
 
 @pytest_asyncio.fixture
@@ -62,3 +69,29 @@ async def test_who_gives_up_takes_nobody_s_answer_away(pool: SignaturePool) -> N
         assert answers[1] == expected[1] or isinstance(answers[1], asyncio.CancelledError)
         assert [answers[0], *answers[2:]] == [expected[0], *expected[2:]]
     assert pool._wanted == 2, "nothing happened to the processes"
+
+
+async def test_admissions_that_cannot_be_checked_are_told_so_and_the_next_are_checked(tmp_path: Path) -> None:
+    """Nobody who was not cancelled sees a cancellation."""
+    init_home(tmp_path / "chain", CHAIN, assets=ASSETS, accounts=ACCOUNTS)
+    engine = await open_engine(tmp_path / "chain")
+    verify, engine._pool.verify = engine._pool.verify, _no_more_files  # type: ignore[method-assign]
+    many = [ANN.signed(place, Transfer("cnyd", BEN.address, quantity(1))) for place in range(40)]
+    refused = await engine.admit(many)
+    assert len(refused) == 40
+    assert all(isinstance(one, RetryableError) and "not checked" in one.message for one in refused)
+    engine._pool.verify = verify  # type: ignore[method-assign]
+    assert [getattr(one, "code", one) for one in await engine.admit(many)] == [ResultCode.OK] * 40
+    await engine.close()
+
+
+async def test_without_files_for_processes_this_one_verifies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", _no_more_files)
+    pool = SignaturePool(2)
+    many = [ANN.signed(place, Transfer("cnyd", BEN.address, quantity(1))) for place in range(40)]
+    assert await pool.verify([*many, b"nonsense"]) == [True] * 40 + [False]
+    await pool.close()
+
+
+async def _no_more_files(*_: object, **__: object) -> Any:
+    raise OSError(errno.EMFILE, "Too many open files")

@@ -441,7 +441,8 @@ def query(answer: QueryAnswer) -> bytes:
 
 
 def check_tx(result: Result) -> bytes:
-    return message_field(9, tx_result(result))
+    """Without events, which CometBFT drops."""
+    return message_field(9, _outcome(result) + _codespace(result))
 
 
 def commit(retain_height: int = 0) -> bytes:
@@ -509,14 +510,21 @@ def _validator_update(update: ValidatorUpdate) -> bytes:
 
 def tx_result(result: Result) -> bytes:
     """An ExecTxResult; ResponseCheckTx has the same fields."""
+    events = b"".join(message_field(7, _event(event)) for event in result.events)
+    return _outcome(result) + events + _codespace(result)
+
+
+def _outcome(result: Result) -> bytes:
     return (
         varint_field(1, int(result.code))
         + bytes_field(3, result.log.encode())
         + varint_field(5, result.cost)
         + varint_field(6, result.cost)
-        + b"".join(message_field(7, _event(event)) for event in result.events)
-        + bytes_field(8, CODESPACE.encode() if result.code and result.log else b"")
     )
+
+
+def _codespace(result: Result) -> bytes:
+    return bytes_field(8, CODESPACE.encode() if result.code and result.log else b"")
 
 
 def _event(event: LedgerEvent) -> bytes:

@@ -43,7 +43,8 @@ PORT_STEP: Final = 10
 BLOCK_TIME_MS: Final = 1_000
 SNAPSHOT_INTERVAL: Final = 1_000
 MEMPOOL_TRANSACTIONS: Final = 20_000
-MEMPOOL_BYTES: Final = 256 * 1024 * 1024
+MEMPOOL_BYTES: Final = 16 * 1024 * 1024
+"""More than CheckTx lets wait (`engine.lanes`), so that the node itself never refuses an exit for want of room."""
 
 _CONFIG: Final = """\
 # A node of a Causeway consortium chain; the names are explained in CometBFT's documentation of config.toml.

@@ -1,11 +1,21 @@
 """Blocks that no honest proposer makes: a validator refuses them, and what is decided all the same is executed."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from core.model.consortium import Transfer, encode_clock, quantity
+from core.model.consortium import (
+    MAX_DOCUMENT_BYTES,
+    Claim,
+    Lock,
+    ResultCode,
+    Transfer,
+    WriteRecord,
+    encode_clock,
+    quantity,
+)
 from core.proofs.protobuf import bytes_field, message_field, varint_field
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.abci import messages
@@ -14,7 +24,7 @@ from local_chains.consortium.engine.lanes import OF_ACCOUNT, STRANGERS
 from local_chains.consortium.ledger.members import Standing
 from local_chains.consortium.ledger.prices import MAX_BLOCK_ENTRIES
 from tests.local_chains.consortium import dear_blocks
-from tests.local_chains.consortium.abci import bomber
+from tests.local_chains.consortium.abci import bomber, node
 from tests.local_chains.consortium.abci.comet import (
     broadcast,
     included,
@@ -24,10 +34,17 @@ from tests.local_chains.consortium.abci.comet import (
     reached,
 )
 from tests.local_chains.consortium.abci.node import ACCEPT, REJECT
-from tests.local_chains.consortium.abci.test_application import Driver, make_home, serving
-from tests.local_chains.consortium.support import ANN, BEN, Actor
+from tests.local_chains.consortium.abci.test_application import (
+    START_MS,
+    Driver,
+    codes,
+    make_home,
+    serving,
+    transfer,
+)
+from tests.local_chains.consortium.support import ANN, BEN, Actor, operators_of
 
-OK_RESULT = message_field(2, b"")
+BODY = b'"' + b"x" * (MAX_DOCUMENT_BYTES - 2) + b'"'
 
 
 def transfers(actor: Actor, count: int) -> list[bytes]:
@@ -110,3 +127,47 @@ async def test_one_proposer_with_a_bomb_ends_nobody(tmp_path: Path) -> None:
         # Every validator has proposed by then.
         await more_blocks(network, 8)
         assert all(node.running for node in network.nodes)
+
+
+async def test_exits_have_room_when_others_have_filled_theirs_and_go_first(tmp_path: Path) -> None:
+    preimages = [bytes([number]) * 32 for number in range(1, 4)]
+    timelock = START_MS // 1_000 + 600
+    locks = [Lock("cnyd", quantity(1), BEN.address, hashlib.sha256(one).digest(), timelock) for one in preimages]
+    async with serving(make_home(tmp_path / "network")) as driver:
+        await driver.decide(ANN.signed(0, *locks))
+        check, waiting, full = driver.application.check_tx, [], None
+        for operator in operators_of(tmp_path / "network"):
+            for sequence in range(10_000):
+                raw = operator.signed(sequence, WriteRecord("n", f"{operator.address.hex()}-{sequence}", BODY))
+                result = check(raw)
+                if result.code is ResultCode.NO_ROOM:
+                    full = result
+                    break
+                assert result.code is ResultCode.OK, result.log
+                waiting.append(raw)
+        assert full is not None
+        assert "mempool is" in full.log, "what the adapter takes for: not now"
+        assert check(BEN.signed(0, WriteRecord("n", "of-ben", BODY))).code is ResultCode.NO_ROOM, "nor has anybody else"
+        claims = [Actor(f"claimer {place}").signed(0, Claim(ANN.address, one)) for place, one in enumerate(preimages)]
+        assert [check(raw).code for raw in claims] == [ResultCode.OK] * 3
+        everything = [*waiting, *claims]
+        assert sum(len(raw) + 4 for raw in everything) < MAX_BLOCK_BYTES - 1024 * 1024, "all of it is in one block"
+        await driver.clock.advance(1)
+        answer = await driver.ask(node.prepare_proposal(everything, MAX_BLOCK_BYTES - 2_000, driver.next_height))
+        entries = [bytes(entry) for entry in answer[1]]
+        assert entries[1:4] == claims
+        assert await driver.propose(*entries) == ACCEPT
+        assert codes(await driver.decide(*entries[1:]))[1:4] == [0, 0, 0]
+
+
+async def test_room_is_there_again_after_a_block_and_for_what_is_refused(tmp_path: Path) -> None:
+    async with serving(make_home(tmp_path / "network")) as driver:
+        check = driver.application.check_tx
+        poor = [ANN.signed(0, Transfer("cnyd", BEN.address, quantity(10**9 + place))) for place in range(3_000)]
+        assert {check(raw).code for raw in poor} == {ResultCode.INSUFFICIENT_FUNDS}
+        count = 0
+        while (result := check(transfer(count))).code is ResultCode.OK:
+            count += 1
+        assert result.code is ResultCode.NO_ROOM
+        await driver.decide(*[transfer(sequence) for sequence in range(count)])
+        assert check(transfer(count)).code is ResultCode.OK
