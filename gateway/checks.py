@@ -25,7 +25,7 @@ from gateway.config.chains import EVM
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.trading import POLICIES
 from htlc import timelocks
-from relayer.keystore import Keystore, read_keystore
+from relayer.keys.keystore import Keystore, read_keystore
 
 
 def check_relayer_file(path: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:

@@ -19,9 +19,9 @@ from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
 from gateway.config import ChainConfig, PairConfig, RelayerConfig, TimingConfig
 from gateway.config.trading import POLICIES, opening_policy, watch_policy
-from relayer.keystore import Keystore, read_keystore, read_passphrase
+from relayer.keys.keystore import Keystore, read_keystore, read_passphrase
 from relayer.policy import ExposureLimit, RelayerPolicy
-from relayer.quotes import Pair, Rate
+from relayer.provider.quoting import Pair, Rate
 
 NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
     False: NativeTransfers.NONE,

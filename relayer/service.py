@@ -28,23 +28,25 @@ from core.runtime.supervisor import Supervisor, Worker
 from htlc import events
 from htlc.model import Phase
 from indexer.feed import FactSignal
-from relayer import book, inventory, reporting, set_aside, swaps
-from relayer.allowances import allow_ahead
-from relayer.attestor import Attestor
-from relayer.book import Switchboard
-from relayer.checks import Checks, PreimageVault
-from relayer.executor import Executor, Hands
+from relayer import inventory
+from relayer.bridging.attestor import Attestor
+from relayer.heads import HeadBoard, Signal
 from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
-from relayer.outcomes import OutcomeTeller
+from relayer.notices import reports
+from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
 from relayer.policy import MAX_LAPSE_S, RelayerPolicy
-from relayer.quotes import Pair
-from relayer.reporting import OpenSession, Reporter, ReportTarget, http_session
-from relayer.signals import HeadBoard, Signal
-from relayer.swap_desk import SwapDesk
-from relayer.swap_worker import SwapWorker, true_seconds
+from relayer.provider.opening import SwapDesk
+from relayer.provider.quoting import Pair
+from relayer.pump import set_aside, swaps, tables
+from relayer.pump.absorb import SwapWorker, true_seconds
+from relayer.pump.allowances import allow_ahead
+from relayer.pump.checks import Checks, PreimageVault
+from relayer.pump.execute import Executor, Hands
+from relayer.pump.outcomes import OutcomeTeller
+from relayer.pump.swaps import Switchboard
 from relayer.transactions import accounts
-from relayer.transactions import tables as transaction_tables
+from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.watchtower import Watchtower
 
@@ -55,7 +57,7 @@ KEEP_S: Final = MAX_LAPSE_S
 """How long settled votes and allowances are kept, and swaps that came to nothing: some are held against an account."""
 PRUNED_AT_ONCE: Final = 500
 
-TABLES: Final = (*transaction_tables.TABLES, *swaps.TABLES, *set_aside.TABLES, reporting.relayer_reports)
+TABLES: Final = (*transaction_tables.TABLES, *tables.TABLES, *set_aside.TABLES, reports.relayer_reports)
 
 log = get_logger("relayer.service")
 
@@ -274,8 +276,8 @@ class RelayerService:
 
     async def forget_nothing(self, before_ns: int) -> None:
         """Swaps that ended before then without any lock go: anybody can have them agreed."""
-        if await self._database.read(lambda c: swaps.came_to_nothing(c, before_ns, 1)):
-            await self._database.write(partial(book.forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
+        if await self._database.read(lambda c: tables.came_to_nothing(c, before_ns, 1)):
+            await self._database.write(partial(swaps.forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
 
     async def expire_quotes(self) -> None:
         """`QuoteExpired` for every swap whose time to lock is over."""
@@ -283,15 +285,15 @@ class RelayerService:
         now_s = true_seconds(now_ns)
 
         def expire(connection: Connection) -> list[SwapId]:
-            late = swaps.never_locked(connection, now_s)
+            late = tables.never_locked(connection, now_s)
             return [
                 swap_id
                 for swap_id in late
-                if book.take(connection, swap_id, [events.QuoteExpired(now_s)], now_ns=now_ns)
+                if swaps.take(connection, swap_id, [events.QuoteExpired(now_s)], now_ns=now_ns)
             ]
 
-        if await self._database.read(lambda c: swaps.never_locked(c, now_s)):
-            self.switchboard.changed(await book.write(self._database, expire))
+        if await self._database.read(lambda c: tables.never_locked(c, now_s)):
+            self.switchboard.changed(await swaps.write(self._database, expire))
 
     async def _measure_reserved(self, promised: Sequence[Promise]) -> None:
         firm = inventory.firm(promised, self._clock.now_ns())
@@ -310,7 +312,11 @@ class RelayerService:
 
     async def _measure(self) -> None:
         def read(connection: Connection) -> tuple[dict[Phase, int], list[Promise], int | None]:
-            return swaps.counts_by_phase(connection), swaps.promises(connection), swaps.nearest_timelock_s(connection)
+            return (
+                tables.counts_by_phase(connection),
+                tables.promises(connection),
+                tables.nearest_timelock_s(connection),
+            )
 
         counts, promised, nearest_s = await self._database.read(read)
         self._metrics.unacknowledged.set(len(await self._foreign_uses()))

@@ -25,10 +25,10 @@ from htlc.model import Agreement, Leg, Phase, Role, swap_id
 from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
-from relayer import book, observations, swaps
-from relayer.book import Switchboard
 from relayer.policy import RelayerPolicy
-from relayer.swap_worker import true_seconds
+from relayer.pump import observations, swaps, tables
+from relayer.pump.absorb import true_seconds
+from relayer.pump.swaps import Switchboard
 
 MAX_LOCKS_READ = 100
 
@@ -82,28 +82,28 @@ class Watchtower:
 
     def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:
         """Return false if it is watched already, or was and ended."""
-        swaps.one_at_a_time(connection)
-        if swaps.exists(connection, agreement.swap_id):
+        tables.one_at_a_time(connection)
+        if tables.exists(connection, agreement.swap_id):
             if not self._ended_unseen(connection, agreement.swap_id):
                 return False
             # Somebody registered it too early. Nothing was ever done for it.
-            swaps.forget(connection, agreement.swap_id)
+            tables.forget(connection, agreement.swap_id)
             journal.forget(connection, agreement.swap_id)
         seen = past_events(connection, agreement)
         self._check_limits(
-            swaps.watch_counts(connection, caller), any(isinstance(one, events.LockSeen) for one in seen)
+            tables.watch_counts(connection, caller), any(isinstance(one, events.LockSeen) for one in seen)
         )
-        book.begin(connection, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns, caller=caller)
+        swaps.begin(connection, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns, caller=caller)
         legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
         report_agreement(connection, legs, now_ns)
-        book.take(connection, agreement.swap_id, seen, now_ns=now_ns)
+        swaps.take(connection, agreement.swap_id, seen, now_ns=now_ns)
         return True
 
     def _ended_unseen(self, connection: Connection, swap_id: SwapId) -> bool:
-        state = book.load(connection, swap_id)
+        state = swaps.load(connection, swap_id)
         return state.phase is Phase.ABANDONED and state.agreement.role is Role.WATCHTOWER and not ever_locked(state)
 
-    def _check_limits(self, counts: swaps.WatchCounts, seen: bool) -> None:
+    def _check_limits(self, counts: tables.WatchCounts, seen: bool) -> None:
         policy = self._policy.watch
         limits = [(counts.of_caller, policy.max_per_caller, "this caller has")]
         limits.append((counts.open, policy.max_watches, "all callers together have"))

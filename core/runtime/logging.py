@@ -1,6 +1,6 @@
 """Structured logs: a fixed message, and everything that varies in fields.
 
-    log = get_logger("relayer.executor")
+    log = get_logger("relayer.pump.execute")
     log.info("effect done", swap=swap_id, kind="claim", tx_hash=tx_hash)
 
 Fields whose name tells of a secret are hidden, as are passwords in URLs; bytes are written as hex. That is a net under

@@ -40,7 +40,7 @@ def relayer_keys(
 ) -> None:
     """Make an encrypted keystore with fresh keys."""
     from core.runtime.files import locked
-    from relayer.keystore import new_key, read_passphrase, write_keystore
+    from relayer.keys.keystore import new_key, read_passphrase, write_keystore
 
     passphrase = read_passphrase(variable=passphrase_env)
     with locked(keystore, "wait until it has ended"):
@@ -64,7 +64,7 @@ def relayer_import_operator(
     """Add a validator operator's key to a keystore, so that the relayer can attest headers with it."""
     from core.runtime.files import locked
     from local_chains.consortium.node import load_operator_key
-    from relayer.keystore import read_keystore, read_passphrase, write_keystore
+    from relayer.keys.keystore import read_keystore, read_passphrase, write_keystore
 
     passphrase = read_passphrase(variable=passphrase_env)
     with locked(keystore, "wait until it has ended"):

@@ -25,8 +25,8 @@ from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.listening import FactListener
-from relayer.quotes import Pair
-from relayer.standing import accounts_in_use
+from relayer.provider.quoting import Pair
+from relayer.pump.standing import accounts_in_use
 
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""

@@ -29,8 +29,8 @@ from gateway.daemons.parts import (
 )
 from indexer.feed import FactSignal
 from relayer.api import create_api
-from relayer.keystore import Keystore
-from relayer.reporting import ReportTarget
+from relayer.keys.keystore import Keystore
+from relayer.notices.reports import ReportTarget
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 

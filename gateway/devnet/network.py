@@ -45,7 +45,7 @@ from gateway.devnet.info import DevnetInfo, store_info
 from gateway.processes import Daemon
 from local_chains.consortium.node import GenesisAsset, OperatorKey, init_home, load_operator_keys
 from local_chains.evm.anvil import AnvilChain, AnvilSettings
-from relayer.keystore import QUOTE_KEY, new_key, write_keystore
+from relayer.keys.keystore import QUOTE_KEY, new_key, write_keystore
 
 ETHEREUM: Final = ChainId("eip155:31337")
 CONSORTIUM_REFERENCE: Final = "devnet-1"

@@ -30,9 +30,9 @@ from indexer.follower import Follower
 from relayer.api.answers import Answers
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client import ClientPolicy, SwapClient, SwapStore
+from relayer.notices.reports import http_session
 from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
-from relayer.quotes import Pair, Rate
-from relayer.reporting import http_session
+from relayer.provider.quoting import Pair, Rate
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 from relayer.transactions.pipeline import PipelinePolicy
 

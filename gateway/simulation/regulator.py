@@ -10,7 +10,7 @@ from typing import Any, Final
 import aiohttp
 
 from core.runtime.clock import Clock
-from relayer.reporting import TIMEOUT_S, ReportTarget
+from relayer.notices.reports import TIMEOUT_S, ReportTarget
 
 TARGET: Final = ReportTarget("http://regulator.invalid", "a key of the story")
 STATUSES: Final = (201, 307, 400, 401, 429, 500, 503)
@@ -42,7 +42,7 @@ class Regulator:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator["Regulator"]:
-        """As `relayer.reporting.http_session`."""
+        """As `relayer.notices.reports.http_session`."""
         yield self
 
     def post(self, url: str, **_request: Any) -> AbstractAsyncContextManager[_Answer]:

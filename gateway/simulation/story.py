@@ -21,8 +21,8 @@ from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.world import COIN, TOKEN, World
-from relayer.desk import OpenSwap
-from relayer.quotes import QuoteRequest
+from relayer.provider.desk import OpenSwap
+from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
 
 WARM_UP_S: Final = 6.0

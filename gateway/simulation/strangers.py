@@ -11,8 +11,8 @@ from gateway.simulation.plan import CHAINS, Stranger
 from gateway.simulation.process import Relayer
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.world import COIN, TOKEN
-from relayer.desk import OpenSwap
-from relayer.quotes import QuoteRequest
+from relayer.provider.desk import OpenSwap
+from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
 
 LATER_S: Final = 60

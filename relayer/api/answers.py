@@ -27,8 +27,8 @@ from relayer.api.bodies import (
     SwapsQuery,
     WatchCall,
 )
-from relayer.desk import Desk, OpenSwap, SwapFilter, SwapView
-from relayer.quotes import QuoteRequest
+from relayer.provider.desk import Desk, OpenSwap, SwapFilter, SwapView
+from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
 
 HEAD_TIMEOUT_S: Final = 3.0

@@ -35,7 +35,7 @@ from relayer.api.bodies import (
     WatchCall,
 )
 from relayer.api.socket import Sockets
-from relayer.desk import Desk
+from relayer.provider.desk import Desk
 
 REQUESTS: Final = RateLimit(per_second=50, burst=200)
 SWAP_ID: Final = "[0-9a-f]+"

@@ -11,7 +11,7 @@ import msgspec
 from core.model.openings import MAX_PROOF_BYTES
 from core.model.types import MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
 from htlc.model import LegStatus, Phase, Role
-from relayer.desk import MAX_PAGE
+from relayer.provider.desk import MAX_PAGE
 
 DEFAULT_PAGE: Final = 50
 MAX_UNIX_S: Final = MAX_TIMELOCK_S

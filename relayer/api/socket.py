@@ -26,7 +26,7 @@ from core.runtime.logging import get_logger
 from core.runtime.web import REQUEST_ID, Places, RateLimit, RateLimiter, client_of, problem_of
 from relayer.api.answers import Answers
 from relayer.api.bodies import SocketAnswer, SocketCall
-from relayer.desk import Desk, SwapView
+from relayer.provider.desk import Desk, SwapView
 
 CHANNEL: Final = "swap.update"
 EVERY_SWAP: Final = "*"

@@ -40,8 +40,8 @@ from relayer.api.bodies import (
     TermsBody,
     TimingBody,
 )
-from relayer.desk import LegView, SwapView
-from relayer.quotes import Pair, Quote, Rate
+from relayer.provider.desk import LegView, SwapView
+from relayer.provider.quoting import Pair, Quote, Rate
 
 _HEX = re.compile(r"0x([0-9a-f]{2})*")
 
@@ -158,7 +158,7 @@ def quote_body(quote: Quote) -> QuoteBody:
 
 
 def quote_from(body: QuoteBody) -> Quote:
-    """The quote as it was signed; whether its signature holds, `relayer.quotes.verify_quote` says."""
+    """The quote as it was signed; whether its signature holds, `relayer.provider.quoting.verify_quote` says."""
     return Quote(
         id=body.id,
         initiator_asset=parse_asset(body.initiator_asset),

@@ -16,7 +16,7 @@ from htlc.model import Agreement, Role, swap_id
 from htlc.timelocks import MAX_PLAN_S, SwapPolicy
 from relayer.api import wire
 from relayer.api.bodies import SwapBody, TermsBody
-from relayer.quotes import Quote, QuoteRequest, verify_quote
+from relayer.provider.quoting import Quote, QuoteRequest, verify_quote
 from relayer.transactions.pipeline import PipelinePolicy
 
 TIMELOCK_SLACK_S: Final = Seconds(30)

@@ -28,16 +28,16 @@ from indexer import feed
 from indexer import tables as indexer_tables
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from relayer import book, swaps
-from relayer.book import Switchboard
-from relayer.checks import Checks
 from relayer.client.store import Preimages
-from relayer.executor import Executor, Hands
+from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
-from relayer.outcomes import OutcomeTeller
 from relayer.policy import RelayerPolicy
-from relayer.signals import HeadBoard
-from relayer.swap_worker import SwapWorker, true_seconds
+from relayer.pump import swaps, tables
+from relayer.pump.absorb import SwapWorker, true_seconds
+from relayer.pump.checks import Checks
+from relayer.pump.execute import Executor, Hands
+from relayer.pump.outcomes import OutcomeTeller
+from relayer.pump.swaps import Switchboard
 from relayer.transactions.pipeline import Pipeline
 
 HOUSEKEEPING_S: Final = 2.0
@@ -123,10 +123,10 @@ class HookedChecks(Checks):
 
     async def before_reveal(self, state: SwapState) -> None:
         await self._hooks.passed(state.swap_id, "reveal", state, lambda: self._is_over(state.swap_id))
-        await super().before_reveal(await self._swaps.read(lambda c: book.load(c, state.swap_id)))
+        await super().before_reveal(await self._swaps.read(lambda c: swaps.load(c, state.swap_id)))
 
     async def _is_over(self, swap_id: SwapId) -> bool:
-        state = await self._swaps.read(lambda c: book.load(c, swap_id))
+        state = await self._swaps.read(lambda c: swaps.load(c, swap_id))
         return state.closed is not None or state.phase.terminal
 
 
@@ -245,12 +245,12 @@ class Pump:
         now_s = true_seconds(now_ns)
 
         def expire(connection: Connection) -> list[SwapId]:
-            late = swaps.never_locked(connection, now_s)
+            late = tables.never_locked(connection, now_s)
             happened = [events.QuoteExpired(now_s)]
-            return [swap_id for swap_id in late if book.take(connection, swap_id, happened, now_ns=now_ns)]
+            return [swap_id for swap_id in late if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
 
-        if await self._database.read(lambda c: swaps.never_locked(c, now_s)):
-            self.switchboard.changed(await book.write(self._database, expire))
+        if await self._database.read(lambda c: tables.never_locked(c, now_s)):
+            self.switchboard.changed(await swaps.write(self._database, expire))
 
 
 def stored_start(connection: Connection, chain: ChainId) -> Height | None:

@@ -23,12 +23,12 @@ from core.runtime.database import Database, InlineDatabase, SqliteDatabase, crea
 from core.runtime.files import FileLock, sync_directory
 from htlc.model import Agreement
 from indexer import tables as indexer_tables
-from relayer import set_aside, swaps
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody
-from relayer.quotes import Quote
-from relayer.standing import accounts_in_use
-from relayer.transactions import tables as transaction_tables
+from relayer.provider.quoting import Quote
+from relayer.pump import set_aside, tables
+from relayer.pump.standing import accounts_in_use
+from relayer.transactions import records as transaction_tables
 
 FILE_MODE: Final = 0o600
 _SIBLINGS: Final = ("", "-wal", "-shm")
@@ -102,7 +102,7 @@ class SwapStore:
             self._lock.take("one client at a time works on a store; wait until it has ended, or use another store")
 
         def create(connection: Connection) -> None:
-            own = (*journal.TABLES, *swaps.TABLES, *set_aside.TABLES, *transaction_tables.TABLES)
+            own = (*journal.TABLES, *tables.TABLES, *set_aside.TABLES, *transaction_tables.TABLES)
             create_schema(connection, (*indexer_tables.TABLES, *own))
             METADATA.create_all(connection)
 

@@ -27,18 +27,18 @@ from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets
 from core.runtime.metrics import Metrics
 from htlc import events
 from htlc.model import SwapState
-from relayer import book
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client.agreement import ClientPolicy, agreed, check_quote_answer
 from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep, outcome_of, replayed
 from relayer.client.pump import Hook, Pump
 from relayer.client.store import ClientSwap, Preimages, SwapStore
-from relayer.desk import OpenSwap
-from relayer.holds import opening_of
 from relayer.policy import RelayerPolicy
-from relayer.quotes import Quote, QuoteRequest, verify_quote
-from relayer.swap_worker import true_seconds
+from relayer.provider.desk import OpenSwap
+from relayer.provider.holds import opening_of
+from relayer.provider.quoting import Quote, QuoteRequest, verify_quote
+from relayer.pump import swaps
+from relayer.pump.absorb import true_seconds
 from relayer.watchtower import past_events
 
 T = TypeVar("T")
@@ -260,8 +260,8 @@ class SwapClient:
             # as of when it was made, before any gate that has closed since.
             past = past_events(connection, found.agreement)
             now_s = found.quote.issued_at if past else true_seconds(now_ns)
-            book.begin(connection, found.agreement, found.quote.id, now_s=now_s, now_ns=now_ns)
-            book.take(connection, found.id, past, now_ns=now_ns)
+            swaps.begin(connection, found.agreement, found.quote.id, now_s=now_s, now_ns=now_ns)
+            swaps.take(connection, found.id, past, now_ns=now_ns)
             return True
 
         if await self._store.database.write(begin):
@@ -309,7 +309,7 @@ class SwapClient:
         found, now_ns = await self._found(swap), self._clock.now_ns()
         happened = [events.QuoteCancelled(reason)]
         try:
-            await book.write(self._store.database, lambda c: book.take(c, found.id, happened, now_ns=now_ns))
+            await swaps.write(self._store.database, lambda c: swaps.take(c, found.id, happened, now_ns=now_ns))
         except NotFoundError:
             raise ConflictError("this swap was never begun: there is nothing to cancel") from None
         self._pumping().switchboard.changed([found.id])
@@ -360,7 +360,7 @@ class SwapClient:
     async def state(self, swap: ClientSwap | SwapId) -> SwapState:
         """The state machine's present state. Raises `NotFoundError` for a swap that was never begun."""
         name = swap.id if isinstance(swap, ClientSwap) else swap
-        return await self._store.database.read(lambda c: book.load(c, name))
+        return await self._store.database.read(lambda c: swaps.load(c, name))
 
     async def swaps(self) -> list[ClientSwap]:
         """Every agreement in the store, the oldest first."""
@@ -371,7 +371,7 @@ class SwapClient:
 
         def is_open(connection: Connection, swap_id: SwapId) -> bool:
             try:
-                return not book.load(connection, swap_id).phase.terminal
+                return not swaps.load(connection, swap_id).phase.terminal
             except NotFoundError:
                 return False
 

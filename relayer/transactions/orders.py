@@ -13,8 +13,8 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, UnaffordableError, refuse
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, AssetId, ChainId, Height
-from relayer.transactions import accounts, tables
-from relayer.transactions.tables import Attempt, SequenceTakenError, TransactionRecord, TransactionStatus
+from relayer.transactions import accounts, records
+from relayer.transactions.records import Attempt, SequenceTakenError, TransactionRecord, TransactionStatus
 
 Gate = Callable[[Connection], None]
 
@@ -68,9 +68,9 @@ def store_first(
     """
     chain, account = order.unsigned.chain, order.unsigned.sender
     row = accounts.fence(connection, chain, account, epoch)
-    if (known := tables.by_effects(connection, (order.effect_key, *order.items))) is not None:
+    if (known := records.by_effects(connection, (order.effect_key, *order.items))) is not None:
         raise SequenceTakenError(f"{known.effect_key} has a transaction already", effect_key=known.effect_key)
-    unused = (*tables.GIVEN_UP, *tables.SETTLED) if order.sequence is not None else tables.GIVEN_UP
+    unused = (*records.GIVEN_UP, *records.SETTLED) if order.sequence is not None else records.GIVEN_UP
     if not _is_free(connection, chain, account, sequence, row.next_sequence, unused):
         raise SequenceTakenError(f"sequence {sequence} of {account} was allotted meanwhile", sequence=sequence)
     check_order(connection, order, cost, purse)
@@ -89,14 +89,14 @@ def store_first(
         "told": TransactionStatus.BROADCAST if order.watched else None,
         "exits": order.exits,
     }
-    insert = sa.insert(tables.relayer_transactions).values(values).returning(tables.relayer_transactions.c.id)
+    insert = sa.insert(records.relayer_transactions).values(values).returning(records.relayer_transactions.c.id)
     transaction_id = connection.execute(insert).scalar_one()
-    tables.insert_attempt(connection, transaction_id, chain, 1, attempt)
+    records.insert_attempt(connection, transaction_id, chain, 1, attempt)
     _reserve(connection, transaction_id, cost)
     if order.items:
         rows = [{"effect_key": key, "transaction_id": transaction_id, "number": n} for n, key in enumerate(order.items)]
-        connection.execute(sa.insert(tables.relayer_batch_items), rows)
-    stored = tables.by_effect(connection, order.effect_key)
+        connection.execute(sa.insert(records.relayer_batch_items), rows)
+    stored = records.by_effect(connection, order.effect_key)
     if stored is None:
         refuse("what was stored is not there", effect_key=order.effect_key)
     return stored
@@ -113,7 +113,7 @@ def _is_free(
     """True for a sequence that was never allotted, or under which everything of ours has one of these statuses."""
     if sequence >= upcoming:
         return sequence == upcoming
-    return all(one.status in unused for one in tables.with_sequence(connection, chain, account, sequence))
+    return all(one.status in unused for one in records.with_sequence(connection, chain, account, sequence))
 
 
 def check_order(connection: Connection, order: Order, cost: Mapping[AssetId, int], purse: Purse | None) -> None:
@@ -151,11 +151,11 @@ def reserved(
     Of several under one sequence only one can be mined: the dearest counts. `around`: what counts against the
     transaction under that sequence: with `exits`, exits before it; otherwise everything before it, and exits behind.
     """
-    table, held = tables.relayer_transactions, tables.relayer_reservations
+    table, held = records.relayer_transactions, records.relayer_reservations
     query = (
         sa.select(table.c.sequence, table.c.status, table.c.block_height, held.c.asset, held.c.amount)
         .join(held, held.c.transaction_id == table.c.id)
-        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(tables.OPEN))
+        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(records.OPEN))
     )
     if around is not None and exits:
         query = query.where(table.c.sequence < around, table.c.exits)
@@ -174,7 +174,7 @@ def reserved(
 
 
 def _reserve(connection: Connection, transaction_id: int, cost: Mapping[AssetId, int]) -> None:
-    table = tables.relayer_reservations
+    table = records.relayer_reservations
     query = sa.select(table).where(table.c.transaction_id == transaction_id)
     known = {row.asset: int(row.amount) for row in connection.execute(query)}
     for asset, amount in cost.items():
@@ -199,18 +199,18 @@ def store_replacement(
     settled, or has too many forms that may still be mined; `FencedError` when fenced off.
     """
     accounts.fence(connection, record.chain, record.account, epoch)
-    table, attempts = tables.relayer_transactions, tables.relayer_transaction_attempts
+    table, attempts = records.relayer_transactions, records.relayer_transaction_attempts
     stored = connection.execute(sa.select(table.c.status).where(table.c.id == record.id)).scalar_one()
-    if stored not in tables.OPEN:
+    if stored not in records.OPEN:
         raise ConflictError(f"{record.effect_key} is {stored} already")
     of_record = attempts.c.transaction_id == record.id
     count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(attempts.c.number)).where(of_record)).one()
-    if count >= tables.MAX_ATTEMPTS and dead_below is not None:
+    if count >= records.MAX_ATTEMPTS and dead_below is not None:
         dead = sa.delete(attempts).where(of_record, attempts.c.expiry_height < dead_below)
         count -= connection.execute(dead).rowcount
-    if count >= tables.MAX_ATTEMPTS + (tables.ROOM_TO_CANCEL if attempt.cancels else 0):
+    if count >= records.MAX_ATTEMPTS + (records.ROOM_TO_CANCEL if attempt.cancels else 0):
         raise ConflictError(f"{record.effect_key} has {count} signed forms that may all be mined: it gets no more")
-    tables.insert_attempt(connection, record.id, record.chain, last + 1, attempt)
+    records.insert_attempt(connection, record.id, record.chain, last + 1, attempt)
     _reserve(connection, record.id, cost)
     if stored == TransactionStatus.REFUSED:
         connection.execute(sa.update(table).where(table.c.id == record.id).values(status=TransactionStatus.BROADCAST))

@@ -22,15 +22,15 @@ from core.model.transactions import FeeBid, Outcome, OutcomeStatus, SequenceView
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from relayer.heads import HeadBoard, wait_any
 from relayer.metrics import RelayerMetrics
-from relayer.signals import HeadBoard, wait_any
-from relayer.transactions import fees, tables
+from relayer.transactions import fees, records
 from relayer.transactions.orders import Order
-from relayer.transactions.sending import MAX_AT_ONCE, MAX_REFUSALS, ClosedGate, PipelinePolicy, Sending
+from relayer.transactions.records import Attempt, TransactionRecord, TransactionStatus
 from relayer.transactions.signing import EXIT_ASKS_S, Rebuild
-from relayer.transactions.tables import Attempt, TransactionRecord, TransactionStatus
+from relayer.transactions.submission import MAX_AT_ONCE, MAX_REFUSALS, ClosedGate, PipelinePolicy, Sending
+from relayer.transactions.tracking import LOOKS
 from relayer.transactions.urgency import Urgency, urgencies
-from relayer.transactions.watch import LOOKS
 
 __all__ = ["MAX_REFUSALS", "ClosedGate", "Pipeline", "PipelinePolicy", "Rebuild"]
 
@@ -219,7 +219,9 @@ class Pipeline(Sending):
         An exit does no harm if it is done twice, so its effect may be signed again as soon as that is likely. Anything
         else may still come back until another transaction with its sequence is final.
         """
-        others = await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
+        others = await self._database.read(
+            lambda c: records.with_sequence(c, self.chain, self.account, record.sequence)
+        )
         if any(other.status is TransactionStatus.FINAL for other in others):
             await self._note(record, TransactionStatus.SUPERSEDED)
             return
@@ -247,8 +249,10 @@ class Pipeline(Sending):
             await self._cancel(record, urgency)
 
     async def _handed_on(self, record: TransactionRecord) -> bool:
-        others = await self._database.read(lambda c: tables.with_sequence(c, self.chain, self.account, record.sequence))
-        return any(other.id != record.id and other.status not in tables.GIVEN_UP for other in others)
+        others = await self._database.read(
+            lambda c: records.with_sequence(c, self.chain, self.account, record.sequence)
+        )
+        return any(other.id != record.id and other.status not in records.GIVEN_UP for other in others)
 
     # --- again: expiries, cancellations, fees ---
 
@@ -317,7 +321,7 @@ class Pipeline(Sending):
 
     async def _outbid(self, record: TransactionRecord, urgency: Urgency) -> bool:
         """Sign it again with a better fee if it is late, or stands before an exit that offers more."""
-        most = tables.MAX_ATTEMPTS + (tables.ROOM_TO_CANCEL if record.cancelling else 0)
+        most = records.MAX_ATTEMPTS + (records.ROOM_TO_CANCEL if record.cancelling else 0)
         if record.newest.fee is None or len(record.attempts) >= most:
             return False
         bid = await self._bid_for(record, urgency, must=False)

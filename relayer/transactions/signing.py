@@ -21,12 +21,12 @@ from core.model.transactions import FeeBid, FeeMarket, UnsignedTransaction
 from core.model.types import AssetId, Height
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
-from relayer.signals import HeadBoard
-from relayer.transactions import fees, orders, tables
+from relayer.heads import HeadBoard
+from relayer.transactions import fees, orders, records
 from relayer.transactions.fees import FeePolicy, Market
 from relayer.transactions.orders import Order, Purse
-from relayer.transactions.tables import Attempt, SequenceTakenError, TransactionRecord
-from relayer.transactions.watch import AccountWatch
+from relayer.transactions.records import Attempt, SequenceTakenError, TransactionRecord
+from relayer.transactions.tracking import AccountWatch
 
 SIGNING_RETRIES: Final = 5
 EXIT_ASKS_S: Final = 3.0
@@ -117,9 +117,9 @@ class Signatory:
         def look(connection: Connection) -> tuple[TransactionRecord | None, int, FeeBid | None, Mapping[AssetId, int]]:
             sequence = order.sequence
             if sequence is None:
-                sequence = tables.free_sequence(connection, chain, account, count)
-            known = tables.by_effects(connection, (order.effect_key, *order.items))
-            former = tables.with_sequence(connection, chain, account, sequence)
+                sequence = records.free_sequence(connection, chain, account, count)
+            known = records.by_effects(connection, (order.effect_key, *order.items))
+            former = records.with_sequence(connection, chain, account, sequence)
             promised = {} if purse is None else _promised(connection, order, purse.height, sequence)
             return known, sequence, _highest([one.bid for one in former]), promised
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from core.model.transactions import FeeBid
 from core.runtime.clock import NS_PER_S
 from relayer.transactions import fees
-from relayer.transactions.tables import TransactionRecord, TransactionStatus
+from relayer.transactions.records import TransactionRecord, TransactionStatus
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from gateway.config import AccountConfig, EndpointConfig
 from gateway.processes import Daemon
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
 from local_chains.consortium.node import init_home
-from relayer.keystore import write_keystore
+from relayer.keys.keystore import write_keystore
 from tests.gateway.test_cli import causeway
 from tests.gateway.test_config import LEDGER, relayer, stored
 

@@ -13,7 +13,7 @@ import pytest
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
 from local_chains.consortium.node import load_operator_key
-from relayer.keystore import read_keystore
+from relayer.keys.keystore import read_keystore
 
 COMMANDS = [
     [],

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import IndexConfig, to_toml
-from relayer.keystore import write_keystore
+from relayer.keys.keystore import write_keystore
 from tests.gateway.test_cli import causeway
 from tests.gateway.test_config import ETHEREUM, relayer
 from tests.support import eventually

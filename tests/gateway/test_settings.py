@@ -28,7 +28,7 @@ from gateway.config import (
     to_toml,
     verified,
 )
-from relayer.keystore import write_keystore
+from relayer.keys.keystore import write_keystore
 from tests.gateway.test_cli import causeway
 from tests.gateway.test_config import ETHEREUM, LEDGER, PAIR, relayer
 

@@ -16,7 +16,7 @@ from core.runtime.clock import ManualClock, run_virtually
 from gateway.daemons.parts import check_accounts, check_starts, check_traded
 from htlc.model import Phase
 from relayer.api.answers import Answers
-from relayer.quotes import Pair, Rate
+from relayer.provider.quoting import Pair, Rate
 from tests.gateway.test_config import ETHEREUM
 from tests.relayer.house import COIN, A, B, House
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from core.runtime.database import Database
 from htlc import model
 from htlc.timelocks import DEVNET_POLICY
-from relayer.reporting import TAKEN, Reporter, ReportTarget, enqueue, relayer_reports
+from relayer.notices.reports import TAKEN, Reporter, ReportTarget, enqueue, relayer_reports
 from tests.indexer.world import A, B, World
 from tests.regulator_api.api import Api
 

@@ -38,13 +38,13 @@ from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from relayer import book, swaps
-from relayer.desk import OpenSwap, SwapView
-from relayer.holds import opening_of
 from relayer.policy import RelayerPolicy, WatchPolicy
-from relayer.quotes import Pair, QuoteRequest, Rate
+from relayer.provider.desk import OpenSwap, SwapView
+from relayer.provider.holds import opening_of
+from relayer.provider.quoting import Pair, QuoteRequest, Rate
+from relayer.provider.views import swap_view
+from relayer.pump import swaps, tables
 from relayer.service import RelayerService, RelayerSetup
-from relayer.views import swap_view
 
 T = TypeVar("T")
 
@@ -299,9 +299,9 @@ class House:
         now_ns = self.clock.now_ns()
 
         def read(connection: Connection) -> SwapView:
-            state = book.load(connection, swap_id)
-            row, place = swaps.swap_row(connection, swap_id), swaps.lock_place(connection, swap_id)
-            return swap_view(row, state, place, swaps.promise(connection, swap_id), now_ns)
+            state = swaps.load(connection, swap_id)
+            row, place = tables.swap_row(connection, swap_id), tables.lock_place(connection, swap_id)
+            return swap_view(row, state, place, tables.promise(connection, swap_id), now_ns)
 
         return await self.database.read(read)
 
@@ -352,5 +352,5 @@ class House:
 
 
 def replayed_swaps(connection: Connection) -> None:
-    for row in swaps.list_rows(connection, 1_000):
+    for row in tables.list_rows(connection, 1_000):
         engine.check_replay(connection, row.swap_id)

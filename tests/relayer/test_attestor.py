@@ -11,9 +11,9 @@ from core.model.types import Height
 from core.runtime.clock import run_virtually
 from core.runtime.database import create_schema
 from core.runtime.metrics import Metrics
-from relayer.attestor import Attestor
+from relayer.bridging.attestor import Attestor
+from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
-from relayer.signals import HeadBoard
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
 from tests.relayer.house import A, B, House
 

@@ -16,9 +16,9 @@ from core.runtime.clock import run_virtually
 from htlc import events
 from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
-from relayer import book
 from relayer.policy import RelayerPolicy
-from relayer.transactions import accounts, tables
+from relayer.pump import swaps
+from relayer.transactions import accounts, records
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.pipeline import PipelinePolicy
 from tests.relayer.house import COIN, A, B, House
@@ -182,7 +182,7 @@ def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
         await service.pipelines[A].send("odd key", pay, watched=True)
         await house.lock(view.initiator.terms)
         await complete(house, view)
-        assert await house.database.read(lambda c: tables.untold(c, 10)) == []
+        assert await house.database.read(lambda c: records.untold(c, 10)) == []
 
     told(story)
 
@@ -194,7 +194,7 @@ def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
     async def story(house: House) -> None:
         await house.start()
         broken: list[SwapId] = []
-        real = book.take
+        real = swaps.take
 
         def take(connection: Any, swap_id: SwapId, happened: Any, **more: Any) -> bool:
             told = list(happened)
@@ -204,7 +204,7 @@ def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
 
         first = await house.open(A)
         await house.lock(first.initiator.terms)
-        monkeypatch.setattr("relayer.outcomes.book.take", take)
+        monkeypatch.setattr("relayer.pump.outcomes.book.take", take)
         broken.append(first.id)
         second = await house.open(A, 500)
         await house.lock(second.initiator.terms)
@@ -252,7 +252,7 @@ def test_a_lock_needs_as_many_transactions_before_it_as_it_says():
         await house.lock(view.initiator.terms)
         await complete(house, view)
         assert needed == []
-        before = await house.database.read(lambda c: tables.of_effect_prefix(c, view.id))
+        before = await house.database.read(lambda c: records.of_effect_prefix(c, view.id))
         assert [one.effect_key.rpartition(":")[2] for one in before if one.chain == B] == [
             "prepare1",
             "prepare2",
@@ -276,18 +276,18 @@ def test_a_lock_that_waits_is_cancelled_when_its_gate_closes(why):
         await house.lock(view.initiator.terms)
 
         async def signed() -> bool:
-            return bool(await house.database.read(lambda c: tables.of_effect_prefix(c, view.id)))
+            return bool(await house.database.read(lambda c: records.of_effect_prefix(c, view.id)))
 
         await house.until(signed)
         if why == "preimage":
             seen = events.PreimageSeen(PublicPreimage(house.preimage.expose()), "elsewhere")
-            await book.write(house.database, lambda c: book.take(c, view.id, [seen], now_ns=house.clock.now_ns()))
+            await swaps.write(house.database, lambda c: swaps.take(c, view.id, [seen], now_ns=house.clock.now_ns()))
             service.switchboard.changed([view.id])
         await house.clock.sleep(3 if why == "preimage" else 60)
         chain.rules = replace(chain.rules, block_transactions=1_000)
         await house.phase(view.id, Phase.ABANDONED)
         assert house.made(B, Locked, view.hashlock) == []
-        signed_for = await house.database.read(lambda c: tables.of_effect_prefix(c, view.id))
+        signed_for = await house.database.read(lambda c: records.of_effect_prefix(c, view.id))
         [lock] = [one for one in signed_for if one.effect_key.endswith("fund-participant")]
         assert lock.cancelling
 

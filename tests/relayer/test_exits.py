@@ -27,10 +27,10 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase
 from core.runtime.metrics import Metrics
 from relayer.metrics import RelayerMetrics
-from relayer.transactions import orders, tables
+from relayer.transactions import orders, records
 from relayer.transactions.fees import MARKETS_KEPT, MAX_CEILING, MEMORY_S, FeePolicy, Market, first_bid
 from relayer.transactions.pipeline import MAX_REFUSALS, Pipeline
-from relayer.transactions.tables import TransactionRecord, TransactionStatus
+from relayer.transactions.records import TransactionRecord, TransactionStatus
 from tests.relayer.test_transactions import CHAIN, COIN, GWEI, TIMING, House, _nothing, replace_submit
 
 MARKET = FeeMarket(10 * GWEI, GWEI)
@@ -380,9 +380,9 @@ async def test_an_exit_is_signed_again_for_ever_and_its_dead_forms_forgotten():
     house = Poor(1_000, market=None)
     await house.start(expiry_blocks=3)
     await house.exit(left_s=10_000)
-    await house.beat(4 * tables.MAX_ATTEMPTS, accept=nobody)
+    await house.beat(4 * records.MAX_ATTEMPTS, accept=nobody)
     record = await house.found(CLAIM)
-    assert len(record.attempts) <= tables.MAX_ATTEMPTS
+    assert len(record.attempts) <= records.MAX_ATTEMPTS
     assert record.newest.expiry_height is not None
     assert record.newest.expiry_height > house.chain.height
     await house.beat(4)
@@ -406,9 +406,9 @@ async def test_a_lock_that_no_block_takes_ends_without_a_fatal_error():
     house = Poor(1_000, market=None)
     pipeline = await house.start(expiry_blocks=3)
     await pipeline.send(FUND, house.pay(5), watched=True)
-    await house.beat(8 * tables.MAX_ATTEMPTS, accept=nobody)
+    await house.beat(8 * records.MAX_ATTEMPTS, accept=nobody)
     record = await house.found(FUND)
-    assert (record.status, len(record.attempts)) == (TransactionStatus.EXPIRED, tables.MAX_ATTEMPTS)
+    assert (record.status, len(record.attempts)) == (TransactionStatus.EXPIRED, records.MAX_ATTEMPTS)
     pipeline = await house.start(expiry_blocks=3)
     await house.beat(3)
     assert await house.received() == 0

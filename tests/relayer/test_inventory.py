@@ -18,11 +18,12 @@ from core.runtime.clock import SeededSecrets, run_virtually
 from htlc.model import Leg, Phase
 from htlc.timelocks import SwapPolicy
 from indexer.projections.swaps import swap_by_id
-from relayer import inventory, swaps
-from relayer.desk import OpenSwap, SwapView
+from relayer import inventory
 from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy, RelayerPolicy
-from relayer.quotes import Quote, QuoteRequest
+from relayer.provider.desk import OpenSwap, SwapView
+from relayer.provider.quoting import Quote, QuoteRequest
+from relayer.pump import tables
 from tests.relayer.house import COIN, COIN_A, COIN_B, OTHER, START, A, B, House
 
 FEES = FeeMarket(1, 1)
@@ -224,7 +225,7 @@ def test_openings_at_once_promise_nothing_twice():
         opened = await open_many(house, [START * 4 // 10] * 4, [f"caller {number}" for number in range(4)])
         assert sum(isinstance(one, SwapView) for one in opened) == 2
         assert {type(one) for one in opened if not isinstance(one, SwapView)} == {ConflictError}
-        promised = await house.database.read(swaps.promises)
+        promised = await house.database.read(tables.promises)
         assert sum(one.amount for one in promised) <= START
 
     told(story)
@@ -329,7 +330,7 @@ def test_a_place_used_long_ago_is_taken_again():
         await house.start()
         await house.database.write(
             lambda c: c.execute(
-                sa.insert(swaps.relayer_locks).values(
+                sa.insert(tables.relayer_locks).values(
                     swap_id="done long ago", chain=B, lock_id=f"{house.relayer[B].account.rsplit(':', 1)[1]}/0"
                 )
             )

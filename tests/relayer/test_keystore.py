@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from core.model.errors import FatalError, NotFoundError, RejectedError
-from relayer.keystore import DerivedPreimages, SecretKey, new_key, read_keystore, read_passphrase, write_keystore
+from relayer.keys.keystore import DerivedPreimages, SecretKey, new_key, read_keystore, read_passphrase, write_keystore
 
 
 def test_keys_come_back_with_the_passphrase_only(tmp_path):
@@ -105,7 +105,7 @@ def test_keystore_of_absurd_cost_is_refused_before_work(tmp_path, changes, said)
 
 def test_keystore_with_keys_of_other_lengths_is_damaged(tmp_path, monkeypatch):
     path = tmp_path / "relayer.json"
-    monkeypatch.setattr("relayer.keystore.KEY_BYTES", 16)
+    monkeypatch.setattr("relayer.keys.keystore.KEY_BYTES", 16)
     write_keystore(path, "correct horse", {"quote": bytes(16)})
     monkeypatch.undo()
     with pytest.raises(FatalError, match="damaged"):

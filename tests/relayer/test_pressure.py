@@ -15,9 +15,8 @@ from core.model.types import BaseUnits, Preimage, Seconds
 from core.runtime.clock import SeededSecrets, run_virtually
 from htlc.model import Phase
 from htlc.timelocks import SwapPolicy
-from relayer.desk import OpenSwap, SwapFilter
-from relayer.quotes import QuoteRequest
-from relayer.transactions import tables
+from relayer.provider.desk import OpenSwap, SwapFilter
+from relayer.provider.quoting import QuoteRequest
 from tests.relayer.house import COIN, OTHER, START, A, B, FlakyDatabase, House
 
 SWAPS = 12
@@ -193,7 +192,7 @@ def test_a_claim_outbids_a_fee_spike(restarted):
             await house.kill()
             await house.start()
         await house.phase(view.id, Phase.COMPLETED)
-        records = await house.database.read(lambda c: tables.of_effect_prefix(c, view.id))
+        records = await house.database.read(lambda c: records.of_effect_prefix(c, view.id))
         claims = [record for record in records if ":claim-" in record.effect_key]
         assert len(claims) == 1
         assert len(claims[0].attempts) >= 2
@@ -204,7 +203,7 @@ def test_a_claim_outbids_a_fee_spike(restarted):
 
 
 async def claim_is_signed(house: House, swap_id) -> bool:
-    records = await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id))
+    records = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
     return any(":claim-" in record.effect_key for record in records)
 
 

@@ -13,11 +13,12 @@ from core.model.facts import Locked
 from core.model.types import AccountId, BaseUnits, Preimage, Seconds, SwapId
 from core.runtime.clock import SeededSecrets
 from htlc.model import Leg, Phase
-from relayer import inventory, swaps
-from relayer.desk import OpenSwap, SwapView
+from relayer import inventory
 from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy
-from relayer.quotes import QuoteRequest
+from relayer.provider.desk import OpenSwap, SwapView
+from relayer.provider.quoting import QuoteRequest
+from relayer.pump import tables
 from tests.relayer.house import COIN_A, COIN_B, START, A, B, House
 from tests.relayer.test_inventory import lock_as, open_as, promise, request_of, told
 
@@ -122,7 +123,7 @@ def test_a_proven_opening_is_kept_among_any_without_proof(amounts, place, one_ca
             assert not view.reserved
             assert "without a proof of funds" in view.reservation
         assert honest is not None
-        promised = inventory.firm(await house.database.read(swaps.promises), house.clock.now_ns())
+        promised = inventory.firm(await house.database.read(tables.promises), house.clock.now_ns())
         assert [one.swap_id for one in promised] == [honest.id]
         await lock_as(house, 99, honest)
         await house.locked(honest.id, Leg.PARTICIPANT)
@@ -239,7 +240,7 @@ def test_an_opening_that_is_locked_on_is_no_lapse():
         await house.clock.sleep(30)
         assert (await opened(house, 1 + 100, 400)).reserved
         account = view.initiator.terms.sender
-        assert await house.database.read(lambda c: swaps.lapses(c, account, 0, house.clock.now_ns())) == 0
+        assert await house.database.read(lambda c: tables.lapses(c, account, 0, house.clock.now_ns())) == 0
 
     told(story)
 

@@ -10,7 +10,7 @@ from nacl.signing import SigningKey
 
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, BaseUnits, Seconds
-from relayer.quotes import Pair, Quote, QuoteRequest, Rate, amounts, quote_bytes, sign_quote, verify_quote
+from relayer.provider.quoting import Pair, Quote, QuoteRequest, Rate, amounts, quote_bytes, sign_quote, verify_quote
 
 ETH, CNYD = AssetId("eip155:1/slip44:60"), AssetId("causeway:devnet-1/asset:cnyd")
 KEY = SigningKey(bytes(32))

@@ -10,9 +10,9 @@ from core.model.types import AccountId, AssetId, BaseUnits, ChainTime, Preimage,
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
 from htlc.timelocks import ClockSkewError
-from relayer.desk import OpenSwap, SwapFilter
 from relayer.policy import ExposureLimit, RelayerPolicy
-from relayer.quotes import QuoteRequest
+from relayer.provider.desk import OpenSwap, SwapFilter
+from relayer.provider.quoting import QuoteRequest
 from tests.relayer.house import COIN, A, B, House
 
 OTHER_PREIMAGE = Preimage(bytes(range(32)))

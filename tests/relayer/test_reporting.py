@@ -13,8 +13,8 @@ from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.sockets import free_port
 from htlc.model import Agreement, Role, swap_id
 from htlc.timelocks import DEVNET_POLICY
-from relayer import reporting
-from relayer.reporting import Reporter, ReportTarget
+from relayer.notices import reports
+from relayer.notices.reports import Reporter, ReportTarget
 from tests.support import eventually
 
 TIMING = ChainTiming(*(Seconds(1) for _ in range(6)))
@@ -71,7 +71,7 @@ class Regulator:
 async def report(regulator: Regulator, port: int | None = None) -> tuple[InlineDatabase, asyncio.Task]:
     database = InlineDatabase()
     await database.write(create_schema)
-    await database.write(lambda c: reporting.enqueue(c, agreement(), "relayer-1", 0))
+    await database.write(lambda c: reports.enqueue(c, agreement(), "relayer-1", 0))
     target = ReportTarget(f"http://127.0.0.1:{port or regulator.port}", "secret key")
     assert "secret key" not in repr(target)
     reporter = Reporter(database, target, SystemClock())
@@ -87,7 +87,7 @@ async def report(regulator: Regulator, port: int | None = None) -> tuple[InlineD
 
 
 async def status_of(database: InlineDatabase) -> tuple[str, int]:
-    row = (await database.read(lambda c: c.execute(reporting.relayer_reports.select()).all()))[0]
+    row = (await database.read(lambda c: c.execute(reports.relayer_reports.select()).all()))[0]
     return row.status, row.attempts
 
 
@@ -148,9 +148,9 @@ async def test_an_odd_answer_is_read_no_further_than_is_needed(how, status):
     async with Odd(how) as regulator:
         database = InlineDatabase()
         await database.write(create_schema)
-        await database.write(lambda c: reporting.enqueue(c, agreement(), "relayer-1", 0))
+        await database.write(lambda c: reports.enqueue(c, agreement(), "relayer-1", 0))
         reporter = Reporter(database, ReportTarget(f"http://127.0.0.1:{regulator.port}", "key"), SystemClock())
-        async with asyncio.timeout(5), reporting.http_session() as session:
+        async with asyncio.timeout(5), reports.http_session() as session:
             assert await reporter.step(session) == 0
     assert len(regulator.seen) == 1
     assert await status_of(database) == (status, 1)

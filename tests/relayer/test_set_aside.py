@@ -17,8 +17,8 @@ from core.runtime.clock import run_virtually
 from htlc import engine, events, transition
 from htlc.model import Leg, Phase
 from indexer.projections import keeping
-from relayer import set_aside
-from relayer.desk import SwapView
+from relayer.provider.desk import SwapView
+from relayer.pump import set_aside
 from tests.relayer.house import A, B, House
 
 

@@ -29,11 +29,11 @@ from core.runtime.clock import run_virtually
 from core.runtime.database import InlineDatabase
 from htlc import effects, events
 from htlc.model import Leg, Phase
-from relayer.desk import LegView, OpenSwap, SwapView
-from relayer.executor import _submitted
-from relayer.quotes import QuoteRequest
-from relayer.transactions import orders, tables
-from relayer.transactions.tables import TransactionRecord, TransactionStatus
+from relayer.provider.desk import LegView, OpenSwap, SwapView
+from relayer.provider.quoting import QuoteRequest
+from relayer.pump.execute import _submitted
+from relayer.transactions import orders, records
+from relayer.transactions.records import TransactionRecord, TransactionStatus
 from tests.relayer.house import COIN, TIMING, A, B, FlakyDatabase, House
 from tests.relayer.test_transactions import House as OneChain
 
@@ -88,7 +88,7 @@ class Hall(House):
         """The transactions of the relayer's claims or refunds, each once."""
         found: dict[int, TransactionRecord] = {}
         for view in views:
-            for record in await self.database.read(partial(tables.of_effect_prefix, prefix=view.id)):
+            for record in await self.database.read(partial(records.of_effect_prefix, prefix=view.id)):
                 if any(f":{kind}-" in item.effect_key for item in record.effects):
                     found[record.id] = record
         return list(found.values())
@@ -395,7 +395,7 @@ async def test_an_effect_has_one_transaction_alone_or_in_a_batch():
     await pipeline.send("d:1:claim-initiator", house.pay())
     await a_batch(house, "e:1:claim-initiator", "d:1:claim-initiator")
     assert await pipeline.transaction("e:1:claim-initiator") is None
-    assert await house.database.read(lambda c: len(tables.of_effect_prefix(c, "b:"))) == 1
+    assert await house.database.read(lambda c: len(records.of_effect_prefix(c, "b:"))) == 1
     with pytest.raises(ConflictError, match="has a transaction already"):
         await house.database.write(lambda c: stored_again(c, house, batch))
     with pytest.raises(RejectedError, match="this pipeline signs for"):
@@ -417,11 +417,11 @@ async def test_the_same_batch_in_another_block_may_leave_out_other_items():
     await a_batch(house, "a:1:claim-initiator", "b:1:claim-initiator", "c:1:claim-initiator")
 
     def note(connection, left_out: tuple[LeftOut, ...]) -> list[str | None]:
-        [record] = tables.open_transactions(connection, house.chain.chain, house.signer.account)
+        [record] = records.open_transactions(connection, house.chain.chain, house.signer.account)
         block = BlockRef(house.chain.chain, Height(7), b"x")
-        tables.store_status(connection, record.id, TransactionStatus.INCLUDED, block=block, left_out=left_out)
-        for untold in tables.untold(connection, 10):
-            tables.note_told(connection, untold)
+        records.store_status(connection, record.id, TransactionStatus.INCLUDED, block=block, left_out=left_out)
+        for untold in records.untold(connection, 10):
+            records.note_told(connection, untold)
             return [item.left_out for item in untold.items]
         return ["nothing new"]
 
@@ -446,7 +446,7 @@ async def test_an_effect_that_ends_late_does_not_contradict_what_was_told_of_it(
     house = OneChain()
     await house.start()
     await a_batch(house, KEY, "b:1:claim-initiator")
-    [record] = await house.database.read(partial(tables.of_effect_prefix, prefix="a:"))
+    [record] = await house.database.read(partial(records.of_effect_prefix, prefix="a:"))
     block, first = BlockRef(house.chain.chain, Height(7), b"x"), replace(record.items[0], left_out=reason)
     later = replace(
         record, status=status, reverted=reverted, block=block, tx_hash=b"h", items=(first, *record.items[1:])

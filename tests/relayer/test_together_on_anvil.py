@@ -32,17 +32,17 @@ from core.runtime.metrics import Metrics
 from htlc import codec, events
 from htlc.model import Agreement, Attempt, AttemptStatus, Leg, Role, SwapState, swap_id
 from htlc.timelocks import DEVNET_POLICY
-from relayer import book
-from relayer.book import Switchboard
-from relayer.checks import Checks
-from relayer.executor import Executor, Hands
+from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
-from relayer.outcomes import OutcomeTeller
 from relayer.policy import RelayerPolicy
-from relayer.signals import HeadBoard
-from relayer.transactions import tables
+from relayer.pump import swaps
+from relayer.pump.checks import Checks
+from relayer.pump.execute import Executor, Hands
+from relayer.pump.outcomes import OutcomeTeller
+from relayer.pump.swaps import Switchboard
+from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
-from relayer.transactions.tables import TransactionRecord
+from relayer.transactions.records import TransactionRecord
 from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness
 from tests.adapters.evm.test_consents import deployed
 from tests.relayer.house import COIN, TIMING, B
@@ -83,7 +83,7 @@ class Watch:
         now_ns = self.clock.now_ns()
         seen = events.LockSeen(Leg.INITIATOR, leg.lock_id, leg.terms, BlockRef(CHAIN, Height(1), b"x"), b"y")
         await self.database.write(
-            lambda c: book.begin(c, agreement, None, now_s=round(self.clock.now()), now_ns=now_ns)
+            lambda c: swaps.begin(c, agreement, None, now_s=round(self.clock.now()), now_ns=now_ns)
         )
         await self.tell({agreement.swap_id: seen})
         if funded:
@@ -96,7 +96,7 @@ class Watch:
 
         def take(connection):
             for swap, event in told.items():
-                book.take(connection, swap, [event], now_ns=self.clock.now_ns())
+                swaps.take(connection, swap, [event], now_ns=self.clock.now_ns())
 
         await self.database.write(take)
         self.switchboard.changed(told)
@@ -118,7 +118,7 @@ class Watch:
         """Once there are so many, in the order in which they were signed."""
 
         def read(connection) -> list[TransactionRecord]:
-            found = {one.id: one for swap in swaps for one in tables.of_effect_prefix(connection, swap)}
+            found = {one.id: one for swap in swaps for one in records.of_effect_prefix(connection, swap)}
             return [found[number] for number in sorted(found)]
 
         async def there() -> bool:
@@ -134,7 +134,7 @@ class Watch:
         await self.teller.step()
 
     async def state(self, swap: SwapId) -> SwapState:
-        return await self.database.read(lambda c: book.load(c, swap))
+        return await self.database.read(lambda c: swaps.load(c, swap))
 
     async def attempt(self, swap: SwapId, kind: str = "claim-initiator") -> Attempt:
         found = (await self.state(swap)).attempt(kind)

@@ -18,11 +18,11 @@ from core.model.types import Asset, AssetId, BaseUnits, ChainId, ChainTime, Lock
 from core.runtime.clock import ManualClock
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
+from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
-from relayer.signals import HeadBoard
-from relayer.transactions import fees, tables
+from relayer.transactions import fees, records
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
-from relayer.transactions.tables import TransactionStatus
+from relayer.transactions.records import TransactionStatus
 
 CHAIN = ChainId("memory:a")
 COIN = AssetId("memory:a/slip44:1")
@@ -93,7 +93,7 @@ async def test_bytes_are_stored_before_a_broadcast_that_fails_and_sent_when_the_
 
     async def submit(signed: SignedTransaction) -> None:
         nonlocal failed
-        stored = await house.database.read(lambda c: tables.by_effect(c, "s:1:lock"))
+        stored = await house.database.read(lambda c: records.by_effect(c, "s:1:lock"))
         assert stored is not None
         assert stored.newest.raw == signed.raw
         if failed == 0:
@@ -321,6 +321,6 @@ async def test_settled_votes_are_forgotten_and_watched_transactions_are_kept():
     await house.beat(3)
     await pipeline.send("attest/y", house.pay())
     later = house.clock.now_ns() + 1
-    assert await house.database.write(lambda c: tables.prune(c, later, 10)) == 1
+    assert await house.database.write(lambda c: records.prune(c, later, 10)) == 1
     kept = [await pipeline.transaction(key) is not None for key in ("attest/x", "s:1:lock", "attest/y")]
     assert kept == [False, True, True]

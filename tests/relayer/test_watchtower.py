@@ -9,9 +9,9 @@ from core.model.facts import Claimed, Refunded
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, Seconds, SwapId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase, Role
-from relayer.executor import UNSIMULATED_TRIES
 from relayer.policy import WatchPolicy
-from relayer.transactions import tables
+from relayer.pump.execute import UNSIMULATED_TRIES
+from relayer.transactions import records
 from relayer.watchtower import MAX_LOCKS_READ, Registration
 from tests.relayer.house import COIN, START, A, B, House
 
@@ -262,7 +262,7 @@ def test_a_claim_that_cannot_pay_costs_little():
         await house.reveal(legs)
         view = await house.phase(swap_id, Phase.ABANDONED, deadline_s=300)
         assert view.reason_code == "watch-given-up"
-        sent = await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id))
+        sent = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
         assert [record.reverted for record in sent] == [True] * UNSIMULATED_TRIES
 
     watched(story)
@@ -285,7 +285,7 @@ def test_a_watched_exit_leaves_what_our_own_swaps_keep():
         await house.reveal(legs)
         await house.phase(swap_id, Phase.CLAIMING)
         await house.clock.sleep(8)
-        assert await house.database.read(lambda c: tables.of_effect_prefix(c, swap_id)) == []
+        assert await house.database.read(lambda c: records.of_effect_prefix(c, swap_id)) == []
         house.preimage = Preimage(bytes(32))
         await house.claim(await house.look(own.id))
         await house.phase(own.id, Phase.COMPLETED)

@@ -28,9 +28,9 @@ from indexer.feed import FactSignal
 from indexer.follower import Follower
 from local_chains.consortium.node import load_operator_key
 from local_chains.evm import AnvilSettings
-from relayer.desk import LegView, OpenSwap, SwapView
 from relayer.policy import RelayerPolicy
-from relayer.quotes import Pair, QuoteRequest, Rate
+from relayer.provider.desk import LegView, OpenSwap, SwapView
+from relayer.provider.quoting import Pair, QuoteRequest, Rate
 from relayer.service import RelayerService, RelayerSetup
 from relayer.transactions import accounts
 from tests.adapters.evm.endpoint import MiddleMan, middle_man

@@ -8,7 +8,7 @@ import pytest
 from core.model.errors import ConflictError
 from core.model.types import Preimage
 from htlc.model import Phase
-from relayer.desk import SwapView
+from relayer.provider.desk import SwapView
 from tests.relayer.client.test_real_chains import YUAN
 from tests.scenarios.stage import ETHER, Stage, pairs, stage
 

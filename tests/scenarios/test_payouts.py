@@ -13,11 +13,11 @@ from core.model.types import AccountId, BaseUnits, ChainTime, LockId, LockTerms,
 from core.proofs.lanes import evm_address
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
-from relayer.desk import OpenSwap
-from relayer.executor import UNSIMULATED_TRIES
 from relayer.policy import OpeningPolicy, RelayerPolicy, WatchPolicy
-from relayer.quotes import QuoteRequest
-from relayer.transactions import tables
+from relayer.provider.desk import OpenSwap
+from relayer.provider.quoting import QuoteRequest
+from relayer.pump.execute import UNSIMULATED_TRIES
+from relayer.transactions import records
 from relayer.watchtower import Registration
 from tests.adapters.evm.harness import CHAIN
 from tests.relayer.client.test_real_chains import LEDGER, YUAN
@@ -90,7 +90,7 @@ async def test_a_watch_that_pays_nobody_costs_two_transactions(tmp_path):
 
         assert await eventually(over, 120, 0.5)
         assert (await service.desk.swap(swap_id)).reason_code == "watch-given-up"
-        sent = await on.database.read(lambda c: tables.of_effect_prefix(c, swap_id))
+        sent = await on.database.read(lambda c: records.of_effect_prefix(c, swap_id))
         assert [record.reverted for record in sent] == [True] * UNSIMULATED_TRIES
 
 

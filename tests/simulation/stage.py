@@ -21,8 +21,8 @@ from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.world import COIN, World
 from htlc import events
 from htlc.model import Agreement, Leg, Role, swap_id
-from relayer import book, observations
 from relayer.client.store import METADATA, client_swaps
+from relayer.pump import observations, swaps
 
 _FINAL: dict[Any, Any] = {
     events.LockSeen: events.LockFinal,
@@ -186,11 +186,11 @@ class Stage:
             lock_deadline_s=agreed.lock_deadline_s,
         )
         now_s = int(self.world.clock.now())
-        await process.database.write(lambda c: book.begin(c, agreement, None, now_s=now_s, now_ns=now_s * 10**9))
+        await process.database.write(lambda c: swaps.begin(c, agreement, None, now_s=now_s, now_ns=now_s * 10**9))
 
     async def told(self, process: Process, agreed: Agreed, *happened: events.SwapEvent) -> None:
         now_ns = self.world.clock.now_ns()
-        await process.database.write(lambda c: book.take(c, agreed.swap_id, happened, now_ns=now_ns))
+        await process.database.write(lambda c: swaps.take(c, agreed.swap_id, happened, now_ns=now_ns))
 
     def history(self, agreed: Agreed) -> list[Any]:
         """What a relayer's journal would hold of what the chains show: sightings, each final at once."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
-TIMELOCKS, DECISIONS, CHECKS = "htlc/timelocks.py", "htlc/decisions.py", "relayer/checks.py"
+TIMELOCKS, DECISIONS, CHECKS = "htlc/timelocks.py", "htlc/decisions.py", "relayer/pump/checks.py"
 
 
 def _without(gate: str, term: str, old: str, new: str) -> Mutant:
@@ -223,14 +223,14 @@ MACHINE: Final = (
     plant(
         "seen-is-final",
         "What stands in a block counts as final.",
-        "relayer/observations.py",
+        "relayer/pump/observations.py",
         "not facts.claim.final and facts.claim.block.height <= height",
         "not facts.claim.final",
     ),
     plant(
         "claims-never-revert",
         "A claim that a reorg took out of its block is still counted as made.",
-        "relayer/observations.py",
+        "relayer/pump/observations.py",
         "            return events.ClaimReverted(leg, lock_id, logged.block)",
         "            return events.LockReverted(leg, lock_id + '?', logged.block)",
     ),

@@ -4,7 +4,7 @@ from typing import Final
 
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
-DECISIONS, CHECKS, EXECUTOR = "htlc/decisions.py", "relayer/checks.py", "relayer/executor.py"
+DECISIONS, CHECKS, EXECUTOR = "htlc/decisions.py", "relayer/pump/checks.py", "relayer/pump/execute.py"
 INVENTORY, WATCHTOWER = "relayer/inventory.py", "relayer/watchtower.py"
 
 CHECKING: Final = (

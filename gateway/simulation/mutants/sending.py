@@ -110,14 +110,14 @@ SENDING: Final = (
     plant(
         "unsent-is-forgotten",
         "What could not be broadcast at once is noted as on its way.",
-        "relayer/transactions/sending.py",
+        "relayer/transactions/submission.py",
         "            self._unsent.add(record.id)\n            self._wake.notify()\n",
         "            pass\n",
     ),
     plant(
         "refused-lock-is-void",
         "A lock that an endpoint refused is given up, though another may have it.",
-        "relayer/transactions/sending.py",
+        "relayer/transactions/submission.py",
         "        except ConflictError as error:\n            # Its sequence",
         "        except (ConflictError, RejectedError) as error:\n            # Its sequence",
     ),

@@ -20,7 +20,7 @@ from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 from htlc import engine
 from htlc.model import Leg, LegStatus, Phase, Role, SwapState
-from relayer.swaps import relayer_swaps
+from relayer.pump.tables import relayer_swaps
 
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""

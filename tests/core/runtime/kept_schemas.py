@@ -17,11 +17,11 @@ from core.runtime import journal as journal_tables
 from core.runtime.database import METADATA, SCHEMA
 from indexer import tables as indexer_tables
 from regulator_api import audit as audit_tables
-from relayer import reporting as reporting_tables
-from relayer import set_aside as kept_fact_tables
-from relayer import swaps as swap_tables
 from relayer.client import store as client_tables
-from relayer.transactions import tables as transaction_tables
+from relayer.notices import reports as reporting_tables
+from relayer.pump import set_aside as kept_fact_tables
+from relayer.pump import tables as swap_tables
+from relayer.transactions import records as transaction_tables
 
 KEPT: Final = Path(__file__).parent / "schemas"
 METADATAS: Final = (METADATA, client_tables.METADATA)

@@ -17,7 +17,7 @@ from htlc.model import Phase, Role
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
-from relayer.quotes import sign_quote, verify_quote
+from relayer.provider.quoting import sign_quote, verify_quote
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.world import ApiWorld, run_fast, served
 from tests.relayer.house import COIN, A, B

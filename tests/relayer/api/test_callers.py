@@ -12,8 +12,8 @@ from core.model.types import AccountId, Hashlock, Seconds, SwapId
 from htlc.timelocks import SwapPolicy
 from relayer.api import wire
 from relayer.api.bodies import SwapCall, WatchCall
-from relayer.desk import OpenSwap
 from relayer.policy import OpeningPolicy, WatchPolicy
+from relayer.provider.desk import OpenSwap
 from tests.relayer.api.test_api import ask, opening, quoted
 from tests.relayer.api.world import ApiWorld, run_fast
 from tests.relayer.house import START, A, B

@@ -14,7 +14,7 @@ from htlc.model import Phase
 from relayer.api import socket as api_socket
 from relayer.api.socket import EVERY_SWAP, Listener
 from relayer.client import RelayerApi, SwapStore
-from relayer.desk import SwapView
+from relayer.provider.desk import SwapView
 from tests.relayer.api.test_api import opening, quoted
 from tests.relayer.api.world import ApiWorld, run_fast, served
 from tests.relayer.client.world import World, play

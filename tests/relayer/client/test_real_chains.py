@@ -32,7 +32,7 @@ from local_chains.evm import AnvilSettings
 from relayer.api import create_api
 from relayer.client import ClientPolicy, ProvenQueries, RelayerApi, SwapClient, SwapStore
 from relayer.policy import RelayerPolicy
-from relayer.quotes import Pair, Rate
+from relayer.provider.quoting import Pair, Rate
 from relayer.service import RelayerService, RelayerSetup
 from tests.adapters.evm.harness import EvmHarness, evm_harness, settings_for
 from tests.adapters.evm.test_consents import deployed

@@ -16,7 +16,7 @@ from htlc.model import Phase
 from indexer.store import chain_rows
 from local_chains.evm import AnvilSettings
 from relayer.client import ClientPolicy, RelayerApi, SwapClient, SwapStore
-from relayer.quotes import Pair, Rate
+from relayer.provider.quoting import Pair, Rate
 from tests.adapters.evm.harness import evm_harness
 from tests.indexer.recomputed import check_projections
 from tests.indexer.strangers import EvmStrangers

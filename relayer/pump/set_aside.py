@@ -20,15 +20,15 @@ from core.runtime.logging import get_logger
 from core.runtime.savepoints import contained, reason_of
 from htlc import events
 from indexer.feed import Fact, FactKind, is_canonical, read_facts
-from relayer import book, observations, swaps
-from relayer.swaps import SwapRow
+from relayer.pump import observations, swaps, tables
+from relayer.pump.tables import SwapRow
 
 MAX_TRIES_AT_ONCE: Final = 50
 """Kept facts that are offered again in one transaction."""
 FIRST_WAIT_S: Final = 1
 LONGEST_WAIT_S: Final = 3_600
 
-log = get_logger("relayer.set_aside")
+log = get_logger("relayer.pump.set_aside")
 
 kept = sa.Table(
     "relayer_set_aside",
@@ -89,7 +89,7 @@ def _taken(
 
     def take(some: Callable[[], Iterable[events.SwapEvent]]) -> None:
         nonlocal changed
-        changed |= book.take(connection, swap.swap_id, some(), now_ns=now_ns)
+        changed |= swaps.take(connection, swap.swap_id, some(), now_ns=now_ns)
 
     error = patience.contained(connection, partial(take, happened))
     if error is None:
@@ -123,7 +123,7 @@ def offer_again(connection: Connection, patience: Patience, now_ns: int) -> set[
     for row in connection.execute(_DUE, {"now_ns": now_ns}).all():
         swap_id, error = SwapId(row.swap_id), None
         try:
-            swap = swaps.swap_row(connection, swap_id)
+            swap = tables.swap_row(connection, swap_id)
         except NotFoundError:
             swap = None
         facts = read_facts(connection, row.seq - 1, 1)

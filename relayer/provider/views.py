@@ -3,9 +3,9 @@
 from core.model.types import LockId
 from core.runtime.clock import NS_PER_S
 from htlc.model import Leg, SwapState
-from relayer.desk import LegView, SwapView
 from relayer.inventory import Promise
-from relayer.swaps import SwapRow
+from relayer.provider.desk import LegView, SwapView
+from relayer.pump.tables import SwapRow
 
 
 def swap_view(row: SwapRow, state: SwapState, place: str | None, promise: Promise | None, now_ns: int) -> SwapView:

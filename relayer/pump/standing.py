@@ -6,7 +6,7 @@ from sqlalchemy.engine import Connection
 
 from core.model.types import AccountId
 from htlc.model import Role
-from relayer import book, swaps
+from relayer.pump import swaps, tables
 
 
 def accounts_in_use(connection: Connection) -> dict[AccountId, int]:
@@ -15,8 +15,8 @@ def accounts_in_use(connection: Connection) -> dict[AccountId, int]:
     A watchtower's swaps have none: anybody may claim and refund for others.
     """
     found: Counter[AccountId] = Counter()
-    for swap_id in swaps.open_ids(connection):
-        agreement = book.load(connection, swap_id).agreement
+    for swap_id in tables.open_ids(connection):
+        agreement = swaps.load(connection, swap_id).agreement
         legs = agreement.initiator_leg, agreement.participant_leg
         if agreement.role is Role.LIQUIDITY_PROVIDER:
             found.update((legs[0].receiver, legs[1].sender))

@@ -21,17 +21,18 @@ from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from indexer import tables as indexed
-from relayer import inventory, swaps
-from relayer.desk import OpenSwap
+from relayer import inventory
 from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy
+from relayer.provider.desk import OpenSwap
+from relayer.pump import tables
 
 LOOK_AGAIN_S: Final = 5.0
 """How often the holds on one asset are looked at again at most: whoever asks for prices does not poll our endpoints."""
 LOOKED_AT_ONCE: Final = 32
 """Accounts whose balances are read then, those with the largest holds first."""
 
-log = get_logger("relayer.holds")
+log = get_logger("relayer.provider.holds")
 
 
 class Holds:
@@ -79,7 +80,7 @@ class Holds:
         if balance is None or new.account is None:
             return "the opening came without a proof of funds"
         since_ns = now_ns - self._policy.lapse_s * NS_PER_S
-        lapsed = swaps.lapses(connection, new.account, since_ns, now_ns)
+        lapsed = tables.lapses(connection, new.account, since_ns, now_ns)
         if lapsed >= self._policy.max_lapses:
             return (
                 f"{lapsed} openings of {new.account} were held and not locked on within {self._policy.lapse_s} s: its "
@@ -97,7 +98,7 @@ class Holds:
             return False
         self._looked[asset] = now_s
         now_ns = self._clock.now_ns()
-        heights, promised = await self._database.read(lambda c: (_followed(c), swaps.promises(c)))
+        heights, promised = await self._database.read(lambda c: (_followed(c), tables.promises(c)))
         held = defaultdict[tuple[AccountId, AssetId], list[Promise]](list)
         for one in inventory.firm(promised, now_ns):
             if one.asset == asset and one.waits and one.account is not None and one.given_asset is not None:
@@ -108,7 +109,7 @@ class Holds:
         if not ended:
             return False
         log.info("holds end: their accounts do not hold any more what they give", asset=asset, swaps=len(ended))
-        return await self._database.write(lambda c: swaps.end_holds(c, ended, now_ns)) > 0
+        return await self._database.write(lambda c: tables.end_holds(c, ended, now_ns)) > 0
 
     async def _uncovered(
         self, account: AccountId, given: AssetId, holds: Sequence[Promise], heights: Mapping[ChainId, Height]

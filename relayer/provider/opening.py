@@ -1,8 +1,8 @@
-"""The desk behind the dApp API: prices, agreements, views. See `relayer.desk` for its contract.
+"""The desk behind the dApp API: prices, agreements, views. See `relayer.provider.desk` for its contract.
 
 An agreement is stored before anyone can act on it: the swap, its terms for the indexer and its report to a regulator
 in one transaction, in which hashlock, quote, limits, inventory and gas are judged against all other promises. It
-reserves from then on if its account proved its funds (`relayer.holds`), else once its lock is final and verified.
+reserves from then on if its account proved its funds (`relayer.provider.holds`), else once its lock is final and verified.
 """
 
 import asyncio
@@ -36,18 +36,20 @@ from htlc.model import Agreement, Leg, Phase, Role, SwapState, swap_id
 from indexer import feed
 from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
-from relayer import book, inventory, reporting, swaps
-from relayer.book import Switchboard
-from relayer.checks import Checks
-from relayer.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
-from relayer.holds import Holds
+from relayer import inventory
+from relayer.heads import HeadBoard
 from relayer.inventory import ExitCosts, Promise
+from relayer.notices import reports
 from relayer.policy import RelayerPolicy
-from relayer.quotes import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
-from relayer.signals import HeadBoard
-from relayer.swap_worker import true_seconds
-from relayer.swaps import SwapRow
-from relayer.views import swap_view
+from relayer.provider.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
+from relayer.provider.holds import Holds
+from relayer.provider.quoting import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
+from relayer.provider.views import swap_view
+from relayer.pump import swaps, tables
+from relayer.pump.absorb import true_seconds
+from relayer.pump.checks import Checks
+from relayer.pump.swaps import Switchboard
+from relayer.pump.tables import SwapRow
 
 T = TypeVar("T")
 
@@ -140,7 +142,7 @@ class SwapDesk:
         purse = await self._recent_purse(new)
 
         async def judge() -> None:
-            self._judge(new, await self._database.read(swaps.promises), purse)
+            self._judge(new, await self._database.read(tables.promises), purse)
 
         await self._unless_short(new.asset, judge)
         quote = Quote(
@@ -177,7 +179,7 @@ class SwapDesk:
 
     async def _purse(self, new: Promise) -> "_Purse":
         """The promises, and then the balances that a new one draws on. Raise `RetryableError`."""
-        now_ns, promised = self._clock.now_ns(), await self._database.read(swaps.promises)
+        now_ns, promised = self._clock.now_ns(), await self._database.read(tables.promises)
         costs = await self._checks.exit_costs(new.chains)
         return _Purse(now_ns, promised, costs, await self._checks.held(inventory.needed(new, costs)))
 
@@ -299,14 +301,14 @@ class SwapDesk:
 
     def _known(self, connection: Connection, request: OpenSwap, now_ns: int) -> SwapView | None:
         """The swap that this very request opened before. Raises `ConflictError` for another request."""
-        row = swaps.swap_of_quote(connection, request.quote.id)
+        row = tables.swap_of_quote(connection, request.quote.id)
         if row is not None:
             view = self._view(connection, row, now_ns)
             same = (view.hashlock, view.initiator.terms.sender, view.participant.terms.receiver)
             if same != (request.hashlock, request.initiator_sender, request.initiator_receiver):
                 raise ConflictError("this quote has opened another swap: ask for a new quote", swap_id=view.id)
             return view
-        used = swaps.hashlock_funded(connection, request.hashlock) or feed.hashlock_seen(connection, request.hashlock)
+        used = tables.hashlock_funded(connection, request.hashlock) or feed.hashlock_seen(connection, request.hashlock)
         if used:
             raise ConflictError("this hashlock was used before: make a fresh preimage for every swap")
         return None
@@ -363,14 +365,14 @@ class SwapDesk:
         balance: BaseUnits | None,
     ) -> SwapView:
         """Judge the swap and store it, which reserves what it promises if it is proven, in one transaction."""
-        swaps.one_at_a_time(connection)
+        tables.one_at_a_time(connection)
         now_ns = purse.now_ns
         if (known := self._known(connection, request, now_ns)) is not None:
             return known
-        promised = swaps.promises(connection)
+        promised = tables.promises(connection)
         refusal = self._holds.refusal(connection, new, purse.others(promised), balance, now_ns)
         self._judge(replace(new, proven=refusal is None), promised, purse)
-        book.begin(
+        swaps.begin(
             connection,
             agreement,
             request.quote.id,
@@ -383,8 +385,8 @@ class SwapDesk:
         legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
         report_agreement(connection, legs, now_ns)
         if self._reports:
-            reporting.enqueue(connection, agreement, self._source, now_ns)
-        view = self._view(connection, swaps.swap_row(connection, agreement.swap_id), now_ns)
+            reports.enqueue(connection, agreement, self._source, now_ns)
+        view = self._view(connection, tables.swap_row(connection, agreement.swap_id), now_ns)
         return view if refusal is None else replace(view, reservation=f"{refusal}; {view.reservation}")
 
     # --- giving back ---
@@ -394,7 +396,7 @@ class SwapDesk:
             raise NotFoundError(
                 "this relayer gives nothing back before its timelock: from then on anybody can send the refund"
             )
-        state = await self._database.read(lambda c: book.load(c, swap_id))
+        state = await self._database.read(lambda c: swaps.load(c, swap_id))
         if state.attempt(EARLY_REFUND) is not None:
             return await self.swap(swap_id)
         chain = state.agreement.initiator_leg.chain
@@ -404,7 +406,7 @@ class SwapDesk:
         await self._checks.before_exit_for_others(chain)
         now_ns = self._clock.now_ns()
         asked = [events.EarlyRefundRequested()]
-        if await book.write(self._database, lambda c: book.take(c, swap_id, asked, now_ns=now_ns)):
+        if await swaps.write(self._database, lambda c: swaps.take(c, swap_id, asked, now_ns=now_ns)):
             self._switchboard.changed([swap_id])
         return await self.swap(swap_id)
 
@@ -412,7 +414,7 @@ class SwapDesk:
 
     async def swap(self, swap_id: SwapId) -> SwapView:
         now_ns = self._clock.now_ns()
-        return await self._database.read(lambda c: self._view(c, swaps.swap_row(c, swap_id), now_ns))
+        return await self._database.read(lambda c: self._view(c, tables.swap_row(c, swap_id), now_ns))
 
     async def swaps(self, which: SwapFilter) -> Sequence[SwapView]:
         if not 1 <= which.limit <= MAX_PAGE:
@@ -420,7 +422,7 @@ class SwapDesk:
         now_ns = self._clock.now_ns()
 
         def read(connection: Connection) -> list[SwapView]:
-            rows = swaps.list_rows(
+            rows = tables.list_rows(
                 connection,
                 which.limit,
                 done=which.done,
@@ -444,9 +446,9 @@ class SwapDesk:
             subscription.close()
 
     def _view(self, connection: Connection, row: SwapRow, now_ns: int) -> SwapView:
-        state = book.load(connection, row.swap_id)
-        place = swaps.lock_place(connection, row.swap_id)
-        return swap_view(row, state, place, swaps.promise(connection, row.swap_id), now_ns)
+        state = swaps.load(connection, row.swap_id)
+        place = tables.lock_place(connection, row.swap_id)
+        return swap_view(row, state, place, tables.promise(connection, row.swap_id), now_ns)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from core.model.types import ChainId, Hashlock, Height
 from htlc import events
 from htlc.model import Leg, SwapState
 from indexer.feed import Fact, FactKind
-from relayer.swaps import SwapRow
+from relayer.pump.tables import SwapRow
 
 
 def hashlocks_of(fact: Fact) -> set[Hashlock]:

@@ -22,14 +22,14 @@ from core.model.types import AssetId
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from relayer.heads import HeadBoard, Signal
 from relayer.metrics import RelayerMetrics
-from relayer.signals import HeadBoard, Signal
-from relayer.transactions import accounts, fees, tables
+from relayer.transactions import accounts, fees, records
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.orders import Gate, Order
+from relayer.transactions.records import Attempt, TransactionRecord, TransactionStatus
 from relayer.transactions.signing import Rebuild, Signatory
-from relayer.transactions.tables import Attempt, TransactionRecord, TransactionStatus
-from relayer.transactions.watch import AccountWatch
+from relayer.transactions.tracking import AccountWatch
 
 MAX_AT_ONCE: Final = 16
 """Questions and broadcasts of one account that are on their way together."""
@@ -122,7 +122,7 @@ class Sending:
         since_ns = now_ns - round(fees.MEMORY_S * NS_PER_S)
         self._hand.market.recall(
             await self._database.read(
-                lambda c: tables.first_bids(c, self.chain, self.account, since_ns, fees.MARKETS_KEPT)
+                lambda c: records.first_bids(c, self.chain, self.account, since_ns, fees.MARKETS_KEPT)
             )
         )
         self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.BROADCAST}
@@ -181,7 +181,7 @@ class Sending:
         """
         self._check(batch)
         deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
-        key = f"{tables.BATCH_PREFIX}{effect_keys[0]}"
+        key = f"{records.BATCH_PREFIX}{effect_keys[0]}"
         await self._send_first(Order(key, batch, deadline_ns, True, tuple(effect_keys), exits=True))
 
     def _check(self, unsigned: UnsignedTransaction) -> None:
@@ -226,7 +226,7 @@ class Sending:
 
     async def transaction(self, effect_key: str) -> TransactionRecord | None:
         """What is stored under an effect's key."""
-        return await self._database.read(lambda c: tables.by_effect(c, effect_key))
+        return await self._database.read(lambda c: records.by_effect(c, effect_key))
 
     async def until(self, effect_key: str, *statuses: TransactionStatus) -> TransactionRecord:
         """Wait until the effect's transaction has one of these statuses (or is settled otherwise)."""
@@ -304,7 +304,7 @@ class Sending:
 
         def read(connection: Connection) -> list[TransactionRecord]:
             accounts.check_fence(connection, self.chain, self.account, self._hand.epoch)
-            return tables.open_transactions(connection, self.chain, self.account)
+            return records.open_transactions(connection, self.chain, self.account)
 
         return await self._database.read(read)
 
@@ -319,7 +319,7 @@ class Sending:
         block = outcome.block if outcome else None
         reverted = outcome is not None and outcome.status is OutcomeStatus.REVERTED
         store = partial(
-            tables.store_status,
+            records.store_status,
             transaction_id=record.id,
             status=status,
             tx_hash=tx_hash,
@@ -329,7 +329,7 @@ class Sending:
             left_out=outcome.left_out if outcome else (),
         )
         await self._database.write(store)
-        if status not in tables.OPEN:
+        if status not in records.OPEN:
             self._bodies.pop(record.effect_key, None)
             self._unsent.discard(record.id)
         self.changed.notify()

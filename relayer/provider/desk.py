@@ -1,6 +1,6 @@
 """What the dApp API calls: pairs, quotes, opening swaps, and watching them.
 
-`Desk` is the interface, `SwapDesk` (in `relayer.swap_desk`) the implementation. Every refusal is a `RejectedError`
+`Desk` is the interface, `SwapDesk` (in `relayer.provider.opening`) the implementation. Every refusal is a `RejectedError`
 (or a more telling subclass) that says what to do; `RetryableError` where a chain or the database does not answer.
 """
 
@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, SwapId
 from htlc.model import Leg, LegStatus, Phase, Role, Sighting
-from relayer.quotes import Pair, Quote, QuoteRequest
+from relayer.provider.quoting import Pair, Quote, QuoteRequest
 
 MAX_PAGE: Final = 200
 

@@ -47,10 +47,11 @@ from htlc.model import Agreement, Leg, SwapState
 from htlc.timelocks import check_fund, check_lock
 from indexer import feed
 from indexer.store import open_alarms
-from relayer import book, inventory, swaps
+from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
-from relayer.swap_worker import true_seconds
+from relayer.pump import swaps, tables
+from relayer.pump.absorb import true_seconds
 from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5
@@ -92,7 +93,7 @@ class Checks:
         Raises `RejectedError` for a lock that is another, or settled, or held by other code; `RetryableError` where
         that cannot be told yet.
         """
-        state = await self._database.read(lambda c: book.load(c, asked.swap_id))
+        state = await self._database.read(lambda c: swaps.load(c, asked.swap_id))
         if state.phase.terminal or state.closed is not None:
             raise ConflictError("the swap has ended, or was called off: nothing is left to verify")
         sighting = state.leg(asked.leg).lock
@@ -200,7 +201,7 @@ class Checks:
         Raise `ConflictError` for a public preimage or a limit, `UnaffordableError` while the purse is short.
         """
         promised, public = await self._database.read(
-            lambda c: (swaps.promises(c), feed.public_preimage(c, terms.hashlock))
+            lambda c: (tables.promises(c), feed.public_preimage(c, terms.hashlock))
         )
         if public is not None:
             raise ConflictError("the preimage is public: this hashlock is never funded")
@@ -233,7 +234,7 @@ class Checks:
         limit = self._policy.exposure.get(new.asset)
         if limit is None:
             return
-        whole, to_them, in_window = swaps.exposure(others, new, self._policy.window_s)
+        whole, to_them, in_window = tables.exposure(others, new, self._policy.window_s)
         limits = (
             ("in all", whole, limit.total),
             ("to one counterparty", to_them, limit.per_counterparty),
@@ -288,7 +289,7 @@ class Checks:
         Raise `UnaffordableError`: the parties can still send it themselves, or wait for the timelock.
         """
         costs = await self.exit_costs([chain])
-        promised = await self._database.read(swaps.promises)
+        promised = await self._database.read(tables.promises)
         kept = inventory.reserved(inventory.firm(promised, self._clock.now_ns()), costs)
         held = await self.held(costs[chain])
         for asset, cost in costs[chain].items():
@@ -306,7 +307,7 @@ class Checks:
 
     async def gas_shortages(self, chains: Collection[ChainId]) -> dict[ChainId, str]:
         """The chains on which gas for all open exits and one more is not there; see `inventory.shortages`."""
-        promised = await self._database.read(swaps.promises)
+        promised = await self._database.read(tables.promises)
         costs = await self.exit_costs(chains)
         held = await self.held({asset for cost in costs.values() for asset in cost})
         return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held)
@@ -327,12 +328,12 @@ class Checks:
         """Where our lock will stand, written down before it is signed; the same again when asked again."""
         for _ in range(PLACE_RETRIES):
             known, taken = await self._database.read(
-                lambda c: (swaps.lock_place(c, swap_id), swaps.places_taken(c, terms.chain))
+                lambda c: (tables.lock_place(c, swap_id), tables.places_taken(c, terms.chain))
             )
             if known is not None:
                 return known
             free = await self._access(terms.chain).legs.lock_id(terms, taken)
-            take = partial(swaps.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
+            take = partial(tables.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
             with suppress(ConflictError):
                 return await self._database.write(take)
         raise RetryableError("no place for our lock could be found: others take them all the time")

@@ -23,7 +23,7 @@ from core.runtime.database import METADATA, Database
 from core.runtime.logging import get_logger
 from core.runtime.web.auth import HEADER
 from htlc.model import Agreement
-from relayer.signals import Signal
+from relayer.heads import Signal
 
 TIMEOUT_S: Final = 15.0
 BATCH: Final = 50
@@ -32,7 +32,7 @@ MAX_ANSWER_BYTES: Final = 4 * MAX_REASON_CHARS
 """More of an answer is not read."""
 LOOK_S: Final = 5.0
 
-log = get_logger("relayer.reporting")
+log = get_logger("relayer.notices.reports")
 
 relayer_reports = sa.Table(
     "relayer_reports",

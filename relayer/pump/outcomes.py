@@ -13,16 +13,16 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from htlc import events
-from relayer import book
-from relayer.book import Switchboard
-from relayer.signals import wait_any
-from relayer.transactions import tables
+from relayer.heads import wait_any
+from relayer.pump import swaps
+from relayer.pump.swaps import Switchboard
+from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline
-from relayer.transactions.tables import Item, TransactionRecord, TransactionStatus
+from relayer.transactions.records import Item, TransactionRecord, TransactionStatus
 
 BATCH: Final = 200
 
-log = get_logger("relayer.outcomes")
+log = get_logger("relayer.pump.outcomes")
 
 
 class OutcomeTeller:
@@ -49,11 +49,11 @@ class OutcomeTeller:
 
         One whose swap cannot take its outcome in is set aside with an alarm, and keeps no other waiting.
         """
-        waiting = await self._database.read(lambda c: tables.untold(c, BATCH))
+        waiting = await self._database.read(lambda c: records.untold(c, BATCH))
         if not waiting:
             return 0
         try:
-            changed = await book.write(self._database, partial(_tell_all, now_ns=self._clock.now_ns()))
+            changed = await swaps.write(self._database, partial(_tell_all, now_ns=self._clock.now_ns()))
         except (RetryableError, FencedError):
             raise
         except Exception as error:
@@ -67,26 +67,26 @@ class OutcomeTeller:
     async def _tell_alone(self, record: TransactionRecord) -> set[SwapId]:
         now_ns = self._clock.now_ns()
         try:
-            return await book.write(self._database, lambda c: set(_tell(c, record, now_ns)))
+            return await swaps.write(self._database, lambda c: set(_tell(c, record, now_ns)))
         except (RetryableError, FencedError):
             raise
         except Exception as error:
             log.error("outcome set aside", effect=record.effect_key, status=record.status, exc_info=error)
-            await self._database.write(lambda c: tables.note_told(c, record))
+            await self._database.write(lambda c: records.note_told(c, record))
             return set()
 
 
 def _tell_all(connection: Connection, now_ns: int) -> set[SwapId]:
-    return {swap_id for record in tables.untold(connection, BATCH) for swap_id in _tell(connection, record, now_ns)}
+    return {swap_id for record in records.untold(connection, BATCH) for swap_id in _tell(connection, record, now_ns)}
 
 
 def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> Iterator[SwapId]:
     """The swaps that changed, of all that the transaction is for."""
-    tables.note_told(connection, record)
+    records.note_told(connection, record)
     for item in record.effects:
         event = outcome_event(record, item)
         swap_id = SwapId(EffectKey.parse(item.effect_key).stream)
-        if event is not None and book.take(connection, swap_id, [event], now_ns=now_ns):
+        if event is not None and swaps.take(connection, swap_id, [event], now_ns=now_ns):
             yield swap_id
 
 

@@ -17,8 +17,9 @@ from htlc import engine, events
 from htlc.facts import ever_locked
 from htlc.model import Agreement, SwapState
 from indexer.projections import withdraw_agreement
-from relayer import reporting, swaps
-from relayer.signals import Signal
+from relayer.heads import Signal
+from relayer.notices import reports
+from relayer.pump import tables
 
 T = TypeVar("T")
 
@@ -48,9 +49,9 @@ def begin(
 
     Raise `ConflictError` if its quote was used before, or its hashlock in a swap whose leg we fund.
     """
-    swaps.insert_swap(connection, agreement, quote_id, now_ns, caller, hold_until_ns, proven)
+    tables.insert_swap(connection, agreement, quote_id, now_ns, caller, hold_until_ns, proven)
     state = engine.begin(connection, agreement, now_s=now_s, now_ns=now_ns)
-    swaps.note_state(connection, state, now_ns)
+    tables.note_state(connection, state, now_ns)
     return state
 
 
@@ -61,7 +62,7 @@ def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.Swap
     """
     taken = engine.take(connection, swap_id, happened, now_ns=now_ns)
     if taken.stored:
-        swaps.note_state(connection, taken.state, now_ns)
+        tables.note_state(connection, taken.state, now_ns)
     return taken.stored > 0
 
 
@@ -72,13 +73,13 @@ def forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
     funded; whoever locks under one later is answered as under any other that is not known here.
     """
     forgotten = 0
-    for row in swaps.came_to_nothing(connection, before_ns, limit):
+    for row in tables.came_to_nothing(connection, before_ns, limit):
         state = engine.load(connection, row.swap_id)
         if ever_locked(state) or state.attempts:
             continue
-        swaps.forget(connection, row.swap_id)
+        tables.forget(connection, row.swap_id)
         journal.forget(connection, row.swap_id)
-        reporting.forget(connection, row.swap_id)
+        reports.forget(connection, row.swap_id)
         withdraw_agreement(connection, row.swap_id, row.hashlock)
         forgotten += 1
     return forgotten

@@ -5,7 +5,7 @@ from typing import Final
 from core.model.ports import ChainAccess
 from core.model.types import AssetId, BaseUnits, ChainTime, Hashlock, LockTerms
 from relayer.transactions.pipeline import Pipeline
-from relayer.transactions.tables import TransactionRecord, TransactionStatus
+from relayer.transactions.records import TransactionRecord, TransactionStatus
 
 MAX_PREPARATIONS: Final = 3
 """Transactions that one lock may need before it."""

@@ -43,15 +43,16 @@ from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
 from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
-from relayer import book, inventory, swaps
-from relayer.allowances import MAX_PREPARATIONS
-from relayer.book import Switchboard
-from relayer.checks import Checks, PreimageVault
+from relayer import inventory
+from relayer.heads import first_failure
 from relayer.metrics import RelayerMetrics
-from relayer.outcomes import outcome_event
-from relayer.signals import first_failure
-from relayer.swap_worker import true_seconds
-from relayer.transactions import tables
+from relayer.pump import swaps, tables
+from relayer.pump.absorb import true_seconds
+from relayer.pump.allowances import MAX_PREPARATIONS
+from relayer.pump.checks import Checks, PreimageVault
+from relayer.pump.outcomes import outcome_event
+from relayer.pump.swaps import Switchboard
+from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline
 
 EFFECT_TIMEOUT_S: Final = 30.0
@@ -69,7 +70,7 @@ chain's own reason is worth that much, and a node that errs holds nobody up."""
 TOGETHER_TIMEOUT_S: Final = 10.0
 """A batch that is not signed and sent by then is left, and its exits go out one by one."""
 
-log = get_logger("relayer.executor")
+log = get_logger("relayer.pump.execute")
 
 Exit = effects.ClaimLeg | effects.RefundLeg
 EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
@@ -239,12 +240,12 @@ class Executor:
         for effect in due:
             if (asked := _decoded_exit(effect)) is None:
                 continue
-            state = book.load(connection, asked.swap_id)
+            state = swaps.load(connection, asked.swap_id)
             attempt = state.attempt(effect.kind)
             first = attempt is not None and attempt.first and attempt.sequence == asked.sequence
             if not first or not state.leg(asked.leg).open:
                 continue
-            if tables.by_effect(connection, effect.key) is None:
+            if records.by_effect(connection, effect.key) is None:
                 ready[state.agreement.role is Role.WATCHTOWER].append(asked)
         return ready[False], ready[True]
 
@@ -348,9 +349,9 @@ class Executor:
                 journal.complete_effect(connection, effect.key, now_ns=now_ns)
             else:
                 journal.fail_effect(connection, effect.key, failed, now_ns=now_ns)
-            return outcome is not None and book.take(connection, swap_id, [outcome], now_ns=now_ns)
+            return outcome is not None and swaps.take(connection, swap_id, [outcome], now_ns=now_ns)
 
-        if await book.write(self._database, store):
+        if await swaps.write(self._database, store):
             self._switchboard.changed([swap_id])
 
     # --- the acts ---
@@ -409,16 +410,16 @@ class Executor:
     async def _kept_for_exits(self, chain: ChainId) -> Mapping[AssetId, int]:
         """What our lock must leave in the purse: an exit's gas for every open swap in which anything is locked."""
         costs = await self._checks.exit_costs([chain])
-        promised = await self._database.read(swaps.promises)
+        promised = await self._database.read(tables.promises)
         locked = [one for one in promised if chain in one.chains and (one.locked or one.funded)]
         return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
         """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`."""
-        decisions.by_own_clock(decisions.check_fund_now, book.load(connection, swap_id), self._now_s())
+        decisions.by_own_clock(decisions.check_fund_now, swaps.load(connection, swap_id), self._now_s())
 
     def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
-        decisions.by_own_clock(decisions.check_reveal_now, book.load(connection, swap_id), self._now_s())
+        decisions.by_own_clock(decisions.check_reveal_now, swaps.load(connection, swap_id), self._now_s())
 
     def _now_s(self) -> int:
         return true_seconds(self._clock.now_ns())
@@ -432,7 +433,7 @@ class Executor:
         if key.kind not in FUND_KINDS:
             return None
         try:
-            state = book.load(connection, SwapId(key.stream))
+            state = swaps.load(connection, SwapId(key.stream))
             own = state.agreement.own_leg
             if own is None or state.leg(own).lock_id is not None:
                 return None
@@ -460,7 +461,7 @@ class Executor:
                 return
             one = f"{key}{number}"
             await hands.pipeline.send(one, needed, deadline_s)
-            done = await hands.pipeline.until(one, tables.TransactionStatus.INCLUDED, tables.TransactionStatus.FINAL)
+            done = await hands.pipeline.until(one, records.TransactionStatus.INCLUDED, records.TransactionStatus.FINAL)
             if done.reverted or not done.included:
                 raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
         if await hands.access.legs.prepare(terms) is not None:
@@ -563,7 +564,7 @@ class Executor:
         return self._hands[chain]
 
     async def _state(self, swap_id: SwapId) -> SwapState:
-        return await self._database.read(lambda c: book.load(c, swap_id))
+        return await self._database.read(lambda c: swaps.load(c, swap_id))
 
 
 def _idle_s(next_ns: int | None, now_ns: int) -> float:
@@ -629,7 +630,7 @@ def _lock_deadline_s(agreement: Agreement) -> float:
     return agreement.participant_leg.timelock.seconds - sum(needed_s.values())
 
 
-def _submitted(asked: effects.LegEffect, sent: tables.TransactionRecord) -> events.SwapEvent:
+def _submitted(asked: effects.LegEffect, sent: records.TransactionRecord) -> events.SwapEvent:
     """Signed and on its way; or what became of it, where that was known, and perhaps told, before we came to say so."""
     key = effects.effect_key(asked)
     [item] = [item for item in sent.effects if item.effect_key == key]

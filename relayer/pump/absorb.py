@@ -24,13 +24,13 @@ from htlc import events
 from htlc.model import Leg
 from indexer import tables as indexed
 from indexer.feed import Fact, FactKind, FactSignal, read_facts
-from relayer import book, observations, set_aside, swaps
-from relayer.book import Switchboard
 from relayer.metrics import RelayerMetrics
-from relayer.set_aside import Patience
-from relayer.swaps import SwapRow
+from relayer.pump import observations, set_aside, swaps, tables
+from relayer.pump.set_aside import Patience
+from relayer.pump.swaps import Switchboard
+from relayer.pump.tables import SwapRow
 
-CURSOR: Final = "relayer.swaps"
+CURSOR: Final = "relayer.pump.tables"
 BATCH: Final = 200
 LOOK_S: Final = 5.0
 """How long to wait for a signal before looking at the facts by ourselves: followers may run in another process."""
@@ -90,7 +90,7 @@ class SwapWorker:
 
     async def _absorbed(self, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
         """Absorb, and again if another transaction was faster. One swap that never gets its turn stops no other."""
-        for left in reversed(range(book.WRITE_RETRIES)):
+        for left in reversed(range(swaps.WRITE_RETRIES)):
             patience, standing = Patience(waits_for_others=left > 0), self._standing
             work = partial(absorb, times=times, now_ns=now_ns, patience=patience, standing=standing)
             # Nobody else changes it; but what becomes of this transaction is not known before it ends well.
@@ -111,7 +111,7 @@ def absorb(
 ) -> Absorbed:
     """Facts behind the cursor into swaps; the cursor moves behind them.
 
-    What one swap cannot take in is kept for it (`relayer.set_aside`) and stops no other swap and no other event. Raise
+    What one swap cannot take in is kept for it (`relayer.pump.set_aside`) and stops no other swap and no other event. Raise
     `ConflictError` if another transaction was faster. `standing`: as the last one left it, if that is known.
     """
     patience = patience or Patience()
@@ -146,7 +146,7 @@ def _concerns_a_swap(
     """Return false if these facts change no swap, as those of most blocks: no events, and nothing waits for the times
     and heights that they tell of. `moved`: the height up to which each chain is final, -1 if none of them says so."""
     return any(fact.events for fact in facts) or any(
-        swaps.any_waits(connection, chain, -1 if (head := times[chain].head) is None else head.seconds, height)
+        tables.any_waits(connection, chain, -1 if (head := times[chain].head) is None else head.seconds, height)
         for chain, height in moved.items()
     )
 
@@ -155,13 +155,13 @@ def _absorb_fact(connection: Connection, fact: Fact, patience: Patience, now_ns:
     if fact.kind is FactKind.FINALIZED:
 
         def final(swap: SwapRow) -> bool:
-            state = book.load(connection, swap.swap_id)
+            state = swaps.load(connection, swap.swap_id)
             happened = observations.final_events(state, fact.chain, fact.header.height)
-            return book.take(connection, swap.swap_id, happened, now_ns=now_ns)
+            return swaps.take(connection, swap.swap_id, happened, now_ns=now_ns)
 
-        waiting = swaps.waiting_for_finality(connection, fact.chain, fact.header.height)
+        waiting = tables.waiting_for_finality(connection, fact.chain, fact.header.height)
         return set_aside.contained_each(connection, waiting, patience, final)
-    concerned = swaps.open_under(connection, observations.hashlocks_of(fact))
+    concerned = tables.open_under(connection, observations.hashlocks_of(fact))
     return {swap.swap_id for swap in concerned if set_aside.offer(connection, swap, fact, patience, now_ns)}
 
 
@@ -175,9 +175,9 @@ def _advance_time(
     def advance(swap: SwapRow) -> bool:
         leg = Leg.INITIATOR if swap.initiator_chain == chain else Leg.PARTICIPANT
         event = events.TimeAdvanced(leg, head, finalized, true_seconds(now_ns))
-        return book.take(connection, swap.swap_id, [event], now_ns=now_ns)
+        return swaps.take(connection, swap.swap_id, [event], now_ns=now_ns)
 
-    waiting = swaps.waiting_for_time(connection, chain, head.seconds)
+    waiting = tables.waiting_for_time(connection, chain, head.seconds)
     return set_aside.contained_each(connection, waiting, patience, advance)
 
 

@@ -1,0 +1,1 @@
+"""Facts carried between chains: attestations of foreign headers."""

@@ -1,0 +1,1 @@
+"""The pump: facts become events, effects become transactions. A relayer and a dApp's client both run it."""
