@@ -96,10 +96,16 @@ def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, 
         )
 
 
+def start_height(connection: Connection, chain: ChainId) -> Height | None:
+    """Return the first height of this chain in the database, None before it was ever followed."""
+    found = connection.execute(sa.select(tables.chains.c.start_height).where(tables.chains.c.chain == chain)).scalar()
+    return None if found is None else Height(found)
+
+
 def load_view(connection: Connection, chain: ChainId) -> ChainView:
     """The view as the last commit left it. Raises `FatalError` when the chain is not registered or is damaged."""
     cursor = connection.execute(sa.select(tables.cursors).where(tables.cursors.c.chain == chain)).first()
-    start = connection.execute(sa.select(tables.chains.c.start_height).where(tables.chains.c.chain == chain)).scalar()
+    start = start_height(connection, chain)
     if cursor is None or start is None:
         raise FatalError(f"{chain} is not registered in this database", chain=chain)
     if cursor.tip_height is None:

@@ -18,19 +18,21 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
-from core.model.types import AssetId, BaseUnits, ChainId, SwapId, chain_of
-from core.runtime import retry
+from core.model.types import AssetId, BaseUnits, ChainId, chain_of
+from core.runtime import journal
 from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
+from core.runtime.signals import Signal
 from core.runtime.supervisor import Supervisor, Worker
-from htlc import events
+from htlc import engine
+from htlc.facts import ever_locked
 from htlc.model import Phase
 from indexer.feed import FactSignal
+from indexer.projections import withdraw_agreement
 from relayer import inventory
 from relayer.bridging.attestor import Attestor
-from relayer.heads import HeadBoard, Signal
 from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
 from relayer.notices import reports
@@ -38,13 +40,10 @@ from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_se
 from relayer.policy import MAX_LAPSE_S, RelayerPolicy
 from relayer.provider.opening import SwapDesk
 from relayer.provider.quoting import Pair
-from relayer.pump import set_aside, swaps, tables
-from relayer.pump.absorb import SwapWorker, true_seconds
+from relayer.pump import set_aside, tables
 from relayer.pump.allowances import allow_ahead
-from relayer.pump.checks import Checks, PreimageVault
-from relayer.pump.execute import Executor, Hands
-from relayer.pump.outcomes import OutcomeTeller
-from relayer.pump.swaps import Switchboard
+from relayer.pump.checks import PreimageVault
+from relayer.pump.wiring import Pump
 from relayer.transactions import accounts
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
@@ -103,7 +102,7 @@ class RelayerSetup:
 
 
 class RelayerService:
-    """See the module's text. The schema must exist; one service per database and account."""
+    """A pump with a relayer's duties around it. The schema must exist; one service per database and account."""
 
     def __init__(
         self,
@@ -121,32 +120,24 @@ class RelayerService:
         self._metrics = RelayerMetrics(metrics)
         self._housekeeping = Signal()
         self._low_reserves: Set[AssetId] = frozenset()
-        self.switchboard = Switchboard()
-        self.boards = {chain: HeadBoard(access) for chain, access in setup.chains.items()}
-        self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in setup.signers.items()}
-        self._others: dict[str, Pipeline] = {}
-        accounts = {chain: signer.account for chain, signer in setup.signers.items()}
-        self.checks = Checks(database, setup.chains, accounts, setup.policy, clock)
+        policy = replace(setup.policy, pipeline=replace(setup.policy.pipeline, adopt=setup.adopt))
+        self.pump = Pump(database, setup.chains, setup.signers, policy, facts, clock, self._metrics, vault=setup.vault)
         self.desk = SwapDesk(
             database,
             setup.chains,
-            self.boards,
-            accounts,
+            self.pump.heads,
+            self.pump.accounts,
             setup.pairs,
             setup.quote_key,
             setup.policy,
-            self.checks,
-            self.switchboard,
+            self.pump.checks,
+            self.pump.updates,
             clock,
             secrets or SystemSecrets(),
             setup.source,
             reports=setup.regulator is not None,
         )
-        self.watchtower = Watchtower(database, setup.chains, setup.policy, self.switchboard, clock, setup.source)
-        hands = {chain: Hands(setup.chains[chain], pipeline) for chain, pipeline in self.pipelines.items()}
-        self._executor = Executor(database, hands, self.checks, self.switchboard, clock, self._metrics, setup.vault)
-        self._swap_worker = SwapWorker(database, facts, self.switchboard, clock, self._metrics)
-        self._teller = OutcomeTeller(database, tuple(self.pipelines.values()), self.switchboard, clock)
+        self.watchtower = Watchtower(database, setup.chains, setup.policy, self.pump.updates, clock, setup.source)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -165,51 +156,21 @@ class RelayerService:
 
     # --- joining the parts ---
 
-    def _pipeline(self, chain: ChainId, signer: Signer) -> Pipeline:
-        return Pipeline(
-            self._database,
-            self._setup.chains[chain],
-            signer,
-            self.boards[chain],
-            self._clock,
-            replace(self._setup.policy.pipeline_on(chain), adopt=self._setup.adopt),
-            self._metrics,
-        )
-
     def _attestor(self, setup: AttestorSetup) -> Attestor:
-        own = self.pipelines.get(setup.chain)
-        if own is None or own.account != setup.signer.account:
-            own = self._others.setdefault(setup.signer.account, self._pipeline(setup.chain, setup.signer))
-        return Attestor(self._setup.chains[setup.foreign], setup.bridge, own, setup.every_blocks)
+        pipeline = self.pump.pipeline_of(setup.chain, setup.signer)
+        return Attestor(self._setup.chains[setup.foreign], setup.bridge, pipeline, setup.every_blocks)
 
     def _workers(self) -> list[Worker]:
-        # Swaps, effects and outcomes are the money path, which every duty stands on: what is fatal there is fatal.
-        workers = [
-            Worker("swaps", self._swap_worker.run, delays=retry.MONEY),
-            Worker("effects", self._executor.run, delays=retry.MONEY),
-            Worker("outcomes", self._teller.run, delays=retry.MONEY),
+        """The pump's, and the duties of a relayer: each of those rests alone if it cannot go on."""
+        duties = [
+            *(Worker(f"allowances {chain}", self._allowed(one)) for chain, one in self.pump.pipelines.items()),
+            Worker("housekeeping", self._keep_house),
+            *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
         ]
-        others = [Worker(f"heads {chain}", board.run) for chain, board in self.boards.items()]
-        others += [Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()]
-        others += [
-            Worker(f"transactions {one.chain} operator {n}", self._opened(one))
-            for n, one in enumerate(self._others.values())
-        ]
-        others += [Worker(f"allowances {chain}", self._allowed(one)) for chain, one in self.pipelines.items()]
-        others += [Worker("housekeeping", self._keep_house)]
-        others += [Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)]
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock, self._setup.report_session)
-            others += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
-        return [*workers, *(replace(one, contained=True) for one in others)]
-
-    def _opened(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
-        async def run() -> None:
-            await pipeline.start()
-            self.switchboard.effects.notify()
-            await pipeline.run()
-
-        return run
+            duties += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
+        return [*self.pump.workers(), *(replace(one, contained=True) for one in duties)]
 
     def _allowed(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
         """Allowances for the tokens that we pay out, ahead of the first lock that would have to wait for them."""
@@ -237,14 +198,14 @@ class RelayerService:
         return [*await self._foreign_uses(), *(f"{chain}: {sentence}" for chain, sentence in short.items())]
 
     async def _foreign_uses(self) -> list[str]:
-        ours = [(one.chain, one.account) for one in (*self.pipelines.values(), *self._others.values())]
+        ours = [(one.chain, one.account) for one in (*self.pump.pipelines.values(), *self.pump.other_pipelines)]
         waiting = await self._database.read(lambda c: accounts.unacknowledged(c, ours))
         return [f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`" for use in waiting]
 
     async def _wake_reporter(self) -> None:
         while True:
-            seen = self.switchboard.effects.count
-            await self.switchboard.effects.wait_beyond(seen)
+            seen = self.pump.updates.effects.count
+            await self.pump.updates.effects.wait_beyond(seen)
             self.reporter.wake.notify()
 
     # --- triggers and what they start ---
@@ -268,7 +229,7 @@ class RelayerService:
         while True:
             await self._housekeeping.wait_beyond(seen)
             seen = self._housekeeping.count
-            await self.expire_quotes()
+            await self.pump.expire_quotes()
             await self._measure()
             before_ns = self._clock.now_ns() - KEEP_S * NS_PER_S
             await self._database.write(partial(transaction_tables.prune, before_ns=before_ns, limit=PRUNED_AT_ONCE))
@@ -277,29 +238,13 @@ class RelayerService:
     async def forget_nothing(self, before_ns: int) -> None:
         """Swaps that ended before then without any lock go: anybody can have them agreed."""
         if await self._database.read(lambda c: tables.came_to_nothing(c, before_ns, 1)):
-            await self._database.write(partial(swaps.forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
-
-    async def expire_quotes(self) -> None:
-        """`QuoteExpired` for every swap whose time to lock is over."""
-        now_ns = self._clock.now_ns()
-        now_s = true_seconds(now_ns)
-
-        def expire(connection: Connection) -> list[SwapId]:
-            late = tables.never_locked(connection, now_s)
-            return [
-                swap_id
-                for swap_id in late
-                if swaps.take(connection, swap_id, [events.QuoteExpired(now_s)], now_ns=now_ns)
-            ]
-
-        if await self._database.read(lambda c: tables.never_locked(c, now_s)):
-            self.switchboard.changed(await swaps.write(self._database, expire))
+            await self._database.write(partial(_forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
 
     async def _measure_reserved(self, promised: Sequence[Promise]) -> None:
         firm = inventory.firm(promised, self._clock.now_ns())
         try:
-            costs = await self.checks.exit_costs(sorted(self.pipelines))
-            low = await self.checks.understated()
+            costs = await self.pump.checks.exit_costs(sorted(self.pump.pipelines))
+            low = await self.pump.checks.understated()
         except RetryableError as error:
             log.info("the cost of exits is not known", reason=error.message)
             return
@@ -328,6 +273,25 @@ class RelayerService:
             locked = sum(promise.amount for promise in promised if promise.asset == asset and promise.funded)
             self._metrics.locked_funds.labels(asset).set(locked)
             try:
-                self._metrics.wallet_balance.labels(asset).set(await self.checks.balance(asset))
+                self._metrics.wallet_balance.labels(asset).set(await self.pump.checks.balance(asset))
             except RetryableError as error:
                 log.info("balance not known", asset=asset, reason=error.message)
+
+
+def _forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
+    """Forget swaps that ended before then without any lock, at most `limit`; return how many.
+
+    Anybody can have a swap agreed or watched, so what comes of it must not fill the disk. Their hashlocks were never
+    funded; whoever locks under one later is answered as under any other that is not known here.
+    """
+    forgotten = 0
+    for row in tables.came_to_nothing(connection, before_ns, limit):
+        state = engine.load(connection, row.swap_id)
+        if ever_locked(state) or state.attempts:
+            continue
+        tables.forget(connection, row.swap_id)
+        journal.forget(connection, row.swap_id)
+        reports.forget(connection, row.swap_id)
+        withdraw_agreement(connection, row.swap_id, row.hashlock)
+        forgotten += 1
+    return forgotten

@@ -17,7 +17,7 @@ from core.model.errors import NotFoundError, RejectedError, TooManyError
 from core.model.ports import ChainAccess
 from core.model.types import ChainId, LockTerms, PublicPreimage, SwapId
 from core.runtime import journal
-from core.runtime.clock import Clock
+from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
 from htlc import events, timelocks
 from htlc.facts import ever_locked
@@ -27,8 +27,7 @@ from indexer.projections import Agreement as IndexedAgreement
 from indexer.projections import report_agreement
 from relayer.policy import RelayerPolicy
 from relayer.pump import observations, swaps, tables
-from relayer.pump.absorb import true_seconds
-from relayer.pump.swaps import Switchboard
+from relayer.pump.updates import SwapUpdates
 
 MAX_LOCKS_READ = 100
 
@@ -49,14 +48,14 @@ class Watchtower:
         database: Database,
         chains: Mapping[ChainId, ChainAccess],
         policy: RelayerPolicy,
-        switchboard: Switchboard,
+        updates: SwapUpdates,
         clock: Clock,
         source: str,
     ) -> None:
         self._database = database
         self._chains = chains
         self._policy = policy
-        self._switchboard = switchboard
+        self._updates = updates
         self._clock = clock
         self._source = source
 
@@ -77,7 +76,7 @@ class Watchtower:
         now_ns = self._clock.now_ns()
         agreement = self._agreement(request, true_seconds(now_ns))
         if await self._database.write(lambda c: self._store(c, agreement, caller, now_ns)):
-            self._switchboard.changed([agreement.swap_id])
+            self._updates.changed([agreement.swap_id])
         return agreement.swap_id
 
     def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:

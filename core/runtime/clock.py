@@ -187,3 +187,8 @@ class SeededSecrets:
         while len(taken) < count:
             taken += hashlib.sha256(f"{self._seed}:{next(self._counter)}".encode()).digest()
         return taken[:count]
+
+
+def true_seconds(now_ns: int) -> int:
+    """True time as `htlc` wants it: whole Unix seconds, rounded up."""
+    return -(-now_ns // NS_PER_S)

@@ -294,7 +294,7 @@ class Relayer(Process):
                 self.world.faults["attestor-triggered"] += 1
                 attestor.trigger()
             try:
-                await service.expire_quotes()
+                await service.pump.expire_quotes()
             except RetryableError:
                 continue
 

@@ -9,7 +9,7 @@ from core.model.facts import BlockHeader
 from core.model.ports import BridgeBuilder, ChainAccess
 from core.model.types import Height
 from core.runtime.logging import get_logger
-from relayer.heads import Signal
+from core.runtime.signals import Signal
 from relayer.transactions.pipeline import Pipeline
 
 log = get_logger("relayer.bridging.attestor")

@@ -2,8 +2,8 @@
 
 from relayer.client.agreement import ClientPolicy
 from relayer.client.api import RelayerApi
+from relayer.client.hooks import Hook
 from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep
-from relayer.client.pump import Hook
 from relayer.client.queries import ProvenQueries
 from relayer.client.store import ClientSwap, SwapStore
 from relayer.client.swap_client import SwapClient

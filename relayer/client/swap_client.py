@@ -23,22 +23,22 @@ from core.model.identifiers import parse_account, parse_asset
 from core.model.ports import ChainAccess, ConsentSigner, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage, SwapId, chain_of
 from core.runtime import journal, retry
-from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets
+from core.runtime.clock import Clock, SecretSource, SystemClock, SystemSecrets, true_seconds
 from core.runtime.metrics import Metrics
 from htlc import events
 from htlc.model import SwapState
 from relayer.api import wire
 from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client.agreement import ClientPolicy, agreed, check_quote_answer
+from relayer.client.hooks import Hook
+from relayer.client.process import ClientProcess
 from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep, outcome_of, replayed
-from relayer.client.pump import Hook, Pump
 from relayer.client.store import ClientSwap, Preimages, SwapStore
 from relayer.policy import RelayerPolicy
 from relayer.provider.desk import OpenSwap
 from relayer.provider.holds import opening_of
 from relayer.provider.quoting import Quote, QuoteRequest, verify_quote
 from relayer.pump import swaps
-from relayer.pump.absorb import true_seconds
 from relayer.watchtower import past_events
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ class SwapClient:
         self._metrics = metrics or Metrics()
         self._preimages = Preimages()
         self._key = policy.relayer_key
-        self._pump: Pump | None = None
+        self._process: ClientProcess | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "SwapClient":
@@ -119,7 +119,7 @@ class SwapClient:
             for one in await self._store.swaps()
             if one.agreement.initiator_leg.timelock.seconds > now_s
         ]
-        self._pump = Pump(
+        self._process = ClientProcess(
             self._store.database,
             self._chains,
             self._signers,
@@ -129,7 +129,7 @@ class SwapClient:
             self._preimages,
             min(open_since, default=None),
         )
-        self._running = asyncio.create_task(self._pump.run(), name="swap client")
+        self._running = asyncio.create_task(self._process.run(), name="swap client")
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -139,9 +139,9 @@ class SwapClient:
             self._running.cancel()
             with suppress(asyncio.CancelledError, FatalError):
                 await self._running
-        if self._pump is not None:
-            self._pump.hooks.close()
-        self._running = self._pump = None
+        if self._process is not None:
+            self._process.hooks.close()
+        self._running = self._process = None
         self._store.release()
 
     async def ended(self) -> None:
@@ -244,11 +244,11 @@ class SwapClient:
         too long finds the gate closed, with the same end.
         """
         found = await self._found(swap)
-        pump = self._pumping()
-        pump.hooks.set(found.id, before_lock, before_reveal)
+        process = self._started()
+        process.hooks.set(found.id, before_lock, before_reveal)
         try:
             async with asyncio.timeout(FOLLOW_TIMEOUT_S):
-                await self._or_end(self._read_up(pump))
+                await self._or_end(self._read_up(process))
         except TimeoutError:
             raise RetryableError("a chain does not answer, so that nothing can be locked safely: try again") from None
         now_ns = self._clock.now_ns()
@@ -265,14 +265,14 @@ class SwapClient:
             return True
 
         if await self._store.database.write(begin):
-            pump.switchboard.changed([found.id])
+            process.updates.changed([found.id])
 
-    async def _read_up(self, pump: Pump) -> None:
+    async def _read_up(self, process: ClientProcess) -> None:
         """Return once the facts reach up to what the chains showed when the client was opened."""
-        await pump.followed()
+        await process.followed()
         while True:
             with suppress(RetryableError):
-                await pump.caught_up()
+                await process.caught_up()
                 return
             await self._clock.sleep(READ_UP_S)
 
@@ -291,7 +291,7 @@ class SwapClient:
         async for told in self.progress(found.id):
             if on_progress is not None:
                 on_progress(told)
-        self._pumping().hooks.forget(found.id)
+        self._started().hooks.forget(found.id)
         return outcome_of(await self.state(found.id))
 
     async def resume(
@@ -312,14 +312,14 @@ class SwapClient:
             await swaps.write(self._store.database, lambda c: swaps.take(c, found.id, happened, now_ns=now_ns))
         except NotFoundError:
             raise ConflictError("this swap was never begun: there is nothing to cancel") from None
-        self._pumping().switchboard.changed([found.id])
+        self._started().updates.changed([found.id])
 
     # --- watching ---
 
     async def progress(self, swap: ClientSwap | SwapId) -> AsyncIterator[SwapProgress]:
         """Every step of a swap once, in order, from the beginning until it has ended."""
         name = (await self._found(swap)).id
-        subscription = self._pumping().switchboard.subscribe(name)
+        subscription = self._started().updates.subscribe(name)
         try:
             state: SwapState | None = None
             while state is None or not state.phase.terminal:
@@ -392,10 +392,10 @@ class SwapClient:
     async def _found(self, swap: ClientSwap | SwapId) -> ClientSwap:
         return swap if isinstance(swap, ClientSwap) else await self._store.swap(swap)
 
-    def _pumping(self) -> Pump:
-        if self._pump is None:
+    def _started(self) -> ClientProcess:
+        if self._process is None:
             raise RejectedError("the client is closed: use it inside `async with`")
-        return self._pump
+        return self._process
 
     async def _or_end(self, wait: Any) -> Any:
         """Await, but not beyond the end of our own workers; raises what ended them."""

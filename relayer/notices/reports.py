@@ -21,9 +21,9 @@ from core.runtime import retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import METADATA, Database
 from core.runtime.logging import get_logger
+from core.runtime.signals import Signal
 from core.runtime.web.auth import HEADER
 from htlc.model import Agreement
-from relayer.heads import Signal
 
 TIMEOUT_S: Final = 15.0
 BATCH: Final = 50

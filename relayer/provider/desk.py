@@ -1,7 +1,7 @@
-"""What the dApp API calls: pairs, quotes, opening swaps, and watching them.
+"""The interface behind the dApp API: pairs, quotes, opening swaps, and watching them.
 
-`Desk` is the interface, `SwapDesk` (in `relayer.provider.opening`) the implementation. Every refusal is a `RejectedError`
-(or a more telling subclass) that says what to do; `RetryableError` where a chain or the database does not answer.
+`SwapDesk` (in `relayer.provider.opening`) implements `Desk`. Every refusal is a `RejectedError` (or a subclass that
+says more) with what to do; `RetryableError` where a chain or the database does not answer.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence

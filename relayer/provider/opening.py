@@ -2,7 +2,8 @@
 
 An agreement is stored before anyone can act on it: the swap, its terms for the indexer and its report to a regulator
 in one transaction, in which hashlock, quote, limits, inventory and gas are judged against all other promises. It
-reserves from then on if its account proved its funds (`relayer.provider.holds`), else once its lock is final and verified.
+reserves from then on if its account proved its funds
+(`relayer.provider.holds`), else once its lock is final and verified.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from core.model.types import (
     chain_of,
     hashlock,
 )
-from core.runtime.clock import NS_PER_S, Clock, SecretSource
+from core.runtime.clock import NS_PER_S, Clock, SecretSource, true_seconds
 from core.runtime.database import Database
 from htlc import events, timelocks
 from htlc.effects import SignEarlyRefund, leg_kind
@@ -46,10 +47,9 @@ from relayer.provider.holds import Holds
 from relayer.provider.quoting import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
 from relayer.provider.views import swap_view
 from relayer.pump import swaps, tables
-from relayer.pump.absorb import true_seconds
 from relayer.pump.checks import Checks
-from relayer.pump.swaps import Switchboard
 from relayer.pump.tables import SwapRow
+from relayer.pump.updates import SwapUpdates
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class SwapDesk:
         quote_key: SigningKey,
         policy: RelayerPolicy,
         checks: Checks,
-        switchboard: Switchboard,
+        updates: SwapUpdates,
         clock: Clock,
         secrets: SecretSource,
         source: str,
@@ -105,7 +105,7 @@ class SwapDesk:
         self._key = quote_key
         self._policy = policy
         self._checks = checks
-        self._switchboard = switchboard
+        self._updates = updates
         self._clock = clock
         self._secrets = secrets
         self._source = source
@@ -296,7 +296,7 @@ class SwapDesk:
             return await self._database.write(lambda c: self._store(c, request, agreement, new, purse, balance))
 
         view = await self._unless_short(own.asset, store)
-        self._switchboard.changed([view.id])
+        self._updates.changed([view.id])
         return view
 
     def _known(self, connection: Connection, request: OpenSwap, now_ns: int) -> SwapView | None:
@@ -407,7 +407,7 @@ class SwapDesk:
         now_ns = self._clock.now_ns()
         asked = [events.EarlyRefundRequested()]
         if await swaps.write(self._database, lambda c: swaps.take(c, swap_id, asked, now_ns=now_ns)):
-            self._switchboard.changed([swap_id])
+            self._updates.changed([swap_id])
         return await self.swap(swap_id)
 
     # --- views ---
@@ -436,7 +436,7 @@ class SwapDesk:
         return await self._database.read(read)
 
     async def updates(self, swap_id: SwapId | None = None) -> AsyncIterator[SwapView]:
-        subscription = self._switchboard.subscribe(swap_id)
+        subscription = self._updates.subscribe(swap_id)
         try:
             if swap_id is not None:
                 yield await self.swap(swap_id)

@@ -6,7 +6,6 @@ head times    ──> swaps that wait for them ──> TimeAdvanced
 """
 
 import asyncio
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, RetryableError
 from core.model.types import ChainId, ChainTime, Height, SwapId
 from core.runtime import journal
-from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
 from htlc import events
 from htlc.model import Leg
@@ -27,8 +26,8 @@ from indexer.feed import Fact, FactKind, FactSignal, read_facts
 from relayer.metrics import RelayerMetrics
 from relayer.pump import observations, set_aside, swaps, tables
 from relayer.pump.set_aside import Patience
-from relayer.pump.swaps import Switchboard
 from relayer.pump.tables import SwapRow
+from relayer.pump.updates import SwapUpdates
 
 CURSOR: Final = "relayer.pump.tables"
 BATCH: Final = 200
@@ -56,15 +55,15 @@ class Absorbed:
     """Facts that some swap could not take in."""
 
 
-class SwapWorker:
+class Absorber:
     """A named loop over `step`; one per database (the cursor refuses a second one)."""
 
     def __init__(
-        self, database: Database, facts: FactSignal, switchboard: Switchboard, clock: Clock, metrics: RelayerMetrics
+        self, database: Database, facts: FactSignal, updates: SwapUpdates, clock: Clock, metrics: RelayerMetrics
     ) -> None:
         self._database = database
         self._facts = facts
-        self._switchboard = switchboard
+        self._updates = updates
         self._clock = clock
         self._metrics = metrics
         self._times: dict[ChainId, ChainTimes] | None = None
@@ -85,7 +84,7 @@ class SwapWorker:
         self._times, self._standing = absorbed.times, absorbed.standing
         self._metrics.facts_position.set(absorbed.position)
         self._metrics.facts_set_aside.set(absorbed.standing.count)
-        self._switchboard.changed(absorbed.changed)
+        self._updates.changed(absorbed.changed)
         return absorbed
 
     async def _absorbed(self, times: dict[ChainId, ChainTimes], now_ns: int) -> Absorbed:
@@ -111,8 +110,8 @@ def absorb(
 ) -> Absorbed:
     """Facts behind the cursor into swaps; the cursor moves behind them.
 
-    What one swap cannot take in is kept for it (`relayer.pump.set_aside`) and stops no other swap and no other event. Raise
-    `ConflictError` if another transaction was faster. `standing`: as the last one left it, if that is known.
+    A fact that one swap cannot take in is kept for it (`relayer.pump.set_aside`) and stops no other swap and no other
+    event. Raise `ConflictError` if another transaction was faster. `standing`: as the last one left it, if known.
     """
     patience = patience or Patience()
     cursor = journal.cursor(connection, CURSOR)
@@ -179,11 +178,6 @@ def _advance_time(
 
     waiting = tables.waiting_for_time(connection, chain, head.seconds)
     return set_aside.contained_each(connection, waiting, patience, advance)
-
-
-def true_seconds(now_ns: int) -> int:
-    """True time as `htlc` wants it: whole Unix seconds, rounded up."""
-    return math.ceil(now_ns / NS_PER_S)
 
 
 def times_at_cursor(connection: Connection) -> dict[ChainId, ChainTimes]:

@@ -39,7 +39,7 @@ from core.model.types import (
     SwapId,
     chain_of,
 )
-from core.runtime.clock import Clock
+from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
 from htlc import decisions
 from htlc.effects import VerifyLock
@@ -51,7 +51,6 @@ from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps, tables
-from relayer.pump.absorb import true_seconds
 from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5
@@ -67,8 +66,18 @@ class PreimageVault(Protocol):
         """Raises `NotFoundError`."""
 
 
+class Consultation(Protocol):
+    """Somebody to ask before an act. A refusal that stays is a `RejectedError`; `RetryableError` asks again later."""
+
+    async def before_lock(self, state: SwapState) -> None:
+        """Return once our lock may be made, as far as it is for them to say."""
+
+    async def before_reveal(self, state: SwapState) -> None:
+        """Return once our preimage may become public, as far as it is for them to say."""
+
+
 class Checks:
-    """The checks of one relayer over its chains, its database and its policy."""
+    """The checks of one process over its chains, its database and its policy."""
 
     def __init__(
         self,
@@ -77,7 +86,9 @@ class Checks:
         accounts: Mapping[ChainId, AccountId],
         policy: RelayerPolicy,
         clock: Clock,
+        consultation: Consultation | None = None,
     ) -> None:
+        self._consultation = consultation
         self._database = database
         self._chains = chains
         self._accounts = accounts
@@ -132,6 +143,8 @@ class Checks:
 
     async def before_funding(self, state: SwapState) -> None:
         """Everything that must hold for our lock, most telling refusal first."""
+        if self._consultation is not None:
+            await self._consultation.before_lock(state)
         agreement, own = state.agreement, state.agreement.own_leg
         if own is None:
             raise RejectedError("a watchtower funds nothing")
@@ -152,6 +165,9 @@ class Checks:
 
     async def before_reveal(self, state: SwapState) -> None:
         """Everything that must hold before our preimage leaves us."""
+        if self._consultation is not None:
+            await self._consultation.before_reveal(state)
+            state = await self._database.read(lambda c: swaps.load(c, state.swap_id))
         agreement, other = state.agreement, state.participant_leg
         decisions.by_own_clock(decisions.check_reveal_now, state, self._now_s())
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)

@@ -37,21 +37,20 @@ from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AssetId, ChainId, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal, retry
-from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.clock import NS_PER_S, Clock, true_seconds
 from core.runtime.database import Database
 from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
+from core.runtime.signals import first_failure
 from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
-from relayer.heads import first_failure
 from relayer.metrics import RelayerMetrics
 from relayer.pump import swaps, tables
-from relayer.pump.absorb import true_seconds
 from relayer.pump.allowances import MAX_PREPARATIONS
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.outcomes import outcome_event
-from relayer.pump.swaps import Switchboard
+from relayer.pump.updates import SwapUpdates
 from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline
 
@@ -83,7 +82,7 @@ Room = tuple[str, bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
+class ActingChain:
     """What the executor acts with on one chain."""
 
     access: ChainAccess
@@ -96,9 +95,9 @@ class Executor:
     def __init__(
         self,
         database: Database,
-        hands: Mapping[ChainId, Hands],
+        hands: Mapping[ChainId, ActingChain],
         checks: Checks,
-        switchboard: Switchboard,
+        updates: SwapUpdates,
         clock: Clock,
         metrics: RelayerMetrics,
         vault: PreimageVault | None = None,
@@ -106,7 +105,7 @@ class Executor:
         self._database = database
         self._hands = hands
         self._checks = checks
-        self._switchboard = switchboard
+        self._updates = updates
         self._clock = clock
         self._metrics = metrics
         self._vault = vault
@@ -140,7 +139,7 @@ class Executor:
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
         """Start what is due and not running, then wait for news or for the next retry."""
-        seen, now_ns = self._switchboard.effects.count, self._clock.now_ns()
+        seen, now_ns = self._updates.effects.count, self._clock.now_ns()
         due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
         self._metrics.effect_backlog.set(len(due))
         first = {_lane(effect): effect for effect in reversed(due)}
@@ -152,7 +151,7 @@ class Executor:
                 group.create_task(self._work_together(group, chain, exits), name=f"exits of {chain}")
         for lane in starting:
             group.create_task(self._work(lane), name=f"effects of {lane}")
-        await self._switchboard.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
+        await self._updates.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
 
     def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
         """Exits first, and as many of them however much else is due."""
@@ -249,7 +248,7 @@ class Executor:
                 ready[state.agreement.role is Role.WATCHTOWER].append(asked)
         return ready[False], ready[True]
 
-    def _is_urgent(self, asked: Exit, hands: Hands) -> bool:
+    def _is_urgent(self, asked: Exit, hands: ActingChain) -> bool:
         """Whether, should a batch come to nothing, less time would be left than a claim may need: to be included,
         reorged out and included again, as the gates reckon."""
         if (deadline_s := _exit_deadline_s(asked)) is None:
@@ -276,7 +275,7 @@ class Executor:
             await self._clock.sleep(SET_ASIDE_S)
         finally:
             self._running.pop(lane, None)
-            self._switchboard.effects.notify()
+            self._updates.effects.notify()
 
     def _pending_in(self, connection: Connection, lane: Lane) -> list[StoredEffect]:
         now_ns = self._clock.now_ns()
@@ -352,7 +351,7 @@ class Executor:
             return outcome is not None and swaps.take(connection, swap_id, [outcome], now_ns=now_ns)
 
         if await swaps.write(self._database, store):
-            self._switchboard.changed([swap_id])
+            self._updates.changed([swap_id])
 
     # --- the acts ---
 
@@ -446,14 +445,14 @@ class Executor:
             return error.message
         return None
 
-    async def _lock_by_consent(self, hands: Hands, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
+    async def _lock_by_consent(self, hands: ActingChain, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
         """A lock that needs no allowance before it; None where the asset or our signer knows no such thing."""
         builder, account = hands.access.consents, hands.pipeline.account
         draft = None if builder is None else await builder.lock(terms, place, terms.timelock)
         signature = None if draft is None else await hands.pipeline.consent(draft.consent)
         return None if draft is None or signature is None else draft.complete(signature, account)
 
-    async def _allow(self, hands: Hands, terms: LockTerms, key: str, deadline_s: float) -> None:
+    async def _allow(self, hands: ActingChain, terms: LockTerms, key: str, deadline_s: float) -> None:
         """What the chain wants before our lock, one transaction after the other: an allowance that is short, for some
         tokens set to zero before it is raised."""
         for number in range(1, MAX_PREPARATIONS + 1):
@@ -510,7 +509,7 @@ class Executor:
         before = await self._database.read(lambda c: journal.stream_effects(c, asked.swap_id))
         return sum(one.kind == kind and one.sequence < asked.sequence for one in before)
 
-    async def _is_settled(self, hands: Hands, asked: Exit) -> bool:
+    async def _is_settled(self, hands: ActingChain, asked: Exit) -> bool:
         """True if a quorum shows the lock as claimed or refunded in a finalized block: an exit that was refused, or
         reverted, may have come too late. Whoever settled it, the follower will say so."""
         try:
@@ -542,7 +541,7 @@ class Executor:
         return _submitted(asked, sent)
 
     def _revealing_claim(
-        self, hands: Hands, vault: PreimageVault, asked: effects.RevealAndClaim
+        self, hands: ActingChain, vault: PreimageVault, asked: effects.RevealAndClaim
     ) -> UnsignedTransaction:
         preimage = vault.preimage(asked.terms.hashlock)
         return hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)
@@ -558,7 +557,7 @@ class Executor:
             return None
         return self._revealing_claim(self._hands_on(asked.terms.chain), self._vault, asked)
 
-    def _hands_on(self, chain: ChainId) -> Hands:
+    def _hands_on(self, chain: ChainId) -> ActingChain:
         if chain not in self._hands:
             raise RetryableError(f"{chain} is not configured here: configure it, its swap is waiting")
         return self._hands[chain]
@@ -593,7 +592,7 @@ def _room(effect: StoredEffect) -> Room:
     return ("" if terms is None else str(terms.chain)), effect.kind in EXIT_KINDS
 
 
-async def _fitted(hands: Hands, unsigned: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+async def _fitted(hands: ActingChain, unsigned: UnsignedTransaction, tries: int) -> UnsignedTransaction:
     """With room for what it does now, or as it is if the chain does not say soon: an exit waits for no estimate."""
     try:
         async with asyncio.timeout(LOOK_S):
@@ -605,7 +604,7 @@ async def _fitted(hands: Hands, unsigned: UnsignedTransaction, tries: int) -> Un
         return unsigned
 
 
-def _exit_transaction(hands: Hands, asked: Exit) -> UnsignedTransaction:
+def _exit_transaction(hands: ActingChain, asked: Exit) -> UnsignedTransaction:
     legs, account = hands.access.legs, hands.pipeline.account
     if isinstance(asked, effects.RefundLeg):
         return legs.refund(asked.terms, asked.lock_id, account)

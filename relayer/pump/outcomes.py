@@ -12,10 +12,10 @@ from core.model.types import SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from core.runtime.signals import wait_any
 from htlc import events
-from relayer.heads import wait_any
 from relayer.pump import swaps
-from relayer.pump.swaps import Switchboard
+from relayer.pump.updates import SwapUpdates
 from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import Item, TransactionRecord, TransactionStatus
@@ -25,15 +25,13 @@ BATCH: Final = 200
 log = get_logger("relayer.pump.outcomes")
 
 
-class OutcomeTeller:
+class OutcomeRecorder:
     """A named loop: whenever a pipeline notes progress, the swaps hear of it."""
 
-    def __init__(
-        self, database: Database, pipelines: Sequence[Pipeline], switchboard: Switchboard, clock: Clock
-    ) -> None:
+    def __init__(self, database: Database, pipelines: Sequence[Pipeline], updates: SwapUpdates, clock: Clock) -> None:
         self._database = database
         self._pipelines = pipelines
-        self._switchboard = switchboard
+        self._updates = updates
         self._clock = clock
 
     async def run(self) -> None:
@@ -61,7 +59,7 @@ class OutcomeTeller:
             changed = set()
             for record in waiting:
                 changed |= await self._tell_alone(record)
-        self._switchboard.changed(changed)
+        self._updates.changed(changed)
         return len(waiting)
 
     async def _tell_alone(self, record: TransactionRecord) -> set[SwapId]:

@@ -22,7 +22,8 @@ from core.model.transactions import FeeBid, Outcome, OutcomeStatus, SequenceView
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
-from relayer.heads import HeadBoard, wait_any
+from core.runtime.signals import wait_any
+from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions import fees, records
 from relayer.transactions.orders import Order

@@ -22,7 +22,8 @@ from core.model.types import AssetId
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
-from relayer.heads import HeadBoard, Signal
+from core.runtime.signals import Signal
+from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions import accounts, fees, records
 from relayer.transactions.fees import FeePolicy

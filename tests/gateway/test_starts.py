@@ -56,7 +56,7 @@ def test_a_key_that_open_swaps_need_is_missed_at_the_start() -> None:
                 with pytest.raises(RejectedError, match=f"1 open swap.* need the account {signer.account}"):
                     await check_accounts(house.database, swapped)
             await house.clock.sleep(30)
-            await house.service.expire_quotes()
+            await house.service.pump.expire_quotes()
             await house.phase(view.id, Phase.ABANDONED)
             await check_accounts(house.database, set())
         finally:

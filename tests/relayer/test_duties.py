@@ -64,13 +64,13 @@ def test_a_failing_duty_ends_no_claim(error, duty):
         fail = raising(error)
         match duty:
             case "housekeeping":
-                service.expire_quotes = fail
+                service.pump.expire_quotes = fail
             case "measuring":
-                service.checks.balance = fail
+                service.pump.checks.balance = fail
             case "heads":
-                service.boards[B]._access.heads.heads = lambda: (_ for _ in ()).throw(error)
+                service.pump.heads[B]._access.heads.heads = lambda: (_ for _ in ()).throw(error)
             case "transactions":
-                service.pipelines[B].step = fail
+                service.pump.pipelines[B].step = fail
             case "allowances":
                 service._setup.chains[B].legs.prepare = fail
         service._housekeeping.notify()
@@ -87,7 +87,7 @@ def test_another_process_on_our_account_ends_this_one():
         view = await house.open(A)
         await house.lock(view.initiator.terms)
         view = await house.locked(view.id, Leg.PARTICIPANT)
-        for pipeline in service.pipelines.values():
+        for pipeline in service.pump.pipelines.values():
             pipeline._hand.epoch += 7
         await house.claim(view)
         with pytest.raises(FencedError, match="taken over"):
@@ -100,7 +100,7 @@ def test_another_process_on_our_account_ends_this_one():
 def test_one_effect_s_error_is_its_own_business(error):
     async def story(house: House) -> None:
         service: Any = await house.start()
-        verified = service.checks.verified
+        verified = service.pump.checks.verified
         broken: list[SwapId] = []
 
         async def some(asked: Any) -> Any:
@@ -108,7 +108,7 @@ def test_one_effect_s_error_is_its_own_business(error):
                 raise error
             return await verified(asked)
 
-        service.checks.verified = some
+        service.pump.checks.verified = some
         first = await house.open(A)
         broken.append(first.id)
         await house.lock(first.initiator.terms)
@@ -127,7 +127,7 @@ def test_a_lock_that_waits_for_the_operator_ends_with_its_gate():
     async def story(house: House) -> None:
         service = await house.start()
         view = await house.open(A)
-        account, now_ns = service.pipelines[B].account, house.clock.now_ns()
+        account, now_ns = service.pump.pipelines[B].account, house.clock.now_ns()
         await house.database.write(lambda c: accounts.note_foreign_use(c, B, account, 0, 1, now_ns))
         await house.lock(view.initiator.terms)
         await house.phase(view.id, Phase.ABANDONED)
@@ -178,8 +178,8 @@ def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
 
         await house.database.write(spoil)
         pay = transfer(A, house.relayer[A].account, house.initiator[A].account, COIN[A], BaseUnits(1))
-        await service.pipelines[A].send("nobody:1:claim-initiator", pay, watched=True)
-        await service.pipelines[A].send("odd key", pay, watched=True)
+        await service.pump.pipelines[A].send("nobody:1:claim-initiator", pay, watched=True)
+        await service.pump.pipelines[A].send("odd key", pay, watched=True)
         await house.lock(view.initiator.terms)
         await complete(house, view)
         assert await house.database.read(lambda c: records.untold(c, 10)) == []
@@ -204,7 +204,7 @@ def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
 
         first = await house.open(A)
         await house.lock(first.initiator.terms)
-        monkeypatch.setattr("relayer.pump.outcomes.book.take", take)
+        monkeypatch.setattr("relayer.pump.outcomes.swaps.take", take)
         broken.append(first.id)
         second = await house.open(A, 500)
         await house.lock(second.initiator.terms)
@@ -218,7 +218,7 @@ def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
 def test_dead_exits_of_one_chain_take_no_place_from_another_s():
     async def story(house: House) -> None:
         service: Any = await house.start()
-        executor = service._executor
+        executor = service.pump._executor
         executor._running = {(f"s{n}", "participant"): (str(B), True) for n in range(1_000)}
         view = await house.open(A)
         await house.lock(view.initiator.terms)
@@ -240,14 +240,14 @@ def test_a_lock_needs_as_many_transactions_before_it_as_it_says():
             account = house.relayer[B].account
             return transfer(B, account, account, COIN[B], BaseUnits(needed[0]))
 
-        sent = service.pipelines[B].send
+        sent = service.pump.pipelines[B].send
 
         async def send(key: str, *rest: Any, **more: Any) -> Any:
             if ":prepare" in key and needed:
                 needed.pop(0)
             return await sent(key, *rest, **more)
 
-        legs.prepare, service.pipelines[B].send = prepare, send
+        legs.prepare, service.pump.pipelines[B].send = prepare, send
         view = await house.open(A)
         await house.lock(view.initiator.terms)
         await complete(house, view)
@@ -282,7 +282,7 @@ def test_a_lock_that_waits_is_cancelled_when_its_gate_closes(why):
         if why == "preimage":
             seen = events.PreimageSeen(PublicPreimage(house.preimage.expose()), "elsewhere")
             await swaps.write(house.database, lambda c: swaps.take(c, view.id, [seen], now_ns=house.clock.now_ns()))
-            service.switchboard.changed([view.id])
+            service.pump.updates.changed([view.id])
         await house.clock.sleep(3 if why == "preimage" else 60)
         chain.rules = replace(chain.rules, block_transactions=1_000)
         await house.phase(view.id, Phase.ABANDONED)

@@ -182,8 +182,8 @@ def test_a_configured_reserve_counts_and_a_low_one_is_noticed():
     async def story(house: House) -> None:
         house.policy = replace(house.policy, gas_per_exit={COIN_A: BaseUnits(EXIT - 1), COIN_B: BaseUnits(EXIT)})
         service = await house.start()
-        assert await service.checks.exit_costs([A, B]) == {A: {COIN_A: EXIT - 1}, B: {COIN_B: EXIT}}
-        assert await service.checks.understated() == {COIN_A: EXIT}
+        assert await service.pump.checks.exit_costs([A, B]) == {A: {COIN_A: EXIT - 1}, B: {COIN_B: EXIT}}
+        assert await service.pump.checks.understated() == {COIN_A: EXIT}
 
     told(story, market=FEES)
 
@@ -338,9 +338,9 @@ def test_a_place_used_long_ago_is_taken_again():
         view = await house.open(A)
         await house.clock.sleep(1)
         other = await house.open(A)
-        places = [await house.service.checks.place(one.id, one.participant.terms) for one in (view, other)]
+        places = [await house.service.pump.checks.place(one.id, one.participant.terms) for one in (view, other)]
         assert places == [LockId(f"{house.relayer[B].account.rsplit(':', 1)[1]}/{number}") for number in range(2)]
-        assert await house.service.checks.place(view.id, view.participant.terms) == places[0]
+        assert await house.service.pump.checks.place(view.id, view.participant.terms) == places[0]
 
     told(story)
 
@@ -356,7 +356,7 @@ def test_swaps_that_came_to_nothing_are_forgotten():
         await house.lock(locked.initiator.terms)
         await house.locked(locked.id, Leg.PARTICIPANT)
         await house.clock.sleep(70)
-        await service.expire_quotes()
+        await service.pump.expire_quotes()
         await house.phase(nothing.id, Phase.ABANDONED)
         await house.phase(locked.id, Phase.REFUNDED, deadline_s=600)
         now_ns = house.clock.now_ns()

@@ -17,6 +17,7 @@ from htlc.model import Phase
 from htlc.timelocks import SwapPolicy
 from relayer.provider.desk import OpenSwap, SwapFilter
 from relayer.provider.quoting import QuoteRequest
+from relayer.transactions import records
 from tests.relayer.house import COIN, OTHER, START, A, B, FlakyDatabase, House
 
 SWAPS = 12
@@ -149,7 +150,7 @@ def test_an_endpoint_that_refuses_at_once_is_asked_once_a_second():
         await house.start()
         view = await house.open(A)
         await house.lock(view.initiator.terms)
-        pipeline, calls = house.service.pipelines[B], 0
+        pipeline, calls = house.service.pump.pipelines[B], 0
         real = pipeline._sender.submit
 
         async def poor(signed) -> None:
@@ -192,8 +193,8 @@ def test_a_claim_outbids_a_fee_spike(restarted):
             await house.kill()
             await house.start()
         await house.phase(view.id, Phase.COMPLETED)
-        records = await house.database.read(lambda c: records.of_effect_prefix(c, view.id))
-        claims = [record for record in records if ":claim-" in record.effect_key]
+        stored = await house.database.read(lambda c: records.of_effect_prefix(c, view.id))
+        claims = [record for record in stored if ":claim-" in record.effect_key]
         assert len(claims) == 1
         assert len(claims[0].attempts) >= 2
         assert claims[0].tx_hash == claims[0].newest.hash
@@ -203,8 +204,8 @@ def test_a_claim_outbids_a_fee_spike(restarted):
 
 
 async def claim_is_signed(house: House, swap_id) -> bool:
-    records = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
-    return any(":claim-" in record.effect_key for record in records)
+    stored = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
+    return any(":claim-" in record.effect_key for record in stored)
 
 
 async def pay_and_lock(house: House, view) -> None:

@@ -45,7 +45,7 @@ def test_a_lock_that_differs_is_never_funded(wrong):
         }[wrong]
         place = await house.lock(other)
         await house.clock.sleep(12)
-        await house.service.expire_quotes()
+        await house.service.pump.expire_quotes()
         await house.phase(view.id, Phase.ABANDONED)
         assert house.made(B, Locked, view.hashlock) == []
         assert (await house.gains())["relayer"] == (0, 0)
@@ -240,7 +240,7 @@ def test_a_lock_that_a_reorg_takes_away_is_not_funded_and_one_that_comes_back_is
         await house.until(lambda: seen(house, gone.id))
         house.chains[A].reorg(1, keep=lambda _: False)
         await house.clock.sleep(10)
-        await house.service.expire_quotes()
+        await house.service.pump.expire_quotes()
         await house.phase(gone.id, Phase.ABANDONED)
         assert house.made(B, Locked, gone.hashlock) == []
 

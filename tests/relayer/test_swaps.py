@@ -58,7 +58,7 @@ def test_an_initiator_who_never_locks():
         service = await house.start()
         view = await house.open(A)
         await house.clock.sleep(20)
-        await service.expire_quotes()
+        await service.pump.expire_quotes()
         view = await house.phase(view.id, Phase.ABANDONED)
         assert view.done
         assert await house.gains() == {"relayer": (0, 0), "initiator": (0, 0)}

@@ -184,7 +184,7 @@ def test_an_item_that_fails_is_told_its_own_reason_and_hurts_nobody():
         views = await house.both_locked()
         legs, poisoned = house.chains[A].access().legs, views[1]
         one = poisoned.initiator
-        real = house.service.pipelines[A]._sender.submit
+        real = house.service.pump.pipelines[A]._sender.submit
 
         async def overtaken(signed: SignedTransaction) -> None:
             preimage = house.preimages[poisoned.id]
@@ -192,7 +192,7 @@ def test_an_item_that_fails_is_told_its_own_reason_and_hurts_nobody():
             await house.send_all(A, [claim])
             await real(signed)
 
-        house.service.pipelines[A]._sender.submit = overtaken  # type: ignore[method-assign]
+        house.service.pump.pipelines[A]._sender.submit = overtaken  # type: ignore[method-assign]
         await house.claim_all(views)
         await completed(house, views)
         [record] = await house.exits(views, "claim")
@@ -242,14 +242,14 @@ def test_claims_near_their_timelocks_go_alone():
 def test_a_batch_that_the_purse_does_not_suffice_for_is_given_up_and_its_items_go_alone():
     async def story(house: Hall) -> None:
         views = await house.both_locked()
-        real = house.service.pipelines[A]._sender.submit
+        real = house.service.pump.pipelines[A]._sender.submit
 
         async def poor(signed: SignedTransaction) -> None:
             if isinstance(decode_wire(signed.raw).body.message, Batch):
                 raise UnaffordableError("fund the account")
             await real(signed)
 
-        house.service.pipelines[A]._sender.submit = poor  # type: ignore[method-assign]
+        house.service.pump.pipelines[A]._sender.submit = poor  # type: ignore[method-assign]
         await house.claim_all(views)
         await completed(house, views)
         batch, *alone = sorted(await house.exits(views, "claim"), key=lambda record: record.id)

@@ -37,9 +37,9 @@ from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps
 from relayer.pump.checks import Checks
-from relayer.pump.execute import Executor, Hands
-from relayer.pump.outcomes import OutcomeTeller
-from relayer.pump.swaps import Switchboard
+from relayer.pump.execute import ActingChain, Executor
+from relayer.pump.outcomes import OutcomeRecorder
+from relayer.pump.updates import SwapUpdates
 from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
 from relayer.transactions.records import TransactionRecord
@@ -57,8 +57,8 @@ class Watch:
     database: InlineDatabase
     executor: Executor
     pipeline: Pipeline
-    teller: OutcomeTeller
-    switchboard: Switchboard
+    teller: OutcomeRecorder
+    updates: SwapUpdates
     clock: SystemClock
 
     async def agree(self, leg: Locked, role: Role = Role.LIQUIDITY_PROVIDER, funded: bool = True) -> SwapId:
@@ -99,7 +99,7 @@ class Watch:
                 swaps.take(connection, swap, [event], now_ns=self.clock.now_ns())
 
         await self.database.write(take)
-        self.switchboard.changed(told)
+        self.updates.changed(told)
 
     async def reveal(self, legs: dict[SwapId, Locked]) -> None:
         await self.tell(
@@ -161,11 +161,11 @@ class Watch:
 @pytest_asyncio.fixture
 async def watch() -> AsyncIterator[Watch]:
     async with evm_harness() as evm:
-        database, clock, metrics, switchboard = (
+        database, clock, metrics, updates = (
             InlineDatabase(),
             SystemClock(),
             RelayerMetrics(Metrics()),
-            Switchboard(),
+            SwapUpdates(),
         )
         await database.write(create_schema)
         signer = await evm.account()
@@ -173,12 +173,12 @@ async def watch() -> AsyncIterator[Watch]:
         checks = Checks(
             database, {CHAIN: evm.access}, {CHAIN: signer.account}, RelayerPolicy(swap=DEVNET_POLICY), clock
         )
-        executor = Executor(database, {CHAIN: Hands(evm.access, pipeline)}, checks, switchboard, clock, metrics)
+        executor = Executor(database, {CHAIN: ActingChain(evm.access, pipeline)}, checks, updates, clock, metrics)
         await pipeline.start()
         running = asyncio.create_task(executor.run())
         try:
-            teller = OutcomeTeller(database, [pipeline], switchboard, clock)
-            yield Watch(evm, database, executor, pipeline, teller, switchboard, clock)
+            teller = OutcomeRecorder(database, [pipeline], updates, clock)
+            yield Watch(evm, database, executor, pipeline, teller, updates, clock)
         finally:
             running.cancel()
             with suppress(asyncio.CancelledError):

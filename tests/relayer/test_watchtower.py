@@ -221,7 +221,7 @@ def test_a_watch_without_a_lock_ends_and_may_come_again():
         legs, tower = await house.agree(), house.service.watchtower
         swap_id = await tower.register(legs, "mallory")
         await house.clock.sleep(8)
-        await house.service.expire_quotes()
+        await house.service.pump.expire_quotes()
         await house.phase(swap_id, Phase.ABANDONED)
         await house.both_lock(legs)
         assert await tower.register(legs, "alice") == swap_id

@@ -84,7 +84,7 @@ BELIEVING: Final = (
     plant(
         "client-does-not-catch-up",
         "A client funds without having read what the chains show by now.",
-        "relayer/client/pump.py",
+        "relayer/client/hooks.py",
         "        await self._caught_up()\n        own = state",
         "        own = state",
     ),

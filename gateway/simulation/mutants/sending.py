@@ -61,7 +61,7 @@ SENDING: Final = (
         (
             Edit(
                 SIGNING,
-                "                sequence = tables.free_sequence(connection, chain, account, count)",
+                "                sequence = records.free_sequence(connection, chain, account, count)",
                 "                sequence = count",
             ),
             Edit(

@@ -1,0 +1,81 @@
+"""How workers of one process wake each other. A signal carries no data: who wakes looks at the database."""
+
+import asyncio
+from collections.abc import Iterable
+
+from core.model.errors import FatalError
+
+
+class Signal:
+    """Counts what happened; who remembers a count never misses the next one. Event loop only."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiting: dict[asyncio.Future[None], None] = {}
+
+    @property
+    def count(self) -> int:
+        return self._count
+
+    def notify(self) -> None:
+        self._count += 1
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait_beyond(self, count: int, timeout_s: float | None = None) -> bool:
+        """True once the count is greater than `count`, false after `timeout_s` without that."""
+        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        while self._count <= count:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting[waiter] = None
+            try:
+                if deadline is None:
+                    await waiter
+                else:
+                    async with asyncio.timeout_at(deadline):
+                        await waiter
+            except TimeoutError:
+                return False
+            finally:
+                self._waiting.pop(waiter, None)
+        return True
+
+    def add(self, waiter: asyncio.Future[None]) -> None:
+        """Set the result of `waiter` with the next count, unless it has one. `discard` it in the end."""
+        self._waiting[waiter] = None
+
+    def discard(self, waiter: asyncio.Future[None]) -> None:
+        self._waiting.pop(waiter, None)
+
+
+async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | None = None) -> None:
+    """Return once one of the signals is beyond its count, or after `timeout_s`."""
+    signals = list(watched)
+    if any(signal.count > count for signal, count in signals):
+        await asyncio.sleep(0)
+        return
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    for signal, _ in signals:
+        signal.add(waiter)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await waiter
+    except TimeoutError:
+        return
+    finally:
+        for signal, _ in signals:
+            signal.discard(waiter)
+
+
+def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The one exception that tells a supervisor what to do: a fatal one before all others."""
+    leaves = list[BaseException]()
+    waiting = list[BaseException]([failures])
+    while waiting:
+        failure = waiting.pop(0)
+        if isinstance(failure, BaseExceptionGroup):
+            waiting += failure.exceptions
+        else:
+            leaves.append(failure)
+    return min(leaves, key=lambda leaf: not isinstance(leaf, FatalError))

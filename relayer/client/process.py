@@ -1,0 +1,117 @@
+"""The initiator's process: followers and a pump over the client's own database; the caller is asked before each act."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Final
+
+from core.model.errors import RetryableError
+from core.model.ports import ChainAccess, Signer
+from core.model.types import ChainId, Height
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor, Worker
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from indexer.store import start_height
+from relayer.client.hooks import ClientConsultation, Hooks
+from relayer.client.store import Preimages
+from relayer.metrics import RelayerMetrics
+from relayer.policy import RelayerPolicy
+from relayer.pump.wiring import Pump
+
+HOUSEKEEPING_S: Final = 2.0
+BEFORE_AGREEMENT_S: Final = 120.0
+"""How long before an agreement was stored its chains are read: their clocks and ours may differ."""
+
+
+class ClientProcess:
+    """Runs until cancelled. Swaps begun in the database go on by themselves."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[ChainId, ChainAccess],
+        signers: Mapping[ChainId, Signer],
+        policy: RelayerPolicy,
+        clock: Clock,
+        metrics: Metrics,
+        preimages: Preimages,
+        since_s: float | None = None,
+    ) -> None:
+        """`since_s`: the Unix time of the oldest agreement in the store, None without one. A chain that is followed for
+        the first time is followed from there on: a copy of the store may know less than the chain."""
+        self.hooks = Hooks()
+        self._database = database
+        self._chains = chains
+        self._clock = clock
+        self._since_s = since_s
+        self._facts = FactSignal()
+        self._followers: dict[ChainId, Follower] = {}
+        self._heads_at_start: dict[ChainId, Height] = {}
+        self._following: set[ChainId] = set()
+        self._followed = asyncio.Event()
+        # Its owner uses the account elsewhere, too: a sequence that another transaction took is taken for what it is.
+        # (A lock whose sequence is finally used otherwise is never signed again by the machine.)
+        shared = replace(policy, pipeline=replace(policy.pipeline, shared=True))
+        consultation = ClientConsultation(database, self.hooks, self.caught_up)
+        self._pump = Pump(
+            database, chains, signers, shared, self._facts, clock, RelayerMetrics(metrics), preimages, consultation
+        )
+        self.updates = self._pump.updates
+        self._supervisor = Supervisor(clock, metrics)
+        alone = partial(Worker, contained=True)
+        self._supervisor.add(
+            *self._pump.workers(),
+            *(alone(f"follower {chain}", self._follow(access)) for chain, access in chains.items()),
+            Worker("housekeeping", self._pump.expire_quotes, pause_s=HOUSEKEEPING_S),
+        )
+
+    async def run(self) -> None:
+        """Raise `FatalError` if going on would be unsafe."""
+        await self._supervisor.run()
+
+    async def followed(self) -> None:
+        """Return once every chain is followed: a lock sent before could be missed."""
+        await self._followed.wait()
+
+    async def caught_up(self) -> None:
+        """Raise `RetryableError` until the facts of every chain reach up to the block that was its head when we began
+        to follow it: what another process did before with a copy of this store is known then."""
+        for chain in self._chains:
+            follower, head = self._followers.get(chain), self._heads_at_start.get(chain)
+            tip = None if follower is None else follower.status.tip
+            if head is None or tip is None or tip.height < head:
+                raise RetryableError(f"{chain} is still being read up to its newest block: nothing is locked before")
+
+    async def _first_height(self, access: ChainAccess) -> Height:
+        """The newest final block, or the one before the oldest agreement was made."""
+        header = (await access.heads.head()).finalized
+        step = 1
+        while self._since_s is not None and header.time.seconds > self._since_s - BEFORE_AGREEMENT_S:
+            height = Height(max(1, header.height - step))
+            if height >= header.height:
+                break
+            header = await access.blocks.header(height)
+            step *= 2
+        return header.height
+
+    def _follow(self, access: ChainAccess) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            start = await self._database.read(lambda c: start_height(c, access.chain))
+            if start is None:
+                start = await self._first_height(access)
+            follower = Follower(
+                access.parameters, access.heads, access.blocks, self._database, self._facts, self._clock, start
+            )
+            self._followers[access.chain] = follower
+            self._heads_at_start.setdefault(access.chain, (await access.heads.head()).head.height)
+            await follower.open()
+            self._following.add(access.chain)
+            if self._following == set(self._chains):
+                self._followed.set()
+            await follower.run()
+
+        return run

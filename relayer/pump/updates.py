@@ -1,0 +1,70 @@
+"""Who waits for swaps to change, in this process. The database is what counts."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final
+
+from core.model.errors import RetryableError
+from core.model.types import SwapId
+from core.runtime.signals import Signal
+
+MAX_SUBSCRIPTIONS: Final = 1_000
+MAX_WAITING_UPDATES: Final = 1_000
+"""Swaps that may wait for one slow subscriber; beyond that the oldest is dropped, and comes with its next change."""
+
+
+class SwapUpdates:
+    """Tells who waits that swaps have changed. In this process only; the database is what counts."""
+
+    def __init__(self) -> None:
+        self.effects = Signal()
+        """Counts commits that may have left effects in the outbox."""
+        self._subscriptions: set[Subscription] = set()
+
+    def changed(self, swap_ids: Collection[SwapId]) -> None:
+        """These swaps have changed, and that is committed."""
+        if not swap_ids:
+            return
+        self.effects.notify()
+        for subscription in self._subscriptions:
+            subscription.add(swap_ids)
+
+    def subscribe(self, only: SwapId | None = None) -> "Subscription":
+        """From now on the id of each swap that changes (or of the one). Close it in the end.
+
+        Raises `RetryableError` where too many watch already.
+        """
+        if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise RetryableError(f"{MAX_SUBSCRIPTIONS} watch swaps already: try again later")
+        subscription = Subscription(only, self._subscriptions.discard)
+        self._subscriptions.add(subscription)
+        return subscription
+
+
+class Subscription:
+    """One who watches. A swap that changes faster than he reads is told once."""
+
+    def __init__(self, only: SwapId | None, ended: Callable[["Subscription"], None]) -> None:
+        self._only = only
+        self._ended = ended
+        self._waiting: dict[SwapId, None] = {}
+        self._arrived = asyncio.Event()
+
+    def add(self, swap_ids: Collection[SwapId]) -> None:
+        for swap_id in swap_ids:
+            if self._only in (None, swap_id):
+                self._waiting[swap_id] = None
+                self._arrived.set()
+        while len(self._waiting) > MAX_WAITING_UPDATES:
+            del self._waiting[next(iter(self._waiting))]
+
+    async def next(self) -> SwapId:
+        while not self._waiting:
+            self._arrived.clear()
+            await self._arrived.wait()
+        first = next(iter(self._waiting))
+        del self._waiting[first]
+        return first
+
+    def close(self) -> None:
+        self._ended(self)

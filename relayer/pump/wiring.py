@@ -1,0 +1,121 @@
+"""A pump as a whole: the parts that a relayer and a dApp's client both run, joined once.
+
+    facts ──> absorber ──> htlc ──> outbox ──> executor ──> transactions ──> chains
+                 ▲                                               │
+                 └──────────────── outcomes ◄────────────────────┘
+
+The role stands in each swap's agreement. What a role adds (a desk, a watchtower, followers, hooks) is built around the
+pump by who plays it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+
+from sqlalchemy.engine import Connection
+
+from core.model.ports import ChainAccess, Signer
+from core.model.types import ChainId, SwapId
+from core.runtime import retry
+from core.runtime.clock import Clock, true_seconds
+from core.runtime.database import Database
+from core.runtime.supervisor import Worker
+from htlc import events
+from indexer.feed import FactSignal
+from relayer.heads import HeadBoard
+from relayer.metrics import RelayerMetrics
+from relayer.policy import RelayerPolicy
+from relayer.pump import swaps, tables
+from relayer.pump.absorb import Absorber
+from relayer.pump.checks import Checks, Consultation, PreimageVault
+from relayer.pump.execute import ActingChain, Executor
+from relayer.pump.outcomes import OutcomeRecorder
+from relayer.pump.updates import SwapUpdates
+from relayer.transactions.pipeline import Pipeline
+
+
+class Pump:
+    """The parts, joined. The schema must exist; one pump per database.
+
+    `signers` hold one account for each chain. `vault` keeps an initiator's preimages. `consultation` is asked before
+    each lock and each reveal.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[ChainId, ChainAccess],
+        signers: Mapping[ChainId, Signer],
+        policy: RelayerPolicy,
+        facts: FactSignal,
+        clock: Clock,
+        metrics: RelayerMetrics,
+        vault: PreimageVault | None = None,
+        consultation: Consultation | None = None,
+    ) -> None:
+        self._database = database
+        self._chains = chains
+        self._policy = policy
+        self._clock = clock
+        self._metrics = metrics
+        self.updates = SwapUpdates()
+        self.heads = {chain: HeadBoard(access) for chain, access in chains.items()}
+        self.accounts = {chain: signer.account for chain, signer in signers.items()}
+        self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in signers.items()}
+        self.other_pipelines: list[Pipeline] = []
+        """Those of accounts that no swap is settled with."""
+        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation)
+        acting = {chain: ActingChain(chains[chain], pipeline) for chain, pipeline in self.pipelines.items()}
+        self._executor = Executor(database, acting, self.checks, self.updates, clock, metrics, vault)
+        self._absorber = Absorber(database, facts, self.updates, clock, metrics)
+        self._outcomes = OutcomeRecorder(database, tuple(self.pipelines.values()), self.updates, clock)
+
+    def pipeline_of(self, chain: ChainId, signer: Signer) -> Pipeline:
+        """Return the pipeline of this account, making one if it has none yet: an account has one and no more."""
+        for known in (*self.pipelines.values(), *self.other_pipelines):
+            if (known.chain, known.account) == (chain, signer.account):
+                return known
+        self.other_pipelines.append(self._pipeline(chain, signer))
+        return self.other_pipelines[-1]
+
+    def workers(self) -> list[Worker]:
+        """Everything that has to run. Swaps, effects and outcomes are the money path, which every duty stands on: what
+        is fatal there is fatal. A chain or an account that cannot go on rests alone."""
+        alone = [
+            *(Worker(f"heads {chain}", board.run) for chain, board in self.heads.items()),
+            *(Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()),
+            *(
+                Worker(f"transactions {one.chain} operator {number}", self._opened(one))
+                for number, one in enumerate(self.other_pipelines)
+            ),
+        ]
+        return [
+            Worker("swaps", self._absorber.run, delays=retry.MONEY),
+            Worker("effects", self._executor.run, delays=retry.MONEY),
+            Worker("outcomes", self._outcomes.run, delays=retry.MONEY),
+            *(replace(one, contained=True) for one in alone),
+        ]
+
+    async def expire_quotes(self) -> None:
+        """`QuoteExpired` for every swap whose time to lock is over."""
+        now_ns = self._clock.now_ns()
+        now_s = true_seconds(now_ns)
+
+        def expire(connection: Connection) -> list[SwapId]:
+            late = tables.never_locked(connection, now_s)
+            happened = [events.QuoteExpired(now_s)]
+            return [swap_id for swap_id in late if swaps.take(connection, swap_id, happened, now_ns=now_ns)]
+
+        if await self._database.read(lambda c: tables.never_locked(c, now_s)):
+            self.updates.changed(await swaps.write(self._database, expire))
+
+    def _pipeline(self, chain: ChainId, signer: Signer) -> Pipeline:
+        access, policy = self._chains[chain], self._policy.pipeline_on(chain)
+        return Pipeline(self._database, access, signer, self.heads[chain], self._clock, policy, self._metrics)
+
+    def _opened(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            await pipeline.start()
+            self.updates.effects.notify()
+            await pipeline.run()
+
+        return run
