@@ -47,7 +47,7 @@ CHAIN: Final = "bench-1"
 SYMBOL: Final = "cnyd"
 NEVER: Final = 1 << 40
 POLL_S: Final = 0.05
-PAUSE_S: Final = 0.05
+PAUSE_S: Final = 0.2
 """An attacker's pause after it was refused."""
 LOCKS_OF_A_TRANSACTION: Final = 32
 BODY: Final = b'"' + b"x" * (MAX_DOCUMENT_BYTES - 2) + b'"'
@@ -60,7 +60,7 @@ class Flood:
 
     attackers: int = 12
     strangers: int = 4
-    askers: int = 4
+    askers: int = 1
     seconds: float = 60.0
     quiet_s: float = 20.0
     claim_every_s: float = 1.0

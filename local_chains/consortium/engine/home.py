@@ -8,6 +8,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,6 @@ from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft import json as comet_json
 from core.proofs.cometbft.signing import public_key_of
 from core.proofs.cometbft.types import (
-    MAX_CHAIN_ID_BYTES,
     KeyKind,
     PublicKey,
     Timestamp,
@@ -51,6 +51,7 @@ MAX_LOCAL_VALIDATORS: Final = 100
 MAX_BLOCK_BYTES: Final = 4 * 1024 * 1024
 MAX_GENESIS_BYTES: Final = 64 * 1024 * 1024
 UNLIMITED_GAS: Final = -1
+_CHAIN_ID: Final = re.compile(r"[-_a-zA-Z0-9]{1,32}")
 PRIVATE_KEY_TYPES: Final = {
     KeyKind.ED25519: "tendermint/PrivKeyEd25519",
     KeyKind.SECP256K1_ETH: "tendermint/PrivKeySecp256k1eth",
@@ -155,8 +156,11 @@ def parse_genesis(raw: bytes) -> Genesis:
         raise RejectedError(f"the genesis file is not JSON: {error}") from None
     fields = comet_json.object_from_json(document)
     chain_id = fields.get("chain_id")
-    if not isinstance(chain_id, str) or not 0 < len(chain_id.encode()) <= MAX_CHAIN_ID_BYTES:
-        raise RejectedError(f"a chain id has 1 to {MAX_CHAIN_ID_BYTES} bytes")
+    if not isinstance(chain_id, str) or not _CHAIN_ID.fullmatch(chain_id):
+        raise RejectedError(
+            f"{str(chain_id)[:80]!r} cannot be a chain id: 1 to 32 letters, digits, `-` and `_` can (CAIP-2 reference)"
+        )
+    _require_block_size(fields.get("consensus_params"))
     genesis_time = comet_json.timestamp_from_json(fields.get("genesis_time"))
     app_state = app_state_from_json(fields.get("app_state"))
     validators = comet_json.validator_set_from_json(fields.get("validators"))
@@ -166,6 +170,14 @@ def parse_genesis(raw: bytes) -> Genesis:
     if ValidatorSet.of(list(validators_of(app_state))) != validators:
         raise RejectedError("the genesis file's validators are not those of the operators in its app_state")
     return Genesis(chain_id, genesis_time, validators, raw, hashlib.sha256(raw).digest())
+
+
+def _require_block_size(params: Any) -> None:
+    """A node must carry no larger blocks than the ledger takes. Raises `RejectedError`."""
+    found = comet_json.object_from_json(comet_json.object_from_json(params or {}).get("block") or {}).get("max_bytes")
+    size = comet_json.integer_from_json(found if found is not None else -1, -(1 << 63), (1 << 63) - 1)
+    if not 0 < size <= MAX_BLOCK_BYTES:
+        raise RejectedError(f"block.max_bytes of the genesis file is {size}: this ledger takes up to {MAX_BLOCK_BYTES}")
 
 
 def consensus_params(pub_key_types: Sequence[str]) -> dict[str, Any]:

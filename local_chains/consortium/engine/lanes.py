@@ -1,10 +1,13 @@
 """Who may have how much of a block, and of what waits for one; and what an honest proposer takes, exits first.
 
-An *exit* is a transaction of nothing but claims and refunds of locks that are open in the newest state. Exits have
-what others may not take: a quarter of every block, and room of their own among what waits. All other transactions share
+An *exit* is a transaction of nothing but claims and refunds of locks that are open in the newest state. Exits have what
+others may not take: a quarter of every block, and room of their own among what waits. All other transactions share
 the rest: an account has a quota of it, a member's own account the largest, and all accounts together that nobody
-answers for have one small share. A lock is *protected* if a member, or an account that one admitted, is its sender or
-its receiver; exits of other locks come last and have the strangers' share.
+answers for have one small share.
+
+An exit is *protected* if a member's or an admitted account sends it, in whose own share of the exits it is then, which
+nobody else can fill; or if its locks are all of such accounts, in whose shares it is then, whoever sends it. All other
+exits come last and have the strangers' share.
 
 The same rules hold for CheckTx (what waits), for the proposer and for validators (what a block has), so that no honest
 validator refuses what an honest proposer proposes. They depend on the state before the block and on the bytes alone.
@@ -45,36 +48,37 @@ class Share:
 
 
 BLOCK: Final = Share(MAX_BLOCK_COST, MAX_BLOCK_BYTES)
-ORDINARY: Final = Share(MAX_BLOCK_COST * 3 // 4, MAX_BLOCK_BYTES * 9 // 16)
-"""Of all transactions together that are not exits. With the exits that wait, and the 1 MiB of evidence that CometBFT
-may add, it fits in a block."""
-EXITS: Final = Share(MAX_BLOCK_COST // 4, MAX_BLOCK_BYTES // 8)
-"""What waits of exits. A block may have more of them: whatever others leave."""
-STRANGERS: Final = Share(MAX_BLOCK_COST // 16, MAX_BLOCK_BYTES // 32)
+ORDINARY: Final = Share(MAX_BLOCK_COST * 3 // 4, MAX_BLOCK_BYTES // 4)
+"""Of all transactions together that are not exits. 1 MiB is more than transfers of that cost have, and keeps blocks of
+long documents from being late. With the exits that wait, and the 1 MiB of evidence that CometBFT may add, it fits in a
+block."""
+EXITS: Final = Share(MAX_BLOCK_COST, MAX_BLOCK_BYTES * 7 // 16)
+"""What waits of protected exits, which is as much work as a whole block has: all of them go first."""
+STRANGERS: Final = Share(MAX_BLOCK_COST // 16, MAX_BLOCK_BYTES // 64)
 """Of all accounts together that nobody answers for."""
 OF_ACCOUNT: Final = {
     Standing.MEMBER: ORDINARY.of(2),
     Standing.ADMITTED: ORDINARY.of(8),
     Standing.STRANGER: STRANGERS.of(8),
 }
-OF_LOCKER: Final = EXITS.of(8)
-"""What waits of exits from the locks of one sender."""
+OF_OWNER: Final = {Standing.MEMBER: EXITS.of(4), Standing.ADMITTED: EXITS.of(16)}
+"""What waits of the exits that one account sends, or that settle its locks."""
 
-assert ORDINARY.bytes + EXITS.bytes + MAX_BLOCK_BYTES // 4 < MAX_BLOCK_BYTES
-assert ORDINARY.cost + EXITS.cost <= BLOCK.cost
+assert ORDINARY.bytes + EXITS.bytes + STRANGERS.bytes + MAX_BLOCK_BYTES // 4 < MAX_BLOCK_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A transaction as the rules see it. `lockers` are the senders of the locks that an exit settles, else empty."""
+    """A transaction as the rules see it. `is_exit`: it settles locks that are open. `owners` are the accounts in whose
+    shares of the exits it is, none for an exit that is not protected."""
 
     raw: bytes
     sender: bytes
     sequence: int
     cost: int
     standing: Standing
-    lockers: tuple[bytes, ...] = ()
-    protected: bool = False
+    is_exit: bool = False
+    owners: tuple[tuple[bytes, Standing], ...] = ()
     settles: bool = False
     """It is nothing but claims and refunds, of locks that may not be there yet."""
 
@@ -85,8 +89,8 @@ class Candidate:
         return length + (2 if length < 1 << 7 else 3 if length < 1 << 14 else 4)
 
     @property
-    def is_exit(self) -> bool:
-        return bool(self.lockers)
+    def is_protected(self) -> bool:
+        return bool(self.owners)
 
 
 class Classifier:
@@ -102,9 +106,15 @@ class Classifier:
         body = transaction.body
         sender = address(body.public_key)
         cost = self._tariff.of(raw, transaction)
-        lockers, protected = self._exits(transaction)
+        own = self.standing(sender)
         settles = all(isinstance(message, Claim | Refund) for message in body.messages)
-        return Candidate(raw, sender, body.sequence, cost, self.standing(sender), lockers, protected, settles)
+        lockers = self._lockers(transaction)
+        owners: tuple[tuple[bytes, Standing], ...] = ()
+        if lockers is not None:
+            known = {sender: own} if own is not Standing.STRANGER else {one: self.standing(one) for one in lockers}
+            if Standing.STRANGER not in known.values():
+                owners = tuple(sorted(known.items()))
+        return Candidate(raw, sender, body.sequence, cost, own, lockers is not None, owners, settles)
 
     def standing(self, account: bytes) -> Standing:
         found = self._standings.get(account)
@@ -114,23 +124,22 @@ class Classifier:
             found = self._standings[account] = standing(self._state, account)
         return found
 
-    def _exits(self, transaction: Transaction) -> tuple[tuple[bytes, ...], bool]:
-        lockers, protected = [], False
+    def _lockers(self, transaction: Transaction) -> set[bytes] | None:
+        """The senders of the locks that it settles; None if one is not open, or it does anything else."""
+        lockers = set()
         for message in transaction.body.messages:
             if isinstance(message, Claim):
                 hashlock = sha256(message.preimage).digest()
             elif isinstance(message, Refund):
                 hashlock = message.hashlock
             else:
-                return (), False
+                return None
             lock = read(self._state, lock_key(message.locker, hashlock), LockLeaf)
             # A lock that is not in the state yet would not be there either when exits have their turn.
             if lock is None or lock.status != "locked":
-                return (), False
-            lockers.append(lock.sender)
-            parties = (self.standing(lock.sender), self.standing(lock.receiver))
-            protected = protected or any(party is not Standing.STRANGER for party in parties)
-        return tuple(lockers), protected
+                return None
+            lockers.add(lock.sender)
+        return lockers
 
 
 class Room:
@@ -145,7 +154,7 @@ class Room:
         self._strangers = _Taken(STRANGERS.times(blocks))
         self._strangers_exits = _Taken(STRANGERS.times(blocks))
         self._accounts: dict[bytes, _Taken] = {}
-        self._lockers: dict[bytes, _Taken] = {}
+        self._owners: dict[bytes, _Taken] = {}
         self._count = 0
 
     def take(self, one: Candidate) -> str:
@@ -166,8 +175,8 @@ class Room:
         for _, taken in self._wanted(one):
             taken.add(one, -1)
         self._count -= 1
-        for known in (self._accounts, self._lockers):
-            for key in (one.sender, *one.lockers):
+        for known in (self._accounts, self._owners):
+            for key in (one.sender, *(owner for owner, _ in one.owners)):
                 if key in known and not known[key].count:
                     del known[key]
 
@@ -183,15 +192,15 @@ class Room:
             if one.standing is Standing.STRANGER:
                 shares.append(("the share of accounts that nobody answers for", self._strangers))
             return shares if self._waiting else [*shares, ("the block", self._block)]
-        shares = [] if one.protected else [("the share of locks between strangers", self._strangers_exits)]
+        shares = [] if one.is_protected else [("the share of exits that nobody answers for", self._strangers_exits)]
         if not self._waiting:
             return [*shares, ("the block", self._block)]
-        for locker in set(one.lockers):
-            taken = self._lockers.get(locker)
+        for owner, kind in one.owners:
+            taken = self._owners.get(owner)
             if taken is None:
-                taken = self._lockers[locker] = _Taken(OF_LOCKER.times(self._blocks))
-            shares.append(("the locker's share of exits", taken))
-        return [*shares, ("the share of exits", self._exits)]
+                taken = self._owners[owner] = _Taken(OF_OWNER[kind].times(self._blocks))
+            shares.append(("the account's share of exits", taken))
+        return [*shares, ("the share of exits", self._exits)] if one.is_protected else shares
 
 
 class _Taken:
@@ -213,9 +222,9 @@ class _Taken:
 def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_bytes: int) -> list[bytes]:
     """The transactions of an honest proposal, of those that wait in their order: exits first, then by age.
 
-    Exits of protected locks come before others, and lockers take turns, so that nobody's many locks are before
-    another's one. An account's earlier transactions go before its exit, in their own share. Sequences that cannot be
-    next, and what comes after them, are left for later.
+    Protected exits come before others, and the accounts in whose shares they are take turns, so that nobody's many are
+    before another's one. An account's earlier transactions go before its exit, in their own share. Sequences that
+    cannot be next, and what comes after them, are left for later.
     """
     room = Room()
     taken: list[bytes] = []
@@ -271,8 +280,8 @@ def _exits_in_turn(queues: dict[bytes, list[Candidate]]) -> list[tuple[bytes, in
     for sender, queue in queues.items():
         for place, one in enumerate(queue):
             if one.is_exit:
-                turn = max(turns[locker] for locker in one.lockers)
-                for locker in set(one.lockers):
-                    turns[locker] = turn + 1
-                found.append((not one.protected, turn, len(found), sender, place))
+                turn = max((turns[owner] for owner, _ in one.owners), default=0)
+                for owner, _ in one.owners:
+                    turns[owner] = turn + 1
+                found.append((not one.is_protected, turn, len(found), sender, place))
     return [(sender, place) for _, _, _, sender, place in sorted(found)]

@@ -95,3 +95,18 @@ def test_a_damaged_key_file_is_fatal_and_not_shown(tmp_path: Path) -> None:
     with pytest.raises(FatalError) as caught:
         load_validator_keys(tmp_path / "chain")
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("chain_id", ["", "a b", "a:b", "a/b", "x" * 33, "é", "a\n"])
+def test_id_that_caip_2_forbids_is_refused(tmp_path: Path, chain_id: str) -> None:
+    with pytest.raises(RejectedError, match="chain id"):
+        init_home(tmp_path / "chain", chain_id)
+    assert not (tmp_path / "chain" / "genesis.json").exists()
+
+
+@pytest.mark.parametrize("size", ["-1", "0", "4194305", "104857600"])
+def test_genesis_with_larger_blocks_than_the_ledger_takes_is_refused(tmp_path: Path, size: str) -> None:
+    raw = init_home(tmp_path / "chain", CHAIN).raw
+    assert b'"max_bytes": "4194304"' in raw
+    with pytest.raises(RejectedError, match=r"block\.max_bytes"):
+        parse_genesis(raw.replace(b'"max_bytes": "4194304"', f'"max_bytes": "{size}"'.encode()))

@@ -4,7 +4,7 @@ import hashlib
 
 from core.model.consortium import Claim, Lock, Refund, ResultCode, Transfer, WriteRecord, decode_transaction, quantity
 from core.model.consortium_members import MAX_ADMITTED, Admit, Organisation, Propose, Vote, admission_key
-from local_chains.consortium.engine.lanes import OF_ACCOUNT, OF_LOCKER, STRANGERS, Candidate, Classifier, Room, chosen
+from local_chains.consortium.engine.lanes import OF_ACCOUNT, OF_OWNER, STRANGERS, Candidate, Classifier, Room, chosen
 from local_chains.consortium.ledger.leaves import read_account, write_count
 from local_chains.consortium.ledger.members import Standing, standing
 from local_chains.consortium.ledger.view import Overlay
@@ -134,7 +134,7 @@ def test_claim_of_a_lock_that_waits_itself_stays_behind_it() -> None:
     assert [result.code for result in chain.block(*entries)] == [ResultCode.OK] * 2
 
 
-def test_lockers_take_turns_and_strangers_locks_come_last() -> None:
+def test_owners_take_turns_and_unprotected_exits_come_last() -> None:
     chain = Chain()
     assert chain.one(ANN, *[lock(preimage) for preimage in PREIMAGES[:8]]).code is ResultCode.OK
     assert chain.one(BEN, lock(PREIMAGES[9], ANN), pay(5, MALLORY)).code is ResultCode.OK
@@ -168,8 +168,7 @@ def test_accounts_that_nobody_answers_for_have_one_small_share() -> None:
     strangers = taken(room, "s", Standing.STRANGER)
     assert strangers == min(STRANGERS.cost // 3_000, STRANGERS.bytes // 203)
     assert taken(room, "a", Standing.ADMITTED) > 8 * strangers
-    exit_ = Candidate(bytes(200), b"e", 0, 3_000, Standing.STRANGER, (b"locker",), True)
-    assert room.take(exit_) == "", "a quarter of a block is the exits' alone"
+    assert room.take(exit_of(b"e", b"locker")) == "", "a quarter of a block is the exits' alone"
 
 
 def test_one_account_has_a_quota_by_its_standing() -> None:
@@ -183,17 +182,54 @@ def test_one_account_has_a_quota_by_its_standing() -> None:
     assert found[Standing.MEMBER] > found[Standing.ADMITTED] > found[Standing.STRANGER] > 0
 
 
+def exit_of(sender: bytes, *owners: bytes, kind: Standing = Standing.ADMITTED) -> Candidate:
+    return Candidate(bytes(200), sender, 0, 3_000, Standing.STRANGER, True, tuple((owner, kind) for owner in owners))
+
+
 def test_room_that_is_given_back_is_there_again() -> None:
     room = Room(waiting=True)
-    ones = [
-        Candidate(bytes(200), b"l%d" % place, 0, 3_000, Standing.STRANGER, (b"x",), True) for place in range(10_000)
-    ]
+    ones = [exit_of(b"l%d" % place, b"x") for place in range(10_000)]
     kept = [one for one in ones if not room.take(one)]
-    assert len(kept) == min(OF_LOCKER.cost // 3_000, OF_LOCKER.bytes // 203)
-    assert room.take(Candidate(bytes(200), b"z", 0, 3_000, Standing.STRANGER, (b"other",), True)) == ""
+    share = OF_OWNER[Standing.ADMITTED]
+    assert len(kept) == min(share.cost // 3_000, share.bytes // 203)
+    assert room.take(exit_of(b"z", b"other")) == ""
     for one in kept:
         room.give_back(one)
     assert [one for one in ones if not room.take(one)] == kept
+
+
+def test_exits_of_others_cannot_fill_an_accounts_share() -> None:
+    """Fewer than sixteen admitted accounts, however many strangers help them, leave room for another one's exits."""
+    room = Room(waiting=True)
+    for number in range(15):
+        while not room.take(exit_of(b"%d" % room._count, b"attacker %d" % number)):
+            pass
+    while not room.take(exit_of(b"%d" % room._count)):
+        pass
+    mine = 0
+    while not room.take(exit_of(b"own %d" % mine, b"mine")):
+        mine += 1
+    share = OF_OWNER[Standing.ADMITTED]
+    assert mine == min(share.cost // 3_000, share.bytes // 203) > 50
+
+
+def test_exit_is_in_the_share_of_its_admitted_sender_or_else_of_its_locker() -> None:
+    chain = Chain()
+    assert chain.one(ANN, lock(PREIMAGES[0])).code is ResultCode.OK
+    assert chain.one(ANN, pay(5, MALLORY)).code is ResultCode.OK
+    assert chain.one(MALLORY, lock(PREIMAGES[1])).code is ResultCode.OK
+    by_stranger, by_ben, by_operator = seen(
+        chain,
+        *[who.signed(0, Claim(ANN.address, PREIMAGES[0])) for who in (NOTARY, BEN, OPERATORS[0])],
+    )
+    assert by_stranger.owners == ((ANN.address, Standing.ADMITTED),)
+    assert by_ben.owners == ((BEN.address, Standing.ADMITTED),)
+    assert by_operator.owners == ((OPERATORS[0].address, Standing.MEMBER),)
+    of_stranger, own = seen(chain, *[who.signed(0, Claim(MALLORY.address, PREIMAGES[1])) for who in (NOTARY, BEN)])
+    assert (of_stranger.is_exit, of_stranger.is_protected) == (True, False)
+    assert own.owners == ((BEN.address, Standing.ADMITTED),), "a receiver's own claim is safe from its locker, too"
+    both = NOTARY.signed(0, Claim(ANN.address, PREIMAGES[0]), Claim(MALLORY.address, PREIMAGES[1]))
+    assert not seen(chain, both)[0].is_protected
 
 
 def test_members_account_that_left_is_a_stranger() -> None:
