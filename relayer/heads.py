@@ -6,7 +6,7 @@ from core.runtime.signals import Signal
 
 
 class HeadBoard:
-    """The newest head of one chain as its `HeadSource` tells it, for everyone in this process who waits for blocks."""
+    """The newest head of one chain, from its `HeadSource`, for everyone in this process who waits for blocks."""
 
     def __init__(self, access: ChainAccess) -> None:
         self._access = access

@@ -1,4 +1,4 @@
-"""What is promised, what its exits may cost, and what is free: one formula for whoever quotes, opens, funds or watches.
+"""Promised, exit costs, free: one formula for whoever quotes, opens, funds or watches.
 
     promise    an open swap in which we fund a leg; its row is the reservation
     reserves   amount that it will lock     until our lock is seen on chain, from when on the balance is less by it
@@ -27,12 +27,12 @@ EXIT_FEE_MULTIPLE: Final = 2
 carries it through twelve full blocks in a row (EIP-1559: 1.125 each)."""
 
 ExitCosts = Mapping[ChainId, Mapping[AssetId, int]]
-"""What one claim or refund may cost on each chain, by asset; chains without fees have none."""
+"""The most that one claim or refund may cost on each chain, by asset; chains without fees have none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """What one open swap may cost us until it is done.
+    """The most that one open swap may cost us until it is done.
 
     `locked`: the initiator's lock was seen; `verified`: it is final, and a quorum shows it; `funded`: ours was seen.
     `proven`: opened with a proof of funds, or by ourselves. `caller` opened it over the API. `account` gives
@@ -90,7 +90,7 @@ def firm(promises: Iterable[Promise], now_ns: int) -> list[Promise]:
 
 
 def reserved(promises: Iterable[Promise], costs: ExitCosts) -> Counter[AssetId]:
-    """What these promises reserve of our balances."""
+    """Return what these promises reserve of our balances."""
     found: Counter[AssetId] = Counter()
     for promise in promises:
         if not promise.funded:
@@ -100,7 +100,7 @@ def reserved(promises: Iterable[Promise], costs: ExitCosts) -> Counter[AssetId]:
 
 
 def exits(chains: Collection[ChainId], costs: ExitCosts) -> Counter[AssetId]:
-    """What one exit on each of these chains may cost."""
+    """Return the most that one exit on each of these chains may cost."""
     found: Counter[AssetId] = Counter()
     for chain in chains:
         found.update(costs.get(chain, {}))

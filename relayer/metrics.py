@@ -1,4 +1,4 @@
-"""What a relayer's operator watches; the names follow those that operators of other relayers know."""
+"""A relayer's metrics for its operator, named as in other relayers."""
 
 from core.runtime.metrics import Metrics
 

@@ -1,4 +1,4 @@
-"""What an operator allows his relayer to do: allowances of time, limits of exposure, reserves."""
+"""The operator's policy for a relayer: allowances of time, limits of exposure, reserves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,7 +34,7 @@ class ExposureLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpeningPolicy:
-    """What callers of the API may hold by opening swaps that nobody has locked on yet. A caller is a network address.
+    """Limits for callers of the API that open swaps on which nobody has locked yet. A caller is a network address.
 
     Only an opening with a proof of funds reserves anything before its lock is final: for `hold_s`; a lock that comes
     later is answered if inventory is left. Beyond a first swap, one account holds at most `account_share_percent`, and

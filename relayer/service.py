@@ -77,7 +77,7 @@ class AttestorSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerSetup:
-    """What one relayer is made of. `signers` hold one account for each chain; `source` names it to others.
+    """The parts of one relayer. `signers` hold one account for each chain; `source` names it to others.
 
     `adopt`: accounts that their chains show as used and the database has never seen are taken over: a deliberate first
     start. Without it nothing is quoted, funded or revealed until the operator acknowledges those uses.
@@ -189,8 +189,8 @@ class RelayerService:
         return run
 
     async def concerns(self) -> list[str]:
-        """What the operator has to look into, in sentences: uses of our accounts that nobody here knows, and chains
-        on which the gas for exits is short. A chain that does not answer is the followers' concern."""
+        """Return what the operator has to look into, in sentences: uses of our accounts that nobody here knows, and
+        chains on which the gas for exits is short. A chain that does not answer is the followers' concern."""
         short: Mapping[ChainId, str] = {}
         with suppress(RetryableError, TimeoutError):
             async with asyncio.timeout(CONCERNS_TIMEOUT_S):

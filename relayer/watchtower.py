@@ -150,7 +150,7 @@ class Watchtower:
 
 
 def past_events(connection: Connection, agreement: Agreement) -> list[events.ChainFact]:
-    """What the facts show of this swap before it was ours to watch. Finality follows with the next final block."""
+    """Return the facts of this swap before it was ours to watch. Finality follows with the next final block."""
     told: list[events.ChainFact] = []
     for leg in Leg:
         shown = feed.history_of(connection, agreement.terms(leg), MAX_LOCKS_READ)

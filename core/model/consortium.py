@@ -298,7 +298,7 @@ class ResultCode(IntEnum):
     TOO_COSTLY = 7
     """It asks for more work than one transaction may."""
     NO_ROOM = 8
-    """What waits, or this block, has no more room for it: it may be sent again after the next block."""
+    """The waiting transactions, or this block, have no room for it: send it again after the next block."""
     BAD_ADDRESS = 10
     BAD_AMOUNT = 11
     BAD_NAME = 12

@@ -114,7 +114,7 @@ class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 
 
 class MisbehaviourLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a validator was caught at (`duplicate-vote`, `light-client-attack` or `other`), for ever.
+    """An offence of a validator (`duplicate-vote`, `light-client-attack` or `other`), recorded for ever.
 
     `validator` is its consensus address, `organisation` whose it was when that was reported, empty if nobody's by then.
     `height` and `time_ms` are those of the offence, when it had `power` of `total`.

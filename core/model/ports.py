@@ -205,7 +205,7 @@ class OpeningProofs(Protocol):
     """Signatures by which an account shows that the opening of a swap is its own."""
 
     def message(self, opening: Opening) -> Consent:
-        """What the account signs: bound to the chain and to every field. Raise `RejectedError` for another chain's."""
+        """Return the message to sign, bound to the chain and every field. Raise `RejectedError` for another chain's."""
 
     async def check(self, opening: Opening, proof: bytes) -> None:
         """Return if `proof` is the account's signature over `message(opening)`.

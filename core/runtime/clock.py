@@ -23,7 +23,7 @@ SETTLE_TURNS: Final = 32
 
 
 class Clock(Protocol):
-    """Where code that decides nothing reads the time; decisions get it as an event."""
+    """The source of time for code that decides nothing; decisions get the time as an event."""
 
     def now(self) -> float:
         """Seconds since the Unix epoch."""
@@ -162,7 +162,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
 
 
 class SecretSource(Protocol):
-    """Where fresh secrets come from."""
+    """The source of fresh secrets."""
 
     def token_bytes(self, count: int) -> bytes:
         """`count` unpredictable bytes."""

@@ -1,4 +1,4 @@
-"""Where state is kept: SQLite by default, PostgreSQL for production, SQLite in memory for simulations.
+"""The database: SQLite by default, PostgreSQL for production, SQLite in memory for simulations.
 
 SQL is written once, as plain functions over a SQLAlchemy `Connection`. `write` and `read` run one such function in one
 transaction: on the writer thread (SQLite), through `AsyncConnection.run_sync` (PostgreSQL) or inline (simulations). No
@@ -40,10 +40,10 @@ MAX_QUEUED: Final = 1_000
 SCHEMA: Final = "0005"
 """The newest revision of `core.runtime.migrations`: what `create_schema` leads to."""
 FIRST_SCHEMA: Final = "0000"
-"""What stood before there were revisions: with a table `schema_version` of our own."""
+"""A database from before there were revisions: with a table `schema_version` of our own."""
 NO_SCHEMA: Final = ""
 SCHEMA_LOCK: Final = 0x6361_7573_6577_6179
-"""PostgreSQL's advisory lock that whoever looks at the schema holds until he commits."""
+"""PostgreSQL's advisory lock, held until its commit by whoever looks at the schema."""
 
 METADATA: Final = sa.MetaData(
     naming_convention={
@@ -61,7 +61,7 @@ schema_version = sa.Table("alembic_version", METADATA, sa.Column("version_num", 
 
 
 class Database(Protocol):
-    """See the module's text for the contract of `read` and `write`."""
+    """One database. `read` and `write` run a repeatable function over a `Connection` in one transaction."""
 
     async def write(self, work: Callable[[Connection], T]) -> T: ...
 
@@ -167,7 +167,7 @@ def open_database(url: str) -> Database:
 def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = None) -> None:
     """Create what is missing of `tables` (all of `METADATA` by default); bring what an older version made up to date.
 
-    Before an SQLite file is changed a copy of it is kept beside it. Raises `FatalError` where the database was written
+    Keep a copy of an SQLite file next to it before the file is changed. Raise `FatalError` if the database was written
     by a newer version, and what a revision of the schema raises.
     """
     if connection.dialect.name == "postgresql":

@@ -1,4 +1,4 @@
-"""What a database's own errors mean: who has to act, and what to do.
+"""A database's own errors, translated: who has to act, and what to do.
 
 Every error of a driver becomes one of `core.model.errors`: `RetryableError` where the same work may succeed later,
 `ConflictError` where it contradicts what is stored, `RejectedError` for a value that no database of this kind keeps,
@@ -189,7 +189,7 @@ def _from_postgres(cause: BaseException, driver: BaseException, state: str, plac
 
 
 def _without_state(error: Exception, driver: BaseException, place: str, started: bool) -> CausewayError:
-    """What is wrong before a server answers, or in between."""
+    """Return the error of a connection that failed before or between the server's answers."""
     if isinstance(driver, ssl.SSLCertVerificationError):
         meaning = f"the certificate of the database at {place} is not to be trusted: {driver.verify_message}"
         remedy = "correct its certificate, sslrootcert or the host's name"

@@ -34,7 +34,7 @@ log = get_logger("core.runtime.database")
 
 
 class DatabaseHold:
-    """What `held` gives: `watch` is to run as long as the daemon does."""
+    """The hold that `held` gives: run `watch` as long as the daemon runs."""
 
     def __init__(self, address: SqliteAddress | PostgresAddress, kind: str) -> None:
         self._address = address

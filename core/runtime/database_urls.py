@@ -1,4 +1,4 @@
-"""Where a database is, read from its URL once: every word of it is in force, or refused by name.
+"""A database's URL, read once: every word of it is in force, or refused by name.
 
     sqlite:///FILE                 relative to the working directory; sqlite:////ABSOLUTE/FILE
     sqlite://                      in memory: for simulations and tests

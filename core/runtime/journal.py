@@ -1,4 +1,4 @@
-"""What happened and what is asked for, durably: journal, state, outbox and cursors, changed in one transaction.
+"""Events and the effects they ask for, durably: journal, state, outbox and cursors, changed in one transaction.
 
 A *stream* is one state machine (a swap). Each event that it takes is appended under the next sequence, together with
 the state that follows from it and the effects that it asks for. Events, states and effect bodies are bytes: the

@@ -3,7 +3,7 @@
     log = get_logger("relayer.pump.execute")
     log.info("effect done", swap=swap_id, kind="claim", tx_hash=tx_hash)
 
-Fields whose name tells of a secret are hidden, as are passwords in URLs; bytes are written as hex. That is a net under
+Fields whose name hints at a secret are hidden, as are passwords in URLs; bytes are written as hex. That is a net under
 the rule, not the rule: secrets have no `repr` and are not logged.
 """
 
@@ -67,7 +67,7 @@ def configure_logging(level: Level = "info", form: Format = "json", stream: Text
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    # Libraries tell their routine at INFO (every request, every job); ours is told by us.
+    # Libraries report their routine at INFO (every request, every job); we report ours ourselves.
     root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
 
 

@@ -14,7 +14,7 @@ MAX_REASON_CHARS: Final = 500
 def contained(connection: Connection, work: Callable[[], object]) -> Exception | None:
     """Run `work` in a SAVEPOINT. Return the error that ended it, after which nothing of it is stored, or None.
 
-    Raise the error of a database that cannot go on (locked, lost, full, damaged): that is no fault of this work.
+    Raise the error of a database that cannot go on (locked, lost, full, damaged): `work` did not cause it.
     """
     point = connection.begin_nested()
     try:

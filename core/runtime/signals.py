@@ -69,7 +69,7 @@ async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | Non
 
 
 def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The one exception that tells a supervisor what to do: a fatal one before all others."""
+    """Return the one exception by which a supervisor decides what to do: a fatal one before all others."""
     leaves = list[BaseException]()
     waiting = list[BaseException]([failures])
     while waiting:

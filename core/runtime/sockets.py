@@ -15,7 +15,7 @@ assert FIRST_PORT + PORTS < 32_768, "Linux takes the ports of outgoing connectio
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this TCP port of 127.0.0.1 now; a connection that lingers is no hindrance."""
+    """Return true if a server could listen on this TCP port of 127.0.0.1 now; lingering connections do not count."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

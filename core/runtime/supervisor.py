@@ -48,7 +48,7 @@ class WorkerState(StrEnum):
 
 @dataclass(slots=True)
 class WorkerStatus:
-    """What the operator is shown of one worker. `failures` are those in a row."""
+    """One worker as the operator sees it. `failures` are those in a row."""
 
     state: WorkerState
     since: float
@@ -83,7 +83,7 @@ class Supervisor:
         return dict(self._status)
 
     def healthy(self) -> bool:
-        """Whether no worker is backing off."""
+        """True if no worker is backing off."""
         return all(status.state is not WorkerState.BACKING_OFF for status in self._status.values())
 
     async def run(self) -> None:

@@ -33,11 +33,11 @@ from relayer.watchtower import Registration
 
 HEAD_TIMEOUT_S: Final = 3.0
 HEAD_AGE_S: Final = 0.5
-"""How old a head may be that is told again: whoever polls us does not poll our endpoints."""
+"""The age up to which a head is reported again: whoever polls us does not poll our endpoints."""
 
 
 class Watching(Protocol):
-    """What the API needs of a watchtower; `relayer.watchtower.Watchtower` is one."""
+    """The part of a watchtower that the API needs; `relayer.watchtower.Watchtower` has it."""
 
     @property
     def enabled(self) -> bool: ...
@@ -79,7 +79,7 @@ class Answers:
         )
 
     async def chains(self) -> list[ChainBody]:
-        """Every chain; one that does not answer is told as not reachable."""
+        """Every chain; one that does not answer is reported as not reachable."""
         updates = await asyncio.gather(*(self._head(access) for access in self._chains.values()))
         now_s = self._clock.now()
         return [

@@ -1,4 +1,4 @@
-"""What travels between a dApp and a relayer: msgspec Structs, shared by the API and the client.
+"""The bodies that travel between a dApp and a relayer: msgspec Structs, shared by the API and the client.
 
 Amounts are decimal strings of base units, bytes 0x-hex, identifiers CAIP, times Unix seconds. Requests refuse fields
 that they do not know; answers may grow fields, so a client ignores what it does not know.
@@ -46,7 +46,7 @@ QuoteName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 
 class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
-    """One block. `time` is as its own chain tells it."""
+    """One block. `time` is the one in its header."""
 
     height: int
     hash: Hex
@@ -54,7 +54,7 @@ class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimingBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What timelocks are computed from, in seconds: worst inclusion, finality, observation, and how far the chain's
+    """The allowances behind timelocks, in seconds: worst inclusion, finality, observation, and how far the chain's
     time may run ahead of or behind true time."""
 
     block_time_s: int
@@ -193,7 +193,7 @@ class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class PlaceBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a lock, a claim or a refund stands on its chain."""
+    """The block and transaction of a lock, a claim or a refund on its chain."""
 
     height: int
     block_hash: Hex

@@ -7,7 +7,8 @@
     ← {"event":"error","problem":{…}}                                           the socket stays open
 
 A socket that follows nothing for `IDLE_S` is closed. One `Broadcaster` reads the desk and feeds every socket. A socket
-that reads slowly gets the newest view of a swap, not every one; a hint lost is no harm, since clients read the chains.
+that reads slowly gets the newest view of a swap, not every one; a lost hint does no harm, since clients read the
+chains.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ log = get_logger("relayer.api.socket")
 
 
 class Listener:
-    """What one socket follows, and what waits to be sent to it."""
+    """The swaps that one socket follows, and the messages that wait for it."""
 
     def __init__(self) -> None:
         self.swaps: dict[str, None] = {}
@@ -114,7 +115,7 @@ class Broadcaster:
 
 
 class Sockets:
-    """The handler of `/v1/ws`, and its life beside the application's."""
+    """The handler of `/v1/ws`, which lives as long as the application."""
 
     def __init__(self, desk: Desk, answers: Answers, clock: Clock) -> None:
         self._desk = desk
@@ -133,7 +134,7 @@ class Sockets:
             await reading
 
     async def close(self, _: web.Application) -> None:
-        """For `on_shutdown`: tell everybody to come back later."""
+        """For `on_shutdown`: ask everybody to come back later."""
         closing = (socket.close(code=WSCloseCode.GOING_AWAY, message=b"restart") for socket in tuple(self._open))
         await asyncio.gather(*closing, return_exceptions=True)
 

@@ -1,4 +1,4 @@
-"""What a client believes of a relayer's answers: nothing that it has not checked. Pure.
+"""A client's checks of a relayer's answers: it believes nothing that it has not checked. Pure.
 
 The terms of both legs are built here, from the quote that was accepted and accounts of our own; the relayer's answer
 contributes the two timelocks and is otherwise compared with them.
@@ -24,7 +24,7 @@ TIMELOCK_SLACK_S: Final = Seconds(30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientPolicy:
-    """What a client insists on. `swap` are the allowances that the time gates are computed with.
+    """The limits that a client insists on. `swap` are the allowances that the time gates are computed with.
 
     `relayer_key`: the relayer's ed25519 quote key, learnt out of band; None takes the one that its API names.
     `max_lock_s`: how long our money may be locked at most. `timelock_slack_s`: how much later than quoted the timelocks
@@ -62,7 +62,7 @@ def check_quote_answer(request: QuoteRequest, quote: Quote, key: bytes, policy: 
         (quote.participant_sender, quote.participant_asset),
     ):
         if chain_of(account) != chain_of(asset):
-            raise RejectedError(f"the quote names {account}, which is no account on {chain_of(asset)}")
+            raise RejectedError(f"the quote names {account}, which is not an account on {chain_of(asset)}")
     if quote.initiator_lock_s > policy.max_lock_s:
         raise RejectedError(
             f"the quote locks our money for {quote.initiator_lock_s} s, our limit is {policy.max_lock_s} s"

@@ -1,4 +1,4 @@
-"""What callers of a client want to be asked before a swap locks or reveals, and what the client asks itself."""
+"""Questions asked before a swap locks or reveals: the caller's hooks, and the client's own."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

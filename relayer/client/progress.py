@@ -1,4 +1,4 @@
-"""What a caller is told of a swap on its way, derived from the journal alone: nothing is lost, nothing comes twice."""
+"""A swap's progress as its caller sees it, derived from the journal alone: nothing is lost, nothing comes twice."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from htlc.transition import transition
 
 
 class SwapStep(StrEnum):
-    """What happened, from the initiator's side.
+    """One step of a swap, from the initiator's side.
 
     AGREED                both sides know the terms, nothing is locked; our lock is asked for
     LOCK_SENT             our lock is signed, stored and broadcast
@@ -27,7 +27,7 @@ class SwapStep(StrEnum):
     REFUND_SENT           the timelock has passed without a claim, our refund is on its way
     REFUNDED              our lock is paid back, in a block; REFUND_FINAL: irreversibly
     CALLED_OFF            from now on we neither lock nor reveal, and the message says why
-    REORGED               a block with one of these was replaced; it will be told again
+    REORGED               a block with one of these was replaced; it will be reported again
     FINISHED              nothing will follow
     """
 
@@ -103,7 +103,7 @@ def outcome_of(state: SwapState) -> SwapOutcome:
 
 
 def replayed(state: SwapState | None, raw: bytes) -> tuple[SwapState, list[SwapProgress]]:
-    """The state after a journalled event, and what a caller is told of it; `state` None before the first."""
+    """Return the state after a journalled event, and the steps to report; `state` is None before the first event."""
     event = codec.decode_event(raw)
     agreement = event.agreement if isinstance(event, events.Agreed) else state.agreement if state is not None else None
     if agreement is None:
@@ -113,7 +113,7 @@ def replayed(state: SwapState | None, raw: bytes) -> tuple[SwapState, list[SwapP
 
 
 def progress_of(before: SwapState | None, event: events.SwapEvent, after: SwapState) -> Iterator[SwapProgress]:
-    """What one journalled event means to the initiator."""
+    """Return the steps that one journalled event means to the initiator."""
     if (told := _told(before, event, after)) is not None:
         yield told
     if after.closed is not None and (before is None or before.closed is None):

@@ -42,5 +42,5 @@ class ProvenQueries:
         return evidence
 
     def verify(self, evidence: Evidence) -> Verified:
-        """What the evidence proves under our anchor, now. Raises a `ProofError`."""
+        """Return what the evidence proves under our anchor, now. Raise a `ProofError` if it proves nothing."""
         return verify(evidence, self._anchor, int(self._clock.now()))

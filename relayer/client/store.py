@@ -1,4 +1,4 @@
-"""What an initiator must never lose: his preimages, and what they were made for. One SQLite file, mode 0600.
+"""The initiator's preimages, which must never be lost, and the swaps they are for. One SQLite file, mode 0600.
 
 A preimage is stored before anything is agreed under its hashlock. It leaves this file for one place only: the claim on
 chain. The same database holds the journal, the outbox and the signed transactions of the swaps that were begun.

@@ -54,7 +54,8 @@ OnProgress = Callable[[SwapProgress], None]
 
 
 class Relayer(Protocol):
-    """What a swap needs of a relayer: `RelayerApi` over HTTP, or `relayer.api.answers.Answers` in one's own process."""
+    """The answers that a swap needs from a relayer: `RelayerApi` (HTTP), or `relayer.api.answers.Answers`
+    in-process."""
 
     async def relayer(self) -> RelayerBody: ...
 
@@ -64,7 +65,7 @@ class Relayer(Protocol):
 
 
 class SwapClient:
-    """See the module's text. `chains` and `signers` come from the caller, one signer for each chain."""
+    """The initiator's client: quotes, opens and runs swaps. The caller gives `chains`, and `signers` one for each."""
 
     def __init__(
         self,
@@ -284,8 +285,8 @@ class SwapClient:
         before_lock: Hook | None = None,
         before_reveal: Hook | None = None,
     ) -> SwapOutcome:
-        """The whole swap, from wherever it stands, to its end. `on_progress` is told each step once, in order, from the
-        beginning. Cancelling this stops the waiting, not the swap."""
+        """Carry the swap from its present state to its end; return the outcome. `on_progress` gets each step once, in
+        order, from the beginning. Cancelling this stops the waiting, not the swap."""
         found = await self._found(swap)
         await self.lock(found, before_lock, before_reveal)
         async for told in self.progress(found.id):

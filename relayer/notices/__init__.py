@@ -1,1 +1,1 @@
-"""What others are sent: reports of agreed terms."""
+"""Messages to others: reports of agreed terms."""

@@ -52,7 +52,7 @@ REFUSED: Final = "refused"
 
 @dataclass(frozen=True, slots=True)
 class ReportTarget:
-    """Where agreements are reported, and the API key that the regulator gave out for it."""
+    """The address for reports of agreements, and the API key that the regulator gave out for it."""
 
     url: str
     key: str = field(repr=False)

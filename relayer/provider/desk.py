@@ -95,7 +95,7 @@ class OpenSwap:
 
 
 class Desk(Protocol):
-    """What the API needs; agreed with it here."""
+    """The desk as the API needs it."""
 
     @property
     def quote_key(self) -> bytes:

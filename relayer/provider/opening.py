@@ -62,7 +62,7 @@ SHORTAGE_AGE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class _Purse:
-    """What was promised at `now_ns`, and what our account held right after."""
+    """The promises at `now_ns`, and the balance of our account right after."""
 
     now_ns: int
     promised: Sequence[Promise]

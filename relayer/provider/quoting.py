@@ -61,7 +61,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class QuoteRequest:
-    """What a dApp asks for: exactly one of the two amounts, the other follows from the rate."""
+    """A dApp's request: exactly one of the two amounts; the other follows from the rate."""
 
     initiator_asset: AssetId
     participant_asset: AssetId
@@ -126,12 +126,12 @@ def amounts(pair: Pair, request: QuoteRequest) -> tuple[BaseUnits, BaseUnits]:
             maximum=pair.maximum,
         )
     if not 0 < participant <= MAX_BASE_UNITS:
-        raise RejectedError("at this rate the participant's amount is no positive number of base units below 2**256")
+        raise RejectedError("the participant's amount at this rate must lie between 1 and 2**256 - 1: ask for another")
     return BaseUnits(initiator), BaseUnits(participant)
 
 
 def quote_bytes(quote: Quote) -> bytes:
-    """What is signed: a domain prefix, then every field but the signature, in order, as MessagePack.
+    """Return the bytes to sign: a domain prefix, then every field but the signature, in order, as MessagePack.
 
     Amounts are decimal strings, since MessagePack's integers end at 2**64.
     """

@@ -45,7 +45,7 @@ class ChainTimes:
 
 @dataclass(frozen=True, slots=True)
 class Absorbed:
-    """What one transaction took in."""
+    """The result of one transaction."""
 
     position: int
     facts: int
@@ -143,7 +143,7 @@ def _concerns_a_swap(
     connection: Connection, facts: Sequence[Fact], moved: Mapping[ChainId, Height], times: Mapping[ChainId, ChainTimes]
 ) -> bool:
     """Return false if these facts change no swap, as those of most blocks: no events, and nothing waits for the times
-    and heights that they tell of. `moved`: the height up to which each chain is final, -1 if none of them says so."""
+    and heights in them. `moved`: the height up to which each chain is final, -1 if none of them says so."""
     return any(fact.events for fact in facts) or any(
         tables.any_waits(connection, chain, -1 if (head := times[chain].head) is None else head.seconds, height)
         for chain, height in moved.items()
@@ -181,7 +181,7 @@ def _advance_time(
 
 
 def times_at_cursor(connection: Connection) -> dict[ChainId, ChainTimes]:
-    """What the facts up to the cursor say about each chain's times."""
+    """Return each chain's times from the facts up to the cursor."""
     cursor = journal.cursor(connection, CURSOR)
     chains = connection.execute(sa.select(indexed.chains.c.chain)).scalars()
     return {

@@ -1,4 +1,4 @@
-"""What is asked right before we fund or reveal: the chain itself, the clock, the limits, the purse.
+"""Checks right before we fund or reveal: of the chain itself, the clock, the limits, the purse.
 
 A refusal that stays is a `RejectedError` (nothing is signed, the swap is called off); what may be better in a moment is
 a `RetryableError` (not final for the quorum yet, endpoints that disagree, clocks that differ).
@@ -60,7 +60,7 @@ endpoints."""
 
 
 class PreimageVault(Protocol):
-    """Where an initiator keeps his preimages."""
+    """The initiator's store of preimages."""
 
     def preimage(self, hashlock: Hashlock) -> Preimage:
         """Raises `NotFoundError`."""
@@ -101,8 +101,8 @@ class Checks:
     async def verified(self, asked: VerifyLock) -> BlockRef:
         """The finalized block at which a quorum shows the lock as agreed.
 
-        Raises `RejectedError` for a lock that is another, or settled, or held by other code; `RetryableError` where
-        that cannot be told yet.
+        Raise `RejectedError` for another lock, a settled one or one of other code; `RetryableError` if that cannot be
+        decided yet.
         """
         state = await self._database.read(lambda c: swaps.load(c, asked.swap_id))
         if state.phase.terminal or state.closed is not None:
@@ -142,7 +142,7 @@ class Checks:
     # --- funding and revealing ---
 
     async def before_funding(self, state: SwapState) -> None:
-        """Everything that must hold for our lock, most telling refusal first."""
+        """Check everything that must hold for our lock, the refusal that says most first."""
         if self._consultation is not None:
             await self._consultation.before_lock(state)
         agreement, own = state.agreement, state.agreement.own_leg
@@ -212,7 +212,7 @@ class Checks:
         await self._lock_stands(lock_id, terms, seen)
 
     async def _may_be_funded(self, state: SwapState, terms: LockTerms) -> None:
-        """Limits, inventory and gas beside all promises that come before this one; see `relayer.inventory`.
+        """Check limits, inventory and gas against all promises that come before this one; see `relayer.inventory`.
 
         Raise `ConflictError` for a public preimage or a limit, `UnaffordableError` while the purse is short.
         """
@@ -268,7 +268,7 @@ class Checks:
     # --- the purse ---
 
     async def exit_costs(self, chains: Collection[ChainId]) -> ExitCosts:
-        """What one exit may cost on each of these chains: as configured, else by the market of some seconds ago.
+        """Return the most that one exit may cost on each of these chains: as configured, else by a recent market.
 
         Raise `RetryableError` while a chain does not say.
         """
@@ -300,7 +300,7 @@ class Checks:
         return cost
 
     async def before_exit_for_others(self, chain: ChainId) -> None:
-        """What a claim or refund for others may cost, and that it leaves our own swaps what they keep.
+        """Check what a claim or refund for others may cost, and that it leaves our own swaps what they keep.
 
         Raise `UnaffordableError`: the parties can still send it themselves, or wait for the timelock.
         """
@@ -329,7 +329,7 @@ class Checks:
         return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held)
 
     async def balance(self, asset: AssetId) -> int:
-        """What our account on the asset's chain holds now, unproven."""
+        """Return the balance of our account on the asset's chain now, unproven."""
         chain = chain_of(asset)
         return await self._access(chain).state.balance(self._accounts[chain], asset)
 
@@ -341,7 +341,7 @@ class Checks:
     # --- the place of our lock ---
 
     async def place(self, swap_id: SwapId, terms: LockTerms) -> LockId:
-        """Where our lock will stand, written down before it is signed; the same again when asked again."""
+        """Return the id of our future lock, written down before it is signed; the same id if asked again."""
         for _ in range(PLACE_RETRIES):
             known, taken = await self._database.read(
                 lambda c: (tables.lock_place(c, swap_id), tables.places_taken(c, terms.chain))

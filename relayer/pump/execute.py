@@ -1,10 +1,9 @@
 """The pump's second half: effects of the outbox become transactions, and what came of them becomes events.
 
 Effects on one leg of a swap run one after the other; everything else runs side by side, so that no exit waits for a
-chain that hangs. Each is safe to run again: a
-transaction is looked up under the effect's key before anything else, and the outcome is stored together with the
-effect's end. Exits (claims with a public preimage, refunds) go out at once, without quorum, finality or simulation;
-whatever funds or reveals is checked anew right before it is signed.
+chain that hangs. Each is safe to run again: a transaction is looked up under the effect's key before anything else,
+and the outcome is stored together with the effect's end. Exits (claims with a public preimage, refunds) go out at
+once, without quorum, finality or simulation; whatever funds or reveals is checked again right before it is signed.
 
 Exits that are due on one chain at the same look share a transaction, where the chain has batches. None waits for
 another: what becomes due a moment later goes by itself. A claim that is near its timelock, and an exit that failed
@@ -83,14 +82,15 @@ Room = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class ActingChain:
-    """What the executor acts with on one chain."""
+    """The ports by which the executor acts on one chain."""
 
     access: ChainAccess
     pipeline: Pipeline
 
 
 class Executor:
-    """A named loop that runs due effects; see the module's text."""
+    """A named loop that runs the due effects of the outbox, each as often as it needs: every run finds what it
+    began."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Executor:
             raise first_failure(failures) from failures
 
     async def _dispatch_or_wait(self, group: asyncio.TaskGroup) -> None:
-        """What goes wrong here ends no effect that is running."""
+        """Start what is due, or wait for more. An error here ends no effect that is running."""
         try:
             await self._dispatch(group)
         except RetryableError as error:
@@ -249,8 +249,8 @@ class Executor:
         return ready[False], ready[True]
 
     def _is_urgent(self, asked: Exit, hands: ActingChain) -> bool:
-        """Whether, should a batch come to nothing, less time would be left than a claim may need: to be included,
-        reorged out and included again, as the gates reckon."""
+        """Return true if, should a batch come to nothing, less time would be left than a claim may need: to be
+        included, reorged out and included again, as the gates reckon."""
         if (deadline_s := _exit_deadline_s(asked)) is None:
             return False
         timing = hands.access.parameters.timing
@@ -407,7 +407,8 @@ class Executor:
         return _submitted(asked, sent)
 
     async def _kept_for_exits(self, chain: ChainId) -> Mapping[AssetId, int]:
-        """What our lock must leave in the purse: an exit's gas for every open swap in which anything is locked."""
+        """Return what our lock must leave in the purse: the gas of an exit for every open swap in which anything is
+        locked."""
         costs = await self._checks.exit_costs([chain])
         promised = await self._database.read(tables.promises)
         locked = [one for one in promised if chain in one.chains and (one.locked or one.funded)]
@@ -453,8 +454,8 @@ class Executor:
         return None if draft is None or signature is None else draft.complete(signature, account)
 
     async def _allow(self, hands: ActingChain, terms: LockTerms, key: str, deadline_s: float) -> None:
-        """What the chain wants before our lock, one transaction after the other: an allowance that is short, for some
-        tokens set to zero before it is raised."""
+        """Send the transactions that the chain wants before our lock, one after the other: an allowance that is short,
+        for some tokens set to zero before it is raised."""
         for number in range(1, MAX_PREPARATIONS + 1):
             if (needed := await hands.access.legs.prepare(terms)) is None:
                 return
@@ -469,7 +470,7 @@ class Executor:
             )
 
     async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
-        """The counterparty's leg goes back to him by our own transaction: the receiver who sends it need not sign."""
+        """Pay the counterparty's leg back by our own transaction: the receiver who sends it need not sign."""
         hands = self._hands_on(asked.terms.chain)
         lock_id = (await self._state(asked.swap_id)).leg(asked.leg).lock_id
         if hands.access.consents is None or lock_id is None:
@@ -497,8 +498,8 @@ class Executor:
                 simulate = tries >= UNSIMULATED_TRIES
             else:
                 unsigned = await _fitted(hands, unsigned, tries)
-        # What is done for others bids no more for being late: it pays for nothing. To the pipeline it is no exit, and
-        # makes way for ours.
+        # What is done for others pays for nothing, so it does not bid more for being late. The pipeline treats it as an
+        # ordinary transaction, which makes way for our exits.
         deadline_s = None if for_others else _exit_deadline_s(asked)
         sent = await hands.pipeline.send(key, unsigned, deadline_s, simulate=simulate, watched=True)
         return _submitted(asked, sent)
@@ -583,7 +584,7 @@ def _decoded_exit(effect: StoredEffect) -> Exit | None:
 
 
 def _room(effect: StoredEffect) -> Room:
-    """Where it runs. What cannot be read has a room of its own."""
+    """Return the room where it runs. An effect that cannot be read has a room of its own."""
     try:
         asked = codec.decode_effect(effect.body)
     except Exception:
@@ -630,7 +631,7 @@ def _lock_deadline_s(agreement: Agreement) -> float:
 
 
 def _submitted(asked: effects.LegEffect, sent: records.TransactionRecord) -> events.SwapEvent:
-    """Signed and on its way; or what became of it, where that was known, and perhaps told, before we came to say so."""
+    """Return `EffectSubmitted`, or the recorded outcome if there is one."""
     key = effects.effect_key(asked)
     [item] = [item for item in sent.effects if item.effect_key == key]
     known = outcome_event(sent, item)

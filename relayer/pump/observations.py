@@ -1,7 +1,7 @@
 """From facts of chains to events of swaps. Pure.
 
 A fact concerns a swap through its hashlock; the leg follows from the chain. Whether a lock is the agreed one, and what
-a claim means, the state machine judges: everything under the hashlock is told.
+a claim means, the state machine judges: everything under the hashlock is passed on.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ def hashlocks_of(fact: Fact) -> set[Hashlock]:
 
 
 def swap_events(fact: Fact, swap: SwapRow) -> Iterator[events.ChainFact]:
-    """What an applied or reverted block says about one swap, in order (a reverted block backwards)."""
+    """Yield what an applied or reverted block says about one swap, in order (a reverted block backwards)."""
     ordered = fact.events if fact.kind is FactKind.APPLIED else reversed(fact.events)
     for logged in ordered:
         if hashlock_of(logged) != swap.hashlock:
@@ -65,7 +65,7 @@ def _reverted(leg: Leg, logged: LoggedEvent) -> events.ChainFact:
 
 
 def final_events(state: SwapState, chain: ChainId, height: Height) -> Iterator[events.ChainFact]:
-    """What became final for one swap by this height of this chain being final.
+    """Yield what became final for one swap by this height of this chain being final.
 
     Sightings in replaced blocks are gone from the state by then, so every one at or below the height is canonical.
     """

@@ -1,4 +1,4 @@
-"""What became of our transactions, told to their swaps: each step once, in the transaction that notes it as told."""
+"""Outcomes of our transactions, reported to their swaps: each step once, in the transaction that notes it."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -35,7 +35,7 @@ class OutcomeRecorder:
         self._clock = clock
 
     async def run(self) -> None:
-        """Tell for ever."""
+        """Report for ever."""
         while True:
             seen = [(pipeline.changed, pipeline.changed.count) for pipeline in self._pipelines]
             while await self.step() == BATCH:
@@ -43,7 +43,7 @@ class OutcomeRecorder:
             await wait_any(seen)
 
     async def step(self) -> int:
-        """Tell what was not told yet, at most `BATCH` transactions; returns how many there were.
+        """Report what was not reported yet, at most `BATCH` transactions; return how many there were.
 
         One whose swap cannot take its outcome in is set aside with an alarm, and keeps no other waiting.
         """
@@ -55,7 +55,7 @@ class OutcomeRecorder:
         except (RetryableError, FencedError):
             raise
         except Exception as error:
-            log.error("outcomes are told one by one", error=str(error), exc_info=error)
+            log.error("outcomes are reported one by one", error=str(error), exc_info=error)
             changed = set()
             for record in waiting:
                 changed |= await self._tell_alone(record)
@@ -89,7 +89,7 @@ def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> Ite
 
 
 def outcome_event(record: TransactionRecord, item: Item) -> events.EffectOutcome | None:
-    """What the transaction's status means for one of its effects; None for what is on its way (again)."""
+    """Return what the transaction's status means for one of its effects; None for one that is on its way (again)."""
     _, sequence, kind = EffectKey.parse(item.effect_key)
     match record.status:
         case TransactionStatus.BROADCAST:

@@ -1,4 +1,4 @@
-"""What open swaps depend on, as the database has it: looked at before a relayer works on it."""
+"""The facts in the database that open swaps depend on, looked at before a relayer works on it."""
 
 from collections import Counter
 

@@ -1,6 +1,6 @@
 """Events into swaps: the engine, and the swap's row with it, in the caller's transaction.
 
-Whoever changed swaps tells `SwapUpdates.changed` after the commit; that wakes the executor and everyone who watches.
+Whoever changed swaps calls `SwapUpdates.changed` after the commit; that wakes the executor and everyone who watches.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ T = TypeVar("T")
 WRITE_RETRIES: Final = 8
 MAX_SUBSCRIPTIONS: Final = 1_000
 MAX_WAITING_UPDATES: Final = 1_000
-"""Swaps that may wait for one slow subscriber; beyond that he loses the oldest, and hears of it with its next
-change."""
+"""Swaps that may wait for one slow subscriber; beyond that the oldest is lost, and shows again with
+its next change."""
 
 
 load = engine.load

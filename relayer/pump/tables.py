@@ -1,4 +1,4 @@
-"""What the relayer remembers of its swaps beside their state machines: who, which quote, which lock ids.
+"""The relayer's rows about its swaps, next to their state machines: who, which quote, which lock ids.
 
 The state itself lives in the journal, under the swap's id. The row here is what lists, limits and lookups by hashlock
 need. We fund a leg under a hashlock in one swap for ever; watched swaps may share it, since a hashlock is public as
@@ -69,7 +69,7 @@ relayer_swaps = sa.Table(
 )
 """`lock_until_s`: when even a lock that was sent in time must be on chain. `own_*` describe the leg that we fund,
 empty for a watchtower; `own_funded`: our lock has been seen on chain. `*_wake`: from which time of that leg's chain
-on the swap has to be told the time. `*_unfinal`: the lowest height of that chain whose finality it waits for. `caller`,
+on the swap has to get the time. `*_unfinal`: the lowest height of that chain whose finality it waits for. `caller`,
 `hold_until_ns`, `reserved_ns`, `proven`, `verified` and `given_*`: see `relayer.inventory.Promise`; what older versions
 wrote counts as proven and gives nothing."""
 
@@ -105,7 +105,7 @@ _ROW: Final = sa.select(
     _S.updated_ns,
     _S.version,
 )
-"""What `_row` reads."""
+"""The columns that `_row` reads."""
 _ROW_OF_SWAP: Final = _ROW.where(_S.swap_id == _OF_SWAP)
 _ROW_OF_QUOTE: Final = _ROW.where(_S.quote_id == sa.bindparam("of_quote"))
 _OPEN: Final = _ROW.where(~_S.done).order_by(_S.created_ns, _S.swap_id)
@@ -304,7 +304,7 @@ def nearest_timelock_s(connection: Connection) -> int | None:
 
 
 def waiting_for_time(connection: Connection, chain: ChainId, head_s: int) -> list[SwapRow]:
-    """Open swaps that have to be told that `chain` has reached this time."""
+    """Open swaps that wait for `chain` to reach this time."""
     return _rows(connection, _WAITING_FOR_TIME, on_chain=chain, head_s=head_s)
 
 
@@ -337,7 +337,7 @@ def promises(connection: Connection) -> list[Promise]:
 
 
 def promise(connection: Connection, swap_id: SwapId) -> Promise | None:
-    """What one swap may cost us; None if it is done, and if we fund no leg of it."""
+    """Return the most that one swap may cost us; None if it is done, or if we fund no leg of it."""
     row = connection.execute(_PROMISE, {"of_swap": swap_id}).one_or_none()
     return None if row is None else _promise(row)
 
@@ -514,7 +514,7 @@ def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id:
 
 
 def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds) -> tuple[int, int, int]:
-    """What is promised of the new swap's asset: in all, to its counterparties, and in its window of timelocks."""
+    """Return what is promised of the new swap's asset: in all, to its counterparties, and in its window."""
     of_asset = [promise for promise in open_promises if promise.asset == new.asset]
     window = new.timelock_s // window_s
     return (

@@ -14,7 +14,7 @@ MAX_WAITING_UPDATES: Final = 1_000
 
 
 class SwapUpdates:
-    """Tells who waits that swaps have changed. In this process only; the database is what counts."""
+    """Notifies subscribers of swaps that have changed. In this process only; the database is what counts."""
 
     def __init__(self) -> None:
         self.effects = Signal()
@@ -42,7 +42,7 @@ class SwapUpdates:
 
 
 class Subscription:
-    """One who watches. A swap that changes faster than he reads is told once."""
+    """One subscriber. A swap that changes faster than they read is reported once."""
 
     def __init__(self, only: SwapId | None, ended: Callable[["Subscription"], None]) -> None:
         self._only = only

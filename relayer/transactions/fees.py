@@ -1,4 +1,4 @@
-"""What to offer for inclusion (EIP-1559), and when to offer more.
+"""The fee to offer for inclusion (EIP-1559), and when to offer more.
 
 The share of time used up, from 0 when the effect was first signed to 1 at its deadline, drives the offer: the tip
 grows with its square, so that an early effect stays cheap and a late one does not haggle.
@@ -66,7 +66,7 @@ class FeePolicy:
 
 
 class Market:
-    """What one chain's inclusion costs, remembered over some looks, so that one strange answer decides nothing."""
+    """The price of one chain's inclusion, remembered over some looks, so that one strange answer decides nothing."""
 
     def __init__(self, ask: Callable[[], Awaitable[FeeMarket | None]], clock: Clock, apart_s: float) -> None:
         self._ask = ask
@@ -148,7 +148,7 @@ def _raised(fee: int) -> int:
 
 
 def outbidding(previous: FeeBid, floor: FeeBid | None) -> FeeBid | None:
-    """A bid that replaces `previous` and is no lower than `floor`; None if `previous` is no lower already."""
+    """Return a bid that replaces `previous` and is at least `floor`; None if `previous` is at least that."""
     if floor is None or (previous.max_fee >= floor.max_fee and previous.priority_fee >= floor.priority_fee):
         return None
     max_fee = max(floor.max_fee, _raised(previous.max_fee))

@@ -44,7 +44,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """What the account held at `height`, by asset, in base units."""
+    """The balances of the account at `height`, by asset, in base units."""
 
     height: Height
     held: Mapping[AssetId, int]
@@ -61,7 +61,7 @@ def store_first(
 ) -> TransactionRecord:
     """Allot the sequence, reserve `cost` and store the signed bytes, before their first broadcast.
 
-    A body that reveals is not stored a second time beside its signed bytes. Raise `SequenceTakenError` if the sequence
+    A body that reveals is stored in its signed bytes only. Raise `SequenceTakenError` if the sequence
     or an effect key is taken meanwhile, `UnaffordableError` if the purse does not cover it (None: nobody could say),
     `FencedError` when fenced off, `RetryableError` for a guarded order while a foreign use waits for the operator, and
     what the order's gate raises.
@@ -86,7 +86,7 @@ def store_first(
         "deadline_ns": order.deadline_ns,
         "created_ns": attempt.signed_ns,
         "reverted": False,
-        "told": TransactionStatus.BROADCAST if order.watched else None,
+        "told": TransactionStatus.BROADCAST if order.watched else None,  # prose: ok, a column's name
         "exits": order.exits,
     }
     insert = sa.insert(records.relayer_transactions).values(values).returning(records.relayer_transactions.c.id)

@@ -8,7 +8,7 @@
 
 Everything is keyed by the effect: sending the same effect again answers the transaction that is there. A batch is one
 transaction of several effects, each of which finds it under its own key. What one transaction meets, in whatever
-words, is no other transaction's business: see `step`.
+words, never concerns another transaction: see `step`.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ _log = get_logger("relayer.transactions")
 
 
 class Pipeline(Sending):
-    """See the module's text. `start` before `send` and `run`; one process per account (an epoch fences older ones)."""
+    """The transactions of one account. Call `start` before `send` and `run`; one process per account."""
 
     def __init__(
         self,
@@ -126,7 +126,8 @@ class Pipeline(Sending):
     async def _outcomes(
         self, records: Sequence[TransactionRecord], failures: list[RetryableError]
     ) -> dict[int, list[tuple[Attempt, Outcome]]]:
-        """What the chain says of every form of every transaction, newest first; nothing of those it does not answer."""
+        """Return what the chain says of every form of every transaction, newest first; nothing of those it does not
+        answer."""
         looks = asyncio.Semaphore(MAX_AT_ONCE)
 
         async def look(record: TransactionRecord) -> list[tuple[Attempt, Outcome]] | RetryableError:
@@ -240,7 +241,7 @@ class Pipeline(Sending):
             await self._note(record, TransactionStatus.SUPERSEDED, reason=reason)
 
     async def _still_refused(self, record: TransactionRecord, urgency: Urgency, view: SequenceView | None) -> None:
-        """Neither signed nor sent again: its effect is asked for anew, or called off. Only its sequence matters."""
+        """Neither signed nor sent again: its effect is asked for again, or called off. Only its sequence matters."""
         self._unsent.discard(record.id)
         expiry = record.newest.expiry_height
         if expiry is not None and expiry < (await self._board.current()).finalized.height:
@@ -277,7 +278,7 @@ class Pipeline(Sending):
         return True
 
     async def _expired(self, record: TransactionRecord, reason: str) -> None:
-        """It can never be mined, said at `EXIT_LOOKS` looks: one node may lag behind the other that tells the head."""
+        """Note as expired after `EXIT_LOOKS` looks: one node may lag behind the other that reports the head."""
         looks = self._expired_looks[record.id] = self._expired_looks.get(record.id, 0) + 1
         if looks >= EXIT_LOOKS:
             del self._expired_looks[record.id]

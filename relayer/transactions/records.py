@@ -162,12 +162,13 @@ relayer_transactions = sa.Table(
     sa.Column("block_hash", sa.LargeBinary),
     sa.Column("reverted", sa.Boolean, nullable=False),
     sa.Column("reason", sa.Text),
-    sa.Column("told", sa.Text),
+    sa.Column("told", sa.Text),  # prose: ok, a column's name
     sa.Column("exits", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index(None, "chain", "account", "sequence"),
     sa.Index(None, "status"),
 )
-"""`told`: the status that the effect's swap was told last, in the words of `progress`; empty where nobody is told."""
+"""`told` (prose: ok): the status last reported to the effect's swap, as `progress` names it; empty if nobody follows
+it."""
 relayer_transaction_attempts = sa.Table(
     "relayer_transaction_attempts",
     METADATA,
@@ -364,7 +365,7 @@ def store_status(
 
 
 def _note_left_out(connection: Connection, transaction_id: int, reasons: dict[int, str]) -> None:
-    """Where another block left out other items than the last, the swaps are told again."""
+    """Report again to the swaps, if another block left out other items than the last."""
     table = relayer_batch_items
     items = connection.execute(_ITEMS, {"of_transaction": transaction_id})
     changed = [row for row in items if row.left_out != _short(reasons.get(row.number))]
@@ -406,18 +407,18 @@ def progress(record: TransactionRecord) -> str:
 
 
 def untold(connection: Connection, limit: int) -> list[TransactionRecord]:
-    """Watched transactions whose progress was not told yet, at most `limit`."""
+    """Watched transactions whose progress was not reported yet, at most `limit`."""
     found = [row.id for row in connection.execute(_UNTOLD, {"most": limit})]
     return _records(connection, _BY_IDS, ids=found) if found else []
 
 
 def note_told(connection: Connection, record: TransactionRecord) -> None:
-    """In the transaction that tells the swap."""
-    connection.execute(_NOTE_TOLD, {"of_transaction": record.id, "told": progress(record)})
+    """Note, in the transaction that notifies the swap, what was reported."""
+    connection.execute(_NOTE_TOLD, {"of_transaction": record.id, "told": progress(record)})  # prose: ok, a column
 
 
 def prune(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget settled transactions that nobody is told of (votes, allowances) and that are older; returns how many."""
+    """Forget older settled transactions that notify nobody (votes, allowances); return how many."""
     table, attempts = relayer_transactions, relayer_transaction_attempts
     query = sa.select(table.c.id).where(
         table.c.told.is_(None), table.c.status.not_in(OPEN), table.c.created_ns < before_ns
@@ -431,7 +432,7 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
 
 
 def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:
-    """What may still change, in the order of sequences."""
+    """Transactions that may still change, in the order of sequences."""
     return _records(connection, _OPEN_OF_ACCOUNT, of_chain=chain, of_account=account)
 
 

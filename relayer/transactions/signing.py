@@ -46,7 +46,7 @@ class _Refused(Exception):
 
 
 class Signatory:
-    """See the module's text. `epoch` is 0 until the account is open."""
+    """The signer of one account, under its fence and within its purse. `epoch` is 0 until the account is open."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Signatory:
         raise RetryableError(f"no sequence of {self._signer.account} could be allotted: others sign for it, too")
 
     async def _asked(self, order: Order) -> tuple[FeeMarket | None, int]:
-        """The market, and how many sequences the chain counts as used; 0 if an exit cannot be told."""
+        """Return the market, and how many sequences the chain counts as used; 0 if an exit cannot learn it."""
         if order.exits and not order.guarded:
             known = self._watch.soon(EXIT_ASKS_S)
             market, seen = await asyncio.gather(self.market.now(EXIT_ASKS_S), known)
@@ -140,7 +140,7 @@ class Signatory:
         return await self._database.write(store)
 
     def _first_bid(self, market: FeeMarket, floor: FeeBid | None, exits: bool) -> FeeBid:
-        """What the market asks, and more than anything that was ever offered under this sequence."""
+        """Return a bid of what the market asks, and more than anything that was ever offered under this sequence."""
         most = self._policy.most(self.market.usual, 0.0, exits)
         bid = fees.first_bid(market, 0.0, most)
         if floor is None:
@@ -155,8 +155,8 @@ class Signatory:
         purse: Purse,
         promised: Mapping[AssetId, int],
     ) -> FeeBid | None:
-        """The bid of an exit, lowered to what the purse holds behind the exits before it: what is no exit and does not
-        leave it that much is cancelled as soon as the exit is there.
+        """Return the bid of an exit, lowered to what the purse holds behind the exits before it. A transaction that is
+        not an exit and does not leave it that much is cancelled as soon as the exit is there.
 
         Raise `UnaffordableError` if not even the present base fee can be paid.
         """
@@ -229,7 +229,7 @@ class Signatory:
         return any(purse.held.get(asset, 0) - promised.get(asset, 0) < amount for asset, amount in cost.items())
 
     def cost_of(self, record: TransactionRecord) -> Mapping[AssetId, int] | None:
-        """What the record's own effect takes under its newest bid; None if its body is not at hand."""
+        """Return what the record's own effect takes under its newest bid; None if its body is not at hand."""
         unsigned = self.bodies.get(record.effect_key)
         if unsigned is None and record.body is not None:
             unsigned = UnsignedTransaction(record.chain, record.account, record.body, False, record.summary)
@@ -238,8 +238,8 @@ class Signatory:
     # --- small ---
 
     async def purse(self, cost: Mapping[AssetId, int], lenient: bool) -> Purse | None:
-        """What the account holds of these assets at the head. None if nothing is asked for; if `lenient`, also if the
-        chain does not say. Raise `RetryableError` otherwise."""
+        """Return the account's balances of these assets at the head. None if nothing is asked for; if `lenient`, also
+        if the chain does not say. Raise `RetryableError` otherwise."""
         if not cost:
             return None
         try:
@@ -268,7 +268,7 @@ class Signatory:
         return Attempt(signed.hash, signed.raw, bid, expiry, self._clock.now_ns(), cancels)
 
     async def _expiry(self, deadline_ns: int | None, exits: bool) -> Height:
-        """The last block that may include it, on chains without fees. What is no exit expires with its deadline."""
+        """Return the last block that may include it, on chains without fees. Only an exit outlives its deadline."""
         head = (await self._board.current()).head.height
         blocks = self._expiry_blocks
         if deadline_ns is not None and not exits:

@@ -80,7 +80,7 @@ class Sending:
         self.opened = Signal()
         """Counts the times that the account was opened."""
         self.closed_gate: ClosedGate | None = None
-        """Knows whether a transaction that is no exit may still be repeated."""
+        """Decides if a transaction other than an exit may still be repeated."""
         self._database = database
         self._sender = access.transactions
         self._signer = signer
@@ -226,7 +226,7 @@ class Sending:
         return await self._signer.consent(asked) if isinstance(self._signer, ConsentSigner) else None
 
     async def transaction(self, effect_key: str) -> TransactionRecord | None:
-        """What is stored under an effect's key."""
+        """Return the record stored under an effect's key, if any."""
         return await self._database.read(lambda c: records.by_effect(c, effect_key))
 
     async def until(self, effect_key: str, *statuses: TransactionStatus) -> TransactionRecord:
@@ -263,7 +263,7 @@ class Sending:
             self._wake.notify()
             _log.warning("not broadcast yet", chain=self.chain, effect=record.effect_key, reason=str(error))
         except ConflictError as error:
-            # Its sequence is used, or held by another form of it: the outcome at the next head tells which.
+            # Its sequence is used, or held by another form of it: the outcome at the next head shows which.
             self._unsent.discard(record.id)
             self._metrics.broadcast_errors.labels(self.chain, error.code).inc()
         except RejectedError as error:

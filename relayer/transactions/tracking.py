@@ -31,8 +31,8 @@ log = get_logger("relayer.transactions")
 
 
 class AccountWatch:
-    """See the module's text. `shared`: the owner uses the account elsewhere, too, so that foreign uses are expected:
-    they are taken in at once, and stop nothing."""
+    """The watch over one account's count. `shared`: the owner uses the account elsewhere, too, so foreign uses are
+    expected: they are taken in at once, and stop nothing."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class AccountWatch:
         self._looked_at: int | None = None
         self._gaps: dict[int, int] = {}
         self._upcoming = 0
-        """What the journal said last of the next sequence, which it never takes back."""
+        """The journal's last word on the next sequence, which it never takes back."""
 
     async def look(self) -> SequenceView:
         """The chain's count, compared. Raise `RetryableError` if it does not answer."""

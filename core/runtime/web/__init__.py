@@ -1,4 +1,4 @@
-"""What every HTTP API of the house shares: routes that describe themselves, problem documents, keys, limits, pages.
+"""The parts that all our HTTP APIs share: routes that describe themselves, problem documents, keys, limits, pages.
 
 routes = [Route("GET", "/v1/chains", list_chains, "The chains", answer=list[ChainView], scope="read")]
 app = build_application(routes, title="Causeway relayer", version="0.1.0", metrics=metrics, clock=clock)

@@ -1,4 +1,4 @@
-"""API keys: who calls, and what he may do.
+"""API keys: who calls, and what they may do.
 
 A key is 32 random bytes, shown once; only its SHA-256 is kept. (A key has 256 bits of entropy, so a slow hash would
 protect nothing.) It travels in the header `X-API-Key`.

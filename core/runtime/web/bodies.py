@@ -218,7 +218,7 @@ def _invalid(error: msgspec.ValidationError, part: str) -> Problem:
 def _pointer(path: str | None) -> str:
     """msgspec's `$.legs[1].amount` as the URI fragment of a JSON pointer (RFC 6901 section 6), `#/legs/1/amount`.
 
-    msgspec writes `[...]` for a member of a mapping, whose name it does not tell: the pointer then ends at the mapping.
+    msgspec writes `[...]` for a member of a mapping and does not name it: the pointer then ends at the mapping.
     """
     pointer = "#"
     for step in _STEP.finditer(path or ""):

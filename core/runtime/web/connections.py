@@ -39,7 +39,7 @@ MAX_ACCEPTS: Final = 128
 MAX_WAITING: Final = 1_024
 """Connections that the system keeps until they are accepted, if its own limit (`somaxconn`) allows it."""
 RESERVED_FILES: Final = 64
-"""What the rest of a process opens: databases, logs, connections to chains."""
+"""Files that the rest of a process may open: databases, logs, connections to chains."""
 
 assert HEADERS_S < KEEP_ALIVE_S
 
@@ -310,7 +310,7 @@ class Runner(web.AppRunner):
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         for family, _, _, _, address in dict.fromkeys(found):
             listening = _bound(family, (address[0], port, *address[2:]))
-            # asyncio accepts as many connections at once as it is told of waiting ones, before any can be closed again:
+            # asyncio accepts as many connections at once as the backlog it is given, before any can be closed again:
             # few. The system lets more wait.
             await web.SockSite(self, listening, backlog=accepts).start()
             listening.listen(MAX_WAITING)

@@ -47,7 +47,7 @@ class Cors:
         self._origins = frozenset(parse_origin(origin) for origin in origins)
 
     def headers(self, origin: str | None) -> Mapping[str, str]:
-        """What every answer to a page of this origin carries; nothing if it may not call."""
+        """Return the headers of every answer to a page of this origin; none if it may not call."""
         if origin is None or not self._origins:
             return {}
         if ANYBODY in self._origins:
@@ -59,7 +59,7 @@ class Cors:
         return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": READS, **vary}
 
     def preflight(self, origin: str | None, methods: str) -> Mapping[str, str]:
-        """What the answer to a browser's question before a call carries, beyond `headers`."""
+        """Return the headers that answer a browser's question before a call, beyond `headers`."""
         if "Access-Control-Allow-Origin" not in self.headers(origin):
             return {}
         return {

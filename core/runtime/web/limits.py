@@ -82,7 +82,7 @@ class RateLimiter:
 
 
 class Places:
-    """What callers keep for a time, such as WebSockets: at most `total`, and at most `per_client` by one client."""
+    """Places that callers keep for a time, such as WebSockets: at most `total`, and `per_client` for one client."""
 
     def __init__(self, what: str, total: int, per_client: int) -> None:
         self._what, self._total, self._per_client = what, total, per_client

@@ -43,7 +43,7 @@ def openapi(routes: Sequence[Route], *, title: str, version: str, description: s
     schemas, components = msgspec.json.schema_components([*types, *queries], ref_template=_REF)
     by_type = dict(zip([*types, *queries], schemas, strict=True))
     for query in queries:
-        # Told as parameters, one by one; the Struct itself is nowhere referred to.
+        # Described as parameters, one by one; nothing refers to the Struct itself.
         by_type[query] = components.pop(by_type[query]["$ref"].rsplit("/", 1)[1])
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:

@@ -66,7 +66,9 @@ class PageCursors:
             raw = b""
         seal, body = raw[:_SEAL_BYTES], raw[_SEAL_BYTES:]
         if not hmac.compare_digest(seal, self._seal(listing, body)):
-            raise RejectedError("this cursor is not one of this list: take `next` of its last page, or begin anew")
+            raise RejectedError(
+                "this cursor belongs to another list: take `next` of a page of this one, or begin again"
+            )
         return msgspec.msgpack.decode(body, type=list[Any])
 
     def page(self, listing: str, rows: Sequence[T], limit: int, sort_key: Any) -> Page[T]:
@@ -92,7 +94,7 @@ def after(
     if sort_key is None:
         return sa.true()
     if len(sort_key) != len(columns):
-        raise RejectedError("this cursor is of an older form of the list: begin anew")
+        raise RejectedError("this cursor is of an older form of the list: begin again without one")
     values = [sa.bindparam(None, value, type_=column.type) for column, value in zip(columns, sort_key, strict=True)]
     row, bound = sa.tuple_(*columns), sa.tuple_(*values)
     return row < bound if descending else row > bound

@@ -42,7 +42,7 @@ _MEMBERS: Final = frozenset({"type", "title", "status", "detail", "instance"})
 class Problem(Exception):
     """An HTTP answer that is a problem document. Raise it where no error of `core.model.errors` says the same.
 
-    `kind` is the last part of the `type` URN; `title` is the same for every problem of that kind, `detail` tells of
+    `kind` is the last part of the `type` URN; `title` is the same for every problem of that kind, `detail` describes
     this one and what to do about it; `extensions` are further members, made printable, secrets hidden.
     """
 
@@ -123,7 +123,7 @@ def problem_of(error: BaseException) -> Problem:
         case web.HTTPException():
             return _of_http(error)
         case _:
-            return _internal("A mistake of ours. Tell the operator the request id.")
+            return _internal("This is a fault of the server. Report the request id to the operator.")
 
 
 def _of(error: CausewayError, status: int, title: str, retry_after_s: int | None = None) -> Problem:
