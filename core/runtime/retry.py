@@ -33,8 +33,11 @@ WORKER: Final = RetryPolicy((0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0))
 """A worker whose step failed; it never gives up."""
 MONEY: Final = RetryPolicy((0.2, 0.5, 1.0))
 """A worker that exits depend on: a database that is locked for a moment, again and again, must be no outage."""
+MOMENT: Final = RetryPolicy((0.5, 1.0, 2.0))
+"""An effect that an endpoint or the database failed for a moment. A try needs many answers, and a timelock comes
+nearer: what fails often is tried often."""
 EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0, 15.0))
-"""An effect of the outbox; it never gives up either, and exits must not wait for long."""
+"""An effect in whose way something stands (an empty purse, a paused token); it never gives up either."""
 
 
 async def retrying(

@@ -28,8 +28,10 @@ from core.model.errors import (
     FencedError,
     GateClosedError,
     NotFoundError,
+    PayoutBlockedError,
     RejectedError,
     RetryableError,
+    UnaffordableError,
 )
 from core.model.facts import LockStatus
 from core.model.ports import ChainAccess
@@ -40,6 +42,7 @@ from core.runtime.clock import NS_PER_S, Clock, true_seconds
 from core.runtime.database import Database
 from core.runtime.journal import EffectStatus, StoredEffect
 from core.runtime.logging import get_logger
+from core.runtime.retry import RetryPolicy
 from core.runtime.signals import first_failure
 from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
@@ -67,6 +70,9 @@ UNSIMULATED_TRIES: Final = 2
 chain's own reason is worth that much, and a node that errs holds nobody up."""
 TOGETHER_TIMEOUT_S: Final = 10.0
 """A batch that is not signed and sent by then is left, and its exits go out one by one."""
+
+OBSTACLES: Final = (UnaffordableError, PayoutBlockedError)
+"""What does not pass by itself in a moment."""
 
 log = get_logger("relayer.pump.execute")
 
@@ -305,7 +311,8 @@ class Executor:
             async with asyncio.timeout(EFFECT_TIMEOUT_S):
                 outcome = await self._act(asked, effect.key)
         except (RetryableError, TimeoutError) as error:
-            await self._retry(effect, str(error) or "it takes too long")
+            delays = retry.EFFECT if isinstance(error, OBSTACLES) else retry.MOMENT
+            await self._retry(effect, str(error) or "it takes too long", delays)
         except RejectedError as error:
             if asked is None:
                 raise
@@ -316,8 +323,8 @@ class Executor:
 
     # --- what comes of it ---
 
-    async def _retry(self, effect: StoredEffect, reason: str) -> None:
-        delay_s = retry.EFFECT.delay_s(effect.attempts + 1)
+    async def _retry(self, effect: StoredEffect, reason: str, delays: RetryPolicy = retry.EFFECT) -> None:
+        delay_s = delays.delay_s(effect.attempts + 1)
         due_ns = self._clock.now_ns() + round(delay_s * NS_PER_S)
         log.warning("effect is tried again", effect=effect.key, delay_s=delay_s, reason=reason)
         self._metrics.effects.labels(effect.kind.split("-")[0], "retried").inc()

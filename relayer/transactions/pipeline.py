@@ -91,7 +91,9 @@ class Pipeline(Sending):
         records = await self._open()
         self._metrics.backlog.labels(self.chain).set(len(records))
         failures: list[RetryableError] = []
-        if unsent := [one for one in records if one.id in self._unsent and await self._may_go_out(one)]:
+        unsent = [one for one in records if one.id in self._unsent and await self._may_go_out(one)]
+        tried = {one.newest.hash for one in unsent}
+        if unsent:
             await self._submit_all(unsent)
             records = await self._open()
         view = await self._view(failures)
@@ -110,7 +112,7 @@ class Pipeline(Sending):
             except Exception as error:
                 self._metrics.faults.labels("transactions").inc()
                 _log.error("transaction set aside for now", effect=record.effect_key, error=str(error), exc_info=error)
-        await self._submit_all(again)
+        await self._submit_all([one for one in again if one.newest.hash not in tried])
         if view is not None:
             await self._fill_gaps(records, view)
         if failures:

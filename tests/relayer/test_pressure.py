@@ -96,11 +96,12 @@ def test_endpoints_that_fail_at_random_cost_time_only(seed):
     run_virtually(story())
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_database_that_is_locked_now_and_then_costs_time_only(seed):
+# At 15 % of all accesses, delays that grew to 15 s lost seed 5 its claim.
+@pytest.mark.parametrize(("seed", "rate"), [(0, 0.05), (1, 0.05), (2, 0.05), (4, 0.15), (5, 0.15), (6, 0.15)])
+def test_a_database_that_is_locked_now_and_then_costs_time_only(seed, rate):
     async def story() -> None:
         house = House()
-        house.around = lambda inner: FlakyDatabase(inner, seed)
+        house.around = lambda inner: FlakyDatabase(inner, seed, rate)
         house.policy = replace(house.policy, swap=PATIENT)
         await house.start()
         view = None
