@@ -119,7 +119,7 @@ ACTING: Final = (
         "failed-for-now-is-done",
         "What could not be done for a moment is noted as done.",
         EXECUTOR,
-        '            await self._retry(effect, str(error) or "it takes too long")\n        except RejectedError',
+        '            await self._retry(effect, str(error) or "it takes too long", delays)\n        except RejectedError',
         "            await self._finish(effect, None)\n        except RejectedError",
     ),
     plant(
