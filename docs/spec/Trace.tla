@@ -16,7 +16,7 @@ EXTENDS Swap, Sequences
 
 CONSTANT Traces
   \* Of each: lead (a chain's clock ahead of true time), bounded, journals (whose are whole), steps.
-  \* Of each step: at (true time), of (chain, wire, journal, outbox), by (whom), event,
+  \* Of each step: at (true time), of (chain, wire, journal, outbox), by (whom: a sender, the chain, a neighbour), event,
   \* on (a chain, a transaction, an outcome), and of a TimeAdvanced the chain's head.
 
 VARIABLES
@@ -88,12 +88,14 @@ TooLate(t) ==
   /\ t \notin Legs /\ In(LockOn[On[t]]) /\ ~Locked(On[t])
   /\ IF t \in Claims THEN stands["claimB"] # "none" ELSE Dated(On[t]) >= Timelock[On[t]]
 
-(* A watchtower refunds for others, too: a refund pays the same to the same, whoever sends it. *)
-Payer == IF S.by = "watchtower" /\ S.on \in Refunds THEN Sender[S.on] ELSE S.by
+(* An exit pays the same to the same, whoever sends it: a watchtower refunds for others, and a neighbour, who watches
+   over another agreement about the same lock, does all that its sender may do. *)
+Payer == IF S.by = "neighbour" \/ (S.by = "watchtower" /\ S.on \in Refunds) THEN Sender[S.on] ELSE S.by
 
 ByWire ==
   /\ S.event = "EffectSubmitted" /\ S.on \in Transactions
   /\ S.by \in Here.journals => S.on \in asked[S.by]
+  /\ S.by = "neighbour" => S.on \in Refunds \/ (S.on \in Claims /\ stands["claimB"] # "none")
   /\ \/ EffectSubmitted(Payer, S.on)
      \/ AnotherForm(S.on) /\ UNCHANGED <<now, world>>
      \/ stands[S.on] = "none" /\ TooLate(S.on) /\ UNCHANGED <<now, world>>
@@ -233,9 +235,11 @@ Takes ==
 (* A claim and a refund of one leg never both stand in what was played, either; and clocks kept their bounds. *)
 Kept == NoRace /\ \A c \in Chains : ahead[c] \in -Lag..Lead
 
-(* A participant whose journal is not there may have learnt the preimage by the time at which it claims. *)
+(* A participant whose journal is not there may have learnt the preimage by the time at which it claims; so may a
+   neighbour who claims for it. *)
 Unnoted ==
-  /\ "participant" \notin Here.journals /\ S.of = "wire" /\ S.on = "claimA"
+  /\ "participant" \notin Here.journals \/ S.by = "neighbour"
+  /\ S.of = "wire" /\ S.on = "claimA"
   /\ PreimageSeen
   /\ UNCHANGED <<trace, step, views>>
 

@@ -7,7 +7,7 @@ Times are whole seconds, counted so that T_B is where the specification has it.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -41,7 +41,8 @@ CONSTANTS: Final[Mapping[str, int]] = {
     "Uclaim": POLICY.claim_s,
 }
 MODULE: Final = "Trace"
-INITIATOR, PARTICIPANT, WATCHTOWER = "initiator", "participant", "watchtower"
+INITIATOR, PARTICIPANT, WATCHTOWER, NEIGHBOUR = "initiator", "participant", "watchtower", "neighbour"
+"""A neighbour watches over another agreement about the same lock: a stranger may have asked for it."""
 LETTER: Final = {Leg.INITIATOR: "A", Leg.PARTICIPANT: "B"}
 SENDER: Final = {
     **dict.fromkeys(("lockA", "claimB", "refundA"), INITIATOR),
@@ -49,6 +50,9 @@ SENDER: Final = {
 }
 _VERBS: Final = {"fund": "lock", "reveal": "claim", "claim": "claim", "refund": "refund"}
 """The transaction that an effect of this kind sends."""
+_EXITS: Final = tuple(f"{verb}-{leg}" for verb in ("claim", "refund") for leg in Leg)
+"""The kinds of effects that a watch over other people's swaps asks for."""
+_WATCHED: Final = frozenset({"claimA", "claimB", "refundA", "refundB"})
 GIVEN_BACK: Final = "SignEarlyRefund"
 _UNKNOWN: Final = "another"
 """A transaction that the agreement does not know."""
@@ -147,10 +151,12 @@ async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Tr
     # A database that another one replaced does not remember all that its party did.
     whole = set() if FORGETFUL & record.plan.rough else set(roles)
     timed = [*sight.of_chains(happened), *sight.of_wire(record.world.wire.firsts(), roles)]
+    elsewhere: dict[str, set[str]] = {}
     for name in whole:
-        database = record.process(name).database
-        timed += await database.read(lambda c, role=roles[name]: list(sight.of_journal(c, role)))  # type: ignore[misc]
-    steps = sight.steps(sorted(timed, key=lambda one: one[0]))
+        database, role = record.process(name).database, roles[name]
+        timed += await database.read(lambda c, role=role: list(sight.of_journal(c, role)))  # type: ignore[misc]
+        elsewhere[role] = await database.read(lambda c: set(sight.asked_elsewhere(c)))
+    steps = sight.steps(sorted(timed, key=lambda one: one[0]), elsewhere)
     skew = record.plan.skew_s
     return Trace(
         seed=record.plan.seed,
@@ -304,22 +310,55 @@ class _Sight:
             case _:
                 yield self._step(at_ns, "outbox", by, name, _transaction(effects.kind_of(effect)) or _UNKNOWN)
 
-    def steps(self, timed: list[Timed]) -> tuple[Value, ...]:
-        """In order, and with what hands sent: nobody noted it, so it left them when a block held it, at the latest."""
+    def asked_elsewhere(self, connection: Connection) -> Iterator[str]:
+        """The exits of these legs that a party's machines of other swaps asked for, as a watch over them does."""
+        if not sa.inspect(connection).has_table(journal.outbox.name):
+            return
+        exits = sa.select(journal.outbox.c.body).where(
+            journal.outbox.c.stream != self._agreed.swap_id, journal.outbox.c.kind.in_(_EXITS)
+        )
+        for body in connection.scalars(exits):
+            match effect := codec.decode_effect(body):
+                case effects.ClaimLeg(terms=terms, lock_id=place) | effects.RefundLeg(terms=terms, lock_id=place):
+                    if (letter := self._places.get((terms.chain, place))) is not None:
+                        yield f"{'claim' if isinstance(effect, effects.ClaimLeg) else 'refund'}{letter}"
+
+    def steps(self, timed: list[Timed], elsewhere: Mapping[str, Set[str]]) -> tuple[Value, ...]:
+        """In order, and with what hands sent: nobody noted it, so it left them when a block held it, at the latest.
+
+        `elsewhere`: of each party whose journal is whole, the exits that its machines of other swaps asked for.
+        """
         found: list[Value] = []
         sent: set[str] = set()
+        asked: set[tuple[str, str]] = set()
         for _, step in timed:
-            if step["of"] == "wire":
-                sent.add(step["on"])
-            elif step["of"] == "chain" and step["event"].endswith("Seen"):
-                on = step["event"].removesuffix("Seen").lower() + step["on"]
-                if on not in sent:
+            by, on = step["by"], step["on"]
+            match step["of"]:
+                case "outbox":
+                    asked.add((by, on))
+                case "wire":
                     sent.add(on)
-                    found.append({**step, "of": "wire", "by": SENDER[on], "event": "EffectSubmitted", "on": on})
+                    if (by, on) not in asked and self._is_neighbours(by, on, elsewhere):
+                        step = {**step, "by": NEIGHBOUR}
+                case "chain" if step["event"].endswith("Seen"):
+                    on = step["event"].removesuffix("Seen").lower() + on
+                    if on not in sent:
+                        sent.add(on)
+                        # Whose journal is whole is noted whatever he sends.
+                        by = NEIGHBOUR if on in _WATCHED and SENDER[on] in elsewhere else SENDER[on]
+                        found.append({**step, "of": "wire", "by": by, "event": "EffectSubmitted", "on": on})
             found.append(step)
             if step["event"] == GIVEN_BACK:
                 break  # the specification knows no refund before its timelock: it judges the way up to here
         return tuple(found)
+
+    @staticmethod
+    def _is_neighbours(by: str, on: str, elsewhere: Mapping[str, Set[str]]) -> bool:
+        """An exit that this swap's machine did not ask for, and another one of the same party did. Of a party whose
+        journal is not whole nobody knows what it asked for: what is another's to send it sent as a neighbour."""
+        if by in elsewhere:
+            return on in elsewhere[by]
+        return by != WATCHTOWER and on in _WATCHED and by != SENDER[on]
 
 
 def _transaction(kind: str) -> str | None:

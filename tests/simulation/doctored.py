@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.simulation.plan import Style
 from gateway.simulation.story import play
-from gateway.simulation.traces import Trace, specification
+from gateway.simulation.traces import NEIGHBOUR, Trace, specification
 from tests.simulation.test_seeds import deal, plan
 
 Step = dict[str, Any]
@@ -99,14 +99,25 @@ def _again(of: str, event: str, on: str) -> Callable[[list[Step]], int]:
     return change
 
 
-def refund(late_s: int) -> Callable[[list[Step]], int]:
+def refund(late_s: int, by: str = "initiator") -> Callable[[list[Step]], int]:
     """After the first lock nothing happens, and it is taken back so many seconds after its timelock, by the chain."""
 
     def change(steps: list[Step]) -> int:
         steps[place(steps, "wire", "EffectSubmitted", "lockB") :] = []
         at_s = second("TA") + late_s
-        steps.append({"at": at_s, "of": "wire", "by": "initiator", "event": "EffectSubmitted", "on": "refundA"})
+        steps.append({"at": at_s, "of": "wire", "by": by, "event": "EffectSubmitted", "on": "refundA"})
         return len(steps) - 1
+
+    return change
+
+
+def _by_a_neighbour(transaction: str) -> Callable[[list[Step]], int]:
+    """Who watches over another agreement locks nothing, and has no preimage to reveal."""
+
+    def change(steps: list[Step]) -> int:
+        at = place(steps, "wire", "EffectSubmitted", transaction)
+        steps[at] = {**steps[at], "by": NEIGHBOUR}
+        return at
 
     return change
 
@@ -172,6 +183,9 @@ DOCTORED = (
     Doctored("claimed-twice", _again("chain", "ClaimSeen", "A")),
     Doctored("locked-twice", _again("chain", "LockSeen", "B")),
     Doctored("refund-before-the-timelock", refund(-1)),
+    Doctored("a-neighbour-s-refund-before-the-timelock", refund(-1, NEIGHBOUR)),
+    Doctored("a-neighbour-s-lock", _by_a_neighbour("lockB")),
+    Doctored("a-neighbour-s-reveal", _by_a_neighbour("claimB")),
     Doctored("refund-after-the-claim", _refunded_after_the_claim),
     Doctored("other-terms", _other_terms),
     Doctored("final-before-it-is", _final_before_it_is, journals=True),
@@ -188,5 +202,6 @@ IN_TIME = (
     Doctored("funding-at-the-last-second", _gate("lockB", "Fund", 0)),
     Doctored("reveal-at-the-last-second", _gate("claimB", "Reveal", 0)),
     Doctored("refund-at-the-timelock", refund(0)),
+    Doctored("a-neighbour-s-refund-at-the-timelock", refund(0, NEIGHBOUR)),
 )
 """The same, but just in time: nothing may be refused."""

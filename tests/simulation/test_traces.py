@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from gateway.simulation.campaign import told
 from gateway.simulation.mutants import ROOT
-from gateway.simulation.plan import Style
+from gateway.simulation.plan import Stranger, Style
 from gateway.simulation.story import play
 from gateway.simulation.traces import problems, refused
 from tests.simulation.doctored import DOCTORED, IN_TIME, played
@@ -55,6 +56,16 @@ def test_a_trace_has_every_account_of_what_happened():
         "ClaimSeenB",
         "ClaimSeenA",
     ]
+
+
+def test_an_exit_for_another_agreement_is_a_neighbour_s():
+    """A stranger has the relayer watch over what it called off, and it gives back the lock that came too late."""
+    watched = plan(deal(Style.LOCKS_LATE), strangers=frozenset({Stranger.BOGUS_WATCHES}))
+    verdict = play(watched)
+    [trace] = verdict.traces
+    sent = [step["by"] for step in trace.steps if (step["of"], step["on"]) == ("wire", "refundA")]
+    assert sent[0] == "neighbour"
+    assert verdict.ok, told(verdict)
 
 
 @pytest.mark.parametrize("doctored", DOCTORED, ids=lambda one: one.name)
