@@ -13,7 +13,7 @@ from core.model.consortium import raw_address
 from core.model.errors import RejectedError, RevertedError
 from gateway.daemons.chain import make_chain_home
 from gateway.members import WantedTerms, propose, vote
-from local_chains.consortium.ledger.members import Standing, standing
+from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.node import ConsortiumNode, Pace
 from tests.gateway.test_cli import causeway
 from tests.support import eventually

@@ -21,8 +21,8 @@ from typing import Final
 
 from core.model.consortium import Claim, LockLeaf, Refund, Transaction, address, lock_key
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
+from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.ledger.leaves import read
-from local_chains.consortium.ledger.members import Standing, standing
 from local_chains.consortium.ledger.prices import MAX_BLOCK_COST, MAX_BLOCK_ENTRIES, Tariff
 from local_chains.consortium.ledger.view import StateView
 

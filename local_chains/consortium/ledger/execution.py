@@ -32,7 +32,7 @@ from core.model.consortium import (
 )
 from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
 from core.model.errors import RejectedError
-from local_chains.consortium.ledger import bank, bridge, htlc, members, records
+from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, records
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
 from local_chains.consortium.ledger.members import ValidatorUpdate
@@ -64,7 +64,7 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
     AttestHeader: bridge.attest_header,
     Propose: members.propose,
     Vote: members.vote,
-    Admit: members.admit,
+    Admit: admission.admit,
 }
 
 

@@ -18,11 +18,11 @@ from core.model.consortium_members import Organisation, admission_key
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS
 from core.proofs.cometbft.types import KeyKind, PublicKey, Validator
+from local_chains.consortium.ledger.admission import ADMITTED_AT_GENESIS
 from local_chains.consortium.ledger.bank import MAX_ASSETS, MAX_DECIMALS, write_new_asset
 from local_chains.consortium.ledger.context import Refusal, require_name
 from local_chains.consortium.ledger.leaves import write, write_count
 from local_chains.consortium.ledger.members import (
-    ADMITTED_AT_GENESIS,
     fault_of,
     organisation_called,
     put_organisation,

@@ -24,9 +24,9 @@ from core.model.consortium import (
     records_in,
     sequence_key,
 )
+from local_chains.consortium.ledger.admission import require_admitted
 from local_chains.consortium.ledger.context import Context, refuse, require_address, require_name
 from local_chains.consortium.ledger.leaves import read
-from local_chains.consortium.ledger.members import require_admitted
 from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import StateView
 

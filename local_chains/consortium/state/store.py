@@ -292,7 +292,10 @@ def _prepare(connection: Connection, genesis_hash: bytes) -> None:
     if row is None:
         connection.execute(sa.insert(tables.chain).values(id=1, layout=tables.LAYOUT, genesis_hash=genesis_hash))
     elif row.layout != tables.LAYOUT:
-        raise FatalError(f"the chain's database has layout {row.layout}, this Causeway knows {tables.LAYOUT}")
+        raise FatalError(
+            f"the chain's database has layout {row.layout}, this Causeway knows {tables.LAYOUT}: run the version that "
+            "made it, or begin a new chain in another home"
+        )
     elif row.genesis_hash != genesis_hash:
         raise FatalError("the chain's database belongs to another genesis file: use the home it was made in")
 

@@ -5,8 +5,8 @@ import hashlib
 from core.model.consortium import Claim, Lock, Refund, ResultCode, Transfer, WriteRecord, decode_transaction, quantity
 from core.model.consortium_members import MAX_ADMITTED, Admit, Organisation, Propose, Vote, admission_key
 from local_chains.consortium.engine.lanes import OF_ACCOUNT, OF_OWNER, STRANGERS, Candidate, Classifier, Room, chosen
+from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.ledger.leaves import read_account, write_count
-from local_chains.consortium.ledger.members import Standing, standing
 from local_chains.consortium.ledger.view import Overlay
 from tests.local_chains.consortium.support import (
     ANN,

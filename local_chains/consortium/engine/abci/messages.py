@@ -15,23 +15,18 @@ from core.proofs.cometbft.types import Timestamp
 from core.proofs.errors import MalformedProofError
 from core.proofs.protobuf import (
     WIRE_BYTES,
-    WIRE_FIXED64,
-    WIRE_VARINT,
     bytes_field,
     message_field,
     varint,
     varint_field,
 )
+from local_chains.consortium.engine.abci.wire import Fields, Kind, decode, field_at
 from local_chains.consortium.engine.queries import QueryAnswer
 from local_chains.consortium.engine.rendering import CODESPACE
 from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.misbehaviour import Misbehaviour
 from local_chains.consortium.state.snapshots import Snapshot
-
-WIRE_FIXED32: Final = 5
-MAX_VARINT_SHIFT: Final = 63
-_LENGTHS: Final = {WIRE_FIXED64: 8, WIRE_FIXED32: 4}
 
 NS_PER_MS: Final = 1_000_000
 ZERO_TIME: Final = Timestamp(0, 0)
@@ -170,76 +165,65 @@ Request = (
 )
 
 
-class _Kind(IntEnum):
-    BYTES = 0
-    TEXT = 1
-    INTEGER = 2
-    LIST = 3
-    TIME = 4
-
-
-_Fields = Mapping[int, tuple[str, _Kind]]
-_BLOCK: Final[_Fields] = {1: ("txs", _Kind.LIST), 4: ("hash", _Kind.BYTES), 5: ("height", _Kind.INTEGER)}
-_SNAPSHOT: Final[_Fields] = {
-    1: ("height", _Kind.INTEGER),
-    2: ("format", _Kind.INTEGER),
-    3: ("chunks", _Kind.INTEGER),
-    4: ("hash", _Kind.BYTES),
-    5: ("metadata", _Kind.BYTES),
+_BLOCK: Final[Fields] = {1: ("txs", Kind.LIST), 4: ("hash", Kind.BYTES), 5: ("height", Kind.INTEGER)}
+_SNAPSHOT: Final[Fields] = {
+    1: ("height", Kind.INTEGER),
+    2: ("format", Kind.INTEGER),
+    3: ("chunks", Kind.INTEGER),
+    4: ("hash", Kind.BYTES),
+    5: ("metadata", Kind.BYTES),
 }
-_VALIDATOR: Final[_Fields] = {1: ("address", _Kind.BYTES), 3: ("power", _Kind.INTEGER)}
-_MISBEHAVIOR: Final[_Fields] = {
-    1: ("kind", _Kind.INTEGER),
-    2: ("validator", _Kind.BYTES),
-    3: ("height", _Kind.INTEGER),
-    4: ("time", _Kind.TIME),
-    5: ("total", _Kind.INTEGER),
+_VALIDATOR: Final[Fields] = {1: ("address", Kind.BYTES), 3: ("power", Kind.INTEGER)}
+_MISBEHAVIOR: Final[Fields] = {
+    1: ("kind", Kind.INTEGER),
+    2: ("validator", Kind.BYTES),
+    3: ("height", Kind.INTEGER),
+    4: ("time", Kind.TIME),
+    5: ("total", Kind.INTEGER),
 }
-_TIMESTAMP: Final[_Fields] = {1: ("seconds", _Kind.INTEGER), 2: ("nanos", _Kind.INTEGER)}
-_UINT64: Final = (1 << 64) - 1
 
-_REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], _Fields]]] = {
-    1: (Echo, {1: ("message", _Kind.BYTES)}),
+_REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], Fields]]] = {
+    1: (Echo, {1: ("message", Kind.BYTES)}),
     2: (Flush, {}),
     3: (Info, {}),
     5: (
         InitChain,
         {
-            1: ("time", _Kind.TIME),
-            2: ("chain_id", _Kind.TEXT),
-            5: ("app_state", _Kind.BYTES),
-            6: ("initial_height", _Kind.INTEGER),
+            1: ("time", Kind.TIME),
+            2: ("chain_id", Kind.TEXT),
+            5: ("app_state", Kind.BYTES),
+            6: ("initial_height", Kind.INTEGER),
         },
     ),
     6: (
         Query,
         {
-            1: ("data", _Kind.BYTES),
-            2: ("path", _Kind.TEXT),
-            3: ("height", _Kind.INTEGER),
-            4: ("prove", _Kind.INTEGER),
+            1: ("data", Kind.BYTES),
+            2: ("path", Kind.TEXT),
+            3: ("height", Kind.INTEGER),
+            4: ("prove", Kind.INTEGER),
         },
     ),
-    8: (CheckTx, {1: ("tx", _Kind.BYTES), 2: ("kind", _Kind.INTEGER)}),
+    8: (CheckTx, {1: ("tx", Kind.BYTES), 2: ("kind", Kind.INTEGER)}),
     11: (Commit, {}),
     12: (ListSnapshots, {}),
-    13: (OfferSnapshot, {1: ("snapshot", _Kind.BYTES), 2: ("app_hash", _Kind.BYTES)}),
+    13: (OfferSnapshot, {1: ("snapshot", Kind.BYTES), 2: ("app_hash", Kind.BYTES)}),
     14: (
         LoadSnapshotChunk,
-        {1: ("height", _Kind.INTEGER), 2: ("format", _Kind.INTEGER), 3: ("chunk", _Kind.INTEGER)},
+        {1: ("height", Kind.INTEGER), 2: ("format", Kind.INTEGER), 3: ("chunk", Kind.INTEGER)},
     ),
     15: (
         ApplySnapshotChunk,
-        {1: ("index", _Kind.INTEGER), 2: ("chunk", _Kind.BYTES), 3: ("sender", _Kind.TEXT)},
+        {1: ("index", Kind.INTEGER), 2: ("chunk", Kind.BYTES), 3: ("sender", Kind.TEXT)},
     ),
     16: (
         PrepareProposal,
-        {1: ("max_tx_bytes", _Kind.INTEGER), 2: ("txs", _Kind.LIST), 5: ("height", _Kind.INTEGER)},
+        {1: ("max_tx_bytes", Kind.INTEGER), 2: ("txs", Kind.LIST), 5: ("height", Kind.INTEGER)},
     ),
     17: (ProcessProposal, _BLOCK),
     18: (ExtendVote, {}),
-    19: (VerifyVoteExtension, {4: ("vote_extension", _Kind.BYTES)}),
-    20: (FinalizeBlock, {**_BLOCK, 3: ("misbehavior", _Kind.LIST)}),
+    19: (VerifyVoteExtension, {4: ("vote_extension", Kind.BYTES)}),
+    20: (FinalizeBlock, {**_BLOCK, 3: ("misbehavior", Kind.LIST)}),
 }
 
 
@@ -248,23 +232,23 @@ def decode_request(raw: bytes) -> Request:
 
     Raises `MalformedProofError` if it is not a request of ABCI 2.0.
     """
-    number, wire, body, end = _field(raw, 0)
+    number, wire, body, end = field_at(raw, 0)
     if number not in _REQUESTS or wire != WIRE_BYTES or end != len(raw):
         raise MalformedProofError("not a request of ABCI 2.0")
     make, fields = _REQUESTS[number]
-    return make(**_decode(body, fields))
+    return make(**decode(body, fields))
 
 
 def decode_snapshot(raw: bytes) -> Snapshot:
     """The Snapshot in a RequestOfferSnapshot. Raises `MalformedProofError`."""
     nothing: dict[str, Any] = {"height": 0, "format": 0, "chunks": 0, "hash": b"", "metadata": b""}
-    return Snapshot(**nothing | _decode(raw, _SNAPSHOT))
+    return Snapshot(**nothing | decode(raw, _SNAPSHOT))
 
 
 def decode_misbehaviour(raw: bytes) -> Misbehaviour:
     """One piece of a RequestFinalizeBlock's misbehaviour. Raises `MalformedProofError`."""
-    fields = _decode(raw, _MISBEHAVIOR)
-    validator = _decode(fields.get("validator", b""), _VALIDATOR)
+    fields = decode(raw, _MISBEHAVIOR)
+    validator = decode(fields.get("validator", b""), _VALIDATOR)
     moment = fields.get("time", ZERO_TIME)
     return Misbehaviour(
         kind=fields.get("kind", 0),
@@ -274,95 +258,6 @@ def decode_misbehaviour(raw: bytes) -> Misbehaviour:
         time_ms=moment.to_nanos() // NS_PER_MS,
         total=fields.get("total", 0),
     )
-
-
-def _decode(body: bytes, fields: _Fields) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    lists: dict[str, list[bytes]] = {}
-    offset = 0
-    while offset < len(body):
-        number, wire, value, after = _field(body, offset)
-        if number not in fields:
-            offset = after
-            continue
-        name, kind = fields[number]
-        if wire != (WIRE_VARINT if kind is _Kind.INTEGER else WIRE_BYTES):
-            raise MalformedProofError("a field of this request has another type", field=name)
-        if kind is _Kind.LIST:
-            after = _run(body, offset, lists.setdefault(name, []))
-        else:
-            values[name] = _converted(value, kind)
-        offset = after
-    return values | {name: tuple(entries) for name, entries in lists.items()}
-
-
-def _run(raw: bytes, offset: int, into: list[bytes]) -> int:
-    """Append the values of all fields from `offset` on that have the same key, and return where they end.
-
-    A block may have two million entries: this is the loop that they go through.
-    """
-    _, start = _integer(raw, offset)
-    key, width, end, append = raw[offset:start], start - offset, len(raw), into.append
-    while raw.startswith(key, offset) and offset + width < end:
-        offset += width
-        length = raw[offset]
-        if length < 0x80:
-            offset += 1
-        else:
-            length, offset = _integer(raw, offset)
-        after = offset + length
-        if after > end:
-            raise MalformedProofError("protobuf field is cut short")
-        append(raw[offset:after])
-        offset = after
-    return offset
-
-
-def _field(raw: bytes, offset: int) -> tuple[int, int, Any, int]:
-    """(number, wire type, value, where it ends) of the field at `offset`, as Go's decoder reads it: an integer may take
-    more bytes than it needs, groups are refused. Raises `MalformedProofError`."""
-    key, offset = _integer(raw, offset)
-    number, wire = key >> 3, key & 7
-    if wire == WIRE_VARINT:
-        value, offset = _integer(raw, offset)
-        return number, wire, value, offset
-    if wire == WIRE_BYTES:
-        length, offset = _integer(raw, offset)
-    elif wire in _LENGTHS:
-        length = _LENGTHS[wire]
-    else:
-        raise MalformedProofError("protobuf wire type is not supported", wire=wire)
-    if length > len(raw) - offset:
-        raise MalformedProofError("protobuf field is cut short", number=number)
-    return number, wire, raw[offset : offset + length], offset + length
-
-
-def _integer(raw: bytes, offset: int) -> tuple[int, int]:
-    """An unsigned integer of 64 bits and where it ends. Raises `MalformedProofError`."""
-    value = 0
-    for shift in range(0, MAX_VARINT_SHIFT + 1, 7):
-        if offset >= len(raw):
-            raise MalformedProofError("varint is cut short")
-        byte = raw[offset]
-        offset += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value & _UINT64, offset
-    raise MalformedProofError("varint is too long")
-
-
-def _converted(value: Any, kind: _Kind) -> Any:
-    if kind is _Kind.INTEGER:
-        return _signed(value)
-    if kind is _Kind.TIME:
-        parts = _decode(value, _TIMESTAMP)
-        return Timestamp(parts.get("seconds", 0), parts.get("nanos", 0))
-    # Texts come from clients and peers, too, and Go passes on what is not UTF-8.
-    return value.decode(errors="replace") if kind is _Kind.TEXT else value
-
-
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >> 63 else number
 
 
 # --- responses ---------------------------------------------------------------------------------------------------

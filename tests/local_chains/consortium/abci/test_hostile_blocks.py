@@ -18,10 +18,10 @@ from core.model.consortium import (
 )
 from core.proofs.protobuf import bytes_field, message_field, varint_field
 from local_chains.consortium.cometbft import CometNetwork
-from local_chains.consortium.engine.abci import messages
+from local_chains.consortium.engine.abci import messages, wire
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
 from local_chains.consortium.engine.lanes import OF_ACCOUNT, STRANGERS
-from local_chains.consortium.ledger.members import Standing
+from local_chains.consortium.ledger.admission import Standing
 from local_chains.consortium.ledger.prices import MAX_BLOCK_ENTRIES
 from tests.local_chains.consortium import dear_blocks
 from tests.local_chains.consortium.abci import bomber, node
@@ -62,8 +62,8 @@ async def finalized(driver: Driver, entries: Sequence[bytes]) -> list[bytes]:
     await driver.clock.advance(1)
     answer = await driver.application.answer(messages.decode_request(request(20, entries, driver.next_height)))
     await driver.application.answer(messages.Commit())
-    [body] = messages._decode(answer, {21: ("body", messages._Kind.BYTES)}).values()
-    return list(messages._decode(body, {2: ("results", messages._Kind.LIST)})["results"])
+    [body] = wire.decode(answer, {21: ("body", wire.Kind.BYTES)}).values()
+    return list(wire.decode(body, {2: ("results", wire.Kind.LIST)})["results"])
 
 
 @pytest.mark.parametrize("filler", [b"", b"\0", b"no"])
