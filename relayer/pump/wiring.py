@@ -26,8 +26,9 @@ from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps, tables
 from relayer.pump.absorb import Absorber
+from relayer.pump.acting import ActingChain
 from relayer.pump.checks import Checks, Consultation, PreimageVault
-from relayer.pump.execute import ActingChain, Executor
+from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
 from relayer.transactions.pipeline import Pipeline

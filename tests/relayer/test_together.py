@@ -31,7 +31,7 @@ from htlc import effects, events
 from htlc.model import Leg, Phase
 from relayer.provider.desk import LegView, OpenSwap, SwapView
 from relayer.provider.quoting import QuoteRequest
-from relayer.pump.execute import _submitted
+from relayer.pump.acting import submitted
 from relayer.transactions import orders, records
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 from tests.relayer.house import COIN, TIMING, A, B, FlakyDatabase, House
@@ -451,4 +451,4 @@ async def test_an_effect_that_ends_late_does_not_contradict_what_was_told_of_it(
     later = replace(
         record, status=status, reverted=reverted, block=block, tx_hash=b"h", items=(first, *record.items[1:])
     )
-    assert isinstance(_submitted(CLAIM, later), told)
+    assert isinstance(submitted(CLAIM, later), told)

@@ -36,8 +36,9 @@ from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps
+from relayer.pump.acting import ActingChain
 from relayer.pump.checks import Checks
-from relayer.pump.execute import ActingChain, Executor
+from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
 from relayer.transactions import records

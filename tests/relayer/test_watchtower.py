@@ -10,7 +10,7 @@ from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, 
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase, Role
 from relayer.policy import WatchPolicy
-from relayer.pump.execute import UNSIMULATED_TRIES
+from relayer.pump.acting import UNSIMULATED_TRIES
 from relayer.transactions import records
 from relayer.watchtower import MAX_LOCKS_READ, Registration
 from tests.relayer.house import COIN, START, A, B, House

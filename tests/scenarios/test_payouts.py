@@ -16,7 +16,7 @@ from htlc.timelocks import DEVNET_POLICY
 from relayer.policy import OpeningPolicy, RelayerPolicy, WatchPolicy
 from relayer.provider.desk import OpenSwap
 from relayer.provider.quoting import QuoteRequest
-from relayer.pump.execute import UNSIMULATED_TRIES
+from relayer.pump.acting import UNSIMULATED_TRIES
 from relayer.transactions import records
 from relayer.watchtower import Registration
 from tests.adapters.evm.harness import CHAIN

@@ -4,7 +4,8 @@ from typing import Final
 
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
-DECISIONS, CHECKS, EXECUTOR = "htlc/decisions.py", "relayer/pump/checks.py", "relayer/pump/execute.py"
+DECISIONS, CHECKS = "htlc/decisions.py", "relayer/pump/checks.py"
+EXECUTOR, ACTS = "relayer/pump/execute.py", "relayer/pump/acting.py"
 INVENTORY, WATCHTOWER = "relayer/inventory.py", "relayer/watchtower.py"
 
 CHECKING: Final = (
@@ -101,7 +102,7 @@ CHECKING: Final = (
     plant(
         "exits-keep-no-gas",
         "A lock leaves nothing in the purse for the exits of other swaps.",
-        EXECUTOR,
+        ACTS,
         "        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())",
         "        return {}",
     ),
@@ -119,7 +120,8 @@ ACTING: Final = (
         "failed-for-now-is-done",
         "What could not be done for a moment is noted as done.",
         EXECUTOR,
-        '            await self._retry(effect, str(error) or "it takes too long", delays)\n        except RejectedError',
+        '            await self._retry(effect, str(error) or "it takes too long", delays)\n'
+        "        except RejectedError",
         "            await self._finish(effect, None)\n        except RejectedError",
     ),
     plant(
@@ -140,23 +142,23 @@ ACTING: Final = (
     plant(
         "preimage-is-simulated",
         "The reveal is shown to an endpoint before it is sent.",
-        EXECUTOR,
-        "        return hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)",
-        "        claim = hands.access.legs.claim(asked.terms, asked.lock_id, preimage, hands.pipeline.account)\n"
+        ACTS,
+        "        return here.access.legs.claim(asked.terms, asked.lock_id, preimage, here.pipeline.account)",
+        "        claim = here.access.legs.claim(asked.terms, asked.lock_id, preimage, here.pipeline.account)\n"
         "        return replace(claim, reveals=False)",
     ),
     plant(
         "reveal-is-not-looked-at",
         "The first reveal is sent without the last look at the chain.",
-        EXECUTOR,
+        ACTS,
         "            if asked.first:\n                await self._checks.before_reveal",
         "            if not asked.first:\n                await self._checks.before_reveal",
     ),
     plant(
         "settled-is-not-looked-up",
         "An exit that was refused is given up as settled, whatever the chain shows.",
-        EXECUTOR,
-        "            if tries and await self._is_settled(hands, asked):",
+        ACTS,
+        "            if tries and await self._is_settled(here, asked):",
         "            if tries:",
     ),
     plant(

@@ -1,0 +1,338 @@
+"""One effect at a time becomes a transaction, and its outcome an event.
+
+Each act is safe to repeat: a transaction is looked up under the effect's key before anything else. Exits (claims with a
+public preimage, refunds) go out at once, without quorum, finality or simulation; whatever funds or reveals is checked
+again right before it is signed.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, assert_never, get_args
+
+from sqlalchemy.engine import Connection
+
+from core.model.effect_keys import EffectKey
+from core.model.errors import (
+    ConflictError,
+    FatalError,
+    GateClosedError,
+    NotFoundError,
+    RejectedError,
+    RetryableError,
+)
+from core.model.facts import LockStatus
+from core.model.ports import ChainAccess
+from core.model.transactions import UnsignedTransaction
+from core.model.types import AssetId, ChainId, LockId, LockTerms, Preimage, SwapId
+from core.runtime import journal
+from core.runtime.clock import Clock, true_seconds
+from core.runtime.database import Database
+from core.runtime.logging import get_logger
+from htlc import codec, decisions, effects, events, timelocks
+from htlc.model import Agreement, Leg, Role, SwapState
+from relayer import inventory
+from relayer.metrics import RelayerMetrics
+from relayer.pump import swaps, tables
+from relayer.pump.allowances import MAX_PREPARATIONS
+from relayer.pump.checks import Checks, PreimageVault
+from relayer.pump.outcomes import outcome_event
+from relayer.transactions import records
+from relayer.transactions.pipeline import Pipeline
+
+LOOK_S: Final = 3.0
+"""How long an exit asks for what it can do without: an estimate, or a look at its lock if it failed before."""
+UNSIMULATED_TRIES: Final = 2
+"""Exits for others that may fail in a block, one in a batch and one alone, before a node's simulation counts: the
+chain's own reason is worth that much, and a node that errs holds nobody up."""
+
+log = get_logger("relayer.pump.acting")
+
+Exit = effects.ClaimLeg | effects.RefundLeg
+EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
+FUND_KINDS: Final = frozenset(effects.leg_kind(effects.FundLeg, leg) for leg in Leg)
+
+
+@dataclass(frozen=True, slots=True)
+class ActingChain:
+    """The ports by which the executor acts on one chain."""
+
+    access: ChainAccess
+    pipeline: Pipeline
+
+
+class Acts:
+    """The acts of one process on its chains."""
+
+    def __init__(
+        self,
+        database: Database,
+        chains: Mapping[ChainId, ActingChain],
+        checks: Checks,
+        clock: Clock,
+        metrics: RelayerMetrics,
+        vault: PreimageVault | None = None,
+    ) -> None:
+        self._database = database
+        self._chains = chains
+        self._checks = checks
+        self._clock = clock
+        self._metrics = metrics
+        self._vault = vault
+        for one in chains.values():
+            one.pipeline.rebuild = self._rebuild
+            one.pipeline.closed_gate = self._closed_gate
+
+    async def do(self, asked: effects.SwapEffect, key: str) -> events.SwapEvent | None:
+        """Do what is asked for; returns the event that follows. Raises as `execute` sorts it."""
+        match asked:
+            case effects.VerifyLock():
+                at = await self._checks.verified(asked)
+                return events.LockVerified(asked.leg, asked.lock_id, at, true_seconds(self._clock.now_ns()))
+            case effects.FundLeg():
+                return await self._fund(asked, key)
+            case effects.ClaimLeg() | effects.RefundLeg():
+                return await self._exit(asked, key)
+            case effects.RevealAndClaim():
+                return await self._reveal(asked, key)
+            case effects.SignEarlyRefund():
+                return await self._give_back(asked, key)
+            case effects.NotifyParty():
+                log.warning("a swap needs attention", swap=asked.swap_id, code=asked.code, reason=asked.message)
+                return None
+            case effects.Finished():
+                log.info("swap finished", swap=asked.swap_id, outcome=asked.outcome, code=asked.code)
+                self._metrics.settled.labels(asked.outcome).inc()
+                return None
+            case _:
+                assert_never(asked)
+
+    async def _fund(self, asked: effects.FundLeg, key: str) -> events.SwapEvent:
+        here = self._chain(asked.terms.chain)
+        if (sent := await here.pipeline.transaction(key)) is None:
+            state = await self._state(asked.swap_id)
+            deadline_s = _lock_deadline_s(state.agreement)
+            place, allowance, keep, _ = await asyncio.gather(
+                self._checks.place(asked.swap_id, asked.terms),
+                here.access.legs.prepare(asked.terms),
+                self._kept_for_exits(asked.terms.chain),
+                self._checks.before_funding(state),
+            )
+            by_consent = None if allowance is None else await self._lock_by_consent(here, asked.terms, place)
+            if allowance is not None and by_consent is None:
+                await self._allow(here, asked.terms, f"{key}:prepare", deadline_s)
+            self._checks.time_to_fund(state)
+            lock = by_consent or here.access.legs.lock(asked.terms, place)
+            sent = await here.pipeline.send(
+                key,
+                lock,
+                deadline_s,
+                watched=True,
+                guarded=True,
+                gate=partial(self._fund_gate, swap_id=asked.swap_id),
+                keep=keep,
+            )
+        return submitted(asked, sent)
+
+    async def _kept_for_exits(self, chain: ChainId) -> Mapping[AssetId, int]:
+        """Return what our lock must leave in the purse: the gas of an exit for every open swap in which anything is
+        locked."""
+        costs = await self._checks.exit_costs([chain])
+        promised = await self._database.read(tables.promises)
+        locked = [one for one in promised if chain in one.chains and (one.locked or one.funded)]
+        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())
+
+    def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
+        """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`."""
+        decisions.by_own_clock(decisions.check_fund_now, swaps.load(connection, swap_id), self._now_s())
+
+    def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
+        decisions.by_own_clock(decisions.check_reveal_now, swaps.load(connection, swap_id), self._now_s())
+
+    def _now_s(self) -> int:
+        return true_seconds(self._clock.now_ns())
+
+    def _closed_gate(self, connection: Connection, effect_key: str, in_time: bool) -> str | None:
+        """See `ClosedGate`: why our lock must not go out again. Of what locks nothing it knows nothing."""
+        try:
+            key = EffectKey.parse(effect_key)
+        except RejectedError:  # an allowance, an attestation: not asked for by a swap
+            return None
+        if key.kind not in FUND_KINDS:
+            return None
+        try:
+            state = swaps.load(connection, SwapId(key.stream))
+            own = state.agreement.own_leg
+            if own is None or state.leg(own).lock_id is not None:
+                return None
+            decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
+        except GateClosedError as gate:
+            return gate.message if in_time else None
+        except NotFoundError:
+            return None
+        except RejectedError as error:
+            return error.message
+        return None
+
+    async def _lock_by_consent(self, here: ActingChain, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
+        """A lock that needs no allowance before it; None where the asset or our signer knows no such thing."""
+        builder, account = here.access.consents, here.pipeline.account
+        draft = None if builder is None else await builder.lock(terms, place, terms.timelock)
+        signature = None if draft is None else await here.pipeline.consent(draft.consent)
+        return None if draft is None or signature is None else draft.complete(signature, account)
+
+    async def _allow(self, here: ActingChain, terms: LockTerms, key: str, deadline_s: float) -> None:
+        """Send the transactions that the chain wants before our lock, one after the other: an allowance that is short,
+        for some tokens set to zero before it is raised."""
+        for number in range(1, MAX_PREPARATIONS + 1):
+            if (needed := await here.access.legs.prepare(terms)) is None:
+                return
+            one = f"{key}{number}"
+            await here.pipeline.send(one, needed, deadline_s)
+            done = await here.pipeline.until(one, records.TransactionStatus.INCLUDED, records.TransactionStatus.FINAL)
+            if done.reverted or not done.included:
+                raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
+        if await here.access.legs.prepare(terms) is not None:
+            raise RetryableError(
+                f"{terms.asset} wants more than {MAX_PREPARATIONS} transactions before it can be locked"
+            )
+
+    async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
+        """Pay the counterparty's leg back by our own transaction: the receiver who sends it need not sign."""
+        here = self._chain(asked.terms.chain)
+        lock_id = (await self._state(asked.swap_id)).leg(asked.leg).lock_id
+        if here.access.consents is None or lock_id is None:
+            raise RejectedError("nothing is locked here that could go back before its timelock")
+        if await here.pipeline.transaction(key) is None:
+            await self._checks.before_exit_for_others(asked.terms.chain)
+        draft = here.access.consents.refund(asked.terms, lock_id, asked.terms.timelock)
+        sent = await here.pipeline.send(key, draft.complete(b"", here.pipeline.account), watched=True)
+        return submitted(asked, sent)
+
+    async def _exit(self, asked: Exit, key: str) -> events.SwapEvent:
+        here = self._chain(asked.terms.chain)
+        unsigned = exit_transaction(here, asked)
+        state = await self._state(asked.swap_id)
+        for_others = state.agreement.role is Role.WATCHTOWER
+        simulate = False
+        if await here.pipeline.transaction(key) is None:
+            if not state.leg(asked.leg).open:
+                raise RejectedError("this leg is settled already, as far as we can see")
+            tries = await self._tries(asked)
+            if tries and await self._is_settled(here, asked):
+                raise ConflictError(f"the lock {asked.lock_id} is settled in a finalized block: nothing is left to do")
+            if for_others:
+                await self._checks.before_exit_for_others(asked.terms.chain)
+                simulate = tries >= UNSIMULATED_TRIES
+            else:
+                unsigned = await fitted(here, unsigned, tries)
+        # What is done for others pays for nothing, so it does not bid more for being late. The pipeline treats it as an
+        # ordinary transaction, which makes way for our exits.
+        deadline_s = None if for_others else exit_deadline_s(asked)
+        sent = await here.pipeline.send(key, unsigned, deadline_s, simulate=simulate, watched=True)
+        return submitted(asked, sent)
+
+    async def _tries(self, asked: Exit | effects.RevealAndClaim) -> int:
+        """How often the same was asked for before."""
+        kind = effects.kind_of(asked)
+        before = await self._database.read(lambda c: journal.stream_effects(c, asked.swap_id))
+        return sum(one.kind == kind and one.sequence < asked.sequence for one in before)
+
+    async def _is_settled(self, here: ActingChain, asked: Exit) -> bool:
+        """True if a quorum shows the lock as claimed or refunded in a finalized block: an exit that was refused, or
+        reverted, may have come too late. Whoever settled it, the follower will say so."""
+        try:
+            async with asyncio.timeout(LOOK_S):
+                seen = await here.access.locks.lock(asked.lock_id, asked.terms)
+        except (RetryableError, RejectedError, TimeoutError):
+            return False
+        return seen.status in (LockStatus.CLAIMED, LockStatus.REFUNDED)
+
+    async def _reveal(self, asked: effects.RevealAndClaim, key: str) -> events.SwapEvent:
+        """Sending is the reveal. It is journalled by now: the effect in the outbox is the intention to reveal."""
+        if self._vault is None:
+            raise RejectedError("this process holds no preimages")
+        here = self._chain(asked.terms.chain)
+        claim = self._revealing_claim(here, self._vault, asked)
+        if await here.pipeline.transaction(key) is None:
+            if asked.first:
+                await self._checks.before_reveal(await self._state(asked.swap_id))
+            else:
+                claim = await fitted(here, claim, await self._tries(asked))
+        sent = await here.pipeline.send(
+            key,
+            claim,
+            float(asked.terms.timelock.seconds),
+            watched=True,
+            guarded=asked.first,
+            gate=partial(self._reveal_gate, swap_id=asked.swap_id) if asked.first else None,
+        )
+        return submitted(asked, sent)
+
+    def _revealing_claim(
+        self, here: ActingChain, vault: PreimageVault, asked: effects.RevealAndClaim
+    ) -> UnsignedTransaction:
+        preimage = vault.preimage(asked.terms.hashlock)
+        return here.access.legs.claim(asked.terms, asked.lock_id, preimage, here.pipeline.account)
+
+    async def _rebuild(self, effect_key: str) -> UnsignedTransaction | None:
+        """A claim whose body was not stored, from its effect and the vault; None for everything else."""
+        try:
+            stored = await self._database.read(lambda c: journal.effect(c, effect_key))
+        except NotFoundError:
+            return None
+        asked = codec.decode_effect(stored.body)
+        if not isinstance(asked, effects.RevealAndClaim) or self._vault is None:
+            return None
+        return self._revealing_claim(self._chain(asked.terms.chain), self._vault, asked)
+
+    def _chain(self, chain: ChainId) -> ActingChain:
+        if chain not in self._chains:
+            raise RetryableError(f"{chain} is not configured here: configure it, its swap is waiting")
+        return self._chains[chain]
+
+    async def _state(self, swap_id: SwapId) -> SwapState:
+        return await self._database.read(lambda c: swaps.load(c, swap_id))
+
+
+async def fitted(here: ActingChain, unsigned: UnsignedTransaction, tries: int) -> UnsignedTransaction:
+    """With room for what it does now, or as it is if the chain does not say soon: an exit waits for no estimate."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            return await here.access.transactions.fitted(unsigned, tries)
+    except FatalError:
+        raise
+    except Exception as error:
+        log.warning("goes out without an estimate", summary=unsigned.summary, reason=str(error) or "it takes too long")
+        return unsigned
+
+
+def exit_transaction(here: ActingChain, asked: Exit) -> UnsignedTransaction:
+    legs, account = here.access.legs, here.pipeline.account
+    if isinstance(asked, effects.RefundLeg):
+        return legs.refund(asked.terms, asked.lock_id, account)
+    claim = legs.claim(asked.terms, asked.lock_id, Preimage(asked.preimage), account)
+    return replace(claim, reveals=False)  # everybody knows this preimage: the body may be stored
+
+
+def exit_deadline_s(asked: Exit) -> float | None:
+    """By when it has to be in a block; a refund has all the time in the world."""
+    return float(asked.terms.timelock.seconds) if isinstance(asked, effects.ClaimLeg) else None
+
+
+def _lock_deadline_s(agreement: Agreement) -> float:
+    """By when our lock should be on chain, if it is to be of use: fees rise towards it."""
+    if agreement.own_leg is Leg.INITIATOR:
+        return agreement.lock_deadline_s
+    needed_s = timelocks.reveal_terms(agreement.participant_timing, agreement.policy)
+    return agreement.participant_leg.timelock.seconds - sum(needed_s.values())
+
+
+def submitted(asked: effects.LegEffect, sent: records.TransactionRecord) -> events.SwapEvent:
+    """Return `EffectSubmitted`, or the recorded outcome if there is one."""
+    key = effects.effect_key(asked)
+    [item] = [item for item in sent.effects if item.effect_key == key]
+    known = outcome_event(sent, item)
+    return known or events.EffectSubmitted(effects.kind_of(asked), asked.sequence, sent.newest.hash)
