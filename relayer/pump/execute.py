@@ -45,7 +45,7 @@ IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
 SET_ASIDE_S: Final = 5.0
 OBSTACLES: Final = (UnaffordableError, PayoutBlockedError)
-"""What does not pass by itself in a moment."""
+"""Errors that do not pass by themselves in a moment."""
 
 log = get_logger("relayer.pump.execute")
 
