@@ -1,4 +1,4 @@
-"""Chains behind the ports: a package per kind of chain, beside what several endpoints or chains need together."""
+"""Chains behind the ports: a package per kind of chain, and what several endpoints or chains need together."""
 
 import sys
 from typing import Final

@@ -26,7 +26,7 @@ class LearntLimit:
         self._clock = clock
         self._works = most
         self._shown = True
-        """Whether so much was answered since it was halved."""
+        """True if so much was answered since it was halved."""
         self._answered = 0
         self._fails: int | None = None
         self._doubted: int | None = None
@@ -39,7 +39,7 @@ class LearntLimit:
         return self._works
 
     def is_sure(self, size: int) -> bool:
-        """Whether so much was answered already. If not, one at a time should try: a refusal is news for all."""
+        """Return true if so much was answered already. If not, one at a time should try: a refusal is news for all."""
         return size <= self._answered
 
     def size(self) -> int:

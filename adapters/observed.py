@@ -1,4 +1,4 @@
-"""What an operator sees of the calls to his endpoints: how many, of which kind, and how they fail."""
+"""Metrics of the calls to an operator's endpoints: how many, of which kind, and how they fail."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -31,13 +31,13 @@ class Doubts(Generic[K]):
 
 
 def doubts(
-    blocks: Iterable[tuple[Height, K]], told: Mapping[K, Sized], may_have: Callable[[K], bool], head: Height
+    blocks: Iterable[tuple[Height, K]], events: Mapping[K, Sized], may_have: Callable[[K], bool], head: Height
 ) -> Doubts[K]:
-    """The blocks of one answer of which no events were told, though they may have some.
+    """Return the blocks of one answer that came without events, though they may have some.
 
-    `blocks` are (height, key), `told` the events by key, `head` the newest height of the endpoint that told them.
+    `blocks` are (height, key), `events` the events by key, `head` the newest height of the endpoint that gave them.
     """
-    silent = [(height, key) for height, key in blocks if not told[key] and may_have(key)]
+    silent = [(height, key) for height, key in blocks if not events[key] and may_have(key)]
     new = [key for height, key in silent if head - height < SETTLED_DEPTH]
     old = [key for height, key in silent if head - height >= SETTLED_DEPTH]
     # Spread over the whole answer: what a node has lost are stretches of its chain.

@@ -73,7 +73,7 @@ class ChainSpec:
 
 
 class EndpointReport(Protocol):
-    """What an endpoint said of itself at connect: what works less well, and what cannot work, in sentences.
+    """An endpoint's own words at connect: what works less well, and what cannot work, in sentences.
 
     `url` may hold a provider's key in its path: show its origin only.
     """
@@ -113,7 +113,7 @@ async def connect(spec: ChainSpec) -> ConnectedChain:
     factories = installed_factories()
     factory = factories.get(spec.kind)
     if factory is None:
-        raise RejectedError(f"{spec.kind[:64]!r} is no kind of chain here: there are {', '.join(sorted(factories))}")
+        raise RejectedError(f"unknown kind of chain {spec.kind[:64]!r}: use one of {', '.join(sorted(factories))}")
     if not spec.endpoints:
         raise RejectedError(f"{spec.chain} has no endpoints: name at least one")
     return await factory(spec)
@@ -147,7 +147,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     if spec.contracts:
         raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
     if spec.native is not NativeTransfers.NONE:
-        raise RejectedError(f"{spec.chain} tells every transfer as an event: leave out its native_transfers")
+        raise RejectedError(f"{spec.chain} reports every transfer as an event: leave out its native_transfers")
     observed = None if spec.metrics is None else RpcMetrics(spec.metrics, spec.chain)
     clients = [
         CometRpc(endpoint.url, calls_per_s=endpoint.calls_per_s, observed=observed) for endpoint in spec.endpoints
@@ -192,7 +192,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
 
 
 async def _first(attempts: Sequence[Callable[[], Awaitable[T]]]) -> T:
-    """What the first attempt that gets an answer gives. Raises the last `RetryableError`, every other at once."""
+    """Return the first answer that an attempt gets. Raise the last `RetryableError`, every other at once."""
     failure = RetryableError("there is no endpoint to ask")
     for attempt in attempts:
         try:

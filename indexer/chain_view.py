@@ -84,7 +84,7 @@ class Diverged:
 
 
 def next_step(view: ChainView, head: BlockHeader, limit: int) -> InSync | Fetch | Diverged:
-    """What to do about a reported head, fetching at most `limit` blocks at once."""
+    """Return the next step about a reported head, fetching at most `limit` blocks at once."""
     if view.tip is not None and head.height <= view.tip.height:
         ours = view.at(head.height)
         return InSync() if ours is not None and ours.ref == head.ref else Diverged(head.height)

@@ -1,4 +1,4 @@
-"""What consumers read: facts of all chains in one total order, from a cursor of their own.
+"""The facts for consumers: of all chains in one total order, from a cursor of their own.
 
 `read_facts` is synchronous over a `Connection`, so that a consumer reads facts, stores what follows from them and
 advances its cursor in one transaction. `FactSignal` wakes it after each commit; a signal carries no data, and a

@@ -65,8 +65,8 @@ RANGE_EVENTS: Final = 10_000
 READ_AHEAD: Final = 2
 """Ranges that are read, and held in memory, while the one before them is committed."""
 PROBE_BLOCKS: Final = 1.5
-"""Without any news for so many block times the head is asked for: a silent endpoint is told from a quiet chain before a
-second block is missed."""
+"""Without any news for so many block times the head is asked for, so a dead endpoint is distinguished from an idle
+chain before a second block is missed."""
 PROBE_FLOOR_S: Final = 0.5
 PROBE_CEILING_S: Final = 5.0
 """Between these, however fast or slow the chain is."""
@@ -115,7 +115,7 @@ class FollowerStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether facts of this chain may be relied on now: it is followed live and no alarm is open."""
+        """True if facts of this chain may be relied on now: it is followed live and no alarm is open."""
         return self.state is FollowerState.LIVE and not self.alarms
 
 
@@ -175,7 +175,7 @@ class Follower:
         self._alarms = self._set_aside = 0
         self._measured: HeadUpdate | None = None
         self._progressed = False
-        """Whether anything was stored since the last step began."""
+        """True if anything was stored since the last step began."""
 
     @property
     def status(self) -> FollowerStatus:
@@ -210,7 +210,7 @@ class Follower:
         if not self._projected:
             await self._database.write(mark_incomplete)
         elif await self._database.write(bring_up_to_date):
-            log.info("projections were built anew from the facts", chain=chain)
+            log.info("projections were built again from the facts", chain=chain)
         await self._reload()
 
     def _register(self, connection: Connection) -> None:

@@ -27,7 +27,7 @@ HEARTBEAT_S: Final = 10.0
 
 
 def notify(connection: Connection, seq: int) -> None:
-    """Tell listeners of other processes that facts up to `seq` are there, once this transaction commits."""
+    """Notify listeners of other processes that facts up to `seq` are there, once this transaction commits."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_notify(CHANNEL, str(seq))))
 
@@ -55,7 +55,7 @@ class FactListener:
             connection.add_termination_listener(lambda _: lost.set())
             with _translating():
                 await connection.add_listener(CHANNEL, self._heard)
-            # What was committed before we listened was told to nobody.
+            # Nobody was notified of what was committed before we listened.
             self._signal.announce(await self._database.read(last_seq))
             while not lost.is_set():
                 await self._beat(connection, lost)
@@ -81,7 +81,7 @@ class FactListener:
 
 @contextmanager
 def _translating() -> Iterator[None]:
-    """The driver's own errors; whatever they are, the next attempt, or the database's own, tells more."""
+    """Translate the driver's own errors; whatever they are, the next attempt, or the database's own, says more."""
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:

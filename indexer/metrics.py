@@ -1,4 +1,4 @@
-"""What the operator sees of each follower."""
+"""The metrics of each follower, for the operator."""
 
 from collections import deque
 from typing import Any, Final, TypeVar

@@ -58,7 +58,7 @@ _OPEN_ALARMS: Final = sa.select(sa.func.count()).where(
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the follower saw at its endpoint when it made a step: its state, the head, and when (`Clock.now_ns`)."""
+    """The follower's view of its endpoint when it made a step: its state, the head, and when (`Clock.now_ns`)."""
 
     state: str
     detail: str

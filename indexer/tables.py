@@ -1,4 +1,4 @@
-"""What the indexer keeps in SQL. Facts are append-only; everything else can be built from them again.
+"""The indexer's tables. Facts are append-only; everything else can be built from them again.
 
 Every header and every event that was ever applied stays, with `canonical` saying whether it belongs to the chain as we
 follow it now: a consumer that lags behind a reorg still reads what it missed, and a preimage seen in an orphaned block
@@ -22,7 +22,7 @@ fact_order = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("last_seq", sa.BigInteger, nullable=False),
 )
-"""One row. Whoever appends facts holds it until he commits, so that `seq` is visible in order and without gaps."""
+"""One row. Whoever appends facts holds it until the commit, so that `seq` is visible in order and without gaps."""
 
 chains = sa.Table(
     "indexer_chains",
@@ -48,7 +48,7 @@ cursors = sa.Table(
     sa.Column("finalized_hash", sa.LargeBinary),
     sa.Column("highest", sa.BigInteger),
 )
-"""Where each follower stands. `highest`: the greatest height ever applied; above it no block can be a known one."""
+"""The position of each follower. `highest`: the greatest height ever applied; above it no block can be a known one."""
 
 blocks = sa.Table(
     "indexer_blocks",
@@ -228,7 +228,7 @@ asset_reports = sa.Table(
     sa.Column("source", sa.String(16), nullable=False),
     sa.Column("reported_ns", sa.BigInteger, nullable=False),
 )
-"""What assets are called, as whoever asked reported it; `source` says whom he asked. Not derived from facts."""
+"""Names of assets, as somebody reported them; `source` says whom they had asked. Not derived from facts."""
 
 contracts = sa.Table(
     "indexer_contracts",
@@ -258,7 +258,7 @@ contract_reports = sa.Table(
     sa.Column("contract", IDENTIFIER, primary_key=True),
     sa.Column("name", sa.String(128), nullable=False),
 )
-"""What contracts are called, as it was configured. Not derived from facts."""
+"""Names of contracts, as configured. Not derived from facts."""
 
 set_aside = sa.Table(
     "indexer_set_aside",
@@ -270,7 +270,7 @@ set_aside = sa.Table(
     sa.Column("height", sa.BigInteger, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
 )
-"""What a projection could not digest: an event of a block, or with `event_index` -1 all that it does about the block.
+"""A fact that a projection could not digest: an event of a block, or with `event_index` -1 all its work on the block.
 The facts are stored all the same. It follows from them and from the code: a rebuild tries again."""
 
 agreements = sa.Table(

@@ -1,4 +1,4 @@
-"""What the database says of a chain against what an endpoint says now: header by header, event by event."""
+"""The database's record of a chain against an endpoint's answer now: header by header, event by event."""
 
 import random
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def stored_blocks(connection: Connection, chain: ChainId, first: Height, last: H
 
 
 def compare(ours: Sequence[Block], theirs: Sequence[Block]) -> list[Difference]:
-    """Where two ranges of blocks differ, by height."""
+    """Return the differences between two ranges of blocks, by height."""
     mine = {block.header.height: block for block in ours}
     found = []
     for block in theirs:

@@ -1,4 +1,4 @@
-"""What every adapter must hold to: one suite, shipped, for our own chains and for those of third parties.
+"""The conformance suite of adapters, shipped: for our own chains and for those of third parties.
 
 In a test module of the adapter, with pytest-asyncio in auto mode:
 

@@ -105,7 +105,7 @@ class BlockConformance:
         by_height = await harness.access.blocks.header(newest.height)
         assert by_height == newest == await harness.access.blocks.header(newest.ref.hash)
 
-    async def test_a_final_block_is_the_same_and_one_above_is_not_final_yet(self, harness: ChainHarness) -> None:
+    async def test_final_block_stays_the_same_and_later_is_not_final(self, harness: ChainHarness) -> None:
         newest = (await harness.access.heads.head()).finalized
         assert await harness.access.heads.final_block(newest.height) == newest
         beyond = Height((await head(harness)).height + BEYOND)
@@ -188,7 +188,7 @@ class StateConformance:
 
 
 async def _funded(harness: ChainHarness, leg: Leg) -> int:
-    """What the sender held in the block before its lock."""
+    """Return the sender's balance in the block before its lock."""
     outcome = await settled(harness, leg.transaction.hash)
     assert outcome.block is not None
     before = Height(outcome.block.height - 1)

@@ -1,4 +1,4 @@
-"""Acts that rest on a party's signature beside the transaction, on chains that know such."""
+"""Acts that rest on a party's signature next to the transaction, on chains that know such signatures."""
 
 from dataclasses import replace
 

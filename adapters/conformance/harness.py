@@ -1,4 +1,4 @@
-"""What the suite needs from a chain under test, and the steps that its tests are made of."""
+"""The chain under test as the suite needs it, and the steps that its tests are made of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ChainHarness(Protocol):
 
     @property
     def knows_expiry(self) -> bool:
-        """Whether a transaction can name the last height that may include it."""
+        """True if a transaction can name the last height that may include it."""
 
     @property
     def can_reorg(self) -> bool: ...

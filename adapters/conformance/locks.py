@@ -185,7 +185,7 @@ class LockReaderConformance:
             await harness.advance()
         assert seen.terms_match
 
-    async def test_it_reads_a_finalized_block_and_the_code_that_holds_the_lock(self, harness: ChainHarness) -> None:
+    async def test_finalized_block_and_code_of_a_lock_are_read(self, harness: ChainHarness) -> None:
         leg = await _final_lock(harness)
         before = (await harness.access.heads.head()).finalized
         seen = await _observe(harness, leg)

@@ -35,7 +35,7 @@ async def _next_lock(harness: ChainHarness, sender: Signer, receiver: Signer) ->
 
 
 def _gas(harness: ChainHarness, transaction: UnsignedTransaction) -> int:
-    """The gas limit, told by what one more unit of the fee costs; 0 on chains without one."""
+    """Return the gas limit, measured by what one more unit of the fee costs; 0 on chains without one."""
     costs = (harness.access.transactions.cost(transaction, FeeBid(price, 0)) for price in (10**12, 10**12 + 1))
     first, second = (sum(cost.values()) for cost in costs)
     return second - first

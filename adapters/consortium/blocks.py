@@ -103,7 +103,7 @@ async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class ConsortiumHeads:
-    """`HeadSource`: a subscription tells that there may be news, a poll finds out."""
+    """`HeadSource`: a subscription hints at news, a poll finds out."""
 
     def __init__(self, rpc: CometRpc, chain: ChainId, poll_s: float = POLL_S) -> None:
         self._rpc = rpc

@@ -72,7 +72,7 @@ class ConsortiumChain:
     rpc: CometRpc
     keys: PublicKeys
     report: NodeReport | None = None
-    """What `connect` found out about the node."""
+    """The node as `connect` found it."""
 
     def learn(self, public_key: bytes) -> AccountId:
         """Let this process assemble transactions for the account of an ed25519 public key (32 bytes)."""
@@ -136,9 +136,9 @@ async def read_parameters(
     timing: ChainTiming = DEFAULT_TIMING,
     genesis_hash: bytes | None = None,
 ) -> ConsortiumParameters:
-    """What the chain says of itself.
+    """Return the chain's parameters as it states them.
 
-    Raises `FatalError` if the endpoint serves another chain than the one named, `NotFoundError` for an asset that
+    Raise `FatalError` if the endpoint serves another chain than the one named, `NotFoundError` for an asset that
     the chain does not have, `RejectedError` for an id that is not a consortium chain's. A node that has pruned its
     first block is believed to serve the chain of its blocks' id: it cannot show more.
     """

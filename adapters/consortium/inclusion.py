@@ -45,7 +45,8 @@ class BlockScan:
         return self._blocks[0][0] <= self._taken.get(tx_hash, 0) + 1
 
     async def find(self, tx_hash: bytes) -> Sequence[Place]:
-        """Where the transaction is in the blocks that are read: one that fails at the gates may be there again.
+        """Return each place of the transaction in the blocks that are read: after failing at the gates it may come
+        again.
 
         Raise `RetryableError` if they cannot be read.
         """

@@ -50,7 +50,7 @@ class MembersView:
     organisations: tuple[Organisation, ...]
     proposals: tuple[ProposalView, ...]
     misbehaviour: tuple[MisbehaviourLeaf, ...]
-    """What validators were caught at, the newest first."""
+    """Offences of validators, the newest first."""
 
 
 async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> MembersView:

@@ -81,7 +81,7 @@ class ConsortiumProver:
         return await self.entry(attested_header_key(foreign, foreign_height), height)
 
     async def anchor(self, trusting_period_s: Seconds = DEFAULT_TRUSTING_PERIOD_S) -> Anchor:
-        """The anchor that this prover's evidence starts from, as *this endpoint* tells it: for whoever trusts it."""
+        """Return the anchor of this prover's evidence, as *this endpoint* states it: for whoever trusts it."""
         trusted = (await self._signed_header(self._trusted_height)).header
         return Anchor(
             chain=self._chain,

@@ -166,7 +166,7 @@ class CometRpc:
 
     def _nonsense(self, method: str, reply: Reply) -> CausewayError:
         """The endpoint, or what stands before it, answers with something that is not JSON-RPC."""
-        status, what = reply.status, "what is no JSON-RPC response"
+        status, what = reply.status, "something that is not a JSON-RPC response"
         if status in _HTTP_NOT_OFFERED:
             return RpcError(method, _METHOD_UNKNOWN, f"HTTP {status}")
         if 300 <= status < 400:
@@ -183,7 +183,7 @@ def _text(message: Any, data: Any) -> str:
 
 
 def parsed(parse: Callable[[], T]) -> T:
-    """What `parse` makes of an endpoint's answer. Raises `RetryableError` for nonsense, whatever `parse` raises.
+    """Return what `parse` makes of an endpoint's answer. Raise `RetryableError` for whatever `parse` raises.
 
     `parse` does nothing but read the answer, so whatever goes wrong in it is the answer's fault.
     """
@@ -193,7 +193,9 @@ def parsed(parse: Callable[[], T]) -> T:
         raise
     except Exception as error:
         reason = str(error)[:MAX_REASON_CHARS] or type(error).__name__
-        raise RetryableError(f"the endpoint answers what is no CometBFT response: {reason}") from error
+        raise RetryableError(
+            f"the endpoint answers with something that is not a CometBFT response: {reason}"
+        ) from error
 
 
 def count_of(raw: bytes | None) -> int:

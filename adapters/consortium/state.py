@@ -27,7 +27,7 @@ L = TypeVar("L", bound=Leaf)
 
 STATE_PATH: Final = "/store"
 NEWEST: Final = Height(0)
-"""What `abci_query` takes for the newest height."""
+"""The value by which `abci_query` means the newest height."""
 MAX_PROOF_OPS: Final = 4
 
 

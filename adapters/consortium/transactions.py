@@ -79,7 +79,7 @@ class PublicKeys:
         self._keys: dict[AccountId, bytes] = {}
 
     def learn(self, public_key: bytes) -> AccountId:
-        """Raises `RejectedError` for what is no ed25519 key."""
+        """Return the key's account. Raise `RejectedError` if it is not an ed25519 key."""
         account = caip_account(self._chain, address(public_key))
         self._keys[account] = public_key
         return account

@@ -27,7 +27,7 @@ _ENDINGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What came back: HTTP's status and headers, and the body as it is."""
+    """An HTTP response: status and headers, and the body as it is."""
 
     status: int
     body: bytes = field(repr=False)

@@ -73,7 +73,8 @@ class WitnessedBlocks:
         return self._agreed(found, await self._voters.soon(ask, lambda heard: self._is_decided(heard, count)))
 
     async def _witness(self, source: Member, ask: Callable[[Member], Awaitable[tuple[Block, ...]]]) -> Said | None:
-        """What another operator than the source's shows. One that is behind is asked again; None if nobody can say."""
+        """Return what another operator than the source's shows. One that is behind is asked again; None if nobody can
+        say."""
         while True:
             behind = False
             for member in self._voters.preferred():

@@ -42,7 +42,7 @@ class QuorumHeads:
         self._rounds: asyncio.Task[None] | None = None
         self._watchers: dict[asyncio.Event, None] = {}
         self._newest: HeadUpdate | None = None
-        """What the last round of questions brought to all who watch the heads."""
+        """The result of the last round of questions, for all who watch the heads."""
         self._shown: OrderedDict[tuple[Member, bytes], BlockHeader] = OrderedDict()
 
     async def head(self) -> HeadUpdate:
@@ -108,7 +108,7 @@ class QuorumHeads:
         return branch
 
     async def _header(self, member: Member, block_hash: bytes) -> BlockHeader:
-        """What the member shows under a hash; asked once, since branches grow by a block at a time."""
+        """Return the member's header of this hash; asked once, since branches grow by a block at a time."""
         known = self._shown.get((member, block_hash))
         if known is None:
             known = await self._voters.ask(member, lambda one: one.access.blocks.header(block_hash))
@@ -227,7 +227,7 @@ class QuorumHeads:
             _log.warning(what, reason=reason)
 
     async def _first_block(self) -> BlockHeader:
-        """What is final of any chain. Some count from 1."""
+        """Return the first block, which is final on any chain. Some count from 1."""
         try:
             return await self._voters.first(lambda member: member.access.blocks.header(Height(0)))
         except RejectedError:
@@ -235,7 +235,7 @@ class QuorumHeads:
 
 
 def _is_later(update: HeadUpdate, last: HeadUpdate) -> bool:
-    """What is final stays final, even where the members that say so fall silent."""
+    """Return true for news. A final block stays final, even if the members that say so fall silent."""
     return update.finalized.height >= last.finalized.height
 
 

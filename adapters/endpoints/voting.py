@@ -60,7 +60,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What one member answered, or the error it gave."""
+    """One member's answer, or the error it gave."""
 
     member: Member
     answer: object
@@ -178,7 +178,7 @@ class Voters:
         return RetryableError("no endpoint is configured")
 
     async def each(self, question: Callable[[Member], Awaitable[T]]) -> list[Said]:
-        """What every member says, all asked at once."""
+        """Return what every member says, all asked at once."""
         return list(await asyncio.gather(*(self.said(member, question) for member in self.members)))
 
     async def soon(
@@ -260,7 +260,7 @@ class Voters:
         return winners[0]
 
     def decided(self, answers: Sequence[tuple[Member, H]]) -> H | None:
-        """What a quorum has said already, with the consequences of `agreed`; None where it has not."""
+        """Return what a quorum has said already, with the consequences of `agreed`; None if there is no quorum yet."""
         winners: list[H] = self._agree([Said(member, answer) for member, answer in answers])
         return winners[0] if winners else None
 

@@ -53,7 +53,7 @@ def _ways(allowed: int, amount: int) -> Sequence[int]:
 
 
 async def _is_taken(endpoints: Endpoints, owner: AccountId, token: bytes, spender: bytes, value: int) -> bool:
-    """Whether the token takes this allowance now: it does not revert, and answers nothing or true."""
+    """Return true if the token takes this allowance now: it does not revert, and answers nothing or true."""
     call = {
         "from": hex_address(evm_address(owner)),
         "to": hex_address(token),

@@ -19,11 +19,11 @@ from core.proofs.keccak import keccak256
 from core.proofs.lanes import WORD_SIZE
 
 MAX_EXITS: Final = 16
-"""Bounded so that the whole fits into a block beside others: at most 4.3M gas, of the 16.7M that EIP-7825 allows."""
+"""Bounded so that the whole fits into a block with others: at most 4.3M gas, of the 16.7M that EIP-7825 allows."""
 BATCH_GAS: Final = 50_000
-"""What the transaction needs besides its items: 21,000 to begin with, and what the contract keeps for its end."""
+"""Gas of the transaction without its items: 21,000 to begin with, and what the contract keeps for its end."""
 ITEM_GAS: Final = 15_000
-"""What an item needs besides its own limit: its calldata, being called, and being reported."""
+"""Gas of an item beyond its own limit: its calldata, being called, and being reported."""
 
 SKIPPED_TOPIC: Final = "0x" + keccak256(b"Skipped(uint256,bytes)").hex()
 _BATCH: Final = keccak256(b"settleStrangers(bytes[],uint256)")[:4]
@@ -86,16 +86,16 @@ class _Report:
 
 
 def is_incomplete(logs: Sequence[RawLog]) -> bool:
-    """Whether a batch says that it left something out. The contract reports every item that it did not do."""
+    """Return true if a batch says that it left something out. The contract reports every item that it did not do."""
     return any(log.topics[:1] == (SKIPPED_TOPIC,) for log in logs)
 
 
 def left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, ...]:
-    """The items of the batch `data` that did nothing, with the contract's word for why.
+    """Return the items of the batch `data` that did nothing, with the contract's word for why.
 
-    An item is done where the contract tells its very lock's claim or refund. Its reports are taken for the reasons
-    alone: a payee may call the contract back and have it report whatever indices he likes. Raises `RetryableError` for
-    what no node of this chain can have answered.
+    An item is done if the contract logs its very lock's claim or refund. Its reports are taken for the reasons
+    alone: a payee may call the contract back and have it report any indices. Raise `RetryableError` for
+    data that no node of this chain can have answered.
     """
     if data[:4] != _BATCH:
         return ()

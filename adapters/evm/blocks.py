@@ -1,4 +1,4 @@
-"""Blocks with the events of our contract and tokens, each event tied to the very block hash that it is told for."""
+"""Blocks with the events of our contract and tokens, each event tied to the very block hash that it is logged for."""
 
 import itertools
 from collections.abc import Collection, Sequence
@@ -118,7 +118,7 @@ class EvmBlockSource:
         return max(1, min(self._max_range, int(requests / a_block)))
 
     async def check_payments(self) -> None:
-        """Raises `RejectedError` if the node cannot tell the payments that are wanted."""
+        """Raise `RejectedError` if the node cannot show the payments that are wanted."""
         payments = self._payments
         if payments is None:
             return

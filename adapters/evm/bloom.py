@@ -25,8 +25,8 @@ def bloom_bits(value: bytes) -> int:
 class LogFilter:
     """Which logs are ours: by address (`0x…`, lower case) the first topics that its logs may have.
 
-    Only these pairs count. A full block has nearly every common topic (every block moves some token), so that what
-    tells is whether the very address with one of *its* topics can be in it.
+    Only these pairs count. A full block has nearly every common topic (every block moves some token), so the question
+    that decides is if the very address with one of *its* topics can be in it.
     """
 
     def __init__(self, wanted: Mapping[str, Collection[str]]) -> None:
@@ -40,9 +40,9 @@ class LogFilter:
         return bool(topics) and topics[0] in self._wanted.get(address.lower(), ())
 
     def may_be_in(self, bloom: str) -> bool:
-        """Whether a block with this filter can hold such a log.
+        """Return true if a block with this filter can hold such a log.
 
-        Raises `RetryableError` for a filter that is none.
+        Raise `RetryableError` for a malformed filter.
         """
         try:
             set_bits = int.from_bytes(bytes.fromhex(bloom[2:]).rjust(BLOOM_BYTES, b"\0"), "big")

@@ -21,7 +21,7 @@ from core.model.types import AccountId, chain_of
 from core.proofs.lanes import evm_address
 
 MAX_CALL_BYTES: Final = 128 * 1024
-"""What nodes accept as one transaction (geth's txMaxSize)."""
+"""The largest transaction that nodes accept (geth's txMaxSize)."""
 
 
 class AccessEntry(msgspec.Struct, rename="camel", frozen=True):

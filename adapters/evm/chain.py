@@ -55,7 +55,7 @@ class ContractAbi:
 
 @dataclass(frozen=True, slots=True)
 class EvmChainSettings:
-    """What has to be known to connect.
+    """The settings of a connection.
 
     `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
     HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs, `native` says
@@ -135,7 +135,7 @@ class EvmChain:
         """Ask the chain who it is and what its tokens are called, and each endpoint what it offers (see `reports`).
 
         Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`, and
-        `RejectedError` if none of the endpoints that answer can serve, and for one that cannot tell the payments of
+        `RejectedError` if none of the endpoints that answer can serve, and for one that cannot show the payments of
         the native coin that are wanted.
         """
         observed = None if metrics is None else RpcMetrics(metrics, settings.chain)

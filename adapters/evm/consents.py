@@ -43,7 +43,7 @@ class EvmConsents:
     def refund(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> CallDraft:
         """By the receiver's EIP-712 signature over this very lock; a receiver that is a contract is asked by EIP-1271.
 
-        The receiver himself needs no signature to send it. Raises `RejectedError` for a place of another sender.
+        The receiver needs no signature to send it. Raise `RejectedError` for a place of another sender.
         """
         lane = parse_lane(lock_id)
         if terms.chain != self._chain or lane.sender != evm_address(terms.sender):

@@ -1,4 +1,4 @@
-"""Events of contracts that the operator names, decoded by the ABI that he gives.
+"""Events of contracts that the operator names, decoded by the ABI that the operator gives.
 
 Layout: Solidity ABI specification, "Events" and "Indexed Event Encoding". Everything about the ABI is checked when it
 is read; what a contract then logs never stops a follower: data that does not fit the ABI is kept as it is.
@@ -63,7 +63,7 @@ class _Entry(msgspec.Struct):
 
 
 class _Artifact(msgspec.Struct):
-    """What compilers write: the ABI among other things."""
+    """A compiler's output: the ABI among other things."""
 
     abi: list[_Entry]
 
@@ -90,14 +90,14 @@ class EventAbi:
 def parse_abi(text: str, where: str) -> tuple[EventAbi, ...]:
     """The events of an ABI: a JSON list, or a compiler's artifact that holds one under `abi`.
 
-    Anonymous events are left out, as nothing in their logs names them. Raises `RejectedError`, which begins with
-    `where`, for what is no ABI, declares no event, or has types that do not exist or nest too deep.
+    Anonymous events are left out, as nothing in their logs names them. Raise `RejectedError`, which begins with
+    `where`, if the ABI is invalid, declares no event, or has types that do not exist or nest too deep.
     """
     try:
         entries = msgspec.json.decode(text, type=list[_Entry] | _Artifact)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise RejectedError(
-            f'{where}: this is no ABI ({error}); give the list that the compiler writes under "abi"'
+            f'{where}: this is not a valid ABI ({error}); give the list that the compiler writes under "abi"'
         ) from None
     declared = entries.abi if isinstance(entries, _Artifact) else entries
     events = [_event(entry, where) for entry in declared if entry.type == "event" and not entry.anonymous]
@@ -188,7 +188,9 @@ class ContractDecoder:
 
     def __init__(self, chain: ChainId, abis: Mapping[bytes, Iterable[EventAbi]]) -> None:
         if len(abis) > MAX_CONTRACTS:
-            raise RejectedError(f"{chain}: at most {MAX_CONTRACTS} contracts can be followed beside the HTLC")
+            raise RejectedError(
+                f"{chain}: {len(abis)} contracts are too many: follow at most {MAX_CONTRACTS} next to the HTLC"
+            )
         self._chain = chain
         self._events = {
             hex_address(address): {event.topic: event for event in events} for address, events in abis.items()
@@ -204,9 +206,9 @@ class ContractDecoder:
         return {address: frozenset(events) for address, events in self._events.items()}
 
     def decode(self, address: str, topics: Sequence[str], data: bytes) -> ContractEvent | None:
-        """The log as an event, None where no ABI declares it. `address` and `topics` are `0x…`, lower case.
+        """Return the log as an event, None if no ABI declares it. `address` and `topics` are `0x…`, lower case.
 
-        Raises `ValueError` for topics that are no hex.
+        Raise `ValueError` for topics that are not hex.
         """
         event = self._events.get(address, {}).get(topics[0]) if topics else None
         if event is None:
@@ -244,7 +246,7 @@ def _arguments(
 
 
 def _is_one_word(kind: ABIType) -> bool:
-    """Whether an indexed argument stands in its topic itself; of all others the topic is a hash."""
+    """Return true if an indexed argument stands in its topic itself; of all others the topic is a hash."""
     return isinstance(kind, BasicType) and not kind.is_array and not kind.is_dynamic
 
 

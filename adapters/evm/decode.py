@@ -54,7 +54,7 @@ class Sources:
         self.tokens = {token: token_asset(chain, parse_address(token)) for token in tokens}
         self.native = native_asset(chain)
         self.holder = lru_cache(MAX_ACCOUNTS)(partial(_holder, chain))
-        """The account in an indexed topic, None for the zero address. Raises `ValueError` for what is no topic."""
+        """The account in an indexed topic, None for the zero address. Raises `ValueError` for a malformed topic."""
 
 
 def _holder(chain: ChainId, topic: str) -> AccountId | None:
@@ -139,7 +139,7 @@ def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> 
         raise RetryableError(f"an endpoint of {block.chain} answered with a malformed log") from error
     events.sort(key=attrgetter("index"))
     if any(one.index == two.index for one, two in itertools.pairwise(events)):
-        raise RetryableError(f"an endpoint of {block.chain} told a log twice")
+        raise RetryableError(f"an endpoint of {block.chain} answered with a log twice")
     if events and not 0 <= events[0].index <= events[-1].index < FIRST_PAYMENT:
         raise RetryableError(f"an endpoint of {block.chain} numbered a log as no block can")
     return tuple(events)

@@ -89,13 +89,13 @@ class Endpoints:
         return await self.first(lambda client: client.batch_each(calls))
 
     async def each(self, ask: Callable[[RpcClient], Awaitable[T]]) -> list[T | CausewayError]:
-        """What every endpoint answers, or the error of those that do not."""
+        """Return what every endpoint answers, or the error of those that do not."""
         return list(await asyncio.gather(*(_guarded(ask, client) for client in self.clients)))
 
     async def broadcast(
         self, tell: Callable[[RpcClient], Awaitable[T]], success: Callable[[T | CausewayError], bool]
     ) -> list[T | CausewayError]:
-        """Tell all at once, and return at the first success with what was answered until then; the rest go on.
+        """Send to all at once, and return at the first success with what was answered until then; the rest go on.
 
         A node that hangs delays nobody.
         """
@@ -146,9 +146,9 @@ class Endpoints:
         )
 
     async def first(self, ask: Callable[[RpcClient], Awaitable[T]]) -> T:
-        """What the first endpoint gives that can, beginning with the one that could last.
+        """Return the answer of the first endpoint that has one, beginning with the one that could last.
 
-        One that has no such thing may only be behind, so the others are asked, too. Raises `NotFoundError` if one says
+        One that has no such thing may only be behind, so the others are asked, too. Raise `NotFoundError` if one says
         so and the others do not answer, the last `RetryableError` if none answers, and every other error at once.
         """
         failure: RetryableError | None = None

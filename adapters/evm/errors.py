@@ -1,4 +1,4 @@
-"""What an Ethereum node or contract refuses with, as errors that say who acts next.
+"""Refusals of an Ethereum node or contract, as errors that say who acts next.
 
 A node's refusals have codes that mean little and sentences that differ between clients, see `adapters.evm.words`. A
 contract's refusals are its typed errors, decoded by the ABI.
@@ -69,7 +69,7 @@ PERMIT2_ERRORS: Final = {
     "SignatureExpired": ("uint256",),
     "InvalidAmount": ("uint256",),
 }
-"""What Permit2 refuses a lock with; the contract hands it on (Uniswap/permit2: SignatureVerification.sol,
+"""Permit2's refusals of a lock; the contract hands them on (Uniswap/permit2: SignatureVerification.sol,
 PermitErrors.sol, ISignatureTransfer.sol)."""
 
 
@@ -115,7 +115,7 @@ def translate(method: str, code: int, message: str, data: object = None) -> Caus
 
 
 def _by_code(method: str, code: int, text: str, message: str, data: object) -> CausewayError:
-    """What a code says if the words say nothing."""
+    """Return what a code says if the words say nothing."""
     if method.startswith("debug_trace") and UNKNOWN_TRACER.search(message.lower()):
         return RejectedError(text)
     if code in (EXECUTION_REVERTED, VM_ERROR) and not method.startswith("eth_send"):

@@ -1,4 +1,4 @@
-"""The newest and the finalized block, pushed where the endpoint pushes and polled beside it.
+"""The newest and the finalized block: pushed if the endpoint pushes, and always polled as well.
 
 A subscription only wakes the poll: what is yielded was always asked for, so a subscription that dies, repeats itself or
 lies about a head costs nothing but time.
@@ -27,12 +27,12 @@ POLL_S: Final = 1.0
 POLL_FLOOR_S: Final = 0.2
 """Nobody is asked more often than this, however fast the chain is."""
 POLLS_PER_BLOCK: Final = 2
-"""So that a block which a dead subscription does not tell is seen half a block later, and the rest of the second block
+"""Chosen so that a block which a dead subscription hides is seen half a block later, and the rest of the second block
 time is left for `PATIENCE_POLLS`."""
 POLL_GAPS: Final = 5
 """Requests that an endpoint is left for other things from one poll to the next."""
 PATIENCE_POLLS: Final = 0.5
-"""How many polls' time a subscription has to tell a block that a poll has seen. Then it is dead: it is opened again."""
+"""The time, in polls, that a subscription has to push a block that a poll has seen. Then it is dead: it is reopened."""
 RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 2.0
 """How long to wait after an endpoint did not give its head; it doubles from the first to the second of these."""
@@ -40,8 +40,8 @@ LOUD_FAILURES: Final = 5
 """After so many in a row it is logged."""
 SUBSCRIBE_RETRY_S: Final = 2.0
 MAX_SUBSCRIBE_RETRY_S: Final = 600.0
-"""A subscription that is refused, breaks or tells nothing is asked for again after these; the wait doubles each time,
-and falls back with the first block that one tells."""
+"""A subscription that is refused, breaks or stays silent is asked for again after these; the wait doubles each time,
+and falls back with the first block that one pushes."""
 SUBSCRIBE_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 1.0
 HEARTBEAT_S: Final = 20.0
@@ -58,7 +58,7 @@ def poll_every_s(block_time_s: float) -> float:
 
 
 class EvmHeadSource:
-    """`HeadSource` for one chain; endpoints without WebSocket are only polled. `expect` is told each head of the stream
+    """`HeadSource` for one chain; endpoints without WebSocket are only polled. `expect` gets each head of the stream
     just before the stream yields it."""
 
     def __init__(
@@ -193,8 +193,8 @@ _push: Final = msgspec.json.Decoder(_Push)
 class _Subscription:
     """newHeads of one endpoint, kept open for ever; it sets `pushed` at everything that it hears.
 
-    A connection may die without being closed. What tells it from a quiet chain is a block that was seen by asking and
-    that the subscription, though it stands, does not tell. One that is refused is asked for seldom: polling goes on.
+    A connection may die without being closed. It is dead, and not just idle, if a poll saw a block that the open
+    subscription did not push. One that is refused is asked for seldom: polling goes on.
     """
 
     def __init__(self, url: str, pushed: asyncio.Event) -> None:
@@ -207,7 +207,8 @@ class _Subscription:
         self._running = asyncio.create_task(self._run(0.0))
 
     def is_behind(self, height: int) -> bool:
-        """Whether it does not tell the block at `height`, which is there. What it was opened after counts as told."""
+        """Return true if it has not pushed the block at `height`, which is there. A block before its opening counts as
+        pushed."""
         if not self._stands:
             return False
         if self._told is None:
@@ -215,8 +216,8 @@ class _Subscription:
         return self._told < height
 
     def reopen(self) -> None:
-        """Leave the connection to die by itself, and open another: at once if this one ever told a block."""
-        log.warning("a subscription tells no new blocks: it is opened again", endpoint=origin(self._url))
+        """Leave the connection to die by itself, and open another: at once if this one ever pushed a block."""
+        log.warning("a subscription pushes no new blocks: it is opened again", endpoint=origin(self._url))
         old, self._stands = self._running, False
         self._closing.add(old)
         old.add_done_callback(self._closing.discard)

@@ -42,9 +42,9 @@ class LaneEvents:
         first: Height,
         last: BlockHeader,
     ) -> BlockRef | None:
-        """The block of the newest such event of this lock from height `first` to the block `last`.
+        """Return the block of the newest such event of this lock from height `first` to the block `last`.
 
-        None if there is none. Raises `RetryableError` if it cannot be known: for an endpoint that does not tell its
+        Return None if there is none. Raise `RetryableError` if it cannot be known: for an endpoint that refuses its
         logs, and beyond `MAX_LOOKBACK` and `MAX_ROUNDS`.
         """
         topics = [topic for kind in kinds for topic in _TOPICS[kind]]
@@ -65,7 +65,7 @@ class LaneEvents:
                 if isinstance(answer, CausewayError):
                     length = span[1] - span[0] + 1
                     if length == 1 or not is_too_long(answer):
-                        raise RetryableError(f"{client} does not tell the logs of block {span[0]}: {answer.message}")
+                        raise RetryableError(f"{client} refuses the logs of block {span[0]}: {answer.message}")
                     client.ranges.refused(length)
                     break
                 client.ranges.took(span[1] - span[0] + 1)
@@ -93,7 +93,7 @@ class LaneEvents:
         for entry in logs:
             height = quantity(entry.block_number)
             if not span[0] <= height <= span[1]:
-                raise RetryableError(f"an endpoint of {self._chain} told a log of another range")
+                raise RetryableError(f"an endpoint of {self._chain} answered with a log of another range")
             block = BlockRef(self._chain, Height(height), data_bytes(entry.block_hash))
             for one in decoded(block, self._sources, [lowered(entry)]):
                 if isinstance(one.event, kinds) and one.event.lock_id == lock_id:  # type: ignore[union-attr]

@@ -2,7 +2,7 @@
 
 The encodings themselves are in `core.proofs.lanes`, where verifiers need them too. A lock's id is
 `<sender>/<lane>/<generation>`. Generations wrap from 65535 to 0: after 65,536 uses of a lane its ids come round again,
-so nobody may take an id for unique. The place of its event, or its sender and hashlock, tell one lock from another.
+so nobody may take an id for unique. The place of its event, or its sender and hashlock, distinguish two locks.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ def next_use(sender: bytes, number: int, word: int) -> Lane | None:
 
 
 def holds(taken: Lane, candidate: Lane) -> bool:
-    """Whether a place that was handed out stands in the candidate's way: same lane, and not of the lane's past."""
+    """Return true if a place that was handed out stands in the candidate's way: same lane, not of the lane's past."""
     ahead = (taken.generation - candidate.generation) & MAX_GENERATION
     return (taken.sender, taken.number) == (candidate.sender, candidate.number) and ahead <= MAX_GENERATION // 2
 

@@ -39,7 +39,7 @@ _HEADER: Final = RawHeader | None
 
 @dataclass(frozen=True, slots=True)
 class LaneView:
-    """What one endpoint says about a lane at one height."""
+    """One endpoint's view of a lane at one height."""
 
     header: BlockHeader
     word: int
@@ -48,7 +48,7 @@ class LaneView:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Where a lock was made, by its newest `Locked` event up to the block `until`."""
+    """The block in which a lock was made, by its newest `Locked` event up to the block `until`."""
 
     made: BlockRef
     until: BlockRef
@@ -140,7 +140,8 @@ class EvmLockReader:
     async def _without_state(
         self, client: RpcClient, lane: Lane, lock_id: LockId, terms: LockTerms, final: BlockHeader
     ) -> LockObservation:
-        """The lock at the block `final` from what the newest block and the events say; see the module's text."""
+        """Return the lock at the block `final`: the newest block's word commits to it, and its event stands in a final
+        block."""
         newest = await self._newest(client, lane)
         status, terms_match = self._read(newest, terms, lane)
 
@@ -177,9 +178,9 @@ class EvmLockReader:
         return view
 
     async def _made(self, client: RpcClient, lock_id: LockId, terms: LockTerms, newest: BlockHeader) -> BlockRef:
-        """Where the lock that is open in the block `newest` was made.
+        """Return the block in which the lock was made that is open in the block `newest`.
 
-        Raises `RetryableError` if the endpoint's events do not show it.
+        Raise `RetryableError` if the endpoint's events do not show it.
         """
         key = (client.url, lock_id, bytes(terms.hashlock))
         known = self._found.get(key)

@@ -1,4 +1,4 @@
-"""The logs of blocks as one endpoint tells them: by block hash, by ranges as long as it takes, by receipts.
+"""The logs of blocks as one endpoint gives them: by block hash, by ranges as long as it takes, by receipts.
 
 How long a range may be is learnt from what it refuses (`RpcClient.ranges`), in whatever words: providers limit blocks,
 results or time, free tiers to ten blocks.
@@ -54,9 +54,9 @@ class LogReader:
         return Call("eth_getLogs", ({**where, "address": self._addresses, "topics": [self._topics]},), _LOGS)
 
     async def read(self, client: RpcClient, headers: Sequence[BlockHeader]) -> list[RawLog]:
-        """The logs of these blocks, which are linked.
+        """Return the logs of these blocks, which are linked.
 
-        Raises `ReorgedError` if a block went away meanwhile, `RetryableError` if the endpoint does not tell them.
+        Raise `ReorgedError` if a block went away meanwhile, `RetryableError` if the endpoint refuses them.
         """
         if len(headers) <= MAX_BY_HASH:
             return await self._by_hash(client, [f"0x{one.ref.hash.hex()}" for one in headers])
@@ -77,11 +77,10 @@ class LogReader:
         return found
 
     async def _instead(self, client: RpcClient, block: str, refused: CausewayError) -> list[RawLog]:
-        """The logs of a block that holds more than the endpoint tells by its index, from its receipts."""
-        told = await self._receipts(client, [block])
-        if told is None:
-            raise RetryableError(f"{client} does not tell the logs of block {block}: {refused.message}")
-        return told
+        """Return the logs of a block that holds more than the endpoint gives by its index, from its receipts."""
+        if (found := await self._receipts(client, [block])) is None:
+            raise RetryableError(f"{client} refuses the logs of block {block}: {refused.message}")
+        return found
 
     async def _by_range(self, client: RpcClient, headers: Sequence[BlockHeader]) -> list[RawLog]:
         """By height, in spans that the endpoint takes; one that holds too much is halved."""
@@ -99,7 +98,7 @@ class LogReader:
         return found
 
     async def _round(self, client: RpcClient, headers: Sequence[BlockHeader]) -> tuple[int, list[RawLog]]:
-        """The logs of the first of these blocks, of as many as one request tells; none of them if it was too long."""
+        """Return the logs of the first of these blocks, of as many as one request gives; none if it was too long."""
         size, last = client.ranges.size(), headers[-1]
         spans = [headers[at : at + size] for at in range(0, len(headers), size)][: max(1, client.batches.size() - 1)]
         again = Call("eth_getBlockByNumber", (hex(last.height), False), _HEADER)
@@ -136,7 +135,8 @@ class LogReader:
     async def omitted(
         self, client: RpcClient, raw: Sequence[RawHeader], logs: Mapping[str, Sequence[RawLog]], newest: Height
     ) -> list[RawLog]:
-        """Logs that blocks have though none were told, see `adapters.omitted`. A node without receipts is believed."""
+        """Return the logs of blocks that have some though none came, see `adapters.omitted`. A node without receipts is
+        believed."""
         blooms = {one.hash.lower(): one.logs_bloom for one in raw}
 
         def may_have(block: str) -> bool:
@@ -223,7 +223,7 @@ def lowered(entry: RawLog) -> RawLog:
 
 
 def is_too_long(error: CausewayError) -> bool:
-    """Whether eth_getLogs was refused in a way that less may mend: in any words but those of other trouble."""
+    """Return true if eth_getLogs was refused in a way that less may mend: in any words but those of other trouble."""
     if isinstance(error, NotFoundError):
         return False
     return isinstance(error, RejectedError | UnclearRefusalError) or refusal_in(error) == Refusal.FAILED_INSIDE

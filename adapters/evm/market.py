@@ -1,4 +1,4 @@
-"""What inclusion costs, asked in the ways that nodes offer.
+"""The price of inclusion, asked in the ways that nodes offer.
 
 The tip: `eth_maxPriorityFeePerGas`, `eth_feeHistory`, `eth_gasPrice` less the base fee, a tenth of the base fee; the
 first that is answered. A chain without base fees (older than EIP-1559) has its gas price as a tip on a base fee of 0.
@@ -34,7 +34,7 @@ class RawFeeHeader(msgspec.Struct, rename="camel"):
 
 
 class RawFeeHistory(msgspec.Struct):
-    """What eth_feeHistory tells of the tips that were paid, by block and percentile."""
+    """eth_feeHistory's answer about the tips that were paid, by block and percentile."""
 
     reward: list[list[Quantity]] | None = None
 
@@ -58,7 +58,7 @@ def tip_bound(base_fee: int) -> int:
 
 
 async def has_base_fee(client: RpcClient) -> bool:
-    """Whether the chain has base fees, which is whether it takes EIP-1559's transactions."""
+    """Return true if the chain has base fees, and so takes EIP-1559's transactions."""
     header: RawFeeHeader = await client.call("eth_getBlockByNumber", "latest", False, into=RawFeeHeader)
     return header.base_fee_per_gas is not None
 
@@ -97,7 +97,7 @@ async def _tip_otherwise(client: RpcClient, base_fee: int) -> int:
 
 
 def _paid(rewards: Sequence[Sequence[str]]) -> list[int]:
-    """The tips of blocks that had transactions: empty ones tell 0."""
+    """Return the tips of blocks that had transactions: empty ones show 0."""
     found = [quantity(block[0]) for block in rewards if block]
     return [one for one in found if one] or found
 

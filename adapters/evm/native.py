@@ -72,7 +72,7 @@ class RawOutcome(msgspec.Struct, rename="camel"):
 
 
 class RawAction(msgspec.Struct, rename="camel"):
-    """What a trace did: fields of calls and creations, and of a contract that destroys itself."""
+    """A trace's action: fields of calls and creations, and of a contract that destroys itself."""
 
     sender: str = msgspec.field(name="from", default="")
     to: str | None = None
@@ -148,8 +148,8 @@ class PaymentReader(ABC, Generic[H]):
     ) -> list[tuple[LoggedEvent, ...]]:
         """The payments of these blocks as events, block by block, as one endpoint shows them.
 
-        Raises `ReorgedError` where a block went away, `RetryableError` for what no node may answer, `RejectedError`
-        where the node cannot tell them.
+        Raise `ReorgedError` if a block went away, `RetryableError` for an answer that is not valid, `RejectedError`
+        if the node cannot show payments.
         """
         found = await self._payments(client, [one for one in raw if one.transactions])
         return [tuple(self._events(header, found.get(one.hash, ()))) for one, header in zip(raw, headers, strict=True)]
@@ -157,7 +157,7 @@ class PaymentReader(ABC, Generic[H]):
     def _events(self, header: BlockHeader, paid: Iterable[Payment]) -> Iterator[LoggedEvent]:
         for place, one in enumerate(paid):
             if not 0 < one.amount <= MAX_BASE_UNITS:
-                raise RetryableError(f"an endpoint of {self._chain} told a payment of more than there can be")
+                raise RetryableError(f"an endpoint of {self._chain} answered with a payment of more than there can be")
             moved = Transferred(
                 self._asset, self._account(one.sender), self._account(one.receiver), BaseUnits(one.amount)
             )
@@ -188,7 +188,7 @@ class PaymentReader(ABC, Generic[H]):
 
 
 class DirectPayments(PaymentReader[RawFullHeader]):
-    """What successful transactions pay themselves, creations too: from blocks and receipts, which every node has."""
+    """Payments by successful transactions themselves, creations too: from blocks and receipts, which every node has."""
 
     header: type[RawFullHeader] = RawFullHeader
     full = True
@@ -281,7 +281,7 @@ class TracedPayments(PaymentReader[RawListedHeader]):
 
 
 def payments_of(tx_hash: str, traces: Iterable[RawTrace]) -> Iterator[Payment]:
-    """What one transaction's traces moved, in the order of execution. What failed moved nothing, nor did anything
+    """Yield what one transaction's traces moved, in the order of execution. What failed moved nothing, nor did anything
     inside of it."""
     failed: list[int] | None = None
     for one in sorted(traces, key=attrgetter("trace_address")):

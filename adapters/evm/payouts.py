@@ -34,7 +34,7 @@ from core.proofs.lanes import evm_address
 TRANSFER: Final = "a9059cbb"
 """Selector of `transfer(address,uint256)` (EIP-20)."""
 CLAIM_OVERHEAD_GAS: Final = 30_000
-"""What a claim spends beside its payment and the 21,000 of every transaction, which `eth_call` counts, too."""
+"""Gas of a claim without its payment and the 21,000 of every transaction, which `eth_call` counts, too."""
 MAX_BALANCE: Final = 2**128
 """More ether than there is, and less than any node's overrides take."""
 

@@ -1,4 +1,4 @@
-"""What each endpoint of an EVM chain offers and keeps, found out once at connect, with what follows from it."""
+"""The offers and the history of each endpoint of an EVM chain, found out once at connect, with what follows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -193,7 +193,7 @@ def _faults(report: EndpointReport, final: Any, logs: Any) -> tuple[str, ...]:
         "it does not know the tag `finalized`, so that nothing ever becomes final: use a client that does": (
             _is_refusal(final) and not isinstance(final, NotFoundError)
         ),
-        "it tells no logs of contracts, so that no lock or claim is ever seen: choose a plan that offers eth_getLogs": (
+        "it offers no logs of contracts, so no lock or claim is ever seen: choose a plan that offers eth_getLogs": (
             _is_refusal(logs)
         ),
     }

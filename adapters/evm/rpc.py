@@ -174,7 +174,9 @@ class RpcClient:
                 answer = await self._exchange([call], single=True)
                 if isinstance(answer, list):
                     if len(answer) != 1:
-                        raise RetryableError(f"{self} answered {call.method} with something that is no JSON-RPC answer")
+                        raise RetryableError(
+                            f"{self} answered {call.method} with something that is not a JSON-RPC answer"
+                        )
                     [answer] = answer
                 if number_of(answer.id) != 0 and answer.id is not None:
                     raise RetryableError(f"{self} left {call.method} unanswered: it answered another call")
@@ -225,7 +227,7 @@ class RpcClient:
         return got
 
     async def _alone(self, call: Call) -> Any:
-        """What the call gives, or how it is refused; an endpoint that does not answer raises."""
+        """Return what the call gives, or how it is refused; raise if the endpoint does not answer."""
         try:
             return await self._one(call)
         except RejectedError as error:
@@ -244,7 +246,7 @@ class RpcClient:
         if isinstance(answers, RpcAnswer) or is_one_refusal(answers):
             one = answers if isinstance(answers, RpcAnswer) else answers[0]
             if one.error is None:
-                raise RetryableError(f"{self} answered a batch with something that is no JSON-RPC batch")
+                raise RetryableError(f"{self} answered a batch with something that is not a JSON-RPC batch")
             raise self._refusal("batch", one.error)
         by_id = self._by_id(answers, len(calls))
         results: list[Any] = []
@@ -264,7 +266,7 @@ class RpcClient:
         return results, False
 
     async def _is_refused_whole(self, part: Sequence[Call], results: Sequence[Any]) -> bool:
-        """Whether the batch was refused call by call. One of them alone shows it, if no word does."""
+        """Return true if the batch was refused call by call. One of them alone shows it, if no word does."""
         if not all(isinstance(one, CausewayError) for one in results):
             return False
         kinds = {refusal_in(one) for one in results}
@@ -289,7 +291,7 @@ class RpcClient:
         return found
 
     def _waits(self, error: CausewayError, waits: int) -> bool:
-        """Whether a request that came too soon is to be made again, once its turn has come."""
+        """Return true if a request that came too soon is to be made again, once its turn has come."""
         return (
             refusal_in(error) == Refusal.RATE_LIMITED
             and waits < MAX_RATE_WAITS
@@ -344,7 +346,7 @@ class RpcClient:
             answers = decoded(raw)
         except NO_JSON as error:
             if status == 200:
-                what = f"{calls[0].method} with something that is no JSON-RPC" if single else "a batch with no JSON-RPC"
+                what = f"{calls[0].method} with something other than JSON-RPC" if single else "a batch with no JSON-RPC"
                 raise RetryableError(f"{self} answered {what}") from error
         if status == 429 or (status == 503 and asked_s is not None):
             if cost:
@@ -361,7 +363,7 @@ class RpcClient:
         return answers
 
     def _refuse(self, status: int, raw: bytes) -> NoReturn:
-        """What an HTTP status without a JSON-RPC error in its body stands for."""
+        """Raise the error that an HTTP status without a JSON-RPC error in its body stands for."""
         said = printable(raw[:MAX_REASON_CHARS].decode(errors="replace"))
         text = f"{self} answered HTTP {status}" + (f": {said}" if said else "")
         if status in (401, 403):
@@ -442,7 +444,7 @@ def quantity(text: str) -> int:
     if text[:2] in ("0x", "0X") and len(digits) <= MAX_QUANTITY_DIGITS and digits.isascii() and digits.isalnum():
         with suppress(ValueError):
             return int(digits, 16)
-    raise RetryableError("an endpoint answered with something that is no number")
+    raise RetryableError("an endpoint answered with something that is not a number")
 
 
 def data_bytes(text: str) -> bytes:
@@ -450,7 +452,7 @@ def data_bytes(text: str) -> bytes:
     try:
         return bytes.fromhex(text[2:] if text[:2] in ("0x", "0X") else text)
     except ValueError as error:
-        raise RetryableError("an endpoint answered with something that is no hex") from error
+        raise RetryableError("an endpoint answered with something that is not hex") from error
 
 
 def _or_raise(result: Any) -> Any:

@@ -38,7 +38,7 @@ class _Account:
 
 
 class FinalSequences:
-    """What one adapter has seen of accounts, by endpoint."""
+    """The sequences of accounts that one adapter has seen, by endpoint."""
 
     def __init__(self, chain: ChainId) -> None:
         self._chain = chain

@@ -69,7 +69,7 @@ _VERSION: Final = "0x54fd4d50"
 _DOMAIN_SEPARATOR: Final = "0x3644e515"
 _NONCES: Final = "0x7ecebe00"
 COMMON_VERSIONS: Final = ("1", "2")
-"""Versions of domains of tokens that do not tell theirs, such as OpenZeppelin's."""
+"""Versions of domains of tokens that do not state theirs, such as OpenZeppelin's."""
 
 
 class SignedLocks:
@@ -87,8 +87,8 @@ class SignedLocks:
     async def permit(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> CallDraft:
         """By EIP-2612: the lock's sender allows the contract to take the token, and locks in the same transaction.
 
-        The allowance is unlimited, for the reason of `EvmLegBuilder.prepare`; so a second lock beside this one finds
-        it there, whatever becomes of its own permit's nonce. Raises `RejectedError` for a token without permits.
+        The allowance is unlimited, for the reason of `EvmLegBuilder.prepare`; so a second lock at the same time finds
+        it there, whatever becomes of its own permit's nonce. Raise `RejectedError` for a token without permits.
         """
         token = self._token(terms)
         domain = await self._domain_of(token)
@@ -118,7 +118,7 @@ class SignedLocks:
     async def authorization(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> CallDraft:
         """By EIP-3009 (`receiveWithAuthorization`), with a nonce that is the hash of all terms.
 
-        Raises `RejectedError` for a token whose domain cannot be told. Whether it knows EIP-3009, simulating tells.
+        Raise `RejectedError` for a token whose domain cannot be learnt. Simulating shows if it knows EIP-3009.
         """
         token = self._token(terms)
         message = {
@@ -239,7 +239,7 @@ class SignedLocks:
             return None
 
     async def _view(self, token: bytes, selector: str, argument: bytes = b"") -> bytes:
-        """What a view function returns; nothing where the token has none of that name."""
+        """Return a view function's result; nothing if the token has none of that name."""
         call = {"to": hex_address(token), "data": f"{selector}{argument.hex()}"}
         try:
             return data_bytes(await self._endpoints.call("eth_call", call, "latest"))

@@ -17,10 +17,10 @@ from core.runtime.files import read_small
 SIGNATURE_SCHEME: Final = "secp256k1-keccak256"
 SIGNATURE_BYTES: Final = 65
 TYPED_DATA: Final = b"\x19\x01"
-"""What typed data begins with (EIP-712), and no transaction: 0x19 is neither a type of EIP-2718 nor an RLP list."""
+"""The first bytes of typed data (EIP-712) and of no transaction: 0x19 is neither an EIP-2718 type nor an RLP list."""
 TYPED_DATA_BYTES: Final = len(TYPED_DATA) + 2 * 32
 WALLET_V: Final = 27
-"""What wallets and `ecrecover` add to the parity of a signature that is not a transaction's."""
+"""The number that wallets and `ecrecover` add to the parity of a signature that is not a transaction's."""
 MAX_KEYSTORE_BYTES: Final = 64 * 1024
 MAX_SCRYPT_BYTES: Final = 1 << 30
 """128 * n * r bytes of memory (RFC 7914 section 2); geth's files need a quarter of it."""
@@ -163,14 +163,15 @@ def _keystore(path: Path, raw: bytes) -> _Keystore:
 
 
 def _lowered(value: Any) -> Any:
-    """Old files write `Crypto`: names of the format are told apart in no case."""
+    """Old files write `Crypto`: names of the format differ in more than case."""
     if not isinstance(value, dict):
         return value
     return {name.lower(): _lowered(member) for name, member in value.items()}
 
 
 def recover_address(payload: bytes, signature: bytes) -> bytes:
-    """The address whose key signed the Keccak-256 of `payload`. Raises `RejectedError` for what is no signature."""
+    """Return the address whose key signed the Keccak-256 of `payload`. Raise `RejectedError` for a malformed
+    signature."""
     if len(signature) != SIGNATURE_BYTES or signature[64] > 1:
         raise RejectedError("a signature is r‖s‖v, 65 bytes, with v 0 or 1")
     try:

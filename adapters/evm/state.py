@@ -36,10 +36,10 @@ class EvmStateReader:
 async def token_word(
     endpoints: Endpoints, token: bytes, selector: str, *addresses: bytes, block: str = "latest"
 ) -> BaseUnits:
-    """What a token's view function of addresses returns as one word. Raises `RejectedError` for what is no token."""
+    """Return the word of a token's view function of addresses. Raise `RejectedError` if the address is not a token."""
     data = "0x" + selector + "".join(address.rjust(32, b"\0").hex() for address in addresses)
     answer: str = await endpoints.call("eth_call", {"to": hex_address(token), "data": data}, block)
     raw = data_bytes(answer)
     if len(raw) < 32:
-        raise RejectedError(f"{hex_address(token)} is no ERC-20 token")
+        raise RejectedError(f"{hex_address(token)} is not an ERC-20 token")
     return BaseUnits(int.from_bytes(raw[:32], "big"))

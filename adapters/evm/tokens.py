@@ -1,4 +1,4 @@
-"""What ERC-20 contracts call themselves: name, symbol and decimals, which EIP-20 leaves to each contract.
+"""Names, symbols and decimals of ERC-20 contracts, which EIP-20 leaves to each contract.
 
 Texts are any bytes that a contract likes, in a `string` or, with tokens older than the ABI's strings, in one `bytes32`.
 They are cut and cleaned here, so that nobody behind has to be careful with them. Two tokens may still call themselves
@@ -26,18 +26,18 @@ _DECIMALS: Final = "0x313ce567"
 
 
 async def read_token(endpoints: Endpoints, chain: ChainId, token: bytes) -> Asset:
-    """What an ERC-20 contract calls itself. Its name may be missing, and is empty then.
+    """Return an ERC-20 contract's own words about itself. Its name may be missing, and is empty then.
 
-    Raises `RejectedError` where it says no symbol or decimals.
+    Raise `RejectedError` if it says no symbol or decimals.
     """
     where = hex_address(token)
     try:
         symbol, decimals = await endpoints.batch([_view(where, _SYMBOL), _view(where, _DECIMALS)])
     except RevertedError as error:
-        raise RejectedError(f"{where} has no symbol and decimals: it is no ERC-20 token") from error
+        raise RejectedError(f"{where} has no symbol and decimals: it is not an ERC-20 token") from error
     text, shift = clean_text(abi_text(data_bytes(symbol)), MAX_SYMBOL_CHARS), data_bytes(decimals)
     if not text or len(shift) < 32:
-        raise RejectedError(f"{where} has no symbol and decimals: it is no ERC-20 token")
+        raise RejectedError(f"{where} has no symbol and decimals: it is not an ERC-20 token")
     if int.from_bytes(shift[:32], "big") > MAX_DECIMALS:
         raise RejectedError(f"{where} has more than {MAX_DECIMALS} decimals, which cannot be shown")
     name = await _name_of(endpoints, where)
@@ -57,9 +57,9 @@ def _view(where: str, selector: str) -> Call:
 
 
 def abi_text(data: bytes) -> str:
-    """The text in a returned `string`, or in a `bytes32` that zeros fill up; "" where there is none.
+    """Return the text in a returned `string`, or in a `bytes32` that zeros fill up; "" if there is none.
 
-    Bytes that are no UTF-8 become U+FFFD. Only the beginning of a long text is looked at.
+    Bytes that are not UTF-8 become U+FFFD. Only the beginning of a long text is looked at.
     """
     if len(data) == 32:
         raw = data.rstrip(b"\0")

@@ -233,7 +233,7 @@ class EvmTransactionSender:
             if not is_incomplete(logs):
                 return Outcome(OutcomeStatus.INCLUDED, final, block)
             if known is None or known.to is None:
-                return Outcome(OutcomeStatus.PENDING)  # which of its items did nothing, its own data tells
+                return Outcome(OutcomeStatus.PENDING)  # only its own data shows which of its items did nothing
             missing = left_out(known.to.lower(), data_bytes(known.data), logs)
             return Outcome(OutcomeStatus.INCLUDED, final, block, left_out=missing)
         reason = None if known is None else await self._reason(encoded, known, canonical)
@@ -282,7 +282,8 @@ class EvmTransactionSender:
 
 
 def _succeeded(client: RpcClient, receipt: RawReceipt) -> bool:
-    """Whether the transaction did what it should (EIP-658). Raises `RetryableError` if the receipt does not say it."""
+    """Return true if the transaction did what it should (EIP-658). Raise `RetryableError` if the receipt does not
+    say."""
     status = None if receipt.status is None else quantity(receipt.status)
     if status not in (0, 1):
         raise RetryableError(f"{client} answered with a receipt that does not say whether its transaction failed")
@@ -296,7 +297,7 @@ def _telling(failures: Sequence[CausewayError]) -> CausewayError:
             if isinstance(failure, kind):
                 return failure
     reverted = [failure for failure in failures if isinstance(failure, RevertedError)]
-    # Any other refusal is no word about the transaction itself.
+    # Any other refusal says nothing about the transaction itself.
     return reverted[0] if reverted else UnclearRefusalError(failures[0].message)
 
 

@@ -25,7 +25,7 @@ DOMAIN_FIELDS: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Where a signature is of use (EIP-712, "Definition of domainSeparator"). `version` None: the domain has none."""
+    """The domain of a signature (EIP-712, "Definition of domainSeparator"). `version` None: the domain has none."""
 
     name: str
     version: str | None
@@ -42,7 +42,7 @@ class Domain:
         }
 
     def separator(self) -> bytes:
-        """What the contract knows the domain by."""
+        """Return the hash by which the contract knows the domain."""
         return encode_typed_data(full_message=_document(self, {"Empty": ()}, "Empty", {})).header
 
 
@@ -63,7 +63,7 @@ def consent_to(
 
 
 def digest(consent: Consent) -> bytes:
-    """What a contract is asked about, and what a key signs."""
+    """Return the hash that a contract is asked about, and that a key signs."""
     return keccak256(consent.payload)
 
 

@@ -22,12 +22,12 @@ _answers: Final[msgspec.json.Decoder[list[RpcAnswer] | RpcAnswer]] = msgspec.jso
 
 
 def refuses(answers: list[RpcAnswer] | RpcAnswer) -> bool:
-    """Whether a body says in JSON-RPC what its HTTP status says."""
+    """Return true if a body says in JSON-RPC what its HTTP status says."""
     return any(one.error is not None for one in ([answers] if isinstance(answers, RpcAnswer) else answers))
 
 
 def is_one_refusal(answers: list[RpcAnswer]) -> bool:
-    """Whether a list refuses the whole batch: its one entry belongs to no call (JSON-RPC 2.0 section 6)."""
+    """Return true if a list refuses the whole batch: its one entry belongs to no call (JSON-RPC 2.0 section 6)."""
     return len(answers) == 1 and answers[0].error is not None and number_of(answers[0].id) is None
 
 

@@ -309,7 +309,7 @@ _TROUBLE: Final = _patterns(
 )
 
 UNKNOWN_TRACER: Final = re.compile("tracer not found|is not defined|unsupported tracer")
-"""What debug_trace… is refused with by nodes that lack the tracer asked for."""
+"""Refusals of debug_trace… by nodes that lack the tracer asked for."""
 
 
 def refusal_of(method: str, message: str) -> Refusal:

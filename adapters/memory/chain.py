@@ -27,12 +27,12 @@ from core.runtime.clock import Clock
 GAS_PER_TRANSACTION: Final = 100_000
 MAX_BLOCK_TRANSACTIONS: Final = 1_000
 HTLC_CODE_HASH: Final = hashlib.sha256(b"causeway/memory/htlc/1").digest()
-"""What `LockObservation.code_hash` is on an honest memory chain."""
+"""`LockObservation.code_hash` on an honest memory chain."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryRules:
-    """What one memory chain is like.
+    """The rules of one memory chain.
 
     `finality_depth`: blocks on top of one that make it final, 0 for at once. `skew_s`: how far its time runs ahead of
     the clock. `fees` None: no fees; otherwise every transaction costs `gas` units of `native`, times
@@ -78,7 +78,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of an entry: why it reverted, None where it did not; what it told; what it left out."""
+    """The result of an entry: why it reverted, None if it did not; its events; what it left out."""
 
     reason: str | None
     events: tuple[ChainEvent, ...] = ()
@@ -183,7 +183,7 @@ class MemoryChain:
         return self._blocks[height].block
 
     def may_have_events(self, block: Block) -> bool:
-        """What a block says of its events itself, as a bloom filter does: "no" for certain, "yes" by chance, too."""
+        """Return what a block says of its events, as a bloom filter does: "no" for certain, "yes" by chance, too."""
         return bool(block.events) or block.header.ref.hash[0] < self.rules.suspects_of_256
 
     def pending(self) -> tuple[bytes, ...]:
@@ -249,7 +249,7 @@ class MemoryChain:
         return wire.body
 
     def verifies(self, account: AccountId, signed: bytes, signature: bytes) -> bool:
-        """Whether the signature is the account's."""
+        """Return true if the signature is the account's."""
         try:
             self._keys[account].verify(signed, signature)
         except (KeyError, BadSignatureError, ValueError):
@@ -285,7 +285,7 @@ class MemoryChain:
 
         Transactions of the old branch return to the mempool where `keep` says so of their hash, and are lost
         otherwise; with `fill` false the new branch is empty and they wait. Issues are made again in its first block.
-        Raises ValueError when a finalized block would go; `deep` lets it go where the new branch is no shorter, so that
+        Raise ValueError if a finalized block would go; `deep` lets it go if the new branch is at least as long, so that
         what is final keeps its height.
         """
         length = length or depth + 1

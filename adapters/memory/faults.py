@@ -32,8 +32,8 @@ class FaultRates:
     calls overtake it. `repeat_head`, `drop_head`: a head notification comes twice, or never. `late_head`: it comes once
     more, behind the next one. `lie_lock`, `lie_head`: the answer is false.
 
-    `late_events`: the share of blocks of which the endpoint says, for `late_events_s` after it first told of them, that
-    they have no events. `calls_per_s`: more calls in a second of the clock are refused, None for no limit.
+    `late_events`: the share of blocks of which the endpoint says, for `late_events_s` after it first reported them,
+    that they have no events. `calls_per_s`: more calls in a second of the clock are refused, None for no limit.
     """
 
     error: float = 0.0
@@ -86,7 +86,7 @@ class Endpoint:
         self._awake.set()
 
     async def call(self) -> None:
-        """What every call goes through first. Raises `RetryableError`."""
+        """Pass a call through the faults that come first. Raise `RetryableError` for one."""
         await self._travel()
         if not self._awake.is_set():
             self.counts["hang"] += 1
@@ -99,7 +99,7 @@ class Endpoint:
             raise RetryableError("the endpoint does not answer; try again or use another")
 
     async def answer(self) -> None:
-        """What the answer of a read goes through on its way back."""
+        """Pass a read's answer through the faults of the way back."""
         self._calls += 1
         number = self._calls
         if self._draws(self.rates.late_answer):
@@ -136,7 +136,7 @@ class Endpoint:
         return 2 if self._happens("repeat_head") else 1
 
     def comes_late(self) -> bool:
-        """Whether the head notification comes once more, behind the next one."""
+        """Return true if the head notification comes once more, behind the next one."""
         return not self.dead_heads and self._happens("late_head")
 
     def tell_events(self, block: Block) -> tuple[LoggedEvent, ...]:

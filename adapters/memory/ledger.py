@@ -66,7 +66,7 @@ class LockRow:
 
 @dataclass(slots=True)
 class Tokens:
-    """What the issuers of tokens and their holders can do, as switches that hold until they are thrown back.
+    """Powers of the tokens' issuers and holders, as switches that hold until they are thrown back.
 
     `paused`: assets that nobody can move. `refused`: accounts that an asset's payments do not reach, since a blacklist
     names them or they refuse what they are sent. `taking_fees`: assets of which every payment loses a hundredth on its
@@ -78,7 +78,7 @@ class Tokens:
     taking_fees: set[AssetId] = field(default_factory=set)
 
     def arriving(self, asset: AssetId, amount: int) -> int:
-        """What is left of a payment when it arrives."""
+        """Return what is left of a payment when it arrives."""
         return amount - amount // 100 if asset in self.taking_fees else amount
 
     def refusal(self, asset: AssetId, *accounts: AccountId) -> str | None:
@@ -102,7 +102,7 @@ class Allowances:
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """What the rules depend on besides the state. `attestors` maps an operator to its voting power. `ids_repeat`: the
+    """The rules apart from the state. `attestors` maps an operator to its voting power. `ids_repeat`: the
     id of a settled lock may be used again, as an EVM lane's are once its generations have gone round."""
 
     chain: ChainId

@@ -179,7 +179,7 @@ class MemoryBlocks:
         return tuple(omitted.get(block.header.ref.hash, block) for block in read)
 
     async def _omitted(self, read: Sequence[Block], may_have: Set[bytes]) -> dict[bytes, Block]:
-        """The whole of those blocks that may have events, where none was told; see `adapters.omitted`."""
+        """Return the whole of those blocks that may have events though none came; see `adapters.omitted`."""
         told = {block.header.ref.hash: block.events for block in read}
         heights = [(block.header.height, block.header.ref.hash) for block in read]
         newest = Height(self._chain.height - self._endpoint.lag_blocks)
@@ -306,7 +306,7 @@ class MemoryLegs:
 
 @dataclass(frozen=True, slots=True)
 class _GivesBack:
-    """A refund before the timelock, which its receiver sends himself: it waits for nobody's signature."""
+    """A refund before the timelock, sent by its receiver: it waits for nobody's signature."""
 
     terms: LockTerms
     lock_id: LockId
@@ -315,7 +315,7 @@ class _GivesBack:
     def complete(self, signature: bytes, sender: AccountId) -> UnsignedTransaction:
         """See the port."""
         if sender != self.terms.receiver:
-            raise RejectedError(f"{self.terms.receiver} has to give this back himself")
+            raise RejectedError(f"only {self.terms.receiver} can give this back")
         return unsigned(self.terms.chain, sender, GiveBack(self.lock_id), self.consent.summary)
 
 

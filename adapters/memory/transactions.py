@@ -81,7 +81,8 @@ Message = Lock | Claim | Refund | GiveBack | Allow | Transfer | WriteRecord | At
 
 
 class Body(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What is signed. Fees are per unit of gas and 0 on chains without fees; `expiry_height` 0 means never."""
+    """A transaction before its signature. Fees are per unit of gas, 0 on chains without; `expiry_height` 0 means
+    never."""
 
     chain: str
     sender: str

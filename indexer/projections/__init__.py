@@ -1,4 +1,4 @@
-"""What follows from facts: locks, joined swaps, contracts and their events, assets, balances, transfers, conservation.
+"""Projections of facts: locks, joined swaps, contracts and their events, assets, balances, transfers, conservation.
 
 `keeping.keep` brings them up to date inside the transaction that stores the facts. What a projection cannot digest is
 set aside; the facts and the other projections are stored all the same. `rebuild` and the read-only views stand in

@@ -123,7 +123,7 @@ def report_assets(connection: Connection, reported: Iterable[Asset], now_ns: int
 
 
 def _asked(asset: AssetId) -> AssetSource:
-    """Where what is said of an asset comes from: no chain knows the name of its native coin."""
+    """Return the source of an asset's description: no chain knows the name of its native coin."""
     if "/slip44:" in asset:
         return AssetSource.CONFIGURATION
     return AssetSource.CONTRACT if "/erc20:" in asset else AssetSource.LEDGER

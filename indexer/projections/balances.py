@@ -1,8 +1,8 @@
-"""What each account held of each asset after each block, as the indexed events say.
+"""The balances of each account and asset after each block, as the indexed events say.
 
 Movements are transfers, and on chains whose ledger holds locks by itself also locks, claims and refunds; where a
-contract holds them, transfers tell of these too. Of a native coin there are sums of the payments that were indexed and
-no more: fees, rewards and what accounts had from the start are no payments, so that a sum is no balance and may be
+contract holds them, transfers show these too. Of a native coin there are only sums of the payments that were indexed:
+fees, rewards and what accounts had from the start are not payments, so that a sum is not a balance and may be
 negative. What an account has of it, the chain itself is asked (`StateReader.balance`).
 """
 
@@ -43,7 +43,7 @@ _Held = dict[tuple[bytes, int], tuple[AssetId, BaseUnits, AccountId, AccountId]]
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What an account holds, in base units. Negative only where the index does not begin with the chain, and for native
+    """An account's holding, in base units. Negative only if the index does not begin with the chain, and for native
     coins, of which it is the sum of indexed payments."""
 
     account: AccountId
@@ -191,7 +191,7 @@ def _ledger_holds(asset: AssetId) -> bool:
 
 
 def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, int]:
-    """What one block adds to each account's assets; what comes to nothing is left out."""
+    """Return what one block adds to each account's assets; what comes to nothing is left out."""
     changed: dict[_Key, int] = defaultdict(int)
     for logged in events_of_block:
         for account, asset, amount in _movements(logged, held):
@@ -236,7 +236,7 @@ def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequ
 
 
 def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
-    """What these accounts hold now."""
+    """Return what these accounts hold now."""
     now = dict.fromkeys(keys, 0)
     wanted = sorted(keys)
     for first in range(0, len(wanted), CHUNK):

@@ -1,4 +1,4 @@
-"""What was locked of an asset must have been claimed, refunded or still be locked.
+"""Conservation: whatever was locked of an asset must have been claimed, refunded or still be locked.
 
 The three sums come from events, the open locks from the projection: two ways through the data that must meet. Sums are
 Python integers, since the amounts of a hostile token may add up to more than any column holds.
@@ -54,7 +54,7 @@ class Conservation:
 
     @property
     def covered(self) -> bool | None:
-        """Whether the HTLC holds what is open (anyone may send it more); None where nobody looked."""
+        """True if the HTLC holds what is open (anyone may send it more); None if nobody looked."""
         return None if self.holder_balance is None else self.holder_balance >= self.open.amount
 
     @property

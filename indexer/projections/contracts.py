@@ -31,7 +31,7 @@ _HOLDERS: Final = (
 
 
 class ContractKind(StrEnum):
-    """What a contract is: one that the operator named, a token, or the one that holds the chain's locks."""
+    """The kind of a contract: one that the operator named, a token, or the one that holds the chain's locks."""
 
     NAMED = "named"
     TOKEN = "token"
@@ -74,7 +74,7 @@ class _Count:
 def report_holder(connection: Connection, chain: ChainId, holder: AccountId | None) -> bool:
     """From the next block on, locks of this chain are held by `holder`; the first one reported held all before, too.
 
-    Returns whether there were such blocks: then projections have to be built anew.
+    Return true if there were such blocks: then projections have to be built again.
     """
     hold_projections(connection)
     known = _holders(connection, chain)
@@ -148,7 +148,7 @@ def _token_contract(asset: AssetId) -> AccountId | None:
 
 
 def _newest(connection: Connection, wanted: set[AccountId]) -> dict[AccountId, _Count]:
-    """What was counted so far, of those that were heard of before."""
+    """Return the counts so far, of those that were heard of before."""
     found: dict[AccountId, _Count] = {}
     for contract in sorted(wanted):
         row = _row(connection, contract, contracts.c.height.desc())

@@ -1,4 +1,4 @@
-"""Where blocks stand that are taken back."""
+"""The heights of blocks that are taken back."""
 
 from collections.abc import Sequence
 from typing import Any

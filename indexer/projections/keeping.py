@@ -187,7 +187,8 @@ def count_set_aside(connection: Connection, chain: ChainId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """What one projection could not digest: the event with this index of a block, with None all that it does there."""
+    """A fact that one projection could not digest: the event with this index of a block, with None all its work
+    there."""
 
     projection: str
     where: BlockRef

@@ -63,12 +63,12 @@ _SETTLE: Final = sa.update(locks).where(
     locks.c.lock_index == sa.bindparam("of_index"),
 )
 _Name = tuple[LockId, Hashlock]
-"""What a settlement says of its lock."""
+"""The names by which a settlement means its lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where a verb stands on its chain. `time_s` is the block's, in Unix seconds; `index` orders its block's events."""
+    """The place of a verb on its chain. `time_s` is the block's, in Unix seconds; `index` orders its block's events."""
 
     tx_hash: bytes
     block_hash: bytes
@@ -94,7 +94,7 @@ class LockRow:
 
     @property
     def place(self) -> tuple[ChainId, Height, int]:
-        """What no other lock has: `lock_id` may come again."""
+        """The key that no other lock has: `lock_id` may come again."""
         return self.chain, self.locked.height, self.locked.index
 
 
@@ -134,7 +134,7 @@ def _settle(connection: Connection, chain: ChainId, ended: Sequence[tuple[_Name,
 
 
 def _open_locks(connection: Connection, chain: ChainId, names: Sequence[LockId]) -> dict[_Name, list[dict[str, Any]]]:
-    """Where the open locks with these ids stand, the newest last."""
+    """Return the open locks with these ids, the newest last."""
     found: dict[_Name, list[dict[str, Any]]] = defaultdict(list)
     for first in range(0, len(names), CHUNK):
         for row in connection.execute(_OPEN, {"of_chain": chain, "names": names[first : first + CHUNK]}):

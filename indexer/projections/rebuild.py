@@ -35,10 +35,10 @@ PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances,
 
 
 def bring_up_to_date(connection: Connection) -> bool:
-    """Build the projections anew where an older version built them, or none did. Returns whether there was
+    """Build the projections again if an older version built them, or none did. Return true if there was
     anything to build from.
 
-    Raises `FatalError` where a newer version did.
+    Raise `FatalError` if a newer version did.
     """
     hold_projections(connection)
     stored = connection.execute(sa.select(projection_version.c.version)).scalar()
@@ -54,15 +54,15 @@ def bring_up_to_date(connection: Connection) -> bool:
 
 
 def mark_incomplete(connection: Connection) -> None:
-    """Facts will be stored without projections: whoever keeps projections next has to build them anew."""
+    """Note that facts will be stored without projections: whoever keeps projections next has to build them again."""
     hold_projections(connection)
     connection.execute(sa.delete(projection_version))
 
 
-def rebuild(connection: Connection, told: Callable[[int], None] = lambda _: None) -> int:
-    """Delete all projections and build them again, in one transaction. Returns how many facts were read.
+def rebuild(connection: Connection, progress: Callable[[int], None] = lambda _: None) -> int:
+    """Delete all projections and build them again, in one transaction. Return how many facts were read.
 
-    `told` is called now and then with how many have been. What was reported is no projection, and stays:
+    `progress` is called now and then with how many were read. Reported things are not projections, and stay:
     agreements, what assets are called, which contract holds locks. What had been set aside is tried again.
     """
     hold_projections(connection)
@@ -77,7 +77,7 @@ def rebuild(connection: Connection, told: Callable[[int], None] = lambda _: None
                 touched |= keep(connection, fact.chain, (), [Block(fact.header, fact.events)], refresh=False)
             elif fact.kind is FactKind.REVERTED and fact.events:
                 touched |= keep(connection, fact.chain, [fact.header.ref], (), refresh=False)
-        told(seq)
+        progress(seq)
     if last is None:
         refresh_swaps(connection, touched)
     else:

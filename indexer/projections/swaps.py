@@ -2,7 +2,7 @@
 
 A hashlock is public as soon as one leg is locked, and anyone can lock under it. So a lock belongs to a swap only where
 its terms are exactly those that were agreed; every other lock under the hashlock is a candidate, shown and ranked but
-never merged. A swap's row is computed anew from locks and agreements whenever one of them changes, which makes a reorg
+never merged. A swap's row is recomputed from locks and agreements whenever one of them changes, which makes a reorg
 undo it exactly and a rebuild give the same rows.
 """
 
@@ -43,8 +43,8 @@ _REPORTED: Final = sa.select(agreements.c.reported_ns).where(agreements.c.swap_i
 
 
 class SwapStatus(StrEnum):
-    """What both legs together say. `UNJOINED`: nobody told us what was agreed. `ONE_SIDED`: one leg was claimed and
-    the other was not and cannot be any more, or was never locked."""
+    """A swap's status by both legs together. `UNJOINED`: no agreement was reported. `ONE_SIDED`: one leg was claimed
+    and the other was not and cannot be any more, or was never locked."""
 
     UNJOINED = "unjoined"
     AGREED = "agreed"
@@ -132,7 +132,7 @@ def withdraw_agreement(connection: Connection, agreement_id: SwapId, hashlock: H
 
 
 def refresh_swaps(connection: Connection, hashlocks: Collection[Hashlock]) -> None:
-    """Compute the swap rows of these hashlocks anew from locks and agreements."""
+    """Recompute the swap rows of these hashlocks from locks and agreements."""
     ordered = sorted(hashlocks)
     for first in range(0, len(ordered), CHUNK):
         part = ordered[first : first + CHUNK]
@@ -191,7 +191,7 @@ def _reported_s(connection: Connection, swap_id: SwapId) -> int:
 
 @dataclass(frozen=True, slots=True)
 class SwapFilter:
-    """What a list of swaps is narrowed to. A chain or an asset fits where either leg, or any lock of a swap that was
+    """The conditions of a list of swaps. A chain or an asset fits if either leg, or any lock of a swap that was
     not joined, has it."""
 
     chain: ChainId | None = None

@@ -24,7 +24,7 @@ class TransferRow:
 
     @property
     def sort_key(self) -> tuple[int, str, int, int]:
-        """Where it stands in the list: what the next page begins behind."""
+        """The position in the list, behind which the next page begins."""
         return self.time_s, self.block.chain, self.block.height, self.index
 
 

@@ -37,14 +37,14 @@ class TokenSpec:
 
 @dataclass(frozen=True, slots=True)
 class DeployedContracts:
-    """Where the contracts are, tokens in the order they were asked for."""
+    """The addresses of the contracts, tokens in the order they were asked for."""
 
     htlc: AccountId
     tokens: tuple[AccountId, ...]
 
 
 def created_address(creator: AccountId, nonce: int) -> AccountId:
-    """Where the creator's transaction of this nonce puts its contract (Yellow Paper, equation 87)."""
+    """Return the address of the contract that the creator's transaction of this nonce makes (Yellow Paper, eq. 87)."""
     digest = keccak256(rlp.encode([evm_address(creator), rlp.encode_integer(nonce)]))
     return account(chain_of(creator), digest[12:])
 

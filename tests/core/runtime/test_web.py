@@ -376,7 +376,7 @@ def test_cursors_are_sealed_for_their_list() -> None:
     sealed = CURSORS.seal("items", ("a", 7, b"\x01"))
     assert CURSORS.open("items", sealed) == ["a", 7, b"\x01"]
     for listing_name, cursor in (("others", sealed), ("items", sealed[:-2]), ("items", "A" * 60), ("items", "")):
-        with pytest.raises(RejectedError, match="begin anew"):
+        with pytest.raises(RejectedError, match="begin again"):
             CURSORS.open(listing_name, cursor)
     with pytest.raises(RejectedError):
         PageCursors(b"another key, also long").open("items", sealed)
