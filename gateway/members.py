@@ -170,7 +170,8 @@ def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:
 
 
 def _changes_to_json(chain: ChainId, one: ProposalView) -> dict[str, dict[str, Any]]:
-    """What a proposal changes: each part of the terms that would be another, as it is now and as it would be."""
+    """Return the changes of a proposal: each part of the terms that would be another, as it is now and as it would
+    be."""
     after = _organisation_to_json(chain, one.leaf.organisation)
     before = dict.fromkeys(after) if one.before is None else _organisation_to_json(chain, one.before)
     return {name: {"now": before[name], "then": after[name]} for name in after if before[name] != after[name]}

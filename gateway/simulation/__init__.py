@@ -13,5 +13,5 @@
     traces    each swap, step by step, held against the specification (read by tla)     traces.problems
     coverage  what a campaign must have seen                                            coverage.never_seen
 
-`python -m gateway.simulation --seeds 100` prints the seeds that fail; `--seed N --verbose` tells one story.
+`python -m gateway.simulation --seeds 100` prints the seeds that fail; `--seed N --verbose` shows one story.
 """

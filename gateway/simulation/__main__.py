@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, help="play this one only")
     parser.add_argument("--jobs", type=int, default=2, help="processes to share the seeds")
     parser.add_argument("--json", action="store_true", help="end with one JSON object, for programs")
-    parser.add_argument("--verbose", action="store_true", help="tell every story, with the parties' logs")
+    parser.add_argument("--verbose", action="store_true", help="show every story, with the parties' logs")
     given = parser.parse_args()
     seeds = range(given.first, given.first + given.seeds) if given.seed is None else [given.seed]
     jobs = 1 if given.seed is not None else given.jobs

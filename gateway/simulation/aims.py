@@ -26,7 +26,7 @@ from gateway.simulation.wire import Sent
 
 CALM_TIP: Final = 100
 CROWDED_TIP: Final = 150
-"""What a block asks at least while many want to get in; nodes name it as the usual tip."""
+"""The least that a block asks for while many want to get in; nodes name it as the usual tip."""
 LEFT_S: Final = (
     2 * TIMING.inclusion_s
     + TIMING.finality_s
@@ -173,7 +173,7 @@ class Aims:
 
 
 def _act_of(body: Body) -> Act | None:
-    """What a transaction does about a swap, by its first item; None for anything else."""
+    """Return the act of a transaction on a swap, by its first item; None for anything else."""
     message = body.message
     if isinstance(message, Batch):
         message = message.exits[0]

@@ -23,7 +23,7 @@ def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iter
 
 
 def quiet(verbose: bool = False) -> None:
-    """What parties log of a story's faults is not even put into words; `verbose` shows every party's log."""
+    """Keep the parties from even formatting what they log of a story's faults; `verbose` shows every party's log."""
     configure_logging("debug" if verbose else "error", "console", None if verbose else io.StringIO())
     if not verbose:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))

@@ -34,7 +34,8 @@ from core.runtime.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What signed bytes do. `max_fee`: for a unit of gas, 0 without fees. `locks`: the terms that they lock under.
+    """The effect of signed bytes. `max_fee`: for a unit of gas, 0 without fees. `locks`: the terms that they lock
+    under.
 
     `preimages`: what they reveal. `expiry_height`: the last block that may hold them, None for any. `settles`: the
     locks that they claim or refund.
@@ -65,7 +66,7 @@ class PlayedChain(Protocol):
 
     @property
     def native(self) -> AssetId | None:
-        """What fees are paid in, None without fees."""
+        """The asset that pays fees, None without fees."""
 
     @property
     def height(self) -> Height: ...
@@ -80,13 +81,14 @@ class PlayedChain(Protocol):
         """A lock in the state after the block at a height, by default the newest; None if there is none."""
 
     def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> int:
-        """What an account holds in the state after the block at a height, by default the newest; base units."""
+        """Return an account's balance after the block at a height, by default the newest; base units."""
 
     def used(self, account: AccountId, at: Height) -> int:
         """How many sequences of the account are used up in the state after the block at a height."""
 
     def read(self, raw: bytes) -> Body:
-        """What these signed bytes do. Raise `RejectedError` for bytes that are not a transaction of this chain."""
+        """Return what these signed bytes do. Raise `RejectedError` for bytes that are not a transaction of this
+        chain."""
 
     def signer(self, name: str, balances: Mapping[AssetId, int] | None = None) -> Signer:
         """The account called `name`; what `balances` gives it is there from the next block on."""

@@ -1,4 +1,4 @@
-"""What a campaign must have seen to be worth anything: a fault that never came to pass was not borne."""
+"""The events that a campaign must have seen to be worth anything: a fault that never came to pass was not borne."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -14,7 +14,7 @@ LEDGER: Final = (
     *("refused-already-settled", "refused-insufficient-funds", "refused-unknown-lock"),
     *("refused-too-early", "refused-too-late", "refused-expired", "refused-wrong-sequence", "refused-bad-signature"),
 )
-"""What the consortium ledger did, and its nodes."""
+"""The events on the consortium ledger and its nodes."""
 
 EXPECTED: Final = (
     *(

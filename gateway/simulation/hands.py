@@ -1,4 +1,4 @@
-"""What people do by hand: sign and send past every pipeline. Cheats lock, claim, take back; strangers copy."""
+"""Acts of people by hand: sign and send past every pipeline. Cheats lock, claim, take back; strangers copy."""
 
 from collections.abc import Callable
 from typing import Final
@@ -17,7 +17,7 @@ HAND_FEE: Final = 1_000_000
 """A hand pays whatever brings it into the next block."""
 HAND_BID: Final = FeeBid(HAND_FEE, HAND_FEE)
 WALLET_BID: Final = FeeBid(20_000, 100)
-"""What a wallet offers: enough for a spike, and at no loss."""
+"""A wallet's bid: enough for a spike, and at no loss."""
 LOOK_S: Final = 0.5
 HOPELESS: Final = ("too-late", "already-settled", "hashlock-used", "bad-timelock", "unknown-lock", "expired")
 """Why the ledger takes a transaction into no block, now or later; a memory chain lets it fail in one."""
@@ -110,7 +110,8 @@ async def double_spend(world: World, signer: Signer, terms: LockTerms) -> None:
 
 
 async def _spend_at_once(world: World, signer: Signer, terms: LockTerms) -> None:
-    """Where no block goes: use the lock's sequence for something else while the lock waits, and lock all the same."""
+    """Lock on a chain that stands still: use the lock's sequence for something else while it waits, lock all the
+    same."""
     chain = world.chains[terms.chain]
     access = chain.access()
     await until(world, lambda: chain.balance(signer.account, terms.asset) > 0, terms.timelock.seconds)

@@ -1,4 +1,4 @@
-"""What became of every lock on one chain, step by step: blocks as they came, were replaced, and became final.
+"""The history of every lock on one chain, step by step: blocks as they came, were replaced, and became final.
 
 In the end a chain shows only the blocks that stayed. What parties saw on the way, and acted on, is in here.
 """

@@ -45,7 +45,7 @@ NONSENSE: Final[tuple[Callable[[], Exception], ...]] = (
     lambda: RecursionError("maximum recursion depth exceeded"),
     lambda: OverflowError("int too large to convert"),
 )
-"""What reading an answer comes to that is not one."""
+"""The errors of reading an answer that is not one."""
 REFUSALS: Final[tuple[type[CausewayError], ...]] = (
     RetryableError,
     NotYetFinalError,
@@ -68,7 +68,7 @@ METHODS: Final = (
 )
 """Everything that the parties of a story ask of an endpoint."""
 STALE: Final = frozenset({"head", "final_block", "header", "blocks", "balance", "lock_at", "sequences"})
-"""What an endpoint that lags answers from the past."""
+"""The methods that an endpoint which lags answers from the past."""
 SENDER_LIES: Final = frozenset(
     {Lie.PENDING, Lie.INCLUDED, Lie.HIGH_SEQUENCE, Lie.LOW_SEQUENCE, Lie.HIGH_FEE, Lie.LOW_FEE, Lie.REFUSES}
 )
@@ -108,7 +108,8 @@ def kind_of(party: str) -> str:
 def _spoiling(
     lie: Lie, source: random.Random, faults: Counter[str], whose: str
 ) -> Callable[[str], Exception | None] | None:
-    """What is raised instead of answering a method, None where it answers; None itself where nothing is spoilt."""
+    """Return the error to raise instead of answering a method, None where it answers; None itself if nothing is
+    spoilt."""
 
     def stale(method: str) -> Exception | None:
         if method in STALE:

@@ -1,4 +1,4 @@
-"""What operators do to their own relayers, by need or by mistake; all of it to the first one."""
+"""Acts of operators on their own relayers, by need or by mistake; all of them on the first one."""
 
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final

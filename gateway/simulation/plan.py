@@ -1,4 +1,4 @@
-"""What one seed has in store. Drawn at once, before anything runs, so that a plan can be printed and read.
+"""The plan of one seed. Drawn at once, before anything runs, so that it can be printed and read.
 
 The faults of a plan stay inside what the protocol promises to bear (`TIMING`, `POLICY`, a minority of lying endpoints,
 reorgs above the finalized block), but for those that its `rough` names: there nobody must lose money either, but swaps
@@ -30,7 +30,7 @@ TIMING: Final = ChainTiming(
     lead_s=Seconds(2),
     lag_s=Seconds(4),
 )
-"""What the parties believe of both chains. The faults of a plan stay inside it, but go near its edges."""
+"""The parties' beliefs about both chains. The faults of a plan stay inside them, but go near the edges."""
 POLICY: Final = SwapPolicy(
     lock_s=Seconds(8), claim_s=Seconds(4), initiator_outage_s=Seconds(10), participant_outage_s=Seconds(14)
 )
@@ -43,7 +43,7 @@ MAX_REORGS: Final = 5
 MAX_SPIKE_BLOCKS: Final = 15
 """Full blocks in a row: enough to multiply the base fee by six (EIP-1559)."""
 COME_BACK_S: Final = 5
-"""What a process needs after an outage to start, follow and look at its transactions; part of R."""
+"""The time that a process needs after an outage to start, follow and look at its transactions; part of R."""
 AWAY_S: Final = 45.0
 """Far longer than a provider's outage may be: how long a database is gone or full, beyond what is promised."""
 STORY_S: Final = 40.0
@@ -80,7 +80,7 @@ WEIGHTS: Final = {
 
 
 class Lie(StrEnum):
-    """What a lying endpoint says, always the same."""
+    """A lying endpoint's answer, always the same."""
 
     HEADS_AND_LOCKS = "heads-and-locks"
     PENDING = "pending"
@@ -97,7 +97,7 @@ class Lie(StrEnum):
 
 
 class Rough(StrEnum):
-    """What goes beyond the promised bounds: no loss all the same, but no swap has to complete."""
+    """A fault beyond the promised bounds: no loss all the same, but no swap has to complete."""
 
     FINALITY_STALLS = "finality-stalls"
     SHORT_PURSE = "short-purse"
@@ -145,7 +145,7 @@ FORGETFUL: Final = frozenset({Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED
 
 
 class Act(StrEnum):
-    """What a transaction of a party does about a swap."""
+    """A transaction's act on a swap."""
 
     LOCK = "lock"
     CLAIM = "claim"
@@ -153,7 +153,7 @@ class Act(StrEnum):
 
 
 class Trouble(StrEnum):
-    """What can be aimed at a transaction of a party; see `gateway.simulation.aims`."""
+    """A trouble that can be aimed at a transaction of a party; see `gateway.simulation.aims`."""
 
     SPIKED = "spiked"
     EVICTED = "evicted"
@@ -213,7 +213,7 @@ class Outage:
 
 
 class Stranger(StrEnum):
-    """What people without a part in any swap do."""
+    """An act of people without a part in any swap."""
 
     SAME_LOCK_AGAIN = "same-lock-again"
     BOGUS_WATCHES = "bogus-watches"
@@ -281,13 +281,13 @@ class Party:
     outages: tuple[Outage, ...] = ()
 
     def full_at(self, at_s: float) -> bool:
-        """Whether the disk is full then, or was shortly before: what that ended ends a little later."""
+        """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""
         return any(one.full and one.at_s <= at_s <= one.at_s + one.lasts_s + COME_BACK_S for one in self.outages)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that a run depends on besides the code. Each relayer has a dApp of its own."""
+    """Everything that a run depends on apart from the code. Each relayer has a dApp of its own."""
 
     seed: int
     deals: tuple[Deal, ...]

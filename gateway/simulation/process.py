@@ -54,7 +54,7 @@ SHORT_PURSE: Final = 1_500_000
 
 
 class Process(ABC):
-    """What relayers and clients have in common: a name, accounts, a database, deaths. `lives` counts starts."""
+    """The common part of relayers and clients: a name, accounts, a database, deaths. `lives` counts starts."""
 
     def __init__(self, world: World, party: Party, purse: int = PURSE) -> None:
         self.world = world
@@ -66,7 +66,7 @@ class Process(ABC):
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
         self.database = InlineDatabase()
         self.replacement: InlineDatabase | None = None
-        """What the next life has for a database, if it is another."""
+        """The database of the next life, if it is another."""
         self.lives = 0
         self.away = [(one.at_s, one.at_s + one.lasts_s + COME_BACK_S) for one in party.outages]
         """When the process, or its database, was down: from, until, in seconds of the story."""
@@ -287,7 +287,7 @@ class Relayer(Process):
         return Regulator(world.clock, f"{self.name}/{world.plan.seed}/{self.lives}", world.plan.regulator, world.faults)
 
     async def _expire(self, service: RelayerService) -> None:
-        """What the service's scheduler triggers; that one looks at real time."""
+        """Do what the service's scheduler triggers; that one looks at real time."""
         while True:
             await self.world.clock.sleep(EXPIRE_S)
             for attestor in service.attestors:

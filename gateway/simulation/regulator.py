@@ -32,7 +32,7 @@ class _Answer:
 
 
 class Regulator:
-    """What stands in for an `aiohttp.ClientSession`. `works` False: it never takes anything."""
+    """A stand-in for an `aiohttp.ClientSession`. `works` False: it never takes anything."""
 
     def __init__(self, clock: Clock, seed: str, works: bool, faults: Counter[str]) -> None:
         self._clock = clock

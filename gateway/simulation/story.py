@@ -276,7 +276,7 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
 
 
 async def _ask_back(record: Record, agreed: Agreed, place: LockId) -> None:
-    """Ask the provider, once his own lock has come back, for what was locked in vain; it may be refused for ever."""
+    """Ask the provider, once its own lock has come back, for what was locked in vain; it may be refused for ever."""
     world, relayer, first = record.world, record.relayers[agreed.deal.relayer], agreed.initiator_leg
     await world.clock.sleep(agreed.participant_leg.timelock.seconds - world.clock.now())
     while record.plan.early_refunds and world.clock.now() < first.timelock.seconds:
@@ -289,7 +289,7 @@ async def _ask_back(record: Record, agreed: Agreed, place: LockId) -> None:
 
 
 async def _allow_once(record: Record) -> None:
-    """A dApp's user lets the contract take tokens when he first comes, as wallets do."""
+    """A dApp's user lets the contract take tokens at their first visit, as wallets do."""
     world = record.world
     for dapp in record.dapps:
         for chain, signer in dapp.signers.items():

@@ -24,11 +24,11 @@ BOGUS: Final = 9
 """Registrations, by as many callers as there are neighbours' addresses to ask from."""
 CALLERS: Final = 3
 DUST: Final = 4
-"""Swaps of one unit that a stranger makes with himself, and has watched."""
+"""Swaps of one unit that a stranger makes with an account of their own, and has watched."""
 
 
 async def act(record: Record, stranger: Stranger) -> None:
-    """What this stranger does, from the first agreement on that he hears of."""
+    """Act as this stranger does, from the first agreement on that they hear of."""
     while not record.agreed:
         await record.world.clock.sleep(hands.LOOK_S)
     match stranger:

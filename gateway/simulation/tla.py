@@ -110,7 +110,7 @@ class Specification:
         return [self._whole(then) for then in self._operator_action(action, False)(state, {}, {})]
 
     def value(self, name: str, state: State) -> Any:
-        """What a definition without parameters is in this state."""
+        """Return the value of a definition without parameters in this state."""
         return self._operator(name)(state, {})
 
     def constant(self, name: str, value: Any) -> None:

@@ -84,7 +84,7 @@ class Trace:
         return {"lead": dict(self.lead), "bounded": self.bounded, "journals": self.journals, "steps": self.steps}
 
     def problem(self, step: int) -> str:
-        """What the specification says to step `step`, counted from 1."""
+        """Return what the specification says to step `step`, counted from 1."""
         found = self.steps[min(step, len(self.steps)) - 1]
         where = f"{found['of']}: {found['by']}, {found['event']} {found['on']}, second {found['at']}"
         return f"deal {self.number}: the specification refuses step {step} of its trace ({where})"
@@ -116,7 +116,7 @@ def refused(trace: Trace, model: Specification | None = None) -> int | None:
 
 
 def problems(traces: Sequence[Trace]) -> Iterator[str]:
-    """What the specification refuses."""
+    """Yield what the specification refuses."""
     for trace in traces:
         if trace.off is not None:
             yield f"deal {trace.number}: {trace.off}"
@@ -234,7 +234,7 @@ class _Sight:
                     yield self._step(at_ns, "wire", roles[one.party], "EffectSubmitted", on)
 
     def _sent(self, sent: Sent, by: str) -> Iterator[str]:
-        """What bytes do about this swap. With its preimage they claim the leg that their sender claims."""
+        """Yield what bytes do about this swap. With its preimage they claim the leg that their sender claims."""
         reveals = any(hashlib.sha256(preimage).digest() == self._agreed.hashlock for preimage in sent.body.preimages)
         gained = "B" if by == INITIATOR else "A"
         claimed = False
@@ -362,6 +362,6 @@ class _Sight:
 
 
 def _transaction(kind: str) -> str | None:
-    """`claim-initiator` → `claimA`; None for what is no transaction of a leg."""
+    """`claim-initiator` → `claimA`; None for anything but a transaction of a leg."""
     verb, _, leg = kind.rpartition("-")
     return f"{_VERBS[verb]}{LETTER[Leg(leg)]}" if verb in _VERBS else None

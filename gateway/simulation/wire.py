@@ -1,4 +1,4 @@
-"""What every party sends, noted at the moment in which it leaves the process, with what the chain was like then.
+"""Everything that parties send, noted at the moment in which it leaves the process, with the state of the chain then.
 
 The verdict is made of these notes and of the chains alone: nothing that the code under test says of itself is believed.
 """
@@ -44,7 +44,7 @@ class Wire:
         """Bodies that were simulated or estimated: at what time, by whom."""
         self.errors: Counter[str] = Counter()
         self.accepted: set[bytes] = set()
-        """What an endpoint said that it took."""
+        """The transactions that an endpoint said it took."""
         self.heard: Callable[[Sent], None] = lambda sent: None
         """Is called with every note."""
 

@@ -44,13 +44,13 @@ CALM_FEES: Final = FeeMarket(base_fee=1_000, priority_fee=CALM_TIP)
 COIN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/slip44:1"), B: AssetId(f"{B}/asset:cb")}
 TOKEN: Final[Mapping[ChainId, AssetId]] = {A: AssetId(f"{A}/asset:ta"), B: AssetId(f"{B}/asset:tb")}
 FIRST: Final = {A: Height(0), B: Height(1)}
-"""Where each chain's blocks begin, or a little later."""
+"""The first block of each chain, or a little later."""
 GAS: Final = 100
-"""What a transaction takes."""
+"""The gas of a transaction."""
 STALL_S: Final = 30.0
 """How long finality stands still, where a plan has it."""
 NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
-"""What the operators of the ledger's nodes keep, each as often as it stands here."""
+"""The settings of the ledger's nodes, each as often as it stands here."""
 MAX_BELOW_FINAL: Final = 5
 """How many finalized blocks a deep reorg replaces at most."""
 VOTES_FAIL: Final = 0.3
@@ -153,7 +153,8 @@ class World:
         return self.wire.tapped(party.name, combine(members))
 
     def bridge(self, party: Party) -> tuple[ChainId, BridgeBuilder] | None:
-        """Where this party votes for the other chain's blocks, through an endpoint that often fails; or None."""
+        """The bridge by which this party votes for the other chain's blocks, through an endpoint that often fails; or
+        None."""
         free = [chain for chain in CHAINS if chain in self.memory and chain not in self.plan.fees]
         if not self.plan.attests or not free:
             return None
@@ -245,7 +246,7 @@ class World:
         return FeeMarket(base_fee, self.aims.tip(chain.chain))
 
     def _ripe(self, tx_hash: bytes) -> bool:
-        """Whether the producer takes a transaction now; most at once, some late, none later than is allowed."""
+        """Return true if the producer takes a transaction now; most at once, some late, none later than is allowed."""
         if tx_hash not in self._patience:
             late_s = self.random.uniform(0, MAX_PENDING_S) if self.random.random() < 0.3 else 0.0
             self.faults["late-inclusion"] += late_s > 0
@@ -288,7 +289,7 @@ class World:
         chain.rules = usual
 
     async def _halt(self) -> None:
-        """Where blocks are final at once, finality can only stall together with the blocks."""
+        """Halt the blocks with the finality, if they are final at once: it can only stall together with them."""
         if self.ledger is not None:
             self.ledger.halted = True
             self.faults["finality-stall"] += 1

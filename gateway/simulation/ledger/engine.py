@@ -135,7 +135,7 @@ class TownEngine(EmbeddedEngine):
         super().__init__(genesis, [key], self.blocks, state, genesis_tip(genesis, state.app_hash), clock, no_lock, 0)
         self.changed = asyncio.Event()
         self.written: Mapping[bytes, bytes | None] = {}
-        """What the newest block wrote, None for what it deleted."""
+        """The changes of the newest block, None for what it deleted."""
         self.counts = counts
 
     def submit(self, raw: bytes) -> Result:

@@ -27,7 +27,7 @@ UNREACHED: Final = 1_000_000
 
 
 class Settings(StrEnum):
-    """What a node's operator has switched off."""
+    """A part of its data that a node's operator has switched off."""
 
     FULL = "full"
     NO_INDEX = "no-index"
@@ -39,7 +39,7 @@ OFF: Final = {
     Settings.NO_INDEX: dict.fromkeys(("tx", "tx_search"), "transaction indexing is disabled"),
     Settings.NO_RESULTS: {"block_results": "node is not persisting abci responses"},
 }
-"""What CometBFT answers then, by method."""
+"""CometBFT's answers then, by method."""
 
 
 class Node:
@@ -107,7 +107,7 @@ class Node:
 
 
 class _NodeNews:
-    """New blocks, as an endpoint tells of them: some twice, some never."""
+    """New blocks, as an endpoint reports them: some twice, some never."""
 
     def __init__(self, engine: TownEngine, endpoint: Endpoint) -> None:
         self._engine = engine

@@ -1,4 +1,4 @@
-"""What a liar says of a ledger's heads and locks, next to what its node answers: only a quorum finds that out.
+"""A liar's words on a ledger's heads and locks, next to what its node answers: only a quorum finds that out.
 
 The rest of an endpoint's faults happen on the way to its node, below the adapter.
 """

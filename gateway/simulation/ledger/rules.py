@@ -41,7 +41,7 @@ LIVES: Final = 60
 
 @dataclass(slots=True)
 class _Books:
-    """What all blocks so far come to."""
+    """The sum of all blocks so far."""
 
     ledger: PlayedLedger
     time_ms: int = 0
@@ -89,7 +89,9 @@ def _in_block(books: _Books, committed: CommittedBlock) -> Iterator[str]:
             yield f"block {height}: {body.sender} uses sequence {body.sequence}, not {books.used[body.sender]}"
         books.used[body.sender] += 1
         messages = decode_transaction(raw).body.messages
-        if len(result.events) != (0 if result.code else len(messages)):  # each message of a town tells of itself once
+        if len(result.events) != (
+            0 if result.code else len(messages)
+        ):  # each message of a town has one event of its own
             yield f"block {height}: of {len(messages)} messages, all or none, {len(result.events)} took effect"
         for event in result.events:
             yield from _of_event(books, height, event)

@@ -1,4 +1,5 @@
-"""What strangers send on a ledger, in its own messages: several in one transaction, of which all hold or none does."""
+"""Strangers' transactions on a ledger, in its own messages: several in one transaction, of which all hold or none
+does."""
 
 from typing import Final
 

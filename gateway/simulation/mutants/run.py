@@ -20,7 +20,7 @@ STUCK_S: Final = 1_800.0
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a mutant. `seed` is None if it survived; `problem` is what the verdict said first."""
+    """A mutant's fate. `seed` is None if it survived; `problem` is what the verdict said first."""
 
     mutant: Mutant
     seed: int | None
@@ -74,7 +74,7 @@ def found_by(mutant: Mutant, first: int, count: int) -> Result:
 
 
 def results(mutants: Sequence[Mutant], first: int, count: int, jobs: int) -> Iterator[Result]:
-    """What became of each mutant, as it is known."""
+    """Yield the result of each mutant, as soon as it is known."""
     with ThreadPoolExecutor(jobs) as pool:
         for done in as_completed([pool.submit(found_by, mutant, first, count) for mutant in mutants]):
             yield done.result()

@@ -1,4 +1,4 @@
-"""What the canonical chains hold in the end."""
+"""The canonical chains at the end of a story."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def events_of(chain: PlayedChain) -> Iterator[tuple[LoggedEvent, int, bool]]:
 
 
 _READ: Final[WeakKeyDictionary[PlayedChain, tuple[bytes, Height, Sequence[LockOutcome]]]] = WeakKeyDictionary()
-"""What was read last of each chain, up to which block, and what was final then: many ask between two blocks."""
+"""The last reading of each chain: up to which block, and what was final then. Many ask between two blocks."""
 
 
 def all_locks(chain: PlayedChain) -> Sequence[LockOutcome]:

@@ -1,4 +1,4 @@
-"""What had to hold at the moment in which bytes that fund or reveal first left a process.
+"""The conditions that had to hold at the moment in which bytes that fund or reveal first left a process.
 
 Written a second time, from the protocol's text and not from `htlc.timelocks`: a term that is dropped there is missed
 here.
@@ -18,7 +18,7 @@ from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent, lock_terms
 
 ON_THE_WAY_S: Final = 1
-"""What may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
+"""The time that may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
 
 KNOWN_S: Final = TIMING.observation_s
 """How long it may take to find out that a token does not move, and to act on the answer."""
@@ -121,7 +121,7 @@ def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 
 
 def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:
-    """Whether a lock with exactly these terms was open in the state that was final when this was sent."""
+    """Return true if a lock with exactly these terms was open in the state that was final when this was sent."""
     reorg = record.world.deep.get(terms.chain)
     if reorg is not None and sent.at_s < reorg.at_s and sent.finalized[terms.chain] > reorg.fork:
         return True  # that state was replaced

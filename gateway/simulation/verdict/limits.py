@@ -1,4 +1,4 @@
-"""What was offered, spent, at stake and signed: the bounds that every party keeps at every instant."""
+"""Bounds on what is offered, spent, at stake and signed, which every party keeps at every instant."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from relayer.policy import EXPIRY_WINDOW_S
 FEE_TIMES: Final = 40
 """No fee is more than so many times the dearest that the chain was: what urgency, or a liar, may make of it."""
 PAID_TIMES: Final = 4
-"""What a party's transactions cost is at most so many times the dearest base fee, for each."""
+"""The most that a party's transactions may cost, in times of the dearest base fee, for each."""
 FRESH_S: Final = 30.0
 """A process that came back so shortly before a height may not have signed again yet."""
 
@@ -45,7 +45,7 @@ def _fees(record: Record) -> Iterator[Problem]:
 
 
 def _gas(record: Record) -> Iterator[Problem]:
-    """What every party's account holds less than the chain's events explain went into fees.
+    """Fees: what every party's account holds less than the chain's events explain.
 
     What its operator sends by hand, at any price, is nobody else's fault.
     """
@@ -64,7 +64,7 @@ def _gas(record: Record) -> Iterator[Problem]:
 
 
 def _flows(record: Record, chain: ChainId, asset: AssetId) -> Counter[AccountId]:
-    """What each account would hold of an asset without fees."""
+    """Return what each account would hold of an asset without fees."""
     flows: Counter[AccountId] = Counter()
     terms_of: dict[LockId, LockTerms] = {}
     for logged, _, _ in events_of(record.world.chains[chain]):
@@ -87,7 +87,8 @@ def _flows(record: Record, chain: ChainId, asset: AssetId) -> Counter[AccountId]
 
 
 def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
-    """What each relayer had locked of one asset at once: in all, to one receiver, within one window of timelocks."""
+    """Exposure: what each relayer had locked of one asset at once: in all, to one receiver, in one window of
+    timelocks."""
     owners = {account: one.name for one in record.relayers for account in one.accounts.values()}
     here, standing = record.world.chains[chain], dict[LockId, LockTerms]()
     worst: dict[tuple[Kind, str, AssetId], int] = {}
@@ -160,7 +161,8 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
 
 
 def _sequences(record: Record) -> Iterator[Problem]:
-    """What a chain took under a sequence keeps it, until that form has finally expired or the sequence is used."""
+    """A transaction that a chain took keeps its sequence, until that form has finally expired or the sequence is
+    used."""
     taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
     for sent in record.world.wire.firsts():
         deed = sent.body.locks, sent.body.preimages

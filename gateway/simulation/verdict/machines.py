@@ -1,4 +1,4 @@
-"""What each party's database says in the end, held against its journal, by code of its own, and against the chains."""
+"""Each party's database in the end, held against its journal, by code of its own, and against the chains."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -79,14 +79,16 @@ def _journal_problems(connection: Connection, who: str, state: SwapState) -> Ite
         yield Problem(Kind.STATE_OFF_JOURNAL, f"{who}: {error.message}")
     events = [msgspec.json.decode(entry.event) for entry in journal.replay(connection, state.swap_id)]
     for leg in Leg:
-        told = leg_told(events, leg, msgspec.to_builtins(state.agreement.terms(leg)))
-        if told is not None and told is not state.leg(leg).status:
-            text = f"{who}: its journal tells of a {leg} leg that is {told}, its state of one {state.leg(leg).status}"
+        shown = shown_leg(events, leg, msgspec.to_builtins(state.agreement.terms(leg)))
+        if shown is not None and shown is not state.leg(leg).status:
+            text = (
+                f"{who}: its journal shows a {leg} leg that is {shown}, its state one that is {state.leg(leg).status}"
+            )
             yield Problem(Kind.STATE_OFF_JOURNAL, text)
 
 
-def leg_told(events: list[dict[str, Any]], leg: Leg, terms: dict[str, Any]) -> LegStatus | None:
-    """What a journal's events say of a leg, added up without the machine; None if they speak of several locks.
+def shown_leg(events: list[dict[str, Any]], leg: Leg, terms: dict[str, Any]) -> LegStatus | None:
+    """Return what a journal's events say of a leg, added up without the machine; None if they speak of several locks.
 
     Only a lock under the agreed `terms` makes it one, and only what happened to that one counts.
     """

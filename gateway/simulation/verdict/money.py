@@ -40,9 +40,9 @@ def _losses(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[
 
 
 def excused(record: Record, deal: Agreed) -> bool:
-    """What no protocol can save: a token that is paused from the reveal to the timelock; a provider who is gone beyond
-    all allowances and has nobody who watches, or who lost the memory of the swap with the database; a finalized
-    block that held a part of the swap and was replaced."""
+    """Return true if no protocol can save the money: a token that is paused from the reveal to the timelock; a provider
+    who is gone beyond all allowances and has nobody who watches, or who lost the memory of the swap with the database;
+    a finalized block that held a part of the swap and was replaced."""
     rough = record.plan.rough
     if Rough.TOKEN_PAUSES in rough and not deal.deal.coin:
         return True

@@ -1,4 +1,4 @@
-"""What can be wrong with a story, by kind: campaigns count kinds, and the tests plant a violation of each."""
+"""The problems of a story, by kind: campaigns count kinds, and the tests plant a violation of each."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What a story hands to its judges."""
+"""A story's record, for its judges."""
 
 import asyncio
 from dataclasses import dataclass, field

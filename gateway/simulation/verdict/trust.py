@@ -58,7 +58,7 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
 
 
 def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
-    """Nobody has acknowledged it in a story without a lost database. Another form of what left before is no new act."""
+    """Nobody has acknowledged it in a story without a lost database. Another form of earlier bytes is not a new act."""
     place = sent.party, sent.chain, sent.body.sequence
     again = any(place == (one.party, one.chain, one.body.sequence) for one in _before(record, sent))
     if record.plan.rough & FORGETFUL or again:
