@@ -133,14 +133,14 @@ async def test_wrong_contracts_are_refused_at_start(evm: EvmHarness) -> None:
 @pytest.mark.parametrize(
     ("abi", "sentence"),
     [
-        ("no json", "no ABI"),
-        ('{"name": "an artifact without its abi"}', "no ABI"),
+        ("no json", "not a valid ABI"),
+        ('{"name": "an artifact without its abi"}', "not a valid ABI"),
         (event_abi(anonymous=True), "declares 0 events"),
         *((event_abi(inputs=[{"type": kind}]), "is not a type of the ABI specification") for kind in NO_TYPES),
         (event_abi(inputs=[{"type": "uint8", "components": [{"type": "bool"}]}]), "which only a tuple has"),
         (event_abi(inputs=[{"type": "(" * 20 + "bool" + ")" * 20}]), "nests deeper"),
         (event_abi(inputs=[{"type": "bool" + "[1]" * 400}]), "is longer"),
-        (DEEP, "no ABI"),
+        (DEEP, "not a valid ABI"),
         (json.dumps([{**NOTE, "inputs": [{"type": kind}]} for kind in ("uint", "uint256")]), "an event twice"),
         (event_abi(inputs=[{"type": "string[][]"}]), "nests dynamic types"),
         (event_abi(inputs=[{"type": "uint8", "indexed": True}] * 4), "more than three indexed"),
