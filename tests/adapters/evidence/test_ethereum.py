@@ -156,6 +156,6 @@ async def _connected(both: Both) -> dict[ChainId, ConnectedChain]:
         contract=both.evm.contracts.htlc,
     )
     assert set(installed_factories()) >= {"consortium", "evm"}
-    with pytest.raises(RejectedError, match="no kind of chain"):
+    with pytest.raises(RejectedError, match="unknown kind of chain"):
         await connect(replace(ledger, kind="toy"))
     return {LEDGER: await connect(ledger), ETHEREUM: await connect(ethereum)}

@@ -74,10 +74,10 @@ async def test_a_name_may_be_missing(evm: EvmHarness) -> None:
 @pytest.mark.parametrize(
     ("answers", "sentence"),
     [
-        ({NAME: string("N"), DECIMALS: SIX}, "no ERC-20"),
-        ({NAME: string("N"), SYMBOL: string("S")}, "no ERC-20"),
-        ({SYMBOL: string("\u200b\n"), DECIMALS: SIX}, "no ERC-20"),
-        ({SYMBOL: string("S"), DECIMALS: b""}, "no ERC-20"),
+        ({NAME: string("N"), DECIMALS: SIX}, "not an ERC-20"),
+        ({NAME: string("N"), SYMBOL: string("S")}, "not an ERC-20"),
+        ({SYMBOL: string("\u200b\n"), DECIMALS: SIX}, "not an ERC-20"),
+        ({SYMBOL: string("S"), DECIMALS: b""}, "not an ERC-20"),
         ({SYMBOL: string("S"), DECIMALS: (78).to_bytes(32, "big")}, "decimals, which cannot be shown"),
         ({SYMBOL: string("S"), DECIMALS: b"\xff" * 32}, "decimals, which cannot be shown"),
     ],
