@@ -344,7 +344,7 @@ class _Sight:
                     on = step["event"].removesuffix("Seen").lower() + on
                     if on not in sent:
                         sent.add(on)
-                        # Whose journal is whole is noted whatever he sends.
+                        # A party whose journal is whole has noted whatever it sends.
                         by = NEIGHBOUR if on in _WATCHED and SENDER[on] in elsewhere else SENDER[on]
                         found.append({**step, "of": "wire", "by": by, "event": "EffectSubmitted", "on": on})
             found.append(step)
