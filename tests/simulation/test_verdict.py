@@ -11,7 +11,7 @@ from core.runtime import journal
 from core.runtime.clock import run_virtually
 from gateway.simulation.campaign import told
 from gateway.simulation.ledger import PlayedLedger
-from gateway.simulation.plan import TIMING, A, B, Rough, Style
+from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import gates, trust
@@ -507,6 +507,38 @@ ALSO = {
     Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
 }
+
+
+async def handed_on(stage: Stage, settled_blocks: int) -> None:
+    """The tower's claim is taken, the provider's own comes first, and so many blocks later its sequence is used again."""
+    agreed, other = await stage.open(), await stage.open()
+    secret = Preimage((2).to_bytes(32, "big"))
+    first, later = [
+        await stage.lock(stage.dapp, one.initiator_leg, number) for number, one in enumerate((agreed, other))
+    ]
+    second, last = [
+        await stage.lock(stage.relayer, one.participant_leg, number) for number, one in enumerate((agreed, other))
+    ]
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    on_a, on_b = (stage.world.chains[chain].access().legs for chain in (A, B))
+    await stage.send(stage.dapp, on_b.claim(other.participant_leg, last, secret, stage.dapp.accounts[B]))
+    stage.mine()
+    helped = on_a.claim(agreed.initiator_leg, first, PREIMAGE, stage.tower.accounts[A])
+    stage.note(stage.tower, A, await stage.sign(stage.tower, helped, 0))
+    await stage.send(stage.relayer, on_a.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A]))
+    stage.mine(settled_blocks)
+    again = on_a.claim(other.initiator_leg, later, secret, stage.tower.accounts[A])
+    await stage.send(stage.tower, again, 0)
+    stage.mine()
+
+
+@pytest.mark.parametrize(("settled_blocks", "kinds"), [(1, {Kind.SEQUENCE_REUSED}), (1 + FINALITY_DEPTH, set())])
+def test_a_sequence_is_handed_on_once_others_finally_did_its_deed(settled_blocks, kinds):
+    async def story(stage: Stage) -> None:
+        await handed_on(stage, settled_blocks)
+
+    found = judged(story)
+    assert {problem.kind for problem in found} == kinds, [str(problem) for problem in found]
 
 
 def test_every_kind_of_problem_has_its_planted_violation():

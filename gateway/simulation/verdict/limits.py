@@ -161,8 +161,8 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
 
 
 def _sequences(record: Record) -> Iterator[Problem]:
-    """A transaction that a chain took keeps its sequence, until that form has finally expired or the sequence is
-    used."""
+    """A transaction that a chain took keeps its sequence, until that form has finally expired or can do nothing more,
+    or the sequence is used."""
     taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
     for sent in record.world.wire.firsts():
         deed = sent.body.locks, sent.body.preimages
@@ -171,12 +171,21 @@ def _sequences(record: Record) -> Iterator[Problem]:
         place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
         former = taken.get(place)
         if former is not None and deed != (former.body.locks, former.body.preimages):
-            expiry = former.body.expiry_height
-            if expiry is None or expiry >= sent.finalized[sent.chain]:
+            expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
+            if (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final):
                 text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
                 yield Problem(Kind.SEQUENCE_REUSED, text)
         if sent.raw in record.world.wire.accepted:
             taken[place] = sent
+
+
+def _is_done_by_others(record: Record, sent: Sent, at: Height) -> bool:
+    """True for exits alone, each of a lock that was claimed or refunded in the state after the final block at `at`:
+    whoever mines these bytes moves nothing by them."""
+    here = record.world.chains[sent.chain]
+    states = [here.lock_at(lock_id, at) for lock_id in sent.body.settles]
+    settled = [state is not None and state.status is not LockStatus.LOCKED for state in states]
+    return bool(settled) and all(settled) and not sent.body.locks
 
 
 def _lapsed(record: Record) -> Iterator[Problem]:
