@@ -37,9 +37,10 @@ async def _restore(record: Record) -> None:
     """The disk is lost, and a copy that is some time old takes its place."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.RESTORED])
-    older = relayer.database.copy()
+    older, copied_s = relayer.database.copy(), world.clock.now()
     await world.clock.sleep(OLDER_S)
     await _start_with(record, relayer, older)
+    record.forgotten.append((relayer.name, copied_s, world.clock.now()))
     world.faults["restored"] += 1
 
 
@@ -50,9 +51,11 @@ async def _switch_back(record: Record) -> None:
     older = relayer.database.copy()
     await world.clock.sleep(OLDER_S)
     newer = relayer.database
+    switched_s = world.clock.now()
     await _start_with(record, relayer, older)
     await world.clock.sleep(ON_THE_COPY_S)
     await _start_with(record, relayer, newer)
+    record.forgotten.append((relayer.name, switched_s, world.clock.now()))
     world.faults["switched-back"] += 1
     await world.clock.sleep(ADOPT_S)
     await _adopt(record, relayer)
@@ -70,6 +73,7 @@ async def _empty(record: Record) -> None:
     }
     emptied_s = world.clock.now()
     await _start_with(record, relayer, empty)
+    record.forgotten.append((relayer.name, 0.0, world.clock.now()))
     world.faults["emptied"] += 1
     await world.clock.sleep(ADOPT_S)
     if any(used.values()):

@@ -20,6 +20,8 @@ B: Final = ChainId("causeway:b")
 """In a share of the towns the consortium ledger itself, a memory chain in the others."""
 CHAINS: Final = (A, B)
 LEDGER_SHARE: Final = 0.5
+MIN_DEALS, MAX_DEALS = 14, 24
+"""The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
 MAX_RESTARTS: Final = 3
 
 TIMING: Final = ChainTiming(
@@ -385,7 +387,7 @@ def _on_ledger(plan: Plan) -> Plan:
 
 
 def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, ...]:
-    count = source.randint(5, 10)
+    count = source.randint(MIN_DEALS, MAX_DEALS)
     styles = source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=count)
     return tuple(
         Deal(

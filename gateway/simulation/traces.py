@@ -142,7 +142,8 @@ async def of(record: Record) -> list[Trace]:
 
 
 async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Trace:
-    sight = _Sight(agreed, happened)
+    skew = record.plan.skew_s
+    sight = _Sight(agreed, happened, skew[agreed.initiator_leg.chain])
     roles = {agreed.relayer: PARTICIPANT}
     if agreed.dapp is not None:
         roles[agreed.dapp] = INITIATOR
@@ -157,7 +158,6 @@ async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Tr
         timed += await database.read(lambda c, role=role: list(sight.of_journal(c, role)))  # type: ignore[misc]
         elsewhere[role] = await database.read(lambda c: set(sight.asked_elsewhere(c)))
     steps = sight.steps(sorted(timed, key=lambda one: one[0]), elsewhere)
-    skew = record.plan.skew_s
     return Trace(
         seed=record.plan.seed,
         number=agreed.deal.number,
@@ -194,7 +194,8 @@ Timed = tuple[int, Value]
 class _Sight:
     """One swap's part in what happened, in the words of the specification."""
 
-    def __init__(self, agreed: Agreed, happened: list[Happened]) -> None:
+    def __init__(self, agreed: Agreed, happened: list[Happened], skew_s: int) -> None:
+        """`skew_s`: how far the clock of the initiator's chain is ahead."""
         self._agreed = agreed
         self._legs = dict(zip(Leg, agreed.legs, strict=True))
         self._places: dict[tuple[ChainId, LockId], str] = {
@@ -206,6 +207,8 @@ class _Sight:
         model = specification("honest", False)
         self._t_a, self._t_b = (leg.timelock.seconds for leg in agreed.legs)
         self._zero_s = self._t_b - int(model.value("TB", {}))
+        self._back_s = self._t_a - self._zero_s - skew_s
+        """From this second on the initiator's lock comes back without anybody's consent."""
         self.off = self._off(int(model.value("TA", {})) - int(model.value("TB", {})))
 
     def _off(self, apart_s: int) -> str | None:
@@ -342,6 +345,8 @@ class _Sight:
                         step = {**step, "by": NEIGHBOUR}
                 case "chain" if step["event"].endswith("Seen"):
                     on = step["event"].removesuffix("Seen").lower() + on
+                    if on == "refundA" and step["at"] < self._back_s and PARTICIPANT not in elsewhere:
+                        break  # given back as well: who signed it has no journal that says so
                     if on not in sent:
                         sent.add(on)
                         # A party whose journal is whole has noted whatever it sends.

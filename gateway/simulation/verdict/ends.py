@@ -42,11 +42,11 @@ def _is_modest(deal: Deal) -> bool:
 
 
 def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:
-    """True for the leg of an initiator who was paid, if its provider is gone or has lost its memory, and for what that
-    provider's empty database knows nothing of."""
-    if Rough.EMPTIED in record.plan.rough and record.owner(lock.terms.sender) == record.relayers[0].name:
-        return True
+    """True for the leg of an initiator who was paid, if its provider is gone or has lost its memory, and for what the
+    provider's database knows nothing of: its operator is told that the account was used, and takes the lock back."""
     for deal in record.agreed:
+        if lock.terms == deal.participant_leg and record.has_forgotten(deal):
+            return True
         if lock.terms == deal.initiator_leg and excused(record, deal):
             return any(one.terms == deal.participant_leg and one.status is LockStatus.CLAIMED for one in locks)
     return False

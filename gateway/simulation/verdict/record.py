@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from core.model.types import AccountId, Hashlock, LockTerms, SwapId
-from gateway.simulation.plan import Deal, Plan
+from gateway.simulation.plan import POLICY, Deal, Plan
 from gateway.simulation.process import Dapp, Process, Relayer
 from gateway.simulation.world import World
 
@@ -50,6 +50,10 @@ class Record:
     """From when until when (Unix seconds) a process had an empty database, and accounts that its chains show as used
     and nobody had adopted."""
 
+    forgotten: list[tuple[str, float, float]] = field(default_factory=list)
+    """Whose database knows nothing of what was agreed from when until when (Unix seconds), since an older one, or an
+    empty one, took its place."""
+
     @property
     def plan(self) -> Plan:
         return self.world.plan
@@ -64,6 +68,14 @@ class Record:
     def owner(self, account: AccountId) -> str | None:
         """The process that signs for this account, None for a cheat's or stranger's."""
         return next((one.name for one in self.processes if account in one.accounts.values()), None)
+
+    def has_forgotten(self, agreed: Agreed) -> bool:
+        """True if the provider's database may know nothing of the swap. An initiator may hear of it later."""
+        quoted_s = min(agreed.agreed_at_s, agreed.lock_deadline_s - POLICY.lock_s)
+        return any(
+            name == agreed.relayer and since_s <= agreed.agreed_at_s and quoted_s <= until_s
+            for name, since_s, until_s in self.forgotten
+        )
 
     def note(self, what: str) -> None:
         self.notes.append(f"{self.world.seconds:7.2f} s  {what}")
