@@ -510,7 +510,7 @@ ALSO = {
 
 
 async def handed_on(stage: Stage, settled_blocks: int) -> None:
-    """The tower's claim is taken, the provider's own comes first, and so many blocks later its sequence is used again."""
+    """The tower's claim is taken, but the provider's comes first; so many blocks later its sequence is used again."""
     agreed, other = await stage.open(), await stage.open()
     secret = Preimage((2).to_bytes(32, "big"))
     first, later = [
