@@ -89,7 +89,12 @@ def make_chain(home: Path, accounts: int) -> list[bytes]:
     """A chain in which every account owns something; returns the addresses of those that do not send."""
     senders = [address(bytes(sender_key(number).verify_key)) for number in range(SENDERS)]
     others = [secrets.token_bytes(20) for _ in range(accounts - SENDERS)]
-    genesis = [GenesisAccount(raw.hex(), {SYMBOL: "1000000"}) for raw in (*senders, *others)]
+    # Whoever only receives needs nobody to answer for it.
+    genesis = [
+        GenesisAccount(raw.hex(), {SYMBOL: "1000000"}, admitted=sends)
+        for sends, some in ((True, senders), (False, others))
+        for raw in some
+    ]
     init_home(home, CHAIN, assets=[GenesisAsset(SYMBOL, senders[0].hex(), 2)], accounts=genesis)
     return others
 

@@ -37,10 +37,12 @@ from local_chains.consortium.engine.rendering import (
     attributes_of,
     block_to_json,
     decode,
-    deterministic,
     encode,
     results_to_json,
     updates_from_json,
+)
+from local_chains.consortium.engine.rendering import (
+    results_hash as hash_of_results,
 )
 from local_chains.consortium.engine.rotation import next_turn
 from local_chains.consortium.engine.verification import SignaturePool
@@ -255,7 +257,7 @@ class EmbeddedEngine:
         height = block.header.height
         outcome = execute_block(self._state, chain_id, height, entries, self._signatures)
         root = self._state.root_after(outcome.writes)
-        app_hash, results_hash = root_hash(root), hashing.results_hash(deterministic(outcome.results))
+        app_hash, results_hash = root_hash(root), hash_of_results(outcome.results)
         raw = encode_block(block)
         block_id = BlockId(hashing.header_hash(block.header), hashing.part_set_header(raw))
         results = results_to_json(height, outcome, app_hash)

@@ -112,12 +112,14 @@ class Intake:
         since = 0
         for group in groups:
             admissions = []
+            # No block comes about between two awaits.
+            await self._settled()
             for raw in group.transactions:
-                await self._settled()
                 admissions.append(self._admission(raw))
                 since += 1
                 if since % TURN == 0:
                     await asyncio.sleep(0)
+                    await self._settled()
             self._waiting -= len(group.transactions)
             if not group.admissions.done():
                 group.admissions.set_result(admissions)

@@ -19,7 +19,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+import msgspec
+
 from core.model.consortium import Claim, LockLeaf, Refund, Transaction, address, lock_key
+from core.model.errors import RejectedError
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
 from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.ledger.leaves import read
@@ -29,6 +32,7 @@ from local_chains.consortium.ledger.view import StateView
 NextSequence = Callable[[bytes], int]
 """The next sequence of an account in a state."""
 
+_SETTLING: Final = (Claim, Refund)
 MAX_STANDINGS: Final = 20_000
 """Accounts whose standing is remembered."""
 
@@ -67,8 +71,7 @@ OF_OWNER: Final = {Standing.MEMBER: EXITS.of(4), Standing.ADMITTED: EXITS.of(16)
 assert ORDINARY.bytes + EXITS.bytes + STRANGERS.bytes + MAX_BLOCK_BYTES // 4 < MAX_BLOCK_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     """A transaction as the rules see it. `is_exit`: it settles locks that are open. `owners` are the accounts in whose
     shares of the exits it is, none for an exit that is not protected."""
 
@@ -98,16 +101,20 @@ class Classifier:
 
     def __init__(self, state: StateView) -> None:
         self._state = state
-        self._tariff = Tariff(state)
+        self.tariff = Tariff(state)
         self._standings: dict[bytes, Standing] = {}
 
     def candidate(self, raw: bytes, transaction: Transaction) -> Candidate:
-        """Raises `RejectedError` for a public key that is not one."""
+        """Raises `RejectedError` for a public key that is not one, and for a transaction without messages."""
         body = transaction.body
+        if not body.messages:
+            raise RejectedError("a transaction has a message")
         sender = address(body.public_key)
-        cost = self._tariff.of(raw, transaction)
+        cost = self.tariff.of(raw, transaction)
         own = self.standing(sender)
-        settles = all(isinstance(message, Claim | Refund) for message in body.messages)
+        if type(body.messages[0]) not in _SETTLING:
+            return Candidate(raw, sender, body.sequence, cost, own)
+        settles = all(type(message) in _SETTLING for message in body.messages)
         lockers = self._lockers(transaction)
         owners: tuple[tuple[bytes, Standing], ...] = ()
         if lockers is not None:
@@ -160,63 +167,64 @@ class Room:
     def take(self, one: Candidate) -> str:
         """Take room for a transaction. Return why there is none, or an empty text."""
         wanted = self._wanted(one)
-        for whose, taken in wanted:
-            if not taken.has_room(one):
+        cost, size = one.cost, one.size
+        for taken, whose in wanted:
+            if taken.cost + cost > taken.most_cost or taken.bytes + size > taken.most_bytes:
                 return f"{whose} has no more room until the next block"
         if self._count >= MAX_BLOCK_ENTRIES * self._blocks - 1:
             return f"there are {self._count} transactions already"
-        for _, taken in wanted:
-            taken.add(one, 1)
+        for taken, _ in wanted:
+            taken.cost += cost
+            taken.bytes += size
+            taken.count += 1
         self._count += 1
         return ""
 
     def give_back(self, one: Candidate) -> None:
         """Undo `take`."""
-        for _, taken in self._wanted(one):
-            taken.add(one, -1)
+        cost, size = one.cost, one.size
+        for taken, _ in self._wanted(one):
+            taken.cost -= cost
+            taken.bytes -= size
+            taken.count -= 1
         self._count -= 1
-        for known in (self._accounts, self._owners):
-            for key in (one.sender, *(owner for owner, _ in one.owners)):
-                if key in known and not known[key].count:
-                    del known[key]
+        if not one.is_exit and not self._accounts[one.sender].count:
+            del self._accounts[one.sender]
+        for owner, _ in one.owners:
+            if self._waiting and not self._owners[owner].count:
+                del self._owners[owner]
 
-    def _wanted(self, one: Candidate) -> list[tuple[str, "_Taken"]]:
+    def _wanted(self, one: Candidate) -> list[tuple["_Taken", str]]:
         if not one.is_exit:
             account = self._accounts.get(one.sender)
             if account is None:
                 account = self._accounts[one.sender] = _Taken(OF_ACCOUNT[one.standing].times(self._blocks))
             shares = [
-                ("the account's quota", account),
-                ("the share of transactions that are not exits", self._ordinary),
+                (account, "the account's quota"),
+                (self._ordinary, "the share of transactions that are not exits"),
             ]
             if one.standing is Standing.STRANGER:
-                shares.append(("the share of accounts that nobody answers for", self._strangers))
-            return shares if self._waiting else [*shares, ("the block", self._block)]
-        shares = [] if one.is_protected else [("the share of exits that nobody answers for", self._strangers_exits)]
+                shares.append((self._strangers, "the share of accounts that nobody answers for"))
+            if not self._waiting:
+                shares.append((self._block, "the block"))
+            return shares
+        shares = [] if one.owners else [(self._strangers_exits, "the share of exits that nobody answers for")]
         if not self._waiting:
-            return [*shares, ("the block", self._block)]
+            return [*shares, (self._block, "the block")]
         for owner, kind in one.owners:
             taken = self._owners.get(owner)
             if taken is None:
                 taken = self._owners[owner] = _Taken(OF_OWNER[kind].times(self._blocks))
-            shares.append(("the account's share of exits", taken))
-        return [*shares, ("the share of exits", self._exits)] if one.is_protected else shares
+            shares.append((taken, "the account's share of exits"))
+        return [*shares, (self._exits, "the share of exits")] if one.owners else shares
 
 
 class _Taken:
-    __slots__ = ("bytes", "cost", "count", "most")
+    __slots__ = ("bytes", "cost", "count", "most_bytes", "most_cost")
 
     def __init__(self, most: Share) -> None:
-        self.most = most
+        self.most_cost, self.most_bytes = most.cost, most.bytes
         self.cost = self.bytes = self.count = 0
-
-    def has_room(self, one: Candidate) -> bool:
-        return self.cost + one.cost <= self.most.cost and self.bytes + one.size <= self.most.bytes
-
-    def add(self, one: Candidate, sign: int) -> None:
-        self.cost += sign * one.cost
-        self.bytes += sign * one.size
-        self.count += sign
 
 
 def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_bytes: int) -> list[bytes]:

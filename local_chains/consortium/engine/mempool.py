@@ -218,7 +218,8 @@ class Mempool:
     def _check(self, raw: bytes, state: Overlay) -> Result:
         # What the next block's clock will be at least; ledger time itself is that of the block before.
         time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
-        return check_transaction(state, self._chain_id, self._state.height + 1, time_ms, raw, self._signatures)
+        height, tariff = self._state.height + 1, self._classifier.tariff
+        return check_transaction(state, self._chain_id, height, time_ms, raw, self._signatures, tariff)
 
     def _remember(self, name: bytes) -> None:
         self._seen.pop(name, None)

@@ -7,7 +7,9 @@ import msgspec
 
 from core.model.consortium import LedgerEvent, event_to_attributes
 from core.model.errors import RejectedError
+from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
+from core.proofs.cometbft.encoding import encode_tx_result
 from core.proofs.cometbft.types import MAX_VALIDATORS, Block, BlockId, KeyKind, PublicKey, TxResult
 from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
@@ -22,9 +24,18 @@ _SUM_FIELDS: Final = {KeyKind.ED25519: "ed25519", KeyKind.SECP256K1_ETH: "secp25
 decode: Final = msgspec.json.Decoder().decode
 
 
-def deterministic(results: Sequence[Result]) -> list[TxResult]:
-    """The part of the results that `last_results_hash` covers: logs and events are not in it."""
-    return [TxResult(int(result.code), b"", result.cost, result.cost) for result in results]
+def results_hash(results: Sequence[Result]) -> bytes:
+    """`last_results_hash` of the next header; logs and events are not in it. Most results of a block are alike, and
+    each kind is encoded once."""
+    encoded: dict[tuple[int, int], bytes] = {}
+    leaves = []
+    for result in results:
+        alike = int(result.code), result.cost
+        leaf = encoded.get(alike)
+        if leaf is None:
+            leaf = encoded[alike] = encode_tx_result(TxResult(alike[0], b"", result.cost, result.cost))
+        leaves.append(leaf)
+    return merkle.root(leaves)
 
 
 # A block has tens of thousands of these: structs that the collector of cycles does not look at, and no dictionaries.

@@ -168,11 +168,20 @@ def apply_transaction(
 
 
 def check_transaction(
-    state: Overlay, chain_id: str, height: int, time_ms: int, raw: bytes, signatures: SignatureChecker
+    state: Overlay,
+    chain_id: str,
+    height: int,
+    time_ms: int,
+    raw: bytes,
+    signatures: SignatureChecker,
+    tariff: Tariff | None = None,
 ) -> Result:
-    """Whether a transaction would succeed in block `height`; `state`, the mempool's own, changes only if it would."""
+    """Whether a transaction would succeed in block `height`; `state`, the mempool's own, changes only if it would.
+
+    `tariff` has the prices of the newest block's state, by default those of `state`.
+    """
     trial = Overlay(state)
-    result = apply_transaction(trial, chain_id, height, time_ms, raw, signatures, Tariff(state))
+    result = apply_transaction(trial, chain_id, height, time_ms, raw, signatures, tariff or Tariff(state))
     if result.code is ResultCode.OK:
         state.absorb(trial)
     return result

@@ -60,9 +60,10 @@ class Tariff:
 
     def of(self, raw: bytes, transaction: Transaction) -> int:
         """The cost of a transaction, whose bytes are `raw`, whatever becomes of it."""
-        cost = unread(raw) + self._account
+        account, operators = self._account, self._operators
+        cost = ENTRY_COST + len(raw) // BYTES_PER_UNIT + account
         for message in transaction.body.messages:
-            cost += _PRICES[type(message)](self._account, self._operators, message)
+            cost += _PRICES[type(message)](account, operators, message)
         return cost
 
 

@@ -1,7 +1,7 @@
 """Account signatures, verified once per process where possible.
 
-The memory never decides: it only holds the hashes of the exact bytes that this process has verified, and what short
-ones decode to; whatever is not in it is decoded and verified. A result is the same with an empty memory.
+The memory never decides: it only holds the exact bytes that this process has verified, hashes of long ones, and what
+short ones decode to; whatever is not in it is decoded and verified. A result is the same with an empty memory.
 """
 
 import threading
@@ -22,7 +22,7 @@ MAX_REMEMBERED_BYTES: Final = 64 * 1024 * 1024
 MAX_KEPT_BYTES: Final = 1_024
 """What a transaction decodes to is kept for so long ones only: others cost little compared to what they hold."""
 ENTRY_BYTES: Final = 256
-"""Of one hash in the memory."""
+"""Of one entry in the memory, beside its bytes."""
 DECODED_FACTOR: Final = 4
 """What a short transaction decodes to, in memory, compared to its bytes."""
 
@@ -65,7 +65,6 @@ class SignatureChecker:
         self._limit = limit
         self._limit_bytes = limit_bytes
         self._verified: dict[bytes, Transaction | None] = {}
-        self._sizes: dict[bytes, int] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -76,47 +75,56 @@ class SignatureChecker:
 
     def decode(self, raw: bytes) -> Transaction:
         """`decode_transaction`, done once for short bytes whose signature is known to hold."""
-        name = transaction_hash(raw)
+        name = _name(raw)
         known = self._verified.get(name)
         if known is not None:
             return known
         transaction = decode_transaction(raw)
-        if name in self._verified and len(raw) <= MAX_KEPT_BYTES:
-            self._remember([(name, raw, transaction)])
+        if name is raw:
+            with self._lock:
+                if name in self._verified:
+                    self._verified[name] = transaction
         return transaction
 
     def holds(self, raw: bytes, transaction: Transaction) -> bool:
         """Whether the signature of `transaction`, whose exact bytes are `raw`, is by its public key."""
-        name = transaction_hash(raw)
-        if name in self._verified:
+        if _name(raw) in self._verified:
             return True
         if not self._verify(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature):
             return False
-        self._remember([(name, raw, transaction)])
+        self._remember([(raw, transaction)])
         return True
 
     def remember(self, verified: Iterable[bytes]) -> None:
         """Transactions whose signatures this process, or one that it started, has just verified by `verify_all`."""
-        self._remember([(transaction_hash(raw), raw, None) for raw in verified])
+        self._remember([(raw, None) for raw in verified])
 
     def forget(self, raw: bytes) -> None:
         """Bytes that will not be asked about again soon, such as those of a refused transaction."""
         with self._lock:
-            self._drop(transaction_hash(raw))
+            self._drop(_name(raw))
 
-    def _remember(self, verified: Sequence[tuple[bytes, bytes, Transaction | None]]) -> None:
+    def _remember(self, verified: Sequence[tuple[bytes, Transaction | None]]) -> None:
         with self._lock:
-            for name, raw, transaction in verified:
+            for raw, transaction in verified:
+                name = _name(raw)
                 self._drop(name)
-                kept = transaction if len(raw) <= MAX_KEPT_BYTES else None
-                # Room for what it decodes to is taken at once: that comes later, and always.
-                size = ENTRY_BYTES + (DECODED_FACTOR * len(raw) if len(raw) <= MAX_KEPT_BYTES else 0)
-                self._verified[name], self._sizes[name] = kept, size
-                self._bytes += size
+                self._verified[name] = transaction if name is raw else None
+                self._bytes += _weight(name)
             while len(self._verified) > self._limit or self._bytes > self._limit_bytes:
                 self._drop(next(iter(self._verified)))
 
     def _drop(self, name: bytes) -> None:
         if name in self._verified:
             del self._verified[name]
-            self._bytes -= self._sizes.pop(name)
+            self._bytes -= _weight(name)
+
+
+def _name(raw: bytes) -> bytes:
+    """What bytes are remembered by: short ones by themselves, long ones by their hash, which is not a transaction."""
+    return raw if len(raw) <= MAX_KEPT_BYTES else transaction_hash(raw)
+
+
+def _weight(name: bytes) -> int:
+    """About how much memory an entry takes, with what the bytes decode to, which comes later."""
+    return ENTRY_BYTES + (1 + DECODED_FACTOR) * len(name)

@@ -162,7 +162,9 @@ class LedgerApplication:
         # What the next block's clock will be at least; ledger time itself is that of the block before.
         time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
         height = self._state.height + 1
-        result = check_transaction(self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures)
+        result = check_transaction(
+            self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures, self._classifier.tariff
+        )
         if result.code is not ResultCode.OK:
             self._room.give_back(one)
             self._signatures.forget(raw)

@@ -24,7 +24,7 @@ from local_chains.consortium.engine.abci.network import node_home
 from local_chains.consortium.engine.abci.settings import CONFIG_FILE
 from local_chains.consortium.engine.home import CONSENSUS_KEY_FILE, Genesis, load_consensus_key
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block
-from local_chains.consortium.engine.rendering import deterministic, results_to_json
+from local_chains.consortium.engine.rendering import results_hash, results_to_json
 from local_chains.consortium.engine.rotation import next_turn
 from local_chains.consortium.ledger.bank import balance_of
 from local_chains.consortium.ledger.execution import BlockResult, execute_block
@@ -100,7 +100,7 @@ class Replay:
             turn=self.tip.following,
             following=next_turn(self.tip.following.validators, outcome.validator_updates),
             app_hash=root_hash(self.tree),
-            results_hash=hashing.results_hash(deterministic(outcome.results)),
+            results_hash=results_hash(outcome.results),
         )
         return outcome
 
