@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import msgspec
-import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.engine import Connection
 
@@ -33,7 +32,7 @@ from core.runtime.web import (
     read_query,
     respond,
 )
-from indexer import tables
+from indexer import reading
 from indexer.projections import report_agreement
 from indexer.projections.assets import list_assets
 from indexer.projections.conservation import Conservation, conservation, locked_assets
@@ -257,7 +256,7 @@ class RegulatorService:
         """Raise `NotFoundError` for an asset that nobody configured and no block names, as a mistyped one."""
         asset = parse_asset(text)
         self._known_chain(chain_of(asset))
-        if asset not in self._assets and not await self._database.read(lambda c: _was_seen(c, asset)):
+        if asset not in self._assets and not await self._database.read(lambda c: reading.was_seen(c, asset)):
             raise NotFoundError(f"unknown asset {asset}: neither configured nor named by a block", asset=asset)
         return asset
 
@@ -349,23 +348,6 @@ def _reading(connection: Connection) -> _Reading:
     return _Reading(chain_rows(connection))
 
 
-def _was_seen(connection: Connection, asset: AssetId) -> bool:
-    seen = (sa.select(table.c.asset).where(table.c.asset == asset) for table in (tables.assets, tables.asset_reports))
-    return connection.execute(sa.union(*seen)).first() is not None or asset in locked_assets(connection)
-
-
 def _counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], int, list[AssetId]]:
-    """Swaps by status, locks by status, transfers, and every asset that was ever locked."""
-
-    def by_status(table: sa.Table) -> dict[str, int]:
-        query = sa.select(table.c.status, sa.func.count().label("n")).group_by(table.c.status)
-        return {row.status: row.n for row in connection.execute(query.order_by(table.c.status))}
-
-    events = tables.events
-    moved = sa.select(sa.func.count()).where(events.c.kind == "transferred", events.c.canonical)
-    return (
-        by_status(tables.swaps),
-        by_status(tables.locks),
-        connection.execute(moved).scalar_one(),
-        locked_assets(connection),
-    )
+    """Return swaps by status, locks by status, the number of transfers, and every asset that was ever locked."""
+    return (*reading.counts(connection), locked_assets(connection))

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError
@@ -32,12 +31,11 @@ from gateway.daemons.parts import (
     own_database,
     until_stopped,
 )
-from indexer import store
+from indexer import reading, store
 from indexer.feed import FactSignal, last_seq
 from indexer.follower import Follower, FollowerState, FollowerStatus
 from indexer.projections.keeping import SetAside, list_set_aside
 from indexer.projections.rebuild import rebuild
-from indexer.tables import chains
 from indexer.verification import Difference, compare, pick_ranges, stored_blocks
 
 LOOK_S: Final = 0.25
@@ -142,10 +140,9 @@ async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
     clock = SystemClock()
 
     def acknowledge(connection: Connection) -> int:
-        known = connection.execute(sa.select(chains.c.chain).where(chains.c.chain == chain)).scalar()
-        if known is None:
+        if chain not in reading.chains(connection):
             raise NotFoundError(f"the index knows no chain {chain[:64]!r}: causeway index status lists them")
-        return store.acknowledge_alarms(connection, ChainId(known), clock.now_ns())
+        return store.acknowledge_alarms(connection, ChainId(chain), clock.now_ns())
 
     async with opened_database(config.database, base) as database:
         return await database.write(acknowledge)

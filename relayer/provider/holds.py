@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError, RetryableError
@@ -20,7 +19,7 @@ from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, Swa
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
-from indexer import tables as indexed
+from indexer import reading
 from relayer import inventory
 from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy
@@ -98,7 +97,7 @@ class Holds:
             return False
         self._looked[asset] = now_s
         now_ns = self._clock.now_ns()
-        heights, promised = await self._database.read(lambda c: (_followed(c), tables.promises(c)))
+        heights, promised = await self._database.read(lambda c: (reading.tips(c), tables.promises(c)))
         held = defaultdict[tuple[AccountId, AssetId], list[Promise]](list)
         for one in inventory.firm(promised, now_ns):
             if one.asset == asset and one.waits and one.account is not None and one.given_asset is not None:
@@ -140,10 +139,3 @@ def opening_of(request: OpenSwap, quote_key: bytes) -> Opening:
         wanted_to=request.initiator_receiver,
         expires_at=quote.expires_at,
     )
-
-
-def _followed(connection: Connection) -> dict[ChainId, Height]:
-    """Up to which height each chain's blocks were taken in."""
-    cursors = indexed.cursors.c
-    query = sa.select(cursors.chain, cursors.tip_height).where(cursors.tip_height.is_not(None))
-    return {ChainId(row.chain): Height(row.tip_height) for row in connection.execute(query)}

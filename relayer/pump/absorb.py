@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, RetryableError
@@ -21,7 +20,7 @@ from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
 from htlc import events
 from htlc.model import Leg
-from indexer import tables as indexed
+from indexer import reading
 from indexer.feed import Fact, FactKind, FactSignal, read_facts
 from relayer.metrics import RelayerMetrics
 from relayer.pump import observations, set_aside, swaps, tables
@@ -183,24 +182,10 @@ def _advance_time(
 def times_at_cursor(connection: Connection) -> dict[ChainId, ChainTimes]:
     """Return each chain's times from the facts up to the cursor."""
     cursor = journal.cursor(connection, CURSOR)
-    chains = connection.execute(sa.select(indexed.chains.c.chain)).scalars()
     return {
-        ChainId(chain): ChainTimes(
-            _last_time(connection, ChainId(chain), FactKind.APPLIED, cursor),
-            _last_time(connection, ChainId(chain), FactKind.FINALIZED, cursor),
+        chain: ChainTimes(
+            reading.last_time(connection, chain, FactKind.APPLIED, cursor),
+            reading.last_time(connection, chain, FactKind.FINALIZED, cursor),
         )
-        for chain in chains
+        for chain in reading.chains(connection)
     }
-
-
-def _last_time(connection: Connection, chain: ChainId, kind: FactKind, cursor: int) -> ChainTime | None:
-    facts, blocks = indexed.facts, indexed.blocks
-    query = (
-        sa.select(blocks.c.time_s)
-        .join(facts, (facts.c.chain == blocks.c.chain) & (facts.c.block_hash == blocks.c.hash))
-        .where(facts.c.chain == chain, facts.c.kind == kind, facts.c.seq <= cursor)
-        .order_by(facts.c.seq.desc())
-        .limit(1)
-    )
-    seconds = connection.execute(query).scalar()
-    return None if seconds is None else ChainTime(chain, seconds)

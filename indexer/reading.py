@@ -1,0 +1,56 @@
+"""Answers of the indexer's tables for other rooms, which write no SQL of their own against them.
+
+Facts come from `indexer.feed`, projections from `indexer.projections`; this is the rest.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.types import AssetId, ChainId, ChainTime, Height
+from indexer import tables
+from indexer.feed import FactKind
+from indexer.projections.conservation import locked_assets
+
+
+def chains(connection: Connection) -> list[ChainId]:
+    """Return every chain that was ever followed into this database."""
+    return [ChainId(chain) for chain in connection.execute(sa.select(tables.chains.c.chain)).scalars()]
+
+
+def tips(connection: Connection) -> dict[ChainId, Height]:
+    """Return the height up to which each chain's blocks were taken in."""
+    cursors = tables.cursors.c
+    query = sa.select(cursors.chain, cursors.tip_height).where(cursors.tip_height.is_not(None))
+    return {ChainId(row.chain): Height(row.tip_height) for row in connection.execute(query)}
+
+
+def last_time(connection: Connection, chain: ChainId, kind: FactKind, up_to_seq: int) -> ChainTime | None:
+    """Return the block time of the chain's newest fact of that kind up to `up_to_seq`, None if there is none."""
+    facts, blocks = tables.facts, tables.blocks
+    query = (
+        sa.select(blocks.c.time_s)
+        .join(facts, (facts.c.chain == blocks.c.chain) & (facts.c.block_hash == blocks.c.hash))
+        .where(facts.c.chain == chain, facts.c.kind == kind, facts.c.seq <= up_to_seq)
+        .order_by(facts.c.seq.desc())
+        .limit(1)
+    )
+    seconds = connection.execute(query).scalar()
+    return None if seconds is None else ChainTime(chain, seconds)
+
+
+def was_seen(connection: Connection, asset: AssetId) -> bool:
+    """Return true if the asset is described, reported or was ever locked."""
+    seen = (sa.select(table.c.asset).where(table.c.asset == asset) for table in (tables.assets, tables.asset_reports))
+    return connection.execute(sa.union(*seen)).first() is not None or asset in locked_assets(connection)
+
+
+def counts(connection: Connection) -> tuple[dict[str, int], dict[str, int], int]:
+    """Return swaps by status, locks by status, and the number of transfers."""
+
+    def by_status(table: sa.Table) -> dict[str, int]:
+        query = sa.select(table.c.status, sa.func.count().label("n")).group_by(table.c.status)
+        return {row.status: row.n for row in connection.execute(query.order_by(table.c.status))}
+
+    events = tables.events
+    moved = sa.select(sa.func.count()).where(events.c.kind == "transferred", events.c.canonical)
+    return by_status(tables.swaps), by_status(tables.locks), connection.execute(moved).scalar_one()

@@ -1,0 +1,45 @@
+"""SQL stands where a newcomer looks for it, and a room's tables are its own."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+ROOMS = ("core", "htlc", "adapters", "relayer", "regulator_api", "gateway")
+SQL_STANDS_IN = (
+    *("core/runtime/", "relayer/pump/tables.py", "relayer/pump/set_aside.py", "relayer/transactions/records.py"),
+    *("relayer/transactions/accounts.py", "relayer/transactions/orders.py", "relayer/client/store.py"),
+    *("relayer/notices/reports.py", "regulator_api/audit.py", "gateway/simulation/"),
+)
+"""The indexer is a room about SQL; the simulation's verdict reads what the code under test has stored."""
+OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/")}
+"""A client's store makes the indexer's tables in its own file."""
+
+
+def imports(path: Path) -> set[str]:
+    """The modules that a file imports, `from a import b` as both `a` and `a.b`."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found |= {node.module, *(f"{node.module}.{one.name}" for one in node.names)}
+    return found
+
+
+def files(*rooms: str) -> list[str]:
+    return sorted(str(path.relative_to(ROOT)) for room in rooms for path in (ROOT / room).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files(*ROOMS))
+def test_sql_is_written_in_few_modules(path):
+    if not path.startswith(SQL_STANDS_IN):
+        # A `Connection` is passed through by many; building statements needs the package itself.
+        assert "sqlalchemy" not in imports(ROOT / path)
+
+
+@pytest.mark.parametrize(("tables", "owners"), OWN_TABLES.items())
+def test_nobody_else_writes_sql_against_a_room_s_tables(tables, owners):
+    others = [path for path in files("indexer", *ROOMS) if not path.startswith(owners)]
+    assert [path for path in others if tables in imports(ROOT / path)] == []
