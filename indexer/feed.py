@@ -5,7 +5,6 @@ advances its cursor in one transaction. `FactSignal` wakes it after each commit;
 consumer that misses one finds the facts when it looks next.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, Claimed, Locked, LoggedEvent
 from core.model.types import BlockRef, ChainId, ChainTime, Hashlock, Height, LockTerms, PublicPreimage
+from core.runtime.signals import Signal
 from indexer import tables
 from indexer.encoding import EVENT_COLUMNS, decode_event
 
@@ -194,42 +194,17 @@ def block_events(
     return {block_hash: tuple(logged) for block_hash, logged in found.items()}
 
 
-class FactSignal:
-    """Wakes consumers in this process after each commit of facts. Not thread-safe: event loop only."""
+class FactSignal(Signal):
+    """Wakes consumers in this process after each commit of facts: it counts up to the newest fact's number.
 
-    def __init__(self) -> None:
-        self._seq = 0
-        self._waiting: dict[asyncio.Future[None], None] = {}
+    A consumer of a database that other processes write to waits with a time limit, and looks by itself.
+    """
 
     @property
     def seq(self) -> int:
         """The newest fact announced in this process; the database may hold newer ones of other processes."""
-        return self._seq
+        return self.count
 
     def announce(self, seq: int) -> None:
         """Facts up to `seq` are committed: wake everybody who waits."""
-        self._seq = max(self._seq, seq)
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def wait_beyond(self, seq: int, timeout_s: float | None = None) -> bool:
-        """Return true once a fact after `seq` was announced, false after `timeout_s` without one.
-
-        A consumer of a database that other processes write to gives a timeout and looks by itself.
-        """
-        deadline = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
-        while self._seq <= seq:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting[waiter] = None
-            try:
-                if deadline is None:
-                    await waiter
-                else:
-                    async with asyncio.timeout_at(deadline):
-                        await waiter
-            except TimeoutError:
-                return False
-            finally:
-                self._waiting.pop(waiter, None)
-        return True
+        self.reach(seq)

@@ -18,7 +18,11 @@ class Signal:
         return self._count
 
     def notify(self) -> None:
-        self._count += 1
+        self.reach(self._count + 1)
+
+    def reach(self, count: int) -> None:
+        """Count up to `count`, never down, and wake everybody who waits."""
+        self._count = max(self._count, count)
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
