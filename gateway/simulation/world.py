@@ -63,10 +63,12 @@ UNREACHABLE: Final = 10_000_000
 
 @dataclass(frozen=True, slots=True)
 class DeepReorg:
-    """At `at_s` (Unix time) everything above the block at `fork` was replaced, finalized blocks among it."""
+    """At `at_s` (Unix time) everything above the block at `fork` was replaced, finalized blocks among it. `final_s`:
+    when the lowest of them had become final."""
 
     at_s: float
     fork: Height
+    final_s: float
 
 
 class World:
@@ -270,7 +272,9 @@ class World:
         for height in range(fork + 1, chain.finalized_height + 1):
             happened = chain.block(Height(height)).events
             self.undone |= {found for logged in happened if (found := hashlock_of(logged)) is not None}
-        self.deep[name] = DeepReorg(self.clock.now(), fork)
+        final_at = Height(min(fork + 1 + FINALITY_DEPTH, chain.height))
+        final_s = chain.block(final_at).header.time.seconds - self.plan.skew_s[name]
+        self.deep[name] = DeepReorg(self.clock.now(), fork, final_s)
         returning = random.Random(f"deep/{self.plan.seed}")
         chain.reorg(chain.height - fork, keep=lambda _: returning.random() < RETURNING, deep=True)
         self.reorged.append((name, self.seconds))

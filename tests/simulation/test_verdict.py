@@ -424,7 +424,8 @@ async def acted_unadopted(stage: Stage) -> None:
 
 
 async def acted_after_deep_reorg(stage: Stage) -> None:
-    stage.world.deep[B] = DeepReorg(stage.world.clock.now() - trust.NOTICE_S - 1, Height(0))
+    replaced_at_s = stage.world.clock.now() - trust.NOTICE_S - 1
+    stage.world.deep[B] = DeepReorg(replaced_at_s, Height(0), replaced_at_s - 2 * trust.NOTICE_S)
     await stage.played()
 
 
@@ -558,6 +559,30 @@ def test_a_loss_that_no_protocol_can_save_is_excused():
         return await stage.problems()
 
     assert run_virtually(run()) == []
+
+
+@pytest.mark.parametrize("loss", [initiator_lost, provider_lost, lock_left], ids=lambda loss: loss.__name__)
+def test_a_loss_by_a_replaced_final_block_is_excused(loss):
+    async def run():
+        stage = Stage(rough=frozenset({Rough.DEEP_REORG}))
+        stage.world.undone.add(PREIMAGE.hashlock())
+        await loss(stage)
+        return await stage.problems()
+
+    assert run_virtually(run()) == []
+
+
+@pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
+def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s, found):
+    """Both processes were away when it was replaced: since when decides if they had read that it was final."""
+
+    async def story(stage: Stage) -> None:
+        replaced_s = -trust.NOTICE_S - 1  # seconds of the story
+        for process in (stage.relayer, stage.dapp):
+            process.away.append((replaced_s - away_before_s, replaced_s + 0.5))
+        await acted_after_deep_reorg(stage)
+
+    assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_AFTER_DEEP_REORG} if found else set())
 
 
 def test_a_preimage_is_found_as_bytes_and_as_hex():

@@ -27,9 +27,8 @@ def _losses(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterator[
     paid_second = any(lock.status is LockStatus.CLAIMED for lock in second)
     number = f"deal {deal.deal.number} ({deal.deal.style})"
     if deal.dapp is not None:
-        if paid_first and not any(
-            lock.status is LockStatus.CLAIMED for lock in second if lock.terms == deal.participant_leg
-        ):
+        paid = any(lock.status is LockStatus.CLAIMED for lock in second if lock.terms == deal.participant_leg)
+        if paid_first and not paid and deal.hashlock not in record.world.undone:
             yield Problem(Kind.INITIATOR_LOST, f"{number}: the initiator paid and was not paid")
         if len([lock for lock in under if lock.terms.sender == deal.initiator_leg.sender]) > 1:
             yield Problem(Kind.INITIATOR_LOCKED_TWICE, f"{number}: the initiator locked twice")

@@ -13,6 +13,7 @@ from gateway.simulation.plan import FORGETFUL
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent, lock_terms
+from gateway.simulation.world import DeepReorg
 
 NOTICE_S: Final = 10
 """How soon a process that is up has seen that a finalized block was replaced: two blocks, and what reading them takes
@@ -49,7 +50,9 @@ def _of_empty(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     for chain in (leg.chain for leg in deal.legs):
         reorg = record.world.deep.get(chain)
-        if reorg is not None and sent.at_s > reorg.at_s + NOTICE_S and not _just_back(record, sent):
+        if reorg is None or _has_never_seen(record, sent, reorg):
+            continue
+        if sent.at_s > reorg.at_s + NOTICE_S and not _just_back(record, sent):
             late_s = sent.at_s - reorg.at_s
             text = (
                 f"{sent.party} (deal {deal.deal.number}) acts {late_s:.0f} s after {chain} replaced a finalized block"
@@ -70,6 +73,15 @@ def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Proble
 
 def _before(record: Record, sent: Sent) -> Iterator[Sent]:
     return takewhile(lambda one: one is not sent, record.world.wire.sent)
+
+
+def _has_never_seen(record: Record, sent: Sent, reorg: DeepReorg) -> bool:
+    """True if the process was away from before it could read that any of the replaced blocks was final."""
+    began_s = record.world.clock.now() - record.world.seconds
+    return any(
+        began_s + since <= reorg.final_s + NOTICE_S and reorg.at_s <= began_s + until
+        for since, until in record.process(sent.party).away
+    )
 
 
 def _just_back(record: Record, sent: Sent) -> bool:
