@@ -61,6 +61,7 @@ from tests.local_chains.consortium.support import (
     BEN,
     CHAIN,
     START_S,
+    Actor,
     replayed_app_hash,
 )
 from tests.support import eventually
@@ -492,6 +493,37 @@ async def test_the_mempool_is_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(MempoolFullError):
         engine.submit(pay(2))
     assert MAX_TRANSACTIONS == 20_000
+    await engine.close()
+
+
+async def test_exits_have_room_in_a_full_mempool_and_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, clock = await started(make_home(tmp_path))
+    preimages = [bytes([number]) * 32 for number in (1, 2)]
+    timelock = int(clock.now()) + 600
+    first, second = [
+        Lock("cnyd", quantity(1), BEN.address, hashlib.sha256(preimage).digest(), timelock) for preimage in preimages
+    ]
+    assert engine.submit(ANN.signed(0, first)).code is ResultCode.OK
+    await block_after(engine, clock)
+    monkeypatch.setattr("local_chains.consortium.engine.mempool.MAX_TRANSACTIONS", 3)
+    waiting = [pay(1), pay(2), ANN.signed(3, second)]
+    for raw in waiting:
+        assert engine.submit(raw).code is ResultCode.OK
+    with pytest.raises(MempoolFullError):
+        engine.submit(pay(4))
+    claims = [Actor("one").signed(0, Claim(ANN.address, preimages[0]))]
+    assert engine.submit(claims[0]).code is ResultCode.OK
+    with pytest.raises(MempoolFullError):
+        engine.submit(Actor("two").signed(0, Claim(ANN.address, preimages[1])))
+    made = await block_after(engine, clock)
+    assert list(made.block.txs[1:]) == [*claims, *waiting]
+    assert {result.code for result in made.results} == {ResultCode.OK}
+    # Its lock is in the state now, so it is an exit.
+    claims = [Actor("two").signed(0, Claim(ANN.address, preimages[1]))]
+    for sequence in (4, 5, 6):
+        assert engine.submit(pay(sequence)).code is ResultCode.OK
+    assert engine.submit(claims[0]).code is ResultCode.OK
+    assert (await block_after(engine, clock)).block.txs[1] == claims[0]
     await engine.close()
 
 

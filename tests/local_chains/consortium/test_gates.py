@@ -1,12 +1,15 @@
 """What a transaction passes before its messages are looked at, and what a failure leaves behind."""
 
+import msgspec
 import pytest
 
 from core.model.consortium import (
     CLOCK_PREFIX,
     Burn,
     ResultCode,
+    Transaction,
     Transfer,
+    WriteRecord,
     decode_transaction,
     encode_clock,
     encode_transaction,
@@ -21,7 +24,7 @@ from local_chains.consortium.ledger.execution import (
     process_proposal,
     proposer_clock_ms,
 )
-from local_chains.consortium.ledger.signatures import SignatureChecker, verify_ed25519
+from local_chains.consortium.ledger.signatures import SignatureChecker, verify_all, verify_ed25519
 from local_chains.consortium.ledger.view import Overlay
 from tests.local_chains.consortium.support import ANN, BEN, CHAIN, START_MS, Chain
 
@@ -196,3 +199,38 @@ def test_a_clock_has_one_form() -> None:
     for bad in (0, -1, 1 << 43):
         with pytest.raises(RejectedError):
             encode_clock(bad)
+
+
+def test_memory_of_signatures_is_bounded_in_bytes_and_forgets_the_oldest() -> None:
+    verified = 0
+
+    def counting(key: bytes, message: bytes, signature: bytes) -> bool:
+        nonlocal verified
+        verified += 1
+        return verify_ed25519(key, message, signature)
+
+    checker = SignatureChecker(counting, limit_bytes=20_000)
+    long = [ANN.signed(0, WriteRecord("n", f"k{place}", b'"' + b"x" * 16_000 + b'"')) for place in range(200)]
+    for raw in long:
+        assert checker.holds(raw, checker.decode(raw))
+        assert checker.size_bytes <= 20_000
+    assert 10 < len(checker._verified) < 200
+    assert checker.holds(long[-1], checker.decode(long[-1]))
+    assert verified == 200, "it is remembered, by its hash"
+    assert checker.holds(long[0], checker.decode(long[0]))
+    assert verified == 201, "the oldest is not"
+    short = [ANN.signed(place, PAY) for place in range(200)]
+    checker.remember(short)
+    assert checker.size_bytes <= 20_000
+    for raw in (*short, *long):
+        checker.forget(raw)
+    assert checker.size_bytes == 0
+
+
+@pytest.mark.parametrize("key", [b"", b"\0" * 31, b"\0" * 33])
+def test_key_of_another_length_never_reaches_the_library(key: bytes) -> None:
+    assert not verify_ed25519(key, b"message", bytes(64))
+    body = decode_transaction(ANN.signed(0, PAY)).body
+    wrong = encode_transaction(Transaction(msgspec.structs.replace(body, public_key=key), bytes(64)))
+    assert verify_all([wrong]) == [False]
+    assert Chain().block(wrong)[0].code is ResultCode.MALFORMED

@@ -79,6 +79,20 @@ def test_a_chunk_is_about_as_large_as_chunks_are(monkeypatch: pytest.MonkeyPatch
         assert restoration.add(chunk) is verdict
 
 
+def test_state_that_is_taken_over_is_bounded_before_its_root_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [snapshots._encode([(b"%c%03d" % (65 + part, leaf), b"1") for leaf in range(100)]) for part in range(4)]
+    metadata = b"".join(hashlib.sha256(part).digest() for part in parts)
+    monkeypatch.setattr(snapshots, "MAX_STATE_BYTES", 3 * (len(parts[0]) + 100 * snapshots.LEAF_BYTES))
+    restoration = Restoration(describe(1, metadata), bytes(32))
+    assert [restoration.add(part) for part in parts] == [Verdict.ACCEPTED] * 3 + [Verdict.WORTHLESS]
+
+
+def test_chunk_that_says_it_has_billions_of_leaves_is_not_read() -> None:
+    chunk = b"\xdd\xff\xff\xff\xff" + b"\x92\xc4\x01a\xc4\x01b"
+    restoration = Restoration(describe(1, hashlib.sha256(chunk).digest()), bytes(32))
+    assert restoration.add(chunk) is Verdict.WORTHLESS
+
+
 def test_the_newest_two_are_kept_also_after_a_restart(tmp_path: Path) -> None:
     files = SnapshotFiles(tmp_path / "snapshots")
     for height in (10, 20, 30):
