@@ -9,7 +9,7 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Two shared cores: a slow example is no finding. Derandomised, so that a red run is red again.
+# Two shared cores: a slow example is not a finding. Derandomised, so that a red run is red again.
 settings.register_profile(
     "causeway",
     deadline=None,

@@ -1,4 +1,4 @@
-"""Whether an API speaks as its own OpenAPI document says; apart, since schemathesis is slow to import."""
+"""An API against its own OpenAPI document; apart, since schemathesis is slow to import."""
 
 import asyncio
 from typing import Any

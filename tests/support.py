@@ -1,4 +1,4 @@
-"""What tests of several rooms share: published vectors, waiting for conditions."""
+"""Helpers for tests of several rooms: published vectors, waiting for conditions."""
 
 import asyncio
 import inspect
@@ -20,9 +20,9 @@ T = TypeVar("T")
 
 
 def vectors(path: str) -> Path:
-    """The published vector file or directory at `path`, which lives beside the repository, never in it.
+    """Return the published vector file or directory at `path`, which lives next to the repository, never in it.
 
-    Skips the test, naming the file, on a machine that does not have it.
+    Skip the test, naming the file, on a machine that does not have it.
     """
     found = VECTORS / path
     if not found.exists():

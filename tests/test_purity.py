@@ -1,4 +1,4 @@
-"""What is called pure loads nothing that does I/O: each module is imported in an interpreter of its own."""
+"""Pure modules load nothing that does I/O: each is imported in an interpreter of its own."""
 
 import json
 import subprocess

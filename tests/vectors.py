@@ -28,7 +28,7 @@ VERDICTS = {
     "SUCCESS": {light_client.Verdict.SUCCESS},
     "NOT_ENOUGH_TRUST": {light_client.Verdict.NOT_ENOUGH_TRUST},
     "FAILED_TRUSTING_PERIOD": {light_client.Verdict.EXPIRED},
-    # The harness these were made for does not tell an expired header from an invalid one.
+    # The harness these were made for does not distinguish an expired header from an invalid one.
     "INVALID": {light_client.Verdict.INVALID, light_client.Verdict.EXPIRED},
 }
 

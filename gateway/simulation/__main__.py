@@ -13,7 +13,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import track
 
-from gateway.simulation.campaign import told, verdicts
+from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.coverage import never_seen
 
 ENOUGH: Final = 200
@@ -41,7 +41,7 @@ def main() -> int:
             {"seed": verdict.plan.seed, "kind": problem.kind, "problem": problem.text} for problem in verdict.problems
         ]
         if given.verbose or not verdict.ok:
-            print(told(verdict), flush=True)
+            print(report(verdict), flush=True)
     took_s = time.monotonic() - began
     missing = never_seen([seen]) if len(seeds) >= ENOUGH else []
     print(f"{len(seeds)} seeds, {swaps} swaps ({completed} completed), {len(problems)} problems, {took_s:.1f} s")

@@ -29,7 +29,7 @@ def quiet(verbose: bool = False) -> None:
         structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
 
-def told(verdict: Verdict) -> str:
+def report(verdict: Verdict) -> str:
     """A verdict for people: the seed, its plan, what happened, and what went wrong."""
     lines = [
         f"seed {verdict.plan.seed}: {'ok' if verdict.ok else 'FAILED'}, {verdict.completed} of {verdict.swaps} swaps"

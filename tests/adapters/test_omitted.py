@@ -13,7 +13,7 @@ BLOCKS = [(Height(height), height) for height in range(1_000)]
 OLD = 1_000 - SETTLED_DEPTH
 
 
-def test_every_new_block_without_events_that_may_have_some_is_doubted() -> None:
+def test_new_blocks_that_may_have_hidden_events_are_doubted() -> None:
     told = {height: [1] if height % 2 else [] for height in range(1_000)}
     asked = doubts(BLOCKS[OLD:], told, lambda height: height % 3 == 0, HEAD)
     assert asked.first == [height for height in range(OLD, 1_000) if height % 6 == 0]
@@ -21,7 +21,7 @@ def test_every_new_block_without_events_that_may_have_some_is_doubted() -> None:
 
 
 @given(st.sets(st.integers(0, OLD - 1)))
-def test_of_old_blocks_a_few_all_over_the_answer_are_asked_for_first(silent: set[int]) -> None:
+def test_few_old_blocks_all_over_the_answer_are_asked_first(silent: set[int]) -> None:
     told = {height: () if height in silent else (1,) for height in range(1_000)}
     asked = doubts(BLOCKS, told, lambda _: True, HEAD)
     assert sorted([*asked.first, *asked.rest]) == sorted(silent)

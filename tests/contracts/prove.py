@@ -20,7 +20,7 @@ from halmos.__main__ import _main as run_halmos
 
 HERE = Path(__file__).parent
 OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out", "--match-contract", "^(Batch)?Proofs$"]
-# A lane's key is no hash, as Solidity's own layout would have it.
+# A lane's key is not a hash, as Solidity's own layout would have it.
 OPTIONS += ["--storage-layout", "generic", "--no-status", "--solver-timeout-assertion", "120s"]
 COUNTEREXAMPLE = 1
 """How halmos marks a test for which it found one; a prover that gave up has other codes."""
@@ -47,7 +47,7 @@ def run(prefix: str) -> dict[str, int]:
 
 
 def _subject(name: str) -> str:
-    """What a proof and its control are about: their names without `check_` or `refute_`."""
+    """Return the subject of a proof and its control: their names without `check_` or `refute_`."""
     return name.partition("(")[0].partition("_")[2]
 
 

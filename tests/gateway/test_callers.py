@@ -1,4 +1,4 @@
-"""What strangers may hold and have watched, as an operator writes it."""
+"""Limits on strangers' openings and watched swaps, as an operator writes them."""
 
 import msgspec
 import pytest

@@ -153,7 +153,7 @@ def test_payments_are_wanted_or_not(tmp_path: Path, wanted: Any, native: NativeT
     assert wiring.chain_spec(read.chains[0]).native is native
 
 
-async def test_a_ledger_that_tells_every_transfer_has_no_payments_to_configure() -> None:
+async def test_ledger_that_reports_transfers_has_no_payments_to_set() -> None:
     spec = wiring.chain_spec(msgspec.structs.replace(LEDGER, native_transfers=True))
     with pytest.raises(RejectedError, match="native_transfers"):
         await connect(spec)

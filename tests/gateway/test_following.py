@@ -1,4 +1,4 @@
-"""What a daemon does with a follower that cannot go on."""
+"""A daemon with a follower that cannot go on."""
 
 import asyncio
 from contextlib import suppress

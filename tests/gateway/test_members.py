@@ -42,9 +42,7 @@ async def run(node: ConsortiumNode, home: Path, *arguments: str, operator: int |
     return json.loads(ended.stdout) if ended.returncode == 0 else (ended.returncode, ended.stderr)
 
 
-async def test_an_issuer_comes_in_by_votes_and_a_validator_s_power_changes(
-    node: ConsortiumNode, tmp_path: Path
-) -> None:
+async def test_issuer_comes_in_by_votes_and_a_validators_power_changes(node: ConsortiumNode, tmp_path: Path) -> None:
     home = tmp_path / "home"
     found = await run(node, home, "members")
     assert [(one["name"], one["roles"], one["power"]) for one in found["organisations"]] == [

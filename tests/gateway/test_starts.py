@@ -1,4 +1,4 @@
-"""What a daemon looks at once it is connected, before it follows or trades anything."""
+"""A daemon's checks once it is connected, before it follows or trades anything."""
 
 from dataclasses import replace
 from types import SimpleNamespace

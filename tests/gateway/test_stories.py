@@ -1,4 +1,4 @@
-"""What the demo's stories do where a swap does not go as told."""
+"""The demo's stories if a swap does not go as the story says."""
 
 from collections.abc import AsyncIterator
 from typing import Any, cast

@@ -206,7 +206,7 @@ def replace_terms(terms: LockTerms) -> LockTerms:
 
 
 def possible(state: SwapState, event: events.SwapEvent) -> bool:
-    """Whether an honest chain and an honest executor could report `event` now (a reorg of a final block could not)."""
+    """Return true if an honest chain and executor could report `event` now (a reorg of a final block could not)."""
     if isinstance(event, events.EffectOutcome):
         return _possible_outcome(state, event)
     if isinstance(event, events.TimeAdvanced):

@@ -154,7 +154,7 @@ class RandomLives(RuleBasedStateMachine):
         if self.state.phase is Phase.COMPLETED and own is not None:
             assert self.state.leg(own.other).claim is not None
         if self.state.phase is Phase.ABANDONED and own is not None:
-            assert self.state.leg(own).lock is None, "nobody walks away from a lock of his own"
+            assert self.state.leg(own).lock is None, "nobody walks away from its own lock"
         if self.state.phase is Phase.REFUNDED and own is not None:
             assert self.state.leg(own).refund is not None
         if self.state.phase is Phase.AGREED and self.state.agreement.role is Role.WATCHTOWER:

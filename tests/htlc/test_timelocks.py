@@ -52,7 +52,7 @@ def test_timings_that_make_no_sense_make_no_plan():
         (timelocks.check_fund, 2 + 1 + 1 + 2 + (2 * 2 + 1 + 2 + 1)),
     ],
 )
-def test_gates_of_one_chain_open_one_second_above_their_right_side(gate, right_side):
+def test_gate_of_one_chain_opens_one_second_above_its_right_side(gate, right_side):
     t_b = ChainTime(B, NOW)
     gate(NOW - right_side - 1, t_b, LEDGER_TIMING, POLICY)
     with pytest.raises(GateClosedError) as refused:

@@ -72,7 +72,7 @@ def watchtower() -> SwapState:
 
 
 def funded(state: SwapState) -> tuple[SwapState, FundLeg]:
-    """A provider who has just asked for his lock."""
+    """Return a provider that has just asked for its lock."""
     state, effects = play(state, lock_seen(state.agreement, FIRST), lock_final(FIRST), verified(FIRST))
     return state, only(effects, FundLeg)
 
@@ -84,7 +84,7 @@ def both_locked(state: SwapState) -> SwapState:
 
 
 def revealed(state: SwapState) -> tuple[SwapState, RevealAndClaim]:
-    """An initiator who has just asked for his claim."""
+    """Return an initiator that has just asked for its claim."""
     terms = state.agreement
     state, effects = play(
         state,
@@ -120,7 +120,7 @@ def test_a_provider_completes(provider):
     assert only(effects, Finished).outcome is Phase.COMPLETED
 
 
-def test_a_provider_waits_for_finality_before_he_verifies_and_for_the_answer_before_he_funds(provider):
+def test_provider_verifies_after_finality_and_funds_on_answer(provider):
     state, effects = play(provider, lock_seen(provider.agreement, FIRST), verified(FIRST))
     assert not effects
     assert state.verified is None
@@ -231,7 +231,7 @@ def test_a_claim_waits_for_nothing_and_survives_a_reorg(provider):
     assert state.preimage == PREIMAGE
 
 
-def test_a_failed_claim_is_asked_for_with_every_new_head_until_a_finalized_block_reaches_the_timelock(provider):
+def test_failed_claim_is_repeated_until_timelock_is_final(provider):
     state, effects = play(both_locked(provider), time(FIRST, 5), claim_seen(SECOND))
     claim = only(effects, ClaimLeg)
     t_a = timelock(state.agreement, FIRST)
@@ -258,7 +258,7 @@ def test_outcomes_of_an_older_attempt_change_nothing(provider):
     assert (after is state, effects) == (True, [])
 
 
-def test_a_provider_refunds_at_his_timelock_and_not_a_second_before(provider):
+def test_provider_refunds_at_its_timelock_and_not_before(provider):
     state = both_locked(provider)
     t_b = timelock(state.agreement, SECOND)
     state, effects = play(state, time(SECOND, t_b - 1))
@@ -270,7 +270,7 @@ def test_a_provider_refunds_at_his_timelock_and_not_a_second_before(provider):
     assert only(effects, Finished).outcome is state.phase is Phase.REFUNDED
 
 
-def test_a_refund_taken_by_a_reorg_is_asked_for_again_once_it_failed(provider):
+def test_refund_taken_by_a_reorg_is_repeated_once_it_failed(provider):
     state, effects = play(both_locked(provider), time(SECOND, 24))
     refund = only(effects, RefundLeg)
     state, effects = play(
@@ -293,7 +293,7 @@ def test_a_preimage_that_comes_late_is_claimed_beside_the_refund(provider):
     assert play(state, time(FIRST, 60, finalized=37))[0].phase is Phase.REFUNDED
 
 
-def test_a_provider_who_misses_his_claim_has_lost_only_when_that_is_final(provider):
+def test_provider_that_misses_its_claim_loses_once_that_is_final(provider):
     state, _ = play(both_locked(provider), claim_seen(SECOND), claim_final(SECOND))
     state, _ = play(state, time(FIRST, 40, finalized=36))
     assert state.phase is Phase.CLAIMING
@@ -311,7 +311,7 @@ def test_a_false_preimage_changes_nothing(provider):
     assert after.preimage is None
 
 
-def test_a_claim_of_another_lock_under_the_hashlock_shows_the_preimage_only(provider):
+def test_claim_of_another_lock_shows_only_the_preimage(provider):
     other = events.ClaimSeen(SECOND, LockId("other"), PREIMAGE, block(SECOND, 9), b"o" * 32)
     state, effects = play(both_locked(provider), other)
     only(effects, ClaimLeg)
@@ -321,7 +321,7 @@ def test_a_claim_of_another_lock_under_the_hashlock_shows_the_preimage_only(prov
 # --- early refunds -----------------------------------------------------------------------------------------------
 
 
-def test_an_early_refund_is_signed_while_nothing_of_ours_was_and_ends_funding_for_ever(provider):
+def test_early_refund_before_our_lock_ends_funding_for_ever(provider):
     state, effects = play(provider, lock_seen(provider.agreement, FIRST), events.EarlyRefundRequested())
     assert only(effects, SignEarlyRefund).leg is FIRST
     assert state.phase is Phase.ABANDONED
@@ -337,7 +337,7 @@ def test_an_early_refund_is_refused_while_our_lock_may_be_mined(provider):
     assert only(play(seen, events.EarlyRefundRequested())[1], NotifyParty)
 
 
-def test_an_early_refund_is_signed_after_our_own_is_final_or_our_lock_is_void(provider):
+def test_early_refund_is_signed_once_ours_is_final_or_void(provider):
     refunded, _ = play(both_locked(provider), time(SECOND, 24), refund_seen(SECOND), refund_final(SECOND))
     assert refunded.phase is Phase.REFUNDED
     after, effects = play(refunded, events.EarlyRefundRequested())
@@ -375,13 +375,13 @@ def test_an_initiator_reveals_only_after_verification(initiator):
     state, effects = play(
         initiator, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), verified(SECOND)
     )
-    assert not effects, "an answer that nobody asked for is no ground to reveal"
+    assert not effects, "an unasked answer does not justify a reveal"
     state, effects = play(state, lock_final(SECOND))
     assert [type(effect) for effect in effects] == [VerifyLock]
     assert only(play(state, verified(SECOND))[1], RevealAndClaim)
 
 
-def test_the_reveal_gate_closes_and_the_initiator_takes_his_lock_back(initiator):
+def test_closed_reveal_gate_makes_the_initiator_refund_its_lock(initiator):
     terms = initiator.agreement
     ready, _ = play(initiator, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), lock_final(SECOND))
     last = timelock(terms, SECOND) - 8 - 1
@@ -416,7 +416,7 @@ def test_once_revealed_the_initiator_never_stops_claiming(initiator):
     assert only(effects, ClaimLeg).leg is SECOND
 
 
-def test_an_initiator_whose_claim_never_came_lost_only_if_his_own_leg_was_claimed(initiator):
+def test_initiator_without_claim_lost_only_if_its_leg_was_taken(initiator):
     state, _ = revealed(initiator)
     late, _ = play(state, refund_seen(SECOND), refund_final(SECOND))
     assert late.phase is Phase.CLAIMING
@@ -432,7 +432,7 @@ def test_a_cancelled_initiator_reveals_nothing(initiator):
         initiator,
         lock_seen(terms, FIRST),
         lock_final(FIRST),
-        events.QuoteCancelled("changed his mind"),
+        events.QuoteCancelled("changed its mind"),
         lock_seen(terms, SECOND),
         lock_final(SECOND),
         verified(SECOND),
@@ -444,7 +444,7 @@ def test_a_cancelled_initiator_reveals_nothing(initiator):
 # --- the watchtower ----------------------------------------------------------------------------------------------
 
 
-def test_a_watchtower_claims_for_the_participant_and_funds_nothing(watchtower):
+def test_watchtower_claims_for_the_participant_and_funds_nothing(watchtower):
     terms = watchtower.agreement
     state, effects = play(
         watchtower, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), lock_final(SECOND)
@@ -527,7 +527,7 @@ def test_our_own_exit_is_never_given_up(provider):
 # --- right before an act -----------------------------------------------------------------------------------------
 
 
-def test_the_executor_checks_funding_against_the_present_state_and_fresh_times(provider):
+def test_executor_checks_funding_against_present_state_and_times(provider):
     state, _ = funded(provider)
     heads = ChainTime(A, NOW + 1), ChainTime(B, NOW + 1)
     decisions.check_fund_now(state, POLICY, NOW + 1, *heads)
@@ -542,7 +542,7 @@ def test_the_executor_checks_funding_against_the_present_state_and_fresh_times(p
         decisions.check_fund_now(both_locked(provider), POLICY, NOW + 1, *heads)
 
 
-def test_the_executor_checks_the_reveal_against_the_present_state_and_fresh_times(initiator):
+def test_executor_checks_reveal_against_present_state_and_times(initiator):
     state, _ = revealed(initiator)
     heads = ChainTime(A, NOW + 1), ChainTime(B, NOW + 1)
     decisions.check_reveal_now(state, POLICY, NOW + 1, *heads)

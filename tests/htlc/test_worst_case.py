@@ -120,7 +120,7 @@ def provider_after_the_last_claim(unknown: str = "") -> SwapState:
     return play(state, seen_at(FIRST, t_a))
 
 
-def test_a_provider_survives_the_worst_case_that_the_gap_allows_for():
+def test_provider_survives_the_worst_case_that_the_gap_allows():
     assert provider_after_the_last_claim().phase is Phase.COMPLETED
 
 
@@ -130,7 +130,7 @@ def test_without_any_term_of_the_gap_a_provider_loses_money(term):
 
 
 def initiator_after_the_last_reveal(dropped_s: int) -> SwapState:
-    """He reveals when a gate that forgets `dropped_s` is open for the last time; then everything goes wrong."""
+    """Reveal when a gate that forgets `dropped_s` is open for the last time; then everything goes wrong."""
     state = begun(Role.INITIATOR, T_A)
     revealed_s = T_B - (sum(REVEAL.values()) - dropped_s) - 1
     terms = state.agreement
@@ -145,17 +145,17 @@ def initiator_after_the_last_reveal(dropped_s: int) -> SwapState:
     return play(state, refund_seen(SECOND), refund_final(SECOND), claim_seen(FIRST), claim_final(FIRST))
 
 
-def test_an_initiator_survives_the_worst_case_that_the_reveal_gate_allows_for():
+def test_initiator_survives_the_worst_case_of_the_reveal_gate():
     assert initiator_after_the_last_reveal(0).phase is Phase.COMPLETED
 
 
 @pytest.mark.parametrize("term", REVEAL)
-def test_without_any_term_of_the_reveal_gate_an_initiator_loses_money(term):
+def test_initiator_loses_money_without_any_reveal_gate_term(term):
     assert initiator_after_the_last_reveal(REVEAL[term]).phase is Phase.LOST
 
 
 def reveal_after_the_last_funding(dropped_s: int) -> None:
-    """The participant locks at the last moment; the initiator takes all the time that he was promised."""
+    """Let the participant lock at the last moment, and the initiator take all the time that it was promised."""
     funded_s = T_B - (sum(FUND.values()) - dropped_s) - 1
     lock_final_s = funded_s + TIMING_B.inclusion_s + TIMING_B.finality_s
     acts_s = lock_final_s + TIMING_B.observation_s + DELAYS.claim_s
@@ -163,21 +163,21 @@ def reveal_after_the_last_funding(dropped_s: int) -> None:
 
 
 @pytest.mark.parametrize("term", [name for name in FUND if name not in REVEAL])
-def test_without_any_term_of_the_fund_gate_inventory_is_locked_for_nothing(term):
+def test_inventory_is_locked_in_vain_without_any_fund_gate_term(term):
     reveal_after_the_last_funding(0)
     with pytest.raises(GateClosedError):
         reveal_after_the_last_funding(FUND[term])
 
 
 def funding_after_the_last_lock(dropped_s: int) -> None:
-    """The initiator locks at his deadline; the provider sees it final as late as may be."""
+    """Let the initiator lock at its deadline; the provider sees it final as late as may be."""
     quoted_s = T_B - (sum(QUOTE.values()) - dropped_s) - 1
     final_s = timelocks.lock_deadline_s(quoted_s, DELAYS) + TIMING_A.inclusion_s + TIMING_A.finality_s
     timelocks.check_fund(final_s + TIMING_A.observation_s, ChainTime(B, T_B), TIMING_B, DELAYS)
 
 
 @pytest.mark.parametrize("term", [name for name in QUOTE if name not in FUND])
-def test_without_any_term_of_a_quote_the_initiator_locks_for_nothing(term):
+def test_initiator_locks_in_vain_without_any_term_of_a_quote(term):
     funding_after_the_last_lock(0)
     with pytest.raises(GateClosedError):
         funding_after_the_last_lock(QUOTE[term])

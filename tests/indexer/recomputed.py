@@ -60,7 +60,7 @@ def stored_locks(connection: Connection, chain: ChainId) -> list[LockLine]:
 
 
 def holdings_of(blocks: Sequence[Block]) -> dict[tuple[AssetId, AccountId], int]:
-    """What every account holds in the end by these blocks' movements; the ledger's own locks among them."""
+    """Return what every account holds in the end by these blocks' movements; the ledger's own locks among them."""
     held: dict[tuple[AssetId, AccountId], int] = defaultdict(int)
     standing: dict[str, Locked] = {}
     for block in blocks:

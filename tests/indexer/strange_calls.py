@@ -172,7 +172,7 @@ class Extremes:
 
 
 class Signing:
-    """What parties sign for a HashedTimelock, and the calls that this makes possible for anybody."""
+    """The parties' signatures for a HashedTimelock, and the calls that these make possible for anybody."""
 
     def __init__(self, htlc: bytes, token: bytes, token_name: str) -> None:
         """`token` takes signatures, in the domain of `token_name`."""

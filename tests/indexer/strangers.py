@@ -200,7 +200,7 @@ class EvmStrangers:
     # --- calls ---
 
     async def _call_of(self, verb: str, who: Party) -> HtlcCall:
-        """What `who` calls. If there is nothing to do so to, a lane's word."""
+        """Return the call of `who`. If there is nothing to do so to, a lane's word."""
         rng, found = self.rng, None
         match verb:
             case "lock":

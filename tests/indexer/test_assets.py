@@ -191,7 +191,7 @@ async def test_contracts_are_counted_by_kind(database: Database) -> None:
     assert [row.name for row in await house.contracts()] == ["our token", "the shop", "HashedTimelock"]
 
 
-async def test_another_htlc_counts_from_the_block_on_from_which_it_is_followed(database: Database) -> None:
+async def test_another_htlc_counts_from_the_block_that_it_is_followed(database: Database) -> None:
     house = House(database)
     house.mine([locked(1, ETHER)], [locked(2, ETHER)])
     await house.follow(holder=HTLC)
@@ -202,7 +202,7 @@ async def test_another_htlc_counts_from_the_block_on_from_which_it_is_followed(d
     await house.check_rebuild()
 
 
-async def test_locks_that_were_indexed_before_their_contract_was_known_are_counted(database: Database) -> None:
+async def test_locks_indexed_before_their_contract_was_known_count(database: Database) -> None:
     """As in a database of a version that reported none."""
     house = House(database)
     house.mine([locked(1, ETHER)], [])

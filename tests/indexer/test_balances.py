@@ -96,7 +96,7 @@ def _reorg(chain: MemoryChain, rng: random.Random) -> None:
         chain.reorg(depth, depth + 1, keep=lambda _: rng.random() < 0.5)
 
 
-async def test_projections_of_another_version_are_built_anew_or_refused(database: Database) -> None:
+async def test_projections_of_another_version_are_rebuilt_or_refused(database: Database) -> None:
     world = World(database)
     await world.open()
     assert not await database.write(bring_up_to_date)
@@ -110,7 +110,7 @@ async def test_projections_of_another_version_are_built_anew_or_refused(database
         await world.followers[A].open()
 
 
-async def test_projections_that_a_follower_left_alone_are_built_by_the_next_one(database: Database) -> None:
+async def test_projections_left_alone_are_built_by_the_next_follower(database: Database) -> None:
     world = World(database)
     await world.open()
     access = world.a.access()

@@ -64,7 +64,7 @@ STORY = (grow, fork, fork_again, fork_below_finality)
 
 
 async def follow(dies_at: int, committed: bool) -> MortalDatabase:
-    """Tell the story to a follower, and to a fresh one from where the first one died."""
+    """Play the story to a follower, and to a fresh one from where the first one died."""
     chain, database = ScriptedChain(), MortalDatabase(dies_at, committed)
     await InlineDatabase.write(database, lambda c: create_schema(c, tables.TABLES))
 

@@ -1,4 +1,4 @@
-"""Too few endpoints agree about what is final: blocks and preimages go on, nothing becomes final, and it is told."""
+"""Too few endpoints agree about what is final: blocks and preimages go on, nothing is final, and that is reported."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -71,7 +71,7 @@ def play(story: Callable[[Disputed], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("how", ["down", "hanging"])
-def test_a_preimage_is_seen_through_the_one_endpoint_that_is_left(how: str) -> None:
+def test_preimage_is_seen_through_the_one_endpoint_that_is_left(how: str) -> None:
     async def story(told: Disputed) -> None:
         world, deal = told.world, told.world.deal()
         lock_id = await world.lock(deal.initiator)
@@ -104,7 +104,7 @@ def test_a_preimage_is_seen_through_the_one_endpoint_that_is_left(how: str) -> N
     play(story)
 
 
-def test_a_follower_that_starts_in_the_middle_of_it_sees_preimages_too() -> None:
+def test_follower_that_starts_during_a_dispute_sees_preimages() -> None:
     async def story(told: Disputed) -> None:
         world, deal = told.world, told.world.deal()
         lock_id = await world.lock(deal.initiator)

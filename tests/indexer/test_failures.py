@@ -18,7 +18,7 @@ FAILS_EVERY = 2
 
 
 class Failing(ScriptedBlocks):
-    """Every second range fails; ranges above `at_most` are refused, which is told."""
+    """Every second range fails; ranges above `at_most` are refused, with a word that says so."""
 
     def __init__(self, chain: ScriptedChain, at_most: int = RANGE, fails_every: int = FAILS_EVERY) -> None:
         super().__init__(chain)

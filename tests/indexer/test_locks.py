@@ -97,7 +97,7 @@ async def opened(database: Database) -> Book:
 
 
 async def test_an_id_that_comes_again_is_a_lock_of_its_own(database: Database) -> None:
-    """What stopped a follower for ever: a stranger locks, claims and locks again under one id."""
+    """A story that stopped a follower for ever: a stranger locks, claims and locks again under one id."""
     book = await opened(database)
     await book.mine([locked()], [claimed()], [locked(amount=5)])
     first, second = await book.locks()

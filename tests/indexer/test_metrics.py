@@ -1,4 +1,4 @@
-"""What the operator sees of a follower, beside what truly happened."""
+"""A follower's metrics against what truly happened."""
 
 from core.model.types import Height
 from core.runtime.clock import ManualClock

@@ -64,7 +64,7 @@ async def test_payments_are_indexed_through_reorgs(database: Database, native: N
             if native is NativeTransfers.TRACED:
                 assert known == held
         if native is NativeTransfers.DIRECT:
-            # What is paid inside is not seen, so that a sum is no balance: it stays where the transaction brought it.
+            # Inner payments are not seen, so that a sum is not a balance: it stays where the transaction brought it.
             assert known == 5
         sums = await database.read(lambda c: supply(c, coin, height))
         assert sums.adds_up

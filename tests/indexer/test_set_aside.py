@@ -146,7 +146,7 @@ async def test_a_block_of_poison_is_searched_with_bounded_work(
 
 
 async def test_an_outage_is_no_matter_of_facts(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a lost connection interrupts is done again, not set aside."""
+    """Work that a lost connection interrupts is done again, not set aside."""
     book = await opened(database)
 
     def lost(connection: Connection, applied: Sequence[Block]) -> None:

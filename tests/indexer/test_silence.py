@@ -1,4 +1,4 @@
-"""Heads that stop without a word: noticed within two block times, and told from a chain that is only quiet."""
+"""Heads that stop without a word: noticed within two block times, and distinguished from an idle chain."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -40,43 +40,43 @@ class Silent:
 
 def play(story: Callable[[Silent], Awaitable[None]]) -> None:
     async def main() -> None:
-        told = Silent()
-        await told.database.write(lambda c: create_schema(c, tables.TABLES))
-        running = asyncio.create_task(told.follower.run())
-        told.producing = asyncio.create_task(told.chain.produce(1.0))
+        silent = Silent()
+        await silent.database.write(lambda c: create_schema(c, tables.TABLES))
+        running = asyncio.create_task(silent.follower.run())
+        silent.producing = asyncio.create_task(silent.chain.produce(1.0))
         await asyncio.sleep(10.5)
-        assert told.followed == told.chain.height == 10
-        await story(told)
-        for task in (running, told.producing):
+        assert silent.followed == silent.chain.height == 10
+        await story(silent)
+        for task in (running, silent.producing):
             task.cancel()
-        await asyncio.gather(running, told.producing, return_exceptions=True)
+        await asyncio.gather(running, silent.producing, return_exceptions=True)
 
     run_virtually(main())
 
 
 def test_a_dead_subscription_is_noticed_within_two_block_times() -> None:
-    async def story(told: Silent) -> None:
-        # The last block was told half a second ago.
-        told.endpoint.dead_heads = True
+    async def story(silent: Silent) -> None:
+        # The last block came half a second ago.
+        silent.endpoint.dead_heads = True
         await asyncio.sleep(1.5)
-        assert told.chain.height == 11
-        assert told.followed == 11
+        assert silent.chain.height == 11
+        assert silent.followed == 11
         for _ in range(20):
             await asyncio.sleep(1)
-            assert told.chain.height - told.followed <= 1
+            assert silent.chain.height - silent.followed <= 1
 
     play(story)
 
 
 def test_a_quiet_chain_is_not_called_dead() -> None:
-    async def story(told: Silent) -> None:
-        quiet = told.chain.height
-        told.producing.cancel()
+    async def story(silent: Silent) -> None:
+        quiet = silent.chain.height
+        silent.producing.cancel()
         await asyncio.sleep(600)
-        assert told.followed == quiet
-        assert told.follower.status.state is FollowerState.LIVE
-        assert told.follower.status.ready
-        assert told.metrics.value("indexer_failed_steps_total", chain=CHAIN) is None
+        assert silent.followed == quiet
+        assert silent.follower.status.state is FollowerState.LIVE
+        assert silent.follower.status.ready
+        assert silent.metrics.value("indexer_failed_steps_total", chain=CHAIN) is None
 
     play(story)
 

@@ -66,12 +66,12 @@ ENDPOINT_FAULTS = {
     "late_events",
 }  # fmt: skip
 COMMITS = {"_register", "bring_up_to_date", "_commit", "_fail"}
-"""Where a follower writes, by the function that does."""
+"""The functions in which a follower writes."""
 DATABASE_FAULTS = {f"{what} {where}" for what in ("crash_before", "crash_after") for where in COMMITS} | {
     "locked", "answer_lost", "restart",
 }  # fmt: skip
 STRANGE = {"lock_id_again", "lock_id_again_in_a_block", "longest_timelock", "hashlock_of_nothing"}
-"""What strangers do that is no fault of anybody's."""
+"""Acts of strangers for which nobody is to blame."""
 FAULTS = CHAIN_FAULTS | ENDPOINT_FAULTS | DATABASE_FAULTS | STRANGE
 
 
@@ -126,7 +126,7 @@ class Crashed(Exception):
 
 
 class FlakyDatabase:
-    """Fails before a transaction, or after it was committed: the caller cannot tell which, or does not live to."""
+    """Fails before a transaction, or after it was committed: the caller cannot know which, or does not live to."""
 
     def __init__(self, database: Database, rng: random.Random, rates: Rates, counts: Counter[str]) -> None:
         self._database, self._rng, self._rates, self._counts = database, rng, rates, counts
@@ -373,7 +373,7 @@ class Simulation:
         return status.tip == self.chain.head.head and status.finalized_height == self.chain.finalized_height
 
     async def check_facts(self) -> None:
-        """They are the chain, told of nothing that it never was, and took back only what was not final or is marked."""
+        """They are the chain, contain nothing that it never was, and took back only what was not final or is marked."""
         facts = await self.truth.read(all_facts)
         marks = await self.truth.read(marked)
         chains, final = replay(facts, marks)

@@ -83,7 +83,7 @@ async def test_no_use_of_the_contract_stops_a_follower(database: Database, seed:
 
 
 async def held_is_open(evm: EvmHarness, database: Database, strangers: EvmStrangers, height: Height) -> None:
-    """What the contract holds of an asset is what the projections call open."""
+    """The contract's holding of an asset is what the projections call open."""
     for asset in (native_asset(CHAIN), *(token_asset(CHAIN, token) for token in strangers.tokens)):
         sums = await database.read(lambda c, asset=asset: conservation(c, asset, height))  # type: ignore[misc]
         assert await evm.access.state.balance(evm.contracts.htlc, asset) == sums.open.amount

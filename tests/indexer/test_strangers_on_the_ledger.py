@@ -62,7 +62,7 @@ assert set(KINDS) == set(get_args(Message)), "a message that the ledger knows is
 
 
 class Place(Protocol):
-    """Where they act: the ledger of a harness, or one at work."""
+    """The strangers' ledger: the one of a harness, or one at work."""
 
     @property
     def access(self) -> ChainAccess: ...

@@ -220,7 +220,7 @@ async def test_two_followers_of_one_chain_never_write_twice(database: Database) 
     replay(await database.read(all_facts))
 
 
-async def test_the_running_follower_survives_a_dead_endpoint_and_a_restart(database: Database) -> None:
+async def test_running_follower_survives_a_dead_endpoint_and_a_restart(database: Database) -> None:
     world = World(database)
     follower = world.followers[A]
     running = asyncio.create_task(follower.run())
@@ -242,7 +242,7 @@ async def test_the_running_follower_survives_a_dead_endpoint_and_a_restart(datab
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_facts_of_chains_that_are_written_side_by_side_have_one_order(database: Database) -> None:
+async def test_facts_of_chains_written_side_by_side_have_one_order(database: Database) -> None:
     world = await make_world(database)
     seen: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What any reader of the facts may rely on, checked by replaying them."""
+"""Rules that any reader of the facts may rely on, checked by replaying them."""
 
 from collections import defaultdict
 from collections.abc import Set

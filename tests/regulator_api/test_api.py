@@ -218,7 +218,7 @@ async def test_changes_to_the_log_are_seen(api: Api, database: Database) -> None
     assert (check.ok, check.entries) == (True, 4)
 
     async def damaged(statement: str) -> str:
-        """What is seen of the damage, which is then undone."""
+        """Return what is seen of the damage, which is then undone."""
 
         def work(connection: sa.Connection) -> None:
             connection.execute(sa.text(statement))
@@ -233,7 +233,7 @@ async def test_changes_to_the_log_are_seen(api: Api, database: Database) -> None
     assert "cut off" in await damaged("DELETE FROM regulator_audit WHERE seq = 4")
 
     def rewrite(connection: sa.Connection) -> audit.AuditCheck:
-        """All of it anew, head included: only a hash that was kept elsewhere tells."""
+        """Write all of it again, head included: only a hash that was kept elsewhere shows it."""
         entries = list(reversed(audit.list_audit(connection, None, 10)))
         connection.execute(sa.delete(audit.audit))
         connection.execute(sa.delete(audit.audit_head))

@@ -1,4 +1,4 @@
-"""What a relayer reports is what the supervision takes: both sides of one HTTP request."""
+"""A relayer's reports are what the supervision takes: both sides of one HTTP request."""
 
 import aiohttp
 import sqlalchemy as sa

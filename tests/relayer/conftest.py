@@ -1,4 +1,4 @@
-"""Quiet logs: deaths that a test orders are no news."""
+"""Quiet logs: deaths that a test orders are not logged."""
 
 import io
 

@@ -333,7 +333,7 @@ class House:
         return await self.chains[chain].access().state.balance(account, COIN[chain])
 
     async def gains(self) -> dict[str, tuple[int, int]]:
-        """What each party has won or lost on (A, B)."""
+        """Return what each party has won or lost on (A, B)."""
         found = {}
         for name, signers in (("relayer", self.relayer), ("initiator", self.initiator)):
             held = [await self.balance(chain, signers[chain].account) - START for chain in (A, B)]

@@ -19,7 +19,7 @@ from tests.relayer.house import A, B, House
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-def test_a_block_that_one_endpoint_of_three_made_up_is_not_attested(liar):
+def test_block_made_up_by_one_of_three_endpoints_is_not_attested(liar):
     async def story() -> None:
         house = House()
         await house.start()
@@ -51,7 +51,7 @@ def test_a_block_that_one_endpoint_of_three_made_up_is_not_attested(liar):
     run_virtually(story())
 
 
-def test_operators_agree_on_the_newest_final_block_whose_turn_it_is():
+def test_operators_agree_on_the_newest_final_block_in_turn():
     async def story() -> None:
         house = House()
         await house.start()

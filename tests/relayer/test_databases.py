@@ -48,7 +48,7 @@ async def test_a_swap_and_a_restart_on_a_real_database(database):
     await house.stop()
 
 
-async def test_claims_that_share_a_transaction_and_a_restart_on_a_real_database(database):
+async def test_claims_share_a_transaction_after_restart_on_a_database(database):
     """The relayer is away while all preimages become public: what is due at once goes out together."""
     house = Hall(clock=SystemClock(), block_s=0.2)
     house.database = database

@@ -147,7 +147,7 @@ async def test_an_exit_does_not_wait_for_a_look_into_the_purse():
     assert await house.received() == 1
 
 
-async def test_a_lock_that_the_balance_cannot_carry_is_simulated_with_its_fee():
+async def test_lock_beyond_the_balance_is_simulated_with_its_fee():
     house = Poor(FEE + 1_000)
     pipeline = await house.start()
     with pytest.raises(RevertedError, match="insufficient"):
@@ -284,7 +284,7 @@ async def test_a_lock_is_not_sent_again_once_its_gate_has_closed():
         assert await house.received() == 0
 
 
-async def test_an_expired_lock_is_not_void_while_the_count_is_not_known():
+async def test_expired_lock_is_not_void_while_the_count_is_unknown():
     house = Poor(1_000, market=None)
     pipeline = await house.start(expiry_blocks=3)
     await pipeline.send(FUND, house.pay(5), house.clock.now() + 2, watched=True)
@@ -344,7 +344,7 @@ async def test_an_exit_is_sent_to_everybody_at_every_block():
     assert sent == [record.newest.hash] * 7
 
 
-async def test_exits_outbid_behind_their_deadline_and_beyond_the_ceiling():
+async def test_exits_outbid_past_their_deadline_and_above_the_ceiling():
     house = Poor(10**9 * FEE)
     await house.start(fees=FeePolicy(ceiling=30 * GWEI, exit_factor=3))
     await house.exit(left_s=30)
@@ -376,7 +376,7 @@ async def test_an_exit_is_signed_again_before_it_expires():
     assert await house.received() == 1
 
 
-async def test_an_exit_is_signed_again_for_ever_and_its_dead_forms_forgotten():
+async def test_exit_is_resigned_for_ever_and_its_dead_forms_forgotten():
     house = Poor(1_000, market=None)
     await house.start(expiry_blocks=3)
     await house.exit(left_s=10_000)

@@ -1,4 +1,4 @@
-"""What is promised, kept for exits, and free: the formula by itself, and a relayer that lives by it."""
+"""Promised, kept for exits, and free: the formula by itself, and a relayer that lives by it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -75,7 +75,7 @@ def test_a_hold_ends_and_a_lock_renews_it():
     assert replace(opened, funded=True).is_firm(11)
 
 
-def test_what_was_locked_meanwhile_counts_twice_rather_than_never():
+def test_amount_locked_meanwhile_counts_twice_rather_than_never():
     """The balance was read before our lock was seen: it still holds what the lock took."""
     now = [promise("x", funded=True), promise("y", funded=True), promise("z", locked=True)]
     seen = inventory.as_seen(now, [promise("x"), promise("y", funded=True), promise("z", locked=False)])
@@ -260,7 +260,7 @@ def test_one_caller_opens_no_more_than_so_many():
 
 
 def test_a_hold_without_a_lock_ends_and_a_late_lock_waits():
-    """What was opened and not locked on is free for others once the hold is over, and theirs from then on."""
+    """An opening that nobody locked on is free for others once its hold is over, and theirs from then on."""
 
     async def story(house: House) -> None:
         house.policy = replace(house.policy, opening=OpeningPolicy(hold_s=Seconds(10)))

@@ -26,7 +26,7 @@ PATIENT = SwapPolicy(lock_s=MINUTE, claim_s=MINUTE, initiator_outage_s=MINUTE, p
 
 
 class Crowd(House):
-    """Many initiators, each with an account of his own."""
+    """Many initiators, each with its own account."""
 
     async def swap(self, number: int) -> Phase:
         first = A if number % 2 == 0 else B
@@ -118,7 +118,7 @@ def test_a_database_that_is_locked_now_and_then_costs_time_only(seed, rate):
     run_virtually(story())
 
 
-def test_a_full_disk_ends_the_relayer_with_a_reason_and_nothing_is_lost():
+def test_full_disk_ends_the_relayer_with_a_reason_and_no_loss():
     async def story() -> None:
         house = House()
         flaky: list[FlakyDatabase] = []

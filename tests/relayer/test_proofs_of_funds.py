@@ -132,7 +132,7 @@ def test_a_proven_opening_is_kept_among_any_without_proof(amounts, place, one_ca
 
 
 def test_an_opening_without_proof_is_answered_in_order_of_locks():
-    """What its lock finds free it gets, from the moment at which the lock is final and verified."""
+    """An opening gets what its lock finds free, from the moment at which the lock is final and verified."""
 
     async def story(house: House) -> None:
         await house.start()

@@ -1,4 +1,4 @@
-"""What the relayer must not do, and what it says instead. Nothing is ever locked for nothing."""
+"""Acts that the relayer must not do, and what it says instead. Nothing is ever locked for nothing."""
 
 from dataclasses import replace
 
@@ -220,7 +220,7 @@ def test_a_contract_that_is_not_the_one_we_know_is_not_funded():
     told(story)
 
 
-def test_an_endpoint_that_lies_about_the_lock_gets_nothing_funded():
+def test_endpoint_that_lies_about_the_lock_gets_nothing_funded():
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -232,7 +232,7 @@ def test_an_endpoint_that_lies_about_the_lock_gets_nothing_funded():
     told(story)
 
 
-def test_a_lock_that_a_reorg_takes_away_is_not_funded_and_one_that_comes_back_is():
+def test_lock_taken_by_a_reorg_is_funded_only_when_it_is_back():
     async def story(house: House) -> None:
         await house.start()
         gone = await house.open(A, 1000)
@@ -300,7 +300,7 @@ def test_it_starts_while_a_chain_is_down():
     told(story)
 
 
-def test_a_preimage_that_is_public_before_we_lock_is_never_funded():
+def test_preimage_public_before_our_lock_is_never_funded():
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A, 1000)

@@ -1,4 +1,4 @@
-"""Agreements reach a regulator, however often he is away."""
+"""Agreements reach a regulator, however often it is away."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def agreement() -> Agreement:
 
 
 class Regulator:
-    """Answers with the statuses it is told, then with 201."""
+    """Answers with the given statuses, then with 201."""
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)

@@ -1,4 +1,4 @@
-"""What others do, and what one swap or a projection cannot digest, never keeps a claim of ours from going out."""
+"""Acts of others, and whatever one swap or a projection cannot digest, never keep a claim of ours from going out."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -142,7 +142,7 @@ def test_a_stranger_who_uses_an_id_twice_robs_nobody(poisoned_chain):
     run_virtually(story())
 
 
-def test_a_kept_fact_of_a_replaced_block_shows_its_preimage_alone():
+def test_kept_fact_of_a_replaced_block_shows_only_its_preimage():
     """The claim that the swap could not take in was in a block that is gone; what it showed is public all the same."""
 
     async def story() -> None:

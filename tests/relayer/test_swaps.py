@@ -67,7 +67,7 @@ def test_an_initiator_who_never_locks():
     run_virtually(story())
 
 
-def test_a_relayer_that_is_down_when_the_preimage_appears_claims_later():
+def test_relayer_down_when_the_preimage_appears_claims_later():
     async def story() -> None:
         house = House()
         await house.start()

@@ -177,7 +177,7 @@ def test_where_exits_share_nothing_they_go_out_one_by_one(monkeypatch):
     played(story)
 
 
-def test_an_item_that_fails_is_told_its_own_reason_and_hurts_nobody():
+def test_item_that_fails_gets_its_own_reason_and_hurts_nobody():
     """Somebody else claims one leg first, in the very block that holds our batch."""
 
     async def story(house: Hall) -> None:
@@ -239,7 +239,7 @@ def test_claims_near_their_timelocks_go_alone():
     played(story)
 
 
-def test_a_batch_that_the_purse_does_not_suffice_for_is_given_up_and_its_items_go_alone():
+def test_batch_beyond_the_purse_is_given_up_its_items_go_alone():
     async def story(house: Hall) -> None:
         views = await house.both_locked()
         real = house.service.pump.pipelines[A]._sender.submit
@@ -287,7 +287,7 @@ async def all_claimed(house: Hall, views: list[SwapView]) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_goes_wrong_around_a_batch_everybody_gets_what_is_his(seed):
+def test_whatever_happens_to_a_batch_everybody_gets_their_due(seed):
     """Endpoints that fail and lose replies, a database that others lock, an item that fails at first, a reorg."""
 
     async def story(house: Hall) -> None:
@@ -411,7 +411,7 @@ def other_account(house: OneChain) -> UnsignedTransaction:
     return replace(house.pay(), sender=house.other.account)
 
 
-async def test_the_same_batch_in_another_block_may_leave_out_other_items():
+async def test_same_batch_in_another_block_may_leave_out_other_items():
     house = OneChain()
     await house.start()
     await a_batch(house, "a:1:claim-initiator", "b:1:claim-initiator", "c:1:claim-initiator")
@@ -426,12 +426,12 @@ async def test_the_same_batch_in_another_block_may_leave_out_other_items():
         return ["nothing new"]
 
     first, second = LeftOut(0, "NotLocked(1, 2)"), LeftOut(2, "PaymentRefused(0x1)")
-    told = [await house.database.write(partial(note, left_out=said)) for said in ((first,), (first,), (second,), ())]
-    assert told == [[first.reason, None, None], ["nothing new"], [None, None, second.reason], [None, None, None]]
+    found = [await house.database.write(partial(note, left_out=said)) for said in ((first,), (first,), (second,), ())]
+    assert found == [[first.reason, None, None], ["nothing new"], [None, None, second.reason], [None, None, None]]
 
 
 @pytest.mark.parametrize(
-    ("status", "reverted", "reason", "told"),
+    ("status", "reverted", "reason", "reported"),
     [
         (TransactionStatus.BROADCAST, False, None, events.EffectSubmitted),
         (TransactionStatus.REFUSED, False, None, events.EffectDropped),
@@ -441,7 +441,7 @@ async def test_the_same_batch_in_another_block_may_leave_out_other_items():
         (TransactionStatus.SUPERSEDED, False, None, events.EffectVoided),
     ],
 )
-async def test_an_effect_that_ends_late_does_not_contradict_what_was_told_of_it(status, reverted, reason, told):
+async def test_late_effect_does_not_contradict_what_was_reported(status, reverted, reason, reported):
     """Its batch may be in a block, or given up, before it comes to say that it was submitted."""
     house = OneChain()
     await house.start()
@@ -451,4 +451,4 @@ async def test_an_effect_that_ends_late_does_not_contradict_what_was_told_of_it(
     later = replace(
         record, status=status, reverted=reverted, block=block, tx_hash=b"h", items=(first, *record.items[1:])
     )
-    assert isinstance(submitted(CLAIM, later), told)
+    assert isinstance(submitted(CLAIM, later), reported)

@@ -1,4 +1,4 @@
-"""Exits that are due at once, on a real node: one transaction, and a payee that spoils his own item alone."""
+"""Exits that are due at once, on a real node: one transaction, and a payee that spoils only its own item."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -52,7 +52,7 @@ from tests.support import eventually
 
 @dataclass
 class Watch:
-    """A provider's executor over anvil. Facts are told by hand; what follows from them is its own doing."""
+    """A provider's executor over anvil. Facts are given by hand; what follows from them is its own doing."""
 
     evm: EvmHarness
     database: InlineDatabase
@@ -108,7 +108,7 @@ class Watch:
         )
 
     async def head(self, swaps: list[SwapId], later_s: int = 0) -> None:
-        """The time of the chain's head, as the swap worker tells it."""
+        """Report the time of the chain's head, as the swap worker does."""
         time = (await self.evm.access.heads.head()).head.time
         told = ChainTime(CHAIN, time.seconds + later_s)
         await self.tell(
@@ -129,7 +129,7 @@ class Watch:
         return await self.database.read(read)
 
     async def block(self) -> None:
-        """Mine, look at what became of our transactions, and tell the swaps."""
+        """Mine, look at what became of our transactions, and notify the swaps."""
         await self.evm.advance()
         await self.pipeline.step()
         await self.teller.step()
@@ -143,7 +143,7 @@ class Watch:
         return found
 
     async def reasons(self, swap: SwapId) -> list[str]:
-        """What the swap's journal says of reverts."""
+        """Return what the swap's journal says of reverts."""
 
         def read(connection) -> list[str]:
             told = [codec.decode_event(entry.event) for entry in journal.replay(connection, swap)]
@@ -262,7 +262,7 @@ async def test_a_payee_that_refuses_is_told_why_and_tried_again_alone(watch: Wat
 
 
 async def test_a_payee_that_forges_reports_is_not_believed(watch: Watch):
-    """From within his payment he has the contract report that the first two items were left out."""
+    """From within its payment it has the contract report that the first two items were left out."""
     payee = await deployed(watch.evm, "testing/ReenteringPayee")
     forger = await lock_for(watch.evm, payee)
     locks = [await lock(watch.evm), forger, await lock(watch.evm)]
@@ -284,7 +284,7 @@ async def test_a_payee_that_forges_reports_is_not_believed(watch: Watch):
         assert await watch.status(leg) is LockStatus.CLAIMED
 
 
-async def test_a_batch_that_is_outbid_stays_one_and_keeps_all_its_hashes(watch: Watch):
+async def test_outbid_batch_stays_one_and_keeps_all_its_hashes(watch: Watch):
     """The base fee rises beyond what the first form offers; the next form is for the same items."""
     locks = [await lock(watch.evm) for _ in range(3)]
     legs = {await watch.agree(leg): leg for leg in locks}

@@ -86,7 +86,7 @@ async def test_an_effect_is_sent_once_however_often_it_is_asked_for():
     assert await house.received() == 1
 
 
-async def test_bytes_are_stored_before_a_broadcast_that_fails_and_sent_when_the_endpoint_is_back():
+async def test_bytes_are_stored_before_a_broadcast_and_sent_later():
     house = House()
     pipeline = await house.start()
     real, failed = house.access.transactions.submit, 0
@@ -168,7 +168,7 @@ async def test_a_fee_spike_is_outbid_and_every_hash_is_kept():
     assert await house.received() == 1
 
 
-async def test_a_transaction_that_was_dropped_because_it_is_too_cheap_is_outbid():
+async def test_transaction_dropped_as_too_cheap_is_outbid():
     """Its bytes are of no use while the base fee stays: nodes have forgotten it, and refuse it when they hear of it."""
     house = House(market=FeeMarket(GWEI, GWEI))
     pipeline = await house.start()
@@ -189,7 +189,7 @@ async def test_a_transaction_that_was_dropped_because_it_is_too_cheap_is_outbid(
     assert await house.received() == 1
 
 
-async def test_a_transaction_that_expired_is_signed_again_under_its_sequence():
+async def test_expired_transaction_is_signed_again_under_its_sequence():
     house = House()
     pipeline = await house.start(expiry_blocks=2)
     await pipeline.send("s:1:lock", house.pay())
@@ -313,7 +313,7 @@ async def test_many_effects_with_a_flaky_endpoint_each_arrive_once():
     assert await house.received() == len(keys)
 
 
-async def test_settled_votes_are_forgotten_and_watched_transactions_are_kept():
+async def test_settled_votes_are_forgotten_and_watched_ones_are_kept():
     house = House()
     pipeline = await house.start()
     await pipeline.send("attest/x", house.pay())

@@ -82,7 +82,7 @@ def watched(story, policy: WatchPolicy = WATCHING, reserve: BaseUnits | None = N
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_it_claims_for_the_participant_once_the_preimage_is_public(late):
+def test_watchtower_claims_once_the_preimage_is_public(late):
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         swap_id = SwapId("")
@@ -102,7 +102,7 @@ def test_it_claims_for_the_participant_once_the_preimage_is_public(late):
     watched(story)
 
 
-def test_it_claims_a_swap_that_was_revealed_before_it_was_registered():
+def test_watchtower_claims_a_swap_revealed_before_registration():
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         await house.both_lock(legs)

@@ -46,7 +46,7 @@ OPERATOR_KEY = Path("validators/0/operator_key.json")
 
 @dataclass
 class Stage:
-    """See the module's text. `evil` has keys on both chains, and the same purse as the relayer.
+    """One town of real chains and daemons. `evil` has keys on both chains, and the same purse as the relayer.
 
     The relayer's endpoint of the Ethereum chain is `node`, which can be made to lie; everybody else's is honest.
     """
@@ -194,7 +194,7 @@ class Stage:
         return await self.until(view, lambda now: now.done, patience_s)
 
     async def held(self, who: dict[ChainId, Signer]) -> dict[AssetId, int]:
-        """What these accounts hold."""
+        """Return what these accounts hold."""
         return {
             asset: await self.access[chain].state.balance(who[chain].account, asset)
             for chain, asset in ((CHAIN, ETHER), (LEDGER, YUAN))

@@ -50,7 +50,7 @@ async def test_a_key_used_elsewhere_stops_no_claim(tmp_path, use, direction):
 
 
 @pytest.mark.long
-async def test_a_key_used_elsewhere_begins_nothing_new_until_acknowledged(tmp_path):
+async def test_key_used_elsewhere_begins_nothing_until_acknowledged(tmp_path):
     async with asyncio.timeout(240), stage(tmp_path) as on:
         service = await on.start()
         await on.open(ETHER, YUAN, Preimage.generate(), 10**16)

@@ -14,7 +14,7 @@ Step = dict[str, Any]
 
 
 def second(name: str) -> int:
-    """What the specification gives for `TA`, `TB`, `Fund`, `Reveal`."""
+    """Return the specification's value for `TA`, `TB`, `Fund`, `Reveal`."""
     return int(specification("honest", False).value(name, {}))
 
 

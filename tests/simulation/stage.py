@@ -193,7 +193,7 @@ class Stage:
         await process.database.write(lambda c: swaps.take(c, agreed.swap_id, happened, now_ns=now_ns))
 
     def history(self, agreed: Agreed) -> list[Any]:
-        """What a relayer's journal would hold of what the chains show: sightings, each final at once."""
+        """Return what a relayer's journal would hold of what the chains show: sightings, each final at once."""
         told: list[Any] = []
         for leg, terms in zip(Leg, agreed.legs, strict=True):
             chain = self.world.chains[terms.chain]

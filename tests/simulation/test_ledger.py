@@ -17,7 +17,7 @@ from core.model.ports import Signer
 from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTransaction
 from core.model.types import Asset, BaseUnits, ChainTime, Hashlock, Height, LockTerms, Preimage
 from core.runtime.clock import VirtualClock, run_virtually
-from gateway.simulation.campaign import told
+from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger, Settings
 from gateway.simulation.ledger.node import Node
 from gateway.simulation.ledger.rules import LIVES, broken, lasting
@@ -77,7 +77,7 @@ class Town:
 @pytest.mark.parametrize("first", CHAINS)
 def test_honest_pair_completes_with_the_ledger(first):
     verdict = play(plan(deal(Style.HONEST, first), deal(Style.COPIED, first, 1, coin=False), ledger=True))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.swaps, verdict.completed) == (2, 2)
     assert verdict.faults["ledger-batch"] == verdict.faults["ledger-batch-refused"] == 1
 
@@ -85,7 +85,7 @@ def test_honest_pair_completes_with_the_ledger(first):
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])
 def test_cheat_gains_nothing_on_the_ledger(style):
     verdict = play(plan(deal(style, B), ledger=True))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     # No block goes away: who spends a lock twice has locked all the same, and the swap goes on.
     assert verdict.completed == (style in (Style.LAST_SECOND, Style.DOUBLE_SPENDS))
     assert verdict.faults.get("ledger-double-spend-refused", 0) == (style is Style.DOUBLE_SPENDS)
@@ -111,7 +111,7 @@ def test_about_half_of_the_plans_have_the_ledger():
 def test_halted_ledger_makes_no_blocks_and_nobody_loses():
     halts = {"rough": frozenset({Rough.FINALITY_STALLS}), "at_s": {Rough.FINALITY_STALLS: 12.0}}
     verdict = play(plan(deal(Style.HONEST, B), deal(Style.LAST_SECOND, A, 1), ledger=True, **halts))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.faults["ledger-halt"] == 1
 
 

@@ -1,4 +1,4 @@
-"""Whole towns in virtual time: what must hold for every seed, and that the verdict can tell if it does not."""
+"""Whole towns in virtual time: what must hold for every seed, and that the verdict notices if it does not."""
 
 import io
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 
 from adapters.memory import FaultRates
 from core.runtime.logging import configure_logging
-from gateway.simulation.campaign import told, verdicts
+from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
@@ -81,8 +81,8 @@ def plan(*deals: Deal, **changes) -> Plan:
 @pytest.mark.long
 @pytest.mark.endurance
 def test_nobody_honest_loses_money_under_any_seed():
-    failed = [told(verdict) for verdict in verdicts(range(SEEDS), JOBS) if not verdict.ok]
-    assert not failed, "\n".join([f"python -m gateway.simulation --seed N --verbose tells more\n{failed[0]}"])
+    failed = [report(verdict) for verdict in verdicts(range(SEEDS), JOBS) if not verdict.ok]
+    assert not failed, "\n".join([f"python -m gateway.simulation --seed N --verbose shows more\n{failed[0]}"])
 
 
 def test_a_seed_tells_one_story_only():
@@ -104,7 +104,7 @@ def test_plans_differ_and_reach_every_kind_of_trouble():
 @pytest.mark.parametrize("first", CHAINS)
 def test_an_honest_pair_completes_in_both_directions(first):
     verdict = play(plan(deal(Style.HONEST, first), deal(Style.COPIED, first, 1, coin=False)))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.swaps, verdict.completed) == (2, 2)
 
 
@@ -115,7 +115,7 @@ def test_an_honest_pair_completes_next_to_one_who(lie, liar):
         return replace(calm(name), operators=3, lie=lie, liar=liar)
 
     verdict = play(plan(deal(Style.HONEST), relayers=(among_three("relayer-0"),), dapps=(among_three("dapp-0"),)))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == 1
 
 
@@ -124,14 +124,14 @@ def test_a_token_s_allowance_is_there_before_its_lock(stepwise):
     deals = [deal(Style.HONEST, first, number, coin=False) for number, first in enumerate((A, B, A))]
     allowing = plan(*deals, allowances=frozenset(CHAINS), stepwise=frozenset(CHAINS if stepwise else ()))
     verdict = play(allowing)
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == 3
     assert verdict.faults["allowance"] == 2
 
 
 def test_what_was_locked_in_vain_is_given_back_early():
     verdict = play(plan(deal(Style.VANISHES), early_refunds=True))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.faults["early-refund"] == 1
 
 
@@ -140,7 +140,7 @@ def test_a_swap_waits_for_no_attestor():
     relayers = calm("relayer-0"), calm("relayer-1")
     deals = deal(Style.HONEST), deal(Style.HONEST, B, 1, relayer=1)
     verdict = play(plan(*deals, relayers=relayers, dapps=(calm("dapp-0"), calm("dapp-1")), attests=True))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == 2
     assert verdict.faults["attestor-triggered"] > 2
 
@@ -149,14 +149,14 @@ def test_a_swap_waits_for_no_attestor():
 def test_a_token_that_begins_to_take_fees_traps_nobody(at_s):
     taking = rough(Rough.TOKEN_TAKES_FEES, at_s, deal(Style.HONEST, B, 2, coin=False))
     verdict = play(taking)
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.faults["token-fees"] == 1
 
 
 @pytest.mark.parametrize("works", [False, True])
 def test_a_swap_waits_for_no_regulator(works):
     verdict = play(plan(deal(Style.HONEST), regulator=works))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == 1
     assert any(name.startswith("report-") for name in verdict.faults)
 
@@ -170,7 +170,7 @@ def test_a_death_costs_nobody_anything_at(dies_at, after, who):
     death = Death(8.0, commit=None if sending else dies_at, sending=sending, after=after)
     mortal = (replace(calm(f"{who}-0"), deaths=(death,)),)
     verdict = play(plan(deal(Style.HONEST), **{f"{who}s": mortal}))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.faults[f"death-{who}-{'sending' if sending else 'write'}-{dies_at}"] == 1
 
 
@@ -179,7 +179,7 @@ def test_a_death_costs_nobody_anything_at(dies_at, after, who):
 def test_a_database_that_fails_for_a_while_costs_nobody(who, full):
     failing = (replace(calm(f"{who}-0"), outages=(Outage(9.5, 6.0, full),)),)
     verdict = play(plan(deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, coin=False), **{f"{who}s": failing}))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.faults["database-full" if full else "database-gone"] > 0
 
 
@@ -196,7 +196,7 @@ def test_an_honest_pair_completes_whatever_strangers_do(stranger, came_to_pass):
     deals = deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, watched=True, coin=False, provider_dies=True)
     around = plan(*deals, tower=calm("tower"), strangers=frozenset({stranger}), repeats=frozenset(CHAINS))
     verdict = play(around)
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == 2
     assert verdict.faults[came_to_pass] > 1
 
@@ -207,14 +207,14 @@ def test_a_database_that_is_away_too_long_needs_a_tower(full):
     watched = rough(Rough.DATABASE_AWAY, 70.0)
     watched = replace(watched, deals=tuple(replace(one, watched=True) for one in watched.deals))
     verdict = play(replace(watched, relayers=(failing,), tower=calm("tower")))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == 2
 
 
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])
 def test_a_cheat_gains_nothing_by(style):
     verdict = play(plan(deal(style)))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.completed == (1 if style is Style.LAST_SECOND else 0)
 
 
@@ -223,16 +223,16 @@ def rough(what: Rough, at_s: float, *more: Deal) -> Plan:
     return plan(*deals, rough=frozenset({what}), at_s={what: at_s})
 
 
-def test_exits_go_on_after_a_deep_reorg_took_what_was_before_them():
+def test_exits_go_on_after_a_deep_reorg_took_earlier_ones():
     """The relayer's own lock was final, and is gone: its claim must not wait behind that lock's sequence."""
     verdict = play(rough(Rough.DEEP_REORG, 17.0))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.completed, verdict.faults["deep-reorg"]) == (1, 1)
 
 
 def test_a_process_that_was_paused_ends_when_it_wakes():
     verdict = play(rough(Rough.TWO_PROCESSES, 9.0, deal(Style.HONEST, B, 2, start_s=20.0)))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.completed, verdict.faults["fenced"]) == (3, 1)
 
 
@@ -240,7 +240,7 @@ def test_an_empty_database_funds_nothing_before_it_is_adopted():
     verdict = play(
         rough(Rough.EMPTIED, 14.0, deal(Style.HONEST, B, 2, start_s=15.0), deal(Style.HONEST, B, 3, start_s=45.0))
     )
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert verdict.faults["adopted"] > 0
     assert verdict.completed >= 1
 
@@ -267,5 +267,5 @@ def test_a_watchtower_saves_a_provider_who_is_gone():
         at_s={Rough.PROVIDER_VANISHES: 0.0},
     )
     verdict = play(gone)
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.completed, verdict.faults["provider-vanishes"]) == (1, 1)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from gateway.simulation.campaign import told
+from gateway.simulation.campaign import report
 from gateway.simulation.mutants import ROOT
 from gateway.simulation.plan import Stranger, Style
 from gateway.simulation.story import play
@@ -65,7 +65,7 @@ def test_an_exit_for_another_agreement_is_a_neighbour_s():
     [trace] = verdict.traces
     sent = [step["by"] for step in trace.steps if (step["of"], step["on"]) == ("wire", "refundA")]
     assert sent[0] == "neighbour"
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
 
 
 @pytest.mark.parametrize("doctored", DOCTORED, ids=lambda one: one.name)

@@ -9,7 +9,7 @@ from core.model.transactions import FeeBid
 from core.model.types import Asset, BaseUnits, ChainTime, Height, LockTerms, Preimage, PublicPreimage
 from core.runtime import journal
 from core.runtime.clock import run_virtually
-from gateway.simulation.campaign import told
+from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
@@ -172,7 +172,7 @@ async def gap_too_small(stage: Stage) -> None:
 
 
 async def other_terms(stage: Stage) -> None:
-    """What is signed pays another than was agreed; it is never mined."""
+    """Sign for another payee than was agreed; it is never mined."""
     agreed = await stage.open()
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
     second = await stage.lock(stage.relayer, agreed.participant_leg)
@@ -501,7 +501,7 @@ def test_a_planted_violation_is_found(kind):
 
 
 ALSO = {
-    # A lock that is taken back is no swap, and a loss is seen by whoever watched it, too.
+    # A lock that is taken back is not a swap, and a loss is seen by whoever watched it, too.
     Kind.INITIATOR_LOST: {Kind.NOT_COMPLETED},
     Kind.NOT_SAVED: {Kind.PROVIDER_LOST},
     # A quote gives time for the first gate behind it.
@@ -549,7 +549,7 @@ def test_every_kind_of_problem_has_its_planted_violation():
 def test_a_story_that_does_not_end_says_so(monkeypatch):
     monkeypatch.setattr("gateway.simulation.story.LONGEST_S", 12.0)
     verdict = play(plan(deals=(deal(),), tower=None))
-    assert Kind.STORY_UNENDED in {problem.kind for problem in verdict.problems}, told(verdict)
+    assert Kind.STORY_UNENDED in {problem.kind for problem in verdict.problems}, report(verdict)
 
 
 def test_a_loss_that_no_protocol_can_save_is_excused():

@@ -52,13 +52,13 @@ def text(value: Any) -> str:
 
 
 def module(found: Sequence[Trace]) -> str:
-    """The module that gives the traces, a definition each, and tells what becomes of them."""
+    """Return the module that gives the traces, a definition each, and reports what becomes of them."""
     each = "\n".join(f"Trace{number} == {text(trace.value())}" for number, trace in enumerate(found, 1))
     return f"""---- MODULE {CAMPAIGN} ----
 EXTENDS {MODULE}, TLC
 {each}
 Played == <<{", ".join(f"Trace{number}" for number in range(1, len(found) + 1))}>>
-Told ==
+Reported ==
   IF Accepted THEN PrintT(<<"accepted", trace, step>>)
   ELSE ENABLED Replay \\/ PrintT(<<"stuck", trace, step>>)
 ====
@@ -68,7 +68,7 @@ Told ==
 def configuration(initiator: str, watched: bool) -> str:
     constants = {**CONSTANTS, "Initiator": initiator, "Participant": "honest", "Watched": watched}
     lines = [f"  {name} = {text(value)}" for name, value in constants.items()]
-    return "\n".join(["SPECIFICATION Replayed", "INVARIANT Told", "CONSTANTS", *lines, "  Traces <- Played"])
+    return "\n".join(["SPECIFICATION Replayed", "INVARIANT Reported", "CONSTANTS", *lines, "  Traces <- Played"])
 
 
 def refused_by_tlc(found: Sequence[Trace]) -> list[int | None]:

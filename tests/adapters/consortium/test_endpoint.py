@@ -267,7 +267,7 @@ async def test_a_wrong_preimage_is_refused_at_the_door(harness: ConsortiumHarnes
     assert (await harness.access.transactions.outcome(again.hash)).status is OutcomeStatus.DROPPED
 
 
-async def test_bytes_that_were_included_are_no_news_even_when_they_have_expired(
+async def test_included_bytes_are_no_news_even_when_expired(
     harness: ConsortiumHarness,
 ) -> None:
     sender = await harness.account()

@@ -1,4 +1,4 @@
-"""What providers and proxies put before a node: limits, time-outs, pages of HTML, methods left out."""
+"""Providers and proxies before a node: limits, time-outs, pages of HTML, methods left out."""
 
 import asyncio
 import gzip
@@ -30,7 +30,7 @@ async def harness(tmp_path: Path) -> AsyncIterator[ConsortiumHarness]:
 
 
 async def call_answered(answer: web.Response | dict[str, Any], method: str = "status") -> Any:
-    """What one call makes of this answer, in place of the node's."""
+    """Return what one call makes of this answer, in place of the node's."""
 
     async def told(asked: dict[str, Any], _: Forward) -> web.StreamResponse | dict[str, Any]:
         return {**answer, "id": asked["id"]} if isinstance(answer, dict) else answer
@@ -220,7 +220,7 @@ async def test_another_block_than_asked_for_is_no_answer(harness: ConsortiumHarn
         await chain.close()
 
 
-async def test_a_block_with_other_entries_than_its_header_names_is_refused(harness: ConsortiumHarness) -> None:
+async def test_block_whose_entries_are_not_its_headers_is_refused(harness: ConsortiumHarness) -> None:
     async def robbed(asked: dict[str, Any], forward: Forward) -> web.StreamResponse | dict[str, Any]:
         answer = await forward()
         if asked["params"].get("height") == "2":

@@ -18,7 +18,7 @@ READS = ("abci_query", "unconfirmed_txs")
 
 
 @pytest.mark.parametrize("reads_before", [1, 2, 3])
-async def test_a_taken_sequence_conflicts_whenever_the_other_is_included(
+async def test_taken_sequence_conflicts_whenever_the_other_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads_before: int
 ) -> None:
     async with running(tmp_path / "home", BY_HAND) as harness:

@@ -60,8 +60,8 @@ class Liar:
             return getattr(self._inner, name)
 
         async def answer(*arguments: Any) -> Any:
-            told = lie(*arguments)
-            return await told if isinstance(told, Awaitable) else told
+            said = lie(*arguments)
+            return await said if isinstance(said, Awaitable) else said
 
         return answer
 
@@ -217,13 +217,13 @@ def test_a_member_that_hangs_now_and_then_delays_by_a_bound(liar: int) -> None:
 def test_a_lone_liar_keeps_nothing_from_being_sent_again(liar: int, lie: str) -> None:
     async def scenario(w: World) -> None:
         place = BlockRef(CHAIN, Height(4), b"\x07" * 32)
-        told = {
+        said = {
             "pending": Outcome(OutcomeStatus.PENDING),
             "included": Outcome(OutcomeStatus.INCLUDED, block=place),
             "final": Outcome(OutcomeStatus.INCLUDED, True, place),
             "reverted": Outcome(OutcomeStatus.REVERTED, True, place, "no"),
         }[lie]
-        w.lie(liar, "transactions", outcome=lambda _: told, submit=lambda _: None)
+        w.lie(liar, "transactions", outcome=lambda _: said, submit=lambda _: None)
         signed, access = await w.pay(), w.access
         assert (await access.transactions.outcome(signed.hash)).status is OutcomeStatus.DROPPED
         await access.transactions.submit(signed)
@@ -312,10 +312,10 @@ def test_an_unclear_refusal_keeps_its_class() -> None:
 
 
 @pytest.mark.parametrize("liar", LIARS)
-@pytest.mark.parametrize("told", [0, 2**64, 10**30])
-def test_a_lone_sequence_is_outvoted(liar: int, told: int) -> None:
+@pytest.mark.parametrize("said", [0, 2**64, 10**30])
+def test_a_lone_sequence_is_outvoted(liar: int, said: int) -> None:
     async def scenario(w: World) -> None:
-        w.lie(liar, "transactions", sequences=lambda _: SequenceView(told, told))
+        w.lie(liar, "transactions", sequences=lambda _: SequenceView(said, said))
         await w.access.transactions.submit(await w.pay())
         w.chain.mine(3)
         assert await w.access.transactions.sequences(w.sender.account) == SequenceView(1, 1)
@@ -335,11 +335,11 @@ def test_a_final_sequence_needs_a_quorum_that_knows_it(knowing: int) -> None:
 
 
 @pytest.mark.parametrize("liar", LIARS)
-@pytest.mark.parametrize("told", [0, 10**30, -1])
-def test_a_lone_fee_market_is_outvoted(liar: int, told: int) -> None:
+@pytest.mark.parametrize("said", [0, 10**30, -1])
+def test_a_lone_fee_market_is_outvoted(liar: int, said: int) -> None:
     async def scenario(w: World) -> None:
         for who in LIARS:
-            shown = FeeMarket(told, told) if who == liar else FeeMarket(10**9, 10**8)
+            shown = FeeMarket(said, said) if who == liar else FeeMarket(10**9, 10**8)
             w.lie(who, "transactions", fee_market=lambda shown=shown: shown)
         assert await w.access.transactions.fee_market() == FeeMarket(10**9, 10**8)
 
@@ -347,14 +347,14 @@ def test_a_lone_fee_market_is_outvoted(liar: int, told: int) -> None:
 
 
 @pytest.mark.parametrize("liar", LIARS)
-@pytest.mark.parametrize("told", [0, 10**30])
-def test_a_lone_balance_is_outvoted(liar: int, told: int) -> None:
+@pytest.mark.parametrize("said", [0, 10**30])
+def test_a_lone_balance_is_outvoted(liar: int, said: int) -> None:
     """A purse that is said to be empty would keep back an exit."""
 
     async def scenario(w: World) -> None:
         account, asset = w.sender.account, _terms(w).asset
         true = await w.accesses[liar].state.balance(account, asset)
-        w.lie(liar, "state", balance=lambda *_: told)
+        w.lie(liar, "state", balance=lambda *_: said)
         assert 0 < true < 10**30
         assert await w.access.state.balance(account, asset, w.chain.height) == true
 

@@ -1,4 +1,4 @@
-"""Whether a claim could pay is a quorum's word."""
+"""A claim's chances of paying: a quorum's word decides."""
 
 import pytest
 

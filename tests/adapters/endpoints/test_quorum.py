@@ -146,7 +146,7 @@ def test_two_of_three_that_do_not_answer_leave_no_ground_to_act(how: str) -> Non
     play(scenario)
 
 
-def test_silencing_the_honest_ones_does_not_hand_the_decision_to_a_liar() -> None:
+def test_silenced_honest_members_leave_no_decision_to_a_liar() -> None:
     async def scenario(w: World) -> None:
         terms, lock_id, _ = await w.signed_lock()
         w.endpoints[0].lying = True
@@ -225,7 +225,7 @@ def test_one_answer_is_enough_for_a_submission() -> None:
     play(scenario)
 
 
-def test_a_submission_that_nobody_takes_is_refused_by_a_quorum_only() -> None:
+def test_submission_that_nobody_takes_is_refused_by_a_quorum() -> None:
     async def scenario(w: World) -> None:
         _, _, signed = await w.signed_lock()
         await w.access.transactions.submit(signed)
@@ -248,7 +248,7 @@ def test_a_submission_that_nobody_takes_is_refused_by_a_quorum_only() -> None:
     play(scenario)
 
 
-def test_a_minority_cannot_call_a_transaction_included_or_dropped() -> None:
+def test_minority_cannot_call_a_transaction_included_or_dropped() -> None:
     async def scenario(w: World) -> None:
         _, _, signed = await w.signed_lock()
         w.endpoints[1].down = w.endpoints[2].down = True
@@ -281,7 +281,7 @@ def test_the_stream_lives_while_one_member_does() -> None:
         stream = w.access.heads.heads()
         assert await anext(stream) == w.chain.head
         w.chain.mine()
-        assert await anext(stream) == w.chain.head, "a poll stands beside the dead streams"
+        assert await anext(stream) == w.chain.head, "a poll goes on next to the dead streams"
         w.endpoints[0].hang()
         w.chain.mine()
         assert await anext(stream) == w.chain.head
@@ -408,7 +408,7 @@ def test_a_member_is_known_as_silent_though_the_caller_gave_up() -> None:
     play(scenario)
 
 
-def test_a_proof_of_an_opening_is_checked_however_few_nodes_answer() -> None:
+def test_proof_of_an_opening_is_checked_with_few_nodes() -> None:
     async def scenario(w: World) -> None:
         openings = w.access.openings
         assert openings is not None

@@ -107,7 +107,7 @@ async def test_another_anchor_or_an_old_one_is_refused(harness: ConsortiumHarnes
         verify(evidence, anchor, now_s(harness) + anchor.trusting_period_s + 10)
 
 
-async def test_evidence_older_than_the_anchor_goes_back_over_hash_links(harness: ConsortiumHarness) -> None:
+async def test_evidence_older_than_the_anchor_follows_hash_links(harness: ConsortiumHarness) -> None:
     await harness.advance(12)
     later = ConsortiumProver(harness.chain.rpc, CHAIN, harness.access.parameters.genesis_hash, Height(10))
     question = RecordQuestion(CHAIN, "provenance", "none")

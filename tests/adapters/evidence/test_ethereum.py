@@ -81,7 +81,7 @@ async def test_a_lock_is_proven_under_the_attested_header(both: Both) -> None:
             verify(decode_evidence(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :]), anchor, both.now_s())
 
 
-async def test_the_newest_attested_header_answers_and_older_ones_can_be_asked(both: Both) -> None:
+async def test_newest_attested_header_answers_and_older_on_request(both: Both) -> None:
     leg = await lock(both.evm)
     await finalized(both.evm, (await both.evm.access.heads.head()).head.height)
     first = await final_header(both)

@@ -32,7 +32,7 @@ DOLLAR = TokenSpec("Test Dollar", "TUSD", 6)
 
 
 class EvmHarness:
-    """What the conformance suite asks of a chain. Blocks come when `advance` is called."""
+    """The chain for the conformance suite. Blocks come when `advance` is called."""
 
     def __init__(self, anvil: AnvilChain, contracts: DeployedContracts, chain: EvmChain, bank: Signer) -> None:
         self.anvil = anvil

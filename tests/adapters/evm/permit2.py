@@ -13,7 +13,7 @@ GAS = 5_000_000
 
 
 def creation() -> bytes:
-    """What the proxy is called with."""
+    """Return the code and arguments that the proxy is called with."""
     return SALT + CREATION_CODE.read_bytes()
 
 

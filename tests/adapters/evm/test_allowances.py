@@ -1,4 +1,4 @@
-"""What `prepare` asks for succeeds, also with tokens that are particular about allowances and with one left over."""
+"""Allowances that `prepare` asks for succeed, also with particular tokens and with an allowance left over."""
 
 from dataclasses import dataclass
 

@@ -51,7 +51,7 @@ async def test_payees_that_burn_all_their_gas_reach_nobody_behind_them(evm: EvmH
     assert (await evm.access.locks.lock(good.lock_id, good.terms)).status is LockStatus.CLAIMED
 
 
-async def test_a_batch_that_ends_early_names_all_that_it_did_not_come_to(evm: EvmHarness):
+async def test_batch_that_ends_early_names_all_that_it_left_out(evm: EvmHarness):
     """With less gas than we name the contract stops, and keeps what is done."""
     legs, third = [await lock(evm) for _ in range(3)], await evm.account()
     batch = evm.chain.batches.batch([claim(evm, leg, third) for leg in legs])

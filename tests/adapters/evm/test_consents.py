@@ -180,7 +180,7 @@ async def test_a_token_without_permits_has_none(evm: EvmHarness):
 
 
 @pytest.mark.parametrize("make", [by_authorization, by_permit2])
-async def test_a_signed_lock_is_sent_by_anybody_once_and_pays_whom_it_names(signed: Signed, make: Maker):
+async def test_signed_lock_is_sent_once_by_anybody_and_pays_its_payee(signed: Signed, make: Maker):
     if make is by_permit2:
         await allow_permit2(signed)
     draft = await make(signed, signed.terms, signed.place)
@@ -244,7 +244,7 @@ def refund_draft(evm: EvmHarness, terms: LockTerms, place: LockId) -> CallDraft:
     return evm.chain.consents.refund(terms, place, terms.timelock)
 
 
-async def test_a_receiver_gives_a_lock_back_by_his_signature_whoever_sends_it(evm: EvmHarness):
+async def test_receivers_signature_gives_a_lock_back_by_any_sender(evm: EvmHarness):
     for asset in evm.assets:
         leg, third = await lock(evm, asset), await evm.account()
         draft = refund_draft(evm, leg.terms, leg.lock_id)
@@ -270,7 +270,7 @@ async def test_a_receiver_who_sends_it_himself_signs_nothing(evm: EvmHarness):
     assert await evm.access.state.balance(leg.sender.account, leg.terms.asset) == before + leg.terms.amount
 
 
-async def test_a_wallet_that_is_a_contract_gives_back_by_its_owners_key(evm: EvmHarness):
+async def test_contract_wallet_gives_back_by_its_owners_key(evm: EvmHarness):
     """EIP-1271: the wallet is the receiver, its owner signs, and nobody else's signature will do."""
     sender, owner, third = [await evm.account() for _ in range(3)]
     wallet = await deployed(evm, "testing/Wallet", evm_address(owner.account))

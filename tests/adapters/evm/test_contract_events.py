@@ -69,7 +69,7 @@ def decoder(abi: str) -> ContractDecoder:
 
 
 async def test_contracts_are_followed_by_their_abi(evm: EvmHarness) -> None:
-    """Events of a token beside its transfers, and of a contract with every kind of argument."""
+    """Events of a token other than its transfers, and of a contract with every kind of argument."""
     token = evm.contracts.tokens[0]
     owner = await evm.account()
     await evm.rpc("anvil_setCode", f"0x{LOGGER.hex()}", LOGGER_CODE)

@@ -31,11 +31,11 @@ PATIENCE_S = 20
 
 
 async def test_heads_are_pushed(evm: EvmHarness):
-    """With a poll of an hour, only the subscription can have told."""
+    """With a poll of an hour, only the subscription can have brought the news."""
     pool = Endpoints([Endpoint(evm.anvil.rpc_url, ws_url=evm.anvil.ws_url)])
     async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 3600).heads()) as stream:
         first = await anext(stream)
-        # The subscription may not stand yet: mine until it tells.
+        # The subscription may not stand yet: mine until it pushes.
         following = asyncio.ensure_future(anext(stream))
         while not following.done():
             await evm.advance()
@@ -60,7 +60,7 @@ def port_of(anvil: AnvilChain) -> int:
     return int(anvil.rpc_url.rpartition(":")[2].strip("/"))
 
 
-async def test_a_websocket_that_dies_without_closing_is_opened_again_within_two_block_times():
+async def test_websocket_that_dies_silently_reopens_in_two_blocks():
     loop = asyncio.get_running_loop()
     async with AnvilChain(AnvilSettings(block_time_s=BLOCK_S)) as anvil, relay(port_of(anvil)) as between:
         pool = Endpoints([Endpoint(anvil.rpc_url, ws_url=f"ws://127.0.0.1:{between.port}")])
@@ -86,7 +86,7 @@ async def _follow(stream, count):
 
 
 async def test_a_websocket_of_a_quiet_chain_is_left_alone(evm: EvmHarness):
-    """The node makes no block; what is told late is another matter than what does not happen."""
+    """The node makes no block; late news differ from no news."""
     async with relay(port_of(evm.anvil)) as between:
         pool = Endpoints([Endpoint(evm.anvil.rpc_url, ws_url=f"ws://127.0.0.1:{between.port}")])
         polls_s = 0.02
@@ -121,7 +121,7 @@ async def test_a_stream_survives_the_end_of_its_node():
         waiting = asyncio.ensure_future(anext(stream))
         with pytest.raises(RetryableError):
             await source.head()
-        # It comes up again without its blocks: told all the same.
+        # It comes up again without its blocks: reported all the same.
         async with AnvilChain(settings):
             assert (await waiting).head.height == 0
     await pool.close()
@@ -268,7 +268,7 @@ async def test_a_node_that_lost_old_logs_is_not_believed(evm: EvmHarness, liar: 
     await pool.close()
 
 
-async def test_of_old_blocks_that_only_seem_to_have_events_few_are_asked_about(evm: EvmHarness, liar: MiddleMan):
+async def test_few_old_blocks_that_seem_to_have_events_are_asked_about(evm: EvmHarness, liar: MiddleMan):
     """A backfill would ask for the receipts of nearly every full block."""
     first = await head_height(evm)
     await evm.advance(SETTLED_DEPTH + 3 * MAX_BY_HASH)
@@ -317,7 +317,7 @@ async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleM
     await pool.close()
 
 
-async def test_a_block_that_goes_away_while_its_logs_are_read_is_a_reorg(evm: EvmHarness, liar: MiddleMan):
+async def test_block_that_goes_while_its_logs_are_read_is_a_reorg(evm: EvmHarness, liar: MiddleMan):
     """A real reorg, between the two requests."""
     await evm.advance(3)
     last = await head_height(evm)

@@ -129,7 +129,7 @@ async def test_wrong_terms_are_refused(chain, change):
     assert await chain.error_of(chain.claim_call(lock.but(**change)), chain.receiver) == "WrongTermsOrPreimage()"
 
 
-async def test_a_native_lock_cannot_be_claimed_as_a_token_at_address_zero(chain):
+async def test_native_lock_is_not_claimed_as_a_token_at_address_zero(chain):
     lock = await chain.new_lock()
     await chain.open(lock)
     assert await chain.error_of(chain.claim_call(lock.but(token=ZERO)), chain.receiver) == "WrongTermsOrPreimage()"
@@ -384,7 +384,7 @@ async def test_one_delivery_is_not_counted_for_two_locks(chain):
     assert await chain.word(token.address, 0) == 0
 
 
-async def test_two_token_locks_in_one_transaction_are_fine_when_not_nested(chain):
+async def test_two_token_locks_in_one_transaction_pass_unless_nested(chain):
     locker = await chain.deploy("testing/TokenLocker")
     await chain.succeed(chain.token.functions.mint(locker.address, 200), chain.deployer)
     locks = [await chain.new_lock(sender=locker.address, amount=100, token=chain.token.address, lane=n) for n in (0, 1)]

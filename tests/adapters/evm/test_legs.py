@@ -1,4 +1,4 @@
-"""Where a lock finds its lane, however many are in use, and whom it may not pay."""
+"""Lanes for locks, however many are in use, and payees that a lock may not have."""
 
 from dataclasses import replace
 from typing import Any, cast

@@ -1,4 +1,4 @@
-"""What inclusion costs, from nodes that offer few ways to ask, from liars, and on chains without base fees."""
+"""The price of inclusion, from nodes that offer few ways to ask, from liars, and on chains without base fees."""
 
 import secrets
 

@@ -256,7 +256,7 @@ async def test_ranges_are_shorter_with_payments(evm: EvmHarness) -> None:
                 await blocks.blocks(Height(0), Height(limit))
 
 
-async def test_an_endpoint_that_cannot_tell_payments_is_refused_at_start(evm: EvmHarness, liar: MiddleMan) -> None:
+async def test_endpoint_without_payments_is_refused_at_start(evm: EvmHarness, liar: MiddleMan) -> None:
     def poor(method: str, params: Any, result: Any) -> Any:
         if method in ("eth_getBlockReceipts", "trace_block", "debug_traceBlockByHash"):
             raise RpcRefusal(-32601, "the method does not exist")
@@ -351,7 +351,7 @@ nodes = st.recursive(
 
 
 def happened(node: Node, name: str = "0x") -> list[Payment]:
-    """What moved, by following the calls."""
+    """Return what moved, by following the calls."""
     if node.failed:
         return []
     own = [Payment("tx", "a", name, node.value)] if node.value and not node.borrowed else []

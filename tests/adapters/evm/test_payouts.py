@@ -1,4 +1,4 @@
-"""Whether a claim could pay is found before it is made: on anvil, with tokens and receivers that refuse."""
+"""Claims that could not pay are found before they are made: on anvil, with tokens and receivers that refuse."""
 
 from dataclasses import replace
 

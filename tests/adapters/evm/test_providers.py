@@ -199,7 +199,7 @@ async def test_retry_after_is_waited_for(long_chain: EvmHarness, header: str):
         for _ in range(20):
             with pytest.raises(RetryableError, match="asked too often"):
                 await client.call("eth_chainId")
-        assert one.requests == 2, "once it was told to wait, it waits"
+        assert one.requests == 2, "once it is asked to wait, it waits"
         with pytest.raises(RetryableError):
             await client.call("eth_sendRawTransaction", "0x00")
         assert one.requests == 3, "an exit does not wait"

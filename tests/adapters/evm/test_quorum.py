@@ -27,7 +27,7 @@ SLOW_S = 1.0
 
 @dataclass
 class Joined:
-    """`chain` asks all of `endpoints`; the harness beside it asks the node itself."""
+    """`chain` asks all of `endpoints`; the harness next to it asks the node itself."""
 
     evm: EvmHarness
     chain: ConnectedChain
@@ -69,7 +69,7 @@ def forge(method, params, result):
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-async def test_a_lying_endpoint_neither_moves_the_head_nor_makes_anything_final(joined: Joined, liar: int):
+async def test_lying_endpoint_neither_moves_the_head_nor_finalizes(joined: Joined, liar: int):
     await joined.evm.advance(5)
     true = await joined.evm.access.heads.head()
     joined.endpoints[liar].tamper = forge
@@ -129,7 +129,7 @@ async def test_without_a_majority_nothing_is_ground_to_act(joined: Joined):
         await joined.access.heads.head()
     with pytest.raises(DisagreementError):
         await joined.access.locks.lock(leg.lock_id, leg.terms)
-    # Blocks go on all the same, and whoever follows them is told.
+    # Blocks go on all the same, and whoever follows them gets them.
     update = await anext(stream)
     assert update.disputed
     assert update.finalized == final

@@ -77,7 +77,7 @@ async def test_a_batch_with_a_call_left_out(liar: MiddleMan):
     await client.close()
 
 
-async def test_a_batch_comes_back_in_its_order_whatever_the_endpoint_does(liar: MiddleMan):
+async def test_batch_keeps_its_order_whatever_the_endpoint_does(liar: MiddleMan):
     liar.raw = b'[{"id": 1, "result": "0xb"}, {"id": 0, "result": "0xa"}]'
     client = RpcClient(liar.url)
     assert await client.batch([Call("eth_chainId"), Call("eth_blockNumber")]) == ["0xa", "0xb"]
@@ -211,7 +211,7 @@ def test_a_range_that_is_too_long_is_told_from_trouble(message: str):
     assert type(translate("eth_getLogs", -32005, "rate limit exceeded")) is RetryableError
 
 
-async def test_calls_keep_to_the_provider_s_rate_and_transactions_do_not(liar: MiddleMan):
+async def test_calls_keep_to_the_providers_rate_transactions_do_not(liar: MiddleMan):
     client = RpcClient(liar.url, calls_per_s=10)
     loop = asyncio.get_running_loop()
     try:

@@ -57,7 +57,7 @@ class Machine:
         self._play(*(scenarios.time(leg, time_s, finalized=0) for leg in Leg))
 
     def expects(self, action: str, leg: Leg) -> bool:
-        """Whether the call goes through: what is open is refunded where the machine asks for it, claimed until then."""
+        """Return true if the call goes through: an open lock is refunded when the machine asks, claimed until then."""
         if not self.state.leg(leg).open or action not in ("claim", "refund"):
             return False
         return (action == "refund") == (leg in self.refund_asked)

@@ -1,4 +1,4 @@
-"""What parties sign for the contract, on a real EVM: early refunds, and token locks without an allowance before them.
+"""Signed messages for the contract, on a real EVM: early refunds, and token locks without an allowance before them.
 
 The typed data is written out here a second time, from docs/htlc-contract.md and the EIPs, and hashed by eth_account.
 """
@@ -232,7 +232,7 @@ def other_terms(chain: Chain, lock: Lock) -> dict[str, Lock]:
 # --- early refund ------------------------------------------------------------------------------------------------
 
 
-async def test_a_receivers_signature_gives_a_lock_back_until_its_deadline(chain):
+async def test_receivers_signature_gives_a_lock_back_until_deadline(chain):
     for lane, late_s in ((0, 0), (1, 1)):
         lock = await chain.new_lock(lane=lane)
         await chain.open(lock)
@@ -259,7 +259,7 @@ async def test_a_receiver_gives_back_by_sending_it_himself(chain):
     assert await chain.refuses(chain.claim_call(lock), chain.receiver) == f"NotLocked(1, {REFUNDED})"
 
 
-async def test_an_early_refund_is_for_one_lock_of_one_contract_on_one_chain_by_one_key(chain):
+async def test_early_refund_fits_one_lock_contract_chain_and_key(chain):
     lock, other = await chain.new_lock(), await chain.new_lock(lane=1)
     await chain.open(lock)
     await chain.open(other)
@@ -278,7 +278,7 @@ async def test_an_early_refund_is_for_one_lock_of_one_contract_on_one_chain_by_o
     await chain.succeed(chain.agreed_call(lock, deadline, chain.early_refund(lock, receiver, deadline)), chain.stranger)
 
 
-async def test_a_wallet_that_is_a_contract_gives_back_by_its_owners_key(chain):
+async def test_contract_wallet_gives_back_by_its_owners_key(chain):
     """EIP-1271."""
     owner = chain.keys[chain.receiver]
     wallet = await chain.deploy("testing/Wallet", chain.receiver)
@@ -300,7 +300,7 @@ async def test_a_wallet_that_is_a_contract_gives_back_by_its_owners_key(chain):
 
 
 @pytest.mark.parametrize("handed_in", [False, True])
-async def test_a_permit_locks_in_one_transaction_also_where_somebody_used_it_already(chain, handed_in):
+async def test_permit_locks_in_one_transaction_even_if_used_already(chain, handed_in):
     lock = await chain.token_lock()
     deadline = await chain.now() + 100
     signature = await chain.permit(lock, AMOUNT, deadline)
@@ -376,7 +376,7 @@ async def test_an_authorization_that_the_token_refuses_locks_nothing(chain):
 
 
 async def permit2_lock(chain: SignedChain, **changes: Any) -> Lock:
-    """Terms whose sender has allowed Permit2, once and for all, to take his tokens."""
+    """Return terms whose sender has allowed Permit2, once and for all, to take their tokens."""
     await deploy_permit2(chain.web3, chain.deployer)
     lock = await chain.token_lock(**changes)
     await chain.succeed(chain.signed_token.functions.approve(PERMIT2, 2**256 - 1), lock.sender)

@@ -1,4 +1,4 @@
-"""What tokens call themselves, however they say it, and whatever they say."""
+"""Tokens' names for themselves, however they say them, and whatever they say."""
 
 from dataclasses import replace
 

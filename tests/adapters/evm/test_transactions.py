@@ -172,7 +172,7 @@ async def test_a_revert_says_why_where_nothing_is_traced(evm: EvmHarness, liar: 
     await pool.close()
 
 
-async def test_a_broadcast_reaches_the_chain_while_another_endpoint_is_down(evm: EvmHarness):
+async def test_broadcast_gets_through_while_another_endpoint_is_down(evm: EvmHarness):
     pool = Endpoints([Endpoint(f"http://127.0.0.1:{free_port()}"), Endpoint(evm.anvil.rpc_url)])
     signer = await evm.account()
     sent = await signed(evm, signer, a_payment(signer))
@@ -192,7 +192,7 @@ async def test_a_broadcast_that_reaches_nobody_may_be_tried_again():
     await pool.close()
 
 
-async def test_a_transaction_that_reveals_never_leaves_before_it_is_submitted(evm: EvmHarness, liar: MiddleMan):
+async def test_revealing_transaction_never_leaves_before_submission(evm: EvmHarness, liar: MiddleMan):
     """Assembling, signing and refusing to simulate a claim make no request at all."""
     leg = await lock(evm)
     pool = Endpoints([Endpoint(liar.url)])
@@ -207,7 +207,7 @@ async def test_a_transaction_that_reveals_never_leaves_before_it_is_submitted(ev
 
 
 async def test_gas_limits_hold_what_the_calls_use(evm: EvmHarness):
-    """With room to spare: a limit is no estimate."""
+    """With room to spare: a limit is not an estimate."""
     for asset in evm.assets:
         leg = await lock(evm, asset)
         for tx_hash, call in (

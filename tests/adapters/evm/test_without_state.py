@@ -157,15 +157,15 @@ async def test_refunded_lock_is_refunded(evm: EvmHarness, node: FullNode, locks:
     assert await locks.lock(leg.lock_id, leg.terms) == await archived(evm, leg, height)
 
 
-@pytest.mark.parametrize("told", [[], None])
+@pytest.mark.parametrize("said", [[], None])
 async def test_node_that_hides_the_event_is_no_ground(
-    evm: EvmHarness, node: FullNode, locks: EvmLockReader, told: list[object] | None
+    evm: EvmHarness, node: FullNode, locks: EvmLockReader, said: list[object] | None
 ):
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await node.refresh()
     honest = node.tamper
-    node.liar.tamper = lambda m, p, r: told if m == "eth_getLogs" else honest(m, p, r)
+    node.liar.tamper = lambda m, p, r: said if m == "eth_getLogs" else honest(m, p, r)
     with pytest.raises(RetryableError):
         await locks.lock(leg.lock_id, leg.terms)
 
@@ -233,7 +233,7 @@ async def test_sequence_of_a_replaced_block_is_not_final(evm: EvmHarness, node: 
 
 
 async def test_event_too_far_back_is_no_ground(evm: EvmHarness, node: FullNode, locks: EvmLockReader, monkeypatch):
-    """What was searched before does not stand in for blocks that were not."""
+    """Blocks that were searched before do not stand in for blocks that were not."""
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await node.refresh()

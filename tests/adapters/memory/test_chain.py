@@ -1,4 +1,4 @@
-"""What only the memory chain can do: exact seconds, waiting sequences, fee spikes, chosen reorgs, faults by seed."""
+"""The memory chain's own powers: exact seconds, waiting sequences, fee spikes, chosen reorgs, faults by seed."""
 
 import asyncio
 
@@ -78,7 +78,7 @@ async def test_a_gap_waits_until_it_is_filled() -> None:
     assert events == [Transferred(GOLD, sender.account, receiver.account, BaseUnits(1))] * 2
 
 
-async def test_a_fee_spike_holds_transactions_back_until_they_are_outbid() -> None:
+async def test_fee_spike_holds_transactions_until_they_are_outbid() -> None:
     chain = make_chain(fees=FEES, knows_expiry=False)
     sender = chain.signer("sender", {GOLD: 100, COIN: 10**12})
     chain.mine()
@@ -281,7 +281,7 @@ def test_what_is_final_goes_only_where_a_test_says_so() -> None:
     assert chain.finalized_height >= final.header.height
 
 
-def test_an_endpoint_refuses_what_comes_too_often_and_an_answer_is_late() -> None:
+def test_endpoint_refuses_frequent_calls_and_answers_late() -> None:
     async def main() -> None:
         chain = make_chain(VirtualClock())
         endpoint = Endpoint(chain.clock, 1, FaultRates(calls_per_s=3, late_answer=0.5, latency_s=(0.01, 0.02)))

@@ -22,7 +22,7 @@ def block() -> Block:
     return rpc_json.block_from_json(VECTOR["block"])
 
 
-def test_block_with_evidence_has_the_bytes_and_hashes_that_cometbft_wrote() -> None:
+def test_block_with_evidence_has_cometbfts_bytes_and_hashes() -> None:
     read = block()
     assert encode_block(read).hex() == VECTOR["block_bytes"]
     assert hashing.evidence_hash(read.evidence).hex() == VECTOR["evidence_hash"] == read.header.evidence_hash.hex()
@@ -34,7 +34,7 @@ def test_evidence_is_written_as_cometbft_writes_it() -> None:
     assert rpc_json.block_to_json(block())["evidence"] == VECTOR["block"]["evidence"]
 
 
-def test_duplicate_votes_are_read_with_powers_and_signatures_that_hold() -> None:
+def test_duplicate_votes_are_read_with_powers_and_signatures() -> None:
     [duplicate, attack] = block().evidence
     assert isinstance(duplicate, DuplicateVoteEvidence)
     assert isinstance(attack, LightClientAttackEvidence)

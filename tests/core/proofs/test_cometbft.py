@@ -70,7 +70,7 @@ def test_header_hash_of_cometbfts_own_unit_test() -> None:
     assert hashing.header_hash(header).hex().upper() == expected
 
 
-def test_secp256k1eth_address_and_signature_of_cometbfts_own_unit_test() -> None:
+def test_secp256k1eth_address_and_signature_match_cometbft() -> None:
     message = b"cometbft secp256k1eth cross-compatibility"
     key = signing.public_key_of(KeyKind.SECP256K1_ETH, TEST_KEY)
     assert key.address.hex() == "970e8128ab834e8eac17ab8e3812f010678cf791"
@@ -171,7 +171,7 @@ def test_a_replaced_validator_set_needs_steps_in_between() -> None:
     light_client.verify_update(trusted, fourth, now, POLICY)
 
 
-def test_trusted_validators_count_only_if_their_signatures_are_genuine() -> None:
+def test_trusted_validators_count_only_with_genuine_signatures() -> None:
     chain = ToyChain(validator_keys(4))
     first = chain.produce()
     chain.produce()
@@ -194,7 +194,7 @@ def test_trusted_validators_count_only_if_their_signatures_are_genuine() -> None
         light_client.verify_update(trusted, _with_signatures(third, entries[:3]), now, POLICY)
 
 
-def test_signatures_of_trusted_validators_that_do_not_hold_vouch_for_nothing() -> None:
+def test_invalid_signatures_of_trusted_validators_do_not_vouch() -> None:
     """A set of strangers signs its own block, and the trusted ones stand in the commit with signatures of nothing."""
     old = validator_keys(2)
     chain = ToyChain(old)
@@ -213,7 +213,7 @@ def test_signatures_of_trusted_validators_that_do_not_hold_vouch_for_nothing() -
         light_client.verify_update(trusted, _with_signatures(third, entries), now, POLICY)
 
 
-def test_a_commit_without_its_own_validator_set_is_judged_by_the_trusted_one() -> None:
+def test_commit_without_its_own_set_is_judged_by_the_trusted_set() -> None:
     keys = validator_keys(3)
     chain = ToyChain(keys)
     commit = chain.produce(signers=2).commit

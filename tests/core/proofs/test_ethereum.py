@@ -171,7 +171,7 @@ async def _call(session: aiohttp.ClientSession, url: str, method: str, *params: 
     return answer["result"]
 
 
-async def test_a_real_node_s_headers_accounts_storage_and_receipts_are_proven() -> None:
+async def test_real_nodes_headers_accounts_storage_receipts_are_proven() -> None:
     try:
         find_anvil()
     except AnvilError as error:

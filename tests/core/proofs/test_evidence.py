@@ -94,7 +94,7 @@ def test_a_lock_with_other_terms_does_not_match(terms: Any) -> None:
     assert answer == LockAnswer(LockStatus.CLAIMED, False, ledger_code_hash(0))
 
 
-def test_as_of_is_the_block_before_the_header_and_the_ledgers_own_time() -> None:
+def test_as_of_is_the_block_before_the_header_at_ledger_time() -> None:
     proven = verify(decode_evidence(FILES["record"]), WORLD.anchor(), WORLD.now_s)
     assert proven.as_of.block.height == 5
     assert proven.as_of.block.hash == WORLD.header(6).last_block_id.hash
@@ -274,7 +274,7 @@ def test_the_first_header_proves_no_blocks_state() -> None:
         consortium_evidence(RECORD, WORLD.proof(RECORD, trail))
 
 
-def test_skipping_needs_the_trusted_validators_and_more_than_two_thirds_of_them() -> None:
+def test_skipping_needs_over_two_thirds_of_trusted_validators() -> None:
     without = WORLD.trail(2, (WORLD.blocks[5],))
     with pytest.raises(MalformedProofError):
         verify(consortium_evidence(RECORD, WORLD.proof(RECORD, without)), WORLD.anchor(), WORLD.now_s)
@@ -294,7 +294,7 @@ def test_a_minority_cannot_sign_a_header() -> None:
     assert isinstance(refused.value, NotEnoughTrustError | InsufficientPowerError)
 
 
-def test_another_validator_set_with_the_same_next_hash_is_refused() -> None:
+def test_other_validator_set_with_the_same_next_hash_is_refused() -> None:
     wrong = World(state=WORLD.state, validators=5).blocks[1].next_validators
     trail = replace(WORLD.skip(), trusted_next_validators=wrong)
     with pytest.raises(InvalidHeaderError):
@@ -336,7 +336,7 @@ def test_priorities_and_absent_entries_carry_nothing_unchecked() -> None:
     assert CommitSig.absent() in world.blocks[-1].commit.signatures
 
 
-def test_kinds_without_a_verifier_are_refused_and_added_ones_are_checked() -> None:
+def test_kind_without_verifier_is_refused_and_added_one_checked() -> None:
     foreign = replace(_evidence("balance"), kind="somebody-else")
     with pytest.raises(MalformedProofError):
         verify(foreign, WORLD.anchor(), WORLD.now_s)

@@ -89,7 +89,7 @@ def test_signature_with_torsion_holds_by_the_exact_rule_only(seed: bytes, messag
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=80), st.integers(0, 511))
-def test_exact_rule_takes_what_libsodium_takes_and_no_flipped_bit(seed: bytes, message: bytes, bit: int) -> None:
+def test_exact_rule_takes_libsodiums_signatures_unflipped_only(seed: bytes, message: bytes, bit: int) -> None:
     key = signing.public_key_of(ED25519, seed)
     signature = bytearray(signing.sign(ED25519, seed, message))
     assert zip215.verify(key.data, message, bytes(signature))

@@ -20,7 +20,7 @@ from core.runtime.clock import (
 from core.runtime.retry import CALL, EFFECT, MOMENT, MONEY, WORKER, RetryPolicy, retrying
 
 
-async def test_the_manual_clock_wakes_sleepers_in_order_at_their_own_times() -> None:
+async def test_manual_clock_wakes_sleepers_in_order_at_their_times() -> None:
     clock = ManualClock(100)
     woken: list[tuple[str, float]] = []
 
@@ -108,7 +108,7 @@ def test_delays_grow_and_stay_bounded(policy: RetryPolicy) -> None:
     assert all(d <= policy.delay_s(i, rng) <= d * (1 + policy.spread) for i, d in enumerate(delays, 1))
 
 
-async def test_retrying_waits_as_written_and_gives_up_with_the_last_error() -> None:
+async def test_retrying_waits_as_written_then_raises_the_last_error() -> None:
     clock = ManualClock(0)
     calls: list[float] = []
 
@@ -123,7 +123,7 @@ async def test_retrying_waits_as_written_and_gives_up_with_the_last_error() -> N
         await task
 
 
-async def test_retrying_returns_the_first_success_and_raises_what_is_not_retryable_at_once() -> None:
+async def test_retrying_returns_first_success_or_raises_at_once() -> None:
     clock = ManualClock(0)
     answers: list[object] = [RetryableError("down"), 42]
 

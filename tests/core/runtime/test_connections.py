@@ -80,7 +80,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def logged() -> Iterator[list[Any]]:
-    """What is logged at the level of a daemon, whatever level other tests have set."""
+    """Yield what is logged at the level of a daemon, whatever level other tests have set."""
     before = structlog.get_config()
     configure_logging("info", stream=io.StringIO())
     with structlog.testing.capture_logs() as entries:
@@ -173,7 +173,7 @@ async def test_idle_connection_is_closed_after_its_answers() -> None:
     async with serving() as port:
         request = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
         answers = await said(port, request, request, pause_s=0.4)
-        assert answers.count(b"HTTP/1.1 200") == 2, "a pause between two requests is no fault"
+        assert answers.count(b"HTTP/1.1 200") == 2, "a pause between two requests is not a fault"
         late = await said(port, request, b"GET /healthz HT", pause_s=0.2)
         assert late.count(b"HTTP/1.1") == 2
         assert b"headers-too-slow" in late

@@ -1,4 +1,4 @@
-"""Pages of other origins: who may call, and what their browsers are told."""
+"""Pages of other origins: who may call, and the headers that their browsers get."""
 
 import aiohttp
 import pytest

@@ -143,9 +143,7 @@ async def test_reads_cannot_write(tmp_path: Path) -> None:
     await opened.close()
 
 
-async def test_a_database_locked_by_another_process_is_retryable_and_recovers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_database_locked_by_another_process_is_retryable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_TIMEOUT_MS", 50)
     opened = open_database(f"sqlite:///{tmp_path}/db.sqlite")
     await opened.write(_OWN.create_all)
@@ -185,7 +183,7 @@ async def test_a_file_that_is_no_database_is_fatal(tmp_path: Path) -> None:
     await opened.close()
 
 
-async def test_a_postgres_that_is_down_is_retryable_and_its_password_stays_hidden() -> None:
+async def test_postgres_that_is_down_is_retryable_password_hidden() -> None:
     opened = open_database("postgresql://user:hunter2@127.0.0.1:1/causeway")
     with pytest.raises(RetryableError, match="127.0.0.1:1/causeway cannot be reached") as caught:
         await opened.read(names)

@@ -26,7 +26,7 @@ def lines() -> Iterator[io.StringIO]:
 
 def test_a_message_is_one_json_line_with_its_fields(lines: io.StringIO) -> None:
     get_logger("relayer", chain="eip155:1").info("effect done", tx_hash=b"\x01\xff", amount=10**30)
-    get_logger("relayer").debug("not told at this level")
+    get_logger("relayer").debug("not logged at this level")
     (line,) = lines.getvalue().splitlines()
     told = json.loads(line)
     told.pop("timestamp")
@@ -45,14 +45,14 @@ def test_a_message_is_one_json_line_with_its_fields(lines: io.StringIO) -> None:
     ["preimage", "private_key", "privateKey", "api_key", "X-Api-Key", "password", "db_password", "Authorization"],
 )
 def test_secrets_are_hidden_at_any_depth(lines: io.StringIO, name: str) -> None:
-    get_logger("x").warning("told", **{name: "hunter2"}, inner={"list": [{name: b"hunter2"}]})
+    get_logger("x").warning("noted", **{name: "hunter2"}, inner={"list": [{name: b"hunter2"}]})
     assert "hunter2" not in lines.getvalue()
     assert b"hunter2".hex() not in lines.getvalue()
     assert lines.getvalue().count(HIDDEN) == 2
 
 
-def test_a_preimage_under_any_name_is_hidden_and_a_public_one_is_told(lines: io.StringIO) -> None:
-    get_logger("x").info("told", body=Preimage(b"\x41" * 32), public_preimage=b"\x42" * 32)
+def test_preimage_is_hidden_under_any_name_a_public_one_is_shown(lines: io.StringIO) -> None:
+    get_logger("x").info("noted", body=Preimage(b"\x41" * 32), public_preimage=b"\x42" * 32)
     assert "41" * 8 not in lines.getvalue()
     assert "A" * 8 not in lines.getvalue()
     assert "42" * 32 in lines.getvalue()
@@ -73,7 +73,7 @@ def test_fields_are_bounded() -> None:
     assert isinstance(printable(nested), list)
 
 
-def test_the_same_metric_is_the_same_object_and_another_kind_is_refused() -> None:
+def test_same_metric_is_the_same_object_another_kind_is_refused() -> None:
     metrics = Metrics()
     metrics.counter("swaps_total", "Swaps", ["outcome"]).labels("claimed").inc()
     metrics.counter("swaps_total", "Swaps", ["outcome"]).labels("claimed").inc(2)

@@ -51,7 +51,7 @@ ROWS: dict[str, list[dict[str, Any]]] = {
         {"quote_id": "q", "hashlock": HASHLOCK, "preimage": b"\x08" * 32, "quote": b"{}", "created_ns": 1},
     ],
 }
-"""What the database held, table by table."""
+"""The database's content before, table by table."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -105,7 +105,7 @@ def _is_bytes(column: sa.Column[Any]) -> bool:
 
 
 def differences(connection: Connection) -> list[Any]:
-    """What Alembic would do to bring the database to the tables in the code."""
+    """Return what Alembic would do to bring the database to the tables in the code."""
     found: list[Any] = []
     for metadata in METADATAS:
         others = {name for other in METADATAS if other is not metadata for name in other.tables}

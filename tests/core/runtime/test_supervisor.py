@@ -20,7 +20,7 @@ async def for_ever() -> None:
     await asyncio.Event().wait()
 
 
-def test_retryable_errors_back_off_along_the_list_and_success_resets_it() -> None:
+def test_retryable_errors_back_off_and_success_resets() -> None:
     outcomes = ["fail", "fail", "fail", "fail", "ok", "fail", "stop"]
     times: list[float] = []
     metrics = Metrics()

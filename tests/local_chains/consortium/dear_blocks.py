@@ -89,7 +89,7 @@ class World:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one block took of this process's time, and how many of its transactions did what they said."""
+    """One block's share of this process's time, and how many of its transactions did what they said."""
 
     name: str
     seconds: float

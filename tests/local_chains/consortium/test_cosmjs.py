@@ -49,7 +49,7 @@ async def cometbft(directory: Path, kind: KeyKind) -> AsyncIterator[str]:
 
 
 async def absent_key(url: str) -> bytes:
-    """A key that is not there, and whose two neighbours have no placeholders beside them: the library names the
+    """Return a key that is not there, and whose two neighbours have no placeholders next to them: the library names the
     placeholder in its `SmtSpec`, but takes it for a leaf when it looks for neighbours."""
     spec = replace(SMT_SPEC, empty_child=None)
     async with aiohttp.ClientSession() as session:
@@ -74,7 +74,7 @@ async def absent_key(url: str) -> bytes:
             with suppress(InvalidProofError):
                 verify_non_existence(spec, root, key, decode_commitment_proof(base64.b64decode(op["data"])))
                 return key
-    raise AssertionError("every gap has a placeholder beside it")
+    raise AssertionError("every gap has a placeholder next to it")
 
 
 async def asked_by_cosmjs(url: str) -> tuple[dict[str, Any], dict[str, str]]:

@@ -1,4 +1,4 @@
-"""A node killed at any moment: what anybody was told is committed stays, and the state is that of a replay."""
+"""A node killed at any moment: blocks that it reported as committed stay, and the state is that of a replay."""
 
 import asyncio
 import base64

@@ -329,7 +329,7 @@ async def test_a_clock_set_back_stops_blocks_until_it_has_caught_up(tmp_path: Pa
     await engine.close()
 
 
-async def test_block_time_rises_even_where_the_machine_s_clock_does_not(tmp_path: Path) -> None:
+async def test_block_time_rises_even_if_the_machines_clock_does_not(tmp_path: Path) -> None:
     home = make_home(tmp_path)
     engine, clock = await started(home)
     before = (await block_after(engine, clock, 10)).block.header.time
@@ -437,7 +437,7 @@ async def test_a_node_whose_engine_died_says_so(tmp_path: Path, monkeypatch: pyt
                 await node.engine.feed.listen().next()
 
 
-async def test_on_demand_a_transaction_makes_its_block_and_one_that_proves_it(tmp_path: Path) -> None:
+async def test_transaction_on_demand_makes_its_block_and_a_proving_one(tmp_path: Path) -> None:
     async with ConsortiumNode(make_home(tmp_path), pace=Pace(interval_s=None, min_delay_s=0.0)) as node:
         heard = node.engine.feed.listen()
         await eventually(lambda: node.engine.tip.height)
@@ -456,7 +456,7 @@ async def test_on_demand_a_transaction_makes_its_block_and_one_that_proves_it(tm
 # --- mempool and feed ---
 
 
-async def test_the_mempool_keeps_an_account_s_order_and_refuses_repeats(tmp_path: Path) -> None:
+async def test_mempool_keeps_an_accounts_order_and_refuses_repeats(tmp_path: Path) -> None:
     engine, clock = await started(make_home(tmp_path))
     for sequence in range(3):
         assert engine.submit(pay(sequence)).code is ResultCode.OK
@@ -473,7 +473,7 @@ async def test_the_mempool_keeps_an_account_s_order_and_refuses_repeats(tmp_path
     await engine.close()
 
 
-async def test_what_becomes_void_leaves_the_mempool_and_may_be_sent_again(tmp_path: Path) -> None:
+async def test_void_transaction_leaves_the_mempool_and_may_come_again(tmp_path: Path) -> None:
     engine, clock = await started(make_home(tmp_path))
     await engine.produce_block()
     raw = ANN.signed(0, Transfer("cnyd", BEN.address, quantity(1)), expiry=2)

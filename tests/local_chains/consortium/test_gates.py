@@ -1,4 +1,4 @@
-"""What a transaction passes before its messages are looked at, and what a failure leaves behind."""
+"""A transaction's gates before its messages are looked at, and what a failure leaves behind."""
 
 import msgspec
 import pytest
@@ -92,7 +92,7 @@ def test_a_failed_message_uses_up_the_sequence_and_nothing_else() -> None:
     assert chain.block(raw)[0].code is ResultCode.WRONG_SEQUENCE
 
 
-def test_a_transaction_is_valid_up_to_its_expiry_height_inclusive() -> None:
+def test_transaction_is_valid_up_to_its_expiry_height_inclusive() -> None:
     chain = Chain()
     chain.block()
     assert chain.block(ANN.signed(0, PAY, expiry=2))[0].code is ResultCode.OK
@@ -188,7 +188,7 @@ def test_a_proposal_without_entries_is_refused() -> None:
     assert process_proposal(Chain().leaves, [], START_MS + 1)
 
 
-def test_an_honest_clock_moves_forward_even_where_the_machine_s_was_set_back() -> None:
+def test_honest_clock_moves_on_even_if_the_machines_was_set_back() -> None:
     chain = Chain()
     assert proposer_clock_ms(chain.leaves, START_MS + 9) == START_MS + 9
     assert proposer_clock_ms(chain.leaves, START_MS - 9) == START_MS + 1

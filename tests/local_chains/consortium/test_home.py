@@ -105,7 +105,7 @@ def test_id_that_caip_2_forbids_is_refused(tmp_path: Path, chain_id: str) -> Non
 
 
 @pytest.mark.parametrize("size", ["-1", "0", "4194305", "104857600"])
-def test_genesis_with_larger_blocks_than_the_ledger_takes_is_refused(tmp_path: Path, size: str) -> None:
+def test_genesis_with_blocks_beyond_the_ledgers_limit_is_refused(tmp_path: Path, size: str) -> None:
     raw = init_home(tmp_path / "chain", CHAIN).raw
     assert b'"max_bytes": "4194304"' in raw
     with pytest.raises(RejectedError, match=r"block\.max_bytes"):

@@ -78,7 +78,7 @@ def test_organisation_that_has_left_answers_for_nobody() -> None:
     assert standing(chain.leaves, NOTARY.address) is Standing.ADMITTED
 
 
-def test_account_of_the_genesis_file_is_dismissed_by_operators_only() -> None:
+def test_account_of_the_genesis_is_dismissed_by_operators_only() -> None:
     chain = Chain()
     assert standing(chain.leaves, ANN.address) is Standing.ADMITTED
     assert chain.one(ISSUER, Admit(ANN.address, False)).code is ResultCode.BAD_ORGANISATION
@@ -213,7 +213,7 @@ def test_exits_of_others_cannot_fill_an_accounts_share() -> None:
     assert mine == min(share.cost // 3_000, share.bytes // 203) > 50
 
 
-def test_exit_is_in_the_share_of_its_admitted_sender_or_else_of_its_locker() -> None:
+def test_exit_is_in_its_admitted_senders_share_or_its_lockers() -> None:
     chain = Chain()
     assert chain.one(ANN, lock(PREIMAGES[0])).code is ResultCode.OK
     assert chain.one(ANN, pay(5, MALLORY)).code is ResultCode.OK

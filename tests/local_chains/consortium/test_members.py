@@ -203,7 +203,7 @@ def test_a_role_is_given_and_taken() -> None:
     assert chain.sequence_at(ORGANISATIONS)[-1] == b"bank", "who has left remains on the list"
 
 
-def test_an_organisation_that_changes_its_account_leaves_the_old_one_free() -> None:
+def test_organisation_that_changes_its_account_frees_the_old_one() -> None:
     chain = Chain()
     pass_proposal(chain, altered(standing(3), account=BEN.address))
     assert organisation_of_key(OPERATORS[3].address) not in chain.leaves
@@ -223,7 +223,7 @@ def test_validators_come_change_and_go() -> None:
     assert chain.updates == (update("fifth", 10),)
     assert read_operators(chain.leaves)[BEN.address] == 10
     assert chain.one(OPERATORS[0], Transfer("gold", ANN.address, quantity(1))).code is ResultCode.INSUFFICIENT_FUNDS
-    assert not chain.updates, "an update is told once"
+    assert not chain.updates, "an update is reported once"
     # Now 50 in all: three of ten are no more than ⅔, the fourth makes it.
     chain.one(BEN, Propose(altered(standing(0), power=25)))
     for operator in OPERATORS[1:3]:
@@ -293,7 +293,7 @@ def test_change_voids_open_proposals_about_the_same_organisation() -> None:
     assert OPERATORS[3].address not in read_operators(chain.leaves)
 
 
-def test_more_open_proposals_than_are_voided_at_once_are_void_at_their_next_vote() -> None:
+def test_proposals_too_many_to_void_at_once_void_at_their_vote() -> None:
     chain = Chain()
     for operator in OPERATORS[:2]:
         for _ in range(MAX_OPEN_PROPOSALS - 1):
@@ -367,7 +367,7 @@ def test_step_that_became_too_large_is_void() -> None:
     assert not chain.updates
 
 
-def test_proposal_names_the_version_of_the_list_that_it_was_made_against() -> None:
+def test_proposal_names_the_list_version_it_was_made_against() -> None:
     chain = Chain()
     assert chain.one(OPERATORS[0], Propose(altered(standing(3), power=12), 1)).code is ResultCode.OK
     assert chain.one(OPERATORS[0], Propose(NEWCOMER, 2)).code is ResultCode.BAD_ORGANISATION, "not there yet"

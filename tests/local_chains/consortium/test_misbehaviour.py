@@ -1,4 +1,4 @@
-"""What CometBFT reports of validators is an event and an entry of a list that everybody can have proven."""
+"""CometBFT's reports of validators: an event and an entry of a list that everybody can have proven."""
 
 from pathlib import Path
 

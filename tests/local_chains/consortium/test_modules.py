@@ -161,7 +161,7 @@ def test_refusals_leave_only_the_sequence(actor: Actor, message: Message, code: 
     assert chain.account(actor.address).balances == Chain().account(actor.address).balances
 
 
-def test_an_organisation_with_the_role_issuer_makes_assets_of_its_own() -> None:
+def test_organisation_with_issuer_role_makes_its_own_assets() -> None:
     chain = Chain()
     made = chain.one(ISSUER, CreateAsset("silver", 3), Issue("silver", ANN.address, quantity(5)))
     assert made.events == (AssetCreated("silver", ISSUER.address, 3), AssetMoved("silver", b"", ANN.address, 5))
@@ -202,7 +202,7 @@ def test_a_refund_by_anyone_pays_the_sender() -> None:
 
 
 @pytest.mark.parametrize(("before_s", "claims"), [(0.001, True), (0.0, False), (-0.001, False)])
-def test_there_is_no_moment_at_which_claim_and_refund_are_both_valid(before_s: float, claims: bool) -> None:
+def test_claim_and_refund_are_never_valid_at_one_moment(before_s: float, claims: bool) -> None:
     for message in (Claim(ANN.address, PREIMAGE), Refund(ANN.address, HASHLOCK)):
         chain = locked_chain()
         after_s = TIMELOCK - before_s - chain.time_ms / 1000
@@ -414,7 +414,7 @@ def test_the_latest_height_never_falls() -> None:
     assert chain.sequence_at(attested_headers("eip155:31337")) == [height.to_bytes(8, "big") for height in (9, 7, 0)]
 
 
-def test_an_operator_s_oldest_open_vote_gives_way_to_one_too_many() -> None:
+def test_operators_oldest_open_vote_gives_way_to_one_too_many() -> None:
     chain = Chain()
     heights = list(range(1, MAX_OPEN_HEIGHTS + 2))
     assert chain.one(OPERATORS[1], vote(height=1)).code is ResultCode.OK
@@ -431,7 +431,7 @@ def test_an_operator_s_oldest_open_vote_gives_way_to_one_too_many() -> None:
     assert open_votes_key(OPERATORS[1].address) not in chain.leaves
 
 
-def test_a_height_that_nobody_votes_on_any_more_leaves_nothing_behind() -> None:
+def test_height_that_nobody_votes_on_leaves_nothing_behind() -> None:
     chain = Chain()
     for height in range(1, MAX_OPEN_HEIGHTS + 2):
         chain.one(OPERATORS[0], vote(height=height))

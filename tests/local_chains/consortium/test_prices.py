@@ -1,4 +1,4 @@
-"""What work costs, and that no block within its limits takes longer than a second."""
+"""The cost of work, and that no block within its limits takes longer than a second."""
 
 from collections.abc import Callable
 from typing import get_args

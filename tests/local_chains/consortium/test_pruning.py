@@ -91,7 +91,7 @@ async def test_state_is_proven_as_far_back_as_blocks_are_kept(tmp_path: Path) ->
     await engine.close()
 
 
-async def test_bytes_that_stand_in_two_blocks_are_forgotten_with_the_last(tmp_path: Path) -> None:
+async def test_bytes_in_two_blocks_are_forgotten_with_the_last(tmp_path: Path) -> None:
     """A replay fails in its block, but it is in it: its place is that of the newer block."""
     chain = store.Store(tmp_path / "chain.sqlite")
     await chain.open(b"g" * 32)

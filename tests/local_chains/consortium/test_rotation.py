@@ -69,7 +69,7 @@ def test_a_lone_validator_always_proposes() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=7, unique=True))
-def test_over_one_round_of_power_everybody_proposes_as_often_as_his_power(powers: list[int]) -> None:
+def test_everybody_proposes_by_power_over_a_round_of_power(powers: list[int]) -> None:
     counts = Counter(proposals(validators(*powers), sum(powers)))
     assert all(abs(counts[power] - power) <= 1 for power in powers)
 
@@ -101,7 +101,8 @@ def update(index: int, power: int) -> ValidatorUpdate:
 
 def test_a_newcomer_begins_behind_everybody() -> None:
     # Powers 5, 3, 1 at -4, 3, 1. A fourth of 7 makes 16: it begins at -(16 + 2) = -18. The spread 21 is within 32; the
-    # average of -18 is -5 (rounded down): 1, 8, 6, -13. Then everybody gets his power: 6, 11, 7, -6; 11 is the highest.
+    # average of -18 is -5 (rounded down): 1, 8, 6, -13. Then everybody gets their power: 6, 11, 7, -6; 11 is the
+    # highest.
     turn = next_turn(first_turn(validators(5, 3, 1)).validators, (update(3, 7),))
     found = {member.power: member.proposer_priority for member in turn.validators.validators}
     assert found == {5: 6, 3: 11 - 16, 1: 7, 7: -6}
@@ -109,7 +110,7 @@ def test_a_newcomer_begins_behind_everybody() -> None:
     assert [member.power for member in turn.validators.validators] == [7, 5, 3, 1]
 
 
-def test_who_goes_takes_his_priority_along_and_who_changes_keeps_it() -> None:
+def test_who_goes_takes_the_priority_and_who_changes_keeps_it() -> None:
     # Powers 5, 3, 1 at -4, 3, 1; the 3 goes, the 1 becomes 4, total 9. Left are -4 and 1, spread 5 within 18; average
     # -3 / 2 is -2 (rounded down): -2, 3. With the powers: 3, 7.
     turn = next_turn(first_turn(validators(5, 3, 1)).validators, (update(1, 0), update(2, 4)))

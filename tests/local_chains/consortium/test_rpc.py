@@ -314,7 +314,7 @@ async def test_answers_have_the_members_that_a_real_node_s_have(client: Client, 
 
 
 def missing_members(real: Any, ours: Any, path: str = "") -> list[str]:
-    """Where an object of a real node has a member that ours lacks, or of another JSON type."""
+    """Return the places where an object of a real node has a member that ours lacks, or of another JSON type."""
     if isinstance(real, dict) and isinstance(ours, dict):
         lacking = [f"{path}.{name}" for name in real if name not in ours]
         return lacking + [
@@ -354,7 +354,7 @@ async def test_subscriptions_bring_blocks_headers_and_transactions(client: Clien
     assert heard[3]["data"]["value"]["TxResult"]["index"] == 1
 
 
-async def test_subscriptions_end_are_bounded_and_refused_when_malformed(client: Client) -> None:
+async def test_subscriptions_end_are_bounded_and_refused_if_malformed(client: Client) -> None:
     async with client.session.ws_connect(client.node.websocket_url) as socket:
 
         async def ask(method: str, query: str) -> Any:

@@ -20,7 +20,7 @@ from tests.local_chains.consortium.fuzzing import fuzz
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
 
 INSIDE: Final = "the node failed to answer"
-"""What a caller is told where a method raised what nobody foresaw."""
+"""The error that a caller sees if a method raised what nobody foresaw."""
 TX: Final = bytes_to_base64(ANN.signed(0, Transfer("cnyd", BEN.address, quantity(1))))
 WORDS: Final = (
     "1", "0", "-1", "2", "", "0x00", "9223372036854775807", "9223372036854775808", TX, account_key(ANN.address).hex(),

@@ -1,4 +1,4 @@
-"""What clients ask for takes no block's time: work that grows with a block is done elsewhere, and once."""
+"""Clients' requests take no block's time: work that grows with a block is done elsewhere, and once."""
 
 import asyncio
 import itertools

@@ -122,7 +122,7 @@ def shape(value: Any) -> Any:
 
 
 def seen(status: int, content: str, body: bytes) -> Any:
-    """What is compared of an answer."""
+    """Return what is compared of an answer."""
     try:
         envelope = json.loads(body)
     except ValueError:
@@ -160,7 +160,7 @@ NOT_OFFERED = ("consensus_state", "dump_consensus_state", "broadcast_evidence")
 
 
 def differs_on_purpose(request: str | bytes) -> bool:
-    """What docs/consortium-chain.md lists under the differences to CometBFT."""
+    """Return true if docs/consortium-chain.md lists it under the differences to CometBFT."""
     text = request.decode("latin-1") if isinstance(request, bytes) else request
     return any(name in text for name in NOT_OFFERED) or "net_info" in text or text == "websocket"
 

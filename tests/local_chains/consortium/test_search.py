@@ -103,7 +103,7 @@ async def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 async def names(chain: Searched, query: str, **more: Any) -> list[str]:
-    """What a search finds, in its order; the proposers' clocks are left out."""
+    """Return what a search finds, in its order; the proposers' clocks are left out."""
     found = await chain.call("tx_search", query=query, per_page="100", **more)
     raws = [base64.b64decode(tx["tx"]) for tx in found["txs"]]
     assert [tx["hash"] for tx in found["txs"]] == [transaction_hash(raw).hex().upper() for raw in raws]

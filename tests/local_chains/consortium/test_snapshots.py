@@ -44,7 +44,7 @@ def test_every_node_takes_the_same_snapshot(tmp_path: Path) -> None:
     assert SnapshotFiles(tmp_path / "c").take(7, LEAVES | {b"key 5": b"x"}).hash != first.hash
 
 
-def test_a_damaged_chunk_is_asked_for_again_and_a_wrong_snapshot_is_dropped() -> None:
+def test_damaged_chunk_is_repeated_and_wrong_snapshot_dropped() -> None:
     chunks = list(pack(LEAVES))
     good = describe(7, b"".join(hashlib.sha256(chunk).digest() for chunk in chunks))
     app_hash = root_hash(build(LEAVES))

@@ -94,7 +94,7 @@ async def test_a_change_takes_effect_two_heights_later(tmp_path: Path, kind: Key
 
 @KINDS
 async def test_a_restart_between_decision_and_effect_changes_nothing(tmp_path: Path, kind: KeyKind) -> None:
-    """One engine runs through, the other is opened anew before every block: both make the same blocks."""
+    """One engine runs through, the other is reopened before every block: both make the same blocks."""
     home = make_home(tmp_path, kind)
     add_key(home, kind)
     found: list[list[BlockId]] = []
@@ -122,7 +122,7 @@ async def test_a_restart_between_decision_and_effect_changes_nothing(tmp_path: P
     assert found[0] == found[1]
 
 
-async def test_without_the_keys_of_new_validators_the_chain_waits_for_them(tmp_path: Path) -> None:
+async def test_chain_waits_for_the_keys_of_new_validators(tmp_path: Path) -> None:
     kind = KeyKind.SECP256K1_ETH
     home = make_home(tmp_path, kind)
     clock = ManualClock(START_S + 1)

@@ -56,7 +56,7 @@ async def test_a_process_that_dies_costs_time_and_no_wrong_answer(pool: Signatur
 
 
 async def test_who_gives_up_takes_nobody_s_answer_away(pool: SignaturePool) -> None:
-    """Whenever that is: while he waits for a process, writes to it, or waits for its answer."""
+    """Whenever that is: while waiting for a process, writing to it, or waiting for its answer."""
     batches = [batch(seed, CHUNK * 3) for seed in range(4)]
     expected = [verify_all(one) for one in batches]
     await pool.verify(batches[0])
@@ -71,7 +71,7 @@ async def test_who_gives_up_takes_nobody_s_answer_away(pool: SignaturePool) -> N
     assert pool._wanted == 2, "nothing happened to the processes"
 
 
-async def test_admissions_that_cannot_be_checked_are_told_so_and_the_next_are_checked(tmp_path: Path) -> None:
+async def test_uncheckable_admissions_say_so_and_the_next_are_checked(tmp_path: Path) -> None:
     """Nobody who was not cancelled sees a cancellation."""
     init_home(tmp_path / "chain", CHAIN, assets=ASSETS, accounts=ACCOUNTS)
     engine = await open_engine(tmp_path / "chain")

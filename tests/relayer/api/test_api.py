@@ -114,7 +114,7 @@ def test_chains_pairs_and_the_relayer_tell_what_a_client_needs():
     served(story)
 
 
-def test_the_same_opening_answers_the_same_swap_and_another_conflicts():
+def test_same_opening_answers_the_same_swap_another_conflicts():
     async def story(world: ApiWorld) -> None:
         quote = await quoted(world)
         call = opening(world, quote)
@@ -134,7 +134,7 @@ def test_the_same_opening_answers_the_same_swap_and_another_conflicts():
     served(story)
 
 
-def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
+def test_bad_input_is_refused_with_a_clear_problem_only():
     async def story(world: ApiWorld) -> None:
         good = {"initiator_asset": COIN[A], "participant_asset": COIN[B], "initiator_amount": "1000"}
 
@@ -208,7 +208,7 @@ def test_bad_input_is_refused_with_a_telling_problem_and_nothing_is_opened():
 
 
 def any_of(amount: object) -> tuple[str, str]:
-    """What an amount that is none is refused with."""
+    """Return the refusals of an amount that is not one."""
     if amount is None:
         return "rejected", "one of the two"
     return ("rejected", "decimal") if amount == "5\n" else ("invalid-body", "#/initiator_amount")
@@ -228,7 +228,7 @@ def test_errors_reach_the_client_as_what_they_are():
     served(story)
 
 
-def test_a_caller_who_asks_too_much_waits_and_an_api_that_is_down_may_be_tried_again():
+def test_excessive_caller_waits_and_a_failed_api_is_tried_again():
     async def story(world: ApiWorld) -> None:
         for _ in range(3):
             await world.api.pairs()

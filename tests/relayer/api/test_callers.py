@@ -1,4 +1,4 @@
-"""What strangers get of a relayer: a share, and nothing that costs it."""
+"""Strangers at a relayer: they get a share, and nothing that costs it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -177,7 +177,7 @@ def test_an_early_refund_is_given_for_what_came_to_nothing_only():
     served(story, opening=OpeningPolicy(early_refunds=True))
 
 
-def test_an_early_refund_is_not_offered_unless_the_operator_says_so():
+def test_early_refund_is_offered_only_if_the_operator_says_so():
     async def story(world: ApiWorld) -> None:
         body = await world.api.open_swap(opening(world, await quoted(world)))
         status, problem = await ask(world, "POST", f"/v1/swaps/{body.id}/early-refund")

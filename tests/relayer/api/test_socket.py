@@ -65,7 +65,7 @@ def test_a_swap_is_pushed_from_its_opening_to_its_end():
     talked(story)
 
 
-def test_one_who_follows_all_hears_of_new_swaps_until_he_unsubscribes():
+def test_follower_of_all_hears_of_new_swaps_until_unsubscribing():
     async def story(world: ApiWorld, talk: Talk) -> None:
         await talk.say(op="subscribe", channel="swap.update", args=["*"])
         await talk.hear("subscribe")
@@ -80,7 +80,7 @@ def test_one_who_follows_all_hears_of_new_swaps_until_he_unsubscribes():
     talked(story)
 
 
-def test_what_is_no_call_is_answered_with_a_problem_and_the_socket_stays_open():
+def test_malformed_call_is_answered_and_the_socket_stays_open():
     async def story(world: ApiWorld, talk: Talk) -> None:
         opened = await world.api.open_swap(opening(world, await quoted(world)))
         unknown = "0" * 32
@@ -111,7 +111,7 @@ def test_what_is_no_call_is_answered_with_a_problem_and_the_socket_stays_open():
     talked(story)
 
 
-def test_a_message_that_is_too_long_ends_the_socket_and_nobody_else_s():
+def test_too_long_message_ends_only_its_own_socket():
     async def story(world: ApiWorld, talk: Talk) -> None:
         async with aiohttp.ClientSession() as session, session.ws_connect(world.address + "/v1/ws") as flood:
             await flood.send_str("x" * (MAX_MESSAGE_BYTES + 1))

@@ -21,7 +21,7 @@ from tests.relayer.client.world import World, play
 from tests.relayer.house import COIN, A, B
 
 
-def test_a_relayer_whose_database_is_locked_says_try_again_and_then_opens_the_swap(tmp_path, monkeypatch):
+def test_relayer_with_locked_database_says_try_again_then_opens(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 300)
     path = tmp_path / "relayer.sqlite"
 
@@ -43,7 +43,7 @@ def test_a_relayer_whose_database_is_locked_says_try_again_and_then_opens_the_sw
     run_fast(story())
 
 
-def test_a_client_whose_store_is_locked_or_full_agrees_on_nothing(tmp_path, monkeypatch):
+def test_client_whose_store_is_locked_or_full_agrees_on_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 300)
     path = tmp_path / "client.sqlite"
 
@@ -97,7 +97,7 @@ def test_a_chain_that_falls_silent_stops_quotes_until_it_is_back():
     served(story)
 
 
-def test_a_relayer_that_is_gone_when_it_should_agree_leaves_nothing_locked():
+def test_relayer_gone_before_agreement_leaves_nothing_locked():
     async def story() -> None:
         world = ApiWorld()
         async with world.served():
@@ -120,7 +120,7 @@ async def views(world: World) -> list[SwapView]:
     return [before, await world.phase(swap.id, Phase.COMPLETED)]
 
 
-def test_a_slow_reader_gets_the_newest_view_of_a_swap_and_never_an_older_one(monkeypatch):
+def test_slow_reader_gets_the_newest_view_never_an_older_one(monkeypatch):
     async def story() -> None:
         world = World()
         await world.start()

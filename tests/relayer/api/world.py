@@ -32,7 +32,7 @@ def run_fast(story: Coroutine[Any, Any, None]) -> None:
 
 
 class ApiWorld(World):
-    """The relayer, its API over HTTP, and the client beside it."""
+    """The relayer, its API over HTTP, and the client next to it."""
 
     address: str
     api: RelayerApi

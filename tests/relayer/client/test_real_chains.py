@@ -163,7 +163,7 @@ async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path):
 
 
 @pytest.mark.long
-async def test_a_token_with_permits_is_swapped_without_an_allowance_before(tmp_path):
+async def test_token_with_permits_is_swapped_without_prior_allowance(tmp_path):
     """EIP-2612: the dApp's lock is its only transaction on the token's chain."""
     owner, relayer_key, dapp_key = (Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (4, 5, 6))
     async with evm_harness(AnvilSettings(block_time_s=None)) as harness, ledger(tmp_path / "ledger", owner) as chain:

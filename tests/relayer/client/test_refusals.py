@@ -74,7 +74,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-def test_an_answer_that_is_not_as_quoted_is_refused_before_anything_is_locked(lie):
+def test_answer_that_differs_from_the_quote_is_refused(lie):
     async def story() -> None:
         world = World()
         await world.start()
@@ -108,7 +108,7 @@ def honest_ids(lie: Callable[[SwapBody], SwapBody]) -> Callable[[SwapBody], Swap
         ("participant", 3600, RejectedError, "were agreed"),
     ],
 )
-def test_timelocks_that_are_too_short_or_too_long_are_refused_with_the_numbers(leg, seconds, error, match):
+def test_timelocks_too_short_or_long_are_refused_with_numbers(leg, seconds, error, match):
     async def story() -> None:
         world = World()
         await world.start()
@@ -128,7 +128,7 @@ def test_timelocks_that_are_too_short_or_too_long_are_refused_with_the_numbers(l
         (lambda body: replace(body, key="0x" + "22" * 32), "another key"),
     ],
 )
-def test_a_quote_that_was_altered_or_is_signed_by_another_is_refused(lie, match):
+def test_quote_that_was_altered_or_signed_by_another_is_refused(lie, match):
     async def story() -> None:
         world = World()
         await world.start()
@@ -153,7 +153,7 @@ def test_a_pinned_key_refuses_another_relayer():
     play(story())
 
 
-def test_an_expired_quote_and_a_lock_that_lasts_too_long_for_us_are_refused():
+def test_expired_quote_and_too_long_lock_are_refused():
     async def story() -> None:
         world = World()
         await world.start()
@@ -171,7 +171,7 @@ def test_an_expired_quote_and_a_lock_that_lasts_too_long_for_us_are_refused():
 
 
 @pytest.mark.parametrize("changes", [{"amount": 1999}, {"amount": 2001}, {"receiver": "relayer"}, {"timelock": -6}])
-def test_a_participant_lock_with_other_terms_is_never_answered_with_the_preimage(changes):
+def test_participant_lock_with_other_terms_gets_no_preimage(changes):
     """The relayer is dead, and somebody with its key locks something else under our hashlock."""
 
     async def story() -> None:

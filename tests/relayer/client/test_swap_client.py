@@ -54,7 +54,7 @@ def test_a_swap_in_either_direction(first):
     play(story())
 
 
-def test_the_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
+def test_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
     async def story() -> None:
         world = World()
         await world.start()
@@ -73,7 +73,7 @@ def test_the_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
     play(story())
 
 
-def test_the_relayer_s_process_is_down_after_both_locks_and_the_chain_suffices():
+def test_relayer_down_after_both_locks_the_chain_suffices():
     async def story() -> None:
         world = World()
         await world.start()
@@ -113,7 +113,7 @@ def test_a_caller_who_calls_off_the_reveal_gets_everything_back():
     play(story())
 
 
-def test_a_reveal_that_is_held_back_goes_on_in_time_and_is_refused_too_late():
+def test_held_back_reveal_goes_on_in_time_and_is_refused_late():
     async def story(wait_s: float, expected: Phase) -> None:
         world = World()
         await world.start()
@@ -233,7 +233,7 @@ def test_a_client_whose_database_dies_at_any_write_loses_nothing(fatal, after_co
     play(story())
 
 
-def test_the_same_quote_opens_the_same_swap_and_a_crash_before_the_answer_keeps_the_preimage():
+def test_same_quote_opens_the_same_swap_and_crash_keeps_preimage():
     async def story() -> None:
         world = World()
         await world.start()
@@ -303,7 +303,7 @@ def test_a_file_of_preimages_is_readable_by_its_owner_alone(tmp_path):
     asyncio.run(story())
 
 
-def test_a_preimage_is_in_no_log_no_repr_and_no_call_to_the_relayer(capfd):
+def test_preimage_is_in_no_log_repr_or_call_to_the_relayer(capfd):
     async def story() -> None:
         world = World()
         await world.start()
@@ -341,7 +341,7 @@ def test_endpoints_that_fail_and_lag_cost_time_and_never_money(seed):
     play(story())
 
 
-def test_a_lying_endpoint_that_shows_a_participant_lock_that_is_not_there_gets_no_preimage():
+def test_lying_endpoint_with_a_false_lock_gets_no_preimage():
     async def story() -> None:
         world = World()
         await world.start()
@@ -416,7 +416,7 @@ def test_a_store_with_open_swaps_wants_their_account():
     play(story())
 
 
-def test_a_client_that_insists_goes_into_no_swap_that_is_not_kept():
+def test_client_that_insists_enters_only_swaps_that_are_kept():
     """The account cannot prove what it does not hold; without insisting the swap is agreed."""
 
     async def story() -> None:

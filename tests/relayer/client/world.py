@@ -1,4 +1,4 @@
-"""A whole relayer and a client beside it, over the same two memory chains, in virtual time."""
+"""A whole relayer and a client, over the same two memory chains, in virtual time."""
 
 import asyncio
 from collections.abc import Coroutine, Mapping
@@ -43,7 +43,7 @@ class Shut:
 
 
 class World(House):
-    """The house, and an initiator who uses the client. His store outlives any client."""
+    """The house, and an initiator who uses the client. Their store outlives any client."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)

@@ -90,7 +90,7 @@ class Included:
 
 
 async def included(node: CometNode, raw: bytes) -> Included:
-    """Where a transaction ended up, once it is in a block that this node has indexed."""
+    """Return the place of a transaction, once it is in a block that this node has indexed."""
     name = comet_json.bytes_to_base64(transaction_hash(raw))
 
     async def found() -> Included | None:

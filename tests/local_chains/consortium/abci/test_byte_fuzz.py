@@ -135,7 +135,7 @@ def test_no_bytes_from_others_make_an_abci_call_fail(
 def test_no_bytes_at_all_raise_anything_unforeseen(
     application: tuple[LedgerApplication, asyncio.AbstractEventLoop],
 ) -> None:
-    """What is not a node's request is refused as such; a node that contradicts its ledger is stopped."""
+    """Bytes that are not a node's request are refused as such; a node that contradicts its ledger is stopped."""
     ledger, loop = application
 
     async def check(request: bytes) -> None:
@@ -149,7 +149,7 @@ def test_no_bytes_at_all_raise_anything_unforeseen(
     assert fuzz(loop, check, any_bytes) > 100
 
 
-def test_framing_of_any_bytes_is_a_message_more_to_come_or_refused() -> None:
+def test_framing_of_any_bytes_is_a_message_or_more_or_refused() -> None:
     loop = asyncio.new_event_loop()
 
     async def check(received: bytes) -> None:

@@ -62,7 +62,7 @@ async def require_one_chain(nodes: list[CometNode]) -> None:
 
 
 async def require_late(node: CometNode, height: int, claim: bytes) -> None:
-    """Where the block at `height` has the claim, it failed there."""
+    """Require that the claim failed, if the block at `height` has it."""
     await reached([node], height + 1)
     entries = (await block(node, height)).txs
     results = (await node.call("block_results", height=str(height)))["txs_results"]
@@ -166,7 +166,7 @@ async def test_a_proposer_that_slips_in_a_forged_transfer_is_outvoted(tmp_path: 
 
 
 @pytest.mark.long
-async def test_a_chain_that_halts_across_a_timelock_takes_no_late_claim(tmp_path: Path) -> None:
+async def test_chain_that_halts_across_a_timelock_takes_no_late_claim(tmp_path: Path) -> None:
     """The claim was good when it came in. The header's time, a median from before the halt, would still let it pass."""
     need_cometbft()
     make_network(tmp_path / "network")

@@ -129,7 +129,7 @@ async def test_one_proposer_with_a_bomb_ends_nobody(tmp_path: Path) -> None:
         assert all(node.running for node in network.nodes)
 
 
-async def test_exits_have_room_when_others_have_filled_theirs_and_go_first(tmp_path: Path) -> None:
+async def test_exits_have_room_when_others_are_full_and_go_first(tmp_path: Path) -> None:
     preimages = [bytes([number]) * 32 for number in range(1, 4)]
     timelock = START_MS // 1_000 + 600
     locks = [Lock("cnyd", quantity(1), BEN.address, hashlib.sha256(one).digest(), timelock) for one in preimages]
@@ -160,7 +160,7 @@ async def test_exits_have_room_when_others_have_filled_theirs_and_go_first(tmp_p
         assert codes(await driver.decide(*entries[1:]))[1:4] == [0, 0, 0]
 
 
-async def test_room_is_there_again_after_a_block_and_for_what_is_refused(tmp_path: Path) -> None:
+async def test_room_is_there_again_after_a_block_or_a_refusal(tmp_path: Path) -> None:
     async with serving(make_home(tmp_path / "network")) as driver:
         check = driver.application.check_tx
         poor = [ANN.signed(0, Transfer("cnyd", BEN.address, quantity(10**9 + place))) for place in range(3_000)]

@@ -253,7 +253,7 @@ async def test_a_network_with_ed25519_validators(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-async def test_commits_with_a_torsioned_signature_convince_the_light_client(tmp_path: Path) -> None:
+async def test_commits_with_torsioned_signature_convince_light_client(tmp_path: Path) -> None:
     """CometBFT takes such a validator's votes (ZIP-215), so whoever follows the chain has to."""
     need_cometbft()
     make_network(tmp_path / "network", KeyKind.ED25519)
