@@ -248,14 +248,14 @@ def test_an_empty_database_funds_nothing_before_it_is_adopted():
 def test_what_an_older_database_never_knew_is_its_operator_s():
     """The copy is older than the swap: nobody in this town knows that the provider's lock is to be taken back."""
     verdict = play(rough(Rough.RESTORED, 14.0, deal(Style.VANISHES, number=2, start_s=15.0)))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.swaps, verdict.faults["restored"]) == (3, 1)
 
 
 def test_what_was_given_back_is_accepted_of_a_forgetful_provider():
     giving = rough(Rough.SWITCHED_BACK, 9.0, deal(Style.VANISHES, number=2))
     verdict = play(replace(giving, early_refunds=True))
-    assert verdict.ok, told(verdict)
+    assert verdict.ok, report(verdict)
     assert (verdict.faults["early-refund"], verdict.faults["switched-back"]) == (1, 1)
 
 

@@ -534,7 +534,7 @@ async def handed_on(stage: Stage, settled_blocks: int) -> None:
 
 
 @pytest.mark.parametrize(("settled_blocks", "kinds"), [(1, {Kind.SEQUENCE_REUSED}), (1 + FINALITY_DEPTH, set())])
-def test_a_sequence_is_handed_on_once_others_finally_did_its_deed(settled_blocks, kinds):
+def test_sequence_is_handed_on_once_others_did_its_deed_finally(settled_blocks, kinds):
     async def story(stage: Stage) -> None:
         await handed_on(stage, settled_blocks)
 
