@@ -43,8 +43,8 @@ def _is_modest(deal: Deal) -> bool:
 
 def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:
     """True for the leg of an initiator who was paid, if its provider is gone or has lost its memory, and for what the
-    provider's database knows nothing of: its operator reads that the account was used, and takes the lock back. Also for
-    what hung on a replaced final block: its machines may have ended before."""
+    provider's database knows nothing of: its operator reads that the account was used, and takes the lock back. Also
+    for what hung on a replaced final block: its machines may have ended before."""
     if lock.terms.hashlock in record.world.undone:
         return True
     for deal in record.agreed:

@@ -201,7 +201,7 @@ def test_a_clock_has_one_form() -> None:
             encode_clock(bad)
 
 
-def test_memory_of_signatures_is_bounded_in_bytes_and_forgets_the_oldest() -> None:
+def test_memory_of_signatures_is_bounded_and_forgets_the_oldest() -> None:
     verified = 0
 
     def counting(key: bytes, message: bytes, signature: bytes) -> bool:

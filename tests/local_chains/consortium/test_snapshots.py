@@ -79,7 +79,7 @@ def test_a_chunk_is_about_as_large_as_chunks_are(monkeypatch: pytest.MonkeyPatch
         assert restoration.add(chunk) is verdict
 
 
-def test_state_that_is_taken_over_is_bounded_before_its_root_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_state_taken_over_is_bounded_before_its_root_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [snapshots._encode([(b"%c%03d" % (65 + part, leaf), b"1") for leaf in range(100)]) for part in range(4)]
     metadata = b"".join(hashlib.sha256(part).digest() for part in parts)
     monkeypatch.setattr(snapshots, "MAX_STATE_BYTES", 3 * (len(parts[0]) + 100 * snapshots.LEAF_BYTES))
