@@ -72,7 +72,7 @@ lint: $(STAMPS)/python
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
-	$(RUN) $(BIN)/python -m tests.prose --lint
+	$(RUN) $(BIN)/python -m tests.prose
 
 coverage: setup cometbft
 	rm -f .coverage .coverage.*

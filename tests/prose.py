@@ -1,5 +1,4 @@
-"""`python -m tests.prose [--counts | --lint]`: words that our English avoids, in docs, docstrings, comments and
-messages. `--lint` reads the rooms of `CLEAN` alone.
+"""`python -m tests.prose [--counts]`: words that our English avoids, in docs, docstrings, comments and messages.
 
 Each rule names what to write instead. A line that has to say such a word (a quotation, another program's
 output) ends with `prose: ok`.
@@ -20,11 +19,6 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = (
     *("core", "adapters", "htlc", "indexer", "local_chains", "relayer", "regulator_api", "gateway", "bench", "tests"),
 )
-CLEAN: Final = (
-    *("core/", "htlc/", "regulator_api/", "bench/", "relayer/", "adapters/", "indexer/", "gateway/", "tests/"),
-    *("docs/adr/", "docs/architecture", "docs/dapp", "docs/htlc", "docs/indexer", "docs/regulator", "docs/simulation"),
-)
-"""Beginnings of the paths that have no finding, and where `make lint` accepts none."""
 MAX_TEST_NAME: Final = 60
 EXEMPT: Final = "prose: ok"
 
@@ -112,8 +106,6 @@ def _words(path: Path, number: int, line: str) -> Iterator[Finding]:
 
 def main() -> None:
     found = list(findings())
-    if "--lint" in sys.argv:
-        found = [one for one in found if str(one.path.relative_to(ROOT)).startswith(CLEAN)]
     if "--counts" in sys.argv:
         for name, count in Counter(one.rule for one in found).most_common():
             print(f"{count:5}  {name}")

@@ -1,4 +1,4 @@
-"""Real CometBFT nodes as child processes: each `cometbft` with the ledger in a Python process beside it.
+"""Real CometBFT nodes as child processes: each `cometbft` with a Python process for its ledger.
 
     init_network(directory, "consortium-1", assets=[…])
     async with CometNetwork(directory) as network:
@@ -53,7 +53,7 @@ __all__ = [
 COMETBFT_VERSION: Final = "v0.40.0"
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 BINARY: Final = REPOSITORY / ".tools" / "bin" / "cometbft"
-"""Where `make cometbft` puts it."""
+"""The path at which `make cometbft` puts it."""
 START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 CALL_TIMEOUT_S: Final = 5.0
@@ -75,7 +75,7 @@ class CometNode:
     """One node: started and stopped as often as its test or operator likes. `home` is one of `init_network`'s."""
 
     ledger_module = "local_chains.consortium.engine.abci"
-    """What runs as the ledger; tests put a dishonest one in its place."""
+    """The module that runs as the ledger; tests put a dishonest one in its place."""
 
     def __init__(self, home: Path, binary: Path | None = None) -> None:
         self.home = home.resolve()

@@ -65,7 +65,7 @@ def find_anvil() -> Path:
     named = os.environ.get(BINARY_VARIABLE)
     if named:
         if not os.access(named, os.X_OK):
-            raise AnvilError(f"{BINARY_VARIABLE} names {named}, which is no executable file")
+            raise AnvilError(f"{BINARY_VARIABLE} names {named}, which is not an executable file")
         return Path(named)
     machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
     package = f"anvil-{sys.platform}-{machine}"

@@ -120,7 +120,7 @@ class EmbeddedEngine:
 
     @property
     def tip(self) -> Tip:
-        """What the next block will be built on."""
+        """The block that the next one will be built on."""
         return self._tip
 
     @property
@@ -251,7 +251,7 @@ class EmbeddedEngine:
             await self.store.prune(first)
 
     def _make(self, entries: tuple[bytes, ...]) -> _Made:
-        """Execute and sign; changes nothing, so it may run beside the event loop."""
+        """Execute and sign without changing anything, so it may run in another thread than the event loop."""
         tip, chain_id = self._tip, self.genesis.chain_id
         block = make_block(chain_id, tip, entries)
         height = block.header.height
@@ -345,7 +345,7 @@ async def open_engine(
 
 
 def _may_commit(validators: ValidatorSet, known: Collection[bytes]) -> bool:
-    """Whether the validators at these addresses have more than ⅔ of the power."""
+    """Return true if the validators at these addresses have more than ⅔ of the power."""
     signing = sum(member.power for member in validators.validators if member.address in known)
     return 3 * signing > 2 * validators.total_power
 

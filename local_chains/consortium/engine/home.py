@@ -87,7 +87,7 @@ class OperatorKey:
 
 @dataclass(frozen=True, slots=True)
 class Genesis:
-    """What every node of a chain must agree on. `hash` is the SHA-256 of `raw`, the file's exact bytes."""
+    """The genesis that every node of a chain must agree on. `hash` is the SHA-256 of `raw`, the file's exact bytes."""
 
     chain_id: str
     time: Timestamp
@@ -230,7 +230,7 @@ def load_genesis(home: Path) -> Genesis:
         raw = (home / GENESIS_FILE).read_bytes()
     except OSError as error:
         raise RejectedError(
-            f"{home} is no chain's home ({error.strerror}): make one by `causeway chain init`"
+            f"{home} is not the home of a chain ({error.strerror}): make one by `causeway chain init`"
         ) from None
     return parse_genesis(raw)
 

@@ -26,7 +26,7 @@ TURN: Final = 64
 _log = structlog.get_logger(__name__)
 
 Admission = Result | CausewayError
-"""What CheckTx said, or why it was not asked: `AlreadySeenError`, `MempoolFullError`, `RetryableError`."""
+"""CheckTx's answer, or why it was not asked: `AlreadySeenError`, `MempoolFullError`, `RetryableError`."""
 
 
 class _Group:

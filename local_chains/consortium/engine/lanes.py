@@ -57,7 +57,7 @@ ORDINARY: Final = Share(MAX_BLOCK_COST * 3 // 4, MAX_BLOCK_BYTES // 4)
 long documents from being late. With the exits that wait, and the 1 MiB of evidence that CometBFT may add, it fits in a
 block."""
 EXITS: Final = Share(MAX_BLOCK_COST, MAX_BLOCK_BYTES * 7 // 16)
-"""What waits of protected exits, which is as much work as a whole block has: all of them go first."""
+"""The share of protected exits that wait, which is as much work as a whole block has: all of them go first."""
 STRANGERS: Final = Share(MAX_BLOCK_COST // 16, MAX_BLOCK_BYTES // 64)
 """Of all accounts together that nobody answers for."""
 OF_ACCOUNT: Final = {
@@ -66,7 +66,7 @@ OF_ACCOUNT: Final = {
     Standing.STRANGER: STRANGERS.of(8),
 }
 OF_OWNER: Final = {Standing.MEMBER: EXITS.of(4), Standing.ADMITTED: EXITS.of(16)}
-"""What waits of the exits that one account sends, or that settle its locks."""
+"""The share of waiting exits that one account sends, or that settle its locks."""
 
 assert ORDINARY.bytes + EXITS.bytes + STRANGERS.bytes + MAX_BLOCK_BYTES // 4 < MAX_BLOCK_BYTES
 
@@ -150,7 +150,8 @@ class Classifier:
 
 
 class Room:
-    """What is taken of the shares of `blocks` blocks. `waiting` also bounds exits, which have all the rest of one."""
+    """The shares of `blocks` blocks, and what is taken of them. `waiting` also bounds exits, which have all the rest of
+    one."""
 
     def __init__(self, blocks: int = 1, waiting: bool = False) -> None:
         self._blocks = blocks
@@ -268,7 +269,7 @@ def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_byt
 
 
 def _queues(candidates: Iterable[Candidate], next_sequence: NextSequence) -> dict[bytes, list[Candidate]]:
-    """What can be executed of each sender's transactions, in its order."""
+    """Return what can be executed of each sender's transactions, in its order."""
     queues: dict[bytes, list[Candidate]] = {}
     expected: dict[bytes, int] = {}
     for one in candidates:

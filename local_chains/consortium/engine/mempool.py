@@ -18,7 +18,7 @@ MAX_TRANSACTIONS: Final = 20_000
 """Of those that are not exits."""
 MAX_EXITS: Final = 10_000
 BLOCKS_WAITING: Final = 8
-"""What waits may have the shares of so many blocks."""
+"""The number of blocks whose shares waiting transactions may have."""
 MAX_SEEN: Final = 50_000
 """Hashes remembered, so that a transaction that is in the pool or was committed lately is not taken again."""
 RECHECKED: Final = 1_000
@@ -91,7 +91,7 @@ class Mempool:
         return result
 
     def check(self, raw: bytes) -> Result:
-        """What `add` would say of it after everything that waits; nothing is taken in."""
+        """Return what `add` would say of it after everything that waits; nothing is taken in."""
         self.recheck_all()
         return self._check(raw, Overlay(self._pending))
 
@@ -176,7 +176,8 @@ class Mempool:
             self._signatures.forget(raw)
 
     def _settle(self, writes: Mapping[bytes, bytes | None]) -> None:
-        """What the block wrote as expected is state now; what differs was written by transactions that still wait."""
+        """Drop what the block wrote as expected: it is state now. What differs was written by transactions that still
+        wait."""
         pending = self._pending.writes
         for key, leaf in writes.items():
             if pending.get(key, leaf) == leaf:

@@ -45,7 +45,7 @@ class Tip:
 
 
 def genesis_tip(genesis: Genesis, app_hash: bytes) -> Tip:
-    """What the first block is built on; its time is the genesis file's."""
+    """Return what the first block is built on; its time is the genesis file's."""
     turn = first_turn(genesis.validators)
     no_results = hashing.results_hash(())
     following = next_turn(turn.validators)

@@ -28,7 +28,7 @@ MIN_POOLED: Final = 32
 """Fewer are checked where they are: asking another process would take longer than the work."""
 LENGTH_BYTES: Final = 4
 NICENESS: Final = 5
-"""Where cores are few, the ledger, of which there is one, goes before the checks, of which there are many."""
+"""With few cores, the ledger, of which there is one, goes before the checks, of which there are many."""
 REPOSITORY: Final = Path(__file__).resolve().parents[3]
 
 _log = structlog.get_logger(__name__)
@@ -101,7 +101,7 @@ class SignaturePool:
 class _Worker:
     """One process, which answers pieces of work in the order in which they were written.
 
-    One task reads all answers and hands each to whoever asked for it, whether he still waits or not: an answer that
+    One task reads all answers and hands each to whoever asked for it, even if they no longer wait: an answer that
     somebody gave up on would otherwise be taken for that to the next question.
     """
 

@@ -23,7 +23,7 @@ from local_chains.consortium.ledger.view import Overlay, StateView
 
 
 class Standing(StrEnum):
-    """What an account is to the members: it decides how much of a block it may have."""
+    """An account's standing with the members: it decides how much of a block the account may have."""
 
     MEMBER = "member"
     ADMITTED = "admitted"
@@ -89,7 +89,7 @@ def _release(state: Overlay, before: AdmissionLeaf | None) -> None:
 
 
 def _answers(state: StateView, raw: bytes) -> bool:
-    """Whether the admission `raw` is by the genesis file, or by an organisation that has not left."""
+    """Return true if the admission `raw` is by the genesis file, or by an organisation that has not left."""
     if raw == ADMITTED_AT_GENESIS:
         return True
     organisation = organisation_called(state, decode_leaf(raw, AdmissionLeaf).organisation)

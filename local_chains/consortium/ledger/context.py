@@ -1,4 +1,4 @@
-"""What every module's handler is given, and how it refuses."""
+"""The context of every module's handler, and the way it refuses."""
 
 import re
 from dataclasses import dataclass, field

@@ -80,7 +80,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class BlockResult:
-    """What a block does: a result per entry, the writes that turn the state before it into the one after it, what
+    """A block's effect: a result per entry, the writes that turn the state before it into the one after it, the
     changes among the validators two heights later, and events of the block itself."""
 
     results: tuple[Result, ...]
@@ -176,7 +176,7 @@ def check_transaction(
     signatures: SignatureChecker,
     tariff: Tariff | None = None,
 ) -> Result:
-    """Whether a transaction would succeed in block `height`; `state`, the mempool's own, changes only if it would.
+    """Return a transaction's result in block `height`; `state`, the mempool's own, changes only if it would.
 
     `tariff` has the prices of the newest block's state, by default those of `state`.
     """
@@ -205,7 +205,7 @@ def process_proposal(state: StateView, entries: Sequence[bytes], own_clock_ms: i
 
 
 def proposer_clock_ms(state: StateView, own_clock_ms: int) -> int:
-    """What an honest proposer writes into its block: its clock, but later than ledger time in any case."""
+    """Return the time that an honest proposer writes into its block: its clock, but later than ledger time always."""
     return min(max(own_clock_ms, ledger_time_ms(state) + 1), MAX_CLOCK_MS)
 
 

@@ -52,7 +52,7 @@ class GenesisAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class GenesisOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An organisation that runs a validator: the account that speaks for it (ed25519 public key in hex), its consensus
-    key (kind as CometBFT names it, bytes in hex) and power, and its roles beside validator."""
+    key (kind as CometBFT names it, bytes in hex) and power, and its roles other than validator."""
 
     name: str
     public_key: str
@@ -139,7 +139,7 @@ def _write_accounts(state: Overlay, app_state: AppState) -> dict[str, int]:
             amount = _amount(text)
             if symbol not in symbols:
                 raise RejectedError(
-                    f"account {account.address} holds {symbol!r}, which is no asset of the genesis file"
+                    f"account {account.address} holds {symbol!r}, which the genesis file does not list as an asset"
                 )
             supplies[symbol] += amount
             if amount:

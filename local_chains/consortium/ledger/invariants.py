@@ -1,4 +1,4 @@
-"""What must hold after every block; money invariants, so a breach raises `FatalError`."""
+"""Invariants after every block; they are about money, so a breach raises `FatalError`."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

@@ -289,7 +289,7 @@ def _consensus_fault(state: StateView, terms: Organisation, before: Organisation
         return "this consensus key is another validator's"
     if len(others) >= MAX_VALIDATORS:
         return f"a chain has at most {MAX_VALIDATORS} validators"
-    return "" if _is_key(terms) else "the consensus key is no key of its kind"
+    return "" if _is_key(terms) else "the consensus key is not a key of its kind"
 
 
 NO_CONSENSUS: Final = ("", b"", 0)
@@ -336,7 +336,7 @@ def read_validators(state: StateView) -> dict[tuple[str, bytes], int]:
 
 
 def validator_updates(before: StateView, after: StateView) -> tuple[ValidatorUpdate, ...]:
-    """What the engine must change because of a block: each key once, sorted."""
+    """Return what the engine must change because of a block: each key once, sorted."""
     old, new = read_validators(before), read_validators(after)
     require(bool(new) or not old, "a chain keeps a validator")
     return tuple(

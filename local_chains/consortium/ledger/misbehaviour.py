@@ -1,4 +1,4 @@
-"""What validators were caught at: CometBFT reports it with a block, and the ledger writes it down for ever.
+"""Offences of validators: CometBFT reports them with a block, and the ledger writes them down for ever.
 
 Evidence lives in blocks, which may be pruned; the list `members/misbehaviour` is provable, and the event reaches
 whoever follows the chain. The ledger judges nobody by itself: members vote.

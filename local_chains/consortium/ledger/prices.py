@@ -1,4 +1,4 @@
-"""What work costs, and how much of it a transaction and a block may ask for.
+"""The price of work, and how much of it a transaction and a block may ask for.
 
 A price depends on a transaction's bytes, on how many assets there are (an account's leaf holds them all) and on how
 many operators vote, as the state before the block has them. So CheckTx, proposer, validators and execution come to the

@@ -31,7 +31,7 @@ from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import StateView
 
 MAX_WRITERS: Final = 64
-"""Beside the owner."""
+"""Without the owner."""
 MAX_DOCUMENT_DEPTH: Final = 32
 
 # Ends at the end of the text too, so that it always matches at a quote and the search stays linear.
@@ -64,7 +64,7 @@ def set_access(context: Context, message: SetAccess) -> None:
     require_address(message.owner, "owner")
     require_admitted(context)
     if len(message.writers) > MAX_WRITERS:
-        refuse(ResultCode.BAD_ACCESS, f"at most {MAX_WRITERS} write beside the owner")
+        refuse(ResultCode.BAD_ACCESS, f"at most {MAX_WRITERS} may write apart from the owner")
     for writer in message.writers:
         require_address(writer, "writer")
     if tuple(sorted(set(message.writers) - {message.owner})) != message.writers:
@@ -91,7 +91,7 @@ def access_to(state: StateView, namespace: str, key: str) -> AccessLeaf | None:
 
 
 def document_fault(raw: bytes) -> str:
-    """Why these bytes are no document: empty if they are one.
+    """Return why these bytes are not a document: empty if they are one.
 
     A document is JSON (RFC 8259) in UTF-8 with unique names, bounded in size and depth. Numbers are not converted, so
     the verdict does not depend on what a machine's numbers can hold.

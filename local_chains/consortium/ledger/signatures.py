@@ -20,11 +20,11 @@ MAX_REMEMBERED: Final = 30_000
 """More than a full mempool and a block on its way."""
 MAX_REMEMBERED_BYTES: Final = 64 * 1024 * 1024
 MAX_KEPT_BYTES: Final = 1_024
-"""What a transaction decodes to is kept for so long ones only: others cost little compared to what they hold."""
+"""Up to this size a decoded transaction is kept: longer ones cost little compared to what they hold."""
 ENTRY_BYTES: Final = 256
-"""Of one entry in the memory, beside its bytes."""
+"""Memory of one entry, without its bytes."""
 DECODED_FACTOR: Final = 4
-"""What a short transaction decodes to, in memory, compared to its bytes."""
+"""The memory of a decoded short transaction, compared to its bytes."""
 
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) → whether the signature holds."""
@@ -43,7 +43,7 @@ def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
 
 
 def verify_all(transactions: Sequence[bytes]) -> list[bool]:
-    """Whether each of these is a transaction in canonical form with a good signature. Made for other processes."""
+    """Return true for each that is a canonical transaction with a good signature. Made for other processes."""
     return [_is_signed(raw) for raw in transactions]
 
 
@@ -87,7 +87,7 @@ class SignatureChecker:
         return transaction
 
     def holds(self, raw: bytes, transaction: Transaction) -> bool:
-        """Whether the signature of `transaction`, whose exact bytes are `raw`, is by its public key."""
+        """Return true if the signature of `transaction`, whose exact bytes are `raw`, is by its public key."""
         if _name(raw) in self._verified:
             return True
         if not self._verify(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature):
@@ -121,7 +121,7 @@ class SignatureChecker:
 
 
 def _name(raw: bytes) -> bytes:
-    """What bytes are remembered by: short ones by themselves, long ones by their hash, which is not a transaction."""
+    """Return what bytes are remembered by: short ones by themselves, long ones by their hash (never a transaction)."""
     return raw if len(raw) <= MAX_KEPT_BYTES else transaction_hash(raw)
 
 

@@ -1,4 +1,4 @@
-"""What a committed block means to subscribers: CometBFT's events with their data and their tags.
+"""A committed block for subscribers: CometBFT's events with their data and their tags.
 
 Go leaves out of an event's data what is zero or empty there, other than in the answers to calls.
 """
@@ -40,7 +40,7 @@ def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
 
 
 def tx_tags(height: int, raw: bytes, result: Result) -> dict[str, list[str]]:
-    """What a query sees of one transaction."""
+    """Return what a query sees of one transaction."""
     tags = {"tx.hash": [comet_json.bytes_to_hex(transaction_hash(raw))], "tx.height": [str(height)]}
     for event in result.events:
         kind, attributes = event_to_attributes(event)

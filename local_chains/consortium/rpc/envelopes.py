@@ -32,7 +32,7 @@ Special = Callable[[str, bytes | None, Any], Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What goes back: None for nothing at all."""
+    """The answer that goes back: None for nothing at all."""
 
     status: int
     body: Any

@@ -31,7 +31,7 @@ class RpcError(Exception):
 
 
 def internal(data: str) -> RpcError:
-    """What CometBFT answers when a method fails, whoever's fault it is."""
+    """Return CometBFT's answer when a method fails, whoever's fault it is."""
     return RpcError(INTERNAL_ERROR, data)
 
 

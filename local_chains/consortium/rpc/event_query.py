@@ -19,7 +19,7 @@ _CONDITION = re.compile(
 _AND = re.compile(r"AND\b")
 
 Events = Mapping[str, list[str]]
-"""Values by `type.attribute`, with `tm.event`, `tx.hash` and `tx.height` beside them."""
+"""Values by `type.attribute`, with `tm.event`, `tx.hash` and `tx.height`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,7 +198,7 @@ class Methods:
         return {"last_height": str(newest), "block_metas": [_block_meta(block) for block in stored]}
 
     async def block_search(self, arguments: Arguments) -> dict[str, Any]:
-        """The newest block first, unless told otherwise."""
+        """Return the newest block first, unless asked otherwise."""
         query = parse_query(arguments.get("query", ""))
         heights = ordered(arguments, await find_blocks(self._engine, self._workshop, query), default="desc")
         blocks = [await self._block({"height": height}) for height in page_of(arguments, heights)]

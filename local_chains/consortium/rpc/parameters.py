@@ -30,7 +30,7 @@ _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class Kind(Enum):
-    """What an argument is. `INTEGER` has 64 bits with a sign, `NATURAL` without."""
+    """The kind of an argument. `INTEGER` has 64 bits with a sign, `NATURAL` without."""
 
     INTEGER = auto()
     NATURAL = auto()
@@ -151,7 +151,7 @@ def _uri(kind: Kind, text: str) -> Any:
 
 
 def _inside(raw: bytes, what: str) -> bytes:
-    """What stands between the quotes, as it stands there."""
+    """Return what stands between the quotes, as it stands there."""
     if len(raw) < 2 or raw[:1] != b'"' or raw[-1:] != b'"':
         raise ValueError(f"invalid {what} encoding, expected string")
     return raw[1:-1]
@@ -176,7 +176,7 @@ def _hex(text: bytes) -> bytes:
 
 def _bytes(value: Any) -> bytes:
     if isinstance(value, str):
-        # Line ends are no part of base64 text (Go's `encoding/base64`).
+        # Line ends do not belong to base64 text (Go's `encoding/base64`).
         text = value.replace("\r", "").replace("\n", "")
         if not _BASE64.fullmatch(text):
             raise ValueError("it is not base64")

@@ -25,7 +25,7 @@ BLOCK_HEIGHT: Final = "block.height"
 MAX_BLOCKS: Final = 20_000
 MAX_FOUND: Final = 1_000_000
 MAX_READ_BYTES: Final = 128 * 1024 * 1024
-"""What one search may read: blocks whose results have to be looked at, and how large those are together."""
+"""The most that one search may read: of blocks whose results have to be looked at, all together."""
 
 
 class _Attribute(msgspec.Struct):

@@ -92,7 +92,7 @@ class RpcServer:
         return _json_response(success(URI_REQUEST_ID, result))
 
     def _list_methods(self) -> web.Response:
-        """What a browser is shown that asks for nothing."""
+        """Return the page for a browser that asks for nothing."""
         lines = [f'<a href="/{name}">/{name}</a><br>' for name in sorted(self._methods.table)]
         page = "".join(["<html><body>Available endpoints:<br>", *lines, "</body></html>"])
         return web.Response(text=page, content_type="text/html")

@@ -139,7 +139,7 @@ class _TransactionMethods:
         return await self._workshop.run(lambda: contents.answer(place[1], arguments.get("prove", False)))
 
     async def tx_search(self, arguments: Arguments) -> dict[str, Any]:
-        """The oldest first, unless told otherwise."""
+        """Return the oldest first, unless asked otherwise."""
         query = parse_query(arguments.get("query", ""))
         places = ordered(arguments, await find_transactions(self._engine, self._workshop, query), default="asc")
         prove = arguments.get("prove", False)

@@ -1,4 +1,4 @@
-"""What grows with a block is computed here, in one thread beside the event loop: blocks do not wait for answers.
+"""The work that grows with a block, done here in one thread next to the event loop: blocks do not wait for answers.
 
 One piece of work at a time, so that however many ask, the event loop and the thread that makes blocks have to share the
 interpreter with one other thread only. Who asks for what is being made already waits for that.
@@ -32,7 +32,7 @@ class Workshop:
         self._waiting = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """What `work` returns. Raises what it raises, and `RetryableError` while too much waits."""
+        """Return what `work` returns. Raise what it raises, and `RetryableError` while too much waits."""
         if self._thread is None:
             return work()
         if self._waiting >= MAX_WAITING:

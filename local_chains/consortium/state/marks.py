@@ -30,7 +30,7 @@ def block_marks(attributes: Iterable[tuple[str, str]]) -> bytes:
 
 
 def may_hold(marks: bytes, wanted: Iterable[bytes]) -> bool:
-    """Whether all wanted marks are among these."""
+    """Return true if all wanted marks are among these."""
     return all(_holds(marks, mark) for mark in wanted)
 
 

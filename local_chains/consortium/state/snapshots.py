@@ -27,7 +27,8 @@ CHUNK_BYTES: Final = 4 * 1024 * 1024
 MAX_CHUNK_BYTES: Final = 2 * CHUNK_BYTES
 """An honest chunk ends with the leaf that fills it, and no leaf is nearly so large as a chunk."""
 MAX_STATE_BYTES: Final = 2 * 1024 * 1024 * 1024
-"""What a state that is taken over may take in memory before its app hash is known, at `LEAF_BYTES` beside each leaf."""
+"""The memory that a state which is taken over may take before its app hash is known, with `LEAF_BYTES` for each
+leaf."""
 LEAF_BYTES: Final = 256
 MAX_CHUNKS: Final = MAX_STATE_BYTES // CHUNK_BYTES
 KEPT_SNAPSHOTS: Final = 2
@@ -41,7 +42,7 @@ _decode: Final = msgspec.msgpack.Decoder(_Leaves).decode
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What peers are told of one. `metadata` holds the chunks' hashes."""
+    """A snapshot as peers hear of it. `metadata` holds the chunks' hashes."""
 
     height: int
     format: int
@@ -145,7 +146,7 @@ class Restoration:
 
     @property
     def complete(self) -> bool:
-        """Whether all of it is there and leads to the app hash."""
+        """True if all of it is there and leads to the app hash."""
         return self._next == self.snapshot.chunks
 
     @property
@@ -190,7 +191,7 @@ def _announced(chunk: bytes) -> int:
 
 
 def acceptable(snapshot: Snapshot) -> bool:
-    """Whether what a peer says of a snapshot of our format is consistent, and no larger than what is taken."""
+    """Return true if a peer's claims about a snapshot of our format are consistent, and within what is taken."""
     described = len(snapshot.metadata) == HASH_BYTES * snapshot.chunks
     sized = snapshot.height > 0 and 0 < snapshot.chunks <= MAX_CHUNKS
     return described and sized and hashlib.sha256(snapshot.metadata).digest() == snapshot.hash

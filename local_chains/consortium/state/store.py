@@ -78,7 +78,7 @@ class BlockHead:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a block did to the state, and the leaves that were there before (None: no leaf)."""
+    """A block's changes to the state, and the leaves that were there before (None: no leaf)."""
 
     writes: Mapping[bytes, bytes | None]
     replaced: Mapping[bytes, bytes | None]

@@ -48,7 +48,7 @@ def test_a_home_is_made_once(tmp_path: Path) -> None:
 
 
 def test_no_home(tmp_path: Path) -> None:
-    with pytest.raises(RejectedError, match="no chain's home"):
+    with pytest.raises(RejectedError, match="not the home of a chain"):
         load_genesis(tmp_path)
 
 

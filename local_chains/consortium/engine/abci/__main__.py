@@ -18,7 +18,7 @@ from local_chains.consortium.rebuilding import RebuildProgress
 
 
 async def serve(home: Path, socket: Path) -> None:
-    """Serve until told to end. Raises what the application dies of."""
+    """Serve until asked to end. Raise what the application dies of."""
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

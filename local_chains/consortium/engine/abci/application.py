@@ -58,7 +58,7 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Executed:
-    """What FinalizeBlock made of a block, until Commit."""
+    """The result of FinalizeBlock, until Commit."""
 
     stored: StoredBlock
     changes: Changes
@@ -148,7 +148,7 @@ class LedgerApplication:
     # --- mempool -------------------------------------------------------------------------------------------------
 
     def check_tx(self, raw: bytes) -> Result:
-        """Whether it would succeed in the next block, after everything that waits before it, and has room there.
+        """Check if it would succeed in the next block, after everything that waits before it, and has room there.
 
         After each block CometBFT asks again for what still waits, in order.
         """
@@ -241,7 +241,7 @@ class LedgerApplication:
         return messages.finalize_block(self._executed.outcome, self._executed.stored.app_hash)
 
     def _execute(self, request: messages.FinalizeBlock) -> _Executed:
-        """Changes nothing, so it may run beside the event loop."""
+        """Execute the block without changing anything, so it may run in another thread than the event loop."""
         reported = [messages.decode_misbehaviour(raw) for raw in request.misbehavior]
         for one in reported:
             _log.warning("a validator misbehaved", validator=one.validator.hex(), height=one.height, kind=one.kind)

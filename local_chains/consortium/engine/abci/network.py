@@ -8,8 +8,8 @@
 <directory>/validators/<n>/operator_key.json           the operator's ed25519 account, mode 0600
 <directory>/validators/<n>/data/                       CometBFT's databases, and the ledger's
 
-There is no genesis file beside `validators`, so that the embedded engine does not take the directory for a chain of its
-own and sign other blocks with the same keys.
+There is no genesis file next to `validators`, so that the embedded engine does not take the directory for a chain of
+its own and sign other blocks with the same keys.
 """
 
 import json
@@ -119,7 +119,7 @@ keep_blocks = 0
 
 @dataclass(frozen=True, slots=True)
 class NodeAddress:
-    """Where a node is reached by its peers; its RPC listens on its own machine only."""
+    """The address at which peers reach a node; its RPC listens on its own machine only."""
 
     host: str = LOOPBACK
     peer_port: int = FIRST_PORT

@@ -55,7 +55,7 @@ class AbciServer:
         for connection in list(self._connections):
             connection.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        # Whoever did not wait for it is not told that nobody did.
+        # Whoever did not wait for it gets no warning that nobody did.
         if not self.failed.cancel() and not self.failed.cancelled():
             self.failed.exception()
 
@@ -123,7 +123,7 @@ class AbciServer:
 def next_message(received: bytearray, offset: int) -> tuple[bytes | None, int]:
     """The message that begins at `offset` and where the next one begins; None while it is not all there.
 
-    Raises `MalformedProofError` for what is no length, or one beyond `MAX_MESSAGE_BYTES`.
+    Raise `MalformedProofError` for a malformed length, or one beyond `MAX_MESSAGE_BYTES`.
     """
     head = bytes(received[offset : offset + MAX_VARINT_BYTES])
     if not any(byte < 0x80 for byte in head) and len(head) < MAX_VARINT_BYTES:

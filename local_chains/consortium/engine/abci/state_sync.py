@@ -91,7 +91,7 @@ class StateSync:
         if incoming is None:
             raise FatalError("the node applies a snapshot that was not offered")
         if request.index != incoming.expected:
-            # The node hands them over in order, or begins anew.
+            # The node hands them over in order, or begins again.
             self._incoming = Restoration(incoming.snapshot, incoming.app_hash)
             return messages.apply_snapshot_chunk(ChunkVerdict.RETRY_SNAPSHOT)
         verdict = await asyncio.to_thread(incoming.add, request.chunk)

@@ -18,7 +18,7 @@ _UINT64: Final = (1 << 64) - 1
 
 
 class Kind(IntEnum):
-    """What a field holds; a `LIST` is of bytes."""
+    """The type of a field; a `LIST` is of bytes."""
 
     BYTES = 0
     TEXT = 1
