@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 import structlog
 
+from adapters import quorum
 from core.model.errors import (
     CausewayError,
     DisagreementError,
@@ -79,7 +80,7 @@ class Voters:
         self._failures = [0] * len(self.members)
         self._members_of = Counter(member.operator for member in self.members)
         self.operators = frozenset(self._members_of)
-        self.quorum = len(self.operators) // 2 + 1
+        self.quorum = quorum.size(self.operators)
         """How many operators have to say the same: more than half of those configured."""
 
     def preferred(self) -> list[Member]:
@@ -274,34 +275,19 @@ class Voters:
         return winners
 
     def _winners(self, answers: Sequence[Said]) -> list[Any]:
-        """The answer that a quorum of operators gives, if there is one, in a list."""
-        if len(answers) < self.quorum:
-            return []
-        heard = Counter(one.member.operator for one in answers)
-        voices: dict[str, set[Any]] = {}
-        for one in answers:
-            if not one.failed:
-                voices.setdefault(one.member.operator, set()).add(one.answer)
-        # An operator whose own endpoints contradict each other has no voice, nor one that is not heard out yet.
-        votes = Counter(
-            voice.pop()
-            for operator, voice in voices.items()
-            if len(voice) == 1 and heard[operator] == self._members_of[operator]
-        )
-        return [answer for answer, count in votes.items() if count >= self.quorum]
+        return quorum.winners([(one.member.operator, one.answer) for one in answers], self._members_of)
 
     def reached(self, answers: Sequence[tuple[Member, int]], about: str) -> int:
         """The largest number that a quorum of operators reaches. Raises `DisagreementError` without one."""
-        best: dict[str, int] = {}
-        for member, number in answers:
-            # Of one operator's numbers the smallest is what all its endpoints vouch for.
-            best[member.operator] = min(number, best.get(member.operator, number))
-        if len(best) < self.quorum:
+        said = [(member.operator, number) for member, number in answers]
+        number = quorum.reached(said, self._members_of)
+        if number is None:
+            answered = sorted({operator for operator, _ in said})
             raise DisagreementError(
-                f"{about}: {len(best)} of {len(self.operators)} operators answer, {self.quorum} must",
-                answered=sorted(best),
+                f"{about}: {len(answered)} of {len(self.operators)} operators answer, {self.quorum} must",
+                answered=answered,
             )
-        return sorted(best.values(), reverse=True)[self.quorum - 1]
+        return number
 
     def disagreement(self, answers: Sequence[Said], about: str) -> DisagreementError:
         heard = {one.member.operator: repr(one.answer)[:200] for one in answers}

@@ -1,14 +1,15 @@
 """Several endpoints of one chain: reads fail over, grounds to act need a majority, broadcasts go to all.
 
-The quorum is more than half of the *configured* operators, so that those which do not answer count against it, and two
-endpoints of one operator are one voice.
+`adapters.quorum` says what a majority is.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar
 
+from adapters import quorum
 from adapters.evm.rpc import Call, RpcClient
 from adapters.observed import RpcMetrics
 from core.model.errors import CausewayError, DisagreementError, NotFoundError, RetryableError
@@ -44,13 +45,14 @@ class Endpoints:
         )
         self.ws_urls = tuple(endpoint.ws_url for endpoint in endpoints if endpoint.ws_url)
         self._operators = tuple(endpoint.operator or endpoint.url for endpoint in endpoints)
+        self._endpoints_of = Counter(self._operators)
         self._preferred = 0
         self._running: set[asyncio.Task[Any]] = set()
 
     @property
     def quorum(self) -> int:
         """How many operators have to say the same."""
-        return len(set(self._operators)) // 2 + 1
+        return quorum.size(self._endpoints_of)
 
     def apart(self) -> "list[Endpoints]":
         """Each endpoint by itself, over the same connections: they are closed with this object."""
@@ -116,26 +118,22 @@ class Endpoints:
         Raises `DisagreementError` when there is none; with a single endpoint, that endpoint's own error.
         """
         answers = await self.each(ask)
-        votes: dict[H, set[str]] = {}
-        for operator, answer in zip(self._operators, answers, strict=True):
-            if not isinstance(answer, CausewayError):
-                votes.setdefault(answer, set()).add(operator)
-        for answer, operators in votes.items():
-            if len(operators) >= self.quorum:
-                return answer
-        self._refuse(answers)
+        winners: list[H] = quorum.winners(list(zip(self._operators, answers, strict=True)), self._endpoints_of)
+        if not winners:
+            self._refuse(answers)
+        return winners[0]
 
     async def at_least(self, ask: Callable[[RpcClient], Awaitable[int]]) -> int:
         """The largest number that a quorum reaches. Raises as `agreed`."""
         answers = await self.each(ask)
-        best: dict[str, int] = {}
-        for operator, answer in zip(self._operators, answers, strict=True):
-            if not isinstance(answer, CausewayError):
-                best[operator] = max(answer, best.get(operator, answer))
-        reached = sorted(best.values(), reverse=True)
-        if len(reached) >= self.quorum:
-            return reached[self.quorum - 1]
-        self._refuse(answers)
+        said = [
+            (operator, answer)
+            for operator, answer in zip(self._operators, answers, strict=True)
+            if not isinstance(answer, CausewayError)
+        ]
+        if (number := quorum.reached(said, self._endpoints_of)) is None:
+            self._refuse(answers)
+        return number
 
     def _refuse(self, answers: Sequence[Any]) -> NoReturn:
         if len(answers) == 1 and isinstance(answers[0], CausewayError):

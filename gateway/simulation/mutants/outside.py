@@ -4,7 +4,8 @@ from typing import Final
 
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
-VOTING, TRANSACTIONS = "adapters/endpoints/voting.py", "adapters/endpoints/transactions.py"
+QUORUM, VOTING = "adapters/quorum.py", "adapters/endpoints/voting.py"
+TRANSACTIONS = "adapters/endpoints/transactions.py"
 
 BELIEVING: Final = (
     Mutant(
@@ -12,25 +13,25 @@ BELIEVING: Final = (
         "One endpoint is enough for everything.",
         (
             Edit(
-                VOTING,
-                "        self.quorum = len(self.operators) // 2 + 1",
-                "        self.quorum = 1",
+                QUORUM,
+                "    return len(operators) // 2 + 1",
+                "    return 1",
             ),
         ),
     ),
     plant(
         "quorum-counts-endpoints",
         "Two endpoints of one operator are two voices.",
-        VOTING,
-        "        return [answer for answer, count in votes.items() if count >= self.quorum]",
-        "        return [one for one in votes if sum(each.answer == one for each in answers) >= self.quorum]",
+        QUORUM,
+        "    return [answer for answer, count in votes.items() if count >= needed]",
+        "    return [one for one in votes if sum(answer == one for _, answer in said) >= needed]",
     ),
     plant(
         "highest-number-wins",
         "Of sequences and heights the highest that anybody names is believed.",
-        VOTING,
-        "        return sorted(best.values(), reverse=True)[self.quorum - 1]",
-        "        return sorted(best.values(), reverse=True)[0]",
+        QUORUM,
+        "    return sorted(least.values(), reverse=True)[needed - 1] if len(least) >= needed else None",
+        "    return max(least.values()) if len(least) >= needed else None",
     ),
     plant(
         "one-voice-says-included",
