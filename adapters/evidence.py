@@ -44,7 +44,7 @@ class StateProofs(Protocol):
     """The half that the foreign chain gives."""
 
     async def state_proof(self, question: Question, at: Height | None = None) -> ProvenNodes:
-        """Raises `NotYetFinalError` above the finalized height, `NotFoundError` where the state is pruned."""
+        """Raise `NotYetFinalError` above the finalized height, `NotFoundError` if the state is pruned."""
 
 
 class Attestations(Protocol):
@@ -116,7 +116,7 @@ class ProverByChain:
         self._provers = dict(provers)
 
     async def prove(self, question: Question, at: Height | None = None) -> Evidence:
-        """Raises `RejectedError` for a chain that nobody here can prove."""
+        """Raise `RejectedError` for a chain that nobody here can prove."""
         prover = self._provers.get(question.chain)
         if prover is None:
             raise RejectedError(f"nothing on {question.chain} can be proven here")

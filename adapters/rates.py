@@ -21,7 +21,7 @@ class RateLimit:
     """
 
     def __init__(self, calls_per_s: float | None) -> None:
-        """Raises `RejectedError` for a rate that is none."""
+        """Raise `RejectedError` for a rate that is none."""
         if calls_per_s is not None and not 0 < calls_per_s <= MAX_CALLS_PER_S:
             raise RejectedError(f"calls_per_s = {calls_per_s} is not above 0 and at most {MAX_CALLS_PER_S:.0f}")
         self._rate = calls_per_s
@@ -30,7 +30,7 @@ class RateLimit:
         self._seen_s: float | None = None
 
     def spend(self, cost: int, now_s: float) -> float:
-        """Take `cost` tokens at `now_s` (monotonic seconds). Returns for how many seconds the caller then waits."""
+        """Take `cost` tokens at `now_s` (monotonic seconds). Return for how many seconds the caller then waits."""
         if self._rate is None:
             return 0.0
         if self._seen_s is not None:

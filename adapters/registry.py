@@ -109,7 +109,7 @@ Factory = Callable[[ChainSpec], Awaitable[ConnectedChain]]
 
 
 async def connect(spec: ChainSpec) -> ConnectedChain:
-    """Connect by kind. Raises `RejectedError` for an unknown kind or a description that is wrong for it."""
+    """Connect by kind. Raise `RejectedError` for an unknown kind or a description that is wrong for it."""
     factories = installed_factories()
     factory = factories.get(spec.kind)
     if factory is None:

@@ -56,7 +56,7 @@ PEERS: Final = {
 
 
 def install(name: str) -> Path:
-    """The peer's directory with its packages. Raises `SystemExit` with npm's last lines where they cannot be had."""
+    """The peer's directory with its packages. Raise `SystemExit` with npm's last lines if they cannot be had."""
     node = _node()
     directory = CACHE / "peers" / name
     done = directory / ".installed"
@@ -106,7 +106,7 @@ def _database(url: str) -> dict[str, str]:
 
 
 async def events_per_s(name: str, rpc_url: str, database_url: str) -> float:
-    """Catch up with the workload at `rpc_url` into an empty database. Raises `SystemExit` where it does not end."""
+    """Catch up with the workload at `rpc_url` into an empty database. Raise `SystemExit` if it does not end."""
     peer, directory = PEERS[name], await asyncio.to_thread(install, name)
     connection = await asyncpg.connect(database_url)
     try:

@@ -108,7 +108,7 @@ def peak_mb() -> float:
 
 
 def backfill(rpc_url: str, database_url: str, projected: bool) -> dict[str, Any]:
-    """Follow the chain from nothing to its head. Returns events, seconds and rss_mb."""
+    """Follow the chain from nothing to its head. Return events, seconds and rss_mb."""
     return asyncio.run(_backfill(rpc_url, database_url, projected))
 
 

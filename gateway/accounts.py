@@ -11,7 +11,7 @@ from gateway.config import RelayerConfig
 async def collect_accounts(config: RelayerConfig, base: Path) -> list[dict[str, Any]]:
     """One entry per configured account, with its balances at the head: unproven, for display.
 
-    Raises `RejectedError` for a keystore that does not open or lacks a key, `RetryableError` while a chain is silent.
+    Raise `RejectedError` for a keystore that does not open or lacks a key, `RetryableError` while a chain is silent.
     """
     keys = wiring.open_keystore(config, base)
     async with wiring.connected(config.chains) as chains:

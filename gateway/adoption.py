@@ -18,7 +18,7 @@ from relayer.transactions.accounts import ForeignUse, acknowledge, unacknowledge
 async def list_foreign_uses(config: RelayerConfig, base: Path, chain: str | None = None) -> list[ForeignUse]:
     """Uses that wait for the operator, of one chain if it is named.
 
-    Raises `NotFoundError` where no relayer has run yet, `RejectedError` for a chain that is not configured.
+    Raise `NotFoundError` if no relayer has run yet, `RejectedError` for a chain that is not configured.
     """
     wanted = None if chain is None else parse_chain(chain)
     if wanted is not None and wanted not in (known := [one.id for one in config.chains]):
@@ -30,7 +30,7 @@ async def list_foreign_uses(config: RelayerConfig, base: Path, chain: str | None
 
 
 async def acknowledge_uses(config: RelayerConfig, base: Path, uses: Sequence[ForeignUse]) -> int:
-    """Acknowledge exactly these. Returns how many still waited: one that has grown meanwhile goes on waiting."""
+    """Acknowledge exactly these. Return how many still waited: one that has grown meanwhile goes on waiting."""
     _must_exist(config, base)
     async with opened_database(config.database, base) as database:
         return await database.write(lambda c: acknowledge(c, uses, SystemClock().now_ns()))

@@ -29,7 +29,7 @@ from relayer.keys.keystore import Keystore, read_keystore
 
 
 def check_relayer_file(path: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """One line for each thing that is right. Raises `RejectedError` with everything that is not."""
+    """One line for each thing that is right. Raise `RejectedError` with everything that is not."""
     faults = Faults()
     config = load_into(path, RelayerConfig, faults)
     if config is not None:
@@ -65,7 +65,7 @@ def check_index_file(path: Path) -> Iterator[str]:
 
 
 def check_relayer(config: RelayerConfig) -> Iterator[str]:
-    """The chains, and the timelocks that each pair would get. Raises `RejectedError` with everything that is wrong."""
+    """The chains, and the timelocks that each pair would get. Raise `RejectedError` with everything that is wrong."""
     config = verified(config)
     yield from _chain_lines(config.chains)
     faults = Faults()

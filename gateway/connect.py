@@ -26,7 +26,7 @@ async def connect(
 ) -> AsyncIterator[SwapClient]:
     """A swap client for the 32-byte private keys, with its preimages and journal in `store`.
 
-    `relayer_key` is the relayer's quote key, learnt out of band; None believes the one that its API names. Raises
+    `relayer_key` is the relayer's quote key, learnt out of band; None believes the one that its API names. Raise
     `ConflictError` if another process works on `store`.
     """
     access = {chain: connected.access for chain, connected in chains.items()}

@@ -37,13 +37,13 @@ class WantedTerms:
 
 
 async def show(url: str) -> dict[str, Any]:
-    """Everything about a chain's members, as JSON has it. Raises what `adapters.consortium.members` raises."""
+    """Everything about a chain's members, as JSON has it. Raise what `adapters.consortium.members` raises."""
     async with _chain_at(url) as chain:
         return _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
 
 
 async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, Any]:
-    """Propose, and vote for, an organisation's terms. Raises `RevertedError` where the ledger refuses them."""
+    """Propose, and vote for, an organisation's terms. Raise `RevertedError` if the ledger refuses them."""
     async with _chain_at(url) as chain:
         before = await read_members(chain.rpc)
         known = next((one for one in before.organisations if one.name == wanted.name), None)
@@ -56,7 +56,7 @@ async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, An
 
 
 async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str, Any]:
-    """Vote for or against proposal `number`. Raises `RevertedError` where the ledger refuses the vote."""
+    """Vote for or against proposal `number`. Raise `RevertedError` if the ledger refuses the vote."""
     async with _chain_at(url) as chain:
         word = "for" if approve else "against"
         height = await _send(chain, key_file, Vote(number, approve), f"vote {word} proposal {number}")
@@ -65,7 +65,7 @@ async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str
 
 
 async def admit(url: str, key_file: Path, account: str, admitted: bool) -> dict[str, Any]:
-    """Answer for `account`, or no longer. Raises `RevertedError` where the ledger refuses it."""
+    """Answer for `account`, or no longer. Raise `RevertedError` if the ledger refuses it."""
     async with _chain_at(url) as chain:
         raw = _account(account, chain.access.parameters.chain)
         height = await _send(chain, key_file, Admit(raw, admitted), f"{'admit' if admitted else 'dismiss'} {account}")
@@ -95,7 +95,7 @@ async def _send(chain: ConsortiumChain, key_file: Path, message: Message, summar
 
 
 def _terms(wanted: WantedTerms, known: Organisation | None, chain: ChainId) -> Organisation:
-    """Raises `RejectedError` for what no ledger would take."""
+    """Raise `RejectedError` for what no ledger would take."""
     if known is None and wanted.account is None:
         raise RejectedError(f"{wanted.name} is not a member: name the --account that it signs with")
     account = known.account if wanted.account is None and known is not None else _account(wanted.account or "", chain)
@@ -115,7 +115,7 @@ def _terms(wanted: WantedTerms, known: Organisation | None, chain: ChainId) -> O
 
 
 def _require_step(terms: Organisation, known: Organisation | None, total: int) -> None:
-    """Raises `RejectedError` for a change of power that would be void in the end."""
+    """Raise `RejectedError` for a change of power that would be void in the end."""
     step = abs(terms.power - (0 if known is None else known.power))
     if 3 * step > total:
         raise RejectedError(

@@ -42,7 +42,7 @@ class Daemon:
         return self._process is not None and self._process.returncode is None
 
     async def start(self) -> None:
-        """Start it and wait for its word that it is ready. Raises `FatalError` with the end of its log."""
+        """Start it and wait for its word that it is ready. Raise `FatalError` with the end of its log."""
         if self.running:
             raise FatalError(f"{self.name} is running already")
         self._close_log()

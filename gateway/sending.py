@@ -14,7 +14,7 @@ LIFETIME_BLOCKS: Final = 50
 async def send(access: ChainAccess, signer: Signer, transaction: UnsignedTransaction) -> Height:
     """The height of the block that holds it.
 
-    Raises `RevertedError` where the chain refuses it, `RetryableError` where it expired, and what the ports raise.
+    Raise `RevertedError` if the chain refuses it, `RetryableError` if it expired, and what the ports raise.
     """
     sender = access.transactions
     sequence = (await sender.sequences(signer.account)).latest

@@ -17,7 +17,7 @@ SHOWN_SWAPS = 20
 
 
 async def collect_status(directory: Path) -> dict[str, Any]:
-    """Chains, and each relayer's newest swaps, as JSON. Raises `RejectedError` where no devnet runs."""
+    """Chains, and each relayer's newest swaps, as JSON. Raise `RejectedError` if no devnet runs."""
     info = load_info(directory)
 
     async def ask(url: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ CONNECT: Final = RetryPolicy((0.1, 0.2, 0.5, 1.0, 2.0, 4.0))
 
 
 def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | None = None) -> ChainSpec:
-    """A configured chain as the registry takes it. Raises `RejectedError` for identifiers that are none."""
+    """A configured chain as the registry takes it. Raise `RejectedError` for identifiers that are none."""
     try:
         genesis = bytes.fromhex(config.genesis)
     except ValueError:
@@ -71,7 +71,7 @@ async def connected(
     clock: Clock | None = None,
     metrics: Metrics | None = None,
 ) -> AsyncIterator[dict[ChainId, ConnectedChain]]:
-    """All chains, connected side by side, while the block runs. Raises what connecting the first that fails raises."""
+    """All chains, connected side by side, while the block runs. Raise what connecting the first that fails raises."""
     clock = clock or SystemClock()
 
     async def patiently(spec: ChainSpec) -> ConnectedChain:
@@ -96,7 +96,7 @@ def open_keystore(config: RelayerConfig, base: Path) -> Keystore:
 
 
 def signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> dict[ChainId, Signer]:
-    """One signer for each configured account. Raises `RejectedError` for an account on an unconfigured chain."""
+    """One signer for each configured account. Raise `RejectedError` for an account on an unconfigured chain."""
     made: dict[ChainId, Signer] = {}
     for account in config.accounts:
         chain = ChainId(account.chain)
@@ -111,7 +111,7 @@ def quote_key(config: RelayerConfig, keys: Keystore) -> SigningKey:
 
 
 def pairs(configs: Sequence[PairConfig]) -> tuple[Pair, ...]:
-    """Raises `RejectedError` with the pair that is wrong."""
+    """Raise `RejectedError` with the pair that is wrong."""
     return tuple(_pair(config) for config in configs)
 
 

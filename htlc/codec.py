@@ -19,7 +19,7 @@ def encode(value: SwapState | SwapEvent | SwapEffect) -> bytes:
 
 
 def decode_state(raw: bytes) -> SwapState:
-    """Raises `FatalError`: stored bytes that cannot be read are damage, or another version's."""
+    """Raise `FatalError`: stored bytes that cannot be read are damage, or another version's."""
     try:
         return _states.decode(raw)
     except msgspec.MsgspecError as error:
@@ -27,7 +27,7 @@ def decode_state(raw: bytes) -> SwapState:
 
 
 def decode_event(raw: bytes) -> SwapEvent:
-    """Raises `FatalError`."""
+    """Raise `FatalError`."""
     try:
         return _events.decode(raw)
     except msgspec.MsgspecError as error:
@@ -35,7 +35,7 @@ def decode_event(raw: bytes) -> SwapEvent:
 
 
 def decode_effect(raw: bytes) -> SwapEffect:
-    """Raises `FatalError`."""
+    """Raise `FatalError`."""
     try:
         return _effects.decode(raw)
     except msgspec.MsgspecError as error:

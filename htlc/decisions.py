@@ -243,7 +243,7 @@ def check_fund_now(
 ) -> None:
     """Let an executor sign our lock, asked immediately before with the present state and fresh head times.
 
-    Raises `ConflictError` where the swap has moved on, `GateClosedError` where the time is over (both: report
+    Raise `ConflictError` if the swap has moved on, `GateClosedError` if the time is over (both: report
     `EffectRefused`), `ClockSkewError` while the clocks disagree (try again).
     """
     own = state.agreement.own_leg

@@ -9,7 +9,7 @@ to the same state whatever has been configured since.
     take(connection, swap_id, events, now_ns=…)     → Taken
     load(connection, swap_id)                       → SwapState
     replayed(connection, swap_id)                   → SwapState, from the journal alone
-    check_replay(connection, swap_id)               raises FatalError where the two differ
+    check_replay(connection, swap_id)               raises FatalError if the two differ
 """
 
 from collections.abc import Iterable
@@ -36,7 +36,7 @@ class Taken:
 
 
 def begin(connection: Connection, agreement: Agreement, *, now_s: int, now_ns: int) -> SwapState:
-    """Store a new swap and what follows from its agreement. Raises `ConflictError` where it exists."""
+    """Store a new swap and what follows from its agreement. Raise `ConflictError` if it exists."""
     if journal.load(connection, agreement.swap_id) is not None:
         raise ConflictError(f"swap {agreement.swap_id} exists already", swap_id=agreement.swap_id)
     event = events.Agreed(agreement, now_s)
@@ -48,7 +48,7 @@ def begin(connection: Connection, agreement: Agreement, *, now_s: int, now_ns: i
 def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.SwapEvent], *, now_ns: int) -> Taken:
     """Let a swap answer these events, in order. What changes nothing, or only moves clocks, is not stored.
 
-    Raises `NotFoundError`; `ConflictError` where another transaction was faster: roll back and begin again.
+    Raise `NotFoundError`; `ConflictError` if another transaction was faster: roll back and begin again.
     """
     before = state = load(connection, swap_id)
     asked: tuple[effects.SwapEffect, ...] = ()
@@ -63,7 +63,7 @@ def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.Swap
 
 
 def load(connection: Connection, swap_id: SwapId) -> SwapState:
-    """The swap's present state. Raises `NotFoundError`."""
+    """The swap's present state. Raise `NotFoundError`."""
     snapshot = journal.load(connection, swap_id)
     if snapshot is None:
         raise NotFoundError(f"no swap {swap_id[:64]!r}")
@@ -71,7 +71,7 @@ def load(connection: Connection, swap_id: SwapId) -> SwapState:
 
 
 def replayed(connection: Connection, swap_id: SwapId) -> SwapState:
-    """The state that the journal's events lead to, without looking at the stored one. Raises `NotFoundError`."""
+    """The state that the journal's events lead to, without looking at the stored one. Raise `NotFoundError`."""
     state: SwapState | None = None
     for entry in journal.replay(connection, swap_id):
         event = codec.decode_event(entry.event)
@@ -86,7 +86,7 @@ def replayed(connection: Connection, swap_id: SwapId) -> SwapState:
 
 
 def check_replay(connection: Connection, swap_id: SwapId) -> None:
-    """Hold the stored state against the journal. Raises `FatalError` where they differ: code or storage is wrong."""
+    """Hold the stored state against the journal. Raise `FatalError` if they differ: code or storage is wrong."""
     stored, again = load(connection, swap_id), replayed(connection, swap_id)
     require(
         codec.encode(stored) == codec.encode(again),

@@ -91,7 +91,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
     """The agreed terms. Timings and policy are part of it: the same journal always replays to the same state.
 
     `lock_deadline_s` is true time, Unix seconds: the initiator locks before it or not at all.
-    Raises `RejectedError` when the legs do not belong together.
+    Raise `RejectedError` when the legs do not belong together.
     """
 
     swap_id: SwapId
@@ -133,7 +133,7 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
         return self.initiator_timing if leg is Leg.INITIATOR else self.participant_timing
 
     def leg_on(self, chain: ChainId) -> Leg:
-        """Raises `RejectedError` for a chain that has no part in this swap."""
+        """Raise `RejectedError` for a chain that has no part in this swap."""
         for leg in Leg:
             if self.terms(leg).chain == chain:
                 return leg

@@ -113,19 +113,19 @@ def gap_terms(initiator: ChainTiming, participant: ChainTiming, policy: SwapPoli
 
 
 def check_reveal(now_s: int, t_b: ChainTime, participant: ChainTiming, policy: SwapPolicy) -> None:
-    """The initiator's gate before the first broadcast of a claim on B. Raises `GateClosedError`."""
+    """The initiator's gate before the first broadcast of a claim on B. Raise `GateClosedError`."""
     _check("reveal", "T_B − now", t_b.seconds - now_s, reveal_terms(participant, policy), now=now_s, T_B=t_b.seconds)
 
 
 def check_fund(now_s: int, t_b: ChainTime, participant: ChainTiming, policy: SwapPolicy) -> None:
-    """The participant's gate before its lock on B. Raises `GateClosedError`."""
+    """The participant's gate before its lock on B. Raise `GateClosedError`."""
     _check("fund", "T_B − now", t_b.seconds - now_s, fund_terms(participant, policy), now=now_s, T_B=t_b.seconds)
 
 
 def check_quote(
     now_s: int, t_b: ChainTime, initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy
 ) -> None:
-    """The gate of a quote made now: everybody has the time they need. Raises `GateClosedError`."""
+    """The gate of a quote made now: everybody has the time they need. Raise `GateClosedError`."""
     terms = quote_terms(initiator, participant, policy)
     _check("quote", "T_B − now", t_b.seconds - now_s, terms, now=now_s, T_B=t_b.seconds)
 
@@ -135,7 +135,7 @@ def check_lock(
 ) -> None:
     """The quote gate without U_lock: an initiator who locks now will still find the counterpart's gate open.
 
-    Raises `GateClosedError`. It saves a pointless lock; safety rests on the other gates.
+    Raise `GateClosedError`. It saves a pointless lock; safety rests on the other gates.
     """
     terms = {name: s for name, s in quote_terms(initiator, participant, policy).items() if name != "U_lock"}
     _check("lock", "T_B − now", t_b.seconds - now_s, terms, now=now_s, T_B=t_b.seconds)
@@ -144,13 +144,13 @@ def check_lock(
 def check_gap(
     t_a: ChainTime, t_b: ChainTime, initiator: ChainTiming, participant: ChainTiming, policy: SwapPolicy
 ) -> None:
-    """The gap between the timelocks: the participant has the time it needs. Raises `GateClosedError`."""
+    """The gap between the timelocks: the participant has the time it needs. Raise `GateClosedError`."""
     terms = gap_terms(initiator, participant, policy)
     _check("gap", "T_A − T_B", t_a.seconds - t_b.seconds, terms, T_A=t_a.seconds, T_B=t_b.seconds)
 
 
 def check_skew(head: ChainTime, now_s: int, timing: ChainTiming) -> None:
-    """Hold a chain's newest block time, observed at `now_s`, against our clock. Raises `ClockSkewError`.
+    """Hold a chain's newest block time, observed at `now_s`, against our clock. Raise `ClockSkewError`.
 
     A newest block may be as old as the worst inclusion and our observation, on top of the chain's lag: one older
     still means that the chain stands, that we no longer see it, or that a clock is wrong.
@@ -180,7 +180,7 @@ def plan(
     """(T_A, T_B), the shortest for which quote and gap hold now.
 
     `now_a` and `now_b` are true time (our clock, rounded up) written as a time of either chain, or a chain's head
-    where that is ahead of it; the later one counts. Raises `RejectedError` for timings that make no sense.
+    where that is ahead of it; the later one counts. Raise `RejectedError` for timings that make no sense.
     """
     now_s = max(now_a.seconds, now_b.seconds)
     to_t_b = sum(quote_terms(initiator, participant, policy).values()) + PLAN_SLACK_S

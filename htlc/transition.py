@@ -24,7 +24,7 @@ Step = tuple[SwapState, tuple[SwapEffect, ...]]
 def transition(state: SwapState | None, event: events.SwapEvent, policy: SwapPolicy) -> Step:
     """The state after `event`, and the effects to store with it.
 
-    An event that changes nothing returns the very same state, so that nothing need be stored. Raises `RejectedError`
+    An event that changes nothing returns the very same state, so that nothing need be stored. Raise `RejectedError`
     only for a first event that is not `Agreed`; whatever happens to a swap that exists has an answer.
     """
     if state is None:

@@ -20,7 +20,7 @@ from core.model.types import BlockRef, ChainId, Height
 class ChainView:
     """The linked window of one chain. `finalized` is None before anything is final, else the window's first block.
 
-    `start` is the first height that is indexed. Raises `FatalError` when the headers are not linked.
+    `start` is the first height that is indexed. Raise `FatalError` when the headers are not linked.
     """
 
     chain: ChainId
@@ -175,7 +175,7 @@ def advance(
 
     `ancestor` is the tip's height where nothing is replaced, None where no block of ours survives. Where it lies below
     the window, `older` are our headers from it (or from the first one) up to the window. During backfill a branch below
-    `finalized` is final as a whole: it was read by canonical height. Raises `ReorgedError` when the branch does not
+    `finalized` is final as a whole: it was read by canonical height. Raise `ReorgedError` when the branch does not
     link, or ours is not the branch that is finalized.
     """
     local = older + view.window

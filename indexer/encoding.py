@@ -180,7 +180,7 @@ _DECODERS: Final[dict[str, Callable[[Any], ChainEvent]]] = {
 
 
 def decode_event(row: Any) -> ChainEvent:
-    """The event behind a row with the columns of `EVENT_COLUMNS`. Raises `FatalError` for a kind that this version
+    """The event behind a row with the columns of `EVENT_COLUMNS`. Raise `FatalError` for a kind that this version
     does not know."""
     decoder = _DECODERS.get(row.kind)
     if decoder is None:

@@ -90,7 +90,7 @@ def read_facts(
 ) -> list[Fact]:
     """The next facts after `after_seq`, at most `limit` (1 … `MAX_FACTS`), of `chains` where they are named.
 
-    Raises `RejectedError` for a limit out of bounds.
+    Raise `RejectedError` for a limit out of bounds.
     """
     if not 1 <= limit <= MAX_FACTS:
         raise RejectedError(f"between 1 and {MAX_FACTS} facts can be read at once")

@@ -194,7 +194,7 @@ class Follower:
         )
 
     async def run(self) -> None:
-        """Follow the chain until cancelled. Raises `FatalError` where going on would be unsafe."""
+        """Follow the chain until cancelled. Raise `FatalError` if going on would be unsafe."""
         await self.open()
         try:
             async with asyncio.TaskGroup() as group:
@@ -224,7 +224,7 @@ class Follower:
             mark_incomplete(connection)
 
     async def acknowledge_alarms(self) -> int:
-        """The operator has looked into every deep reorg so far. Returns how many were open."""
+        """The operator has looked into every deep reorg so far. Return how many were open."""
         chain, now_ns = self._chain, self._clock.now_ns()
         done = await self._database.write(lambda connection: store.acknowledge_alarms(connection, chain, now_ns))
         self._alarms = 0
@@ -233,7 +233,7 @@ class Follower:
     async def catch_up(self, update: HeadUpdate) -> None:
         """Follow up to this head.
 
-        Raises `RetryableError`, `ReorgedError` or `RejectedError` when the head must be asked for again, and
+        Raise `RetryableError`, `ReorgedError` or `RejectedError` when the head must be asked for again, and
         `ConflictError` when another process was faster: `open` reads where that one got to.
         """
         self._seen = update
@@ -256,7 +256,7 @@ class Follower:
         raise RetryableError(f"the head of {self._chain} outran {MAX_TURNS} ranges")
 
     async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> bool:
-        """Take in the next blocks. Returns false where there are none, as `_switch` does."""
+        """Take in the next blocks. Return false where there are none, as `_switch` does."""
         tip = self._view.tip
         branch = await self._taken(first, last)
         if tip is not None and not links(tip, branch[0].header):
@@ -296,7 +296,7 @@ class Follower:
         await asyncio.gather(*gone, return_exceptions=True)
 
     async def _switch(self, update: HeadUpdate, top: Height) -> bool:
-        """Leave our branch for the endpoint's. Returns false where its head is on ours, only lower: no reorg."""
+        """Leave our branch for the endpoint's. Return false where its head is on ours, only lower: no reorg."""
         ancestor = await self._ancestor(top)
         if ancestor is not None and ancestor >= update.head.height:
             return False

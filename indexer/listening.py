@@ -47,7 +47,7 @@ class FactListener:
         self._heartbeat_s = heartbeat_s
 
     async def run(self) -> None:
-        """Listen until cancelled. Raises `RetryableError` when the connection is lost: run it again."""
+        """Listen until cancelled. Raise `RetryableError` when the connection is lost: run it again."""
         lost = asyncio.Event()
         with translating(self._address.place, started=True):
             connection = await connect(self._address)

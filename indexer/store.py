@@ -69,7 +69,7 @@ class Observation:
 def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, start: Height) -> None:
     """Pin the chain in this database, or check that it is the one that was pinned.
 
-    Raises `FatalError` for another chain under the same id, and for a start before the first indexed block.
+    Raise `FatalError` for another chain under the same id, and for a start before the first indexed block.
     """
     chains = tables.chains
     insert_if_absent(
@@ -103,7 +103,7 @@ def start_height(connection: Connection, chain: ChainId) -> Height | None:
 
 
 def load_view(connection: Connection, chain: ChainId) -> ChainView:
-    """The view as the last commit left it. Raises `FatalError` when the chain is not registered or is damaged."""
+    """The view as the last commit left it. Raise `FatalError` when the chain is not registered or is damaged."""
     cursor = connection.execute(sa.select(tables.cursors).where(tables.cursors.c.chain == chain)).first()
     start = start_height(connection, chain)
     if cursor is None or start is None:
@@ -155,7 +155,7 @@ def commit(
 ) -> Committed:
     """Store one step: headers, events, facts, projections (where `projected`) and the cursor.
 
-    Raises `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
+    Raise `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
     """
     chain = before.chain
     observe(connection, chain, seen)
@@ -181,7 +181,7 @@ def commit(
 
 
 def _hold_order(connection: Connection, count: int) -> int:
-    """Take the next `count` numbers; other writers of facts wait until this transaction ends. Returns the last one."""
+    """Take the next `count` numbers; other writers of facts wait until this transaction ends. Return the last one."""
     last = connection.execute(_TAKE_NUMBERS, {"count": count}).scalar()
     require(last is not None, "the indexer's tables were not prepared: call prepare first")
     return int(last or 0)
@@ -279,7 +279,7 @@ def open_alarms(connection: Connection, chain: ChainId) -> int:
 
 
 def acknowledge_alarms(connection: Connection, chain: ChainId, now_ns: int) -> int:
-    """The operator has seen what happened below finality and lets this chain be relayed again. Returns how many."""
+    """The operator has seen what happened below finality and lets this chain be relayed again. Return how many."""
     deep = tables.deep_reorgs
     done = sa.update(deep).where(deep.c.chain == chain, deep.c.acknowledged_ns.is_(None)).values(acknowledged_ns=now_ns)
     return connection.execute(done).rowcount

@@ -25,7 +25,7 @@ _HOLD: Final = sa.select(fact_order.c.id).with_for_update()
 
 
 def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> bool:
-    """Insert a row unless one with its primary key is there. Returns whether it was inserted.
+    """Insert a row unless one with its primary key is there. Return whether it was inserted.
 
     Waits for another transaction that inserts the same row, and then sees its row.
     """

@@ -98,14 +98,14 @@ class AgreementBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 def parse_swap_id(text: str) -> SwapId:
-    """A swap's id out of a path. Raises `RejectedError` for what cannot be one."""
+    """A swap's id out of a path. Raise `RejectedError` for what cannot be one."""
     if not 0 < len(text) <= MAX_IDENTIFIER_CHARS or not (text.isascii() and text.isprintable()):
         raise RejectedError(f"a swap id is 1 to {MAX_IDENTIFIER_CHARS} printable ASCII characters")
     return SwapId(text)
 
 
 def parse_hash(text: str) -> Hashlock:
-    """A hashlock with or without `0x`. Raises `RejectedError`."""
+    """A hashlock with or without `0x`. Raise `RejectedError`."""
     # `fromhex` alone would pass over spaces.
     if _HASH.fullmatch(text) is None:
         raise RejectedError("a hashlock is 64 hex digits")
@@ -113,7 +113,7 @@ def parse_hash(text: str) -> Hashlock:
 
 
 def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
-    """Raises `RejectedError` for identifiers that are none, and terms that contradict themselves."""
+    """Raise `RejectedError` for identifiers that are none, and terms that contradict themselves."""
     return LockTerms(
         asset=parse_asset(body.asset),
         amount=parse_base_units(body.amount, "amount"),
@@ -125,7 +125,7 @@ def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
 
 
 def parse_agreement(body: AgreementBody, reporter: str) -> Agreement:
-    """`reporter`, whose key it was, goes before the name in the report. Raises `RejectedError` for legs that make no
+    """`reporter`, whose key it was, goes before the name in the report. Raise `RejectedError` for legs that make no
     swap."""
     lock = parse_hash(body.hashlock)
     source = reporter if body.source in (None, reporter) else f"{reporter} ({body.source})"[:MAX_IDENTIFIER_CHARS]

@@ -143,7 +143,7 @@ class RelayerService:
         self.supervisor.add(*self._workers())
 
     async def run(self) -> None:
-        """Relay until cancelled. Raises `FatalError`."""
+        """Relay until cancelled. Raise `FatalError`."""
         scheduler = self._scheduler()
         scheduler.start()
         try:

@@ -12,8 +12,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 async def assert_speaks_its_openapi(address: str, headers: dict[str, str] | None = None, examples: int = 15) -> int:
     """Ask the API at `address` what its own `/openapi.json` allows, `examples` times each operation.
 
-    Raises where a response is not as documented: refusing what fits the schema is allowed, a made-up cursor does.
-    WebSockets are left out. Returns how many operations were asked.
+    Raise if a response is not as documented: refusing what fits the schema is allowed, a made-up cursor does.
+    WebSockets are left out. Return how many operations were asked.
     """
 
     def ask() -> int:

@@ -43,7 +43,7 @@ async def eventually(condition: Callable[[], T], deadline_s: float = 10.0, inter
 async def eventually(condition: Callable[[], Any], deadline_s: float = 10.0, interval_s: float = 0.02) -> Any:
     """Ask `condition` (plain or async) again until it answers something true, and return that answer.
 
-    Raises AssertionError with the last answer after `deadline_s` seconds. An AssertionError inside
+    Raise AssertionError with the last answer after `deadline_s` seconds. An AssertionError inside
     `condition` counts as "not yet"; any other exception ends the wait at once.
     """
     give_up = time.monotonic() + deadline_s

@@ -70,7 +70,7 @@ class RawBlock:
 
 
 async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None = None) -> RawBlock:
-    """The newest block, or that of a height or hash. Raises `NotFoundError`."""
+    """The newest block, or that of a height or hash. Raise `NotFoundError`."""
     if at is None:
         result = await rpc.call("block")
     elif isinstance(at, bytes):

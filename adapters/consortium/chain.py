@@ -94,7 +94,7 @@ async def connect(
 ) -> ConsortiumChain:
     """Connect to `url` (`http://host:port`) and learn the genesis hash and the assets called `symbols`.
 
-    Evidence will start at the header of `trusted_height`, which must be that of the verifiers' anchor. Raises what
+    Evidence will start at the header of `trusted_height`, which must be that of the verifiers' anchor. Raise what
     `read_parameters` raises, and `RejectedError` if the node's settings are in the way of reading events.
     """
     rpc = CometRpc(url, timeout_s)

@@ -53,7 +53,7 @@ from core.model.types import (
 
 
 def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
-    """None for what is the ledger's own affair. Raises `RejectedError` where the event contradicts itself."""
+    """None for what is the ledger's own affair. Raise `RejectedError` if the event contradicts itself."""
     match event:
         case AssetMoved():
             return Transferred(
@@ -93,7 +93,7 @@ def shown_symbol(symbol: str) -> str:
 
 
 def terms_of(chain: ChainId, leaf: LockLeaf) -> LockTerms:
-    """Raises `RejectedError` where the leaf contradicts itself."""
+    """Raise `RejectedError` if the leaf contradicts itself."""
     return _terms(chain, leaf, value_of(leaf.amount))
 
 

@@ -30,7 +30,7 @@ class ConsortiumLegs:
         self._chain = chain
 
     async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
-        """Raises `ConflictError` where the sender has used the hashlock already."""
+        """Raise `ConflictError` if the sender has used the hashlock already."""
         sender = raw_address(terms.sender)
         name = lock_id(self._chain, sender, terms.hashlock)
         if name in taken or await read_leaf(self._rpc, lock_key(sender, terms.hashlock), LockLeaf) is not None:

@@ -38,7 +38,7 @@ class ConsortiumLocks:
             )
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
-        """The lock as of the block at a finalized height, None for the newest. Raises `NotFoundError`."""
+        """The lock as of the block at a finalized height, None for the newest. Raise `NotFoundError`."""
         sender, hashlock = parse_lock_id(lock_id)
         block = await fetch_block(self._rpc, self._chain, at)
         header = parsed(block.block_header)

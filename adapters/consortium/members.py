@@ -54,7 +54,7 @@ class MembersView:
 
 
 async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> MembersView:
-    """Raises `RetryableError` while the endpoint does not answer, `RejectedError` where it answers nonsense."""
+    """Raise `RetryableError` while the endpoint does not answer, `RejectedError` if it answers nonsense."""
     clock = await query(rpc, CLOCK_KEY)
     at, time_ms = clock.height, parsed(lambda: count_of(clock.value))
     organisations = []

@@ -26,7 +26,7 @@ _decoder: msgspec.msgpack.Decoder[tuple[Message, ...]] = msgspec.msgpack.Decoder
 def unsigned(
     chain: ChainId, sender: AccountId, messages: tuple[Message, ...], summary: str, reveals: bool = False
 ) -> UnsignedTransaction:
-    """Several messages are applied all or none. Raises `RejectedError` for none or too many."""
+    """Several messages are applied all or none. Raise `RejectedError` for none or too many."""
     if not 0 < len(messages) <= MAX_MESSAGES:
         raise RejectedError(f"a transaction has 1 to {MAX_MESSAGES} messages")
     reveals = reveals or any(isinstance(message, Claim) for message in messages)
@@ -34,7 +34,7 @@ def unsigned(
 
 
 def messages_of(transaction: UnsignedTransaction) -> tuple[Message, ...]:
-    """Raises `RejectedError` for a body that is none."""
+    """Raise `RejectedError` for a body that is none."""
     try:
         return _decoder.decode(transaction.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

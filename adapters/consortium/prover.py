@@ -60,14 +60,14 @@ class ConsortiumProver:
         return parsed(lambda: consortium_evidence(question, ConsortiumProof(trail, tuple(known[key] for key in keys))))
 
     async def provable_height(self, at: Height | None = None) -> Height:
-        """`at`, or the newest height that can be proven. Raises `NotYetFinalError` where `at` is above that."""
+        """`at`, or the newest height that can be proven. Raise `NotYetFinalError` if `at` is above that."""
         newest = Height((await self._signed_header(None)).header.height - 1)
         if newest < 1 or (at is not None and at > newest):
             raise NotYetFinalError(f"{self._chain} can be proven up to height {newest} so far", newest=newest)
         return newest if at is None else at
 
     async def entry(self, key: bytes, height: Height) -> StateEntry:
-        """One leaf after block `height` with its proof. Raises `NotFoundError` where that height is pruned."""
+        """One leaf after block `height` with its proof. Raise `NotFoundError` if that height is pruned."""
         found = await query(self._rpc, key, height, prove=True)
         return parsed(lambda: StateEntry(found.value, decode_proof(found.proof)))
 
@@ -94,7 +94,7 @@ class ConsortiumProver:
     # --- trails --------------------------------------------------------------------------------------------------
 
     async def trail(self, target: Height) -> Trail:
-        """From the trusted header to that of `target`. Raises `RejectedError` where the way is too long."""
+        """From the trusted header to that of `target`. Raise `RejectedError` if the way is too long."""
         trusted = (await self._signed_header(self._trusted_height)).header
         if target <= self._trusted_height:
             links = await self._links(target)

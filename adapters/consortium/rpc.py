@@ -91,7 +91,7 @@ class CometRpc:
         await self._transport.close()
 
     async def call(self, method: str, **params: Any) -> Mapping[str, Any]:
-        """The `result` object. Raises `RetryableError`, `NotFoundError`, `RejectedError`."""
+        """The `result` object. Raise `RetryableError`, `NotFoundError`, `RejectedError`."""
         try:
             return await self.call_raw(method, **params)
         except RpcError as error:
@@ -199,7 +199,7 @@ def parsed(parse: Callable[[], T]) -> T:
 
 
 def count_of(raw: bytes | None) -> int:
-    """A counter of 8 big-endian bytes; 0 if there is none. Raises `ValueError`."""
+    """A counter of 8 big-endian bytes; 0 if there is none. Raise `ValueError`."""
     if raw is not None and len(raw) != COUNTER_BYTES:
         raise ValueError(f"a counter has {COUNTER_BYTES} bytes")
     return int.from_bytes(raw or b"", "big")

@@ -39,7 +39,7 @@ MS_PER_S = 1_000
 
 
 async def check_messages(rpc: CometRpc, chain: ChainId, sender: AccountId, messages: tuple[Message, ...]) -> None:
-    """Raises `RevertedError` with the ledger's word, `RejectedError` for a message that reveals."""
+    """Raise `RevertedError` with the ledger's word, `RejectedError` for a message that reveals."""
     for message in messages:
         match message:
             case Claim():

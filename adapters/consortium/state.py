@@ -41,7 +41,7 @@ class StateValue:
 
 
 async def query(rpc: CometRpc, key: bytes, at: Height | None = None, prove: bool = False) -> StateValue:
-    """Ask for one key. Raises `NotFoundError` for a height that is pruned or not there yet."""
+    """Ask for one key. Raise `NotFoundError` for a height that is pruned or not there yet."""
     answer = await rpc.call(
         "abci_query", path=STATE_PATH, data=key.hex(), height=str(NEWEST if at is None else at), prove=prove
     )
@@ -100,7 +100,7 @@ class ConsortiumState:
         self._chain = chain
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
-        """Raises `NotFoundError` for a pruned height, `RejectedError` for another chain's account or asset."""
+        """Raise `NotFoundError` for a pruned height, `RejectedError` for another chain's account or asset."""
         if {chain_of(account), chain_of(asset)} != {self._chain}:
             raise RejectedError(f"{account} and {asset} are not both of {self._chain}")
         leaf = await read_account(self._rpc, account, at)

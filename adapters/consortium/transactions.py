@@ -85,7 +85,7 @@ class PublicKeys:
         return account
 
     def of(self, account: AccountId) -> bytes:
-        """Raises `RejectedError` for an account whose key was never learnt."""
+        """Raise `RejectedError` for an account whose key was never learnt."""
         try:
             return self._keys[account]
         except KeyError:
@@ -138,7 +138,7 @@ class ConsortiumTransactions:
     def assemble(
         self, transaction: UnsignedTransaction, sequence: int, fee: FeeBid | None, expiry: Height | None
     ) -> SigningRequest:
-        """Raises `RejectedError` for another chain's transaction, or a sender whose public key was never learnt."""
+        """Raise `RejectedError` for another chain's transaction, or a sender whose public key was never learnt."""
         if {transaction.chain, chain_of(transaction.sender)} != {self._chain}:
             raise RejectedError(f"this transaction is not one of {self._chain}")
         body = TransactionBody(

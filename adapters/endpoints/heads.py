@@ -46,7 +46,7 @@ class QuorumHeads:
         self._shown: OrderedDict[tuple[Member, bytes], BlockHeader] = OrderedDict()
 
     async def head(self) -> HeadUpdate:
-        """Raises `DisagreementError` without a quorum about the finalized block."""
+        """Raise `DisagreementError` without a quorum about the finalized block."""
         heard = await self._heard()
         return await self._update(heard, await self._finalized(heard))
 
@@ -126,7 +126,7 @@ class QuorumHeads:
         return await self._voters.agreed(lambda member: member.access.blocks.header(height), f"final block at {height}")
 
     async def finalized(self) -> BlockHeader:
-        """The newest block that a quorum calls final. Raises `DisagreementError`."""
+        """The newest block that a quorum calls final. Raise `DisagreementError`."""
         return await self._finalized(await self._heard())
 
     async def _finalized(self, heard: dict[Member, HeadUpdate]) -> BlockHeader:

@@ -50,7 +50,7 @@ POLL_S: Final = 1.0
 def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s: float = POLL_S) -> ChainAccess:
     """One `ChainAccess` over all members, which must be of one chain. A single member stays as it is.
 
-    Raises `RejectedError` for none or too many, `FatalError` where they are not of the same chain.
+    Raise `RejectedError` for none or too many, `FatalError` if they are not of the same chain.
     """
     if not 0 < len(members) <= MAX_MEMBERS:
         raise RejectedError(f"a chain has 1 to {MAX_MEMBERS} endpoints")

@@ -52,7 +52,7 @@ class BroadcastTransactions:
     async def sequences(self, account: AccountId) -> SequenceView:
         """The largest numbers that a quorum reaches; `finalized` is None while fewer know it.
 
-        Raises `DisagreementError` if fewer than a quorum answer.
+        Raise `DisagreementError` if fewer than a quorum answer.
         """
         voters = self._voters
         answers = await voters.soon(
@@ -90,7 +90,7 @@ class BroadcastTransactions:
     async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
         """Return if a quorum says that it would succeed, or some do and nobody contradicts.
 
-        Raises the refusal on the same terms, `DisagreementError` if there is neither.
+        Raise the refusal on the same terms, `DisagreementError` if there is neither.
         """
         voters = self._voters
 
@@ -141,7 +141,7 @@ class BroadcastTransactions:
     async def submit(self, signed: SignedTransaction) -> None:
         """Return at the first success; the other members still get it. One that hangs delays nobody.
 
-        Raises a refusal only if a quorum refuses, otherwise `UnaffordableError` or `UnclearRefusalError` if a member
+        Raise a refusal only if a quorum refuses, otherwise `UnaffordableError` or `UnclearRefusalError` if a member
         gives one, else `RetryableError`. A success that a quorum's refusals contradicted afterwards is not believed
         again: the next submission of the same bytes raises what the quorum says, so that no lone member's "taken" hides
         for ever why nobody else takes it.
@@ -195,7 +195,7 @@ class BroadcastTransactions:
         """In a block, with what it left out, and final, only if a quorum says so of the same block.
 
         Dropped, if a quorum says so: one that says "pending" for ever keeps nobody from sending it again. Else waiting,
-        if anybody knows of it. Raises `DisagreementError` if too few answer to call it dropped.
+        if anybody knows of it. Raise `DisagreementError` if too few answer to call it dropped.
         """
         voters = self._voters
         answers = await voters.soon(

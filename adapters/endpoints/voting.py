@@ -47,7 +47,7 @@ class PinnedLockReader(LockReader, Protocol):
     """A `LockReader` that can also read at a height on which several endpoints agree beforehand."""
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
-        """As `lock`, as of the finalized block at `at`. Raises `NotFoundError` where the endpoint is not there yet."""
+        """As `lock`, as of the finalized block at `at`. Raise `NotFoundError` if the endpoint is not there yet."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +98,7 @@ class Voters:
     async def ask(self, member: Member, question: Callable[[Member], Awaitable[T]]) -> T:
         """One member's answer within the time limit.
 
-        Raises what the member raises; `RetryableError` for silence, and for whatever no member may raise: a
+        Raise what the member raises; `RetryableError` for silence, and for whatever no member may raise: a
         `FatalError` (one endpoint's trouble is not the chain's) and exceptions that are not ours.
         """
         try:
@@ -141,7 +141,7 @@ class Voters:
         """The answer of the healthiest member that has one.
 
         The next is asked as soon as one fails or refuses, and next to one that takes longer than `HEDGE_S`: a member
-        that knows nothing of it may only be behind, and one that refuses may lie. Raises, if none answers: the refusal
+        that knows nothing of it may only be behind, and one that refuses may lie. Raise, if none answers: the refusal
         of a quorum or of all, `ReorgedError`, `NotFoundError` if some say so, else `RetryableError`.
         """
         order = self.preferred()
@@ -249,7 +249,7 @@ class Voters:
     async def agreed(self, question: Callable[[Member], Awaitable[H]], about: str) -> H:
         """The answer that a quorum gives; members that contradict it are blamed.
 
-        Raises `DisagreementError`, and the refusal itself where a quorum refuses the question.
+        Raise `DisagreementError`, and the refusal itself if a quorum refuses the question.
         """
         answers = await self.soon(question, lambda heard: bool(self._winners(heard)))
         winners: list[H] = self._agree(answers)
@@ -278,7 +278,7 @@ class Voters:
         return quorum.winners([(one.member.operator, one.answer) for one in answers], self._members_of)
 
     def reached(self, answers: Sequence[tuple[Member, int]], about: str) -> int:
-        """The largest number that a quorum of operators reaches. Raises `DisagreementError` without one."""
+        """The largest number that a quorum of operators reaches. Raise `DisagreementError` without one."""
         said = [(member.operator, number) for member, number in answers]
         number = quorum.reached(said, self._members_of)
         if number is None:

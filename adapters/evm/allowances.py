@@ -29,7 +29,7 @@ async def next_allowance(
 ) -> UnsignedTransaction | None:
     """Return what `owner` has to send next so that `spender` may take `amount`, None if nothing is needed.
 
-    Ask again once it is included: a reset is followed by the allowance itself. Raises `RejectedError` for a contract
+    Ask again once it is included: a reset is followed by the allowance itself. Raise `RejectedError` for a contract
     that is not a token, and for a token that refuses every way.
     """
     allowed = await token_word(endpoints, token, ALLOWANCE, evm_address(owner), spender)

@@ -63,7 +63,7 @@ class EvmBlockSource:
         self._expected = head
 
     async def header(self, at: Height | bytes) -> BlockHeader:
-        """By canonical height or by hash. Raises `NotFoundError`."""
+        """By canonical height or by hash. Raise `NotFoundError`."""
         if isinstance(at, bytes):
             raw: RawHeader | None = await self._endpoints.call(
                 "eth_getBlockByHash", f"0x{at.hex()}", False, into=_HEADER
@@ -78,7 +78,7 @@ class EvmBlockSource:
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """See the port: linked, and the events belong to exactly these hashes. All of it is one endpoint's word.
 
-        Raises `RejectedError` for a longer range than an endpoint gives in time, with the length that it may have now
+        Raise `RejectedError` for a longer range than an endpoint gives in time, with the length that it may have now
         as `fields["at_most"]`.
         """
         if not 0 <= first <= last or last - first >= self._max_range:

@@ -74,7 +74,7 @@ def unsigned_call(
 
 
 def body_of(transaction: UnsignedTransaction) -> CallBody:
-    """Raises `RejectedError` for a body that is not of this kind, or contradicts the transaction's sender or chain."""
+    """Raise `RejectedError` for a body that is not of this kind, or contradicts the transaction's sender or chain."""
     try:
         body = _decoder.decode(transaction.body)
         agrees = (

@@ -134,7 +134,7 @@ class EvmChain:
     async def connect(cls, settings: EvmChainSettings, metrics: Metrics | None = None) -> Self:
         """Ask the chain who it is and what its tokens are called, and each endpoint what it offers (see `reports`).
 
-        Raises `FatalError` when it is another chain than the settings say, or has another contract at `htlc`, and
+        Raise `FatalError` when it is another chain than the settings say, or has another contract at `htlc`, and
         `RejectedError` if none of the endpoints that answer can serve, and for one that cannot show the payments of
         the native coin that are wanted.
         """
@@ -190,7 +190,7 @@ async def _check_payments(chain: EvmChain) -> None:
 
 
 def contract_decoder(settings: EvmChainSettings) -> ContractDecoder:
-    """Raises `RejectedError` for an ABI that is none, and for a contract that cannot be followed by one."""
+    """Raise `RejectedError` for an ABI that is none, and for a contract that cannot be followed by one."""
     abis = {}
     for contract in settings.contracts:
         address = evm_address(contract.account)
@@ -252,7 +252,7 @@ async def _genesis_of(
     """The first block's hash, on which all endpoints that answer must agree, and what the others fail with: one that
     is down may come later.
 
-    Raises `FatalError` with the endpoint that is of another chain, and what none of them answers.
+    Raise `FatalError` with the endpoint that is of another chain, and what none of them answers.
     """
 
     async def ask(client: RpcClient) -> Identity:

@@ -224,7 +224,7 @@ class ContractDecoder:
 def _arguments(
     chain: ChainId, event: EventAbi, topics: list[bytes], data: bytes
 ) -> tuple[tuple[str, ArgumentValue], ...]:
-    """Raises `DecodingError` where topics or data do not fit the declaration."""
+    """Raise `DecodingError` if topics or data do not fit the declaration."""
     plain = [argument for argument in event.arguments if not argument.indexed]
     if len(topics) != len(event.arguments) - len(plain) or len(data) > MAX_DECODED_BYTES:
         raise DecodingError

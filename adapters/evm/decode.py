@@ -54,7 +54,7 @@ class Sources:
         self.tokens = {token: token_asset(chain, parse_address(token)) for token in tokens}
         self.native = native_asset(chain)
         self.holder = lru_cache(MAX_ACCOUNTS)(partial(_holder, chain))
-        """The account in an indexed topic, None for the zero address. Raises `ValueError` for a malformed topic."""
+        """The account in an indexed topic, None for the zero address. Raise `ValueError` for a malformed topic."""
 
 
 def _holder(chain: ChainId, topic: str) -> AccountId | None:
@@ -99,7 +99,7 @@ class RawReceipt(msgspec.Struct):
 
 
 def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:
-    """Raises `RetryableError` for a header that is none: another endpoint may have a better one."""
+    """Raise `RetryableError` for a header that is none: another endpoint may have a better one."""
     try:
         height = int(raw.number, 16)
         return BlockHeader(
@@ -123,7 +123,7 @@ def _word(text: str) -> bytes:
 def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> tuple[LoggedEvent, ...]:
     """The logs of a block as events, by index, without those that are none of ours.
 
-    Raises `RetryableError` for what the contract cannot have emitted.
+    Raise `RetryableError` for what the contract cannot have emitted.
     """
     events = []
     tx_text, tx_hash = "", b""

@@ -48,7 +48,7 @@ class CallDraft:
 
 
 def _key_signature(consent: Consent, signature: bytes) -> tuple[int, bytes, bytes]:
-    """v, r, s. Raises `RejectedError` where it is not the account's key that signed this."""
+    """v, r, s. Raise `RejectedError` if it is not the account's key that signed this."""
     if len(signature) != SIGNATURE_BYTES or signature[64] not in (WALLET_V, WALLET_V + 1):
         raise RejectedError("a key's signature is r‖s‖v, 65 bytes, with v 27 or 28")
     parity = bytes([signature[64] - WALLET_V])

@@ -115,7 +115,7 @@ class Endpoints:
     async def agreed(self, ask: Callable[[RpcClient], Awaitable[H]]) -> H:
         """The answer that a quorum gives.
 
-        Raises `DisagreementError` when there is none; with a single endpoint, that endpoint's own error.
+        Raise `DisagreementError` when there is none; with a single endpoint, that endpoint's own error.
         """
         answers = await self.each(ask)
         winners: list[H] = quorum.winners(list(zip(self._operators, answers, strict=True)), self._endpoints_of)
@@ -124,7 +124,7 @@ class Endpoints:
         return winners[0]
 
     async def at_least(self, ask: Callable[[RpcClient], Awaitable[int]]) -> int:
-        """The largest number that a quorum reaches. Raises as `agreed`."""
+        """The largest number that a quorum reaches. Raise as `agreed`."""
         answers = await self.each(ask)
         said = [
             (operator, answer)

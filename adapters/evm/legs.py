@@ -50,8 +50,8 @@ class EvmLegBuilder:
         """A free lane of the sender's, a low one: at most two reads of the newest state, however many are in use.
 
         A lane is free where no lock is open in it, and no place in `taken` is a use of it that the chain does not show
-        yet. Should a reorg open it again, the contract refuses the lock, and nothing is lost but its gas. Raises
-        `RetryableError` where no free lane is found, which takes more than 2**28 open locks.
+        yet. Should a reorg open it again, the contract refuses the lock, and nothing is lost but its gas. Raise
+        `RetryableError` if no free lane is found, which takes more than 2**28 open locks.
         """
         self._own(terms)
         sender = evm_address(terms.sender)

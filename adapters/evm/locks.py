@@ -76,7 +76,7 @@ class EvmLockReader:
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
         """The lock as of the block at a finalized height, None for the newest that a quorum calls final.
 
-        Raises `NotYetFinalError` for a lock that an endpoint without the state of that block shows as settled by a
+        Raise `NotYetFinalError` for a lock that an endpoint without the state of that block shows as settled by a
         block that is not final.
         """
         lane = parse_lane(lock_id)
@@ -208,7 +208,7 @@ class EvmLockReader:
         return made
 
     async def _check_canonical(self, client: RpcClient, block: BlockRef, newest: BlockRef) -> None:
-        """Raises `RetryableError` if the events, or the newest block, belong to a branch that is gone."""
+        """Raise `RetryableError` if the events, or the newest block, belong to a branch that is gone."""
         for ref in (block, newest):
             if not await self._is_canonical(client, ref):
                 raise RetryableError(f"{client} changed its block {ref.height} while a lock was read")

@@ -190,7 +190,7 @@ class LogReader:
     def grouped(self, hashes: Sequence[str], logs: Sequence[RawLog]) -> dict[str, list[RawLog]]:
         """The logs by block, also blocks without any, their texts in lower case.
 
-        Raises `ReorgedError` for a log of none of these blocks, `RetryableError` for one that no block can hold.
+        Raise `ReorgedError` for a log of none of these blocks, `RetryableError` for one that no block can hold.
         """
         grouped: dict[str, list[RawLog]] = {block: [] for block in hashes}
         for entry in logs:

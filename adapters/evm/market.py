@@ -42,7 +42,7 @@ class RawFeeHistory(msgspec.Struct):
 async def fee_market(chain: ChainId, endpoints: Endpoints) -> FeeMarket:
     """The lower median of what the endpoints say, each number by itself, so that no minority makes us overpay.
 
-    Raises what the first endpoint raises if none answers.
+    Raise what the first endpoint raises if none answers.
     """
     answers = await endpoints.each(lambda client: _market_of(chain, client))
     markets = [one for one in answers if isinstance(one, FeeMarket)]

@@ -21,7 +21,7 @@ def evm_chain(number: int) -> ChainId:
 
 
 def chain_number(chain: ChainId) -> int:
-    """The number that transactions are signed for (EIP-155). Raises `RejectedError`."""
+    """The number that transactions are signed for (EIP-155). Raise `RejectedError`."""
     match = _CHAIN.fullmatch(chain)
     if match is None:
         raise RejectedError(f"{chain[:64]!r} is not an EVM chain such as eip155:31337")
@@ -33,7 +33,7 @@ def hex_address(address: bytes) -> str:
 
 
 def parse_address(text: str) -> bytes:
-    """20 bytes of `0x…`. Raises `RejectedError`."""
+    """20 bytes of `0x…`. Raise `RejectedError`."""
     if _ADDRESS.fullmatch(text) is None:
         raise RejectedError(f"{text[:64]!r} is not an EVM address")
     return bytes.fromhex(text[2:])
@@ -54,12 +54,12 @@ def token_asset(chain: ChainId, address: bytes) -> AssetId:
 
 
 def token_account(asset: AssetId) -> AccountId:
-    """The contract of an ERC-20 asset as an account. Raises `RejectedError` for another kind."""
+    """The contract of an ERC-20 asset as an account. Raise `RejectedError` for another kind."""
     return account(ChainId(asset.partition("/")[0]), token_address(asset))
 
 
 def token_address(asset: AssetId) -> bytes:
-    """The contract of an ERC-20 asset. Raises `RejectedError` for another kind."""
+    """The contract of an ERC-20 asset. Raise `RejectedError` for another kind."""
     _, _, reference = asset.partition("/")
     kind, _, address = reference.partition(":")
     if kind != "erc20":

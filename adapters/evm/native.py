@@ -175,7 +175,7 @@ class PaymentReader(ABC, Generic[H]):
 
     @abstractmethod
     async def probe(self, client: RpcClient, block: str) -> None:
-        """Ask what `logged` will ask. Raises `RejectedError` where the node does not offer it."""
+        """Ask what `logged` will ask. Raise `RejectedError` if the node does not offer it."""
 
     async def _of_blocks(self, client: RpcClient, calls: Sequence[Call]) -> list[Any]:
         try:

@@ -82,7 +82,7 @@ class EndpointReport:
 
 
 async def identity(chain: ChainId, client: RpcClient) -> Identity:
-    """Raises `RetryableError` for an endpoint that does not answer."""
+    """Raise `RetryableError` for an endpoint that does not answer."""
     number, first = await client.batch([Call("eth_chainId"), Call("eth_getBlockByNumber", ("0x0", False), _HEADER)])
     if first is None:
         raise RetryableError(f"{client} has no first block")

@@ -61,7 +61,7 @@ class EvmStateProver:
     async def state_proof(self, question: Question, at: Height | None = None) -> StateProof:
         """The nodes for `question` in the state after the finalized block `at` (None: the newest finalized).
 
-        Raises `NotYetFinalError` above the finalized height, `NotFoundError` for a state that the endpoint has pruned,
+        Raise `NotYetFinalError` above the finalized height, `NotFoundError` for a state that the endpoint has pruned,
         `RejectedError` for a question that Ethereum's state cannot prove, `ReorgedError` when the block was replaced
         meanwhile, `RetryableError` when the endpoint's nodes do not verify.
         """

@@ -118,7 +118,7 @@ class RpcClient:
         return cast(T, result)
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
-        """Many calls, results in their order. Raises what the first failed call raises."""
+        """Many calls, results in their order. Raise what the first failed call raises."""
         return [_or_raise(result) for result in await self.batch_each(calls)]
 
     async def batch_each(self, calls: Sequence[Call]) -> list[Any]:
@@ -240,7 +240,7 @@ class RpcClient:
     async def _part(self, calls: Sequence[Call]) -> tuple[list[Any], bool]:
         """The results of the first calls, up to one that was left unanswered (True) or came too soon.
 
-        Raises what a single error for the whole batch stands for.
+        Raise what a single error for the whole batch stands for.
         """
         answers = await self._exchange(calls)
         if isinstance(answers, RpcAnswer) or is_one_refusal(answers):
@@ -278,7 +278,7 @@ class RpcClient:
         return not isinstance(alone, CausewayError) or type(alone) is not type(results[0])
 
     def _by_id(self, answers: Sequence[RpcAnswer], calls: int) -> dict[int, RpcAnswer]:
-        """Raises `RetryableError` for two different answers to one call."""
+        """Raise `RetryableError` for two different answers to one call."""
         found: dict[int, RpcAnswer] = {}
         for answer in answers:
             number = number_of(answer.id)
@@ -375,7 +375,7 @@ class RpcClient:
         raise UnclearRefusalError(text, status=status, refusal=Refusal.UNCLEAR.value)
 
     async def _turn(self, cost: int) -> None:
-        """Return when the request may be made. Raises `RetryableError` while the endpoint wants to be left alone."""
+        """Return when the request may be made. Raise `RetryableError` while the endpoint wants to be left alone."""
         if self._pace.pause_s > MAX_RATE_WAIT_S:
             raise RetryableError(
                 f"{self} wants to be left alone for {self._pace.pause_s:.0f} s more: it was asked too often; set its "
@@ -439,7 +439,7 @@ async def _read_bounded(response: aiohttp.ClientResponse, most_bytes: int, compl
 
 
 def quantity(text: str) -> int:
-    """A number below 2**256 (`0x…`), or a word of storage. Raises `RetryableError` for anything else."""
+    """A number below 2**256 (`0x…`), or a word of storage. Raise `RetryableError` for anything else."""
     digits = text[2:]
     if text[:2] in ("0x", "0X") and len(digits) <= MAX_QUANTITY_DIGITS and digits.isascii() and digits.isalnum():
         with suppress(ValueError):
@@ -448,7 +448,7 @@ def quantity(text: str) -> int:
 
 
 def data_bytes(text: str) -> bytes:
-    """Bytes of `0x…`. Raises `RetryableError` if an endpoint answered something else."""
+    """Bytes of `0x…`. Raise `RetryableError` if an endpoint answered something else."""
     try:
         return bytes.fromhex(text[2:] if text[:2] in ("0x", "0X") else text)
     except ValueError as error:

@@ -47,7 +47,7 @@ class FinalSequences:
     async def look(self, client: RpcClient, address: str) -> int | None:
         """Note the newest sequence of `address` (`0x…`). Return the finalized one if it can be known by now.
 
-        Raises `RetryableError` if the endpoint does not answer.
+        Raise `RetryableError` if the endpoint does not answer.
         """
         seen = self._account(client, address)
         latest, final = await client.batch(

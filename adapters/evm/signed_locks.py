@@ -218,7 +218,7 @@ class SignedLocks:
     # --- what the token says of itself ---
 
     async def _domain_of(self, token: bytes) -> Domain:
-        """The domain whose separator the token shows (EIP-2612, EIP-3009). Raises `RejectedError` where none fits."""
+        """The domain whose separator the token shows (EIP-2612, EIP-3009). Raise `RejectedError` if none fits."""
         separator = await self._word(token, _DOMAIN_SEPARATOR)
         name, version = await self._text(token, NAME), await self._text(token, _VERSION)
         if separator is not None and name is not None:

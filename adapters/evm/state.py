@@ -22,7 +22,7 @@ class EvmStateReader:
         self._endpoints = endpoints
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
-        """Raises `RejectedError` for an asset that this chain does not have."""
+        """Raise `RejectedError` for an asset that this chain does not have."""
         owner = evm_address(account)
         block = "latest" if at is None else hex(at)
         if asset == native_asset(self._chain):

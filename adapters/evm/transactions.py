@@ -144,7 +144,7 @@ class EvmTransactionSender:
     ) -> SigningRequest:
         """The EIP-1559 payload, or that of EIP-155 with the max fee as its price on a chain without base fees.
 
-        Raises `RejectedError` without a fee; `expiry` has no meaning here.
+        Raise `RejectedError` without a fee; `expiry` has no meaning here.
         """
         if fee is None:
             raise RejectedError(f"a transaction on {self._chain} needs a fee")

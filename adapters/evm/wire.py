@@ -45,5 +45,5 @@ def number_of(value: Any) -> int | None:
 
 
 def decoded(raw: bytes) -> list[RpcAnswer] | RpcAnswer:
-    """The answers in a body. Raises one of `NO_JSON` if it holds none."""
+    """The answers in a body. Raise one of `NO_JSON` if it holds none."""
     return _answers.decode(raw)

@@ -176,7 +176,7 @@ class MemoryChain:
         return HeadUpdate(self._blocks[height].block.header, self._blocks[final].block.header)
 
     def block(self, at: Height | bytes) -> Block:
-        """A canonical block. Raises `NotFoundError`."""
+        """A canonical block. Raise `NotFoundError`."""
         height = self._by_hash.get(at) if isinstance(at, bytes) else at
         if height is None or not 0 <= height <= self.height:
             raise NotFoundError(f"{self.chain} has no such block")
@@ -208,7 +208,7 @@ class MemoryChain:
     # --- transactions --------------------------------------------------------------------------------------------
 
     def check(self, sender: AccountId, message: Message) -> None:
-        """Would it succeed in a block made now? Raises `RevertedError`."""
+        """Would it succeed in a block made now? Raise `RevertedError`."""
         try:
             ledger.apply(self._rulebook, Overlay(self.state), sender, message, self._next_time())
         except ledger.Refused as refused:
@@ -217,7 +217,7 @@ class MemoryChain:
     def take(self, raw: bytes) -> None:
         """Into the mempool; known bytes are taken again without effect.
 
-        Raises `RevertedError` for bytes that can never be included, `ConflictError` when the sequence is used up or
+        Raise `RevertedError` for bytes that can never be included, `ConflictError` when the sequence is used up or
         held by another transaction.
         """
         tx_hash = transaction_hash(raw)
@@ -301,7 +301,7 @@ class MemoryChain:
     def return_to_former(self) -> list[BlockRef]:
         """Go back to the branch that the last reorg replaced, the same blocks again; one more makes it the longer one.
 
-        Raises ValueError where no such branch parts from the chain above what is final.
+        Raise ValueError if no such branch parts from the chain above what is final.
         """
         former = self._former
         fork = None if not former else self._by_hash.get(former[0].mined.block.header.parent_hash)

@@ -125,7 +125,7 @@ class Endpoint:
             raise RetryableError("too many requests", status=429)
 
     def reply_to_submission(self) -> None:
-        """Raises `RetryableError` where the answer to a submission that was taken is lost."""
+        """Raise `RetryableError` if the answer to a submission that was taken is lost."""
         if self._happens("lost_reply"):
             raise RetryableError("the endpoint took the transaction, but its answer was lost")
 

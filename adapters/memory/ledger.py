@@ -144,7 +144,7 @@ def attested_key(chain: ChainId) -> tuple[str, str]:
 def apply(
     rules: Rulebook, state: Overlay, sender: AccountId, message: Message, time: ChainTime
 ) -> tuple[ChainEvent, ...]:
-    """Apply one message and say what happened. Raises `Refused`, after which `state` must be thrown away."""
+    """Apply one message and say what happened. Raise `Refused`, after which `state` must be thrown away."""
     try:
         match message:
             case Lock():
@@ -203,7 +203,7 @@ def credit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> N
 
 
 def debit(state: Overlay, account: AccountId, asset: AssetId, amount: int) -> None:
-    """Raises `Refused` when the account holds less."""
+    """Raise `Refused` when the account holds less."""
     key = balance_key(account, asset)
     held = state.get(key, 0)
     if held < amount:

@@ -45,7 +45,7 @@ class Mempool:
         return len(self._by_hash)
 
     def add(self, pooled: Pooled) -> None:
-        """Raises `ConflictError` when another transaction holds the sequence and is not outbid."""
+        """Raise `ConflictError` when another transaction holds the sequence and is not outbid."""
         place = (pooled.sender, pooled.body.sequence)
         held = self._by_place.get(place)
         if held is not None and not _outbids(pooled.body, held.body):

@@ -206,7 +206,7 @@ class MemoryState:
         self._endpoint = endpoint
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
-        """Raises `NotFoundError` beyond the head, `RejectedError` for another chain's account or asset."""
+        """Raise `NotFoundError` beyond the head, `RejectedError` for another chain's account or asset."""
         await self._endpoint.call()
         if {chain_of(account), chain_of(asset)} != {self._chain.chain}:
             raise RejectedError(f"{account} and {asset} are not both of {self._chain.chain}")
@@ -239,7 +239,7 @@ class MemoryLocks:
             raise PayoutBlockedError(f"{terms.receiver} cannot be paid {terms.asset} now: {reason}", reason=reason)
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
-        """The lock as of the finalized block at a height, None for the newest. Raises `NotFoundError`."""
+        """The lock as of the finalized block at a height, None for the newest. Raise `NotFoundError`."""
         await self._endpoint.call()
         lock_owner(self._chain.chain, lock_id)
         final = self._chain.head_behind(self._endpoint.lag_blocks).finalized

@@ -38,7 +38,7 @@ class VersionedState:
             touched.add(key)
 
     def undo(self, height: int) -> dict[Key, Any]:
-        """Forget the block at `height`, which is the newest one. Returns what it had changed."""
+        """Forget the block at `height`, which is the newest one. Return what it had changed."""
         undone = {}
         for key in self._touched.pop(height, set()):
             self._heights[key].pop()

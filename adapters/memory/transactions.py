@@ -117,7 +117,7 @@ def encode_message(message: Message) -> bytes:
 
 
 def decode_message(raw: bytes) -> Message:
-    """Parse untrusted bytes. Raises `RejectedError`."""
+    """Parse untrusted bytes. Raise `RejectedError`."""
     try:
         return _message_decoder.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -129,7 +129,7 @@ def encode_wire(wire: Wire) -> bytes:
 
 
 def decode_wire(raw: bytes) -> Wire:
-    """Parse untrusted bytes. Raises `RejectedError` when too long, malformed or not canonical."""
+    """Parse untrusted bytes. Raise `RejectedError` when too long, malformed or not canonical."""
     if len(raw) > MAX_TRANSACTION_BYTES:
         raise RejectedError(f"a transaction is at most {MAX_TRANSACTION_BYTES} bytes")
     try:
@@ -150,7 +150,7 @@ def account_of(chain: ChainId, public_key: bytes) -> AccountId:
 
 
 def lock_owner(chain: ChainId, lock_id: LockId) -> AccountId:
-    """The sender that a lock id `<address>/<number>` belongs to. Raises `RejectedError`."""
+    """The sender that a lock id `<address>/<number>` belongs to. Raise `RejectedError`."""
     address, slash, number = lock_id.partition("/")
     if not slash or len(address) != 40 or not number.isdecimal() or str(int(number[:20])) != number:
         raise RejectedError(f"{lock_id[:128]!r} is not a lock id of a memory chain")

@@ -70,7 +70,7 @@ def caip_asset(chain: ChainId, symbol: str) -> AssetId:
 
 
 def raw_address(account: AccountId) -> bytes:
-    """The 20 bytes of a CAIP-10 account of a consortium chain. Raises `RejectedError`."""
+    """The 20 bytes of a CAIP-10 account of a consortium chain. Raise `RejectedError`."""
     match = _ACCOUNT.fullmatch(account)  # `fromhex` alone would pass over spaces
     if match is None:
         raise RejectedError(f"{account[:128]!r} is not an account of a consortium chain")
@@ -78,7 +78,7 @@ def raw_address(account: AccountId) -> bytes:
 
 
 def asset_symbol(asset: AssetId) -> str:
-    """`cnyd` of `causeway:devnet-1/asset:cnyd`. Raises `RejectedError`."""
+    """`cnyd` of `causeway:devnet-1/asset:cnyd`. Raise `RejectedError`."""
     prefix = f"{chain_of(asset)}/asset:"
     if not asset.startswith(prefix):
         raise RejectedError(f"{asset[:128]!r} is not an asset of a consortium chain")
@@ -91,7 +91,7 @@ def lock_id(chain: ChainId, sender: bytes, hashlock: bytes) -> LockId:
 
 
 def parse_lock_id(name: LockId) -> tuple[bytes, bytes]:
-    """(sender, hashlock) of a lock id. Raises `RejectedError`."""
+    """(sender, hashlock) of a lock id. Raise `RejectedError`."""
     match = _LOCK_ID.fullmatch(name)
     if match is None:
         raise RejectedError(f"{name[:128]!r} is not a lock id of a consortium chain")
@@ -99,14 +99,14 @@ def parse_lock_id(name: LockId) -> tuple[bytes, bytes]:
 
 
 def quantity(value: int) -> bytes:
-    """An amount on the wire: minimal big-endian, empty for zero. Raises `RejectedError` outside 0 ≤ n < 2**256."""
+    """An amount on the wire: minimal big-endian, empty for zero. Raise `RejectedError` outside 0 ≤ n < 2**256."""
     if not 0 <= value <= MAX_BASE_UNITS:
         raise RejectedError("an amount is a whole number of base units, 0 ≤ n < 2**256")
     return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
 def value_of(raw: bytes) -> int:
-    """The inverse of `quantity`. Raises `RejectedError` for a form that is not minimal."""
+    """The inverse of `quantity`. Raise `RejectedError` for a form that is not minimal."""
     if len(raw) > 32 or raw[:1] == b"\0":
         raise RejectedError("an amount is written as minimal big-endian bytes, at most 32")
     return int.from_bytes(raw, "big")
@@ -243,7 +243,7 @@ def encode_transaction(transaction: Transaction) -> bytes:
 
 
 def decode_transaction(raw: bytes) -> Transaction:
-    """Parse untrusted bytes. Raises `RejectedError` when too long, malformed or not in canonical form."""
+    """Parse untrusted bytes. Raise `RejectedError` when too long, malformed or not in canonical form."""
     if len(raw) > MAX_TRANSACTION_BYTES:
         raise RejectedError(f"a transaction is at most {MAX_TRANSACTION_BYTES} bytes, this one has {len(raw)}")
     try:
@@ -274,7 +274,7 @@ def encode_clock(time_ms: int) -> bytes:
 
 
 def decode_clock(raw: bytes) -> int:
-    """The milliseconds of a clock entry. Raises `RejectedError` for anything else; no transaction looks like one."""
+    """The milliseconds of a clock entry. Raise `RejectedError` for anything else; no transaction looks like one."""
     time_ms = int.from_bytes(raw[len(CLOCK_PREFIX) :], "big")
     if not raw.startswith(CLOCK_PREFIX) or len(raw) != len(CLOCK_PREFIX) + 8 or not 0 < time_ms <= MAX_CLOCK_MS:
         raise RejectedError("not a block's clock entry")
@@ -491,7 +491,7 @@ def encode_leaf(leaf: Leaf) -> bytes:
 
 
 def decode_leaf(raw: bytes, kind: type[L]) -> L:
-    """Parse a leaf. Raises `RejectedError` when it is not one of that kind, in canonical form."""
+    """Parse a leaf. Raise `RejectedError` when it is not one of that kind, in canonical form."""
     try:
         leaf = msgspec.msgpack.decode(raw, type=kind)
     except msgspec.MsgspecError as error:
@@ -598,7 +598,7 @@ def event_to_attributes(event: LedgerEvent) -> tuple[str, dict[str, str]]:
 
 
 def event_from_attributes(kind: str, attributes: dict[str, str]) -> LedgerEvent | None:
-    """The event behind an ABCI event, None for a type that is not the ledger's. Raises `RejectedError` if malformed."""
+    """The event behind an ABCI event, None for a type that is not the ledger's. Raise `RejectedError` if malformed."""
     struct = _EVENT_TYPES.get(kind)
     if struct is None:
         return None

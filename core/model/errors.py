@@ -143,11 +143,11 @@ class FencedError(FatalError):
 
 
 def refuse(message: str, **fields: Any) -> NoReturn:
-    """Raise a `FatalError`: used where a money invariant is broken."""
+    """Raise a `FatalError`: used if a money invariant is broken."""
     raise FatalError(message, **fields)
 
 
 def require(condition: bool, message: str, **fields: Any) -> None:
-    """Hold a money invariant, also under `python -O`. Raises `FatalError`."""
+    """Hold a money invariant, also under `python -O`. Raise `FatalError`."""
     if not condition:
         refuse(message, **fields)

@@ -88,7 +88,7 @@ class HeadSource(Protocol):
     async def final_block(self, height: Height) -> BlockHeader:
         """The block at a height that is final, with the quorum applied: a ground to attest, to fund or to reveal.
 
-        Raises `NotYetFinalError` above the finalized height, `DisagreementError` without a quorum.
+        Raise `NotYetFinalError` above the finalized height, `DisagreementError` without a quorum.
         """
 
     def heads(self) -> AsyncIterator[HeadUpdate]:
@@ -103,7 +103,7 @@ class BlockSource(Protocol):
     """Blocks with their typed events; never raw RPC."""
 
     async def header(self, at: Height | bytes) -> BlockHeader:
-        """By canonical height or by hash. Raises `NotFoundError`."""
+        """By canonical height or by hash. Raise `NotFoundError`."""
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """The canonical blocks first..last, inclusive, in order, each linked to the one before.
@@ -119,14 +119,14 @@ class StateReader(Protocol):
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits: ...
 
     async def record(self, namespace: str, key: str) -> RecordView | None:
-        """None where there is none. Raises `RejectedError` on chains without records."""
+        """None where there is none. Raise `RejectedError` on chains without records."""
 
 
 class LockReader(Protocol):
     """The ground to fund or to reveal: read at a finalized block, with the quorum applied."""
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
-        """Raises `DisagreementError` without a quorum, `RejectedError` for an id that is not of this chain."""
+        """Raise `DisagreementError` without a quorum, `RejectedError` for an id that is not of this chain."""
 
     async def check_payout(self, terms: LockTerms) -> None:
         """Return if the HTLC's payment of `terms.amount` to `terms.receiver` would succeed in the newest state.
@@ -143,8 +143,8 @@ class Prover(Protocol):
     async def prove(self, question: Question, at: Height | None = None) -> Evidence:
         """Prove the answer at a finalized height (None: the newest that can be proven).
 
-        Proof or an exception: `NotYetFinalError` where the height is not final or not provable yet,
-        `NotFoundError` where it is pruned, `RejectedError` for a question that this chain cannot prove.
+        Proof or an exception: `NotYetFinalError` if the height is not final or not provable yet,
+        `NotFoundError` if it is pruned, `RejectedError` for a question that this chain cannot prove.
         """
 
 
@@ -179,7 +179,7 @@ class BatchBuilder(Protocol):
     def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
         """Claims and refunds of one sender, as `LegBuilder` made them. It reveals where one of them does.
 
-        Each stands alone, with bounds of its own: `Outcome.left_out` says which did nothing. Raises `RejectedError`
+        Each stands alone, with bounds of its own: `Outcome.left_out` says which did nothing. Raise `RejectedError`
         for none, for more than `max_exits`, for several senders, and for what is neither claim nor refund.
         """
 
@@ -272,12 +272,12 @@ class TransactionSender(Protocol):
         """Complete it. `expiry` is the last height that may include it, on chains that know one; others ignore it."""
 
     def attach(self, request: SigningRequest, signature: bytes) -> SignedTransaction:
-        """Join signature and transaction. Raises `RejectedError` when the signature is not the account's."""
+        """Join signature and transaction. Raise `RejectedError` when the signature is not the account's."""
 
     async def submit(self, signed: SignedTransaction) -> None:
         """Broadcast to all endpoints; one that knows it already counts as success.
 
-        Raises `RevertedError` when it is refused for good, `ConflictError` when its sequence is used up or another
+        Raise `RevertedError` when it is refused for good, `ConflictError` when its sequence is used up or another
         transaction holds it (look at the chain before deciding anything).
         """
 

@@ -99,7 +99,7 @@ class Draft(Protocol):
     def complete(self, signature: bytes, sender: AccountId) -> UnsignedTransaction:
         """The transaction with the consent's signature in it, to be sent by `sender`.
 
-        Raises `RejectedError` for a signature that is evidently not the account's, and for a sender who
+        Raise `RejectedError` for a signature that is evidently not the account's, and for a sender who
         cannot carry this act out.
         """
 

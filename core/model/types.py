@@ -56,7 +56,7 @@ def address_of(account: AccountId) -> str:
 
 
 def hashlock(raw: bytes) -> Hashlock:
-    """Check a hashlock's length. Raises `RejectedError`."""
+    """Check a hashlock's length. Raise `RejectedError`."""
     if len(raw) != 32:
         raise RejectedError(f"a hashlock is 32 bytes, not {len(raw)}")
     return Hashlock(raw)
@@ -171,7 +171,7 @@ class TxId:
 
 @dataclass(frozen=True, slots=True)
 class LockTerms:
-    """Everything that one leg of a swap commits to. Raises `RejectedError` when the terms contradict themselves.
+    """Everything that one leg of a swap commits to. Raise `RejectedError` when the terms contradict themselves.
 
     A claim is valid strictly before `timelock`, a refund at or after it, both by the time of the leg's own chain.
     """

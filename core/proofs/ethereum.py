@@ -90,7 +90,7 @@ class Receipt:
 
 
 def encode_header(header: EthereumHeader) -> bytes:
-    """RLP of the header. Raises MalformedProofError where an optional field is missing before a later one."""
+    """RLP of the header. Raise MalformedProofError if an optional field is missing before a later one."""
     fixed: list[rlp.Rlp] = [
         header.parent_hash,
         header.ommers_hash,
@@ -128,7 +128,7 @@ def header_hash(header: EthereumHeader) -> bytes:
 
 
 def decode_header(data: bytes) -> EthereumHeader:
-    """Inverse of `encode_header`. Raises MalformedProofError."""
+    """Inverse of `encode_header`. Raise MalformedProofError."""
     if len(data) > MAX_HEADER_BYTES:
         raise MalformedProofError("header is too large", limit=MAX_HEADER_BYTES)
     items = rlp.decode_list(data)
@@ -164,7 +164,7 @@ def decode_header(data: bytes) -> EthereumHeader:
 
 
 def header_from_rpc(block: Mapping[str, Any]) -> EthereumHeader:
-    """Header from the fields of `eth_getBlockBy…`; other members are ignored. Raises MalformedProofError.
+    """Header from the fields of `eth_getBlockBy…`; other members are ignored. Raise MalformedProofError.
 
     Compare `header_hash` of the result with the hash you asked for: the node's own `hash` member proves nothing.
     """
@@ -234,7 +234,7 @@ def verify_receipt(receipts_root: bytes, index: int, nodes: Sequence[bytes]) -> 
 
 
 def decode_receipt(data: bytes) -> Receipt:
-    """Parse a legacy or typed receipt after Byzantium (EIP-658, EIP-2718). Raises MalformedProofError."""
+    """Parse a legacy or typed receipt after Byzantium (EIP-658, EIP-2718). Raise MalformedProofError."""
     kind = data[0] if data and data[0] <= MAX_TRANSACTION_TYPE else 0
     if data[:1] == b"\x00":
         raise MalformedProofError("a legacy receipt carries no type")

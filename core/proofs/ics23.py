@@ -89,7 +89,7 @@ SMT_SPEC = ProofSpec(LeafOp(SHA256, SHA256, SHA256, NO_PREFIX, b"\x00"), smt.MAX
 
 
 def verify_existence(spec: ProofSpec, root: bytes, key: bytes, value: bytes, proof: CommitmentProof) -> None:
-    """Prove that `key` holds `value` under `root`. Raises MalformedProofError or InvalidProofError."""
+    """Prove that `key` holds `value` under `root`. Raise MalformedProofError or InvalidProofError."""
     if not isinstance(proof, ExistenceProof):
         raise InvalidProofError("not an existence proof")
     if proof.key != key or proof.value != value:
@@ -98,7 +98,7 @@ def verify_existence(spec: ProofSpec, root: bytes, key: bytes, value: bytes, pro
 
 
 def verify_non_existence(spec: ProofSpec, root: bytes, key: bytes, proof: CommitmentProof) -> None:
-    """Prove that `key` is not under `root`. Raises MalformedProofError or InvalidProofError."""
+    """Prove that `key` is not under `root`. Raise MalformedProofError or InvalidProofError."""
     if not isinstance(proof, NonExistenceProof):
         raise InvalidProofError("not a non-existence proof")
     wanted = _compared(spec, key)
@@ -117,7 +117,7 @@ def verify_non_existence(spec: ProofSpec, root: bytes, key: bytes, proof: Commit
 
 
 def existence_from_smt(key: bytes, value: bytes, proof: smt.SmtProof) -> ExistenceProof:
-    """Our compact inclusion proof in ICS-23 form. Raises MalformedProofError for an absence proof."""
+    """Our compact inclusion proof in ICS-23 form. Raise MalformedProofError for an absence proof."""
     if proof.other_leaf is not None:
         raise MalformedProofError("an absence proof has no existence form")
     path = smt.path_of(key)
@@ -159,7 +159,7 @@ def _prepared(hash_op: int, length_op: int, data: bytes) -> bytes:
 
 
 def _branch(spec: ProofSpec, step: InnerOp) -> int:
-    """0 where the proven child is the left one, 1 for the right. Raises InvalidProofError for any other form."""
+    """0 where the proven child is the left one, 1 for the right. Raise InvalidProofError for any other form."""
     start = len(spec.inner_prefix)
     if step.hash == SHA256 and step.prefix[:start] == spec.inner_prefix:
         if len(step.prefix) == start and len(step.suffix) == CHILD_SIZE:
@@ -207,7 +207,7 @@ def _adjacent(spec: ProofSpec, left: ExistenceProof | None, right: ExistenceProo
 
 
 def decode_commitment_proof(data: bytes) -> CommitmentProof:
-    """Parse a `CommitmentProof`; batch and compressed proofs are refused. Raises MalformedProofError."""
+    """Parse a `CommitmentProof`; batch and compressed proofs are refused. Raise MalformedProofError."""
     if len(data) > MAX_PROOF_BYTES:
         raise MalformedProofError("ICS-23 proof is too large", limit=MAX_PROOF_BYTES)
     members = list(decode_fields(data))

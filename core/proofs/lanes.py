@@ -58,7 +58,7 @@ class Lane:
 
 
 def evm_address(account: AccountId) -> bytes:
-    """The 20 bytes of a CAIP-10 account of an EVM chain. Raises `RejectedError`."""
+    """The 20 bytes of a CAIP-10 account of an EVM chain. Raise `RejectedError`."""
     text = address_of(account)
     if not _ADDRESS.fullmatch(text):
         raise RejectedError(f"{account[:128]!r} is not an account of an EVM chain")
@@ -71,7 +71,7 @@ def lane_lock_id(lane: Lane) -> LockId:
 
 
 def parse_lane(name: LockId) -> Lane:
-    """Inverse of `lane_lock_id`. Raises `RejectedError`."""
+    """Inverse of `lane_lock_id`. Raise `RejectedError`."""
     match = _LOCK_ID.fullmatch(name)
     if match is None or int(match[2]) > MAX_LANE or int(match[3]) > MAX_GENERATION:
         raise RejectedError(f"{name[:128]!r} is not a lock id of an EVM chain")
@@ -92,7 +92,7 @@ def packed_terms(terms: LockTerms, lane: Lane) -> int:
 def asset_word(asset: AssetId) -> int:
     """The committed asset: 0 for the native coin, kind 1 and the token's address for `erc20:…`.
 
-    The native coin is `slip44:60` on every EVM chain. Raises `RejectedError` for any other asset.
+    The native coin is `slip44:60` on every EVM chain. Raise `RejectedError` for any other asset.
     """
     match = _ASSET.fullmatch(asset)
     if match is None:
@@ -116,7 +116,7 @@ def settled_word(terms: LockTerms, lane: Lane) -> int:
 def read_lane(word: int, terms: LockTerms, lane: Lane) -> tuple[LockStatus, bool]:
     """(status, whether the terms are exactly these) of the lock that `lane` names, from its lane's word.
 
-    Generations wrap at 2**16: one that is less than half a round ahead of the asked one has superseded it. Raises
+    Generations wrap at 2**16: one that is less than half a round ahead of the asked one has superseded it. Raise
     InvalidProofError for a word that this contract cannot have written.
     """
     if not word:

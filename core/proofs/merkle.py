@@ -62,7 +62,7 @@ def _paired(hashes: list[bytes]) -> list[bytes]:
 
 
 def prove(items: Sequence[bytes], index: int) -> MerkleProof:
-    """Inclusion proof for `items[index]`. Raises MalformedProofError for an index outside the list."""
+    """Inclusion proof for `items[index]`. Raise MalformedProofError for an index outside the list."""
     return Tree(items).prove(index)
 
 
@@ -84,7 +84,7 @@ class Tree:
         return self._levels[-1][0] if self._levels[0] else EMPTY_ROOT
 
     def prove(self, index: int) -> MerkleProof:
-        """Inclusion proof for the leaf at `index`. Raises MalformedProofError for an index outside the list."""
+        """Inclusion proof for the leaf at `index`. Raise MalformedProofError for an index outside the list."""
         leaves = self._levels[0]
         if not 0 <= index < len(leaves):
             raise MalformedProofError("no such leaf", index=index, total=len(leaves))
@@ -101,7 +101,7 @@ class Tree:
 def verify(expected_root: bytes, item: bytes, proof: MerkleProof) -> None:
     """Prove that `item` is leaf `proof.index` of a tree of `proof.total` leaves under `expected_root`.
 
-    Raises MalformedProofError (shape) or InvalidProofError (it proves something else).
+    Raise MalformedProofError (shape) or InvalidProofError (it proves something else).
     """
     if not 0 <= proof.index < proof.total <= MAX_LEAVES:
         raise MalformedProofError("leaf index is outside the tree", index=proof.index, total=proof.total)

@@ -26,7 +26,7 @@ def verify(
     """Value that `key` holds under `root`, or None where the nodes prove that it holds none.
 
     `nodes` are the nodes from the root down, each in full, none to spare; nodes below 32 bytes lie inside their
-    parents. Raises MalformedProofError or InvalidProofError.
+    parents. Raise MalformedProofError or InvalidProofError.
     """
     if len(nodes) > MAX_NODES or any(len(node) > max_node_bytes for node in nodes):
         raise MalformedProofError("trie proof exceeds its limits", nodes=len(nodes))

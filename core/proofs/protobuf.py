@@ -87,7 +87,7 @@ def decode_varint(data: bytes, offset: int) -> tuple[int, int]:
 
 
 def decode_fields(data: bytes, *, max_fields: int = MAX_MESSAGE_FIELDS) -> Iterator[Field]:
-    """Yield the fields of a message in order. Raises MalformedProofError; groups and fixed32 are refused."""
+    """Yield the fields of a message in order. Raise MalformedProofError; groups and fixed32 are refused."""
     offset = 0
     for _ in range(max_fields):
         if offset == len(data):

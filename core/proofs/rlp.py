@@ -36,7 +36,7 @@ def encode_integer(value: int) -> bytes:
 
 
 def decode(data: bytes) -> Rlp:
-    """Decode exactly one item that fills `data`. Raises MalformedProofError."""
+    """Decode exactly one item that fills `data`. Raise MalformedProofError."""
     if len(data) > MAX_BYTES:
         raise MalformedProofError("RLP item is too large", limit=MAX_BYTES)
     item, end = _decode_item(data, 0, len(data), 0)
@@ -46,26 +46,26 @@ def decode(data: bytes) -> Rlp:
 
 
 def decode_list(data: bytes) -> list[Rlp]:
-    """Decode exactly one list. Raises MalformedProofError."""
+    """Decode exactly one list. Raise MalformedProofError."""
     return as_list(decode(data))
 
 
 def as_list(item: Rlp) -> list[Rlp]:
-    """The item as a list. Raises MalformedProofError for a string."""
+    """The item as a list. Raise MalformedProofError for a string."""
     if not isinstance(item, list):
         raise MalformedProofError("RLP item is not a list")
     return item
 
 
 def as_bytes(item: Rlp, size: int | None = None) -> bytes:
-    """The item as a string, of exactly `size` bytes if given. Raises MalformedProofError."""
+    """The item as a string, of exactly `size` bytes if given. Raise MalformedProofError."""
     if not isinstance(item, bytes) or (size is not None and len(item) != size):
         raise MalformedProofError("RLP item is not a string of the expected size", size=size)
     return item
 
 
 def as_integer(item: Rlp, max_bytes: int = 32) -> int:
-    """The item as a scalar without leading zeros. Raises MalformedProofError."""
+    """The item as a scalar without leading zeros. Raise MalformedProofError."""
     raw = as_bytes(item)
     if len(raw) > max_bytes or raw[:1] == b"\x00":
         raise MalformedProofError("RLP scalar is not minimal or too large", max_bytes=max_bytes)

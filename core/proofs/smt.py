@@ -64,7 +64,7 @@ def inner_hash(left: bytes, right: bytes) -> bytes:
 
 
 def verify_inclusion(root: bytes, key: bytes, value: bytes, proof: SmtProof) -> None:
-    """Prove that `key` holds `value` under `root`. Raises MalformedProofError or InvalidProofError."""
+    """Prove that `key` holds `value` under `root`. Raise MalformedProofError or InvalidProofError."""
     _require_shape(proof)
     if proof.other_leaf is not None:
         raise InvalidProofError("an inclusion proof names no other leaf")
@@ -75,7 +75,7 @@ def verify_inclusion(root: bytes, key: bytes, value: bytes, proof: SmtProof) -> 
 def verify_absence(root: bytes, key: bytes, proof: SmtProof) -> None:
     """Prove that `key` is not under `root`: its place is empty, or taken by another key's leaf.
 
-    Raises MalformedProofError or InvalidProofError.
+    Raise MalformedProofError or InvalidProofError.
     """
     _require_shape(proof)
     path = path_of(key)
@@ -115,7 +115,7 @@ def encode_proof(proof: SmtProof) -> bytes:
 
 
 def decode_proof(data: bytes) -> SmtProof:
-    """Inverse of `encode_proof`; refuses every other form. Raises MalformedProofError."""
+    """Inverse of `encode_proof`; refuses every other form. Raise MalformedProofError."""
     if not _HEADER_SIZE <= len(data) <= MAX_ENCODED_BYTES or data[0] > 1:
         raise MalformedProofError("sparse Merkle proof has the wrong size or kind")
     depth = int.from_bytes(data[1:3], "big")

@@ -154,7 +154,7 @@ class VirtualClock:
 def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     """Run `main` in virtual time, which starts at 0 and passes only while every task sleeps.
 
-    No threads and no sockets inside: they live in real time. Raises RuntimeError when every task waits for something
+    No threads and no sockets inside: they live in real time. Raise RuntimeError when every task waits for something
     that no timer will bring.
     """
     with asyncio.Runner(loop_factory=lambda: _VirtualLoop(_JumpingSelector())) as runner:

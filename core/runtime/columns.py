@@ -13,7 +13,7 @@ UINT256_LIMIT: Final = 2**256
 class Uint256(sa.types.TypeDecorator[int]):
     """An integer 0 ≤ n < 2**256, stored as 32 big-endian bytes: exact, and sorted by value on both databases.
 
-    (SQLite's own integers end at 2**63.) SQL can compare, sort, min and max it; add up in Python. Raises `FatalError`
+    (SQLite's own integers end at 2**63.) SQL can compare, sort, min and max it; add up in Python. Raise `FatalError`
     for anything out of range: an amount that cannot be stored must not be rounded.
     """
 
@@ -35,7 +35,7 @@ class Uint256(sa.types.TypeDecorator[int]):
 
 
 class Bytes32(sa.types.TypeDecorator[bytes]):
-    """Exactly 32 bytes: a hash, a hashlock, a public preimage. Raises `FatalError` for any other length."""
+    """Exactly 32 bytes: a hash, a hashlock, a public preimage. Raise `FatalError` for any other length."""
 
     impl = sa.LargeBinary(32)
     cache_ok = True

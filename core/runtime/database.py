@@ -151,7 +151,7 @@ class SqliteDatabase:
 
 def open_database(url: str) -> Database:
     """The database at `url`: `sqlite:///path/file.sqlite`, `postgresql://user:password@host/name`, or `sqlite://` in
-    memory. Nothing is created but the file. Raises `FatalError` for anything else, and for a file that cannot be used.
+    memory. Nothing is created but the file. Raise `FatalError` for anything else, and for a file that cannot be used.
     """
     match parse_database_url(url):
         case SqliteAddress(None):

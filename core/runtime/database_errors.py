@@ -1,7 +1,7 @@
 """A database's own errors, translated: who has to act, and what to do.
 
-Every error of a driver becomes one of `core.model.errors`: `RetryableError` where the same work may succeed later,
-`ConflictError` where it contradicts what is stored, `RejectedError` for a value that no database of this kind keeps,
+Every error of a driver becomes one of `core.model.errors`: `RetryableError` if the same work may succeed later,
+`ConflictError` if it contradicts what is stored, `RejectedError` for a value that no database of this kind keeps,
 `FatalError` for the rest. What only a person can change (a password, a missing database) is fatal at the start, and
 retryable once the database has worked: a daemon that may go on is not ended by it.
 """

@@ -16,7 +16,7 @@ _NETWORK: Final = frozenset(
 
 
 def make_room(path: Path) -> None:
-    """Make the directory of `path`. Raises `FatalError` where no database can be kept there."""
+    """Make the directory of `path`. Raise `FatalError` if no database can be kept there."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -35,7 +35,7 @@ def make_room(path: Path) -> None:
 
 
 def inspect_file(path: Path) -> None:
-    """Look whether `path` can be a database, without making or opening anything. Raises `FatalError`."""
+    """Look whether `path` can be a database, without making or opening anything. Raise `FatalError`."""
     try:
         if path.exists():
             make_room(path)

@@ -42,7 +42,7 @@ class DatabaseHold:
         self._connection: asyncpg.Connection | None = None
 
     async def watch(self) -> None:
-        """Run until cancelled. Raises `FatalError` once another process holds the database."""
+        """Run until cancelled. Raise `FatalError` once another process holds the database."""
         while True:
             await asyncio.sleep(LOOK_S)
             if not isinstance(self._address, PostgresAddress):
@@ -65,7 +65,7 @@ class DatabaseHold:
         await self.take_postgres(address)
 
     async def take_postgres(self, address: PostgresAddress) -> None:
-        """Raises `ConflictError` if another process holds it, and what reaching the database raises."""
+        """Raise `ConflictError` if another process holds it, and what reaching the database raises."""
         with translating(address.place, started=True):
             connection = await connect(address)
             try:
@@ -110,7 +110,7 @@ class DatabaseHold:
 async def held(url: str, kind: str, shared: bool = False) -> AsyncIterator[DatabaseHold]:
     """Hold the database at `url` while the block runs: a SQLite file for all daemons, a PostgreSQL for one `kind`.
 
-    `shared`: several may work on one PostgreSQL. Raises `ConflictError` if another process has it, and what reaching
+    `shared`: several may work on one PostgreSQL. Raise `ConflictError` if another process has it, and what reaching
     the database raises.
     """
     address = parse_database_url(url)

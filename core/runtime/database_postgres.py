@@ -51,7 +51,7 @@ class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]
 async def connect(address: PostgresAddress, **options: Any) -> asyncpg.Connection:
     """A connection to the first host that takes one. `options` go to `asyncpg.connect`.
 
-    Each host gets `address.timeout_s`. Raises what the driver raises; of several hosts, the last one's error.
+    Each host gets `address.timeout_s`. Raise what the driver raises; of several hosts, the last one's error.
     """
     hosts: list[dict[str, Any]] = [{"host": host, "port": port} for host, port in address.hosts] or [{}]
     plain = {"timeout": address.timeout_s, "statement_cache_size": 0}
@@ -99,7 +99,7 @@ class PostgresDatabase:
             raise
 
     async def _examined(self) -> AsyncEngine:
-        """The engine; the first call looks at the server. Raises `FatalError` for one that cannot be used at all."""
+        """The engine; the first call looks at the server. Raise `FatalError` for one that cannot be used at all."""
         if self._engine is not None:
             return self._engine
         async with self._opening:
@@ -110,7 +110,7 @@ class PostgresDatabase:
             return self._engine
 
     async def _examine(self) -> bool:
-        """Return true if a pooler stands between us and the server. Raises `FatalError` for a server of no use."""
+        """Return true if a pooler stands between us and the server. Raise `FatalError` for a server of no use."""
         connection = await connect(self._address)
         place, announced = self._address.place, connection.get_server_pid()
         try:

@@ -112,7 +112,7 @@ class PostgresAddress:
 
 
 def parse_database_url(url: str) -> SqliteAddress | PostgresAddress:
-    """The address that `url` names. Raises `FatalError` with what to write; the password is never in it."""
+    """The address that `url` names. Raise `FatalError` with what to write; the password is never in it."""
     scheme, separator, rest = url.partition("://")
     if len(url) > MAX_URL_CHARS or any(ord(character) < 32 for character in url):
         raise FatalError(f"the database URL is longer than {MAX_URL_CHARS} characters or has control characters in it")
@@ -233,7 +233,7 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _check_words(words: dict[str, str]) -> None:
-    """Leave only known words, in libpq's spelling. Raises `FatalError` for any other."""
+    """Leave only known words, in libpq's spelling. Raise `FatalError` for any other."""
     for name in list(words):
         if name in _HARMLESS:
             if words[name] not in _HARMLESS[name]:
@@ -309,7 +309,7 @@ def _timeout(text: str) -> int:
 
 
 def _check_tls(hosts: tuple[tuple[str, int], ...], words: dict[str, str]) -> None:
-    """Raises `FatalError` for a wish about TLS that would not be in force, and for files that cannot be used."""
+    """Raise `FatalError` for a wish about TLS that would not be in force, and for files that cannot be used."""
     mode = words.get("sslmode")
     if mode is not None and mode not in SSL_MODES:
         raise FatalError(f"sslmode={mode[:40]} is not one of {', '.join(SSL_MODES)}")

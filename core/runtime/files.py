@@ -63,7 +63,7 @@ class FileLock:
     def take(self, remedy: str = "stop it, or name another file") -> None:
         """Take the lock; again is harmless.
 
-        Raises `ConflictError` with the process that has it, `FatalError` if it cannot be made.
+        Raise `ConflictError` with the process that has it, `FatalError` if it cannot be made.
         """
         if self._descriptor is not None:
             return
@@ -91,7 +91,7 @@ class FileLock:
 
 @contextmanager
 def locked(path: Path, remedy: str = "stop it, or name another file") -> Iterator[None]:
-    """`path` for this process alone while the block runs. Raises as `FileLock.take`."""
+    """`path` for this process alone while the block runs. Raise as `FileLock.take`."""
     lock = FileLock(path)
     lock.take(remedy)
     try:
@@ -129,7 +129,7 @@ def _holder(place: Path) -> str:
 
 
 def replace_file(path: Path, contents: bytes, mode: int = PRIVATE) -> None:
-    """Write `path` whole or not at all, durably: a power cut leaves the old file or the new one. Raises `OSError`."""
+    """Write `path` whole or not at all, durably: a power cut leaves the old file or the new one. Raise `OSError`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
@@ -146,7 +146,7 @@ def replace_file(path: Path, contents: bytes, mode: int = PRIVATE) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make the names in a directory durable (fsync(2): a file's own fsync does not). Raises `OSError`."""
+    """Make the names in a directory durable (fsync(2): a file's own fsync does not). Raise `OSError`."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

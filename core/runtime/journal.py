@@ -166,7 +166,7 @@ def append(
 ) -> int:
     """Store an event, the state after it and its effects; returns the event's sequence, `expected_sequence` + 1.
 
-    `expected_sequence` is the one of the snapshot that was decided on, 0 for a new stream. Raises `ConflictError` where
+    `expected_sequence` is the one of the snapshot that was decided on, 0 for a new stream. Raise `ConflictError` if
     the stream has moved on meanwhile: load it and decide again.
     """
     sequence = expected_sequence + 1
@@ -266,7 +266,7 @@ def stream_effects(connection: Connection, stream: str) -> list[StoredEffect]:
 
 
 def effect(connection: Connection, key: str) -> StoredEffect:
-    """The effect under `key`. Raises `NotFoundError`."""
+    """The effect under `key`. Raise `NotFoundError`."""
     row = connection.execute(_EFFECT, {"of_key": key}).one_or_none()
     if row is None:
         raise NotFoundError(f"no effect {key}")
@@ -274,12 +274,12 @@ def effect(connection: Connection, key: str) -> StoredEffect:
 
 
 def complete_effect(connection: Connection, key: str, *, now_ns: int) -> None:
-    """Note that the effect is done; again is harmless. Raises `NotFoundError`, `ConflictError` where it failed."""
+    """Note that the effect is done; again is harmless. Raise `NotFoundError`, `ConflictError` if it failed."""
     _settle(connection, key, EffectStatus.DONE, None, now_ns)
 
 
 def fail_effect(connection: Connection, key: str, error: str, *, now_ns: int) -> None:
-    """Give the effect up for good; again is harmless. Raises `NotFoundError`, `ConflictError` where it is done."""
+    """Give the effect up for good; again is harmless. Raise `NotFoundError`, `ConflictError` if it is done."""
     _settle(connection, key, EffectStatus.FAILED, error, now_ns)
 
 
@@ -291,7 +291,7 @@ def _settle(connection: Connection, key: str, status: EffectStatus, error: str |
 
 
 def retry_effect(connection: Connection, key: str, *, due_ns: int, error: str) -> None:
-    """Note a failed try; the next is due at `due_ns`. Raises `NotFoundError`, `ConflictError` where it is settled."""
+    """Note a failed try; the next is due at `due_ns`. Raise `NotFoundError`, `ConflictError` if it is settled."""
     failed = {"of_key": key, "due_ns": due_ns, "error": error[:MAX_ERROR_CHARS]}
     changed = connection.execute(_COUNT_TRY, failed).rowcount
     if changed == 0:
@@ -322,7 +322,7 @@ def cursor(connection: Connection, name: str) -> int:
 def advance_cursor(connection: Connection, name: str, expected: int, position: int) -> None:
     """Move the cursor from `expected` to `position`, in the transaction that stores what was made of it.
 
-    Raises `ConflictError` where it does not stand at `expected` (somebody else moved it: nothing is stored),
+    Raise `ConflictError` if it does not stand at `expected` (somebody else moved it: nothing is stored),
     `FatalError` for a step back.
     """
     require(position >= expected, "a cursor does not move back", name=name, expected=expected, position=position)

@@ -45,7 +45,7 @@ async def retrying(
 ) -> T:
     """Await `call` until it succeeds, once more than `policy` has delays at the most.
 
-    Raises the last `RetryableError`; every other exception at once.
+    Raise the last `RetryableError`; every other exception at once.
     """
     failures = 0
     while True:

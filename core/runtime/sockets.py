@@ -29,7 +29,7 @@ def free_port() -> int:
     """A TCP port of 127.0.0.1 that was free a moment ago.
 
     It lies below the range from which systems take the ports of outgoing connections: one of these would otherwise be
-    in its place, now and then, before it is used. Raises `RetryableError` where a thousand ports are taken.
+    in its place, now and then, before it is used. Raise `RetryableError` if a thousand ports are taken.
     """
     for _ in range(MAX_ATTEMPTS):
         port = FIRST_PORT + secrets.randbelow(PORTS)

@@ -69,7 +69,7 @@ class Supervisor:
         self._failed = metrics.counter("worker_failures_total", "Runs that failed, by error", ["worker", "code"])
 
     def add(self, *workers: Worker) -> None:
-        """Name workers to be run; before `run` only. Raises ValueError for a name that is taken."""
+        """Name workers to be run; before `run` only. Raise ValueError for a name that is taken."""
         for worker in workers:
             if worker.name in self._status:
                 raise ValueError(f"two workers are called {worker.name}")
@@ -87,7 +87,7 @@ class Supervisor:
         return all(status.state is not WorkerState.BACKING_OFF for status in self._status.values())
 
     async def run(self) -> None:
-        """Run all workers. Returns when all have ended by themselves.
+        """Run all workers. Return when all have ended by themselves.
 
         Raise `FencedError`, and the `FatalError` of a worker that is not contained; the others are cancelled and waited
         for first. Cancelling this cancels all workers and waits for them.

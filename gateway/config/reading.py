@@ -25,7 +25,7 @@ C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig)
 
 
 def load(path: Path, kind: type[C]) -> C:
-    """Read a daemon's configuration. Raises `RejectedError` with everything that is wrong and what to change.
+    """Read a daemon's configuration. Raise `RejectedError` with everything that is wrong and what to change.
 
     A configuration that was loaded is canonical: identifiers compare equal where they name the same.
     """
@@ -40,7 +40,7 @@ def load(path: Path, kind: type[C]) -> C:
 def load_into(path: Path, kind: type[C], faults: Faults) -> C | None:
     """As `load`, with what is wrong in `faults`; None if it is not even of the right shape.
 
-    Raises `RejectedError` for a file that cannot be read, or is not TOML.
+    Raise `RejectedError` for a file that cannot be read, or is not TOML.
     """
     raw = _read(path, "the configuration", "name another with --config")
     try:
@@ -59,7 +59,7 @@ def load_into(path: Path, kind: type[C], faults: Faults) -> C | None:
 
 
 def verified(config: C, base: Path = Path()) -> C:
-    """A configuration that was made here, canonical. Raises `RejectedError` as `load` does; `base` is for its paths."""
+    """A configuration that was made here, canonical. Raise `RejectedError` as `load` does; `base` is for its paths."""
     faults = Faults()
     made = _canonical(config, base, faults)
     faults.raise_any("the configuration")
@@ -122,7 +122,7 @@ def _read(path: Path, what: str, remedy: str) -> str:
 
 
 def listen_address(text: str) -> tuple[str, int]:
-    """(host, port) of `host:port`. Raises `RejectedError`."""
+    """(host, port) of `host:port`. Raise `RejectedError`."""
     match = _LISTEN.fullmatch(text)
     if match is None or not 0 <= int(match[2]) < 65536:
         raise RejectedError(f"listen = {text[:80]!r} is not host:port, such as 127.0.0.1:8480")
@@ -130,7 +130,7 @@ def listen_address(text: str) -> tuple[str, int]:
 
 
 def resolve_database(url: str, base: Path) -> str:
-    """A SQLite path relative to the configuration becomes absolute; other URLs stay. Raises `FatalError`."""
+    """A SQLite path relative to the configuration becomes absolute; other URLs stay. Raise `FatalError`."""
     address = parse_database_url(url)
     if not isinstance(address, SqliteAddress) or address.path is None or address.path.is_absolute():
         return url
@@ -138,7 +138,7 @@ def resolve_database(url: str, base: Path) -> str:
 
 
 def check_database(url: str, base: Path) -> None:
-    """Raises `FatalError` for a URL that cannot be a daemon's, `RejectedError` for a database in memory."""
+    """Raise `FatalError` for a URL that cannot be a daemon's, `RejectedError` for a database in memory."""
     address = parse_database_url(url)
     if isinstance(address, SqliteAddress):
         if address.path is None:

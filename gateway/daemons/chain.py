@@ -29,7 +29,7 @@ DEFAULT_INTERVAL_S: Final = 1.0
 
 
 def make_chain_home(home: Path, chain_id: str, validators: int, key_type: str, assets: Sequence[str]) -> str:
-    """Make a consortium chain's home; `assets` are `symbol:decimals:issuer`. Returns the genesis hash in hex."""
+    """Make a consortium chain's home; `assets` are `symbol:decimals:issuer`. Return the genesis hash in hex."""
     return init_home(home, chain_id, validators, _key_kind(key_type), _assets(assets)).hash.hex()
 
 

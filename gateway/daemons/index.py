@@ -87,7 +87,7 @@ async def _watch(followers: Sequence[Follower], show: Show, until_head: bool) ->
 
 
 async def index_status(config: IndexConfig, base: Path) -> list[dict[str, Any]]:
-    """How far each chain is, as the database says. Raises `NotFoundError` where there is none."""
+    """How far each chain is, as the database says. Raise `NotFoundError` if there is none."""
     _must_exist(config, base)
     clock = SystemClock()
     async with opened_database(config.database, base) as database:
@@ -126,7 +126,7 @@ def _row(one: store.ChainRow, aside: Sequence[SetAside], now_s: float) -> dict[s
 
 
 async def rebuild_index(config: IndexConfig, base: Path, progress: Callable[[int, int], None]) -> int:
-    """Rebuild all projections. `progress` hears (facts read, facts in all), from another thread. Returns the latter."""
+    """Rebuild all projections. `progress` hears (facts read, facts in all), from another thread. Return the latter."""
     _must_exist(config, base)
     async with opened_database(config.database, base) as database:
         total = await database.read(last_seq)
@@ -135,7 +135,7 @@ async def rebuild_index(config: IndexConfig, base: Path, progress: Callable[[int
 
 
 async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
-    """Acknowledge the chain's reorgs below finality. Returns how many were open. Raises `NotFoundError`."""
+    """Acknowledge the chain's reorgs below finality. Return how many were open. Raise `NotFoundError`."""
     _must_exist(config, base)
     clock = SystemClock()
 
@@ -160,7 +160,7 @@ async def verify_index(
     """Fetch random ranges of each chain again and compare them. `progress` hears (chain, ranges done, ranges in all).
 
     They come from `endpoint`, or else from the last one configured, where several are; only what is final is compared,
-    or everything where the chain has nothing final. Raises `RejectedError` where there is no other endpoint to ask.
+    or everything where the chain has nothing final. Raise `RejectedError` if there is no other endpoint to ask.
     """
     _must_exist(config, base)
     found = {}

@@ -57,7 +57,7 @@ class OwnDatabase:
 async def own_database(url: str, base: Path, kind: str, shared: bool = False) -> AsyncIterator[OwnDatabase]:
     """The database of one daemon of this `kind`, held against a second one while the block runs.
 
-    `shared`: several may work on one PostgreSQL. A server that does not answer yet gets some seconds. Raises
+    `shared`: several may work on one PostgreSQL. A server that does not answer yet gets some seconds. Raise
     `RejectedError` for a database in memory, `ConflictError` if another process has it, and what opening it raises.
     """
     check_database(url, base)
@@ -71,7 +71,7 @@ async def own_database(url: str, base: Path, kind: str, shared: bool = False) ->
 
 
 async def check_accounts(database: Database, accounts: Collection[AccountId]) -> None:
-    """Raises `RejectedError` if an open swap needs an account of ours that is not configured any more."""
+    """Raise `RejectedError` if an open swap needs an account of ours that is not configured any more."""
     for account, count in (await database.read(accounts_in_use)).items():
         if account not in accounts:
             chain = chain_of(account)
@@ -83,7 +83,7 @@ async def check_accounts(database: Database, accounts: Collection[AccountId]) ->
 
 
 def check_traded(pairs: Sequence[Pair], chains: Mapping[ChainId, ConnectedChain]) -> None:
-    """Raises `RejectedError` for a pair with an asset that its chain does not show."""
+    """Raise `RejectedError` for a pair with an asset that its chain does not show."""
     for pair in pairs:
         for asset in (pair.initiator_asset, pair.participant_asset):
             if asset not in chains[chain_of(asset)].access.parameters.assets:
@@ -91,7 +91,7 @@ def check_traded(pairs: Sequence[Pair], chains: Mapping[ChainId, ConnectedChain]
 
 
 async def check_starts(configs: Sequence[ChainConfig], chains: Mapping[ChainId, ConnectedChain]) -> None:
-    """Raises `RejectedError` for a chain whose `start` no block of it can be. One that does not answer is not asked."""
+    """Raise `RejectedError` for a chain whose `start` no block of it can be. One that does not answer is not asked."""
     for config in configs:
         try:
             head = (await chains[ChainId(config.id)].access.heads.head()).head

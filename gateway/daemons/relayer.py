@@ -80,7 +80,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
 
 
 def _keys(config: RelayerConfig, base: Path) -> Keystore:
-    """The keystore. Raises `RejectedError` with all that is wrong on this machine, before anything is connected."""
+    """The keystore. Raise `RejectedError` with all that is wrong on this machine, before anything is connected."""
     faults = Faults()
     keys = relayer_keys(config, base, faults)
     faults.raise_any("the configuration")

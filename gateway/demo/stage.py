@@ -79,7 +79,7 @@ class Stage:
     # --- the supervision view ------------------------------------------------------------------------------------
 
     async def supervision(self, path: str) -> Any:
-        """A document of the supervision API. Raises `RetryableError` where it answers with a problem."""
+        """A document of the supervision API. Raise `RetryableError` if it answers with a problem."""
         headers = {"X-API-Key": self.devnet.info.regulator_key, "X-Purpose": "demonstration"}
         async with self.http.get(self.devnet.info.regulator + path, headers=headers) as response:
             document = await response.json()
@@ -88,7 +88,7 @@ class Stage:
             return document
 
     async def supervised(self, swap_id: str, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """The swap as a regulator sees it, once it is as `done` says. Raises `RetryableError` after `PATIENCE_S`."""
+        """The swap as a regulator sees it, once it is as `done` says. Raise `RetryableError` after `PATIENCE_S`."""
         return dict(await self.until(f"/v1/swaps/{percent_encoded(swap_id)}", "swap", done))
 
     async def until(self, path: str, member: str, done: Callable[[Any], bool]) -> Any:

@@ -18,7 +18,7 @@ MARKER: Final = ".causeway-devnet"
 def claimed(directory: Path) -> Iterator[None]:
     """Empty the directory and hold it while the block runs.
 
-    Raises `RejectedError` where another devnet runs in it, or where it holds what no devnet put there.
+    Raise `RejectedError` if another devnet runs in it, or if it holds what no devnet put there.
     """
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     marker = directory / MARKER

@@ -51,7 +51,7 @@ class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
         return ChainId(self.chain("consortium").id)
 
     def user(self, name: str) -> Keys:
-        """Raises `RejectedError` for somebody who is not there."""
+        """Raise `RejectedError` for somebody who is not there."""
         for user in self.users:
             if user.name == name:
                 return user
@@ -79,7 +79,7 @@ def store_info(directory: Path, info: DevnetInfo) -> None:
 
 
 def load_info(directory: Path) -> DevnetInfo:
-    """Raises `RejectedError` where no devnet runs in `directory`."""
+    """Raise `RejectedError` if no devnet runs in `directory`."""
     path = directory / DEVNET_FILE
     try:
         return msgspec.json.decode(path.read_bytes(), type=DevnetInfo)

@@ -120,7 +120,7 @@ class Devnet:
         await self._stack.aclose()
 
     async def until(self, stop: asyncio.Event) -> None:
-        """Return when `stop` is set. Raises `FatalError` where a daemon ends before that."""
+        """Return when `stop` is set. Raise `FatalError` if a daemon ends before that."""
         ended = {asyncio.ensure_future(daemon.ended()): daemon for daemon in self._daemons}
         asked = asyncio.ensure_future(stop.wait())
         try:

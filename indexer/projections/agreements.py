@@ -35,7 +35,7 @@ _INSERT_LEGS: Final = sa.insert(agreement_legs)
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Both legs as they were agreed, and who says so. Raises `RejectedError` when the legs do not make a swap."""
+    """Both legs as they were agreed, and who says so. Raise `RejectedError` when the legs do not make a swap."""
 
     swap_id: SwapId
     initiator: LockTerms
@@ -66,9 +66,9 @@ def forget_agreement(connection: Connection, swap_id: SwapId) -> None:
 
 
 def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
-    """Store agreed terms. Returns false where exactly this was reported before.
+    """Store agreed terms. Return false where exactly this was reported before.
 
-    Raises `ConflictError` for other terms under a swap id that is taken.
+    Raise `ConflictError` for other terms under a swap id that is taken.
     """
     new = insert_if_absent(
         connection,

@@ -64,7 +64,7 @@ def list_contract_events(
 ) -> list[LoggedEvent]:
     """Events of the canonical chain, oldest first, at most `limit` (1 … `MAX_EVENTS`).
 
-    `after` is (height, index) of the last one of the page before. Raises `RejectedError` for a limit, or a number of
+    `after` is (height, index) of the last one of the page before. Raise `RejectedError` for a limit, or a number of
     conditions, out of bounds.
     """
     if not 1 <= limit <= MAX_EVENTS or len(wanted.arguments) > MAX_CONDITIONS:

@@ -113,9 +113,9 @@ class SwapView:
 
 
 def report_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
-    """Store agreed terms and join what is on chain. Returns false where exactly this was reported before.
+    """Store agreed terms and join what is on chain. Return false where exactly this was reported before.
 
-    Raises `ConflictError` for other terms under a swap id that is taken.
+    Raise `ConflictError` for other terms under a swap id that is taken.
     """
     hold_projections(connection)
     new = store_agreement(connection, agreement, now_ns)

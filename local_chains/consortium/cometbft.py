@@ -62,7 +62,7 @@ MAX_LOG_TAIL_BYTES: Final = 4_000
 
 
 def find_cometbft() -> Path:
-    """The `cometbft` of this repository, else that of the PATH. Raises `RejectedError` where there is none."""
+    """The `cometbft` of this repository, else that of the PATH. Raise `RejectedError` if there is none."""
     if BINARY.is_file():
         return BINARY
     found = shutil.which("cometbft")
@@ -115,7 +115,7 @@ class CometNode:
     async def start(self) -> None:
         """Return once the RPC answers.
 
-        Raises `RejectedError` where there is no binary, `FatalError` where the node does not start.
+        Raise `RejectedError` if there is no binary, `FatalError` if the node does not start.
         """
         if self._children:
             raise FatalError("the node is running already")
@@ -182,7 +182,7 @@ class CometNode:
         return bool(status["node_info"]["id"] == self._node_id)
 
     async def call(self, method: str, **params: Any) -> Any:
-        """The `result` of one RPC call. Raises `RejectedError` with the node's error, and what aiohttp raises."""
+        """The `result` of one RPC call. Raise `RejectedError` with the node's error, and what aiohttp raises."""
         timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_S)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}

@@ -48,7 +48,7 @@ class ConsortiumNode:
         async with ConsortiumNode(home) as node:
             node.rpc_url        # http://127.0.0.1:<free port>
 
-    `progress` and `keep_blocks` are `open_engine`'s. Entering raises what that raises, and `RejectedError` where the
+    `progress` and `keep_blocks` are `open_engine`'s. Entering raises what that raises, and `RejectedError` if the
     port is taken. Leaving raises what ended the engine before its time.
     """
 
@@ -109,7 +109,7 @@ class ConsortiumNode:
             await self.wait()
 
     async def wait(self) -> None:
-        """Return once the node was stopped. Raises what ended its engine otherwise."""
+        """Return once the node was stopped. Raise what ended its engine otherwise."""
         if self._running is not None:
             await asyncio.shield(self._running)
 
@@ -124,7 +124,7 @@ class ConsortiumNode:
 
 
 async def run_node(home: Path, host: str = LOCALHOST, port: int = DEFAULT_PORT, pace: Pace | None = None) -> None:
-    """Run the chain in `home` until SIGINT or SIGTERM. Raises `FatalError` where it cannot go on."""
+    """Run the chain in `home` until SIGINT or SIGTERM. Raise `FatalError` if it cannot go on."""
     async with ConsortiumNode(home, host, port, pace) as node:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -61,7 +61,7 @@ class AnvilSettings:
 
 
 def find_anvil() -> Path:
-    """The binary: $CAUSEWAY_ANVIL, else under node_modules, else on the PATH. Raises `AnvilError`."""
+    """The binary: $CAUSEWAY_ANVIL, else under node_modules, else on the PATH. Raise `AnvilError`."""
     named = os.environ.get(BINARY_VARIABLE)
     if named:
         if not os.access(named, os.X_OK):
@@ -110,7 +110,7 @@ class AnvilChain:
         await self.stop()
 
     async def start(self) -> None:
-        """Start and wait until RPC answers. Raises `AnvilError`."""
+        """Start and wait until RPC answers. Raise `AnvilError`."""
         if self._process is not None:
             raise AnvilError("this anvil is running already")
         binary = find_anvil()

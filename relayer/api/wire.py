@@ -51,7 +51,7 @@ def hex_of(raw: bytes) -> str:
 
 
 def bytes_from(text: str, length: int, field: str) -> bytes:
-    """Raises `RejectedError` unless it is 0x and exactly `length` bytes of lower-case hex."""
+    """Raise `RejectedError` unless it is 0x and exactly `length` bytes of lower-case hex."""
     if len(text) != 2 + 2 * length or not _HEX.fullmatch(text):
         raise RejectedError(f"{field} is 0x and {2 * length} lower-case hex digits", field=field)
     return bytes.fromhex(text[2:])
@@ -249,7 +249,7 @@ def _place_body(seen: Sighting | None) -> PlaceBody | None:
 
 
 def asset_named(chains: Mapping[ChainId, ChainAccess], asset: AssetId) -> Asset:
-    """The asset as its chain's parameters have it. Raises `RejectedError` for an unknown one."""
+    """The asset as its chain's parameters have it. Raise `RejectedError` for an unknown one."""
     for access in chains.values():
         if asset in access.parameters.assets:
             return access.parameters.assets[asset]

@@ -40,7 +40,7 @@ class Attestor:
     async def attest_newest(self) -> BlockHeader | None:
         """Vote for the newest block whose turn it is; None where it is attested, or voted for, already.
 
-        Raises `RetryableError` when a chain does not answer.
+        Raise `RetryableError` when a chain does not answer.
         """
         final = (await self._foreign.heads.head()).finalized
         height = Height(final.height - final.height % self._every)

@@ -42,7 +42,7 @@ class ClientPolicy:
 
 
 def check_quote_answer(request: QuoteRequest, quote: Quote, key: bytes, policy: ClientPolicy, now: float) -> None:
-    """Hold a quote against what was asked for. `now` is Unix seconds. Raises `RejectedError`."""
+    """Hold a quote against what was asked for. `now` is Unix seconds. Raise `RejectedError`."""
     verify_quote(quote, key, now)
     asked = request.initiator_asset, request.participant_asset
     if (quote.initiator_asset, quote.participant_asset) != asked:
@@ -81,7 +81,7 @@ def agreed(
 ) -> Agreement:
     """The agreement to lock on, made of the quote, our own accounts and the answer's timelocks.
 
-    Raises `RejectedError` naming what is not as quoted, `GateClosedError` where a time gate refuses.
+    Raise `RejectedError` naming what is not as quoted, `GateClosedError` if a time gate refuses.
     """
     first, second = quote.initiator_chain, quote.participant_chain
     ours = LockTerms(

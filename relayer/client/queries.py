@@ -24,8 +24,8 @@ class ProvenQueries:
     async def ask(self, question: Question, at: Height | None = None, wait_s: float = WAIT_S) -> Evidence:
         """Verified evidence that answers exactly this question, at a finalized height (None: the newest provable).
 
-        Waits up to `wait_s` for a height that cannot be proven yet; then raises `NotYetFinalError`. Raises a
-        `ProofError` where the proof does not hold, `RejectedError` where it answers another question.
+        Waits up to `wait_s` for a height that cannot be proven yet; then raises `NotYetFinalError`. Raise a
+        `ProofError` if the proof does not hold, `RejectedError` if it answers another question.
         """
         until = self._clock.monotonic() + wait_s
         while True:

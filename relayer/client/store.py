@@ -73,7 +73,7 @@ class SwapStore:
 
     @classmethod
     def file(cls, path: Path) -> "SwapStore":
-        """The store in `path`, readable by this user alone. Raises `FatalError` where that cannot be had."""
+        """The store in `path`, readable by this user alone. Raise `FatalError` if that cannot be had."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # A file that is there is not opened: closing it would cancel the locks that this process has on it
@@ -96,7 +96,7 @@ class SwapStore:
     async def prepare(self) -> None:
         """Take the file for this process, and create what is missing in it.
 
-        Raises `ConflictError` with the process that has the file, if another one does.
+        Raise `ConflictError` with the process that has the file, if another one does.
         """
         if self._lock is not None:
             self._lock.take("one client at a time works on a store; wait until it has ended, or use another store")
@@ -109,7 +109,7 @@ class SwapStore:
         await self.database.write(create)
 
     async def check_accounts(self, accounts: Collection[AccountId]) -> None:
-        """Raises `RejectedError` if an open swap was begun with an account that is not among these."""
+        """Raise `RejectedError` if an open swap was begun with an account that is not among these."""
         for account, count in (await self.database.read(accounts_in_use)).items():
             if account not in accounts:
                 raise RejectedError(
@@ -160,7 +160,7 @@ class SwapStore:
         return await self.database.write(store)
 
     async def swap(self, swap_id: SwapId) -> ClientSwap:
-        """Raises `NotFoundError`."""
+        """Raise `NotFoundError`."""
         query = sa.select(client_swaps).where(client_swaps.c.swap_id == swap_id)
         row = await self.database.read(lambda c: c.execute(query).one_or_none())
         if row is None:
@@ -188,7 +188,7 @@ class Preimages:
         self._known.update({preimage.hashlock(): preimage for preimage in preimages})
 
     def preimage(self, hashlock: Hashlock) -> Preimage:
-        """Raises `NotFoundError`."""
+        """Raise `NotFoundError`."""
         if hashlock not in self._known:
             raise NotFoundError("no preimage under this hashlock in this client's store")
         return self._known[hashlock]

@@ -97,8 +97,8 @@ class SwapClient:
     async def __aenter__(self) -> "SwapClient":
         """Open the store and take up every swap that was begun.
 
-        Raises `FatalError` where the store cannot be used, `ConflictError` where another process works on it,
-        `RejectedError` where its open swaps need another account.
+        Raise `FatalError` if the store cannot be used, `ConflictError` if another process works on it,
+        `RejectedError` if its open swaps need another account.
         """
         try:
             await self._begin()
@@ -165,7 +165,7 @@ class SwapClient:
     ) -> Quote:
         """A price that was checked: signed by the relayer's key, for what was asked. One of the two amounts.
 
-        Raises `RejectedError` where it is not, or where the relayer refuses; `RetryableError` without an answer.
+        Raise `RejectedError` if it is not, or if the relayer refuses; `RetryableError` without an answer.
         """
         initiator_asset, participant_asset = parse_asset(initiator_asset), parse_asset(participant_asset)
         request = QuoteRequest(
@@ -194,8 +194,8 @@ class SwapClient:
 
         Our account signs the opening, so that the relayer keeps its part until our lock if the account holds what it
         gives. `receiver` is paid on the participant's chain, our own account there by default. The same quote again
-        gives the same swap. Raise `RejectedError` where the answer is not as quoted, `ConflictError` if nothing is kept
-        for us and the policy insists on it, `GateClosedError` where the timelocks leave too little time,
+        gives the same swap. Raise `RejectedError` if the answer is not as quoted, `ConflictError` if nothing is kept
+        for us and the policy insists on it, `GateClosedError` if the timelocks leave too little time,
         `RetryableError` without an answer.
         """
         verify_quote(quote, await self._relayer_key(), self._clock.now())
@@ -300,7 +300,7 @@ class SwapClient:
     ) -> SwapOutcome:
         """As `run`, for a swap of an earlier process with the same store; one that was never begun is begun now.
 
-        Raises `NotFoundError` for a swap that is not in the store.
+        Raise `NotFoundError` for a swap that is not in the store.
         """
         return await self.run(swap_id, on_progress, before_reveal=before_reveal)
 
@@ -335,7 +335,7 @@ class SwapClient:
             subscription.close()
 
     async def until(self, swap: ClientSwap | SwapId, step: SwapStep) -> SwapProgress:
-        """The first time that this step was made. Raises `ConflictError` where the swap ends without it."""
+        """The first time that this step was made. Raise `ConflictError` if the swap ends without it."""
         name = (await self._found(swap)).id
         async for told in self.progress(name):
             if told.step is step:
@@ -359,7 +359,7 @@ class SwapClient:
         return await self.until(swap, SwapStep.REFUNDED)
 
     async def state(self, swap: ClientSwap | SwapId) -> SwapState:
-        """The state machine's present state. Raises `NotFoundError` for a swap that was never begun."""
+        """The state machine's present state. Raise `NotFoundError` for a swap that was never begun."""
         name = swap.id if isinstance(swap, ClientSwap) else swap
         return await self._store.database.read(lambda c: swaps.load(c, name))
 

@@ -73,7 +73,7 @@ class Keystore:
         return tuple(sorted(self._keys))
 
     def key(self, name: str) -> SecretKey:
-        """Raises `NotFoundError`."""
+        """Raise `NotFoundError`."""
         if name not in self._keys:
             raise NotFoundError(f"the keystore has no key called {name[:64]!r}: add it")
         return self._keys[name]
@@ -98,7 +98,7 @@ class DerivedPreimages:
         return hashlock
 
     def preimage(self, hashlock: Hashlock) -> Preimage:
-        """Raises `NotFoundError`."""
+        """Raise `NotFoundError`."""
         if hashlock not in self._contexts:
             raise NotFoundError("no preimage under this hashlock: derive it from its context first")
         return self._key.preimage(self._contexts[hashlock])
@@ -120,7 +120,7 @@ def new_key(source: SecretSource | None = None) -> bytes:
 def write_keystore(path: Path, passphrase: str, keys: Mapping[str, bytes]) -> None:
     """Encrypt the keys into `path`, readable by this user only, replacing an older file in one step.
 
-    Raises `RejectedError` for a short passphrase or a key of another length, `FatalError` when the file cannot be
+    Raise `RejectedError` for a short passphrase or a key of another length, `FatalError` when the file cannot be
     written.
     """
     if len(passphrase) < MIN_PASSPHRASE_CHARS:
@@ -184,7 +184,7 @@ def _damaged(path: Path) -> FatalError:
 
 
 def read_passphrase(file: Path | None = None, variable: str = "CAUSEWAY_PASSPHRASE") -> str:
-    """From `file` (its first line) or else from the environment. Raises `FatalError` where neither has one."""
+    """From `file` (its first line) or else from the environment. Raise `FatalError` if neither has one."""
     if file is not None:
         try:
             text = read_small(file, MAX_PASSPHRASE_BYTES, "the passphrase file").decode()

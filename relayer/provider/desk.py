@@ -1,7 +1,7 @@
 """The interface behind the dApp API: pairs, quotes, opening swaps, and watching them.
 
 `SwapDesk` (in `relayer.provider.opening`) implements `Desk`. Every refusal is a `RejectedError` (or a subclass that
-says more) with what to do; `RetryableError` where a chain or the database does not answer.
+says more) with what to do; `RetryableError` if a chain or the database does not answer.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -105,8 +105,8 @@ class Desk(Protocol):
         """All configured pairs."""
 
     async def quote(self, request: QuoteRequest) -> Quote:
-        """A signed price. Raises `NotFoundError` for an unknown pair, `RejectedError` outside its limits,
-        `ConflictError` where inventory or exposure limits are short, `ClockSkewError` (a `RetryableError`) where clocks
+        """A signed price. Raise `NotFoundError` for an unknown pair, `RejectedError` outside its limits,
+        `ConflictError` if inventory or exposure limits are short, `ClockSkewError` (a `RetryableError`) if clocks
         differ or a chain lags."""
 
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
@@ -136,7 +136,7 @@ class Desk(Protocol):
         """
 
     async def swap(self, swap_id: SwapId) -> SwapView:
-        """Raises `NotFoundError`."""
+        """Raise `NotFoundError`."""
 
     async def swaps(self, which: SwapFilter) -> Sequence[SwapView]: ...
 

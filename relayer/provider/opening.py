@@ -163,7 +163,7 @@ class SwapDesk:
         return sign_quote(quote, self._key)
 
     async def _plan(self, first: ChainId, second: ChainId, now_s: int) -> tuple[ChainTime, ChainTime]:
-        """(T_A, T_B) for a swap that is agreed now. Raises `RetryableError` while a chain lags or cannot be trusted."""
+        """(T_A, T_B) for a swap that is agreed now. Raise `RetryableError` while a chain lags or cannot be trusted."""
         await self._checks.no_alarms(first, second)
         heads = await asyncio.gather(self._boards[first].current(), self._boards[second].current())
         # By the clock as it is now: the heads may be newer than `now_s`, by as long as they were waited for.
@@ -300,7 +300,7 @@ class SwapDesk:
         return view
 
     def _known(self, connection: Connection, request: OpenSwap, now_ns: int) -> SwapView | None:
-        """The swap that this very request opened before. Raises `ConflictError` for another request."""
+        """The swap that this very request opened before. Raise `ConflictError` for another request."""
         row = tables.swap_of_quote(connection, request.quote.id)
         if row is not None:
             view = self._view(connection, row, now_ns)

@@ -20,7 +20,7 @@ QUOTE_ID_BYTES: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Participant base units per initiator base unit, exactly. Raises `RejectedError` unless both are positive."""
+    """Participant base units per initiator base unit, exactly. Raise `RejectedError` unless both are positive."""
 
     numerator: int
     denominator: int
@@ -110,7 +110,7 @@ class Quote:
 def amounts(pair: Pair, request: QuoteRequest) -> tuple[BaseUnits, BaseUnits]:
     """(initiator amount, participant amount) at the pair's rate, rounded in the relayer's favour by less than one unit.
 
-    Raises `RejectedError` outside the pair's limits or where an amount rounds to nothing.
+    Raise `RejectedError` outside the pair's limits or if an amount rounds to nothing.
     """
     rate = pair.rate
     if request.initiator_amount is not None:
@@ -154,7 +154,7 @@ def sign_quote(quote: Quote, key: SigningKey) -> Quote:
 
 
 def verify_quote(quote: Quote, key: bytes, now: float) -> None:
-    """Hold the quote against the relayer's public key and the time (Unix seconds). Raises `RejectedError`."""
+    """Hold the quote against the relayer's public key and the time (Unix seconds). Raise `RejectedError`."""
     if quote.key != key:
         raise RejectedError("the quote is signed with another key than the relayer's")
     try:

@@ -76,7 +76,7 @@ class Absorber:
                 await self._facts.wait_beyond(absorbed.position, LOOK_S)
 
     async def step(self) -> Absorbed:
-        """Take in the next facts, at most `BATCH`. Raises `RetryableError`; then nothing was taken in."""
+        """Take in the next facts, at most `BATCH`. Raise `RetryableError`; then nothing was taken in."""
         if self._times is None:
             self._times = await self._database.read(times_at_cursor)
         absorbed = await self._absorbed(self._times, self._clock.now_ns())

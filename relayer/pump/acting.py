@@ -86,7 +86,7 @@ class Acts:
             one.pipeline.closed_gate = self._closed_gate
 
     async def do(self, asked: effects.SwapEffect, key: str) -> events.SwapEvent | None:
-        """Do what is asked for; returns the event that follows. Raises as `execute` sorts it."""
+        """Do what is asked for; returns the event that follows. Raise as `execute` sorts it."""
         match asked:
             case effects.VerifyLock():
                 at = await self._checks.verified(asked)

@@ -63,7 +63,7 @@ class PreimageVault(Protocol):
     """The initiator's store of preimages."""
 
     def preimage(self, hashlock: Hashlock) -> Preimage:
-        """Raises `NotFoundError`."""
+        """Raise `NotFoundError`."""
 
 
 class Consultation(Protocol):
@@ -200,7 +200,7 @@ class Checks:
             )
 
     def time_to_fund(self, state: SwapState) -> None:
-        """The time gate once more, with nothing awaited between it and the signature. Raises `GateClosedError`."""
+        """The time gate once more, with nothing awaited between it and the signature. Raise `GateClosedError`."""
         agreement, now_s = state.agreement, self._now_s()
         second, t_b = agreement.participant_timing, agreement.participant_leg.timelock
         if agreement.own_leg is Leg.PARTICIPANT:

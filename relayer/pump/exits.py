@@ -83,7 +83,7 @@ class SharedExits:
 
     @asynccontextmanager
     async def _together(self, chain: ChainId) -> AsyncIterator[None]:
-        """A batch saves gas and nothing else: whatever it meets, each exit goes its own way. Raises `FatalError`."""
+        """A batch saves gas and nothing else: whatever it meets, each exit goes its own way. Raise `FatalError`."""
         try:
             async with asyncio.timeout(TOGETHER_TIMEOUT_S):
                 yield

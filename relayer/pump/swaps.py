@@ -26,7 +26,7 @@ its next change."""
 
 
 load = engine.load
-"""The swap's present state. Raises `NotFoundError`."""
+"""The swap's present state. Raise `NotFoundError`."""
 
 
 def begin(
@@ -53,7 +53,7 @@ def begin(
 def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.SwapEvent], *, now_ns: int) -> bool:
     """Let a swap answer these events, in order; true where anything changed.
 
-    Raises `NotFoundError`; `ConflictError` where the swap moved on in another transaction: begin this one again.
+    Raise `NotFoundError`; `ConflictError` if the swap moved on in another transaction: begin this one again.
     """
     taken = engine.take(connection, swap_id, happened, now_ns=now_ns)
     if taken.stored:
@@ -62,7 +62,7 @@ def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.Swap
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:
-    """`Database.write`, again where another transaction was faster. Raises `RetryableError` where that lasts."""
+    """`Database.write`, again where another transaction was faster. Raise `RetryableError` if that lasts."""
     for _ in range(WRITE_RETRIES):
         try:
             return await database.write(work)

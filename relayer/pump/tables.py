@@ -267,7 +267,7 @@ def _unfinal(leg: LegState) -> int | None:
 
 
 def swap_row(connection: Connection, swap_id: SwapId) -> SwapRow:
-    """Raises `NotFoundError`."""
+    """Raise `NotFoundError`."""
     row = connection.execute(_ROW_OF_SWAP, {"of_swap": swap_id}).one_or_none()
     if row is None:
         raise NotFoundError(f"no swap {swap_id[:64]!r}")
@@ -446,7 +446,7 @@ def list_rows(
     account: AccountId | None = None,
     before: SwapId | None = None,
 ) -> Sequence[SwapRow]:
-    """Newest first; `before` continues behind a swap. Raises `NotFoundError` for an unknown `before`."""
+    """Newest first; `before` continues behind a swap. Raise `NotFoundError` for an unknown `before`."""
     table = relayer_swaps
     query = _ROW.order_by(table.c.created_ns.desc(), table.c.swap_id.desc()).limit(limit)
     if done is not None:
@@ -498,7 +498,7 @@ def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
 def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
     """Write a place down; answers the one that is written down already where there is one.
 
-    Raises `ConflictError` where another open swap has it: ask the chain for another place.
+    Raise `ConflictError` if another open swap has it: ask the chain for another place.
     """
     one_at_a_time(connection)
     if (known := lock_place(connection, swap_id)) is not None:

@@ -32,7 +32,7 @@ class SwapUpdates:
     def subscribe(self, only: SwapId | None = None) -> "Subscription":
         """From now on the id of each swap that changes (or of the one). Close it in the end.
 
-        Raises `RetryableError` where too many watch already.
+        Raise `RetryableError` if too many watch already.
         """
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise RetryableError(f"{MAX_SUBSCRIPTIONS} watch swaps already: try again later")

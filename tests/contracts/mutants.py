@@ -43,7 +43,7 @@ MUTANTS: Final = HERE / "mutants.toml"
 
 
 def compile_mutant(mutant: Mutant) -> Path:
-    """The mutant's artifact. Raises BuildError, also where its text is not found exactly once, or changes nothing."""
+    """The mutant's artifact. Raise BuildError, also if its text is not found exactly once, or changes nothing."""
     WORK.mkdir(parents=True, exist_ok=True)
     sources = {name: path for name, path in build.source_files().items() if "/" not in name and name != "TestToken.sol"}
     text = sources[mutant.source].read_text()

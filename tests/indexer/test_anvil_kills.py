@@ -94,7 +94,7 @@ async def test_killed_again_and_again(tmp_path: Path) -> None:
 
 async def kill_one(evm: EvmHarness, given: Given, url: str, database: Database, rng: random.Random) -> int:
     """Start a follower, change the chain above what is final, kill it a few commits later: while it works on the next
-    one. Returns the number of facts."""
+    one. Return the number of facts."""
     running = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, evm.anvil.rpc_url, *(one.hex() for one in given), url,
         stdout=asyncio.subprocess.PIPE,

@@ -333,7 +333,7 @@ class Simulation:
     # --- the run ---
 
     async def run(self) -> Counter[str]:
-        """Returns how often each fault came to pass."""
+        """Return how often each fault came to pass."""
         for _ in range(PAST // 2):
             self.grow()
         following = asyncio.create_task(self.follow())

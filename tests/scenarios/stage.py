@@ -99,7 +99,7 @@ class Stage:
         self.tasks, self.service = [], None
 
     def running(self) -> RelayerService:
-        """The service. Raises what ended it, if something did."""
+        """The service. Raise what ended it, if something did."""
         for task in self.tasks:
             if task.done():
                 task.result()

@@ -26,7 +26,7 @@ class Artifact:
 
 @cache
 def load_artifact(contract: str) -> Artifact:
-    """The artifact of `contract` (for test contracts `testing/Name`). Raises FileNotFoundError for an unknown name."""
+    """The artifact of `contract` (for test contracts `testing/Name`). Raise FileNotFoundError for an unknown name."""
     raw: dict[str, Any] = msgspec.json.decode((ARTIFACTS_DIR / f"{contract}.json").read_bytes())
     return Artifact(
         contract=raw["contract"],

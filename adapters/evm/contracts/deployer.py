@@ -72,7 +72,7 @@ def pay_native(sender: AccountId, to: AccountId, amount: BaseUnits) -> UnsignedT
 async def deploy(
     transactions: EvmTransactionSender, creator: Signer, tokens: Sequence[TokenSpec] = ()
 ) -> DeployedContracts:
-    """Create the HashedTimelock and test tokens. Raises `RevertedError`, or `RetryableError` after `MAX_DEPLOY_S`."""
+    """Create the HashedTimelock and test tokens. Raise `RevertedError`, or `RetryableError` after `MAX_DEPLOY_S`."""
     creations = [create_htlc(creator.account), *(create_token(creator.account, token) for token in tokens)]
     sent = await send_in_order(transactions, creator, creations)
     addresses = [created_address(creator.account, signed.sequence) for signed in sent]
@@ -84,7 +84,7 @@ async def send_in_order(
 ) -> list[SignedTransaction]:
     """Send all with consecutive nonces, and return once all are included.
 
-    For setting up chains; a relayer's transactions go through its journal. Raises as `deploy`.
+    For setting up chains; a relayer's transactions go through its journal. Raise as `deploy`.
     """
     sequence = (await transactions.sequences(signer.account)).latest
     market = await transactions.fee_market()

@@ -128,7 +128,7 @@ def integer_from_json(value: Any, low: int = 0, high: int = (1 << 63) - 1) -> in
 
 
 def object_from_json(value: Any) -> Json:
-    """The value as an object. Raises MalformedProofError for anything else."""
+    """The value as an object. Raise MalformedProofError for anything else."""
     if not isinstance(value, dict):
         raise MalformedProofError("value is not a JSON object")
     return value
@@ -207,7 +207,7 @@ def header_to_json(header: Header) -> dict[str, Any]:
 
 
 def header_from_json(value: Any) -> Header:
-    """Inverse of `header_to_json`. Raises MalformedProofError."""
+    """Inverse of `header_to_json`. Raise MalformedProofError."""
     fields = object_from_json(value)
     version = object_from_json(fields.get("version"))
     return Header(
@@ -291,7 +291,7 @@ def public_key_to_json(key: PublicKey) -> dict[str, str]:
 
 
 def public_key_from_json(value: Any) -> PublicKey:
-    """Inverse of `public_key_to_json`. Raises MalformedProofError for key types we do not speak."""
+    """Inverse of `public_key_to_json`. Raise MalformedProofError for key types we do not speak."""
     fields = object_from_json(value)
     kind = _KEY_KINDS.get(_string_from_json(fields.get("type"), MAX_HASH_BYTES))
     if kind is None:
@@ -368,7 +368,7 @@ def block_to_json(block: Block) -> dict[str, Any]:
 
 
 def block_from_json(value: Any) -> Block:
-    """Inverse of `block_to_json`. Raises MalformedProofError, also for evidence of an unknown kind."""
+    """Inverse of `block_to_json`. Raise MalformedProofError, also for evidence of an unknown kind."""
     fields = object_from_json(value)
     txs = list_from_json(object_from_json(fields.get("data")).get("txs"), MAX_TXS)
     evidence = object_from_json(fields.get("evidence") or {}).get("evidence")

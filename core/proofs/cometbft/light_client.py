@@ -108,7 +108,7 @@ def verify_signed_header(signed: SignedHeader, chain_id: str) -> None:
 def verify_commit(chain_id: str, validators: ValidatorSet, commit: Commit) -> None:
     """More than ⅔ of `validators`, the set of the commit's own height, signed its block.
 
-    An entry whose signature does not verify counts as absent. Raises InvalidCommitError for a commit of another form,
+    An entry whose signature does not verify counts as absent. Raise InvalidCommitError for a commit of another form,
     InsufficientPowerError.
     """
     _verify_commit(chain_id, validators, commit, validators, _NOTHING)
@@ -119,7 +119,7 @@ def _verify_commit(
 ) -> None:
     """More than ⅔ of `validators` signed, and with the same signatures more than `threshold` of `trusted`.
 
-    Raises InvalidCommitError, NotEnoughTrustError, InsufficientPowerError.
+    Raise InvalidCommitError, NotEnoughTrustError, InsufficientPowerError.
     """
     if len(commit.signatures) != len(validators):
         raise InvalidCommitError(
@@ -159,7 +159,7 @@ def verify_commit_trusting(chain_id: str, trusted: ValidatorSet, commit: Commit,
     """More than `threshold` of a *trusted* set signed, whatever set the commit's height really has.
 
     For a commit whose own validator set is not at hand. An entry whose signature does not verify counts as absent.
-    Raises InvalidCommitError for a validator that stands twice, else NotEnoughTrustError.
+    Raise InvalidCommitError for a validator that stands twice, else NotEnoughTrustError.
     """
     signers: dict[int, Validator] = {}
     seen: set[bytes] = set()
@@ -213,7 +213,7 @@ def verify_light_block(block: LightBlock, chain_id: str) -> None:
 def verify_update(trusted: TrustedState, block: LightBlock, now: Timestamp, policy: LightClientPolicy) -> None:
     """The trusted state vouches for `block`: adjacent by its validator hash, else by overlap of signers.
 
-    Raises the LightClientError that says why not.
+    Raise the LightClientError that says why not.
     """
     if block.header.height == trusted.header.height + 1:
         verify_sequential(trusted.header, block, now, policy)
@@ -278,7 +278,7 @@ def verify_misbehaviour(
 ) -> Misbehaviour:
     """Prove that validators the client trusts signed two headers that contradict each other.
 
-    Raises InvalidHeaderError if the two agree, and what `verify_update` raises if either is not vouched for.
+    Raise InvalidHeaderError if the two agree, and what `verify_update` raises if either is not vouched for.
     """
     kind = check_misbehaviour(first, second)
     if kind is None:

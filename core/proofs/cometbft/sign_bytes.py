@@ -46,7 +46,7 @@ def vote_sign_bytes(
 
 
 def commit_sign_bytes(chain_id: str, commit: Commit, index: int) -> bytes:
-    """Sign bytes of entry `index` of a commit. Raises MalformedProofError for an absent entry."""
+    """Sign bytes of entry `index` of a commit. Raise MalformedProofError for an absent entry."""
     entry = commit.signatures[index]
     if entry.flag is BlockIdFlag.ABSENT:
         raise MalformedProofError("an absent validator signed nothing", index=index)

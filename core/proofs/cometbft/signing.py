@@ -12,7 +12,7 @@ PRIVATE_KEY_SIZE = 32
 
 
 def public_key_of(kind: KeyKind, private_key: bytes) -> PublicKey:
-    """Public key of a 32-byte private key (for ed25519 the seed). Raises MalformedProofError on its length."""
+    """Public key of a 32-byte private key (for ed25519 the seed). Raise MalformedProofError on its length."""
     _require_length(private_key)
     if kind is KeyKind.ED25519:
         public, _ = crypto_sign_seed_keypair(private_key)

@@ -26,7 +26,7 @@ def dump(value: Any) -> bytes:
 def load(data: bytes, *, any_layout: bool = False) -> Any:
     """Parse canonical bytes, or with `any_layout` those of a person, indented and ordered at will.
 
-    Raises MalformedProofError when too large, too deep, in any other form, or when a member stands twice.
+    Raise MalformedProofError when too large, too deep, in any other form, or when a member stands twice.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise MalformedProofError("document is too large", limit=MAX_DOCUMENT_BYTES)
@@ -44,7 +44,7 @@ def load(data: bytes, *, any_layout: bool = False) -> Any:
 
 
 def members(value: Any, *names: str) -> Mapping[str, Any]:
-    """The value as an object with exactly these members. Raises MalformedProofError."""
+    """The value as an object with exactly these members. Raise MalformedProofError."""
     if not isinstance(value, dict) or set(value) != set(names):
         raise MalformedProofError("object does not have exactly its members", expected=sorted(names))
     return value

@@ -56,7 +56,7 @@ Json = dict[str, Any]
 
 
 def encode_evidence(evidence: Evidence) -> bytes:
-    """The file's bytes. Raises MalformedProofError when they exceed 1 MiB or the proof is not canonical JSON."""
+    """The file's bytes. Raise MalformedProofError when they exceed 1 MiB or the proof is not canonical JSON."""
     body = {
         "version": FORMAT_VERSION,
         "kind": evidence.kind,
@@ -72,7 +72,7 @@ def encode_evidence(evidence: Evidence) -> bytes:
 
 
 def decode_evidence(data: bytes) -> Evidence:
-    """Parse an evidence file. Nothing in it is proven by this. Raises MalformedProofError."""
+    """Parse an evidence file. Nothing in it is proven by this. Raise MalformedProofError."""
     names = ("version", "kind", "question", "answer", "as_of", "proof", "digest")
     fields = members(canonical.load(data), *names)
     if fields["version"] != FORMAT_VERSION:
@@ -106,7 +106,7 @@ def encode_anchor(anchor: Anchor) -> bytes:
 
 
 def decode_anchor(data: bytes) -> Anchor:
-    """Parse an anchor file, in any layout, since people write these. Raises MalformedProofError."""
+    """Parse an anchor file, in any layout, since people write these. Raise MalformedProofError."""
     names = ("version", "chain", "genesis_hash", "trusted_height", "trusted_hash", "trusting_period_s")
     fields = members(canonical.load(data, any_layout=True), *names)
     if fields["version"] != FORMAT_VERSION:
@@ -160,7 +160,7 @@ def question_to_json(question: Question) -> Json:
 
 
 def question_from_json(value: Any) -> Question:
-    """Inverse of `question_to_json`. Raises MalformedProofError."""
+    """Inverse of `question_to_json`. Raise MalformedProofError."""
     kind = value.get("type") if isinstance(value, dict) else None
     try:
         if kind == "record":
@@ -247,7 +247,7 @@ def answer_to_json(answer: Answer) -> Json:
 
 
 def answer_from_json(value: Any) -> Answer:
-    """Inverse of `answer_to_json`. Raises MalformedProofError."""
+    """Inverse of `answer_to_json`. Raise MalformedProofError."""
     kind = value.get("type") if isinstance(value, dict) else None
     try:
         if kind == "record":
@@ -286,7 +286,7 @@ def as_of_to_json(as_of: AsOf) -> Json:
 
 
 def as_of_from_json(value: Any) -> AsOf:
-    """Inverse of `as_of_to_json`. Raises MalformedProofError."""
+    """Inverse of `as_of_to_json`. Raise MalformedProofError."""
     fields = members(value, "chain", "height", "block_hash", "time", "finality")
     try:
         chain = parse_chain(_identifier(fields["chain"]))

@@ -73,7 +73,7 @@ class _Unknown(Exception):
 def answer_from_state(question: Question, read: ReadLeaf, app_version: int) -> tuple[Answer, ChainTime]:
     """(answer, ledger time of the block) from the state after a block. `app_version` is that block's successor's.
 
-    Raises InvalidProofError for leaves that contradict each other, RejectedError for a question that the ledger does
+    Raise InvalidProofError for leaves that contradict each other, RejectedError for a question that the ledger does
     not know.
     """
     time = ChainTime(question.chain, _count(read(CLOCK_KEY)) // 1000)
@@ -103,7 +103,7 @@ def needed_keys(question: Question, known: Mapping[bytes, bytes | None]) -> tupl
 
 
 def attested_header(chain: ChainId, height: int, read: ReadLeaf) -> HeaderLeaf:
-    """The foreign header that the ledger attests at this height. Raises InvalidProofError where there is none."""
+    """The foreign header that the ledger attests at this height. Raise InvalidProofError if there is none."""
     raw = read(attested_header_key(chain, height))
     if raw is None:
         raise InvalidProofError("the ledger has not attested a header at this height", height=height)
@@ -123,7 +123,7 @@ class ProvenState:
         self._remaining = iter(entries)
 
     def read(self, key: bytes) -> bytes | None:
-        """The next entry's leaf, which must be `key`'s. Raises InvalidProofError."""
+        """The next entry's leaf, which must be `key`'s. Raise InvalidProofError."""
         entry = next(self._remaining, None)
         if entry is None:
             raise InvalidProofError("proof lacks a leaf that the question needs")
@@ -242,7 +242,7 @@ def entries_to_json(entries: Sequence[StateEntry]) -> list[dict[str, Any]]:
 
 
 def entries_from_json(value: Any) -> tuple[StateEntry, ...]:
-    """Inverse of `entries_to_json`. Raises MalformedProofError."""
+    """Inverse of `entries_to_json`. Raise MalformedProofError."""
     return tuple(_entry_from_json(entry) for entry in canonical.items(value, MAX_ENTRIES))
 
 

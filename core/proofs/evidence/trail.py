@@ -63,7 +63,7 @@ class Trail:
 def verify_trail(trail: Trail, anchor: Anchor, now_s: int) -> Header:
     """Prove that the trail's target is a header of the anchor's chain, and return it.
 
-    Raises AnchorMismatchError, MalformedProofError, or the LightClientError of the first step that fails.
+    Raise AnchorMismatchError, MalformedProofError, or the LightClientError of the first step that fails.
     """
     if len(trail.steps) > MAX_STEPS or len(trail.links) > MAX_LINKS:
         raise MalformedProofError("trail is too long", steps=len(trail.steps), links=len(trail.links))

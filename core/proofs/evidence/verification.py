@@ -86,7 +86,7 @@ class EthereumProof:
 def verify(evidence: Evidence, anchor: Anchor, now_s: int, verifiers: Mapping[str, Verifier] | None = None) -> Verified:
     """Believe the evidence or raise. `now_s` is the verifier's own Unix time.
 
-    Question, answer and as-of are recomputed from the proof and compared with what the evidence says. Raises
+    Question, answer and as-of are recomputed from the proof and compared with what the evidence says. Raise
     MalformedProofError, InvalidProofError, AnchorMismatchError or a LightClientError, all of them ProofErrors, and
     RejectedError for a question that its chain cannot prove.
     """
@@ -144,7 +144,7 @@ def encode_consortium_proof(proof: ConsortiumProof) -> bytes:
 
 
 def decode_consortium_proof(data: bytes) -> ConsortiumProof:
-    """Inverse of `encode_consortium_proof`; one form only. Raises MalformedProofError."""
+    """Inverse of `encode_consortium_proof`; one form only. Raise MalformedProofError."""
     fields = canonical.members(canonical.load(data), "trail", "entries")
     proof = ConsortiumProof(trail_from_json(fields["trail"]), entries_from_json(fields["entries"]))
     if encode_consortium_proof(proof) != data:
@@ -175,7 +175,7 @@ def storage_slot(question: Question) -> int | None:
 
 
 def proven_address(question: Question) -> bytes:
-    """The account whose proof answers. Raises RejectedError for what Ethereum's state cannot prove."""
+    """The account whose proof answers. Raise RejectedError for what Ethereum's state cannot prove."""
     if isinstance(question, LockQuestion):
         if question.holder is None:
             raise RejectedError("a lock on Ethereum is held by a contract, and the question names none")
@@ -233,7 +233,7 @@ def encode_ethereum_proof(proof: EthereumProof) -> bytes:
 
 
 def decode_ethereum_proof(data: bytes) -> EthereumProof:
-    """Inverse of `encode_ethereum_proof`; one form only. Raises MalformedProofError."""
+    """Inverse of `encode_ethereum_proof`; one form only. Raise MalformedProofError."""
     names = ("trail", "attestation", "header", "account_nodes", "storage_nodes")
     fields = canonical.members(canonical.load(data), *names)
     attestation = entries_from_json(fields["attestation"])

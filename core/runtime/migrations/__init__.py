@@ -38,7 +38,7 @@ log = get_logger("core.runtime.migrations")
 def migrate(connection: Connection, stored: str) -> None:
     """Bring a database whose revision is `stored` to the newest one, in the transaction that `connection` is in.
 
-    Raises `FatalError` where no copy can be kept, and what a revision raises.
+    Raise `FatalError` if no copy can be kept, and what a revision raises.
     """
     revisions = _revisions_after(stored)
     copy = _keep_copy(connection, stored)

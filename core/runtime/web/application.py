@@ -80,7 +80,7 @@ def build_application(
 async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
     """Serve `app` while the block runs; gives its address, such as `http://127.0.0.1:8080`. Port 0 takes a free one.
 
-    Raises `FatalError` where the port is taken or may not be used.
+    Raise `FatalError` if the port is taken or may not be used.
     """
     runner = Runner(app, SHUTDOWN_S)
     try:

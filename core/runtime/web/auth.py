@@ -38,7 +38,7 @@ def issue_key(name: str, scopes: Iterable[str], secrets: SecretSource) -> tuple[
 
 
 class KeyRing:
-    """The keys of one API. Raises `RejectedError` for two of one name, a hash that is none, or too many keys."""
+    """The keys of one API. Raise `RejectedError` for two of one name, a hash that is none, or too many keys."""
 
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)
@@ -60,7 +60,7 @@ class KeyRing:
         return found
 
     def allow(self, presented: str | None, scope: str) -> ApiKey:
-        """The presented key where it has `scope`. Raises a 401 `Problem` without a known key, a 403 one without the
+        """The presented key where it has `scope`. Raise a 401 `Problem` without a known key, a 403 one without the
         scope."""
         if presented is None:
             raise _unauthorized(f"This needs an API key: send it in the header {HEADER}.")

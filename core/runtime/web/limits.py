@@ -58,7 +58,7 @@ class RateLimiter:
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
 
     def take(self, caller: str) -> None:
-        """Count one request. Raises a 429 `Problem` with `Retry-After` where the caller has asked too much."""
+        """Count one request. Raise a 429 `Problem` with `Retry-After` if the caller has asked too much."""
         now = self._clock.monotonic()
         bucket = self._buckets.get(caller)
         if bucket is None:

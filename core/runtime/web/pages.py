@@ -57,7 +57,7 @@ class PageCursors:
         return base64.urlsafe_b64encode(self._seal(listing, body) + body).rstrip(b"=").decode()
 
     def open(self, listing: str, cursor: str | None) -> list[Any] | None:
-        """The sort key in `cursor`, None for the first page. Raises `RejectedError` for one that we did not make."""
+        """The sort key in `cursor`, None for the first page. Raise `RejectedError` for one that we did not make."""
         if cursor is None:
             return None
         try:

@@ -40,7 +40,7 @@ _MEMBERS: Final = frozenset({"type", "title", "status", "detail", "instance"})
 
 
 class Problem(Exception):
-    """An HTTP answer that is a problem document. Raise it where no error of `core.model.errors` says the same.
+    """An HTTP answer that is a problem document. Raise it if no error of `core.model.errors` says the same.
 
     `kind` is the last part of the `type` URN; `title` is the same for every problem of that kind, `detail` describes
     this one and what to do about it; `extensions` are further members, made printable, secrets hidden.

@@ -131,7 +131,7 @@ class EmbeddedEngine:
     def submit(self, raw: bytes) -> Result:
         """CheckTx: take a transaction in for one of the next blocks, or say why not.
 
-        Raises `AlreadySeenError`, `MempoolFullError`.
+        Raise `AlreadySeenError`, `MempoolFullError`.
         """
         result = self.mempool.add(raw)
         if not result.code:
@@ -146,12 +146,12 @@ class EmbeddedEngine:
     async def admit(self, transactions: Sequence[bytes]) -> list[Admission]:
         """`submit` for many, whose signatures are checked on all cores; one answer for each, in order.
 
-        Raises `MempoolFullError` where too many are on their way already.
+        Raise `MempoolFullError` if too many are on their way already.
         """
         return await self._intake.admit(transactions)
 
     async def query(self, key: bytes, height: int) -> tuple[bytes | None, SmtProof]:
-        """The leaf at `key` after block `height` and its proof. Raises `NotFoundError` for other heights."""
+        """The leaf at `key` after block `height` and its proof. Raise `NotFoundError` for other heights."""
         return await self._state.query(self.store, height, key)
 
     async def validators(self, height: int) -> ValidatorSet | None:
@@ -174,7 +174,7 @@ class EmbeddedEngine:
         return None if stored is None or stored.height > self._tip.height else stored
 
     async def run(self, pace: Pace) -> None:
-        """Make blocks until `stop`. Raises `FatalError` where going on would be unsafe."""
+        """Make blocks until `stop`. Raise `FatalError` if going on would be unsafe."""
         try:
             await self._make_blocks(pace)
         finally:
@@ -214,8 +214,8 @@ class EmbeddedEngine:
     async def produce_block(self) -> CommittedBlock:
         """Make, sign, store and publish the next block from what waits.
 
-        Raises `RetryableError` while validators would refuse it (this machine's clock was set back), `FatalError`
-        where it could not be stored.
+        Raise `RetryableError` while validators would refuse it (this machine's clock was set back), `FatalError`
+        if it could not be stored.
         """
         async with self._producing:
             if self._broken:
@@ -321,7 +321,7 @@ async def open_engine(
     `progress` is `load_state`'s. The newest `keep_blocks` blocks are kept, at least as many as heights that state is
     proven of; 0: all of them.
 
-    Raises `RejectedError` where there is none, or another process runs it; `FatalError` where its data is damaged.
+    Raise `RejectedError` if there is none, or another process runs it; `FatalError` if its data is damaged.
     """
     genesis, keys = load_genesis(home), load_validator_keys(home)
     lock = FileLock(home / LOCK_FILE, suffix="")

@@ -45,7 +45,7 @@ class Listener:
         self._bytes = 0
 
     async def next(self) -> CommittedBlock:
-        """The next block. Raises `RetryableError` when cut off."""
+        """The next block. Raise `RetryableError` when cut off."""
         committed = await self._queue.get()
         if committed is None:
             self._queue.put_nowait(None)
@@ -74,7 +74,7 @@ class Feed:
         self._ended = False
 
     def listen(self) -> Listener:
-        """Hear of every block from now on. Raises `RetryableError` when too many listen."""
+        """Hear of every block from now on. Raise `RetryableError` when too many listen."""
         if len(self._listeners) >= MAX_LISTENERS:
             raise RetryableError(f"{MAX_LISTENERS} listeners already: try again later")
         listener = Listener()

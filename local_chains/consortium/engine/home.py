@@ -117,7 +117,7 @@ def create_genesis(
 ) -> bytes:
     """A genesis file. `validators` are (consensus key, operator's ed25519 public key, power); `others` run none.
 
-    Raises `RejectedError` for anything that a node would refuse to start with.
+    Raise `RejectedError` for anything that a node would refuse to start with.
     """
     members = [Validator(consensus, power) for consensus, _, power in validators]
     operators = tuple(
@@ -147,7 +147,7 @@ def create_genesis(
 
 
 def parse_genesis(raw: bytes) -> Genesis:
-    """Raises `RejectedError` where the file is not one that a chain can start from."""
+    """Raise `RejectedError` if the file is not one that a chain can start from."""
     if len(raw) > MAX_GENESIS_BYTES:
         raise RejectedError(f"a genesis file has at most {MAX_GENESIS_BYTES} bytes")
     try:
@@ -173,7 +173,7 @@ def parse_genesis(raw: bytes) -> Genesis:
 
 
 def _require_block_size(params: Any) -> None:
-    """A node must carry no larger blocks than the ledger takes. Raises `RejectedError`."""
+    """A node must carry no larger blocks than the ledger takes. Raise `RejectedError`."""
     found = comet_json.object_from_json(comet_json.object_from_json(params or {}).get("block") or {}).get("max_bytes")
     size = comet_json.integer_from_json(found if found is not None else -1, -(1 << 63), (1 << 63) - 1)
     if not 0 < size <= MAX_BLOCK_BYTES:
@@ -203,7 +203,7 @@ def init_home(
 ) -> Genesis:
     """Make the home of a new chain with fresh keys; genesis time is now unless given.
 
-    Raises `RejectedError` where there is one already, or where the chain could not start.
+    Raise `RejectedError` if there is one already, or if the chain could not start.
     """
     if not 0 < validators <= MAX_LOCAL_VALIDATORS:
         raise RejectedError(f"a local chain has 1 to {MAX_LOCAL_VALIDATORS} validators")
@@ -225,7 +225,7 @@ def init_home(
 
 
 def load_genesis(home: Path) -> Genesis:
-    """Raises `RejectedError` where `home` is none."""
+    """Raise `RejectedError` if `home` is none."""
     try:
         raw = (home / GENESIS_FILE).read_bytes()
     except OSError as error:
@@ -236,7 +236,7 @@ def load_genesis(home: Path) -> Genesis:
 
 
 def load_validator_keys(home: Path) -> list[ValidatorKey]:
-    """The consensus keys in this home. Raises `FatalError` for a file that is not readable as one."""
+    """The consensus keys in this home. Raise `FatalError` for a file that is not readable as one."""
     return [load_consensus_key(path) for path in _key_files(home, CONSENSUS_KEY_FILE)]
 
 
@@ -265,7 +265,7 @@ def consensus_key_document(key: ValidatorKey) -> dict[str, Any]:
 
 
 def load_consensus_key(path: Path) -> ValidatorKey:
-    """The key in a file of CometBFT's format. Raises `FatalError` where it is none."""
+    """The key in a file of CometBFT's format. Raise `FatalError` if it is none."""
     document = _read_secret(path)
     kinds = {name: kind for kind, name in PRIVATE_KEY_TYPES.items()}
     try:
@@ -280,7 +280,7 @@ def load_consensus_key(path: Path) -> ValidatorKey:
 
 
 def load_operator_key(path: Path) -> OperatorKey:
-    """The account in a file that `init_home` made. Raises `FatalError` where there is none."""
+    """The account in a file that `init_home` made. Raise `FatalError` if there is none."""
     document = _read_secret(path)
     try:
         seed = bytes.fromhex(document["seed"])

@@ -61,7 +61,7 @@ class Intake:
         self._working: asyncio.Task[None] | None = None
 
     async def admit(self, transactions: Sequence[bytes]) -> list[Admission]:
-        """One admission for each, in order. Raises `MempoolFullError` when too many are on their way already."""
+        """One admission for each, in order. Raise `MempoolFullError` when too many are on their way already."""
         if self._waiting + len(transactions) > MAX_WAITING:
             raise MempoolFullError(f"{self._waiting} transactions are on their way to the mempool already")
         group = _Group(transactions)

@@ -105,7 +105,7 @@ class Classifier:
         self._standings: dict[bytes, Standing] = {}
 
     def candidate(self, raw: bytes, transaction: Transaction) -> Candidate:
-        """Raises `RejectedError` for a public key that is not one, and for a transaction without messages."""
+        """Raise `RejectedError` for a public key that is not one, and for a transaction without messages."""
         body = transaction.body
         if not body.messages:
             raise RejectedError("a transaction has a message")

@@ -71,7 +71,7 @@ class Mempool:
     def add(self, raw: bytes) -> Result:
         """CheckTx: take the transaction in if it would succeed in the next block.
 
-        Raises `AlreadySeenError`, `MempoolFullError`. A refused one may be sent again.
+        Raise `AlreadySeenError`, `MempoolFullError`. A refused one may be sent again.
         """
         self.recheck_all()
         name = transaction_hash(raw)

@@ -101,7 +101,7 @@ def _update_to_json(update: ValidatorUpdate) -> dict[str, Any]:
 
 
 def updates_from_json(value: Any) -> tuple[ValidatorUpdate, ...]:
-    """`validator_updates` of an answer of `/block_results`. Raises `RejectedError` where they are in another form."""
+    """`validator_updates` of an answer of `/block_results`. Raise `RejectedError` if they are in another form."""
     return tuple(_update_from_json(entry) for entry in comet_json.list_from_json(value or [], MAX_VALIDATORS))
 
 

@@ -31,7 +31,7 @@ def first_turn(validators: ValidatorSet) -> Turn:
 def next_turn(validators: ValidatorSet, updates: Sequence[ValidatorUpdate] = ()) -> Turn:
     """One height after that of `validators`, the set changed by `updates` on the way.
 
-    Raises `MalformedProofError` where they would leave no validators.
+    Raise `MalformedProofError` if they would leave no validators.
     """
     members = _updated(validators, updates) if updates else validators
     total = members.total_power

@@ -115,7 +115,7 @@ class _Worker:
         self._reading = asyncio.create_task(self._read(), name="answers about signatures")
 
     async def ask(self, chunk: Sequence[bytes]) -> list[bool]:
-        """Raises `OSError` where the process has ended."""
+        """Raise `OSError` if the process has ended."""
         if self._ended:
             raise BrokenPipeError(_ENDED)
         body = msgspec.msgpack.encode(chunk)

@@ -244,7 +244,7 @@ def _pass_gates(
     price: int,
     signatures: SignatureChecker,
 ) -> bytes:
-    """The sender's address. Raises `Refusal`."""
+    """The sender's address. Raise `Refusal`."""
     body = transaction.body
     try:
         sender = address(body.public_key)

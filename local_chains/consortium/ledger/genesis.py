@@ -80,7 +80,7 @@ class AppState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def app_state_from_json(value: Any) -> AppState:
-    """Raises `RejectedError` where it is not in the expected form."""
+    """Raise `RejectedError` if it is not in the expected form."""
     try:
         return msgspec.convert(value, AppState)
     except msgspec.ValidationError as error:
@@ -88,7 +88,7 @@ def app_state_from_json(value: Any) -> AppState:
 
 
 def genesis_writes(app_state: AppState, genesis_time_ms: int) -> Writes:
-    """The first state as writes to an empty one. Raises `RejectedError` where `app_state` contradicts itself."""
+    """The first state as writes to an empty one. Raise `RejectedError` if `app_state` contradicts itself."""
     state = Overlay(_Nothing())
     write_count(state, CLOCK_KEY, genesis_time_ms)
     _write_organisations(state, app_state)
@@ -98,7 +98,7 @@ def genesis_writes(app_state: AppState, genesis_time_ms: int) -> Writes:
 
 
 def validators_of(app_state: AppState) -> tuple[Validator, ...]:
-    """The validators that `app_state` names. Raises `RejectedError` where it contradicts itself."""
+    """The validators that `app_state` names. Raise `RejectedError` if it contradicts itself."""
     state = Overlay(_Nothing())
     _write_organisations(state, app_state)
     powers = read_validators(state)

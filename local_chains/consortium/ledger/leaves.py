@@ -86,7 +86,7 @@ _DECODE: Final[dict[Any, Callable[[bytes], Any]]] = {
 
 
 def read(state: StateView, key: bytes, kind: type[L]) -> L | None:
-    """The leaf at `key`, None where there is none. Raises `FatalError` where it is not of that kind."""
+    """The leaf at `key`, None where there is none. Raise `FatalError` if it is not of that kind."""
     raw = state.get(key)
     if raw is None:
         return None

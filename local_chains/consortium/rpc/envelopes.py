@@ -113,7 +113,7 @@ async def _answer(request: _Request, call: Call) -> dict[str, Any]:
 
 
 def _requests(raw: bytes) -> tuple[list[_Request], int]:
-    """Those that want an answer, and how many there are in all. Raises `ValueError` for anything else."""
+    """Those that want an answer, and how many there are in all. Raise `ValueError` for anything else."""
     body = raw.strip()
     if body.startswith(b"["):
         items = [bytes(item) for item in _items(body)]

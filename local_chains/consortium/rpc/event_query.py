@@ -53,7 +53,7 @@ class EventQuery:
 
 
 def parse_query(text: str) -> EventQuery:
-    """Raises `RpcError` where it is not in the language, or too long."""
+    """Raise `RpcError` if it is not in the language, or too long."""
     if len(text) > MAX_QUERY_CHARS:
         raise internal("maximum query length exceeded")
     conditions = []

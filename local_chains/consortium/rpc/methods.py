@@ -137,7 +137,7 @@ class Methods:
     # --- blocks ---
 
     def _height(self, arguments: Arguments, highest: int) -> int:
-        """The height that is asked for, `highest` if none is. Raises `RpcError` for one that is not there."""
+        """The height that is asked for, `highest` if none is. Raise `RpcError` for one that is not there."""
         height: int = arguments.get("height", highest)
         if "height" in arguments and height <= 0:
             raise internal(f"height must be greater than 0, but got {height}")

@@ -60,7 +60,7 @@ class Method:
 
 
 def from_json(signature: Signature, params: bytes | None) -> Arguments:
-    """Raises `RpcError` for arguments of the wrong kind; unknown names are ignored, as CometBFT does."""
+    """Raise `RpcError` for arguments of the wrong kind; unknown names are ignored, as CometBFT does."""
     if params is None:
         return {}
     try:
@@ -71,7 +71,7 @@ def from_json(signature: Signature, params: bytes | None) -> Arguments:
 
 
 def from_uri(signature: Signature, query: Mapping[str, str]) -> Arguments:
-    """Raises `RpcError` for arguments of the wrong kind."""
+    """Raise `RpcError` for arguments of the wrong kind."""
     try:
         return {
             name: value
@@ -83,7 +83,7 @@ def from_uri(signature: Signature, query: Mapping[str, str]) -> Arguments:
 
 
 def ordered(arguments: Arguments, ascending: Sequence[T], default: str) -> Sequence[T]:
-    """Items in the order of `order_by`, which is `default` where it is left out. Raises `RpcError`."""
+    """Items in the order of `order_by`, which is `default` where it is left out. Raise `RpcError`."""
     order = arguments.get("order_by", "") or default
     if order not in ("asc", "desc"):
         raise internal("expected order_by to be either `asc` or `desc` or empty")
@@ -91,7 +91,7 @@ def ordered(arguments: Arguments, ascending: Sequence[T], default: str) -> Seque
 
 
 def page_of(arguments: Arguments, items: Sequence[T]) -> Sequence[T]:
-    """The items of `page`, from 1. Raises `RpcError` for a page that is none."""
+    """The items of `page`, from 1. Raise `RpcError` for a page that is none."""
     per_page = arguments.get("per_page", DEFAULT_PER_PAGE)
     per_page = DEFAULT_PER_PAGE if per_page < 1 else min(per_page, MAX_PER_PAGE)
     pages = max(1, (len(items) + per_page - 1) // per_page)
@@ -114,7 +114,7 @@ def _given(signature: Signature, params: bytes) -> dict[str, bytes]:
 
 
 def _json(kind: Kind, raw: bytes | None) -> Any:
-    """The value of one argument's JSON, None for null. Raises `ValueError`."""
+    """The value of one argument's JSON, None for null. Raise `ValueError`."""
     if raw is None or raw == b"null":
         return None
     if len(raw) > MAX_ARGUMENT_CHARS:

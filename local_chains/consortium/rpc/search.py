@@ -51,7 +51,7 @@ _results = msgspec.json.Decoder(_Results).decode
 
 
 async def find_transactions(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[tuple[int, int]]:
-    """(height, position) of all that match, ascending. Raises `RpcError` where that takes too much reading."""
+    """(height, position) of all that match, ascending. Raise `RpcError` if that takes too much reading."""
     for condition in query.conditions:
         if condition.key == TX_HASH:
             return await _by_hash(engine, condition)
@@ -73,7 +73,7 @@ def _transactions_in(stored: StoredBlock, conditions: Sequence[Condition]) -> li
 
 
 async def find_blocks(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[int]:
-    """Heights of all blocks that match by their height or by events of their own, ascending. Raises `RpcError`."""
+    """Heights of all blocks that match by their height or by events of their own, ascending. Raise `RpcError`."""
     conditions = [condition for condition in query.conditions if condition.key != BLOCK_HEIGHT]
     if not conditions:
         return await _heights(engine, query, BLOCK_HEIGHT, ())

@@ -45,7 +45,7 @@ class RpcServer:
         self._runner: Runner | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen and return the port, which is a free one for `port` 0. Raises `OSError` where it is taken."""
+        """Listen and return the port, which is a free one for `port` 0. Raise `OSError` if it is taken."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/", self._post)
         app.router.add_get("/websocket", self._websocket)

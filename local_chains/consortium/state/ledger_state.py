@@ -80,7 +80,7 @@ class LedgerState:
     async def query(self, store: Store, height: int, key: bytes) -> tuple[bytes | None, SmtProof]:
         """The leaf at `key` in the state after block `height`, None where there is none, and the proof of that.
 
-        Raises `NotFoundError` for a height that is not reached yet or too old to be proven.
+        Raise `NotFoundError` for a height that is not reached yet or too old to be proven.
         """
         root = await self._root_at(store, height)
         return await self._leaf_at(store, height, key), prove(root, key)
@@ -88,7 +88,7 @@ class LedgerState:
     async def query_ics23(self, store: Store, height: int, key: bytes) -> tuple[bytes | None, CommitmentProof]:
         """`query` with its proof in ICS-23 form: of existence, or by the two leaves between which there is none.
 
-        Raises `NotFoundError` also in a state with no other leaf, about which ICS-23 has nothing to say.
+        Raise `NotFoundError` also in a state with no other leaf, about which ICS-23 has nothing to say.
         """
         root = await self._root_at(store, height)
         leaf = await self._leaf_at(store, height, key)
@@ -129,7 +129,7 @@ class LedgerState:
         return leaf
 
     async def _remake(self, store: Store, height: int) -> Node:
-        """The tree of an older height, made once for all that ask for it. Raises `NotFoundError`, and `RetryableError`
+        """The tree of an older height, made once for all that ask for it. Raise `NotFoundError`, and `RetryableError`
         while too much of this is going on."""
         if height in self._remade:
             self._remade.move_to_end(height)
@@ -173,7 +173,7 @@ class LedgerState:
 
 
 async def load_state(store: Store, height: int, app_hash: bytes, progress: Progress | None = None) -> LedgerState:
-    """The state as the store has it after block `height`. Raises `FatalError` where it is not that of `app_hash`.
+    """The state as the store has it after block `height`. Raise `FatalError` if it is not that of `app_hash`.
 
     `progress` hears, in another thread, how many of how many leaves are in the tree.
     """

@@ -73,7 +73,7 @@ class SnapshotFiles:
     """The newest snapshots of one node, each in a directory of its own that is complete or not there."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises `FatalError` where the directory cannot be read."""
+        """Raise `FatalError` if the directory cannot be read."""
         self._directory = directory
         self._known: dict[int, Snapshot] = {}
         try:
@@ -89,7 +89,7 @@ class SnapshotFiles:
         return [self._known[height] for height in sorted(self._known, reverse=True)]
 
     def take(self, height: int, leaves: Mapping[bytes, bytes]) -> Snapshot:
-        """Write the state after block `height` down, and forget the oldest. Raises `FatalError` where it cannot be."""
+        """Write the state after block `height` down, and forget the oldest. Raise `FatalError` if it cannot be."""
         fresh = self._directory / "new"
         hashes = []
         try:

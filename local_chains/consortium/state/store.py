@@ -67,7 +67,7 @@ class BlockHead:
 
     @property
     def document(self) -> Any:
-        """Block id and header, as `/block` shows them. Raises `FatalError` if the database is damaged."""
+        """Block id and header, as `/block` shows them. Raise `FatalError` if the database is damaged."""
         # A string cannot hold this text: its quotes would be escaped.
         found, marker, _ = self.head.partition(b',"data":')
         try:
@@ -94,7 +94,7 @@ class Store:
         self._first = 0
 
     async def open(self, genesis_hash: bytes) -> None:
-        """Create what is missing. Raises `FatalError` where the file belongs to another chain or layout."""
+        """Create what is missing. Raise `FatalError` if the file belongs to another chain or layout."""
         await self._database.write(lambda connection: _prepare(connection, genesis_hash))
         for height, count in await self._database.read(_replaced_counts):
             self._count(height, count)

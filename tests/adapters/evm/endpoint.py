@@ -29,7 +29,7 @@ class MiddleMan:
         self.url = ""
         self.tamper: Tamper | None = None
         self.refuse: Callable[[str, list[Any]], None] | None = None
-        """Raises `RpcRefusal` for a single call that upstream is not to hear of."""
+        """Raise `RpcRefusal` for a single call that upstream is not to hear of."""
         self.raw: bytes | None = None
         self.status = 200
         self.hanging = asyncio.Event()

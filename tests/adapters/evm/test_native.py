@@ -61,7 +61,7 @@ CODES = {
 
 
 async def pay(evm: EvmHarness, signer: LocalSigner, *calls: tuple[bytes | None, bytes]) -> Height:
-    """One block with these calls (to whom, data), each paying `PAID`. Returns its height."""
+    """One block with these calls (to whom, data), each paying `PAID`. Return its height."""
     sent = [unsigned_call(signer.account, to, data, gas=2_000_000, value=PAID, summary="pay") for to, data in calls]
     await evm.send(signer, *sent)
     return (await evm.access.heads.head()).head.height

@@ -40,7 +40,7 @@ class FullNode:
         self.finalized: object = None
 
     async def refresh(self) -> int:
-        """As the chain stands now. Returns the finalized height."""
+        """As the chain stands now. Return the finalized height."""
         self.head = int(await self.evm.rpc("eth_blockNumber"), 16)
         height = max(0, self.head - BEHIND)
         self.finalized = await self.evm.rpc("eth_getBlockByNumber", hex(height), False)

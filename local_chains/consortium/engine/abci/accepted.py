@@ -26,7 +26,7 @@ class AcceptedProposals:
     """The block hashes accepted at one height; a file is rewritten whole, and durably, for each."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `FatalError` where the file cannot be read."""
+        """Raise `FatalError` if the file cannot be read."""
         self._path = path
         self._accepted = _Accepted(0, ())
         try:
@@ -40,7 +40,7 @@ class AcceptedProposals:
         return height == self._accepted.height and block_hash.hex() in self._accepted.hashes
 
     def remember(self, height: int, block_hash: bytes) -> None:
-        """Durable when it returns. Raises `FatalError` where it cannot be written."""
+        """Durable when it returns. Raise `FatalError` if it cannot be written."""
         earlier = self._accepted.hashes if height == self._accepted.height else ()
         accepted = _Accepted(height, (*earlier, block_hash.hex())[-MAX_PER_HEIGHT:])
         try:

@@ -106,7 +106,7 @@ class LedgerApplication:
         await self.store.close()
 
     async def answer(self, request: Request) -> bytes:
-        """The encoded response. Raises `FatalError` where the node must not go on."""
+        """The encoded response. Raise `FatalError` if the node must not go on."""
         match request:
             case messages.CheckTx():
                 return messages.check_tx(self.check_tx(request.tx))
@@ -322,7 +322,7 @@ async def open_application(
 ) -> LedgerApplication:
     """The ledger of the node in `home`, where its last Commit left it; `progress` is `load_state`'s.
 
-    Raises `RejectedError` where there is no genesis file, `FatalError` where the data is damaged.
+    Raise `RejectedError` if there is no genesis file, `FatalError` if the data is damaged.
     """
     genesis = load_genesis(home / CONFIG_DIRECTORY)
     store = Store(home / LEDGER_FILE)

@@ -230,7 +230,7 @@ _REQUESTS: Final[Mapping[int, tuple[Callable[..., Request], Fields]]] = {
 def decode_request(raw: bytes) -> Request:
     """Read whatever a node may send: a block may have as many entries as fit in it. The work grows with the bytes only.
 
-    Raises `MalformedProofError` if it is not a request of ABCI 2.0.
+    Raise `MalformedProofError` if it is not a request of ABCI 2.0.
     """
     number, wire, body, end = field_at(raw, 0)
     if number not in _REQUESTS or wire != WIRE_BYTES or end != len(raw):
@@ -240,13 +240,13 @@ def decode_request(raw: bytes) -> Request:
 
 
 def decode_snapshot(raw: bytes) -> Snapshot:
-    """The Snapshot in a RequestOfferSnapshot. Raises `MalformedProofError`."""
+    """The Snapshot in a RequestOfferSnapshot. Raise `MalformedProofError`."""
     nothing: dict[str, Any] = {"height": 0, "format": 0, "chunks": 0, "hash": b"", "metadata": b""}
     return Snapshot(**nothing | decode(raw, _SNAPSHOT))
 
 
 def decode_misbehaviour(raw: bytes) -> Misbehaviour:
-    """One piece of a RequestFinalizeBlock's misbehaviour. Raises `MalformedProofError`."""
+    """One piece of a RequestFinalizeBlock's misbehaviour. Raise `MalformedProofError`."""
     fields = decode(raw, _MISBEHAVIOR)
     validator = decode(fields.get("validator", b""), _VALIDATOR)
     moment = fields.get("time", ZERO_TIME)

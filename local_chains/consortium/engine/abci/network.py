@@ -146,7 +146,7 @@ def init_network(
 ) -> Genesis:
     """Make the homes of a new network with fresh keys; on this machine unless `addresses` says otherwise.
 
-    A block comes about `block_time_ms` after the one before, plus the time the vote takes. Raises `RejectedError` where
+    A block comes about `block_time_ms` after the one before, plus the time the vote takes. Raise `RejectedError` if
     there is a network or chain already, or where the chain could not start.
     """
     places = local_addresses(validators) if addresses is None else tuple(addresses)
@@ -182,7 +182,7 @@ def find_node_homes(directory: Path) -> list[Path]:
 
 
 def node_homes(directory: Path) -> list[Path]:
-    """`find_node_homes`. Raises `RejectedError` for none."""
+    """`find_node_homes`. Raise `RejectedError` for none."""
     found = find_node_homes(directory)
     if not found:
         raise RejectedError(f"{directory} holds no CometBFT network: make one by `causeway chain init-network`")
@@ -190,7 +190,7 @@ def node_homes(directory: Path) -> list[Path]:
 
 
 def load_node_key(home: Path) -> ValidatorKey:
-    """The key of the node in `home`; its public key's address is the node's id. Raises `FatalError`."""
+    """The key of the node in `home`; its public key's address is the node's id. Raise `FatalError`."""
     return load_consensus_key(home / NODE_KEY_FILE)
 
 

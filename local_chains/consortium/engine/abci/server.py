@@ -42,7 +42,7 @@ class AbciServer:
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def start(self, path: Path) -> None:
-        """Listen at `path`, in a directory of this user's only. Raises `FatalError` where that cannot be."""
+        """Listen at `path`, in a directory of this user's only. Raise `FatalError` if that cannot be."""
         try:
             self._server = await asyncio.start_unix_server(self._serve, path)
         except OSError as error:

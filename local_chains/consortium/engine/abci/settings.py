@@ -22,7 +22,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_settings(home: Path) -> Settings:
-    """Raises `RejectedError` where they make no sense."""
+    """Raise `RejectedError` if they make no sense."""
     path = home / CONFIG_FILE
     try:
         table = tomllib.loads(path.read_text()).get("causeway", {}) if path.exists() else {}

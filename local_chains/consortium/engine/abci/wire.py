@@ -33,7 +33,7 @@ _TIMESTAMP: Final[Fields] = {1: ("seconds", Kind.INTEGER), 2: ("nanos", Kind.INT
 
 
 def decode(body: bytes, fields: Fields) -> dict[str, Any]:
-    """The values of a message's fields by name; others are skipped. Raises `MalformedProofError`."""
+    """The values of a message's fields by name; others are skipped. Raise `MalformedProofError`."""
     values: dict[str, Any] = {}
     lists: dict[str, list[bytes]] = {}
     offset = 0
@@ -77,7 +77,7 @@ def _run(raw: bytes, offset: int, into: list[bytes]) -> int:
 
 def field_at(raw: bytes, offset: int) -> tuple[int, int, Any, int]:
     """(number, wire type, value, where it ends) of the field at `offset`, as Go's decoder reads it: an integer may take
-    more bytes than it needs, groups are refused. Raises `MalformedProofError`."""
+    more bytes than it needs, groups are refused. Raise `MalformedProofError`."""
     key, offset = _integer(raw, offset)
     number, wire = key >> 3, key & 7
     if wire == WIRE_VARINT:
@@ -95,7 +95,7 @@ def field_at(raw: bytes, offset: int) -> tuple[int, int, Any, int]:
 
 
 def _integer(raw: bytes, offset: int) -> tuple[int, int]:
-    """An unsigned integer of 64 bits and where it ends. Raises `MalformedProofError`."""
+    """An unsigned integer of 64 bits and where it ends. Raise `MalformedProofError`."""
     value = 0
     for shift in range(0, MAX_VARINT_SHIFT + 1, 7):
         if offset >= len(raw):

@@ -110,7 +110,7 @@ class Connection:
         self.writer.write(b"".join(delimited(request) for request in requests))
 
     async def answer(self) -> tuple[int, dict[int, list[bytes | int]]]:
-        """(the member's number, its fields). Raises EOFError where the server has closed the connection."""
+        """(the member's number, its fields). Raise EOFError if the server has closed the connection."""
         while True:
             body, offset = next_message(self._received, 0)
             if body is not None:
