@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.simulation.mutants import MUTANTS, ROOT, replaced
-from gateway.simulation.mutants.run import found_by, known_seeds
+from gateway.simulation.mutants.run import NO_HARM, Clean, found_by, known_seeds
 from tests.support import LONG
 
 SEEDS = 200 if LONG else 12
@@ -31,6 +31,11 @@ def test_seeds_are_kept_of_mutants_that_there_are():
 @pytest.mark.endurance
 @pytest.mark.parametrize("mutant", [one for one in MUTANTS if LONG or one.name in AT_ONCE], ids=lambda one: one.name)
 def test_the_simulation_notices(mutant):
-    result = found_by(mutant, 0, SEEDS)
+    clean = Clean()
+    try:
+        result = found_by(mutant, range(SEEDS), clean)
+    finally:
+        clean.close()
     assert result.seed is not None
+    assert result.kind not in NO_HARM
     assert result.problem

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from gateway.simulation.mutants import MUTANTS
-from gateway.simulation.mutants.run import keep_seeds, known_seeds, play_one, results
+from gateway.simulation.mutants.run import keep_seeds, known_seeds, results, serve
 
 SEEDS: Final = 200
 JOBS: Final = 2
@@ -28,22 +28,28 @@ def main() -> int:
     parser.add_argument("--only", help="those whose name holds this")
     parser.add_argument("--new", action="store_true", help="those of which no seed is kept yet")
     parser.add_argument("--keep", action="store_true", help="keep the seeds that were found, to be tried first")
-    parser.add_argument("--play", help=argparse.SUPPRESS)
-    parser.add_argument("--known", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="end with one JSON object, for programs")
     given = parser.parse_args()
+    if given.serve is not None:
+        return serve(next((one for one in MUTANTS if one.name == given.serve), None))
     seeds = range(given.first, given.first + given.seeds)
-    if given.play is not None:
-        [mutant] = [one for one in MUTANTS if one.name == given.play]
-        known = [] if given.known is None else [given.known]
-        return play_one(mutant, [*known, *(seed for seed in seeds if seed not in known)])
     chosen = [one for one in MUTANTS if given.only is None or given.only in one.name]
     chosen = [one for one in chosen if not given.new or one.name not in known_seeds()]
     began, rows, kept = time.monotonic(), [], known_seeds()
-    playing = results(chosen, given.first, given.seeds, given.jobs)
+    playing = results(chosen, seeds, given.jobs)
     for done in track(playing, "mutants", len(chosen), console=Console(stderr=True)):
-        rows.append({"mutant": done.mutant.name, "seed": done.seed, "problem": done.problem, "s": round(done.seconds)})
-        verdict = "SURVIVED" if done.seed is None else f"seed {done.seed}, {done.seconds:.0f} s: {done.problem[:90]}"
+        rows.append(
+            {
+                "mutant": done.mutant.name,
+                "seed": done.seed,
+                "kind": done.kind,
+                "problem": done.problem,
+                "s": round(done.seconds),
+            }
+        )
+        told = f"{done.kind}: {done.problem[:90]}" if done.kind else f"SURVIVED {done.problem}"
+        verdict = told if done.seed is None else f"seed {done.seed}, {done.seconds:.0f} s: {told}"
         print(f"{done.mutant.name:<36} {verdict}", flush=True)
         if given.keep and done.seed is not None:
             kept[done.mutant.name] = done.seed

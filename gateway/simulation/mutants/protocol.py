@@ -115,10 +115,7 @@ MACHINE: Final = (
             Edit(
                 DECISIONS,
                 "    return clock is not None and clock.finalized >= state.agreement.terms(leg).timelock",
-                (
-                    "    return clock is not None and clock.head.seconds + 60 >= "
-                    "state.agreement.terms(leg).timelock.seconds"
-                ),
+                "    return state.now_s + 60 >= state.agreement.terms(leg).timelock.seconds",
             ),
         ),
     ),
