@@ -20,7 +20,7 @@ ADAPTING: Final = (
         "What is signed for the ledger is valid for a block or two only.",
         TRANSACTIONS,
         "NEVER if expiry is None else expiry",
-        "NEVER if expiry is None else Height(expiry - 48)",
+        "NEVER if expiry is None else Height(expiry - 13)",
     ),
     plant(
         "ledger-claims-read-as-refunds",

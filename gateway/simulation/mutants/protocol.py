@@ -5,6 +5,7 @@ from typing import Final
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
 TIMELOCKS, DECISIONS, CHECKS = "htlc/timelocks.py", "htlc/decisions.py", "relayer/pump/checks.py"
+EXECUTOR = "relayer/pump/execute.py"
 
 
 def _without(gate: str, term: str, old: str, new: str) -> Mutant:
@@ -108,16 +109,12 @@ MACHINE: Final = (
             ),
         ),
     ),
-    Mutant(
+    plant(
         "claim-given-up-too-early",
         "A claim is given up a minute before the timelock.",
-        (
-            Edit(
-                DECISIONS,
-                "    return clock is not None and clock.finalized >= state.agreement.terms(leg).timelock",
-                "    return state.now_s + 60 >= state.agreement.terms(leg).timelock.seconds",
-            ),
-        ),
+        EXECUTOR,
+        "            if not state.leg(asked.leg).open:",
+        "            if not state.leg(asked.leg).open or (_exit_deadline_s(asked) or 1e12) - self._clock.now() < 60:",
     ),
     Mutant(
         "refund-never",
@@ -208,14 +205,6 @@ MACHINE: Final = (
         DECISIONS,
         "    if other.status is LegStatus.CLAIMED and other.final:\n        return Phase.COMPLETED",
         "    if other.status is LegStatus.CLAIMED:\n        return Phase.COMPLETED",
-    ),
-    plant(
-        "refund-ends-the-claim",
-        "The provider stops claiming as soon as its own lock has come back.",
-        DECISIONS,
-        "    if state.preimage is not None and not _can_never_be_claimed(state, Leg.INITIATOR):\n        return None\n"
-        "    return Phase.REFUNDED",
-        "    return Phase.REFUNDED",
     ),
     plant(
         "seen-is-final",

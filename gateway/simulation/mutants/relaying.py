@@ -99,19 +99,21 @@ CHECKING: Final = (
         "    if waiting := unacknowledged(connection, accounts):",
         "    if waiting := list[ForeignUse]():",
     ),
-    plant(
+    Mutant(
         "exits-keep-no-gas",
-        "A lock leaves nothing in the purse for the exits of other swaps.",
-        ACTS,
-        "        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())",
-        "        return {}",
-    ),
-    plant(
-        "reserve-without-gas",
-        "What is reserved for a swap has no gas for its exits.",
-        INVENTORY,
-        "        found.update(exits(promise.chains, costs))\n    return found",
-        "        pass\n    return found",
+        "Neither what a swap reserves nor what a lock leaves in the purse has gas for exits.",
+        (
+            Edit(
+                ACTS,
+                "        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())",
+                "        return {}",
+            ),
+            Edit(
+                INVENTORY,
+                "        found.update(exits(promise.chains, costs))\n    return found",
+                "        pass\n    return found",
+            ),
+        ),
     ),
 )
 

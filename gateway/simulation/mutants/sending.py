@@ -100,26 +100,21 @@ SENDING: Final = (
         "    max_fee = max(max_fee, tip)\n    return None if max_fee > ceiling else FeeBid(max_fee, tip)",
         "    return FeeBid(20 * max_fee, 20 * tip)",
     ),
-    plant(
+    Mutant(
         "late-locks-are-not-cancelled",
-        "A lock whose time is over stays where it may be mined.",
-        PIPELINE,
-        "        over = self._is_late(record) or await self._closed(record, in_time=False)",
-        "        over = False",
-    ),
-    plant(
-        "unsent-is-forgotten",
-        "What could not be broadcast at once is noted as on its way.",
-        "relayer/transactions/submission.py",
-        "            self._unsent.add(record.id)\n            self._wake.notify()\n",
-        "            pass\n",
-    ),
-    plant(
-        "refused-lock-is-void",
-        "A lock that an endpoint refused is given up, though another may have it.",
-        "relayer/transactions/submission.py",
-        "        except ConflictError as error:\n            # Its sequence",
-        "        except (ConflictError, RejectedError) as error:\n            # Its sequence",
+        "A lock whose time is over stays where it may be mined, and is outbid like any other.",
+        (
+            Edit(
+                PIPELINE,
+                "        over = self._is_late(record) or await self._closed(record, in_time=False)",
+                "        over = False",
+            ),
+            Edit(
+                PIPELINE,
+                "        if record.cancelling or (not record.exits and await self._closed(record, in_time=True)):",
+                "        if record.cancelling:",
+            ),
+        ),
     ),
     plant(
         "replacements-cost-nothing",
