@@ -3,7 +3,7 @@
     spiked    right after it left, blocks are full: for a while they take those only who offer more
     evicted   every node forgets it before a block takes it
     reorged   the block that took it is replaced by one without it
-    paused    its token does not move while it is mined, and again in time
+    paused    its token does not move while it is mined, and again in time; for a lock, from the block on that took it
     starved   blocks leave it lying, as long as nothing of its account stands behind it
 
 All of it stays within what the protocol promises to bear, but that a starved lock may come too late: its swap then ends
@@ -70,6 +70,8 @@ class Aims:
         self._evicted: set[tuple[ChainId, bytes]] = set()
         self._doomed: set[tuple[ChainId, bytes]] = set()
         self._paused: dict[tuple[ChainId, AssetId], float] = {}
+        self._frozen: dict[tuple[ChainId, bytes], float] = {}
+        """Locks whose token is to be paused for so long once a block has taken them."""
 
     def heard(self, sent: Sent) -> None:
         """A party sends this."""
@@ -101,17 +103,23 @@ class Aims:
             case Trouble.REORGED:
                 self._doomed.add((sent.chain, tx_hash))
             case Trouble.STARVED:
+                lapses = aim.act is not Act.REFUND or chain.rules.knows_expiry
+                if not lapses and any(one.rules.knows_expiry for one in self._chains.values()):
+                    return False  # where it may expire meanwhile, an exit that waits has more to bear
                 self._starved_s[place] = until_s
                 self.disturbed |= _hashlocks(chain, body)
+            case Trouble.PAUSED if aim.act is Act.LOCK:
+                if not (assets := _assets(body)) or chain.native in assets or any("/slip44:" in one for one in assets):
+                    return False
+                self._frozen[sent.chain, tx_hash] = aim.for_s
             case Trouble.PAUSED:
-                return self._pause(chain, sent, body, until_s)
+                return self._pause(chain, next(iter(_terms_of(chain, body)), None), until_s)
         return True
 
-    def _pause(self, chain: PlayedMemory, sent: Sent, body: Body, until_s: float) -> bool:
-        terms = next(iter(_terms_of(chain, body)), None)
+    def _pause(self, chain: PlayedMemory, terms: LockTerms | None, until_s: float) -> bool:
         if terms is None or "/slip44:" in terms.asset or terms.asset == chain.native:
             return False  # no issuer can stop a native coin
-        now = chain.block(chain.height).header.time
+        now, now_s = chain.block(chain.height).header.time, self._clock.now()
         claimable = [
             lock.terms.timelock.seconds
             for lock in all_locks(chain)
@@ -119,11 +127,11 @@ class Aims:
         ]
         bounds = [timelock_s - LEFT_S for timelock_s in claimable]
         until_s = min([until_s, *bounds])
-        if until_s - sent.at_s < MIN_PAUSE_S:
+        if until_s - now_s < MIN_PAUSE_S:
             return False
         chain.tokens.paused.add(terms.asset)
         self._paused[chain.chain, terms.asset] = until_s
-        self._blocked.append((terms.asset, None, sent.at_s, until_s))
+        self._blocked.append((terms.asset, None, now_s, until_s))
         self.disturbed.add(terms.asset)
         return True
 
@@ -151,6 +159,13 @@ class Aims:
                 chain.reorg(depth, keep=lambda tx, gone=tx_hash: tx != gone)
                 self._reorged.append((name, self._clock.monotonic()))
                 self._faults["reorg"] += 1
+        for (name, tx_hash), for_s in list(self._frozen.items()):
+            block = chain.outcome(tx_hash).block if name == chain.chain else None
+            if block is not None:
+                del self._frozen[name, tx_hash]
+                hashlocks = _hashlocks(chain, self._bodies[tx_hash])
+                terms = next((lock.terms for lock in all_locks(chain) if lock.terms.hashlock in hashlocks), None)
+                self._pause(chain, terms, self._clock.now() + for_s)
 
     def tip(self, chain: ChainId) -> int:
         """The tip that blocks ask for at least, and that nodes name."""
@@ -189,6 +204,11 @@ def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
     items = message.exits if isinstance(message, Batch) else (message,)
     rows = [chain.lock_at(LockId(item.lock_id)) for item in items if isinstance(item, Claim | Refund)]
     return [row.terms for row in rows if row is not None]
+
+
+def _assets(body: Body) -> set[str]:
+    """The asset that a lock is of."""
+    return {body.message.asset} if isinstance(body.message, Lock) else set()
 
 
 def _hashlocks(chain: PlayedMemory, body: Body) -> set[bytes]:

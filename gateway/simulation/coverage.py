@@ -25,6 +25,8 @@ EXPECTED: Final = (
         "database-locked",
         "database-gone",
         "database-full",
+        "signer-fails",
+        "claim-undone",
         "double-spend",
         "copied-hashlock",
     ),

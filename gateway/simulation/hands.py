@@ -6,7 +6,7 @@ from typing import Final
 from core.model.errors import CausewayError, ConflictError, RevertedError
 from core.model.facts import LockStatus
 from core.model.ports import Signer
-from core.model.transactions import FeeBid, UnsignedTransaction
+from core.model.transactions import FeeBid, OutcomeStatus, UnsignedTransaction
 from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage
 from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
 from gateway.simulation.plan import COME_BACK_S, MAX_SKEW_S
@@ -67,6 +67,31 @@ async def lock(world: World, signer: Signer, terms: LockTerms) -> LockId:
 async def claim(world: World, signer: Signer, place: LockId, terms: LockTerms, preimage: Preimage) -> None:
     legs = world.chains[terms.chain].access().legs
     await send(world, signer, legs.claim(terms, place, preimage, signer.account))
+
+
+async def claim_undone(world: World, signer: Signer, place: LockId, terms: LockTerms, preimage: Preimage) -> None:
+    """Claim; the block with the claim goes, and does not bring it back. A ledger's block stays."""
+    chain = world.memory.get(terms.chain)
+    if chain is None:
+        await claim(world, signer, place, terms, preimage)
+        return
+    access = chain.access()
+    sender = access.transactions
+    fee = HAND_BID if terms.chain in world.plan.fees else None
+    sequence = (await sender.sequences(signer.account)).latest
+    unsigned = access.legs.claim(terms, place, preimage, signer.account)
+    request = sender.assemble(unsigned, sequence, fee, None)
+    claimed = sender.attach(request, await signer.sign(request))
+    await sender.submit(claimed)
+    while (outcome := await sender.outcome(claimed.hash)).block is None:
+        await world.clock.sleep(0.05)
+    while chain.height < outcome.block.height + chain.rules.finality_depth - 1:
+        await world.clock.sleep(0.05)
+    depth = chain.height - outcome.block.height + 1
+    if outcome.status is OutcomeStatus.INCLUDED and depth <= chain.height - chain.finalized_height:
+        chain.reorg(depth, keep=lambda tx: tx != claimed.hash)
+        world.reorged.append((terms.chain, world.seconds))
+        world.faults["claim-undone"] += 1
 
 
 async def take_back(world: World, signer: Signer, place: LockId, terms: LockTerms, *, at_once: bool = False) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import random
 import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,8 +16,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, FencedError, RetryableError
-from core.model.ports import ChainAccess, TransactionSender
-from core.model.transactions import SignedTransaction
+from core.model.ports import ChainAccess, Signer, TransactionSender
+from core.model.transactions import SignedTransaction, SigningRequest
+from core.model.types import AccountId
 from core.runtime.database import InlineDatabase
 from gateway.simulation.chains import PlayedChain
 from gateway.simulation.plan import COMMITS, Death, Outage
@@ -24,6 +26,8 @@ from gateway.simulation.world import World
 
 T = TypeVar("T")
 
+UNKNOWN: Final = (OSError, ValueError, KeyError, RuntimeError)
+"""What a signer's library raises, which is none of our own errors."""
 MOST_PAGES: Final = 1_000_000
 """Far more than a story's database needs."""
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")
@@ -228,3 +232,26 @@ def held(access: ChainAccess, awake: asyncio.Event) -> ChainAccess:
     """The chain as a process finds it that can be paused."""
     ports = ("heads", "blocks", "state", "locks", "legs", "transactions")
     return replace(access, **{name: Held(getattr(access, name), awake) for name in ports})
+
+
+class Fickle:
+    """A signer that now and then gives an error of its own instead of a signature, as a device or a remote one may."""
+
+    def __init__(self, inner: Signer, share: float, source: random.Random, faults: Counter[str]) -> None:
+        self._inner = inner
+        self._share = share
+        self._source = source
+        self._faults = faults
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @property
+    def account(self) -> AccountId:
+        return self._inner.account
+
+    async def sign(self, request: SigningRequest) -> bytes:
+        if self._source.random() < self._share:
+            self._faults["signer-fails"] += 1
+            raise self._source.choice(UNKNOWN)("the token was removed")
+        return await self._inner.sign(request)

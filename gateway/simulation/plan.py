@@ -173,6 +173,7 @@ AIMED: Final = (
     (Trouble.REORGED, Act.LOCK, 0.0),
     (Trouble.REORGED, Act.CLAIM, 0.0),
     (Trouble.REORGED, Act.REFUND, 0.0),
+    (Trouble.PAUSED, Act.LOCK, 20.0),
     (Trouble.PAUSED, Act.CLAIM, 60.0),
     (Trouble.PAUSED, Act.REFUND, 30.0),
     (Trouble.STARVED, Act.LOCK, 25.0),
@@ -180,6 +181,12 @@ AIMED: Final = (
 )
 """Every trouble with what it is aimed at, and for how many seconds at most it lasts."""
 MAX_AIMS: Final = 3
+SOON: Final = 0.3
+"""How much sooner than others something comes that takes long to be believed."""
+UNDONE_SHARE: Final = 0.4
+"""Of claims in the last second, those that a reorg takes out."""
+FICKLE_SHARE: Final = 0.15
+"""Of parties, those whose signer does not always answer, or not in words that anybody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +249,8 @@ class Deal:
     watched: bool
     before_timelock_s: float
     provider_dies: bool
+    undone: bool = False
+    """The block with a cheat's claim is replaced by one without it, where a reorg may still do that."""
 
     @property
     def second(self) -> ChainId:
@@ -281,6 +290,8 @@ class Party:
     liar: int = 1
     """Which operator lies, where one does; the first is the one that is asked first."""
     outages: tuple[Outage, ...] = ()
+    fickle: float = 0.0
+    """The share of its signer's answers that are no signature, but an error of which nobody knows the kind."""
 
     def full_at(self, at_s: float) -> bool:
         """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""
@@ -358,9 +369,13 @@ def draw(seed: int) -> Plan:
         early_refunds=source.random() < 0.5,
         attests=source.random() < 0.4,
         regulator=source.choice((None, None, True, False)),
-        at_s={one: source.uniform(5, STORY_S) for one in sorted(rough)},
+        at_s={one: source.uniform(5, STORY_S) * (SOON if one is Rough.USED_ELSEWHERE else 1) for one in sorted(rough)},
         aims=_aims(random.Random(f"aims/{seed}")),
     )
+    plan = replace(plan, deals=_undone(random.Random(f"undone/{seed}"), plan.deals))
+    if any(party.lie is Lie.PENDING for party in plan.parties):
+        # What that lie is about has to come to pass: something that waits nowhere any more.
+        plan = replace(plan, aims=(*plan.aims, *(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in (1, 2, 3))))
     if Rough.DATABASE_AWAY in rough:
         away = Outage(plan.at_s[Rough.DATABASE_AWAY], AWAY_S, full=source.random() < 0.5)
         failing = replace(plan.relayers[0], outages=(away,), deaths=())
@@ -406,10 +421,18 @@ def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, 
     )
 
 
+def _undone(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, of some of which the cheat's claim does not stay."""
+    return tuple(
+        replace(deal, undone=deal.style is Style.LAST_SECOND and source.random() < UNDONE_SHARE) for deal in deals
+    )
+
+
 def _party(source: random.Random, name: str, outage_s: float) -> Party:
     operators, kind = source.choice((1, 1, 3, 3, 5)), name.split("-", maxsplit=1)[0]
     trouble, longest_s = source.random(), outage_s - COME_BACK_S
     outage = Outage(source.uniform(2, 2 * STORY_S), source.uniform(1, longest_s), full=source.random() < 0.5)
+    moods = random.Random(f"fickle/{name}/{outage.at_s}")
     return Party(
         name=name,
         operators=operators,
@@ -420,6 +443,7 @@ def _party(source: random.Random, name: str, outage_s: float) -> Party:
         outages=(outage,) if trouble > 0.8 else (),
         locked=source.choice((0.0, 0.0, 0.01, 0.03)),
         liar=source.randrange(operators),
+        fickle=moods.uniform(0.02, 0.1) if moods.random() < FICKLE_SHARE else 0.0,
     )
 
 

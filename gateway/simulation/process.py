@@ -14,14 +14,14 @@ from typing import Any, Final, TypeVar
 from nacl.signing import SigningKey
 
 from core.model.errors import FatalError, FencedError, RetryableError
-from core.model.ports import ChainAccess
+from core.model.ports import ChainAccess, Signer
 from core.model.types import BaseUnits, ChainId
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.liars import kind_of
-from gateway.simulation.mortal import Crash, Fuse, Held, MortalDatabase, MortalSender, held
+from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
 from gateway.simulation.regulator import TARGET, Regulator
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
@@ -42,8 +42,8 @@ EXPIRE_S: Final = 2.0
 ATTESTED_BLOCKS: Final = 8
 RESTART_S: Final = 2.0
 """How soon an init system starts a process again that ended by itself."""
-FENCE_S: Final = 60.0
-"""How long a process that woke is watched."""
+FENCE_S: Final = 30.0
+"""By then a process that woke has ended: it has seen some heads, or has met an endpoint that hangs and then a head."""
 RATE: Final = Rate(2, 1)
 MOST: Final = ExposureLimit(BaseUnits(300_000), BaseUnits(250_000), BaseUnits(280_000))
 PIPELINE: Final = PipelinePolicy(expiry_blocks=15)
@@ -63,6 +63,12 @@ class Process(ABC):
         self.signers = {
             chain: world.signer(self.name, chain, {COIN[chain]: purse, TOKEN[chain]: purse}) for chain in CHAINS
         }
+        moods = random.Random(f"{self.name}/{world.plan.seed}/signer")
+        self.hands: dict[ChainId, Signer] = {
+            chain: Fickle(one, party.fickle, moods, world.faults) if party.fickle else one
+            for chain, one in self.signers.items()
+        }
+        """What the process signs with; people use the accounts' `signers`."""
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
         self.database = InlineDatabase()
         self.replacement: InlineDatabase | None = None
@@ -72,6 +78,8 @@ class Process(ABC):
         """When the process, or its database, was down: from, until, in seconds of the story."""
         self.ends: list[str] = []
         """Why the process ended where the plan did not end it."""
+        self.unfenced = False
+        """A life that was paused went on next to the one that had taken its place."""
         self._deaths = list(party.deaths)
         self._killed = asyncio.Event()
         self._how = ""
@@ -139,6 +147,7 @@ class Process(ABC):
             await self.world.clock.sleep(after_s)
             awake.set()
             await asyncio.wait({life}, timeout=FENCE_S)
+            self.unfenced |= not life.done()
             if life.done() and (error := life.exception()) is not None:
                 fenced = error.subgroup(FencedError) if isinstance(error, BaseExceptionGroup) else error
                 if isinstance(fenced, FencedError | BaseExceptionGroup):
@@ -255,7 +264,7 @@ class Relayer(Process):
         reports = self._regulator()
         return RelayerSetup(
             chains=access,
-            signers=self.signers,
+            signers=self.hands,
             policy=RelayerPolicy(
                 swap=POLICY,
                 exposure=LIMITS,
@@ -278,7 +287,7 @@ class Relayer(Process):
             return []
         chain, bridge = self._bridge
         foreign = next(other for other in CHAINS if other != chain)
-        return [AttestorSetup(chain, foreign, bridge, self.signers[chain], ATTESTED_BLOCKS)]
+        return [AttestorSetup(chain, foreign, bridge, self.hands[chain], ATTESTED_BLOCKS)]
 
     def _regulator(self) -> Regulator | None:
         world = self.world
@@ -368,7 +377,7 @@ class Dapp(Process):
         made = SwapClient(
             Door(self._relayer),
             access,
-            self.signers,
+            self.hands,
             SwapStore(database),
             ClientPolicy(swap=POLICY, pipeline=PIPELINE),
             self.world.clock,

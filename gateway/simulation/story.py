@@ -331,7 +331,7 @@ async def _claim_if_there(record: Record, agreed: Agreed, preimage: Preimage, be
     places = theirs()
     if places:
         signer = world.signer(f"cheat-{agreed.deal.number}", second.chain)
-        await hands.claim(world, signer, places[0], second, preimage)
+        await (hands.claim_undone if agreed.deal.undone else hands.claim)(world, signer, places[0], second, preimage)
 
 
 # --- the end -----------------------------------------------------------------------------------------------------

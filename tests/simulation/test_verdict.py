@@ -14,7 +14,7 @@ from gateway.simulation.ledger import PlayedLedger
 from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
-from gateway.simulation.verdict import gates, trust
+from gateway.simulation.verdict import exits, gates, trust
 from gateway.simulation.verdict.problem import Kind
 from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
@@ -331,6 +331,39 @@ async def not_saved(stage: Stage) -> None:
 async def process_ended(stage: Stage) -> None:
     await stage.played()
     stage.relayer.ends.append("relayer-0's process ended by itself: ValueError()")
+
+
+async def not_fenced(stage: Stage) -> None:
+    await stage.played()
+    stage.relayer.unfenced = True
+
+
+async def exit_left_alone(stage: Stage) -> None:
+    """The provider's claim goes out once, no node keeps it, and the next one comes much later."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    legs = stage.world.chains[A].access().legs
+    claim = legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A])
+    stage.note(stage.relayer, A, await stage.sign(stage.relayer, claim, 0))
+    await stage.pass_to(stage.world.clock.now() + exits.AGAIN_S + 3)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def refunded_too_early(stage: Stage) -> None:
+    """The provider asks for its lock some seconds before its timelock, and again when that has come."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds - 5)
+    stage.mine()
+    refund = stage.world.chains[B].access().legs.refund(agreed.participant_leg, second, stage.relayer.accounts[B])
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, refund, 1))
+    await stage.pass_to(agreed.participant_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
 async def machine_unended(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from core.model.consortium import SIGN_PREFIX, Transaction, TransactionBody, enc
 from core.model.errors import CausewayError
 from core.model.ports import Signer
 from core.model.transactions import SignedTransaction, UnsignedTransaction
-from core.model.types import BaseUnits, ChainTime, LockTerms, Preimage
+from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets
 from gateway.simulation import hands
 from gateway.simulation.ledger.strangers import lock_that_fails
@@ -24,7 +24,8 @@ SEEN_S: Final = 2 * MAX_BLOCK_TIME_S + MAX_PENDING_S
 
 
 async def try_rules(world: World) -> None:
-    """Refund too early, lock again, claim too late, settle twice, pay for another, do half of something; count each try
+    """Refund too early, lock again, claim too late, settle twice, pay for another, do half of something, send what
+    has expired; count each try
     as `ledger-try`."""
     signer, payee = (world.signer(name, B) for name in ("trier", "trier-payee"))
     legs = world.chains[B].access().legs
@@ -36,6 +37,7 @@ async def try_rules(world: World) -> None:
     await _try(world, signer, refund)
     await _try(world, signer, legs.lock(terms, place))
     await _forge(world, payee)
+    await _try(world, signer, world.chains[B].harmless(signer.account, COIN[B]), Height(world.chains[B].height))
     half = replace(terms, hashlock=Preimage.generate(SeededSecrets(world.plan.seed + 1).token_bytes).hashlock())
     await _try(world, signer, lock_that_fails(legs, half, await legs.lock_id(half)))
     await world.clock.sleep(timelock.seconds + MAX_SKEW_S + 1 - world.clock.now())
@@ -44,11 +46,11 @@ async def try_rules(world: World) -> None:
     await _try(world, signer, refund)
 
 
-async def _try(world: World, signer: Signer, unsigned: UnsignedTransaction) -> None:
+async def _try(world: World, signer: Signer, unsigned: UnsignedTransaction, expiry: Height | None = None) -> None:
     """Send it once, and wait until a block could hold it."""
     sender = world.chains[B].access().transactions
     sequence = (await sender.sequences(signer.account)).latest
-    request = sender.assemble(unsigned, sequence, None, None)
+    request = sender.assemble(unsigned, sequence, None, expiry)
     await _submit(world, sender.attach(request, await signer.sign(request)))
 
 

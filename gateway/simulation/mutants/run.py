@@ -1,7 +1,7 @@
 """Plays mutants: each in a process of its own, over the seed that found it last and then over the others.
 
-A mutant is found by a problem that the same seed does not have without it, and that names a harm: that the specification
-refuses a trace, or that the story itself breaks off, is not enough.
+A mutant is found by a problem that the same seed does not have without it, and that names a harm: that the
+specification refuses a trace, or that the story itself breaks off, is not enough.
 """
 
 import json

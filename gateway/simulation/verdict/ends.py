@@ -34,6 +34,8 @@ def problems(record: Record) -> Iterator[Problem]:
         yield Problem(Kind.NOTHING_AGREED, "an honest initiator asked for little, and nobody was answered")
     for process in record.processes:
         yield from (Problem(Kind.PROCESS_ENDED, end) for end in process.ends)
+        if process.unfenced:
+            yield Problem(Kind.NOT_FENCED, f"{process.name} was paused, and goes on next to who took its place")
 
 
 def _is_modest(deal: Deal) -> bool:

@@ -1,7 +1,7 @@
 """The verdict as a whole."""
 
 from gateway.simulation.ledger.rules import broken, lasting
-from gateway.simulation.verdict import ends, gates, limits, machines, money, secrets, trust
+from gateway.simulation.verdict import ends, exits, gates, limits, machines, money, secrets, trust
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 
@@ -9,7 +9,7 @@ from gateway.simulation.verdict.record import Record
 async def problems(record: Record) -> list[Problem]:
     """Everything that went wrong in a story, what it cost first."""
     found: list[Problem] = []
-    for judge in (money, gates, trust, limits, ends):
+    for judge in (money, gates, trust, limits, exits, ends):
         found += judge.problems(record)
     ledger = record.world.ledger
     if ledger is not None:

@@ -22,6 +22,7 @@ from htlc import engine
 from htlc.model import Leg, LegStatus, Phase, Role, SwapState
 from relayer.pump.tables import relayer_swaps
 
+FINISHED: Final = "finished"
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
 _SEEN: Final = {"lock": LegStatus.LOCKED, "claim": LegStatus.CLAIMED, "refund": LegStatus.REFUNDED}
@@ -116,7 +117,10 @@ def _early(
     """A swap is complete once its claims are final: for an initiator the own claim, for everybody else both."""
     if state.phase is not Phase.COMPLETED:
         return
-    ended_s = max(entry.recorded_ns for entry in journal.replay(connection, state.swap_id)) / NS_PER_S
+    # At the event that it ended with: others may have come later.
+    last = [one.sequence for one in journal.stream_effects(connection, state.swap_id) if one.kind == FINISHED]
+    entries = [one for one in journal.replay(connection, state.swap_id) if not last or one.sequence <= min(last)]
+    ended_s = max(entry.recorded_ns for entry in entries) / NS_PER_S
     agreement = state.agreement
     legs = (agreement.initiator_leg, agreement.participant_leg)
     for terms in legs[1:] if agreement.role is Role.INITIATOR else legs:
@@ -156,7 +160,9 @@ def _chain_problems(who: str, state: SwapState, locks: list[LockOutcome]) -> Ite
     own = None if agreement.own_leg is None else on_chain(agreement.terms(agreement.own_leg))
     match state.phase:
         case Phase.COMPLETED:
-            wrong = not all(LockStatus.CLAIMED in one for one in ended)
+            # A provider who was paid may have its own lock back, too: after a claim that a reorg took out.
+            needed = ended[:1] if agreement.role is Role.LIQUIDITY_PROVIDER else ended
+            wrong = not all(LockStatus.CLAIMED in one for one in needed)
         case Phase.REFUNDED if own is not None:
             wrong = bool(own - {LockStatus.REFUNDED})
         case Phase.ABANDONED if own is not None and agreement.role is not Role.WATCHTOWER:

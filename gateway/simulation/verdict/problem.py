@@ -36,6 +36,9 @@ class Kind(StrEnum):
     REVEALED_ON_NOTHING = "revealed-on-nothing"
     ACTED_UNACKNOWLEDGED = "acted-unacknowledged"
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
+    # exits
+    EXIT_LEFT_ALONE = "exit-left-alone"
+    REFUNDED_TOO_EARLY = "refunded-too-early"
     # trust
     ACTED_UNADOPTED = "acted-unadopted"
     ACTED_AFTER_DEEP_REORG = "acted-after-deep-reorg"
@@ -50,6 +53,7 @@ class Kind(StrEnum):
     TOOK_TOO_LONG = "took-too-long"
     NOT_SAVED = "not-saved"
     PROCESS_ENDED = "process-ended"
+    NOT_FENCED = "not-fenced"
     # machines
     MACHINE_UNENDED = "machine-unended"
     MACHINE_ENDED_EARLY = "machine-ended-early"

@@ -18,7 +18,7 @@ from gateway.simulation.world import DeepReorg
 NOTICE_S: Final = 10
 """How soon a process that is up has seen that a finalized block was replaced: two blocks, and what reading them takes
 next to an endpoint that hangs."""
-FOREIGN_S: Final = 30.0
+FOREIGN_S: Final = 20.0
 """How long it may take to be sure that somebody else uses an account: some looks, a block apart."""
 
 
