@@ -27,7 +27,7 @@ from gateway.simulation.world import World
 T = TypeVar("T")
 
 UNKNOWN: Final = (OSError, ValueError, KeyError, RuntimeError)
-"""What a signer's library raises, which is none of our own errors."""
+"""Errors of a signer's library, none of which is our own."""
 MOST_PAGES: Final = 1_000_000
 """Far more than a story's database needs."""
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")

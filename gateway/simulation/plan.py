@@ -291,7 +291,7 @@ class Party:
     """Which operator lies, where one does; the first is the one that is asked first."""
     outages: tuple[Outage, ...] = ()
     fickle: float = 0.0
-    """The share of its signer's answers that are no signature, but an error of which nobody knows the kind."""
+    """The share of requests that its signer answers with an error of an unknown kind."""
 
     def full_at(self, at_s: float) -> bool:
         """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""

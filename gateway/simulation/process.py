@@ -68,7 +68,7 @@ class Process(ABC):
             chain: Fickle(one, party.fickle, moods, world.faults) if party.fickle else one
             for chain, one in self.signers.items()
         }
-        """What the process signs with; people use the accounts' `signers`."""
+        """The process signs with these; people use the accounts' `signers`."""
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
         self.database = InlineDatabase()
         self.replacement: InlineDatabase | None = None

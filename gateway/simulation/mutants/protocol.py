@@ -5,7 +5,7 @@ from typing import Final
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
 TIMELOCKS, DECISIONS, CHECKS = "htlc/timelocks.py", "htlc/decisions.py", "relayer/pump/checks.py"
-EXECUTOR = "relayer/pump/execute.py"
+ACTS = "relayer/pump/acting.py"
 
 
 def _without(gate: str, term: str, old: str, new: str) -> Mutant:
@@ -112,9 +112,9 @@ MACHINE: Final = (
     plant(
         "claim-given-up-too-early",
         "A claim is given up a minute before the timelock.",
-        EXECUTOR,
+        ACTS,
         "            if not state.leg(asked.leg).open:",
-        "            if not state.leg(asked.leg).open or (_exit_deadline_s(asked) or 1e12) - self._clock.now() < 60:",
+        "            if not state.leg(asked.leg).open or (exit_deadline_s(asked) or 1e12) - self._clock.now() < 60:",
     ),
     Mutant(
         "refund-never",
