@@ -232,25 +232,23 @@ class _Sight:
     def of_wire(self, sent: Sequence[Sent], roles: Mapping[str, str]) -> Iterator[Timed]:
         for one in sent:
             if one.party in roles:
-                for on in self._sent(one, roles[one.party]):
+                for on in self._sent(one):
                     at_ns = round(one.at_s * _NS) + _AFTER_NS
                     yield self._step(at_ns, "wire", roles[one.party], "EffectSubmitted", on)
 
-    def _sent(self, sent: Sent, by: str) -> Iterator[str]:
-        """Yield what bytes do about this swap. With its preimage they claim the leg that their sender claims."""
+    def _sent(self, sent: Sent) -> Iterator[str]:
+        """What bytes do about this swap. With its preimage they claim, whichever leg their chain has."""
         reveals = any(hashlib.sha256(preimage).digest() == self._agreed.hashlock for preimage in sent.body.preimages)
-        gained = "B" if by == INITIATOR else "A"
-        claimed = False
+        settled = False
         for terms in sent.body.locks:
             if terms.hashlock == self._agreed.hashlock:
                 yield self._lock(terms)
         for place in sent.body.settles:
             letter = self._places.get((sent.chain, place))
             if letter is not None:
-                claims = reveals and letter == gained
-                claimed = claimed or claims
-                yield f"{'claim' if claims else 'refund'}{letter}"
-        if reveals and not claimed:
+                settled = True
+                yield f"{'claim' if reveals else 'refund'}{letter}"
+        if reveals and not settled:
             yield _UNKNOWN
 
     def _lock(self, terms: LockTerms) -> str:

@@ -8,10 +8,11 @@ import pytest
 
 from gateway.simulation.campaign import report
 from gateway.simulation.mutants import ROOT
-from gateway.simulation.plan import Stranger, Style
+from gateway.simulation.plan import B, Stranger, Style
 from gateway.simulation.story import play
-from gateway.simulation.traces import problems, refused
+from gateway.simulation.traces import of, problems, refused
 from tests.simulation.doctored import DOCTORED, IN_TIME, played
+from tests.simulation.stage import PREIMAGE, Stage
 from tests.simulation.test_seeds import deal, plan
 
 BY_TRACES_ALONE = (
@@ -32,6 +33,7 @@ from gateway.simulation.campaign import quiet
 from gateway.simulation.plan import Style
 from gateway.simulation.story import play
 from gateway.simulation.traces import problems
+from tests.simulation.stage import PREIMAGE, Stage
 from tests.simulation.test_seeds import deal, plan
 quiet()
 print(json.dumps(list(problems(play(plan(deal(Style(sys.argv[2])))).traces))))
@@ -66,6 +68,20 @@ def test_an_exit_for_another_agreement_is_a_neighbour_s():
     sent = [step["by"] for step in trace.steps if (step["of"], step["on"]) == ("wire", "refundA")]
     assert sent[0] == "neighbour"
     assert verdict.ok, report(verdict)
+
+
+def test_bytes_with_the_preimage_are_a_claim_of_either_leg():
+    """As a provider sends them who watches over another agreement, under which its own leg is the initiator's."""
+
+    async def sent() -> list[str]:
+        stage = Stage()
+        leg = (await stage.played()).participant_leg
+        claim = stage.world.chains[B].access().legs.claim(leg, stage.lock_of(leg)[1], PREIMAGE, leg.receiver)
+        stage.note(stage.relayer, B, await stage.sign(stage.relayer, claim))
+        [trace] = await of(stage.record)
+        return [step["on"] for step in trace.steps if (step["of"], step["by"]) == ("wire", "participant")]
+
+    assert run_virtually(sent()) == ["lockB", "claimA", "claimB"]
 
 
 @pytest.mark.parametrize("doctored", DOCTORED, ids=lambda one: one.name)
