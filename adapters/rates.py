@@ -21,7 +21,7 @@ class RateLimit:
     """
 
     def __init__(self, calls_per_s: float | None) -> None:
-        """Raise `RejectedError` for a rate that is none."""
+        """Raise `RejectedError` for an invalid rate."""
         if calls_per_s is not None and not 0 < calls_per_s <= MAX_CALLS_PER_S:
             raise RejectedError(f"calls_per_s = {calls_per_s} is not above 0 and at most {MAX_CALLS_PER_S:.0f}")
         self._rate = calls_per_s

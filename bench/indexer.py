@@ -11,7 +11,7 @@ size.
 
 Realtime: a block of 200 events each second, announced over WebSocket; from the return of `evm_mine` until its facts are
 committed. Reorgs: from the return of `anvil_reorg` until our tip is the node's head; then every header is compared.
-The deep one goes below what was final. Figures of PostgreSQL are null where no server can be started.
+The deep one goes below what was final. Figures of PostgreSQL are null if no server can be started.
 """
 
 import argparse

@@ -81,7 +81,7 @@ class Daemon:
         raise FatalError(f"{self.name} ended with code {code} while starting: {self._tail()} (log: {self.log})")
 
     async def stop(self) -> None:
-        """Ask it to stop, and end it where it does not. Safe to call twice."""
+        """Ask it to stop, and end it if it does not. Safe to call twice."""
         process = self._process
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -18,7 +18,7 @@ COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue", "bright_red")
 
 @dataclass(slots=True)
 class Timeline:
-    """Prints lines such as ` 12.4 s  ETH 31 │ CNS 40   2 dollars   locked …`. Silent where `console` is None."""
+    """Prints lines such as ` 12.4 s  ETH 31 │ CNS 40   2 dollars   locked …`. Silent if `console` is None."""
 
     console: Console | None
     names: Mapping[ChainId, str]

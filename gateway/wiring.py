@@ -33,7 +33,7 @@ CONNECT: Final = RetryPolicy((0.1, 0.2, 0.5, 1.0, 2.0, 4.0))
 
 
 def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | None = None) -> ChainSpec:
-    """A configured chain as the registry takes it. Raise `RejectedError` for identifiers that are none."""
+    """A configured chain as the registry takes it. Raise `RejectedError` for malformed identifiers."""
     try:
         genesis = bytes.fromhex(config.genesis)
     except ValueError:

@@ -479,7 +479,7 @@ def next_wake(state: SwapState) -> tuple[int | None, int | None]:
 
 
 def _open_gate_s(state: SwapState) -> int | None:
-    """How long before T_B the gate closes that we still have to pass; None where there is none."""
+    """How long before T_B the gate closes that we still have to pass; None if there is none."""
     agreement = state.agreement
     if state.closed is not None or has_revealed(state):
         return None

@@ -1,6 +1,6 @@
 """Draws the state machine from its table: `python -m htlc.diagram` writes docs/swap-state-machine.md.
 
-A test fails where the page is stale.
+A test fails if the page is stale.
 """
 
 from collections import defaultdict

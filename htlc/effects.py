@@ -72,7 +72,7 @@ class RefundLeg(msgspec.Struct, frozen=True, kw_only=True, tag="refund"):
 
 
 class SignEarlyRefund(msgspec.Struct, frozen=True, kw_only=True, tag="early-refund"):
-    """Asked for only where our own leg was never signed, is finally refunded, or can never be mined."""
+    """Asked for only if our own leg was never signed, is finally refunded, or can never be mined."""
 
     swap_id: SwapId
     sequence: int

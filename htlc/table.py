@@ -1,7 +1,7 @@
 """Which phase answers which event, and how: the machine as a table, from which its diagram is drawn.
 
 `answer(phase, event)` is `Ignored(why)`, and then nothing happens, or `Taken(to, why)`: the event becomes a fact, and
-the phase may become one of `to`; effects may follow even where it stays. Tests hold the table against the machine:
+the phase may become one of `to`; effects may follow even if it stays. Tests hold the table against the machine:
 every move that random histories make is in it, and every move in it is made.
 """
 

@@ -173,7 +173,7 @@ def advance(
 ) -> Advance:
     """Replace what is above `ancestor` by `branch`, then finalize as far as `finalized` allows.
 
-    `ancestor` is the tip's height where nothing is replaced, None where no block of ours survives. Where it lies below
+    `ancestor` is the tip's height where nothing is replaced, None if no block of ours survives. Where it lies below
     the window, `older` are our headers from it (or from the first one) up to the window. During backfill a branch below
     `finalized` is final as a whole: it was read by canonical height. Raise `ReorgedError` when the branch does not
     link, or ours is not the branch that is finalized.
@@ -213,5 +213,5 @@ def _final_block(window: Sequence[BlockHeader], kept: BlockRef | None, finalized
 
 
 def behind(view: ChainView, update: HeadUpdate) -> int:
-    """How many blocks the tip is behind the reported head, 0 where it is ahead of a lagging endpoint."""
+    """How many blocks the tip is behind the reported head, 0 if it is ahead of a lagging endpoint."""
     return max(0, update.head.height - view.next_height + 1)

@@ -117,7 +117,7 @@ def read_facts(
 
 
 def last_seq(connection: Connection) -> int:
-    """The newest fact's number, 0 where there is none. A consumer that wants only the future starts here."""
+    """The newest fact's number, 0 if there is none. A consumer that wants only the future starts here."""
     return connection.execute(_LAST_SEQ).scalar() or 0
 
 

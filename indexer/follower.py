@@ -256,7 +256,7 @@ class Follower:
         raise RetryableError(f"the head of {self._chain} outran {MAX_TURNS} ranges")
 
     async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> bool:
-        """Take in the next blocks. Return false where there are none, as `_switch` does."""
+        """Take in the next blocks. Return false if there are none, as `_switch` does."""
         tip = self._view.tip
         branch = await self._taken(first, last)
         if tip is not None and not links(tip, branch[0].header):
@@ -296,7 +296,7 @@ class Follower:
         await asyncio.gather(*gone, return_exceptions=True)
 
     async def _switch(self, update: HeadUpdate, top: Height) -> bool:
-        """Leave our branch for the endpoint's. Return false where its head is on ours, only lower: no reorg."""
+        """Leave our branch for the endpoint's. Return false if its head is on ours, only lower: no reorg."""
         ancestor = await self._ancestor(top)
         if ancestor is not None and ancestor >= update.head.height:
             return False

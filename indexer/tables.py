@@ -88,7 +88,7 @@ events = sa.Table(
     sa.Column("amount", Uint256),
     sa.Column("payload", sa.Text, nullable=False),
 )
-"""Typed events. `payload` is JSON of what the columns before it leave out; empty where they say everything."""
+"""Typed events. `payload` is JSON of what the columns before it leave out; empty if they say everything."""
 sa.Index("ix_indexer_events_kind", events.c.kind, events.c.time_s, events.c.chain, events.c.height)
 for _name, _columns, _present in (
     ("hashlock", (events.c.hashlock,), events.c.hashlock.is_not(None)),
@@ -127,7 +127,7 @@ projection_version = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("version", sa.Integer, nullable=False),
 )
-"""One row: which version of the code built the projections. None where they were never built."""
+"""One row: which version of the code built the projections. None if they were never built."""
 
 locks = sa.Table(
     "indexer_locks",

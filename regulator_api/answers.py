@@ -185,7 +185,7 @@ class AssetsPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ContractView(msgspec.Struct, frozen=True, kw_only=True):
-    """A contract that events came from. `name` is empty where nobody knows one. `events` counts those that are
+    """A contract that events came from. `name` is empty if nobody knows one. `events` counts those that are
     indexed, the first and the last of them in blocks `first_height` and `last_height`."""
 
     contract: str
@@ -262,7 +262,7 @@ class EvidenceAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AgreementAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """`new` is false where exactly this was reported before."""
+    """`new` is false if exactly this was reported before."""
 
     swap_id: str
     new: bool

@@ -109,7 +109,7 @@ def append(connection: Connection, access: Access) -> AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """The result of walking the chain. `wrong` says what is not as it was written, None where all is."""
+    """The result of walking the chain. `wrong` says what is not as it was written, None if all is."""
 
     entries: int
     head: bytes

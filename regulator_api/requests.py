@@ -113,7 +113,7 @@ def parse_hash(text: str) -> Hashlock:
 
 
 def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
-    """Raise `RejectedError` for identifiers that are none, and terms that contradict themselves."""
+    """Raise `RejectedError` for malformed identifiers, and terms that contradict themselves."""
     return LockTerms(
         asset=parse_asset(body.asset),
         amount=parse_base_units(body.amount, "amount"),

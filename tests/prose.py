@@ -41,12 +41,13 @@ WORDS: Final = (
     _rule("anew", r"\banew\b", "again, or recomputed"),
     _rule("beside", r"\bbesides?\b", "next to, or also"),
     _rule("is no", r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b)[a-z]", "is not a …, or there is no …"),
+    _rule("is none", r"\b(that|which|what) (is|are) none\b", "malformed, invalid, or what it is not"),
     _rule("he", r"\b(he|his|him|himself)\b", "they, their, or the role's name"),
     _rule("module's text", r"\bthe module's text\b", "say it here, or name the page"),
 )
 _CODE: Final = re.compile(r"\{[^{}\n]*\}")
 """An expression in an f-string."""
-OPENING: Final = re.compile(r"\s*(What|Whether|Where)\b")
+OPENING: Final = re.compile(r"\s*(What|Whether|Where|Raises|Returns)\b")
 OPENING_INSTEAD: Final = "a docstring opens with 'Return …', 'Raise …' or its subject"
 
 

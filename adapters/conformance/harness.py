@@ -151,7 +151,7 @@ async def send_final(harness: ChainHarness, signer: Signer, transaction: Unsigne
 
 
 async def refusal(harness: ChainHarness, signer: Signer, transaction: UnsignedTransaction) -> str:
-    """The reason for which the chain refuses it, at the door or in a block. Fails where it succeeds."""
+    """The reason for which the chain refuses it, at the door or in a block. Fails if it succeeds."""
     sent = await signed(harness, signer, transaction)
     try:
         await harness.access.transactions.submit(sent)

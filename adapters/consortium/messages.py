@@ -34,7 +34,7 @@ def unsigned(
 
 
 def messages_of(transaction: UnsignedTransaction) -> tuple[Message, ...]:
-    """Raise `RejectedError` for a body that is none."""
+    """Raise `RejectedError` for a malformed body."""
     try:
         return _decoder.decode(transaction.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -161,11 +161,11 @@ def _needed(question: Question, values: Mapping[bytes, bytes | None]) -> tuple[b
     try:
         return needed_keys(question, values)
     except ProofError as error:
-        raise RetryableError(f"the endpoint shows a leaf that is none: {error.message}") from error
+        raise RetryableError(f"the endpoint shows an invalid leaf: {error.message}") from error
     except CausewayError:
         raise
     except Exception as error:
-        raise RetryableError(f"the endpoint shows a leaf that is none: {type(error).__name__}") from error
+        raise RetryableError(f"the endpoint shows an invalid leaf: {type(error).__name__}") from error
 
 
 def _vouches(trusted: ValidatorSet, block: LightBlock) -> bool:

@@ -33,7 +33,7 @@ MAX_PROOF_OPS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class StateValue:
-    """A leaf as of the state after the block at `height`; None where there is none. `proof` is empty if not asked."""
+    """A leaf as of the state after the block at `height`; None if there is none. `proof` is empty if not asked."""
 
     value: bytes | None
     height: Height
@@ -70,7 +70,7 @@ def _proof(value: object) -> bytes:
 
 
 async def read_leaf(rpc: CometRpc, key: bytes, kind: type[L], at: Height | None = None) -> L | None:
-    """The leaf, unproven, None where there is none."""
+    """The leaf, unproven, None if there is none."""
     raw = (await query(rpc, key, at)).value
     return None if raw is None else parsed(lambda: decode_leaf(raw, kind))
 

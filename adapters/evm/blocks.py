@@ -145,7 +145,7 @@ class EvmBlockSource:
     async def _expected_block(
         self, client: RpcClient, height: Height
     ) -> tuple[list[RawHeader], Height, list[RawLog]] | None:
-        """Header, the endpoint's newest height and logs by one request; None where another block is there."""
+        """Header, the endpoint's newest height and logs by one request; None if another block is there."""
         expected, self._expected = self._expected, None
         if expected is None or expected.height != height:
             return None

@@ -1,7 +1,7 @@
 """Contract calls as unsigned transactions: the body, the gas bounds, the encoding of arguments.
 
 A body is the JSON object that a wallet's `eth_sendTransaction` takes, without nonce and fees: `chainId`, `from`, `to`
-(null where a contract is created), `value`, `data`, `gas`, `accessList`. What our executor signs is thereby what a dApp
+(null if a contract is created), `value`, `data`, `gas`, `accessList`. What our executor signs is thereby what a dApp
 hands to its user's wallet.
 """
 

@@ -190,7 +190,7 @@ async def _check_payments(chain: EvmChain) -> None:
 
 
 def contract_decoder(settings: EvmChainSettings) -> ContractDecoder:
-    """Raise `RejectedError` for an ABI that is none, and for a contract that cannot be followed by one."""
+    """Raise `RejectedError` for an invalid ABI, and for a contract that cannot be followed by one."""
     abis = {}
     for contract in settings.contracts:
         address = evm_address(contract.account)

@@ -99,7 +99,7 @@ class RawReceipt(msgspec.Struct):
 
 
 def header_of(chain: ChainId, raw: RawHeader) -> BlockHeader:
-    """Raise `RetryableError` for a header that is none: another endpoint may have a better one."""
+    """Raise `RetryableError` for a malformed header: another endpoint may have a better one."""
     try:
         height = int(raw.number, 16)
         return BlockHeader(
@@ -121,7 +121,7 @@ def _word(text: str) -> bytes:
 
 
 def logged_events(block: BlockRef, sources: Sources, logs: Iterable[RawLog]) -> tuple[LoggedEvent, ...]:
-    """The logs of a block as events, by index, without those that are none of ours.
+    """The logs of a block as events, by index, without foreign ones.
 
     Raise `RetryableError` for what the contract cannot have emitted.
     """

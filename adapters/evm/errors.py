@@ -152,7 +152,7 @@ def printable(text: str) -> str:
 
 
 def revert_reason(data: bytes) -> str | None:
-    """Revert data in words: `LaneBusy(0)`, `the message of a require`, None where there is none that we can read."""
+    """Revert data in words: `LaneBusy(0)`, `the message of a require`, None if there is none that we can read."""
     if len(data) < 4:
         return None
     selector, arguments = data[:4], data[4:]

@@ -170,7 +170,7 @@ def check_receiver(terms: LockTerms, htlc: bytes) -> None:
 
 
 def _unnamed(numbers: Iterable[int], amount: int, named: Collection[int]) -> list[int]:
-    """The first `amount` lanes of these that are not named; fewer where the lanes end."""
+    """The first `amount` lanes of these that are not named; fewer if the lanes end."""
     possible = takewhile(lambda number: number <= MAX_LANE, numbers)
     return list(islice((number for number in possible if number not in named), amount))
 

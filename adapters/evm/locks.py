@@ -66,7 +66,7 @@ class EvmLockReader:
         self._found: OrderedDict[tuple[str, LockId, bytes], _Found] = OrderedDict()
 
     async def lock(self, lock_id: LockId, terms: LockTerms) -> LockObservation:
-        """See the port. `terms_match` is false also where nothing is known: lock absent or its lane used again."""
+        """See the port. `terms_match` is false also if nothing is known: lock absent or its lane used again."""
         return await self.lock_at(lock_id, terms, None)
 
     async def check_payout(self, terms: LockTerms) -> None:

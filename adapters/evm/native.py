@@ -40,7 +40,7 @@ TRACES_A_CALL: Final = 4
 
 
 class RawPayer(msgspec.Struct, rename="camel"):
-    """A transaction of eth_getBlockByNumber; `to` is null where it creates a contract."""
+    """A transaction of eth_getBlockByNumber; `to` is null if it creates a contract."""
 
     hash: str
     value: str

@@ -116,7 +116,7 @@ class Payouts:
         return None if agrees else "the token does not answer true"
 
     async def _token_balance(self, client: RpcClient, token: str, owner: str) -> int | None:
-        """None where the contract does not answer as a token does."""
+        """None if the contract does not answer as a token does."""
         data = f"0x{BALANCE_OF}{owner[2:]:0>64}"
         try:
             answer = data_bytes(await client.call("eth_call", {"to": token, "data": data}, "latest"))

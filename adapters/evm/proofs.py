@@ -41,7 +41,7 @@ class RawProof(msgspec.Struct, rename="camel"):
 class StateProof:
     """Account and storage nodes under a header's state root, and the header itself as RLP.
 
-    `storage_nodes` are empty where the question needs none, or the account does not exist.
+    `storage_nodes` are empty if the question needs none, or the account does not exist.
     """
 
     block: BlockRef

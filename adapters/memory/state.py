@@ -17,7 +17,7 @@ class VersionedState:
         self._touched: dict[int, set[Key]] = {}
 
     def get(self, key: Key, default: V, at: int | None = None) -> V:
-        """The value as of the block at height `at` (None: the newest), `default` where there was none yet."""
+        """The value as of the block at height `at` (None: the newest), `default` if there was none yet."""
         heights = self._heights.get(key)
         if not heights:
             return default

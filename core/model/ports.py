@@ -72,7 +72,7 @@ class ChainParameters(Protocol):
 
     @property
     def htlc_holder(self) -> AccountId | None:
-        """The contract that holds locks, None where the ledger itself does."""
+        """The contract that holds locks, None if the ledger itself does."""
 
     @property
     def contract_names(self) -> Mapping[AccountId, str]:
@@ -119,7 +119,7 @@ class StateReader(Protocol):
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits: ...
 
     async def record(self, namespace: str, key: str) -> RecordView | None:
-        """None where there is none. Raise `RejectedError` on chains without records."""
+        """None if there is none. Raise `RejectedError` on chains without records."""
 
 
 class LockReader(Protocol):
@@ -193,7 +193,7 @@ class ConsentBuilder(Protocol):
     async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
         """A lock with nothing before it (compare `LegBuilder.prepare`), by a consent of the lock's sender.
 
-        Only the sender can submit it. None where the asset takes no such
+        Only the sender can submit it. None if the asset takes no such
         consent, or needs none.
         """
 

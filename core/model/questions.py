@@ -34,7 +34,7 @@ class RecordQuestion:
 class LockQuestion:
     """Asks for the status of this lock under exactly these terms.
 
-    `holder` is the contract that keeps it on chains with contracts, None where the ledger itself does.
+    `holder` is the contract that keeps it on chains with contracts, None if the ledger itself does.
     """
 
     chain: ChainId
@@ -66,7 +66,7 @@ class RecordAnswer:
 
 @dataclass(frozen=True, slots=True)
 class LockAnswer:
-    """`terms_match` is false where the place is taken by a lock with other terms; `code_hash` is that of the holder."""
+    """`terms_match` is false if the place is taken by a lock with other terms; `code_hash` is that of the holder."""
 
     status: LockStatus
     terms_match: bool

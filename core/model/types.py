@@ -143,7 +143,7 @@ class ChainTime:
 class Asset:
     """An asset's id and how people read its amounts: `decimals` shifts base units to the asset's own unit.
 
-    `name` is longer than the symbol, and empty where an asset has none.
+    `name` is longer than the symbol, and empty if an asset has none.
     """
 
     id: AssetId

@@ -197,7 +197,7 @@ def header_from_rpc(block: Mapping[str, Any]) -> EthereumHeader:
 
 
 def verify_account(state_root: bytes, address: bytes, nodes: Sequence[bytes]) -> Account | None:
-    """The account at `address`, or None where it is proven absent (EIP-1186 `accountProof`)."""
+    """The account at `address`, or None if it is proven absent (EIP-1186 `accountProof`)."""
     leaf = mpt.verify(state_root, keccak256(address), nodes)
     if leaf is None:
         return None
@@ -227,7 +227,7 @@ def verify_storage(storage_root: bytes, slot: int, nodes: Sequence[bytes]) -> in
 
 
 def verify_receipt(receipts_root: bytes, index: int, nodes: Sequence[bytes]) -> Receipt | None:
-    """Receipt of transaction `index` of the block, or None where the block has no such transaction."""
+    """Receipt of transaction `index` of the block, or None if the block has no such transaction."""
     key = rlp.encode(rlp.encode_integer(index))
     leaf = mpt.verify(receipts_root, key, nodes, max_node_bytes=mpt.MAX_RECEIPT_NODE_BYTES)
     return None if leaf is None else decode_receipt(leaf)

@@ -159,7 +159,7 @@ def _prepared(hash_op: int, length_op: int, data: bytes) -> bytes:
 
 
 def _branch(spec: ProofSpec, step: InnerOp) -> int:
-    """0 where the proven child is the left one, 1 for the right. Raise InvalidProofError for any other form."""
+    """0 if the proven child is the left one, 1 for the right. Raise InvalidProofError for any other form."""
     start = len(spec.inner_prefix)
     if step.hash == SHA256 and step.prefix[:start] == spec.inner_prefix:
         if len(step.prefix) == start and len(step.suffix) == CHILD_SIZE:

@@ -23,7 +23,7 @@ _BRANCH_ITEMS = 17
 def verify(
     root: bytes, key: bytes, nodes: Sequence[bytes], *, max_node_bytes: int = MAX_STATE_NODE_BYTES
 ) -> bytes | None:
-    """Value that `key` holds under `root`, or None where the nodes prove that it holds none.
+    """Value that `key` holds under `root`, or None if the nodes prove that it holds none.
 
     `nodes` are the nodes from the root down, each in full, none to spare; nodes below 32 bytes lie inside their
     parents. Raise MalformedProofError or InvalidProofError.
@@ -59,7 +59,7 @@ def _fetch(wanted: bytes, remaining: Iterator[bytes], *, is_root: bool = False) 
 
 
 def _step(node: list[rlp.Rlp], path: list[int]) -> tuple[bytes | None, rlp.Rlp, list[int]]:
-    """(value, child, rest of the path); the child is empty where the walk ends."""
+    """(value, child, rest of the path); the child is empty if the walk ends."""
     if len(node) == _BRANCH_ITEMS:
         if not path:
             return rlp.as_bytes(node[16]) or None, b"", path

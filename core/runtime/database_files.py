@@ -56,7 +56,7 @@ def inspect_file(path: Path) -> None:
 
 
 def filesystem(directory: Path, mounts: Path = MOUNTS) -> str:
-    """The type of filesystem that `directory` is on, as the kernel names it (proc(5)); empty where that is unknown."""
+    """The type of filesystem that `directory` is on, as the kernel names it (proc(5)); empty if that is unknown."""
     try:
         place = directory.resolve()
         with mounts.open("rb") as file:

@@ -206,7 +206,7 @@ def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]
 
 
 def load(connection: Connection, stream: str) -> Snapshot | None:
-    """The stream's present state, None where it has no events."""
+    """The stream's present state, None if it has no events."""
     row = connection.execute(_STATE, {"of_stream": stream}).one_or_none()
     return None if row is None else Snapshot(stream, row.sequence, row.state)
 
@@ -256,7 +256,7 @@ def pending_effects(
 
 
 def next_due_ns(connection: Connection) -> int | None:
-    """When the next pending effect is due, in the past where one is overdue; None where nothing is pending."""
+    """When the next pending effect is due, in the past where one is overdue; None if nothing is pending."""
     return connection.execute(_NEXT_DUE).scalar()
 
 
@@ -314,7 +314,7 @@ def _stored(row: Row[tuple[object, ...]]) -> StoredEffect:
 
 
 def cursor(connection: Connection, name: str) -> int:
-    """The last position that was processed durably under `name`; 0 where nothing was."""
+    """The last position that was processed durably under `name`; 0 if nothing was."""
     stored = connection.execute(_CURSOR, {"of_name": name}).scalar()
     return 0 if stored is None else int(stored)
 

@@ -46,7 +46,7 @@ class Metrics:
         )
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The present value of a sample, None where it has none yet."""
+        """The present value of a sample, None if it has none yet."""
         return self.registry.get_sample_value(PREFIX + name, labels)
 
     def exposition(self) -> tuple[bytes, str]:

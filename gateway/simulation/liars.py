@@ -108,7 +108,7 @@ def kind_of(party: str) -> str:
 def _spoiling(
     lie: Lie, source: random.Random, faults: Counter[str], whose: str
 ) -> Callable[[str], Exception | None] | None:
-    """Return the error to raise instead of answering a method, None where it answers; None itself if nothing is
+    """Return the error to raise instead of answering a method, None if it answers; None itself if nothing is
     spoilt."""
 
     def stale(method: str) -> Exception | None:

@@ -63,7 +63,7 @@ class Fuse:
 
     @property
     def commit(self) -> str | None:
-        """The kind of commit at which it ends, None where it ends by something else, or has ended."""
+        """The kind of commit at which it ends, None if it ends by something else, or has ended."""
         return None if self._death is None or self.dead else self._death.commit
 
     def at_commit(self) -> bool:

@@ -39,7 +39,7 @@ LONGEST_S: Final = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one seed ended. `problems` is empty where everything held. `seconds`: of the story's time."""
+    """How one seed ended. `problems` is empty if everything held. `seconds`: of the story's time."""
 
     plan: Plan
     problems: tuple[Problem, ...]

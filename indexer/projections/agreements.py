@@ -66,7 +66,7 @@ def forget_agreement(connection: Connection, swap_id: SwapId) -> None:
 
 
 def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
-    """Store agreed terms. Return false where exactly this was reported before.
+    """Store agreed terms. Return false if exactly this was reported before.
 
     Raise `ConflictError` for other terms under a swap id that is taken.
     """
@@ -94,7 +94,7 @@ def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -
 
 
 def agreement_of(connection: Connection, swap_id: SwapId) -> Agreement | None:
-    """The agreed terms of one swap, None where nobody reported any."""
+    """The agreed terms of one swap, None if nobody reported any."""
     found = _agreements(connection, _LEGS_OF_SWAP, of_swap=swap_id)
     return found[0] if found else None
 

@@ -37,7 +37,7 @@ class AssetSource(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AssetRow:
-    """One asset. `symbol`, `decimals` and `source` are None where nobody said; `first_height` is None before a block
+    """One asset. `symbol`, `decimals` and `source` are None if nobody said; `first_height` is None before a block
     that was indexed names it. `issuer` is known of assets that an event defined."""
 
     asset: AssetId

@@ -100,7 +100,7 @@ def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> N
 
 
 def balance_at(connection: Connection, account: AccountId, asset: AssetId, height: Height) -> int:
-    """Base units that the account held after the block at `height`; 0 where it never had any."""
+    """Base units that the account held after the block at `height`; 0 if it never had any."""
     mine = balances
     query = (
         sa.select(mine.c.balance)
@@ -138,7 +138,7 @@ def holdings(
 class Supply:
     """One asset after one block: what was issued and not burned is held or locked.
 
-    `locked` is 0 where a contract holds the locks: its own account is among the holders then.
+    `locked` is 0 if a contract holds the locks: its own account is among the holders then.
     """
 
     asset: AssetId
@@ -156,7 +156,7 @@ class Supply:
 def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
     """Issues and burns come from events, the rest from projections: two ways through the data that must meet.
 
-    True sums only where the index begins with the chain. A native coin's payments add up to 0.
+    True sums only if the index begins with the chain. A native coin's payments add up to 0.
     """
     chain = chain_of(asset)
     moved = sa.select(events.c.sender, events.c.receiver, events.c.amount).where(

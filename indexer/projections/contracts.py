@@ -46,7 +46,7 @@ _RANK: Final = {kind: place for place, kind in enumerate(ContractKind)}
 class ContractRow:
     """One contract, with the first and the last block in which events of it were indexed, and how many there were.
 
-    `name` is what the operator calls it, else what a token calls itself, as reported; empty where nobody knows one.
+    `name` is what the operator calls it, else what a token calls itself, as reported; empty if nobody knows one.
     """
 
     contract: AccountId

@@ -80,7 +80,7 @@ _STATUS: Final = {
 
 
 def swap_status(initiator: LockStatus, participant: LockStatus) -> SwapStatus:
-    """The status of a swap whose legs stand like this; `LockStatus.ABSENT` where a leg is not locked."""
+    """The status of a swap whose legs stand like this; `LockStatus.ABSENT` if a leg is not locked."""
     return _STATUS[initiator, participant]
 
 
@@ -113,7 +113,7 @@ class SwapView:
 
 
 def report_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
-    """Store agreed terms and join what is on chain. Return false where exactly this was reported before.
+    """Store agreed terms and join what is on chain. Return false if exactly this was reported before.
 
     Raise `ConflictError` for other terms under a swap id that is taken.
     """

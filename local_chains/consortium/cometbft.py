@@ -206,7 +206,7 @@ class CometNode:
                 task.cancel()
 
     async def stop(self) -> None:
-        """Ask the node, then its ledger to end, and end them where they do not. Safe to call twice."""
+        """Ask the node, then its ledger to end, and end them if they do not. Safe to call twice."""
         for child in reversed(self._children):
             if child.returncode is None:
                 _signal(child, signal.SIGTERM)

@@ -75,7 +75,7 @@ class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
 
 class ChainBody(msgspec.Struct, frozen=True, kw_only=True):
     """A chain as the relayer sees it. `head`, `finalized` and `lag_s` (how old the head is, by the relayer's clock) are
-    null while it is not `reachable`. `htlc_holder` is the contract that keeps locks, null where the ledger does;
+    null while it is not `reachable`. `htlc_holder` is the contract that keeps locks, null if the ledger does;
     `htlc_code_hash` the code hash that an honest one has."""
 
     id: Chain

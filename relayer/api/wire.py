@@ -207,7 +207,7 @@ def terms_from(body: TermsBody) -> LockTerms:
 
 
 def swap_body(view: SwapView, holders: Mapping[ChainId, AccountId | None]) -> SwapBody:
-    """`holders`: the contract that keeps locks on each chain, None where the ledger does."""
+    """`holders`: the contract that keeps locks on each chain, None if the ledger does."""
     return SwapBody(
         id=view.id,
         quote_id=view.quote_id or None,

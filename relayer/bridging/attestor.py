@@ -38,7 +38,7 @@ class Attestor:
             await self.attest_newest()
 
     async def attest_newest(self) -> BlockHeader | None:
-        """Vote for the newest block whose turn it is; None where it is attested, or voted for, already.
+        """Vote for the newest block whose turn it is; None if it is attested, or voted for, already.
 
         Raise `RetryableError` when a chain does not answer.
         """
@@ -51,7 +51,7 @@ class Attestor:
         return header if await self.attest(header) else None
 
     async def attest(self, header: BlockHeader) -> bool:
-        """Vote for this block, which the caller knows to be final; false where the chain does not want the vote (any
+        """Vote for this block, which the caller knows to be final; false if the chain does not want the vote (any
         more), as when the others were enough."""
         key = f"attest/{header.chain}/{self._pipeline.account}:{header.height}:{header.ref.hash.hex()[:16]}"
         try:

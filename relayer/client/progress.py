@@ -51,7 +51,7 @@ class SwapStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SwapProgress:
-    """One thing that happened. `chain`, `height` and `tx_hash` are None where it has no place on a chain (yet).
+    """One thing that happened. `chain`, `height` and `tx_hash` are None if it has no place on a chain (yet).
 
     `sequence` counts the journal's events; `phase` is the state machine's after this one.
     """

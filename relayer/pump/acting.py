@@ -177,7 +177,7 @@ class Acts:
         return None
 
     async def _lock_by_consent(self, here: ActingChain, terms: LockTerms, place: LockId) -> UnsignedTransaction | None:
-        """A lock that needs no allowance before it; None where the asset or our signer knows no such thing."""
+        """A lock that needs no allowance before it; None if the asset or our signer knows no such thing."""
         builder, account = here.access.consents, here.pipeline.account
         draft = None if builder is None else await builder.lock(terms, place, terms.timelock)
         signature = None if draft is None else await here.pipeline.consent(draft.consent)

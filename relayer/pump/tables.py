@@ -179,7 +179,7 @@ class SwapRow:
         return self.phase.terminal
 
     def leg_on(self, chain: ChainId) -> Leg | None:
-        """The leg that lives on this chain, None where the swap has no part in it."""
+        """The leg that lives on this chain, None if the swap has no part in it."""
         return {self.initiator_chain: Leg.INITIATOR, self.participant_chain: Leg.PARTICIPANT}.get(chain)
 
 

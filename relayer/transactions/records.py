@@ -382,12 +382,12 @@ def _short(reason: str | None) -> str | None:
 
 
 def by_effect(connection: Connection, effect_key: str) -> TransactionRecord | None:
-    """The transaction of an effect, alone or in a batch; None where none was signed."""
+    """The transaction of an effect, alone or in a batch; None if none was signed."""
     return by_effects(connection, (effect_key,))
 
 
 def by_effects(connection: Connection, effect_keys: Sequence[str]) -> TransactionRecord | None:
-    """The first transaction that is for any of these effects, None where none was signed."""
+    """The first transaction that is for any of these effects, None if none was signed."""
     found = _records(connection, _BY_EFFECTS, effect_keys=list(effect_keys))
     return found[0] if found else None
 

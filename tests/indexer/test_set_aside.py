@@ -25,7 +25,7 @@ from tests.indexer.truth import all_facts, replay
 HUGE = AssetDefined(AssetId(f"{CHAIN}/asset:huge"), SENDER, "HUGE", 2**63)
 """More decimals than either database's integers hold; the fact itself is stored."""
 SHORT = replace(claimed(), preimage=PublicPreimage(b"p" * 31))
-"""A preimage that no lock's row takes. It fails only where its lock was made before."""
+"""A preimage that no lock's row takes. It fails only if its lock was made before."""
 
 
 def moved(asset: AssetId, amount: int) -> Transferred:

@@ -20,7 +20,7 @@ def all_facts(connection: Connection, after_seq: int = 0) -> list[Fact]:
 def replay(
     facts: list[Fact], marked: Set[int] | None = None
 ) -> tuple[dict[ChainId, list[Block]], dict[ChainId, Height]]:
-    """The chains that the facts describe, and how far each is final. Fails where the facts contradict themselves.
+    """The chains that the facts describe, and how far each is final. Fails if the facts contradict themselves.
 
     `marked` are the facts with which reorgs below finality began: where they are given, a block that was final is
     reverted by one of these, and by each of these.

@@ -55,12 +55,12 @@ COUNT_SIZE = 8
 
 L = TypeVar("L", bound=Leaf)
 ReadLeaf = Callable[[bytes], bytes | None]
-"""The leaf at a state key, None where there is none."""
+"""The leaf at a state key, None if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class StateEntry:
-    """One leaf, or None where its key is absent, with its proof. The key is not stored: the question gives it."""
+    """One leaf, or None if its key is absent, with its proof. The key is not stored: the question gives it."""
 
     value: bytes | None
     proof: smt.SmtProof
@@ -201,7 +201,7 @@ def _require_chain(chain: ChainId, identifier: AccountId | AssetId) -> None:
 
 
 def _count(raw: bytes | None) -> int:
-    """A counter of 8 big-endian bytes, 0 where there is none."""
+    """A counter of 8 big-endian bytes, 0 if there is none."""
     if raw is None:
         return 0
     if len(raw) != COUNT_SIZE:

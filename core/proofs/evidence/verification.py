@@ -170,7 +170,7 @@ def verify_ethereum_state(evidence: Evidence, anchor: Anchor, now_s: int) -> Ver
 
 
 def storage_slot(question: Question) -> int | None:
-    """The storage slot of its holder that the question is about, None where the account alone answers."""
+    """The storage slot of its holder that the question is about, None if the account alone answers."""
     return lanes.lane_slot(lanes.parse_lane(question.lock_id)) if isinstance(question, LockQuestion) else None
 
 

@@ -38,7 +38,7 @@ def issue_key(name: str, scopes: Iterable[str], secrets: SecretSource) -> tuple[
 
 
 class KeyRing:
-    """The keys of one API. Raise `RejectedError` for two of one name, a hash that is none, or too many keys."""
+    """The keys of one API. Raise `RejectedError` for two of one name, a malformed hash, or too many keys."""
 
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self._keys = tuple(keys)

@@ -39,7 +39,7 @@ def parse_origin(text: str) -> str:
 
 
 class Cors:
-    """The answers to browsers of one application. `origins` is empty where no page may call."""
+    """The answers to browsers of one application. `origins` is empty if no page may call."""
 
     def __init__(self, origins: Sequence[str] = ()) -> None:
         if len(origins) > MAX_ORIGINS:

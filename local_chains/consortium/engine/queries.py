@@ -23,7 +23,7 @@ REFUSED: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class QueryAnswer:
-    """ResponseQuery. `leaf` is None where there is none; `op` is (type, data) of the one proof op."""
+    """ResponseQuery. `leaf` is None if there is none; `op` is (type, data) of the one proof op."""
 
     key: bytes
     height: int

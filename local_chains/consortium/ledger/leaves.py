@@ -86,7 +86,7 @@ _DECODE: Final[dict[Any, Callable[[bytes], Any]]] = {
 
 
 def read(state: StateView, key: bytes, kind: type[L]) -> L | None:
-    """The leaf at `key`, None where there is none. Raise `FatalError` if it is not of that kind."""
+    """The leaf at `key`, None if there is none. Raise `FatalError` if it is not of that kind."""
     raw = state.get(key)
     if raw is None:
         return None
@@ -105,7 +105,7 @@ def write(state: Overlay, key: bytes, leaf: AnyLeaf) -> None:
 
 
 def read_count(state: StateView, key: bytes) -> int:
-    """A counter of 8 big-endian bytes; 0 where there is none."""
+    """A counter of 8 big-endian bytes; 0 if there is none."""
     return int.from_bytes(state.get(key) or b"", "big")
 
 

@@ -81,7 +81,7 @@ def set_access(context: Context, message: SetAccess) -> None:
 
 
 def access_to(state: StateView, namespace: str, key: str) -> AccessLeaf | None:
-    """Who owns a record and who may write it; None where there is none yet."""
+    """Who owns a record and who may write it; None if there is none yet."""
     decisions = access_versions(namespace, key)
     decided = length(state, decisions)
     if decided:

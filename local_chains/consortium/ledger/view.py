@@ -7,7 +7,7 @@ class StateView(Protocol):
     """Anything that answers a key with its leaf."""
 
     def get(self, key: bytes) -> bytes | None:
-        """The leaf at `key`, None where there is none."""
+        """The leaf at `key`, None if there is none."""
 
 
 Writes = dict[bytes, bytes | None]

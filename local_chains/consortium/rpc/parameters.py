@@ -83,7 +83,7 @@ def from_uri(signature: Signature, query: Mapping[str, str]) -> Arguments:
 
 
 def ordered(arguments: Arguments, ascending: Sequence[T], default: str) -> Sequence[T]:
-    """Items in the order of `order_by`, which is `default` where it is left out. Raise `RpcError`."""
+    """Items in the order of `order_by`, which is `default` if it is left out. Raise `RpcError`."""
     order = arguments.get("order_by", "") or default
     if order not in ("asc", "desc"):
         raise internal("expected order_by to be either `asc` or `desc` or empty")
@@ -91,7 +91,7 @@ def ordered(arguments: Arguments, ascending: Sequence[T], default: str) -> Seque
 
 
 def page_of(arguments: Arguments, items: Sequence[T]) -> Sequence[T]:
-    """The items of `page`, from 1. Raise `RpcError` for a page that is none."""
+    """The items of `page`, from 1. Raise `RpcError` for an invalid page."""
     per_page = arguments.get("per_page", DEFAULT_PER_PAGE)
     per_page = DEFAULT_PER_PAGE if per_page < 1 else min(per_page, MAX_PER_PAGE)
     pages = max(1, (len(items) + per_page - 1) // per_page)

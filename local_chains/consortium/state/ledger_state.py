@@ -78,7 +78,7 @@ class LedgerState:
             self._kept_writes -= len(self._kept[0][2])
 
     async def query(self, store: Store, height: int, key: bytes) -> tuple[bytes | None, SmtProof]:
-        """The leaf at `key` in the state after block `height`, None where there is none, and the proof of that.
+        """The leaf at `key` in the state after block `height`, None if there is none, and the proof of that.
 
         Raise `NotFoundError` for a height that is not reached yet or too old to be proven.
         """

@@ -110,7 +110,7 @@ class SnapshotFiles:
         return self._known[height]
 
     def chunk(self, height: int, kind: int, index: int) -> bytes:
-        """One chunk; empty where there is none."""
+        """One chunk; empty if there is none."""
         known = self._known.get(height)
         if known is None or kind != FORMAT or not 0 <= index < known.chunks:
             return b""

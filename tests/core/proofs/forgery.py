@@ -18,7 +18,7 @@ def flip(data: bytes, bit: int) -> bytes:
 def forge(file: bytes, part: str, data: st.DataObject) -> bytes | None:
     """The file with one bit of one member turned and the digest made to fit.
 
-    None where the result is not JSON, or says what the file said.
+    None if the result is not JSON, or says what the file said.
     """
     body = json.loads(file)
     del body["digest"]

@@ -38,7 +38,7 @@ async def start(home: Path, port: int) -> asyncio.subprocess.Process:
 
 
 async def call(session: aiohttp.ClientSession, port: int, method: str, **params: Any) -> Any:
-    """The result, None where the node is not there or refuses."""
+    """The result, None if the node is not there or refuses."""
     try:
         async with session.post(
             f"http://127.0.0.1:{port}", json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params}

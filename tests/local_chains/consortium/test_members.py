@@ -310,7 +310,7 @@ def test_proposals_too_many_to_void_at_once_void_at_their_vote() -> None:
 
 
 def test_no_vote_makes_a_proposal_pass() -> None:
-    """Not even where others' power was cut meanwhile, so that the yes before it are enough now."""
+    """Not even if others' power was cut meanwhile, so that the yes before it are enough now."""
     chain = Chain(app_state((10, 10, 10, 40)))
     chain.one(OPERATORS[0], Propose(NEWCOMER))
     chain.one(OPERATORS[1], Vote(1, True))
