@@ -237,7 +237,7 @@ class _Sight:
                     yield self._step(at_ns, "wire", roles[one.party], "EffectSubmitted", on)
 
     def _sent(self, sent: Sent) -> Iterator[str]:
-        """What bytes do about this swap. With its preimage they claim, whichever leg their chain has."""
+        """The acts of bytes about this swap. With its preimage they claim, whichever leg their chain has."""
         reveals = any(hashlib.sha256(preimage).digest() == self._agreed.hashlock for preimage in sent.body.preimages)
         settled = False
         for terms in sent.body.locks:
