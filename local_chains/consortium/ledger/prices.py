@@ -40,7 +40,8 @@ ENTRY_COST: Final = 800
 BYTES_PER_UNIT: Final = 4
 LEAF_COST: Final = 250
 """One leaf read, written, hashed and stored."""
-ASSETS_PER_UNIT: Final = 1
+UNITS_PER_ASSET: Final = 2
+"""An account's leaf holds an amount of each."""
 DOCUMENT_UNITS_PER_BYTE: Final = 4
 """JSON of nothing but brackets and names is the dearest."""
 OPERATOR_COST: Final = 400
@@ -55,7 +56,7 @@ class Tariff:
     __slots__ = ("_account", "_operators")
 
     def __init__(self, state: StateView) -> None:
-        self._account = LEAF_COST + length(state, ASSETS) // ASSETS_PER_UNIT
+        self._account = LEAF_COST + UNITS_PER_ASSET * length(state, ASSETS)
         self._operators = len(read_operators(state))
 
     def of(self, raw: bytes, transaction: Transaction) -> int:
@@ -81,8 +82,8 @@ _PRICES: Final[dict[type, _Price]] = {
     Burn: lambda account, operators, message: 2 * account + LEAF_COST,
     CreateAsset: lambda account, operators, message: 6 * LEAF_COST,
     Lock: lambda account, operators, message: 2 * account + 5 * LEAF_COST,
-    Claim: lambda account, operators, message: 2 * account + 2 * LEAF_COST,
-    Refund: lambda account, operators, message: 2 * account + 2 * LEAF_COST,
+    Claim: lambda account, operators, message: 3 * account + 2 * LEAF_COST,
+    Refund: lambda account, operators, message: 3 * account + 2 * LEAF_COST,
     WriteRecord: lambda account, operators, message: 6 * LEAF_COST + DOCUMENT_UNITS_PER_BYTE * len(message.document),
     SetAccess: lambda account, operators, message: 5 * LEAF_COST,
     Admit: lambda account, operators, message: 5 * LEAF_COST,

@@ -19,6 +19,7 @@ from core.model.consortium import (
     Claim,
     CreateAsset,
     Lock,
+    LockLeaf,
     Message,
     SetAccess,
     Transaction,
@@ -30,6 +31,8 @@ from core.model.consortium import (
     encode_clock,
     encode_leaf,
     encode_transaction,
+    lock_key,
+    open_locks_key,
     quantity,
 )
 from core.model.consortium_members import MAX_VALIDATORS, Admit, Organisation, Propose, Vote
@@ -160,6 +163,21 @@ def single_transfers() -> tuple[World, list[bytes]]:
     return world, filled(world, world.senders, some, most=1)
 
 
+def single_transfers_of_rich_senders() -> tuple[World, list[bytes]]:
+    """Each of another account to yet another, all of which hold some of everything."""
+    world = World(assets=MAX_ASSETS, senders=4_000, holders=4_000)
+    some = (Transfer(world.symbols[n % MAX_ASSETS], world.holders[n % len(world.holders)], b"\1") for n in count())
+    return world, filled(world, world.senders, some, most=1)
+
+
+def single_locks_of_rich_senders() -> tuple[World, list[bytes]]:
+    world = World(assets=MAX_ASSETS, senders=4_000)
+    some = (
+        Lock(world.symbols[-1], b"\1", bytes(20), hashlib.sha256(b"%d" % n).digest(), START_S + 9_999) for n in count()
+    )
+    return world, filled(world, world.senders, some, most=1)
+
+
 def locks() -> tuple[World, list[bytes]]:
     world = World()
     some = (
@@ -169,24 +187,16 @@ def locks() -> tuple[World, list[bytes]]:
 
 
 def claims() -> tuple[World, list[bytes]]:
-    """Of locks that were made in blocks before."""
-    world = World(assets=MAX_ASSETS)
-    preimages = [n.to_bytes(32, "big") for n in range(6_400)]
-    made = 0
-    for one in world.senders:
-        mine = preimages[made : made + MAX_MESSAGES]
-        made += len(mine)
-        messages = [
-            Lock(world.symbols[0], b"\1", bytes(20), hashlib.sha256(preimage).digest(), START_S + 9_999)
-            for preimage in mine
-        ]
-        run(world, [world.signed(one, messages)])
-    some = (
-        Claim(one.address, preimage)
-        for place, one in enumerate(world.senders)
-        for preimage in preimages[place * MAX_MESSAGES : (place + 1) * MAX_MESSAGES]
-    )
-    return world, filled(world, world.senders, some)
+    """Of open locks, each for another account that holds some of everything."""
+    world = World(assets=MAX_ASSETS, holders=6_400)
+    preimages = [n.to_bytes(32, "big") for n in range(len(world.holders))]
+    locker = world.senders[0].address
+    for preimage, holder in zip(preimages, world.holders, strict=True):
+        hashlock = hashlib.sha256(preimage).digest()
+        terms = (world.symbols[0], b"\1", locker, holder, hashlock, START_S + 9_999)
+        world.leaves[lock_key(locker, hashlock)] = encode_leaf(LockLeaf(*terms, "locked", b""))
+    world.leaves[open_locks_key(locker)] = len(preimages).to_bytes(8, "big")
+    return world, filled(world, world.senders, (Claim(locker, preimage) for preimage in preimages))
 
 
 def documents() -> tuple[World, list[bytes]]:
@@ -271,6 +281,8 @@ KINDS: Final[tuple[Callable[[], tuple[World, list[bytes]]], ...]] = (
     transfers_between_rich_accounts,
     transfers_to_new_accounts,
     single_transfers,
+    single_transfers_of_rich_senders,
+    single_locks_of_rich_senders,
     locks,
     claims,
     documents,
