@@ -30,7 +30,7 @@ class Rules(Protocol[S, E, F]):
     """The pure part of a machine: states S, events E, effects F. Encodings are canonical: equal values, equal bytes."""
 
     name: str
-    """What one stream is called in sentences: "swap"."""
+    """The word for one stream in sentences: "swap"."""
 
     def transition(self, state: S | None, event: E) -> tuple[S, tuple[F, ...]]:
         """Return the state that follows and what is asked for; the same object if the event changes nothing.
