@@ -28,6 +28,8 @@ from relayer.watchtower import Registration
 WARM_UP_S: Final = 6.0
 SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
+REGISTER_S: Final = 2.0
+"""How long a swap waits for the tower that it is to be watched by: its own time to lock passes."""
 TRY_AGAIN_S: Final = 1.0
 TRIES: Final = 30
 ALLOWED: Final = 10**9
@@ -197,11 +199,13 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
 async def _surround(record: Record, agreed: Agreed) -> None:
     """Who else has to do with it: a tower that watches, a stranger who copies, a provider who vanishes."""
     if agreed.deal.watched and record.tower is not None:
-        await _register(record, agreed)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REGISTER_S):
+                await _register(record, agreed)
     background: list[Coroutine[Any, Any, None]] = []
     if agreed.deal.style is Style.COPIED:
         background.append(hands.copy(record.world, agreed.deal.number, agreed.legs))
-    if Rough.PROVIDER_VANISHES in record.plan.rough and agreed.deal.watched:
+    if Rough.PROVIDER_VANISHES in record.plan.rough and agreed.watched_since_s is not None:
         background.append(_vanish(record, agreed))
     if Rough.INITIATOR_OVERSLEEPS in record.plan.rough and agreed.dapp is not None:
         background.append(_oversleep(record, agreed))

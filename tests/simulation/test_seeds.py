@@ -259,6 +259,14 @@ def test_what_was_given_back_is_accepted_of_a_forgetful_provider():
     assert (verdict.faults["early-refund"], verdict.faults["switched-back"]) == (1, 1)
 
 
+def test_a_swap_waits_for_no_watchtower():
+    """It is away when the swap is agreed on, for longer than there is time to lock."""
+    away = replace(calm("tower"), deaths=(Death(10.0, at_s=6.5),))
+    verdict = play(plan(deal(Style.HONEST, watched=True), tower=away))
+    assert verdict.ok, report(verdict)
+    assert verdict.completed == 1
+
+
 def test_a_watchtower_saves_a_provider_who_is_gone():
     gone = plan(
         deal(Style.LAST_SECOND, watched=True),

@@ -605,6 +605,15 @@ def test_a_loss_by_a_replaced_final_block_is_excused(loss):
     assert run_virtually(run()) == []
 
 
+@pytest.mark.parametrize("excess", [exposure_in_all, exposure_to_one, exposure_in_window], ids=lambda one: one.__name__)
+def test_what_a_replaced_final_block_settled_is_no_exposure(excess):
+    async def story(stage: Stage) -> None:
+        stage.world.undone.add(PREIMAGE.hashlock())
+        await excess(stage)
+
+    assert judged(story) == []
+
+
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
 def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s, found):
     """Both processes were away when it was replaced: since when decides if they had read that it was final."""

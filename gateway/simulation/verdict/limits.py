@@ -88,14 +88,17 @@ def _flows(record: Record, chain: ChainId, asset: AssetId) -> Counter[AccountId]
 
 def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
     """Exposure: what each relayer had locked of one asset at once: in all, to one receiver, in one window of
-    timelocks."""
+    timelocks.
+
+    Not what hung on a replaced final block: its end was final once, and what it held was free.
+    """
     owners = {account: one.name for one in record.relayers for account in one.accounts.values()}
     here, standing = record.world.chains[chain], dict[LockId, LockTerms]()
     worst: dict[tuple[Kind, str, AssetId], int] = {}
     for height in range(here.height + 1):
         for logged in here.block(Height(height)).events:
             match logged.event:
-                case Locked(lock_id, terms) if terms.sender in owners:
+                case Locked(lock_id, terms) if terms.sender in owners and terms.hashlock not in record.world.undone:
                     standing[lock_id] = terms
                 case Claimed(lock_id) | Refunded(lock_id):
                     standing.pop(lock_id, None)

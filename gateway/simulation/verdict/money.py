@@ -50,7 +50,7 @@ def excused(record: Record, deal: Agreed) -> bool:
     gone = Rough.DATABASE_AWAY in rough and deal.relayer == record.relayers[0].name
     if gone and not deal.watched_since_s:
         return True
-    return Rough.PROVIDER_VANISHES in rough and not deal.deal.watched
+    return Rough.PROVIDER_VANISHES in rough and not deal.watched_since_s
 
 
 def _conservation(record: Record, locks: list[LockOutcome]) -> Iterator[Problem]:
