@@ -15,7 +15,7 @@ from indexer.projections.assets import AssetRow
 from indexer.projections.conservation import Conservation, Sum
 from indexer.projections.contracts import ContractRow
 from indexer.projections.locks import LockRow, Placed
-from indexer.projections.swaps import Candidate, SwapView
+from indexer.projections.swaps import Candidate, JoinedSwap
 from indexer.projections.transfers import TransferRow
 from indexer.store import ChainRow
 from regulator_api.audit import AuditEntry
@@ -101,7 +101,7 @@ class LockView(msgspec.Struct, frozen=True, kw_only=True):
     preimage: str | None
 
 
-class LegView(msgspec.Struct, frozen=True, kw_only=True):
+class LegAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The agreed terms, and the lock with exactly these terms, if it is there."""
 
     agreed: TermsView
@@ -129,8 +129,8 @@ class SwapAnswer(msgspec.Struct, frozen=True, kw_only=True):
     final: bool
     opened_s: int
     agreed_source: str | None
-    initiator: LegView | None
-    participant: LegView | None
+    initiator: LegAnswer | None
+    participant: LegAnswer | None
     others: list[LockView]
     candidates: list[CandidateView]
 
@@ -368,8 +368,8 @@ def lock_view(lock: LockRow, assets: Assets, final: FinalHeights) -> LockView:
     )
 
 
-def _leg_view(agreed: LockTerms, lock: LockRow | None, assets: Assets, final: FinalHeights) -> LegView:
-    return LegView(agreed=_terms_view(agreed, assets), lock=None if lock is None else lock_view(lock, assets, final))
+def _leg_view(agreed: LockTerms, lock: LockRow | None, assets: Assets, final: FinalHeights) -> LegAnswer:
+    return LegAnswer(agreed=_terms_view(agreed, assets), lock=None if lock is None else lock_view(lock, assets, final))
 
 
 def _candidate_view(pair: Candidate) -> CandidateView:
@@ -383,7 +383,7 @@ def _candidate_view(pair: Candidate) -> CandidateView:
     )
 
 
-def swap_answer(swap: SwapView, assets: Assets, final: FinalHeights) -> SwapAnswer:
+def swap_answer(swap: JoinedSwap, assets: Assets, final: FinalHeights) -> SwapAnswer:
     """`final` of a swap: everything that makes up its status is."""
     legs = [leg for leg in (swap.initiator, swap.participant) if leg is not None]
     newest = [(leg.settled or leg.locked, leg.chain) for leg in legs]

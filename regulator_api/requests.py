@@ -18,7 +18,7 @@ from core.model.types import (
     hashlock,
 )
 from core.runtime.web import PageQuery
-from indexer.projections import Agreement
+from indexer.projections import ReportedAgreement
 
 Identifier = Annotated[
     str, msgspec.Meta(pattern="^[!-~]+$", max_length=MAX_IDENTIFIER_CHARS, description="Printable ASCII, no spaces.")
@@ -76,7 +76,7 @@ class EvidenceQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     leg: Literal["initiator", "participant"] | None = None
 
 
-class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReportedTerms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One leg as it was agreed; CAIP-2 chain, CAIP-19 asset and CAIP-10 accounts on it."""
 
     chain: Identifier
@@ -92,8 +92,8 @@ class AgreementBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     swap_id: Identifier
     hashlock: Hash32
-    initiator: TermsBody
-    participant: TermsBody
+    initiator: ReportedTerms
+    participant: ReportedTerms
     source: Identifier | None = None
 
 
@@ -112,7 +112,7 @@ def parse_hash(text: str) -> Hashlock:
     return hashlock(bytes.fromhex(text[-64:]))
 
 
-def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
+def parse_terms(body: ReportedTerms, lock: Hashlock) -> LockTerms:
     """Raise `RejectedError` for malformed identifiers, and terms that contradict themselves."""
     return LockTerms(
         asset=parse_asset(body.asset),
@@ -124,10 +124,10 @@ def parse_terms(body: TermsBody, lock: Hashlock) -> LockTerms:
     )
 
 
-def parse_agreement(body: AgreementBody, reporter: str) -> Agreement:
+def parse_agreement(body: AgreementBody, reporter: str) -> ReportedAgreement:
     """`reporter`, whose key it was, goes before the name in the report. Raise `RejectedError` for legs that make no
     swap."""
     lock = parse_hash(body.hashlock)
     source = reporter if body.source in (None, reporter) else f"{reporter} ({body.source})"[:MAX_IDENTIFIER_CHARS]
     initiator, participant = parse_terms(body.initiator, lock), parse_terms(body.participant, lock)
-    return Agreement(SwapId(body.swap_id), initiator, participant, source)
+    return ReportedAgreement(SwapId(body.swap_id), initiator, participant, source)

@@ -38,7 +38,7 @@ from indexer.projections.assets import list_assets
 from indexer.projections.conservation import Conservation, conservation, locked_assets
 from indexer.projections.contracts import list_contracts
 from indexer.projections.locks import LockRow
-from indexer.projections.swaps import SwapFilter, SwapStatus, SwapView, list_swaps, swap_by_id
+from indexer.projections.swaps import JoinedSwap, JoinedSwapFilter, SwapStatus, list_swaps, swap_by_id
 from indexer.projections.transfers import TransferFilter, list_transfers
 from indexer.store import ChainRow, chain_rows
 from regulator_api import answers, audit, requests
@@ -102,7 +102,7 @@ class RegulatorService:
     async def get_swaps(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.SwapsQuery)
         chain, asset, _ = await self._filters(query.chain, query.asset)
-        wanted = SwapFilter(
+        wanted = JoinedSwapFilter(
             chain=chain,
             asset=asset,
             status=None if query.status is None else SwapStatus(query.status),
@@ -112,7 +112,7 @@ class RegulatorService:
         sealed = self._cursors.open(listing, query.cursor)
         before = None if sealed is None else (int(sealed[0]), SwapId(sealed[1]))
 
-        def read(connection: Connection) -> tuple[list[SwapView], _Reading]:
+        def read(connection: Connection) -> tuple[list[JoinedSwap], _Reading]:
             return list_swaps(connection, wanted, query.limit + 1, before), _reading(connection)
 
         found, reading = await self._database.read(read)
@@ -282,7 +282,7 @@ class RegulatorService:
         rows = await self._database.read(chain_rows)
         return [answers.chain_view(row, self._clock.now(), STALE_AFTER_S) for row in rows]
 
-    async def _swap(self, request: web.Request) -> tuple[SwapView, _Reading]:
+    async def _swap(self, request: web.Request) -> tuple[JoinedSwap, _Reading]:
         swap_id = requests.parse_swap_id(request.match_info["id"])
         swap, reading = await self._database.read(lambda c: (swap_by_id(c, swap_id), _reading(c)))
         if swap is None:

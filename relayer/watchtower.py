@@ -23,8 +23,7 @@ from htlc import events, timelocks
 from htlc.facts import ever_locked
 from htlc.model import Agreement, Leg, Phase, Role, swap_id
 from indexer import feed
-from indexer.projections import Agreement as IndexedAgreement
-from indexer.projections import report_agreement
+from indexer.projections import ReportedAgreement, report_agreement
 from relayer.policy import RelayerPolicy
 from relayer.pump import observations, swaps, tables
 from relayer.pump.updates import SwapUpdates
@@ -93,7 +92,7 @@ class Watchtower:
             tables.watch_counts(connection, caller), any(isinstance(one, events.LockSeen) for one in seen)
         )
         swaps.begin(connection, agreement, None, now_s=true_seconds(now_ns), now_ns=now_ns, caller=caller)
-        legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
+        legs = ReportedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
         report_agreement(connection, legs, now_ns)
         swaps.take(connection, agreement.swap_id, seen, now_ns=now_ns)
         return True

@@ -5,7 +5,7 @@ set aside; the facts and the other projections are stored all the same. `rebuild
 modules of their own.
 """
 
-from indexer.projections.agreements import Agreement
+from indexer.projections.agreements import ReportedAgreement
 from indexer.projections.swaps import refresh_swaps, report_agreement, withdraw_agreement
 
-__all__ = ["Agreement", "refresh_swaps", "report_agreement", "withdraw_agreement"]
+__all__ = ["ReportedAgreement", "refresh_swaps", "report_agreement", "withdraw_agreement"]

@@ -34,7 +34,7 @@ _INSERT_LEGS: Final = sa.insert(agreement_legs)
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class ReportedAgreement:
     """Both legs as they were agreed, and who says so. Raise `RejectedError` when the legs do not make a swap."""
 
     swap_id: SwapId
@@ -65,7 +65,7 @@ def forget_agreement(connection: Connection, swap_id: SwapId) -> None:
     connection.execute(sa.delete(agreements).where(agreements.c.swap_id == swap_id))
 
 
-def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
+def store_agreement(connection: Connection, agreement: ReportedAgreement, now_ns: int) -> bool:
     """Store agreed terms. Return false if exactly this was reported before.
 
     Raise `ConflictError` for other terms under a swap id that is taken.
@@ -93,25 +93,25 @@ def store_agreement(connection: Connection, agreement: Agreement, now_ns: int) -
     return True
 
 
-def agreement_of(connection: Connection, swap_id: SwapId) -> Agreement | None:
+def agreement_of(connection: Connection, swap_id: SwapId) -> ReportedAgreement | None:
     """The agreed terms of one swap, None if nobody reported any."""
     found = _agreements(connection, _LEGS_OF_SWAP, of_swap=swap_id)
     return found[0] if found else None
 
 
-def agreements_under(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[Agreement]:
+def agreements_under(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[ReportedAgreement]:
     """All agreements under these hashlocks (at most 500 of them), by swap id."""
     return _agreements(connection, _LEGS_UNDER, hashlocks=list(hashlocks))
 
 
-def _agreements(connection: Connection, statement: sa.Select[Any], **asked: object) -> list[Agreement]:
+def _agreements(connection: Connection, statement: sa.Select[Any], **asked: object) -> list[ReportedAgreement]:
     terms: dict[str, dict[str, LockTerms]] = defaultdict(dict)
     sources: dict[str, str] = {}
     for row in connection.execute(statement, asked):
         terms[row.swap_id][row.role] = _terms(row)
         sources[row.swap_id] = row.source
     return [
-        Agreement(SwapId(swap_id), terms[swap_id][INITIATOR], terms[swap_id][PARTICIPANT], sources[swap_id])
+        ReportedAgreement(SwapId(swap_id), terms[swap_id][INITIATOR], terms[swap_id][PARTICIPANT], sources[swap_id])
         for swap_id in sorted(terms)
     ]
 

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, SwapId, address_of
 from indexer.projections.agreements import (
-    Agreement,
+    ReportedAgreement,
     agreement_of,
     agreements_under,
     forget_agreement,
@@ -95,7 +95,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class SwapView:
+class JoinedSwap:
     """A swap as it is shown. Without an agreement (`agreed` None) there are `candidates`, and no legs are joined.
 
     `others` are locks under the same hashlock that are not the agreed legs, at most `MAX_OTHER_LOCKS`.
@@ -105,14 +105,14 @@ class SwapView:
     hashlock: Hashlock
     status: SwapStatus
     opened_s: int
-    agreed: Agreement | None
+    agreed: ReportedAgreement | None
     initiator: LockRow | None
     participant: LockRow | None
     others: tuple[LockRow, ...]
     candidates: tuple[Candidate, ...]
 
 
-def report_agreement(connection: Connection, agreement: Agreement, now_ns: int) -> bool:
+def report_agreement(connection: Connection, agreement: ReportedAgreement, now_ns: int) -> bool:
     """Store agreed terms and join what is on chain. Return false if exactly this was reported before.
 
     Raise `ConflictError` for other terms under a swap id that is taken.
@@ -154,7 +154,7 @@ def _swap_rows(connection: Connection, hashlocks: Sequence[Hashlock]) -> list[di
     return rows
 
 
-def _agreed_row(connection: Connection, agreement: Agreement, made: int) -> dict[str, Any]:
+def _agreed_row(connection: Connection, agreement: ReportedAgreement, made: int) -> dict[str, Any]:
     legs = [matching_lock(connection, terms) for terms in (agreement.initiator, agreement.participant)]
     found = [leg for leg in legs if leg is not None]
     return {
@@ -190,7 +190,7 @@ def _reported_s(connection: Connection, swap_id: SwapId) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class SwapFilter:
+class JoinedSwapFilter:
     """The conditions of a list of swaps. A chain or an asset fits if either leg, or any lock of a swap that was
     not joined, has it."""
 
@@ -201,8 +201,8 @@ class SwapFilter:
 
 
 def list_swaps(
-    connection: Connection, wanted: SwapFilter, limit: int, before: tuple[int, SwapId] | None = None
-) -> list[SwapView]:
+    connection: Connection, wanted: JoinedSwapFilter, limit: int, before: tuple[int, SwapId] | None = None
+) -> list[JoinedSwap]:
     """Swaps, newest first, at most `limit`; `before` is (opened_s, swap_id) of the last one of the page before."""
     query = sa.select(swaps).order_by(swaps.c.opened_s.desc(), swaps.c.swap_id.desc()).limit(limit)
     if wanted.status is not None:
@@ -228,12 +228,12 @@ def list_swaps(
     return [_view(connection, row) for row in connection.execute(query).all()]
 
 
-def swap_by_id(connection: Connection, swap_id: SwapId) -> SwapView | None:
+def swap_by_id(connection: Connection, swap_id: SwapId) -> JoinedSwap | None:
     row = connection.execute(sa.select(swaps).where(swaps.c.swap_id == swap_id)).first()
     return None if row is None else _view(connection, row)
 
 
-def _view(connection: Connection, row: Any) -> SwapView:
+def _view(connection: Connection, row: Any) -> JoinedSwap:
     agreed = agreement_of(connection, SwapId(row.swap_id)) if row.agreed else None
     legs: list[LockRow | None] = [None, None]
     if agreed is not None:
@@ -245,7 +245,7 @@ def _view(connection: Connection, row: Any) -> SwapView:
         # Two more than are shown: the joined legs may be among those read.
         read = locks_under(connection, Hashlock(row.hashlock), MAX_OTHER_LOCKS + len(joined))
         others = tuple(lock for lock in read if lock.place not in joined)[:MAX_OTHER_LOCKS]
-    return SwapView(
+    return JoinedSwap(
         swap_id=SwapId(row.swap_id),
         hashlock=Hashlock(row.hashlock),
         status=SwapStatus(row.status),

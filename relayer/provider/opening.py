@@ -35,8 +35,7 @@ from htlc import events, timelocks
 from htlc.effects import SignEarlyRefund, leg_kind
 from htlc.model import Agreement, Leg, Phase, Role, SwapState, swap_id
 from indexer import feed
-from indexer.projections import Agreement as IndexedAgreement
-from indexer.projections import report_agreement
+from indexer.projections import ReportedAgreement, report_agreement
 from relayer import inventory
 from relayer.heads import HeadBoard
 from relayer.inventory import ExitCosts, Promise
@@ -382,7 +381,7 @@ class SwapDesk:
             hold_until_ns=now_ns + self._policy.opening.hold_s * NS_PER_S,
             proven=refusal is None,
         )
-        legs = IndexedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
+        legs = ReportedAgreement(agreement.swap_id, agreement.initiator_leg, agreement.participant_leg, self._source)
         report_agreement(connection, legs, now_ns)
         if self._reports:
             reports.enqueue(connection, agreement, self._source, now_ns)

@@ -14,7 +14,7 @@ from core.model.errors import ConflictError, UnaffordableError, refuse
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, AssetId, ChainId, Height
 from relayer.transactions import accounts, records
-from relayer.transactions.records import Attempt, SequenceTakenError, TransactionRecord, TransactionStatus
+from relayer.transactions.records import SequenceTakenError, SignedForm, TransactionRecord, TransactionStatus
 
 Gate = Callable[[Connection], None]
 
@@ -55,7 +55,7 @@ def store_first(
     epoch: int,
     order: Order,
     sequence: int,
-    attempt: Attempt,
+    attempt: SignedForm,
     cost: Mapping[AssetId, int],
     purse: Purse | None,
 ) -> TransactionRecord:
@@ -189,7 +189,7 @@ def store_replacement(
     connection: Connection,
     epoch: int,
     record: TransactionRecord,
-    attempt: Attempt,
+    attempt: SignedForm,
     cost: Mapping[AssetId, int],
     dead_below: Height | None = None,
 ) -> None:

@@ -27,7 +27,7 @@ from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions import fees, records
 from relayer.transactions.orders import Order
-from relayer.transactions.records import Attempt, TransactionRecord, TransactionStatus
+from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
 from relayer.transactions.signing import EXIT_ASKS_S, Rebuild
 from relayer.transactions.submission import MAX_AT_ONCE, MAX_REFUSALS, ClosedGate, PipelinePolicy, Sending
 from relayer.transactions.tracking import LOOKS
@@ -127,12 +127,12 @@ class Pipeline(Sending):
 
     async def _outcomes(
         self, records: Sequence[TransactionRecord], failures: list[RetryableError]
-    ) -> dict[int, list[tuple[Attempt, Outcome]]]:
+    ) -> dict[int, list[tuple[SignedForm, Outcome]]]:
         """Return what the chain says of every form of every transaction, newest first; nothing of those it does not
         answer."""
         looks = asyncio.Semaphore(MAX_AT_ONCE)
 
-        async def look(record: TransactionRecord) -> list[tuple[Attempt, Outcome]] | RetryableError:
+        async def look(record: TransactionRecord) -> list[tuple[SignedForm, Outcome]] | RetryableError:
             async with looks:
                 try:
                     return [(one, await self._sender.outcome(one.hash)) for one in reversed(record.attempts)]
@@ -158,7 +158,7 @@ class Pipeline(Sending):
     async def _act(
         self,
         record: TransactionRecord,
-        outcomes: Sequence[tuple[Attempt, Outcome]] | None,
+        outcomes: Sequence[tuple[SignedForm, Outcome]] | None,
         view: SequenceView | None,
         urgency: Urgency,
     ) -> bool:
@@ -205,7 +205,7 @@ class Pipeline(Sending):
             return True
         return not self._is_late(record) and not await self._closed(record, in_time=True)
 
-    async def _included(self, record: TransactionRecord, attempt: Attempt, outcome: Outcome) -> None:
+    async def _included(self, record: TransactionRecord, attempt: SignedForm, outcome: Outcome) -> None:
         status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED
         if attempt.cancels and outcome.final:
             await self._note(record, TransactionStatus.SUPERSEDED, reason="its cancellation came first")

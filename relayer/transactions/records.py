@@ -60,7 +60,7 @@ class SequenceTakenError(ConflictError):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class SignedForm:
     """One signed form of an effect. `expiry_height` binds only on chains that know one. `cancels`: it does nothing but
     use up the sequence, so that the effect can never be mined."""
 
@@ -102,7 +102,7 @@ class TransactionRecord:
     block: BlockRef | None
     reverted: bool
     reason: str | None
-    attempts: tuple[Attempt, ...]
+    attempts: tuple[SignedForm, ...]
     items: tuple[Item, ...] = ()
     exits: bool = False
 
@@ -112,7 +112,7 @@ class TransactionRecord:
         return self.items or (Item(self.effect_key),)
 
     @property
-    def newest(self) -> Attempt:
+    def newest(self) -> SignedForm:
         return self.attempts[-1]
 
     @property
@@ -140,7 +140,7 @@ class TransactionRecord:
         bids = [one.fee for one in self.attempts if one.fee is not None]
         return FeeBid(max(one.max_fee for one in bids), max(one.priority_fee for one in bids)) if bids else None
 
-    def signed(self, attempt: Attempt) -> SignedTransaction:
+    def signed(self, attempt: SignedForm) -> SignedTransaction:
         return SignedTransaction(self.chain, self.account, self.sequence, attempt.hash, attempt.raw)
 
 
@@ -320,7 +320,9 @@ def gaps(
 # --- transactions ------------------------------------------------------------------------------------------------
 
 
-def insert_attempt(connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: Attempt) -> None:
+def insert_attempt(
+    connection: Connection, transaction_id: int, chain: ChainId, number: int, attempt: SignedForm
+) -> None:
     connection.execute(
         _INSERT_ATTEMPT,
         {
@@ -446,11 +448,11 @@ def _records(connection: Connection, statement: sa.Select[Any], **asked: object)
     if not rows:
         return []
     items = _items(connection, [row.id for row in rows if row.effect_key.startswith(BATCH_PREFIX)])
-    attempts: dict[int, list[Attempt]] = {row.id: [] for row in rows}
+    attempts: dict[int, list[SignedForm]] = {row.id: [] for row in rows}
     for row in connection.execute(_ATTEMPTS, {"ids": list(attempts)}):
         fee = None if row.max_fee is None else FeeBid(row.max_fee, row.priority_fee)
         attempts[row.transaction_id].append(
-            Attempt(row.hash, row.raw, fee, row.expiry_height, row.signed_ns, row.cancels)
+            SignedForm(row.hash, row.raw, fee, row.expiry_height, row.signed_ns, row.cancels)
         )
     return [_record(row, tuple(attempts[row.id]), tuple(items.get(row.id, ()))) for row in rows]
 
@@ -466,7 +468,7 @@ def _items(connection: Connection, batches: Sequence[int]) -> dict[int, list[Ite
     return found
 
 
-def _record(row: Row[Any], attempts: tuple[Attempt, ...], items: tuple[Item, ...]) -> TransactionRecord:
+def _record(row: Row[Any], attempts: tuple[SignedForm, ...], items: tuple[Item, ...]) -> TransactionRecord:
     block = None
     if row.block_hash is not None:
         block = BlockRef(ChainId(row.chain), Height(row.block_height), row.block_hash)

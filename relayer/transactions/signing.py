@@ -25,7 +25,7 @@ from relayer.heads import HeadBoard
 from relayer.transactions import fees, orders, records
 from relayer.transactions.fees import FeePolicy, Market
 from relayer.transactions.orders import Order, Purse
-from relayer.transactions.records import Attempt, SequenceTakenError, TransactionRecord
+from relayer.transactions.records import SequenceTakenError, SignedForm, TransactionRecord
 from relayer.transactions.tracking import AccountWatch
 
 SIGNING_RETRIES: Final = 5
@@ -181,7 +181,7 @@ class Signatory:
 
     async def again(
         self, record: TransactionRecord, bid: FeeBid | None, cancellation: UnsignedTransaction | None = None
-    ) -> Attempt | None:
+    ) -> SignedForm | None:
         """Sign and store another form under the record's sequence; None if there is nothing to sign, if the purse
         cannot carry it, or if the record is settled meanwhile."""
         unsigned = cancellation or await self._body(record)
@@ -261,11 +261,11 @@ class Signatory:
         deadline_ns: int | None,
         exits: bool,
         cancels: bool = False,
-    ) -> Attempt:
+    ) -> SignedForm:
         expiry = None if bid is not None else await self._expiry(deadline_ns, exits)
         request = self._sender.assemble(unsigned, sequence, bid, expiry)
         signed = self._sender.attach(request, await self._signer.sign(request))
-        return Attempt(signed.hash, signed.raw, bid, expiry, self._clock.now_ns(), cancels)
+        return SignedForm(signed.hash, signed.raw, bid, expiry, self._clock.now_ns(), cancels)
 
     async def _expiry(self, deadline_ns: int | None, exits: bool) -> Height:
         """Return the last block that may include it, on chains without fees. Only an exit outlives its deadline."""
@@ -302,7 +302,7 @@ def _stored(
     epoch: int,
     order: Order,
     sequence: int,
-    attempt: Attempt,
+    attempt: SignedForm,
     cost: Mapping[AssetId, int],
     purse: Purse | None,
 ) -> TransactionRecord:

@@ -28,7 +28,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.transactions import accounts, fees, records
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.orders import Gate, Order
-from relayer.transactions.records import Attempt, TransactionRecord, TransactionStatus
+from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
 from relayer.transactions.signing import Rebuild, Signatory
 from relayer.transactions.tracking import AccountWatch
 
@@ -208,7 +208,7 @@ class Sending:
         self.changed.notify()
         return record
 
-    async def _in_turn(self, record: TransactionRecord, attempt: Attempt) -> None:
+    async def _in_turn(self, record: TransactionRecord, attempt: SignedForm) -> None:
         """In the order of sequences, which some chains insist on; but nobody waits long for another's broadcast."""
         try:
             async with asyncio.timeout(TURN_S):
@@ -250,7 +250,7 @@ class Sending:
 
         await asyncio.gather(*(submit(record) for record in records))
 
-    async def _submit(self, record: TransactionRecord, attempt: Attempt) -> None:
+    async def _submit(self, record: TransactionRecord, attempt: SignedForm) -> None:
         try:
             async with asyncio.timeout(SUBMIT_TIMEOUT_S):
                 await self._sender.submit(record.signed(attempt))

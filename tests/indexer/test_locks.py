@@ -27,7 +27,7 @@ from indexer.projections.balances import balance_at, supply
 from indexer.projections.conservation import conservation
 from indexer.projections.locks import LockRow, locks_under
 from indexer.projections.rebuild import rebuild
-from indexer.projections.swaps import SwapFilter, list_swaps
+from indexer.projections.swaps import JoinedSwapFilter, list_swaps
 from tests.indexer.scripted import CHAIN, Parameters, ScriptedBlocks, ScriptedChain
 from tests.indexer.test_swaps import projected
 
@@ -177,7 +177,7 @@ async def test_a_reorg_undoes_the_newest_use_alone(database: Database) -> None:
 async def test_every_use_of_an_id_is_listed(database: Database) -> None:
     book = await opened(database)
     await book.mine([locked()], [claimed()], [locked()], [claimed()], [locked()])
-    (swap,) = await database.read(lambda c: list_swaps(c, SwapFilter(), 10))
+    (swap,) = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
     assert [lock.status for lock in swap.others] == ["claimed", "claimed", "locked"]
     assert len({lock.place for lock in swap.others}) == 3
 

@@ -18,7 +18,7 @@ from indexer.follower import Follower
 from indexer.projections import report_agreement
 from indexer.projections.conservation import conservation
 from indexer.projections.rebuild import PROJECTED, rebuild
-from indexer.projections.swaps import SwapFilter, SwapStatus, SwapView, list_swaps, swap_by_id
+from indexer.projections.swaps import JoinedSwap, JoinedSwapFilter, SwapStatus, list_swaps, swap_by_id
 from indexer.projections.transfers import TransferFilter, list_transfers
 from tests.indexer.truth import all_facts, replay
 from tests.indexer.world import COIN, GOLD, PURSE, A, B, Deal, World
@@ -31,7 +31,7 @@ async def make_world(database: Database) -> World:
     return world
 
 
-async def swap(world: World, swap_id: str = "swap-1") -> SwapView:
+async def swap(world: World, swap_id: str = "swap-1") -> JoinedSwap:
     await world.index()
     found = await world.database.read(lambda c: swap_by_id(c, SwapId(swap_id)))
     assert found is not None
@@ -103,7 +103,7 @@ async def test_legs_are_never_merged_without_agreed_terms(database: Database) ->
     copied = replace(deal.participant, amount=BaseUnits(1))
     await world.lock(copied)
     await world.index()
-    (listed,) = await database.read(lambda c: list_swaps(c, SwapFilter(), 10))
+    (listed,) = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
     assert listed.swap_id == f"hashlock:{deal.preimage.hashlock().hex()}"
     assert listed.status is SwapStatus.UNJOINED
     assert (listed.initiator, listed.participant) == (None, None)
@@ -111,7 +111,7 @@ async def test_legs_are_never_merged_without_agreed_terms(database: Database) ->
     assert {pair.participant.terms.amount for pair in listed.candidates} == {1, 10_000}
     assert all(pair.initiator.terms == deal.initiator for pair in listed.candidates)
     await report(world, deal)
-    (joined,) = await database.read(lambda c: list_swaps(c, SwapFilter(), 10))
+    (joined,) = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
     assert joined.status is SwapStatus.LOCKED
     assert [lock.terms for lock in joined.others] == [copied]
     await check_rebuild(world)
@@ -161,23 +161,23 @@ async def test_pages_filters_and_transfers(database: Database) -> None:
         if number % 2:
             await report(world, deal, f"swap-{number}")
     await world.index()
-    listed = await database.read(lambda c: list_swaps(c, SwapFilter(), 10))
+    listed = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 10))
     assert [view.opened_s for view in listed] == sorted((view.opened_s for view in listed), reverse=True)
-    seen: list[SwapView] = []
+    seen: list[JoinedSwap] = []
     behind = None
-    while page := await database.read(partial(list_swaps, wanted=SwapFilter(), limit=2, before=behind)):
+    while page := await database.read(partial(list_swaps, wanted=JoinedSwapFilter(), limit=2, before=behind)):
         seen += page
         behind = page[-1].opened_s, page[-1].swap_id
     assert seen == listed
     assert len(listed) == 5
     for wanted, count in (
-        (SwapFilter(chain=A), 5),
-        (SwapFilter(chain=B), 3),
-        (SwapFilter(asset=COIN), 5),
-        (SwapFilter(asset=GOLD), 3),
-        (SwapFilter(status=SwapStatus.UNJOINED), 2),
-        (SwapFilter(status=SwapStatus.INITIATOR_LOCKED), 3),
-        (SwapFilter(hashlock=world.deal(2).preimage.hashlock()), 1),
+        (JoinedSwapFilter(chain=A), 5),
+        (JoinedSwapFilter(chain=B), 3),
+        (JoinedSwapFilter(asset=COIN), 5),
+        (JoinedSwapFilter(asset=GOLD), 3),
+        (JoinedSwapFilter(status=SwapStatus.UNJOINED), 2),
+        (JoinedSwapFilter(status=SwapStatus.INITIATOR_LOCKED), 3),
+        (JoinedSwapFilter(hashlock=world.deal(2).preimage.hashlock()), 1),
     ):
         assert len(await database.read(partial(list_swaps, wanted=wanted, limit=10))) == count
     moved = await database.read(lambda c: list_transfers(c, TransferFilter(account=world.initiator[A].account), 10))
@@ -280,7 +280,7 @@ async def test_writers_meet(database: Database) -> None:
             world.followers[B].catch_up(world.b.head),
         )
         assert sorted(answer for answer in reported if answer is not None) == [False, True]
-    listed = await database.read(lambda c: list_swaps(c, SwapFilter(), 20))
+    listed = await database.read(lambda c: list_swaps(c, JoinedSwapFilter(), 20))
     assert [view.status for view in listed] == [SwapStatus.LOCKED] * 8
     await check_rebuild(world)
 

@@ -22,7 +22,7 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import Database
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from indexer.projections import Agreement
+from indexer.projections import ReportedAgreement
 
 A, B = ChainId("memory:a"), ChainId("memory:b")
 COIN, GOLD = AssetId(f"{A}/asset:coin"), AssetId(f"{B}/asset:gold")
@@ -38,8 +38,8 @@ class Deal:
     initiator: LockTerms
     participant: LockTerms
 
-    def agreement(self, swap_id: str = "swap-1", source: str = "relayer-1") -> Agreement:
-        return Agreement(SwapId(swap_id), self.initiator, self.participant, source)
+    def agreement(self, swap_id: str = "swap-1", source: str = "relayer-1") -> ReportedAgreement:
+        return ReportedAgreement(SwapId(swap_id), self.initiator, self.participant, source)
 
 
 @dataclass

@@ -14,7 +14,7 @@ from core.runtime.clock import ManualClock
 from core.runtime.database import open_database
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from indexer.projections import Agreement, report_agreement
+from indexer.projections import ReportedAgreement, report_agreement
 from regulator_api.service import SupervisedChain
 from tests.adapters.consortium.harness import CHAIN, CNYD, running
 from tests.indexer.world import A, World
@@ -58,7 +58,7 @@ async def test_evidence_of_a_leg_is_verified_offline(tmp_path: Path) -> None:
             )
             await follower.open()
             await follower.catch_up(await source.heads.head())
-        agreement = Agreement(SwapId("swap-1"), theirs, ours, "relayer-1")
+        agreement = ReportedAgreement(SwapId("swap-1"), theirs, ours, "relayer-1")
         await database.write(lambda c: report_agreement(c, agreement, world.clock.now_ns()))
         chains = [
             SupervisedChain(access.parameters, ledger.chain.prover, access.state),
