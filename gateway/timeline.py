@@ -30,7 +30,7 @@ class Timeline:
     def elapsed_s(self) -> float:
         return time.monotonic() - self.started
 
-    def tell(self, story: str, text: str, style: str = "") -> None:
+    def show(self, story: str, text: str, style: str = "") -> None:
         """One event of one story."""
         if self.console is None:
             return

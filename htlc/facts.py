@@ -139,14 +139,14 @@ def _lock_seen(state: SwapState, event: events.LockSeen) -> Recorded:
     terms, leg = state.agreement.terms(event.leg), state.leg(event.leg)
     if event.terms != terms:
         what = ", ".join(_differences(terms, event.terms))
-        told = Reason(
+        reason = Reason(
             f"{event.leg}-lock-differs",
             f"a lock under this hashlock is not the agreed {event.leg} leg, it differs in {what}",
         )
-        return state, (told,)
+        return state, (reason,)
     if leg.lock is not None and leg.lock_id != event.lock_id:
-        told = Reason(f"{event.leg}-locked-again", f"the agreed {event.leg} leg is locked a second time")
-        return state, (told,)
+        reason = Reason(f"{event.leg}-locked-again", f"the agreed {event.leg} leg is locked a second time")
+        return state, (reason,)
     final = leg.lock is not None and leg.lock.final and leg.lock.block == event.block
     lock = Sighting(event.block, event.tx_hash, final)
     if leg.lock_id == event.lock_id:
@@ -160,10 +160,10 @@ def _differences(agreed: LockTerms, seen: LockTerms) -> list[str]:
 
 
 def _claim_seen(state: SwapState, event: events.ClaimSeen) -> Recorded:
-    known, told = _preimage(state, event.preimage)
+    known, reasons = _preimage(state, event.preimage)
     if known.preimage is None:
-        return known, told
-    return _sight(known, event.leg, event.lock_id, claim=Sighting(event.block, event.tx_hash)), told
+        return known, reasons
+    return _sight(known, event.leg, event.lock_id, claim=Sighting(event.block, event.tx_hash)), reasons
 
 
 def _sight(state: SwapState, leg: Leg, lock_id: LockId, **sighting: Sighting) -> SwapState:
@@ -196,14 +196,14 @@ def _reverted(state: SwapState, event: events.LockReverted | events.ClaimReverte
     sighting: Sighting | None = getattr(leg, name)
     if sighting is None or leg.lock_id != event.lock_id or sighting.block != event.block:
         return state, ()
-    told: tuple[Reason, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     if sighting.final:
-        told = (Reason(f"final-{name}-reverted", f"a final {name} of the {event.leg} leg was replaced by a reorg"),)
+        reasons = (Reason(f"final-{name}-reverted", f"a final {name} of the {event.leg} leg was replaced by a reorg"),)
     reverted = with_leg(state, event.leg, replace(leg, **{name: None}))
     if name == "lock":
         attempts = {kind: attempt for kind, attempt in state.attempts.items() if kind != _VERIFY[event.leg]}
         reverted = replace(reverted, verified=None, attempts=attempts)
-    return reverted, told
+    return reverted, reasons
 
 
 _SIGHTINGS: Final[dict[type[events.SwapEvent], str]] = {

@@ -31,8 +31,8 @@ def transition(state: SwapState | None, event: events.SwapEvent, policy: SwapPol
         return _begin(event, policy)
     if isinstance(answer(state.phase, event), Ignored):
         return state, ()
-    facts, told = record(state, event)
-    return _decide(state, facts, event, told, policy)
+    facts, reasons = record(state, event)
+    return _decide(state, facts, event, reasons, policy)
 
 
 def only_time_passed(before: SwapState, after: SwapState, effects: tuple[SwapEffect, ...]) -> bool:
@@ -55,7 +55,7 @@ def _begin(event: events.SwapEvent, policy: SwapPolicy) -> Step:
 
 
 def _decide(
-    before: SwapState, facts: SwapState, event: events.SwapEvent, told: tuple[Reason, ...], policy: SwapPolicy
+    before: SwapState, facts: SwapState, event: events.SwapEvent, reasons: tuple[Reason, ...], policy: SwapPolicy
 ) -> Step:
     """From new facts to the phase and the effects that follow. Effects count as asked for in the returned state."""
     sequence = before.sequence + 1
@@ -70,33 +70,33 @@ def _decide(
             effects.append(due.effect)
         state = replace(state, phase=decisions.phase_of(state))
     if isinstance(event, events.EarlyRefundRequested):
-        state, told = _answer_early_refund(state, sequence, effects, told)
-    effects += _told(before, state, sequence, told)
+        state, reasons = _answer_early_refund(state, sequence, effects, reasons)
+    effects += _notices(before, state, sequence, reasons)
     if state == before and not effects and before.sequence > 0:
         return before, ()
     return replace(state, sequence=sequence), tuple(effects)
 
 
 def _answer_early_refund(
-    state: SwapState, sequence: int, effects: list[SwapEffect], told: tuple[Reason, ...]
+    state: SwapState, sequence: int, effects: list[SwapEffect], reasons: tuple[Reason, ...]
 ) -> tuple[SwapState, tuple[Reason, ...]]:
     signature = decisions.early_refund(state, sequence)
     if signature is None:
         refusal = Reason("early-refund-refused", "our own leg is not finally out of the way, or theirs is settled")
-        return state, (*told, refusal)
+        return state, (*reasons, refusal)
     effects.append(signature)
     asked = Attempt(sequence=sequence, status=AttemptStatus.ASKED)
-    return with_attempt(state, kind_of(signature), asked), told
+    return with_attempt(state, kind_of(signature), asked), reasons
 
 
-def _told(before: SwapState, state: SwapState, sequence: int, told: tuple[Reason, ...]) -> list[SwapEffect]:
+def _notices(before: SwapState, state: SwapState, sequence: int, reasons: tuple[Reason, ...]) -> list[SwapEffect]:
     """Notices for people: contradictions, why the way forward closed, and the end."""
     ended = state.phase.terminal and not before.phase.terminal
     if state.closed is not None and before.closed is None and not ended:
-        told = (*told, state.closed)
+        reasons = (*reasons, state.closed)
     messages: list[SwapEffect] = [
         NotifyParty(swap_id=state.swap_id, sequence=sequence, code=reason.code, message=reason.message)
-        for reason in told
+        for reason in reasons
     ]
     if ended:
         why = _why_ended(state)

@@ -122,7 +122,7 @@ class AncestorSearch:
             return Height(max(self.floor, self.differ - self.step))
         return Height((self.agree + self.differ) // 2)
 
-    def told(self, height: Height, agrees: bool) -> "AncestorSearch":
+    def answered(self, height: Height, agrees: bool) -> "AncestorSearch":
         """The search after comparing at `height`."""
         if agrees:
             return replace(self, agree=height)

@@ -315,7 +315,7 @@ class Follower:
         while (probe := search.probe) is not None:
             theirs = await self._asked(self._blocks.header(probe))
             ours = self._view.at(probe) or await self._stored(probe)
-            search = search.told(probe, ours is not None and ours.ref == theirs.ref)
+            search = search.answered(probe, ours is not None and ours.ref == theirs.ref)
         return search.ancestor
 
     async def _stored(self, height: Height) -> BlockHeader | None:

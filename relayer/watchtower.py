@@ -150,11 +150,11 @@ class Watchtower:
 
 def past_events(connection: Connection, agreement: Agreement) -> list[events.ChainFact]:
     """Return the facts of this swap before it was ours to watch. Finality follows with the next final block."""
-    told: list[events.ChainFact] = []
+    found: list[events.ChainFact] = []
     for leg in Leg:
         shown = feed.history_of(connection, agreement.terms(leg), MAX_LOCKS_READ)
-        told += [observations.seen(leg, logged) for logged in shown]
+        found += [observations.seen(leg, logged) for logged in shown]
     preimage = feed.public_preimage(connection, agreement.hashlock)
     if preimage is not None:
-        told.append(events.PreimageSeen(PublicPreimage(preimage), "a block of the past"))
-    return told
+        found.append(events.PreimageSeen(PublicPreimage(preimage), "a block of the past"))
+    return found

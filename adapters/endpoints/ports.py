@@ -207,11 +207,11 @@ class FailoverBridge:
         """The lower median of what the endpoints say: one that invents attestations keeps nobody from attesting, and
         one that hides them makes us attest what is attested already."""
         answers = await asyncio.gather(*(self._asked(bridge, chain) for bridge in self._bridges))
-        told = [answer for answer in answers if not isinstance(answer, CausewayError)]
-        if not told:
+        given = [answer for answer in answers if not isinstance(answer, CausewayError)]
+        if not given:
             raise next(answer for answer in answers if isinstance(answer, CausewayError))
-        told.sort(key=lambda ref: -1 if ref is None else ref.height)
-        return told[(len(told) - 1) // 2]
+        given.sort(key=lambda ref: -1 if ref is None else ref.height)
+        return given[(len(given) - 1) // 2]
 
     async def _asked(self, bridge: BridgeBuilder, chain: ChainId) -> BlockRef | CausewayError | None:
         try:

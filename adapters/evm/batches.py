@@ -107,9 +107,9 @@ def left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, .
 
 def _left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, ...]:
     calls: tuple[bytes, ...] = decode(["bytes[]", "uint256"], data[4:])[0]
-    told = [log for log in logs if log.address.lower() == htlc]
-    done = {(log.topics[0], bytes.fromhex(log.data[2:66])) for log in told if log.topics[0] != SKIPPED_TOPIC}
-    reports = list(_reports(told))
+    ours = [log for log in logs if log.address.lower() == htlc]
+    done = {(log.topics[0], bytes.fromhex(log.data[2:66])) for log in ours if log.topics[0] != SKIPPED_TOPIC}
+    reports = list(_reports(ours))
     reasons = {report.index: revert_reason(report.reason) or "it used up its gas" for report in reports}
     end = min((report.index for report in reports if report.reason == _OUT_OF_GAS), default=len(calls))
     return tuple(

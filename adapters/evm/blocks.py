@@ -90,13 +90,13 @@ class EvmBlockSource:
         if last - first >= at_most:
             raise RejectedError(f"ask for 1 to {at_most} blocks: {client} is slow", at_most=at_most)
         if first == last and (known := await self._expected_block(client, first)) is not None:
-            raw, newest, told = known
+            raw, newest, at_head = known
         else:
             raw, newest = await self._raw_headers(client, first, last)
-            told = None
+            at_head = None
         headers = self._linked(raw)
         hashes = [one.hash.lower() for one in raw]
-        logs = self._logs.grouped(hashes, await self._logs.read(client, headers) if told is None else told)
+        logs = self._logs.grouped(hashes, await self._logs.read(client, headers) if at_head is None else at_head)
         for block, missing in self._logs.grouped(hashes, await self._logs.omitted(client, raw, logs, newest)).items():
             logs[block] += missing
         blocks = [

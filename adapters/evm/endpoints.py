@@ -95,13 +95,13 @@ class Endpoints:
         return list(await asyncio.gather(*(_guarded(ask, client) for client in self.clients)))
 
     async def broadcast(
-        self, tell: Callable[[RpcClient], Awaitable[T]], success: Callable[[T | CausewayError], bool]
+        self, send: Callable[[RpcClient], Awaitable[T]], success: Callable[[T | CausewayError], bool]
     ) -> list[T | CausewayError]:
         """Send to all at once, and return at the first success with what was answered until then; the rest go on.
 
         A node that hangs delays nobody.
         """
-        tasks = [asyncio.create_task(_guarded(tell, client)) for client in self.clients]
+        tasks = [asyncio.create_task(_guarded(send, client)) for client in self.clients]
         self._running.update(tasks)
         for task in tasks:
             task.add_done_callback(self._running.discard)

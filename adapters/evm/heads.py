@@ -201,7 +201,7 @@ class _Subscription:
         self._url = url
         self._pushed = pushed
         self._stands = False
-        self._told: int | None = None
+        self._newest_pushed: int | None = None
         self._failures = 0
         self._closing: set[asyncio.Task[None]] = set()
         self._running = asyncio.create_task(self._run(0.0))
@@ -211,9 +211,9 @@ class _Subscription:
         pushed."""
         if not self._stands:
             return False
-        if self._told is None:
-            self._told = height
-        return self._told < height
+        if self._newest_pushed is None:
+            self._newest_pushed = height
+        return self._newest_pushed < height
 
     def reopen(self) -> None:
         """Leave the connection to die by itself, and open another: at once if this one ever pushed a block."""
@@ -267,7 +267,7 @@ class _Subscription:
                 message = await socket.receive()
             if message.type is aiohttp.WSMsgType.TEXT and (refused := _refusal(message.data)):
                 return refused
-            self._told, self._stands = None, True
+            self._newest_pushed, self._stands = None, True
             while message.type is aiohttp.WSMsgType.TEXT:
                 self._heard(message.data)
                 message = await socket.receive()
@@ -280,7 +280,7 @@ class _Subscription:
         with contextlib.suppress(*_NO_PUSH):
             push = _push.decode(data)
             if push.params is not None:
-                self._told = int(push.params.result.number, 16)
+                self._newest_pushed = int(push.params.result.number, 16)
                 self._failures = 0
 
 

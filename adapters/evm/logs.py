@@ -103,13 +103,13 @@ class LogReader:
         spans = [headers[at : at + size] for at in range(0, len(headers), size)][: max(1, client.batches.size() - 1)]
         again = Call("eth_getBlockByNumber", (hex(last.height), False), _HEADER)
         try:
-            *told, check = await client.batch_each([*map(self._by_height, spans), again])
+            *parts, check = await client.batch_each([*map(self._by_height, spans), again])
         except RetryableError as error:
             if not refusal_in(error):
                 client.ranges.doubted(len(spans[0]))
             raise
         blocks, found = 0, list[RawLog]()
-        for span, answer in zip(spans, told, strict=True):
+        for span, answer in zip(spans, parts, strict=True):
             if isinstance(answer, CausewayError):
                 if not is_too_long(answer):
                     raise answer
@@ -175,8 +175,8 @@ class LogReader:
             client.receipt_failures = 0
             if None in answers:
                 raise ReorgedError(f"a block of {self._chain} went away while its receipts were read")
-            told = [entry for receipts in answers for receipt in receipts for entry in receipt.logs or ()]
-            found += [entry for entry in told if self._filter.matches(entry.address, lowered(entry).topics)]
+            entries = [entry for receipts in answers for receipt in receipts for entry in receipt.logs or ()]
+            found += [entry for entry in entries if self._filter.matches(entry.address, lowered(entry).topics)]
         return found
 
     def _without_receipts(self, client: RpcClient, error: CausewayError) -> None:

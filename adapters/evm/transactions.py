@@ -180,13 +180,13 @@ class EvmTransactionSender:
         """See the port. One endpoint that takes it, or has it, is success."""
         encoded = f"0x{signed.raw.hex()}"
 
-        async def tell(client: RpcClient) -> str:
+        async def send(client: RpcClient) -> str:
             return await client.call("eth_sendRawTransaction", encoded)
 
         def taken(answer: str | CausewayError) -> bool:
             return isinstance(answer, str | AlreadyKnownError)
 
-        answers = await self._endpoints.broadcast(tell, taken)
+        answers = await self._endpoints.broadcast(send, taken)
         if any(map(taken, answers)):
             return
         failures = [answer for answer in answers if isinstance(answer, CausewayError)]

@@ -76,7 +76,7 @@ class Endpoint:
         self._calls = 0
         self._newest_answer = 0
         self._second, self._in_second = -1, 0
-        self._told_at_s: dict[bytes, float] = {}
+        self._reported_at_s: dict[bytes, float] = {}
 
     def hang(self) -> None:
         """From now on calls neither answer nor fail, until `wake`."""
@@ -139,7 +139,7 @@ class Endpoint:
         """Return true if the head notification comes once more, behind the next one."""
         return not self.dead_heads and self._happens("late_head")
 
-    def tell_events(self, block: Block) -> tuple[LoggedEvent, ...]:
+    def report_events(self, block: Block) -> tuple[LoggedEvent, ...]:
         """The block's events, or none of them while the endpoint still indexes it."""
         if not block.events or not self.rates.late_events:
             return block.events
@@ -147,19 +147,19 @@ class Endpoint:
         if drawn >= self.rates.late_events:
             return block.events
         now_s = self._clock.monotonic()
-        if now_s - self._told_at_s.setdefault(block.header.ref.hash, now_s) >= self.rates.late_events_s:
+        if now_s - self._reported_at_s.setdefault(block.header.ref.hash, now_s) >= self.rates.late_events_s:
             return block.events
         self.counts["late_events"] += 1
         return ()
 
-    def tell_head(self, truth: HeadUpdate) -> HeadUpdate:
+    def report_head(self, truth: HeadUpdate) -> HeadUpdate:
         """The truth, or an invented branch that is further on and final."""
         if not (self.lying or self._happens("lie_head")):
             return truth
         self.counts["lie"] += self.lying
         return HeadUpdate(self._invent(truth.head), self._invent(truth.finalized))
 
-    def tell_header(self, truth: BlockHeader) -> BlockHeader:
+    def report_header(self, truth: BlockHeader) -> BlockHeader:
         """The truth, or another block at that height."""
         if truth.height not in self.lying_headers:
             return truth
@@ -167,7 +167,7 @@ class Endpoint:
         made_up = hashlib.sha256(f"{self._seed}/{truth.ref.hash.hex()}".encode()).digest()
         return replace(truth, ref=replace(truth.ref, hash=made_up))
 
-    def tell_lock(self, truth: LockObservation) -> LockObservation:
+    def report_lock(self, truth: LockObservation) -> LockObservation:
         """The truth, or what makes a victim fund or reveal: it is there, as agreed, and open."""
         if not (self.lying or self._happens("lie_lock")):
             return truth
@@ -175,7 +175,7 @@ class Endpoint:
             return replace(truth, status=LockStatus.ABSENT, terms_match=False)
         return replace(truth, status=LockStatus.LOCKED, terms_match=True)
 
-    def tell_refusal(self, truth: str | None) -> str | None:
+    def report_refusal(self, truth: str | None) -> str | None:
         """The truth about why a payment would fail, or its contrary."""
         if not self.lying:
             return truth

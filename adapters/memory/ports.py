@@ -117,16 +117,16 @@ class MemoryHeads:
 
     async def head(self) -> HeadUpdate:
         await self._endpoint.call()
-        told = self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks))
+        shown = self._endpoint.report_head(self._chain.head_behind(self._endpoint.lag_blocks))
         await self._endpoint.answer()
-        return told
+        return shown
 
     async def final_block(self, height: Height) -> BlockHeader:
         await self._endpoint.call()
-        final = self._endpoint.tell_head(self._chain.head_behind(self._endpoint.lag_blocks)).finalized.height
+        final = self._endpoint.report_head(self._chain.head_behind(self._endpoint.lag_blocks)).finalized.height
         if height > final:
             raise NotYetFinalError(f"{self._chain.chain} is final up to {final}, not {height}", finalized=final)
-        return self._endpoint.tell_header(self._chain.block(height).header)
+        return self._endpoint.report_header(self._chain.block(height).header)
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         last: HeadUpdate | None = None
@@ -138,10 +138,10 @@ class MemoryHeads:
                 times = 1 if last is None and not self._endpoint.dead_heads else self._endpoint.notifications()
                 last = truth
                 for _ in range(times):
-                    yield self._endpoint.tell_head(truth)
+                    yield self._endpoint.report_head(truth)
                 if late is not None:
                     yield late
-                late = self._endpoint.tell_head(truth) if self._endpoint.comes_late() else None
+                late = self._endpoint.report_head(truth) if self._endpoint.comes_late() else None
             await changed.wait()
 
 
@@ -156,7 +156,7 @@ class MemoryBlocks:
         if header.height > self._chain.height - self._endpoint.lag_blocks:
             raise NotFoundError("the endpoint has no such block")
         await self._endpoint.answer()
-        return self._endpoint.tell_header(header)
+        return self._endpoint.report_header(header)
 
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         """One call an endpoint for each block, so that the chain may change in between, as it does elsewhere."""
@@ -171,7 +171,7 @@ class MemoryBlocks:
             block = self._chain.block(Height(height))
             if read and block.header.parent_hash != read[-1].header.ref.hash:
                 raise ReorgedError(f"{self._chain.chain} changed below height {height} while it was read")
-            read.append(Block(block.header, self._endpoint.tell_events(block)))
+            read.append(Block(block.header, self._endpoint.report_events(block)))
             if self._chain.may_have_events(block):
                 may_have.add(block.header.ref.hash)
         omitted = await self._omitted(read, may_have)
@@ -180,10 +180,10 @@ class MemoryBlocks:
 
     async def _omitted(self, read: Sequence[Block], may_have: Set[bytes]) -> dict[bytes, Block]:
         """Return the whole of those blocks that may have events though none came; see `adapters.omitted`."""
-        told = {block.header.ref.hash: block.events for block in read}
+        events = {block.header.ref.hash: block.events for block in read}
         heights = [(block.header.height, block.header.ref.hash) for block in read]
         newest = Height(self._chain.height - self._endpoint.lag_blocks)
-        doubted = doubts(heights, told, may_have.__contains__, newest)
+        doubted = doubts(heights, events, may_have.__contains__, newest)
         found: dict[bytes, Block] = {}
         for asked in (doubted.first, doubted.rest):
             if asked:
@@ -234,7 +234,7 @@ class MemoryLocks:
 
     async def check_payout(self, terms: LockTerms) -> None:
         await self._endpoint.call()
-        reason = self._endpoint.tell_refusal(self._chain.tokens.refusal(terms.asset, terms.receiver))
+        reason = self._endpoint.report_refusal(self._chain.tokens.refusal(terms.asset, terms.receiver))
         if reason is not None:
             raise PayoutBlockedError(f"{terms.receiver} cannot be paid {terms.asset} now: {reason}", reason=reason)
 
@@ -256,7 +256,7 @@ class MemoryLocks:
             time=final.time,
             code_hash=self._chain.rules.deployed_code_hash,
         )
-        return self._endpoint.tell_lock(truth)
+        return self._endpoint.report_lock(truth)
 
 
 class MemoryLegs:

@@ -71,14 +71,14 @@ async def _swap(
                 raise NotFoundError(f"{asset} is not an asset of this devnet: try eth, usdx or cnyd")
             assets[asset] = known[asset]
 
-        def tell(told: SwapProgress) -> None:
-            place = "" if told.height is None else f"  [dim]{told.chain} block {told.height}[/]"
-            transaction = "" if told.tx_hash is None else f"  [dim]tx {told.tx_hash.hex()}[/]"
-            console.print(f"{told.step:<22}{told.message}{place}{transaction}", highlight=False, soft_wrap=True)
+        def show(made: SwapProgress) -> None:
+            place = "" if made.height is None else f"  [dim]{made.chain} block {made.height}[/]"
+            transaction = "" if made.tx_hash is None else f"  [dim]tx {made.tx_hash.hex()}[/]"
+            console.print(f"{made.step:<22}{made.message}{place}{transaction}", highlight=False, soft_wrap=True)
 
         for open_swap in await client.unfinished():
             console.print(f"swap {open_swap.id} was interrupted and goes on:", highlight=False)
-            await client.resume(open_swap.id, tell)
+            await client.resume(open_swap.id, show)
         quote = await client.quote(given, wanted, initiator_amount=base_units(assets[given], amount))
         price = (
             f"{readable(assets[given], quote.initiator_amount)} for "
@@ -88,6 +88,6 @@ async def _swap(
         if not yes and sys.stdin.isatty() and not await asyncio.to_thread(typer.confirm, "Take it?", True):
             return {"id": None, "outcome": "declined"}
         agreed = await client.open(quote)
-        outcome = await client.run(agreed, tell)
+        outcome = await client.run(agreed, show)
     console.print(f"[bold]{outcome.phase}[/]  swap {outcome.swap_id}", highlight=False)
     return {"id": outcome.swap_id, "outcome": str(outcome.phase), "gave": price}

@@ -40,7 +40,7 @@ async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
     signer = connected.signer(bytes.fromhex(info.user("alice").consortium))
     document = json.dumps(DOCUMENT, sort_keys=True, separators=(",", ":")).encode()
     height = await send(connected.access, signer, write_record(signer.account, NAMESPACE, KEY, document))
-    stage.timeline.tell(STORY, f"alice has written the record {NAMESPACE}/{KEY}, block {height}")
+    stage.timeline.show(STORY, f"alice has written the record {NAMESPACE}/{KEY}, block {height}")
     question = RecordQuestion(info.consortium, NAMESPACE, KEY)
     evidence = await _queries(stage).ask(question, height)
 
@@ -68,7 +68,7 @@ async def _lock(stage: Stage, directory: Path) -> dict[str, Any]:
         evidence = await _attested_after(stage, question, locked.height)
         await client.run(swap)
     assert isinstance(evidence.answer, LockAnswer)
-    stage.timeline.tell(
+    stage.timeline.show(
         STORY,
         f"a lock on Ethereum is proven {evidence.answer.status} at block {evidence.as_of.block.height}, attested by "
         "more than ⅔ of the validators",
@@ -107,8 +107,8 @@ async def _verified_offline(
     await asyncio.to_thread(tampered.write_bytes, encode_evidence(forged))
     anchor = stage.devnet.info.anchor
     good, bad = await asyncio.gather(_verify(file, anchor), _verify(tampered, anchor))
-    stage.timeline.tell(STORY, f"{file.name}: another process, offline, says {_word(good)}", "bold green")
-    stage.timeline.tell(STORY, f"{tampered.name}: it says {_word(bad)}", "bold green")
+    stage.timeline.show(STORY, f"{file.name}: another process, offline, says {_word(good)}", "bold green")
+    stage.timeline.show(STORY, f"{tampered.name}: it says {_word(bad)}", "bold green")
     return {
         "file": str(file),
         "verified": bool(good.get("verified")),

@@ -32,7 +32,7 @@ async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
     """Run everything; the result as `causeway demo --json` prints it. Evidence, anchor and logs stay in `directory`."""
     timeline = Timeline(console, {})
     console.print("[bold]Causeway[/]: two chains, three relayers, one regulator, six users", highlight=False)
-    devnet = Devnet(DevnetSettings(directory, RELAYERS, USERS), lambda said: timeline.tell("devnet", said))
+    devnet = Devnet(DevnetSettings(directory, RELAYERS, USERS), lambda said: timeline.show("devnet", said))
     async with (
         devnet,
         _logging_to(directory / "logs" / "demo.log"),
@@ -44,7 +44,7 @@ async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
         stage = Stage(devnet, chains, timeline, http)
         async with timeline.following(heads):
             before = await _balances(stage)
-            swaps, crash, evidence = await _tell(stage, directory)
+            swaps, crash, evidence = await _play(stage, directory)
             after = await _balances(stage)
             summary = await _summary(stage, before, after, console)
     result = {
@@ -72,7 +72,7 @@ async def _logging_to(path: Path) -> AsyncIterator[None]:
             configure_logging(level="error")
 
 
-async def _tell(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
+async def _play(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
     info = stage.devnet.info
     async with asyncio.TaskGroup() as group:
         plain = [

@@ -23,7 +23,7 @@ from relayer.client import SwapClient, SwapProgress, SwapStep
 LOOK_S: Final = 0.25
 PATIENCE_S: Final = 75.0
 
-TOLD: Final = frozenset(
+SHOWN: Final = frozenset(
     {
         SwapStep.LOCKED,
         SwapStep.PARTICIPANT_LOCKED,
@@ -62,19 +62,19 @@ class Stage:
     def asset(self, asset: str) -> Asset:
         return self.chains[ChainId(asset.split("/")[0])].access.parameters.assets[AssetId(asset)]
 
-    def teller(self, story: str) -> Callable[[SwapProgress], None]:
+    def reporter(self, story: str) -> Callable[[SwapProgress], None]:
         """Show the steps of a swap that people want to see."""
 
-        def tell(told: SwapProgress) -> None:
-            if told.step not in TOLD:
+        def show_step(made: SwapProgress) -> None:
+            if made.step not in SHOWN:
                 return
             place = ""
-            if told.chain is not None and told.height is not None:
-                place = f"  {self.timeline.names[told.chain]} block {told.height}"
-            transaction = f"  tx {told.tx_hash.hex()[:12]}…" if told.tx_hash is not None else ""
-            self.timeline.tell(story, f"{told.message}{place}{transaction}")
+            if made.chain is not None and made.height is not None:
+                place = f"  {self.timeline.names[made.chain]} block {made.height}"
+            transaction = f"  tx {made.tx_hash.hex()[:12]}…" if made.tx_hash is not None else ""
+            self.timeline.show(story, f"{made.message}{place}{transaction}")
 
-        return tell
+        return show_step
 
     # --- the supervision view ------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ def _settled(swap: dict[str, Any]) -> bool:
 async def _agree(stage: Stage, client: SwapClient, story: str, give: str, get: str, amount: int) -> ClientSwap:
     """Quote, check, agree: nothing is locked yet."""
     quote = await client.quote(parse_asset(give), parse_asset(get), initiator_amount=amount)
-    stage.timeline.tell(
+    stage.timeline.show(
         story,
         f"quoted: {stage.amount(give, quote.initiator_amount)} for {stage.amount(get, quote.participant_amount)}",
     )
@@ -42,9 +42,9 @@ async def plain_swap(
     """Quoted, locked, locked, claimed, claimed."""
     async with stage.client(user, HONEST, story) as client:
         swap = await _agree(stage, client, story, give, get, amount)
-        outcome = await client.run(swap, stage.teller(story))
+        outcome = await client.run(swap, stage.reporter(story))
         seen = await stage.supervised(swap.id, _settled)
-        stage.timeline.tell(story, f"{outcome.phase}: both legs {seen['status']}, final on both chains", "bold green")
+        stage.timeline.show(story, f"{outcome.phase}: both legs {seen['status']}, final on both chains", "bold green")
     return swap_result(direction, seen)
 
 
@@ -58,11 +58,11 @@ async def vanishes_after_first_lock(stage: Stage) -> dict[str, Any]:
 
         async def vanish(_: SwapState) -> None:
             await stage.devnet.relayers[VANISHING].kill()
-            stage.timeline.tell(story, f"{VANISHING} vanishes for good", "bold red")
+            stage.timeline.show(story, f"{VANISHING} vanishes for good", "bold red")
 
-        outcome = await client.run(swap, stage.teller(story), before_lock=vanish)
+        outcome = await client.run(swap, stage.reporter(story), before_lock=vanish)
         seen = await stage.supervised(swap.id, _settled)
-        stage.timeline.tell(story, f"{outcome.phase}: the initiator has its coins back", "bold green")
+        stage.timeline.show(story, f"{outcome.phase}: the initiator has its coins back", "bold green")
     return swap_result("ethereum → consortium, participant vanishes after the first lock", seen)
 
 
@@ -75,14 +75,14 @@ async def vanishes_after_second_lock(stage: Stage) -> dict[str, Any]:
             legs = swap.agreement.initiator_leg, swap.agreement.participant_leg
             initiator, participant = map(wire.terms_body, legs)
             await tower.watch(WatchCall(initiator=initiator, participant=participant))
-        stage.timeline.tell(story, f"{CRASHING} watches over this swap, with no key of either party")
+        stage.timeline.show(story, f"{CRASHING} watches over this swap, with no key of either party")
         await client.lock(swap)
-        await told_until(client, swap, stage.teller(story), SwapStep.PARTICIPANT_LOCKED)
-    stage.timeline.tell(story, "the initiator vanishes before it reveals", "bold red")
+        await shown_until(client, swap, stage.reporter(story), SwapStep.PARTICIPANT_LOCKED)
+    stage.timeline.show(story, "the initiator vanishes before it reveals", "bold red")
     seen = await stage.supervised(swap.id, participant_refunded)
-    stage.timeline.tell(story, "the relayer has taken its lock back")
+    stage.timeline.show(story, "the relayer has taken its lock back")
     seen = await stage.supervised(swap.id, _settled)
-    stage.timeline.tell(story, "refunded: a watchtower has sent the initiator's refund, too", "bold green")
+    stage.timeline.show(story, "refunded: a watchtower has sent the initiator's refund, too", "bold green")
     return swap_result("ethereum → consortium, initiator vanishes after the second lock", seen)
 
 
@@ -92,15 +92,15 @@ def participant_refunded(seen: dict[str, Any]) -> bool:
     return lock is not None and lock["status"] == "refunded"
 
 
-async def told_until(
-    client: SwapClient, swap: ClientSwap, tell: Callable[[SwapProgress], None], step: SwapStep
+async def shown_until(
+    client: SwapClient, swap: ClientSwap, show: Callable[[SwapProgress], None], step: SwapStep
 ) -> None:
     """Show every step up to this one. Raise `ConflictError`, with the last step shown, if the swap ends before it."""
     message = "it never began"
-    async for told in client.progress(swap):
-        tell(told)
-        message = told.message
-        if told.step is step:
+    async for made in client.progress(swap):
+        show(made)
+        message = made.message
+        if made.step is step:
             return
     raise ConflictError(f"the swap ended before {step}: {message}; on a machine that is busy, run it again")
 
@@ -117,24 +117,24 @@ async def killed_and_restarted(stage: Stage) -> tuple[dict[str, Any], dict[str, 
             killed_at.append((await api.swap(swap.id)).phase)
             pid = daemon.pid
             await daemon.kill()
-            stage.timeline.tell(
+            stage.timeline.show(
                 story, f"{CRASHING} (process {pid}) is killed with SIGKILL: it was {killed_at[0]}", "bold red"
             )
 
         async def restart() -> None:
             await client.claimed(swap)
-            stage.timeline.tell(story, "the preimage is public, and the relayer is down; it is started again")
+            stage.timeline.show(story, "the preimage is public, and the relayer is down; it is started again")
             await daemon.start()
-            stage.timeline.tell(story, f"{CRASHING} (process {daemon.pid}) is back")
+            stage.timeline.show(story, f"{CRASHING} (process {daemon.pid}) is back")
 
         restarting = asyncio.create_task(restart())
         try:
-            outcome = await client.run(swap, stage.teller(story), before_reveal=kill)
+            outcome = await client.run(swap, stage.reporter(story), before_reveal=kill)
             await restarting
         finally:
             restarting.cancel()
         seen = await stage.supervised(swap.id, _settled)
-        stage.timeline.tell(
+        stage.timeline.show(
             story, f"{outcome.phase}: the restarted relayer found the preimage and claimed", "bold green"
         )
     if not killed_at:

@@ -174,7 +174,7 @@ class Sockets:
                     await socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"read faster")
                     return
                 bodies = tuple(self._answers.swap_body(view) for view in views)
-                await _tell(socket, SocketAnswer(event="update", channel=CHANNEL, swaps=bodies))
+                await _write(socket, SocketAnswer(event="update", channel=CHANNEL, swaps=bodies))
         except (TimeoutError, ConnectionError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
@@ -193,7 +193,7 @@ class Sockets:
                 if not isinstance(error, CausewayError) and problem is not error:
                     log.error("socket call failed", exc_info=error)
                 answer = SocketAnswer(event="error", problem=problem.document(request_id))
-            await _tell(socket, answer)
+            await _write(socket, answer)
 
     async def _end_if_idle(self, socket: web.WebSocketResponse, listener: Listener) -> None:
         while True:
@@ -238,7 +238,7 @@ def _parsed(text: str) -> SocketCall:
         raise RejectedError(f"this is not a call: {error}") from None
 
 
-async def _tell(socket: web.WebSocketResponse, answer: SocketAnswer) -> None:
+async def _write(socket: web.WebSocketResponse, answer: SocketAnswer) -> None:
     """Raise `TimeoutError` if the other end does not read, `ConnectionError` if it is gone."""
     async with asyncio.timeout(SEND_TIMEOUT_S):
         await socket.send_str(msgspec.json.encode(answer).decode())

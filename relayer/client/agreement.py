@@ -123,8 +123,8 @@ def agreed(
     )
 
 
-def _compare(leg: str, expected: TermsBody, told: TermsBody) -> None:
-    differs = [name for name in TermsBody.__struct_fields__ if getattr(expected, name) != getattr(told, name)]
+def _compare(leg: str, expected: TermsBody, answered: TermsBody) -> None:
+    differs = [name for name in TermsBody.__struct_fields__ if getattr(expected, name) != getattr(answered, name)]
     if differs:
         raise RejectedError(
             f"the relayer's {leg} leg is not as quoted, it differs in {', '.join(differs)}: nothing was locked",

@@ -199,8 +199,8 @@ def _refusal(problem: dict[str, Any]) -> CausewayError:
         error = RetryableError(message, problem=code)
     else:
         error = Refused(message, problem=code)
-    told = {name: value for name, value in problem.items() if name not in ("type", "title", "status", "detail")}
-    error.fields = {**told, **error.fields}
+    rest = {name: value for name, value in problem.items() if name not in ("type", "title", "status", "detail")}
+    error.fields = {**rest, **error.fields}
     return error
 
 

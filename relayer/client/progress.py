@@ -114,8 +114,8 @@ def replayed(state: SwapState | None, raw: bytes) -> tuple[SwapState, list[SwapP
 
 def progress_of(before: SwapState | None, event: events.SwapEvent, after: SwapState) -> Iterator[SwapProgress]:
     """Return the steps that one journalled event means to the initiator."""
-    if (told := _told(before, event, after)) is not None:
-        yield told
+    if (made := _made(before, event, after)) is not None:
+        yield made
     if after.closed is not None and (before is None or before.closed is None):
         yield _progress(after, SwapStep.CALLED_OFF, after.closed.message)
     if after.phase.terminal and (before is None or not before.phase.terminal):
@@ -123,7 +123,7 @@ def progress_of(before: SwapState | None, event: events.SwapEvent, after: SwapSt
         yield _progress(after, SwapStep.FINISHED, f"{after.phase}: {why}" if why else str(after.phase))
 
 
-def _told(before: SwapState | None, event: events.SwapEvent, after: SwapState) -> SwapProgress | None:
+def _made(before: SwapState | None, event: events.SwapEvent, after: SwapState) -> SwapProgress | None:
     match event:
         case events.Agreed():
             return _progress(after, SwapStep.AGREED, "agreed, and our lock is asked for")

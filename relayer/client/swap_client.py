@@ -289,9 +289,9 @@ class SwapClient:
         order, from the beginning. Cancelling this stops the waiting, not the swap."""
         found = await self._found(swap)
         await self.lock(found, before_lock, before_reveal)
-        async for told in self.progress(found.id):
+        async for made in self.progress(found.id):
             if on_progress is not None:
-                on_progress(told)
+                on_progress(made)
         self._started().hooks.forget(found.id)
         return outcome_of(await self.state(found.id))
 
@@ -326,8 +326,8 @@ class SwapClient:
             while state is None or not state.phase.terminal:
                 after = 0 if state is None else state.sequence
                 for raw in await self._entries(name, after):
-                    state, told = replayed(state, raw)
-                    for one in told:
+                    state, steps = replayed(state, raw)
+                    for one in steps:
                         yield one
                 if state is None or not state.phase.terminal:
                     await self._or_end(subscription.next())
@@ -337,9 +337,9 @@ class SwapClient:
     async def until(self, swap: ClientSwap | SwapId, step: SwapStep) -> SwapProgress:
         """The first time that this step was made. Raise `ConflictError` if the swap ends without it."""
         name = (await self._found(swap)).id
-        async for told in self.progress(name):
-            if told.step is step:
-                return told
+        async for made in self.progress(name):
+            if made.step is step:
+                return made
         raise ConflictError(f"the swap ended without {step}", swap_id=name)
 
     async def locked(self, swap: ClientSwap | SwapId) -> SwapProgress:

@@ -47,40 +47,41 @@ class OutcomeRecorder:
 
         One whose swap cannot take its outcome in is set aside with an alarm, and keeps no other waiting.
         """
-        waiting = await self._database.read(lambda c: records.untold(c, BATCH))
+        waiting = await self._database.read(lambda c: records.unreported(c, BATCH))
         if not waiting:
             return 0
         try:
-            changed = await swaps.write(self._database, partial(_tell_all, now_ns=self._clock.now_ns()))
+            changed = await swaps.write(self._database, partial(_report_all, now_ns=self._clock.now_ns()))
         except (RetryableError, FencedError):
             raise
         except Exception as error:
             log.error("outcomes are reported one by one", error=str(error), exc_info=error)
             changed = set()
             for record in waiting:
-                changed |= await self._tell_alone(record)
+                changed |= await self._report_alone(record)
         self._updates.changed(changed)
         return len(waiting)
 
-    async def _tell_alone(self, record: TransactionRecord) -> set[SwapId]:
+    async def _report_alone(self, record: TransactionRecord) -> set[SwapId]:
         now_ns = self._clock.now_ns()
         try:
-            return await swaps.write(self._database, lambda c: set(_tell(c, record, now_ns)))
+            return await swaps.write(self._database, lambda c: set(_report(c, record, now_ns)))
         except (RetryableError, FencedError):
             raise
         except Exception as error:
             log.error("outcome set aside", effect=record.effect_key, status=record.status, exc_info=error)
-            await self._database.write(lambda c: records.note_told(c, record))
+            await self._database.write(lambda c: records.note_reported(c, record))
             return set()
 
 
-def _tell_all(connection: Connection, now_ns: int) -> set[SwapId]:
-    return {swap_id for record in records.untold(connection, BATCH) for swap_id in _tell(connection, record, now_ns)}
+def _report_all(connection: Connection, now_ns: int) -> set[SwapId]:
+    waiting = records.unreported(connection, BATCH)
+    return {swap_id for record in waiting for swap_id in _report(connection, record, now_ns)}
 
 
-def _tell(connection: Connection, record: TransactionRecord, now_ns: int) -> Iterator[SwapId]:
+def _report(connection: Connection, record: TransactionRecord, now_ns: int) -> Iterator[SwapId]:
     """The swaps that changed, of all that the transaction is for."""
-    records.note_told(connection, record)
+    records.note_reported(connection, record)
     for item in record.effects:
         event = outcome_event(record, item)
         swap_id = SwapId(EffectKey.parse(item.effect_key).stream)

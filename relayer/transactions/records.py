@@ -245,9 +245,9 @@ _FIRST_BIDS: Final = (
 )
 _INSERT_ATTEMPT: Final = sa.insert(relayer_transaction_attempts)
 _STORE_STATUS: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION, _T.status.in_(OPEN))
-_NOTE_TOLD: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION)
+_NOTE_REPORTED: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION)
 _ITEMS: Final = sa.select(relayer_batch_items).where(relayer_batch_items.c.transaction_id == _OF_TRANSACTION)
-_UNTOLD: Final = (
+_UNREPORTED: Final = (
     sa.select(_T.id)
     .where(_T.told.is_not(None), _T.told != sa.case((_T.reverted, _T.status + "-reverted"), else_=_T.status))
     .limit(sa.bindparam("most", type_=sa.Integer))
@@ -375,8 +375,8 @@ def _note_left_out(connection: Connection, transaction_id: int, reasons: dict[in
         said = {"left_out": _short(reasons.get(row.number))}
         connection.execute(sa.update(table).where(table.c.effect_key == row.effect_key).values(said))
     if changed:
-        told = sa.update(relayer_transactions).where(relayer_transactions.c.id == transaction_id)
-        connection.execute(told.where(relayer_transactions.c.told.is_not(None)).values(told=""))
+        noted = sa.update(relayer_transactions).where(relayer_transactions.c.id == transaction_id)
+        connection.execute(noted.where(relayer_transactions.c.told.is_not(None)).values(told=""))
 
 
 def _short(reason: str | None) -> str | None:
@@ -408,15 +408,15 @@ def progress(record: TransactionRecord) -> str:
     return f"{record.status}-reverted" if record.reverted else str(record.status)
 
 
-def untold(connection: Connection, limit: int) -> list[TransactionRecord]:
+def unreported(connection: Connection, limit: int) -> list[TransactionRecord]:
     """Watched transactions whose progress was not reported yet, at most `limit`."""
-    found = [row.id for row in connection.execute(_UNTOLD, {"most": limit})]
+    found = [row.id for row in connection.execute(_UNREPORTED, {"most": limit})]
     return _records(connection, _BY_IDS, ids=found) if found else []
 
 
-def note_told(connection: Connection, record: TransactionRecord) -> None:
+def note_reported(connection: Connection, record: TransactionRecord) -> None:
     """Note, in the transaction that notifies the swap, what was reported."""
-    connection.execute(_NOTE_TOLD, {"of_transaction": record.id, "told": progress(record)})  # prose: ok, a column
+    connection.execute(_NOTE_REPORTED, {"of_transaction": record.id, "told": progress(record)})  # prose: ok, a column
 
 
 def prune(connection: Connection, before_ns: int, limit: int) -> int:

@@ -13,7 +13,7 @@ OUTCOMES = ["claimed", "claimed", "refunded", "refunded", "claimed"]
 
 @pytest.mark.long
 @pytest.mark.alone
-def test_every_story_ends_as_told(tmp_path: Path) -> None:
+def test_every_story_ends_as_it_says(tmp_path: Path) -> None:
     directory = tmp_path / "demo"
     shown = subprocess.run(
         [sys.executable, "-m", "gateway", "demo", "--json", "--dir", str(directory)],

@@ -7,7 +7,7 @@ import pytest
 
 from core.model.errors import ConflictError
 from core.model.types import SwapId
-from gateway.demo.stories import participant_refunded, told_until
+from gateway.demo.stories import participant_refunded, shown_until
 from htlc.model import Phase
 from relayer.client import ClientSwap, SwapClient, SwapProgress, SwapStep
 
@@ -26,11 +26,11 @@ class Scripted:
 async def told(*steps: tuple[SwapStep, str]) -> list[SwapStep]:
     heard: list[SwapStep] = []
     client = cast(SwapClient, Scripted(*steps))
-    await told_until(client, cast(ClientSwap, None), lambda one: heard.append(one.step), SwapStep.LOCKED)
+    await shown_until(client, cast(ClientSwap, None), lambda one: heard.append(one.step), SwapStep.LOCKED)
     return heard
 
 
-async def test_steps_are_told_up_to_the_one_that_is_waited_for() -> None:
+async def test_steps_are_shown_up_to_the_one_that_is_waited_for() -> None:
     steps = [(SwapStep.AGREED, "a"), (SwapStep.LOCKED, "b"), (SwapStep.FINISHED, "c")]
     assert await told(*steps) == [SwapStep.AGREED, SwapStep.LOCKED]
 

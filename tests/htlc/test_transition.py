@@ -560,7 +560,7 @@ def test_a_swap_begins_with_its_agreement(provider):
     assert (after is provider, effects) == (True, [])
 
 
-def test_a_final_block_that_is_replaced_is_told(provider):
+def test_replaced_final_block_is_reported(provider):
     state, effects = play(both_locked(provider), events.LockReverted(FIRST, IDS[FIRST], block(FIRST)))
     assert only(effects, NotifyParty).code == "final-lock-reverted"
     assert state.phase is Phase.BOTH_LOCKED

@@ -307,7 +307,7 @@ async def test_amounts_beyond_any_column_add_up(database: Database) -> None:
     assert sums.ok
 
 
-async def test_unmatched_settlements_are_told(database: Database) -> None:
+async def test_unmatched_settlements_are_reported(database: Database) -> None:
     world = World(database)
     deal = world.deal()
     lock_id = await world.lock(deal.initiator)

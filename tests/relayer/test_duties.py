@@ -182,7 +182,7 @@ def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
         await service.pump.pipelines[A].send("odd key", pay, watched=True)
         await house.lock(view.initiator.terms)
         await complete(house, view)
-        assert await house.database.read(lambda c: records.untold(c, 10)) == []
+        assert await house.database.read(lambda c: records.unreported(c, 10)) == []
 
     told(story)
 

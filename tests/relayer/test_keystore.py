@@ -28,7 +28,7 @@ def test_keys_come_back_with_the_passphrase_only(tmp_path):
         read_keystore(path, "wrong horse")
 
 
-def test_a_damaged_or_missing_file_is_told(tmp_path):
+def test_damaged_or_missing_file_is_reported(tmp_path):
     path = tmp_path / "relayer.json"
     with pytest.raises(FatalError, match="cannot be read"):
         read_keystore(path, "correct horse")

@@ -420,9 +420,9 @@ async def test_same_batch_in_another_block_may_leave_out_other_items():
         [record] = records.open_transactions(connection, house.chain.chain, house.signer.account)
         block = BlockRef(house.chain.chain, Height(7), b"x")
         records.store_status(connection, record.id, TransactionStatus.INCLUDED, block=block, left_out=left_out)
-        for untold in records.untold(connection, 10):
-            records.note_told(connection, untold)
-            return [item.left_out for item in untold.items]
+        for unreported in records.unreported(connection, 10):
+            records.note_reported(connection, unreported)
+            return [item.left_out for item in unreported.items]
         return ["nothing new"]
 
     first, second = LeftOut(0, "NotLocked(1, 2)"), LeftOut(2, "PaymentRefused(0x1)")

@@ -232,7 +232,7 @@ async def test_refunds_of_several_swaps_are_one_transaction(watch: Watch):
         assert await watch.status(leg) is LockStatus.REFUNDED
 
 
-async def test_a_payee_that_refuses_is_told_why_and_tried_again_alone(watch: Watch):
+async def test_refusing_payee_has_its_reason_and_is_tried_again_alone(watch: Watch):
     payee = await deployed(watch.evm, "testing/RefusingPayee")
     poisoned = await lock_for(watch.evm, payee)
     locks = [await lock(watch.evm), poisoned, await lock(watch.evm)]

@@ -112,7 +112,7 @@ class _NodeNews:
     def __init__(self, engine: TownEngine, endpoint: Endpoint) -> None:
         self._engine = engine
         self._endpoint = endpoint
-        self._told = engine.tip.height
+        self._reported = engine.tip.height
         self._again = False
 
     async def next(self, wait_s: float) -> None:
@@ -128,9 +128,9 @@ class _NodeNews:
 
     def _comes(self) -> bool:
         height = self._engine.tip.height
-        if height == self._told:
+        if height == self._reported:
             return False
-        self._told = height
+        self._reported = height
         times = self._endpoint.notifications()
         self._again = times > 1
         return times > 0

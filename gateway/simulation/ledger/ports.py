@@ -21,19 +21,19 @@ class ToldHeads:
         self._endpoint = endpoint
 
     async def head(self) -> HeadUpdate:
-        return self._endpoint.tell_head(await self._inner.head())
+        return self._endpoint.report_head(await self._inner.head())
 
     async def final_block(self, height: Height) -> BlockHeader:
-        return self._endpoint.tell_header(await self._inner.final_block(height))
+        return self._endpoint.report_header(await self._inner.final_block(height))
 
     async def heads(self) -> AsyncIterator[HeadUpdate]:
         late: HeadUpdate | None = None
         async for truth in self._inner.heads():
-            told = self._endpoint.tell_head(truth)
-            yield told
+            shown = self._endpoint.report_head(truth)
+            yield shown
             if late is not None:
                 yield late
-            late = told if self._endpoint.comes_late() else None
+            late = shown if self._endpoint.comes_late() else None
 
 
 class ToldLocks:
@@ -47,7 +47,7 @@ class ToldLocks:
         return await self.lock_at(lock_id, terms, None)
 
     async def lock_at(self, lock_id: LockId, terms: LockTerms, at: Height | None) -> LockObservation:
-        return self._endpoint.tell_lock(await self._inner.lock_at(lock_id, terms, at))
+        return self._endpoint.report_lock(await self._inner.lock_at(lock_id, terms, at))
 
     async def check_payout(self, terms: LockTerms) -> None:
         truth: str | None = None
@@ -55,6 +55,6 @@ class ToldLocks:
             await self._inner.check_payout(terms)
         except PayoutBlockedError as error:
             truth = error.message
-        told = self._endpoint.tell_refusal(truth)
-        if told is not None:
-            raise PayoutBlockedError(f"{terms.receiver} cannot be paid {terms.asset} now: {told}", reason=told)
+        shown = self._endpoint.report_refusal(truth)
+        if shown is not None:
+            raise PayoutBlockedError(f"{terms.receiver} cannot be paid {terms.asset} now: {shown}", reason=shown)

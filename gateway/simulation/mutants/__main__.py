@@ -48,8 +48,8 @@ def main() -> int:
                 "s": round(done.seconds),
             }
         )
-        told = f"{done.kind}: {done.problem[:90]}" if done.kind else f"SURVIVED {done.problem}"
-        verdict = told if done.seed is None else f"seed {done.seed}, {done.seconds:.0f} s: {told}"
+        words = f"{done.kind}: {done.problem[:90]}" if done.kind else f"SURVIVED {done.problem}"
+        verdict = words if done.seed is None else f"seed {done.seed}, {done.seconds:.0f} s: {words}"
         print(f"{done.mutant.name:<36} {verdict}", flush=True)
         if given.keep and done.seed is not None:
             kept[done.mutant.name] = done.seed

@@ -149,7 +149,7 @@ async def test_heads_survive_a_restart_of_the_node(tmp_path: Path) -> None:
         await chain.close()
 
 
-async def test_blocks_tell_transfers_and_records(harness: ConsortiumHarness) -> None:
+async def test_blocks_report_transfers_and_records(harness: ConsortiumHarness) -> None:
     sender, receiver = await harness.account(), await harness.account()
     await harness.send(sender, transfer(sender.account, receiver.account, CNYD, BaseUnits(5)))
     await harness.send(sender, write_record(sender.account, "notes", "one", b"{}"))

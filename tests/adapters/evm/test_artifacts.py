@@ -31,7 +31,7 @@ def test_a_difference_is_named(rebuilt, monkeypatch, capsys):
     assert "HashedTimelock.json" in capsys.readouterr().err
 
 
-def test_a_machine_without_the_compiler_is_told_what_to_do(tmp_path: Path):
+def test_machine_without_the_compiler_says_what_to_do(tmp_path: Path):
     with pytest.raises(build.BuildError, match="make setup"):
         build.build_artifacts(tmp_path)
 

@@ -157,7 +157,7 @@ async def head_height(evm: EvmHarness) -> Height:
     return (await evm.access.heads.head()).head.height
 
 
-async def test_long_ranges_tell_the_same_as_short_ones(evm: EvmHarness):
+async def test_long_ranges_show_the_same_as_short_ones(evm: EvmHarness):
     for asset in evm.assets:
         await lock(evm, asset)
     await evm.advance(2 * MAX_BY_HASH)
@@ -178,7 +178,7 @@ async def test_ranges_have_a_limit(evm: EvmHarness):
         await evm.access.blocks.blocks(Height(-1), Height(0))
 
 
-async def test_the_transfers_of_tokens_are_told(evm: EvmHarness):
+async def test_transfers_of_tokens_are_reported(evm: EvmHarness):
     one, two = await evm.account(), await evm.account()
     [token] = evm.contracts.tokens
     [minted, _] = await evm.send(
@@ -225,7 +225,7 @@ async def test_the_block_of_a_new_head_is_one_request(evm: EvmHarness, liar: Mid
     await pool.close()
 
 
-async def test_an_expected_block_that_a_reorg_replaced_is_not_told(evm: EvmHarness, liar: MiddleMan):
+async def test_expected_block_that_a_reorg_replaced_is_not_reported(evm: EvmHarness, liar: MiddleMan):
     await evm.advance(3)
     gone = (await evm.access.heads.head()).head
     await evm.reorg(2)
@@ -367,7 +367,7 @@ def test_logs_of_others_are_not_ours():
     assert logged_events(block, sources, [nft, unknown]) == ()
 
 
-def test_a_log_that_is_told_twice_is_refused():
+def test_log_that_comes_twice_is_refused():
     block, token = BlockRef(CHAIN, Height(1), bytes(32)), "0x" + "22" * 20
     sources = Sources(CHAIN, "0x" + "11" * 20, [token], ContractDecoder(CHAIN, {}))
     zero = "0x" + "00" * 32

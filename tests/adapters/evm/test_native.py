@@ -166,7 +166,7 @@ async def test_contracts_made_by_contracts_are_paid(town: Town) -> None:
 
 
 @pytest.mark.parametrize("tracer", ["flatCallTracer", "callTracer"])
-async def test_all_ways_to_trace_tell_the_same(town: Town, liar: MiddleMan, tracer: str) -> None:
+async def test_all_ways_to_trace_show_the_same(town: Town, liar: MiddleMan, tracer: str) -> None:
     """Nodes have one of them; the next is asked where one is unknown, and what is offered is asked alone from then on.
 
     anvil has no flatCallTracer: its trace_block, which has the same traces, is put into the other method's answer.

@@ -44,7 +44,7 @@ def test_refused_call_becomes_what_to_do(row: Said):
 
 
 @pytest.mark.parametrize("row", named(TOO_LONG))
-def test_refused_range_is_told_from_trouble(row: Said):
+def test_refused_range_is_distinguished_from_trouble(row: Said):
     assert type(translate("eth_getLogs", row.code, row.sentence)) is row.kind
 
 

@@ -188,7 +188,7 @@ async def test_two_endpoints_of_one_operator_are_one_voice():
         await endpoints.close()
 
 
-async def test_a_middle_man_is_honest_until_told_otherwise(evm: EvmHarness):
+async def test_middle_man_is_honest_until_set_otherwise(evm: EvmHarness):
     async with middle_man(evm.anvil.rpc_url) as endpoint:
         assert await client_call(endpoint.url) == "0x7a69"
 
@@ -204,7 +204,7 @@ async def test_a_middle_man_is_honest_until_told_otherwise(evm: EvmHarness):
         "query timeout exceeded. Consider reducing your block range",
     ],
 )
-def test_a_range_that_is_too_long_is_told_from_trouble(message: str):
+def test_too_long_range_is_distinguished_from_trouble(message: str):
     """A follower remembers a refused length, and only backs off from trouble."""
     assert type(translate("eth_getLogs", -32005, message)) is RejectedError
     assert type(translate("eth_call", -32005, message)) is RetryableError

@@ -131,7 +131,7 @@ def test_where_a_contract_is_created():
     assert created_address(creator, 0) == f"{CHAIN}:0x5fbdb2315678afecb367f032d93f642f64180aa3"
 
 
-async def test_an_account_without_money_is_told_so_and_may_try_again(evm: EvmHarness):
+async def test_account_without_money_is_refused_and_may_try_again(evm: EvmHarness):
     poor = LocalSigner(CHAIN, secrets.token_bytes(32))
     sent = await signed(evm, poor, a_payment(poor))
     with pytest.raises(RetryableError, match="fund the account"):

@@ -141,7 +141,7 @@ def test_a_lane_that_was_never_used_is_absent() -> None:
     assert Ethereum(0).believe(LOCK).answer == LockAnswer(LockStatus.ABSENT, False, CODE_HASH)
 
 
-def test_generations_tell_later_locks_from_earlier_ones() -> None:
+def test_generations_distinguish_later_locks_from_earlier_ones() -> None:
     assert LOCKED.believe(lane_at(6)).answer.status is LockStatus.SUPERSEDED
     assert LOCKED.believe(lane_at(8)).answer.status is LockStatus.ABSENT
     assert LOCKED.believe(lane_at(65_535)).answer.status is LockStatus.SUPERSEDED

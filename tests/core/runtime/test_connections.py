@@ -272,7 +272,7 @@ async def test_health_is_answered_while_150_connections_stand(poor_server: int, 
             await end(writer)
 
 
-async def test_busy_connections_are_kept_and_newcomers_told(poor_server: int) -> None:
+async def test_busy_connections_are_kept_and_newcomers_refused(poor_server: int) -> None:
     allowed = 10
     async with aiohttp.ClientSession() as session:
         sockets = [await session.ws_connect(f"http://127.0.0.1:{poor_server}/v1/ws") for _ in range(allowed)]

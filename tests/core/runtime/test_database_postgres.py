@@ -86,19 +86,19 @@ async def test_a_server_that_cannot_be_used_says_why(
     assert "wrong" not in str(refused.value)
 
 
-async def test_a_user_who_may_create_nothing_is_told(cluster: PostgresCluster) -> None:
+async def test_user_who_may_create_nothing_is_reported(cluster: PostgresCluster) -> None:
     async with opened(cluster.url(user="poor")) as database:
         with pytest.raises(FatalError, match="has not the right to do this: grant it"):
             await database.write(create_schema)
 
 
-async def test_a_search_path_without_a_schema_is_told(cluster: PostgresCluster) -> None:
+async def test_search_path_without_a_schema_is_reported(cluster: PostgresCluster) -> None:
     async with opened(cluster.url(query="?options=-c%20search_path%3Dnowhere")) as database:
         with pytest.raises(FatalError, match="search_path"):
             await database.write(create_schema)
 
 
-async def test_an_option_that_does_not_exist_is_told(cluster: PostgresCluster) -> None:
+async def test_option_that_does_not_exist_is_reported(cluster: PostgresCluster) -> None:
     async with opened(cluster.url(query="?options=-c%20no_such_setting%3D1")) as database:
         with pytest.raises(FatalError, match="does not know a setting"):
             await database.read(one)
@@ -343,7 +343,7 @@ async def test_facts_are_noticed_behind_a_pooler(cluster: PostgresCluster, tmp_p
             await _hears(url, database, heartbeat_s=0.1)
 
 
-async def test_a_pooler_that_refuses_a_setting_is_told(cluster: PostgresCluster, tmp_path: Path) -> None:
+async def test_pooler_that_refuses_a_setting_is_reported(cluster: PostgresCluster, tmp_path: Path) -> None:
     with pgbouncer(tmp_path, cluster) as at:
         async with opened(f"postgresql://postgres@{at}/pooled?options=-c%20search_path%3Dpublic") as database:
             with pytest.raises(RetryableError, match="unsupported startup parameter"):

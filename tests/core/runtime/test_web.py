@@ -209,7 +209,7 @@ async def test_fields_become_extensions_but_never_members_nor_secrets() -> None:
 
 
 @pytest.mark.parametrize("kind", ["fatal", "bug"])
-async def test_internal_errors_tell_nothing_of_themselves(kind: str) -> None:
+async def test_internal_errors_reveal_nothing_of_themselves(kind: str) -> None:
     async with api() as (_, session, _), session.get(f"/v1/errors/{kind}") as response:
         document = await problem(response)
         assert (response.status, document["type"]) == (500, "urn:causeway:problem:internal")
@@ -236,7 +236,7 @@ GOOD = {"legs": [{"chain": "eip155:1", "amount": "5"}]}
         (b" " * (MAX_BODY_BYTES + 1), 413, None),
     ],
 )
-async def test_a_wrong_body_is_told_where(body: bytes, status: int, pointer: str | None) -> None:
+async def test_wrong_body_is_refused_with_its_pointer(body: bytes, status: int, pointer: str | None) -> None:
     headers = {"Content-Type": "application/json"}
     async with api() as (_, session, _), session.post("/v1/orders", data=body, headers=headers) as response:
         document = await problem(response)
@@ -392,7 +392,7 @@ async def test_descending_pages_go_on_below() -> None:
     await database.close()
 
 
-async def test_websockets_answer_and_plain_requests_there_are_told_so() -> None:
+async def test_websockets_answer_and_plain_requests_are_refused() -> None:
     async with api() as (_, session, _):
         async with session.ws_connect("/v1/ws") as websocket:
             await websocket.send_str("hello")

@@ -106,7 +106,7 @@ async def test_bytes_in_two_blocks_are_forgotten_with_the_last(tmp_path: Path) -
     await chain.close()
 
 
-async def test_everything_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
+async def test_everything_is_kept_unless_asked_otherwise(tmp_path: Path) -> None:
     home, clock = tmp_path / "chain", ManualClock(START_MS / 1000 + 1)
     init_home(home, CHAIN, assets=ASSETS, accounts=ACCOUNTS, time_ns=START_MS * 1_000_000)
     engine = await started(home, clock, keep_blocks=0)

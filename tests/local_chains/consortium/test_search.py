@@ -209,7 +209,7 @@ async def test_a_search_that_reads_too_much_is_refused(tmp_path: Path, monkeypat
             await call("block_search", query="block.height > 0")
 
 
-def test_marks_tell_which_blocks_to_read() -> None:
+def test_marks_show_which_blocks_to_read() -> None:
     attributes = [("a.b.n", "1"), ("a.b.m", "")]
     marks = block_marks(attributes * 2)
     assert len(marks) == 4 * MARK_BYTES

@@ -78,7 +78,7 @@ def test_a_whole_swap_over_http():
     served(story)
 
 
-def test_chains_pairs_and_the_relayer_tell_what_a_client_needs():
+def test_chains_pairs_and_relayer_show_what_a_client_needs():
     async def story(world: ApiWorld) -> None:
         chains = {chain.id: chain for chain in await world.api.chains()}
         parameters = world.chains[A].access().parameters
