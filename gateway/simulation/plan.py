@@ -422,10 +422,10 @@ def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, 
 
 
 def _undone(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
-    """The same deals, of some of which the cheat's claim does not stay."""
-    return tuple(
-        replace(deal, undone=deal.style is Style.LAST_SECOND and source.random() < UNDONE_SHARE) for deal in deals
-    )
+    """The same deals, of some of which the cheat's claim does not stay. None of those is watched: to a tower a swap in
+    which one leg is claimed and the other refunded is lost, whoever lost it."""
+    can = {deal.number for deal in deals if deal.style is Style.LAST_SECOND and not deal.watched}
+    return tuple(replace(deal, undone=deal.number in can and source.random() < UNDONE_SHARE) for deal in deals)
 
 
 def _party(source: random.Random, name: str, outage_s: float) -> Party:
