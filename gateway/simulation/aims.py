@@ -4,7 +4,7 @@
     evicted   every node forgets it before a block takes it
     reorged   the block that took it is replaced by one without it
     paused    its token does not move while it is mined, and again in time; for a lock, from the block on that took it
-    starved   blocks leave it lying, as long as nothing of its account stands behind it
+    starved   blocks leave it lying, as long as nothing but locks of its account stands behind it
 
 All of it stays within what the protocol promises to bear, but that a starved lock may come too late: its swap then ends
 by refunds.
@@ -103,9 +103,8 @@ class Aims:
             case Trouble.REORGED:
                 self._doomed.add((sent.chain, tx_hash))
             case Trouble.STARVED:
-                lapses = aim.act is not Act.REFUND or chain.rules.knows_expiry
-                if not lapses and any(one.rules.knows_expiry for one in self._chains.values()):
-                    return False  # where it may expire meanwhile, an exit that waits has more to bear
+                if not _bears_most(chain, aim.act) and any(_bears_most(one, aim.act) for one in self._chains.values()):
+                    return False
                 self._starved_s[place] = until_s
                 self.disturbed |= _hashlocks(chain, body)
             case Trouble.PAUSED if aim.act is Act.LOCK:
@@ -184,7 +183,10 @@ class Aims:
         if starved_s <= self._clock.now() or _act_of(body) is None:
             return True
         pending = (self._bodies.get(one) for one in chain.pending())
-        return any(one and one.sender == body.sender and one.sequence > body.sequence for one in pending)
+        behind = [one for one in pending if one and one.sender == body.sender and one.sequence > body.sequence]
+        for one in behind:
+            self.disturbed |= _hashlocks(chain, one)
+        return any(_act_of(one) is not Act.LOCK for one in behind)
 
 
 def _act_of(body: Body) -> Act | None:
@@ -204,6 +206,11 @@ def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
     items = message.exits if isinstance(message, Batch) else (message,)
     rows = [chain.lock_at(LockId(item.lock_id)) for item in items if isinstance(item, Claim | Refund)]
     return [row.terms for row in rows if row is not None]
+
+
+def _bears_most(chain: PlayedMemory, act: Act) -> bool:
+    """Return true where waiting is hardest: for an exit where it may expire, for a lock where it is outbid."""
+    return chain.rules.knows_expiry if act is Act.REFUND else chain.fees is not None
 
 
 def _assets(body: Body) -> set[str]:

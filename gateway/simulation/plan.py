@@ -373,6 +373,9 @@ def draw(seed: int) -> Plan:
         aims=_aims(random.Random(f"aims/{seed}")),
     )
     plan = replace(plan, deals=_undone(random.Random(f"undone/{seed}"), plan.deals))
+    if any(aim.trouble is Trouble.PAUSED and aim.act is Act.LOCK for aim in plan.aims):
+        # It takes a while to find out about a pause: slow blocks put as much between a lock and what follows it.
+        plan = replace(plan, block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S))
     if any(party.lie is Lie.PENDING for party in plan.parties):
         # What that lie is about has to come to pass: something that waits nowhere any more.
         plan = replace(plan, aims=(*plan.aims, *(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in (1, 2, 3))))
