@@ -35,7 +35,7 @@ TRIES: Final = 30
 ALLOWED: Final = 10**9
 """More of a token than a dApp locks in a story."""
 ALLOWED_S: Final = 60
-LONGEST_S: Final = 3_600.0
+LONGEST_S: Final = 600.0
 """A story that has not ended by then never does."""
 
 
