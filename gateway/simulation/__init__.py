@@ -11,7 +11,8 @@
     verdict   what went wrong, by code of its own                                       verdict/
     history   what became of every lock, block by block                                 history.History
     traces    each swap, step by step, held against the specification (read by tla)     traces.problems
-    coverage  what a campaign must have seen                                            coverage.never_seen
+    journeys  events, effects and phases of the parties' machines                       journeys.journeys
+    coverage  what a campaign must have seen                                            coverage.Coverage
 
 `python -m gateway.simulation --seeds 100` prints the seeds that fail; `--seed N --verbose` shows one story.
 """

@@ -7,14 +7,13 @@ import argparse
 import json
 import sys
 import time
-from collections import Counter
 from typing import Final
 
 from rich.console import Console
 from rich.progress import track
 
 from gateway.simulation.campaign import report, verdicts
-from gateway.simulation.coverage import never_seen
+from gateway.simulation.coverage import Coverage
 
 ENOUGH: Final = 200
 
@@ -32,19 +31,25 @@ def main() -> int:
     seeds = range(given.first, given.first + given.seeds) if given.seed is None else [given.seed]
     jobs = 1 if given.seed is not None else given.jobs
     began, swaps, completed, problems = time.monotonic(), 0, 0, []
-    seen: Counter[str] = Counter()
+    seen = Coverage()
     played = verdicts(seeds, jobs, given.verbose)
     for verdict in track(played, "seeds", len(seeds), console=Console(stderr=True), disable=len(seeds) < 2):
         swaps, completed = swaps + verdict.swaps, completed + verdict.completed
-        seen.update(verdict.faults)
+        seen.add(verdict.plan.seed, verdict.faults, verdict.journeys)
         problems += [
             {"seed": verdict.plan.seed, "kind": problem.kind, "problem": problem.text} for problem in verdict.problems
         ]
         if given.verbose or not verdict.ok:
             print(report(verdict), flush=True)
     took_s = time.monotonic() - began
-    missing = never_seen([seen]) if len(seeds) >= ENOUGH else []
-    print(f"{len(seeds)} seeds, {swaps} swaps ({completed} completed), {len(problems)} problems, {took_s:.1f} s")
+    missing = seen.never_seen() if len(seeds) >= ENOUGH else []
+    for kind, counts in seen.by_kind().items():
+        print(f"{kind}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
+    print(f"rarest: {', '.join(f'{name} (seed {seed})' for name, seed in seen.rarest().items())}")
+    print(
+        f"{len(seeds)} seeds, {swaps} swaps ({completed} completed), {len(problems)} problems, "
+        f"{took_s:.1f} s, {swaps / took_s:.2f} swaps/s"
+    )
     if missing:
         print(f"never seen: {', '.join(missing)}")
     if given.json:
@@ -54,7 +59,8 @@ def main() -> int:
             "swaps_per_s": round(swaps / took_s, 2),
             "problems": problems,
             "never_seen": missing,
-            "faults": dict(sorted(seen.items())),
+            "rarest": seen.rarest(),
+            **seen.by_kind(),
         }
         print(json.dumps(figures))
     return 1 if problems or missing else 0

@@ -1,10 +1,14 @@
 """The events that a campaign must have seen to be worth anything: a fault that never came to pass was not borne."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.simulation.liars import METHODS, REFUSALS
 from gateway.simulation.plan import AIMED, CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
+from htlc.effects import EFFECT_TYPES
+from htlc.events import EVENT_TYPES, event_name
+from htlc.model import Phase
 
 PARTIES: Final = tuple(COMMITS_OF)
 
@@ -55,7 +59,52 @@ EXPECTED: Final = (
 )
 
 
+JOURNEYS: Final = (
+    *(f"event-{event_name(event)}" for event in EVENT_TYPES),
+    *(f"effect-{effect.__struct_config__.tag}" for effect in EFFECT_TYPES),
+    *(f"phase-{phase}" for phase in Phase),
+)
+
+
+KINDS: Final = {"event": "events", "effect": "effects", "phase": "phases", "ended": "ends", "raised": "errors"}
+"""What a name's first word says of it; everything else is a fault."""
+RAREST: Final = 10
+
+
+class Coverage:
+    """What a campaign saw: how often, in how many of its seeds, and in which of them first."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._seeds: Counter[str] = Counter()
+        self._first: dict[str, int] = {}
+
+    def add(self, seed: int, *seen: Mapping[str, int]) -> None:
+        for name, count in (one for counts in seen for one in counts.items()):
+            if count:
+                self.counts[name] += count
+                self._seeds[name] += 1
+                self._first.setdefault(name, seed)
+
+    def by_kind(self) -> dict[str, dict[str, int]]:
+        """The counts of `events`, `effects`, `phases`, `ends`, `errors` and `faults`, by name."""
+        found: dict[str, dict[str, int]] = {kind: {} for kind in (*KINDS.values(), "faults")}
+        for name, count in sorted(self.counts.items()):
+            word, _, rest = name.partition("-")
+            found[KINDS.get(word, "faults")][rest if word in KINDS else name] = count
+        return found
+
+    def rarest(self) -> dict[str, int]:
+        """Of the names that the fewest seeds saw, at most `RAREST`: the first seed that did."""
+        rare = sorted(self._seeds, key=lambda name: (self._seeds[name], name))[:RAREST]
+        return {name: self._first[name] for name in rare}
+
+    def never_seen(self) -> list[str]:
+        """Return the expected things that none of the seeds has seen."""
+        return never_seen([self.counts])
+
+
 def never_seen(counts: Iterable[Mapping[str, int]]) -> list[str]:
     """The expected things that none of these stories has seen."""
     seen = {name for one in counts for name, count in one.items() if count}
-    return sorted(set(EXPECTED) - seen)
+    return sorted({*EXPECTED, *JOURNEYS} - seen)

@@ -12,6 +12,7 @@ from core.model.facts import LockStatus
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import SeededSecrets, run_virtually
 from gateway.simulation import hands, operators, strangers, traces
+from gateway.simulation.journeys import journeys
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.plan import COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
@@ -41,7 +42,8 @@ LONGEST_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How one seed ended. `problems` is empty if everything held. `seconds`: of the story's time."""
+    """How one seed ended. `problems` is empty if everything held. `seconds`: of the story's time. `journeys`: see
+    `gateway.simulation.journeys`."""
 
     plan: Plan
     problems: tuple[Problem, ...]
@@ -51,6 +53,7 @@ class Verdict:
     faults: dict[str, int]
     seconds: float
     traces: tuple[Trace, ...] = field(repr=False)
+    journeys: dict[str, int] = field(repr=False)
 
     @property
     def ok(self) -> bool:
@@ -380,4 +383,5 @@ async def _judge(record: Record, found: list[Problem]) -> Verdict:
         faults=dict(faults),
         seconds=record.world.seconds,
         traces=tuple(played),
+        journeys=dict(await journeys(record)),
     )
