@@ -206,6 +206,8 @@ Ended ==
          IF S.by = "watchtower" THEN \A t \in Claims : ~In(t)
          ELSE stands[RefundOn[On[Own(S.by)]]] = "final"
     [] S.on = "abandoned" -> S.by # "watchtower" => ~In(Own(S.by))
+    [] S.on = "lost" ->  \* by a cheat who revealed too late: nobody else may lose
+         Initiator = "any" /\ stands["claimA"] = "final" /\ stands["refundB"] = "final"
     [] OTHER -> FALSE
 
 ByOutbox ==

@@ -67,12 +67,12 @@ JOURNEYS: Final = (
 
 
 KINDS: Final = {"event": "events", "effect": "effects", "phase": "phases", "ended": "ends", "raised": "errors"}
-"""What a name's first word says of it; everything else is a fault."""
+"""Kinds by the first word of a name; everything else is a fault."""
 RAREST: Final = 10
 
 
 class Coverage:
-    """What a campaign saw: how often, in how many of its seeds, and in which of them first."""
+    """Counts of a campaign by name: how often, in how many of its seeds, and in which of them first."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()

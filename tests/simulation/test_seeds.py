@@ -259,6 +259,14 @@ def test_what_was_given_back_is_accepted_of_a_forgetful_provider():
     assert (verdict.faults["early-refund"], verdict.faults["switched-back"]) == (1, 1)
 
 
+def test_a_cheat_whose_claim_is_undone_loses_alone():
+    """A reorg takes the claim of the last second: the provider is paid, and the tower ends as lost."""
+    late = deal(Style.LAST_SECOND, watched=True, undone=True, before_timelock_s=3.0)
+    verdict = play(plan(late, tower=calm("tower")))
+    assert verdict.ok, report(verdict)
+    assert verdict.journeys["phase-lost"] == 1
+
+
 def test_a_swap_waits_for_no_watchtower():
     """It is away when the swap is agreed on, for longer than there is time to lock."""
     away = replace(calm("tower"), deaths=(Death(10.0, at_s=6.5),))

@@ -17,7 +17,7 @@ from gateway.simulation.process import Process
 from gateway.simulation.verdict.chains import LockOutcome, all_locks, events_of
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Record
+from gateway.simulation.verdict.record import Agreed, Record
 from htlc import engine
 from htlc.model import Leg, LegStatus, Phase, Role, SwapState
 from relayer.pump.tables import relayer_swaps
@@ -49,7 +49,7 @@ def _of_process(
         undone = state.agreement.hashlock in record.world.undone  # nothing is certain of it any more
         if not state.phase.terminal and not undone:
             yield Problem(Kind.MACHINE_UNENDED, f"{who} has not ended: {state.phase}")
-        elif state.phase is Phase.LOST and _should_not_be(record, swap_id):
+        elif state.phase is Phase.LOST and _should_not_be(record, swap_id, locks):
             yield Problem(Kind.MACHINE_LOST, f"{who} is lost")
         pending = [one.key for one in journal.stream_effects(connection, swap_id) if one.status == "pending"]
         if state.phase.terminal and pending:
@@ -60,9 +60,17 @@ def _of_process(
             yield from _early(connection, record, who, state, locks)
 
 
-def _should_not_be(record: Record, swap_id: SwapId) -> bool:
-    """Somebody agreed on it, and it could have been saved; strangers have other swaps watched, which nobody could."""
-    return any(deal.swap_id == swap_id and not excused(record, deal) for deal in record.agreed)
+def _should_not_be(record: Record, swap_id: SwapId, locks: list[LockOutcome]) -> bool:
+    """Somebody agreed on it, and it could have been saved; strangers have other swaps watched, which nobody could. A
+    cheat who reveals too late loses by that alone: the provider is paid."""
+    return any(
+        deal.swap_id == swap_id and not excused(record, deal) and not _cheat_lost(deal, locks) for deal in record.agreed
+    )
+
+
+def _cheat_lost(deal: Agreed, locks: list[LockOutcome]) -> bool:
+    paid = [lock.terms for lock in locks if lock.status is LockStatus.CLAIMED]
+    return deal.dapp is None and deal.initiator_leg in paid and deal.participant_leg not in paid
 
 
 def state_in(connection: Connection, swap_id: SwapId) -> SwapState | None:
