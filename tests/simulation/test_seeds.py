@@ -27,7 +27,7 @@ from gateway.simulation.plan import (
 from gateway.simulation.story import play
 from tests.support import LONG
 
-SEEDS = 200 if LONG else 12
+SEEDS = 200 if LONG else 40
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
 PLANS = 200
 JOBS = 2
