@@ -5,39 +5,30 @@ A header's time here is *ledger time*, the clock in the first entry of its block
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 
-from adapters.consortium.facts import fact_of
 from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, parsed
-from core.model.consortium import decode_clock, event_from_attributes, transaction_hash
+from core.model.consortium import decode_clock, transaction_hash
 from core.model.errors import (
     CausewayError,
     NotFoundError,
     NotYetFinalError,
     RejectedError,
-    ReorgedError,
     RetryableError,
 )
-from core.model.facts import Block, BlockHeader, ChainEvent, HeadUpdate, LoggedEvent
+from core.model.facts import BlockHeader, HeadUpdate
 from core.model.types import BlockRef, ChainId, ChainTime, Height
 from core.proofs import merkle
 from core.proofs.cometbft.hashing import header_hash
 from core.proofs.cometbft.json import header_from_json, list_from_json, object_from_json
 from core.proofs.cometbft.types import Header
 
-if TYPE_CHECKING:
-    from adapters.consortium.results import BlockResults
-
 T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
-MAX_BLOCK_RANGE: Final = 100
 MAX_ENTRIES: Final = 100_000
-MAX_EVENTS: Final = 10_000
-MAX_ATTRIBUTES: Final = 32
 POLL_S: Final = 1.0
 """How often the head is asked for where no notification comes."""
 RECONNECT_S: Final = 5.0
@@ -154,52 +145,3 @@ class ConsortiumHeads:
             return await self.head()
         except CausewayError:
             return None
-
-
-class ConsortiumBlocks:
-    """`BlockSource`."""
-
-    def __init__(self, rpc: CometRpc, chain: ChainId, results: "BlockResults") -> None:
-        self._rpc = rpc
-        self._chain = chain
-        self._results = results
-
-    async def header(self, at: Height | bytes) -> BlockHeader:
-        block = await fetch_block(self._rpc, self._chain, at)
-        return parsed(block.block_header)
-
-    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
-        if not 0 <= last - first < MAX_BLOCK_RANGE:
-            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
-        blocks = await all_of([self._block(Height(height)) for height in range(first, last + 1)])
-        for older, newer in pairwise(blocks):
-            if newer.header.parent_hash != older.header.ref.hash:
-                raise ReorgedError(f"{self._chain} at {newer.header.height} does not follow the block before")
-        return blocks
-
-    async def _block(self, height: Height) -> Block:
-        raw = await fetch_block(self._rpc, self._chain, height)
-        outcomes = await self._results.of(raw)
-        return parsed(lambda: Block(raw.block_header(), _events(raw, outcomes)))
-
-
-def _events(raw: RawBlock, outcomes: Sequence[Mapping[str, Any]]) -> tuple[LoggedEvent, ...]:
-    happened = [
-        (transaction_hash(entry), fact)
-        for entry, outcome in zip(raw.entries, outcomes, strict=True)
-        for fact in _facts(raw.chain, outcome)
-    ]
-    return tuple(LoggedEvent(raw.ref, tx_hash, index, fact) for index, (tx_hash, fact) in enumerate(happened))
-
-
-def _facts(chain: ChainId, outcome: Mapping[str, Any]) -> list[ChainEvent]:
-    facts = []
-    for raw in list_from_json(outcome.get("events"), MAX_EVENTS):
-        fields = object_from_json(raw)
-        attributes = [object_from_json(entry) for entry in list_from_json(fields.get("attributes"), MAX_ATTRIBUTES)]
-        named = {str(entry["key"]): str(entry.get("value") or "") for entry in attributes}
-        event = event_from_attributes(str(fields.get("type")), named)
-        fact = None if event is None else fact_of(chain, event)
-        if fact is not None:
-            facts.append(fact)
-    return facts

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from adapters.consortium.blocks import POLL_S, ConsortiumBlocks, ConsortiumHeads, fetch_block
+from adapters.consortium.blocks import POLL_S, ConsortiumHeads, fetch_block
 from adapters.consortium.bridge import ConsortiumBridge
 from adapters.consortium.facts import shown_symbol
 from adapters.consortium.legs import ConsortiumLegs
@@ -16,6 +16,7 @@ from adapters.consortium.probe import NodeReport, probe
 from adapters.consortium.prover import ConsortiumProver
 from adapters.consortium.results import BlockResults
 from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc, parsed
+from adapters.consortium.source import ConsortiumBlocks
 from adapters.consortium.state import ConsortiumState, read_leaf
 from adapters.consortium.transactions import ConsortiumTransactions, PublicKeys
 from adapters.ed25519_openings import Ed25519Openings

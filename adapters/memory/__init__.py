@@ -4,7 +4,8 @@ For simulations and for tests of whatever sees a chain through the ports. Time c
 from names, so one seed gives one history.
 """
 
-from adapters.memory.chain import MemoryChain, MemoryRules
+from adapters.memory.blockchain import MemoryRules
+from adapters.memory.chain import MemoryChain
 from adapters.memory.faults import Endpoint, FaultRates
 from adapters.memory.signing import MemorySigner
 

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from adapters.ed25519_openings import Ed25519Openings
 from adapters.memory import ledger
+from adapters.memory.blockchain import Blockchain
 from adapters.memory.faults import Endpoint
 from adapters.memory.transactions import (
     Allow,
@@ -67,16 +68,13 @@ from core.model.types import (
     chain_of,
 )
 
-if TYPE_CHECKING:
-    from adapters.memory.chain import MemoryChain
-
 MAX_BLOCK_RANGE: Final = 500
 MAX_LOCK_NUMBER: Final = 1_000_000
 MAX_EXITS: Final = 8
 
 
 class MemoryParameters:
-    def __init__(self, chain: "MemoryChain", htlc_code_hash: bytes) -> None:
+    def __init__(self, chain: Blockchain, htlc_code_hash: bytes) -> None:
         self._chain = chain
         self._genesis = chain.block(Height(0)).header.ref.hash
         self._code_hash = htlc_code_hash
@@ -111,7 +109,7 @@ class MemoryParameters:
 
 
 class MemoryHeads:
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -146,7 +144,7 @@ class MemoryHeads:
 
 
 class MemoryBlocks:
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -201,7 +199,7 @@ class MemoryBlocks:
 
 
 class MemoryState:
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -225,7 +223,7 @@ class MemoryState:
 
 
 class MemoryLocks:
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -260,7 +258,7 @@ class MemoryLocks:
 
 
 class MemoryLegs:
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -347,7 +345,7 @@ class MemoryBatches:
 
 
 class MemoryTransactions:
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -425,7 +423,7 @@ class MemoryTransactions:
 class MemoryBridge:
     """Statements about other chains."""
 
-    def __init__(self, chain: "MemoryChain", endpoint: Endpoint) -> None:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
 
@@ -438,7 +436,7 @@ class MemoryBridge:
         return self._chain.state.get(ledger.attested_key(chain), none)
 
 
-def access(chain: "MemoryChain", endpoint: Endpoint, htlc_code_hash: bytes) -> ChainAccess:
+def access(chain: Blockchain, endpoint: Endpoint, htlc_code_hash: bytes) -> ChainAccess:
     """The bundle that rooms are given."""
     parameters = MemoryParameters(chain, htlc_code_hash)
     return ChainAccess(

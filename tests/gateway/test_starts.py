@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
-from adapters.memory.chain import default_timing
+from adapters.memory.blockchain import default_timing
 from adapters.registry import ConnectedChain
 from core.model.errors import RejectedError
 from core.model.types import AssetId, BaseUnits, ChainId

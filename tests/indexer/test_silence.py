@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
-from adapters.memory.chain import default_timing
+from adapters.memory.blockchain import default_timing
 from core.model.types import ChainId, Height
 from core.runtime.clock import VirtualClock, run_virtually
 from core.runtime.database import InlineDatabase, create_schema

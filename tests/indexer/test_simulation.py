@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
-from adapters.memory.chain import default_timing
+from adapters.memory.blockchain import default_timing
 from adapters.memory.ports import MemoryLocks
 from adapters.memory.transactions import Claim, Lock, Message, Refund, unsigned
 from adapters.omitted import SETTLED_DEPTH

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from adapters.memory import MemoryChain, MemoryRules, MemorySigner
-from adapters.memory.chain import default_timing
+from adapters.memory.blockchain import default_timing
 from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
 from core.model.types import (

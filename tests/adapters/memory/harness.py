@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from adapters.memory import MemoryChain, MemoryRules, MemorySigner
-from adapters.memory.chain import default_timing
+from adapters.memory.blockchain import default_timing
 from core.model.ports import ChainAccess
 from core.model.transactions import FeeMarket
 from core.model.types import Asset, AssetId, ChainId, ChainTime, Seconds
