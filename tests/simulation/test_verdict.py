@@ -627,6 +627,21 @@ def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s, found):
     assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_AFTER_DEEP_REORG} if found else set())
 
 
+def test_a_claim_after_the_reveal_is_an_exit():
+    """It goes out again though a finalized block was replaced meanwhile."""
+
+    async def story(stage: Stage) -> None:
+        agreed = await stage.played()
+        now_s = stage.world.clock.now()
+        stage.world.deep[B] = DeepReorg(now_s, Height(0), now_s)
+        await stage.pass_to(now_s + trust.NOTICE_S + 1)
+        leg, sender = agreed.participant_leg, stage.dapp.accounts[B]
+        claim = stage.world.chains[B].access().legs.claim(leg, stage.lock_of(leg)[1], PREIMAGE, sender)
+        stage.note(stage.dapp, B, await stage.sign(stage.dapp, claim))
+
+    assert judged(story) == []
+
+
 def test_a_preimage_is_found_as_bytes_and_as_hex():
     secret = Preimage(bytes(range(32))).expose()
     assert holds(b"a" + secret, secret)

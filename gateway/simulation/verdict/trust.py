@@ -26,18 +26,24 @@ def problems(record: Record) -> Iterator[Problem]:
     """Every lock and every reveal that was first sent without ground."""
     for sent in record.world.wire.firsts():
         for deal in record.agreed:
-            if _commits(sent, deal):
+            if _commits(record, sent, deal):
                 yield from _of_empty(record, sent, deal)
                 yield from _of_deep_reorg(record, sent, deal)
                 yield from _of_foreign_use(record, sent, deal)
 
 
-def _commits(sent: Sent, deal: Agreed) -> bool:
-    """True for a lock of this deal's parties, and for the initiator's reveal."""
+def _commits(record: Record, sent: Sent, deal: Agreed) -> bool:
+    """True for a lock of this deal's parties, and for the initiator's reveal: once that is out, a claim is an exit."""
     terms = lock_terms(sent.body)
     if terms is not None:
         return terms.hashlock == deal.hashlock and sent.party in (deal.relayer, deal.dapp)
-    return sent.party == deal.dapp and any(hashlib.sha256(one).digest() == deal.hashlock for one in sent.body.preimages)
+    if sent.party != deal.dapp or not _reveals(sent, deal):
+        return False
+    return not any(_reveals(one, deal) for one in _before(record, sent))
+
+
+def _reveals(sent: Sent, deal: Agreed) -> bool:
+    return any(hashlib.sha256(one).digest() == deal.hashlock for one in sent.body.preimages)
 
 
 def _of_empty(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
