@@ -154,6 +154,11 @@ class RelayerService:
         finally:
             scheduler.shutdown(wait=False)
 
+    @property
+    def pipelines(self) -> Mapping[ChainId, Pipeline]:
+        """The ways out of the relayer's accounts, by chain."""
+        return self.pump.pipelines
+
     # --- joining the parts ---
 
     def _attestor(self, setup: AttestorSetup) -> Attestor:
