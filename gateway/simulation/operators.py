@@ -48,13 +48,15 @@ async def _switch_back(record: Record) -> None:
     """An older copy was started by mistake; after a while the newer one takes its place again."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.SWITCHED_BACK])
-    older = relayer.database.copy()
+    older, copied_s = relayer.database.copy(), world.clock.now()
     await world.clock.sleep(OLDER_S)
     newer = relayer.database
     switched_s = world.clock.now()
     await _start_with(record, relayer, older)
+    began_s = world.clock.now()
     await world.clock.sleep(ON_THE_COPY_S)
     await _start_with(record, relayer, newer)
+    record.copies.append((relayer.name, copied_s, began_s, world.clock.now()))
     record.forgotten.append((relayer.name, switched_s, world.clock.now()))
     world.faults["switched-back"] += 1
     await world.clock.sleep(ADOPT_S)

@@ -1,6 +1,7 @@
 """The verdict: a story that nothing is wrong with is left alone, and every kind of problem is found if planted."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import exits, gates, trust
 from gateway.simulation.verdict.problem import Kind
+from gateway.simulation.verdict.record import Record
 from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
@@ -647,3 +649,16 @@ def test_a_preimage_is_found_as_bytes_and_as_hex():
     assert holds(b"a" + secret, secret)
     assert holds(secret.hex().upper().encode(), secret)
     assert not holds(secret[1:], secret)
+
+
+def test_bytes_that_a_copy_never_knew_excuse_its_time_only():
+    nobody: Any = None
+    record = Record(nobody, [], [], None)
+    record.copies.append(("relayer-0", 10.0, 20.0, 30.0))
+    record.forgotten.append(("relayer-0", 40.0, 50.0))
+    assert record.never_knew("relayer-0", 15.0, 25.0)
+    assert not record.never_knew("relayer-0", 15.0, 31.0)
+    assert not record.never_knew("relayer-0", 5.0, 25.0)
+    assert not record.never_knew("dapp-0", 15.0, 25.0)
+    assert record.never_knew("relayer-0", 45.0, 99.0)
+    assert not record.never_knew("relayer-0", 45.0, 49.0)

@@ -175,7 +175,8 @@ def _sequences(record: Record) -> Iterator[Problem]:
         former = taken.get(place)
         if former is not None and deed != (former.body.locks, former.body.preimages):
             expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
-            if (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final):
+            open_still = (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final)
+            if open_still and not record.never_knew(sent.party, former.at_s, sent.at_s):
                 text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
                 yield Problem(Kind.SEQUENCE_REUSED, text)
         if sent.raw in record.world.wire.accepted:

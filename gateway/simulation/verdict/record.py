@@ -54,6 +54,9 @@ class Record:
     """Whose database knows nothing of what was agreed from when until when (Unix seconds), since an older one, or an
     empty one, took its place."""
 
+    copies: list[tuple[str, float, float, float]] = field(default_factory=list)
+    """Who worked with a copy made at the first time, from the second until the third (Unix seconds), and not later."""
+
     @property
     def plan(self) -> Plan:
         return self.world.plan
@@ -75,6 +78,15 @@ class Record:
         return any(
             name == agreed.relayer and since_s <= agreed.agreed_at_s and quoted_s <= until_s
             for name, since_s, until_s in self.forgotten
+        )
+
+    def never_knew(self, party: str, then_s: float, now_s: float) -> bool:
+        """True if what this party did at one Unix time is unknown to the database that it had at a later one."""
+        return any(
+            name == party and since_s <= then_s <= until_s <= now_s for name, since_s, until_s in self.forgotten
+        ) or any(
+            name == party and copied_s <= then_s <= began_s <= now_s <= ended_s
+            for name, copied_s, began_s, ended_s in self.copies
         )
 
     def note(self, what: str) -> None:
