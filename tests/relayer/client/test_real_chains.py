@@ -66,6 +66,11 @@ async def issue(chain: ConsortiumChain, owner: Ed25519Signer, *accounts: Ed25519
     request = transactions.assemble(unsigned(LEDGER, owner.account, grants, "issue"), view.latest, None, None)
     await transactions.submit(transactions.attach(request, await owner.sign(request)))
 
+    async def arrived() -> bool:  # a block takes it a moment later
+        return all([await chain.access.state.balance(one.account, YUAN) > 0 for one in accounts])
+
+    await eventually(arrived)
+
 
 @asynccontextmanager
 async def relayer_at_work(
