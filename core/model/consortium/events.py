@@ -1,0 +1,119 @@
+"""Events of the ledger, and the same as ABCI attributes."""
+
+from collections.abc import Callable
+from typing import Any, Final, get_args
+
+import msgspec
+
+from core.model.consortium_members import (
+    MembersEvent,
+)
+from core.model.errors import RejectedError
+
+# As CometBFT carries them: a type and string attributes. Integers are decimal, bytes are hex.
+
+
+class AssetMoved(msgspec.Struct, frozen=True, tag="bank.transfer"):
+    """`sender` is empty for an issue, `receiver` for a burn."""
+
+    asset: str
+    sender: bytes
+    receiver: bytes
+    amount: int
+
+
+class AssetCreated(msgspec.Struct, frozen=True, tag="bank.create"):
+    asset: str
+    issuer: bytes
+    decimals: int
+
+
+class LockCreated(msgspec.Struct, frozen=True, tag="htlc.lock"):
+    asset: str
+    amount: int
+    sender: bytes
+    receiver: bytes
+    hashlock: bytes
+    timelock: int
+
+
+class LockClaimed(msgspec.Struct, frozen=True, tag="htlc.claim"):
+    sender: bytes
+    hashlock: bytes
+    preimage: bytes
+
+
+class LockRefunded(msgspec.Struct, frozen=True, tag="htlc.refund"):
+    sender: bytes
+    hashlock: bytes
+
+
+class RecordStored(msgspec.Struct, frozen=True, tag="records.write"):
+    namespace: str
+    key: str
+    version: int
+    author: bytes
+    digest: bytes
+
+
+class AccessSet(msgspec.Struct, frozen=True, tag="records.access"):
+    """`digest` is the SHA-256 of all writers' addresses, one after the other."""
+
+    namespace: str
+    key: str
+    version: int
+    owner: bytes
+    digest: bytes
+
+
+class HeaderVoted(msgspec.Struct, frozen=True, tag="bridge.vote"):
+    chain: str
+    height: int
+    block_hash: bytes
+    voter: bytes
+
+
+class HeaderAccepted(msgspec.Struct, frozen=True, tag="bridge.attested"):
+    chain: str
+    height: int
+    block_hash: bytes
+
+
+LedgerEvent = (
+    AssetMoved
+    | AssetCreated
+    | LockCreated
+    | LockClaimed
+    | LockRefunded
+    | RecordStored
+    | AccessSet
+    | HeaderVoted
+    | HeaderAccepted
+    | MembersEvent
+)
+_EVENT_TYPES: Final[dict[str, type[LedgerEvent]]] = {
+    str(kind.__struct_config__.tag): kind for kind in get_args(LedgerEvent)
+}
+
+
+def event_to_attributes(event: LedgerEvent) -> tuple[str, dict[str, str]]:
+    """(type, attributes) as an ABCI event carries them."""
+    attributes = {}
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        attributes[name] = value.hex() if isinstance(value, bytes) else str(value)
+    return str(event.__struct_config__.tag), attributes
+
+
+def event_from_attributes(kind: str, attributes: dict[str, str]) -> LedgerEvent | None:
+    """The event behind an ABCI event, None for a type that is not the ledger's. Raise `RejectedError` if malformed."""
+    struct = _EVENT_TYPES.get(kind)
+    if struct is None:
+        return None
+    parsers: dict[Any, Callable[[str], Any]] = {str: str, bytes: bytes.fromhex, int: int}
+    try:
+        return struct(
+            **{field.name: parsers[field.type](attributes[field.name]) for field in msgspec.structs.fields(struct)}
+        )
+    except (KeyError, ValueError) as error:
+        raise RejectedError(f"malformed {kind} event: {error}") from None

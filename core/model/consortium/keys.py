@@ -1,0 +1,84 @@
+"""Keys of the ledger's state, as proofs name them."""
+
+from typing import Final
+
+# An account is one leaf. Hashed keys have no order, so a list is a sequence `…/n` with its length at `…/count`.
+
+PROOF_OP: Final = "causeway:smt"
+"""The type of `abci_query`'s one proof op; its data is `core.proofs.smt.encode_proof`, for presence and absence alike.
+The state after block h is proven against the app hash in header h + 1."""
+CLOCK_KEY: Final = b"clock"
+"""Ledger time of the block, milliseconds since the epoch, as an 8-byte big-endian integer."""
+
+
+def sequence_count_key(sequence: bytes) -> bytes:
+    """Return the key of an append-only sequence's length, an 8-byte big-endian integer."""
+    return sequence + b"/count"
+
+
+def sequence_key(sequence: bytes, place: int) -> bytes:
+    """Return the key of entry `place` of an append-only sequence, from 1."""
+    return b"%s/%d" % (sequence, place)
+
+
+def account_key(raw: bytes) -> bytes:
+    return b"bank/account/" + raw
+
+
+ASSETS: Final = b"bank/assets"
+"""The sequence of all assets; an entry is the symbol."""
+
+
+def asset_key(symbol: str) -> bytes:
+    return b"bank/asset/" + symbol.encode()
+
+
+def lock_key(sender: bytes, hashlock: bytes) -> bytes:
+    return b"htlc/lock/" + sender + hashlock
+
+
+def locks_of(sender: bytes) -> bytes:
+    """The sequence of all locks an account ever made; an entry is the hashlock."""
+    return b"htlc/locks/" + sender
+
+
+def open_locks_key(sender: bytes) -> bytes:
+    """How many of them are open, an 8-byte big-endian integer."""
+    return b"htlc/open/" + sender
+
+
+def records_in(namespace: str) -> bytes:
+    """The sequence of a namespace's records; an entry is the record's key."""
+    return f"records/{namespace}".encode()
+
+
+def record_versions(namespace: str, key: str) -> bytes:
+    """The sequence of a record's versions; an entry is a `RecordLeaf`."""
+    return f"records/{namespace}/{key}".encode()
+
+
+def access_versions(namespace: str, key: str) -> bytes:
+    """The sequence of what its owner decided about a record; the last entry, an `AccessLeaf`, holds."""
+    return f"records/{namespace}/{key}/access".encode()
+
+
+def record_count_key(namespace: str, key: str) -> bytes:
+    return sequence_count_key(record_versions(namespace, key))
+
+
+def record_key(namespace: str, key: str, version: int) -> bytes:
+    return sequence_key(record_versions(namespace, key), version)
+
+
+def attested_headers(chain: str) -> bytes:
+    """The sequence of a foreign chain's attested heights in order of arrival; an entry is 8 bytes big-endian."""
+    return f"bridge/headers/{chain}".encode()
+
+
+def attested_header_key(chain: str, height: int) -> bytes:
+    return f"bridge/header/{chain}/{height}".encode()
+
+
+def attested_latest_key(chain: str) -> bytes:
+    """The newest attested height of a foreign chain, an 8-byte big-endian integer."""
+    return f"bridge/latest/{chain}".encode()
