@@ -261,25 +261,33 @@ def first_bids(connection: Connection, chain: ChainId, account: AccountId, since
     return [FeeBid(row.max_fee, row.priority_fee) for row in reversed(rows)]
 
 
-def free_sequence(connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0) -> int:
+def free_sequence(
+    connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0, *, exits: bool = True
+) -> int:
     """The sequence that the next transaction should take: one that was given up, so that no gap stays, or a new one.
 
-    `at_least` is what the chain counts: nothing below it can be mined any more.
+    `at_least` is what the chain counts: nothing below it can be mined any more. `exits`: it is for an exit. Nothing
+    else takes the sequence of a refused exit, whose bytes some node may still mine: a lock would fall out of its swap
+    by that. If no exit takes it, it is filled.
     """
-    for sequence in _given_up(connection, chain, account):
+    for sequence in _given_up(connection, chain, account, exits):
         if sequence >= at_least and not accounts.is_foreign(connection, chain, account, sequence):
             return sequence
     return accounts.next_sequence(connection, chain, account)
 
 
-def _given_up(connection: Connection, chain: ChainId, account: AccountId) -> list[int]:
-    """Sequences whose every transaction was refused or has expired, in order."""
+def _given_up(connection: Connection, chain: ChainId, account: AccountId, exits: bool) -> list[int]:
+    """Sequences whose every transaction was refused or has expired, in order; unless it is for `exits`, without those
+    of refused exits."""
     table, other = relayer_transactions, relayer_transactions.alias()
+    taken: sa.ColumnElement[bool] = other.c.status.not_in(GIVEN_UP)
+    if not exits:
+        taken |= other.c.exits & (other.c.status == TransactionStatus.REFUSED)
     taken_by_another = sa.exists().where(
         other.c.chain == table.c.chain,
         other.c.account == table.c.account,
         other.c.sequence == table.c.sequence,
-        other.c.status.not_in(GIVEN_UP),
+        taken,
     )
     query = (
         sa.select(table.c.sequence)

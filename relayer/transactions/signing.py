@@ -117,7 +117,7 @@ class Signatory:
         def look(connection: Connection) -> tuple[TransactionRecord | None, int, FeeBid | None, Mapping[AssetId, int]]:
             sequence = order.sequence
             if sequence is None:
-                sequence = records.free_sequence(connection, chain, account, count)
+                sequence = records.free_sequence(connection, chain, account, count, exits=order.exits)
             known = records.by_effects(connection, (order.effect_key, *order.items))
             former = records.with_sequence(connection, chain, account, sequence)
             promised = {} if purse is None else _promised(connection, order, purse.height, sequence)

@@ -435,6 +435,38 @@ async def test_a_refused_exit_is_signed_once_for_ever(market):
     assert record.status is (TransactionStatus.EXPIRED if market is None else TransactionStatus.REFUSED)
 
 
+async def test_a_lock_never_takes_the_place_of_a_refused_exit():
+    """Some node may still mine the exit's bytes, and the lock would be gone from its swap."""
+    house = Poor(100 * FEE)
+    pipeline = await house.start()
+    real = house.access.transactions.submit
+    replace_submit(house, refuse)
+    exit_ = await house.exit()
+    await house.beat(300)
+    assert (await house.found(CLAIM)).status is TransactionStatus.REFUSED
+    replace_submit(house, real)
+    lock = await pipeline.send(FUND, house.pay(50))
+    assert lock.sequence == exit_.sequence + 1
+    await house.beat(20)
+    assert (await house.found(FUND)).status is TransactionStatus.FINAL
+    assert await house.received() == 50
+
+
+async def test_another_exit_takes_the_place_of_a_refused_one():
+    house = Poor(100 * FEE)
+    await house.start()
+    real = house.access.transactions.submit
+    replace_submit(house, refuse)
+    refused = await house.exit()
+    await house.beat(300)
+    replace_submit(house, real)
+    heir = await house.exit(REFUND)
+    assert heir.sequence == refused.sequence
+    await house.beat(20)
+    assert (await house.found(REFUND)).status is TransactionStatus.FINAL
+    assert (await house.found(CLAIM)).status is TransactionStatus.SUPERSEDED
+
+
 async def test_a_refused_transaction_does_not_return_at_a_restart():
     house = Poor(100 * FEE)
     pipeline = await house.start()

@@ -61,8 +61,8 @@ SENDING: Final = (
         (
             Edit(
                 SIGNING,
-                "                sequence = records.free_sequence(connection, chain, account, count)",
-                "                sequence = count",
+                "sequence = records.free_sequence(connection, chain, account, count, exits=order.exits)",
+                "sequence = count",
             ),
             Edit(
                 ORDERS,
