@@ -215,7 +215,7 @@ class Process(ABC):
         self._die("time")
 
     def seeded(self) -> SeededSecrets:
-        return SeededSecrets(random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}").getrandbits(64))
+        return self.world.secrets(f"{self.name}/{self.lives}")
 
 
 class Relayer(Process):

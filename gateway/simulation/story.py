@@ -10,7 +10,7 @@ from typing import Any, Final
 from core.model.errors import CausewayError, RejectedError
 from core.model.facts import LockStatus
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
-from core.runtime.clock import SeededSecrets, run_virtually
+from core.runtime.clock import run_virtually
 from gateway.simulation import hands, operators, strangers, traces
 from gateway.simulation.journeys import journeys
 from gateway.simulation.ledger.tries import try_rules
@@ -167,7 +167,7 @@ def _note_agreed(record: Record, deal: Deal, swap: Any, dapp: str) -> Agreed:
 async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Preimage]:
     """A cheat's agreement at the relayer's desk; the same request again after a failure."""
     world, relayer, kind = record.world, record.relayers[deal.relayer], COIN if deal.coin else TOKEN
-    preimage = Preimage.generate(SeededSecrets(deal.number + world.plan.seed * 1_000).token_bytes)
+    preimage = Preimage.generate(world.secrets(f"cheat-{deal.number}").token_bytes)
     sender, receiver = (world.signer(f"cheat-{deal.number}", chain).account for chain in (deal.first, deal.second))
     quote = None
     for _ in range(TRIES):

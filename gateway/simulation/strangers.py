@@ -5,7 +5,6 @@ from typing import Final
 
 from core.model.errors import CausewayError, RejectedError
 from core.model.types import AccountId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Preimage
-from core.runtime.clock import SeededSecrets
 from gateway.simulation import hands
 from gateway.simulation.plan import CHAINS, Stranger
 from gateway.simulation.process import Relayer
@@ -48,7 +47,7 @@ async def _lock_again(record: Record, chain: ChainId) -> None:
     world, deal = record.world, record.agreed[0]
     signer = world.signer("repeater", chain)
     legs = world.chains[chain].access().legs
-    preimage = Preimage.generate(SeededSecrets(world.plan.seed).token_bytes)
+    preimage = Preimage.generate(world.secrets("repeater").token_bytes)
     now_s = int(world.clock.now())
     for hashlock, timelock_s in ((preimage.hashlock(), now_s + LATER_S), (deal.hashlock, now_s + SOON_S)):
         timelock = ChainTime(chain, timelock_s)
@@ -120,7 +119,7 @@ def _with(
 async def _open_and_leave(record: Record) -> None:
     """Swaps that nobody means to lock on, opened over the API from a few addresses, to use up what is free."""
     world, relayer = record.world, record.relayers[0]
-    secrets = SeededSecrets(world.plan.seed + 1)
+    secrets = world.secrets("opener")
     for number in range(OPENS):
         first, second = CHAINS if number % 2 else CHAINS[::-1]
         try:
@@ -138,7 +137,7 @@ async def _open_and_leave(record: Record) -> None:
 async def _dust(record: Record, number: int) -> None:
     """A swap of one unit with oneself, watched by everybody who watches: its exits cost them more than it is worth."""
     world = record.world
-    preimage = Preimage.generate(SeededSecrets(world.plan.seed * 100 + number).token_bytes)
+    preimage = Preimage.generate(world.secrets(f"dust-{number}").token_bytes)
     now_s = int(world.clock.now())
     legs = [
         LockTerms(

@@ -18,7 +18,7 @@ from core.model.facts import hashlock_of
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.transactions import FeeMarket
 from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height
-from core.runtime.clock import VirtualClock
+from core.runtime.clock import SeededSecrets, VirtualClock
 from gateway.simulation.aims import CALM_TIP, Aims
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
@@ -126,6 +126,10 @@ class World:
     @property
     def seconds(self) -> float:
         return self.clock.monotonic()
+
+    def secrets(self, name: str) -> SeededSecrets:
+        """The randomness of this person in this story, shared with nobody."""
+        return SeededSecrets(random.Random(f"{name}/{self.plan.seed}").getrandbits(64))
 
     def signer(self, name: str, chain: ChainId, purse: Mapping[AssetId, int] | None = None) -> Signer:
         """The account of that name, with a purse, opened on first use."""

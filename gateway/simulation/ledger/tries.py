@@ -10,7 +10,6 @@ from core.model.errors import CausewayError
 from core.model.ports import Signer
 from core.model.transactions import SignedTransaction, UnsignedTransaction
 from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage
-from core.runtime.clock import SeededSecrets
 from gateway.simulation import hands
 from gateway.simulation.ledger.strangers import lock_that_fails
 from gateway.simulation.plan import MAX_BLOCK_TIME_S, MAX_PENDING_S, MAX_SKEW_S, B
@@ -29,7 +28,7 @@ async def try_rules(world: World) -> None:
     as `ledger-try`."""
     signer, payee = (world.signer(name, B) for name in ("trier", "trier-payee"))
     legs = world.chains[B].access().legs
-    preimage = Preimage.generate(SeededSecrets(world.plan.seed).token_bytes)
+    preimage = Preimage.generate(world.secrets("trier").token_bytes)
     timelock = ChainTime(B, int(world.clock.now()) + SOON_S)
     terms = LockTerms(COIN[B], BaseUnits(AMOUNT), signer.account, payee.account, preimage.hashlock(), timelock)
     place = await hands.lock(world, signer, terms)
@@ -38,7 +37,7 @@ async def try_rules(world: World) -> None:
     await _try(world, signer, legs.lock(terms, place))
     await _forge(world, payee)
     await _try(world, signer, world.chains[B].harmless(signer.account, COIN[B]), Height(world.chains[B].height))
-    half = replace(terms, hashlock=Preimage.generate(SeededSecrets(world.plan.seed + 1).token_bytes).hashlock())
+    half = replace(terms, hashlock=Preimage.generate(world.secrets("half").token_bytes).hashlock())
     await _try(world, signer, lock_that_fails(legs, half, await legs.lock_id(half)))
     await world.clock.sleep(timelock.seconds + MAX_SKEW_S + 1 - world.clock.now())
     await _try(world, payee, legs.claim(terms, place, preimage, payee.account))
