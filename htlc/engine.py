@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import require
+from core.model.errors import FatalError
 from core.runtime import machine
 from htlc import codec, effects, events
 from htlc.effects import SwapEffect
@@ -25,10 +25,11 @@ class _SwapRules:
     name = "swap"
 
     def transition(self, state: SwapState | None, event: SwapEvent) -> tuple[SwapState, tuple[SwapEffect, ...]]:
+        if isinstance(event, events.Agreed):
+            return transition(state, event, event.agreement.policy)
         if state is None:
-            require(isinstance(event, events.Agreed), "a journal begins with the agreement")
-        agreement = event.agreement if isinstance(event, events.Agreed) else _of(state).agreement
-        return transition(state, event, agreement.policy)
+            raise FatalError("a journal begins with the agreement")
+        return transition(state, event, state.agreement.policy)
 
     def is_worth_storing(
         self, before: SwapState, event: SwapEvent, after: SwapState, asked: tuple[SwapEffect, ...]
@@ -52,11 +53,6 @@ class _SwapRules:
 
     def decode_event(self, raw: bytes) -> SwapEvent:
         return codec.decode_event(raw)
-
-
-def _of(state: SwapState | None) -> SwapState:
-    assert state is not None
-    return state
 
 
 SWAPS: Final[machine.Machine[SwapState, SwapEvent, SwapEffect]] = machine.Machine(_SwapRules())

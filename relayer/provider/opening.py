@@ -2,8 +2,8 @@
 
 An agreement is stored before anyone can act on it: the swap, its terms for the indexer and its report to a regulator
 in one transaction, in which hashlock, quote, limits, inventory and gas are judged against all other promises. It
-reserves from then on if its account proved its funds
-(`relayer.provider.holds`), else once its lock is final and verified.
+reserves from then on if its account proved its funds (`relayer.provider.holds`), else once its lock is final and
+verified.
 """
 
 import asyncio
