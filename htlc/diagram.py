@@ -1,4 +1,4 @@
-"""Draws the state machine from its table: `python -m htlc.diagram` writes docs/swap-state-machine.md.
+"""Draws the state machine from its table: `python -m htlc.diagram` writes docs/internals/swap-state-machine.md.
 
 A test fails if the page is stale.
 """
@@ -11,7 +11,7 @@ from htlc.events import EVENT_TYPES, event_name
 from htlc.model import TERMINAL, Phase
 from htlc.table import MEANING, TABLE, Ignored, Taken
 
-PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "swap-state-machine.md"
+PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "internals" / "swap-state-machine.md"
 LABELS_PER_LINE: Final = 2
 
 _INTRODUCTION: Final = """\

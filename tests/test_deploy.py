@@ -49,7 +49,7 @@ def test_the_dashboard_shows_metrics_that_exist(metrics):
             assert unknown(target["expr"], metrics) == set(), panel["title"]
 
 
-@pytest.mark.parametrize("page", ["operating-a-relayer.md", "indexer.md", "consortium-chain.md"])
+@pytest.mark.parametrize("page", ["operating/relayer.md", "internals/indexer.md", "consortium-chain.md"])
 def test_the_docs_name_metrics_that_exist(metrics, page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert unknown(text, metrics) == set()
@@ -57,7 +57,7 @@ def test_the_docs_name_metrics_that_exist(metrics, page):
 
 def test_every_metric_of_a_relayer_is_in_the_docs():
     made = MADE.findall((ROOT / "relayer/metrics.py").read_text(encoding="utf-8"))
-    text = (ROOT / "docs/operating-a-relayer.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/operating/relayer.md").read_text(encoding="utf-8")
     assert [name for name in made if f"`causeway_{name}`" not in text] == []
 
 

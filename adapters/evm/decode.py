@@ -1,6 +1,6 @@
 """Logs into typed events, sliced by hand: a log costs a few microseconds here, against a hundred through web3.
 
-Layouts are those of `docs/htlc-contract.md` and of ERC-20's Transfer.
+Layouts are those of `docs/internals/htlc-contract.md` and of ERC-20's Transfer.
 """
 
 import itertools

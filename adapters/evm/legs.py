@@ -17,7 +17,7 @@ from core.model.types import AccountId, ChainId, LockId, LockTerms, Preimage, ch
 from core.proofs.lanes import MAX_LANE, Lane, evm_address, lane_lock_id, packed_terms, parse_lane
 
 # Gas limits, not estimates: a claim that carries an unrevealed preimage may not be shown to a node to be estimated.
-# Measured use is in docs/htlc-contract.md; the rest is room for tokens behind proxies and for payees that are
+# Measured use is in docs/internals/htlc-contract.md; the rest is room for tokens behind proxies and for payees that are
 # contracts. What is not used is not paid.
 LOCK_GAS: Final = 80_000
 LOCK_TOKEN_GAS: Final = 250_000

@@ -26,7 +26,7 @@ Proof = Annotated[
     msgspec.Meta(
         pattern="^0x([0-9a-f]{2})+$",
         max_length=2 + 2 * MAX_PROOF_BYTES,
-        description="The signature of initiator_sender over the opening, by its chain's rules (docs/dapp-api.md).",
+        description="The signature of initiator_sender over the opening, by its chain's rules (docs/dapps/api.md).",
     ),
 ]
 Hex = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * 64)]
@@ -145,7 +145,7 @@ class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """A signed, expiring price. The relayer is paid at `participant_receiver` and locks from `participant_sender`.
 
     The swap's timelocks will lie about `initiator_lock_s` and `participant_lock_s` seconds ahead of its opening.
-    `signature` is ed25519 by `key` over the canonical form of all other fields (docs/dapp-api.md).
+    `signature` is ed25519 by `key` over the canonical form of all other fields (docs/dapps/api.md).
     """
 
     id: QuoteName

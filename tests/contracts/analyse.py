@@ -3,7 +3,7 @@
     python tests/contracts/analyse.py
 
 Fails on any finding. What a detector says that we do not follow is switched off in slither.json, or in place in the
-source, with the reason in docs/htlc-contract.md. `make contracts-test` sets up what it needs.
+source, with the reason in docs/internals/htlc-contract.md. `make contracts-test` sets up what it needs.
 """
 
 import json

@@ -401,7 +401,7 @@ async def test_the_contract_takes_no_ether_but_by_lock(chain):
 
 
 async def test_the_whole_bill(chain, capsys):
-    """Gas of the lean path; the bounds are what a reader of docs/htlc-contract.md may rely on."""
+    """Gas of the lean path; the bounds are what a reader of docs/internals/htlc-contract.md may rely on."""
     used: dict[str, int] = {}
     await chain.open(await chain.new_lock(receiver=chain.deployer, lane=9))  # the contract holds something
     lock = await chain.new_lock()
