@@ -6,7 +6,8 @@
 Every figure is `gasUsed` of a real transaction on a fresh anvil (prague, chain id 1): 21,000 intrinsic, calldata and
 refunds included, no access list unless the name says so. The token is OpenZeppelin's ERC20 with an infinite allowance;
 contract, sender and receiver hold some of everything before (warm). Claims are sent by the receiver, refunds by the
-sender. "Recycled" is a lane that was used before. Peers' figures, measured the same way: docs/internals/htlc-contract.md.
+sender. "Recycled" is a lane that was used before. Peers' figures, measured the same way, are in
+docs/internals/htlc-contract.md.
 """
 
 import argparse

@@ -136,7 +136,10 @@ def _endpoints(endpoints: tuple[EndpointConfig, ...], place: str, faults: Faults
             _check_url(endpoint.ws, ("ws", "wss"), f"{at}.ws", faults)
         rate = endpoint.calls_per_s
         if rate is not None and not 0 < rate <= MAX_CALLS_PER_S:
-            faults.add(f"{at}.calls_per_s", f"{rate} is not a number above 0: leave it out for no limit")
+            faults.add(
+                f"{at}.calls_per_s",
+                f"{rate} is not a number above 0 and up to {MAX_CALLS_PER_S:,.0f}: leave it out for no limit",
+            )
         spelt = operators.setdefault(endpoint.operator.strip().casefold(), endpoint.operator)
         if spelt != endpoint.operator:
             faults.add(

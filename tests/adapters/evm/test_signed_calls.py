@@ -1,6 +1,7 @@
 """Signed messages for the contract, on a real EVM: early refunds, and token locks without an allowance before them.
 
-The typed data is written out here a second time, from docs/internals/htlc-contract.md and the EIPs, and hashed by eth_account.
+The typed data is written out here a second time, from docs/internals/htlc-contract.md and the EIPs, and hashed by
+eth_account.
 """
 
 import hashlib
