@@ -1,0 +1,99 @@
+"""Every command that docs, code and `deploy/` name exists, with its options."""
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import gateway.cli.daemons
+import gateway.cli.devnet
+import gateway.cli.indexing
+import gateway.cli.members
+import gateway.cli.swaps
+import gateway.cli.verification  # noqa: F401
+from gateway.cli import app
+from tests.test_docs import DOCS, ROOT, named, texts
+
+PAGES = [
+    path for path in texts() if path.suffix in (".md", ".service", ".yaml", ".yml") or path.name == "Containerfile"
+]
+FENCED = re.compile(r"^```(?:sh|console|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`((?:\.venv/bin/)?(?:causeway|make|python -m) [^`\n]+)`")
+TARGET = re.compile(r"^([a-z][\w-]*):", re.MULTILINE)
+END = re.compile(r"[,;:.…]+$")
+
+
+def commands(path: Path) -> list[str]:
+    """The commands that a text names: lines of shell fences, and code in backticks."""
+    text = path.read_text(encoding="utf-8")
+    lines = [line.strip() for block in FENCED.findall(text) for line in block.splitlines()]
+    starting = [line for line in lines if re.match(r"(?:\.venv/bin/)?(?:causeway|make|python -m) ", line)]
+    return [*starting, *INLINE.findall(text), *re.findall(r"exec (?:/opt/causeway/bin/)?(causeway [^'\n]+)", text)]
+
+
+def words(command: str) -> list[str]:
+    """The words of a command up to its comment or a `…`, without the punctuation of a sentence."""
+    plain = re.sub(r"\s(#|… ).*$", "", command.replace("<", "").replace(">", "").replace("'", ""))
+    return [word for word in (END.sub("", word) for word in shlex.split(plain)) if word]
+
+
+def fault(command: str) -> str | None:
+    """Return what is wrong with a command line of ours, None if it exists."""
+    program, *rest = words(command)
+    if program == "make":
+        targets = TARGET.findall((ROOT / "Makefile").read_text(encoding="utf-8"))
+        wanted = [word for word in rest if "=" not in word]
+        return next((f"no target {word}" for word in wanted if word not in targets), None)
+    if program == "python":
+        return None if find_spec(rest[1]) else f"no module {rest[1]}"
+    at: Any = typer.main.get_command(app)
+    for word in rest:
+        if (inner := getattr(at, "commands", None)) is not None and not word.startswith("-"):
+            *others, last = word.split("|")
+            if missing := [one for one in (*others, last) if one not in inner]:
+                return f"no command {missing[0]}"
+            at = inner[last]
+        elif word.startswith("-"):
+            known = {option for one in at.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
+            for option in word.split("|"):
+                if option.partition("=")[0] not in known:
+                    return f"no option {option}"
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_a_command_that_a_page_names_exists(page):
+    assert [f"{command}: {wrong}" for command in commands(page) if (wrong := fault(command))] == []
+
+
+def test_a_command_that_code_names_exists():
+    code = [path for path in texts() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] != "tests"]
+    found = [(path, command) for path in code for command in INLINE.findall(path.read_text(encoding="utf-8"))]
+    assert len(found) > 10
+    assert [f"{named(path)}: {command}: {wrong}" for path, command in found if (wrong := fault(command))] == []
+
+
+def test_pages_that_operators_follow_have_commands():
+    for page in ("operating/relayer.md", "operating/alarms.md", "consortium-chain.md"):
+        assert len(commands(DOCS / page)) >= 5
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        ("causeway relayer run --config relayer.toml --json   # a comment", None),
+        ("causeway relayer --help", None),
+        ("causeway relayer start", "no command start"),
+        ("causeway relayer run --daemon", "no option --daemon"),
+        ("make lint", None),
+        ("make lnit SEEDS=3", "no target lnit"),
+        ("python -m bench.ledger --flood", None),
+        ("python -m bench.nothing", "no module bench.nothing"),
+    ],
+)
+def test_a_command_line_that_does_not_exist_is_seen(command, wrong):
+    assert fault(command) == wrong
