@@ -83,7 +83,7 @@ def relayer_keys(
         faults.add("report.key_env", f"the environment variable {config.report.key_env} holds no API key: set it")
     keystore = base / config.keystore
     if not keystore.is_file():
-        faults.add("keystore", f"there is no file {keystore}: causeway relayer keys makes one")
+        faults.add("keystore", f"there is no file {keystore}: causeway keys new makes one")
     passphrase = environment.get(config.passphrase_env, "")
     if not passphrase:
         faults.add("passphrase_env", f"the environment variable {config.passphrase_env} holds no passphrase: set it")

@@ -22,7 +22,9 @@ relayer_app = typer.Typer(help="Run a relayer with your own keys and inventory."
 regulator_app = typer.Typer(help="Run the supervision API.", no_args_is_help=True)
 chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_help=True)
 index_app = typer.Typer(help="Follow chains into a database, by itself; look at it, check it.", no_args_is_help=True)
+keys_app = typer.Typer(help="Make, show, bring in and take out the keys of a keystore.", no_args_is_help=True)
 app.add_typer(relayer_app, name="relayer")
+app.add_typer(keys_app, name="keys")
 app.add_typer(regulator_app, name="regulator")
 app.add_typer(chain_app, name="chain")
 app.add_typer(index_app, name="index")
@@ -59,6 +61,7 @@ def main() -> None:
     import gateway.cli.daemons
     import gateway.cli.devnet
     import gateway.cli.indexing
+    import gateway.cli.keys
     import gateway.cli.members
     import gateway.cli.swaps
     import gateway.cli.verification  # noqa: F401

@@ -30,52 +30,6 @@ def relayer_run(
     asyncio.run(run_relayer(loaded, config.resolve().parent, as_json, adopt))
 
 
-@relayer_app.command("keys")
-def relayer_keys(
-    keystore: Annotated[Path, typer.Argument(help="The encrypted file to make.")],
-    names: Annotated[list[str], typer.Argument(help="Names of fresh keys, such as ethereum consortium quote.")],
-    passphrase_env: Annotated[
-        str, typer.Option(help="The environment variable that holds the passphrase.")
-    ] = "CAUSEWAY_PASSPHRASE",
-) -> None:
-    """Make an encrypted keystore with fresh keys."""
-    from core.runtime.files import locked
-    from relayer.keys.keystore import new_key, read_passphrase, write_keystore
-
-    passphrase = read_passphrase(variable=passphrase_env)
-    with locked(keystore, "wait until it has ended"):
-        if keystore.exists():
-            raise RejectedError(f"{keystore} exists already: a fresh one would bury the keys in it")
-        if len(set(names)) != len(names):
-            raise RejectedError("a name is given twice: give each key a name of its own")
-        write_keystore(keystore, passphrase, {name: new_key() for name in names})
-    typer.echo(f"{keystore}: {', '.join(names)}. Back it up: without it the inventory is lost.")
-
-
-@relayer_app.command("import-operator")
-def relayer_import_operator(
-    keystore: Annotated[Path, typer.Argument(help="The relayer's encrypted keystore.")],
-    name: Annotated[str, typer.Argument(help="What the key is called there: [attest] keys = [NAME].")],
-    key: Annotated[Path, typer.Argument(help="The operator's key: validators/N/operator_key.json of a chain's home.")],
-    passphrase_env: Annotated[
-        str, typer.Option(help="The environment variable that holds the passphrase.")
-    ] = "CAUSEWAY_PASSPHRASE",
-) -> None:
-    """Add a validator operator's key to a keystore, so that the relayer can attest headers with it."""
-    from core.runtime.files import locked
-    from local_chains.consortium.node import load_operator_key
-    from relayer.keys.keystore import read_keystore, read_passphrase, write_keystore
-
-    passphrase = read_passphrase(variable=passphrase_env)
-    with locked(keystore, "wait until it has ended"):
-        keys = read_keystore(keystore, passphrase)
-        if name in keys.names():
-            raise RejectedError(f"{keystore} has a key called {name!r} already: choose another name")
-        seed = load_operator_key(key).seed
-        write_keystore(keystore, passphrase, {one: keys.key(one).expose() for one in keys.names()} | {name: seed})
-    typer.echo(f'{keystore}: {name}. Next, in the configuration: [attest] keys = ["{name}"]')
-
-
 @relayer_app.command("accounts")
 def relayer_accounts(
     config: Config = Path("relayer.toml"),

@@ -1,12 +1,14 @@
 """Named 32-byte keys in one encrypted file: Argon2id over a passphrase, then XSalsa20-Poly1305 (libsodium secretbox).
 
-The passphrase comes from a file or an environment variable, never from a command line. What a key is for (an Ethereum
-account, an ed25519 account, quotes) is its name's business: signers are made from keys elsewhere.
+The passphrase comes from a prompt, a file or an environment variable, never from a command line, and means the same in
+every Unicode form that a keyboard may give it (NFC, UAX #15). What a key is for (an Ethereum account, an ed25519
+account, quotes) is its name's business: signers are made from keys elsewhere.
 """
 
 import hashlib
 import hmac
 import os
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -123,15 +125,14 @@ def write_keystore(path: Path, passphrase: str, keys: Mapping[str, bytes]) -> No
     Raise `RejectedError` for a short passphrase or a key of another length, `FatalError` when the file cannot be
     written.
     """
-    if len(passphrase) < MIN_PASSPHRASE_CHARS:
-        raise RejectedError(f"a passphrase has at least {MIN_PASSPHRASE_CHARS} characters")
+    check_passphrase(passphrase)
     for raw in keys.values():
         SecretKey(raw)
     source = SystemSecrets()
     salt = source.token_bytes(pwhash.argon2id.SALTBYTES)
     operations, memory = pwhash.argon2id.OPSLIMIT_INTERACTIVE, pwhash.argon2id.MEMLIMIT_INTERACTIVE
     plain = msgspec.json.encode({name: raw.hex() for name, raw in keys.items()})
-    box = SecretBox(_derive(passphrase, salt, operations, memory)).encrypt(plain)
+    box = SecretBox(_derive(_normalized(passphrase), salt, operations, memory)).encrypt(plain)
     stored = msgspec.json.encode(_File(1, "argon2id", operations, memory, salt, bytes(box)))
     try:
         replace_file(path, stored)
@@ -147,21 +148,39 @@ def read_keystore(path: Path, passphrase: str) -> Keystore:
     raw = read_small(path, MAX_FILE_BYTES, "the keystore")
     try:
         file = msgspec.json.decode(raw, type=_File)
-        _check_cost(path, file)
-        key = _derive(passphrase, file.salt, file.operations, file.memory_bytes)
-    except (msgspec.MsgspecError, ValueError, TypeError):
+    except (msgspec.MsgspecError, ValueError):
+        raise _damaged(path) from None
+    _check_cost(path, file)
+    # Files of before 0.1 were encrypted under the passphrase as it was typed.
+    for form in dict.fromkeys((_normalized(passphrase), passphrase)):
+        plain = _opened(path, file, form)
+        if plain is not None:
+            break
+    else:
+        raise FatalError(f"the passphrase does not open the keystore {path}")
+    try:
+        keys = msgspec.json.decode(plain, type=dict[str, str])
+        return Keystore({name: bytes.fromhex(value) for name, value in keys.items()})
+    except (msgspec.MsgspecError, ValueError, TypeError, RejectedError):
+        raise _damaged(path) from None
+
+
+def _opened(path: Path, file: _File, passphrase: str) -> bytes | None:
+    """Return what the box holds, None under another passphrase. Raise `FatalError`."""
+    try:
+        box = SecretBox(_derive(passphrase, file.salt, file.operations, file.memory_bytes))
+    except (ValueError, TypeError):
         raise _damaged(path) from None
     except (CryptoError, MemoryError):
         raise FatalError(
             f"the keystore {path} needs {file.memory_bytes >> 20} MiB of memory to open, which this machine has not"
         ) from None
     try:
-        keys = msgspec.json.decode(SecretBox(key).decrypt(file.box), type=dict[str, str])
-        return Keystore({name: bytes.fromhex(value) for name, value in keys.items()})
-    except CryptoError:
-        raise FatalError(f"the passphrase does not open the keystore {path}") from None
-    except (msgspec.MsgspecError, ValueError, TypeError, RejectedError):
+        return bytes(box.decrypt(file.box))
+    except (ValueError, TypeError):
         raise _damaged(path) from None
+    except CryptoError:
+        return None
 
 
 def _check_cost(path: Path, file: _File) -> None:
@@ -183,6 +202,14 @@ def _damaged(path: Path) -> FatalError:
     return FatalError(f"the keystore {path} is damaged: restore it from a backup")
 
 
+def check_passphrase(passphrase: str) -> None:
+    """Raise `RejectedError` for a passphrase that is short or blank."""
+    if len(passphrase) < MIN_PASSPHRASE_CHARS or not passphrase.strip():
+        raise RejectedError(f"a passphrase has at least {MIN_PASSPHRASE_CHARS} characters, and not only spaces")
+    if len(passphrase.encode()) > MAX_PASSPHRASE_BYTES:
+        raise RejectedError(f"a passphrase has at most {MAX_PASSPHRASE_BYTES} bytes")
+
+
 def read_passphrase(file: Path | None = None, variable: str = "CAUSEWAY_PASSPHRASE") -> str:
     """From `file` (its first line) or else from the environment. Raise `FatalError` if neither has one."""
     if file is not None:
@@ -199,6 +226,10 @@ def read_passphrase(file: Path | None = None, variable: str = "CAUSEWAY_PASSPHRA
     if not found:
         raise FatalError(f"no passphrase for the keystore: name a passphrase file, or set {variable}")
     return found
+
+
+def _normalized(passphrase: str) -> str:
+    return unicodedata.normalize("NFC", passphrase)
 
 
 def _derive(passphrase: str, salt: bytes, operations: int, memory_bytes: int) -> bytes:

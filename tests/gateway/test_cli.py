@@ -12,8 +12,6 @@ import pytest
 
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
-from local_chains.consortium.node import load_operator_key
-from relayer.keys.keystore import read_keystore
 
 COMMANDS = [
     [],
@@ -26,9 +24,14 @@ COMMANDS = [
     ["relayer", "run"],
     ["relayer", "check"],
     ["relayer", "adopt"],
-    ["relayer", "keys"],
     ["relayer", "accounts"],
-    ["relayer", "import-operator"],
+    ["keys", "new"],
+    ["keys", "list"],
+    ["keys", "address"],
+    ["keys", "import"],
+    ["keys", "export"],
+    ["keys", "passphrase"],
+    ["keys", "remove"],
     ["regulator", "run"],
     ["regulator", "check"],
     ["index", "run"],
@@ -94,7 +97,7 @@ def test_every_command_explains_itself(command: list[str], tmp_path: Path) -> No
         (["chain", "init-network", "--key-type", "rsa"], 1, "secp256k1eth"),
         (["chain", "init-network", "--node", "a.example:26656"], 1, "once for each of the 4 validators"),
         (["chain", "init-network", "--node", "a.example"], 1, "--node"),
-        (["relayer", "keys", "keys.json", "one"], 3, "CAUSEWAY_PASSPHRASE"),
+        (["keys", "new", "keys.json", "one"], 3, "CAUSEWAY_PASSPHRASE"),
         (["chain", "run", "nowhere", "--interval-s", "nan"], 2, "--interval-s"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
@@ -106,33 +109,6 @@ def test_a_mistake_gets_one_sentence_that_says_what_to_do(
     assert shown.returncode == code, shown.stderr
     assert word in shown.stderr
     assert "Traceback" not in shown.stderr
-
-
-def test_keys_are_made_once(tmp_path: Path) -> None:
-    arguments = ["relayer", "keys", "keys.json", "ethereum", "quote"]
-    assert causeway(*arguments, cwd=tmp_path, CAUSEWAY_PASSPHRASE="long enough").returncode == 0
-    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
-    again = causeway(*arguments, cwd=tmp_path, CAUSEWAY_PASSPHRASE="long enough")
-    assert again.returncode == 1
-    assert "exists already" in again.stderr
-
-
-def test_an_operators_key_comes_into_the_keystore(tmp_path: Path) -> None:
-    secret = {"CAUSEWAY_PASSPHRASE": "long enough"}
-    assert causeway("chain", "init", "home", "--validators", "1", cwd=tmp_path).returncode == 0
-    assert causeway("relayer", "keys", "keys.json", "quote", cwd=tmp_path, **secret).returncode == 0
-    [file] = (tmp_path / "home" / "validators").glob("*/operator_key.json")
-    arguments = ["relayer", "import-operator", "keys.json", "operator", str(file)]
-    shown = causeway(*arguments, cwd=tmp_path, **secret)
-    assert (shown.returncode, 'keys = ["operator"]' in shown.stdout) == (0, True), shown.stderr
-    keys = read_keystore(tmp_path / "keys.json", "long enough")
-    assert keys.names() == ("operator", "quote")
-    assert keys.key("operator").expose() == load_operator_key(file).seed
-    assert (tmp_path / "keys.json").stat().st_mode & 0o777 == 0o600
-    again = causeway(*arguments, cwd=tmp_path, **secret)
-    assert (again.returncode, "already" in again.stderr) == (1, True)
-    stranger = causeway("relayer", "import-operator", "keys.json", "x", "keys.json", cwd=tmp_path, **secret)
-    assert (stranger.returncode, "is not an operator's key" in stranger.stderr) == (3, True)
 
 
 def test_a_file_that_is_no_evidence_is_not_proven(tmp_path: Path) -> None:
