@@ -73,7 +73,8 @@ class Database(Protocol):
 class InlineDatabase:
     """SQLite in the calling thread, in memory unless `url` names a file: deterministic, for simulations and tests."""
 
-    def __init__(self, url: str = "sqlite://") -> None:
+    def __init__(self, url: str = "sqlite://", connect: Callable[[Engine], Connection] = Engine.connect) -> None:
+        self._connect = connect
         self._path = _sqlite_path(url)
         self._engine = _memory_engine() if self._path is None else _sqlite_engine(self._path, _WRITER, NullPool)
         self._connection: Connection | None = None
@@ -92,12 +93,12 @@ class InlineDatabase:
 
     def _opened(self) -> Connection:
         if self._connection is None:
-            self._connection = self._engine.connect()
+            self._connection = self._connect(self._engine)
         return self._connection
 
     def copy(self) -> "InlineDatabase":
         """The same contents in memory, apart from now on: what a backup would hold."""
-        made = InlineDatabase()
+        made = InlineDatabase(connect=self._connect)
         source, target = (one._opened().connection.driver_connection for one in (self, made))
         if source is not None and target is not None:
             source.backup(target)
@@ -220,6 +221,17 @@ class _SqliteReader(SQLiteDialect_pysqlite):
 
     def do_begin(self, dbapi_connection: Any) -> None:
         dbapi_connection.cursor().execute(self.begin)
+
+    # As text: made of SQLAlchemy's elements they are compiled each time, which takes longer than to execute them.
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"SAVEPOINT {name}")
+
+    def do_rollback_to_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {name}")
+
+    def do_release_savepoint(self, connection: Connection, name: str) -> None:
+        connection.exec_driver_sql(f"RELEASE SAVEPOINT {name}")
 
 
 class _SqliteWriter(_SqliteReader):

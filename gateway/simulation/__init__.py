@@ -5,6 +5,7 @@
     aims      trouble that waits for its moment                                         aims.Aims
     liars     endpoints that lie                                                        liars.lying
     wire      what every party sends, noted as it leaves                                wire.Wire
+    statements  databases that prepare what is asked again                              statements.memory_database
     process   relayers and clients that die and come back                               process.Process
     hands     what people do past every pipeline                                        hands.send
     story     everybody sets out to do what the plan says                               story.run

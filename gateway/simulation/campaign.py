@@ -8,6 +8,7 @@ from multiprocessing import get_context
 
 import structlog
 
+from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from gateway.simulation.story import Verdict, run
 
@@ -15,11 +16,17 @@ from gateway.simulation.story import Verdict, run
 def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iterator[Verdict]:
     """Play seeds in this process, or shared among `jobs` others; verdicts come in the order of the seeds."""
     if jobs <= 1:
-        quiet(verbose)
+        settle(verbose)
         yield from map(run, seeds)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=quiet) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=settle) as pool:
         yield from pool.map(run, seeds)
+
+
+def settle(verbose: bool = False) -> None:
+    """Prepare this process for many stories. A story leaves few cycles, and makes millions of objects."""
+    quiet(verbose)
+    collect_seldom()
 
 
 def quiet(verbose: bool = False) -> None:

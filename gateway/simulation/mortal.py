@@ -5,14 +5,11 @@ effect is hit, before and after it took effect.
 import asyncio
 import inspect
 import random
-import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, FencedError, RetryableError
@@ -22,6 +19,7 @@ from core.model.types import AccountId
 from core.runtime.database import InlineDatabase
 from gateway.simulation.chains import PlayedChain
 from gateway.simulation.plan import COMMITS, Death, Outage
+from gateway.simulation.statements import written
 from gateway.simulation.world import World
 
 T = TypeVar("T")
@@ -30,7 +28,6 @@ UNKNOWN: Final = (OSError, ValueError, KeyError, RuntimeError)
 """Errors of a signer's library, none of which is our own."""
 MOST_PAGES: Final = 1_000_000
 """Far more than a story's database needs."""
-_WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")
 
 
 class Crash(FencedError):
@@ -121,7 +118,7 @@ class MortalDatabase:
 
         def watched(connection: Connection) -> T:
             nonlocal ends
-            with _written(connection) as tables:
+            with written(connection) as tables:
                 done = work(connection)
             ends = table in tables and self._fuse.at_commit()
             if ends and not self._fuse.after:
@@ -160,22 +157,6 @@ class MortalDatabase:
             pages = 1 if full else MOST_PAGES
             await self._inner.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar())
             self._limited = full
-
-
-@contextmanager
-def _written(connection: Connection) -> Iterator[set[str]]:
-    """The tables that are written meanwhile."""
-    tables: set[str] = set()
-
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if (found := _WRITES.match(statement)) is not None:
-            tables.add(found[1])
-
-    sa.event.listen(connection, "before_cursor_execute", note)
-    try:
-        yield tables
-    finally:
-        sa.event.remove(connection, "before_cursor_execute", note)
 
 
 class MortalSender:

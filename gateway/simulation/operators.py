@@ -7,6 +7,7 @@ from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.plan import CHAINS, Rough
 from gateway.simulation.process import Relayer
+from gateway.simulation.statements import memory_database
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.world import TOKEN
 from relayer.transactions import accounts
@@ -67,7 +68,7 @@ async def _empty(record: Record) -> None:
     """The disk is lost and there is no copy: an empty database, until the operator takes the accounts over."""
     world, relayer = record.world, record.relayers[0]
     await world.clock.sleep(world.plan.at_s[Rough.EMPTIED])
-    empty = InlineDatabase()
+    empty = memory_database()
     await empty.write(create_schema)
     used = {
         chain: world.chains[chain].used(account, world.chains[chain].finalized_height)

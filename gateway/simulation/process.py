@@ -24,6 +24,7 @@ from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
 from gateway.simulation.regulator import TARGET, Regulator
+from gateway.simulation.statements import memory_database
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -70,7 +71,7 @@ class Process(ABC):
         }
         """The process signs with these; people use the accounts' `signers`."""
         self.accounts = {chain: signer.account for chain, signer in self.signers.items()}
-        self.database = InlineDatabase()
+        self.database = memory_database()
         self.replacement: InlineDatabase | None = None
         """The database of the next life, if it is another."""
         self.lives = 0
@@ -314,7 +315,7 @@ _MADE: Final[list[InlineDatabase]] = []
 async def _with_tables() -> InlineDatabase:
     """An empty database: a copy of the one that was made first, since making tables takes longer than copying them."""
     if not _MADE:
-        made = InlineDatabase()
+        made = memory_database()
         await made.write(create_schema)
         _MADE.append(made)
     return _MADE[0].copy()

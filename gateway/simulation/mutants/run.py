@@ -53,10 +53,10 @@ def serve(mutant: Mutant | None) -> int:
     line of JSON, as pairs of kind and text."""
     if mutant is not None:
         sys.meta_path.insert(0, Planter(mutant.edits))
-    from gateway.simulation.campaign import quiet
+    from gateway.simulation.campaign import settle
     from gateway.simulation.story import run
 
-    quiet()
+    settle()
     for line in sys.stdin:
         try:
             found = [(problem.kind.value, problem.text) for problem in run(int(line)).problems]
