@@ -1,6 +1,6 @@
 """The gates at their boundaries, plans, skew; and that no term can be dropped."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import msgspec
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.model.errors import GateClosedError, RejectedError
 from core.model.ports import ChainTiming
-from core.model.types import ChainTime, Seconds
+from core.model.types import MAX_TIMELOCK_S, ChainTime, Seconds
 from htlc import timelocks
 from htlc.timelocks import ClockSkewError, SwapPolicy
 from tests.htlc.scenarios import EVM_TIMING, LEDGER_TIMING, NOW, POLICY, A, B
@@ -45,6 +45,46 @@ def test_timings_that_make_no_sense_make_no_plan():
             timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), wrong, LEDGER_TIMING, POLICY)
 
 
+@pytest.mark.parametrize("name", [field.name for field in fields(ChainTiming)])
+def test_no_timing_may_be_negative(name):
+    for a, b in ((-1, 0), (0, -1), (-1, -1)):
+        first, second = (replace(known, **{name: Seconds(s)}) for known, s in ((EVM_TIMING, a), (LEDGER_TIMING, b)))
+        with pytest.raises(RejectedError, match="these chain timings"):
+            timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), first, second, POLICY)
+    for fine in (0, 1):
+        first, second = (replace(known, **{name: Seconds(fine)}) for known in (EVM_TIMING, LEDGER_TIMING))
+        timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), first, second, POLICY)
+
+
+def test_plan_reaches_its_limits_and_no_further():
+    """With all other terms nought, T_A is the initiator's finality and the two seconds of slack away."""
+    nothing = ChainTiming(*(Seconds(0),) * 6)
+    free = SwapPolicy(
+        lock_s=Seconds(0), claim_s=Seconds(0), initiator_outage_s=Seconds(0), participant_outage_s=Seconds(0)
+    )
+
+    def away_s(outage_s: int, now_s: int) -> int:
+        policy = msgspec.structs.replace(free, participant_outage_s=Seconds(outage_s))
+        t_a, _ = timelocks.plan(ChainTime(A, now_s), ChainTime(B, now_s), nothing, nothing, policy)
+        return t_a.seconds - now_s
+
+    assert away_s(timelocks.MAX_PLAN_S - 2, NOW) == timelocks.MAX_PLAN_S
+    with pytest.raises(RejectedError):
+        away_s(timelocks.MAX_PLAN_S - 1, NOW)
+    assert away_s(8, MAX_TIMELOCK_S - 10) == 10
+    with pytest.raises(RejectedError):
+        away_s(9, MAX_TIMELOCK_S - 10)
+
+
+def test_lock_gate_is_the_quote_gate_without_the_time_to_lock():
+    right_side = 2 + 3 + 1 + (2 + 1 + 1 + 2 + (2 * 2 + 1 + 2 + 1))
+    timelocks.check_lock(NOW, ChainTime(B, NOW + right_side + 1), EVM_TIMING, LEDGER_TIMING, POLICY)
+    with pytest.raises(GateClosedError) as refused:
+        timelocks.check_lock(NOW, ChainTime(B, NOW + right_side), EVM_TIMING, LEDGER_TIMING, POLICY)
+    assert (refused.value.fields["gate"], refused.value.fields["right_s"]) == ("lock", right_side)
+    assert "U_lock" not in refused.value.fields["terms"]
+
+
 @pytest.mark.parametrize(
     ("gate", "right_side"),
     [
@@ -77,9 +117,10 @@ def test_quote_and_gap_open_one_second_above_their_right_side():
 def test_skew_is_bounded_on_both_sides():
     timelocks.check_skew(ChainTime(A, NOW + 1), NOW, EVM_TIMING)
     timelocks.check_skew(ChainTime(A, NOW - 4), NOW, EVM_TIMING)
-    for apart in (2, -5):
-        with pytest.raises(ClockSkewError):
+    for apart, said in ((2, {"ahead_s": 2, "lead_s": 1}), (-5, {"behind_s": 5, "bound_s": 4})):
+        with pytest.raises(ClockSkewError) as skewed:
             timelocks.check_skew(ChainTime(A, NOW + apart), NOW, EVM_TIMING)
+        assert skewed.value.fields == {"chain": A, **said}
 
 
 @given(timings, timings, policies)
