@@ -115,7 +115,7 @@ def test_coins_that_are_bound_elsewhere_do_not_count(elsewhere):
     assert inventory.uncovered(given(), [replace(given("x", 40), **elsewhere)], 100) is None
 
 
-def test_newest_holds_are_dropped_until_the_balance_covers_the_rest():
+def test_newest_holds_go_until_the_balance_covers_the_rest():
     holds = [given("b", 30, reserved_ns=2), given("a", 50, reserved_ns=1), given("c", 20, reserved_ns=2)]
     assert inventory.overdrawn(holds, 100) == []
     assert [one.swap_id for one in inventory.overdrawn(holds, 99)] == ["c"]
@@ -187,7 +187,7 @@ def test_asset_of_the_swap_is_named_before_its_gas():
         inventory.check_free(promise(), [], COSTS, {COIN_A: 0, COIN_B: 50})
 
 
-def test_shortage_is_named_for_each_chain_without_gas_for_one_more():
+def test_chain_without_gas_for_one_more_exit_is_named():
     promises = [promise(), promise("x", funded=True)]
     assert inventory.shortages([A, B], promises, COSTS, {COIN_A: 21, COIN_B: 15}) == {}
     short = inventory.shortages([A, B], promises, COSTS, {COIN_A: 20, COIN_B: 15})
