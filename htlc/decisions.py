@@ -12,6 +12,8 @@ All pure. "Final" is irreversible by a chain's rule; only finally settled legs e
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
 from core.model.errors import ConflictError, GateClosedError
 from core.model.types import ChainTime
 from htlc import timelocks
@@ -45,7 +47,10 @@ _REVEAL: Final = leg_kind(RevealAndClaim, Leg.PARTICIPANT)
 GIVEN_UP: Final = "watch-given-up"
 """Why a watched swap ended whose parties still have to settle it themselves."""
 MAX_WATCH_TRIES: Final = 4
-"""Claims and refunds of a watched swap that may fail, in all. In our own swaps nothing is given up."""
+"""Claims and refunds of a watched swap that may fail, in all, but for claims that are refused before anything is
+signed: those are tried ever more seldom, up to their timelock. In our own swaps nothing is given up."""
+WATCH_WAIT_SHARE: Final = 4
+"""A watched claim waits for its next try at most for this part of the time that it has left (a quarter)."""
 
 
 # --- the phase ---------------------------------------------------------------------------------------------------
@@ -218,8 +223,8 @@ def _with_tries_counted(state: SwapState) -> SwapState:
 
 
 def _is_spent(state: SwapState) -> bool:
-    failed = (attempt.tries for attempt in state.attempts.values() if attempt.status is AttemptStatus.FAILED)
-    return sum(failed) >= MAX_WATCH_TRIES
+    failed = (one for one in state.attempts.values() if one.status is AttemptStatus.FAILED)
+    return sum(one.tries - one.refusals for one in failed) >= MAX_WATCH_TRIES
 
 
 def _head_is_beyond(state: SwapState, kind: str, attempt: Attempt) -> bool:
@@ -228,10 +233,12 @@ def _head_is_beyond(state: SwapState, kind: str, attempt: Attempt) -> bool:
     return clock is not None and (attempt.failed_at_s is None or clock.head.seconds > attempt.failed_at_s)
 
 
-def next_try(state: SwapState, kind: str) -> int:
-    """The number of the next effect of this kind, as `Attempt.tries` counts."""
-    last = state.attempt(kind)
-    return 1 if last is None or state.agreement.own_leg is not None else last.tries + 1
+def next_attempt(state: SwapState, kind: str, sequence: int, first: bool) -> Attempt:
+    """The next effect of this kind, asked for under `sequence`, with the count of those before it."""
+    asked, last = Attempt(sequence=sequence, status=AttemptStatus.ASKED, first=first), state.attempt(kind)
+    if last is None or state.agreement.own_leg is not None:
+        return asked
+    return replace(asked, tries=last.tries + 1, refusals=last.refusals)
 
 
 def check_fund_now(
@@ -352,14 +359,22 @@ def _may_ask(state: SwapState, kind: str, leg: Leg) -> bool:
     if attempt.status is not AttemptStatus.FAILED or clock is None:
         return False
     if state.agreement.own_leg is None:
-        return not _is_spent(state) and _watch_waited(state, attempt, leg, clock.head.seconds)
+        return not _is_spent(state) and _watch_waited(state, kind, attempt, clock.head.seconds)
     return attempt.failed_at_s is None or clock.head.seconds > attempt.failed_at_s
 
 
-def _watch_waited(state: SwapState, attempt: Attempt, leg: Leg, head_s: int) -> bool:
-    """Twice as long after each failure: two blocks, four, eight."""
-    wait_s = state.agreement.timing(leg).block_time_s << attempt.tries
-    return attempt.failed_at_s is None or head_s > attempt.failed_at_s + wait_s
+def _watch_waited(state: SwapState, kind: str, attempt: Attempt, head_s: int) -> bool:
+    """Twice as long after each failure: two blocks, four, eight; for a claim that has time left at most a share of
+    that, so that what has passed before its timelock is noticed in time."""
+    if attempt.failed_at_s is None:
+        return True
+    leg = leg_of(kind)
+    block_s = state.agreement.timing(leg).block_time_s
+    wait_s = block_s << attempt.tries
+    left_s = state.agreement.terms(leg).timelock.seconds - attempt.failed_at_s
+    if kind == leg_kind(ClaimLeg, leg) and left_s > 0:
+        wait_s = min(wait_s, max(block_s, left_s // WATCH_WAIT_SHARE))
+    return head_s > attempt.failed_at_s + wait_s
 
 
 def _wanted_claim(state: SwapState, sequence: int, leg: Leg) -> ClaimLeg | None:

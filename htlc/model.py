@@ -218,7 +218,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """The latest effect of one kind that we asked for, and whether it was the first.
 
     `failed_at_s` is its chain's head time when it failed. `tries` counts a watched swap's effects of this kind, this
-    one included; in our own swaps, where nothing is counted, it is 1.
+    one included, and `refusals` those claims of them that were refused before anything was signed; in our own swaps,
+    where nothing is counted, they are 1 and 0.
     """
 
     sequence: int
@@ -227,6 +228,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     tx_hash: bytes | None = None
     failed_at_s: int | None = None
     tries: int = 1
+    refusals: int = 0
 
     @property
     def alive(self) -> bool:

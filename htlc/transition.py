@@ -64,9 +64,7 @@ def _decide(
         state = decisions.with_gates(facts, policy)
         for due in decisions.wanted(state, sequence):
             kind = kind_of(due.effect)
-            tries = decisions.next_try(state, kind)
-            asked = Attempt(sequence=sequence, status=AttemptStatus.ASKED, first=due.first, tries=tries)
-            state = with_attempt(state, kind, asked)
+            state = with_attempt(state, kind, decisions.next_attempt(state, kind, sequence, due.first))
             effects.append(due.effect)
         state = replace(state, phase=decisions.phase_of(state))
     if isinstance(event, events.EarlyRefundRequested):

@@ -73,7 +73,8 @@ class WatchPolicy:
     which no lock was seen for `unseen_s` ends; such ones hold at most half of the places. `max_exit_cost`: what one
     claim or refund may cost, by native asset; while the market asks for more it waits. It is also left to the parties
     while it would use what our own swaps keep for their exits, and given up after
-    `htlc.decisions.MAX_WATCH_TRIES` failures. So a watch costs at most that many times `max_exit_cost`.
+    `htlc.decisions.MAX_WATCH_TRIES` failures that cost something. So a watch costs at most that many times
+    `max_exit_cost`; claims that a node's simulation refuses cost calls, ever more seldom, up to the timelock.
     """
 
     enabled: bool = False

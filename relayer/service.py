@@ -41,7 +41,6 @@ from relayer.policy import MAX_LAPSE_S, RelayerPolicy
 from relayer.provider.opening import SwapDesk
 from relayer.provider.quoting import Pair
 from relayer.pump import set_aside, tables
-from relayer.pump.allowances import allow_ahead
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
 from relayer.transactions import accounts
@@ -52,6 +51,9 @@ from relayer.watchtower import Watchtower
 HOUSEKEEPING_S: Final = 2.0
 CONCERNS_TIMEOUT_S: Final = 3.0
 ATTEST_S: Final = 2.0
+ALLOWANCE_PAUSE_S: Final = 2.0
+ALLOWANCE_LOOK_S: Final = 30.0
+"""Looks at allowances that are for amounts: so long after one another at least, and at most without a change."""
 KEEP_S: Final = MAX_LAPSE_S
 """How long settled votes and allowances are kept, and swaps that came to nothing: some are held against an account."""
 PRUNED_AT_ONCE: Final = 500
@@ -178,20 +180,32 @@ class RelayerService:
         return [*self.pump.workers(), *(replace(one, contained=True) for one in duties)]
 
     def _allowed(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
-        """Allowances for the tokens that we pay out, ahead of the first lock that would have to wait for them."""
+        """Allowances for the tokens that we pay out, ahead of the locks that would have to wait for them."""
 
         async def run() -> None:
             await pipeline.opened.wait_beyond(0)
-            for pair in self._setup.pairs:
-                if pair.participant_chain != pipeline.chain:
-                    continue
-                most = BaseUnits(max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator))
-                try:
-                    await allow_ahead(self._setup.chains[pipeline.chain], pipeline, pair.participant_asset, most)
-                except RejectedError as error:
-                    log.warning("no allowance yet", asset=pair.participant_asset, reason=error.message)
+            largest = self._largest_locks(pipeline.chain)
+            while largest:
+                seen = self.pump.updates.effects.count
+                for asset, most in list(largest.items()):
+                    try:
+                        if await self.pump.allowances[pipeline.chain].ahead(asset, most):
+                            del largest[asset]
+                    except RejectedError as error:
+                        log.warning("no allowance yet", asset=asset, reason=error.message)
+                await self._clock.sleep(ALLOWANCE_PAUSE_S)
+                await self.pump.updates.effects.wait_beyond(seen, ALLOWANCE_LOOK_S)
 
         return run
+
+    def _largest_locks(self, chain: ChainId) -> dict[AssetId, BaseUnits]:
+        """The most that one lock of ours may take of each asset that we pay out on a chain."""
+        found: dict[AssetId, BaseUnits] = {}
+        for pair in self._setup.pairs:
+            if pair.participant_chain == chain:
+                most = max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator)
+                found[pair.participant_asset] = BaseUnits(max(most, found.get(pair.participant_asset, 0)))
+        return found
 
     async def concerns(self) -> list[str]:
         """Return what the operator has to look into, in sentences: uses of our accounts that nobody here knows, and

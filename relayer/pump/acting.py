@@ -36,7 +36,7 @@ from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
 from relayer.pump import swaps, tables
-from relayer.pump.allowances import MAX_PREPARATIONS
+from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.outcomes import outcome_event
 from relayer.transactions import records
@@ -61,6 +61,7 @@ class ActingChain:
 
     access: ChainAccess
     pipeline: Pipeline
+    allowances: Allowances
 
 
 class Acts:
@@ -114,26 +115,26 @@ class Acts:
         if (sent := await here.pipeline.transaction(key)) is None:
             state = await self._state(asked.swap_id)
             deadline_s = _lock_deadline_s(state.agreement)
-            place, allowance, keep, _ = await asyncio.gather(
+            place, keep, _ = await asyncio.gather(
                 self._checks.place(asked.swap_id, asked.terms),
-                here.access.legs.prepare(asked.terms),
                 self._kept_for_exits(asked.terms.chain),
                 self._checks.before_funding(state),
             )
-            by_consent = None if allowance is None else await self._lock_by_consent(here, asked.terms, place)
-            if allowance is not None and by_consent is None:
-                await self._allow(here, asked.terms, f"{key}:prepare", deadline_s)
-            self._checks.time_to_fund(state)
-            lock = by_consent or here.access.legs.lock(asked.terms, place)
-            sent = await here.pipeline.send(
-                key,
-                lock,
-                deadline_s,
-                watched=True,
-                guarded=True,
-                gate=partial(self._fund_gate, swap_id=asked.swap_id),
-                keep=keep,
-            )
+            async with here.allowances.turn(asked.terms) as short:
+                by_consent = await self._lock_by_consent(here, asked.terms, place) if short else None
+                if short and by_consent is None:
+                    await here.allowances.provide(asked.terms, f"{key}:prepare", deadline_s)
+                self._checks.time_to_fund(state)
+                lock = by_consent or here.access.legs.lock(asked.terms, place)
+                sent = await here.pipeline.send(
+                    key,
+                    lock,
+                    deadline_s,
+                    watched=True,
+                    guarded=True,
+                    gate=partial(self._fund_gate, swap_id=asked.swap_id),
+                    keep=keep,
+                )
         return submitted(asked, sent)
 
     async def _kept_for_exits(self, chain: ChainId) -> Mapping[AssetId, int]:
@@ -182,22 +183,6 @@ class Acts:
         draft = None if builder is None else await builder.lock(terms, place, terms.timelock)
         signature = None if draft is None else await here.pipeline.consent(draft.consent)
         return None if draft is None or signature is None else draft.complete(signature, account)
-
-    async def _allow(self, here: ActingChain, terms: LockTerms, key: str, deadline_s: float) -> None:
-        """Send the transactions that the chain wants before our lock, one after the other: an allowance that is short,
-        for some tokens set to zero before it is raised."""
-        for number in range(1, MAX_PREPARATIONS + 1):
-            if (needed := await here.access.legs.prepare(terms)) is None:
-                return
-            one = f"{key}{number}"
-            await here.pipeline.send(one, needed, deadline_s)
-            done = await here.pipeline.until(one, records.TransactionStatus.INCLUDED, records.TransactionStatus.FINAL)
-            if done.reverted or not done.included:
-                raise RejectedError(f"the allowance for our lock failed: {done.reason or done.status}")
-        if await here.access.legs.prepare(terms) is not None:
-            raise RetryableError(
-                f"{terms.asset} wants more than {MAX_PREPARATIONS} transactions before it can be locked"
-            )
 
     async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
         """Pay the counterparty's leg back by our own transaction: the receiver who sends it need not sign."""

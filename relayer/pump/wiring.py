@@ -27,6 +27,7 @@ from relayer.policy import RelayerPolicy
 from relayer.pump import swaps, tables
 from relayer.pump.absorb import Absorber
 from relayer.pump.acting import ActingChain
+from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, Consultation, PreimageVault
 from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
@@ -65,7 +66,13 @@ class Pump:
         self.other_pipelines: list[Pipeline] = []
         """Those of accounts that no swap is settled with."""
         self.checks = Checks(database, chains, self.accounts, policy, clock, consultation)
-        acting = {chain: ActingChain(chains[chain], pipeline) for chain, pipeline in self.pipelines.items()}
+        self.allowances = {
+            chain: Allowances(database, chains[chain], pipeline) for chain, pipeline in self.pipelines.items()
+        }
+        acting = {
+            chain: ActingChain(chains[chain], pipeline, self.allowances[chain])
+            for chain, pipeline in self.pipelines.items()
+        }
         self._executor = Executor(database, acting, self.checks, self.updates, clock, metrics, vault)
         self._absorber = Absorber(database, facts, self.updates, clock, metrics)
         self._outcomes = OutcomeRecorder(database, tuple(self.pipelines.values()), self.updates, clock)

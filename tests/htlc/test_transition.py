@@ -1,5 +1,6 @@
 """Each role's way through a swap, and each rule that keeps it from losing money."""
 
+from itertools import pairwise
 from typing import TypeVar
 
 import pytest
@@ -485,8 +486,16 @@ def failing_watch(watchtower: SwapState, kind: str) -> SwapState:
     return play(state, time(FIRST, head_s), time(SECOND, head_s))[0]
 
 
-@pytest.mark.parametrize("kind", ["claim", "refund"])
-@pytest.mark.parametrize("how", [events.EffectRefused, events.EffectReverted, events.EffectDropped])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("claim", events.EffectReverted),
+        ("claim", events.EffectDropped),
+        ("refund", events.EffectRefused),
+        ("refund", events.EffectReverted),
+        ("refund", events.EffectDropped),
+    ],
+)
 def test_a_watch_gives_up_after_so_many_failures(watchtower, kind, how):
     state, tries, head_s = failing_watch(watchtower, kind), 0, 0
     leg = FIRST
@@ -510,6 +519,50 @@ def test_a_watch_gives_up_after_so_many_failures(watchtower, kind, how):
     assert state.closed is not None
     assert state.closed.code == decisions.GIVEN_UP
     assert head_s - start_s >= (3 if kind == "refund" else 14), "it waits twice as long after each failure"
+
+
+def refused_claims(watchtower: SwapState, until_s: int) -> tuple[SwapState, list[int]]:
+    """A watch whose claims are refused before they are signed, up to a head's time; and when each was asked for."""
+    state, asked_s = failing_watch(watchtower, "claim"), list[int]()
+    for head_s in range(3, until_s):
+        for name, attempt in state.attempts.items():
+            if name == "claim-initiator" and attempt.status is AttemptStatus.ASKED:
+                asked_s.append(head_s)
+                state, _ = play(state, events.EffectRefused(name, attempt.sequence, "reverted", "it is paused"))
+        state, _ = play(state, time(SECOND, head_s), time(FIRST, head_s))
+    return state, asked_s
+
+
+def test_refused_claims_cost_a_watch_no_try(watchtower):
+    timelock_s = timelock(watchtower.agreement, FIRST)
+    state, asked_s = refused_claims(watchtower, timelock_s)
+    assert not state.phase.terminal
+    assert decisions.MAX_WATCH_TRIES < len(asked_s) < 20
+    for earlier_s, later_s in pairwise([*asked_s, timelock_s]):
+        assert later_s - earlier_s <= max(3, (timelock_s - earlier_s) // decisions.WATCH_WAIT_SHARE + 2)
+
+
+def test_claims_that_fail_in_blocks_count_next_to_refused_ones(watchtower):
+    state, _ = refused_claims(watchtower, 20)
+    failed = 0
+    for head_s in range(20, timelock(watchtower.agreement, FIRST)):
+        attempt = state.attempts["claim-initiator"]
+        if attempt.status is AttemptStatus.ASKED:
+            failure = events.EffectReverted("claim-initiator", attempt.sequence, "no", True)
+            state, _ = play(state, failure)
+            failed += 1
+        state, _ = play(state, time(SECOND, head_s), time(FIRST, head_s))
+        if state.phase.terminal:
+            break
+    assert (state.phase, failed) == (Phase.ABANDONED, decisions.MAX_WATCH_TRIES)
+
+
+def test_refused_claims_of_a_watch_end_with_its_timelock(watchtower):
+    timelock_s = timelock(watchtower.agreement, FIRST)
+    state, _ = refused_claims(watchtower, timelock_s)
+    state, effects = play(state, time(FIRST, timelock_s + 40, timelock_s + 20), time(SECOND, timelock_s + 40))
+    assert only(effects, RefundLeg).leg is FIRST
+    assert not [effect for effect in effects if isinstance(effect, ClaimLeg)]
 
 
 def test_our_own_exit_is_never_given_up(provider):

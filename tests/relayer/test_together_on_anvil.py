@@ -37,6 +37,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps
 from relayer.pump.acting import ActingChain
+from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks
 from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
@@ -174,7 +175,8 @@ async def watch() -> AsyncIterator[Watch]:
         checks = Checks(
             database, {CHAIN: evm.access}, {CHAIN: signer.account}, RelayerPolicy(swap=DEVNET_POLICY), clock
         )
-        executor = Executor(database, {CHAIN: ActingChain(evm.access, pipeline)}, checks, updates, clock, metrics)
+        acting = ActingChain(evm.access, pipeline, Allowances(database, evm.access, pipeline))
+        executor = Executor(database, {CHAIN: acting}, checks, updates, clock, metrics)
         await pipeline.start()
         running = asyncio.create_task(executor.run())
         try:

@@ -7,7 +7,9 @@ import pytest
 from core.model.errors import ConflictError, NotFoundError, RejectedError, TooManyError
 from core.model.facts import Claimed, Refunded
 from core.model.types import BaseUnits, ChainTime, LockId, LockTerms, Preimage, Seconds, SwapId
+from core.runtime import journal
 from core.runtime.clock import run_virtually
+from htlc.effects import ClaimLeg, leg_kind
 from htlc.model import Leg, Phase, Role
 from relayer.policy import WatchPolicy
 from relayer.pump.acting import UNSIMULATED_TRIES
@@ -17,6 +19,7 @@ from tests.relayer.house import COIN, START, A, B, House
 
 SECRET = Preimage(bytes(range(32)))
 WATCHING = WatchPolicy(enabled=True)
+CLAIM = leg_kind(ClaimLeg, Leg.INITIATOR)
 
 
 class TwoParties(House):
@@ -249,7 +252,7 @@ def test_it_watches_no_leg_that_makes_no_sense(wrong):
 
 
 def test_a_claim_that_cannot_pay_costs_little():
-    """A payee that refuses, for ever: tried twice in blocks, then simulated, ever later, and given up."""
+    """A payee that refuses, for ever: tried twice in blocks, then simulated, ever more seldom, up to the timelock."""
 
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
@@ -260,10 +263,34 @@ def test_a_claim_that_cannot_pay_costs_little():
         await house.both_lock(legs)
         house.chains[A].tokens.refused.add((COIN[A], legs.initiator_leg.receiver))
         await house.reveal(legs)
-        view = await house.phase(swap_id, Phase.ABANDONED, deadline_s=300)
-        assert view.reason_code == "watch-given-up"
+        await house.clock.sleep(legs.initiator_leg.timelock.seconds - house.clock.now() - 1)
         sent = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
         assert [record.reverted for record in sent] == [True] * UNSIMULATED_TRIES
+        asked = await house.database.read(lambda c: journal.stream_effects(c, swap_id))
+        assert len([one for one in asked if one.kind == CLAIM]) < 25
+        await house.phase(swap_id, Phase.LOST, deadline_s=60)
+        assert await house.holdings() == (0, 900, 0, -900), "the refund pays the initiator, whom nobody refuses"
+
+    watched(story)
+
+
+@pytest.mark.parametrize("left_s", [60, 12])
+def test_a_claim_that_can_pay_again_is_made_in_time(left_s):
+    """Refusals for most of the time cost no try: it is claimed once it can be, though little time is left."""
+
+    async def story(house: TwoParties) -> None:
+        legs = await house.agree()
+        timelock = ChainTime(A, round(house.clock.now()) + 400)
+        legs = replace(legs, initiator_leg=replace(legs.initiator_leg, timelock=timelock))
+        swap_id = await house.service.watchtower.register(legs)
+        await house.both_lock(legs)
+        refused = (COIN[A], legs.initiator_leg.receiver)
+        house.chains[A].tokens.refused.add(refused)
+        await house.reveal(legs)
+        await house.clock.sleep(timelock.seconds - left_s - house.clock.now())
+        house.chains[A].tokens.refused.discard(refused)
+        await house.phase(swap_id, Phase.COMPLETED, deadline_s=left_s)
+        assert await house.holdings() == (-700, 900, 700, -900)
 
     watched(story)
 
