@@ -11,7 +11,7 @@ from aiohttp import web
 
 from core.runtime.clock import Clock
 from core.runtime.database import Database
-from core.runtime.web import API_KEY, REQUEST_ID, Handler, problem_of
+from core.runtime.web import CALLER, REQUEST_ID, Handler, problem_of
 from regulator_api import audit
 
 PURPOSE_HEADER: Final = "X-Purpose"
@@ -56,7 +56,7 @@ class Auditor:
     async def _log(self, request: web.Request, status: int, body: bytes) -> audit.AuditEntry:
         access = audit.Access(
             time_ns=self._clock.now_ns(),
-            who=request[API_KEY].name,
+            who=request[CALLER].name,
             method=request.method,
             what=request.path_qs[: audit.MAX_WHAT_CHARS],
             purpose=_purpose(request),

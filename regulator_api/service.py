@@ -24,7 +24,7 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.web import (
-    API_KEY,
+    CALLER,
     Health,
     PageCursors,
     Problem,
@@ -211,7 +211,7 @@ class RegulatorService:
 
     async def post_agreement(self, request: web.Request) -> web.Response:
         body = await read_body(request, requests.AgreementBody)
-        agreement = requests.parse_agreement(body, request[API_KEY].name)
+        agreement = requests.parse_agreement(body, request[CALLER].name)
         for terms in (agreement.initiator, agreement.participant):
             self._known_chain(terms.chain)
         now_ns = self._clock.now_ns()

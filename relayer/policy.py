@@ -34,7 +34,7 @@ class ExposureLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpeningPolicy:
-    """Limits for callers of the API that open swaps on which nobody has locked yet. A caller is a network address.
+    """Limits for callers of the API that open swaps on which nobody has locked yet.
 
     Only an opening with a proof of funds reserves anything before its lock is final: for `hold_s`; a lock that comes
     later is answered if inventory is left. Beyond a first swap, one account holds at most `account_share_percent`, and
@@ -69,7 +69,7 @@ class OpeningPolicy:
 class WatchPolicy:
     """Watching over swaps of others: off unless an operator switches it on, since it pays their fees for nothing.
 
-    `max_watches` and `max_per_caller` bound the open ones, in all and of one network address. A registration under
+    `max_watches` and `max_per_caller` bound the open ones, in all and of one caller. A registration under
     which no lock was seen for `unseen_s` ends; such ones hold at most half of the places. `max_exit_cost`: what one
     claim or refund may cost, by native asset; while the market asks for more it waits. It is also left to the parties
     while it would use what our own swaps keep for their exits, and given up after

@@ -65,7 +65,7 @@ class Watchtower:
     async def register(self, request: Registration, caller: str | None = None) -> SwapId:
         """Watch this swap from now on; again is harmless. What is on chain already is taken in.
 
-        `caller`: the network address that asks. Raise `NotFoundError` if the operator has not switched watching on,
+        `caller`: the id of who asks. Raise `NotFoundError` if the operator has not switched watching on,
         `RejectedError` for legs that do not make a swap or that no claim could save any more, `TooManyError` if the
         caller, or all of them, have as many watches as they may. Other swaps under the same hashlock are swaps of
         their own: whoever copies one blocks nobody.

@@ -134,7 +134,7 @@ class Answers:
                 return
 
     async def open_swap(self, call: SwapCall, caller: str | None = None) -> SwapBody:
-        """The same call again answers the same swap. `caller`: the network address it came from, None in-process."""
+        """The same call again answers the same swap. `caller`: the id of who asks, None in-process."""
         request = OpenSwap(
             quote=wire.quote_from(call.quote),
             hashlock=Hashlock(wire.bytes_from(call.hashlock, 32, "hashlock")),

@@ -11,13 +11,13 @@ from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
 from core.runtime.web import (
+    CALLER,
     Cors,
     Health,
     RateLimit,
     RateLimiter,
     Route,
     build_application,
-    client_of,
     read_body,
     read_query,
     respond,
@@ -82,7 +82,7 @@ def create_api(
 
 def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
     async def open_swap(request: web.Request) -> web.Response:
-        return respond(await answers.open_swap(await read_body(request, SwapCall), _caller(request)))
+        return respond(await answers.open_swap(await read_body(request, SwapCall), request[CALLER].id))
 
     async def quote(request: web.Request) -> web.Response:
         return respond(await answers.quote(await read_body(request, QuoteCall)))
@@ -97,7 +97,7 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
         return respond(await answers.swaps(read_query(request, SwapsQuery)))
 
     async def watch(request: web.Request) -> web.Response:
-        return respond(await answers.watch(await read_body(request, WatchCall), _caller(request)))
+        return respond(await answers.watch(await read_body(request, WatchCall), request[CALLER].id))
 
     return [
         Route("GET", "/v1/relayer", _plain(answers.relayer), "Who answers here", answer=RelayerBody),
@@ -157,11 +157,6 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
         ),
         Route("GET", "/v1/ws", sockets.handle, "Swaps as they change (WebSocket)", websocket=True),
     ]
-
-
-def _caller(request: web.Request) -> str:
-    """Who is counted together; behind a proxy that is everybody who comes through it."""
-    return client_of(request.remote)
 
 
 def _plain(answer: Callable[[], Awaitable[Any]]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -24,7 +24,7 @@ from core.model.types import SwapId
 from core.runtime import retry
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
-from core.runtime.web import REQUEST_ID, Places, RateLimit, RateLimiter, client_of, problem_of
+from core.runtime.web import CALLER, REQUEST_ID, Places, RateLimit, RateLimiter, problem_of
 from relayer.api.answers import Answers
 from relayer.api.bodies import SocketAnswer, SocketCall
 from relayer.provider.desk import Desk, SwapView
@@ -139,7 +139,7 @@ class Sockets:
         await asyncio.gather(*closing, return_exceptions=True)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        with self._places.taken(client_of(request.remote)):
+        with self._places.taken(request[CALLER].id):
             return await self._serve(request)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:

@@ -110,8 +110,8 @@ class Desk(Protocol):
         differ or a chain lags."""
 
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
-        """Agree on a swap; the same request again answers the same swap. `caller`: the network address it came from,
-        None for callers in this process, who are not bounded. `SwapView.reserved` says if it holds anything.
+        """Agree on a swap; the same request again answers the same swap. `caller`: the id of who asks, None for
+        callers in this process, who are not bounded. `SwapView.reserved` says if it holds anything.
 
         Raise `RejectedError` for a quote that is expired, altered or not ours, and for a proof that is not the
         account's signature over this opening; `RetryableError` while the account's balance cannot be read;

@@ -5,22 +5,23 @@ app = build_application(routes, title="Causeway relayer", version="0.1.0", metri
 async with serve(app, "127.0.0.1", 8080) as address: ...
 """
 
+from core.runtime.callers import ApiKey, Caller, KeyRing, client_of, issue_key
 from core.runtime.web.application import Health, build_application, serve
-from core.runtime.web.auth import ApiKey, KeyRing, issue_key
 from core.runtime.web.bodies import read_body, read_bytes, read_query, respond
 from core.runtime.web.connections import ConnectionLimits, Runner
 from core.runtime.web.cors import ANYBODY, Cors
-from core.runtime.web.limits import Places, RateLimit, RateLimiter, client_of
+from core.runtime.web.limits import Places, RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
 from core.runtime.web.problems import Problem, problem_of
-from core.runtime.web.routes import API_KEY, REQUEST_ID, Handler, Route
+from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
 
 __all__ = [
     "ANYBODY",
-    "API_KEY",
+    "CALLER",
     "REQUEST_ID",
     "ApiKey",
+    "Caller",
     "ConnectionLimits",
     "Cors",
     "Handler",

@@ -14,17 +14,18 @@ import structlog
 from aiohttp import web
 
 from core.model.errors import FatalError
+from core.runtime.callers import KeyRing
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
-from core.runtime.web.auth import HEADER, KeyRing
+from core.runtime.web.auth import caller_of, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
 from core.runtime.web.connections import Runner, has_left
 from core.runtime.web.cors import Cors
-from core.runtime.web.limits import RateLimiter, client_of
+from core.runtime.web.limits import RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.problems import Problem, allowed_methods, problem_of
-from core.runtime.web.routes import API_KEY, REQUEST_ID, Handler, Route
+from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
 
 MAX_PATH_CHARS: Final = 2_048
 SHUTDOWN_S: Final = 3.0
@@ -125,12 +126,11 @@ def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -
     """The route's handler behind the rate limit and the API key, in this order for strangers: guessing keys counts."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        presented = request.headers.get(HEADER)
-        known = keys.find(presented) if presented is not None else None
+        caller = request[CALLER] = caller_of(request, keys)
         if count is not None:
-            count(f"key:{known.name}" if known is not None else f"address:{client_of(request.remote)}")
+            count(caller.id)
         if route.scope is not None:
-            request[API_KEY] = keys.allow(presented, route.scope)
+            require_scope(caller, route.scope, request)
         if route.websocket and (request.method == "HEAD" or not web.WebSocketResponse().can_prepare(request).ok):
             raise Problem(
                 426,

@@ -18,8 +18,8 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from core.model.errors import RetryableError
+from core.runtime.callers import client_of
 from core.runtime.logging import get_logger
-from core.runtime.web.limits import client_of
 from core.runtime.web.problems import Problem, problem_of
 
 HEADERS_S: Final = 10.0

@@ -1,6 +1,5 @@
 """How much one caller may ask: a token bucket for each API key, or for each address where there is no key."""
 
-import ipaddress
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,21 +13,6 @@ from core.runtime.web.problems import Problem
 
 MAX_CALLERS: Final = 10_000
 """Buckets kept; beyond that the one longest unused is forgotten, and its caller begins with a full one."""
-IPV6_CLIENT_BITS: Final = 64
-"""One customer has a network of this length at the least, and all addresses in it."""
-
-
-def client_of(address: str | None) -> str:
-    """Who is behind a network address: the address of IPv4, the network of IPv6, `unknown` for anything else."""
-    try:
-        parsed = ipaddress.ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv4Address):
-        return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.ip_network((parsed, IPV6_CLIENT_BITS), strict=False))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from typing import Any, Final
 import msgspec
 from aiohttp import web
 
-from core.runtime.web.auth import ApiKey
+from core.runtime.callers import Caller
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
-API_KEY: Final = web.RequestKey("api_key", ApiKey)
-"""The key that a request with a scoped route was made with: `request[API_KEY]`."""
+CALLER: Final = web.RequestKey("caller", Caller)
+"""Who makes the request, for every handler: `request[CALLER]`. On a scoped route it is the holder of a key."""
 
 _PATH_PARAMETER = re.compile(r"\{([a-z_]+)(?::([^}]+))?\}")
 

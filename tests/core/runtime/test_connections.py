@@ -21,13 +21,13 @@ import pytest
 import structlog
 from aiohttp import web
 
+from core.runtime.callers import client_of
 from core.runtime.clock import SystemClock
 from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
 from core.runtime.web import Route, bodies, build_application, connections, read_body, respond, serve
 from core.runtime.web.bodies import MAX_BODY_BYTES
 from core.runtime.web.connections import ConnectionLimits
-from core.runtime.web.limits import client_of
 from tests.support import eventually
 
 

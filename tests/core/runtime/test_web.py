@@ -29,7 +29,7 @@ from core.runtime.clock import ManualClock, SeededSecrets, SystemClock
 from core.runtime.database import InlineDatabase
 from core.runtime.metrics import Metrics
 from core.runtime.web import (
-    API_KEY,
+    CALLER,
     REQUEST_ID,
     ApiKey,
     Health,
@@ -102,7 +102,7 @@ async def fail(request: web.Request) -> web.Response:
 
 
 async def who(request: web.Request) -> web.Response:
-    return respond({"name": request[API_KEY].name})
+    return respond({"name": request[CALLER].name})
 
 
 async def echo(request: web.Request) -> web.StreamResponse:
