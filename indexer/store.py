@@ -10,13 +10,14 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, FatalError, require
 from core.model.facts import Block, BlockApplied, BlockFinalized, BlockHeader, BlockReverted, FollowerFact
 from core.model.types import BlockRef, ChainId, Height
+from core.runtime.inserts import insert_if_absent
 from indexer import tables
 from indexer.chain_view import Advance, ChainView
 from indexer.encoding import EVENT_COLUMNS, event_values
 from indexer.feed import FactKind, header_of
 from indexer.listening import notify
 from indexer.projections.keeping import count_set_aside, keep
-from indexer.writing import insert_if_absent, insert_rows
+from indexer.writing import insert_rows
 
 CHUNK: Final = 500
 """Values bound in one `IN (…)`."""

@@ -1,4 +1,4 @@
-"""Three things that writers need of SQL beyond SQLAlchemy's everyday API, said once for both databases."""
+"""Two things that writers need of SQL beyond SQLAlchemy's everyday API, said once for both databases."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import asyncpg
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
 from core.model.errors import require
@@ -20,23 +20,7 @@ COPY_ROWS: Final = 1_000
 MAX_VARIABLES: Final = 999
 """Values in one statement: what every SQLite takes (sqlite.org/limits.html)."""
 
-
 _HOLD: Final = sa.select(fact_order.c.id).with_for_update()
-
-
-def insert_if_absent(connection: Connection, table: sa.Table, **values: Any) -> bool:
-    """Insert a row unless one with its primary key is there. Return whether it was inserted.
-
-    Waits for another transaction that inserts the same row, and then sees its row.
-    """
-    return connection.execute(_insert_if_absent(connection.dialect.name, table), values).rowcount == 1
-
-
-@lru_cache(maxsize=64)
-def _insert_if_absent(dialect: str, table: sa.Table) -> sa.Insert:
-    inserts = postgresql if dialect == "postgresql" else sqlite
-    insert: sa.Insert = inserts.insert(table).on_conflict_do_nothing()
-    return insert
 
 
 def insert_many(connection: Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:

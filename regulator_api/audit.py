@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from core.runtime.columns import Bytes32
 from core.runtime.database import METADATA
-from indexer.writing import insert_if_absent
+from core.runtime.inserts import insert_if_absent
 
 HASH_PREFIX: Final = b"causeway audit entry v1\0"
 FIRST_HASH: Final = bytes(32)

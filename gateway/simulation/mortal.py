@@ -113,14 +113,14 @@ class MortalDatabase:
 
     async def _watched_write(self, work: Callable[[Connection], T]) -> T:
         """A write at which the process may end: inside of the transaction, or right after it."""
-        table = COMMITS[self._fuse.commit or ""]
+        watched_tables = COMMITS[self._fuse.commit or ""]
         ends = False
 
         def watched(connection: Connection) -> T:
             nonlocal ends
             with written(connection) as tables:
                 done = work(connection)
-            ends = table in tables and self._fuse.at_commit()
+            ends = not tables.isdisjoint(watched_tables) and self._fuse.at_commit()
             if ends and not self._fuse.after:
                 raise self._fuse.burn(f"write-{self._fuse.commit}")
             return done

@@ -118,20 +118,20 @@ class Rough(StrEnum):
 
 
 COMMITS: Final = {
-    "block": "indexer_blocks",
-    "fact": "indexer_events",
-    "cursor": "cursors",
-    "event": "journal",
-    "effect": "outbox",
-    "row": "relayer_swaps",
-    "place": "relayer_locks",
-    "account": "relayer_accounts",
-    "signature": "relayer_transaction_attempts",
-    "progress": "relayer_transactions",
-    "agreement": "indexer_agreements",
-    "store": "client_swaps",
+    "block": ("indexer_blocks",),
+    "fact": ("indexer_events",),
+    "cursor": ("cursors",),
+    "event": ("journal",),
+    "effect": ("outbox",),
+    "row": ("relayer_swaps",),
+    "place": ("relayer_locks",),
+    "account": ("relayer_accounts", "leases"),
+    "signature": ("relayer_transaction_attempts",),
+    "progress": ("relayer_transactions",),
+    "agreement": ("indexer_agreements",),
+    "store": ("client_swaps",),
 }
-"""The kinds of commits, by a table that each of them writes."""
+"""The kinds of commits, by the tables of which each writes one."""
 RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
 COMMITS_OF: Final = {
     "relayer": tuple(kind for kind in COMMITS if kind != "store"),

@@ -20,8 +20,8 @@ from core.model.types import (
     LockTerms,
     SwapId,
 )
+from core.runtime.inserts import insert_if_absent
 from indexer.tables import agreement_legs, agreements
-from indexer.writing import insert_if_absent
 
 INITIATOR: Final = "initiator"
 PARTICIPANT: Final = "participant"

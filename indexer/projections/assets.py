@@ -16,8 +16,9 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import AssetDefined, Block, ChainEvent, Locked, Transferred
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, chain_of
+from core.runtime.inserts import insert_if_absent
 from indexer.tables import asset_reports, assets
-from indexer.writing import insert_if_absent, insert_many
+from indexer.writing import insert_many
 
 CHUNK: Final = 500
 MAX_TEXT_CHARS: Final = 128

@@ -16,9 +16,10 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, ChainEvent, Claimed, ContractEvent, Locked, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, address_of, chain_of
+from core.runtime.inserts import insert_if_absent
 from indexer.projections.heights import lowest_height
 from indexer.tables import asset_reports, contract_reports, contracts, cursors, htlc_reports
-from indexer.writing import hold_projections, insert_if_absent, insert_many
+from indexer.writing import hold_projections, insert_many
 
 CHUNK: Final = 500
 MAX_NAME_CHARS: Final = 128

@@ -15,12 +15,12 @@ from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, LoggedEvent, hashlock_of
 from core.model.types import BlockRef, ChainId, Hashlock, Height
+from core.runtime.inserts import insert_if_absent
 from core.runtime.logging import get_logger
 from core.runtime.savepoints import contained, failure_of, reason_of
 from indexer.projections import assets, balances, contract_events, contracts, locks
 from indexer.projections.swaps import refresh_swaps
 from indexer.tables import events, set_aside
-from indexer.writing import insert_if_absent
 
 WHOLE_BLOCK: Final = -1
 MAX_TRIALS: Final = 64

@@ -12,9 +12,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import FencedError, RetryableError, require
+from core.model.errors import RetryableError, require
 from core.model.types import AccountId, ChainId
+from core.runtime import leases
 from core.runtime.database import METADATA
+from core.runtime.files import Holder
 
 MAX_FOREIGN_USES: Final = 1_000
 """Rows that a listing returns; uses that follow one another share a row."""
@@ -25,7 +27,6 @@ relayer_accounts = sa.Table(
     sa.Column("chain", sa.Text, primary_key=True),
     sa.Column("account", sa.Text, primary_key=True),
     sa.Column("next_sequence", sa.BigInteger, nullable=False),
-    sa.Column("epoch", sa.BigInteger, nullable=False),
 )
 relayer_foreign_uses = sa.Table(
     "relayer_foreign_uses",
@@ -74,26 +75,36 @@ def is_known(connection: Connection, chain: ChainId, account: AccountId) -> bool
     return account_row(connection, chain, account) is not None
 
 
+def lease_of(account: AccountId) -> str:
+    """Return the name of the account's lease. It has no term: whoever opens an account last signs for it."""
+    return f"account {account}"
+
+
 def open_account(
-    connection: Connection, chain: ChainId, account: AccountId, latest: int | None, adopt: bool, now_ns: int
+    connection: Connection,
+    chain: ChainId,
+    account: AccountId,
+    latest: int | None,
+    adopt: bool,
+    now_ns: int,
+    holder: str | None = None,
 ) -> int:
-    """Take the account over and return the fencing epoch to sign under.
+    """Take the account over for `holder` (None: this process) and return the lease's epoch to sign under.
 
     `latest` is the chain's next sequence, needed for an account that the journal has never seen. If the chain shows
     such an account as used, its uses are foreign ones: acknowledged if `adopt` says so (a deliberate first start),
     otherwise waiting for the operator.
     """
-    row = account_row(connection, chain, account, hold=True)
-    if row is not None:
-        connection.execute(where_account(sa.update(relayer_accounts), chain, account).values(epoch=row.epoch + 1))
-        return int(row.epoch) + 1
+    epoch = leases.take(connection, lease_of(account), holder or str(Holder.this()), now_ns=now_ns).epoch
+    if is_known(connection, chain, account):
+        return epoch
     if latest is None:
         raise RetryableError(f"{account} is new to this journal, and {chain} has not said how often it was used")
-    values = {"chain": chain, "account": account, "next_sequence": latest, "epoch": 1}
+    values = {"chain": chain, "account": account, "next_sequence": latest}
     connection.execute(sa.insert(relayer_accounts).values(values))
     if latest > 0:
         note_foreign_use(connection, chain, account, 0, latest, now_ns, acknowledged=adopt)
-    return 1
+    return epoch
 
 
 def account_row(connection: Connection, chain: ChainId, account: AccountId, *, hold: bool = False) -> Any:
@@ -107,19 +118,14 @@ def where_account(statement: Any, chain: ChainId, account: AccountId) -> Any:
 
 
 def fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> Any:
-    """Return the account's row, held. Raise `FencedError` if another process has taken it over."""
-    return _fenced(account_row(connection, chain, account, hold=True), account, epoch)
+    """Return the account's row, held. Raise `FencedError` if another process has taken the account over."""
+    leases.fence(connection, lease_of(account), epoch)
+    return account_row(connection, chain, account, hold=True)
 
 
-def check_fence(connection: Connection, chain: ChainId, account: AccountId, epoch: int) -> None:
+def check_fence(connection: Connection, account: AccountId, epoch: int) -> None:
     """As `fence`, for who only looks: nobody is kept from taking the account over meanwhile."""
-    _fenced(account_row(connection, chain, account), account, epoch)
-
-
-def _fenced(row: Any, account: AccountId, epoch: int) -> Any:
-    if row is None or row.epoch != epoch:
-        raise FencedError(f"another process has taken over {account}: this one must not sign for it any more")
-    return row
+    leases.check(connection, lease_of(account), epoch)
 
 
 def next_sequence(connection: Connection, chain: ChainId, account: AccountId) -> int:

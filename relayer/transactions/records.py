@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection, Row
 from core.model.errors import ConflictError
 from core.model.transactions import FeeBid, LeftOut, SignedTransaction
 from core.model.types import AccountId, BlockRef, ChainId, Height
+from core.runtime import leases
 from core.runtime.columns import Uint256
 from core.runtime.database import METADATA
 from relayer.transactions import accounts
@@ -203,6 +204,7 @@ relayer_batch_items = sa.Table(
 """The effects of a batch, in its order. An effect has one transaction in its life, alone or in a batch."""
 
 TABLES: Final = (
+    *leases.TABLES,
     relayer_accounts,
     relayer_foreign_uses,
     relayer_transactions,

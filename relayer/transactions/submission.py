@@ -304,7 +304,7 @@ class Sending:
         ends at its next head, with all its duties, though it has nothing to sign."""
 
         def read(connection: Connection) -> list[TransactionRecord]:
-            accounts.check_fence(connection, self.chain, self.account, self._hand.epoch)
+            accounts.check_fence(connection, self.account, self._hand.epoch)
             return records.open_transactions(connection, self.chain, self.account)
 
         return await self._database.read(read)

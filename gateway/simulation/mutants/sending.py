@@ -74,7 +74,7 @@ SENDING: Final = (
     plant(
         "no-fence",
         "A process that was paused goes on signing next to the one that took over.",
-        "relayer/transactions/accounts.py",
+        "core/runtime/leases.py",
         "    if row is None or row.epoch != epoch:",
         "    if row is None:",
     ),

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from core.runtime import journal as journal_tables
+from core.runtime import leases as lease_tables
 from core.runtime.database import METADATA, SCHEMA
 from indexer import tables as indexer_tables
 from regulator_api import audit as audit_tables
@@ -27,6 +28,7 @@ KEPT: Final = Path(__file__).parent / "schemas"
 METADATAS: Final = (METADATA, client_tables.METADATA)
 ROOMS: Final = (
     journal_tables,
+    lease_tables,
     indexer_tables,
     audit_tables,
     reporting_tables,

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from core.model.errors import FatalError
-from core.model.types import Hashlock
+from core.model.types import AccountId, ChainId, Hashlock
 from core.runtime import database as database_module
 from core.runtime.database import METADATA, SCHEMA, Database, create_schema, open_database, schema_version
 from core.runtime.migrations import SCRIPTS
@@ -23,6 +23,7 @@ from indexer import tables
 from indexer.projections.locks import locks_under
 from indexer.projections.rebuild import bring_up_to_date
 from relayer.client.store import METADATA as CLIENT_METADATA
+from relayer.transactions.accounts import next_sequence, open_account
 from tests.core.runtime.kept_schemas import KEPT, METADATAS, statements
 
 RELEASED = sorted({file.name.split(".")[0] for file in KEPT.glob("*.sql")})
@@ -166,6 +167,22 @@ async def test_locks_of_an_older_version_are_built_again(database: Database) -> 
     assert await database.write(bring_up_to_date)
     (found,) = await database.read(lambda c: locks_under(c, Hashlock(HASHLOCK), 2))
     assert (found.lock_id, found.place) == ("0x01/0/1", ("eip155:1", 1, 5))
+
+
+@pytest.mark.parametrize("version", RELEASED)
+async def test_the_fence_of_an_older_version_goes_on(database: Database, version: str) -> None:
+    """A process of the older version has epoch 7: whoever comes next is ahead of it, at the sequence it had."""
+    row = {"chain": "eip155:1", "account": "eip155:1:0x01", "next_sequence": 5, "epoch": 7}
+
+    def write(connection: Connection) -> None:
+        write_as_of(connection, version)
+        connection.execute(sa.insert(sa.table("relayer_accounts", *map(sa.column, row))).values(row))
+
+    await database.write(write)
+    await database.write(create_schema)
+    chain, account = ChainId("eip155:1"), AccountId("eip155:1:0x01")
+    assert await database.write(lambda c: open_account(c, chain, account, None, False, 1)) == 8
+    assert await database.read(lambda c: next_sequence(c, chain, account)) == 5
 
 
 async def test_a_new_database_is_the_tables_in_the_code(database: Database) -> None:

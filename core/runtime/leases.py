@@ -1,0 +1,128 @@
+"""Leases: who may do what only one process may do at a time, and a fence against those who did it before.
+
+Each time that a lease is taken its *epoch* goes up. A process does its work under the epoch that it got, and calls
+`fence` in the very database transaction that stores the work: once somebody else has taken the lease, nothing more of
+it is stored. That holds whatever the clocks of the machines say. Time decides one thing only, from when on somebody
+else may take a lease whose holder is silent; clocks that differ make that earlier or later, never unsafe.
+
+A lease without a term (`NO_TERM`) is a mere fence: whoever comes next takes it at once, and who had it ends.
+
+    lease = take(connection, name, holder, now_ns=…, until_ns=…)     raises `LeaseHeldError` while another has it
+    renew(connection, name, lease.epoch, until_ns=…)                 raises `FencedError` once another has taken it
+    fence(connection, name, lease.epoch)                             the same; nobody takes it before we commit
+
+Plain functions over a `Connection`, to be called inside `Database.write`; `check` also inside `Database.read`. Times
+are nanoseconds since the Unix epoch.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import FencedError, RetryableError
+from core.runtime.clock import NS_PER_S
+from core.runtime.database import METADATA
+from core.runtime.inserts import insert_if_absent
+
+NO_TERM: Final = 0
+"""As `until_ns`: anybody may take the lease at any time."""
+
+leases = sa.Table(
+    "leases",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("holder", sa.Text, nullable=False),
+    sa.Column("epoch", sa.BigInteger, nullable=False),
+    sa.Column("until_ns", sa.BigInteger, nullable=False),
+)
+"""A row stays when its lease has ended: an epoch never comes again."""
+
+TABLES: Final = (leases,)
+
+_OF_NAME: Final[sa.BindParameter[Any]] = sa.bindparam("of_name")
+_LEASE: Final = sa.select(leases).where(leases.c.name == _OF_NAME)
+_LEASE_HELD: Final = _LEASE.with_for_update()
+_CHANGE: Final = sa.update(leases).where(leases.c.name == _OF_NAME)
+_CHANGE_OWN: Final = _CHANGE.where(leases.c.epoch == sa.bindparam("of_epoch"))
+
+
+class LeaseHeldError(RetryableError):
+    """Another process has the lease, and its time is not over."""
+
+    code = "lease-held"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who took it last, for the how-manieth time, and until when others wait. `holder` is for people and for `take`."""
+
+    name: str
+    holder: str
+    epoch: int
+    until_ns: int
+
+
+def take(connection: Connection, name: str, holder: str, *, now_ns: int, until_ns: int = NO_TERM) -> Lease:
+    """Take the lease under a new epoch, which fences off whoever had it.
+
+    Its own holder may take it at any time: a process that starts again does not wait for its former life. Raise
+    `LeaseHeldError` while another holder's time is not over.
+    """
+    if insert_if_absent(connection, leases, name=name, holder=holder, epoch=1, until_ns=until_ns):
+        return Lease(name, holder, 1, until_ns)
+    row = connection.execute(_LEASE_HELD, {"of_name": name}).one()
+    if row.holder != holder and row.until_ns > now_ns:
+        left_s = (row.until_ns - now_ns) / NS_PER_S
+        raise LeaseHeldError(f"{row.holder} has {name} for another {left_s:.1f} s", name=name, holder=row.holder)
+    lease = Lease(name, holder, row.epoch + 1, until_ns)
+    values = {"of_name": name, "holder": holder, "epoch": lease.epoch, "until_ns": until_ns}
+    connection.execute(_CHANGE, values)
+    return lease
+
+
+def renew(connection: Connection, name: str, epoch: int, *, until_ns: int) -> None:
+    """Keep the lease until then. One whose time is over is kept, too, if nobody has taken it meanwhile.
+
+    Raise `FencedError` if somebody has.
+    """
+    values = {"of_name": name, "of_epoch": epoch, "until_ns": until_ns}
+    if connection.execute(_CHANGE_OWN, values).rowcount != 1:
+        _refuse(name, find(connection, name))
+
+
+def release(connection: Connection, name: str, epoch: int) -> None:
+    """Let others take the lease from now on; nothing happens if one has taken it already."""
+    connection.execute(_CHANGE_OWN, {"of_name": name, "of_epoch": epoch, "until_ns": NO_TERM})
+
+
+def fence(connection: Connection, name: str, epoch: int) -> None:
+    """Return if nobody has taken the lease since it was taken under `epoch`; nobody can before this transaction ends.
+
+    Raise `FencedError` otherwise.
+    """
+    _check(name, epoch, connection.execute(_LEASE_HELD, {"of_name": name}).one_or_none())
+
+
+def check(connection: Connection, name: str, epoch: int) -> None:
+    """As `fence`, for who only looks: nobody is kept from taking the lease meanwhile."""
+    _check(name, epoch, connection.execute(_LEASE, {"of_name": name}).one_or_none())
+
+
+def find(connection: Connection, name: str) -> Lease | None:
+    """Return the lease as it was taken last, None if it never was."""
+    row = connection.execute(_LEASE, {"of_name": name}).one_or_none()
+    return None if row is None else Lease(row.name, row.holder, row.epoch, row.until_ns)
+
+
+def _check(name: str, epoch: int, row: Any) -> None:
+    if row is None or row.epoch != epoch:
+        _refuse(name, row)
+
+
+def _refuse(name: str, taken: Any) -> None:
+    holder = "nobody known here" if taken is None else taken.holder
+    raise FencedError(
+        f"another process ({holder}) has taken over {name}: this one must not act for it any more", name=name
+    )
