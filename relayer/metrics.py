@@ -45,4 +45,5 @@ class RelayerMetrics:
         self.nearest_timelock_s = gauge("relayer_nearest_timelock_seconds", "Until an open swap's next timelock")
         self.critical_error = gauge("relayer_critical_error", "1 after an error that ended the relayer")
         self.facts_set_aside = gauge("relayer_facts_set_aside", "Facts that a swap could not take in, kept for it")
+        self.deliveries = gauge("relayer_deliveries", "What is sent to others, by how it stands", ["queue", "status"])
         self.facts_position = gauge("relayer_facts_position", "The last fact that the swaps have taken in")

@@ -19,9 +19,10 @@ from sqlalchemy.engine import Connection
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.types import AssetId, BaseUnits, ChainId, chain_of
-from core.runtime import journal
+from core.runtime import deliveries, journal
 from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
+from core.runtime.deliveries import DeliveryStatus
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal
@@ -36,7 +37,7 @@ from relayer.bridging.attestor import Attestor
 from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
 from relayer.notices import reports
-from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
+from relayer.notices.reports import REPORTS, OpenSession, Reporter, ReportTarget, http_session
 from relayer.policy import MAX_LAPSE_S, RelayerPolicy
 from relayer.provider.opening import SwapDesk
 from relayer.provider.quoting import Pair
@@ -58,7 +59,7 @@ KEEP_S: Final = MAX_LAPSE_S
 """How long settled votes and allowances are kept, and swaps that came to nothing: some are held against an account."""
 PRUNED_AT_ONCE: Final = 500
 
-TABLES: Final = (*transaction_tables.TABLES, *tables.TABLES, *set_aside.TABLES, reports.relayer_reports)
+TABLES: Final = (*transaction_tables.TABLES, *tables.TABLES, *set_aside.TABLES, *deliveries.TABLES)
 
 log = get_logger("relayer.service")
 
@@ -251,7 +252,7 @@ class RelayerService:
             await self.pump.expire_quotes()
             await self._measure()
             before_ns = self._clock.now_ns() - KEEP_S * NS_PER_S
-            await self._database.write(partial(transaction_tables.prune, before_ns=before_ns, limit=PRUNED_AT_ONCE))
+            await self._database.write(partial(_prune, before_ns=before_ns, limit=PRUNED_AT_ONCE))
             await self.forget_nothing(before_ns)
 
     async def forget_nothing(self, before_ns: int) -> None:
@@ -275,14 +276,19 @@ class RelayerService:
             self._metrics.reserved_funds.labels(asset).set(reserved[asset])
 
     async def _measure(self) -> None:
-        def read(connection: Connection) -> tuple[dict[Phase, int], list[Promise], int | None]:
+        def read(
+            connection: Connection,
+        ) -> tuple[dict[Phase, int], list[Promise], int | None, dict[tuple[str, DeliveryStatus], int]]:
             return (
                 tables.counts_by_phase(connection),
                 tables.promises(connection),
                 tables.nearest_timelock_s(connection),
+                deliveries.counts(connection),
             )
 
-        counts, promised, nearest_s = await self._database.read(read)
+        counts, promised, nearest_s, sent = await self._database.read(read)
+        for status in DeliveryStatus:
+            self._metrics.deliveries.labels(REPORTS.name, status).set(sent.get((REPORTS.name, status), 0))
         self._metrics.unacknowledged.set(len(await self._foreign_uses()))
         await self._measure_reserved(promised)
         for phase in Phase:
@@ -295,6 +301,11 @@ class RelayerService:
                 self._metrics.wallet_balance.labels(asset).set(await self.pump.checks.balance(asset))
             except RetryableError as error:
                 log.info("balance not known", asset=asset, reason=error.message)
+
+
+def _prune(connection: Connection, before_ns: int, limit: int) -> int:
+    """Forget settled votes, allowances and reports of before then; return how many."""
+    return transaction_tables.prune(connection, before_ns, limit) + deliveries.prune(connection, before_ns, limit)
 
 
 def _forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:

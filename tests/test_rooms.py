@@ -10,7 +10,7 @@ ROOMS = ("core", "htlc", "adapters", "relayer", "regulator_api", "gateway")
 SQL_STANDS_IN = (
     *("core/runtime/", "relayer/pump/tables.py", "relayer/pump/set_aside.py", "relayer/transactions/records.py"),
     *("relayer/transactions/accounts.py", "relayer/transactions/orders.py", "relayer/client/store.py"),
-    *("relayer/notices/reports.py", "regulator_api/audit.py", "gateway/simulation/"),
+    *("regulator_api/audit.py", "gateway/simulation/"),
 )
 """The indexer is a room about SQL; the simulation's verdict reads what the code under test has stored."""
 OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/")}

@@ -8,46 +8,33 @@ is read, and a redirect is not followed: the key is for the configured address a
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
 import msgspec
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import RejectedError
+from core.model.errors import RejectedError, RetryableError
 from core.model.types import LockTerms, SwapId
-from core.runtime import retry
-from core.runtime.clock import NS_PER_S, Clock
-from core.runtime.database import METADATA, Database
-from core.runtime.logging import get_logger
+from core.runtime import deliveries, retry
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus, Queue
+from core.runtime.savepoints import MAX_REASON_CHARS
 from core.runtime.signals import Signal
 from core.runtime.web.auth import HEADER
 from htlc.model import Agreement
 
 TIMEOUT_S: Final = 15.0
-BATCH: Final = 50
-MAX_REASON_CHARS: Final = 500
 MAX_ANSWER_BYTES: Final = 4 * MAX_REASON_CHARS
 """More of an answer is not read."""
-LOOK_S: Final = 5.0
-
-log = get_logger("relayer.notices.reports")
-
-relayer_reports = sa.Table(
-    "relayer_reports",
-    METADATA,
-    sa.Column("swap_id", sa.Text, primary_key=True),
-    sa.Column("body", sa.LargeBinary, nullable=False),
-    sa.Column("status", sa.Text, nullable=False),
-    sa.Column("attempts", sa.Integer, nullable=False),
-    sa.Column("due_ns", sa.BigInteger, nullable=False),
-    sa.Column("reason", sa.Text),
-    sa.Index(None, "status", "due_ns"),
-)
-PENDING: Final = "pending"
-TAKEN: Final = "taken"
-REFUSED: Final = "refused"
+REPORTS: Final = Queue("reports", retry.WORKER, max_tries=100_000, max_age_s=30 * 24 * 3_600)
+"""A regulator that is away for a month has to ask its relayers: what was not taken is kept with the reason."""
+REGULATOR: Final = "regulator"
+"""The destination of all reports, wherever it is: its address may be corrected while they wait."""
+_AWAY: Final = frozenset({401, 403, 408, 429})
+"""Answers that are not about this report: our key may be renewed, and a busy regulator comes back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +60,12 @@ def enqueue(connection: Connection, agreement: Agreement, source: str, now_ns: i
             "source": source,
         }
     )
-    connection.execute(
-        sa.insert(relayer_reports).values(
-            swap_id=agreement.swap_id, body=body, status=PENDING, attempts=0, due_ns=now_ns
-        )
-    )
+    deliveries.enqueue(connection, REPORTS, REGULATOR, body, now_ns=now_ns, topic=agreement.swap_id)
 
 
 def forget(connection: Connection, swap_id: SwapId) -> None:
-    """A report that was not taken yet goes with the swap that came to nothing."""
-    connection.execute(sa.delete(relayer_reports).where(relayer_reports.c.swap_id == swap_id))
+    """A report goes with the swap that came to nothing."""
+    deliveries.forget(connection, REPORTS, swap_id)
 
 
 def _leg(terms: LockTerms) -> dict[str, Any]:
@@ -110,56 +93,37 @@ class Reporter:
     def __init__(
         self, database: Database, target: ReportTarget, clock: Clock, open_session: OpenSession = http_session
     ) -> None:
-        self._database = database
+        self._deliverer = Deliverer(database, REPORTS, clock)
         self._target = target
-        self._clock = clock
         self._open_session = open_session
-        self.wake = Signal()
+
+    @property
+    def wake(self) -> Signal:
+        return self._deliverer.wake
 
     async def run(self) -> None:
         """Report for ever."""
         async with self._open_session() as session:
-            while True:
-                seen = self.wake.count
-                await self.step(session)
-                await self.wake.wait_beyond(seen, LOOK_S)
+            await self._deliverer.run(partial(self._post, session))
 
     async def step(self, session: Any) -> int:
-        """Post what is due now; returns how many reports were taken."""
-        taken = 0
-        for row in await self._database.read(self._due):
-            status, reason = await self._post(session, row.body)
-            taken += status == TAKEN
-            await self._note(row.swap_id, status, row.attempts + 1, reason)
-        return taken
+        """Post what is due now; return how many reports were taken."""
+        return await self._deliverer.step(partial(self._post, session))
 
-    def _due(self, connection: Connection) -> list[Any]:
-        table = relayer_reports
-        query = sa.select(table).where(table.c.status == PENDING, table.c.due_ns <= self._clock.now_ns())
-        return list(connection.execute(query.order_by(table.c.due_ns).limit(BATCH)))
-
-    async def _post(self, session: Any, body: bytes) -> tuple[str, str | None]:
+    async def _post(self, session: Any, report: Delivery) -> Answer:
         headers = {HEADER: self._target.key, "Content-Type": "application/json"}
         url = self._target.url.rstrip("/") + "/v1/agreements"
         try:
-            async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            async with session.post(url, data=report.body, headers=headers, allow_redirects=False) as response:
                 raw = await response.content.read(MAX_ANSWER_BYTES)
-                text = raw.decode(errors="replace")[:MAX_REASON_CHARS]
-                if response.status < 300:
-                    return TAKEN, None
-                # Our key may be renewed, an address that moved corrected, and a busy regulator comes back; other
-                # refusals stay.
-                retryable = response.status < 400 or response.status >= 500 or response.status in (401, 403, 408, 429)
-                return (PENDING if retryable else REFUSED), f"{response.status}: {text}"
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            return PENDING, type(error).__name__
-
-    async def _note(self, swap_id: str, status: str, attempts: int, reason: str | None) -> None:
-        if reason is not None:
-            log.warning("agreement not reported", swap=swap_id, status=status, reason=reason)
-        due_ns = self._clock.now_ns() + round(retry.WORKER.delay_s(attempts) * NS_PER_S)
-        table = relayer_reports
-        update = sa.update(table).where(table.c.swap_id == swap_id)
-        await self._database.write(
-            lambda c: c.execute(update.values(status=status, attempts=attempts, due_ns=due_ns, reason=reason)).rowcount
-        )
+                status = response.status
+        except (aiohttp.ClientError, OSError) as error:
+            raise RetryableError(f"the regulator does not answer: {type(error).__name__}") from error
+        if status < 300:
+            return Answer(DeliveryStatus.TAKEN)
+        reason = f"{status}: {raw.decode(errors='replace')}"
+        if status in _AWAY or status == 503:
+            raise RetryableError(reason)
+        # An address that moved is corrected, and what one report broke may be mended; other refusals stay.
+        later = status < 400 or status >= 500
+        return Answer(DeliveryStatus.PENDING if later else DeliveryStatus.REFUSED, reason)

@@ -1,12 +1,13 @@
 """A relayer's reports are what the supervision takes: both sides of one HTTP request."""
 
 import aiohttp
-import sqlalchemy as sa
 
+from core.runtime import deliveries
 from core.runtime.database import Database
+from core.runtime.deliveries import DeliveryStatus
 from htlc import model
 from htlc.timelocks import DEVNET_POLICY
-from relayer.notices.reports import TAKEN, Reporter, ReportTarget, enqueue, relayer_reports
+from relayer.notices.reports import Reporter, ReportTarget, enqueue
 from tests.indexer.world import A, B, World
 from tests.regulator_api.api import Api
 
@@ -30,6 +31,6 @@ async def test_a_relayers_report_is_taken(world: World, api: Api, database: Data
     async with aiohttp.ClientSession() as session:
         assert await reporter.step(session) == 1
         assert await reporter.step(session) == 0
-    assert await database.read(lambda c: c.execute(sa.select(relayer_reports.c.status)).scalar()) == TAKEN
+    assert await database.read(deliveries.counts) == {("reports", DeliveryStatus.TAKEN): 1}
     swap = (await api.get(f"/v1/swaps/{agreement.swap_id}"))["swap"]
     assert (swap["status"], swap["agreed_source"]) == ("initiator-locked", "relayer-1 (desk-7)")

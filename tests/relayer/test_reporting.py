@@ -8,6 +8,7 @@ from aiohttp import web
 
 from core.model.ports import ChainTiming
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Seconds
+from core.runtime import deliveries
 from core.runtime.clock import SystemClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.sockets import free_port
@@ -87,7 +88,7 @@ async def report(regulator: Regulator, port: int | None = None) -> tuple[InlineD
 
 
 async def status_of(database: InlineDatabase) -> tuple[str, int]:
-    row = (await database.read(lambda c: c.execute(reports.relayer_reports.select()).all()))[0]
+    row = (await database.read(lambda c: c.execute(deliveries.deliveries.select()).all()))[0]
     return row.status, row.attempts
 
 

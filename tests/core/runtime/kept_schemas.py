@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from core.runtime import deliveries as delivery_tables
 from core.runtime import journal as journal_tables
 from core.runtime import leases as lease_tables
 from core.runtime.database import METADATA, SCHEMA
 from indexer import tables as indexer_tables
 from regulator_api import audit as audit_tables
 from relayer.client import store as client_tables
-from relayer.notices import reports as reporting_tables
 from relayer.pump import set_aside as kept_fact_tables
 from relayer.pump import tables as swap_tables
 from relayer.transactions import records as transaction_tables
@@ -27,11 +27,11 @@ from relayer.transactions import records as transaction_tables
 KEPT: Final = Path(__file__).parent / "schemas"
 METADATAS: Final = (METADATA, client_tables.METADATA)
 ROOMS: Final = (
+    delivery_tables,
     journal_tables,
     lease_tables,
     indexer_tables,
     audit_tables,
-    reporting_tables,
     kept_fact_tables,
     swap_tables,
     transaction_tables,

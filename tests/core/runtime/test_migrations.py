@@ -18,11 +18,13 @@ from core.model.errors import FatalError
 from core.model.types import AccountId, ChainId, Hashlock
 from core.runtime import database as database_module
 from core.runtime.database import METADATA, SCHEMA, Database, create_schema, open_database, schema_version
+from core.runtime.deliveries import DeliveryStatus, counts, deliveries, enqueue
 from core.runtime.migrations import SCRIPTS
 from indexer import tables
 from indexer.projections.locks import locks_under
 from indexer.projections.rebuild import bring_up_to_date
 from relayer.client.store import METADATA as CLIENT_METADATA
+from relayer.notices.reports import REGULATOR, REPORTS
 from relayer.transactions.accounts import next_sequence, open_account
 from tests.core.runtime.kept_schemas import KEPT, METADATAS, statements
 
@@ -183,6 +185,30 @@ async def test_the_fence_of_an_older_version_goes_on(database: Database, version
     chain, account = ChainId("eip155:1"), AccountId("eip155:1:0x01")
     assert await database.write(lambda c: open_account(c, chain, account, None, False, 1)) == 8
     assert await database.read(lambda c: next_sequence(c, chain, account)) == 5
+
+
+@pytest.mark.parametrize("version", RELEASED)
+async def test_reports_of_an_older_version_still_wait(database: Database, version: str) -> None:
+    rows = [
+        {"swap_id": f"swap-{n}", "body": b"{}", "status": status, "attempts": n, "due_ns": 10 - n, "reason": None}
+        for n, status in enumerate(("taken", "pending", "refused"))
+    ]
+
+    def write(connection: Connection) -> None:
+        write_as_of(connection, version)
+        connection.execute(sa.insert(sa.table("relayer_reports", *map(sa.column, rows[0]))), rows)
+
+    await database.write(write)
+    await database.write(create_schema)
+    kept = await database.read(lambda c: c.execute(sa.select(deliveries).order_by(deliveries.c.id)).all())
+    assert [(row.topic, row.status, row.attempts, row.settled_ns) for row in kept] == [
+        ("swap-2", "refused", 2, 8),
+        ("swap-1", "pending", 1, None),
+        ("swap-0", "taken", 0, 10),
+    ]
+    assert {(row.queue, row.destination, row.body) for row in kept} == {(REPORTS.name, REGULATOR, b"{}")}
+    await database.write(lambda c: enqueue(c, REPORTS, REGULATOR, b"new", now_ns=1))
+    assert (await database.read(counts))[REPORTS.name, DeliveryStatus.PENDING] == 2
 
 
 async def test_a_new_database_is_the_tables_in_the_code(database: Database) -> None:
