@@ -67,7 +67,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a destination said: `TAKEN`, `REFUSED`, or `PENDING` for later. `reason` is for the operator."""
+    """The answer of a destination: `TAKEN`, `REFUSED`, or `PENDING` for later. `reason` is for the operator."""
 
     status: DeliveryStatus
     reason: str | None = None

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ TAKEN, LATER, REFUSED = (
 class Receivers:
     """Answers by body: `answers` of a body are given one by one, then `TAKEN`. `got` is every try."""
 
-    def __init__(self, **answers: list[Answer | Exception]) -> None:
+    def __init__(self, **answers: Any) -> None:
         self.answers = answers
         self.got: list[str] = []
 
