@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
+.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -26,6 +26,7 @@ help:
 	@echo "make spec-traces  simulated swaps, replayed by TLC against the specification (SEEDS=20), needs Java"
 	@echo "make lint       ruff, mypy --strict, import-linter, codespell"
 	@echo "make coverage   the test suite with branch coverage, held to a floor for each room"
+	@echo "make mutants    small faults in the pure modules, one at a time; a test has to fail for each (MODULES=htlc)"
 	@echo "make bench      all measurements"
 	@echo "make simulate   whole towns in virtual time, with faults (SEEDS=200)"
 	@echo "make simulate-mutants  bugs planted one by one; the simulation has to notice each"
@@ -79,6 +80,9 @@ coverage: setup cometbft
 	$(RUN) $(BIN)/python -m pytest -q -n $(TEST_PROCESSES) --cov --cov-report= -m "not alone"
 	$(RUN) $(BIN)/python -m pytest -q -m alone --cov --cov-append --cov-report=
 	$(BIN)/python -m tests.coverage
+
+mutants: setup
+	$(RUN) $(BIN)/python -m tests.mutation $(MODULES) --json
 
 bench: setup
 	@set -e; for module in $$(cd bench && ls *.py | grep -v '^_' | sed 's/\.py$$//'); do \

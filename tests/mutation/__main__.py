@@ -41,7 +41,7 @@ TESTS: Final[Mapping[str, tuple[str, ...]]] = {
     "htlc/facts.py": _HTLC,
     "htlc/transition.py": _HTLC,
     "relayer/inventory.py": ("tests/relayer/test_promises.py", "tests/relayer/test_inventory.py"),
-    "relayer/pump/checks.py": ("tests/relayer/test_checks.py", "tests/relayer/test_inventory.py"),
+    "relayer/pump/checks.py": ("tests/relayer/test_checks.py", "tests/relayer/test_purse.py"),
     **{
         str(path.relative_to(ROOT)): ("tests/core/proofs",) for path in sorted((ROOT / "core/proofs").rglob("[!_]*.py"))
     },

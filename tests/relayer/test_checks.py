@@ -1,0 +1,366 @@
+"""Each check before a lock or a reveal by itself."""
+
+from collections.abc import Callable
+
+import pytest
+import pytest_asyncio
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.errors import (
+    ConflictError,
+    DisagreementError,
+    GateClosedError,
+    NotFoundError,
+    NotYetFinalError,
+    PayoutBlockedError,
+    RejectedError,
+    ReorgedError,
+    RetryableError,
+    UnaffordableError,
+)
+from core.model.facts import LockStatus
+from core.model.types import (
+    AccountId,
+    ChainId,
+)
+from core.runtime.database import create_schema
+from htlc import events
+from htlc.effects import VerifyLock
+from htlc.model import Leg, Role, SwapState
+from htlc.timelocks import ClockSkewError
+from indexer.tables import deep_reorgs
+from relayer.pump import tables
+from relayer.transactions.accounts import note_foreign_use
+from tests.htlc.scenarios import (
+    IDS,
+    NOW,
+    PREIMAGE,
+    A,
+    B,
+    begin,
+    block,
+    lock_seen,
+)
+from tests.relayer.office import CODE, FIRST, OURS, SECOND, Office, other_agreement, shown
+
+
+@pytest_asyncio.fixture
+async def office():
+    made = Office()
+    await made.database.write(create_schema)
+    yield made
+    await made.database.close()
+
+
+@pytest_asyncio.fixture
+async def initiators():
+    made = Office(Role.INITIATOR)
+    await made.database.write(create_schema)
+    yield made
+    await made.database.close()
+
+
+# --- the other party's lock -----------------------------------------------------------------------------------------
+
+
+def verification(office: Office, leg: Leg = FIRST) -> VerifyLock:
+    terms = office.agreement
+    return VerifyLock(swap_id=terms.swap_id, sequence=1, leg=leg, lock_id=IDS[leg], terms=terms.terms(leg))
+
+
+async def test_lock_that_stands_as_agreed_is_verified(office: Office):
+    await office.begin()
+    await office.take(lock_seen(office.agreement, FIRST))
+    assert await office.checks.verified(verification(office)) == block(FIRST, 8)
+    assert office.chains[A].asked == [IDS[FIRST]]
+    shown(office, FIRST, at=block(FIRST, 7))
+    assert await office.checks.verified(verification(office)) == block(FIRST, 7)
+
+
+async def test_lock_that_was_not_seen_is_verified_by_its_id_alone(office: Office):
+    await office.begin()
+    office.chains[A].canonical.clear()
+    assert await office.checks.verified(verification(office)) == block(FIRST, 8)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "why"),
+    [
+        ({"at": block(FIRST, 6)}, NotYetFinalError, "block 7 is not final for the quorum"),
+        ({"status": LockStatus.ABSENT}, NotYetFinalError, "not in a finalized block"),
+        ({"code_hash": bytes(32)}, RejectedError, "other code"),
+        ({"terms_match": False}, RejectedError, "not to the agreed terms"),
+        ({"status": LockStatus.CLAIMED}, RejectedError, "is claimed already"),
+        ({"status": LockStatus.REFUNDED}, RejectedError, "is refunded already"),
+        ({"status": LockStatus.SUPERSEDED}, RejectedError, "is superseded already"),
+    ],
+)
+async def test_lock_that_is_not_as_agreed_is_not_verified(office: Office, changes, error, why):
+    await office.begin()
+    await office.take(lock_seen(office.agreement, FIRST))
+    shown(office, FIRST, **changes)
+    with pytest.raises(error, match=why):
+        await office.checks.verified(verification(office))
+
+
+@pytest.mark.parametrize("shows", [NotFoundError("none"), ReorgedError("replaced"), bytes(32)])
+async def test_lock_whose_block_was_replaced_is_asked_again(office: Office, shows):
+    await office.begin()
+    await office.take(lock_seen(office.agreement, FIRST))
+    office.chains[A].canonical[7] = shows
+    with pytest.raises(RetryableError, match="does not show block 7|replaced"):
+        await office.checks.verified(verification(office))
+
+
+@pytest.mark.parametrize("ended", ["called off", "over"])
+async def test_ended_swap_has_nothing_to_verify(office: Office, ended: str):
+    await office.begin()
+    if ended == "over":
+        await office.take(events.QuoteExpired(NOW + 9))
+    else:
+        await office.take(lock_seen(office.agreement, FIRST), events.PreimageSeen(PREIMAGE, "elsewhere"))
+    with pytest.raises(ConflictError, match="ended, or was called off"):
+        await office.checks.verified(verification(office))
+    assert office.chains[A].asked == []
+
+
+async def test_chain_that_is_not_configured_is_asked_again(office: Office):
+    await office.begin()
+    del office.chains[A]
+    with pytest.raises(RetryableError, match="not configured"):
+        await office.made().verified(verification(office))
+
+
+# --- before funding -------------------------------------------------------------------------------------------------
+
+
+async def test_funding_is_allowed_if_everything_holds(office: Office):
+    state = await office.ready_to_fund()
+    await office.checks.before_funding(state)
+    first, second = office.agreement.initiator_leg, office.agreement.participant_leg
+    # Both claims can be paid, our refund too, and the other lock was looked at again.
+    assert set(office.chains[A].asked) - {"market"} == {IDS[FIRST], (A, first.receiver)}
+    assert set(office.chains[B].asked) - {"market"} == {(B, second.receiver), (B, second.sender)}
+
+
+async def test_watchtower_funds_nothing():
+    tower = Office(Role.WATCHTOWER)
+    with pytest.raises(RejectedError, match="funds nothing"):
+        await tower.checks.before_funding(begin(tower.agreement)[0])
+
+
+class Asked:
+    """Somebody to ask, who notes it, and refuses if so made."""
+
+    def __init__(self, refusal: Exception | None = None) -> None:
+        self.refusal = refusal
+        self.asked: list[tuple[str, int]] = []
+
+    async def before_lock(self, state: SwapState) -> None:
+        self._answer("lock", state)
+
+    async def before_reveal(self, state: SwapState) -> None:
+        self._answer("reveal", state)
+
+    def _answer(self, what: str, state: SwapState) -> None:
+        self.asked.append((what, state.sequence))
+        if self.refusal is not None:
+            raise self.refusal
+
+
+async def test_consultation_comes_before_everything_else(office: Office):
+    state = await office.ready_to_fund()
+    asked = Asked()
+    await office.made(consultation=asked).before_funding(state)
+    assert asked.asked == [("lock", state.sequence)]
+    for chain in office.chains.values():
+        chain.asked.clear()
+    with pytest.raises(RejectedError, match="not today"):
+        await office.made(consultation=Asked(RejectedError("not today"))).before_funding(state)
+    assert office.chains[A].asked == office.chains[B].asked == []
+
+
+async def test_late_funding_waits_for_nobody(office: Office):
+    state = await office.ready_to_fund()
+    await office.clock.advance(40)
+    with pytest.raises(GateClosedError):
+        await office.checks.before_funding(state)
+    assert office.chains[A].asked == office.chains[B].asked == []
+
+
+async def alarm(office: Office, chain: ChainId) -> None:
+    row = {"chain": chain, "seq": 1, "fork_height": 1, "finalized_height": 2, "noticed_ns": 0}
+    await office.database.write(lambda c: c.execute(sa.insert(deep_reorgs).values(**row)))
+
+
+@pytest.mark.parametrize("chain", [A, B])
+async def test_replaced_final_block_stops_funding(office: Office, chain: ChainId):
+    state = await office.ready_to_fund()
+    await alarm(office, chain)
+    with pytest.raises(DisagreementError, match=f"finalized block of {chain} was replaced"):
+        await office.checks.before_funding(state)
+    other = B if chain == A else A
+    await office.checks.no_alarms(other)
+
+
+@pytest.mark.parametrize("chain", [A, B])
+async def test_foreign_use_of_our_account_stops_funding(office: Office, chain: ChainId):
+    state = await office.ready_to_fund()
+
+    def used(account: AccountId) -> Callable[[Connection], bool]:
+        return lambda c: note_foreign_use(c, chain, account, 3, 4, 0)
+
+    await office.database.write(used(AccountId(f"{chain}:somebody else's")))
+    await office.checks.before_funding(state)
+    await office.database.write(used(OURS[chain]))
+    with pytest.raises(RetryableError, match="not by this journal"):
+        await office.checks.before_funding(state)
+
+
+@pytest.mark.parametrize(("chain", "apart"), [(A, 2), (A, -5), (B, 2), (B, -5)])
+async def test_skewed_chain_stops_funding(office: Office, chain: ChainId, apart: int):
+    state = await office.ready_to_fund()
+    office.chains[chain].head_s = NOW + apart
+    with pytest.raises(ClockSkewError):
+        await office.checks.before_funding(state)
+
+
+async def test_lock_that_changed_since_stops_funding(office: Office):
+    state = await office.ready_to_fund()
+    shown(office, FIRST, status=LockStatus.REFUNDED)
+    with pytest.raises(RejectedError, match="refunded already"):
+        await office.checks.before_funding(state)
+    shown(office, FIRST, status=LockStatus.LOCKED)
+    office.chains[A].canonical[7] = bytes(32)
+    with pytest.raises(RetryableError, match="replaced"):
+        await office.checks.before_funding(state)
+
+
+@pytest.mark.parametrize("payee", ["initiator claims", "we claim", "we refund"])
+async def test_payee_that_cannot_be_paid_stops_funding(office: Office, payee: str):
+    state = await office.ready_to_fund()
+    first, second = office.agreement.initiator_leg, office.agreement.participant_leg
+    account = {"initiator claims": second.receiver, "we claim": first.receiver, "we refund": second.sender}[payee]
+    office.chains[A if payee == "we claim" else B].blocked.add(account)
+    with pytest.raises(PayoutBlockedError):
+        await office.checks.before_funding(state)
+
+
+async def test_short_purse_may_be_filled(office: Office):
+    state = await office.ready_to_fund()
+    asset = office.agreement.participant_leg.asset
+    office.chains[B].held[asset] = office.agreement.participant_leg.amount
+    await office.checks.before_funding(state)
+    office.chains[B].held[asset] -= 1
+    with pytest.raises(UnaffordableError, match="inventory") as short:
+        await office.checks.before_funding(state)
+    assert short.value.fields == {"asset": asset, "free": office.agreement.participant_leg.amount - 1}
+
+
+async def test_earlier_promises_come_first_and_later_ones_do_not(office: Office):
+    asset, amount = office.agreement.participant_leg.asset, office.agreement.participant_leg.amount
+    await office.begin(other_agreement(1), quote="earlier")
+    await office.clock.advance(1)
+    state = await office.ready_to_fund()
+    await office.clock.advance(1)
+    await office.begin(other_agreement(2, 10**6), quote="later")
+    office.chains[B].held[asset] = amount + 500
+    await office.checks.before_funding(state)
+    office.chains[B].held[asset] -= 1
+    with pytest.raises(UnaffordableError):
+        await office.checks.before_funding(state)
+
+
+async def test_promise_that_is_not_firm_reserves_nothing(office: Office):
+    await office.begin(other_agreement(1, 10**6), quote="unproven", proven=False)
+    await office.begin(other_agreement(2, 10**6), quote="over", hold_until_ns=office.clock.now_ns() - 1)
+    office.chains[B].held[office.agreement.participant_leg.asset] = office.agreement.participant_leg.amount
+    await office.checks.before_funding(await office.ready_to_fund())
+
+
+async def test_swap_that_is_done_is_not_funded(office: Office):
+    state = await office.ready_to_fund()
+    await office.database.write(lambda c: c.execute(sa.update(tables.relayer_swaps).values(done=True)))
+    with pytest.raises(ConflictError, match="not open any more"):
+        await office.checks.before_funding(state)
+
+
+# --- before revealing -----------------------------------------------------------------------------------------------
+
+
+async def test_reveal_is_allowed_if_everything_holds(initiators: Office):
+    state = await initiators.ready_to_reveal()
+    await initiators.checks.before_reveal(state)
+    first, second = initiators.agreement.initiator_leg, initiators.agreement.participant_leg
+    assert initiators.chains[A].asked == [(A, first.receiver)]
+    assert initiators.chains[B].asked == [IDS[SECOND], (B, second.receiver)]
+
+
+async def test_reveal_is_checked_against_the_state_after_consultation(initiators: Office):
+    state = await initiators.ready_to_reveal()
+    asked = Asked()
+    await initiators.made(consultation=asked).before_reveal(state)
+    assert asked.asked == [("reveal", state.sequence)]
+    with pytest.raises(RejectedError, match="wait"):
+        await initiators.made(consultation=Asked(RejectedError("wait"))).before_reveal(state)
+    await initiators.take(events.LockReverted(SECOND, IDS[SECOND], block(SECOND)))
+    with pytest.raises(ConflictError):
+        await initiators.made(consultation=asked).before_reveal(state)
+
+
+async def test_late_reveal_waits_for_nobody(initiators: Office):
+    state = await initiators.ready_to_reveal()
+    await initiators.clock.advance(40)
+    with pytest.raises(GateClosedError):
+        await initiators.checks.before_reveal(state)
+    assert initiators.chains[A].asked == initiators.chains[B].asked == []
+
+
+@pytest.mark.parametrize("chain", [A, B])
+async def test_alarm_or_skew_stops_a_reveal(initiators: Office, chain: ChainId):
+    state = await initiators.ready_to_reveal()
+    initiators.chains[chain].head_s = NOW + 2
+    with pytest.raises(ClockSkewError):
+        await initiators.checks.before_reveal(state)
+    initiators.chains[chain].head_s = NOW
+    await alarm(initiators, chain)
+    with pytest.raises(DisagreementError):
+        await initiators.checks.before_reveal(state)
+
+
+@pytest.mark.parametrize("chain", [A, B])
+async def test_payee_that_cannot_be_paid_stops_a_reveal(initiators: Office, chain: ChainId):
+    state = await initiators.ready_to_reveal()
+    leg = FIRST if chain == A else SECOND
+    initiators.chains[chain].blocked.add(initiators.agreement.terms(leg).receiver)
+    with pytest.raises(PayoutBlockedError):
+        await initiators.checks.before_reveal(state)
+
+
+async def test_lock_that_changed_since_stops_a_reveal(initiators: Office):
+    state = await initiators.ready_to_reveal()
+    shown(initiators, SECOND, code_hash=bytes(32))
+    with pytest.raises(RejectedError, match="other code"):
+        await initiators.checks.before_reveal(state)
+    shown(initiators, SECOND, code_hash=CODE, at=block(SECOND, 6))
+    with pytest.raises(NotYetFinalError):
+        await initiators.checks.before_reveal(state)
+
+
+# --- the last look at the clock ---------------------------------------------------------------------------------------
+
+
+async def test_last_look_is_at_the_gate_of_the_own_role(office: Office, initiators: Office):
+    """A provider needs 2 + 1 + 1 + 2 + 8 s before T_B, 24 s after the quote; an initiator 2 + 3 + 1 s more."""
+    provider, initiator = await office.ready_to_fund(), await initiators.begin()
+    await office.clock.advance(9)
+    office.checks.time_to_fund(provider)
+    await initiators.clock.advance(3)
+    initiators.checks.time_to_fund(initiator)
+    await office.clock.advance(1)
+    with pytest.raises(GateClosedError, match="fund gate"):
+        office.checks.time_to_fund(provider)
+    await initiators.clock.advance(1)
+    with pytest.raises(GateClosedError, match="lock gate"):
+        initiators.checks.time_to_fund(initiator)
