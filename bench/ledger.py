@@ -334,6 +334,7 @@ def main() -> int:
     parser.add_argument("--rpc-transfers", type=int, default=RPC_TRANSFERS)
     parser.add_argument("--rate", type=int, default=Load.rate, help="cometbft: transfers offered a second")
     parser.add_argument("--seconds", type=int, default=Load.seconds, help="cometbft: for how long")
+    parser.add_argument("--validators", type=int, default=Load.validators, help="cometbft: number of nodes")
     parser.add_argument("--flood", action="store_true", help="four nodes: how soon claims are in blocks under attack")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
@@ -352,7 +353,8 @@ def main() -> int:
         print(json.dumps(flooded))
         return 0
     if arguments.engine == "cometbft":
-        figures = asyncio.run(measure_cometbft(Load(rate=arguments.rate, seconds=arguments.seconds)))
+        load = Load(rate=arguments.rate, seconds=arguments.seconds, validators=arguments.validators)
+        figures = asyncio.run(measure_cometbft(load))
     else:
         figures = measure_embedded(arguments.accounts, arguments.transfers, arguments.rpc_transfers)
     if not arguments.json:

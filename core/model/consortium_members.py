@@ -24,7 +24,7 @@ MAX_ADMITTED: Final = 10_000
 """Accounts that one organisation answers for at a time."""
 
 
-class Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Organisation(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """One organisation's terms, as proposed and as they stand.
 
     `account` is the 20-byte address it signs with. `roles` are in the order of `ROLES`; none means that it has left.
@@ -43,7 +43,9 @@ class Organisation(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
 # --- messages ----------------------------------------------------------------------------------------------------
 
 
-class Propose(msgspec.Struct, frozen=True, array_like=True, tag="members/propose", forbid_unknown_fields=True):
+class Propose(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="members/propose", forbid_unknown_fields=True
+):
     """A validator operator's proposal that `organisation` should stand like this; it is its proposer's first vote."""
 
     organisation: Organisation
@@ -51,14 +53,14 @@ class Propose(msgspec.Struct, frozen=True, array_like=True, tag="members/propose
     """Of the list of members that it was made against; 0: whichever it meets."""
 
 
-class Vote(msgspec.Struct, frozen=True, array_like=True, tag="members/vote", forbid_unknown_fields=True):
+class Vote(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="members/vote", forbid_unknown_fields=True):
     """A validator operator's vote on proposal number `proposal`, once and for all."""
 
     proposal: int
     approve: bool
 
 
-class Admit(msgspec.Struct, frozen=True, array_like=True, tag="members/admit", forbid_unknown_fields=True):
+class Admit(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="members/admit", forbid_unknown_fields=True):
     """An organisation answers for `account` from now on, or, with `admitted` false, no longer."""
 
     account: bytes
@@ -91,13 +93,13 @@ def admission_key(account: bytes) -> bytes:
     return b"members/admitted/" + account
 
 
-class AdmissionLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class AdmissionLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """Who answers for an account: the name of an organisation, empty for the genesis file."""
 
     organisation: str
 
 
-class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ProposalLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """One proposal for ever. `votes` are (operator, approval) in order of arrival, the proposer's first.
 
     `version` is that of the list of members when it was made; `tally` the power for it, against it and in all when the
@@ -113,7 +115,7 @@ class ProposalLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_
     tally: tuple[int, int, int] = (0, 0, 0)
 
 
-class MisbehaviourLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class MisbehaviourLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """An offence of a validator (`duplicate-vote`, `light-client-attack` or `other`), recorded for ever.
 
     `validator` is its consensus address, `organisation` whose it was when that was reported, empty if nobody's by then.
@@ -129,7 +131,7 @@ class MisbehaviourLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     total: int
 
 
-class ValidatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class ValidatorsLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """The validators as (key kind, public key, power), sorted: those of two heights later."""
 
     validators: tuple[tuple[str, bytes, int], ...]
@@ -138,7 +140,7 @@ class ValidatorsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknow
 # --- events ------------------------------------------------------------------------------------------------------
 
 
-class MemberProposed(msgspec.Struct, frozen=True, tag="members.propose"):
+class MemberProposed(msgspec.Struct, frozen=True, gc=False, tag="members.propose"):
     proposal: int
     organisation: str
     proposer: bytes
@@ -146,7 +148,7 @@ class MemberProposed(msgspec.Struct, frozen=True, tag="members.propose"):
     version: int
 
 
-class MemberVoted(msgspec.Struct, frozen=True, tag="members.vote"):
+class MemberVoted(msgspec.Struct, frozen=True, gc=False, tag="members.vote"):
     """`ballot` is "yes" or "no"; `status` is the proposal's after this vote."""
 
     proposal: int
@@ -155,7 +157,7 @@ class MemberVoted(msgspec.Struct, frozen=True, tag="members.vote"):
     status: str
 
 
-class MemberChanged(msgspec.Struct, frozen=True, tag="members.change"):
+class MemberChanged(msgspec.Struct, frozen=True, gc=False, tag="members.change"):
     """An organisation's terms from now on; `roles` are joined by commas. `version` is the list's from now on."""
 
     organisation: str
@@ -166,14 +168,14 @@ class MemberChanged(msgspec.Struct, frozen=True, tag="members.change"):
     version: int
 
 
-class ProposalVoided(msgspec.Struct, frozen=True, tag="members.void"):
+class ProposalVoided(msgspec.Struct, frozen=True, gc=False, tag="members.void"):
     """A proposal cannot pass any more: its organisation was changed, or its terms have become impossible."""
 
     proposal: int
     organisation: str
 
 
-class MisbehaviourSeen(msgspec.Struct, frozen=True, tag="members.misbehaviour"):
+class MisbehaviourSeen(msgspec.Struct, frozen=True, gc=False, tag="members.misbehaviour"):
     """An event of a block, not of a transaction; the fields are those of `MisbehaviourLeaf`."""
 
     kind: str
@@ -185,7 +187,7 @@ class MisbehaviourSeen(msgspec.Struct, frozen=True, tag="members.misbehaviour"):
     total: int
 
 
-class AccountAdmitted(msgspec.Struct, frozen=True, tag="members.admit"):
+class AccountAdmitted(msgspec.Struct, frozen=True, gc=False, tag="members.admit"):
     """`admitted` is "yes" or "no"."""
 
     account: bytes

@@ -13,7 +13,7 @@ from core.model.errors import RejectedError
 # As CometBFT carries them: a type and string attributes. Integers are decimal, bytes are hex.
 
 
-class AssetMoved(msgspec.Struct, frozen=True, tag="bank.transfer"):
+class AssetMoved(msgspec.Struct, frozen=True, gc=False, tag="bank.transfer"):
     """`sender` is empty for an issue, `receiver` for a burn."""
 
     asset: str
@@ -22,13 +22,13 @@ class AssetMoved(msgspec.Struct, frozen=True, tag="bank.transfer"):
     amount: int
 
 
-class AssetCreated(msgspec.Struct, frozen=True, tag="bank.create"):
+class AssetCreated(msgspec.Struct, frozen=True, gc=False, tag="bank.create"):
     asset: str
     issuer: bytes
     decimals: int
 
 
-class LockCreated(msgspec.Struct, frozen=True, tag="htlc.lock"):
+class LockCreated(msgspec.Struct, frozen=True, gc=False, tag="htlc.lock"):
     asset: str
     amount: int
     sender: bytes
@@ -37,18 +37,18 @@ class LockCreated(msgspec.Struct, frozen=True, tag="htlc.lock"):
     timelock: int
 
 
-class LockClaimed(msgspec.Struct, frozen=True, tag="htlc.claim"):
+class LockClaimed(msgspec.Struct, frozen=True, gc=False, tag="htlc.claim"):
     sender: bytes
     hashlock: bytes
     preimage: bytes
 
 
-class LockRefunded(msgspec.Struct, frozen=True, tag="htlc.refund"):
+class LockRefunded(msgspec.Struct, frozen=True, gc=False, tag="htlc.refund"):
     sender: bytes
     hashlock: bytes
 
 
-class RecordStored(msgspec.Struct, frozen=True, tag="records.write"):
+class RecordStored(msgspec.Struct, frozen=True, gc=False, tag="records.write"):
     namespace: str
     key: str
     version: int
@@ -56,7 +56,7 @@ class RecordStored(msgspec.Struct, frozen=True, tag="records.write"):
     digest: bytes
 
 
-class AccessSet(msgspec.Struct, frozen=True, tag="records.access"):
+class AccessSet(msgspec.Struct, frozen=True, gc=False, tag="records.access"):
     """`digest` is the SHA-256 of all writers' addresses, one after the other."""
 
     namespace: str
@@ -66,14 +66,14 @@ class AccessSet(msgspec.Struct, frozen=True, tag="records.access"):
     digest: bytes
 
 
-class HeaderVoted(msgspec.Struct, frozen=True, tag="bridge.vote"):
+class HeaderVoted(msgspec.Struct, frozen=True, gc=False, tag="bridge.vote"):
     chain: str
     height: int
     block_hash: bytes
     voter: bytes
 
 
-class HeaderAccepted(msgspec.Struct, frozen=True, tag="bridge.attested"):
+class HeaderAccepted(msgspec.Struct, frozen=True, gc=False, tag="bridge.attested"):
     chain: str
     height: int
     block_hash: bytes

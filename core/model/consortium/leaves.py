@@ -16,14 +16,14 @@ from core.model.errors import RejectedError
 _encoder = msgspec.msgpack.Encoder()
 
 
-class AccountLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class AccountLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """One account: its next sequence and its balances as (symbol, quantity), sorted by symbol, zeros left out."""
 
     sequence: int
     balances: tuple[tuple[str, bytes], ...]
 
 
-class AssetLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class AssetLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """One asset: who may issue it, how to read its amounts, and how much of it exists (locks included)."""
 
     issuer: bytes
@@ -31,7 +31,7 @@ class AssetLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     supply: bytes
 
 
-class LockLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class LockLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """One lock for ever: its terms, and how it ended. `preimage` is empty until it is claimed."""
 
     asset: str
@@ -44,7 +44,7 @@ class LockLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fiel
     preimage: bytes
 
 
-class RecordLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class RecordLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """One version of a record, for ever."""
 
     document: bytes
@@ -53,14 +53,14 @@ class RecordLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
     time_ms: int
 
 
-class AccessLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class AccessLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """Who owns a record, and who else may write, sorted. Without one its first author owns it alone."""
 
     owner: bytes
     writers: tuple[bytes, ...]
 
 
-class HeaderLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class HeaderLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """A foreign block that more than ⅔ of the power attested as final. `time` is its own Unix time in seconds."""
 
     block_hash: bytes

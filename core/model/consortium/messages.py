@@ -18,7 +18,7 @@ MAX_DOCUMENT_BYTES: Final = 16 * 1024
 SIGN_PREFIX: Final = b"causeway transaction v1\0"
 
 
-class Issue(msgspec.Struct, frozen=True, array_like=True, tag="bank/issue", forbid_unknown_fields=True):
+class Issue(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bank/issue", forbid_unknown_fields=True):
     """Create `amount` of `asset` (a symbol) for `receiver`; only the asset's issuer may."""
 
     asset: str
@@ -26,7 +26,7 @@ class Issue(msgspec.Struct, frozen=True, array_like=True, tag="bank/issue", forb
     amount: bytes
 
 
-class Transfer(msgspec.Struct, frozen=True, array_like=True, tag="bank/transfer", forbid_unknown_fields=True):
+class Transfer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bank/transfer", forbid_unknown_fields=True):
     """Move `amount` of `asset` to `receiver`."""
 
     asset: str
@@ -34,21 +34,23 @@ class Transfer(msgspec.Struct, frozen=True, array_like=True, tag="bank/transfer"
     amount: bytes
 
 
-class Burn(msgspec.Struct, frozen=True, array_like=True, tag="bank/burn", forbid_unknown_fields=True):
+class Burn(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bank/burn", forbid_unknown_fields=True):
     """Destroy `amount` of the sender's `asset`."""
 
     asset: str
     amount: bytes
 
 
-class CreateAsset(msgspec.Struct, frozen=True, array_like=True, tag="bank/create", forbid_unknown_fields=True):
+class CreateAsset(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bank/create", forbid_unknown_fields=True
+):
     """Create an asset whose issuer is the sender; only organisations with the role issuer may."""
 
     symbol: str
     decimals: int
 
 
-class Lock(msgspec.Struct, frozen=True, array_like=True, tag="htlc/lock", forbid_unknown_fields=True):
+class Lock(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="htlc/lock", forbid_unknown_fields=True):
     """Lock `amount` for `receiver` until `timelock` (Unix seconds of ledger time). Once per sender and hashlock."""
 
     asset: str
@@ -58,21 +60,23 @@ class Lock(msgspec.Struct, frozen=True, array_like=True, tag="htlc/lock", forbid
     timelock: int
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True, tag="htlc/claim", forbid_unknown_fields=True):
+class Claim(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="htlc/claim", forbid_unknown_fields=True):
     """Pay the lock that `locker` made under the preimage's hash to its receiver, strictly before its timelock."""
 
     locker: bytes
     preimage: bytes
 
 
-class Refund(msgspec.Struct, frozen=True, array_like=True, tag="htlc/refund", forbid_unknown_fields=True):
+class Refund(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="htlc/refund", forbid_unknown_fields=True):
     """Pay the lock back to `locker`, at or after its timelock."""
 
     locker: bytes
     hashlock: bytes
 
 
-class WriteRecord(msgspec.Struct, frozen=True, array_like=True, tag="records/write", forbid_unknown_fields=True):
+class WriteRecord(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="records/write", forbid_unknown_fields=True
+):
     """Append a version of the JSON `document` at `namespace`/`key`; the first author owns it and lets others write."""
 
     namespace: str
@@ -80,7 +84,9 @@ class WriteRecord(msgspec.Struct, frozen=True, array_like=True, tag="records/wri
     document: bytes
 
 
-class SetAccess(msgspec.Struct, frozen=True, array_like=True, tag="records/access", forbid_unknown_fields=True):
+class SetAccess(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="records/access", forbid_unknown_fields=True
+):
     """The record's owner names its owner from now on, and all others who may write, sorted by address."""
 
     namespace: str
@@ -89,7 +95,9 @@ class SetAccess(msgspec.Struct, frozen=True, array_like=True, tag="records/acces
     writers: tuple[bytes, ...]
 
 
-class AttestHeader(msgspec.Struct, frozen=True, array_like=True, tag="bridge/attest", forbid_unknown_fields=True):
+class AttestHeader(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bridge/attest", forbid_unknown_fields=True
+):
     """A validator operator's vote that a foreign block is final."""
 
     chain: str
@@ -115,7 +123,7 @@ Message = (
 )
 
 
-class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class TransactionBody(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """The signed body. `messages` are applied all or none; valid in blocks up to `expiry_height`, inclusive."""
 
     chain_id: str
@@ -125,7 +133,7 @@ class TransactionBody(msgspec.Struct, frozen=True, array_like=True, forbid_unkno
     messages: tuple[Message, ...]
 
 
-class Transaction(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class Transaction(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """A body with the ed25519 signature (64 bytes, RFC 8032) over `sign_bytes(body)`."""
 
     body: TransactionBody

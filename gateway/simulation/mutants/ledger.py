@@ -100,10 +100,9 @@ RULES: Final = (
         "The messages before one that fails keep their effect.",
         EXECUTION,
         (
-            "    except Refusal as refusal:\n"
+            "        state.take_back(before_messages)\n"
             "        return Result(refusal.result, refusal.message, (), cost)\n"
-            "    state.absorb"
         ),
-        "    except Refusal:\n        pass\n    state.absorb",
+        "        pass\n",
     ),
 )

@@ -5,7 +5,7 @@ moment starts again from the last block that anybody can have seen.
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -50,6 +50,7 @@ from local_chains.consortium.ledger.execution import Result, execute_block, proc
 from local_chains.consortium.ledger.genesis import genesis_writes
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.ledger.view import Written
 from local_chains.consortium.state.ledger_state import LedgerState, load_state
 from local_chains.consortium.state.marks import block_marks
 from local_chains.consortium.state.store import MAX_PRUNED, PROOF_HEIGHTS, Changes, Store, StoredBlock
@@ -80,6 +81,7 @@ class _Made:
 
     committed: CommittedBlock
     changes: Changes
+    written: Mapping[bytes, Written]
     root: Node
     tip: Tip
     marks: bytes
@@ -277,7 +279,8 @@ class EmbeddedEngine:
         turn, following = tip.following, next_turn(tip.following.validators, outcome.validator_updates)
         after = Tip(height, block_id, block.header.time, commit, validators, turn, following, app_hash, results_hash)
         committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
-        return _Made(committed, self._state.changes(outcome.writes), root, after, block_marks(attributes_of(results)))
+        marks = block_marks(attributes_of(results))
+        return _Made(committed, self._state.changes(outcome.writes), outcome.written, root, after, marks)
 
     async def _save(self, made: _Made) -> None:
         hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)
@@ -289,7 +292,7 @@ class EmbeddedEngine:
         transactions = made.committed.block.txs[1:]
         # As in CometBFT: the app hash that transactions changed is in the header of one more block.
         self._owes_proof = bool(transactions)
-        self.mempool.committed(transactions, made.changes.writes)
+        self.mempool.committed(transactions, made.written)
         self.feed.publish(made.committed)
 
     async def _something_arrives(self, timeout_s: float | None) -> None:

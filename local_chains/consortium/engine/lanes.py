@@ -13,7 +13,7 @@ The same rules hold for CheckTx (what waits), for the proposer and for validator
 validator refuses what an honest proposer proposes. They depend on the state before the block and on the bytes alone.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,12 +21,13 @@ from typing import Final
 
 import msgspec
 
-from core.model.consortium import Claim, LockLeaf, Refund, Transaction, address, lock_key
+from core.model.consortium import Claim, LockLeaf, Refund, Transaction, lock_key
 from core.model.errors import RejectedError
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
 from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.ledger.leaves import read
 from local_chains.consortium.ledger.prices import MAX_BLOCK_COST, MAX_BLOCK_ENTRIES, Tariff
+from local_chains.consortium.ledger.signatures import sender_of
 from local_chains.consortium.ledger.view import StateView
 
 NextSequence = Callable[[bytes], int]
@@ -109,9 +110,9 @@ class Classifier:
         body = transaction.body
         if not body.messages:
             raise RejectedError("a transaction has a message")
-        sender = address(body.public_key)
+        sender = sender_of(body.public_key)
         cost = self.tariff.of(raw, transaction)
-        own = self.standing(sender)
+        own = self._standings.get(sender) or self.standing(sender)
         if type(body.messages[0]) not in _SETTLING:
             return Candidate(raw, sender, body.sequence, cost, own)
         settles = all(type(message) in _SETTLING for message in body.messages)
@@ -156,25 +157,27 @@ class Room:
     def __init__(self, blocks: int = 1, waiting: bool = False) -> None:
         self._blocks = blocks
         self._waiting = waiting
-        self._block = _Taken(BLOCK.times(blocks))
-        self._ordinary = _Taken(ORDINARY.times(blocks))
-        self._exits = _Taken(EXITS.times(blocks))
-        self._strangers = _Taken(STRANGERS.times(blocks))
-        self._strangers_exits = _Taken(STRANGERS.times(blocks))
+        self._block = _Taken(BLOCK.times(blocks), "the block")
+        self._ordinary = _Taken(ORDINARY.times(blocks), "the share of transactions that are not exits")
+        self._exits = _Taken(EXITS.times(blocks), "the share of exits")
+        self._strangers = _Taken(STRANGERS.times(blocks), "the share of accounts that nobody answers for")
+        self._strangers_exits = _Taken(STRANGERS.times(blocks), "the share of exits that nobody answers for")
+        self._of_account = {standing: share.times(blocks) for standing, share in OF_ACCOUNT.items()}
+        self._of_owner = {standing: share.times(blocks) for standing, share in OF_OWNER.items()}
         self._accounts: dict[bytes, _Taken] = {}
         self._owners: dict[bytes, _Taken] = {}
         self._count = 0
 
     def take(self, one: Candidate) -> str:
         """Take room for a transaction. Return why there is none, or an empty text."""
-        wanted = self._wanted(one)
+        shares = self._shares(one)
         cost, size = one.cost, one.size
-        for taken, whose in wanted:
+        for taken in shares:
             if taken.cost + cost > taken.most_cost or taken.bytes + size > taken.most_bytes:
-                return f"{whose} has no more room until the next block"
+                return f"{taken.name} has no more room until the next block"
         if self._count >= MAX_BLOCK_ENTRIES * self._blocks - 1:
             return f"there are {self._count} transactions already"
-        for taken, _ in wanted:
+        for taken in shares:
             taken.cost += cost
             taken.bytes += size
             taken.count += 1
@@ -184,7 +187,7 @@ class Room:
     def give_back(self, one: Candidate) -> None:
         """Undo `take`."""
         cost, size = one.cost, one.size
-        for taken, _ in self._wanted(one):
+        for taken in self._shares(one):
             taken.cost -= cost
             taken.bytes -= size
             taken.count -= 1
@@ -195,37 +198,39 @@ class Room:
             if self._waiting and not self._owners[owner].count:
                 del self._owners[owner]
 
-    def _wanted(self, one: Candidate) -> list[tuple["_Taken", str]]:
-        if not one.is_exit:
-            account = self._accounts.get(one.sender)
-            if account is None:
-                account = self._accounts[one.sender] = _Taken(OF_ACCOUNT[one.standing].times(self._blocks))
-            shares = [
-                (account, "the account's quota"),
-                (self._ordinary, "the share of transactions that are not exits"),
-            ]
-            if one.standing is Standing.STRANGER:
-                shares.append((self._strangers, "the share of accounts that nobody answers for"))
-            if not self._waiting:
-                shares.append((self._block, "the block"))
-            return shares
-        shares = [] if one.owners else [(self._strangers_exits, "the share of exits that nobody answers for")]
+    def _shares(self, one: Candidate) -> tuple["_Taken", ...]:
+        """All shares that a transaction is in."""
+        if one.is_exit:
+            return self._shares_of_exit(one)
+        account = self._accounts.get(one.sender)
+        if account is None:
+            account = self._accounts[one.sender] = _Taken(self._of_account[one.standing], "the account's quota")
+        if one.standing is Standing.STRANGER:
+            ours = account, self._ordinary, self._strangers
+            return ours if self._waiting else (*ours, self._block)
+        return (account, self._ordinary) if self._waiting else (account, self._ordinary, self._block)
+
+    def _shares_of_exit(self, one: Candidate) -> tuple["_Taken", ...]:
+        shares = [] if one.owners else [self._strangers_exits]
         if not self._waiting:
-            return [*shares, (self._block, "the block")]
+            return *shares, self._block
         for owner, kind in one.owners:
             taken = self._owners.get(owner)
             if taken is None:
-                taken = self._owners[owner] = _Taken(OF_OWNER[kind].times(self._blocks))
-            shares.append((taken, "the account's share of exits"))
-        return [*shares, (self._exits, "the share of exits")] if one.owners else shares
+                taken = self._owners[owner] = _Taken(self._of_owner[kind], "the account's share of exits")
+            shares.append(taken)
+        return (*shares, self._exits) if one.owners else tuple(shares)
 
 
 class _Taken:
-    __slots__ = ("bytes", "cost", "count", "most_bytes", "most_cost")
+    """A share, and how much of it is taken."""
 
-    def __init__(self, most: Share) -> None:
+    __slots__ = ("bytes", "cost", "count", "most_bytes", "most_cost", "name")
+
+    def __init__(self, most: Share, name: str) -> None:
         self.most_cost, self.most_bytes = most.cost, most.bytes
         self.cost = self.bytes = self.count = 0
+        self.name = name
 
 
 def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_bytes: int) -> list[bytes]:
@@ -237,48 +242,54 @@ def chosen(candidates: Sequence[Candidate], next_sequence: NextSequence, max_byt
     """
     room = Room()
     taken: list[bytes] = []
-    queues = _queues(candidates, next_sequence)
-    places: dict[bytes, int] = dict.fromkeys(queues, 0)
+    stopped: set[bytes] = set()
 
-    def advance(sender: bytes, until: int) -> bool:
-        """Take a sender's next transactions up to place `until`. Return False, and take no more of them, if one has no
-        room."""
+    def take(one: Candidate) -> bool:
+        """Return False, and take no more of this sender, if it has no room."""
         nonlocal max_bytes
-        queue = queues[sender]
-        while places[sender] <= until:
-            one = queue[places[sender]]
-            if one.size > max_bytes or room.take(one):
-                queues[sender] = queue[: places[sender]]
-                return False
-            max_bytes -= one.size
-            taken.append(one.raw)
-            places[sender] += 1
+        size = one.size
+        if size > max_bytes or room.take(one):
+            stopped.add(one.sender)
+            return False
+        max_bytes -= size
+        taken.append(one.raw)
         return True
 
+    possible = _possible(candidates, next_sequence)
+    queues = _queues_with_exits(possible)
+    places = dict.fromkeys(queues, 0)
     for sender, place in _exits_in_turn(queues):
-        if place < len(queues[sender]):
-            advance(sender, place)
-    seen: Counter[bytes] = Counter()
-    for one in candidates:
-        place = seen[one.sender]
-        queue = queues.get(one.sender, [])
-        if place < len(queue) and queue[place] is one:
-            seen[one.sender] += 1
-            advance(one.sender, place)
+        while places[sender] <= place and sender not in stopped and take(queues[sender][places[sender]]):
+            places[sender] += 1
+    for one in possible:
+        if places.get(one.sender):
+            places[one.sender] -= 1  # it was taken before an exit, or is one
+        elif one.sender not in stopped:
+            take(one)
     return taken
 
 
-def _queues(candidates: Iterable[Candidate], next_sequence: NextSequence) -> dict[bytes, list[Candidate]]:
-    """Return what can be executed of each sender's transactions, in its order."""
-    queues: dict[bytes, list[Candidate]] = {}
+def _possible(candidates: Iterable[Candidate], next_sequence: NextSequence) -> list[Candidate]:
+    """Return what can be executed, in its order."""
+    found: list[Candidate] = []
     expected: dict[bytes, int] = {}
     for one in candidates:
-        if one.sender not in expected:
-            expected[one.sender] = next_sequence(one.sender)
-            queues[one.sender] = []
-        if one.sequence == expected[one.sender]:
-            queues[one.sender].append(one)
-            expected[one.sender] += 1
+        sequence = expected.get(one.sender)
+        if sequence is None:
+            sequence = expected[one.sender] = next_sequence(one.sender)
+        if one.sequence == sequence:
+            found.append(one)
+            expected[one.sender] = sequence + 1
+    return found
+
+
+def _queues_with_exits(candidates: Sequence[Candidate]) -> dict[bytes, list[Candidate]]:
+    """Return all transactions of each sender that has an exit among them, in its order."""
+    queues: dict[bytes, list[Candidate]] = {one.sender: [] for one in candidates if one.is_exit}
+    if queues:
+        for one in candidates:
+            if one.sender in queues:
+                queues[one.sender].append(one)
     return queues
 
 

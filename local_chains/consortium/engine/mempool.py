@@ -1,17 +1,18 @@
 """Transactions that wait for a block, each checked against the newest state and everything that waits before it."""
 
 import time
-from collections import Counter, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final
 
 from core.model.consortium import ResultCode, transaction_hash
 from core.model.errors import ConflictError, RejectedError, RetryableError
 from local_chains.consortium.engine.lanes import OF_ACCOUNT, ORDINARY, Candidate, Classifier, Room, chosen
 from local_chains.consortium.ledger.execution import Result, check_transaction, ledger_time_ms
-from local_chains.consortium.ledger.leaves import read_account
+from local_chains.consortium.ledger.leaves import next_sequence
 from local_chains.consortium.ledger.signatures import SignatureChecker
-from local_chains.consortium.ledger.view import Overlay
+from local_chains.consortium.ledger.view import Overlay, Written
 from local_chains.consortium.state.ledger_state import LedgerState
 
 MAX_TRANSACTIONS: Final = 20_000
@@ -51,15 +52,21 @@ class Mempool:
         """Claims and refunds of locks that wait themselves: exits once those are in the state."""
         self._exits = 0
         self._bytes = 0
-        self._seen: dict[bytes, None] = {}
+        # Taking out the oldest is quick in this kind of dictionary only.
+        self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._pending = Overlay(state)
         self._unchecked_blocks = 0
         self._unchecked: deque[bytes] = deque()
         self._start_over()
 
     def _start_over(self) -> None:
-        self._classifier = Classifier(self._state)
+        self._look_again()
         self._room = Room(BLOCKS_WAITING, waiting=True)
+
+    def _look_again(self) -> None:
+        """See what waits as the newest state does."""
+        self._classifier = Classifier(self._state)
+        self._least_ms = ledger_time_ms(self._state) + 1
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -93,7 +100,9 @@ class Mempool:
     def check(self, raw: bytes) -> Result:
         """Return what `add` would say of it after everything that waits; nothing is taken in."""
         self.recheck_all()
-        return self._check(raw, Overlay(self._pending))
+        result = self._check(raw, self._pending)
+        self._pending.take_back()
+        return result
 
     def reap(self, max_bytes: int) -> list[bytes]:
         """The transactions of the next block, in so many bytes; they stay until `committed`."""
@@ -105,29 +114,31 @@ class Mempool:
                 self._waiting[name] = one
                 self._exits += 1
                 self._early.discard(name)
-        return chosen(self._nearest(), lambda account: read_account(self._state, account).sequence, max_bytes)
+        return chosen(self._nearest(), partial(next_sequence, self._state), max_bytes)
 
     def _nearest(self) -> list[Candidate]:
         """Of those that wait, all that may be in the next block: exits with what goes before them, and the oldest."""
         exiting = {one.sender for one in self._waiting.values() if one.is_exit} if self._exits else set()
         found: list[Candidate] = []
-        costs: Counter[bytes] = Counter()
+        costs: dict[bytes, int] = {}
         left = ORDINARY.cost
         for one in self._waiting.values():
             if one.sender in exiting:
                 found.append(one)
-            elif left > 0 and costs[one.sender] <= OF_ACCOUNT[one.standing].cost:
-                costs[one.sender] += one.cost
-                left -= one.cost
-                found.append(one)
-            elif left <= 0 and not exiting:
+            elif left > 0:
+                cost = costs.get(one.sender, 0)
+                if cost <= OF_ACCOUNT[one.standing].cost:
+                    costs[one.sender] = cost + one.cost
+                    left -= one.cost
+                    found.append(one)
+            elif not exiting:
                 break
         return found
 
     def first(self, limit: int) -> list[bytes]:
         return [one.raw for one, _ in zip(self._waiting.values(), range(limit), strict=False)]
 
-    def committed(self, transactions: Iterable[bytes], writes: Mapping[bytes, bytes | None]) -> None:
+    def committed(self, transactions: Iterable[bytes], written: Mapping[bytes, Written]) -> None:
         """Forget what the newest block contains. What still waits is to be checked again, some of it may have become
         void: `recheck_some` does that.
 
@@ -138,10 +149,10 @@ class Mempool:
             name = transaction_hash(raw)
             self._remember(name)
             self._drop(name)
-        self._classifier = Classifier(self._state)
+        self._look_again()
         self._unchecked_blocks += 1
         if len(self._waiting) > RECHECKED and self._unchecked_blocks <= BLOCKS_WITHOUT_RECHECK:
-            self._settle(writes)
+            self._settle(written)
         else:
             self._unchecked_blocks = 0
             self._pending = Overlay(self._state)
@@ -161,8 +172,8 @@ class Mempool:
         return bool(self._unchecked)
 
     def recheck_all(self) -> None:
-        while self.recheck_some():
-            pass
+        while self._unchecked:
+            self.recheck_some()
 
     def _check_again(self, name: bytes, raw: bytes) -> None:
         one = self._candidate(raw)
@@ -175,13 +186,10 @@ class Mempool:
             self._seen.pop(name, None)
             self._signatures.forget(raw)
 
-    def _settle(self, writes: Mapping[bytes, bytes | None]) -> None:
+    def _settle(self, written: Mapping[bytes, Written]) -> None:
         """Drop what the block wrote as expected: it is state now. What differs was written by transactions that still
         wait."""
-        pending = self._pending.writes
-        for key, leaf in writes.items():
-            if pending.get(key, leaf) == leaf:
-                pending.pop(key, None)
+        self._pending.settle(written)
 
     def _candidate(self, raw: bytes) -> Candidate | None:
         """None for bytes that the ledger will refuse."""
@@ -218,12 +226,12 @@ class Mempool:
 
     def _check(self, raw: bytes, state: Overlay) -> Result:
         # What the next block's clock will be at least; ledger time itself is that of the block before.
-        time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
+        time_ms = max(self._now_ms(), self._least_ms)
         height, tariff = self._state.height + 1, self._classifier.tariff
         return check_transaction(state, self._chain_id, height, time_ms, raw, self._signatures, tariff)
 
     def _remember(self, name: bytes) -> None:
         self._seen.pop(name, None)
         while len(self._seen) >= MAX_SEEN:
-            del self._seen[next(iter(self._seen))]
+            self._seen.popitem(last=False)
         self._seen[name] = None

@@ -4,7 +4,6 @@ from typing import Final
 
 from core.model.consortium import (
     ASSETS,
-    AccountLeaf,
     AssetCreated,
     AssetLeaf,
     AssetMoved,
@@ -27,6 +26,7 @@ from local_chains.consortium.ledger.view import Overlay
 MAX_ASSETS: Final = 256
 """An account is one leaf that holds them all."""
 MAX_DECIMALS: Final = 36
+NO_SUCH_ASSET: Final = "no such asset on this chain"
 
 
 def create_asset(context: Context, message: CreateAsset) -> None:
@@ -64,7 +64,8 @@ def issue(context: Context, message: Issue) -> None:
 def transfer(context: Context, message: Transfer) -> None:
     require_address(message.receiver, "receiver")
     amount = positive_amount(message.amount)
-    _require_asset(context, message.asset)
+    if context.state.get(asset_key(message.asset)) is None:
+        refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
     debit(context.state, context.sender, message.asset, amount)
     credit(context.state, message.receiver, message.asset, amount)
     context.events.append(AssetMoved(message.asset, context.sender, message.receiver, amount))
@@ -81,37 +82,22 @@ def burn(context: Context, message: Burn) -> None:
 def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Take from a balance. Refuses what it does not cover."""
     account = read_account(state, address)
-    balance = balance_of(account, symbol)
+    balance = account.balances.get(symbol, 0)
     if balance < amount:
         refuse(ResultCode.INSUFFICIENT_FUNDS, f"the balance is {balance} {symbol}, {amount} are needed")
-    write_account(state, address, _with_balance(account, symbol, balance - amount))
+    write_account(state, address, account.with_balance(symbol, balance - amount))
 
 
 def credit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Add to a balance. Cannot overflow: no balance is above its asset's supply."""
     account = read_account(state, address)
-    write_account(state, address, _with_balance(account, symbol, balance_of(account, symbol) + amount))
-
-
-def balance_of(account: AccountLeaf, symbol: str) -> int:
-    for name, amount in account.balances:
-        if name == symbol:
-            return value_of(amount)
-    return 0
-
-
-def _with_balance(account: AccountLeaf, symbol: str, amount: int) -> AccountLeaf:
-    others = [entry for entry in account.balances if entry[0] != symbol]
-    if amount:
-        others.append((symbol, quantity(amount)))
-        others.sort()
-    return AccountLeaf(account.sequence, tuple(others))
+    write_account(state, address, account.with_balance(symbol, account.balances.get(symbol, 0) + amount))
 
 
 def _require_asset(context: Context, symbol: str) -> AssetLeaf:
     asset = read_asset(context.state, symbol)
     if asset is None:
-        refuse(ResultCode.UNKNOWN_ASSET, "no such asset on this chain")
+        refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
     return asset
 
 

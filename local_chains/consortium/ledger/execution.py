@@ -5,15 +5,16 @@ A failed gate changes nothing. A failed message leaves the used-up sequence and 
 in a block can never be played again by somebody else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from core.model.consortium import (
     CLOCK_KEY,
     MAX_CLOCK_MS,
     MAX_MESSAGES,
-    AccountLeaf,
     AttestHeader,
     Burn,
     Claim,
@@ -27,12 +28,12 @@ from core.model.consortium import (
     Transaction,
     Transfer,
     WriteRecord,
-    address,
     decode_clock,
 )
 from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
 from core.model.errors import RejectedError
 from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, records
+from local_chains.consortium.ledger.accounts import Account
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
 from local_chains.consortium.ledger.members import ValidatorUpdate
@@ -44,8 +45,8 @@ from local_chains.consortium.ledger.prices import (
     Tariff,
     unread,
 )
-from local_chains.consortium.ledger.signatures import SignatureChecker
-from local_chains.consortium.ledger.view import Overlay, StateView, Writes
+from local_chains.consortium.ledger.signatures import SignatureChecker, sender_of
+from local_chains.consortium.ledger.view import Overlay, StateView, Writes, Written
 
 MAX_CLOCK_DIFFERENCE_MS: Final = 10_000
 """How far a proposer's clock may be from a validator's own."""
@@ -68,8 +69,7 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, gc=False):
     """How one entry of a block ended; `log` is empty or begins with the code's word, `cost` is its price."""
 
     code: ResultCode
@@ -81,10 +81,12 @@ class Result:
 @dataclass(frozen=True, slots=True)
 class BlockResult:
     """A block's effect: a result per entry, the writes that turn the state before it into the one after it, the
-    changes among the validators two heights later, and events of the block itself."""
+    changes among the validators two heights later, and events of the block itself. `written` is `writes` with accounts
+    decoded."""
 
     results: tuple[Result, ...]
     writes: Writes
+    written: Mapping[bytes, Written]
     validator_updates: tuple[ValidatorUpdate, ...] = ()
     events: tuple[LedgerEvent, ...] = ()
 
@@ -125,8 +127,8 @@ def execute_block(
             left -= result.cost
             results.append(result)
     results += [NO_ROOM] * (len(entries) - len(results))
-    updates = members.validator_updates(state, block) if VALIDATORS_KEY in block.writes else ()
-    return BlockResult(tuple(results), block.writes, updates, events)
+    updates = members.validator_updates(state, block) if VALIDATORS_KEY in block.written else ()
+    return BlockResult(tuple(results), block.writes, block.written, updates, events)
 
 
 def apply_transaction(
@@ -141,8 +143,10 @@ def apply_transaction(
 ) -> Result:
     """Apply one transaction to `state` as part of block `height` at ledger time `time_ms`.
 
-    `tariff` has the prices, `left` is what the block has left of its cost.
+    `tariff` has the prices, `left` is what the block has left of its cost. `state.take_back()` undoes it until the
+    next transaction.
     """
+    state.begin()
     cost = unread(raw)
     try:
         transaction = _decoded(raw, signatures)
@@ -152,18 +156,18 @@ def apply_transaction(
                 ResultCode.NO_ROOM, f"{ResultCode.NO_ROOM.word}: the block has {left} left, not {price}", (), cost
             )
         cost = price
-        sender = _pass_gates(state, chain_id, height, raw, transaction, price, signatures)
+        sender, account = _pass_gates(state, chain_id, height, raw, transaction, price, signatures)
     except Refusal as refusal:
         return Result(refusal.result, refusal.message, (), cost)
-    account = read_account(state, sender)
-    write_account(state, sender, AccountLeaf(account.sequence + 1, account.balances))
-    context = Context(Overlay(state), sender, height, time_ms)
+    write_account(state, sender, Account(account.sequence + 1, account.balances))
+    before_messages = state.mark
+    context = Context(state, sender, height, time_ms)
     try:
         for message in transaction.body.messages:
             _HANDLERS[type(message)](context, message)
     except Refusal as refusal:
+        state.take_back(before_messages)
         return Result(refusal.result, refusal.message, (), cost)
-    state.absorb(context.state)
     return Result(ResultCode.OK, "", tuple(context.events), cost)
 
 
@@ -180,10 +184,13 @@ def check_transaction(
 
     `tariff` has the prices of the newest block's state, by default those of `state`.
     """
-    trial = Overlay(state)
-    result = apply_transaction(trial, chain_id, height, time_ms, raw, signatures, tariff or Tariff(state))
-    if result.code is ResultCode.OK:
-        state.absorb(trial)
+    try:
+        result = apply_transaction(state, chain_id, height, time_ms, raw, signatures, tariff or Tariff(state))
+    except BaseException:
+        state.take_back()
+        raise
+    if result.code is not ResultCode.OK:
+        state.take_back()
     return result
 
 
@@ -243,11 +250,11 @@ def _pass_gates(
     transaction: Transaction,
     price: int,
     signatures: SignatureChecker,
-) -> bytes:
-    """The sender's address. Raise `Refusal`."""
+) -> tuple[bytes, Account]:
+    """The sender's address and account. Raise `Refusal`."""
     body = transaction.body
     try:
-        sender = address(body.public_key)
+        sender = sender_of(body.public_key)
     except RejectedError as error:
         refuse(ResultCode.MALFORMED, error.message)
     if price > MAX_TRANSACTION_COST:
@@ -256,9 +263,10 @@ def _pass_gates(
         refuse(ResultCode.WRONG_CHAIN, f"this chain is {chain_id}")
     if height > body.expiry_height:
         refuse(ResultCode.EXPIRED, f"it was valid up to height {body.expiry_height}, this would be {height}")
-    expected = read_account(state, sender).sequence
+    account = read_account(state, sender)
+    expected = account.sequence
     if body.sequence != expected or expected >= MAX_SEQUENCE:
         refuse(ResultCode.WRONG_SEQUENCE, f"the account's next sequence is {expected}, not {body.sequence}")
     if not signatures.holds(raw, transaction):
         refuse(ResultCode.BAD_SIGNATURE, "the signature is not by the account's key")
-    return sender
+    return sender, account

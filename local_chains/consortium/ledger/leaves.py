@@ -18,6 +18,7 @@ from core.model.consortium import (
 )
 from core.model.consortium_members import AdmissionLeaf, Organisation, ProposalLeaf, ValidatorsLeaf
 from core.model.errors import FatalError
+from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence
 from local_chains.consortium.ledger.view import Overlay, StateView
 
 OPERATORS_KEY = b"members/operators"
@@ -64,7 +65,6 @@ AnyLeaf = (
 )
 L = TypeVar("L", bound=AnyLeaf)
 
-NO_ACCOUNT = AccountLeaf(0, ())
 _encode_own = msgspec.msgpack.Encoder().encode
 
 
@@ -119,12 +119,18 @@ def read_operators(state: StateView) -> dict[bytes, int]:
     return {} if leaf is None else dict(leaf.powers)
 
 
-def read_account(state: StateView, address: bytes) -> AccountLeaf:
-    return read(state, account_key(address), AccountLeaf) or NO_ACCOUNT
+def read_account(state: StateView, address: bytes) -> Account:
+    key = account_key(address)
+    return state.account(key) if type(state) is Overlay else decode_account(state.get(key))
 
 
-def write_account(state: Overlay, address: bytes, account: AccountLeaf) -> None:
-    write(state, account_key(address), account)
+def next_sequence(state: StateView, address: bytes) -> int:
+    """The sequence of an account's next transaction, in a committed state."""
+    return decode_sequence(state.get(account_key(address)))
+
+
+def write_account(state: Overlay, address: bytes, account: Account) -> None:
+    state.put(account_key(address), account)
 
 
 def read_asset(state: StateView, symbol: str) -> AssetLeaf | None:

@@ -9,7 +9,7 @@ dearest block takes 0.6 s there, and most blocks a fraction of their price.
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from core.model.consortium import (
     ASSETS,
@@ -53,18 +53,20 @@ CHANGE_COST: Final = 800 * MAX_VOIDED
 class Tariff:
     """The prices at one state."""
 
-    __slots__ = ("_account", "_operators")
+    __slots__ = ("_account", "_of_message")
 
     def __init__(self, state: StateView) -> None:
         self._account = LEAF_COST + UNITS_PER_ASSET * length(state, ASSETS)
-        self._operators = len(read_operators(state))
+        operators = len(read_operators(state))
+        self._of_message = {kind: price(self._account, operators) for kind, price in _PRICES.items()}
 
     def of(self, raw: bytes, transaction: Transaction) -> int:
         """The cost of a transaction, whose bytes are `raw`, whatever becomes of it."""
-        account, operators = self._account, self._operators
-        cost = ENTRY_COST + len(raw) // BYTES_PER_UNIT + account
+        cost = ENTRY_COST + len(raw) // BYTES_PER_UNIT + self._account
         for message in transaction.body.messages:
-            cost += _PRICES[type(message)](account, operators, message)
+            cost += self._of_message[type(message)]
+            if type(message) is WriteRecord:
+                cost += DOCUMENT_UNITS_PER_BYTE * len(message.document)
         return cost
 
 
@@ -73,21 +75,21 @@ def unread(raw: bytes) -> int:
     return ENTRY_COST + len(raw) // BYTES_PER_UNIT
 
 
-_Price = Callable[[int, int, Any], int]
-"""(an account's leaf, number of operators, message) → units."""
+_Price = Callable[[int, int], int]
+"""(an account's leaf, number of operators) → units of a message, the bytes of a document aside."""
 
 _PRICES: Final[dict[type, _Price]] = {
-    Transfer: lambda account, operators, message: 4 * account,
-    Issue: lambda account, operators, message: 2 * account + LEAF_COST,
-    Burn: lambda account, operators, message: 2 * account + LEAF_COST,
-    CreateAsset: lambda account, operators, message: 6 * LEAF_COST,
-    Lock: lambda account, operators, message: 2 * account + 5 * LEAF_COST,
-    Claim: lambda account, operators, message: 3 * account + 2 * LEAF_COST,
-    Refund: lambda account, operators, message: 3 * account + 2 * LEAF_COST,
-    WriteRecord: lambda account, operators, message: 6 * LEAF_COST + DOCUMENT_UNITS_PER_BYTE * len(message.document),
-    SetAccess: lambda account, operators, message: 5 * LEAF_COST,
-    Admit: lambda account, operators, message: 5 * LEAF_COST,
-    AttestHeader: lambda account, operators, message: 6 * LEAF_COST + OPERATOR_COST * operators,
-    Propose: lambda account, operators, message: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
-    Vote: lambda account, operators, message: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
+    Transfer: lambda account, operators: 4 * account,
+    Issue: lambda account, operators: 2 * account + LEAF_COST,
+    Burn: lambda account, operators: 2 * account + LEAF_COST,
+    CreateAsset: lambda account, operators: 6 * LEAF_COST,
+    Lock: lambda account, operators: 2 * account + 5 * LEAF_COST,
+    Claim: lambda account, operators: 3 * account + 2 * LEAF_COST,
+    Refund: lambda account, operators: 3 * account + 2 * LEAF_COST,
+    WriteRecord: lambda account, operators: 6 * LEAF_COST,
+    SetAccess: lambda account, operators: 5 * LEAF_COST,
+    Admit: lambda account, operators: 5 * LEAF_COST,
+    AttestHeader: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
+    Propose: lambda account, operators: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
+    Vote: lambda account, operators: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
 }

@@ -5,13 +5,23 @@ short ones decode to; whatever is not in it is decoded and verified. A result is
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
+import msgspec
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import BadSignatureError
 
-from core.model.consortium import Transaction, decode_transaction, sign_bytes, transaction_hash
+from core.model.consortium import (
+    Transaction,
+    TransactionBody,
+    address,
+    decode_transaction,
+    sign_bytes,
+    transaction_hash,
+)
 from core.model.errors import RejectedError
 
 SIGNATURE_BYTES: Final = 64
@@ -26,8 +36,15 @@ ENTRY_BYTES: Final = 256
 DECODED_FACTOR: Final = 4
 """The memory of a decoded short transaction, compared to its bytes."""
 
+MAX_SENDERS: Final = 16_384
+"""Public keys whose addresses are remembered: most transactions are by few of them."""
+
 Verify = Callable[[bytes, bytes, bytes], bool]
 """(public key, message, signature) → whether the signature holds."""
+
+
+sender_of: Final = lru_cache(MAX_SENDERS)(address)
+"""`address`, remembered."""
 
 
 def verify_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -55,6 +72,11 @@ def _is_signed(raw: bytes) -> bool:
     return verify_ed25519(transaction.body.public_key, sign_bytes(transaction.body), transaction.signature)
 
 
+_UNKNOWN: Final = Transaction(TransactionBody("", b"", 0, 0, ()), b"")
+"""The memory's answer about bytes that it does not know."""
+_decode: Final = msgspec.msgpack.Decoder(Transaction).decode
+
+
 class SignatureChecker:
     """Verifies transactions' signatures, from any thread. What it remembers is bounded in number and bytes."""
 
@@ -64,7 +86,8 @@ class SignatureChecker:
         self._verify = verify
         self._limit = limit
         self._limit_bytes = limit_bytes
-        self._verified: dict[bytes, Transaction | None] = {}
+        # Taking out the oldest is quick in this kind of dictionary only.
+        self._verified: OrderedDict[bytes, Transaction | None] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -76,10 +99,13 @@ class SignatureChecker:
     def decode(self, raw: bytes) -> Transaction:
         """`decode_transaction`, done once for short bytes whose signature is known to hold."""
         name = _name(raw)
-        known = self._verified.get(name)
+        known = self._verified.get(name, _UNKNOWN)
+        if known is _UNKNOWN:
+            return decode_transaction(raw)
         if known is not None:
             return known
-        transaction = decode_transaction(raw)
+        # Whoever verified these bytes has found them in canonical form.
+        transaction = _decode(raw)
         if name is raw:
             with self._lock:
                 if name in self._verified:
@@ -112,7 +138,8 @@ class SignatureChecker:
                 self._verified[name] = transaction if name is raw else None
                 self._bytes += _weight(name)
             while len(self._verified) > self._limit or self._bytes > self._limit_bytes:
-                self._drop(next(iter(self._verified)))
+                name, _ = self._verified.popitem(last=False)
+                self._bytes -= _weight(name)
 
     def _drop(self, name: bytes) -> None:
         if name in self._verified:

@@ -1,6 +1,14 @@
-"""How the ledger sees state: a flat map of keys to leaves, and layers of writes over it."""
+"""How the ledger sees state: a flat map of keys to leaves, and a layer of writes over it.
 
-from typing import Final, Protocol
+Accounts stay decoded in a layer and are encoded when its writes are taken: most of a block's work is reading and
+writing the same few accounts. Every write of an open transaction is in a journal, so that taking a transaction back
+costs what it wrote.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Protocol, TypeAlias
+
+from local_chains.consortium.ledger.accounts import Account, decode_account, encode_account
 
 
 class StateView(Protocol):
@@ -12,6 +20,7 @@ class StateView(Protocol):
 
 Writes = dict[bytes, bytes | None]
 """Keys and their new leaves; None deletes."""
+Written: TypeAlias = bytes | Account | None
 
 _MISSING: Final = object()
 
@@ -19,22 +28,74 @@ _MISSING: Final = object()
 class Overlay:
     """Writes over another view that stays as it is. Dropping the overlay undoes them."""
 
-    __slots__ = ("_base", "writes")
+    __slots__ = ("_base", "_journal", "_written")
 
     def __init__(self, base: StateView) -> None:
         self._base = base
-        self.writes: Writes = {}
+        self._written: dict[bytes, Written] = {}
+        self._journal: list[tuple[bytes, Written | object]] | None = None
+        """The leaves that the open transaction wrote over, in order; None before the first."""
+
+    @property
+    def written(self) -> Mapping[bytes, Written]:
+        """Everything that was written, accounts decoded."""
+        return self._written
+
+    @property
+    def writes(self) -> Writes:
+        """Everything that was written, as leaves."""
+        return {
+            key: encode_account(leaf) if type(leaf) is Account else leaf  # type: ignore[misc]
+            for key, leaf in self._written.items()
+        }
 
     def get(self, key: bytes) -> bytes | None:
-        found = self.writes.get(key, _MISSING)
-        return self._base.get(key) if found is _MISSING else found  # type: ignore[return-value]
+        found = self._written.get(key, _MISSING)
+        if found is _MISSING:
+            return self._base.get(key)
+        return encode_account(found) if type(found) is Account else found  # type: ignore[return-value]
 
-    def put(self, key: bytes, leaf: bytes) -> None:
-        self.writes[key] = leaf
+    def account(self, key: bytes) -> Account:
+        """The account at `key`, an empty one if there is none. Raise `FatalError` if its leaf is damaged."""
+        found = self._written.get(key, _MISSING)
+        if type(found) is Account:
+            return found
+        if found is _MISSING:
+            base = self._base
+            return base.account(key) if type(base) is Overlay else decode_account(base.get(key))
+        return decode_account(found)  # type: ignore[arg-type]
+
+    def put(self, key: bytes, leaf: Written) -> None:
+        if self._journal is not None:
+            self._journal.append((key, self._written.get(key, _MISSING)))
+        self._written[key] = leaf
 
     def delete(self, key: bytes) -> None:
-        self.writes[key] = None
+        self.put(key, None)
 
-    def absorb(self, other: "Overlay") -> None:
-        """Keep the writes of an overlay that lay over this one."""
-        self.writes.update(other.writes)
+    def begin(self) -> None:
+        """Begin a transaction: what is written from now on can be taken back."""
+        self._journal = []
+
+    @property
+    def mark(self) -> int:
+        """This point of the open transaction, for `take_back`."""
+        return len(self._journal or ())
+
+    def take_back(self, mark: int = 0) -> None:
+        """Undo what the open transaction wrote after `mark`; by default all of it."""
+        journal, written = self._journal, self._written
+        while journal is not None and len(journal) > mark:
+            key, before = journal.pop()
+            if before is _MISSING:
+                del written[key]
+            else:
+                written[key] = before  # type: ignore[assignment]
+
+    def settle(self, written: Mapping[bytes, Written]) -> None:
+        """Forget what the view below has by now, as it stands here: `written` was written to it."""
+        mine = self._written
+        for key, leaf in written.items():
+            if mine.get(key, leaf) == leaf:
+                mine.pop(key, None)
+        self._journal = None

@@ -1,11 +1,11 @@
 """The methods of CometBFT's RPC that take, find and list transactions (CometBFT RPC OpenAPI, v0.38 to v0.40)."""
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from core.model.consortium import ResultCode, transaction_hash
 from core.model.errors import CausewayError, RetryableError

@@ -1,14 +1,15 @@
 """Blocks, results and state in one SQLite file, each block with everything it did in one transaction.
 
-Either a block, its commit, its results and its writes are all there after a crash, or none of them is. Of the last
-`PROOF_HEIGHTS` blocks, or of the last `PROOF_WRITES` writes where those are fewer blocks, the leaves they replaced are
-kept too, so that older states can be shown and proven.
+Either a block, its commit, its results and its writes are all there after a crash, or none of them is. The writes are
+there as one record, and come into the tables later (`state.backlog`). Of the last `PROOF_HEIGHTS` blocks, or of the
+last `PROOF_WRITES` writes where those are fewer blocks, the leaves they replaced are kept too, so that older states can
+be shown and proven.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,22 +19,21 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError
 from core.runtime.database import SqliteDatabase
-from local_chains.consortium.state import tables
+from local_chains.consortium.state import tables, writing
+from local_chains.consortium.state.backlog import Backlog
 from local_chains.consortium.state.marks import may_hold
+from local_chains.consortium.state.writing import HASH_BYTES, decode_writes, split_hashes
 
 PROOF_HEIGHTS: Final = 1_000
 """How many heights back state is provable."""
 PROOF_WRITES: Final = 1_000_000
 """How many writes back it is, at the most."""
-MAX_HEADERS: Final = 20
-"""Headers in one answer, as in CometBFT's `/blockchain`."""
 MAX_PRUNED: Final = 100
 """Blocks that one transaction forgets."""
-HASH_BYTES: Final = 32
+MAX_HEADERS: Final = 20
+"""Headers in one answer, as in CometBFT's `/blockchain`."""
 HEAD_BYTES: Final = 8_192
 """Of a block's JSON: more than block id and header ever take."""
-
-_decode_replaced = msgspec.msgpack.Decoder(dict[bytes, bytes | None]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Store:
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_writes = 0
         self._first = 0
+        self._backlog = Backlog()
 
     async def open(self, genesis_hash: bytes) -> None:
         """Create what is missing. Raise `FatalError` if the file belongs to another chain or layout."""
@@ -99,6 +100,7 @@ class Store:
         for height, count in await self._database.read(_replaced_counts):
             self._count(height, count)
         self._first, _ = await self.heights()
+        self._backlog = await self._database.read(_backlog)
 
     @property
     def first(self) -> int:
@@ -130,7 +132,17 @@ class Store:
         Durable when this returns.
         """
         first = self._kept[0][0] if self._kept else 0
-        await self._database.write(lambda connection: _append(connection, block, transactions, changes, marks, first))
+        columns = _columns(block)
+        redo, piece = writing.encode_writes(changes.writes), self._backlog.piece()
+
+        def work(connection: Connection) -> None:
+            writing.append(connection, columns, transactions, changes.replaced, marks, first)
+            connection.execute(sa.insert(tables.redo), [{"height": block.height, "leaves": redo}])
+            writing.settle(connection, piece)
+
+        await self._database.write(work)
+        self._backlog.stored(piece)
+        self._backlog.add(block.height, changes.writes, transactions, len(redo))
         self._count(block.height, len(changes.replaced))
         self._first = self._first or block.height
 
@@ -139,7 +151,8 @@ class Store:
 
         The state is not touched; `first` must not be above the newest block.
         """
-        count = await self._database.write(lambda connection: _prune(connection, first))
+        count, end, names = await self._database.write(lambda connection: writing.prune(connection, first, MAX_PRUNED))
+        self._backlog.forget(names, end)
         self._first, _ = await self.heights()
         return count
 
@@ -148,11 +161,13 @@ class Store:
 
         def work(connection: Connection) -> None:
             connection.execute(sa.delete(tables.state))
-            _put(connection, tables.state, sorted(leaves.items()))
+            writing.put(connection, tables.state, sorted(leaves.items()))
             connection.execute(sa.insert(tables.blocks), [_columns(block)])
+            connection.execute(sa.update(tables.chain).values(settled=block.height))
 
         await self._database.write(work)
         self._first = block.height
+        self._backlog = Backlog(block.height)
 
     async def write_genesis(self, leaves: Mapping[bytes, bytes]) -> None:
         """The state before the first block."""
@@ -165,10 +180,7 @@ class Store:
     async def leaves(self) -> dict[bytes, bytes]:
         """The whole newest state."""
 
-        def work(connection: Connection) -> dict[bytes, bytes]:
-            return {row.key: row.leaf for row in connection.execute(sa.select(tables.state))}
-
-        return await self._database.read(work)
+        return await self._database.read(_leaves)
 
     async def heights(self) -> tuple[int, int]:
         """The first and the last block's height; (0, 0) before the first."""
@@ -230,6 +242,10 @@ class Store:
     async def transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
         """(height, position) of a transaction in a block."""
 
+        waiting = self._backlog.place(tx_hash)
+        if waiting is not None:
+            return waiting
+
         def work(connection: Connection) -> tuple[int, int] | None:
             query = sa.select(tables.transactions.c.height, tables.transactions.c.position).where(
                 tables.transactions.c.hash == tx_hash
@@ -264,23 +280,26 @@ class Store:
         def work(connection: Connection) -> dict[bytes, bytes | None]:
             undone: dict[bytes, bytes | None] = {}
             for leaves in connection.execute(query).scalars():
-                undone.update(_decode_replaced(leaves))
+                undone.update(decode_writes(leaves))
             return undone
 
         return await self._database.read(work)
 
     async def leaf(self, height: int, key: bytes) -> bytes | None:
         """The leaf at `key` in the state after block `height`, as far back as `provable_from`."""
-        replaced = tables.replaced.c
+        replaced, redo = tables.replaced.c, tables.redo.c
         # Most heights did not write the key: SQLite finds that out without handing them over.
-        query = sa.select(replaced.leaves).where(replaced.height > height, sa.func.instr(replaced.leaves, key) > 0)
-        query = query.order_by(replaced.height)
+        later = sa.select(replaced.leaves).where(replaced.height > height, sa.func.instr(replaced.leaves, key) > 0)
+        later = later.order_by(replaced.height)
+        newest = sa.select(redo.leaves).where(sa.func.instr(redo.leaves, key) > 0).order_by(redo.height.desc())
 
         def work(connection: Connection) -> bytes | None:
-            for leaves in connection.execute(query).scalars():
-                earlier = _decode_replaced(leaves)
-                if key in earlier:
-                    return earlier[key]
+            # Where nothing after `height` wrote it, what was written last is what it was then.
+            for query in (later, newest):
+                for leaves in connection.execute(query).scalars():
+                    writes = decode_writes(leaves)
+                    if key in writes:
+                        return writes[key]
             return connection.execute(sa.select(tables.state.c.leaf).where(tables.state.c.key == key)).scalar()
 
         return await self._database.read(work)
@@ -290,7 +309,8 @@ def _prepare(connection: Connection, genesis_hash: bytes) -> None:
     tables.METADATA.create_all(connection)
     row = connection.execute(sa.select(tables.chain)).one_or_none()
     if row is None:
-        connection.execute(sa.insert(tables.chain).values(id=1, layout=tables.LAYOUT, genesis_hash=genesis_hash))
+        fresh = {"id": 1, "layout": tables.LAYOUT, "genesis_hash": genesis_hash, "settled": 0}
+        connection.execute(sa.insert(tables.chain), [fresh])
     elif row.layout != tables.LAYOUT:
         raise FatalError(
             f"the chain's database has layout {row.layout}, this Causeway knows {tables.LAYOUT}: run the version that "
@@ -305,53 +325,27 @@ def _replaced_counts(connection: Connection) -> list[tuple[int, int]]:
     return [(row[0], row[1]) for row in connection.execute(query)]
 
 
-def _append(
-    connection: Connection,
-    block: StoredBlock,
-    transactions: tuple[bytes, ...],
-    changes: Changes,
-    marks: bytes,
-    first_kept: int,
-) -> None:
-    connection.execute(sa.insert(tables.blocks), [_columns(block)])
-    height = block.height
-    if transactions or marks:
-        named = {"height": height, "hashes": b"".join(transactions), "marks": marks}
-        connection.execute(sa.insert(tables.contents), [named])
-    places = sorted((name, height, position) for position, name in enumerate(transactions))
-    _put(connection, tables.transactions, places)
-    _many(connection, tables.DELETE_LEAF, [(key,) for key, leaf in changes.writes.items() if leaf is None])
-    _put(connection, tables.state, sorted((key, leaf) for key, leaf in changes.writes.items() if leaf is not None))
-    undo = {"height": height, "count": len(changes.replaced), "leaves": msgspec.msgpack.encode(changes.replaced)}
-    connection.execute(sa.insert(tables.replaced), [undo])
-    connection.execute(sa.delete(tables.replaced).where(tables.replaced.c.height < first_kept))
+def _backlog(connection: Connection) -> Backlog:
+    """Return what the newest blocks wrote and the tables lack."""
+    found = Backlog(connection.execute(sa.select(tables.chain.c.settled)).scalar_one())
+    redo, contents = tables.redo, tables.contents
+    rows = sa.select(redo.c.height, redo.c.leaves, contents.c.hashes).where(redo.c.height > found.settled)
+    rows = rows.select_from(redo.outerjoin(contents, contents.c.height == redo.c.height)).order_by(redo.c.height)
+    for height, leaves, hashes in connection.execute(rows):
+        found.add(height, decode_writes(leaves), split_hashes(hashes or b""), len(leaves))
+    return found
+
+
+def _leaves(connection: Connection) -> dict[bytes, bytes]:
+    leaves: dict[bytes, bytes] = {row.key: row.leaf for row in connection.execute(sa.select(tables.state))}
+    for written in connection.execute(sa.select(tables.redo.c.leaves).order_by(tables.redo.c.height)).scalars():
+        for key, leaf in decode_writes(written).items():
+            if leaf is None:
+                leaves.pop(key, None)
+            else:
+                leaves[key] = leaf
+    return leaves
 
 
 def _columns(block: StoredBlock) -> dict[str, Any]:
     return {name: getattr(block, name) for name in StoredBlock.__slots__}
-
-
-def _prune(connection: Connection, first: int) -> int:
-    oldest = connection.execute(sa.select(sa.func.min(tables.blocks.c.height))).scalar()
-    if oldest is None or oldest >= first:
-        return 0
-    end = min(first, oldest + MAX_PRUNED)
-    contents = tables.contents.c
-    for hashes in connection.execute(sa.select(contents.hashes).where(contents.height < end)).scalars():
-        names = [(hashes[start : start + HASH_BYTES], end) for start in range(0, len(hashes), HASH_BYTES)]
-        _many(connection, tables.DELETE_TRANSACTION, names)
-    connection.execute(sa.delete(tables.contents).where(contents.height < end))
-    return connection.execute(sa.delete(tables.blocks).where(tables.blocks.c.height < end)).rowcount
-
-
-def _put(connection: Connection, table: sa.Table, rows: Sequence[tuple[Any, ...]]) -> None:
-    many = tables.MAX_VARIABLES // len(table.c)
-    whole = len(rows) - len(rows) % many
-    for first in range(0, whole, many):
-        connection.exec_driver_sql(tables.put(table, many), tuple(chain.from_iterable(rows[first : first + many])))
-    _many(connection, tables.put(table, 1), list(rows[whole:]))
-
-
-def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
-    if rows:
-        connection.exec_driver_sql(statement, rows)

@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-LAYOUT: Final = 5
+LAYOUT: Final = 6
 """It also stands for the ledger's rules: blocks that others made are not executed by new ones."""
 
 METADATA: Final = sa.MetaData()
@@ -22,6 +22,8 @@ chain = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("layout", sa.Integer, nullable=False),
     sa.Column("genesis_hash", sa.LargeBinary, nullable=False),
+    # The height up to which `state` and `transactions` hold everything; what came after is in `redo` and `contents`.
+    sa.Column("settled", sa.Integer, nullable=False),
 )
 blocks = sa.Table(
     "blocks",
@@ -58,6 +60,13 @@ state = sa.Table(
     sa.Column("key", sa.LargeBinary, primary_key=True),
     sa.Column("leaf", sa.LargeBinary, nullable=False),
     sqlite_with_rowid=False,
+)
+redo = sa.Table(
+    "redo",
+    METADATA,
+    sa.Column("height", sa.Integer, primary_key=True, autoincrement=False),
+    # A MessagePack map of all keys that the block wrote to their new leaves, nil for none.
+    sa.Column("leaves", sa.LargeBinary, nullable=False),
 )
 replaced = sa.Table(
     "replaced",

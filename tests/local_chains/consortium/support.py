@@ -24,12 +24,12 @@ from core.model.consortium import (
     sequence_count_key,
     sequence_key,
     sign_bytes,
+    value_of,
 )
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.home import load_operator_keys
 from local_chains.consortium.engine.rendering import decode
-from local_chains.consortium.ledger.bank import balance_of
 from local_chains.consortium.ledger.execution import Result, execute_block
 from local_chains.consortium.ledger.genesis import (
     AppState,
@@ -97,6 +97,10 @@ def app_state(powers: Sequence[int] = (10, 10, 10, 10)) -> AppState:
 def operators_of(home: Path) -> list[Actor]:
     """The accounts of the operators whose keys are in this home, in the order of the genesis file."""
     return [Actor("operator", key.seed) for key in load_operator_keys(home)]
+
+
+def balance_of(account: AccountLeaf, symbol: str) -> int:
+    return value_of(dict(account.balances).get(symbol, b""))
 
 
 class Chain:

@@ -27,6 +27,8 @@ RUN = """
 import asyncio, sys
 from pathlib import Path
 from local_chains.consortium.node import Pace, run_node
+from local_chains.consortium.state import backlog
+backlog.CHECKPOINT_BLOCKS = 3  # so that it is killed in the middle of those, too
 asyncio.run(run_node(Path(sys.argv[1]), port=int(sys.argv[2]), pace=Pace(interval_s=0.05, min_delay_s=0.005)))
 """
 

@@ -384,15 +384,23 @@ async def test_three_of_four_validators_make_a_commit(tmp_path: Path) -> None:
     await engine.close()
 
 
-async def test_a_damaged_state_is_not_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        ("UPDATE state SET leaf = zeroblob(8) WHERE key = CAST('members/operators' AS BLOB)", "app hash"),
+        ("DELETE FROM redo", "app hash"),
+        ("UPDATE redo SET leaves = zeroblob(8)", "damaged"),
+    ],
+)
+async def test_a_damaged_state_is_not_run(tmp_path: Path, damage: str, reason: str) -> None:
     home = make_home(tmp_path)
     engine, _ = await started(home)
     await engine.produce_block()
     await engine.close()
     with sqlite3.connect(home / DATABASE_FILE) as connection:
-        connection.execute("UPDATE state SET leaf = ? WHERE key = ?", (b"\0" * 8, b"clock"))
+        assert connection.execute(damage).rowcount == 1
     connection.close()
-    with pytest.raises(FatalError, match="app hash"):
+    with pytest.raises(FatalError, match=reason):
         await started(home)
 
 

@@ -8,6 +8,7 @@ for the same blocks.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +38,7 @@ from local_chains.consortium.ledger.execution import (
     proposer_clock_ms,
 )
 from local_chains.consortium.ledger.genesis import app_state_from_json
-from local_chains.consortium.ledger.leaves import read_account
+from local_chains.consortium.ledger.leaves import next_sequence
 from local_chains.consortium.ledger.prices import MAX_BLOCK_ENTRIES, MAX_TRANSACTION_COST, unread
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay
@@ -181,7 +182,7 @@ class LedgerApplication:
         classifier = Classifier(self._state)
         candidates = [one for raw in transactions if (one := self._candidate(classifier, raw)) is not None]
         room = max_bytes - len(message_field(1, clock))
-        return [clock, *chosen(candidates, lambda account: read_account(self._state, account).sequence, room)]
+        return [clock, *chosen(candidates, partial(next_sequence, self._state), room)]
 
     def _candidate(self, classifier: Classifier, raw: bytes) -> Candidate | None:
         """None for bytes that no honest proposer puts into a block. They and the state before the block alone decide,

@@ -26,7 +26,6 @@ from local_chains.consortium.engine.home import CONSENSUS_KEY_FILE, Genesis, loa
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block
 from local_chains.consortium.engine.rendering import results_hash, results_to_json
 from local_chains.consortium.engine.rotation import next_turn
-from local_chains.consortium.ledger.bank import balance_of
 from local_chains.consortium.ledger.execution import BlockResult, execute_block
 from local_chains.consortium.ledger.genesis import genesis_writes
 from local_chains.consortium.ledger.invariants import check_locks, check_supply
@@ -46,7 +45,7 @@ from tests.local_chains.consortium.abci.comet import (
     state_at,
     validators,
 )
-from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Actor, operators_of
+from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Actor, balance_of, operators_of
 
 POLICY = LightClientPolicy(trusting_period_ns=3600 * 10**9, max_clock_drift_ns=10 * 10**9)
 
