@@ -91,7 +91,8 @@ async def _send(chain: ConsortiumChain, key_file: Path, message: Message, summar
     name = chain.access.parameters.chain
     signer = Ed25519Signer(name, load_operator_key(key_file).seed)
     chain.learn(signer.public_key)
-    return await send(chain.access, signer, unsigned(name, signer.account, (message,), summary))
+    access, transaction = chain.access, unsigned(name, signer.account, (message,), summary)
+    return await send(access.transactions, access.heads, signer, transaction)
 
 
 def _terms(wanted: WantedTerms, known: Organisation | None, chain: ChainId) -> Organisation:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from core.model.errors import RetryableError, RevertedError
-from core.model.ports import ChainAccess, Signer
+from core.model.ports import HeadSource, Signer, TransactionSender
 from core.model.transactions import OutcomeStatus, UnsignedTransaction
 from core.model.types import Height
 
@@ -11,18 +11,19 @@ LIFETIME_BLOCKS: Final = 50
 """A transaction that no block has held for so long never will be."""
 
 
-async def send(access: ChainAccess, signer: Signer, transaction: UnsignedTransaction) -> Height:
+async def send(
+    sender: TransactionSender, heads: HeadSource, signer: Signer, transaction: UnsignedTransaction
+) -> Height:
     """The height of the block that holds it.
 
     Raise `RevertedError` if the chain refuses it, `RetryableError` if it expired, and what the ports raise.
     """
-    sender = access.transactions
     sequence = (await sender.sequences(signer.account)).latest
-    last = Height((await access.heads.head()).head.height + LIFETIME_BLOCKS)
+    last = Height((await heads.head()).head.height + LIFETIME_BLOCKS)
     request = sender.assemble(transaction, sequence, None, last)
     signed = sender.attach(request, await signer.sign(request))
     await sender.submit(signed)
-    async for view in access.heads.heads():
+    async for view in heads.heads():
         outcome = await sender.outcome(signed.hash)
         if outcome.status is OutcomeStatus.INCLUDED and outcome.block is not None:
             return outcome.block.height

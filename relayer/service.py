@@ -140,7 +140,8 @@ class RelayerService:
             setup.source,
             reports=setup.regulator is not None,
         )
-        self.watchtower = Watchtower(database, setup.chains, setup.policy, self.pump.updates, clock, setup.source)
+        parameters = {chain: access.parameters for chain, access in setup.chains.items()}
+        self.watchtower = Watchtower(database, parameters, setup.policy, self.pump.updates, clock, setup.source)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -166,7 +167,8 @@ class RelayerService:
 
     def _attestor(self, setup: AttestorSetup) -> Attestor:
         pipeline = self.pump.pipeline_of(setup.chain, setup.signer)
-        return Attestor(self._setup.chains[setup.foreign], setup.bridge, pipeline, setup.every_blocks)
+        heads = self._setup.chains[setup.foreign].heads
+        return Attestor(setup.foreign, heads, setup.bridge, pipeline, setup.every_blocks)
 
     def _workers(self) -> list[Worker]:
         """The pump's, and the duties of a relayer: each of those rests alone if it cannot go on."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError, RejectedError, TooManyError
-from core.model.ports import ChainAccess
+from core.model.ports import ChainParameters
 from core.model.types import ChainId, LockTerms, PublicPreimage, SwapId
 from core.runtime import journal
 from core.runtime.clock import Clock, true_seconds
@@ -45,7 +45,7 @@ class Watchtower:
     def __init__(
         self,
         database: Database,
-        chains: Mapping[ChainId, ChainAccess],
+        chains: Mapping[ChainId, ChainParameters],
         policy: RelayerPolicy,
         updates: SwapUpdates,
         clock: Clock,
@@ -120,7 +120,7 @@ class Watchtower:
         first, second = request.initiator_leg, request.participant_leg
         for terms in (first, second):
             self._check_leg(terms, now_s)
-        timings = [self._chains[terms.chain].parameters.timing for terms in (first, second)]
+        timings = [self._chains[terms.chain].timing for terms in (first, second)]
         return Agreement(
             swap_id=swap_id(first, second),
             role=Role.WATCHTOWER,
@@ -144,7 +144,7 @@ class Watchtower:
             )
         if terms.receiver == terms.sender:
             raise RejectedError(f"the leg on {terms.chain} pays its own sender: nothing is left to watch over")
-        if terms.receiver == self._chains[terms.chain].parameters.htlc_holder:
+        if terms.receiver == self._chains[terms.chain].htlc_holder:
             raise RejectedError(f"the leg on {terms.chain} pays the contract that holds it: name the party's account")
 
 

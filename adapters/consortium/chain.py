@@ -17,7 +17,7 @@ from adapters.consortium.prover import ConsortiumProver
 from adapters.consortium.results import BlockResults
 from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc, parsed
 from adapters.consortium.source import ConsortiumBlocks
-from adapters.consortium.state import ConsortiumState, read_leaf
+from adapters.consortium.state import ConsortiumRecords, ConsortiumState, read_leaf
 from adapters.consortium.transactions import ConsortiumTransactions, PublicKeys
 from adapters.ed25519_openings import Ed25519Openings
 from core.model.consortium import (
@@ -125,6 +125,7 @@ def chain_over(
         legs=ConsortiumLegs(rpc, chain),
         transactions=ConsortiumTransactions(rpc, chain, _reference(chain), keys, results),
         openings=Ed25519Openings(parameters, lambda key: caip_account(chain, address(key))),
+        records=ConsortiumRecords(rpc, chain),
     )
     prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     return ConsortiumChain(access, ConsortiumBridge(rpc), prover, locks, rpc, keys)

@@ -106,6 +106,14 @@ class ConsortiumState:
         leaf = await read_account(self._rpc, account, at)
         return parsed(lambda: balance_of(leaf, asset_symbol(asset)))
 
+
+class ConsortiumRecords:
+    """`RecordReader`."""
+
+    def __init__(self, rpc: CometRpc, chain: ChainId) -> None:
+        self._rpc = rpc
+        self._chain = chain
+
     async def record(self, namespace: str, key: str) -> RecordView | None:
         version = await read_count(self._rpc, record_count_key(namespace, key))
         if not version:

@@ -74,6 +74,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         batches=first.batches,
         consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
         openings=QuorumOpenings(voters, first.openings) if first.openings is not None else None,
+        records=FailoverRecords(voters) if first.records is not None else None,
     )
 
 
@@ -98,8 +99,19 @@ class FailoverState:
             raise refusals[0]
         return BaseUnits(self._voters.reached(held, f"balance of {account}"))
 
+
+class FailoverRecords:
+    """`RecordReader`, as the healthiest member says. Records are the chain's, so all members have them."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+
     async def record(self, namespace: str, key: str) -> RecordView | None:
-        return await self._voters.first(lambda member: member.access.state.record(namespace, key))
+        async def read(member: Member) -> RecordView | None:
+            records = member.access.records
+            return None if records is None else await records.record(namespace, key)
+
+        return await self._voters.first(read)
 
 
 class QuorumLocks:

@@ -6,7 +6,6 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address, native_asset, token_address
 from adapters.evm.rpc import data_bytes, quantity
 from core.model.errors import RejectedError
-from core.model.facts import RecordView
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height
 from core.proofs.lanes import evm_address
 
@@ -28,9 +27,6 @@ class EvmStateReader:
         if asset == native_asset(self._chain):
             return BaseUnits(quantity(await self._endpoints.call("eth_getBalance", hex_address(owner), block)))
         return await token_word(self._endpoints, token_address(asset), BALANCE_OF, owner, block=block)
-
-    async def record(self, namespace: str, key: str) -> RecordView | None:
-        raise RejectedError(f"{self._chain} keeps no records")
 
 
 async def token_word(

@@ -214,6 +214,12 @@ class MemoryState:
         key = ledger.balance_key(account, asset)
         return BaseUnits(self._chain.state.get(key, 0, newest if at is None else at))
 
+
+class MemoryRecords:
+    def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
+        self._chain = chain
+        self._endpoint = endpoint
+
     async def record(self, namespace: str, key: str) -> RecordView | None:
         await self._endpoint.call()
         newest: RecordView | None = None
@@ -450,4 +456,5 @@ def access(chain: Blockchain, endpoint: Endpoint, htlc_code_hash: bytes) -> Chai
         batches=MemoryBatches(chain.chain) if chain.rules.batches else None,
         openings=Ed25519Openings(parameters, lambda key: account_of(chain.chain, key)),
         consents=MemoryConsents() if chain.rules.early_refunds else None,
+        records=MemoryRecords(chain, endpoint),
     )

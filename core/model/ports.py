@@ -118,8 +118,12 @@ class StateReader(Protocol):
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits: ...
 
+
+class RecordReader(Protocol):
+    """Unproven records, for display; only on chains that keep some."""
+
     async def record(self, namespace: str, key: str) -> RecordView | None:
-        """None if there is none. Raise `RejectedError` on chains without records."""
+        """Return the newest version at the head, None if there is none."""
 
 
 class LockReader(Protocol):
@@ -327,6 +331,7 @@ class ChainAccess:
     batches: BatchBuilder | None = None
     consents: ConsentBuilder | None = None
     openings: OpeningProofs | None = None
+    records: RecordReader | None = None
 
     @property
     def chain(self) -> ChainId:

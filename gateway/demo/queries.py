@@ -39,7 +39,8 @@ async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
     connected = stage.chains[info.consortium]
     signer = connected.signer(bytes.fromhex(info.user("alice").consortium))
     document = json.dumps(DOCUMENT, sort_keys=True, separators=(",", ":")).encode()
-    height = await send(connected.access, signer, write_record(signer.account, NAMESPACE, KEY, document))
+    access, transaction = connected.access, write_record(signer.account, NAMESPACE, KEY, document)
+    height = await send(access.transactions, access.heads, signer, transaction)
     stage.timeline.show(STORY, f"alice has written the record {NAMESPACE}/{KEY}, block {height}")
     question = RecordQuestion(info.consortium, NAMESPACE, KEY)
     evidence = await _queries(stage).ask(question, height)

@@ -11,7 +11,7 @@ from core.model.amounts import parse_base_units
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import HeadUpdate
 from core.model.identifiers import parse_account, parse_asset
-from core.model.ports import ChainAccess
+from core.model.ports import ChainParameters, HeadSource
 from core.model.types import AccountId, ChainId, Hashlock, SwapId, chain_of
 from core.runtime.clock import Clock
 from core.runtime.version import VERSION
@@ -45,6 +45,15 @@ class Watching(Protocol):
     async def register(self, request: Registration, caller: str | None = None) -> SwapId: ...
 
 
+class ServedChain(Protocol):
+    """The part of a chain that the API shows. A `ChainAccess` has it."""
+
+    @property
+    def parameters(self) -> ChainParameters: ...
+    @property
+    def heads(self) -> HeadSource: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     update: HeadUpdate | None
@@ -57,7 +66,7 @@ class Answers:
     def __init__(
         self,
         desk: Desk,
-        chains: Mapping[ChainId, ChainAccess],
+        chains: Mapping[ChainId, ServedChain],
         clock: Clock,
         watchtower: Watching | None = None,
         name: str = "relayer",
@@ -67,7 +76,8 @@ class Answers:
         self._clock = clock
         self._watchtower = watchtower
         self._name = name
-        self._holders = {chain: access.parameters.htlc_holder for chain, access in chains.items()}
+        self._parameters = {chain: served.parameters for chain, served in chains.items()}
+        self._holders = {chain: parameters.htlc_holder for chain, parameters in self._parameters.items()}
         self._heads: dict[ChainId, _Seen] = {}
 
     async def relayer(self) -> RelayerBody:
@@ -80,24 +90,24 @@ class Answers:
 
     async def chains(self) -> list[ChainBody]:
         """Every chain; one that does not answer is reported as not reachable."""
-        updates = await asyncio.gather(*(self._head(access) for access in self._chains.values()))
+        updates = await asyncio.gather(*(self._head(chain, served.heads) for chain, served in self._chains.items()))
         now_s = self._clock.now()
         return [
-            wire.chain_body(access, update, now_s)
-            for access, update in zip(self._chains.values(), updates, strict=True)
+            wire.chain_body(parameters, update, now_s)
+            for parameters, update in zip(self._parameters.values(), updates, strict=True)
         ]
 
-    async def _head(self, access: ChainAccess) -> HeadUpdate | None:
-        known = self._heads.get(access.chain)
+    async def _head(self, chain: ChainId, source: HeadSource) -> HeadUpdate | None:
+        known = self._heads.get(chain)
         if known is not None and self._clock.monotonic() - known.at < HEAD_AGE_S:
             return known.update
         update = None
         try:
             async with asyncio.timeout(HEAD_TIMEOUT_S):
-                update = await access.heads.head()
+                update = await source.head()
         except (RetryableError, TimeoutError):
             pass
-        self._heads[access.chain] = _Seen(update, self._clock.monotonic())
+        self._heads[chain] = _Seen(update, self._clock.monotonic())
         return update
 
     async def pairs(self) -> list[PairBody]:
@@ -105,8 +115,11 @@ class Answers:
         found = []
         for pair in self._desk.pairs():
             with suppress(RejectedError):
-                given = wire.asset_named(self._chains, pair.initiator_asset)
-                found.append(wire.pair_body(pair, given, wire.asset_named(self._chains, pair.participant_asset)))
+                chains = self._parameters.values()
+                given, wanted = (
+                    wire.asset_named(chains, one) for one in (pair.initiator_asset, pair.participant_asset)
+                )
+                found.append(wire.pair_body(pair, given, wanted))
         return found
 
     async def quote(self, call: QuoteCall) -> QuoteBody:

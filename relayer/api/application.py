@@ -5,7 +5,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from core.model.ports import ChainAccess
 from core.model.types import ChainId
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
@@ -22,7 +21,7 @@ from core.runtime.web import (
     read_query,
     respond,
 )
-from relayer.api.answers import Answers, Watching
+from relayer.api.answers import Answers, ServedChain, Watching
 from relayer.api.bodies import (
     ChainBody,
     PairBody,
@@ -51,7 +50,7 @@ refusal is an RFC 9457 problem document.
 
 def create_api(
     desk: Desk,
-    chains: Mapping[ChainId, ChainAccess],
+    chains: Mapping[ChainId, ServedChain],
     clock: Clock,
     metrics: Metrics,
     watchtower: Watching | None = None,

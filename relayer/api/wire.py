@@ -5,7 +5,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -14,7 +14,7 @@ from core.model.errors import RejectedError
 from core.model.facts import BlockHeader, HeadUpdate
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.openings import MAX_PROOF_BYTES
-from core.model.ports import ChainAccess, ChainTiming
+from core.model.ports import ChainParameters, ChainTiming
 from core.model.types import (
     AccountId,
     Asset,
@@ -88,11 +88,10 @@ def timing_body(timing: ChainTiming) -> TimingBody:
     )
 
 
-def chain_body(access: ChainAccess, update: HeadUpdate | None, now_s: float) -> ChainBody:
+def chain_body(parameters: ChainParameters, update: HeadUpdate | None, now_s: float) -> ChainBody:
     """`update` None: the chain does not answer."""
-    parameters = access.parameters
     return ChainBody(
-        id=access.chain,
+        id=parameters.chain,
         genesis_hash=hex_of(parameters.genesis_hash),
         reachable=update is not None,
         head=None if update is None else block_body(update.head),
@@ -248,9 +247,9 @@ def _place_body(seen: Sighting | None) -> PlaceBody | None:
     )
 
 
-def asset_named(chains: Mapping[ChainId, ChainAccess], asset: AssetId) -> Asset:
+def asset_named(chains: Iterable[ChainParameters], asset: AssetId) -> Asset:
     """The asset as its chain's parameters have it. Raise `RejectedError` for an unknown one."""
-    for access in chains.values():
-        if asset in access.parameters.assets:
-            return access.parameters.assets[asset]
+    for parameters in chains:
+        if asset in parameters.assets:
+            return parameters.assets[asset]
     raise RejectedError(f"{asset} is not an asset of a configured chain")

@@ -6,8 +6,8 @@ multiple of `every_blocks`.
 
 from core.model.errors import ConflictError, RevertedError
 from core.model.facts import BlockHeader
-from core.model.ports import BridgeBuilder, ChainAccess
-from core.model.types import Height
+from core.model.ports import BridgeBuilder, HeadSource
+from core.model.types import ChainId, Height
 from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
 from relayer.transactions.pipeline import Pipeline
@@ -16,10 +16,14 @@ log = get_logger("relayer.bridging.attestor")
 
 
 class Attestor:
-    """Attests one foreign chain on the chain of `pipeline`. `trigger()` only notes; `run` does the work."""
+    """Attests the chain `foreign`, whose heads `heads` are, on the chain of `pipeline`. `trigger()` only notes; `run`
+    does the work."""
 
-    def __init__(self, foreign: ChainAccess, bridge: BridgeBuilder, pipeline: Pipeline, every_blocks: int = 1) -> None:
+    def __init__(
+        self, foreign: ChainId, heads: HeadSource, bridge: BridgeBuilder, pipeline: Pipeline, every_blocks: int = 1
+    ) -> None:
         self._foreign = foreign
+        self._heads = heads
         self._bridge = bridge
         self._pipeline = pipeline
         self._every = every_blocks
@@ -42,12 +46,12 @@ class Attestor:
 
         Raise `RetryableError` when a chain does not answer.
         """
-        final = (await self._foreign.heads.head()).finalized
+        final = (await self._heads.head()).finalized
         height = Height(final.height - final.height % self._every)
-        attested = await self._bridge.attested(self._foreign.chain)
+        attested = await self._bridge.attested(self._foreign)
         if attested is not None and attested.height >= height:
             return None
-        header = final if final.height == height else await self._foreign.heads.final_block(height)
+        header = final if final.height == height else await self._heads.final_block(height)
         return header if await self.attest(header) else None
 
     async def attest(self, header: BlockHeader) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.model.errors import RejectedError
-from core.model.ports import ChainAccess
+from core.model.ports import ChainParameters
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Seconds, chain_of
 from htlc import timelocks
 from htlc.model import Agreement, Role, swap_id
@@ -75,7 +75,7 @@ def agreed(
     sender: AccountId,
     receiver: AccountId,
     answer: SwapBody,
-    chains: Mapping[ChainId, ChainAccess],
+    chains: Mapping[ChainId, ChainParameters],
     policy: ClientPolicy,
     now_s: int,
 ) -> Agreement:
@@ -107,7 +107,7 @@ def agreed(
         raise RejectedError("the relayer's swap id is not the digest of the agreed terms: nothing was locked")
     if answer.role is not Role.LIQUIDITY_PROVIDER or answer.done:
         raise RejectedError(f"the relayer does not take part in this swap ({answer.phase}): ask for a new quote")
-    timings = chains[first].parameters.timing, chains[second].parameters.timing
+    timings = chains[first].timing, chains[second].timing
     _check_time(quote, ours, theirs, policy, now_s)
     timelocks.check_lock(now_s, theirs.timelock, *timings, policy.swap)
     timelocks.check_gap(ours.timelock, theirs.timelock, *timings, policy.swap)

@@ -83,6 +83,7 @@ class SwapClient:
                 raise RejectedError(f"the account {signer.account} is not on the configured chain {chain}")
         self._api = api
         self._chains = chains
+        self._parameters = {chain: access.parameters for chain, access in chains.items()}
         self._signers = signers
         self._store = store
         self._policy = policy
@@ -202,7 +203,7 @@ class SwapClient:
         sender = self._account(quote.initiator_chain)
         receiver = self._account(quote.participant_chain) if receiver is None else parse_account(receiver)
         for asset in (quote.initiator_asset, quote.participant_asset):
-            wire.asset_named(self._chains, asset)
+            wire.asset_named(self._parameters.values(), asset)
         fresh = Preimage.generate(self._secrets.token_bytes)
         preimage = await self._store.remember(quote, fresh, self._clock.now_ns())
         self._preimages.add(preimage)
@@ -215,7 +216,7 @@ class SwapClient:
         )
         answer = await retry.retrying(lambda: self._api.open_swap(call), retry.CALL, self._clock)
         now_s = true_seconds(self._clock.now_ns())
-        agreement = agreed(quote, preimage.hashlock(), sender, receiver, answer, self._chains, self._policy, now_s)
+        agreement = agreed(quote, preimage.hashlock(), sender, receiver, answer, self._parameters, self._policy, now_s)
         if self._policy.reserved_only and not answer.reserved:
             raise ConflictError(f"the relayer keeps nothing for this swap: {answer.reservation}", swap_id=answer.id)
         return await self._store.agree(quote, agreement)

@@ -8,13 +8,13 @@ inventory is short, holds are looked at again.
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
 
 from core.model.errors import RejectedError, RetryableError
 from core.model.openings import Opening
-from core.model.ports import ChainAccess
+from core.model.ports import HeadSource, OpeningProofs, StateReader
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, SwapId, chain_of
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -34,13 +34,24 @@ LOOKED_AT_ONCE: Final = 32
 log = get_logger("relayer.provider.holds")
 
 
+class ProvingChain(Protocol):
+    """The part of a chain on which funds are proven. A `ChainAccess` has it."""
+
+    @property
+    def heads(self) -> HeadSource: ...
+    @property
+    def state(self) -> StateReader: ...
+    @property
+    def openings(self) -> OpeningProofs | None: ...
+
+
 class Holds:
     """The proofs of one relayer's openings. `quote_key` is bound into what accounts sign."""
 
     def __init__(
         self,
         database: Database,
-        chains: Mapping[ChainId, ChainAccess],
+        chains: Mapping[ChainId, ProvingChain],
         policy: OpeningPolicy,
         clock: Clock,
         quote_key: bytes,
@@ -68,9 +79,9 @@ class Holds:
         """
         if request.proof is None:
             return None
-        access = self._chains[request.quote.initiator_chain]
-        head = (await access.heads.head()).head
-        return await access.state.balance(request.initiator_sender, request.quote.initiator_asset, head.height)
+        chain = self._chains[request.quote.initiator_chain]
+        head = (await chain.heads.head()).head
+        return await chain.state.balance(request.initiator_sender, request.quote.initiator_asset, head.height)
 
     def refusal(
         self, connection: Connection, new: Promise, others: Sequence[Promise], balance: BaseUnits | None, now_ns: int

@@ -10,13 +10,13 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, TooManyError
-from core.model.ports import ChainAccess
+from core.model.ports import ChainParameters, ConsentBuilder
 from core.model.types import (
     AccountId,
     AssetId,
@@ -42,7 +42,7 @@ from relayer.inventory import ExitCosts, Promise
 from relayer.notices import reports
 from relayer.policy import RelayerPolicy
 from relayer.provider.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
-from relayer.provider.holds import Holds
+from relayer.provider.holds import Holds, ProvingChain
 from relayer.provider.quoting import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
 from relayer.provider.views import swap_view
 from relayer.pump import swaps, tables
@@ -73,13 +73,22 @@ class _Purse:
         return inventory.as_seen(inventory.firm(promised, self.now_ns), self.promised)
 
 
+class OfferedChain(ProvingChain, Protocol):
+    """The part of a chain on which swaps are quoted and opened. A `ChainAccess` has it."""
+
+    @property
+    def parameters(self) -> ChainParameters: ...
+    @property
+    def consents(self) -> ConsentBuilder | None: ...
+
+
 class SwapDesk:
     """One relayer's desk. `source` names the relayer where agreements are reported."""
 
     def __init__(
         self,
         database: Database,
-        chains: Mapping[ChainId, ChainAccess],
+        chains: Mapping[ChainId, OfferedChain],
         boards: Mapping[ChainId, HeadBoard],
         accounts: Mapping[ChainId, AccountId],
         pairs: Sequence[Pair],

@@ -24,7 +24,7 @@ from core.model.errors import (
     UnaffordableError,
 )
 from core.model.facts import LockStatus
-from core.model.ports import ChainAccess
+from core.model.ports import ChainParameters, HeadSource, LegBuilder, LockReader, StateReader, TransactionSender
 from core.model.types import (
     AccountId,
     AssetId,
@@ -76,13 +76,30 @@ class Consultation(Protocol):
         """Return once our preimage may become public, as far as it is for them to say."""
 
 
+class CheckedChain(Protocol):
+    """The part of a chain that is asked before we act on it. A `ChainAccess` has it."""
+
+    @property
+    def parameters(self) -> ChainParameters: ...
+    @property
+    def heads(self) -> HeadSource: ...
+    @property
+    def state(self) -> StateReader: ...
+    @property
+    def locks(self) -> LockReader: ...
+    @property
+    def legs(self) -> LegBuilder: ...
+    @property
+    def transactions(self) -> TransactionSender: ...
+
+
 class Checks:
     """The checks of one process over its chains, its database and its policy."""
 
     def __init__(
         self,
         database: Database,
-        chains: Mapping[ChainId, ChainAccess],
+        chains: Mapping[ChainId, CheckedChain],
         accounts: Mapping[ChainId, AccountId],
         policy: RelayerPolicy,
         clock: Clock,
@@ -116,7 +133,7 @@ class Checks:
         if seen is not None:
             if observed.at.height < seen.height:
                 raise NotYetFinalError(f"the lock's block {seen.height} is not final for the quorum yet")
-            await self._still_canonical(access, seen)
+            await self._still_canonical(access.heads, seen)
         if observed.status is LockStatus.ABSENT:
             raise NotYetFinalError(f"the lock {lock_id} is not in a finalized block for the quorum yet")
         if observed.code_hash != access.parameters.htlc_code_hash:
@@ -129,15 +146,15 @@ class Checks:
             raise RejectedError(f"the lock is {observed.status} already")
         return observed.at
 
-    async def _still_canonical(self, access: ChainAccess, seen: BlockRef) -> None:
+    async def _still_canonical(self, heads: HeadSource, seen: BlockRef) -> None:
         try:
-            header = await access.heads.final_block(Height(seen.height))
+            header = await heads.final_block(Height(seen.height))
         except NotFoundError:
-            raise RetryableError(f"{access.chain} does not show block {seen.height} any more") from None
+            raise RetryableError(f"{seen.chain} does not show block {seen.height} any more") from None
         except ReorgedError as error:
             raise RetryableError(error.message) from error
         if header.ref.hash != seen.hash:
-            raise RetryableError(f"block {seen.height} of {access.chain}, which held the lock, was replaced by a reorg")
+            raise RetryableError(f"block {seen.height} of {seen.chain}, which held the lock, was replaced by a reorg")
 
     # --- funding and revealing ---
 
@@ -354,7 +371,7 @@ class Checks:
                 return await self._database.write(take)
         raise RetryableError("no place for our lock could be found: others take them all the time")
 
-    def _access(self, chain: ChainId) -> ChainAccess:
+    def _access(self, chain: ChainId) -> CheckedChain:
         if chain not in self._chains:
             raise RetryableError(f"{chain} is not configured here")
         return self._chains[chain]

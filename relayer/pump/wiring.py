@@ -60,7 +60,7 @@ class Pump:
         self._clock = clock
         self._metrics = metrics
         self.updates = SwapUpdates()
-        self.heads = {chain: HeadBoard(access) for chain, access in chains.items()}
+        self.heads = {chain: HeadBoard(access.heads) for chain, access in chains.items()}
         self.accounts = {chain: signer.account for chain, signer in signers.items()}
         self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in signers.items()}
         self.other_pipelines: list[Pipeline] = []

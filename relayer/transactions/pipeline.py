@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Final
 
 from core.model.errors import FatalError, RetryableError
-from core.model.ports import ChainAccess, Signer
+from core.model.ports import Signer
 from core.model.transactions import FeeBid, Outcome, OutcomeStatus, SequenceView, UnsignedTransaction
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -28,7 +28,7 @@ from relayer.metrics import RelayerMetrics
 from relayer.transactions import fees, records
 from relayer.transactions.orders import Order
 from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
-from relayer.transactions.signing import EXIT_ASKS_S, Rebuild
+from relayer.transactions.signing import EXIT_ASKS_S, Rebuild, SendingChain
 from relayer.transactions.submission import MAX_AT_ONCE, MAX_REFUSALS, ClosedGate, PipelinePolicy, Sending
 from relayer.transactions.tracking import LOOKS
 from relayer.transactions.urgency import Urgency, urgencies
@@ -56,7 +56,7 @@ class Pipeline(Sending):
     def __init__(
         self,
         database: Database,
-        access: ChainAccess,
+        access: SendingChain,
         signer: Signer,
         board: HeadBoard,
         clock: Clock,

@@ -11,12 +11,12 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, RejectedError, RetryableError, UnaffordableError
-from core.model.ports import ChainAccess, Signer
+from core.model.ports import ChainParameters, Signer, StateReader, TransactionSender
 from core.model.transactions import FeeBid, FeeMarket, UnsignedTransaction
 from core.model.types import AssetId, Height
 from core.runtime.clock import NS_PER_S, Clock
@@ -45,13 +45,24 @@ class _Refused(Exception):
         self.error = error
 
 
+class SendingChain(Protocol):
+    """The part of a chain that an account's transactions need. A `ChainAccess` has it."""
+
+    @property
+    def parameters(self) -> ChainParameters: ...
+    @property
+    def state(self) -> StateReader: ...
+    @property
+    def transactions(self) -> TransactionSender: ...
+
+
 class Signatory:
     """The signer of one account, under its fence and within its purse. `epoch` is 0 until the account is open."""
 
     def __init__(
         self,
         database: Database,
-        access: ChainAccess,
+        access: SendingChain,
         signer: Signer,
         board: HeadBoard,
         clock: Clock,

@@ -16,7 +16,7 @@ from core.model.errors import (
     RevertedError,
     UnaffordableError,
 )
-from core.model.ports import ChainAccess, ConsentSigner, Signer
+from core.model.ports import ConsentSigner, Signer
 from core.model.transactions import Consent, Outcome, OutcomeStatus, UnsignedTransaction
 from core.model.types import AssetId
 from core.runtime.clock import NS_PER_S, Clock
@@ -29,7 +29,7 @@ from relayer.transactions import accounts, fees, records
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.orders import Gate, Order
 from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
-from relayer.transactions.signing import Rebuild, Signatory
+from relayer.transactions.signing import Rebuild, SendingChain, Signatory
 from relayer.transactions.tracking import AccountWatch
 
 MAX_AT_ONCE: Final = 16
@@ -66,14 +66,14 @@ class Sending:
     def __init__(
         self,
         database: Database,
-        access: ChainAccess,
+        access: SendingChain,
         signer: Signer,
         board: HeadBoard,
         clock: Clock,
         policy: PipelinePolicy,
         metrics: RelayerMetrics,
     ) -> None:
-        self.chain = access.chain
+        self.chain = access.parameters.chain
         self.account = signer.account
         self.changed = Signal()
         """Counts every change of a transaction's status."""

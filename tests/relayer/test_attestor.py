@@ -35,13 +35,15 @@ def test_block_made_up_by_one_of_three_endpoints_is_not_attested(liar):
             [Member(f"{n}", foreign.access(one), MemoryLocks(foreign, one)) for n, one in enumerate(endpoints)]
         )
         home = house.chains[B].access()
-        board, metrics = HeadBoard(home), RelayerMetrics(Metrics())
+        board, metrics = HeadBoard(home.heads), RelayerMetrics(Metrics())
         pipeline = Pipeline(house.database, home, operator, board, house.clock, PipelinePolicy(), metrics)
         await pipeline.start()
         await house.clock.sleep(8.3)
         while foreign.finalized_height % 4 != 1:
             await house.clock.sleep(1)
-        voted = await Attestor(access, house.chains[B].bridge(), pipeline, every_blocks=4).attest_newest()
+        voted = await Attestor(
+            access.chain, access.heads, house.chains[B].bridge(), pipeline, every_blocks=4
+        ).attest_newest()
         assert voted is not None
         assert voted == foreign.block(voted.height).header
         await house.clock.sleep(1)
@@ -63,11 +65,12 @@ def test_operators_agree_on_the_newest_final_block_in_turn():
         access, bridge = house.chains[B].access(), house.chains[B].bridge()
         attestors = []
         for operator in operators:
-            board = HeadBoard(access)
+            board = HeadBoard(access.heads)
             metrics = RelayerMetrics(Metrics())
             pipeline = Pipeline(house.database, access, operator, board, house.clock, PipelinePolicy(), metrics)
             await pipeline.start()
-            attestors.append(Attestor(house.chains[A].access(), bridge, pipeline, every_blocks=4))
+            foreign = house.chains[A].access()
+            attestors.append(Attestor(foreign.chain, foreign.heads, bridge, pipeline, every_blocks=4))
         await house.clock.sleep(8.3)
         final = house.chains[A].finalized_height
         voted = [await attestor.attest_newest() for attestor in attestors[:2]]

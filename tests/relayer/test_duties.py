@@ -68,7 +68,7 @@ def test_a_failing_duty_ends_no_claim(error, duty):
             case "measuring":
                 service.pump.checks.balance = fail
             case "heads":
-                service.pump.heads[B]._access.heads.heads = lambda: (_ for _ in ()).throw(error)
+                service.pump.heads[B]._source.heads = lambda: (_ for _ in ()).throw(error)
             case "transactions":
                 service.pump.pipelines[B].step = fail
             case "allowances":

@@ -4,11 +4,14 @@ import importlib
 
 import pytest
 
+from relayer import heads
+from relayer.signals import HeadBoard
+from tests.relayer.test_transactions import House
+
 
 @pytest.mark.parametrize(
     ("former", "name", "place"),
     [
-        ("relayer.signals", "HeadBoard", "relayer.heads"),
         ("relayer.signals", "Signal", "core.runtime.signals"),
         ("relayer.quotes", "Pair", "relayer.provider.quoting"),
         ("relayer.checks", "Checks", "relayer.pump.checks"),
@@ -17,3 +20,10 @@ import pytest
 )
 def test_a_former_name_is_the_same_thing(former, name, place):
     assert getattr(importlib.import_module(former), name) is getattr(importlib.import_module(place), name)
+
+
+async def test_a_former_board_is_made_of_a_chain_as_a_whole():
+    access = House().access
+    former, board = HeadBoard(access), heads.HeadBoard(access.heads)
+    assert isinstance(former, heads.HeadBoard)
+    assert await former.current() == await board.current()

@@ -171,7 +171,7 @@ async def watch() -> AsyncIterator[Watch]:
         )
         await database.write(create_schema)
         signer = await evm.account()
-        pipeline = Pipeline(database, evm.access, signer, HeadBoard(evm.access), clock, PipelinePolicy(), metrics)
+        pipeline = Pipeline(database, evm.access, signer, HeadBoard(evm.access.heads), clock, PipelinePolicy(), metrics)
         checks = Checks(
             database, {CHAIN: evm.access}, {CHAIN: signer.account}, RelayerPolicy(swap=DEVNET_POLICY), clock
         )

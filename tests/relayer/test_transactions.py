@@ -47,7 +47,7 @@ class House:
 
     async def start(self, **policy: Any) -> Pipeline:
         await self.database.write(create_schema)
-        self.board = HeadBoard(self.access)
+        self.board = HeadBoard(self.access.heads)
         self.pipeline = Pipeline(
             self.database, self.access, self.signer, self.board, self.clock, PipelinePolicy(**policy), self.metrics
         )

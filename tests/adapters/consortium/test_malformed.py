@@ -117,7 +117,8 @@ class World:
         """Every method of every port that asks the node anything."""
         access, leg, rpc = self.chain.access, self.leg, self.rpc
         sender = leg.sender.account
-        pay = transfer(sender, sender, CNYD, BaseUnits(1))
+        pay, records = transfer(sender, sender, CNYD, BaseUnits(1)), access.records
+        assert records is not None
         return [
             lambda: read_parameters(rpc, CHAIN, SYMBOLS),
             lambda: probe(rpc, CHAIN),
@@ -129,7 +130,7 @@ class World:
             lambda: access.blocks.header(self.harness.node.engine.tip.block_id.hash),
             lambda: access.blocks.blocks(Height(1), Height(4)),
             lambda: access.state.balance(sender, CNYD),
-            lambda: access.state.record("notes", "one"),
+            lambda: records.record("notes", "one"),
             lambda: access.locks.lock(leg.lock_id, leg.terms),
             lambda: access.locks.check_payout(leg.terms),
             lambda: access.legs.lock_id(leg.terms),

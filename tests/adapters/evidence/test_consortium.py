@@ -56,7 +56,9 @@ async def test_a_record_and_its_absence(harness: ConsortiumHarness) -> None:
     assert verified.answer == RecordAnswer(1, author.account, DOCUMENT)
     assert (await harness.access.blocks.header(written.as_of.block.height)).ref == written.as_of.block
     assert (await harness.access.blocks.header(written.as_of.block.height)).time == written.as_of.time
-    record = await harness.access.state.record("provenance", "grain-1")
+    records = harness.access.records
+    assert records is not None
+    record = await records.record("provenance", "grain-1")
     assert record is not None
     assert (record.version, record.document) == (1, DOCUMENT)
     forged = replace(written, answer=absent.answer)

@@ -163,7 +163,9 @@ async def test_attestations_and_records() -> None:
     written = await sign(chain, stranger, write_record(CHAIN, stranger.account, "notes", "one", b"{}"), 1)
     chain.take(written.raw)
     chain.mine()
-    record = await chain.access().state.record("notes", "one")
+    records = chain.access().records
+    assert records is not None
+    record = await records.record("notes", "one")
     assert record is not None
     assert (record.version, record.author, record.document) == (1, stranger.account, b"{}")
 
