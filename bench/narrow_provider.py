@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from adapters.evm import EvmChain
+from adapters.evm.chain import EvmChain
 from adapters.evm.contracts.deployer import mint_token
 from adapters.evm.endpoints import Endpoint, Endpoints
 from core.model.types import BaseUnits, Height, Seconds

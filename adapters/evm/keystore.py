@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 from coincurve import PrivateKey
-from eth_account import Account
 
 from adapters.evm.signing import LocalSigner, address_of_key
 from core.model.errors import FatalError, RejectedError
@@ -26,7 +25,7 @@ MAX_SCRYPT_WORK_BYTES: Final = 4 << 30
 MAX_PBKDF2_ROUNDS: Final = 10_000_000
 MAX_DERIVED_BYTES: Final = 64
 WRITTEN_SCRYPT_N: Final = 1 << 18
-"""What geth calls standard."""
+"""The cost of the files that geth writes."""
 
 
 def keystore_signer(chain: ChainId, path: Path, password: str) -> LocalSigner:
@@ -64,6 +63,8 @@ def encode_keystore(key: bytes, password: str) -> bytes:
         PrivateKey(key)
     except ValueError as error:
         raise RejectedError("this number is not an Ethereum key (zero, or too large): export its bare bytes") from error
+    from eth_account import Account  # half a second of imports
+
     made = Account.encrypt(key, unicodedata.normalize("NFC", password), kdf="scrypt", iterations=WRITTEN_SCRYPT_N)
     return msgspec.json.format(msgspec.json.encode(made)) + b"\n"
 
@@ -118,6 +119,8 @@ class _Keystore(msgspec.Struct, frozen=True):
 
 
 def _decrypted(path: Path, keystore: _Keystore, password: str) -> bytes:
+    from eth_account import Account  # half a second of imports
+
     refusal: Exception | None = None
     forms = (password, *(unicodedata.normalize(form, password) for form in ("NFC", "NFKD")))
     for form in dict.fromkeys(forms):

@@ -3,7 +3,6 @@
 from typing import Final
 
 from coincurve import PrivateKey, PublicKey
-from eth_account import Account
 
 from adapters.evm.names import account
 from core.model.errors import RejectedError
@@ -64,6 +63,8 @@ class LocalSigner:
 
 def development_signer(chain: ChainId, mnemonic: str, index: int) -> LocalSigner:
     """The signer of a development mnemonic's account `index` (BIP-44 m/44'/60'/0'/0/index)."""
+    from eth_account import Account  # half a second of imports
+
     Account.enable_unaudited_hdwallet_features()
     derived = Account.from_mnemonic(mnemonic, account_path=f"m/44'/60'/0'/0/{index}")
     return LocalSigner(chain, bytes(derived.key))

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters import quorum
-from adapters.evm import Endpoint
-from adapters.evm.endpoints import Endpoints
+from adapters.evm.endpoints import Endpoint, Endpoints
 from core.model.errors import DisagreementError, RetryableError
 
 SILENT = RetryableError("no answer")

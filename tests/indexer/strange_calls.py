@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from eth_abi.abi import encode
 
-from adapters.evm import LocalSigner
 from adapters.evm.calls import encode_call
 from adapters.evm.consents import EARLY_REFUND
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.decode import TOPICS
 from adapters.evm.names import chain_number, hex_address
 from adapters.evm.signed_locks import AUTHORIZATION, PERMIT, PERMIT2, TOKEN_LOCK, TOKEN_PERMISSIONS, WITNESS_TRANSFER
+from adapters.evm.signing import LocalSigner
 from adapters.evm.typed_data import Domain, Fields, consent_to
 from core.model.types import MAX_TIMELOCK_S, AccountId
 from core.proofs.keccak import keccak256

@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from adapters.evm import LocalSigner
 from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.signed_locks import PERMIT2
+from adapters.evm.signing import LocalSigner
 from core.model.errors import RejectedError
 from core.model.ports import Signer
 from core.model.transactions import FeeBid, UnsignedTransaction

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from web3 import Web3
 
-from adapters.evm import EvmChain
+from adapters.evm.chain import EvmChain
 from core.model.facts import LockStatus, NativeTransfers
 from core.model.types import BaseUnits, Height, LockTerms, Preimage, Seconds
 from core.runtime.clock import ManualClock

@@ -15,7 +15,10 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from adapters.consortium import ConsortiumChain, Ed25519Signer
-from adapters.evm import Endpoint, EvmChain, EvmChainSettings, LocalSigner, native_asset
+from adapters.evm.chain import EvmChain, EvmChainSettings
+from adapters.evm.endpoints import Endpoint
+from adapters.evm.names import native_asset
+from adapters.evm.signing import LocalSigner
 from core.model.errors import FatalError
 from core.model.ports import ChainAccess, Signer
 from core.model.transactions import FeeBid, Outcome, UnsignedTransaction

@@ -7,9 +7,11 @@ from typing import Any
 
 import aiohttp
 
-from adapters.evm import Endpoint, EvmChain, EvmChainSettings, LocalSigner, development_signer, evm_chain
+from adapters.evm.chain import EvmChain, EvmChainSettings
 from adapters.evm.contracts.deployer import DeployedContracts, TokenSpec, deploy, mint_token, pay_native
-from adapters.evm.endpoints import Endpoints
+from adapters.evm.endpoints import Endpoint, Endpoints
+from adapters.evm.names import evm_chain
+from adapters.evm.signing import LocalSigner, development_signer
 from adapters.evm.transactions import EvmTransactionSender
 from core.model.ports import ChainAccess, ChainTiming, Signer
 from core.model.transactions import FeeBid, UnsignedTransaction

@@ -12,11 +12,12 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 
 from adapters.conformance.harness import Leg, claim, lock, make_terms
-from adapters.evm import LocalSigner, token_asset
 from adapters.evm.calls import encode_call, encode_creation, unsigned_call
 from adapters.evm.contracts.deployer import CREATE_GAS, created_address
 from adapters.evm.drafts import MAX_SIGNATURE_BYTES, CallDraft
+from adapters.evm.names import token_asset
 from adapters.evm.signed_locks import SignedLocks
+from adapters.evm.signing import LocalSigner
 from adapters.evm.typed_data import digest
 from core.model.errors import RejectedError, RevertedError
 from core.model.facts import LockStatus

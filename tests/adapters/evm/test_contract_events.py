@@ -9,9 +9,8 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.evm import EvmChain
 from adapters.evm.calls import encode_call, unsigned_call
-from adapters.evm.chain import ContractAbi
+from adapters.evm.chain import ContractAbi, EvmChain
 from adapters.evm.contract_events import MAX_DECODED_BYTES, ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import ARTIFACTS_DIR
 from adapters.evm.names import account

@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from adapters.conformance.harness import lock
-from adapters.evm import Endpoint, EvmChain, evm_chain
 from adapters.evm.blocks import MAX_BLOCK_RANGE, EvmBlockSource
 from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.chain import EvmChain
 from adapters.evm.contract_events import ContractDecoder
 from adapters.evm.contracts.deployer import mint_token
 from adapters.evm.decode import TRANSFER_TOPIC, RawLog, Sources, logged_events
-from adapters.evm.endpoints import Endpoints
+from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import POLL_FLOOR_S, POLL_S, EvmHeadSource, poll_every_s
 from adapters.evm.logs import MAX_BY_HASH
-from adapters.evm.names import account
+from adapters.evm.names import account, evm_chain
 from adapters.omitted import SAMPLES, SETTLED_DEPTH
 from core.model.errors import FatalError, RejectedError, ReorgedError, RetryableError
 from core.model.facts import Locked, Transferred

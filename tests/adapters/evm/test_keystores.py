@@ -8,8 +8,7 @@ from typing import Any, Literal
 import pytest
 from eth_account import Account
 
-from adapters.evm import keystore_signer
-from adapters.evm.keystore import encode_keystore, keystore_key
+from adapters.evm.keystore import encode_keystore, keystore_key, keystore_signer
 from core.model.errors import FatalError, RejectedError
 from core.model.types import ChainId
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.conformance.harness import Leg, claim, finalized, lock, refund, send, signed
-from adapters.evm import EvmChain
+from adapters.evm.chain import EvmChain
 from adapters.evm.contracts.deployer import pay_native
 from adapters.evm.endpoints import Endpoint
 from adapters.learnt import LearntLimit

@@ -4,10 +4,10 @@ import secrets
 
 import pytest
 
-from adapters.evm import Endpoint, LocalSigner, development_signer
 from adapters.evm.contracts.deployer import pay_native
-from adapters.evm.endpoints import Endpoints
+from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.market import MAX_TIP, tip_bound
+from adapters.evm.signing import LocalSigner, development_signer
 from adapters.evm.transactions import EvmTransactionSender
 from core.model.errors import RetryableError
 from core.model.transactions import FeeBid, FeeMarket, OutcomeStatus

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.conformance.harness import lock
-from adapters.evm import Endpoint, EvmChain
 from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.calls import unsigned_call
+from adapters.evm.chain import EvmChain
 from adapters.evm.contracts.deployer import created_address
 from adapters.evm.decode import FIRST_PAYMENT
-from adapters.evm.endpoints import Endpoints
+from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.names import account, native_asset
 from adapters.evm.native import (
     MAX_DIRECT_RANGE,

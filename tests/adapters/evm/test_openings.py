@@ -7,10 +7,10 @@ import pytest
 from eth_abi.abi import encode
 from eth_account import Account
 
-from adapters.evm import LocalSigner, development_signer
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.names import native_asset
 from adapters.evm.openings import EvmOpenings
+from adapters.evm.signing import LocalSigner, development_signer
 from core.model.errors import RejectedError
 from core.model.openings import Opening
 from core.model.transactions import Consent

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.evm import Endpoint, EvmChain
+from adapters.evm.chain import EvmChain
+from adapters.evm.endpoints import Endpoint
 from adapters.evm.probe import BATCH_CALLS
 from adapters.evm.rpc import RpcClient
 from core.model.errors import RejectedError

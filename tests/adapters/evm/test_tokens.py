@@ -7,7 +7,7 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.evm import EvmChain
+from adapters.evm.chain import EvmChain
 from adapters.evm.names import account, token_asset
 from adapters.evm.tokens import MAX_MARKS, MAX_NAME_CHARS, MAX_SYMBOL_CHARS, abi_text, clean_text, read_token
 from core.model.errors import RejectedError

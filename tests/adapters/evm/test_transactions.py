@@ -9,11 +9,11 @@ import pytest
 from eth_account import Account
 
 from adapters.conformance.harness import claim, lock, make_terms, refund, signed
-from adapters.evm import Endpoint, LocalSigner, development_signer, keystore_signer
 from adapters.evm.calls import body_of, unsigned_call
 from adapters.evm.contracts.deployer import created_address, pay_native
-from adapters.evm.endpoints import Endpoints
-from adapters.evm.signing import recover_address
+from adapters.evm.endpoints import Endpoint, Endpoints
+from adapters.evm.keystore import keystore_signer
+from adapters.evm.signing import LocalSigner, development_signer, recover_address
 from adapters.evm.transactions import SECP256K1_ORDER, EvmTransactionSender
 from core.model.errors import FatalError, RejectedError, RetryableError, RevertedError
 from core.model.transactions import FeeBid, OutcomeStatus, UnsignedTransaction

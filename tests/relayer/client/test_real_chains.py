@@ -10,8 +10,10 @@ import pytest
 from nacl.signing import SigningKey
 
 from adapters.consortium import ConsortiumChain, Ed25519Signer, connect, unsigned
-from adapters.evm import EvmChain, LocalSigner, native_asset
 from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.chain import EvmChain
+from adapters.evm.names import native_asset
+from adapters.evm.signing import LocalSigner
 from core.model.consortium import Issue, caip_asset, quantity, raw_address
 from core.model.errors import FatalError, RejectedError
 from core.model.ports import ChainAccess, Signer

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from adapters.consortium import ConsortiumChain, Ed25519Signer
-from adapters.evm import native_asset
+from adapters.evm.names import native_asset
 from core.model.types import BaseUnits, ChainId, ChainTime
 from core.runtime.database import InlineDatabase
 from htlc.model import Phase
