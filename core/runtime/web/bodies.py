@@ -56,10 +56,22 @@ async def read_bytes(request: web.Request) -> bytes:
     Raise a `Problem` as `read_body` does: 400, 408, 413 or 415.
     """
     codings = _codings(request)
+    raw = await read_sent(request)
+    limit = request.client_max_size
+    for coding in reversed(codings):
+        raw = _decoded(raw, coding, limit)
+    return raw
+
+
+async def read_sent(request: web.Request) -> bytes:
+    """The body as it was sent, whatever its headers say of it, at most as many bytes as the application takes.
+
+    Raise a `Problem` as `read_body` does: 400, 408 or 413.
+    """
     try:
         with reading(request):
             async with asyncio.timeout(BODY_S):
-                raw = await request.read()
+                return await request.read()
     except TimeoutError:
         raise Problem(
             408,
@@ -77,10 +89,6 @@ async def read_bytes(request: web.Request) -> bytes:
         if has_left(request):
             raise ConnectionResetError("the client left before its body was read") from error
         raise
-    limit = request.client_max_size
-    for coding in reversed(codings):
-        raw = _decoded(raw, coding, limit)
-    return raw
 
 
 def _check_json(request: web.Request) -> None:

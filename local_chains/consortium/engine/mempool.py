@@ -37,6 +37,14 @@ class MempoolFullError(RetryableError):
     """No room; it may be sent again after the next block."""
 
 
+class NoRoomError(MempoolFullError):
+    """The sender's share of what waits is full: a result of CheckTx, as a CometBFT node has it from its ledger."""
+
+    def __init__(self, fault: str, cost: int) -> None:
+        super().__init__(f"mempool is full: {fault}")
+        self.cost = cost
+
+
 class Mempool:
     """By age, bounded in number, bytes and work; exits have room of their own (`engine.lanes`)."""
 
@@ -204,7 +212,7 @@ class Mempool:
             raise MempoolFullError(f"mempool is full: number of txs {count} (max: {most})")
         fault = self._room.take(one)
         if fault:
-            raise MempoolFullError(f"mempool is full: {fault}")
+            raise NoRoomError(fault, one.cost)
 
     def _keep(self, name: bytes, one: Candidate) -> None:
         self._waiting[name] = one

@@ -12,8 +12,9 @@ import msgspec
 from core.model.consortium import event_to_attributes, transaction_hash
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.feed import CommittedBlock
-from local_chains.consortium.engine.rendering import result_to_json
+from local_chains.consortium.engine.rendering import decode, result_to_json, updates_from_json
 from local_chains.consortium.ledger.execution import Result
+from local_chains.consortium.ledger.members import ValidatorUpdate
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -27,8 +28,10 @@ class PublishedEvent:
 
 
 def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
-    """In CometBFT's order: the block, its header, its events, then every entry, the clock included."""
-    yield _new_block(committed)
+    """In CometBFT's order: the block, its header, its events, then every entry, the clock included, and at last the
+    validators that changed."""
+    results = _members(committed.stored.results)
+    yield _new_block(committed, results)
     yield _event("NewBlockHeader", {"header": comet_json.header_to_json(committed.block.header)})
     counts = {"height": str(committed.height), "events": None, "num_txs": str(len(committed.block.txs))}
     yield _event("NewBlockEvents", counts)
@@ -37,6 +40,19 @@ def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
             {"type": "tendermint/event/Tx", "value": {"TxResult": _tx_result(committed.height, index, raw, result)}},
             tx_tags(committed.height, raw, result) | {"tm.event": ["Tx"]},
         )
+    updates = updates_from_json(decode(results["validator_updates"]))
+    if updates:
+        yield _event("ValidatorSetUpdates", {"validator_updates": [_validator(update) for update in updates]})
+
+
+def _validator(update: ValidatorUpdate) -> dict[str, Any]:
+    """A validator whose power changed, 0 for one that leaves; nobody's turn is known yet."""
+    return {
+        "address": comet_json.bytes_to_hex(update.public_key.address),
+        "pub_key": comet_json.public_key_to_json(update.public_key),
+        "voting_power": str(update.power),
+        "proposer_priority": "0",
+    }
 
 
 def tx_tags(height: int, raw: bytes, result: Result) -> dict[str, list[str]]:
@@ -49,8 +65,7 @@ def tx_tags(height: int, raw: bytes, result: Result) -> dict[str, list[str]]:
     return tags
 
 
-def _new_block(committed: CommittedBlock) -> PublishedEvent:
-    results = _members(committed.stored.results)
+def _new_block(committed: CommittedBlock, results: dict[str, msgspec.Raw]) -> PublishedEvent:
     updates = results["validator_updates"]
     outcome = {
         "tx_results": results["txs_results"],

@@ -4,6 +4,7 @@ It reads with Go's `encoding/json`: names of members in any case, null for anyth
 form spoils its whole batch.
 """
 
+import json
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ import structlog
 
 from core.model.errors import CausewayError
 from local_chains.consortium.rpc.errors import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError, internal
+from local_chains.consortium.rpc.leniency import repaired
 
 MAX_BATCH: Final = 10
+MAX_READ: Final = 100
+"""Of a batch that is too large: further requests are not looked at to find one that spoils it."""
 MAX_REQUEST_ID: Final = 2**63
 NOBODY: Final = object()
 """The id of an answer to something that has none: it is left out."""
 
 _log = structlog.get_logger(__name__)
+_decoder: Final = json.JSONDecoder()
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -51,7 +56,7 @@ async def answer_message(raw: bytes, call: Call, special: Special) -> Any:
     CometBFT takes no batches there, and calls wrong arguments an internal error (`rpc/jsonrpc/server/ws_handler.go`).
     """
     try:
-        request = _request(raw)
+        request = _request(_first(repaired(raw)))
     except (ValueError, RecursionError) as error:
         return error_answer(NOBODY, RpcError(PARSE_ERROR, f"error unmarshaling request: {error}"))
     if request is None:
@@ -75,12 +80,20 @@ async def answer_body(raw: bytes, call: Call) -> Answered:
         refusal = RpcError(PARSE_ERROR, f"error unmarshaling request: {error}")
         return Answered(500, error_answer(NOBODY, refusal))
     if count > MAX_BATCH:
-        sentence = f"batch request exceeds maximum ({MAX_BATCH}) allowed number of requests"
-        return Answered(200, error_answer(NOBODY, RpcError(INVALID_REQUEST, sentence)))
+        return Answered(200, _TOO_MANY)
     answers = [await _answer(request, call) for request in requests]
     if not answers:
         return Answered(200, None)
     return Answered(200, answers[0] if len(answers) == 1 else answers)
+
+
+def refused_body(raw: bytes) -> Any:
+    """The answer to a body with too large a batch, which CometBFT refuses whatever path it goes to; else None."""
+    try:
+        _, count = _requests(raw) if raw.lstrip().startswith(b"[") else ([], 1)
+    except (ValueError, RecursionError):
+        return None
+    return _TOO_MANY if count > MAX_BATCH else None
 
 
 async def guarded(answering: Awaitable[Any]) -> Any:
@@ -112,14 +125,28 @@ async def _answer(request: _Request, call: Call) -> dict[str, Any]:
         return error_answer(request.id, error)
 
 
+_TOO_MANY: Final = error_answer(
+    NOBODY, RpcError(INVALID_REQUEST, f"batch request exceeds maximum ({MAX_BATCH}) allowed number of requests")
+)
+
+
+def _first(raw: bytes) -> bytes:
+    """The first value of a message: what comes after it is not read."""
+    try:
+        msgspec.json.decode(raw, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        text = raw.decode().lstrip(" \t\r\n")
+        _, end = _decoder.raw_decode(text)
+        return text[:end].encode()
+    return raw
+
+
 def _requests(raw: bytes) -> tuple[list[_Request], int]:
     """Those that want an answer, and how many there are in all. Raise `ValueError` for anything else."""
-    body = raw.strip()
+    body = repaired(raw).strip()
     if body.startswith(b"["):
         items = [bytes(item) for item in _items(body)]
-        if len(items) > MAX_BATCH:
-            return [], len(items)
-        found = [_request(item) for item in items]
+        found = [_request(item) for item in items[:MAX_READ]]
         return [request for request in found if request is not None], len(items)
     request = _request(body)
     return [] if request is None else [request], 1

@@ -25,8 +25,8 @@ _EMPTY_LISTS: Final = ("finalize_block_events", "validator_updates")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 GENESIS_CHUNK_BYTES: Final = 16 * 1024 * 1024
-COMET_VERSION: Final = "0.40.0"
-"""The version whose RPC this speaks, as clients choose their decoders by it."""
+COMET_VERSION: Final = "0.39.0"
+"""The version that a node of CometBFT v0.40.0 gives itself: clients choose their decoders by it."""
 
 
 class Methods:
@@ -35,7 +35,7 @@ class Methods:
     def __init__(self, engine: EmbeddedEngine, moniker: str = "causeway", workshop: Workshop | None = None) -> None:
         self._engine = engine
         self._workshop = workshop or Workshop()
-        self._genesis: msgspec.Raw | None = None
+        self._genesis: bytes | None = None
         self._moniker = moniker
         height: Signature = {"height": Kind.INTEGER}
         query: Signature = {"path": Kind.STRING, "data": Kind.HEX, "height": Kind.INTEGER, "prove": Kind.BOOLEAN}
@@ -113,15 +113,20 @@ class Methods:
 
     async def genesis(self, _: Arguments) -> Any:
         """As it is asked for again and again: made once."""
-        raw = self._engine.genesis.raw
-        if len(raw) > GENESIS_CHUNK_BYTES:
+        document = await self._genesis_document()
+        if len(document) > GENESIS_CHUNK_BYTES:
             raise internal("genesis response is large, please use the genesis_chunked API instead")
+        return msgspec.Raw(b'{"genesis":%b}' % document)
+
+    async def _genesis_document(self) -> bytes:
+        """The genesis file as nodes print it, without what its author put between the words."""
         if self._genesis is None:
-            self._genesis = await self._workshop.made("genesis", len(raw), lambda: _genesis_answer(raw))
+            raw = self._engine.genesis.raw
+            self._genesis = await self._workshop.made("genesis", len(raw), lambda: _genesis_document(raw))
         return self._genesis
 
     async def genesis_chunked(self, arguments: Arguments) -> dict[str, Any]:
-        raw = self._engine.genesis.raw
+        raw = await self._genesis_document()
         total = -(-len(raw) // GENESIS_CHUNK_BYTES)
         chunk = arguments.get("chunk", 0)
         if not 0 <= chunk < total:
@@ -250,10 +255,9 @@ class Methods:
         return {"response": _query_response(answer)}
 
 
-def _genesis_answer(raw: bytes) -> msgspec.Raw:
+def _genesis_document(raw: bytes) -> bytes:
     document = msgspec.json.decode(raw)
-    params = _AUTHORITY | dict(document["consensus_params"])
-    return msgspec.Raw(encode({"genesis": document | {"consensus_params": params}}))
+    return encode(document | {"consensus_params": dict(document["consensus_params"]) | _AUTHORITY})
 
 
 def _header_of(head: BlockHead) -> Any:

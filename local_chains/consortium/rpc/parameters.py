@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from local_chains.consortium.rpc.errors import internal, invalid_params
+from local_chains.consortium.rpc.leniency import repaired
 
 MAX_ARGUMENT_CHARS: Final = 256 * 1024
 _INT64: Final = 2**63
@@ -142,12 +143,16 @@ def _uri(kind: Kind, text: str) -> Any:
     if text[:2].lower() == "0x":
         if kind not in (Kind.STRING, Kind.BYTES, Kind.HEX):
             raise ValueError(f"got a hex string arg, but expected '{kind.name.lower()}'")
-        value = _hex(text[2:].encode())
+        value = _hex(text[2:].encode(errors="surrogateescape"))
         return value.decode(errors="replace") if kind is Kind.STRING else value
     if kind in (Kind.BYTES, Kind.HEX) and text[0] == text[-1] == '"':
-        plain: str = msgspec.json.decode(text.encode(), type=str)
+        plain: str = msgspec.json.decode(_raw(text), type=str)
         return plain.encode()
-    return _json(kind, text.encode().strip(_SPACE))
+    return _json(kind, _raw(text).strip(_SPACE))
+
+
+def _raw(text: str) -> bytes:
+    return repaired(text.encode(errors="surrogateescape"))
 
 
 def _inside(raw: bytes, what: str) -> bytes:

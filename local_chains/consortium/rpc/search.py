@@ -1,10 +1,14 @@
 """`tx_search` and `block_search`: what CometBFT's `kv` indexer answers (CometBFT `state/txindex/kv`, `state/indexer`).
 
-Conditions on attributes must hold in one event, an `=` compares texts, and `tx.hash` decides alone.
+Conditions on attributes must hold in one event, an `=` compares texts, and `tx.hash` decides alone. Of several `=`
+about the height the first one counts, and none next to any other condition about it; a later bound replaces an earlier
+one of the same attribute and side; a bound that is a time is never met.
 """
 
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import partial
 from typing import Final
 
@@ -14,7 +18,7 @@ from core.model.errors import RejectedError
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.rpc.errors import RpcError, internal
-from local_chains.consortium.rpc.event_query import Condition, EventQuery
+from local_chains.consortium.rpc.event_query import RANGES, Condition, EventQuery, Token, number_of
 from local_chains.consortium.rpc.workshop import Workshop
 from local_chains.consortium.state.marks import attribute_mark, name_mark
 from local_chains.consortium.state.store import StoredBlock
@@ -26,6 +30,7 @@ MAX_BLOCKS: Final = 20_000
 MAX_FOUND: Final = 1_000_000
 MAX_READ_BYTES: Final = 128 * 1024 * 1024
 """The most that one search may read: of blocks whose results have to be looked at, all together."""
+MAX_HEIGHT: Final = 2**63 - 1
 
 
 class _Attribute(msgspec.Struct):
@@ -50,63 +55,188 @@ class _Results(msgspec.Struct):
 _results = msgspec.json.Decoder(_Results).decode
 
 
+@dataclass(slots=True)
+class Range:
+    """The bounds of one attribute, or of the height. Each `includes_…` stays once any bound of its side set it."""
+
+    lower: Decimal | None = None
+    upper: Decimal | None = None
+    includes_lower: bool = False
+    includes_upper: bool = False
+    impossible: bool = False
+    """The newest bound of a side is a time."""
+
+    def add(self, condition: Condition) -> None:
+        number = condition.number if condition.kind is Token.NUMBER else None
+        if condition.operator in (Token.MORE, Token.AT_LEAST):
+            self.lower = number
+            self.includes_lower |= condition.operator is Token.AT_LEAST
+        else:
+            self.upper = number
+            self.includes_upper |= condition.operator is Token.AT_MOST
+        self.impossible |= number is None
+
+    def holds(self, value: Decimal | None) -> bool:
+        if value is None or self.impossible:
+            return False
+        if self.lower is not None and not (value > self.lower or (self.includes_lower and value == self.lower)):
+            return False
+        return self.upper is None or value < self.upper or (self.includes_upper and value == self.upper)
+
+
+@dataclass(slots=True)
+class Plan:
+    """A search's conditions by their subjects. `equal` is the `=` about the height that counts."""
+
+    equal: Condition | None = None
+    heights: Range | None = None
+    of_heights: list[Condition] = field(default_factory=list)
+    """EXISTS and CONTAINS about the height."""
+    attributes: list[Condition] = field(default_factory=list)
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+    @property
+    def asks_for_events(self) -> bool:
+        return bool(self.attributes or self.ranges)
+
+    def height_of_event(self) -> int | None:
+        """The height that an event must have by an `=`. None for any: CometBFT takes height 0 for none."""
+        return None if self.equal is None else _whole(self.equal) or None
+
+    def matches(self, events: Iterable[_Event]) -> bool:
+        """Return true if all that is asked about attributes holds in one of the events."""
+        return any(self._holds_in(event) for event in events)
+
+    def _holds_in(self, event: _Event) -> bool:
+        values = {f"{event.type}.{attribute.key}": attribute.value for attribute in event.attributes}
+        for condition in self.attributes:
+            value = values.get(condition.key)
+            if value is None or not _holds(condition, value):
+                return False
+        return all(key in values and each.holds(number_of(values[key].strip())) for key, each in self.ranges.items())
+
+
+def plan_of(conditions: Sequence[Condition], height_key: str) -> Plan:
+    """Sort a query's conditions by what they are about."""
+    plan = Plan()
+    for condition in conditions:
+        about_height = condition.key == height_key
+        if condition.operator in RANGES:
+            if about_height:
+                plan.heights = plan.heights or Range()
+            bounds = plan.heights if about_height else plan.ranges.setdefault(condition.key, Range())
+            assert bounds is not None
+            bounds.add(condition)
+        elif not about_height:
+            plan.attributes.append(condition)
+        elif condition.operator is not Token.EQUAL:
+            plan.of_heights.append(condition)
+        elif plan.equal is None and condition.number is not None:
+            plan.equal = condition
+    if plan.heights is not None or plan.of_heights:
+        plan.equal = None
+    return plan
+
+
+def _holds(condition: Condition, value: str) -> bool:
+    if condition.operator is Token.CONTAINS:
+        return condition.text in value.strip()
+    return condition.operator is Token.EXISTS or value == condition.text
+
+
+def _whole(condition: Condition) -> int:
+    """The height that a condition names, without its fraction, at most 64 bits."""
+    number = condition.number or Decimal(0)
+    large = number.adjusted() > len(str(MAX_HEIGHT))
+    return (MAX_HEIGHT if number > 0 else -MAX_HEIGHT) if large else int(number)
+
+
 async def find_transactions(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[tuple[int, int]]:
     """(height, position) of all that match, ascending. Raise `RpcError` if that takes too much reading."""
     for condition in query.conditions:
         if condition.key == TX_HASH:
             return await _by_hash(engine, condition)
-    conditions = [condition for condition in query.conditions if condition.key != TX_HEIGHT]
+    plan = plan_of(query.conditions, TX_HEIGHT)
+    if not plan.asks_for_events:
+        return await _at_heights(engine, plan)
+    if plan.of_heights:
+        return []  # no event has the height as an attribute
     found: list[tuple[int, int]] = []
-    async for stored in _candidates(engine, query, TX_HEIGHT, conditions):
-        found += await workshop.run(partial(_transactions_in, stored, conditions))
+    async for stored in _candidates(engine, plan, TX_HEIGHT):
+        found += await workshop.run(partial(_transactions_in, stored, plan))
         if len(found) > MAX_FOUND:
             raise _too_many(TX_HEIGHT)
     return found
 
 
-def _transactions_in(stored: StoredBlock, conditions: Sequence[Condition]) -> list[tuple[int, int]]:
-    return [
-        (stored.height, position)
-        for position, result in enumerate(_results(stored.results).txs_results)
-        if not conditions or _any_event(conditions, result.events)
-    ]
+async def _at_heights(engine: EmbeddedEngine, plan: Plan) -> list[tuple[int, int]]:
+    """All transactions of the blocks that only their height is asked about."""
+    if plan.equal is not None:
+        height = _whole(plan.equal)
+        heights = [height] if plan.equal.text == str(height) and 0 < height <= engine.tip.height else []
+    elif plan.heights is None and not plan.of_heights:
+        heights = []
+    else:
+        heights = await _heights(engine, plan, TX_HEIGHT)
+        heights = [height for height in heights if all(_holds(one, str(height)) for one in plan.of_heights)]
+    found: list[tuple[int, int]] = []
+    for height in heights:
+        head = await engine.store.head(height)
+        if head is not None:
+            found += [(height, position) for position in range(head.entries)]
+        if len(found) > MAX_FOUND:
+            raise _too_many(TX_HEIGHT)
+    return found
+
+
+def _transactions_in(stored: StoredBlock, plan: Plan) -> list[tuple[int, int]]:
+    results = _results(stored.results).txs_results
+    return [(stored.height, position) for position, result in enumerate(results) if plan.matches(result.events)]
 
 
 async def find_blocks(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[int]:
     """Heights of all blocks that match by their height or by events of their own, ascending. Raise `RpcError`."""
-    conditions = [condition for condition in query.conditions if condition.key != BLOCK_HEIGHT]
-    if not conditions:
-        return await _heights(engine, query, BLOCK_HEIGHT, ())
+    plan = plan_of(query.conditions, BLOCK_HEIGHT)
+    if plan.of_heights:
+        return []  # the height is not an attribute that could be looked at
+    if not plan.asks_for_events:
+        if plan.equal is None and plan.heights is None:
+            return []
+        if plan.equal is not None:
+            height = _whole(plan.equal)
+            return [height] if engine.store.first <= height <= engine.tip.height else []
+        return await _heights(engine, plan, BLOCK_HEIGHT)
     found = []
-    async for stored in _candidates(engine, query, BLOCK_HEIGHT, conditions):
-        if await workshop.run(partial(_block_matches, stored, conditions)):
+    async for stored in _candidates(engine, plan, BLOCK_HEIGHT):
+        if await workshop.run(partial(_block_matches, stored, plan)):
             found.append(stored.height)
     return found
 
 
-def _block_matches(stored: StoredBlock, conditions: Sequence[Condition]) -> bool:
-    return _any_event(conditions, _results(stored.results).finalize_block_events)
+def _block_matches(stored: StoredBlock, plan: Plan) -> bool:
+    return plan.matches(_results(stored.results).finalize_block_events)
 
 
 async def _by_hash(engine: EmbeddedEngine, condition: Condition) -> list[tuple[int, int]]:
     try:
-        place = await engine.find_transaction(comet_json.bytes_from_hex(condition.text))
+        raw = comet_json.bytes_from_hex(condition.text)
     except RejectedError as error:
         raise internal(f"error during searching for a hash in the query: {error.message}") from None
+    if not raw:
+        raise internal("error while retrieving the result: transaction hash cannot be empty")
+    place = await engine.find_transaction(raw)
     return [] if place is None else [place]
 
 
-async def _candidates(
-    engine: EmbeddedEngine, query: EventQuery, height_key: str, conditions: Sequence[Condition]
-) -> AsyncIterator[StoredBlock]:
+async def _candidates(engine: EmbeddedEngine, plan: Plan, height_key: str) -> AsyncIterator[StoredBlock]:
     """All blocks at the wanted heights whose results may hold the wanted attributes."""
     marks = [
-        attribute_mark(condition.key, condition.text) if condition.operator == "=" else name_mark(condition.key)
-        for condition in conditions
+        attribute_mark(condition.key, condition.text) if condition.operator is Token.EQUAL else name_mark(condition.key)
+        for condition in plan.attributes
     ]
-    heights = await _heights(engine, query, height_key, marks)
+    marks += [name_mark(key) for key in plan.ranges]
     read = 0
-    for height in heights:
+    for height in await _heights(engine, plan, height_key, marks):
         stored = await engine.store.block(height)
         if stored is None:
             continue
@@ -116,37 +246,28 @@ async def _candidates(
         yield stored
 
 
-async def _heights(engine: EmbeddedEngine, query: EventQuery, key: str, marks: Sequence[bytes]) -> list[int]:
-    wanted = [condition for condition in query.conditions if condition.key == key]
+async def _heights(engine: EmbeddedEngine, plan: Plan, key: str, marks: Sequence[bytes] = ()) -> list[int]:
+    """Heights that may hold what has these marks, ascending. Raise `RpcError` if they are too many."""
     first, last = 1, engine.tip.height
-    for condition in wanted:
-        if condition.number is not None and condition.operator[0] in "=>":
-            first = max(first, math.ceil(condition.number))
-        if condition.number is not None and condition.operator[0] in "=<":
-            last = min(last, math.floor(condition.number))
+    equal = plan.height_of_event()
+    bounds = plan.heights
+    if bounds is not None:
+        if bounds.impossible:
+            return []
+        first = max(first, _bound(bounds.lower, math.floor) if bounds.lower is not None else first)
+        last = min(last, _bound(bounds.upper, math.ceil) if bounds.upper is not None else last)
+    elif equal is not None:
+        first, last = max(first, equal), min(last, equal)
     found = await engine.store.marked(marks, first, last, MAX_BLOCKS + 1)
     if len(found) > MAX_BLOCKS:
         raise _too_many(key)
-    return [height for height in found if all(condition.holds([str(height)]) for condition in wanted)]
+    return [height for height in found if bounds is None or bounds.holds(Decimal(height))]
+
+
+def _bound(number: Decimal, rounded: Callable[[Decimal], int]) -> int:
+    """A height that is not inside of a bound, as a place to begin or end."""
+    return MAX_HEIGHT if number.adjusted() > len(str(MAX_HEIGHT)) else min(rounded(number), MAX_HEIGHT)
 
 
 def _too_many(height_key: str) -> RpcError:
     return internal(f"this search would have to read too many blocks: narrow the query by {height_key}")
-
-
-def _any_event(conditions: Sequence[Condition], events: Iterable[_Event]) -> bool:
-    return any(_holds_in(conditions, event) for event in events)
-
-
-def _holds_in(conditions: Sequence[Condition], event: _Event) -> bool:
-    values = {f"{event.type}.{attribute.key}": attribute.value for attribute in event.attributes}
-    for condition in conditions:
-        value = values.get(condition.key)
-        if value is None:
-            return False
-        if condition.operator == "=":
-            if value != condition.text:
-                return False
-        elif not condition.holds([value]):
-            return False
-    return True

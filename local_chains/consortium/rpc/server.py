@@ -2,19 +2,30 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.model.errors import RetryableError
-from core.runtime.web import Places, Runner, client_of, read_bytes
+from core.runtime.web import Places, Problem, Runner, client_of, problem_of, read_bytes, read_sent
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode
 from local_chains.consortium.rpc.block_events import published_events
-from local_chains.consortium.rpc.envelopes import Call, answer_body, answer_message, error_answer, guarded, success
-from local_chains.consortium.rpc.errors import METHOD_NOT_FOUND, RpcError, internal
-from local_chains.consortium.rpc.event_query import EventQuery, parse_query
+from local_chains.consortium.rpc.envelopes import (
+    NOBODY,
+    Call,
+    answer_body,
+    answer_message,
+    error_answer,
+    guarded,
+    refused_body,
+    success,
+)
+from local_chains.consortium.rpc.errors import INVALID_REQUEST, METHOD_NOT_FOUND, RpcError, internal
+from local_chains.consortium.rpc.event_query import MAX_QUERY_BYTES, TOO_LONG, EventQuery, parse_query
+from local_chains.consortium.rpc.leniency import html_text, pairs, path_of, redirect_target, shortest
 from local_chains.consortium.rpc.methods import Methods
 from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, from_uri
 
@@ -31,7 +42,10 @@ SEND_TIMEOUT_S: Final = 10.0
 """A client that takes nothing for so long is cut off."""
 
 _QUERY: Final[Signature] = {"query": Kind.STRING}
-_SUBSCRIBING: Final = ("subscribe", "unsubscribe", "unsubscribe_all")
+_SUBSCRIBING: Final[Mapping[str, Signature]] = {"subscribe": _QUERY, "unsubscribe": _QUERY, "unsubscribe_all": {}}
+_TOO_MANY: Final = f"max_subscriptions_per_client {MAX_SUBSCRIPTIONS} reached"
+_FORM_METHODS: Final = ("POST", "PUT", "PATCH")
+_FORM: Final = "application/x-www-form-urlencoded"
 
 
 class RpcServer:
@@ -47,9 +61,9 @@ class RpcServer:
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port, which is a free one for `port` 0. Raise `OSError` if it is taken."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
-        app.router.add_post("/", self._post)
-        app.router.add_get("/websocket", self._websocket)
-        app.router.add_get("/{method:.*}", self._uri)
+        # CometBFT looks at paths and bodies, and never at the method.
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.on_response_prepare.append(_say_when)
         self._runner = Runner(app, SHUTDOWN_S)
         _, bound = await self._runner.listen(host, port)
         return bound
@@ -67,37 +81,65 @@ class RpcServer:
             raise RpcError(METHOD_NOT_FOUND, "")
         return await found.answer(from_json(found.signature, params))
 
-    async def _post(self, request: web.Request) -> web.Response:
-        raw = await read_bytes(request)
-        if not raw:
-            return self._list_methods()
-        answer = await answer_body(raw, self._call)
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        path = path_of(request.rel_url.raw_path)
+        if path is None:
+            return web.Response(status=400, text="400 Bad Request")
+        coded = "Content-Encoding" in request.headers
+        try:
+            body = await (read_bytes(request) if coded else read_sent(request))
+        except (Problem, web.HTTPRequestEntityTooLarge) as error:
+            if coded:
+                raise
+            sentence = f"error reading request body: {problem_of(error).detail}"
+            refusal = _json_response(error_answer(NOBODY, RpcError(INVALID_REQUEST, sentence)), status=400)
+            refusal.force_close()
+            return refusal
+        if path == "/":
+            return await self._root(request.host, body)
+        refused = refused_body(body)
+        if refused is not None:
+            return _json_response(refused)
+        short = shortest(request.rel_url.raw_path)
+        if short != request.rel_url.raw_path:
+            return _redirect(request, short)
+        if path == "/websocket":
+            return await self._websocket(request)
+        return await self._uri(path[1:], request, body)
+
+    async def _root(self, host: str, body: bytes) -> web.Response:
+        if not body:
+            return self._list_methods(host)
+        answer = await answer_body(body, self._call)
         if answer.body is None:
             return web.Response()
         return _json_response(answer.body, answer.status)
 
-    async def _uri(self, request: web.Request) -> web.Response:
-        method = request.match_info["method"]
-        if not method:
-            return self._list_methods()
+    async def _uri(self, method: str, request: web.Request, body: bytes) -> web.Response:
         if method in _SUBSCRIBING:
             return _json_response(error_answer(URI_REQUEST_ID, RpcError(METHOD_NOT_FOUND, "")), status=404)
         found = self._methods.table.get(method)
         if found is None:
             return web.Response(status=404, text="404 page not found\n")
         try:
-            result = await guarded(found.answer(from_uri(found.signature, request.query)))
+            result = await guarded(found.answer(from_uri(found.signature, _arguments(request, body))))
         except RpcError as error:
             return _json_response(error_answer(URI_REQUEST_ID, error), status=500)
         return _json_response(success(URI_REQUEST_ID, result))
 
-    def _list_methods(self) -> web.Response:
+    def _list_methods(self, host: str) -> web.Response:
         """Return the page for a browser that asks for nothing."""
-        lines = [f'<a href="/{name}">/{name}</a><br>' for name in sorted(self._methods.table)]
-        page = "".join(["<html><body>Available endpoints:<br>", *lines, "</body></html>"])
-        return web.Response(text=page, content_type="text/html")
+        signatures = {**{name: method.signature for name, method in self._methods.table.items()}, **_SUBSCRIBING}
+        links = [
+            f"{name}?{'&'.join(f'{one}=_' for one in signature)}" for name, signature in sorted(signatures.items())
+        ]
+        lines = [f'<a href="//{html_text(host)}/{link}">//{html_text(host)}/{link}</a></br>' for link in links]
+        page = "".join(["<html><body><br>Available endpoints:<br>", *lines, "</body></html>"])
+        return web.Response(body=page.encode(), headers={"Content-Type": "text/html"})
 
-    async def _websocket(self, request: web.Request) -> web.WebSocketResponse:
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        if not web.WebSocketResponse().can_prepare(request).ok:
+            return web.Response(status=400, text="Bad Request\n")
         with self._places.taken(client_of(request.remote)):
             return await self._talk(request)
 
@@ -145,25 +187,31 @@ class _Connection:
 
     async def _subscribing(self, method: str, params: bytes | None, request_id: Any) -> Any:
         """Handle the methods that belong to a connection; NotImplemented for all others."""
+        if method == "broadcast_tx_commit" and len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
+            raise internal(_TOO_MANY)
         if method not in _SUBSCRIBING:
             return NotImplemented
         if method == "unsubscribe_all":
+            from_json(_SUBSCRIBING[method], params)
             if not self._subscriptions:
                 raise internal("subscription not found")
             self._subscriptions.clear()
             return {}
-        query = parse_query(from_json(_QUERY, params).get("query", ""))
+        text = from_json(_QUERY, params).get("query", "")
         if method == "unsubscribe":
-            if self._subscriptions.pop(query.text, None) is None:
+            # Whoever asks for too much cannot have subscribed to it.
+            name = str(_parsed(text)) if len(text.encode()) <= MAX_QUERY_BYTES else ""
+            if self._subscriptions.pop(name, None) is None:
                 raise internal("subscription not found")
             return {}
-        if query.text in self._subscriptions:
-            raise internal("already subscribed")
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
-            raise internal(f"max_subscriptions_per_client {MAX_SUBSCRIPTIONS} reached")
+            raise internal(_TOO_MANY)
+        query = _parsed(text)
+        if str(query) in self._subscriptions:
+            raise internal("already subscribed")
         if self._pump is None:
             self._listen()
-        self._subscriptions[query.text] = (request_id, query)
+        self._subscriptions[str(query)] = (request_id, query)
         return {}
 
     def _listen(self) -> None:
@@ -192,6 +240,35 @@ class _Connection:
     async def _send(self, answer: Any) -> None:
         async with self._sending, asyncio.timeout(SEND_TIMEOUT_S):
             await self._socket.send_str(encode(answer).decode())
+
+
+def _parsed(text: str) -> EventQuery:
+    """Raise `RpcError` as a subscription words it."""
+    try:
+        return parse_query(text)
+    except RpcError as error:
+        raise error if error.data == TOO_LONG else internal(f"failed to parse query: {error.data}") from None
+
+
+def _arguments(request: web.Request, body: bytes) -> Mapping[str, str]:
+    """Arguments of the query, and of a form for those that the query leaves out or empty."""
+    query = pairs(request.rel_url.raw_query_string)
+    if request.method not in _FORM_METHODS or request.content_type != _FORM:
+        return query
+    return pairs(body.decode(errors="surrogateescape")) | {name: value for name, value in query.items() if value}
+
+
+def _redirect(request: web.Request, path: str) -> web.Response:
+    target = redirect_target(path, request.rel_url.raw_query_string)
+    headers = {"Location": target}
+    if request.method not in ("GET", "HEAD"):
+        return web.Response(status=307, headers=headers)
+    page = f'<a href="{html_text(target)}">Temporary Redirect</a>.\n\n'
+    return web.Response(status=307, headers=headers, text=page, content_type="text/html")
+
+
+async def _say_when(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["X-Server-Time"] = str(int(time.time()))
 
 
 def _json_response(answer: Any, status: int = 200) -> web.Response:

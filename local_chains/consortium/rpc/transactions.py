@@ -7,15 +7,15 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from core.model.consortium import ResultCode, transaction_hash
+from core.model.consortium import MAX_TRANSACTION_BYTES, ResultCode, transaction_hash
 from core.model.errors import CausewayError, RetryableError
 from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
-from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError
+from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError, NoRoomError
 from local_chains.consortium.engine.rendering import CODESPACE, ResultJson, decode, result_to_json
 from local_chains.consortium.ledger.execution import Result
-from local_chains.consortium.rpc.errors import internal
+from local_chains.consortium.rpc.errors import RpcError, internal
 from local_chains.consortium.rpc.event_query import parse_query
 from local_chains.consortium.rpc.parameters import (
     DEFAULT_PER_PAGE,
@@ -63,10 +63,15 @@ class _TransactionMethods:
 
     async def _submit(self, arguments: Arguments) -> tuple[bytes, Result]:
         raw = arguments.get("tx", b"")
+        if len(raw) > MAX_TRANSACTION_BYTES:
+            raise internal(f"Tx too large. Max size is {MAX_TRANSACTION_BYTES}, but got {len(raw)}")
         try:
             [admission] = await self._engine.admit((raw,))
         except MempoolFullError as error:
             admission = error
+        if isinstance(admission, NoRoomError):
+            log = f"{ResultCode.NO_ROOM.word}: {admission.message}"
+            return raw, Result(ResultCode.NO_ROOM, log, (), admission.cost)
         if isinstance(admission, AlreadySeenError | MempoolFullError):
             raise internal(admission.message)
         if isinstance(admission, CausewayError):
@@ -93,7 +98,10 @@ class _TransactionMethods:
         """Wait for the block, `COMMIT_TIMEOUT_S` at the most. Meant for trying things out."""
         listener = self._engine.feed.listen()
         try:
-            raw, checked = await self._submit(arguments)
+            try:
+                raw, checked = await self._submit(arguments)
+            except RpcError as error:
+                raise internal(f"error on broadcastTxCommit: {error.data}") from None
             tx_hash = comet_json.bytes_to_hex(transaction_hash(raw))
             answer = {"check_tx": _checked(checked), "hash": tx_hash}
             if checked.code:

@@ -135,6 +135,16 @@ class TestSearch:
             ("tx.height >= 1 AND bank.transfer.asset = 'gold'", ["gold", "both"]),
             ("tx.height > 1000000 AND bank.transfer.asset = 'gold'", []),
             ("tx.height > 0", list(TRANSACTIONS)),
+            # A height decides by its text alone, and only its whole part counts next to an event.
+            ("tx.height = 01", []),
+            ("tx.height = 'x' AND bank.transfer.asset = 'gold'", ["gold", "both"]),
+            ("tx.height = 0 AND bank.transfer.asset = 'gold'", ["gold", "both"]),
+            ("tx.height > 1000000 AND tx.height > 0", list(TRANSACTIONS)),
+            ("tx.height EXISTS AND bank.transfer.asset = 'gold'", []),
+            ("tx.height > DATE 2026-01-01", []),
+            ("bank.transfer.amount > 60 AND bank.transfer.amount > 7", ["nine", "both", "back"]),
+            ("bank.transfer.amount > 7 AND bank.transfer.amount < DATE 2026-01-01", []),
+            ("bank.transfer.amount = DATE 2026-01-01", []),
             (f"tx.hash = '{transaction_hash(TRANSACTIONS['gold']).hex()}'", ["gold"]),
             (f"tx.hash = '{'00' * 32}'", []),
         ],
@@ -177,6 +187,10 @@ class TestSearch:
         assert await heights("block.height > 1 AND block.height <= 4") == [4, 3, 2]
         assert await heights("block.height > 1 AND block.height <= 4", order_by="asc") == [2, 3, 4]
         assert await heights("block.height = 1000000") == []
+        assert await heights("block.height = 2.5") == [2]
+        assert await heights("block.height = 2 AND block.height = 3") == [2]
+        assert await heights("block.height < 4 AND block.height < 3", order_by="asc") == [1, 2]
+        assert await heights("block.height EXISTS") == []
         # Transactions' events are not the block's.
         assert await heights("bank.transfer.amount = 9") == []
         with pytest.raises(RejectedError):

@@ -1,4 +1,4 @@
-"""Requests to a CometBFT node, right and wrong: a body for POST as bytes, a path for GET as text.
+"""Calls of a CometBFT node's methods, right and wrong: a body for POST as bytes, a path for GET as text.
 
 `{hash}` stands for a block's hash in hex, `{hash64}` in base64, `{tx}`, `{TX}`, `{tx64}` for a transaction's, `{raw64}`
 and `{rawhex}` for its bytes, `{late64}` for bytes that no ledger takes.
@@ -155,27 +155,6 @@ def requests() -> Iterator[str | bytes]:
         for method in ("broadcast_tx_sync", "check_tx"):
             yield raw(method, f'{{"tx":{text}}}')
         yield f"check_tx?tx={text}"
-    # Searches.
-    for query in [
-        "tx.height=3",
-        "tx.height > 0",
-        "",
-        "x",
-        "tx.hash='{TX}'",
-        "tx.hash='zz'",
-        "a.b EXISTS",
-        "a = ",
-        "OR",
-    ]:
-        yield raw("tx_search", f'{{"query":"{query}"}}')
-        yield raw("block_search", f'{{"query":"{query}"}}')
-    for order in ["asc", "desc", "", "up"]:
-        yield raw("tx_search", f'{{"query":"tx.height > 0","order_by":"{order}"}}')
-        yield raw("block_search", f'{{"query":"block.height > 0","order_by":"{order}"}}')
-    yield 'tx_search?query="tx.height>0"&page=1&per_page=2'
-    yield 'tx_search?query="tx.height>0"&page=99999'
-    yield "tx_search?query=tx.height>0"
-    yield raw("tx_search", '{"query":7}')
     # Envelopes.
     yield from (
         b"",
@@ -216,6 +195,8 @@ def requests() -> Iterator[str | bytes]:
     yield f"[{one},{{}}]".encode()
     yield ("[" + ",".join([one] * 10) + "]").encode()
     yield ("[" + ",".join([one] * 11) + "]").encode()
+    yield from SPELLINGS
+    yield from ODD_CALLS
     # What is not there, or belongs to a WebSocket.
     for method in (
         "nope",
@@ -268,39 +249,100 @@ METHODS = (
     "block_search",
 )
 
-REQUESTS = list(dict.fromkeys(requests()))
-
-
-QUIET = "tm.event = 'None'"
-MESSAGES = [
-    rpc("health", {}),
-    rpc("health"),
-    rpc("health", {}, "x"),
-    rpc("health", {}, 1.5),
-    rpc("health", {}, True),
-    rpc("nope", {}),
-    rpc("block", {"height": "2"}),
-    rpc("block", {"height": 2}),
-    rpc("header_by_hash", {"hash": "zz"}),
-    *(b"{", b"7", b"[]", b'"x"', b"[" + rpc("health", {}) + b"]"),
-    rpc("subscribe", {}),
-    rpc("subscribe", {"query": 7}),
-    rpc("subscribe", {"query": ""}),
-    rpc("subscribe", {"query": "x"}),
-    rpc("subscribe", {"query": "a" * 600}),
-    rpc("subscribe", {"query": "tm.event = 'NewBlock' AND"}),
-    rpc("subscribe", []),
-    rpc("subscribe", [QUIET, 1]),
-    rpc("unsubscribe_all", {}),
-    rpc("subscribe", {"query": QUIET}),
-    rpc("subscribe", {"query": QUIET}),
-    rpc("subscribe", [QUIET]),
-    rpc("unsubscribe", {}),
-    rpc("unsubscribe", {"query": "x"}),
-    rpc("unsubscribe", {"query": QUIET}),
-    rpc("unsubscribe", {"query": QUIET}),
-    rpc("subscribe", [QUIET], "again"),
-    rpc("unsubscribe_all"),
-    rpc("unsubscribe_all", {}),
+HEALTH = rpc("health", {})
+SPELLINGS: list[str | bytes] = [
+    *(b" " + HEALTH, HEALTH + b" ", HEALTH + b"x", HEALTH + HEALTH, b"\xef\xbb\xbf" + HEALTH),
+    HEALTH.replace(b'"2.0"', b'"\\ud800"'),
+    HEALTH.replace(b'"health"', b'"h\xff"'),
+    HEALTH.replace(b'"health"', b'"heal\\u0074h"'),
+    b'{"jsonrpc":"2.0","id":1,"method":"health","method":"nope"}',
+    b'{"jsonrpc":"2.0","id":1,"id":2,"method":"health","params":{}}',
+    b'{"ID":7,"id":8,"method":"health","params":{}}',
+    b'{"id":8,"ID":7,"method":"health","params":{}}',
+    b'{"id":null}',
+    b'{"id":"a","method":"health","params":{},"extra":[1,{"x":2}]}',
+    b'{"id":1,"method":null,"params":{}}',
+    b'{"id":1,"method":"health","params":{},}',
+    b'{"id":1,"method":"health","params":{}}//',
+    b"{'id':1}",
+    b'[{"id":1,"method":"health","params":{}}',
+    *(
+        b'{"id":%b,"method":"health","params":{}}' % number
+        for number in (
+            *(b"1e3", b"-0", b"1e400", b"01", b"NaN", b"9007199254740993", b"9223372036854775807"),
+            *(b"-9223372036854775808", b"9223372036854774784", b'"\\ud800"', b'"\xff"', b'"<>&\\u2028"'),
+            *(
+                '"é\u2028<&>\x7f"'.encode(),
+                b'"\\u0000\\b\\f\\n\\/"',
+                b'"\\\\ud800"',
+                b'"\\ud83d\\ude00"',
+                b'"\xe2\x82"',
+            ),
+        )
+    ),
+    b"[" * 20_000,
+    b'{"id":1,"method":"block","params":' + b"[" * 12_000 + b"]" * 12_000 + b"}",
+    b'{"id":1,"method":"block","params":{"height":"2","height":"3"}}',
+    b'{"id":1,"method":"block","params":{"x":"2","height":"3"}}',
+    b'{"id":1,"method":"block","params":{"height":"\\u0032"}}',
+    b'{"id":1,"method":"block","params":{"height":"2","\\u0068eight":"3"}}',
+    b'{"id":1,"method":"block","params":{"height": "2" }}',
+    b'{"id":1,"method":"block","params":{"height":"2"}, "params":{"height":"3"}}',
+    b'{"id":1,"method":"header_by_hash","params":{"hash":"\\u0061b"}}',
+    b"[" + b",".join([b"null"] * 11) + b"]",
+    b"[" + b",".join([b"7"] * 11) + b"]",
+    b"[" + b",".join([b'{"method":"health"}'] * 11) + b"]",
+    b"[" + b",".join([b'{"method":"health"}'] * 3) + b"]",
+    b'[{"id":1,"method":"health","params":{}},{"id":1,"method":"nope","params":{}},'
+    b'{"id":2,"method":"block","params":{"height":2}}]',
 ]
-"""Messages to a WebSocket, in this order on one connection."""
+"""Requests that JSON can spell in more than one way, or not at all."""
+LONG_TX = {"tx": "A" * 100_000}
+ODD_CALLS: list[str | bytes] = [
+    *(raw("health", params) for params in ('{"a":1}', "[1]", "[[]]")),
+    rpc("status", [None]),
+    rpc("block", {"height": None}),
+    *(rpc("unconfirmed_txs", {"limit": limit}) for limit in (None, "-5", "99999999999999999999")),
+    *(
+        rpc("tx", {"hash": name})
+        for name in ([], [1], "AAAA\n", "AA AA", "AAA", "AAA=", "AAAA====", "A===", "-_-_", "\ud800")
+    ),
+    *(
+        rpc("abci_query", {"path": path, "data": data})
+        for path in ("/store", "/nope", "store", "/store/", "x" * 300, "é", "\ud800")
+        for data in ("636c6f636b", "00", "")
+    ),
+    *(
+        rpc("abci_query", {"path": "/store", "data": "636c6f636b", "height": height, "prove": prove})
+        for height in ("99999", "-1", "1", "5")
+        for prove in (True, False)
+    ),
+    *(
+        rpc("abci_query", {"path": path, "data": "62616e6b2f6163636f756e742f{ann}", "height": "5", "prove": True})
+        for path in ("/store", "/key", "/ics23")
+    ),
+    rpc("abci_query", {"path": "/store", "data": "ff", "height": "2", "prove": True}),
+    rpc("abci_query", {"path": "/ics23", "data": "ff", "height": "2", "prove": True}),
+    rpc("abci_query", {"path": "/store", "data": "00" * 3_000}),
+    *("abci_query", "abci_query?path=", "abci_query?data=0x00", 'abci_query?path="\\ud800"&data=0x00'),
+    *(rpc(f"broadcast_tx_{kind}", LONG_TX) for kind in ("sync", "async", "commit")),
+    rpc("check_tx", LONG_TX),
+    *(rpc("broadcast_tx_commit", {"tx": name}) for name in ("{raw64}", "{late64}", "AAAA", None)),
+    *(rpc("broadcast_tx_sync", {"tx": value}) for value in (None, [], [1, 2, 3])),
+    *("broadcast_tx_sync", "broadcast_tx_async", "check_tx", "broadcast_tx_sync?tx=0x", 'broadcast_tx_sync?tx=""'),
+    *("broadcast_tx_async?tx=0x00", "broadcast_tx_commit?tx=0x00"),
+    *("broadcast_tx_commit?tx=0x{rawhex}", "broadcast_tx_async?tx=0x{rawhex}"),
+    *(f"tx?hash=0x{'00' * length}" for length in (1, 32, 100)),
+    *("tx?hash=0x{tx}&prove=true", "block_by_hash?hash=0x00"),
+    *(f"validators?height=1&{more}" for more in ("per_page=0", "per_page=1000", "page=0", "page=2", "page=-1")),
+    *('validators?height="1"', "validators?height=99999&page=77", "genesis?x=1"),
+    *("genesis_chunked?chunk=1", "genesis_chunked?chunk=-1", "genesis_chunked?chunk=18446744073709551616"),
+    *(
+        f"blockchain?{more}"
+        for more in ("minHeight=1&maxHeight=2", "maxHeight=2", "minHeight=99999", "minHeight=2&maxHeight=2")
+    ),
+    f"blockchain?minHeight={2**63 - 1}&maxHeight={2**63 - 1}",
+    *(f"{method}?height={height}" for method in ("block", "block_results", "commit", "header") for height in range(6)),
+]
+
+REQUESTS = list(dict.fromkeys(requests()))

@@ -1,0 +1,78 @@
+"""Reading as Go reads, where Python's libraries refuse: broken text in JSON (`encoding/json`), forms and paths
+(`net/url`, `net/http`)."""
+
+import codecs
+import html
+import re
+from posixpath import normpath
+from typing import Final
+from urllib.parse import quote, unquote_to_bytes
+
+MAX_PAIRS: Final = 1_000
+"""Of a query or a form; further ones are not read."""
+_REPLACEMENT: Final = "\ufffd"
+_ESCAPES: Final = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+_MAY_BE_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_IN_PATH: Final = "/:@!$&'()*+,;=~"
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def _each_byte(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    return _REPLACEMENT, error.start + 1
+
+
+codecs.register_error("causeway-each-byte", _each_byte)
+
+
+def repaired(raw: bytes) -> bytes:
+    """JSON in which every byte that is not UTF-8, and every half of a surrogate pair, is U+FFFD."""
+    if _MAY_BE_HALF.search(raw):
+        raw = _ESCAPES.sub(lambda found: rb"\ufffd" if found[1] else found[0], raw)
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode(errors="causeway-each-byte").encode()
+    return raw
+
+
+def pairs(text: str) -> dict[str, str]:
+    """The first value of each name in a query or a form. A pair with `;` or a broken escape is left out."""
+    found: dict[str, str] = {}
+    for pair in text.split("&", MAX_PAIRS)[:MAX_PAIRS]:
+        if not pair or ";" in pair or _BAD_ESCAPE.search(pair):
+            continue
+        name, _, value = pair.partition("=")
+        found.setdefault(_plain(name), _plain(value))
+    return found
+
+
+def _plain(text: str) -> str:
+    # Bytes that are not UTF-8 stay what they are until JSON is read from them.
+    return unquote_to_bytes(text.replace("+", " ")).decode(errors="surrogateescape")
+
+
+def path_of(raw: str) -> str | None:
+    """The path of a request without its escapes. None if one of them is broken."""
+    if _BAD_ESCAPE.search(raw):
+        return None
+    return unquote_to_bytes(raw).decode(errors="surrogateescape")
+
+
+def shortest(raw: str) -> str:
+    """The path of a request, escapes left as they are, without empty parts, `.` and `..` (Go's `http.ServeMux`)."""
+    escaped = quote(raw, safe=_IN_PATH + "%")
+    short = normpath("/" + escaped.lstrip("/"))
+    return short + "/" if escaped.endswith("/") and short != "/" else short
+
+
+def redirect_target(path: str, query: str) -> str:
+    """The address that a server in Go redirects to, escapes escaped again."""
+    return quote(path, safe=_IN_PATH) + (f"?{query}" if query else "")
+
+
+def html_text(text: str) -> str:
+    """Return the text for a page (Go's `html.EscapeString`)."""
+    return html.escape(text, quote=False).replace("'", "&#39;").replace('"', "&#34;")
