@@ -1,7 +1,7 @@
 """Events that a node omits: it says that a block has none, while it still indexes the block, or because it has
 lost that part of its index.
 
-A block says of itself whether it can have events at all (a header's `logsBloom`, by chance also where it has none), and
+A block says of itself whether it can have events at all (a header's `logsBloom`, by chance also if it has none), and
 the node's receipts are kept apart from its index of events. So an empty answer that the block contradicts is settled
 by the receipts.
 """
@@ -18,13 +18,13 @@ SETTLED_DEPTH: Final = 128
 """So far below the node's own head every empty answer that is doubted is settled: nodes index a block within seconds of
 having it. On mainnet these are 25 minutes."""
 SAMPLES: Final = 4
-"""Of the older blocks that one answer leaves in doubt so many are settled, and the others where one of these has
+"""Of the older blocks that one answer leaves in doubt so many are settled, and the others if one of these has
 events. It bounds what a backfill pays for the question: full blocks allow nearly everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Doubts(Generic[K]):
-    """Blocks whose receipts are to be asked for: `first`, and `rest` where one of them shows events omitted."""
+    """Blocks whose receipts are to be asked for: `first`, and `rest` if one of them shows events omitted."""
 
     first: Sequence[K]
     rest: Sequence[K]

@@ -40,7 +40,7 @@ class RateLimit:
         return max(0.0, -self._tokens / self._rate)
 
     async def wait(self, cost: int = 1) -> None:
-        """Return when `cost` calls may be made. Where the caller gives up meanwhile, they cost nothing."""
+        """Return when `cost` calls may be made. If the caller gives up meanwhile, they cost nothing."""
         delay_s = self.spend(cost, time.monotonic())
         if not delay_s:
             return

@@ -29,7 +29,7 @@ FIRST: Final = Height(1)
 
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
-    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` where the kind wants one.
+    """One RPC endpoint. Endpoints of one `operator` are one voice; `ws_url` if the kind wants one.
 
     `calls_per_s`: what its provider allows, None for no limit.
     """
@@ -53,7 +53,7 @@ class ContractSpec:
 class ChainSpec:
     """A chain as somebody configured it.
 
-    `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC where a contract holds
+    `genesis_hash` pins it. `assets` are what is followed and offered. `contract` is the HTLC if a contract holds
     locks, `contracts` are others whose events are followed. `native` says which payments are, on chains whose native
     coin moves without events. `metrics` is where calls to the endpoints are counted. `trusted_height` is where evidence
     starts, on chains that prove by themselves: the anchor's height.
@@ -91,7 +91,7 @@ class ConnectedChain:
     """A chain's ports, and what only some kinds have.
 
     `signer` makes a signer of a 32-byte private key, whose transactions `access` can then assemble. `prover` proves
-    by itself; `states` can be proven where `attested_by` of another chain attests its headers. `reports` are what
+    by itself; `states` can be proven if `attested_by` of another chain attests its headers. `reports` are what
     endpoints said of themselves at connect.
     """
 

@@ -190,7 +190,7 @@ async def mine_empty(rpc: Rpc, count: int) -> None:
 
 @asynccontextmanager
 async def workload(directory: Path, blocks: int = BLOCKS) -> AsyncIterator[AnvilChain]:
-    """The chain, running; built where it is not there yet. `directory` takes what anvil writes at its end."""
+    """The chain, running; built if it is not there yet. `directory` takes what anvil writes at its end."""
     state = CACHE / f"{BUILT}-{blocks}.json"
     if not state.exists():
         async with asyncio.timeout(BUILD_TIMEOUT_S * max(1, blocks // BLOCKS)):

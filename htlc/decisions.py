@@ -2,7 +2,7 @@
 
     phase_of(state)                  the phase that the facts amount to
     wanted(state)                    the effects that are due now and not on their way already
-    with_gates(state, policy)        closed for good, where a time gate has closed
+    with_gates(state, policy)        closed for good, if a time gate has closed
     check_fund_now, check_reveal_now what an executor asks immediately before it signs
     next_wake(state)                 from which head times on a swap needs `TimeAdvanced`
 
@@ -193,7 +193,7 @@ def _legs_to_claim(agreement: Agreement) -> tuple[Leg, ...]:
 
 
 def with_gates(state: SwapState, policy: SwapPolicy) -> SwapState:
-    """Closed, where the time to fund or to reveal is over, or where a watched swap has cost enough.
+    """Closed, if the time to fund or to reveal is over, or if a watched swap has cost enough.
 
     Time runs one way: a time gate never opens again.
     """
@@ -274,7 +274,7 @@ def check_reveal_now(
     participant_head: ChainTime,
 ) -> None:
     """Let the initiator's executor broadcast its first claim, asked immediately before. Raise as `check_fund_now`
-    does. Not to be asked where bytes that reveal were signed before: then nothing holds back."""
+    does. Not to be asked if bytes that reveal were signed before: then nothing holds back."""
     if state.phase.terminal or state.closed is not None:
         raise ConflictError("this swap has ended, or its reveal was called off", swap_id=state.swap_id)
     if state.verified is None or not state.participant_leg.open:
@@ -411,7 +411,7 @@ def _wanted_refund(state: SwapState, sequence: int, leg: Leg) -> RefundLeg | Non
 
 
 def _wanted_reveal(state: SwapState, sequence: int) -> RevealAndClaim | None:
-    """First where both locks stand, the other is verified, and every gate is open; again until it is settled."""
+    """First if both locks stand, the other is verified, and every gate is open; again until it is settled."""
     own, other = state.initiator_leg, state.participant_leg
     if state.agreement.role is not Role.INITIATOR or other.lock_id is None or not other.open:
         return None
@@ -464,8 +464,8 @@ def _wanted_funding(state: SwapState, sequence: int) -> FundLeg | None:
 
 
 def early_refund(state: SwapState, sequence: int) -> SignEarlyRefund | None:
-    """Our signature for the counterparty's early refund, where our own leg was never signed, is finally refunded, or
-    can never be mined; None otherwise, and where it was asked for before. `htlc.facts` has closed the swap for funding
+    """Our signature for the counterparty's early refund, if our own leg was never signed, is finally refunded, or
+    can never be mined; None otherwise, and if it was asked for before. `htlc.facts` has closed the swap for funding
     by then."""
     own = state.agreement.own_leg
     if own is None or state.attempt(leg_kind(SignEarlyRefund, own.other)) is not None:

@@ -42,7 +42,7 @@ class FundLeg(msgspec.Struct, frozen=True, kw_only=True, tag="fund"):
 class RevealAndClaim(msgspec.Struct, frozen=True, kw_only=True, tag="reveal"):
     """Claim with a preimage that only we know. Sending it is the reveal: never simulated, never estimated.
 
-    The reveal gate and the quorum apply where `first` is true; afterwards the preimage counts as public and nothing
+    The reveal gate and the quorum apply if `first` is true; afterwards the preimage counts as public and nothing
     holds the claim back.
     """
 
@@ -90,7 +90,7 @@ class NotifyParty(msgspec.Struct, frozen=True, kw_only=True, tag="notify"):
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
-    """`outcome` is one of the terminal phases; `code` and `message` say why where it is not COMPLETED."""
+    """`outcome` is one of the terminal phases; `code` and `message` say why if it is not COMPLETED."""
 
     swap_id: SwapId
     sequence: int

@@ -180,7 +180,7 @@ def plan(
     """(T_A, T_B), the shortest for which quote and gap hold now.
 
     `now_a` and `now_b` are true time (our clock, rounded up) written as a time of either chain, or a chain's head
-    where that is ahead of it; the later one counts. Raise `RejectedError` for timings that make no sense.
+    if that is ahead of it; the later one counts. Raise `RejectedError` for timings that make no sense.
     """
     now_s = max(now_a.seconds, now_b.seconds)
     to_t_b = sum(quote_terms(initiator, participant, policy).values()) + PLAN_SLACK_S

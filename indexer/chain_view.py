@@ -173,7 +173,7 @@ def advance(
 ) -> Advance:
     """Replace what is above `ancestor` by `branch`, then finalize as far as `finalized` allows.
 
-    `ancestor` is the tip's height where nothing is replaced, None if no block of ours survives. Where it lies below
+    `ancestor` is the tip's height if nothing is replaced, None if no block of ours survives. If it lies below
     the window, `older` are our headers from it (or from the first one) up to the window. During backfill a branch below
     `finalized` is final as a whole: it was read by canonical height. Raise `ReorgedError` when the branch does not
     link, or ours is not the branch that is finalized.

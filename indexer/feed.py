@@ -88,7 +88,7 @@ _EVENTS_OF_BLOCKS: Final = (
 def read_facts(
     connection: Connection, after_seq: int, limit: int, chains: Collection[ChainId] | None = None
 ) -> list[Fact]:
-    """The next facts after `after_seq`, at most `limit` (1 … `MAX_FACTS`), of `chains` where they are named.
+    """The next facts after `after_seq`, at most `limit` (1 … `MAX_FACTS`), of `chains` if they are named.
 
     Raise `RejectedError` for a limit out of bounds.
     """

@@ -285,7 +285,7 @@ class Follower:
         try:
             return await reading
         finally:
-            # Where the wait itself was cancelled, so is the reading.
+            # If the wait itself was cancelled, so is the reading.
             reading.cancel()
 
     async def _forget_ahead(self) -> None:
@@ -324,7 +324,7 @@ class Follower:
         return found[0] if found else None
 
     async def _older(self, ancestor: Height | None) -> tuple[BlockHeader, ...]:
-        """Our headers from the ancestor up to the window, where the ancestor lies below it."""
+        """Our headers from the ancestor up to the window, if the ancestor lies below it."""
         window, chain = self._view.window, self._chain
         first = self._view.start if ancestor is None else ancestor
         if not window or window[0].height <= first:

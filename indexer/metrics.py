@@ -17,7 +17,7 @@ MAX_SAMPLES: Final = 1_000
 
 
 class EventRate:
-    """Events a second over the last `RATE_WINDOW_S`, or since the first of them where that is not so long ago."""
+    """Events a second over the last `RATE_WINDOW_S`, or since the first of them if that is not so long ago."""
 
     def __init__(self) -> None:
         self._samples: deque[tuple[float, int]] = deque(maxlen=MAX_SAMPLES)

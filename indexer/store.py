@@ -132,7 +132,7 @@ def canonical_headers(
 
 
 def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:
-    """Note what the follower saw; a head stays as it was where none was seen."""
+    """Note what the follower saw; a head stays as it was if none was seen."""
     values: dict[str, Any] = {"of_chain": chain, "state": seen.state, "detail": seen.detail}
     if seen.head is not None:
         values |= {
@@ -154,7 +154,7 @@ class Committed:
 def commit(
     connection: Connection, before: ChainView, step: Advance, seen: Observation, projected: bool = True
 ) -> Committed:
-    """Store one step: headers, events, facts, projections (where `projected`) and the cursor.
+    """Store one step: headers, events, facts, projections (if `projected`) and the cursor.
 
     Raise `ConflictError` when the stored cursor is not where `before` ends: somebody else follows this chain too.
     """

@@ -215,7 +215,7 @@ assets = sa.Table(
     sa.Column("decimals", sa.Integer),
     sa.Column("defined_block", sa.LargeBinary),
 )
-"""Projection: every asset that events name, since when, and how its ledger defined it, where an event says so."""
+"""Projection: every asset that events name, since when, and how its ledger defined it, if an event says so."""
 
 asset_reports = sa.Table(
     "indexer_asset_reports",

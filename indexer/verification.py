@@ -25,7 +25,7 @@ def pick_ranges(
 ) -> list[tuple[Height, Height]]:
     """At most `count` ranges of `length` blocks within first..last, in order, without overlap.
 
-    All of first..last where that is no more than they hold.
+    All of first..last if that is no more than they hold.
     """
     slots = range(first, last + 1, length)
     chosen = sorted(rng.sample(slots, min(count, len(slots))))

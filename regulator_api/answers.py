@@ -49,7 +49,7 @@ class AmountView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ChainView(msgspec.Struct, frozen=True, kw_only=True):
-    """`state`: `starting`, `backfilling`, `live`, `unreachable`, `inconsistent`, or `stale` where the follower itself
+    """`state`: `starting`, `backfilling`, `live`, `unreachable`, `inconsistent`, or `stale` if the follower itself
     has not been heard of. `lag_blocks` counts from the newest block indexed to the head, `lag_s` is that block's age.
     `alarms` are reorgs below finality that nobody has acknowledged; `set_aside` counts facts that are stored and that
     some list or sum does not contain, because it could not digest them."""
@@ -165,7 +165,7 @@ class TransfersPage(msgspec.Struct, frozen=True, kw_only=True):
 
 class AssetView(msgspec.Struct, frozen=True, kw_only=True):
     """`source` says who calls it so: `event` (its ledger, in a block), `contract` and `ledger` (when asked), or
-    `configuration`. Null, with `symbol` and `decimals`, where nobody was asked. Texts are what their author likes: an
+    `configuration`. Null, with `symbol` and `decimals`, if nobody was asked. Texts are what their author likes: an
     asset is what its id says. `first_height`: the first block that names it, null before there is one."""
 
     asset: str

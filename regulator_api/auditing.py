@@ -1,6 +1,6 @@
 """No answer to a caller with a key leaves before its entry stands in the audit log.
 
-Where the entry cannot be written, the answer is withheld (503).
+If the entry cannot be written, the answer is withheld (503).
 """
 
 import hashlib

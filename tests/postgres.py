@@ -84,7 +84,7 @@ class PostgresCluster:
 
 @contextmanager
 def postgres_cluster(directory: Path, hba: str = "", **settings: str) -> Iterator[PostgresCluster]:
-    """A fresh server in `directory`, with the lines `hba` before those of its pg_hba.conf. Skips where none can run."""
+    """A fresh server in `directory`, with the lines `hba` before those of its pg_hba.conf. Skips if none can run."""
     server = _made(directory, hba)
     cluster = PostgresCluster(server.pgdata, free_port(), server.bin_path, server.system_user, settings)
     cluster.start()
@@ -106,7 +106,7 @@ def _made(directory: Path, hba: str) -> Any:
 
 @contextmanager
 def pgbouncer(directory: Path, cluster: PostgresCluster, pool_mode: str = "transaction") -> Iterator[str]:
-    """host:port of a PgBouncer before `cluster`. Skips where it is not installed."""
+    """host:port of a PgBouncer before `cluster`. Skips if it is not installed."""
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/sbin")
     if program is None:
         pytest.skip("PgBouncer is not installed on this machine")

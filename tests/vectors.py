@@ -1,6 +1,6 @@
 """Checks the proofs against published vectors: `python -m tests.vectors [--json]`.
 
-Each folder has a check that takes one file, raises AssertionError (or what the verifier raises) where we disagree
+Each folder has a check that takes one file, raises AssertionError (or what the verifier raises) if we disagree
 with it, and returns how many things it compared; a file with nothing to compare counts as neither passed nor failed.
 The last line printed is one JSON object; the exit status is 0 only if every folder is there and no file fails.
 """

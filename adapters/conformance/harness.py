@@ -29,7 +29,7 @@ class ChainHarness(Protocol):
 
     @property
     def timelock_s(self) -> Seconds:
-        """How far ahead a test puts a timelock that it will wait for: short where time cannot be moved."""
+        """How far ahead a test puts a timelock that it will wait for: short if time cannot be moved."""
 
     @property
     def knows_expiry(self) -> bool:

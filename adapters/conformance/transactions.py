@@ -100,7 +100,7 @@ class TransactionConformance:
             await transactions.submit(second)
             expected = second
         except ConflictError:
-            assert await transactions.fee_market() is None, "a higher bid replaces where there are fees"
+            assert await transactions.fee_market() is None, "a higher bid replaces if there are fees"
             expected = first
         assert (await settled(harness, expected.hash)).status is OutcomeStatus.INCLUDED
         other = first if expected is second else second

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 MAX_ENTRIES: Final = 100_000
 POLL_S: Final = 1.0
-"""How often the head is asked for where no notification comes."""
+"""How often the head is asked for if no notification comes."""
 RECONNECT_S: Final = 5.0
 """How long to go on by polling alone before a WebSocket is tried again."""
 

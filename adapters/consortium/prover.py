@@ -110,7 +110,7 @@ class ConsortiumProver:
         return tuple([(await self._signed_header(Height(height))).header for height in heights])
 
     async def _steps(self, trusted: Header, following: ValidatorSet, target: Height) -> tuple[LightBlock, ...]:
-        """Skip as far as more than ⅔ of the validators trusted before have signed; bisect where they have not."""
+        """Skip as far as more than ⅔ of the validators trusted before have signed; bisect if they have not."""
         steps: list[LightBlock] = []
         wanted = [await self._light_block(target)]
         while wanted:

@@ -44,7 +44,7 @@ _log = structlog.get_logger(__name__)
 
 MAX_MEMBERS: Final = 16
 POLL_S: Final = 1.0
-"""How often the head is asked for where no member's stream says anything."""
+"""How often the head is asked for if no member's stream says anything."""
 
 
 def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s: float = POLL_S) -> ChainAccess:

@@ -57,9 +57,9 @@ class ContractAbi:
 class EvmChainSettings:
     """The settings of a connection.
 
-    `endpoints` stand in order of preference; a majority has to agree where money is at stake. `htlc` is the
+    `endpoints` stand in order of preference; a majority has to agree if money is at stake. `htlc` is the
     HashedTimelock, `tokens` the ERC-20 contracts that are followed, `contracts` others with their ABIs, `native` says
-    which payments of the native coin are. `genesis_hash`, where given, is compared with the chain's.
+    which payments of the native coin are. `genesis_hash`, if given, is compared with the chain's.
     """
 
     chain: ChainId

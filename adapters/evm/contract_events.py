@@ -27,7 +27,7 @@ MAX_EVENTS: Final = 256
 MAX_NAME_CHARS: Final = 128
 MAX_TYPE_CHARS: Final = 1_024
 MAX_DECODED_BYTES: Final = 16 * 1024
-"""Longer data is kept undecoded: where several offsets point to one place it may decode to many times its length."""
+"""Longer data is kept undecoded: if several offsets point to one place it may decode to many times its length."""
 MAX_DYNAMIC_DEPTH: Final = 2
 """Dynamic types inside dynamic types, such as `string[]`. Each level multiplies what an event may decode to."""
 

@@ -22,7 +22,7 @@ H = TypeVar("H", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One node's JSON-RPC: HTTP, and WebSocket where it has one. `operator` says whose it is, "" nobody else's.
+    """One node's JSON-RPC: HTTP, and WebSocket if it has one. `operator` says whose it is, "" nobody else's.
 
     `calls_per_s`: what its provider allows, None for no limit.
     """

@@ -49,7 +49,7 @@ class EvmLegBuilder:
     async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
         """A free lane of the sender's, a low one: at most two reads of the newest state, however many are in use.
 
-        A lane is free where no lock is open in it, and no place in `taken` is a use of it that the chain does not show
+        A lane is free if no lock is open in it, and no place in `taken` is a use of it that the chain does not show
         yet. Should a reorg open it again, the contract refuses the lock, and nothing is lost but its gas. Raise
         `RetryableError` if no free lane is found, which takes more than 2**28 open locks.
         """
@@ -176,7 +176,7 @@ def _unnamed(numbers: Iterable[int], amount: int, named: Collection[int]) -> lis
 
 
 def _between(used: Iterable[int], end: int | None) -> Iterable[int]:
-    """Lanes evenly between the highest used one before `end` and `end`; lanes at random where no end is known."""
+    """Lanes evenly between the highest used one before `end` and `end`; lanes at random if no end is known."""
     if end is None:
         return (secrets.randbelow(MAX_LANE + 1) for _ in range(BETWEEN_READ))
     start = max((number for number in used if number < end), default=0)

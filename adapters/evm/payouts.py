@@ -1,6 +1,6 @@
 """Would the HashedTimelock's payment go through now? The payment alone, as `eth_call` from the contract's address.
 
-    native   a call of the receiver with the amount; the contract's balance is overridden where a node takes overrides,
+    native   a call of the receiver with the amount; the contract's balance is overridden if a node takes overrides,
              else the call carries what the contract holds
     ERC-20   `transfer(receiver, amount)`; its answer is judged as the contract judges it (Tokens.sol, `agreed`)
 

@@ -1,8 +1,8 @@
 """Token locks in one transaction, by a signature of their sender instead of an allowance before them.
 
                    signed                                  who may send the lock      what is signed
-    permit         an allowance for the contract           its sender alone           EIP-2612, where the token knows it
-    authorization  exactly this lock                       anyone                     EIP-3009, where the token knows it
+    permit         an allowance for the contract           its sender alone           EIP-2612, if the token knows it
+    authorization  exactly this lock                       anyone                     EIP-3009, if the token knows it
     permit2        exactly this lock                       anyone                     any token that Permit2 may take
 
 The latter two let somebody else pay the gas. They also mean that the lock may come about, by anybody's hand, until they

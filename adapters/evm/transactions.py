@@ -255,7 +255,7 @@ class EvmTransactionSender:
         return any(isinstance(answer, RawTransaction) for answer in answers)
 
     async def _reason(self, tx_hash: str, transaction: RawTransaction, block: RawHeader) -> str | None:
-        """Why an included transaction failed. From its trace; where the endpoint traces nothing, by doing it again on
+        """Why an included transaction failed. From its trace; if the endpoint traces nothing, by doing it again on
         the state before its block at its block's time. It is public by now, whatever it carries."""
         try:
             trace: RawTrace = await self._endpoints.call(

@@ -274,7 +274,7 @@ class Blockchain:
     ) -> list[BlockRef]:
         """Replace the newest `depth` blocks by `length` others (default: one more), made at the clock's time.
 
-        Transactions of the old branch return to the mempool where `keep` says so of their hash, and are lost
+        Transactions of the old branch return to the mempool if `keep` says so of their hash, and are lost
         otherwise; with `fill` false the new branch is empty and they wait. Issues are made again in its first block.
         Raise ValueError if a finalized block would go; `deep` lets it go if the new branch is at least as long, so that
         what is final keeps its height.

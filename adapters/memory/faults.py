@@ -56,7 +56,7 @@ class Endpoint:
 
     `down`: every call fails. `dead_heads`: the head stream says nothing any more, and does not end.
     `lying`: what it says about locks and heads is false, the same for all liars of one `seed`. `lying_headers`: so is
-    the hash of the blocks at these heights where a single header is asked for.
+    the hash of the blocks at these heights if a single header is asked for.
     `lag_blocks`: it is so many blocks behind. `counts` says how often each fault came to pass, by its name.
     """
 

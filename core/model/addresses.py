@@ -1,6 +1,6 @@
 """Addresses by the rules of their own chains: each function gives an address its one canonical spelling, or refuses it.
 
-A mistyped address must never become another account's. Where a chain's addresses carry a checksum it is verified, and
+A mistyped address must never become another account's. If a chain's addresses carry a checksum it is verified, and
 letters change case only if the chain's own rule says that both spellings are the same address. Pure.
 """
 

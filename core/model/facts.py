@@ -42,7 +42,7 @@ class BlockHeader:
 class HeadUpdate:
     """The newest block an endpoint reports, and the newest that its chain's rule calls irreversible.
 
-    `disputed` says why nothing newer can be called final, where too few endpoints agree about it: blocks go on, as what
+    `disputed` says why nothing newer can be called final, if too few endpoints agree about it: blocks go on, as what
     they show of preimages waits for nobody, finality does not.
     """
 
@@ -216,7 +216,7 @@ class LockObservation:
     """A lock as a quorum of endpoints shows it at a finalized block: the ground to fund or to reveal.
 
     `terms_match` says whether the chain's commitment is to exactly the terms that were asked about. `code_hash` is the
-    hash of the contract (Keccak-256, EIP-1052) that holds it; where the ledger itself does, that of the app version.
+    hash of the contract (Keccak-256, EIP-1052) that holds it; if the ledger itself does, that of the app version.
     """
 
     lock_id: LockId

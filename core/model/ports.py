@@ -181,7 +181,7 @@ class BatchBuilder(Protocol):
         """How many one transaction may hold."""
 
     def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
-        """Claims and refunds of one sender, as `LegBuilder` made them. It reveals where one of them does.
+        """Claims and refunds of one sender, as `LegBuilder` made them. It reveals if one of them does.
 
         Each stands alone, with bounds of its own: `Outcome.left_out` says which did nothing. Raise `RejectedError`
         for none, for more than `max_exits`, for several senders, and for what is neither claim nor refund.

@@ -11,7 +11,7 @@ from core.model.types import AccountId, BlockRef, ChainId
 class UnsignedTransaction:
     """An act and its account; sequence and fee come later.
 
-    `body` is the adapter's own canonical encoding. Where `reveals` is true it contains an unrevealed preimage: it is
+    `body` is the adapter's own canonical encoding. If `reveals` is true it contains an unrevealed preimage: it is
     then never logged, simulated or estimated, and `repr` hides it always. `summary` is a sentence for people.
     """
 

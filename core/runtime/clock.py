@@ -35,7 +35,7 @@ class Clock(Protocol):
         """Seconds that never step back, for measuring durations only."""
 
     async def sleep(self, seconds: float) -> None:
-        """Return after `seconds`; at once, but not before other tasks had a turn, where they are not positive."""
+        """Return after `seconds`; at once, but not before other tasks had a turn, if they are not positive."""
 
 
 class SystemClock:

@@ -8,7 +8,7 @@ network call belongs inside one. The function must be repeatable: it may have be
     async def read(work: Callable[[Connection], T]) -> T        one consistent snapshot
 
 Both raise `RetryableError` (locked, connection lost, too much queued), `ConflictError` (a constraint), `FatalError`
-(disk full, unreadable or damaged file) and whatever `work` raises; then nothing of it is stored. Where the caller is
+(disk full, unreadable or damaged file) and whatever `work` raises; then nothing of it is stored. If the caller is
 cancelled meanwhile the transaction may or may not be committed: as after a crash, look.
 """
 
@@ -181,7 +181,7 @@ def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = No
             known=SCHEMA,
         )
     if NO_SCHEMA < stored < SCHEMA:
-        # Alembic is loaded where there is work for it: most commands open a database and find none.
+        # Alembic is loaded if there is work for it: most commands open a database and find none.
         from core.runtime.migrations import migrate
 
         migrate(connection, stored)

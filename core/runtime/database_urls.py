@@ -167,14 +167,14 @@ def _sqlite(rest: str) -> SqliteAddress:
 
 def _postgres(rest: str) -> PostgresAddress:
     if "#" in rest:
-        raise FatalError("the database URL has a # in it: write %23 where it is part of a password or a name")
+        raise FatalError("the database URL has a # in it: write %23 if it is part of a password or a name")
     body, _, query = rest.partition("?")
     authority, _, path = body.partition("/")
     if "/" in path:
-        raise FatalError("the database URL has a / too many: write %2F where it is part of a password or a name")
+        raise FatalError("the database URL has a / too many: write %2F if it is part of a password or a name")
     userinfo, at, hostlist = authority.rpartition("@")
     if "@" in userinfo:
-        raise FatalError("the database URL has two @: write %40 where it is part of a password")
+        raise FatalError("the database URL has two @: write %40 if it is part of a password")
     words = _query(query)
     _check_words(words)
     user, colon, password = userinfo.partition(":")

@@ -248,7 +248,7 @@ def forget(connection: Connection, stream: str) -> None:
 def pending_effects(
     connection: Connection, now_ns: int, limit: int = PAGE, kinds: Collection[str] | None = None
 ) -> list[StoredEffect]:
-    """Effects that are due, the longest due first, at most `limit`; only of `kinds` where given."""
+    """Effects that are due, the longest due first, at most `limit`; only of `kinds` if given."""
     asked: dict[str, object] = {"now_ns": now_ns, "most": limit}
     if kinds is None:
         return [_stored(row) for row in connection.execute(_PENDING, asked)]
@@ -256,7 +256,7 @@ def pending_effects(
 
 
 def next_due_ns(connection: Connection) -> int | None:
-    """When the next pending effect is due, in the past where one is overdue; None if nothing is pending."""
+    """When the next pending effect is due, in the past if one is overdue; None if nothing is pending."""
     return connection.execute(_NEXT_DUE).scalar()
 
 

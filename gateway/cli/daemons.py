@@ -199,7 +199,7 @@ def chain_run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a consortium chain until Ctrl-C: on the embedded engine, or as CometBFT nodes where the home is theirs."""
+    """Run a consortium chain until Ctrl-C: on the embedded engine, or as CometBFT nodes if the home is theirs."""
     from gateway.daemons.chain import run_chain
 
     asyncio.run(run_chain(home, listen, interval_s, as_json, keep_blocks))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 EXIT_DIFFERENT: Final = 2
 SAY_S: Final = 1.0
-"""How often a line is written where no bars can be drawn."""
+"""How often a line is written if no bars can be drawn."""
 DEFAULT: Final = Path("index.toml")
 MAX_RANGES: Final = 10_000
 

@@ -27,7 +27,7 @@ C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig)
 def load(path: Path, kind: type[C]) -> C:
     """Read a daemon's configuration. Raise `RejectedError` with everything that is wrong and what to change.
 
-    A configuration that was loaded is canonical: identifiers compare equal where they name the same.
+    A configuration that was loaded is canonical: identifiers compare equal if they name the same.
     """
     faults = Faults()
     config = load_into(path, kind, faults)

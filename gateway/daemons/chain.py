@@ -82,7 +82,7 @@ def _assets(texts: Sequence[str]) -> list[GenesisAsset]:
 async def run_chain(
     home: Path, listen: str | None, interval_s: float | None, as_json: bool, keep_blocks: int | None = None
 ) -> None:
-    """Run what is in `home` until a signal: CometBFT nodes where there are such, else the embedded engine."""
+    """Run what is in `home` until a signal: CometBFT nodes if there are such, else the embedded engine."""
     if not find_node_homes(home):
         host, port = listen_address(listen or DEFAULT_LISTEN)
         await _run_embedded(home, host, port, interval_s or DEFAULT_INTERVAL_S, as_json, keep_blocks or 0)

@@ -159,8 +159,8 @@ async def verify_index(
 ) -> dict[ChainId, list[Difference]]:
     """Fetch random ranges of each chain again and compare them. `progress` hears (chain, ranges done, ranges in all).
 
-    They come from `endpoint`, or else from the last one configured, where several are; only what is final is compared,
-    or everything where the chain has nothing final. Raise `RejectedError` if there is no other endpoint to ask.
+    They come from `endpoint`, or else from the last one configured, if several are; only what is final is compared,
+    or everything if the chain has nothing final. Raise `RejectedError` if there is no other endpoint to ask.
     """
     _must_exist(config, base)
     found = {}

@@ -1,4 +1,4 @@
-"""The devnet's Ethereum: contracts put on anvil and actors funded, in one block where it can be."""
+"""The devnet's Ethereum: contracts put on anvil and actors funded, in one block if it can be."""
 
 from collections.abc import Sequence
 from typing import Final

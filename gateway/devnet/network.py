@@ -326,7 +326,7 @@ class Devnet:
         self.progress(f"{daemon.name} is ready at {daemon.url}")
 
     def _port(self, name: str) -> int:
-        """The usual port where that is wanted and free, else 0: any."""
+        """The usual port if that is wanted and free, else 0: any."""
         preferred = PREFERRED_PORTS.get(name, 0) if self.settings.fixed_ports else 0
         return preferred if preferred and is_free(preferred) else 0
 

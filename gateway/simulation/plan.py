@@ -250,7 +250,7 @@ class Deal:
     before_timelock_s: float
     provider_dies: bool
     undone: bool = False
-    """The block with a cheat's claim is replaced by one without it, where a reorg may still do that."""
+    """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
 
     @property
     def second(self) -> ChainId:
@@ -288,7 +288,7 @@ class Party:
     locked: float = 0.0
     """The share of accesses to the database that find it locked."""
     liar: int = 1
-    """Which operator lies, where one does; the first is the one that is asked first."""
+    """Which operator lies, if one does; the first is the one that is asked first."""
     outages: tuple[Outage, ...] = ()
     fickle: float = 0.0
     """The share of requests that its signer answers with an error of an unknown kind."""
@@ -323,9 +323,9 @@ class Plan:
     stepwise: frozenset[ChainId] = frozenset()
     """Of these, the ones on which an allowance is used up, and has to be zero before it is raised."""
     early_refunds: bool = False
-    """The relayers give back what was locked in vain, before its timelock, where the chain knows that."""
+    """The relayers give back what was locked in vain, before its timelock, if the chain knows that."""
     attests: bool = False
-    """Relayers are validators, too, and vote for blocks of the other chain where that costs no fee."""
+    """Relayers are validators, too, and vote for blocks of the other chain if that costs no fee."""
     regulator: bool | None = None
     """Agreements are reported to one who takes some of them, or none (False); None: to nobody."""
     at_s: dict[Rough, float] = field(default_factory=dict)

@@ -78,7 +78,7 @@ class Process(ABC):
         self.away = [(one.at_s, one.at_s + one.lasts_s + COME_BACK_S) for one in party.outages]
         """When the process, or its database, was down: from, until, in seconds of the story."""
         self.ends: list[str] = []
-        """Why the process ended where the plan did not end it."""
+        """Why the process ended if the plan did not end it."""
         self.unfenced = False
         """A life that was paused went on next to the one that had taken its place."""
         self._deaths = list(party.deaths)

@@ -42,7 +42,7 @@ async def act(record: Record, stranger: Stranger) -> None:
 
 
 async def _lock_again(record: Record, chain: ChainId) -> None:
-    """The same lock a second time, where a chain lets the place of a settled one be used again: one that was claimed,
+    """The same lock a second time, if a chain lets the place of a settled one be used again: one that was claimed,
     and one under a neighbour's hashlock that was taken back. Whoever follows the chain reads both."""
     world, deal = record.world, record.agreed[0]
     signer = world.signer("repeater", chain)

@@ -52,7 +52,7 @@ class Parser:
         left = self._operand()
         while (power := _BINARY.get(self._next(), 0)) > above:
             operator = self._take()
-            # All are read as if they associated to the left; where that matters the text has parentheses.
+            # All are read as if they associated to the left; if that matters the text has parentheses.
             left = Node(operator, (left, self.expression(power)))
         return left
 

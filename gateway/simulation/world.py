@@ -48,7 +48,7 @@ FIRST: Final = {A: Height(0), B: Height(1)}
 GAS: Final = 100
 """The gas of a transaction."""
 STALL_S: Final = 30.0
-"""How long finality stands still, where a plan has it."""
+"""How long finality stands still, if a plan has it."""
 NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
 """The settings of the ledger's nodes, each as often as it stands here."""
 MAX_BELOW_FINAL: Final = 5

@@ -1,6 +1,6 @@
 """The balances of each account and asset after each block, as the indexed events say.
 
-Movements are transfers, and on chains whose ledger holds locks by itself also locks, claims and refunds; where a
+Movements are transfers, and on chains whose ledger holds locks by itself also locks, claims and refunds; if a
 contract holds them, transfers show these too. Of a native coin there are only sums of the payments that were indexed:
 fees, rewards and what accounts had from the start are not payments, so that a sum is not a balance and may be
 negative. What an account has of it, the chain itself is asked (`StateReader.balance`).
@@ -214,7 +214,7 @@ def _movements(logged: LoggedEvent, held: _Held) -> Iterable[tuple[AccountId, As
 
 
 def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequence[LoggedEvent]]) -> _Held:
-    """The locks that these blocks settle, where the ledger itself holds them."""
+    """The locks that these blocks settle, if the ledger itself holds them."""
     if chain.startswith(_HELD_BY_CONTRACT):
         return {}
     ending = sorted(

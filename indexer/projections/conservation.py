@@ -30,7 +30,7 @@ class Conservation:
     """One asset's locks up to and including block `height` of its chain.
 
     `unmatched` counts settlements on the chain whose lock was never indexed: then nobody can say that the sums are
-    whole. `holder_balance` is what the HTLC's own account held at that block, where there is such an account.
+    whole. `holder_balance` is what the HTLC's own account held at that block, if there is such an account.
     """
 
     asset: AssetId

@@ -10,6 +10,6 @@ from indexer.tables import blocks
 
 
 def lowest_height(chain: ChainId, hashes: Sequence[bytes]) -> sa.ScalarSelect[Any]:
-    """Return the lowest height of these blocks. Where they are the newest of the chain, all from there on is theirs."""
+    """Return the lowest height of these blocks. If they are the newest of the chain, all from there on is theirs."""
     query = sa.select(sa.func.min(blocks.c.height)).where(blocks.c.chain == chain, blocks.c.hash.in_(hashes))
     return query.scalar_subquery()

@@ -1,6 +1,6 @@
 """Two legs and what became of them, joined by hashlock *and* agreed terms.
 
-A hashlock is public as soon as one leg is locked, and anyone can lock under it. So a lock belongs to a swap only where
+A hashlock is public as soon as one leg is locked, and anyone can lock under it. So a lock belongs to a swap only if
 its terms are exactly those that were agreed; every other lock under the hashlock is a candidate, shown and ranked but
 never merged. A swap's row is recomputed from locks and agreements whenever one of them changes, which makes a reorg
 undo it exactly and a rebuild give the same rows.

@@ -130,7 +130,7 @@ class AnvilChain:
                 raise
 
     async def stop(self) -> None:
-        """End the process, which saves its state where that was asked for. Safe to call twice."""
+        """End the process, which saves its state if that was asked for. Safe to call twice."""
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):

@@ -66,8 +66,8 @@ class Refused(RejectedError):
 class RelayerApi:
     """One relayer's API at `url`, such as `http://127.0.0.1:8080`. Use it as `async with`, or `close` it.
 
-    Every call raises `RetryableError` where the relayer does not answer or is too busy, and the error that its problem
-    document stands for where it refuses, with the document's other members in `fields`.
+    Every call raises `RetryableError` if the relayer does not answer or is too busy, and the error that its problem
+    document stands for if it refuses, with the document's other members in `fields`.
     """
 
     def __init__(self, url: str, session: aiohttp.ClientSession | None = None) -> None:

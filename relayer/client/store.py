@@ -127,7 +127,7 @@ class SwapStore:
         self.release()
 
     async def remember(self, quote: Quote, fresh: Preimage, now_ns: int) -> Preimage:
-        """Store a preimage for this quote, durably; answers the one that was stored before where there is one."""
+        """Store a preimage for this quote, durably; answers the one that was stored before if there is one."""
         values = {
             "quote_id": quote.id,
             "hashlock": fresh.hashlock(),

@@ -80,7 +80,7 @@ def _leg(terms: LockTerms) -> dict[str, Any]:
 
 
 OpenSession = Callable[[], AbstractAsyncContextManager[Any]]
-"""Opens what posts: an `aiohttp.ClientSession`, or what stands in for one where there is no network."""
+"""Opens what posts: an `aiohttp.ClientSession`, or what stands in for one if there is no network."""
 
 
 def http_session() -> aiohttp.ClientSession:

@@ -1,7 +1,7 @@
 """Proofs of funds: on what ground an opening reserves anything before its lock.
 
 Its account has signed it, and holds what it gives next to what its other open holds give, at a quorum. A hold that ends
-without a lock counts against the account for a time. Coins that were moved away after a proof prove nothing: where the
+without a lock counts against the account for a time. Coins that were moved away after a proof prove nothing: if the
 inventory is short, holds are looked at again.
 """
 

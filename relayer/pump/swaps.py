@@ -51,7 +51,7 @@ def begin(
 
 
 def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.SwapEvent], *, now_ns: int) -> bool:
-    """Let a swap answer these events, in order; true where anything changed.
+    """Let a swap answer these events, in order; true if anything changed.
 
     Raise `NotFoundError`; `ConflictError` if the swap moved on in another transaction: begin this one again.
     """
@@ -62,7 +62,7 @@ def take(connection: Connection, swap_id: SwapId, happened: Iterable[events.Swap
 
 
 async def write(database: Database, work: Callable[[Connection], T]) -> T:
-    """`Database.write`, again where another transaction was faster. Raise `RetryableError` if that lasts."""
+    """`Database.write`, again if another transaction was faster. Raise `RetryableError` if that lasts."""
     for _ in range(WRITE_RETRIES):
         try:
             return await database.write(work)

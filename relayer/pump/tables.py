@@ -496,7 +496,7 @@ def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
 
 
 def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
-    """Write a place down; answers the one that is written down already where there is one.
+    """Write a place down; answers the one that is written down already if there is one.
 
     Raise `ConflictError` if another open swap has it: ask the chain for another place.
     """

@@ -36,7 +36,7 @@ class TransactionStatus(StrEnum):
     """`BROADCAST`: signed bytes are stored and may be anywhere. `INCLUDED` may be reorged, `FINAL` not; both may have
     reverted. `REFUSED`: no endpoint wants it; its sequence may be handed on. `EXPIRED`: its last form's expiry height
     is final and its sequence unused, so it can never be mined; its sequence may be handed on. `SUPERSEDED`: another
-    transaction has its sequence, for good where that matters: it can never be mined, or only without harm (an exit)."""
+    transaction has its sequence, for good if that matters: it can never be mined, or only without harm (an exit)."""
 
     BROADCAST = "broadcast"
     INCLUDED = "included"
@@ -75,7 +75,7 @@ class SignedForm:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One effect of a transaction. `left_out`: why it did nothing, where the rest of a batch went through."""
+    """One effect of a transaction. `left_out`: why it did nothing, if the rest of a batch went through."""
 
     effect_key: str
     left_out: str | None = None
@@ -304,7 +304,7 @@ def gaps(
 ) -> list[int]:
     """Sequences from `first` up to, and without, `end` that nothing of ours will use, and nobody else has used.
 
-    `undone`: also those of transactions that were settled. Nobody sends these again, so that where the chain does not
+    `undone`: also those of transactions that were settled. Nobody sends these again, so that if the chain does not
     count them any more, whatever stands behind them waits for ever.
     """
     table, unused = relayer_transactions, (*GIVEN_UP, *SETTLED) if undone else GIVEN_UP

@@ -100,7 +100,7 @@ class Sending:
 
     @property
     def rebuild(self) -> Rebuild | None:
-        """Makes an effect's transaction again after a restart, where its body was not to be stored."""
+        """Makes an effect's transaction again after a restart, if its body was not to be stored."""
         return self._hand.rebuild
 
     @rebuild.setter

@@ -3,7 +3,7 @@
     python tests/contracts/mutants.py [NAME...]      # some of them; all without a name
 
 Each mutant of mutants.toml is compiled as the artifact is, and forge's tests run on it: first all but the walk, and the
-walk where they pass. Where that passes, too, the mutant survives and this fails.
+walk if they pass. If that passes, too, the mutant survives and this fails.
 """
 
 import json

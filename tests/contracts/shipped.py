@@ -17,7 +17,7 @@ def main() -> None:
     code = json.loads(artifact.read_text())["bytecode"]
     text = f'// SPDX-License-Identifier: Apache-2.0\npragma solidity 0.8.33;\n\nbytes constant SHIPPED = hex"{code}";\n'
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    # Left alone where nothing has changed, so that nothing is compiled again.
+    # Left alone if nothing has changed, so that nothing is compiled again.
     if not TARGET.exists() or TARGET.read_text() != text:
         TARGET.write_text(text)
 

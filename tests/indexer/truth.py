@@ -22,7 +22,7 @@ def replay(
 ) -> tuple[dict[ChainId, list[Block]], dict[ChainId, Height]]:
     """The chains that the facts describe, and how far each is final. Fails if the facts contradict themselves.
 
-    `marked` are the facts with which reorgs below finality began: where they are given, a block that was final is
+    `marked` are the facts with which reorgs below finality began: if they are given, a block that was final is
     reverted by one of these, and by each of these.
     """
     chains: dict[ChainId, list[Block]] = defaultdict(list)

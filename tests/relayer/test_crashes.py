@@ -26,7 +26,7 @@ def test_a_crash_at_any_commit_loses_nothing_and_repeats_nothing(tmp_path):
 
 
 async def swap_with_a_death(url: str, fatal: int, after_commit: bool) -> bool:
-    """One swap; the relayer dies at its `fatal`-th write. False where it finished before."""
+    """One swap; the relayer dies at its `fatal`-th write. False if it finished before."""
     house = House(url)
     await house.start()
     await house.clock.sleep(1.5)

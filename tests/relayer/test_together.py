@@ -335,7 +335,7 @@ def test_a_crash_at_any_commit_around_a_batch_loses_nothing(tmp_path):
 
 
 async def claims_with_a_death(url: str, fatal: int) -> bool:
-    """False where it finished before."""
+    """False if it finished before."""
     house = Hall(url)
     await house.start()
     views = await house.both_locked()

@@ -1,7 +1,7 @@
 """Compiles the contracts with the pinned npm `solc` into the committed artifacts.
 
     python -m adapters.evm.contracts.build           # write the artifacts
-    python -m adapters.evm.contracts.build --check   # rebuild, and fail where a committed artifact differs
+    python -m adapters.evm.contracts.build --check   # rebuild, and fail if a committed artifact differs
 
 The artifacts carry no metadata hash, so the same sources and settings give the same bytes anywhere. Needs `make setup`
 (Node and node_modules); nothing else in Causeway needs a compiler.

@@ -240,7 +240,7 @@ class SignedHeader:
 
 @dataclass(frozen=True, slots=True)
 class LightBlock:
-    """The input of a light client: signed header, the validators of its height and, where needed, of the next.
+    """The input of a light client: signed header, the validators of its height and, if needed, of the next.
 
     `next_validators` may be None; it is needed only to go on from this block by skipping, and only if the set
     changes at the next height.

@@ -57,8 +57,8 @@ def build_application(
 ) -> web.Application:
     """The application that serves `routes` and the three service paths.
 
-    Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own where it is
-    8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all where `keys` is None. `limiter` counts
+    Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own if it is
+    8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all if `keys` is None. `limiter` counts
     by API key, or by address; the service paths are not counted. `cors` says which pages may call, None lets none.
     """
     service = _service_routes(metrics, health)

@@ -170,7 +170,7 @@ def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:
 def read_query(request: web.Request, kind: type[S]) -> S:
     """The query string as a `kind` of scalars and lists of scalars (a name given several times).
 
-    Raise a 422 `Problem` for unknown names (where `kind` forbids them), repeated scalars, and values that do not fit.
+    Raise a 422 `Problem` for unknown names (if `kind` forbids them), repeated scalars, and values that do not fit.
     """
     lists = {
         field.encode_name

@@ -1,4 +1,4 @@
-"""How much one caller may ask: a token bucket for each API key, or for each address where there is no key."""
+"""How much one caller may ask: a token bucket for each API key, or for each address if there is no key."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Iterator

@@ -81,7 +81,7 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
     """No rough fault; the initiator did not die before the reveal, nor the provider before its lock; and no reorg took
     a lock of theirs out.
 
-    A person's time to act does not cover the first, and the gates leave room for the last where money is at stake,
+    A person's time to act does not cover the first, and the gates leave room for the last if money is at stake,
     which is at the claims: a lock that comes too late is taken back.
     """
     held_up = {deal.hashlock, *(leg.asset for leg in deal.legs)} & record.world.aims.disturbed

@@ -171,7 +171,7 @@ class EmbeddedEngine:
         return None if place is None or place[0] > self._tip.height else place
 
     async def find_block(self, block_hash: bytes) -> StoredBlock | None:
-        """The block of this hash, where it is not above the tip."""
+        """The block of this hash, if it is not above the tip."""
         stored = await self.store.block_by_hash(block_hash)
         return None if stored is None or stored.height > self._tip.height else stored
 

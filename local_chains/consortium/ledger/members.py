@@ -301,7 +301,7 @@ def _consensus(terms: Organisation) -> tuple[str, bytes, int]:
 
 def _is_key(terms: Organisation) -> bool:
     try:
-        # Taking the address decompresses the point, which fails where there is none.
+        # Taking the address decompresses the point, which fails if there is none.
         return bool(PublicKey(KeyKind(terms.key_kind), terms.key).address)
     except (ValueError, MalformedProofError):
         return False

@@ -1,4 +1,4 @@
-"""Account signatures, verified once per process where possible.
+"""Account signatures, verified once per process if possible.
 
 The memory never decides: it only holds the exact bytes that this process has verified, hashes of long ones, and what
 short ones decode to; whatever is not in it is decoded and verified. A result is the same with an empty memory.

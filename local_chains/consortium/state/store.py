@@ -2,7 +2,7 @@
 
 Either a block, its commit, its results and its writes are all there after a crash, or none of them is. The writes are
 there as one record, and come into the tables later (`state.backlog`). Of the last `PROOF_HEIGHTS` blocks, or of the
-last `PROOF_WRITES` writes where those are fewer blocks, the leaves they replaced are kept too, so that older states can
+last `PROOF_WRITES` writes if those are fewer blocks, the leaves they replaced are kept too, so that older states can
 be shown and proven.
 """
 

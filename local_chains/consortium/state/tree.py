@@ -97,7 +97,7 @@ def _leaf(key: bytes, value: bytes) -> tuple[int, LeafNode]:
 
 
 def prove(root: Node, key: bytes) -> SmtProof:
-    """Inclusion proof for `key` where it is in the tree, else its absence proof."""
+    """Inclusion proof for `key` if it is in the tree, else its absence proof."""
     path = path_of(key)
     siblings: list[bytes] = []
     node = root

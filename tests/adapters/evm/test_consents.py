@@ -197,7 +197,7 @@ async def test_signed_lock_is_sent_once_by_anybody_and_pays_its_payee(signed: Si
 @pytest.mark.parametrize("changed", ["receiver", "hashlock", "timelock", "amount", "lane", "generation"])
 @pytest.mark.parametrize("make", [by_authorization, by_permit2])
 async def test_a_signature_that_was_taken_opens_no_other_lock(signed: Signed, make: Maker, changed: str):
-    """Refused by the adapter where a key must have signed; by the chain where that is for it to say."""
+    """Refused by the adapter if a key must have signed; by the chain if that is for it to say."""
     if make is by_permit2:
         await allow_permit2(signed)
     draft = await make(signed, signed.terms, signed.place)

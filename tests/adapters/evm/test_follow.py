@@ -400,7 +400,7 @@ async def test_assets_are_described_by_their_contracts(evm: EvmHarness):
 
 
 async def test_an_endpoint_of_another_chain_is_refused_by_name(evm: EvmHarness, liar: MiddleMan):
-    """Also where it is not the first of several; one that is down may come later."""
+    """Also if it is not the first of several; one that is down may come later."""
     honest = settings_for(evm.anvil, evm.contracts)
     both = replace(honest, endpoints=(*honest.endpoints, Endpoint(liar.url, "other")))
     liar.tamper = lambda method, params, result: "0x5" if method == "eth_chainId" else result

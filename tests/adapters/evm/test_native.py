@@ -1,4 +1,4 @@
-"""Payments of the native coin on a real node: of transactions, inside of calls, and none where something failed."""
+"""Payments of the native coin on a real node: of transactions, inside of calls, and none if something failed."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -167,7 +167,7 @@ async def test_contracts_made_by_contracts_are_paid(town: Town) -> None:
 
 @pytest.mark.parametrize("tracer", ["flatCallTracer", "callTracer"])
 async def test_all_ways_to_trace_show_the_same(town: Town, liar: MiddleMan, tracer: str) -> None:
-    """Nodes have one of them; the next is asked where one is unknown, and what is offered is asked alone from then on.
+    """Nodes have one of them; the next is asked if one is unknown, and what is offered is asked alone from then on.
 
     anvil has no flatCallTracer: its trace_block, which has the same traces, is put into the other method's answer.
     """

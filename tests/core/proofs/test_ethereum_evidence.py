@@ -192,7 +192,7 @@ def test_no_forger_who_repairs_the_digest_is_believed(kind: str, part: str, data
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_a_value_of_another_kind_is_refused_or_changes_nothing(kind: str, data: st.DataObject) -> None:
-    """It changes nothing where a validator set is left out that the trail does not need."""
+    """It changes nothing if a validator set is left out that the trail does not need."""
     forged = replant(FILES[kind], data)
     if forged is None:
         return

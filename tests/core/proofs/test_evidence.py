@@ -142,7 +142,7 @@ def _without_votes(value: Any) -> Any:
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(sorted(FILES)), st.data())
 def test_a_value_of_another_kind_is_refused_or_changes_nothing(kind: str, data: st.DataObject) -> None:
-    """It changes nothing where a validator set is left out that the trail does not need."""
+    """It changes nothing if a validator set is left out that the trail does not need."""
     forged = replant(FILES[kind], data)
     if forged is None:
         return

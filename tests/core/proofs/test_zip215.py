@@ -123,7 +123,7 @@ def test_malformed_keys_and_signatures_are_refused(key: bytes, signature: bytes)
 
 
 def published(pattern: str) -> Any:
-    """Vectors in sources that building CometBFT leaves in Go's module cache. Skips where it was not built."""
+    """Vectors in sources that building CometBFT leaves in Go's module cache. Skips if it was not built."""
     cache = Path(os.environ.get("GOMODCACHE") or Path(os.environ.get("GOPATH") or Path.home() / "go") / "pkg" / "mod")
     found = sorted(cache.glob(pattern))
     if not found:

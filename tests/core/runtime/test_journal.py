@@ -177,7 +177,7 @@ def count(connection: Connection, stream: str) -> int:
 @settings(max_examples=30)
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4)), max_size=25))
 async def test_every_interleaving_keeps_streams_whole(tries: list[tuple[str, int]]) -> None:
-    """Against a plain dictionary: an append succeeds exactly where its expectation is true."""
+    """Against a plain dictionary: an append succeeds exactly if its expectation is true."""
     opened = InlineDatabase()
     await opened.write(lambda c: METADATA.create_all(c, tables=TABLES))
     model: dict[str, int] = {}

@@ -29,7 +29,7 @@ FAILING = ("nonsense", "long_nonsense", "forged")
 def test_dearest_block_of_a_kind_takes_under_a_second(kind: Callable[[], tuple[World, list[bytes]]]) -> None:
     measured = dear_blocks.measure(kind)
     assert measured.cost <= MAX_BLOCK_COST
-    # Process time, since the machine is shared; a second look where somebody else's work got into the first.
+    # Process time, since the machine is shared; a second look if somebody else's work got into the first.
     assert measured.seconds < BLOCK_S or dear_blocks.measure(kind).seconds < BLOCK_S
     assert (measured.succeeded > 0) is (kind.__name__ not in FAILING)
 

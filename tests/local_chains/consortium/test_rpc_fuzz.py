@@ -84,7 +84,7 @@ def node(tmp_path: Path) -> Iterator[tuple[ConsortiumNode, asyncio.AbstractEvent
 @pytest.mark.endurance
 def test_no_bytes_make_an_rpc_call_fail_inside(node: tuple[ConsortiumNode, asyncio.AbstractEventLoop]) -> None:
     running, loop = node
-    # It waits for a block by design, 10 s where none comes.
+    # It waits for a block by design, 10 s if none comes.
     methods = tuple(sorted(Methods(running.engine).table.keys() - {"broadcast_tx_commit"}))
     uris = st.tuples(
         st.one_of(st.sampled_from(methods), texts),

@@ -147,7 +147,7 @@ def init_network(
     """Make the homes of a new network with fresh keys; on this machine unless `addresses` says otherwise.
 
     A block comes about `block_time_ms` after the one before, plus the time the vote takes. Raise `RejectedError` if
-    there is a network or chain already, or where the chain could not start.
+    there is a network or chain already, or if the chain could not start.
     """
     places = local_addresses(validators) if addresses is None else tuple(addresses)
     if len(places) != validators:
@@ -174,7 +174,7 @@ def node_home(directory: Path, index: int) -> Path:
 
 
 def find_node_homes(directory: Path) -> list[Path]:
-    """This directory where it is one node's home, else the homes in it in the order of the genesis file, maybe none."""
+    """This directory if it is one node's home, else the homes in it in the order of the genesis file, maybe none."""
     if (directory / CONFIG_FILE).is_file():
         return [directory]
     found = sorted((directory / "validators").glob(f"*/{CONFIG_FILE}"), key=lambda path: int(path.parts[-3]))

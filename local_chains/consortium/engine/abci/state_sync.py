@@ -47,7 +47,7 @@ class StateSync:
         return offered[-1].height if offered else None
 
     def committed(self, state: LedgerState) -> None:
-        """Begin a snapshot where one is due, in a thread of its own."""
+        """Begin a snapshot if one is due, in a thread of its own."""
         due = self._interval and state.height % self._interval == 0
         if due and (self._taking is None or self._taking.done()):
             self._taking = asyncio.create_task(self._take(state.height, dict(state.leaves)))

@@ -30,7 +30,7 @@ BLOCKS_DEADLINE_S = 60.0
 
 
 def need_cometbft() -> None:
-    """Skip where there is no binary; `make cometbft` builds it."""
+    """Skip if there is no binary; `make cometbft` builds it."""
     try:
         find_cometbft()
     except RejectedError as error:
