@@ -2,24 +2,27 @@
 
 import re
 import shlex
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import pytest
 import typer
 
-import gateway.cli.daemons
-import gateway.cli.devnet
-import gateway.cli.indexing
-import gateway.cli.members
-import gateway.cli.swaps
-import gateway.cli.verification  # noqa: F401
+import gateway.cli
 from gateway.cli import app
 from tests.test_docs import DOCS, ROOT, named, texts
 
+for module in iter_modules(gateway.cli.__path__, "gateway.cli."):
+    import_module(module.name)  # They register their commands.
+
 PAGES = [
-    path for path in texts() if path.suffix in (".md", ".service", ".yaml", ".yml") or path.name == "Containerfile"
+    path
+    for path in texts()
+    if path.suffix in (".md", ".service", ".yaml", ".yml") or path.name == "Containerfile"
+    if path.name != "CHANGELOG.md"  # It also names commands that went.
 ]
 FENCED = re.compile(r"^```(?:sh|console|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:\.venv/bin/)?(?:causeway|make|python -m) [^`\n]+)`")
