@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Final
 
 from core.model.errors import FatalError
+from core.runtime import children
 
 START_TIMEOUT_S: Final = 45.0
 STOP_TIMEOUT_S: Final = 10.0
-MAX_LOG_TAIL_BYTES: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -78,28 +78,20 @@ class Daemon:
                 if word["ready"]:
                     return str(word["url"])
         code = await self._process.wait()
-        raise FatalError(f"{self.name} ended with code {code} while starting: {self._tail()} (log: {self.log})")
+        raise FatalError(
+            f"{self.name} ended with code {code} while starting: {children.last_line(self.log)} (log: {self.log})"
+        )
 
     async def stop(self) -> None:
         """Ask it to stop, and end it if it does not. Safe to call twice."""
-        process = self._process
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                await self.kill()
+        if self._process is not None:
+            await children.end(self._process, STOP_TIMEOUT_S)
         self._close_log()
 
     async def kill(self) -> None:
         """SIGKILL: what a crash looks like."""
-        process = self._process
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+        if self._process is not None:
+            await children.kill(self._process)
         self._close_log()
 
     async def ended(self) -> int:
@@ -111,12 +103,3 @@ class Daemon:
         if self._log_file is not None:
             self._log_file.close()
             self._log_file = None
-
-    def _tail(self) -> str:
-        if not self.log.exists():
-            return ""
-        with self.log.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - MAX_LOG_TAIL_BYTES))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"

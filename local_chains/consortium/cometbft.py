@@ -9,22 +9,20 @@ behind by a parent that is killed.
 """
 
 import asyncio
-import contextlib
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import tomllib
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final
 
 import aiohttp
 import msgspec
 
 from core.model.errors import FatalError, RejectedError
+from core.runtime import children
+from core.runtime.children import Running
 from local_chains.consortium.engine.abci.network import (
     FIRST_PORT,
     NodeAddress,
@@ -58,7 +56,6 @@ START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 CALL_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.05
-MAX_LOG_TAIL_BYTES: Final = 4_000
 
 
 def find_cometbft() -> Path:
@@ -71,7 +68,7 @@ def find_cometbft() -> Path:
     return Path(found)
 
 
-class CometNode:
+class CometNode(Running):
     """One node: started and stopped as often as its test or operator likes. `home` is one of `init_network`'s."""
 
     ledger_module = "local_chains.consortium.engine.abci"
@@ -102,15 +99,6 @@ class CometNode:
     @property
     def running(self) -> bool:
         return bool(self._children) and all(child.returncode is None for child in self._children)
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Return once the RPC answers.
@@ -208,20 +196,13 @@ class CometNode:
     async def stop(self) -> None:
         """Ask the node, then its ledger to end, and end them if they do not. Safe to call twice."""
         for child in reversed(self._children):
-            if child.returncode is None:
-                _signal(child, signal.SIGTERM)
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(STOP_TIMEOUT_S):
-                        await child.wait()
+            await children.end(child, STOP_TIMEOUT_S)
         await self.kill()
 
     async def kill(self) -> None:
         """SIGKILL to both at once: what a power cut looks like to everybody else."""
+        await children.kill(*self._children)
         for child in self._children:
-            if child.returncode is None:
-                _signal(child, signal.SIGKILL)
-        for child in self._children:
-            await child.wait()
             if child.stdin is not None:
                 child.stdin.close()
         self._children.clear()
@@ -238,20 +219,17 @@ class CometNode:
         return log
 
     def _tail(self, name: str) -> str:
-        with (self.home / "data" / f"{name}.log").open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(0, log.tell() - MAX_LOG_TAIL_BYTES))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return children.last_line(self.home / "data" / f"{name}.log")
 
 
-class CometNetwork:
+class CometNetwork(Running):
     """The node whose home `directory` is, or all nodes of a network that lie in it, running while the context lasts."""
 
     def __init__(self, directory: Path, binary: Path | None = None) -> None:
         self.nodes = [CometNode(home, binary) for home in node_homes(directory)]
 
-    async def __aenter__(self) -> Self:
+    async def start(self) -> None:
+        """Return once every node answers. Raise the first error of one that does not start; then none is left."""
         try:
             async with asyncio.TaskGroup() as starting:
                 for node in self.nodes:
@@ -262,12 +240,6 @@ class CometNetwork:
         except BaseException:
             await self.stop()
             raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def stop(self) -> None:
         await asyncio.gather(*(node.stop() for node in self.nodes))
@@ -290,8 +262,3 @@ def _rpc_port(home: Path) -> int:
         return int(laddr.rpartition(":")[2])
     except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError, ValueError):
         raise RejectedError(f"{path} does not say where the node's RPC listens: make a network first") from None
-
-
-def _signal(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        child.send_signal(number)

@@ -8,7 +8,6 @@ every run, as on every anvil: they are public, and worth nothing anywhere else.
 """
 
 import asyncio
-import contextlib
 import os
 import platform
 import shutil
@@ -16,11 +15,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Final, Self
+from typing import IO, Final
 
 import aiohttp
 
+from core.runtime import children
+from core.runtime.children import Running
 from core.runtime.sockets import HOST, free_port
 
 START_TIMEOUT_S: Final = 30.0
@@ -79,7 +79,7 @@ def find_anvil() -> Path:
     return Path(on_path)
 
 
-class AnvilChain:
+class AnvilChain(Running):
     """One anvil process, from `start` (or `async with`) to `stop`. Answers RPC once started."""
 
     def __init__(self, settings: AnvilSettings | None = None) -> None:
@@ -99,15 +99,6 @@ class AnvilChain:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Start and wait until RPC answers. Raise `AnvilError`."""
@@ -132,16 +123,8 @@ class AnvilChain:
     async def stop(self) -> None:
         """End the process, which saves its state if that was asked for. Safe to call twice."""
         process, self._process = self._process, None
-        if process is not None and process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-            try:
-                async with asyncio.timeout(STOP_TIMEOUT_S):
-                    await process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+        if process is not None:
+            await children.end(process, STOP_TIMEOUT_S)
         if self._errors is not None:
             self._errors.close()
             self._errors = None
@@ -172,7 +155,6 @@ class AnvilChain:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=self._errors,
-            # Ctrl-C in a terminal goes to the whole foreground group; we end the chain ourselves, in our order.
             start_new_session=True,
         )
 
