@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import ics23 from "@confio/ics23";
 import proofs from "@confio/ics23/build/proofs.js";
-import { Comet38Client } from "@cosmjs/tendermint-rpc";
+import { Comet38Client, connectComet } from "@cosmjs/tendermint-rpc";
 
 const asked = JSON.parse(process.argv[2]);
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
@@ -74,6 +74,12 @@ async function proven(key, height) {
   return null;
 }
 
+await ask("connectComet", async () => {
+  const found = await connectComet(asked.url);
+  const answer = { height: (await found.block(1)).block.header.height, results: (await found.blockResults(1)).height };
+  found.disconnect();
+  return answer;
+});
 await ask("health", () => client.health());
 await ask("genesis", async () => {
   const genesis = await client.genesis();

@@ -27,7 +27,7 @@ from tests.support import REPOSITORY, eventually
 
 SCRIPT = Path(__file__).with_name("comet38.mjs")
 ANSWER_S = 40.0
-DECODING_KEYS = {"genesis", "status", "validators", "validatorsAll"}
+DECODING_KEYS = {"connectComet", "genesis", "status", "validators", "validatorsAll"}
 TRANSACTIONS = [ANN.signed(number, Transfer("cnyd", BEN.address, quantity(number + 1))) for number in range(3)]
 REFUSED = ANN.signed(3, Transfer("cnyd", BEN.address, quantity(10**6)))
 
@@ -111,6 +111,7 @@ async def test_comet38_client_reads_both_engines(tmp_path: Path, engine: Any, ki
         answers, failures = await asked_by_cosmjs(url)
     if kind is KeyKind.ED25519:
         assert failures == {}
+        assert answers["connectComet"] == {"height": 1, "results": 1}
         assert answers["genesis"] == {"chain": CHAIN, "keys": ["ed25519"] * 4}
         assert answers["status"]["chain"] == CHAIN
         assert answers["status"]["key"] == "ed25519"
