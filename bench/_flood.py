@@ -212,7 +212,7 @@ async def _lock(
         some = preimages[start : start + LOCKS_OF_A_TRANSACTION]
         locks = [Lock(SYMBOL, quantity(1), bytes(20), hashlib.sha256(preimage).digest(), timelock) for preimage in some]
         raw = locker.signed(*locks)
-        code = await _broadcast(session, node, raw)
+        code = await broadcast(session, node, raw)
         if code:
             raise SystemExit(f"the locks were refused with code {code}")
         locker.sequence += 1
@@ -231,7 +231,7 @@ async def _claim_all(
         await asyncio.sleep(number * flood.claim_every_s)
         raw = Account(f"claimer {number}").signed(Claim(locker.address, preimage))
         begun = time.monotonic()
-        code = await _broadcast(session, node, raw)
+        code = await broadcast(session, node, raw)
         if code:
             raise SystemExit(f"a claim was refused with code {code}")
         return await watch.included(raw) - begun
@@ -247,7 +247,7 @@ async def _write_for_ever(session: aiohttp.ClientSession, node: CometNode, accou
     for number in itertools.count():
         documents = [WriteRecord(account.address.hex(), f"{number}-{place}", BODY) for place in range(3)]
         raw = account.signed(*documents)
-        while (code := await _broadcast(session, node, raw)) != ResultCode.OK:
+        while (code := await broadcast(session, node, raw)) != ResultCode.OK:
             await asyncio.sleep(PAUSE_S)
             if not admitted or code != ResultCode.NO_ROOM:
                 break
@@ -263,7 +263,7 @@ async def _ask_for_ever(session: aiohttp.ClientSession, node: CometNode) -> None
             await asyncio.sleep(PAUSE_S)
 
 
-async def _broadcast(session: aiohttp.ClientSession, node: CometNode, raw: bytes) -> int:
+async def broadcast(session: aiohttp.ClientSession, node: CometNode, raw: bytes) -> int:
     """CheckTx's code; `NO_ROOM` also for what the node itself says."""
     try:
         answer = await _call(session, node, "broadcast_tx_sync", tx=bytes_to_base64(raw))

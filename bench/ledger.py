@@ -3,6 +3,7 @@
     python -m bench.ledger                       # the embedded engine
     python -m bench.ledger --engine cometbft     # a network of four CometBFT nodes on this machine
     python -m bench.ledger --flood               # such a network while it is flooded: how soon a claim is in a block
+    python -m bench.ledger --latency             # such a network: from broadcast to fact at another node
     python -m bench.ledger --json                # the last line alone
 
 The embedded engine is fed in two ways: in process (`EmbeddedEngine.admit`, in groups of 256) and over its RPC
@@ -41,6 +42,8 @@ from bench._cometbft import Load
 from bench._cometbft import measure as run_network
 from bench._flood import Flood
 from bench._flood import measure as run_flood
+from bench._latency import Probe
+from bench._latency import measure as run_latency
 from core.model.consortium import (
     ResultCode,
     Transaction,
@@ -336,6 +339,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=Load.seconds, help="cometbft: for how long")
     parser.add_argument("--validators", type=int, default=Load.validators, help="cometbft: number of nodes")
     parser.add_argument("--flood", action="store_true", help="four nodes: how soon claims are in blocks under attack")
+    parser.add_argument("--latency", action="store_true", help="four nodes: from broadcast to fact at another node")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -345,12 +349,13 @@ def main() -> int:
     if arguments.measure:
         print(json.dumps(asyncio.run(measure_prepared(arguments.measure))))
         return 0
-    if arguments.flood:
-        flooded = asyncio.run(run_flood(Flood(seconds=arguments.seconds)))
+    if arguments.flood or arguments.latency:
+        running = run_flood(Flood(seconds=arguments.seconds)) if arguments.flood else run_latency(Probe())
+        found = asyncio.run(running)
         if not arguments.json:
-            for name, value in flooded.items():
+            for name, value in found.items():
                 print(f"  {name}: {value}")
-        print(json.dumps(flooded))
+        print(json.dumps(found))
         return 0
     if arguments.engine == "cometbft":
         load = Load(rate=arguments.rate, seconds=arguments.seconds, validators=arguments.validators)

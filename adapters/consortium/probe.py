@@ -15,7 +15,7 @@ from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.types import ChainId, Height
 from core.proofs.cometbft.json import integer_from_json, object_from_json
 
-MIN_KEPT_BLOCKS: Final = 1_000
+MIN_KEPT_BLOCKS: Final = 4_000
 """A node that keeps fewer blocks is named: a follower that was away for longer cannot catch up there."""
 
 _log = structlog.get_logger(__name__)

@@ -24,8 +24,8 @@ from local_chains.consortium.state.backlog import Backlog
 from local_chains.consortium.state.marks import may_hold
 from local_chains.consortium.state.writing import HASH_BYTES, decode_writes, split_hashes
 
-PROOF_HEIGHTS: Final = 1_000
-"""How many heights back state is provable."""
+PROOF_HEIGHTS: Final = 4_000
+"""How many heights back state is provable: a quarter of an hour of blocks at the pace of `init`."""
 PROOF_WRITES: Final = 1_000_000
 """How many writes back it is, at the most."""
 MAX_PRUNED: Final = 100

@@ -257,7 +257,7 @@ async def test_states_too_old_or_not_there_yet_are_refused(tmp_path: Path, monke
         await engine.close()
         engine, clock = await started(home, clock)
     await engine.close()
-    assert PROOF_HEIGHTS == 1_000
+    assert PROOF_HEIGHTS == 4_000
 
 
 async def test_many_writes_make_states_too_old_sooner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,8 +40,9 @@ LOOPBACK: Final = "127.0.0.1"
 FIRST_PORT: Final = 26_656
 """As CometBFT's own: node n listens for peers at `FIRST_PORT + 10 n`, and its RPC is one above."""
 PORT_STEP: Final = 10
-BLOCK_TIME_MS: Final = 1_000
-SNAPSHOT_INTERVAL: Final = 1_000
+BLOCK_TIME_MS: Final = 200
+"""`timeout_commit`: what lies between two blocks besides the vote."""
+SNAPSHOT_INTERVAL: Final = 4_000
 MEMPOOL_TRANSACTIONS: Final = 20_000
 MEMPOOL_BYTES: Final = 16 * 1024 * 1024
 """More than CheckTx lets wait (`engine.lanes`), so that the node itself never refuses an exit for want of room."""
@@ -94,6 +95,7 @@ timeout_precommit = "500ms"
 timeout_precommit_delta = "250ms"
 timeout_commit = "{block_time_ms}ms"
 skip_timeout_commit = false
+peer_gossip_sleep_duration = "10ms"
 create_empty_blocks = true
 
 [tx_index]
