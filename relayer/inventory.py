@@ -20,7 +20,7 @@ from typing import Final
 
 from core.model.errors import ConflictError, TooManyError
 from core.model.transactions import FeeBid, FeeMarket
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, SwapId
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Seconds, SwapId
 
 EXIT_FEE_MULTIPLE: Final = 2
 """An exit's reserve is its gas limit times so often what a first bid offers now: twice the base fee and the tip. That
@@ -224,6 +224,22 @@ def check_free(new: Promise, others: Collection[Promise], costs: ExitCosts, held
             held=held[asset],
             reserved=taken[asset] + gas[asset],
         )
+
+
+def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds) -> tuple[int, int, int]:
+    """Return what is promised of the new swap's asset: in all, to its counterparties, and in its window."""
+    of_asset = [promise for promise in open_promises if promise.asset == new.asset]
+    window = new.timelock_s // window_s
+    return (
+        sum(promise.amount for promise in of_asset),
+        sum(
+            promise.amount
+            for promise in of_asset
+            if promise.counterparties & new.counterparties
+            and (promise.locked or promise.account in new.counterparties or promise.caller == new.caller)
+        ),
+        sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
+    )
 
 
 def shortages(

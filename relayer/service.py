@@ -41,7 +41,7 @@ from relayer.notices.reports import REPORTS, OpenSession, Reporter, ReportTarget
 from relayer.policy import MAX_LAPSE_S, RelayerPolicy
 from relayer.provider.opening import SwapDesk
 from relayer.provider.quoting import Pair
-from relayer.pump import set_aside, tables
+from relayer.pump import promises, set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
 from relayer.transactions import accounts
@@ -283,7 +283,7 @@ class RelayerService:
         ) -> tuple[dict[Phase, int], list[Promise], int | None, dict[tuple[str, DeliveryStatus], int]]:
             return (
                 tables.counts_by_phase(connection),
-                tables.promises(connection),
+                promises.of_open_swaps(connection),
                 tables.nearest_timelock_s(connection),
                 deliveries.counts(connection),
             )

@@ -25,7 +25,7 @@ from htlc.model import Agreement, Leg, Phase, Role, swap_id
 from indexer import feed
 from indexer.projections import ReportedAgreement, report_agreement
 from relayer.policy import RelayerPolicy
-from relayer.pump import observations, swaps, tables
+from relayer.pump import observations, promises, swaps, tables
 from relayer.pump.updates import SwapUpdates
 
 MAX_LOCKS_READ = 100
@@ -80,7 +80,7 @@ class Watchtower:
 
     def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:
         """Return false if it is watched already, or was and ended."""
-        tables.one_at_a_time(connection)
+        promises.one_at_a_time(connection)
         if tables.exists(connection, agreement.swap_id):
             if not self._ended_unseen(connection, agreement.swap_id):
                 return False

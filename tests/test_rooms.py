@@ -8,7 +8,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("core", "htlc", "adapters", "relayer", "regulator_api", "gateway")
 SQL_STANDS_IN = (
-    *("core/runtime/", "relayer/pump/tables.py", "relayer/pump/set_aside.py", "relayer/transactions/records.py"),
+    *("core/runtime/", "relayer/pump/tables.py", "relayer/pump/promises.py", "relayer/pump/places.py"),
+    *("relayer/pump/set_aside.py", "relayer/transactions/records.py", "relayer/transactions/sequences.py"),
     *("relayer/transactions/accounts.py", "relayer/transactions/orders.py", "relayer/client/store.py"),
     *("regulator_api/audit.py", "gateway/simulation/"),
 )

@@ -24,7 +24,7 @@ from relayer import inventory
 from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy
 from relayer.provider.desk import OpenSwap
-from relayer.pump import tables
+from relayer.pump import promises
 
 LOOK_AGAIN_S: Final = 5.0
 """How often the holds on one asset are looked at again at most: whoever asks for prices does not poll our endpoints."""
@@ -90,7 +90,7 @@ class Holds:
         if balance is None or new.account is None:
             return "the opening came without a proof of funds"
         since_ns = now_ns - self._policy.lapse_s * NS_PER_S
-        lapsed = tables.lapses(connection, new.account, since_ns, now_ns)
+        lapsed = promises.lapses(connection, new.account, since_ns, now_ns)
         if lapsed >= self._policy.max_lapses:
             return (
                 f"{lapsed} openings of {new.account} were held and not locked on within {self._policy.lapse_s} s: its "
@@ -108,7 +108,7 @@ class Holds:
             return False
         self._looked[asset] = now_s
         now_ns = self._clock.now_ns()
-        heights, promised = await self._database.read(lambda c: (reading.tips(c), tables.promises(c)))
+        heights, promised = await self._database.read(lambda c: (reading.tips(c), promises.of_open_swaps(c)))
         held = defaultdict[tuple[AccountId, AssetId], list[Promise]](list)
         for one in inventory.firm(promised, now_ns):
             if one.asset == asset and one.waits and one.account is not None and one.given_asset is not None:
@@ -119,7 +119,7 @@ class Holds:
         if not ended:
             return False
         log.info("holds end: their accounts do not hold any more what they give", asset=asset, swaps=len(ended))
-        return await self._database.write(lambda c: tables.end_holds(c, ended, now_ns)) > 0
+        return await self._database.write(lambda c: promises.end_holds(c, ended, now_ns)) > 0
 
     async def _uncovered(
         self, account: AccountId, given: AssetId, holds: Sequence[Promise], heights: Mapping[ChainId, Height]

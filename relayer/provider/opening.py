@@ -7,19 +7,17 @@ verified.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
 from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, NotFoundError, RejectedError, TooManyError
+from core.model.errors import ConflictError, NotFoundError, RejectedError
 from core.model.ports import ChainParameters, ConsentBuilder
 from core.model.types import (
     AccountId,
-    AssetId,
     BaseUnits,
     ChainId,
     ChainTime,
@@ -36,16 +34,16 @@ from htlc.effects import SignEarlyRefund, leg_kind
 from htlc.model import Agreement, Leg, Phase, Role, SwapState, swap_id
 from indexer import feed
 from indexer.projections import ReportedAgreement, report_agreement
-from relayer import inventory
 from relayer.heads import HeadBoard
-from relayer.inventory import ExitCosts, Promise
+from relayer.inventory import Promise
 from relayer.notices import reports
 from relayer.policy import RelayerPolicy
 from relayer.provider.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
 from relayer.provider.holds import Holds, ProvingChain
+from relayer.provider.judging import Judge, Means
 from relayer.provider.quoting import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
 from relayer.provider.views import swap_view
-from relayer.pump import swaps, tables
+from relayer.pump import places, promises, swaps, tables
 from relayer.pump.checks import Checks
 from relayer.pump.tables import SwapRow
 from relayer.pump.updates import SwapUpdates
@@ -53,24 +51,6 @@ from relayer.pump.updates import SwapUpdates
 T = TypeVar("T")
 
 EARLY_REFUND: Final = leg_kind(SignEarlyRefund, Leg.INITIATOR)
-PURSE_AGE_S: Final = 1.0
-"""How old our balances may be in a quote."""
-SHORTAGE_AGE_S: Final = 5.0
-"""How old a look at the gas may be: whoever asks for our health does not poll our endpoints."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Purse:
-    """The promises at `now_ns`, and the balance of our account right after."""
-
-    now_ns: int
-    promised: Sequence[Promise]
-    costs: ExitCosts
-    held: Mapping[AssetId, int]
-
-    def others(self, promised: Sequence[Promise]) -> list[Promise]:
-        """The firm ones of the promises as they are now, each no further than when the balances were read."""
-        return inventory.as_seen(inventory.firm(promised, self.now_ns), self.promised)
 
 
 class OfferedChain(ProvingChain, Protocol):
@@ -119,8 +99,7 @@ class SwapDesk:
         self._source = source
         self._reports = reports
         self._holds = Holds(database, chains, policy.opening, clock, self.quote_key)
-        self._purses: dict[tuple[AssetId, frozenset[ChainId]], tuple[float, _Purse]] = {}
-        self._shortages: tuple[float, dict[ChainId, str]] | None = None
+        self._judge = Judge(database, checks, self._holds, policy, clock)
 
     @property
     def quote_key(self) -> bytes:
@@ -147,12 +126,12 @@ class SwapDesk:
             funded=False,
             chains=frozenset({pair.initiator_chain, pair.participant_chain}),
         )
-        purse = await self._recent_purse(new)
+        means = await self._judge.recent_means(new)
 
         async def judge() -> None:
-            self._judge(new, await self._database.read(tables.promises), purse)
+            self._judge.check(new, await self._database.read(promises.of_open_swaps), means)
 
-        await self._unless_short(new.asset, judge)
+        await self._judge.unless_short(new.asset, judge)
         quote = Quote(
             id=self._secrets.token_bytes(QUOTE_ID_BYTES).hex(),
             initiator_asset=pair.initiator_asset,
@@ -185,89 +164,10 @@ class SwapDesk:
         timings = self._chains[first].parameters.timing, self._chains[second].parameters.timing
         return timelocks.plan(now_a, now_b, *timings, self._policy.swap)
 
-    async def _purse(self, new: Promise) -> "_Purse":
-        """The promises, and then the balances that a new one draws on. Raise `RetryableError`."""
-        now_ns, promised = self._clock.now_ns(), await self._database.read(tables.promises)
-        costs = await self._checks.exit_costs(new.chains)
-        return _Purse(now_ns, promised, costs, await self._checks.held(inventory.needed(new, costs)))
-
-    async def _recent_purse(self, new: Promise) -> "_Purse":
-        """A purse of some moments ago: a price reserves nothing, and whoever asks for many polls no endpoint."""
-        key, now_s = (new.asset, new.chains), self._clock.monotonic()
-        known = self._purses.get(key)
-        if known is not None and now_s - known[0] < PURSE_AGE_S:
-            return known[1]
-        purse = await self._purse(new)
-        self._purses[key] = now_s, purse
-        return purse
-
-    async def _unless_short(self, asset: AssetId, attempt: Callable[[], Awaitable[T]]) -> T:
-        """`attempt`, and once more if it found the purse or a limit short and holds on the asset turn out uncovered."""
-        try:
-            return await attempt()
-        except ConflictError:
-            if not await self._holds.look_again(asset):
-                raise
-        return await attempt()
-
-    def _judge(self, new: Promise, promised: Sequence[Promise], purse: "_Purse") -> None:
-        """Hold a new swap against limits, inventory, gas for every exit, and its caller's share.
-
-        Raise `ConflictError`, `TooManyError`.
-        """
-        others = purse.others(promised)
-        self._checks.check_exposure(others, new)
-        if not new.proven:
-            self._judge_number(new, promised, purse.now_ns)
-        elif new.caller is not None:
-            self._judge_share(new, others, purse)
-        inventory.check_free(new, others, purse.costs, purse.held)
-
-    def _judge_number(self, new: Promise, promised: Sequence[Promise], now_ns: int) -> None:
-        """How many swaps may be open that reserve nothing. Those in this process are bounded in all only."""
-        opening = self._policy.opening
-        unproven = [one for one in promised if one.waits and not one.proven]
-        lately = [one for one in unproven if one.caller == new.caller and one.is_held(now_ns)]
-        same = [one for one in lately if one.account == new.account]
-        bounds = [("everybody", self._policy.max_open_swaps, unproven)]
-        if new.caller is not None:
-            bounds += [
-                ("this account", opening.max_per_account, same),
-                ("this caller", opening.max_per_caller, lately),
-            ]
-        for who, most, theirs in bounds:
-            with _waiting_times(now_ns):
-                inventory.check_number(theirs, most=most, who=who)
-
-    def _judge_share(self, new: Promise, others: Sequence[Promise], purse: "_Purse") -> None:
-        """Bound what an account, and all accounts of a caller, hold without a lock. Raise `TooManyError`."""
-        opening = self._policy.opening
-        shares = (
-            (
-                "this account",
-                opening.max_per_account,
-                opening.account_share_percent,
-                [one for one in others if one.account == new.account],
-            ),
-            (
-                "this caller",
-                opening.max_per_caller,
-                opening.caller_share_percent,
-                [one for one in others if one.caller == new.caller],
-            ),
+    async def gas_shortages(self) -> Mapping[ChainId, str]:
+        return await self._judge.gas_shortages(
+            {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}
         )
-        for who, most, percent, theirs in shares:
-            with _waiting_times(purse.now_ns):
-                inventory.check_share(
-                    new, theirs, others, purse.costs, purse.held[new.asset], most=most, percent=percent, who=who
-                )
-
-    async def gas_shortages(self) -> dict[ChainId, str]:
-        now_s = self._clock.monotonic()
-        if self._shortages is None or now_s - self._shortages[0] >= SHORTAGE_AGE_S:
-            chains = {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}
-            self._shortages = now_s, await self._checks.gas_shortages(sorted(chains))
-        return self._shortages[1]
 
     # --- opening ---
 
@@ -299,11 +199,11 @@ class SwapDesk:
         )
 
         async def store() -> SwapView:
-            purse = await self._purse(new)
+            means = await self._judge.means(new)
             balance = await self._holds.balance(request)
-            return await self._database.write(lambda c: self._store(c, request, agreement, new, purse, balance))
+            return await self._database.write(lambda c: self._store(c, request, agreement, new, means, balance))
 
-        view = await self._unless_short(own.asset, store)
+        view = await self._judge.unless_short(own.asset, store)
         self._updates.changed([view.id])
         return view
 
@@ -369,17 +269,17 @@ class SwapDesk:
         request: OpenSwap,
         agreement: Agreement,
         new: Promise,
-        purse: "_Purse",
+        means: Means,
         balance: BaseUnits | None,
     ) -> SwapView:
         """Judge the swap and store it, which reserves what it promises if it is proven, in one transaction."""
-        tables.one_at_a_time(connection)
-        now_ns = purse.now_ns
+        promises.one_at_a_time(connection)
+        now_ns = means.now_ns
         if (known := self._known(connection, request, now_ns)) is not None:
             return known
-        promised = tables.promises(connection)
-        refusal = self._holds.refusal(connection, new, purse.others(promised), balance, now_ns)
-        self._judge(replace(new, proven=refusal is None), promised, purse)
+        promised = promises.of_open_swaps(connection)
+        refusal = self._holds.refusal(connection, new, means.others(promised), balance, now_ns)
+        self._judge.check(replace(new, proven=refusal is None), promised, means)
         swaps.begin(
             connection,
             agreement,
@@ -455,18 +355,8 @@ class SwapDesk:
 
     def _view(self, connection: Connection, row: SwapRow, now_ns: int) -> SwapView:
         state = swaps.load(connection, row.swap_id)
-        place = tables.lock_place(connection, row.swap_id)
-        return swap_view(row, state, place, tables.promise(connection, row.swap_id), now_ns)
-
-
-@contextmanager
-def _waiting_times(now_ns: int) -> Iterator[None]:
-    """Say in seconds how long a caller has to wait who holds too much."""
-    try:
-        yield
-    except TooManyError as error:
-        wait_s = max(1, -(-(error.fields.pop("until_ns") - now_ns) // NS_PER_S))
-        raise TooManyError(error.message, retry_after_s=wait_s, **error.fields) from None
+        place = places.lock_place(connection, row.swap_id)
+        return swap_view(row, state, place, promises.of_swap(connection, row.swap_id), now_ns)
 
 
 def check_may_be_given_back(state: SwapState) -> None:

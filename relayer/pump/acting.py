@@ -35,7 +35,7 @@ from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
-from relayer.pump import swaps, tables
+from relayer.pump import promises, swaps
 from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.outcomes import outcome_event
@@ -141,7 +141,7 @@ class Acts:
         """Return what our lock must leave in the purse: the gas of an exit for every open swap in which anything is
         locked."""
         costs = await self._checks.exit_costs([chain])
-        promised = await self._database.read(tables.promises)
+        promised = await self._database.read(promises.of_open_swaps)
         locked = [one for one in promised if chain in one.chains and (one.locked or one.funded)]
         return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())
 

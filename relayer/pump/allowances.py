@@ -20,7 +20,7 @@ from core.model.ports import ChainAccess
 from core.model.transactions import UnsignedTransaction
 from core.model.types import MAX_BASE_UNITS, AssetId, BaseUnits, ChainTime, Hashlock, LockTerms
 from core.runtime.database import Database
-from relayer.pump import tables
+from relayer.pump import promises
 from relayer.transactions import orders
 from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import TransactionRecord, TransactionStatus
@@ -134,5 +134,5 @@ class Allowances:
 
     async def _promised(self, asset: AssetId) -> int:
         """How much of it open swaps will lock."""
-        promised = await self._database.read(tables.promises)
+        promised = await self._database.read(promises.of_open_swaps)
         return sum(one.amount for one in promised if one.asset == asset and not one.funded)

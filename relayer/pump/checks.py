@@ -50,7 +50,7 @@ from indexer.store import open_alarms
 from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
-from relayer.pump import swaps, tables
+from relayer.pump import places, promises, swaps
 from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5
@@ -234,7 +234,7 @@ class Checks:
         Raise `ConflictError` for a public preimage or a limit, `UnaffordableError` while the purse is short.
         """
         promised, public = await self._database.read(
-            lambda c: (tables.promises(c), feed.public_preimage(c, terms.hashlock))
+            lambda c: (promises.of_open_swaps(c), feed.public_preimage(c, terms.hashlock))
         )
         if public is not None:
             raise ConflictError("the preimage is public: this hashlock is never funded")
@@ -267,7 +267,7 @@ class Checks:
         limit = self._policy.exposure.get(new.asset)
         if limit is None:
             return
-        whole, to_them, in_window = tables.exposure(others, new, self._policy.window_s)
+        whole, to_them, in_window = inventory.exposure(others, new, self._policy.window_s)
         limits = (
             ("in all", whole, limit.total),
             ("to one counterparty", to_them, limit.per_counterparty),
@@ -322,7 +322,7 @@ class Checks:
         Raise `UnaffordableError`: the parties can still send it themselves, or wait for the timelock.
         """
         costs = await self.exit_costs([chain])
-        promised = await self._database.read(tables.promises)
+        promised = await self._database.read(promises.of_open_swaps)
         kept = inventory.reserved(inventory.firm(promised, self._clock.now_ns()), costs)
         held = await self.held(costs[chain])
         for asset, cost in costs[chain].items():
@@ -340,7 +340,7 @@ class Checks:
 
     async def gas_shortages(self, chains: Collection[ChainId]) -> dict[ChainId, str]:
         """The chains on which gas for all open exits and one more is not there; see `inventory.shortages`."""
-        promised = await self._database.read(tables.promises)
+        promised = await self._database.read(promises.of_open_swaps)
         costs = await self.exit_costs(chains)
         held = await self.held({asset for cost in costs.values() for asset in cost})
         return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held)
@@ -361,12 +361,12 @@ class Checks:
         """Return the id of our future lock, written down before it is signed; the same id if asked again."""
         for _ in range(PLACE_RETRIES):
             known, taken = await self._database.read(
-                lambda c: (tables.lock_place(c, swap_id), tables.places_taken(c, terms.chain))
+                lambda c: (places.lock_place(c, swap_id), places.places_taken(c, terms.chain))
             )
             if known is not None:
                 return known
             free = await self._access(terms.chain).legs.lock_id(terms, taken)
-            take = partial(tables.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
+            take = partial(places.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
             with suppress(ConflictError):
                 return await self._database.write(take)
         raise RetryableError("no place for our lock could be found: others take them all the time")

@@ -12,13 +12,12 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, NotFoundError
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Hashlock, Height, LockId, Seconds, SwapId
+from core.model.errors import NotFoundError
+from core.model.types import AccountId, ChainId, Hashlock, Height, SwapId
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import METADATA
 from htlc.decisions import next_wake
 from htlc.model import Agreement, Leg, LegState, Phase, Role, SwapState
-from relayer.inventory import Promise
 
 CHUNK: Final = 500
 EVENTS_OF_NOTHING: Final = 2
@@ -85,9 +84,6 @@ relayer_locks = sa.Table(
 place. A chain may name a place again once its lock is settled (an EVM lane after 65,536 uses). A row goes if the swap
 ended without the lock ever having stood on chain."""
 
-INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
-"""PostgreSQL's advisory lock of whoever judges what is free, or free places, until they have written and committed."""
-
 TABLES: Final = (relayer_swaps, relayer_locks)
 
 _S: Final = relayer_swaps.c
@@ -146,17 +142,8 @@ _NOTE_STATE: Final = (
     .values(reserved_ns=sa.case((_WAS_FIRM, _S.reserved_ns), else_=_NOW))
 )
 _NEAREST_TIMELOCK: Final = sa.select(sa.func.min(_S.own_timelock)).where(~_S.done)
-_PROMISES: Final = sa.select(relayer_swaps).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
-_PROMISE: Final = _PROMISES.where(_S.swap_id == _OF_SWAP)
 _FUNDED: Final = sa.select(_S.swap_id).where(_S.hashlock == sa.bindparam("of_hashlock"), _S.own_asset.is_not(None))
-_LOCK_PLACE: Final = sa.select(relayer_locks.c.lock_id).where(relayer_locks.c.swap_id == _OF_SWAP)
 _FREE_PLACE: Final = sa.delete(relayer_locks).where(relayer_locks.c.swap_id == _OF_SWAP)
-_PLACES_TAKEN: Final = (
-    sa.select(relayer_locks.c.lock_id, relayer_locks.c.swap_id)
-    .join(relayer_swaps, _S.swap_id == relayer_locks.c.swap_id)
-    .where(relayer_locks.c.chain == _ON_CHAIN, ~_S.done)
-)
-_PLACE_TAKEN: Final = _PLACES_TAKEN.where(relayer_locks.c.lock_id == sa.bindparam("place"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +168,6 @@ class SwapRow:
     def leg_on(self, chain: ChainId) -> Leg | None:
         """The leg that lives on this chain, None if the swap has no part in it."""
         return {self.initiator_chain: Leg.INITIATOR, self.participant_chain: Leg.PARTICIPANT}.get(chain)
-
-
-def one_at_a_time(connection: Connection) -> None:
-    """Wait until nobody else who called this has an open transaction, so that all of them see each other's rows.
-
-    SQLite has one writer anyway; PostgreSQL's READ COMMITTED would let two openings see the same free inventory.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(INVENTORY_LOCK)))
 
 
 def insert_swap(
@@ -331,63 +309,6 @@ def open_under(connection: Connection, hashlocks: Collection[Hashlock]) -> list[
     return found
 
 
-def promises(connection: Connection) -> list[Promise]:
-    """All open swaps in which we fund a leg."""
-    return [_promise(row) for row in connection.execute(_PROMISES)]
-
-
-def promise(connection: Connection, swap_id: SwapId) -> Promise | None:
-    """Return the most that one swap may cost us; None if it is done, or if we fund no leg of it."""
-    row = connection.execute(_PROMISE, {"of_swap": swap_id}).one_or_none()
-    return None if row is None else _promise(row)
-
-
-def _promise(row: Any) -> Promise:
-    return Promise(
-        swap_id=SwapId(row.swap_id),
-        asset=AssetId(row.own_asset),
-        amount=BaseUnits(row.own_amount),
-        timelock_s=row.own_timelock,
-        counterparties=frozenset({AccountId(row.initiator_sender), AccountId(row.initiator_receiver)}),
-        funded=row.own_funded,
-        chains=frozenset({ChainId(row.initiator_chain), ChainId(row.participant_chain)}),
-        locked=row.phase != Phase.AGREED,
-        caller=row.caller,
-        hold_until_ns=row.hold_until_ns,
-        reserved_ns=row.created_ns if row.reserved_ns is None else row.reserved_ns,
-        proven=row.proven,
-        verified=row.verified,
-        account=AccountId(row.initiator_sender),
-        given_asset=None if row.given_asset is None else AssetId(row.given_asset),
-        given_amount=row.given_amount or 0,
-    )
-
-
-def lapses(connection: Connection, account: AccountId, since_ns: int, now_ns: int) -> int:
-    """How many holds of this account ended since then without a lock.
-
-    A lock that came late all the same is not counted: by then the swap has had more events.
-    """
-    table = relayer_swaps
-    query = sa.select(sa.func.count()).where(
-        table.c.initiator_sender == account,
-        table.c.proven,
-        table.c.role == Role.LIQUIDITY_PROVIDER,
-        table.c.phase.in_((Phase.AGREED, Phase.ABANDONED)),
-        table.c.version <= EVENTS_OF_NOTHING,
-        table.c.hold_until_ns >= since_ns,
-        table.c.hold_until_ns < now_ns,
-    )
-    return int(connection.execute(query).scalar_one())
-
-
-def end_holds(connection: Connection, swap_ids: Collection[SwapId], now_ns: int) -> int:
-    """Let go of what these swaps reserve, if no lock of theirs was seen yet; return how many did."""
-    table = relayer_swaps
-    waiting = table.c.swap_id.in_(swap_ids) & (table.c.phase == Phase.AGREED) & (table.c.hold_until_ns >= now_ns)
-    return connection.execute(sa.update(table).where(waiting).values(hold_until_ns=now_ns - 1)).rowcount
-
-
 @dataclass(frozen=True, slots=True)
 class WatchCounts:
     """Open watches: all of them, those without a lock, and one caller's."""
@@ -478,52 +399,4 @@ def _row(row: Any) -> SwapRow:
         created_ns=row.created_ns,
         updated_ns=row.updated_ns,
         version=row.version,
-    )
-
-
-# --- our own locks -----------------------------------------------------------------------------------------------
-
-
-def lock_place(connection: Connection, swap_id: SwapId) -> LockId | None:
-    """The place that was written down for our lock of this swap."""
-    found = connection.execute(_LOCK_PLACE, {"of_swap": swap_id}).scalar()
-    return None if found is None else LockId(found)
-
-
-def places_taken(connection: Connection, chain: ChainId) -> set[LockId]:
-    """Places of our locks in open swaps on this chain: what the chain itself may not show yet."""
-    return {LockId(row.lock_id) for row in connection.execute(_PLACES_TAKEN, {"on_chain": chain})}
-
-
-def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id: LockId) -> LockId:
-    """Write a place down; answers the one that is written down already if there is one.
-
-    Raise `ConflictError` if another open swap has it: ask the chain for another place.
-    """
-    one_at_a_time(connection)
-    if (known := lock_place(connection, swap_id)) is not None:
-        return known
-    clash = connection.execute(_PLACE_TAKEN, {"on_chain": chain, "place": lock_id}).first()
-    if clash is not None:
-        raise ConflictError(f"the place {lock_id} belongs to swap {clash.swap_id}")
-    connection.execute(sa.insert(relayer_locks).values(swap_id=swap_id, chain=chain, lock_id=lock_id))
-    return lock_id
-
-
-# --- limits ------------------------------------------------------------------------------------------------------
-
-
-def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds) -> tuple[int, int, int]:
-    """Return what is promised of the new swap's asset: in all, to its counterparties, and in its window."""
-    of_asset = [promise for promise in open_promises if promise.asset == new.asset]
-    window = new.timelock_s // window_s
-    return (
-        sum(promise.amount for promise in of_asset),
-        sum(
-            promise.amount
-            for promise in of_asset
-            if promise.counterparties & new.counterparties
-            and (promise.locked or promise.account in new.counterparties or promise.caller == new.caller)
-        ),
-        sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),
     )

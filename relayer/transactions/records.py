@@ -20,7 +20,6 @@ from core.model.types import AccountId, BlockRef, ChainId, Height
 from core.runtime import leases
 from core.runtime.columns import Uint256
 from core.runtime.database import METADATA
-from relayer.transactions import accounts
 from relayer.transactions.accounts import relayer_accounts, relayer_foreign_uses
 
 MAX_REASON_CHARS: Final = 500
@@ -29,7 +28,6 @@ MAX_ATTEMPTS: Final = 64
 the newest form is broadcast again, and forms that have expired for good make room."""
 ROOM_TO_CANCEL: Final = 32
 """Forms beyond `MAX_ATTEMPTS` that only cancellations may take."""
-MAX_GAPS: Final = 64
 
 
 class TransactionStatus(StrEnum):
@@ -261,70 +259,6 @@ def first_bids(connection: Connection, chain: ChainId, account: AccountId, since
     asked = {"of_chain": chain, "of_account": account, "since_ns": since_ns, "most": most}
     rows = connection.execute(_FIRST_BIDS, asked).all()
     return [FeeBid(row.max_fee, row.priority_fee) for row in reversed(rows)]
-
-
-def free_sequence(
-    connection: Connection, chain: ChainId, account: AccountId, at_least: int = 0, *, exits: bool = True
-) -> int:
-    """The sequence that the next transaction should take: one that was given up, so that no gap stays, or a new one.
-
-    `at_least` is what the chain counts: nothing below it can be mined any more. `exits`: it is for an exit. Nothing
-    else takes the sequence of a refused exit, whose bytes some node may still mine: a lock would fall out of its swap
-    by that. If no exit takes it, it is filled.
-    """
-    for sequence in _given_up(connection, chain, account, exits):
-        if sequence >= at_least and not accounts.is_foreign(connection, chain, account, sequence):
-            return sequence
-    return accounts.next_sequence(connection, chain, account)
-
-
-def _given_up(connection: Connection, chain: ChainId, account: AccountId, exits: bool) -> list[int]:
-    """Sequences whose every transaction was refused or has expired, in order; unless it is for `exits`, without those
-    of refused exits."""
-    table, other = relayer_transactions, relayer_transactions.alias()
-    taken: sa.ColumnElement[bool] = other.c.status.not_in(GIVEN_UP)
-    if not exits:
-        taken |= other.c.exits & (other.c.status == TransactionStatus.REFUSED)
-    taken_by_another = sa.exists().where(
-        other.c.chain == table.c.chain,
-        other.c.account == table.c.account,
-        other.c.sequence == table.c.sequence,
-        taken,
-    )
-    query = (
-        sa.select(table.c.sequence)
-        .distinct()
-        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(GIVEN_UP), ~taken_by_another)
-    )
-    return list(connection.execute(query.order_by(table.c.sequence)).scalars())
-
-
-def gaps(
-    connection: Connection, chain: ChainId, account: AccountId, first: int, end: int, *, undone: bool = False
-) -> list[int]:
-    """Sequences from `first` up to, and without, `end` that nothing of ours will use, and nobody else has used.
-
-    `undone`: also those of transactions that were settled. Nobody sends these again, so that if the chain does not
-    count them any more, whatever stands behind them waits for ever.
-    """
-    table, unused = relayer_transactions, (*GIVEN_UP, *SETTLED) if undone else GIVEN_UP
-    query = (
-        sa.select(table.c.sequence)
-        .distinct()
-        .where(
-            table.c.chain == chain,
-            table.c.account == account,
-            table.c.sequence >= first,
-            table.c.sequence < end,
-            table.c.status.not_in(unused),
-        )
-    )
-    taken = set(connection.execute(query).scalars())
-    return [
-        sequence
-        for sequence in range(first, min(end, first + MAX_GAPS))
-        if sequence not in taken and not accounts.is_foreign(connection, chain, account, sequence)
-    ]
 
 
 # --- transactions ------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from core.model.types import AssetId, Height
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from relayer.heads import HeadBoard
-from relayer.transactions import fees, orders, records
+from relayer.transactions import fees, orders, records, sequences
 from relayer.transactions.fees import FeePolicy, Market
 from relayer.transactions.orders import Order, Purse
 from relayer.transactions.records import SequenceTakenError, SignedForm, TransactionRecord
@@ -128,7 +128,7 @@ class Signatory:
         def look(connection: Connection) -> tuple[TransactionRecord | None, int, FeeBid | None, Mapping[AssetId, int]]:
             sequence = order.sequence
             if sequence is None:
-                sequence = records.free_sequence(connection, chain, account, count, exits=order.exits)
+                sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits)
             known = records.by_effects(connection, (order.effect_key, *order.items))
             former = records.with_sequence(connection, chain, account, sequence)
             promised = {} if purse is None else _promised(connection, order, purse.height, sequence)

@@ -21,7 +21,7 @@ from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
-from relayer.transactions import accounts, records
+from relayer.transactions import accounts, sequences
 
 LOOKS: Final = 5
 """Looks at the chain, a block apart, that must all show a sequence as used by somebody else before we believe it."""
@@ -128,7 +128,7 @@ class AccountWatch:
         them waits for them. Those that were settled by a finalized block, which was replaced since, at `LOOKS`."""
 
         def read(connection: Connection) -> tuple[list[int], list[int]]:
-            gaps = partial(records.gaps, connection, self._chain, self._account, end=end)
+            gaps = partial(sequences.gaps, connection, self._chain, self._account, end=end)
             known = gaps(first=view.latest)
             # As many as a quorum shows, in the newest and in the final state: none that lags makes one up.
             return known, known if view.finalized is None else gaps(first=view.latest, undone=True)

@@ -43,7 +43,7 @@ from relayer.provider.desk import OpenSwap, SwapView
 from relayer.provider.holds import opening_of
 from relayer.provider.quoting import Pair, QuoteRequest, Rate
 from relayer.provider.views import swap_view
-from relayer.pump import swaps, tables
+from relayer.pump import places, promises, swaps, tables
 from relayer.service import RelayerService, RelayerSetup
 
 T = TypeVar("T")
@@ -300,8 +300,8 @@ class House:
 
         def read(connection: Connection) -> SwapView:
             state = swaps.load(connection, swap_id)
-            row, place = tables.swap_row(connection, swap_id), tables.lock_place(connection, swap_id)
-            return swap_view(row, state, place, tables.promise(connection, swap_id), now_ns)
+            row, place = tables.swap_row(connection, swap_id), places.lock_place(connection, swap_id)
+            return swap_view(row, state, place, promises.of_swap(connection, swap_id), now_ns)
 
         return await self.database.read(read)
 

@@ -11,7 +11,7 @@ from core.runtime.clock import SystemClock
 from core.runtime.database import METADATA, open_database
 from htlc.model import Leg, Phase
 from relayer.provider.desk import SwapView
-from relayer.pump import tables
+from relayer.pump import promises
 from tests.relayer.house import START, A, B, House
 from tests.relayer.test_inventory import PATIENT, open_many
 from tests.relayer.test_together import Hall
@@ -85,6 +85,6 @@ async def test_openings_at_once_promise_nothing_twice(database):
     opened = await open_many(house, [START * 4 // 10] * 6, [f"caller {number}" for number in range(6)])
     assert sum(isinstance(one, SwapView) for one in opened) == 2
     assert {type(one) for one in opened if not isinstance(one, SwapView)} == {ConflictError}
-    promised = await database.read(tables.promises)
+    promised = await database.read(promises.of_open_swaps)
     assert sum(one.amount for one in promised) <= START
     await house.stop()

@@ -7,7 +7,7 @@ import pytest
 from core.model.errors import RetryableError
 from core.model.transactions import Outcome, OutcomeStatus
 from core.runtime.database import InlineDatabase, create_schema
-from relayer.transactions import accounts, records
+from relayer.transactions import accounts, sequences
 from relayer.transactions.records import TransactionStatus
 from relayer.transactions.tracking import LOOKS
 from tests.relayer.test_transactions import CHAIN, House, _nothing, replace_submit
@@ -217,4 +217,4 @@ async def test_an_outcome_that_lags_behind_the_count_is_no_stranger():
     assert final is not None
     assert final.status is TransactionStatus.FINAL
     assert await waiting(house) == []
-    assert await house.database.read(lambda c: records.gaps(c, CHAIN, house.signer.account, 0, 1)) == []
+    assert await house.database.read(lambda c: sequences.gaps(c, CHAIN, house.signer.account, 0, 1)) == []

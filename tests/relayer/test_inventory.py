@@ -23,7 +23,7 @@ from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy, RelayerPolicy
 from relayer.provider.desk import OpenSwap, SwapView
 from relayer.provider.quoting import Quote, QuoteRequest
-from relayer.pump import tables
+from relayer.pump import promises, tables
 from tests.relayer.house import COIN, COIN_A, COIN_B, OTHER, START, A, B, House
 
 FEES = FeeMarket(1, 1)
@@ -225,7 +225,7 @@ def test_openings_at_once_promise_nothing_twice():
         opened = await open_many(house, [START * 4 // 10] * 4, [f"caller {number}" for number in range(4)])
         assert sum(isinstance(one, SwapView) for one in opened) == 2
         assert {type(one) for one in opened if not isinstance(one, SwapView)} == {ConflictError}
-        promised = await house.database.read(tables.promises)
+        promised = await house.database.read(promises.of_open_swaps)
         assert sum(one.amount for one in promised) <= START
 
     told(story)

@@ -18,7 +18,7 @@ from relayer.inventory import Promise
 from relayer.policy import OpeningPolicy
 from relayer.provider.desk import OpenSwap, SwapView
 from relayer.provider.quoting import QuoteRequest
-from relayer.pump import tables
+from relayer.pump import promises
 from tests.relayer.house import COIN_A, COIN_B, START, A, B, House
 from tests.relayer.test_inventory import lock_as, open_as, promise, request_of, told
 
@@ -123,7 +123,7 @@ def test_a_proven_opening_is_kept_among_any_without_proof(amounts, place, one_ca
             assert not view.reserved
             assert "without a proof of funds" in view.reservation
         assert honest is not None
-        promised = inventory.firm(await house.database.read(tables.promises), house.clock.now_ns())
+        promised = inventory.firm(await house.database.read(promises.of_open_swaps), house.clock.now_ns())
         assert [one.swap_id for one in promised] == [honest.id]
         await lock_as(house, 99, honest)
         await house.locked(honest.id, Leg.PARTICIPANT)
@@ -240,7 +240,7 @@ def test_an_opening_that_is_locked_on_is_no_lapse():
         await house.clock.sleep(30)
         assert (await opened(house, 1 + 100, 400)).reserved
         account = view.initiator.terms.sender
-        assert await house.database.read(lambda c: tables.lapses(c, account, 0, house.clock.now_ns())) == 0
+        assert await house.database.read(lambda c: promises.lapses(c, account, 0, house.clock.now_ns())) == 0
 
     told(story)
 

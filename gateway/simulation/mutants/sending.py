@@ -61,7 +61,7 @@ SENDING: Final = (
         (
             Edit(
                 SIGNING,
-                "sequence = records.free_sequence(connection, chain, account, count, exits=order.exits)",
+                "sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits)",
                 "sequence = count",
             ),
             Edit(
