@@ -81,7 +81,7 @@ def exit_bid(market: FeeMarket | None) -> FeeBid | None:
     if market is None:
         return None
     most = EXIT_FEE_MULTIPLE * (2 * market.base_fee + market.priority_fee)
-    return FeeBid(max(1, most), min(market.priority_fee, max(1, most)))
+    return FeeBid(max(1, most), market.priority_fee)
 
 
 def firm(promises: Iterable[Promise], now_ns: int) -> list[Promise]:

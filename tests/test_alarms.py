@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -48,19 +49,19 @@ def rules() -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_leads_to_what_to_do(rule):
+def test_an_alert_leads_to_what_to_do(rule: Any) -> None:
     path, _, anchor = rule["runbook"].partition("#")
     assert ROOT / path == PAGE
     assert anchor == rule["alert"].lower()
     assert anchor in anchors(PAGE)
 
 
-def test_a_runbook_is_about_an_alert_that_exists():
+def test_a_runbook_is_about_an_alert_that_exists() -> None:
     headings = re.findall(r"^### (\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert set(headings) == {rule["alert"] for rule in rules()}
 
 
-def test_every_error_of_the_log_is_on_the_page():
+def test_every_error_of_the_log_is_on_the_page() -> None:
     documented = first_cells(section("Errors in the log"))
     errors = set(logged("error", "exception", "critical"))
     assert len(errors) > 20
@@ -68,7 +69,7 @@ def test_every_error_of_the_log_is_on_the_page():
     assert documented - errors == set()
 
 
-def test_a_log_event_that_the_page_quotes_exists():
+def test_a_log_event_that_the_page_quotes_exists() -> None:
     text = PAGE.read_text(encoding="utf-8")
     events = set(logged("info", "warning", "error", "exception"))
     for event in ("a swap needs attention", "swap finished", "worker backs off", "effect is tried again"):
@@ -76,7 +77,7 @@ def test_a_log_event_that_the_page_quotes_exists():
         assert event in events
 
 
-def test_every_notice_about_a_swap_is_on_the_page():
+def test_every_notice_about_a_swap_is_on_the_page() -> None:
     documented = first_cells(section("Notices about swaps"))
     made = set()
     for path in (ROOT / "htlc").glob("*.py"):

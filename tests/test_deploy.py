@@ -41,7 +41,7 @@ def unknown(text: str, metrics: set[str]) -> set[str]:
     return names - metrics
 
 
-def test_alerts_are_about_metrics_that_exist(metrics):
+def test_alerts_are_about_metrics_that_exist(metrics: set[str]) -> None:
     rules = [rule for group in yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"] for rule in group["rules"]]
     assert len({rule["alert"] for rule in rules}) == len(rules) >= 10
     for rule in rules:
@@ -50,7 +50,7 @@ def test_alerts_are_about_metrics_that_exist(metrics):
         assert rule["annotations"]["summary"]
 
 
-def test_the_dashboard_shows_metrics_that_exist(metrics):
+def test_the_dashboard_shows_metrics_that_exist(metrics: set[str]) -> None:
     panels = json.loads((DEPLOY / "grafana/dashboards/causeway.json").read_text())["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     for panel in panels:
@@ -60,11 +60,11 @@ def test_the_dashboard_shows_metrics_that_exist(metrics):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if NAMED.search(page.read_text(encoding="utf-8"))], ids=str)
-def test_a_page_names_metrics_that_exist(metrics, page):
+def test_a_page_names_metrics_that_exist(metrics: set[str], page: Path) -> None:
     assert unknown(page.read_text(encoding="utf-8"), metrics) == set()
 
 
-def test_every_metric_is_on_its_page_with_its_labels(metrics):
+def test_every_metric_is_on_its_page_with_its_labels(metrics: set[str]) -> None:
     page = (ROOT / "docs/operating/metrics.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `(causeway_\w+)` \| ([a-z, ]*?) ?\|", page, re.MULTILINE)
     documented = {name: tuple(filter(None, labels.split(", "))) for name, labels in rows}
@@ -84,7 +84,7 @@ def registered() -> dict[str, tuple[str, ...]]:
     return {PREFIX + name: made._labelnames for name, made in metrics._known.items()}
 
 
-def test_the_compose_file_is_whole():
+def test_the_compose_file_is_whole() -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
     assert set(compose["services"]) == {"database", "relayer", "prometheus", "grafana"}
     for service in compose["services"].values():
@@ -100,7 +100,7 @@ def test_the_compose_file_is_whole():
     assert (DEPLOY / build["context"] / build["dockerfile"]).exists()
 
 
-def test_the_container_installs_what_is_locked():
+def test_the_container_installs_what_is_locked() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     assert "--require-hashes -r requirements.lock" in text
     assert "USER causeway" in text
@@ -108,7 +108,7 @@ def test_the_container_installs_what_is_locked():
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
-def test_prometheus_takes_its_files():
+def test_prometheus_takes_its_files() -> None:
     for arguments in (["check", "rules", "alerts.yml"], ["check", "config", "prometheus.yml"]):
         done = subprocess.run(["promtool", *arguments], cwd=DEPLOY, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -46,7 +46,7 @@ def texts() -> list[Path]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_a_link_leads_to_a_page_and_heading_that_exist(page):
+def test_a_link_leads_to_a_page_and_heading_that_exist(page: Path) -> None:
     for path, anchor in links(page):
         target = page.parent / path if path else page
         if page.name == "template.md" and not target.exists():
@@ -57,7 +57,7 @@ def test_a_link_leads_to_a_page_and_heading_that_exist(page):
             assert anchor in anchors(target), f"{path}#{anchor}"
 
 
-def test_a_page_that_code_or_docs_name_exists():
+def test_a_page_that_code_or_docs_name_exists() -> None:
     missing = [
         f"{named(text)}: {path}"
         for text in texts()
@@ -67,7 +67,7 @@ def test_a_page_that_code_or_docs_name_exists():
     assert missing == []
 
 
-def test_a_file_that_code_or_docs_name_exists():
+def test_a_file_that_code_or_docs_name_exists() -> None:
     missing = [
         f"{named(text)}: {path}"
         for text in texts()
@@ -77,7 +77,7 @@ def test_a_file_that_code_or_docs_name_exists():
     assert missing == []
 
 
-def test_the_map_leads_to_every_page():
+def test_the_map_leads_to_every_page() -> None:
     seen: set[Path] = set()
     waiting = [DOCS / "README.md"]
     while waiting:
@@ -89,7 +89,7 @@ def test_the_map_leads_to_every_page():
     assert [named(page) for page in DOCS.rglob("*.md") if page not in seen and page.name != "template.md"] == []
 
 
-def test_the_checks_above_see_what_is_wrong(tmp_path):
+def test_the_checks_above_see_what_is_wrong(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
         f"# One [thing](x.md), `code_it`: 2\n\n[a](b.md#c) {'docs'}/gone.md `{'relayer'}/gone.py`\n```\n# no\n```\n"

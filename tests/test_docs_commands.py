@@ -69,18 +69,18 @@ def fault(command: str) -> str | None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_a_command_that_a_page_names_exists(page):
+def test_a_command_that_a_page_names_exists(page: Path) -> None:
     assert [f"{command}: {wrong}" for command in commands(page) if (wrong := fault(command))] == []
 
 
-def test_a_command_that_code_names_exists():
+def test_a_command_that_code_names_exists() -> None:
     code = [path for path in texts() if path.suffix == ".py" and path.relative_to(ROOT).parts[0] != "tests"]
     found = [(path, command) for path in code for command in INLINE.findall(path.read_text(encoding="utf-8"))]
     assert len(found) > 10
     assert [f"{named(path)}: {command}: {wrong}" for path, command in found if (wrong := fault(command))] == []
 
 
-def test_pages_that_operators_follow_have_commands():
+def test_pages_that_operators_follow_have_commands() -> None:
     for page in ("operating/relayer.md", "operating/alarms.md", "consortium-chain.md"):
         assert len(commands(DOCS / page)) >= 5
 
@@ -98,5 +98,5 @@ def test_pages_that_operators_follow_have_commands():
         ("python -m bench.nothing", "no module bench.nothing"),
     ],
 )
-def test_a_command_line_that_does_not_exist_is_seen(command, wrong):
+def test_a_command_line_that_does_not_exist_is_seen(command: str, wrong: str) -> None:
     assert fault(command) == wrong

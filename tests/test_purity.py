@@ -60,11 +60,11 @@ def loaded() -> dict[str, list[str]]:
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_a_pure_module_loads_nothing_that_does_io(loaded, name):
+def test_a_pure_module_loads_nothing_that_does_io(loaded: dict[str, list[str]], name: str) -> None:
     assert loaded[name] == []
 
 
-def test_the_check_can_fail():
+def test_the_check_can_fail() -> None:
     program = "import sys, htlc.engine; print('sqlalchemy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"

@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,13 +35,13 @@ def files(*rooms: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", files(*ROOMS))
-def test_sql_is_written_in_few_modules(path):
+def test_sql_is_written_in_few_modules(path: str) -> None:
     if not path.startswith(SQL_STANDS_IN):
         # A `Connection` is passed through by many; building statements needs the package itself.
         assert "sqlalchemy" not in imports(ROOT / path)
 
 
 @pytest.mark.parametrize(("tables", "owners"), OWN_TABLES.items())
-def test_nobody_else_writes_sql_against_a_room_s_tables(tables, owners):
+def test_nobody_else_writes_sql_against_a_room_s_tables(tables: Any, owners: Any) -> None:
     others = [path for path in files("indexer", *ROOMS) if not path.startswith(owners)]
     assert [path for path in others if tables in imports(ROOT / path)] == []

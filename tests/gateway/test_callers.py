@@ -1,5 +1,7 @@
 """Limits on strangers' openings and watched swaps, as an operator writes them."""
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -12,7 +14,7 @@ from tests.gateway.test_config import ETHEREUM, LEDGER, relayer
 ETHER = ETHEREUM.assets[0]
 
 
-def test_watching_is_off_until_it_is_written():
+def test_watching_is_off_until_it_is_written() -> None:
     assert not wiring.relayer_policy(relayer()).watch.enabled
     written = relayer(watchtower=WatchtowerConfig(enabled=True, max_exit_cost=(ReserveConfig(ETHER, 10**15),)))
     policy = wiring.relayer_policy(verified(written))
@@ -20,7 +22,7 @@ def test_watching_is_off_until_it_is_written():
     assert policy.watch.max_exit_cost == {ETHER: BaseUnits(10**15)}
 
 
-def test_a_fee_ceiling_is_in_force_on_its_chain():
+def test_a_fee_ceiling_is_in_force_on_its_chain() -> None:
     chains = relayer().chains
     dear = msgspec.structs.replace(chains[0], max_fee_gwei=90)
     ceilings = wiring.relayer_policy(verified(relayer(chains=(dear, *chains[1:]))))
@@ -28,7 +30,7 @@ def test_a_fee_ceiling_is_in_force_on_its_chain():
     assert ceilings.pipeline_on(ChainId(chains[1].id)) == ceilings.pipeline
 
 
-def test_what_is_written_of_openings_is_in_force():
+def test_what_is_written_of_openings_is_in_force() -> None:
     policy = wiring.relayer_policy(verified(relayer(opening=OpeningConfig(hold_s=60, max_per_account=2))))
     assert (policy.opening.hold_s, policy.opening.max_per_account) == (60, 2)
 
@@ -48,7 +50,7 @@ def test_what_is_written_of_openings_is_in_force():
         ({"watchtower": WatchtowerConfig(max_exit_cost=(ReserveConfig(LEDGER.assets[0], 1),))}, "gas is not paid in"),
     ],
 )
-def test_what_allows_nothing_is_refused_with_its_place(changes, place):
+def test_what_allows_nothing_is_refused_with_its_place(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(RejectedError) as refused:
         verified(relayer(**changes))
     assert place in str(refused.value)

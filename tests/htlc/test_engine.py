@@ -1,5 +1,8 @@
 """The machine over a database: one transaction an event, nothing repeated, and replay that leads to the same state."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 from sqlalchemy.engine import Connection
 
@@ -27,14 +30,14 @@ FIRST, SECOND = Leg.INITIATOR, Leg.PARTICIPANT
 
 
 @pytest.fixture
-async def database():
+async def database() -> AsyncIterator[Any]:
     opened = InlineDatabase()
     await opened.write(create_schema)
     yield opened
     await opened.close()
 
 
-async def test_events_states_and_effects_are_stored_together(database: Database):
+async def test_events_states_and_effects_are_stored_together(database: Database) -> None:
     terms = agreement()
 
     def story(connection: Connection) -> engine.Taken:
@@ -61,7 +64,7 @@ async def test_events_states_and_effects_are_stored_together(database: Database)
     await database.read(lambda c: engine.check_replay(c, terms.swap_id))
 
 
-async def test_what_fails_in_a_batch_leaves_nothing_of_it(database: Database):
+async def test_what_fails_in_a_batch_leaves_nothing_of_it(database: Database) -> None:
     terms = agreement()
     await database.write(lambda c: engine.begin(c, terms, now_s=NOW, now_ns=NOW_NS))
 
@@ -75,7 +78,7 @@ async def test_what_fails_in_a_batch_leaves_nothing_of_it(database: Database):
     assert not await database.read(lambda c: journal.stream_effects(c, terms.swap_id))
 
 
-async def test_a_swap_begins_once_and_unknown_ones_are_not_found(database: Database):
+async def test_a_swap_begins_once_and_unknown_ones_are_not_found(database: Database) -> None:
     terms = agreement()
     await database.write(lambda c: engine.begin(c, terms, now_s=NOW, now_ns=NOW_NS))
     with pytest.raises(ConflictError):
@@ -87,7 +90,7 @@ async def test_a_swap_begins_once_and_unknown_ones_are_not_found(database: Datab
 
 
 @pytest.mark.parametrize("role", list(Role))
-async def test_random_lives_replay_to_the_same_state(database: Database, role: Role):
+async def test_random_lives_replay_to_the_same_state(database: Database, role: Role) -> None:
     terms = agreement(role)
     _, history = random_history(7, role, 60, honest=True)
 
@@ -100,7 +103,7 @@ async def test_random_lives_replay_to_the_same_state(database: Database, role: R
     await database.read(lambda c: engine.check_replay(c, terms.swap_id))
 
 
-async def test_a_damaged_state_is_found_by_replay(database: Database):
+async def test_a_damaged_state_is_found_by_replay(database: Database) -> None:
     terms = agreement()
 
     def damage(connection: Connection) -> None:
@@ -116,7 +119,7 @@ async def test_a_damaged_state_is_found_by_replay(database: Database):
         await database.read(lambda c: engine.check_replay(c, terms.swap_id))
 
 
-async def test_a_whole_swap_ends_in_the_database(database: Database):
+async def test_a_whole_swap_ends_in_the_database(database: Database) -> None:
     terms = agreement()
 
     def story(connection: Connection) -> engine.Taken:

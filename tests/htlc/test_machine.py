@@ -52,20 +52,20 @@ def _ignoring_is_harmless(state: SwapState, event: SwapEvent) -> None:
     assert (decisions.phase_of(facts), with_it) == (state.phase, without), event
 
 
-def test_every_phase_answers_every_event():
+def test_every_phase_answers_every_event() -> None:
     assert set(TABLE) == set(Phase)
     for answers in TABLE.values():
         assert list(answers) == list(EVENT_TYPES)
         assert all(answer.why for answer in answers.values())
 
 
-def test_terminal_is_terminal():
+def test_terminal_is_terminal() -> None:
     for phase in TERMINAL:
         for answer in TABLE[phase].values():
             assert isinstance(answer, Ignored) or not answer.to
 
 
-def test_every_move_is_in_the_table(moves):
+def test_every_move_is_in_the_table(moves: dict[tuple[Phase, type[SwapEvent]], set[Phase]]) -> None:
     surprises = [
         f"{phase} {event_name(event)} {target}"
         for (phase, event), targets in moves.items()
@@ -75,7 +75,7 @@ def test_every_move_is_in_the_table(moves):
     assert not surprises
 
 
-def test_every_move_of_the_table_is_made(moves):
+def test_every_move_of_the_table_is_made(moves: dict[tuple[Phase, type[SwapEvent]], set[Phase]]) -> None:
     """Breadth reaches all but `RARE` within its limit; a wider search has seen those."""
     never = {
         (phase, event_name(event), target)
@@ -88,7 +88,7 @@ def test_every_move_of_the_table_is_made(moves):
     assert never <= RARE
 
 
-def test_the_diagram_in_the_docs_is_fresh():
+def test_the_diagram_in_the_docs_is_fresh() -> None:
     assert diagram.PAGE.read_text(encoding="utf-8") == diagram.page(), "run python -m htlc.diagram"
 
 
@@ -165,7 +165,7 @@ RandomLives.TestCase.settings = settings(max_examples=60, stateful_step_count=40
 TestRandomLives = RandomLives.TestCase
 
 
-def test_every_kind_of_effect_and_event_has_a_name():
+def test_every_kind_of_effect_and_event_has_a_name() -> None:
     assert len({event_name(event) for event in EVENT_TYPES}) == len(EVENT_TYPES)
     assert len({kind.__struct_config__.tag for kind in EFFECT_TYPES}) == len(EFFECT_TYPES)
     assert {leg.other for leg in Leg} == set(Leg)

@@ -1,5 +1,6 @@
 """The gates at their boundaries, plans, skew; and that no term can be dropped."""
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import msgspec
@@ -22,7 +23,9 @@ policies = st.builds(
 
 
 @given(timings, timings, policies, st.integers(0, 2**31))
-def test_a_plan_holds_quote_and_gap_and_not_a_second_less(a, b, policy, now):
+def test_a_plan_holds_quote_and_gap_and_not_a_second_less(
+    a: ChainTiming, b: ChainTiming, policy: SwapPolicy, now: int
+) -> None:
     t_a, t_b = timelocks.plan(ChainTime(A, now), ChainTime(B, now), a, b, policy)
     assert (t_a.chain, t_b.chain) == (A, B)
     timelocks.check_quote(now, t_b, a, b, policy)
@@ -34,19 +37,19 @@ def test_a_plan_holds_quote_and_gap_and_not_a_second_less(a, b, policy, now):
         timelocks.check_gap(t_a, t_b.plus(Seconds(1)), a, b, policy)
 
 
-def test_the_later_clock_counts():
+def test_the_later_clock_counts() -> None:
     late = timelocks.plan(ChainTime(A, NOW + 5), ChainTime(B, NOW), EVM_TIMING, LEDGER_TIMING, POLICY)
     assert late == timelocks.plan(ChainTime(A, NOW + 5), ChainTime(B, NOW + 5), EVM_TIMING, LEDGER_TIMING, POLICY)
 
 
-def test_timings_that_make_no_sense_make_no_plan():
+def test_timings_that_make_no_sense_make_no_plan() -> None:
     for wrong in (replace(EVM_TIMING, finality_s=Seconds(-1)), replace(EVM_TIMING, finality_s=Seconds(10**7))):
         with pytest.raises(RejectedError):
             timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), wrong, LEDGER_TIMING, POLICY)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(ChainTiming)])
-def test_no_timing_may_be_negative(name):
+def test_no_timing_may_be_negative(name: str) -> None:
     for a, b in ((-1, 0), (0, -1), (-1, -1)):
         first, second = (replace(known, **{name: Seconds(s)}) for known, s in ((EVM_TIMING, a), (LEDGER_TIMING, b)))
         with pytest.raises(RejectedError, match="these chain timings"):
@@ -56,7 +59,7 @@ def test_no_timing_may_be_negative(name):
         timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), first, second, POLICY)
 
 
-def test_plan_reaches_its_limits_and_no_further():
+def test_plan_reaches_its_limits_and_no_further() -> None:
     """With all other terms nought, T_A is the initiator's finality and the two seconds of slack away."""
     nothing = ChainTiming(*(Seconds(0),) * 6)
     free = SwapPolicy(
@@ -76,7 +79,7 @@ def test_plan_reaches_its_limits_and_no_further():
         away_s(9, MAX_TIMELOCK_S - 10)
 
 
-def test_lock_gate_is_the_quote_gate_without_the_time_to_lock():
+def test_lock_gate_is_the_quote_gate_without_the_time_to_lock() -> None:
     right_side = 2 + 3 + 1 + (2 + 1 + 1 + 2 + (2 * 2 + 1 + 2 + 1))
     timelocks.check_lock(NOW, ChainTime(B, NOW + right_side + 1), EVM_TIMING, LEDGER_TIMING, POLICY)
     with pytest.raises(GateClosedError) as refused:
@@ -92,7 +95,9 @@ def test_lock_gate_is_the_quote_gate_without_the_time_to_lock():
         (timelocks.check_fund, 2 + 1 + 1 + 2 + (2 * 2 + 1 + 2 + 1)),
     ],
 )
-def test_gate_of_one_chain_opens_one_second_above_its_right_side(gate, right_side):
+def test_gate_of_one_chain_opens_one_second_above_its_right_side(
+    gate: Callable[[int, ChainTime, ChainTiming, SwapPolicy], None], right_side: int
+) -> None:
     t_b = ChainTime(B, NOW)
     gate(NOW - right_side - 1, t_b, LEDGER_TIMING, POLICY)
     with pytest.raises(GateClosedError) as refused:
@@ -102,7 +107,7 @@ def test_gate_of_one_chain_opens_one_second_above_its_right_side(gate, right_sid
     assert str(right_side) in refused.value.message
 
 
-def test_quote_and_gap_open_one_second_above_their_right_side():
+def test_quote_and_gap_open_one_second_above_their_right_side() -> None:
     quote = 3 + 2 + 3 + 1 + (2 + 1 + 1 + 2 + (2 * 2 + 1 + 2 + 1))
     timelocks.check_quote(NOW, ChainTime(B, NOW + quote + 1), EVM_TIMING, LEDGER_TIMING, POLICY)
     with pytest.raises(GateClosedError):
@@ -114,7 +119,7 @@ def test_quote_and_gap_open_one_second_above_their_right_side():
         timelocks.check_gap(ChainTime(A, NOW + gap), t_b, EVM_TIMING, LEDGER_TIMING, POLICY)
 
 
-def test_skew_is_bounded_on_both_sides():
+def test_skew_is_bounded_on_both_sides() -> None:
     timelocks.check_skew(ChainTime(A, NOW + 1), NOW, EVM_TIMING)
     timelocks.check_skew(ChainTime(A, NOW - 4), NOW, EVM_TIMING)
     for apart, said in ((2, {"ahead_s": 2, "lead_s": 1}), (-5, {"behind_s": 5, "bound_s": 4})):
@@ -124,7 +129,7 @@ def test_skew_is_bounded_on_both_sides():
 
 
 @given(timings, timings, policies)
-def test_every_term_has_a_worst_case_that_needs_it(a, b, policy):
+def test_every_term_has_a_worst_case_that_needs_it(a: ChainTiming, b: ChainTiming, policy: SwapPolicy) -> None:
     """The worst case of each step, played in true time second by second, ends exactly where the gate says."""
     t_b = 0
     claim_sent_s = t_b - sum(timelocks.reveal_terms(b, policy).values())
@@ -143,11 +148,11 @@ def test_every_term_has_a_worst_case_that_needs_it(a, b, policy):
     assert included_again_s + a.lead_s == t_b + sum(timelocks.gap_terms(a, b, policy).values())
 
 
-def test_policies_survive_json():
+def test_policies_survive_json() -> None:
     raw = msgspec.json.encode(timelocks.PRODUCTION_POLICY)
     assert msgspec.json.decode(raw, type=SwapPolicy) == timelocks.PRODUCTION_POLICY
 
 
-def test_a_development_refund_can_be_watched():
+def test_a_development_refund_can_be_watched() -> None:
     t_a, t_b = timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), EVM_TIMING, LEDGER_TIMING, POLICY)
     assert (t_b.seconds - NOW, t_a.seconds - NOW) == (24, 37)

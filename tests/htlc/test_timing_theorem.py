@@ -119,7 +119,7 @@ def least(terms: Mapping[str, int], without: str | None = None) -> int:
 # --- the theorem ---------------------------------------------------------------------------------------------------
 
 
-def test_reveal_gate_suffices_and_is_tight():
+def test_reveal_gate_suffices_and_is_tight() -> None:
     for b, rules in reveal_cases():
         terms = timelocks.reveal_terms(b, rules)
         t_b_s = NOW + least(terms)
@@ -129,7 +129,7 @@ def test_reveal_gate_suffices_and_is_tight():
         assert not reveals_safely(t_b_s - 1, b, rules), (b, rules)
 
 
-def test_fund_gate_suffices_and_is_tight():
+def test_fund_gate_suffices_and_is_tight() -> None:
     for b, rules in fund_cases():
         t_b_s = NOW + least(timelocks.fund_terms(b, rules))
         assert opens(timelocks.check_fund, NOW, t_b_s, b, rules)
@@ -138,7 +138,7 @@ def test_fund_gate_suffices_and_is_tight():
         assert not funds_usefully(t_b_s - 1, b, rules), (b, rules)
 
 
-def test_quote_gate_suffices_and_is_tight():
+def test_quote_gate_suffices_and_is_tight() -> None:
     for a, b, rules in two_chain_cases():
         t_b_s = NOW + least(timelocks.quote_terms(a, b, rules))
         assert opens(timelocks.check_quote, NOW, t_b_s, a, b, rules)
@@ -147,7 +147,7 @@ def test_quote_gate_suffices_and_is_tight():
         assert not quotes_usefully(t_b_s - 1, a, b, rules), (a, b, rules)
 
 
-def test_gap_gate_suffices_and_is_tight_but_for_a_second():
+def test_gap_gate_suffices_and_is_tight_but_for_a_second() -> None:
     """A claim is dated strictly before T_B, so that the last second of B is T_B - 1: the gap has one to spare."""
     for a, b, rules in two_chain_cases():
         t_a_s = T_B + least(timelocks.gap_terms(a, b, rules))
@@ -164,20 +164,20 @@ RULES = policy(2, 2, 2, 2)
 
 
 @pytest.mark.parametrize("name", timelocks.reveal_terms(ALL, RULES))
-def test_no_term_of_the_reveal_gate_can_be_dropped(name: str):
+def test_no_term_of_the_reveal_gate_can_be_dropped(name: str) -> None:
     assert not reveals_safely(NOW + least(timelocks.reveal_terms(ALL, RULES), name), ALL, RULES)
 
 
 @pytest.mark.parametrize("name", timelocks.fund_terms(ALL, RULES))
-def test_no_term_of_the_fund_gate_can_be_dropped(name: str):
+def test_no_term_of_the_fund_gate_can_be_dropped(name: str) -> None:
     assert not funds_usefully(NOW + least(timelocks.fund_terms(ALL, RULES), name), ALL, RULES)
 
 
 @pytest.mark.parametrize("name", timelocks.quote_terms(ALL, ALL, RULES))
-def test_no_term_of_the_quote_gate_can_be_dropped(name: str):
+def test_no_term_of_the_quote_gate_can_be_dropped(name: str) -> None:
     assert not quotes_usefully(NOW + least(timelocks.quote_terms(ALL, ALL, RULES), name), ALL, ALL, RULES)
 
 
 @pytest.mark.parametrize("name", timelocks.gap_terms(ALL, ALL, RULES))
-def test_no_term_of_the_gap_gate_can_be_dropped(name: str):
+def test_no_term_of_the_gap_gate_can_be_dropped(name: str) -> None:
     assert not pays_the_participant(T_B + least(timelocks.gap_terms(ALL, ALL, RULES), name), ALL, ALL, RULES)

@@ -1,7 +1,7 @@
 """Each role's way through a swap, and each rule that keeps it from losing money."""
 
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -101,7 +101,7 @@ def revealed(state: SwapState) -> tuple[SwapState, RevealAndClaim]:
 # --- the liquidity provider --------------------------------------------------------------------------------------
 
 
-def test_a_provider_completes(provider):
+def test_a_provider_completes(provider: SwapState) -> None:
     terms = provider.agreement
     state, effects = play(provider, lock_seen(terms, FIRST))
     assert (state.phase, effects) == (Phase.INITIATOR_LOCKED, [])
@@ -121,7 +121,7 @@ def test_a_provider_completes(provider):
     assert only(effects, Finished).outcome is Phase.COMPLETED
 
 
-def test_provider_verifies_after_finality_and_funds_on_answer(provider):
+def test_provider_verifies_after_finality_and_funds_on_answer(provider: SwapState) -> None:
     state, effects = play(provider, lock_seen(provider.agreement, FIRST), verified(FIRST))
     assert not effects
     assert state.verified is None
@@ -129,14 +129,14 @@ def test_provider_verifies_after_finality_and_funds_on_answer(provider):
     assert [type(effect) for effect in effects] == [VerifyLock]
 
 
-def test_other_terms_are_shown_and_never_funded(provider):
+def test_other_terms_are_shown_and_never_funded(provider: SwapState) -> None:
     wrong = events.LockSeen(FIRST, IDS[FIRST], replace_terms(provider.agreement.initiator_leg), block(FIRST), b"x" * 32)
     state, effects = play(provider, wrong, lock_final(FIRST), verified(FIRST))
     assert state.phase is Phase.AGREED
     assert "amount" in only(effects, NotifyParty).message
 
 
-def test_a_refused_lock_is_never_funded(provider):
+def test_a_refused_lock_is_never_funded(provider: SwapState) -> None:
     refusal = events.LockRefused(FIRST, IDS[FIRST], "code-hash", "the contract is another one")
     state, effects = play(provider, lock_seen(provider.agreement, FIRST), lock_final(FIRST), refusal, verified(FIRST))
     assert state.phase is Phase.ABANDONED
@@ -144,7 +144,7 @@ def test_a_refused_lock_is_never_funded(provider):
     assert not [effect for effect in effects if isinstance(effect, FundLeg)]
 
 
-def test_a_hashlock_whose_preimage_is_public_is_never_funded(provider):
+def test_a_hashlock_whose_preimage_is_public_is_never_funded(provider: SwapState) -> None:
     seen = events.PreimageSeen(PREIMAGE, "mempool")
     state, effects = play(provider, lock_seen(provider.agreement, FIRST), lock_final(FIRST), seen, verified(FIRST))
     assert state.phase is Phase.ABANDONED
@@ -159,7 +159,7 @@ def test_a_hashlock_whose_preimage_is_public_is_never_funded(provider):
         lambda kind, n: events.EffectSubmitted(kind, n, b"t" * 32),
     ],
 )
-def test_a_lock_is_asked_for_once_whatever_becomes_of_it(provider, ending):
+def test_a_lock_is_asked_for_once_whatever_becomes_of_it(provider: SwapState, ending: Any) -> None:
     state, fund = funded(provider)
     state, effects = play(
         state, ending(kind_of(fund), fund.sequence), time(FIRST, 4), time(SECOND, 4), lock_final(FIRST), verified(FIRST)
@@ -168,7 +168,7 @@ def test_a_lock_is_asked_for_once_whatever_becomes_of_it(provider, ending):
     assert not effects
 
 
-def test_a_lock_taken_by_a_reorg_is_not_locked_again(provider):
+def test_a_lock_taken_by_a_reorg_is_not_locked_again(provider: SwapState) -> None:
     state, _ = funded(provider)
     state, effects = play(
         state,
@@ -181,7 +181,7 @@ def test_a_lock_taken_by_a_reorg_is_not_locked_again(provider):
     assert play(state, lock_seen(state.agreement, SECOND, 8))[0].phase is Phase.BOTH_LOCKED
 
 
-def test_only_a_lock_that_can_never_be_mined_ends_funding(provider):
+def test_only_a_lock_that_can_never_be_mined_ends_funding(provider: SwapState) -> None:
     state, fund = funded(provider)
     assert play(state, events.QuoteExpired(NOW + 99), events.QuoteCancelled("regret"))[0].phase is Phase.FUNDING
     for end in (
@@ -195,7 +195,7 @@ def test_only_a_lock_that_can_never_be_mined_ends_funding(provider):
     assert play(state, submitted, refused)[0].phase is Phase.FUNDING, "what was signed may still be mined"
 
 
-def test_the_fund_gate_closes_a_second_after_its_last_moment(provider):
+def test_the_fund_gate_closes_a_second_after_its_last_moment(provider: SwapState) -> None:
     ready, _ = play(provider, lock_seen(provider.agreement, FIRST), lock_final(FIRST))
     last = timelock(provider.agreement, SECOND) - 14 - 1
     assert play(ready, verified(FIRST, NOW + last))[0].phase is Phase.FUNDING
@@ -204,7 +204,7 @@ def test_the_fund_gate_closes_a_second_after_its_last_moment(provider):
     assert "fund gate" in only(effects, Finished).message
 
 
-def test_skew_holds_funding_back_until_it_is_gone(provider):
+def test_skew_holds_funding_back_until_it_is_gone(provider: SwapState) -> None:
     state, effects = play(
         provider,
         lock_seen(provider.agreement, FIRST),
@@ -219,7 +219,7 @@ def test_skew_holds_funding_back_until_it_is_gone(provider):
     only(effects, FundLeg)
 
 
-def test_a_claim_waits_for_nothing_and_survives_a_reorg(provider):
+def test_a_claim_waits_for_nothing_and_survives_a_reorg(provider: SwapState) -> None:
     state, _ = funded(provider)
     state, effects = play(state, lock_seen(state.agreement, SECOND), claim_seen(SECOND))
     assert only(effects, ClaimLeg).leg is FIRST, "not even for our own lock to be final"
@@ -232,7 +232,7 @@ def test_a_claim_waits_for_nothing_and_survives_a_reorg(provider):
     assert state.preimage == PREIMAGE
 
 
-def test_failed_claim_is_repeated_until_timelock_is_final(provider):
+def test_failed_claim_is_repeated_until_timelock_is_final(provider: SwapState) -> None:
     state, effects = play(both_locked(provider), time(FIRST, 5), claim_seen(SECOND))
     claim = only(effects, ClaimLeg)
     t_a = timelock(state.agreement, FIRST)
@@ -249,7 +249,7 @@ def test_failed_claim_is_repeated_until_timelock_is_final(provider):
     assert not [effect for effect in effects if isinstance(effect, ClaimLeg)]
 
 
-def test_outcomes_of_an_older_attempt_change_nothing(provider):
+def test_outcomes_of_an_older_attempt_change_nothing(provider: SwapState) -> None:
     state, effects = play(both_locked(provider), time(FIRST, 5), claim_seen(SECOND))
     old = only(effects, ClaimLeg)
     dropped = events.EffectDropped(kind_of(old), old.sequence)
@@ -259,7 +259,7 @@ def test_outcomes_of_an_older_attempt_change_nothing(provider):
     assert (after is state, effects) == (True, [])
 
 
-def test_provider_refunds_at_its_timelock_and_not_before(provider):
+def test_provider_refunds_at_its_timelock_and_not_before(provider: SwapState) -> None:
     state = both_locked(provider)
     t_b = timelock(state.agreement, SECOND)
     state, effects = play(state, time(SECOND, t_b - 1))
@@ -271,7 +271,7 @@ def test_provider_refunds_at_its_timelock_and_not_before(provider):
     assert only(effects, Finished).outcome is state.phase is Phase.REFUNDED
 
 
-def test_refund_taken_by_a_reorg_is_repeated_once_it_failed(provider):
+def test_refund_taken_by_a_reorg_is_repeated_once_it_failed(provider: SwapState) -> None:
     state, effects = play(both_locked(provider), time(SECOND, 24))
     refund = only(effects, RefundLeg)
     state, effects = play(
@@ -284,7 +284,7 @@ def test_refund_taken_by_a_reorg_is_repeated_once_it_failed(provider):
     only(effects, RefundLeg)
 
 
-def test_a_preimage_that_comes_late_is_claimed_beside_the_refund(provider):
+def test_a_preimage_that_comes_late_is_claimed_beside_the_refund(provider: SwapState) -> None:
     state, _ = play(both_locked(provider), time(SECOND, 24))
     state, effects = play(state, events.PreimageSeen(PREIMAGE, "reverted calldata"))
     assert state.phase is Phase.CLAIMING
@@ -294,7 +294,7 @@ def test_a_preimage_that_comes_late_is_claimed_beside_the_refund(provider):
     assert play(state, time(FIRST, 60, finalized=37))[0].phase is Phase.REFUNDED
 
 
-def test_provider_that_misses_its_claim_loses_once_that_is_final(provider):
+def test_provider_that_misses_its_claim_loses_once_that_is_final(provider: SwapState) -> None:
     state, _ = play(both_locked(provider), claim_seen(SECOND), claim_final(SECOND))
     state, _ = play(state, time(FIRST, 40, finalized=36))
     assert state.phase is Phase.CLAIMING
@@ -304,7 +304,7 @@ def test_provider_that_misses_its_claim_loses_once_that_is_final(provider):
     assert play(state, time(FIRST, 41, finalized=37))[0].phase is Phase.LOST
 
 
-def test_a_false_preimage_changes_nothing(provider):
+def test_a_false_preimage_changes_nothing(provider: SwapState) -> None:
     state = both_locked(provider)
     after, effects = play(state, events.PreimageSeen(PublicPreimage(b"x" * 32), "mempool"))
     assert after.phase is Phase.BOTH_LOCKED
@@ -312,7 +312,7 @@ def test_a_false_preimage_changes_nothing(provider):
     assert after.preimage is None
 
 
-def test_claim_of_another_lock_shows_only_the_preimage(provider):
+def test_claim_of_another_lock_shows_only_the_preimage(provider: SwapState) -> None:
     other = events.ClaimSeen(SECOND, LockId("other"), PREIMAGE, block(SECOND, 9), b"o" * 32)
     state, effects = play(both_locked(provider), other)
     only(effects, ClaimLeg)
@@ -322,14 +322,14 @@ def test_claim_of_another_lock_shows_only_the_preimage(provider):
 # --- early refunds -----------------------------------------------------------------------------------------------
 
 
-def test_early_refund_before_our_lock_ends_funding_for_ever(provider):
+def test_early_refund_before_our_lock_ends_funding_for_ever(provider: SwapState) -> None:
     state, effects = play(provider, lock_seen(provider.agreement, FIRST), events.EarlyRefundRequested())
     assert only(effects, SignEarlyRefund).leg is FIRST
     assert state.phase is Phase.ABANDONED
     assert not play(state, lock_final(FIRST), verified(FIRST))[1]
 
 
-def test_an_early_refund_is_refused_while_our_lock_may_be_mined(provider):
+def test_an_early_refund_is_refused_while_our_lock_may_be_mined(provider: SwapState) -> None:
     for state in (funded(provider)[0], both_locked(provider)):
         after, effects = play(state, events.EarlyRefundRequested())
         assert only(effects, NotifyParty).code == "early-refund-refused"
@@ -338,7 +338,7 @@ def test_an_early_refund_is_refused_while_our_lock_may_be_mined(provider):
     assert only(play(seen, events.EarlyRefundRequested())[1], NotifyParty)
 
 
-def test_early_refund_is_signed_once_ours_is_final_or_void(provider):
+def test_early_refund_is_signed_once_ours_is_final_or_void(provider: SwapState) -> None:
     refunded, _ = play(both_locked(provider), time(SECOND, 24), refund_seen(SECOND), refund_final(SECOND))
     assert refunded.phase is Phase.REFUNDED
     after, effects = play(refunded, events.EarlyRefundRequested())
@@ -352,7 +352,7 @@ def test_early_refund_is_signed_once_ours_is_final_or_void(provider):
 # --- the initiator -----------------------------------------------------------------------------------------------
 
 
-def test_an_initiator_completes():
+def test_an_initiator_completes() -> None:
     terms = agreement(Role.INITIATOR)
     state, asked = begin(terms)
     assert state.phase is Phase.FUNDING
@@ -363,7 +363,7 @@ def test_an_initiator_completes():
     assert only(effects, Finished).outcome is state.phase is Phase.COMPLETED
 
 
-def test_an_initiator_locks_before_the_deadline_or_not_at_all():
+def test_an_initiator_locks_before_the_deadline_or_not_at_all() -> None:
     terms = agreement(Role.INITIATOR)
     assert transition(None, events.Agreed(terms, terms.lock_deadline_s), POLICY)[0].phase is Phase.FUNDING
     state, effects = transition(None, events.Agreed(terms, terms.lock_deadline_s + 1), POLICY)
@@ -371,7 +371,7 @@ def test_an_initiator_locks_before_the_deadline_or_not_at_all():
     assert [type(effect) for effect in effects] == [Finished]
 
 
-def test_an_initiator_reveals_only_after_verification(initiator):
+def test_an_initiator_reveals_only_after_verification(initiator: SwapState) -> None:
     terms = initiator.agreement
     state, effects = play(
         initiator, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), verified(SECOND)
@@ -382,7 +382,7 @@ def test_an_initiator_reveals_only_after_verification(initiator):
     assert only(play(state, verified(SECOND))[1], RevealAndClaim)
 
 
-def test_closed_reveal_gate_makes_the_initiator_refund_its_lock(initiator):
+def test_closed_reveal_gate_makes_the_initiator_refund_its_lock(initiator: SwapState) -> None:
     terms = initiator.agreement
     ready, _ = play(initiator, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), lock_final(SECOND))
     last = timelock(terms, SECOND) - 8 - 1
@@ -395,14 +395,14 @@ def test_closed_reveal_gate_makes_the_initiator_refund_its_lock(initiator):
     assert play(state, refund_seen(FIRST), refund_final(FIRST))[0].phase is Phase.REFUNDED
 
 
-def test_a_refused_reveal_means_nothing_was_revealed(initiator):
+def test_a_refused_reveal_means_nothing_was_revealed(initiator: SwapState) -> None:
     state, reveal = revealed(initiator)
     state, _ = play(state, events.EffectRefused(kind_of(reveal), reveal.sequence, "endpoints-disagree", "no quorum"))
     assert state.phase is Phase.BOTH_LOCKED
     assert not play(state, time(SECOND, 5), verified(SECOND), time(SECOND, 6))[1]
 
 
-def test_once_revealed_the_initiator_never_stops_claiming(initiator):
+def test_once_revealed_the_initiator_never_stops_claiming(initiator: SwapState) -> None:
     state, reveal = revealed(initiator)
     state, effects = play(
         state, time(SECOND, 20), events.EffectDropped(kind_of(reveal), reveal.sequence), time(SECOND, 23)
@@ -417,7 +417,7 @@ def test_once_revealed_the_initiator_never_stops_claiming(initiator):
     assert only(effects, ClaimLeg).leg is SECOND
 
 
-def test_initiator_without_claim_lost_only_if_its_leg_was_taken(initiator):
+def test_initiator_without_claim_lost_only_if_its_leg_was_taken(initiator: SwapState) -> None:
     state, _ = revealed(initiator)
     late, _ = play(state, refund_seen(SECOND), refund_final(SECOND))
     assert late.phase is Phase.CLAIMING
@@ -427,7 +427,7 @@ def test_initiator_without_claim_lost_only_if_its_leg_was_taken(initiator):
     assert play(state, refund_seen(FIRST), refund_final(FIRST))[0].phase is Phase.REFUNDED
 
 
-def test_a_cancelled_initiator_reveals_nothing(initiator):
+def test_a_cancelled_initiator_reveals_nothing(initiator: SwapState) -> None:
     terms = initiator.agreement
     state, effects = play(
         initiator,
@@ -445,7 +445,7 @@ def test_a_cancelled_initiator_reveals_nothing(initiator):
 # --- the watchtower ----------------------------------------------------------------------------------------------
 
 
-def test_watchtower_claims_for_the_participant_and_funds_nothing(watchtower):
+def test_watchtower_claims_for_the_participant_and_funds_nothing(watchtower: SwapState) -> None:
     terms = watchtower.agreement
     state, effects = play(
         watchtower, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), lock_final(SECOND)
@@ -458,7 +458,7 @@ def test_watchtower_claims_for_the_participant_and_funds_nothing(watchtower):
     assert play(state, claim_final(FIRST))[0].phase is Phase.COMPLETED
 
 
-def test_a_watchtower_refunds_both_legs_each_at_its_own_timelock(watchtower):
+def test_a_watchtower_refunds_both_legs_each_at_its_own_timelock(watchtower: SwapState) -> None:
     terms = watchtower.agreement
     state, _ = play(
         watchtower, lock_seen(terms, FIRST), lock_final(FIRST), lock_seen(terms, SECOND), lock_final(SECOND)
@@ -470,7 +470,7 @@ def test_a_watchtower_refunds_both_legs_each_at_its_own_timelock(watchtower):
     assert play(state, refund_seen(FIRST), refund_final(FIRST))[0].phase is Phase.REFUNDED
 
 
-def test_a_watchtower_whose_initiator_never_locks_gives_up(watchtower):
+def test_a_watchtower_whose_initiator_never_locks_gives_up(watchtower: SwapState) -> None:
     assert play(watchtower, events.QuoteExpired(NOW + 9))[0].phase is Phase.ABANDONED
 
 
@@ -496,7 +496,7 @@ def failing_watch(watchtower: SwapState, kind: str) -> SwapState:
         ("refund", events.EffectDropped),
     ],
 )
-def test_a_watch_gives_up_after_so_many_failures(watchtower, kind, how):
+def test_a_watch_gives_up_after_so_many_failures(watchtower: SwapState, kind: str, how: Any) -> None:
     state, tries, head_s = failing_watch(watchtower, kind), 0, 0
     leg = FIRST
     start_s = clock.head.seconds - NOW if (clock := state.clock(leg)) else 0
@@ -533,7 +533,7 @@ def refused_claims(watchtower: SwapState, until_s: int) -> tuple[SwapState, list
     return state, asked_s
 
 
-def test_refused_claims_cost_a_watch_no_try(watchtower):
+def test_refused_claims_cost_a_watch_no_try(watchtower: SwapState) -> None:
     timelock_s = timelock(watchtower.agreement, FIRST)
     state, asked_s = refused_claims(watchtower, timelock_s)
     assert not state.phase.terminal
@@ -542,7 +542,7 @@ def test_refused_claims_cost_a_watch_no_try(watchtower):
         assert later_s - earlier_s <= max(3, (timelock_s - earlier_s) // decisions.WATCH_WAIT_SHARE + 2)
 
 
-def test_claims_that_fail_in_blocks_count_next_to_refused_ones(watchtower):
+def test_claims_that_fail_in_blocks_count_next_to_refused_ones(watchtower: SwapState) -> None:
     state, _ = refused_claims(watchtower, 20)
     failed = 0
     for head_s in range(20, timelock(watchtower.agreement, FIRST)):
@@ -557,7 +557,7 @@ def test_claims_that_fail_in_blocks_count_next_to_refused_ones(watchtower):
     assert (state.phase, failed) == (Phase.ABANDONED, decisions.MAX_WATCH_TRIES)
 
 
-def test_refused_claims_of_a_watch_end_with_its_timelock(watchtower):
+def test_refused_claims_of_a_watch_end_with_its_timelock(watchtower: SwapState) -> None:
     timelock_s = timelock(watchtower.agreement, FIRST)
     state, _ = refused_claims(watchtower, timelock_s)
     state, effects = play(state, time(FIRST, timelock_s + 40, timelock_s + 20), time(SECOND, timelock_s + 40))
@@ -565,7 +565,7 @@ def test_refused_claims_of_a_watch_end_with_its_timelock(watchtower):
     assert not [effect for effect in effects if isinstance(effect, ClaimLeg)]
 
 
-def test_our_own_exit_is_never_given_up(provider):
+def test_our_own_exit_is_never_given_up(provider: SwapState) -> None:
     state, _ = play(both_locked(provider), claim_seen(SECOND))
     for head_s in range(3, 50):
         [kind] = [kind for kind in state.attempts if kind.startswith("claim")]
@@ -580,7 +580,7 @@ def test_our_own_exit_is_never_given_up(provider):
 # --- right before an act -----------------------------------------------------------------------------------------
 
 
-def test_executor_checks_funding_against_present_state_and_times(provider):
+def test_executor_checks_funding_against_present_state_and_times(provider: SwapState) -> None:
     state, _ = funded(provider)
     heads = ChainTime(A, NOW + 1), ChainTime(B, NOW + 1)
     decisions.check_fund_now(state, POLICY, NOW + 1, *heads)
@@ -595,7 +595,7 @@ def test_executor_checks_funding_against_present_state_and_times(provider):
         decisions.check_fund_now(both_locked(provider), POLICY, NOW + 1, *heads)
 
 
-def test_executor_checks_reveal_against_present_state_and_times(initiator):
+def test_executor_checks_reveal_against_present_state_and_times(initiator: SwapState) -> None:
     state, _ = revealed(initiator)
     heads = ChainTime(A, NOW + 1), ChainTime(B, NOW + 1)
     decisions.check_reveal_now(state, POLICY, NOW + 1, *heads)
@@ -606,14 +606,14 @@ def test_executor_checks_reveal_against_present_state_and_times(initiator):
         decisions.check_reveal_now(settled, POLICY, NOW + 1, *heads)
 
 
-def test_a_swap_begins_with_its_agreement(provider):
+def test_a_swap_begins_with_its_agreement(provider: SwapState) -> None:
     with pytest.raises(RejectedError):
         transition(None, lock_final(FIRST), POLICY)
     after, effects = play(provider, events.Agreed(provider.agreement, NOW))
     assert (after is provider, effects) == (True, [])
 
 
-def test_replaced_final_block_is_reported(provider):
+def test_replaced_final_block_is_reported(provider: SwapState) -> None:
     state, effects = play(both_locked(provider), events.LockReverted(FIRST, IDS[FIRST], block(FIRST)))
     assert only(effects, NotifyParty).code == "final-lock-reverted"
     assert state.phase is Phase.BOTH_LOCKED

@@ -45,7 +45,7 @@ T_A = NOW + sum(QUOTE.values()) + sum(GAP.values()) + 2 * timelocks.PLAN_SLACK_S
 T_B = NOW + sum(QUOTE.values()) + timelocks.PLAN_SLACK_S
 
 
-def test_the_planned_timelocks_are_these():
+def test_the_planned_timelocks_are_these() -> None:
     planned = timelocks.plan(ChainTime(A, NOW), ChainTime(B, NOW), TIMING_A, TIMING_B, DELAYS)
     assert planned == (ChainTime(A, T_A), ChainTime(B, T_B))
 
@@ -120,12 +120,12 @@ def provider_after_the_last_claim(unknown: str = "") -> SwapState:
     return play(state, seen_at(FIRST, t_a))
 
 
-def test_provider_survives_the_worst_case_that_the_gap_allows():
+def test_provider_survives_the_worst_case_that_the_gap_allows() -> None:
     assert provider_after_the_last_claim().phase is Phase.COMPLETED
 
 
 @pytest.mark.parametrize("term", GAP)
-def test_without_any_term_of_the_gap_a_provider_loses_money(term):
+def test_without_any_term_of_the_gap_a_provider_loses_money(term: str) -> None:
     assert provider_after_the_last_claim(term).phase is Phase.LOST
 
 
@@ -145,12 +145,12 @@ def initiator_after_the_last_reveal(dropped_s: int) -> SwapState:
     return play(state, refund_seen(SECOND), refund_final(SECOND), claim_seen(FIRST), claim_final(FIRST))
 
 
-def test_initiator_survives_the_worst_case_of_the_reveal_gate():
+def test_initiator_survives_the_worst_case_of_the_reveal_gate() -> None:
     assert initiator_after_the_last_reveal(0).phase is Phase.COMPLETED
 
 
 @pytest.mark.parametrize("term", REVEAL)
-def test_initiator_loses_money_without_any_reveal_gate_term(term):
+def test_initiator_loses_money_without_any_reveal_gate_term(term: str) -> None:
     assert initiator_after_the_last_reveal(REVEAL[term]).phase is Phase.LOST
 
 
@@ -163,7 +163,7 @@ def reveal_after_the_last_funding(dropped_s: int) -> None:
 
 
 @pytest.mark.parametrize("term", [name for name in FUND if name not in REVEAL])
-def test_inventory_is_locked_in_vain_without_any_fund_gate_term(term):
+def test_inventory_is_locked_in_vain_without_any_fund_gate_term(term: str) -> None:
     reveal_after_the_last_funding(0)
     with pytest.raises(GateClosedError):
         reveal_after_the_last_funding(FUND[term])
@@ -177,7 +177,7 @@ def funding_after_the_last_lock(dropped_s: int) -> None:
 
 
 @pytest.mark.parametrize("term", [name for name in QUOTE if name not in FUND])
-def test_initiator_locks_in_vain_without_any_term_of_a_quote(term):
+def test_initiator_locks_in_vain_without_any_term_of_a_quote(term: str) -> None:
     funding_after_the_last_lock(0)
     with pytest.raises(GateClosedError):
         funding_after_the_last_lock(QUOTE[term])

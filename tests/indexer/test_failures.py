@@ -1,6 +1,7 @@
 """Failures of an endpoint cost a follower pauses that grow, until it gets on by anything at all."""
 
 import asyncio
+from typing import Any
 
 from core.model.errors import RejectedError, RetryableError
 from core.model.types import Height
@@ -25,7 +26,7 @@ class Failing(ScriptedBlocks):
         self.at_most, self._fails_every, self.asked = at_most, fails_every, 0
         self.served: list[int] = []
 
-    async def blocks(self, first: Height, last: Height):
+    async def blocks(self, first: Height, last: Height) -> Any:
         if last - first >= self.at_most:
             raise RejectedError("slow", at_most=self.at_most)
         self.asked += 1
@@ -52,7 +53,7 @@ async def followed(source: Failing, chain: ScriptedChain, blocks: int) -> float:
     return clock.monotonic() - begun_s
 
 
-def test_failures_are_forgotten_at_the_first_progress():
+def test_failures_are_forgotten_at_the_first_progress() -> None:
     async def main() -> None:
         chain = ScriptedChain()
         chain.extend(BLOCKS)
@@ -64,7 +65,7 @@ def test_failures_are_forgotten_at_the_first_progress():
     run_virtually(main())
 
 
-def test_range_follows_what_the_source_gives_in_time():
+def test_range_follows_what_the_source_gives_in_time() -> None:
     """Down at once, and up again when the source has learnt that more is possible."""
 
     async def main() -> None:

@@ -16,8 +16,10 @@ async def test_reorgs_are_counted_with_their_depth(database: Database) -> None:
         Parameters(), chain, ScriptedBlocks(chain), database, FactSignal(), ManualClock(), Height(0), metrics
     )
     await follower.open()
-    for change in (lambda: chain.extend(20), lambda: chain.reorg(7, 9), lambda: chain.reorg(2, 3)):
-        change()
+    chain.extend(20)
+    await follower.catch_up(chain.update)
+    for depth, length in ((7, 9), (2, 3)):
+        chain.reorg(depth, length)
         await follower.catch_up(chain.update)
     assert metrics.value("indexer_reorgs_total", chain=CHAIN, deep="false") == 2
     assert metrics.value("indexer_reverted_blocks_total", chain=CHAIN) == 9

@@ -64,6 +64,7 @@ class Chain:
     blocked: set[AccountId] = field(default_factory=set)
     places: list[LockId] = field(default_factory=list)
     asked: list[Any] = field(default_factory=list)
+    heads_asked: int = 0
 
     @property
     def parameters(self) -> Any:
@@ -76,6 +77,7 @@ class Chain:
     locks = state = legs = transactions = heads
 
     async def head(self) -> HeadUpdate:
+        self.heads_asked += 1
         ref = BlockRef(self.chain, Height(9), bytes(32))
         header = BlockHeader(ref, bytes(32), ChainTime(self.chain, self.head_s))
         return HeadUpdate(header, header)

@@ -19,17 +19,18 @@ from core.model.errors import (
     RetryableError,
     UnaffordableError,
 )
-from core.model.facts import LockStatus
-from core.model.types import (
-    AccountId,
-    ChainId,
-)
+from core.model.facts import Claimed, LockStatus
+from core.model.types import AccountId, BaseUnits, ChainId, LockId
 from core.runtime.database import create_schema
 from htlc import events
 from htlc.effects import VerifyLock
-from htlc.model import Leg, Role, SwapState
+from htlc.model import Leg, Phase, Role, SwapState
 from htlc.timelocks import ClockSkewError
+from indexer.encoding import EVENT_COLUMNS, event_values
 from indexer.tables import deep_reorgs
+from indexer.tables import events as chain_events
+from indexer.writing import insert_many
+from relayer.policy import ExposureLimit
 from relayer.pump import tables
 from relayer.transactions.accounts import note_foreign_use
 from tests.htlc.scenarios import (
@@ -40,6 +41,9 @@ from tests.htlc.scenarios import (
     B,
     begin,
     block,
+    claim_final,
+    claim_seen,
+    lock_final,
     lock_seen,
 )
 from tests.relayer.office import CODE, FIRST, OURS, SECOND, Office, other_agreement, shown
@@ -113,16 +117,27 @@ async def test_lock_whose_block_was_replaced_is_asked_again(office: Office, show
         await office.checks.verified(verification(office))
 
 
-@pytest.mark.parametrize("ended", ["called off", "over"])
-async def test_ended_swap_has_nothing_to_verify(office: Office, ended: str):
-    await office.begin()
-    if ended == "over":
-        await office.take(events.QuoteExpired(NOW + 9))
-    else:
-        await office.take(lock_seen(office.agreement, FIRST), events.PreimageSeen(PREIMAGE, "elsewhere"))
+async def test_swap_that_is_over_has_nothing_to_verify(initiators: Office):
+    await initiators.ready_to_reveal()
+    claimed = (claim_seen(SECOND), claim_final(SECOND))
+    state = await initiators.take(*claimed)
+    assert (state.phase, state.closed) == (Phase.COMPLETED, None)
+    await nothing_is_verified(initiators)
+
+
+async def test_swap_that_was_called_off_has_nothing_to_verify(initiators: Office):
+    await initiators.begin()
+    mine = (lock_seen(initiators.agreement, FIRST), lock_final(FIRST))
+    state = await initiators.take(*mine, events.QuoteCancelled("no"))
+    assert state.closed is not None
+    assert not state.phase.terminal
+    await nothing_is_verified(initiators)
+
+
+async def nothing_is_verified(office: Office) -> None:
     with pytest.raises(ConflictError, match="ended, or was called off"):
-        await office.checks.verified(verification(office))
-    assert office.chains[A].asked == []
+        await office.checks.verified(verification(office, SECOND))
+    assert office.chains[A].asked == office.chains[B].asked == []
 
 
 async def test_chain_that_is_not_configured_is_asked_again(office: Office):
@@ -187,6 +202,7 @@ async def test_late_funding_waits_for_nobody(office: Office):
     with pytest.raises(GateClosedError):
         await office.checks.before_funding(state)
     assert office.chains[A].asked == office.chains[B].asked == []
+    assert office.chains[A].heads_asked == office.chains[B].heads_asked == 0
 
 
 async def alarm(office: Office, chain: ChainId) -> None:
@@ -279,6 +295,28 @@ async def test_promise_that_is_not_firm_reserves_nothing(office: Office):
     await office.checks.before_funding(await office.ready_to_fund())
 
 
+async def test_exposure_is_looked_at_again_before_funding(office: Office):
+    """Without this swap itself, even if its row says by now that its lock was seen."""
+    amount, asset = office.agreement.participant_leg.amount, office.agreement.participant_leg.asset
+    state = await office.ready_to_fund()
+    funded = sa.update(tables.relayer_swaps).values(own_funded=True)
+    await office.database.write(lambda c: c.execute(funded))
+    enough, short = (ExposureLimit(BaseUnits(most), amount, amount) for most in (amount, amount - 1))
+    await office.made(exposure={asset: enough}, max_open_swaps=1).before_funding(state)
+    with pytest.raises(ConflictError, match="exposure limit in all"):
+        await office.made(exposure={asset: short}).before_funding(state)
+
+
+async def test_preimage_that_any_chain_showed_stops_funding(office: Office):
+    state = await office.ready_to_fund()
+    claimed = event_values(Claimed(LockId("another lock"), office.agreement.hashlock, PREIMAGE))
+    place = {"chain": B, "block_hash": bytes(32), "event_index": 0, "height": 5, "time_s": NOW, "tx_hash": b"\x01"}
+    row = {**place, "canonical": False, **dict(zip(EVENT_COLUMNS, claimed, strict=True))}
+    await office.database.write(lambda c: insert_many(c, chain_events, [row]))
+    with pytest.raises(ConflictError, match="the preimage is public"):
+        await office.checks.before_funding(state)
+
+
 async def test_swap_that_is_done_is_not_funded(office: Office):
     state = await office.ready_to_fund()
     await office.database.write(lambda c: c.execute(sa.update(tables.relayer_swaps).values(done=True)))
@@ -315,6 +353,7 @@ async def test_late_reveal_waits_for_nobody(initiators: Office):
     with pytest.raises(GateClosedError):
         await initiators.checks.before_reveal(state)
     assert initiators.chains[A].asked == initiators.chains[B].asked == []
+    assert initiators.chains[A].heads_asked == initiators.chains[B].heads_asked == 0
 
 
 @pytest.mark.parametrize("chain", [A, B])

@@ -158,6 +158,14 @@ def test_share_counts_only_waiting_openings_of_the_same_asset():
         share(promise(amount=1), [given("t")], [promise("r", 1000)], 1000)
 
 
+def test_share_of_nothing_is_nothing():
+    """Others are promised more than is held: even one unit is more than all of what is free."""
+    other_asset = replace(given("t"), asset=COIN_A, hold_until_ns=None)
+    with pytest.raises(TooManyError, match="for 0, are kept") as refused:
+        share(promise(amount=1), [other_asset], [promise("r", 1000)], 1000, percent=100)
+    assert refused.value.fields == {"open": 1, "until_ns": 0}
+
+
 def test_share_ends_at_its_number():
     theirs = [given(str(number), amount=1) for number in range(3)]
     share(promise(amount=1), theirs, [], 10**6, most=4)

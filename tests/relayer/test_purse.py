@@ -90,6 +90,7 @@ async def test_exit_costs_are_configured_or_the_markets(office: Office):
 
 
 async def test_market_is_asked_again_after_its_age(office: Office):
+    await office.clock.advance(100)
     office.chains[A].market = FeeMarket(10, 1)
     before = await office.checks.exit_costs([A])
     office.chains[A].market = FeeMarket(20, 1)

@@ -1,6 +1,7 @@
 """Finality stands still, and the node has no state of the last final block any more: a claim goes out all the same."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ async def stall(on: Stage) -> None:
 
 
 @pytest.mark.long
-async def test_a_restart_in_a_stall_of_finality_claims(tmp_path):
+async def test_a_restart_in_a_stall_of_finality_claims(tmp_path: Path) -> None:
     async with asyncio.timeout(240), stage(tmp_path) as on:
         await on.start()
         before = await on.held(on.relayer)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -26,7 +27,7 @@ async def opened(on: Stage, units: int) -> tuple[SwapView, Preimage] | None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("shares", [(1.0,), (0.9, 0.9), (0.6, 0.3, 0.3, 0.3)])
-async def test_swaps_for_all_our_ether_jam_no_claim(tmp_path, shares: tuple[float, ...]):
+async def test_swaps_for_all_our_ether_jam_no_claim(tmp_path: Path, shares: tuple[float, ...]) -> None:
     async with asyncio.timeout(300), stage(tmp_path, pairs(ROOM_FOR_EVERYTHING)) as on:
         await on.start()
         before = await on.held(on.relayer)

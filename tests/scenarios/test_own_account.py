@@ -1,6 +1,8 @@
 """The operator uses the relayer's key elsewhere: what is owed is claimed all the same, and nothing new is begun."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +37,7 @@ async def withdraw(on: Stage) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("use", [vote, withdraw])
 @pytest.mark.parametrize("direction", [(ETHER, YUAN), (YUAN, ETHER)], ids=["to-yuan", "to-ether"])
-async def test_a_key_used_elsewhere_stops_no_claim(tmp_path, use, direction):
+async def test_a_key_used_elsewhere_stops_no_claim(tmp_path: Path, use: Any, direction: Any) -> None:
     first, second = direction
     async with asyncio.timeout(240), stage(tmp_path) as on:
         await on.start()
@@ -50,7 +52,7 @@ async def test_a_key_used_elsewhere_stops_no_claim(tmp_path, use, direction):
 
 
 @pytest.mark.long
-async def test_key_used_elsewhere_begins_nothing_until_acknowledged(tmp_path):
+async def test_key_used_elsewhere_begins_nothing_until_acknowledged(tmp_path: Path) -> None:
     async with asyncio.timeout(240), stage(tmp_path) as on:
         service = await on.start()
         await on.open(ETHER, YUAN, Preimage.generate(), 10**16)
@@ -63,7 +65,7 @@ async def test_key_used_elsewhere_begins_nothing_until_acknowledged(tmp_path):
 
 
 @pytest.mark.long
-async def test_an_empty_database_over_a_used_account_begins_nothing(tmp_path):
+async def test_an_empty_database_over_a_used_account_begins_nothing(tmp_path: Path) -> None:
     async with asyncio.timeout(240), stage(tmp_path) as on:
         await on.start()
         preimage = Preimage.generate()

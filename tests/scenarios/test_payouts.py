@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
@@ -41,7 +42,7 @@ async def refusing_payee(on: Stage) -> AccountId:
 
 
 @pytest.mark.long
-async def test_a_payee_that_takes_no_ether_is_not_funded(tmp_path):
+async def test_a_payee_that_takes_no_ether_is_not_funded(tmp_path: Path) -> None:
     async with asyncio.timeout(200), stage(tmp_path) as on:
         service = await on.start()
         payee, preimage = await refusing_payee(on), Preimage.generate()
@@ -57,7 +58,7 @@ async def test_a_payee_that_takes_no_ether_is_not_funded(tmp_path):
 
 
 @pytest.mark.long
-async def test_a_watch_that_pays_nobody_costs_two_transactions(tmp_path):
+async def test_a_watch_that_pays_nobody_costs_two_transactions(tmp_path: Path) -> None:
     """Anybody's watch of one wei, to a payee that refuses: tried twice in blocks, and given up before its timelock."""
     policy = RelayerPolicy(swap=DEVNET_POLICY, watch=WatchPolicy(enabled=True))
     async with asyncio.timeout(280), stage(tmp_path, policy=policy) as on:
@@ -99,7 +100,7 @@ async def status(on: Stage, place: LockId, terms: LockTerms) -> LockStatus:
 
 
 @pytest.mark.long
-async def test_a_lock_on_a_swap_that_came_to_nothing_goes_back_early(tmp_path):
+async def test_a_lock_on_a_swap_that_came_to_nothing_goes_back_early(tmp_path: Path) -> None:
     """Our gas is gone right after we agreed: nothing is funded. Once there is some, the lock goes back on request."""
     policy = RelayerPolicy(swap=DEVNET_POLICY, opening=OpeningPolicy(early_refunds=True))
     async with asyncio.timeout(200), stage(tmp_path, policy=policy) as on:

@@ -5,6 +5,7 @@ for the own timelock, and takes the own leg back, too.
 """
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ async def same_lock_twice(on: Stage) -> None:
 
 
 @pytest.mark.long
-async def test_a_lock_id_that_comes_again_hides_no_preimage(tmp_path):
+async def test_a_lock_id_that_comes_again_hides_no_preimage(tmp_path: Path) -> None:
     async with asyncio.timeout(240), stage(tmp_path) as on:
         await on.start()
         before = await on.held(on.relayer)

@@ -1,6 +1,7 @@
 """A node refuses a transaction of several claims in words of its own: each claim goes out alone, in time."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ REFUSALS = [
 
 @pytest.mark.long
 @pytest.mark.parametrize(("code", "words"), REFUSALS)
-async def test_claims_refused_together_go_out_alone(tmp_path, code: int, words: str):
+async def test_claims_refused_together_go_out_alone(tmp_path: Path, code: int, words: str) -> None:
     refused = []
 
     def refuse(method: str, params: list[Any]) -> None:

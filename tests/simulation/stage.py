@@ -39,12 +39,12 @@ def calm(name: str) -> Party:
     return Party(name, operators=1, lie=None, rates=FaultRates())
 
 
-def deal(style: Style = Style.HONEST, number: int = 0, **changes) -> Deal:
+def deal(style: Style = Style.HONEST, number: int = 0, **changes: Any) -> Deal:
     made = Deal(number, A, True, 1_000, 1.0, style, 0, False, 3.0, False)
     return replace(made, **changes)
 
 
-def plan(**changes) -> Plan:
+def plan(**changes: Any) -> Plan:
     made = Plan(
         seed=0,
         deals=(),
@@ -66,7 +66,7 @@ def plan(**changes) -> Plan:
 class Stage:
     """One relayer, one dApp, one tower, and one deal between the first two. Made inside `run_virtually`."""
 
-    def __init__(self, **changes) -> None:
+    def __init__(self, **changes: Any) -> None:
         self.world = World(plan(**changes))
         self.relayer = Relayer(self.world, calm("relayer-0"))
         self.dapp = Dapp(self.world, calm("dapp-0"), self.relayer)
@@ -76,7 +76,7 @@ class Stage:
         self.mine(1)
 
     async def open(
-        self, honest: bool = True, amount: int = 1_000, quote_s: int = 0, gap_s: int = 0, **of_deal
+        self, honest: bool = True, amount: int = 1_000, quote_s: int = 0, gap_s: int = 0, **of_deal: Any
     ) -> Agreed:
         """The deal, its databases, and one second. `quote_s` and `gap_s`: how much later the timelocks are."""
         for process in self.record.processes:
@@ -117,7 +117,9 @@ class Stage:
     async def pass_to(self, at_s: float) -> None:
         await self.world.clock.sleep(at_s - self.world.clock.now())
 
-    async def sign(self, process: Process, unsigned: UnsignedTransaction, sequence: int | None = None, **bid) -> bytes:
+    async def sign(
+        self, process: Process, unsigned: UnsignedTransaction, sequence: int | None = None, **bid: Any
+    ) -> bytes:
         """Signed bytes under the next sequence, or under the one given."""
         chain = unsigned.chain
         place = process.name, chain
@@ -129,7 +131,9 @@ class Stage:
         request = sender.assemble(unsigned, sequence, fee, bid.get("expiry"))
         return sender.attach(request, await process.signers[chain].sign(request)).raw
 
-    async def send(self, process: Process, unsigned: UnsignedTransaction, sequence: int | None = None, **bid) -> None:
+    async def send(
+        self, process: Process, unsigned: UnsignedTransaction, sequence: int | None = None, **bid: Any
+    ) -> None:
         """Sign it, note it, give it to the chain."""
         raw = await self.sign(process, unsigned, sequence, **bid)
         self.note(process, unsigned.chain, raw)
@@ -146,23 +150,23 @@ class Stage:
         place = LockId(f"{terms.sender.rsplit(':', 1)[1]}/{number}")
         return self.world.chains[terms.chain].access().legs.lock(terms, place), place
 
-    async def lock(self, process: Process, terms: LockTerms, number: int = 0, **bid) -> LockId:
+    async def lock(self, process: Process, terms: LockTerms, number: int = 0, **bid: Any) -> LockId:
         unsigned, place = self.lock_of(terms, number)
         await self.send(process, unsigned, **bid)
         self.mine()
         return place
 
-    async def claim(self, process: Process, terms: LockTerms, place: LockId, **bid) -> None:
+    async def claim(self, process: Process, terms: LockTerms, place: LockId, **bid: Any) -> None:
         legs = self.world.chains[terms.chain].access().legs
         await self.send(process, legs.claim(terms, place, PREIMAGE, process.accounts[terms.chain]), **bid)
         self.mine()
 
-    async def refund(self, process: Process, terms: LockTerms, place: LockId, **bid) -> None:
+    async def refund(self, process: Process, terms: LockTerms, place: LockId, **bid: Any) -> None:
         legs = self.world.chains[terms.chain].access().legs
         await self.send(process, legs.refund(terms, place, process.accounts[terms.chain]), **bid)
         self.mine()
 
-    async def played(self, **changes) -> Agreed:
+    async def played(self, **changes: Any) -> Agreed:
         """Both lock, both claim."""
         agreed = await self.open(**changes)
         first = await self.lock(self.dapp, agreed.initiator_leg)

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from core.model.errors import ConflictError, NotFoundError, RevertedError
 from core.model.facts import LockStatus, Transferred
 from core.model.ports import Signer
 from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTransaction
-from core.model.types import Asset, BaseUnits, ChainTime, Hashlock, Height, LockTerms, Preimage
+from core.model.types import Asset, BaseUnits, ChainId, ChainTime, Hashlock, Height, LockTerms, Preimage
 from core.runtime.clock import VirtualClock, run_virtually
 from gateway.simulation.campaign import report
 from gateway.simulation.ledger import PlayedLedger, Settings
@@ -75,7 +76,7 @@ class Town:
 
 
 @pytest.mark.parametrize("first", CHAINS)
-def test_honest_pair_completes_with_the_ledger(first):
+def test_honest_pair_completes_with_the_ledger(first: ChainId) -> None:
     verdict = play(plan(deal(Style.HONEST, first), deal(Style.COPIED, first, 1, coin=False), ledger=True))
     assert verdict.ok, report(verdict)
     assert (verdict.swaps, verdict.completed) == (2, 2)
@@ -83,7 +84,7 @@ def test_honest_pair_completes_with_the_ledger(first):
 
 
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])
-def test_cheat_gains_nothing_on_the_ledger(style):
+def test_cheat_gains_nothing_on_the_ledger(style: Style) -> None:
     verdict = play(plan(deal(style, B), ledger=True))
     assert verdict.ok, report(verdict)
     # No block goes away: who spends a lock twice has locked all the same, and the swap goes on.
@@ -91,12 +92,12 @@ def test_cheat_gains_nothing_on_the_ledger(style):
     assert verdict.faults.get("ledger-double-spend-refused", 0) == (style is Style.DOUBLE_SPENDS)
 
 
-def test_seed_with_the_ledger_tells_one_story_only():
+def test_seed_with_the_ledger_tells_one_story_only() -> None:
     told_once = plan(deal(Style.HONEST, B), deal(Style.LAST_SECOND, A, 1), ledger=True, restarts=(12.0, 20.0))
     assert play(told_once) == play(told_once)
 
 
-def test_about_half_of_the_plans_have_the_ledger():
+def test_about_half_of_the_plans_have_the_ledger() -> None:
     plans = [draw(seed) for seed in range(200)]
     with_ledger = [one for one in plans if one.ledger]
     assert 70 < len(with_ledger) < 130
@@ -108,14 +109,14 @@ def test_about_half_of_the_plans_have_the_ledger():
     assert any(Rough.FINALITY_STALLS in one.rough for one in with_ledger)
 
 
-def test_halted_ledger_makes_no_blocks_and_nobody_loses():
+def test_halted_ledger_makes_no_blocks_and_nobody_loses() -> None:
     halts = {"rough": frozenset({Rough.FINALITY_STALLS}), "at_s": {Rough.FINALITY_STALLS: 12.0}}
     verdict = play(plan(deal(Style.HONEST, B), deal(Style.LAST_SECOND, A, 1), ledger=True, **halts))
     assert verdict.ok, report(verdict)
     assert verdict.faults["ledger-halt"] == 1
 
 
-def test_verdict_and_adapter_read_the_same():
+def test_verdict_and_adapter_read_the_same() -> None:
     async def story() -> None:
         town = Town()
         terms = town.terms()
@@ -154,7 +155,7 @@ def node(town: Town, settings: Settings = Settings.FULL, endpoint: Endpoint | No
 
 
 @pytest.mark.parametrize("settings", Settings)
-def test_nodes_settings_change_no_answer(settings):
+def test_nodes_settings_change_no_answer(settings: Settings) -> None:
     async def story() -> None:
         town = Town()
         other = town.ledger.member("other", Endpoint(town.clock), settings).access
@@ -169,7 +170,7 @@ def test_nodes_settings_change_no_answer(settings):
     run_virtually(story())
 
 
-def test_node_that_is_behind_answers_from_the_past():
+def test_node_that_is_behind_answers_from_the_past() -> None:
     async def story() -> None:
         town, endpoint = Town(), Endpoint(VirtualClock())
         terms = town.terms()
@@ -191,7 +192,7 @@ def test_node_that_is_behind_answers_from_the_past():
     run_virtually(story())
 
 
-def test_restarted_validator_has_lost_what_waited():
+def test_restarted_validator_has_lost_what_waited() -> None:
     async def story() -> None:
         town = Town()
         sent = await town.send(town.ours, town.ledger.harmless(town.ours.account, COIN))
@@ -207,7 +208,7 @@ def test_restarted_validator_has_lost_what_waited():
     run_virtually(story())
 
 
-def test_held_transaction_expires_and_is_counted():
+def test_held_transaction_expires_and_is_counted() -> None:
     async def story() -> None:
         town = Town()
         harmless = town.ledger.harmless(town.ours.account, COIN)
@@ -222,7 +223,7 @@ def test_held_transaction_expires_and_is_counted():
     run_virtually(story())
 
 
-def test_proposer_that_holds_one_holds_what_follows_it():
+def test_proposer_that_holds_one_holds_what_follows_it() -> None:
     async def story() -> None:
         town = Town()
         harmless = town.ledger.harmless(town.ours.account, COIN)
@@ -237,7 +238,7 @@ def test_proposer_that_holds_one_holds_what_follows_it():
     run_virtually(story())
 
 
-def test_second_use_of_a_sequence_is_refused():
+def test_second_use_of_a_sequence_is_refused() -> None:
     async def story() -> None:
         town = Town()
         harmless = town.ledger.harmless(town.ours.account, COIN)
@@ -270,7 +271,7 @@ def lenient(result: ResultCode) -> Callable[[ResultCode, str], None]:
         (ResultCode.ALREADY_SETTLED, "is settled, and is not open"),
     ],
 )
-def test_broken_htlc_rule_is_noticed(monkeypatch, passes, broken_rule):
+def test_broken_htlc_rule_is_noticed(monkeypatch: pytest.MonkeyPatch, passes: ResultCode, broken_rule: str) -> None:
     async def story() -> None:
         town = Town()
         terms = town.terms(10)
@@ -301,7 +302,7 @@ def test_broken_htlc_rule_is_noticed(monkeypatch, passes, broken_rule):
     run_virtually(story())
 
 
-def test_broken_gate_is_noticed(monkeypatch):
+def test_broken_gate_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         town = Town()
         harmless = town.ledger.harmless(town.ours.account, COIN)
@@ -328,7 +329,7 @@ def test_broken_gate_is_noticed(monkeypatch):
     run_virtually(story())
 
 
-def test_half_a_transaction_is_noticed(monkeypatch):
+def test_half_a_transaction_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         town = Town()
         terms = town.terms()
@@ -341,7 +342,7 @@ def test_half_a_transaction_is_noticed(monkeypatch):
     run_virtually(story())
 
 
-def test_money_from_nowhere_is_noticed(monkeypatch):
+def test_money_from_nowhere_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         town = Town()
         await town.lock(town.terms())
@@ -351,7 +352,7 @@ def test_money_from_nowhere_is_noticed(monkeypatch):
     run_virtually(story())
 
 
-def test_state_that_is_not_the_proven_one_is_noticed():
+def test_state_that_is_not_the_proven_one_is_noticed() -> None:
     async def story() -> None:
         town = Town()
         await town.lock(town.terms())
@@ -363,7 +364,7 @@ def test_state_that_is_not_the_proven_one_is_noticed():
 
 
 @pytest.mark.parametrize(("expiry", "lasts"), [(None, True), (LIVES + 2, True), (LIVES + 1, False)])
-def test_form_that_outlives_its_time_is_noticed(expiry, lasts):
+def test_form_that_outlives_its_time_is_noticed(expiry: Any, lasts: bool) -> None:
     async def story() -> None:
         town = Town()
         wire = Wire(town.clock, {B: town.ledger})
@@ -375,7 +376,7 @@ def test_form_that_outlives_its_time_is_noticed(expiry, lasts):
     run_virtually(story())
 
 
-def test_batch_holds_together_or_not_at_all():
+def test_batch_holds_together_or_not_at_all() -> None:
     async def story() -> None:
         town = Town()
         terms = town.terms()

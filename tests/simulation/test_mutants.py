@@ -3,6 +3,7 @@
 import pytest
 
 from gateway.simulation.mutants import MUTANTS, ROOT, replaced
+from gateway.simulation.mutants.planting import Mutant
 from gateway.simulation.mutants.run import NO_HARM, Clean, found_by, known_seeds
 from tests.support import LONG
 
@@ -11,7 +12,7 @@ AT_ONCE = ("gap-without-R", "provider-never-funds", "claim-never", "any-terms-wi
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_a_mutant_s_text_stands_in_the_code_once(mutant):
+def test_a_mutant_s_text_stands_in_the_code_once(mutant: Mutant) -> None:
     for edit in mutant.edits:
         made = replaced((ROOT / edit.path).read_text(encoding="utf-8"), edit)
         compile(made, edit.path, "exec")
@@ -19,18 +20,18 @@ def test_a_mutant_s_text_stands_in_the_code_once(mutant):
     assert mutant.harm.endswith(".")
 
 
-def test_mutants_have_names_of_their_own():
+def test_mutants_have_names_of_their_own() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 48
 
 
-def test_seeds_are_kept_of_mutants_that_there_are():
+def test_seeds_are_kept_of_mutants_that_there_are() -> None:
     assert set(known_seeds()) <= {mutant.name for mutant in MUTANTS}
 
 
 @pytest.mark.long
 @pytest.mark.endurance
 @pytest.mark.parametrize("mutant", [one for one in MUTANTS if LONG or one.name in AT_ONCE], ids=lambda one: one.name)
-def test_the_simulation_notices(mutant):
+def test_the_simulation_notices(mutant: Mutant) -> None:
     clean = Clean()
     try:
         result = found_by(mutant, range(SEEDS), clean)

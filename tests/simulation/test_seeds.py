@@ -2,10 +2,12 @@
 
 import io
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from adapters.memory import FaultRates
+from core.model.types import ChainId
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.plan import (
@@ -34,7 +36,7 @@ JOBS = 2
 
 
 @pytest.fixture(autouse=True)
-def quiet_logs():
+def quiet_logs() -> None:
     configure_logging("error", stream=io.StringIO())
 
 
@@ -42,7 +44,7 @@ def calm(name: str) -> Party:
     return Party(name, operators=1, lie=None, rates=FaultRates())
 
 
-def deal(style: Style, first=A, number: int = 0, **changes) -> Deal:
+def deal(style: Style, first: ChainId = A, number: int = 0, **changes: Any) -> Deal:
     made = Deal(
         number=number,
         first=first,
@@ -58,7 +60,7 @@ def deal(style: Style, first=A, number: int = 0, **changes) -> Deal:
     return replace(made, **changes)
 
 
-def plan(*deals: Deal, **changes) -> Plan:
+def plan(*deals: Deal, **changes: Any) -> Plan:
     """Nothing goes wrong but what is asked for."""
     made = Plan(
         seed=0,
@@ -80,17 +82,17 @@ def plan(*deals: Deal, **changes) -> Plan:
 
 @pytest.mark.long
 @pytest.mark.endurance
-def test_nobody_honest_loses_money_under_any_seed():
+def test_nobody_honest_loses_money_under_any_seed() -> None:
     failed = [report(verdict) for verdict in verdicts(range(SEEDS), JOBS) if not verdict.ok]
     assert not failed, "\n".join([f"python -m gateway.simulation --seed N --verbose shows more\n{failed[0]}"])
 
 
-def test_a_seed_tells_one_story_only():
+def test_a_seed_tells_one_story_only() -> None:
     first, again = (play(draw(3)) for _ in range(2))
     assert first == again
 
 
-def test_plans_differ_and_reach_every_kind_of_trouble():
+def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
     plans = [draw(seed) for seed in range(PLANS)]
     parties = [party for one in plans for party in one.parties]
     assert {one.style for each in plans for one in each.deals} == set(Style)
@@ -102,7 +104,7 @@ def test_plans_differ_and_reach_every_kind_of_trouble():
 
 
 @pytest.mark.parametrize("first", CHAINS)
-def test_an_honest_pair_completes_in_both_directions(first):
+def test_an_honest_pair_completes_in_both_directions(first: ChainId) -> None:
     verdict = play(plan(deal(Style.HONEST, first), deal(Style.COPIED, first, 1, coin=False)))
     assert verdict.ok, report(verdict)
     assert (verdict.swaps, verdict.completed) == (2, 2)
@@ -110,7 +112,7 @@ def test_an_honest_pair_completes_in_both_directions(first):
 
 @pytest.mark.parametrize("liar", [0, 2])
 @pytest.mark.parametrize("lie", Lie)
-def test_an_honest_pair_completes_next_to_one_who(lie, liar):
+def test_an_honest_pair_completes_next_to_one_who(lie: Lie, liar: int) -> None:
     def among_three(name: str) -> Party:
         return replace(calm(name), operators=3, lie=lie, liar=liar)
 
@@ -120,7 +122,7 @@ def test_an_honest_pair_completes_next_to_one_who(lie, liar):
 
 
 @pytest.mark.parametrize("stepwise", [False, True])
-def test_a_token_s_allowance_is_there_before_its_lock(stepwise):
+def test_a_token_s_allowance_is_there_before_its_lock(stepwise: bool) -> None:
     deals = [deal(Style.HONEST, first, number, coin=False) for number, first in enumerate((A, B, A))]
     allowing = plan(*deals, allowances=frozenset(CHAINS), stepwise=frozenset(CHAINS if stepwise else ()))
     verdict = play(allowing)
@@ -129,13 +131,13 @@ def test_a_token_s_allowance_is_there_before_its_lock(stepwise):
     assert verdict.faults["allowance"] == 2
 
 
-def test_what_was_locked_in_vain_is_given_back_early():
+def test_what_was_locked_in_vain_is_given_back_early() -> None:
     verdict = play(plan(deal(Style.VANISHES), early_refunds=True))
     assert verdict.ok, report(verdict)
     assert verdict.faults["early-refund"] == 1
 
 
-def test_a_swap_waits_for_no_attestor():
+def test_a_swap_waits_for_no_attestor() -> None:
     """The second relayer's votes are refused for ever."""
     relayers = calm("relayer-0"), calm("relayer-1")
     deals = deal(Style.HONEST), deal(Style.HONEST, B, 1, relayer=1)
@@ -146,7 +148,7 @@ def test_a_swap_waits_for_no_attestor():
 
 
 @pytest.mark.parametrize("at_s", [2.0, 12.0])
-def test_a_token_that_begins_to_take_fees_traps_nobody(at_s):
+def test_a_token_that_begins_to_take_fees_traps_nobody(at_s: float) -> None:
     taking = rough(Rough.TOKEN_TAKES_FEES, at_s, deal(Style.HONEST, B, 2, coin=False))
     verdict = play(taking)
     assert verdict.ok, report(verdict)
@@ -154,7 +156,7 @@ def test_a_token_that_begins_to_take_fees_traps_nobody(at_s):
 
 
 @pytest.mark.parametrize("works", [False, True])
-def test_a_swap_waits_for_no_regulator(works):
+def test_a_swap_waits_for_no_regulator(works: bool) -> None:
     verdict = play(plan(deal(Style.HONEST), regulator=works))
     assert verdict.ok, report(verdict)
     assert verdict.completed == 1
@@ -164,7 +166,7 @@ def test_a_swap_waits_for_no_regulator(works):
 @pytest.mark.parametrize("who", ["relayer", "dapp"])
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("dies_at", ["place", "signature", "lock"])
-def test_a_death_costs_nobody_anything_at(dies_at, after, who):
+def test_a_death_costs_nobody_anything_at(dies_at: str, after: bool, who: str) -> None:
     """Both legs settle, whoever is away for as long as is promised."""
     sending = dies_at if dies_at == "lock" else None
     death = Death(8.0, commit=None if sending else dies_at, sending=sending, after=after)
@@ -176,7 +178,7 @@ def test_a_death_costs_nobody_anything_at(dies_at, after, who):
 
 @pytest.mark.parametrize("full", [False, True])
 @pytest.mark.parametrize("who", ["relayer", "dapp"])
-def test_a_database_that_fails_for_a_while_costs_nobody(who, full):
+def test_a_database_that_fails_for_a_while_costs_nobody(who: str, full: bool) -> None:
     failing = (replace(calm(f"{who}-0"), outages=(Outage(9.5, 6.0, full),)),)
     verdict = play(plan(deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, coin=False), **{f"{who}s": failing}))
     assert verdict.ok, report(verdict)
@@ -192,7 +194,7 @@ def test_a_database_that_fails_for_a_while_costs_nobody(who, full):
         (Stranger.WATCHED_DUST, "watched-dust"),
     ],
 )
-def test_an_honest_pair_completes_whatever_strangers_do(stranger, came_to_pass):
+def test_an_honest_pair_completes_whatever_strangers_do(stranger: Stranger, came_to_pass: str) -> None:
     deals = deal(Style.HONEST), deal(Style.LAST_SECOND, B, 1, watched=True, coin=False, provider_dies=True)
     around = plan(*deals, tower=calm("tower"), strangers=frozenset({stranger}), repeats=frozenset(CHAINS))
     verdict = play(around)
@@ -202,7 +204,7 @@ def test_an_honest_pair_completes_whatever_strangers_do(stranger, came_to_pass):
 
 
 @pytest.mark.parametrize("full", [False, True])
-def test_a_database_that_is_away_too_long_needs_a_tower(full):
+def test_a_database_that_is_away_too_long_needs_a_tower(full: bool) -> None:
     failing = replace(calm("relayer-0"), outages=(Outage(70.0, AWAY_S, full),))
     watched = rough(Rough.DATABASE_AWAY, 70.0)
     watched = replace(watched, deals=tuple(replace(one, watched=True) for one in watched.deals))
@@ -212,7 +214,7 @@ def test_a_database_that_is_away_too_long_needs_a_tower(full):
 
 
 @pytest.mark.parametrize("style", [style for style in Style if style not in (Style.HONEST, Style.COPIED)])
-def test_a_cheat_gains_nothing_by(style):
+def test_a_cheat_gains_nothing_by(style: Style) -> None:
     verdict = play(plan(deal(style)))
     assert verdict.ok, report(verdict)
     assert verdict.completed == (1 if style is Style.LAST_SECOND else 0)
@@ -223,20 +225,20 @@ def rough(what: Rough, at_s: float, *more: Deal) -> Plan:
     return plan(*deals, rough=frozenset({what}), at_s={what: at_s})
 
 
-def test_exits_go_on_after_a_deep_reorg_took_earlier_ones():
+def test_exits_go_on_after_a_deep_reorg_took_earlier_ones() -> None:
     """The relayer's own lock was final, and is gone: its claim must not wait behind that lock's sequence."""
     verdict = play(rough(Rough.DEEP_REORG, 17.0))
     assert verdict.ok, report(verdict)
     assert (verdict.completed, verdict.faults["deep-reorg"]) == (1, 1)
 
 
-def test_a_process_that_was_paused_ends_when_it_wakes():
+def test_a_process_that_was_paused_ends_when_it_wakes() -> None:
     verdict = play(rough(Rough.TWO_PROCESSES, 9.0, deal(Style.HONEST, B, 2, start_s=20.0)))
     assert verdict.ok, report(verdict)
     assert (verdict.completed, verdict.faults["fenced"]) == (3, 1)
 
 
-def test_an_empty_database_funds_nothing_before_it_is_adopted():
+def test_an_empty_database_funds_nothing_before_it_is_adopted() -> None:
     verdict = play(
         rough(Rough.EMPTIED, 14.0, deal(Style.HONEST, B, 2, start_s=15.0), deal(Style.HONEST, B, 3, start_s=45.0))
     )
@@ -245,21 +247,21 @@ def test_an_empty_database_funds_nothing_before_it_is_adopted():
     assert verdict.completed >= 1
 
 
-def test_what_an_older_database_never_knew_is_its_operator_s():
+def test_what_an_older_database_never_knew_is_its_operator_s() -> None:
     """The copy is older than the swap: nobody in this town knows that the provider's lock is to be taken back."""
     verdict = play(rough(Rough.RESTORED, 14.0, deal(Style.VANISHES, number=2, start_s=15.0)))
     assert verdict.ok, report(verdict)
     assert (verdict.swaps, verdict.faults["restored"]) == (3, 1)
 
 
-def test_what_was_given_back_is_accepted_of_a_forgetful_provider():
+def test_what_was_given_back_is_accepted_of_a_forgetful_provider() -> None:
     giving = rough(Rough.SWITCHED_BACK, 9.0, deal(Style.VANISHES, number=2))
     verdict = play(replace(giving, early_refunds=True))
     assert verdict.ok, report(verdict)
     assert (verdict.faults["early-refund"], verdict.faults["switched-back"]) == (1, 1)
 
 
-def test_a_cheat_whose_claim_is_undone_loses_alone():
+def test_a_cheat_whose_claim_is_undone_loses_alone() -> None:
     """A reorg takes the claim of the last second: the provider is paid, and the tower ends as lost."""
     late = deal(Style.LAST_SECOND, watched=True, undone=True, before_timelock_s=3.0)
     verdict = play(plan(late, tower=calm("tower")))
@@ -267,7 +269,7 @@ def test_a_cheat_whose_claim_is_undone_loses_alone():
     assert verdict.journeys["phase-lost"] == 1
 
 
-def test_a_swap_waits_for_no_watchtower():
+def test_a_swap_waits_for_no_watchtower() -> None:
     """It is away when the swap is agreed on, for longer than there is time to lock."""
     away = replace(calm("tower"), deaths=(Death(10.0, at_s=6.5),))
     verdict = play(plan(deal(Style.HONEST, watched=True), tower=away))
@@ -275,7 +277,7 @@ def test_a_swap_waits_for_no_watchtower():
     assert verdict.completed == 1
 
 
-def test_a_watchtower_saves_a_provider_who_is_gone():
+def test_a_watchtower_saves_a_provider_who_is_gone() -> None:
     gone = plan(
         deal(Style.LAST_SECOND, watched=True),
         tower=calm("tower"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, FatalError
 from core.runtime.columns import Bytes32, Uint256
@@ -62,16 +63,16 @@ async def made(database: InlineDatabase) -> InlineDatabase:
 
 
 @pytest.fixture
-async def prepared():
+async def prepared() -> Any:
     return await made(memory_database())
 
 
-async def test_statements_asked_again_answer_as_sqlalchemy_does(prepared):
+async def test_statements_asked_again_answer_as_sqlalchemy_does(prepared: Any) -> None:
     plain = await made(InlineDatabase())
     quick = 0
     for statement, values in ASKED:
 
-        def work(connection, statement=statement, values=values):
+        def work(connection: Connection, statement: Any = statement, values: Any = values) -> Any:
             found = connection.execute(statement, values)
             rows = found.all() if statement.is_select or statement is NAMED else []
             return type(found), [tuple(row) for row in rows], [*rows[0]._fields] if rows else [], found.rowcount
@@ -85,8 +86,8 @@ async def test_statements_asked_again_answer_as_sqlalchemy_does(prepared):
     assert quick > len(ASKED) / 2
 
 
-async def test_rows_have_names_and_results_every_way_of_reading(prepared):
-    def work(connection):
+async def test_rows_have_names_and_results_every_way_of_reading(prepared: Any) -> None:
+    def work(connection: Connection) -> None:
         connection.execute(INSERT, ROWS[:2])
         for _ in range(2):
             found = connection.execute(ALL)
@@ -107,7 +108,7 @@ async def test_rows_have_names_and_results_every_way_of_reading(prepared):
     await prepared.write(work)
 
 
-async def test_what_the_database_refuses_is_the_same_error(prepared):
+async def test_what_the_database_refuses_is_the_same_error(prepared: Any) -> None:
     for row in ROWS[:3]:
         await prepared.write(lambda connection, row=row: connection.execute(INSERT, row))
     with pytest.raises(ConflictError):
@@ -121,8 +122,8 @@ async def test_what_the_database_refuses_is_the_same_error(prepared):
     assert await prepared.read(lambda connection: connection.scalar(sa.select(sa.func.count()).select_from(TABLE))) == 3
 
 
-async def test_tables_written_are_noted_however_it_is_done(prepared):
-    def work(connection):
+async def test_tables_written_are_noted_however_it_is_done(prepared: Any) -> None:
+    def work(connection: Connection) -> None:
         with written(connection) as tables:
             connection.execute(INSERT, ROWS[0])
             assert tables == {"statements_kept"}
@@ -136,8 +137,8 @@ async def test_tables_written_are_noted_however_it_is_done(prepared):
     await prepared.write(work)
 
 
-async def test_a_savepoint_takes_back_what_was_prepared(prepared):
-    def work(connection):
+async def test_a_savepoint_takes_back_what_was_prepared(prepared: Any) -> None:
+    def work(connection: Connection) -> None:
         connection.execute(INSERT, ROWS[0])
         inner = connection.begin_nested()
         connection.execute(INSERT, ROWS[1])
@@ -149,7 +150,7 @@ async def test_a_savepoint_takes_back_what_was_prepared(prepared):
     assert await prepared.read(lambda c: c.execute(sa.select(TABLE.c.id)).scalars().all()) == [0, 2]
 
 
-async def test_a_value_that_sqlalchemy_makes_is_left_to_it(prepared):
+async def test_a_value_that_sqlalchemy_makes_is_left_to_it(prepared: Any) -> None:
     dated = sa.Table("statements_dated", sa.MetaData(), sa.Column("id", sa.Integer, default=lambda: 5))
     insert = sa.insert(dated)
     await prepared.write(dated.metadata.create_all)
@@ -158,7 +159,7 @@ async def test_a_value_that_sqlalchemy_makes_is_left_to_it(prepared):
     assert await prepared.read(lambda c: c.execute(sa.select(dated.c.id)).scalars().all()) == [5, 5, 5]
 
 
-def test_a_statement_s_table_is_the_one_it_writes():
+def test_a_statement_s_table_is_the_one_it_writes() -> None:
     dialect = InlineDatabase()._engine.dialect
     for statement, table in ((FINISH, "statements_kept"), (ALL, None)):
         values = {"from_id": 1} if table else {}

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -43,13 +44,13 @@ print(json.dumps(list(problems(play(plan(deal(Style(sys.argv[2])))).traces))))
 
 
 @pytest.mark.parametrize("style", Style)
-def test_a_calm_swap_is_accepted_whatever_the_initiator(style):
+def test_a_calm_swap_is_accepted_whatever_the_initiator(style: Style) -> None:
     [trace] = play(plan(deal(style))).traces
     assert trace.bounded is (style is not Style.DOUBLE_SPENDS)  # which needs a reorg
     assert list(problems([trace])) == []
 
 
-def test_a_trace_has_every_account_of_what_happened():
+def test_a_trace_has_every_account_of_what_happened() -> None:
     steps = played(Style.HONEST).steps
     assert {step["of"] for step in steps} == {"chain", "wire", "journal", "outbox"}
     assert {step["by"] for step in steps} == {"chain", "initiator", "participant"}
@@ -61,7 +62,7 @@ def test_a_trace_has_every_account_of_what_happened():
     ]
 
 
-def test_an_exit_for_another_agreement_is_a_neighbour_s():
+def test_an_exit_for_another_agreement_is_a_neighbour_s() -> None:
     """A stranger has the relayer watch over what it called off, and it gives back the lock that came too late."""
     watched = plan(deal(Style.LOCKS_LATE), strangers=frozenset({Stranger.BOGUS_WATCHES}))
     verdict = play(watched)
@@ -71,7 +72,7 @@ def test_an_exit_for_another_agreement_is_a_neighbour_s():
     assert verdict.ok, report(verdict)
 
 
-def test_bytes_with_the_preimage_are_a_claim_of_either_leg():
+def test_bytes_with_the_preimage_are_a_claim_of_either_leg() -> None:
     """As a provider sends them who watches over another agreement, under which its own leg is the initiator's."""
 
     async def sent() -> set[str]:
@@ -87,7 +88,7 @@ def test_bytes_with_the_preimage_are_a_claim_of_either_leg():
 
 
 @pytest.mark.parametrize("doctored", DOCTORED, ids=lambda one: one.name)
-def test_what_the_protocol_forbids_is_refused_at_its_step(doctored):
+def test_what_the_protocol_forbids_is_refused_at_its_step(doctored: Any) -> None:
     trace, step = doctored.trace()
     assert refused(trace) == step
     [problem] = problems([trace])
@@ -95,14 +96,14 @@ def test_what_the_protocol_forbids_is_refused_at_its_step(doctored):
 
 
 @pytest.mark.parametrize("doctored", IN_TIME, ids=lambda one: one.name)
-def test_what_is_just_in_time_is_accepted(doctored):
+def test_what_is_just_in_time_is_accepted(doctored: Any) -> None:
     trace, _ = doctored.trace()
     assert refused(trace) is None
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("mutant", "style", "problem"), BY_TRACES_ALONE, ids=[one[0] for one in BY_TRACES_ALONE])
-def test_a_planted_bug_is_refused_by_the_trace_alone(mutant, style, problem):
+def test_a_planted_bug_is_refused_by_the_trace_alone(mutant: Any, style: Style, problem: Any) -> None:
     done = subprocess.run(
         [sys.executable, "-c", MUTATED, mutant, style],
         cwd=ROOT,

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 
 from core.model.transactions import FeeBid
 from core.model.types import Asset, BaseUnits, ChainTime, Height, LockTerms, Preimage, PublicPreimage
@@ -16,8 +17,8 @@ from gateway.simulation.plan import FINALITY_DEPTH, TIMING, A, B, Rough, Style
 from gateway.simulation.process import MOST
 from gateway.simulation.story import play
 from gateway.simulation.verdict import exits, gates, trust
-from gateway.simulation.verdict.problem import Kind
-from gateway.simulation.verdict.record import Record
+from gateway.simulation.verdict.problem import Kind, Problem
+from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
@@ -424,7 +425,7 @@ async def state_off_journal(stage: Stage) -> None:
     await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
     await _completed(stage, agreed)
 
-    def bend(connection) -> None:
+    def bend(connection: Connection) -> None:
         table = journal.journal_state
         row = connection.execute(sa.select(table).where(table.c.stream == agreed.swap_id)).one()
         bent = codec.encode(replace_struct(codec.decode_state(row.state), now_s=1))
@@ -464,14 +465,14 @@ async def acted_after_deep_reorg(stage: Stage) -> None:
     await stage.played()
 
 
-async def _meet(stage: Stage, agreed, first) -> None:
+async def _meet(stage: Stage, agreed: Agreed, first: Any) -> None:
     """The rest of a swap after the initiator's lock."""
     second = await stage.lock(stage.relayer, agreed.participant_leg)
     await stage.claim(stage.dapp, agreed.participant_leg, second)
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 
-async def _completed(stage: Stage, agreed) -> None:
+async def _completed(stage: Stage, agreed: Agreed) -> None:
     """The provider's machine is shown everything, in the order of a swap, and its effects are done."""
     at = stage.history(agreed)
     first, second = at[:4], at[4:]
@@ -486,7 +487,7 @@ async def _done(stage: Stage) -> None:
         await process.database.write(lambda c: c.execute(sa.update(journal.outbox).values(status="done")))
 
 
-def replace_struct(value, **changes):
+def replace_struct(value: Any, **changes: Any) -> Any:
     return type(value)(**{**{name: getattr(value, name) for name in value.__struct_fields__}, **changes})
 
 
@@ -503,8 +504,8 @@ ELSEWHERE = {Kind.STORY_UNENDED, Kind.TRACE_REFUSED}
 PLANTED = {kind: globals()[kind.replace("-", "_")] for kind in Kind if kind.replace("-", "_") in globals()}
 
 
-def judged(act) -> list:
-    async def run():
+def judged(act: Any) -> list[Problem]:
+    async def run() -> Any:
         stage = Stage()
         await act(stage)
         return await stage.problems()
@@ -523,12 +524,12 @@ async def watched_machines(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("story", [played, watched_machines], ids=lambda story: story.__name__)
-def test_a_story_without_fault_is_left_alone(story):
+def test_a_story_without_fault_is_left_alone(story: Any) -> None:
     assert judged(story) == []
 
 
 @pytest.mark.parametrize("kind", [kind for kind in Kind if kind not in ELSEWHERE])
-def test_a_planted_violation_is_found(kind):
+def test_a_planted_violation_is_found(kind: Any) -> None:
     found = judged(PLANTED[kind])
     assert kind in {problem.kind for problem in found}
     also = {problem.kind for problem in found} - {kind} - ALSO.get(kind, set())
@@ -569,7 +570,7 @@ async def handed_on(stage: Stage, settled_blocks: int) -> None:
 
 
 @pytest.mark.parametrize(("settled_blocks", "kinds"), [(1, {Kind.SEQUENCE_REUSED}), (1 + FINALITY_DEPTH, set())])
-def test_sequence_is_handed_on_once_others_did_its_deed_finally(settled_blocks, kinds):
+def test_sequence_is_handed_on_once_others_did_its_deed_finally(settled_blocks: Any, kinds: Any) -> None:
     async def story(stage: Stage) -> None:
         await handed_on(stage, settled_blocks)
 
@@ -577,18 +578,18 @@ def test_sequence_is_handed_on_once_others_did_its_deed_finally(settled_blocks, 
     assert {problem.kind for problem in found} == kinds, [str(problem) for problem in found]
 
 
-def test_every_kind_of_problem_has_its_planted_violation():
+def test_every_kind_of_problem_has_its_planted_violation() -> None:
     assert set(PLANTED) | ELSEWHERE == set(Kind)
 
 
-def test_a_story_that_does_not_end_says_so(monkeypatch):
+def test_a_story_that_does_not_end_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.simulation.story.LONGEST_S", 12.0)
     verdict = play(plan(deals=(deal(),), tower=None))
     assert Kind.STORY_UNENDED in {problem.kind for problem in verdict.problems}, report(verdict)
 
 
-def test_a_loss_that_no_protocol_can_save_is_excused():
-    async def run():
+def test_a_loss_that_no_protocol_can_save_is_excused() -> None:
+    async def run() -> Any:
         stage = Stage(rough=frozenset({Rough.RESTORED}))
         await provider_lost(stage)
         return await stage.problems()
@@ -597,8 +598,8 @@ def test_a_loss_that_no_protocol_can_save_is_excused():
 
 
 @pytest.mark.parametrize("loss", [initiator_lost, provider_lost, lock_left], ids=lambda loss: loss.__name__)
-def test_a_loss_by_a_replaced_final_block_is_excused(loss):
-    async def run():
+def test_a_loss_by_a_replaced_final_block_is_excused(loss: Any) -> None:
+    async def run() -> Any:
         stage = Stage(rough=frozenset({Rough.DEEP_REORG}))
         stage.world.undone.add(PREIMAGE.hashlock())
         await loss(stage)
@@ -608,7 +609,7 @@ def test_a_loss_by_a_replaced_final_block_is_excused(loss):
 
 
 @pytest.mark.parametrize("excess", [exposure_in_all, exposure_to_one, exposure_in_window], ids=lambda one: one.__name__)
-def test_what_a_replaced_final_block_settled_is_no_exposure(excess):
+def test_what_a_replaced_final_block_settled_is_no_exposure(excess: Any) -> None:
     async def story(stage: Stage) -> None:
         stage.world.undone.add(PREIMAGE.hashlock())
         await excess(stage)
@@ -617,7 +618,7 @@ def test_what_a_replaced_final_block_settled_is_no_exposure(excess):
 
 
 @pytest.mark.parametrize(("away_before_s", "found"), [(trust.NOTICE_S, False), (trust.NOTICE_S - 1, True)])
-def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s, found):
+def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s: Any, found: bool) -> None:
     """Both processes were away when it was replaced: since when decides if they had read that it was final."""
 
     async def story(stage: Stage) -> None:
@@ -629,7 +630,7 @@ def test_a_replaced_block_is_seen_by_who_knew_it_final(away_before_s, found):
     assert {problem.kind for problem in judged(story)} == ({Kind.ACTED_AFTER_DEEP_REORG} if found else set())
 
 
-def test_a_claim_after_the_reveal_is_an_exit():
+def test_a_claim_after_the_reveal_is_an_exit() -> None:
     """It goes out again though a finalized block was replaced meanwhile."""
 
     async def story(stage: Stage) -> None:
@@ -644,14 +645,14 @@ def test_a_claim_after_the_reveal_is_an_exit():
     assert judged(story) == []
 
 
-def test_a_preimage_is_found_as_bytes_and_as_hex():
+def test_a_preimage_is_found_as_bytes_and_as_hex() -> None:
     secret = Preimage(bytes(range(32))).expose()
     assert holds(b"a" + secret, secret)
     assert holds(secret.hex().upper().encode(), secret)
     assert not holds(secret[1:], secret)
 
 
-def test_bytes_that_a_copy_never_knew_excuse_its_time_only():
+def test_bytes_that_a_copy_never_knew_excuse_its_time_only() -> None:
     nobody: Any = None
     record = Record(nobody, [], [], None)
     record.copies.append(("relayer-0", 10.0, 20.0, 30.0))

@@ -13,12 +13,12 @@ words = st.text(st.characters(exclude_characters=":", codec="utf-8"), min_size=1
 
 
 @given(words, st.integers(0, 2**63), words)
-def test_a_key_parses_to_what_was_printed(stream, sequence, kind):
+def test_a_key_parses_to_what_was_printed(stream: str, sequence: int, kind: str) -> None:
     key = EffectKey(stream, sequence, kind)
     assert EffectKey.parse(str(key)) == key
 
 
-def test_a_key_prints_as_it_is_stored():
+def test_a_key_prints_as_it_is_stored() -> None:
     assert str(EffectKey("abcd", 3, "claim-initiator")) == "abcd:3:claim-initiator"
 
 
@@ -42,12 +42,12 @@ def test_a_key_prints_as_it_is_stored():
         "a:" + "9" * 10_000 + ":b",
     ],
 )
-def test_other_text_is_refused(text):
+def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(RejectedError):
         EffectKey.parse(text)
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_key_or_refused(text):
+def test_any_text_is_a_key_or_refused(text: str) -> None:
     with contextlib.suppress(RejectedError):
         assert str(EffectKey.parse(text)) == text

@@ -93,18 +93,16 @@ def test_kinds_and_sizes_are_asked_for() -> None:
     assert rlp.as_list([b"a"]) == rlp.decode_list(b"\xc1a") == [b"a"]
     assert rlp.as_integer(b"\xff" * 32) == 2**256 - 1
     assert rlp.as_integer(b"\xff\xff", 2) == 65_535
-    for wrong in (lambda: rlp.as_bytes([b"ab"]), lambda: rlp.as_bytes(b"ab", 3), lambda: rlp.as_bytes(b"ab", 1)):
+    wrong: list[tuple[rlp.Rlp, int | None]] = [([b"ab"], None), (b"ab", 3), (b"ab", 1)]
+    for item, size in wrong:
         with pytest.raises(MalformedProofError, match="not a string"):
-            wrong()
-    for list_wanted in (lambda: rlp.as_list(b"a"), lambda: rlp.decode_list(b"a")):
-        with pytest.raises(MalformedProofError, match="not a list"):
-            list_wanted()
-    for scalar in (
-        lambda: rlp.as_integer(b"\x00"),
-        lambda: rlp.as_integer(b"\x00\x01"),
-        lambda: rlp.as_integer(b"\x01" * 33),
-    ):
+            rlp.as_bytes(item, size)
+    with pytest.raises(MalformedProofError, match="not a list"):
+        rlp.as_list(b"a")
+    with pytest.raises(MalformedProofError, match="not a list"):
+        rlp.decode_list(b"a")
+    for raw in (b"\x00", b"\x00\x01", b"\x01" * 33):
         with pytest.raises(MalformedProofError, match="not minimal or too large"):
-            scalar()
+            rlp.as_integer(raw)
     with pytest.raises(MalformedProofError, match="not minimal or too large"):
         rlp.as_integer(b"\x01\x00\x00", 2)

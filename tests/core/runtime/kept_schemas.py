@@ -37,7 +37,7 @@ ROOMS: Final = (
     transaction_tables,
 )
 """Imported so that their tables are known."""
-DIALECTS: Final = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}
+DIALECTS: Final = {"sqlite": sqlite.dialect(), "postgresql": postgresql.dialect()}  # type: ignore[no-untyped-call]
 
 
 def statements(file: Path) -> list[str]:

@@ -13,23 +13,23 @@ from core.runtime.web import CALLER, Route, build_application, respond, serve
 TEXT, KEY = issue_key("dApp", ["read"], SeededSecrets(1))
 
 
-def test_a_known_key_names_its_caller_from_anywhere():
+def test_a_known_key_names_its_caller_from_anywhere() -> None:
     ring = KeyRing([KEY])
     here, there = ring.caller(TEXT, "192.0.2.1"), ring.caller(TEXT, "2001:db8::1")
     assert here == there == Caller("dApp", frozenset({"read"}), by_key=True)
 
 
-def test_an_unknown_key_leaves_the_address():
+def test_an_unknown_key_leaves_the_address() -> None:
     ring = KeyRing([KEY])
     assert ring.caller(TEXT + "x", "192.0.2.1") == ring.caller(None, "192.0.2.1") == Caller("192.0.2.1")
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_an_address_never_passes_for_a_key(address, name):
+def test_an_address_never_passes_for_a_key(address: str, name: str) -> None:
     assert Caller(client_of(address)).id != Caller(name, by_key=True).id
 
 
-async def test_every_route_knows_its_caller():
+async def test_every_route_knows_its_caller() -> None:
     async def who(request: web.Request) -> web.Response:
         return respond({"id": request[CALLER].id})
 

@@ -1,5 +1,7 @@
 """Pages of other origins: who may call, and the headers that their browsers get."""
 
+from typing import Any
+
 import aiohttp
 import pytest
 
@@ -13,7 +15,7 @@ PAGE, OTHER = "https://dapp.example", "https://evil.example:8443"
 
 
 async def asked(cors: Cors | None, method: str, path: str, **headers: str) -> aiohttp.ClientResponse:
-    async def things(_: object):
+    async def things(_: object) -> Any:
         return respond({"ok": True})
 
     routes = [Route("GET", "/v1/things", things, "Things"), Route("POST", "/v1/things", things, "More things")]
@@ -28,7 +30,7 @@ async def asked(cors: Cors | None, method: str, path: str, **headers: str) -> ai
 
 
 @pytest.mark.parametrize(("origins", "allowed"), [((PAGE,), PAGE), (("*",), "*"), ((OTHER, PAGE), PAGE)])
-async def test_a_listed_page_may_call(origins, allowed):
+async def test_a_listed_page_may_call(origins: tuple[str, ...], allowed: str | None) -> None:
     before = {"Origin": PAGE, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
     preflight = await asked(Cors(origins), "OPTIONS", "/v1/things", **before)
     assert preflight.status == 204
@@ -42,13 +44,13 @@ async def test_a_listed_page_may_call(origins, allowed):
 
 
 @pytest.mark.parametrize("cors", [None, Cors(), Cors((PAGE,))])
-async def test_any_other_page_may_not_call(cors):
+async def test_any_other_page_may_not_call(cors: Cors | None) -> None:
     for method in ("GET", "OPTIONS"):
         answer = await asked(cors, method, "/v1/things", Origin=OTHER)
         assert not [name for name in answer.headers if name.startswith("Access-Control")]
 
 
-async def test_answers_that_depend_on_the_origin_say_so():
+async def test_answers_that_depend_on_the_origin_say_so() -> None:
     for origin in (PAGE, OTHER):
         answer = await asked(Cors((PAGE,)), "GET", "/v1/things", Origin=origin)
         assert answer.headers["Vary"] == "Origin"
@@ -62,11 +64,11 @@ async def test_answers_that_depend_on_the_origin_say_so():
         "https://*.example",
     ],
 )
-def test_what_is_no_origin_is_refused(text):
+def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(RejectedError, match="is not an origin"):
         parse_origin(text)
 
 
 @pytest.mark.parametrize("text", ["*", "https://dapp.example", "http://localhost:5173", "http://[::1]:8080"])
-def test_an_origin_is_taken_as_it_is(text):
+def test_an_origin_is_taken_as_it_is(text: str) -> None:
     assert parse_origin(text) == text

@@ -121,7 +121,7 @@ async def test_no_connection_left_is_retryable(cluster: PostgresCluster) -> None
 
             async def served() -> bool:
                 try:
-                    return await database.read(one) == 1
+                    return bool(await database.read(one) == 1)
                 except RetryableError:  # the server takes a moment to notice that somebody has left
                     return False
 

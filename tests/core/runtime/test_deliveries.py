@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RetryableError
 from core.runtime import deliveries
@@ -51,7 +52,7 @@ class Stage:
         self.deliverer = Deliverer(database, queue, self.clock)
 
     async def write(self, *bodies: str, to: str = "one", topic: str = "") -> None:
-        def work(connection) -> None:
+        def work(connection: Connection) -> None:
             for body in bodies:
                 now_ns = self.clock.now_ns()
                 deliveries.enqueue(connection, QUEUE, to, body.encode(), now_ns=now_ns, topic=topic)
@@ -209,7 +210,7 @@ async def test_only_what_was_taken_long_ago_is_pruned(stage: Stage) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("xy"), st.sampled_from("ab"), st.lists(st.sampled_from("sl"), max_size=2))))
-def test_each_arrives_once_in_order_of_its_topic(written) -> None:
+def test_each_arrives_once_in_order_of_its_topic(written: Any) -> None:
     """Whatever fails meanwhile, short of the bounds: s, the destination is silent; l, it says later."""
     answers = {"s": RetryableError("silent"), "l": LATER}
 

@@ -1,6 +1,7 @@
 """anvil starts, answers, produces blocks with a finalized tag, and ends."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -30,7 +31,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
-async def test_blocks_come_by_themselves_and_become_final_two_later():
+async def test_blocks_come_by_themselves_and_become_final_two_later() -> None:
     async with AnvilChain(AnvilSettings(chain_id=4242)) as chain:
         assert int(await rpc(chain, "eth_chainId"), 16) == 4242
 
@@ -42,7 +43,7 @@ async def test_blocks_come_by_themselves_and_become_final_two_later():
         assert head - 3 <= finalized <= head - 2 + 1
 
 
-async def test_the_process_ends_with_the_context():
+async def test_the_process_ends_with_the_context() -> None:
     async with AnvilChain(AnvilSettings(block_time_s=None)) as chain:
         pid = chain.pid
         assert pid is not None
@@ -51,7 +52,7 @@ async def test_the_process_ends_with_the_context():
     assert not is_running(pid)
 
 
-async def test_the_process_ends_when_the_body_fails():
+async def test_the_process_ends_when_the_body_fails() -> None:
     with pytest.raises(RuntimeError):
         async with AnvilChain(AnvilSettings(block_time_s=None)) as chain:
             pid = chain.pid
@@ -60,13 +61,13 @@ async def test_the_process_ends_when_the_body_fails():
     assert not is_running(pid)
 
 
-async def test_the_same_accounts_every_time():
+async def test_the_same_accounts_every_time() -> None:
     async with AnvilChain(AnvilSettings(block_time_s=None, accounts=2)) as chain:
         accounts = await rpc(chain, "eth_accounts")
     assert accounts == ["0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266", "0x70997970c51812dc3a010c7d01b50e0d17dc79c8"]
 
 
-async def test_a_saved_chain_resumes_with_its_blocks(tmp_path):
+async def test_a_saved_chain_resumes_with_its_blocks(tmp_path: Path) -> None:
     settings = AnvilSettings(block_time_s=None, state=tmp_path / "chain.json")
     async with AnvilChain(settings) as chain:
         await rpc(chain, "anvil_mine", "0x5")
@@ -78,20 +79,20 @@ async def test_a_saved_chain_resumes_with_its_blocks(tmp_path):
         assert (await rpc(chain, "eth_getBlockByNumber", "0x3", False))["hash"] == third
 
 
-async def test_a_taken_port_is_an_error_that_says_so():
+async def test_a_taken_port_is_an_error_that_says_so() -> None:
     port = free_port()
     async with AnvilChain(AnvilSettings(port=port, block_time_s=None)):
         with pytest.raises(AnvilError, match="ddress already in use"):
             await AnvilChain(AnvilSettings(port=port, block_time_s=None, chain_id=1)).start()
 
 
-async def test_it_does_not_start_twice():
+async def test_it_does_not_start_twice() -> None:
     async with AnvilChain(AnvilSettings(block_time_s=None)) as chain:
         with pytest.raises(AnvilError, match="running already"):
             await chain.start()
 
 
-def test_a_missing_binary_is_an_error_that_says_what_to_do(monkeypatch, tmp_path):
+def test_a_missing_binary_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv(BINARY_VARIABLE, raising=False)
     monkeypatch.setattr("local_chains.evm.anvil.REPOSITORY", tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -100,7 +101,7 @@ def test_a_missing_binary_is_an_error_that_says_what_to_do(monkeypatch, tmp_path
         find_anvil()
 
 
-def test_a_named_binary_must_exist(monkeypatch, tmp_path):
+def test_a_named_binary_must_exist(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(BINARY_VARIABLE, str(tmp_path / "nothing"))
     with pytest.raises(AnvilError, match=BINARY_VARIABLE):
         find_anvil()

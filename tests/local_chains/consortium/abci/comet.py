@@ -78,7 +78,8 @@ async def takes_part(node: CometNode) -> None:
 
 async def broadcast(node: CometNode, raw: bytes) -> dict[str, Any]:
     """The answer of broadcast_tx_sync."""
-    return await node.call("broadcast_tx_sync", tx=comet_json.bytes_to_base64(raw))
+    answer: dict[str, Any] = await node.call("broadcast_tx_sync", tx=comet_json.bytes_to_base64(raw))
+    return answer
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,121 @@
+"""What no sensible history leads to: damaged bytes, agreements that are none, heads of other chains."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from core.model.errors import ConflictError, FatalError, RejectedError
+from core.model.types import ChainId, ChainTime, Hashlock, LockTerms, PublicPreimage, SwapId
+from core.runtime.database import InlineDatabase, create_schema
+from htlc import codec, decisions, diagram, engine, events
+from htlc.model import Leg, Phase, Role, swap_id
+from htlc.table import TABLE
+from tests.htlc.scenarios import (
+    IDS,
+    LOCK,
+    NOW,
+    POLICY,
+    A,
+    B,
+    agreement,
+    begin,
+    block,
+    claim_seen,
+    lock_seen,
+    play,
+    time,
+)
+
+FIRST, SECOND = Leg.INITIATOR, Leg.PARTICIPANT
+
+
+def changed(terms: LockTerms, **changes: Any) -> LockTerms:
+    return dataclasses.replace(terms, **changes)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{}", b"null", b'{"type":"unknown"}', b"\xff"])
+def test_stored_bytes_that_are_damaged_are_fatal(raw: bytes) -> None:
+    for decode, words in (
+        (codec.decode_state, "stored swap"),
+        (codec.decode_event, "journalled event"),
+        (codec.decode_effect, "effect in the outbox"),
+    ):
+        with pytest.raises(FatalError, match=words):
+            decode(raw)
+
+
+async def test_journal_that_begins_without_an_agreement_is_fatal() -> None:
+    database = InlineDatabase()
+    await database.write(create_schema)
+    with pytest.raises(FatalError, match="begins with the agreement"):
+        await database.write(lambda c: engine.SWAPS.begin(c, time(FIRST, 1), now_ns=NOW * 10**9))
+    await database.close()
+
+
+def test_agreement_has_one_hashlock_two_chains_and_its_own_id() -> None:
+    made = agreement()
+    first, second = made.initiator_leg, made.participant_leg
+    other_lock = changed(second, hashlock=Hashlock(bytes(32)))
+    with pytest.raises(RejectedError, match="one hashlock"):
+        replace(made, participant_leg=other_lock, swap_id=swap_id(first, other_lock))
+    with pytest.raises(RejectedError, match="two chains"):
+        replace(made, participant_leg=first, swap_id=swap_id(first, first))
+    with pytest.raises(RejectedError, match="not the digest"):
+        replace(made, swap_id=SwapId("0" * 32))
+
+
+def test_leg_is_found_by_its_chain() -> None:
+    made = agreement()
+    assert (made.leg_on(A), made.leg_on(B)) == (FIRST, SECOND)
+    with pytest.raises(RejectedError, match="has no part"):
+        made.leg_on(ChainId("memory:c"))
+
+
+def test_head_of_another_chain_changes_nothing() -> None:
+    state, _ = begin(agreement())
+    for head, finalized in ((B, A), (A, B), (B, B)):
+        strange = events.TimeAdvanced(FIRST, ChainTime(head, NOW + 5), ChainTime(finalized, NOW), NOW + 5)
+        after, asked = play(state, strange)
+        assert (after.initiator_clock, after.now_s, asked) == (state.initiator_clock, state.now_s, [])
+
+
+def test_claim_with_a_false_preimage_is_no_claim() -> None:
+    state, _ = begin(agreement())
+    seen, _ = play(state, lock_seen(state.agreement, FIRST))
+    false = replace(claim_seen(FIRST), preimage=PublicPreimage(bytes(32)))
+    after, asked = play(seen, false)
+    assert (after.leg(FIRST).claim, after.preimage) == (None, None)
+    assert [getattr(effect, "code", "") for effect in asked] == ["wrong-preimage"]
+
+
+def test_watchtower_and_ended_swaps_never_fund() -> None:
+    heads = ChainTime(A, NOW), ChainTime(B, NOW)
+    watchtower, _ = begin(agreement(Role.WATCHTOWER))
+    ended, _ = play(begin(agreement())[0], events.QuoteCancelled("no"))
+    assert ended.phase is Phase.ABANDONED
+    for state in (watchtower, ended):
+        with pytest.raises(ConflictError, match="has ended, or its funding was called off"):
+            decisions.check_fund_now(state, POLICY, NOW, *heads)
+        with pytest.raises(ConflictError):
+            decisions.check_reveal_now(state, POLICY, NOW, *heads)
+
+
+def test_ended_swap_needs_no_more_time() -> None:
+    ended, _ = play(begin(agreement())[0], events.QuoteCancelled("no"))
+    assert decisions.next_wake(ended) == (None, None)
+
+
+def test_page_of_the_table_is_written(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagram, "PAGE", tmp_path / "page.md")
+    diagram.main()
+    assert (tmp_path / "page.md").read_text(encoding="utf-8") == diagram.page()
+    assert all(phase.value in diagram.page() for phase in TABLE)
+
+
+def test_lock_reverted_of_another_block_stays() -> None:
+    state, _ = play(begin(agreement())[0], lock_seen(agreement(), FIRST))
+    after, _ = play(state, events.LockReverted(FIRST, IDS[FIRST], block(FIRST, 7, branch=1)))
+    assert after.leg(FIRST).lock == state.leg(FIRST).lock
+    assert after.agreement.hashlock == LOCK
