@@ -1,4 +1,4 @@
-"""What no sensible history leads to: damaged bytes, agreements that are none, heads of other chains."""
+"""Damaged bytes, invalid agreements, heads of other chains: no sensible history leads there."""
 
 import dataclasses
 from typing import Any

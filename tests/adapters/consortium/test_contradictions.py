@@ -105,10 +105,12 @@ async def test_identifiers_of_another_chain_have_no_balance_here(bent: Bent) -> 
 
 async def test_record_that_is_counted_but_not_there_is_asked_again(bent: Bent) -> None:
     await written(bent)
-    assert await bent.chain.access.state.record("notes", "one") is not None
+    records = bent.chain.access.records
+    assert records is not None
+    assert await records.record("notes", "one") is not None
     bent.bend("abci_query", leaf(None), first=2)
     with pytest.raises(RetryableError, match="counted, but not there"):
-        await bent.chain.access.state.record("notes", "one")
+        await records.record("notes", "one")
 
 
 async def test_members_that_are_counted_but_not_there_are_asked_again(bent: Bent) -> None:

@@ -22,11 +22,11 @@ def _sha256(data: bytes) -> bytes:
 
 
 class OrderedTree:
-    """The Tendermint layout over sorted keys, halved by recursion; every value is `value of ` and its key."""
+    """The Tendermint layout over keys in their order, halved by recursion; a value is `value of ` and its key."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        self.root, paths = self._build(sorted(keys))
-        self._paths = dict(zip(sorted(keys), paths, strict=True))
+        self.root, paths = self._build(list(keys))
+        self._paths = dict(zip(keys, paths, strict=True))
 
     def prove(self, key: bytes) -> ExistenceProof:
         """The existence proof of a key that is there."""
@@ -57,7 +57,8 @@ def _absent(key: bytes, left: bytes | None, right: bytes | None) -> None:
 
 @given(st.sets(st.binary(min_size=1, max_size=3), min_size=1, max_size=20), st.binary(min_size=1, max_size=3))
 def test_ordered_tree_proves_presence_or_absence(keys: set[bytes], wanted: bytes) -> None:
-    tree, order = OrderedTree(list(keys)), sorted(keys)
+    order = sorted(keys)
+    tree = OrderedTree(order)
     if wanted in keys:
         _exists(wanted, tree.prove(wanted), tree.root)
         return
@@ -93,6 +94,16 @@ def test_absence_needs_the_two_neighbours() -> None:
             _absent(key, left, right)
 
 
+def test_neighbours_stand_on_the_sides_of_their_keys() -> None:
+    """A tree out of order proves no absence: its left leaf has the greater key."""
+    tree = OrderedTree([b"pear", b"apple"])
+    for key in (b"apple", b"pear"):
+        _exists(key, tree.prove(key), tree.root)
+    between = NonExistenceProof(b"fig", tree.prove(b"apple"), tree.prove(b"pear"))
+    with pytest.raises(InvalidProofError, match="not neighbours"):
+        ics23.verify_non_existence(TENDERMINT_SPEC, tree.root, b"fig", between)
+
+
 def test_proof_of_the_other_kind_is_refused() -> None:
     with pytest.raises(InvalidProofError, match="not an existence"):
         _exists(b"apple", NonExistenceProof(b"apple", None, None))
@@ -105,6 +116,8 @@ def test_proof_of_another_key_value_or_root_is_refused() -> None:
         _exists(b"fig", TREE.prove(b"apple"))
     with pytest.raises(InvalidProofError, match="another key or value"):
         _exists(b"fig", replace(TREE.prove(b"fig"), value=b"another"))
+    with pytest.raises(InvalidProofError, match="another key or value"):
+        ics23.verify_existence(TENDERMINT_SPEC, TREE.root, b"fig", b"value of apple", TREE.prove(b"apple"))
     with pytest.raises(InvalidProofError, match="another root"):
         _exists(b"fig", TREE.prove(b"fig"), bytes(32))
     with pytest.raises(InvalidProofError, match="of another key"):
