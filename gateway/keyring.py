@@ -58,7 +58,7 @@ class Passphrase:
 def ask_new(what: str) -> str:
     """Return a passphrase that was typed twice. Raise `RejectedError`, or `FatalError` if nobody can be asked."""
     if not sys.stdin.isatty():
-        raise FatalError("nobody can be asked for a new passphrase here: name a file with it")
+        raise FatalError("there is no terminal to ask for a new passphrase at: name a file with it")
     typed = getpass.getpass(f"{what}: ")
     check_passphrase(typed)
     if typed != getpass.getpass("Once more: "):
@@ -97,7 +97,7 @@ def account_of(path: Path, name: str, chain: str, passphrase: Passphrase) -> str
 def import_ethereum(path: Path, name: str, source: Path, foreign: Path | None, passphrase: Passphrase) -> str:
     """Return the Ethereum address of the key in another program's file. Raise as `keystore_key`, `_add`."""
     if foreign is None and not sys.stdin.isatty():
-        raise FatalError("nobody can be asked for the key file's passphrase here: add --from-passphrase-file")
+        raise FatalError("there is no terminal to ask for the key file's passphrase at: add --from-passphrase-file")
     opened_by = getpass.getpass(f"Passphrase of {source}: ") if foreign is None else read_passphrase(foreign)
     key = keystore_key(source, opened_by)
     _add(path, {name: key}, passphrase)

@@ -137,7 +137,7 @@ def _account(text: str, chain: ChainId) -> bytes:
 def _roles(texts: Sequence[str]) -> tuple[Role, ...]:
     unknown = sorted(set(texts) - set(ROLES))
     if unknown:
-        raise RejectedError(f"there is no role {unknown[0]!r}: there are {', '.join(ROLES)}")
+        raise RejectedError(f"unknown role {unknown[0]!r}: use some of {', '.join(ROLES)}")
     return tuple(role for role in ROLES if role in texts)
 
 

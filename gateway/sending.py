@@ -31,4 +31,4 @@ async def send(
             raise RevertedError(f"{transaction.summary}: {outcome.reason}", reason=outcome.reason)
         if outcome.status is OutcomeStatus.DROPPED and view.head.height > last:
             raise RetryableError(f"{transaction.summary}: no block has held it for {LIFETIME_BLOCKS} blocks")
-    raise RetryableError("the chain's heads have ended")
+    raise RetryableError("the chain reports no new blocks any more")

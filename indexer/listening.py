@@ -61,7 +61,7 @@ class FactListener:
                 await self._beat(connection, lost)
         finally:
             connection.terminate()
-        raise RetryableError("the connection that facts are announced on was lost")
+        raise RetryableError("the connection that announces facts was lost")
 
     async def _beat(self, connection: Any, lost: asyncio.Event) -> None:
         with suppress(TimeoutError):
@@ -85,4 +85,4 @@ def _translating() -> Iterator[None]:
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, OSError) as error:
-        raise RetryableError(f"facts of other processes cannot be heard: {type(error).__name__}") from error
+        raise RetryableError(f"cannot listen for facts of other processes: {type(error).__name__}") from error

@@ -335,7 +335,7 @@ class RegulatorService:
         """The evidence file of one leg: proof or an error, nothing in between."""
         chain = self._chains.get(lock.chain)
         if chain is None or chain.prover is None:
-            raise RejectedError(f"this supervision has no prover for {lock.chain}: its operator configures one")
+            raise RejectedError(f"no prover is configured for {lock.chain}: ask the operator to add one")
         question = LockQuestion(lock.chain, lock.lock_id, lock.terms, chain.parameters.htlc_holder)
         try:
             async with asyncio.timeout(PROOF_TIMEOUT_S):

@@ -58,11 +58,20 @@ class OpeningPolicy:
 
     def __post_init__(self) -> None:
         if self.max_lapses <= 0 or not 0 < self.lapse_s <= MAX_LAPSE_S:
-            raise RejectedError(f"opening: max_lapses is positive, and lapse_s is 1 to {MAX_LAPSE_S} seconds")
+            raise RejectedError(
+                f"max_lapses = {self.max_lapses} and lapse_s = {self.lapse_s}: write a positive number, and 1 to "
+                f"{MAX_LAPSE_S} seconds"
+            )
         if self.hold_s <= 0 or not 0 < self.max_per_account <= self.max_per_caller:
-            raise RejectedError("opening: hold_s and the numbers of swaps are positive, an account's within a caller's")
+            raise RejectedError(
+                f"hold_s = {self.hold_s}, max_per_account = {self.max_per_account}, max_per_caller = "
+                f"{self.max_per_caller}: write positive numbers, an account's at most a caller's"
+            )
         if not 0 < self.account_share_percent <= self.caller_share_percent <= 100:
-            raise RejectedError("opening: shares are 1 to 100 percent, an account's at most a caller's")
+            raise RejectedError(
+                f"account_share_percent = {self.account_share_percent}, caller_share_percent = "
+                f"{self.caller_share_percent}: write 1 to 100, an account's at most a caller's"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +94,12 @@ class WatchPolicy:
 
     def __post_init__(self) -> None:
         if not 0 < self.max_per_caller <= self.max_watches or self.unseen_s <= 0:
-            raise RejectedError("watchtower: unseen_s and the numbers of watches are positive, a caller's within all")
+            raise RejectedError(
+                f"unseen_s = {self.unseen_s}, max_per_caller = {self.max_per_caller}, max_watches = "
+                f"{self.max_watches}: write positive numbers, a caller's at most all"
+            )
         if any(cost <= 0 for cost in self.max_exit_cost.values()):
-            raise RejectedError("watchtower: max_exit_cost is positive; leave it out for no bound")
+            raise RejectedError("a max_exit_cost is not positive: leave it out for no bound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +129,7 @@ class RelayerPolicy:
 
     def __post_init__(self) -> None:
         if self.quote_lifetime_s <= 0 or self.window_s <= 0 or self.max_open_swaps <= 0:
-            raise RejectedError("a relayer's policy has positive limits")
+            raise RejectedError("quote_lifetime_s, window_s and max_open_swaps must be positive")
         for asset, amount in self.gas_per_exit.items():
             if amount <= 0:
                 raise RejectedError(

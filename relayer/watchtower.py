@@ -112,7 +112,7 @@ class Watchtower:
         for count, most, whose in limits:
             if count >= most:
                 raise TooManyError(
-                    f"{whose} {count} swaps watched: {most} may be; come again once some have ended",
+                    f"{whose} {count} swaps watched, at most {most} may be: try again when some have ended",
                     retry_after_s=int(policy.unseen_s),
                 )
 

@@ -131,7 +131,7 @@ class CometRpc:
         """Return when the endpoint may be asked. Raise `RetryableError` if it wants to be left alone for long."""
         await self._limit.wait()
         if self._pace.pause_s > MAX_RATE_WAIT_S:
-            raise RetryableError(f"{self.url} wants to be left alone for {self._pace.pause_s:.0f} s more ({method})")
+            raise RetryableError(f"{self.url} asks to wait {self._pace.pause_s:.0f} s more ({method})")
         await asyncio.sleep(self._pace.turn_s())
 
     def _too_often(self, method: str, asked_s: float | None) -> RetryableError:

@@ -378,8 +378,7 @@ class RpcClient:
         """Return when the request may be made. Raise `RetryableError` while the endpoint wants to be left alone."""
         if self._pace.pause_s > MAX_RATE_WAIT_S:
             raise RetryableError(
-                f"{self} wants to be left alone for {self._pace.pause_s:.0f} s more: it was asked too often; set its "
-                "calls_per_s",
+                f"{self} asks to wait {self._pace.pause_s:.0f} s more: it was asked too often; set its calls_per_s",
                 refusal=Refusal.RATE_LIMITED.value,
             )
         await self._limit.wait(cost)

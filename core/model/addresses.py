@@ -87,7 +87,8 @@ def base58(text: str) -> bytes:
     for position, character in enumerate(text, 1):
         if character not in _BASE58_VALUES:
             raise MalformedIdentifierError(
-                f"the address {text!r} has {character!r} as character {position}, which Base58 has not: {_COPY_AGAIN}"
+                f"the address {text!r} has {character!r} as character {position}, which is not a Base58 digit: "
+                f"{_COPY_AGAIN}"
             )
         number = number * 58 + _BASE58_VALUES[character]
     zeros = len(text) - len(text.lstrip("1"))

@@ -43,7 +43,7 @@ def verify(
             break
         node = child if isinstance(child, list) else _fetch(child, remaining)
     if next(remaining, None) is not None:
-        raise InvalidProofError("trie proof has nodes to spare")
+        raise InvalidProofError("trie proof has more nodes than the path needs")
     return value
 
 

@@ -238,8 +238,8 @@ def _check_words(words: dict[str, str]) -> None:
         if name in _HARMLESS:
             if words[name] not in _HARMLESS[name]:
                 raise FatalError(
-                    f"the database URL has {name}={words[name][:40]}, which cannot be had: "
-                    f"{' or '.join(dict.fromkeys(_HARMLESS[name]))} is what there is; or leave it out"
+                    f"the database URL has {name}={words[name][:40]}, which is not supported: "
+                    f"{' or '.join(dict.fromkeys(_HARMLESS[name]))} is; or leave it out"
                 )
             del words[name]
         elif name in _OURS:

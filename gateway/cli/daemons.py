@@ -85,7 +85,7 @@ def relayer_adopt(
         typer.echo(f"{use['chain']}  {use['account']}  sequence {sequences}, seen {use['seen']}{transaction}")
     if found and not yes and not as_json:
         if not sys.stdin.isatty():
-            raise RejectedError("nobody can be asked here: look into these uses, then add --yes")
+            raise RejectedError("there is no terminal to ask at: look into these uses, then add --yes")
         yes = typer.confirm("Have you looked into them, and may the relayer go on?", False)
     done = asyncio.run(adoption.acknowledge_uses(loaded, base, found)) if found and yes else 0
     if as_json:

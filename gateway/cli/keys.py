@@ -151,7 +151,9 @@ def keys_remove(
     addresses = keyring.addresses(keystore, name, passphrase)
     if not yes:
         if not sys.stdin.isatty():
-            raise RejectedError("nobody can be asked here: make sure that the key is kept elsewhere, then add --yes")
+            raise RejectedError(
+                "there is no terminal to ask at: make sure that the key is kept elsewhere, then add --yes"
+            )
         typer.echo(f"{name}: Ethereum {addresses['ethereum']}, consortium {addresses['consortium']}")
         typer.confirm("Is it kept elsewhere, or its accounts empty? It is removed for good", abort=True)
     keyring.remove_key(keystore, name, passphrase)

@@ -82,9 +82,9 @@ def chain_propose(
     key: Key,
     account: Annotated[str | None, typer.Option(help="The account it signs with, 40 hex digits.")] = None,
     role: Annotated[
-        list[str] | None, typer.Option(help="issuer, notary, regulator or validator; again for another. Replaces all.")
+        list[str] | None, typer.Option(help="issuer, notary, regulator or validator; repeatable. Replaces all.")
     ] = None,
-    leave: Annotated[bool, typer.Option("--leave", help="It shall have no role any more.")] = False,
+    leave: Annotated[bool, typer.Option("--leave", help="It leaves: take all its roles away.")] = False,
     consensus_key: Annotated[str | None, typer.Option(help="A validator's: KIND:HEX of its public key.")] = None,
     power: Annotated[int | None, typer.Option(min=1, help="A validator's share of the consensus power.")] = None,
     rpc: Url = DEFAULT_URL,
@@ -99,7 +99,7 @@ def chain_propose(
 
     configure_logging(level="error", form="console")
     if leave and role:
-        raise RejectedError("who leaves has no --role: name one of both")
+        raise RejectedError("--leave takes all roles away: leave out either --leave or --role")
     wanted = members.WantedTerms(name, account, [] if leave else role or None, consensus_key, power)
     _print_outcome(asyncio.run(members.propose(rpc, key, wanted)), as_json)
 
@@ -107,7 +107,7 @@ def chain_propose(
 @chain_app.command("vote")
 def chain_vote(
     proposal: Annotated[int, typer.Argument(min=1, help="Its number, as `causeway chain members` shows it.")],
-    approve: Annotated[bool, typer.Option("--yes/--no", help="For or against it, once and for all.")],
+    approve: Annotated[bool, typer.Option("--yes/--no", help="For or against it; a vote cannot be changed.")],
     key: Key,
     rpc: Url = DEFAULT_URL,
     as_json: Json = False,

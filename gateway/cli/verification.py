@@ -67,7 +67,9 @@ def _read(path: Path) -> bytes:
         hint = "; name the anchor with --anchor FILE" if path.name == "anchor.json" else ""
         raise RejectedError(f"cannot read {path}: {error.strerror}{hint}") from None
     if len(raw) > MAX_FILE_BYTES:
-        raise RejectedError(f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, which no evidence is")
+        raise RejectedError(
+            f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, the most that evidence or an anchor may have"
+        )
     return raw
 
 

@@ -34,7 +34,7 @@ _LOCAL: Final = ("localhost", "127.", "10.", "192.168.", "::1", "host.docker.int
 def canonical_chains(chains: tuple[ChainConfig, ...], faults: Faults) -> tuple[ChainConfig, ...]:
     """The chains with canonical identifiers. What is wrong goes to `faults` and stays as it was written."""
     if not chains:
-        faults.add("chains", "there is none: add [[chains]]")
+        faults.add("chains", "is empty: add [[chains]]")
     made = tuple(_chain(chain, f"chains[{number}]", faults) for number, chain in enumerate(chains))
     refuse_twins((chain.id for chain in made), lambda number: f"chains[{number}].id", "chain", faults)
     return made

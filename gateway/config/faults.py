@@ -57,4 +57,4 @@ def choices(text: str, known: Iterable[str]) -> str:
     if near := get_close_matches(text, names, 1, 0.6):
         return f"did you mean {near[0]}?"
     listed = ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
-    return f"there are {listed}" if names else "there are none"
+    return f"use one of {listed}" if names else "there are none to choose from"

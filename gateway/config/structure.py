@@ -77,7 +77,7 @@ def _check_plain(value: Any, kind: Any, faults: Faults, place: str, empty: bool,
         return
     for one in value if isinstance(value, list) else [value]:
         if isinstance(one, float) and not math.isfinite(one):
-            faults.add(place, f"{one} is not a number that can be reckoned with")
+            faults.add(place, f"{one} is not a finite number")
         if isinstance(one, str):
             _check_text(one, faults, place, empty, long)
 

@@ -71,7 +71,10 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         check_http_url(config.report.url, "report.url", faults)
         _check_variable(config.report.key_env, "report.key_env", faults)
         if config.report.key_env == config.passphrase_env:
-            faults.add("report.key_env", "it is passphrase_env, which would be sent to the regulator: name another")
+            faults.add(
+                "report.key_env",
+                "names the variable of passphrase_env, whose value would be sent to the regulator: name another",
+            )
     _check_variable(config.passphrase_env, "passphrase_env", faults)
     _check_at_most(config.opening, "opening", {"max_per_caller": MAX_OPEN_SWAPS, "hold_s": MAX_WAIT_S}, faults)
     with faults.at("opening"):
@@ -93,7 +96,7 @@ def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorCon
     """Who may call, and the bridge, in canonical spelling."""
     chains = {chain.id: chain for chain in config.chains}
     if not config.keys:
-        faults.add("keys", "there is none, so that nobody could ask: add [[keys]]")
+        faults.add("keys", "is empty, so that nobody could ask: add [[keys]]")
     for number, key in enumerate(config.keys):
         at = f"keys[{number}]"
         if re.fullmatch(r"[0-9a-fA-F]{64}", key.sha256) is None:
@@ -101,7 +104,7 @@ def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorCon
         if key.sha256.lower() == OF_NOTHING:
             faults.add(f"{at}.sha256", "is the SHA-256 of an empty key: make one, and write its own")
         if not key.scopes:
-            faults.add(f"{at}.scopes", f"there is none, so that the key opens nothing: {choices('', SCOPES)}")
+            faults.add(f"{at}.scopes", f"is empty, so that the key opens nothing: {choices('', SCOPES)}")
         for scope in key.scopes:
             if scope not in SCOPES:
                 faults.add(f"{at}.scopes", f"unknown scope {shown(scope)}: {choices(scope, SCOPES)}")
@@ -313,7 +316,7 @@ def _attest(attest: AttestConfig, chains: dict[str, ChainConfig], faults: Faults
     if foreign in chains and chains[foreign].kind == CONSORTIUM:
         faults.add("attest.foreign", f"{foreign} proves itself: name the chain whose headers are to be attested")
     if not attest.keys:
-        faults.add("attest.keys", 'there is none: name the keys of the keystore that vote, such as ["operator"]')
+        faults.add("attest.keys", 'is empty: name the keys of the keystore that vote, such as ["operator"]')
     refuse_twins(attest.keys, lambda number: f"attest.keys[{number}]", "key", faults)
     if not 0 < attest.every_blocks <= MAX_EVERY_BLOCKS:
         faults.add("attest.every_blocks", f"{attest.every_blocks} is not a number from 1 to {MAX_EVERY_BLOCKS}")

@@ -141,7 +141,7 @@ async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
 
     def acknowledge(connection: Connection) -> int:
         if chain not in reading.chains(connection):
-            raise NotFoundError(f"the index knows no chain {chain[:64]!r}: causeway index status lists them")
+            raise NotFoundError(f"the index does not follow {chain[:64]!r}: causeway index status lists its chains")
         return store.acknowledge_alarms(connection, ChainId(chain), clock.now_ns())
 
     async with opened_database(config.database, base) as database:

@@ -206,7 +206,7 @@ class Sockets:
         if call.op == "ping":
             return SocketAnswer(event="pong")
         if call.op not in ("subscribe", "unsubscribe"):
-            raise RejectedError("op is subscribe, unsubscribe or ping", op=call.op[:64])
+            raise RejectedError("op must be subscribe, unsubscribe or ping", op=call.op[:64])
         if call.channel != CHANNEL:
             raise NotFoundError(f"there is one channel, {CHANNEL}")
         if call.op == "subscribe":

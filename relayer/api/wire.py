@@ -53,7 +53,7 @@ def hex_of(raw: bytes) -> str:
 def bytes_from(text: str, length: int, field: str) -> bytes:
     """Raise `RejectedError` unless it is 0x and exactly `length` bytes of lower-case hex."""
     if len(text) != 2 + 2 * length or not _HEX.fullmatch(text):
-        raise RejectedError(f"{field} is 0x and {2 * length} lower-case hex digits", field=field)
+        raise RejectedError(f"{field} must be 0x and {2 * length} lower-case hex digits", field=field)
     return bytes.fromhex(text[2:])
 
 
@@ -62,7 +62,7 @@ def proof_from(text: str | None) -> bytes | None:
     if text is None:
         return None
     if not 4 <= len(text) <= 2 + 2 * MAX_PROOF_BYTES or not _HEX.fullmatch(text):
-        raise RejectedError(f"proof is 0x and lower-case hex of 1 to {MAX_PROOF_BYTES} bytes", field="proof")
+        raise RejectedError(f"proof must be 0x and lower-case hex of 1 to {MAX_PROOF_BYTES} bytes", field="proof")
     return bytes.fromhex(text[2:])
 
 

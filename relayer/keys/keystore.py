@@ -173,7 +173,7 @@ def _opened(path: Path, file: _File, passphrase: str) -> bytes | None:
         raise _damaged(path) from None
     except (CryptoError, MemoryError):
         raise FatalError(
-            f"the keystore {path} needs {file.memory_bytes >> 20} MiB of memory to open, which this machine has not"
+            f"the keystore {path} needs {file.memory_bytes >> 20} MiB of memory to open, more than this machine has"
         ) from None
     try:
         return bytes(box.decrypt(file.box))
@@ -185,7 +185,7 @@ def _opened(path: Path, file: _File, passphrase: str) -> bytes | None:
 
 def _check_cost(path: Path, file: _File) -> None:
     if file.version != 1 or file.kdf != "argon2id":
-        raise FatalError(f"the keystore {path} is of a kind that this Causeway does not know")
+        raise FatalError(f"the keystore {path} has an unknown format: open it with the version that wrote it")
     if not 0 < file.memory_bytes <= MAX_MEMORY_BYTES:
         raise FatalError(
             f"the keystore {path} asks for {file.memory_bytes} bytes of memory to open: at most {MAX_MEMORY_BYTES} are "

@@ -69,7 +69,7 @@ class Holds:
             return
         openings = self._chains[request.quote.initiator_chain].openings
         if openings is None:
-            raise RejectedError(f"{request.quote.initiator_chain} knows no proofs of funds: leave out `proof`")
+            raise RejectedError(f"{request.quote.initiator_chain} takes no proofs of funds: leave out `proof`")
         await openings.check(opening_of(request, self._key), request.proof)
 
     async def balance(self, request: OpenSwap) -> BaseUnits | None:

@@ -369,7 +369,7 @@ class Checks:
             take = partial(places.take_place, swap_id=swap_id, chain=terms.chain, lock_id=free)
             with suppress(ConflictError):
                 return await self._database.write(take)
-        raise RetryableError("no place for our lock could be found: others take them all the time")
+        raise RetryableError(f"could not reserve a lock id after {PLACE_RETRIES} attempts: other swaps took each first")
 
     def _access(self, chain: ChainId) -> CheckedChain:
         if chain not in self._chains:

@@ -68,4 +68,4 @@ async def write(database: Database, work: Callable[[Connection], T]) -> T:
             return await database.write(work)
         except ConflictError:
             await asyncio.sleep(0)
-    raise RetryableError("the swap is being changed by others all the time: try again")
+    raise RetryableError(f"others changed the swap first in each of {WRITE_RETRIES} attempts: try again")

@@ -99,7 +99,9 @@ def open_account(
     if is_known(connection, chain, account):
         return epoch
     if latest is None:
-        raise RetryableError(f"{account} is new to this journal, and {chain} has not said how often it was used")
+        raise RetryableError(
+            f"{account} is new to this journal, and {chain} has not reported how many transactions it has sent"
+        )
     values = {"chain": chain, "account": account, "next_sequence": latest}
     connection.execute(sa.insert(relayer_accounts).values(values))
     if latest > 0:

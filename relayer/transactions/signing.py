@@ -114,8 +114,8 @@ class Signatory:
         market, view = await asyncio.gather(self.market.now(), self._watch.look())
         if self._watch.suspicious:
             raise RetryableError(
-                f"{self._signer.account} was used {view.latest} times by its chain, more than this journal knows: "
-                "nothing but exits is signed until that is clear"
+                f"the chain counts {view.latest} transactions of {self._signer.account}, more than this journal knows: "
+                "until that is explained, only exits are signed"
             )
         return market, view.latest
 

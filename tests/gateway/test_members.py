@@ -79,7 +79,7 @@ async def test_issuer_comes_in_by_votes_and_a_validators_power_changes(node: Con
         (WantedTerms("mint", MINT[:-1] + " ", ["issuer"]), "40 hex digits"),
         (WantedTerms("mint", f"causeway:elsewhere-1:{MINT}", ["issuer"]), "not an account of causeway:"),
         (WantedTerms("mint", f"eip155:1:0x{MINT}", ["issuer"]), "not an account of causeway:"),
-        (WantedTerms("mint", MINT, ["king"]), "there is no role 'king'"),
+        (WantedTerms("mint", MINT, ["king"]), "unknown role 'king'"),
         (WantedTerms("mint", MINT, ["validator"]), "--consensus-key and --power"),
         (WantedTerms("mint", MINT, ["validator"], "ed25519:xy", 3), "KIND:HEX"),
         (WantedTerms("mint", MINT, ["issuer"], power=3), "only an organisation with"),

@@ -191,7 +191,7 @@ def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
         (lambda t: t["watchtower"].update(enabled=True, unseen_s=10**9), "watchtower.unseen_s", "above 86400"),
         (lambda t: t["attest"].update(home=ETHEREUM.id), "attest.home", "keeps no attestations"),
         (lambda t: t["attest"].update(foreign=LEDGER.id), "attest.foreign", "proves itself"),
-        (lambda t: t["attest"].update(keys=[]), "attest.keys", "there is none"),
+        (lambda t: t["attest"].update(keys=[]), "attest.keys", "is empty"),
         (lambda t: t["attest"].update(keys=["a", "a"]), "attest.keys[1]", "twice"),
         (lambda t: t["attest"].update(every_blocks=0), "attest.every_blocks", "from 1"),
     ],

@@ -151,7 +151,7 @@ async def test_place_that_is_always_taken_is_asked_again_later(office: Office):
     await office.begin(second, quote="second")
     office.chains[B].places = [LockId("1")] * (1 + PLACE_RETRIES)
     await office.checks.place(office.agreement.swap_id, office.agreement.participant_leg)
-    with pytest.raises(RetryableError, match="no place for our lock"):
+    with pytest.raises(RetryableError, match="could not reserve a lock id"):
         await office.checks.place(second.swap_id, second.participant_leg)
     assert office.chains[B].places == []
     office.chains[B].places = [LockId("1")] * (PLACE_RETRIES - 1) + [LockId("3")]

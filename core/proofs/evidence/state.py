@@ -136,7 +136,7 @@ class ProvenState:
     def finish(self) -> None:
         """Refuse entries that nobody asked for."""
         if next(self._remaining, None) is not None:
-            raise InvalidProofError("proof has leaves to spare")
+            raise InvalidProofError("proof has more leaves than the question needs")
 
 
 # --- what the leaves say -----------------------------------------------------------------------------------------

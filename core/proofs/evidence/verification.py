@@ -95,7 +95,7 @@ def verify(evidence: Evidence, anchor: Anchor, now_s: int, verifiers: Mapping[st
         raise MalformedProofError(f"there is no verifier for evidence of kind {evidence.kind[:64]!r}")
     proven = verifier(evidence, anchor, now_s)
     if (proven.question, proven.answer, proven.as_of) != (evidence.question, evidence.answer, evidence.as_of):
-        raise InvalidProofError("the proof proves something else than the evidence says")
+        raise InvalidProofError("the proof shows another answer than the evidence says")
     return proven
 
 
@@ -185,7 +185,7 @@ def proven_address(question: Question) -> bytes:
     else:
         raise RejectedError("Ethereum's state proves locks and balances of the native coin only")
     if chain_of(account) != question.chain:
-        raise RejectedError(f"{account[:128]!r} is not of {question.chain}")
+        raise RejectedError(f"{account[:128]!r} is not on {question.chain}")
     return lanes.evm_address(account)
 
 

@@ -89,7 +89,8 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
             actual_host, actual_port = await runner.listen(host, port)
         except OSError as error:
             raise FatalError(
-                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or end who uses it"
+                f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or stop the process "
+                "that uses it"
             ) from error
         yield f"http://{f'[{actual_host}]' if ':' in actual_host else actual_host}:{actual_port}"
     finally:

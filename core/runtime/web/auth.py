@@ -25,7 +25,7 @@ def require_scope(caller: Caller, scope: str, request: web.Request) -> None:
         raise Problem(
             403,
             "scope-missing",
-            "The API key is not allowed this",
+            "The API key lacks a scope",
             f"The key of {caller.name} lacks the scope {scope}: ask the operator for it.",
             scope=scope,
         )

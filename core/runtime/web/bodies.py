@@ -183,7 +183,7 @@ def read_query(request: web.Request, kind: type[S]) -> S:
         if name in lists:
             values[name] = given
         elif len(given) > 1:
-            raise Problem(422, "invalid-query", "The query does not fit", f"{name} is given more than once.")
+            raise Problem(422, "invalid-query", "The query is not valid", f"{name} is given more than once.")
         else:
             values[name] = given[0]
     try:
@@ -196,7 +196,7 @@ def read_query(request: web.Request, kind: type[S]) -> S:
             raise Problem(
                 422,
                 "invalid-query",
-                "The query does not fit",
+                "The query is not valid",
                 f"{field.encode_name}={values[field.encode_name][:16]} says nothing: leave it out, or give a value.",
             )
     return found
@@ -217,7 +217,7 @@ def _invalid(error: msgspec.ValidationError, part: str) -> Problem:
     return Problem(
         422,
         f"invalid-{part}",
-        f"The {part} does not fit",
+        f"The {part} is not valid",
         f"{what}, {place} of the {part}.",
         errors=[{"pointer": pointer, "detail": what}],
     )

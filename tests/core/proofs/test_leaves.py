@@ -174,7 +174,7 @@ def test_entries_are_proven_in_their_order_and_all_used() -> None:
     state.finish()
     with pytest.raises(InvalidProofError, match="lacks a leaf"):
         state.read(b"b")
-    with pytest.raises(InvalidProofError, match="to spare"):
+    with pytest.raises(InvalidProofError, match="more leaves than"):
         ProvenState(tree.root, (here,)).finish()
     for entries, key in (((here,), b"b"), ((absent,), b"a"), ((StateEntry(b"2", here.proof),), b"a")):
         with pytest.raises(InvalidProofError):
