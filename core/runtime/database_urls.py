@@ -239,7 +239,7 @@ def _check_words(words: dict[str, str]) -> None:
             if words[name] not in _HARMLESS[name]:
                 raise FatalError(
                     f"the database URL has {name}={words[name][:40]}, which is not supported: "
-                    f"{' or '.join(dict.fromkeys(_HARMLESS[name]))} is; or leave it out"
+                    f"{' or '.join(dict.fromkeys(_HARMLESS[name]))} is, or leave it out"
                 )
             del words[name]
         elif name in _OURS:

@@ -88,8 +88,8 @@ def rewritten(path: Path, **changes: Any) -> None:
         ({"memory_bytes": "much"}, "damaged"),
         ({"salt": "AAAA"}, "damaged"),
         ({"box": ""}, "does not open|damaged"),
-        ({"version": 2}, "does not know"),
-        ({"kdf": "scrypt"}, "does not know"),
+        ({"version": 2}, "unknown format"),
+        ({"kdf": "scrypt"}, "unknown format"),
         ({"extra": 1}, "damaged"),
     ],
 )
