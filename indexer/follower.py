@@ -6,8 +6,6 @@ A reorg below what was final is corrected like any other, and marked until an op
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -18,12 +16,10 @@ from core.model.errors import (
     CausewayError,
     DisagreementError,
     FatalError,
-    NotFoundError,
-    RejectedError,
     ReorgedError,
     RetryableError,
 )
-from core.model.facts import Block, BlockHeader, HeadUpdate
+from core.model.facts import BlockHeader, HeadUpdate
 from core.model.ports import BlockSource, ChainParameters, HeadSource
 from core.model.types import ChainId, Height
 from core.runtime.clock import NS_PER_S, Clock
@@ -50,20 +46,12 @@ from indexer.projections.assets import report_assets
 from indexer.projections.contracts import report_holder, report_names
 from indexer.projections.keeping import count_set_aside
 from indexer.projections.rebuild import bring_up_to_date, mark_incomplete
+from indexer.ranges import MAX_RANGE, RangeReader, in_time
 
 T = TypeVar("T")
 
 log = get_logger("indexer.follower")
 
-FIRST_RANGE: Final = 32
-MAX_RANGE: Final = 512
-"""Blocks asked for at once; adapters may allow fewer, and refusals shrink the range."""
-IN_TIME_RANGES: Final = 16
-"""So many ranges are no longer than a source said that it gives in time; then more is tried, as it may have sped up."""
-RANGE_EVENTS: Final = 10_000
-"""Events that a range aims at; a range is one transaction."""
-READ_AHEAD: Final = 2
-"""Ranges that are read, and held in memory, while the one before them is committed."""
 PROBE_BLOCKS: Final = 1.5
 """Without any news for so many block times the head is asked for, so a dead endpoint is distinguished from an idle
 chain before a second block is missed."""
@@ -72,8 +60,6 @@ PROBE_CEILING_S: Final = 5.0
 """Between these, however fast or slow the chain is."""
 OBSERVE_S: Final = 5.0
 """How long nothing is written while nothing new is seen."""
-CALL_TIMEOUT_S: Final = 30.0
-"""An endpoint that takes longer to answer one call counts as one that does not answer."""
 MAX_TURNS: Final = 1_000_000
 """Ranges in one catch-up: only a head that outruns us for ever could need more."""
 
@@ -119,20 +105,6 @@ class FollowerStatus:
         return self.state is FollowerState.LIVE and not self.alarms
 
 
-def next_range(asked: int, most: int, events: int) -> int:
-    """How many blocks to ask for after `asked` of them had `events`: twice as many, unless these may be too full."""
-    return max(1, min(most, asked * 2, asked * RANGE_EVENTS // max(1, events)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Ahead:
-    """A range that is being read before it is needed."""
-
-    first: Height
-    last: Height
-    reading: asyncio.Task[Sequence[Block]]
-
-
 class Follower:
     """Follows one chain into one database. `run` never returns; a `FatalError` ends it with the reason.
 
@@ -164,10 +136,8 @@ class Follower:
         self._projected = projected
         self._metrics = IndexerMetrics(metrics or Metrics())
         self._rate = EventRate()
-        self._range, self._max_range = min(FIRST_RANGE, max_range), max_range
-        self._in_time, self._in_time_for = max_range, 0
+        self._ranges = RangeReader(parameters.chain, blocks, max_range)
         self._view = ChainView(self._chain, start)
-        self._ahead: deque[_Ahead] = deque()
         self._seen: HeadUpdate | None = None
         self._observed: store.Observation | None = None
         self._news: asyncio.Queue[HeadUpdate] = asyncio.Queue(1)
@@ -240,7 +210,7 @@ class Follower:
         finalized = False
         try:
             for _ in range(MAX_TURNS):
-                step = next_step(self._view, update.head, self._range)
+                step = next_step(self._view, update.head, self._ranges.size)
                 match step:
                     case InSync():
                         # What led here has taken in what is final, as far as this head says it.
@@ -252,48 +222,18 @@ class Follower:
                         if not finalized:
                             return await self._finalize(update)
         finally:
-            await self._forget_ahead()
+            await self._ranges.forget()
         raise RetryableError(f"the head of {self._chain} outran {MAX_TURNS} ranges")
 
     async def _fetch(self, update: HeadUpdate, first: Height, last: Height) -> bool:
         """Take in the next blocks. Return false if there are none, as `_switch` does."""
         tip = self._view.tip
-        branch = await self._taken(first, last)
+        branch = await self._ranges.taken(first, last)
         if tip is not None and not links(tip, branch[0].header):
             return await self._switch(update, tip.height)
-        self._read_ahead(branch[-1].header.height, update.head.height)
+        self._ranges.read_ahead(branch[-1].header.height, update.head.height)
         await self._commit(advance(self._view, tip.height if tip else None, branch, update.finalized), update)
         return True
-
-    def _read_ahead(self, behind: Height, head: Height) -> None:
-        """Begin to read what comes after `behind`, while that is committed. Whether it links is looked at when it is
-        used, as with every range."""
-        while len(self._ahead) < READ_AHEAD:
-            first = Height((self._ahead[-1].last if self._ahead else behind) + 1)
-            if first > head:
-                return
-            last = Height(min(head, first + self._range - 1))
-            reading = asyncio.create_task(self._read(first, last), name=f"range ahead of {self._chain}")
-            self._ahead.append(_Ahead(first, last, reading))
-
-    async def _taken(self, first: Height, last: Height) -> Sequence[Block]:
-        """The blocks from `first` on: those that were read ahead, or read now."""
-        if not self._ahead or self._ahead[0].first != first:
-            await self._forget_ahead()
-            return await self._read(first, last)
-        reading = self._ahead.popleft().reading
-        try:
-            return await reading
-        finally:
-            # If the wait itself was cancelled, so is the reading.
-            reading.cancel()
-
-    async def _forget_ahead(self) -> None:
-        gone = [one.reading for one in self._ahead]
-        self._ahead.clear()
-        for reading in gone:
-            reading.cancel()
-        await asyncio.gather(*gone, return_exceptions=True)
 
     async def _switch(self, update: HeadUpdate, top: Height) -> bool:
         """Leave our branch for the endpoint's. Return false if its head is on ours, only lower: no reorg."""
@@ -304,7 +244,7 @@ class Follower:
             # One answer says that our tip was replaced, the other that it was not: two endpoints, or a reorg amid.
             raise ReorgedError(f"{self._chain} changed while its common ancestor was searched")
         first = self._view.start if ancestor is None else Height(ancestor + 1)
-        branch = await self._read(first, Height(min(update.head.height, first + self._range - 1)))
+        branch = await self._ranges.read(first, Height(min(update.head.height, first + self._ranges.size - 1)))
         older = await self._older(ancestor)
         await self._commit(advance(self._view, ancestor, branch, update.finalized, older), update)
         return True
@@ -313,7 +253,7 @@ class Follower:
         """The newest height at which the endpoint's chain and ours agree, at `top` or below, at any depth."""
         search = AncestorSearch.between(self._view.start, top)
         while (probe := search.probe) is not None:
-            theirs = await self._asked(self._blocks.header(probe))
+            theirs = await in_time(self._chain, self._blocks.header(probe))
             ours = self._view.at(probe) or await self._stored(probe)
             search = search.answered(probe, ours is not None and ours.ref == theirs.ref)
         return search.ancestor
@@ -331,44 +271,6 @@ class Follower:
             return ()
         last = Height(window[0].height - 1)
         return await self._database.read(lambda connection: store.canonical_headers(connection, chain, first, last))
-
-    async def _read(self, first: Height, last: Height) -> Sequence[Block]:
-        """Blocks from `first` on, up to `last` or fewer. The range grows when it succeeds; what is refused for its
-        length is remembered as too long."""
-        while True:
-            last = Height(min(last, first + self._range - 1))
-            try:
-                branch = await self._asked(self._blocks.blocks(first, last))
-                break
-            except NotFoundError:
-                raise
-            except RejectedError as error:
-                if first == last:
-                    raise
-                at_most = error.fields.get("at_most")
-                if isinstance(at_most, int) and at_most <= last - first:
-                    # For now: the source has learnt how much its endpoint gives in time.
-                    self._range = self._in_time = max(1, at_most)
-                    self._in_time_for = IN_TIME_RANGES
-                else:
-                    self._range = self._max_range = (last - first + 1) // 2
-            except RetryableError:
-                self._range = max(1, self._range // 2)
-                raise
-        if last - first + 1 >= self._range:
-            self._in_time_for -= 1
-            most = self._max_range if self._in_time_for < 0 else min(self._max_range, self._in_time)
-            self._range = next_range(self._range, most, sum(len(block.events) for block in branch))
-        if [block.header.height for block in branch] != list(range(first, last + 1)):
-            raise RetryableError(f"an endpoint of {self._chain} left out blocks of the range {first} to {last}")
-        return branch
-
-    async def _asked(self, call: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await call
-        except TimeoutError:
-            raise RetryableError(f"an endpoint of {self._chain} did not answer within {CALL_TIMEOUT_S:.0f} s") from None
 
     async def _finalize(self, update: HeadUpdate) -> None:
         if self._view.tip is not None:
@@ -473,7 +375,7 @@ class Follower:
                     return await self._news.get()
             except TimeoutError:
                 pass
-        return await self._asked(self._heads.head())
+        return await in_time(self._chain, self._heads.head())
 
     def _disputed(self, why: str) -> None:
         if self._state is not FollowerState.DISPUTED:

@@ -9,7 +9,7 @@ from aiohttp import web
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
 from core.runtime.web import Handler, KeyRing, RateLimiter, Route, build_application
-from regulator_api import answers, requests
+from regulator_api import bodies, requests
 from regulator_api.auditing import Auditor
 from regulator_api.service import RegulatorService
 
@@ -60,7 +60,7 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
             "/readyz",
             service.get_ready,
             "Whether every chain is followed",
-            answer=answers.ReadyAnswer,
+            answer=bodies.ReadyAnswer,
             problems=((503, "A chain is not followed, or has an open alarm."),),
             tag="service",
         )
@@ -95,17 +95,17 @@ def _scoped(
 
 def _swap_routes(service: RegulatorService) -> list[Route]:
     return [
-        _scoped("GET", "/v1/chains", service.get_chains, "Chains: head, finalized, lag", answers.ChainsAnswer),
+        _scoped("GET", "/v1/chains", service.get_chains, "Chains: head, finalized, lag", bodies.ChainsAnswer),
         _scoped(
-            "GET", "/v1/swaps", service.get_swaps, "Swaps, newest first", answers.SwapsPage, query=requests.SwapsQuery
+            "GET", "/v1/swaps", service.get_swaps, "Swaps, newest first", bodies.SwapsPage, query=requests.SwapsQuery
         ),
-        _scoped("GET", "/v1/swaps/{id}", service.get_swap, "One swap with both legs", answers.SwapDocument),
+        _scoped("GET", "/v1/swaps/{id}", service.get_swap, "One swap with both legs", bodies.SwapDocument),
         _scoped(
             "GET",
             "/v1/swaps/{id}/evidence",
             service.get_evidence,
             "Proofs of both legs",
-            answers.EvidenceAnswer,
+            bodies.EvidenceAnswer,
             scope="evidence",
             query=requests.EvidenceQuery,
         ),
@@ -120,18 +120,18 @@ def _value_routes(service: RegulatorService) -> list[Route]:
             "/v1/transfers",
             service.get_transfers,
             "Transfers, newest first",
-            answers.TransfersPage,
+            bodies.TransfersPage,
             query=requests.TransfersQuery,
         ),
         _scoped(
-            "GET", "/v1/assets", service.get_assets, "Assets, by id", answers.AssetsPage, query=requests.AssetsQuery
+            "GET", "/v1/assets", service.get_assets, "Assets, by id", bodies.AssetsPage, query=requests.AssetsQuery
         ),
         _scoped(
             "GET",
             "/v1/contracts",
             service.get_contracts,
             "Contracts that events came from, by account",
-            answers.ContractsPage,
+            bodies.ContractsPage,
             query=requests.ContractsQuery,
         ),
         _scoped(
@@ -139,10 +139,10 @@ def _value_routes(service: RegulatorService) -> list[Route]:
             "/v1/assets/{asset:.+}/conservation",
             service.get_conservation,
             "Whether what was locked adds up",
-            answers.ConservationAnswer,
+            bodies.ConservationAnswer,
             query=requests.ConservationQuery,
         ),
-        _scoped("GET", "/v1/summary", service.get_summary, "Everything at a glance", answers.SummaryAnswer),
+        _scoped("GET", "/v1/summary", service.get_summary, "Everything at a glance", bodies.SummaryAnswer),
     ]
 
 
@@ -154,7 +154,7 @@ def _record_routes(service: RegulatorService) -> list[Route]:
             "/v1/agreements",
             service.post_agreement,
             "Report agreed terms",
-            answers.AgreementAnswer,
+            bodies.AgreementAnswer,
             scope="report",
             body=requests.AgreementBody,
             status=201,
@@ -164,7 +164,7 @@ def _record_routes(service: RegulatorService) -> list[Route]:
             "/v1/audit",
             service.get_audit,
             "Who read what",
-            answers.AuditPage,
+            bodies.AuditPage,
             scope="audit",
             query=requests.AuditQuery,
         ),

@@ -41,7 +41,7 @@ from indexer.projections.locks import LockRow
 from indexer.projections.swaps import JoinedSwap, JoinedSwapFilter, SwapStatus, list_swaps, swap_by_id
 from indexer.projections.transfers import TransferFilter, list_transfers
 from indexer.store import ChainRow, chain_rows
-from regulator_api import answers, audit, requests
+from regulator_api import answers, audit, bodies, requests
 
 STALE_AFTER_S: Final = 30.0
 """A follower that has not been heard of for so long is shown as stale; it reports every few seconds."""
@@ -68,7 +68,7 @@ class _Reading:
     rows: list[ChainRow]
 
     @property
-    def as_of(self) -> list[answers.AsOfView]:
+    def as_of(self) -> list[bodies.AsOfView]:
         return [answers.as_of_view(row) for row in self.rows]
 
     @property
@@ -97,7 +97,7 @@ class RegulatorService:
     # --- answers -------------------------------------------------------------------------------------------------
 
     async def get_chains(self, request: web.Request) -> web.Response:
-        return respond(answers.ChainsAnswer(now_s=int(self._clock.now()), items=await self._chain_views()))
+        return respond(bodies.ChainsAnswer(now_s=int(self._clock.now()), items=await self._chain_views()))
 
     async def get_swaps(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.SwapsQuery)
@@ -118,12 +118,12 @@ class RegulatorService:
         found, reading = await self._database.read(read)
         page = self._cursors.page(listing, found, query.limit, lambda row: (row.opened_s, row.swap_id))
         shown = [answers.swap_answer(row, self._assets, reading.final) for row in page.items]
-        return respond(answers.SwapsPage(items=shown, next=page.next, as_of=reading.as_of))
+        return respond(bodies.SwapsPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_swap(self, request: web.Request) -> web.Response:
         swap, reading = await self._swap(request)
         shown = answers.swap_answer(swap, self._assets, reading.final)
-        return respond(answers.SwapDocument(swap=shown, as_of=reading.as_of))
+        return respond(bodies.SwapDocument(swap=shown, as_of=reading.as_of))
 
     async def get_transfers(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.TransfersQuery)
@@ -136,7 +136,7 @@ class RegulatorService:
         )
         page = self._cursors.page(listing, found, query.limit, lambda row: row.sort_key)
         shown = [answers.transfer_view(row, self._assets, reading.final) for row in page.items]
-        return respond(answers.TransfersPage(items=shown, next=page.next, as_of=reading.as_of))
+        return respond(bodies.TransfersPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_assets(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.AssetsQuery)
@@ -149,7 +149,7 @@ class RegulatorService:
         )
         page = self._cursors.page(listing, found, query.limit, lambda row: (row.asset,))
         shown = [answers.asset_view(row) for row in page.items]
-        return respond(answers.AssetsPage(items=shown, next=page.next, as_of=reading.as_of))
+        return respond(bodies.AssetsPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_contracts(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.ContractsQuery)
@@ -162,7 +162,7 @@ class RegulatorService:
         )
         page = self._cursors.page(listing, found, query.limit, lambda row: (row.contract,))
         shown = [answers.contract_view(row) for row in page.items]
-        return respond(answers.ContractsPage(items=shown, next=page.next, as_of=reading.as_of))
+        return respond(bodies.ContractsPage(items=shown, next=page.next, as_of=reading.as_of))
 
     async def get_conservation(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.ConservationQuery)
@@ -179,7 +179,7 @@ class RegulatorService:
             if chain_of(asset) in self._chains and chain_of(asset) in followed
         ]
         return respond(
-            answers.SummaryAnswer(
+            bodies.SummaryAnswer(
                 now_s=int(self._clock.now()),
                 chains=chains,
                 swaps=swaps,
@@ -206,7 +206,7 @@ class RegulatorService:
             return web.Response(body=await self._prove(lock), content_type="application/json")
         found = [await self._leg_evidence(role, lock) for role, lock in legs.items() if lock is not None]
         return respond(
-            answers.EvidenceAnswer(id=swap.swap_id, complete=all(leg.problem is None for leg in found), legs=found)
+            bodies.EvidenceAnswer(id=swap.swap_id, complete=all(leg.problem is None for leg in found), legs=found)
         )
 
     async def post_agreement(self, request: web.Request) -> web.Response:
@@ -216,7 +216,7 @@ class RegulatorService:
             self._known_chain(terms.chain)
         now_ns = self._clock.now_ns()
         new = await self._database.write(lambda connection: report_agreement(connection, agreement, now_ns))
-        return respond(answers.AgreementAnswer(swap_id=agreement.swap_id, new=new), status=201 if new else 200)
+        return respond(bodies.AgreementAnswer(swap_id=agreement.swap_id, new=new), status=201 if new else 200)
 
     async def get_audit(self, request: web.Request) -> web.Response:
         query = read_query(request, requests.AuditQuery)
@@ -225,7 +225,7 @@ class RegulatorService:
         before = None if sealed is None else int(sealed[0])
         found = await self._database.read(lambda c: audit.list_audit(c, query.who, query.limit + 1, before))
         page = self._cursors.page(listing, found, query.limit, lambda entry: (entry.seq,))
-        return respond(answers.AuditPage(items=[answers.audit_view(entry) for entry in page.items], next=page.next))
+        return respond(bodies.AuditPage(items=[answers.audit_view(entry) for entry in page.items], next=page.next))
 
     async def get_ready(self, request: web.Request) -> web.Response:
         views = {view.chain: view for view in await self._chain_views()}
@@ -234,7 +234,7 @@ class RegulatorService:
             raise Problem(
                 503, "not-ready", "Not ready", "A chain is not followed, or has an open alarm.", chains=states
             )
-        return respond(answers.ReadyAnswer(ready=True, chains=states))
+        return respond(bodies.ReadyAnswer(ready=True, chains=states))
 
     async def health(self) -> Health:
         """Return true if the database answers."""
@@ -278,7 +278,7 @@ class RegulatorService:
             raise RejectedError(f"the filters are of different chains: {', '.join(sorted(map(str, chains)))}")
         return on, which, whose
 
-    async def _chain_views(self) -> list[answers.ChainView]:
+    async def _chain_views(self) -> list[bodies.ChainView]:
         rows = await self._database.read(chain_rows)
         return [answers.chain_view(row, self._clock.now(), STALE_AFTER_S) for row in rows]
 
@@ -291,7 +291,7 @@ class RegulatorService:
 
     async def _conservation(
         self, asset: AssetId, finality: Literal["finalized", "latest"]
-    ) -> answers.ConservationAnswer:
+    ) -> bodies.ConservationAnswer:
         chain = chain_of(asset)
 
         def read(connection: Connection) -> tuple[Conservation, BlockHeader]:
@@ -321,13 +321,13 @@ class RegulatorService:
             return sums, ["holder-not-asked"]
         return replace(sums, holder_balance=balance), []
 
-    async def _leg_evidence(self, role: str, lock: LockRow) -> answers.LegEvidence:
+    async def _leg_evidence(self, role: str, lock: LockRow) -> bodies.LegEvidence:
         proven, problem, detail = None, None, None
         try:
             proven = msgspec.Raw(await self._prove(lock))
         except CausewayError as error:
             problem, detail = error.code, error.message
-        return answers.LegEvidence(
+        return bodies.LegEvidence(
             role=role, chain=lock.chain, lock_id=lock.lock_id, evidence=proven, problem=problem, detail=detail
         )
 
