@@ -17,7 +17,7 @@ SEARCH_SHARE: Final = 4
 
 
 class LearntLimit:
-    """At least 1 and at most `most`, which is also where it begins."""
+    """At least 1 and at most `most`, with which it begins."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
         if most < 1:

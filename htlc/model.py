@@ -219,7 +219,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
     `failed_at_s` is its chain's head time when it failed. `tries` counts a watched swap's effects of this kind, this
     one included, and `refusals` those claims of them that were refused before anything was signed; in our own swaps,
-    where nothing is counted, they are 1 and 0.
+    if nothing is counted, they are 1 and 0.
     """
 
     sequence: int

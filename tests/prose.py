@@ -43,6 +43,11 @@ WORDS: Final = (
     _rule("is no", r"(?<!there )\b(is|are|was|were) no (?!longer\b|more\b)[a-z]", "is not a …, or there is no …"),
     _rule("is none", r"\b(that|which|what) (is|are) none\b", "malformed, invalid, or what it is not"),
     _rule("he", r"\b(he|his|him|himself)\b", "they, their, or the role's name"),
+    _rule(
+        "where for if",
+        r"\b(none|null|true|false|even|only|also|fails?|skips?) where\b|\bwhere (none|needed|given|possible)\b",
+        "if",
+    ),
     _rule("module's text", r"\bthe module's text\b", "say it here, or name the page"),
 )
 _CODE: Final = re.compile(r"\{[^{}\n]*\}")
@@ -70,7 +75,11 @@ def findings() -> Iterator[Finding]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
             yield from in_python(path)
-    for path in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))):
+    for path in (
+        *sorted(ROOT.glob("*.md")),
+        *sorted(ROOT.glob("changelog.d/*.md")),
+        *sorted(ROOT.glob("docs/**/*.md")),
+    ):
         if path.name not in ("CHANGELOG.md", "glossary.md"):
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 yield from _words(path, number, line)

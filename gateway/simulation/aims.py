@@ -209,7 +209,7 @@ def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
 
 
 def _bears_most(chain: PlayedMemory, act: Act) -> bool:
-    """Return true where waiting is hardest: for an exit where it may expire, for a lock where it is outbid."""
+    """Return true if waiting is hardest: for an exit if it may expire, for a lock if it is outbid."""
     return chain.rules.knows_expiry if act is Act.REFUND else chain.fees is not None
 
 

@@ -1,10 +1,10 @@
 """Token allowances for our locks, so that no lock of ours takes what another one of ours relies on.
 
     ahead      before the locks that would have to wait for one, as swaps are agreed
-    turn       how a lock waits for its own: where a token knows unlimited allowances, nobody waits for anybody
+    turn       how a lock waits for its own: if a token knows unlimited allowances, nobody waits for anybody
     provide    the transactions that are needed first: an allowance that is short, for some tokens reset before
 
-Where an allowance is for an amount, what our signed locks will still take of it counts as taken, and a lock is signed
+If an allowance is for an amount, what our signed locks will still take of it counts as taken, and a lock is signed
 before the next one looks. Whatever is signed for an account comes to pass in the order of sequences, so that a reset
 never meets a lock that was signed before it.
 """
@@ -26,7 +26,7 @@ from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 
 MAX_PREPARATIONS: Final = 6
-"""Transactions that one lock may need before it: a reset and an allowance, both again where they failed."""
+"""Transactions that one lock may need before it: a reset and an allowance, both again if they failed."""
 AMPLE: Final = 2**90
 """An allowance that no locks side by side use up: more than any token's supply, less than what tokens that keep 96 bits
 may have left."""

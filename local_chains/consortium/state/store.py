@@ -294,7 +294,7 @@ class Store:
         newest = sa.select(redo.leaves).where(sa.func.instr(redo.leaves, key) > 0).order_by(redo.height.desc())
 
         def work(connection: Connection) -> bytes | None:
-            # Where nothing after `height` wrote it, what was written last is what it was then.
+            # If nothing after `height` wrote it, what was written last is what it was then.
             for query in (later, newest):
                 for leaves in connection.execute(query).scalars():
                     writes = decode_writes(leaves)

@@ -337,7 +337,7 @@ def test_a_flaky_network_still_gets_a_lock_through() -> None:
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
 def test_an_invented_head_stops_nobody(liar: int) -> None:
-    """Wherever the liar stands in the order of preference, and also where only one honest operator is ahead."""
+    """Wherever the liar stands in the order of preference, and also if only one honest operator is ahead."""
 
     async def scenario(w: World) -> None:
         w.endpoints[liar].lying = True

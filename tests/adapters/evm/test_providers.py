@@ -236,7 +236,7 @@ async def test_node_without_receipts_is_believed_in_any_words(long_chain: EvmHar
 
 
 async def test_null_for_no_logs_is_none(long_chain: EvmHarness, truth: list[Block]):
-    """Some nodes answer null where others answer an empty list."""
+    """Some nodes answer null while others answer an empty list."""
 
     def tamper(method, params, result):
         return None if method == "eth_getLogs" and not result else result

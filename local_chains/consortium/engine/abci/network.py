@@ -41,7 +41,7 @@ FIRST_PORT: Final = 26_656
 """As CometBFT's own: node n listens for peers at `FIRST_PORT + 10 n`, and its RPC is one above."""
 PORT_STEP: Final = 10
 BLOCK_TIME_MS: Final = 200
-"""`timeout_commit`: what lies between two blocks besides the vote."""
+"""`timeout_commit`: what lies between two blocks next to the vote."""
 SNAPSHOT_INTERVAL: Final = 4_000
 MEMPOOL_TRANSACTIONS: Final = 20_000
 MEMPOOL_BYTES: Final = 16 * 1024 * 1024
