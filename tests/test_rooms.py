@@ -17,6 +17,11 @@ SQL_STANDS_IN = (
 """The indexer is a room about SQL; the simulation's verdict reads what the code under test has stored."""
 OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/")}
 """A client's store makes the indexer's tables in its own file."""
+JOIN_PARTS = (
+    *("relayer/service.py", "relayer/pump/wiring.py", "relayer/client/process.py", "relayer/client/swap_client.py"),
+    "relayer/signals.py",
+)
+"""They hand a chain on to parts of which each needs another port; `signals` is what programs of version 0.1 import."""
 
 
 def imports(path: Path) -> set[str]:
@@ -45,3 +50,9 @@ def test_sql_is_written_in_few_modules(path: str) -> None:
 def test_nobody_else_writes_sql_against_a_room_s_tables(tables: Any, owners: Any) -> None:
     others = [path for path in files("indexer", *ROOMS) if not path.startswith(owners)]
     assert [path for path in others if tables in imports(ROOT / path)] == []
+
+
+@pytest.mark.parametrize("path", files("relayer", "indexer", "regulator_api", "htlc"))
+def test_a_part_takes_the_ports_that_it_needs_and_no_chain_as_a_whole(path: str) -> None:
+    if path not in JOIN_PARTS:
+        assert "core.model.ports.ChainAccess" not in imports(ROOT / path)

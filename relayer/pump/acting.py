@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, assert_never, get_args
+from typing import Final, Protocol, assert_never, get_args
 
 from sqlalchemy.engine import Connection
 
@@ -24,7 +24,7 @@ from core.model.errors import (
     RetryableError,
 )
 from core.model.facts import LockStatus
-from core.model.ports import ChainAccess
+from core.model.ports import BatchBuilder, ChainParameters, ConsentBuilder, LegBuilder, LockReader, TransactionSender
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AssetId, ChainId, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal
@@ -55,11 +55,28 @@ EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(E
 FUND_KINDS: Final = frozenset(effects.leg_kind(effects.FundLeg, leg) for leg in Leg)
 
 
+class ActedOnChain(Protocol):
+    """The part of a chain on which swaps are settled. A `ChainAccess` has it."""
+
+    @property
+    def parameters(self) -> ChainParameters: ...
+    @property
+    def legs(self) -> LegBuilder: ...
+    @property
+    def locks(self) -> LockReader: ...
+    @property
+    def transactions(self) -> TransactionSender: ...
+    @property
+    def batches(self) -> BatchBuilder | None: ...
+    @property
+    def consents(self) -> ConsentBuilder | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class ActingChain:
     """The ports by which the executor acts on one chain."""
 
-    access: ChainAccess
+    access: ActedOnChain
     pipeline: Pipeline
     allowances: Allowances
 

@@ -13,10 +13,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol
 
 from core.model.errors import RejectedError, RetryableError, RevertedError
-from core.model.ports import ChainAccess
+from core.model.ports import HeadSource, LegBuilder
 from core.model.transactions import UnsignedTransaction
 from core.model.types import MAX_BASE_UNITS, AssetId, BaseUnits, ChainTime, Hashlock, LockTerms
 from core.runtime.database import Database
@@ -36,10 +36,19 @@ LOCKS_AHEAD: Final = 4
 """The largest locks that an allowance for amounts covers beyond what is promised."""
 
 
+class LockingChain(Protocol):
+    """The part of a chain that shows what our locks on it need first. A `ChainAccess` has it."""
+
+    @property
+    def heads(self) -> HeadSource: ...
+    @property
+    def legs(self) -> LegBuilder: ...
+
+
 class Allowances:
     """The allowances of one account for the locks on its chain."""
 
-    def __init__(self, database: Database, access: ChainAccess, pipeline: Pipeline) -> None:
+    def __init__(self, database: Database, access: LockingChain, pipeline: Pipeline) -> None:
         self._database = database
         self._access = access
         self._pipeline = pipeline
@@ -87,7 +96,7 @@ class Allowances:
         Raise as `provide`.
         """
         head = (await self._access.heads.head()).head
-        account, later = self._pipeline.account, ChainTime(self._access.chain, head.time.seconds + 1)
+        account, later = self._pipeline.account, ChainTime(self._pipeline.chain, head.time.seconds + 1)
         amount = max(largest, await self._promised(asset))
         terms = LockTerms(asset, BaseUnits(amount), account, account, Hashlock(bytes(32)), later)
         if await self._is_ample(terms):
@@ -124,8 +133,8 @@ class Allowances:
         To be read before the allowance: a lock that is mined in between counts twice rather than never.
         """
         head = (await self._access.heads.head()).head
-        account = self._pipeline.account
-        taken = await self._database.read(lambda c: orders.reserved(c, self._access.chain, account, head.height))
+        chain, account = self._pipeline.chain, self._pipeline.account
+        taken = await self._database.read(lambda c: orders.reserved(c, chain, account, head.height))
         return BaseUnits(min(MAX_BASE_UNITS, terms.amount + taken.get(terms.asset, 0)))
 
     async def _wanted(self, terms: LockTerms) -> BaseUnits:
