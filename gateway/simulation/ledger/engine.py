@@ -155,7 +155,7 @@ class TownEngine(EmbeddedEngine):
         if refusal := process_proposal(self._state, entries, own_ms):
             raise FatalError(f"a validator refuses the proposal: {refusal}")
         made = self._make(entries)
-        self.blocks.keep(made.committed.stored, [transaction_hash(raw) for raw in entries], made.marks)
+        self.blocks.keep(made.committed.stored, made.hashes, made.marks)
         self.written = made.changes.writes
         self._adopt(made)
         self.mempool.recheck_all()

@@ -34,12 +34,12 @@ from local_chains.consortium.engine.intake import Admission, Intake
 from local_chains.consortium.engine.mempool import Mempool
 from local_chains.consortium.engine.proposal import Tip, genesis_tip, make_block, make_commit
 from local_chains.consortium.engine.rendering import (
-    attributes_of,
     block_to_json,
     decode,
     encode,
-    results_to_json,
-    updates_from_json,
+    encode_outcome,
+    events_of,
+    outcome_of,
 )
 from local_chains.consortium.engine.rendering import (
     results_hash as hash_of_results,
@@ -80,6 +80,7 @@ class _Made:
     """A block that is complete but not stored yet."""
 
     committed: CommittedBlock
+    hashes: tuple[bytes, ...]
     changes: Changes
     written: Mapping[bytes, Written]
     root: Node
@@ -255,14 +256,14 @@ class EmbeddedEngine:
     def _make(self, entries: tuple[bytes, ...]) -> _Made:
         """Execute and sign without changing anything, so it may run in another thread than the event loop."""
         tip, chain_id = self._tip, self.genesis.chain_id
-        block = make_block(chain_id, tip, entries)
+        hashes = tuple([transaction_hash(raw) for raw in entries])
+        block = make_block(chain_id, tip, entries, hashes)
         height = block.header.height
         outcome = execute_block(self._state, chain_id, height, entries, self._signatures)
         root = self._state.root_after(outcome.writes)
         app_hash, results_hash = root_hash(root), hash_of_results(outcome.results)
         raw = encode_block(block)
         block_id = BlockId(hashing.header_hash(block.header), hashing.part_set_header(raw))
-        results = results_to_json(height, outcome, app_hash)
         validators = tip.turn.validators
         commit = make_commit(block, block_id, validators, self._keys, self._clock.now_ns())
         stored = StoredBlock(
@@ -272,24 +273,23 @@ class EmbeddedEngine:
             block=encode(block_to_json(block_id, block)),
             commit=encode(comet_json.commit_to_json(commit)),
             validators=encode(comet_json.validator_set_to_json(validators)),
-            results=encode(results),
+            results=encode_outcome(outcome),
             results_hash=results_hash,
             app_hash=app_hash,
         )
         turn, following = tip.following, next_turn(tip.following.validators, outcome.validator_updates)
         after = Tip(height, block_id, block.header.time, commit, validators, turn, following, app_hash, results_hash)
-        committed = CommittedBlock(block, block_id, commit, outcome.results, stored)
-        marks = block_marks(attributes_of(results))
-        return _Made(committed, self._state.changes(outcome.writes), outcome.written, root, after, marks)
+        committed = CommittedBlock(block, block_id, commit, outcome.results, outcome.validator_updates, stored)
+        marks = block_marks(events_of(outcome))
+        return _Made(committed, hashes, self._state.changes(outcome.writes), outcome.written, root, after, marks)
 
     async def _save(self, made: _Made) -> None:
-        hashes = tuple(transaction_hash(raw) for raw in made.committed.block.txs)
-        await self.store.append(made.committed.stored, hashes, made.changes, made.marks)
+        await self.store.append(made.committed.stored, made.hashes, made.changes, made.marks)
 
     def _adopt(self, made: _Made) -> None:
         self._state.advance(made.changes, made.root)
         self._tip = made.tip
-        transactions = made.committed.block.txs[1:]
+        transactions = made.hashes[1:]
         # As in CometBFT: the app hash that transactions changed is in the header of one more block.
         self._owes_proof = bool(transactions)
         self.mempool.committed(transactions, made.written)
@@ -384,7 +384,7 @@ async def _updates_of(store: Store, height: int) -> tuple[ValidatorUpdate, ...]:
     stored = await store.block(height)
     if stored is None:
         raise FatalError(f"block {height} is missing in the chain's database: restore the home from a backup")
-    return updates_from_json(decode(stored.results)["validator_updates"])
+    return outcome_of(stored).validator_updates
 
 
 def _validators(stored: StoredBlock) -> ValidatorSet:

@@ -8,6 +8,7 @@ from typing import Final
 from core.model.errors import RetryableError
 from core.proofs.cometbft.types import Block, BlockId, Commit
 from local_chains.consortium.ledger.execution import Result
+from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.state.store import StoredBlock
 
 MAX_PENDING_BLOCKS: Final = 200
@@ -24,6 +25,7 @@ class CommittedBlock:
     block_id: BlockId
     commit: Commit
     results: Sequence[Result]
+    validator_updates: Sequence[ValidatorUpdate]
     stored: StoredBlock
 
     @property
@@ -32,7 +34,7 @@ class CommittedBlock:
 
     @property
     def size_bytes(self) -> int:
-        """Of its JSON, the larger part of what it takes in memory."""
+        """Of what is stored of it, the larger part of what it takes in memory."""
         return len(self.stored.block) + len(self.stored.results)
 
 

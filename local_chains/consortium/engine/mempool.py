@@ -146,15 +146,14 @@ class Mempool:
     def first(self, limit: int) -> list[bytes]:
         return [one.raw for one, _ in zip(self._waiting.values(), range(limit), strict=False)]
 
-    def committed(self, transactions: Iterable[bytes], written: Mapping[bytes, Written]) -> None:
-        """Forget what the newest block contains. What still waits is to be checked again, some of it may have become
-        void: `recheck_some` does that.
+    def committed(self, names: Iterable[bytes], written: Mapping[bytes, Written]) -> None:
+        """Forget the newest block's transactions, of these hashes. What still waits is to be checked again, some of it
+        may have become void: `recheck_some` does that.
 
         Under load that is left out for some blocks. What turns out void then fails in its block instead.
         """
         self.recheck_all()
-        for raw in transactions:
-            name = transaction_hash(raw)
+        for name in names:
             self._remember(name)
             self._drop(name)
         self._look_again()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.proofs import merkle
 from core.proofs.cometbft import hashing
 from core.proofs.cometbft.signing import sign_precommit
 from core.proofs.cometbft.types import (
@@ -52,15 +53,15 @@ def genesis_tip(genesis: Genesis, app_hash: bytes) -> Tip:
     return Tip(0, NIL_BLOCK_ID, genesis.time, EMPTY_COMMIT, turn.validators, turn, following, app_hash, no_results)
 
 
-def make_block(chain_id: str, tip: Tip, entries: Sequence[bytes]) -> Block:
-    """The block after `tip` with these entries."""
+def make_block(chain_id: str, tip: Tip, entries: Sequence[bytes], hashes: Sequence[bytes] | None = None) -> Block:
+    """The block after `tip` with these entries; `hashes` are theirs, where they are known already."""
     header = Header(
         chain_id=chain_id,
         height=tip.height + 1,
         time=median_time(tip.commit, tip.validators) if tip.height else tip.time,
         last_block_id=tip.block_id,
         last_commit_hash=hashing.commit_hash(tip.commit),
-        data_hash=hashing.data_hash(entries),
+        data_hash=hashing.data_hash(entries) if hashes is None else merkle.root(hashes),
         validators_hash=hashing.validator_set_hash(tip.turn.validators),
         next_validators_hash=hashing.validator_set_hash(tip.following.validators),
         consensus_hash=hashing.consensus_hash(MAX_BLOCK_BYTES, UNLIMITED_GAS),

@@ -6,13 +6,14 @@ from typing import Any, Final
 import msgspec
 
 from core.model.consortium import LedgerEvent, event_to_attributes
-from core.model.errors import RejectedError
+from core.model.errors import FatalError
 from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from core.proofs.cometbft.encoding import encode_tx_result
-from core.proofs.cometbft.types import MAX_VALIDATORS, Block, BlockId, KeyKind, PublicKey, TxResult
+from core.proofs.cometbft.types import Block, BlockId, KeyKind, TxResult
 from local_chains.consortium.ledger.execution import BlockResult, Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
+from local_chains.consortium.state.store import StoredBlock
 
 CODESPACE: Final = "causeway"
 encode: Final = msgspec.json.Encoder().encode
@@ -80,8 +81,38 @@ def _event_to_json(event: LedgerEvent) -> EventJson:
     return EventJson(kind, [AttributeJson(key, value) for key, value in attributes.items()])
 
 
-def results_to_json(height: int, outcome: BlockResult, app_hash: bytes) -> dict[str, Any]:
-    """The answer of `/block_results`."""
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A block's effect as it is stored: most results are never asked for, so they are shown when somebody does."""
+
+    results: tuple[Result, ...]
+    validator_updates: tuple[ValidatorUpdate, ...]
+    events: tuple[LedgerEvent, ...]
+
+
+_encode_outcome: Final = msgspec.msgpack.Encoder().encode
+_decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
+
+
+def encode_outcome(outcome: BlockResult) -> bytes:
+    """The record of a block's effect that `StoredBlock.results` is."""
+    return _encode_outcome(Outcome(outcome.results, outcome.validator_updates, outcome.events))
+
+
+def outcome_of(stored: StoredBlock) -> Outcome:
+    """A stored block's effect. Raise `FatalError` if the record is damaged."""
+    try:
+        return _decode_outcome(stored.results)
+    except msgspec.MsgspecError as error:
+        raise FatalError(f"the results of block {stored.height} are damaged: restore the home from a backup") from error
+
+
+def results_json(stored: StoredBlock) -> bytes:
+    """The answer of `/block_results`. The work grows with the block. Raise `FatalError` if the record is damaged."""
+    return encode(results_to_json(stored.height, outcome_of(stored), stored.app_hash))
+
+
+def results_to_json(height: int, outcome: BlockResult | Outcome, app_hash: bytes) -> dict[str, Any]:
+    """The answer of `/block_results`, to be encoded."""
     return {
         "height": str(height),
         "txs_results": [result_to_json(result) for result in outcome.results],
@@ -100,34 +131,11 @@ def _update_to_json(update: ValidatorUpdate) -> dict[str, Any]:
     return {"pub_key": {"Sum": key}, **power}
 
 
-def updates_from_json(value: Any) -> tuple[ValidatorUpdate, ...]:
-    """`validator_updates` of an answer of `/block_results`. Raise `RejectedError` if they are in another form."""
-    return tuple(_update_from_json(entry) for entry in comet_json.list_from_json(value or [], MAX_VALIDATORS))
-
-
-def _update_from_json(value: Any) -> ValidatorUpdate:
-    fields = comet_json.object_from_json(value)
-    key = comet_json.object_from_json(comet_json.object_from_json(fields.get("pub_key")).get("Sum"))
-    for kind, name in _SUM_TYPES.items():
-        if key.get("type") == name:
-            raw = comet_json.object_from_json(key.get("value")).get(_SUM_FIELDS[kind])
-            public_key = PublicKey(kind, comet_json.bytes_from_base64(raw))
-            return ValidatorUpdate(public_key, comet_json.integer_from_json(fields.get("power", "0")))
-    raise RejectedError("a validator update has a key of a kind that is not known here")
-
-
-def attributes_of(results: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """(`type.key`, value) of all attributes of all events in an answer of `/block_results`."""
-    for event in results["finalize_block_events"]:
-        yield from _attributes(event)
-    for result in results["txs_results"]:
-        for event in result.events:
-            yield from _attributes(event)
-
-
-def _attributes(event: EventJson) -> Iterator[tuple[str, str]]:
-    for attribute in event.attributes:
-        yield f"{event.type}.{attribute.key}", attribute.value
+def events_of(outcome: BlockResult) -> Iterator[LedgerEvent]:
+    """All events of a block: its own, and its transactions'."""
+    yield from outcome.events
+    for result in outcome.results:
+        yield from result.events
 
 
 def block_to_json(block_id: BlockId, block: Block) -> dict[str, Any]:

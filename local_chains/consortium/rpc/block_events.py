@@ -5,14 +5,14 @@ Go leaves out of an event's data what is zero or empty there, other than in the 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from core.model.consortium import event_to_attributes, transaction_hash
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.feed import CommittedBlock
-from local_chains.consortium.engine.rendering import decode, result_to_json, updates_from_json
+from local_chains.consortium.engine.rendering import result_to_json
 from local_chains.consortium.ledger.execution import Result
 from local_chains.consortium.ledger.members import ValidatorUpdate
 
@@ -27,11 +27,15 @@ class PublishedEvent:
     tags: dict[str, list[str]]
 
 
-def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
+NEW_BLOCK: Final = {"tm.event": ["NewBlock"]}
+"""The tags of the one event that has all results of a block in it."""
+
+
+def published_events(committed: CommittedBlock, results: bytes | None) -> Iterator[PublishedEvent]:
     """In CometBFT's order: the block, its header, its events, then every entry, the clock included, and at last the
-    validators that changed."""
-    results = _members(committed.stored.results)
-    yield _new_block(committed, results)
+    validators that changed. `results` is the block's `results_json`, None if nobody wants the first of these."""
+    if results is not None:
+        yield _new_block(committed, _members(results))
     yield _event("NewBlockHeader", {"header": comet_json.header_to_json(committed.block.header)})
     counts = {"height": str(committed.height), "events": None, "num_txs": str(len(committed.block.txs))}
     yield _event("NewBlockEvents", counts)
@@ -40,7 +44,7 @@ def published_events(committed: CommittedBlock) -> Iterator[PublishedEvent]:
             {"type": "tendermint/event/Tx", "value": {"TxResult": _tx_result(committed.height, index, raw, result)}},
             tx_tags(committed.height, raw, result) | {"tm.event": ["Tx"]},
         )
-    updates = updates_from_json(decode(results["validator_updates"]))
+    updates = committed.validator_updates
     if updates:
         yield _event("ValidatorSetUpdates", {"validator_updates": [_validator(update) for update in updates]})
 

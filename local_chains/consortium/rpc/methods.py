@@ -10,7 +10,7 @@ from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.home import consensus_params
 from local_chains.consortium.engine.proposal import APP_VERSION
 from local_chains.consortium.engine.queries import QueryAnswer, answer_query
-from local_chains.consortium.engine.rendering import CODESPACE, encode
+from local_chains.consortium.engine.rendering import CODESPACE, encode, results_json
 from local_chains.consortium.rpc.errors import internal
 from local_chains.consortium.rpc.event_query import parse_query
 from local_chains.consortium.rpc.parameters import ORDER, PAGES, Arguments, Kind, Method, Signature, ordered, page_of
@@ -178,7 +178,9 @@ class Methods:
         return nothing if stored is None else msgspec.Raw(stored.block)
 
     async def block_results(self, arguments: Arguments) -> Any:
-        results: dict[str, Any] = dict(_members((await self._block(arguments)).results))
+        stored = await self._block(arguments)
+        raw = await self._workshop.made(("results", stored.height), len(stored.results), lambda: results_json(stored))
+        results: dict[str, Any] = dict(_members(raw))
         # Go prints a list that nobody filled as null.
         return results | {name: None for name in _EMPTY_LISTS if bytes(results[name]) == b"[]"}
 

@@ -12,11 +12,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Final
 
-import msgspec
-
+from core.model.consortium import LedgerEvent, event_to_attributes
 from core.model.errors import RejectedError
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
+from local_chains.consortium.engine.rendering import outcome_of
 from local_chains.consortium.rpc.errors import RpcError, internal
 from local_chains.consortium.rpc.event_query import RANGES, Condition, EventQuery, Token, number_of
 from local_chains.consortium.rpc.workshop import Workshop
@@ -28,31 +28,9 @@ TX_HEIGHT: Final = "tx.height"
 BLOCK_HEIGHT: Final = "block.height"
 MAX_BLOCKS: Final = 20_000
 MAX_FOUND: Final = 1_000_000
-MAX_READ_BYTES: Final = 128 * 1024 * 1024
+MAX_READ_BYTES: Final = 32 * 1024 * 1024
 """The most that one search may read: of blocks whose results have to be looked at, all together."""
 MAX_HEIGHT: Final = 2**63 - 1
-
-
-class _Attribute(msgspec.Struct):
-    key: str
-    value: str
-
-
-class _Event(msgspec.Struct):
-    type: str
-    attributes: list[_Attribute]
-
-
-class _TxResult(msgspec.Struct):
-    events: list[_Event]
-
-
-class _Results(msgspec.Struct):
-    txs_results: list[_TxResult]
-    finalize_block_events: list[_Event]
-
-
-_results = msgspec.json.Decoder(_Results).decode
 
 
 @dataclass(slots=True)
@@ -103,12 +81,13 @@ class Plan:
         """The height that an event must have by an `=`. None for any: CometBFT takes height 0 for none."""
         return None if self.equal is None else _whole(self.equal) or None
 
-    def matches(self, events: Iterable[_Event]) -> bool:
+    def matches(self, events: Iterable[LedgerEvent]) -> bool:
         """Return true if all that is asked about attributes holds in one of the events."""
         return any(self._holds_in(event) for event in events)
 
-    def _holds_in(self, event: _Event) -> bool:
-        values = {f"{event.type}.{attribute.key}": attribute.value for attribute in event.attributes}
+    def _holds_in(self, event: LedgerEvent) -> bool:
+        kind, attributes = event_to_attributes(event)
+        values = {f"{kind}.{key}": value for key, value in attributes.items()}
         for condition in self.attributes:
             value = values.get(condition.key)
             if value is None or not _holds(condition, value):
@@ -190,7 +169,7 @@ async def _at_heights(engine: EmbeddedEngine, plan: Plan) -> list[tuple[int, int
 
 
 def _transactions_in(stored: StoredBlock, plan: Plan) -> list[tuple[int, int]]:
-    results = _results(stored.results).txs_results
+    results = outcome_of(stored).results
     return [(stored.height, position) for position, result in enumerate(results) if plan.matches(result.events)]
 
 
@@ -214,7 +193,7 @@ async def find_blocks(engine: EmbeddedEngine, workshop: Workshop, query: EventQu
 
 
 def _block_matches(stored: StoredBlock, plan: Plan) -> bool:
-    return plan.matches(_results(stored.results).finalize_block_events)
+    return plan.matches(outcome_of(stored).events)
 
 
 async def _by_hash(engine: EmbeddedEngine, condition: Condition) -> list[tuple[int, int]]:

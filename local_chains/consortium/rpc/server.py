@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -11,8 +12,8 @@ from core.model.errors import RetryableError
 from core.runtime.web import Places, Problem, Runner, client_of, problem_of, read_bytes, read_sent
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
-from local_chains.consortium.engine.rendering import encode
-from local_chains.consortium.rpc.block_events import published_events
+from local_chains.consortium.engine.rendering import encode, results_json
+from local_chains.consortium.rpc.block_events import NEW_BLOCK, published_events
 from local_chains.consortium.rpc.envelopes import (
     NOBODY,
     Call,
@@ -28,6 +29,7 @@ from local_chains.consortium.rpc.event_query import MAX_QUERY_BYTES, TOO_LONG, E
 from local_chains.consortium.rpc.leniency import html_text, pairs, path_of, redirect_target, shortest
 from local_chains.consortium.rpc.methods import Methods
 from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, from_uri
+from local_chains.consortium.rpc.workshop import Workshop
 
 MAX_BODY_BYTES: Final = 1_000_000
 MAX_SUBSCRIPTIONS: Final = 5
@@ -54,6 +56,8 @@ class RpcServer:
     def __init__(self, engine: EmbeddedEngine) -> None:
         self._engine = engine
         self._methods = Methods(engine)
+        self._news = Workshop()
+        """Its own, so that new blocks do not wait for searches."""
         self._sockets: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
         self._runner: Runner | None = None
@@ -74,6 +78,7 @@ class RpcServer:
         if self._runner is not None:
             await self._runner.cleanup()
         self._methods.close()
+        self._news.close()
 
     async def _call(self, method: str, params: bytes | None) -> Any:
         found = self._methods.table.get(method)
@@ -147,7 +152,7 @@ class RpcServer:
         socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
         self._sockets.add(socket)
-        connection = _Connection(self._engine, socket, self._call)
+        connection = _Connection(self._engine, socket, self._call, self._news)
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -163,8 +168,16 @@ class RpcServer:
 class _Connection:
     """One WebSocket: calls like over HTTP, and subscriptions, whose events carry the id of their request."""
 
-    def __init__(self, engine: EmbeddedEngine, socket: web.WebSocketResponse, call: Call) -> None:
+    def __init__(
+        self,
+        engine: EmbeddedEngine,
+        socket: web.WebSocketResponse,
+        call: Call,
+        news: Workshop,
+    ) -> None:
+        """`news` renders the results of new blocks, once for all connections."""
         self._engine = engine
+        self._news = news
         self._socket = socket
         self._call_method = call
         self._subscriptions: dict[str, tuple[Any, EventQuery]] = {}
@@ -225,8 +238,12 @@ class _Connection:
         try:
             while True:
                 committed = await listener.next()
+                results = None
+                if any(query.matches(NEW_BLOCK) for _, query in self._subscriptions.values()):
+                    stored = committed.stored
+                    results = await self._news.made(stored.height, len(stored.results), partial(results_json, stored))
                 turn = time.monotonic()
-                for event in published_events(committed):
+                for event in published_events(committed, results):
                     if time.monotonic() - turn > TURN_S:
                         await asyncio.sleep(0)
                         turn = time.monotonic()

@@ -13,7 +13,7 @@ from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError, NoRoomError
-from local_chains.consortium.engine.rendering import CODESPACE, ResultJson, decode, result_to_json
+from local_chains.consortium.engine.rendering import CODESPACE, ResultJson, decode, result_to_json, results_json
 from local_chains.consortium.ledger.execution import Result
 from local_chains.consortium.rpc.errors import RpcError, internal
 from local_chains.consortium.rpc.event_query import parse_query
@@ -178,7 +178,7 @@ class _Contents:
     def __init__(self, stored: StoredBlock) -> None:
         self._height = stored.height
         self._txs = comet_json.block_from_json(decode(stored.block)["block"]).txs
-        self._results = _raw_list(_members(stored.results)["txs_results"])
+        self._results = _raw_list(_members(results_json(stored))["txs_results"])
         self._tree: merkle.Tree | None = None
 
     def answer(self, index: int, prove: bool) -> dict[str, Any]:

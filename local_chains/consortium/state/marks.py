@@ -5,8 +5,11 @@ An index of every attribute would write as much as the ledger itself. A mark may
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Final
 from zlib import crc32
+
+from core.model.consortium import LedgerEvent
 
 MARK_BYTES: Final = 4
 
@@ -21,12 +24,25 @@ def name_mark(name: str) -> bytes:
     return crc32(name.encode()).to_bytes(MARK_BYTES, "big")
 
 
-def block_marks(attributes: Iterable[tuple[str, str]]) -> bytes:
-    """All marks of a block's attributes, (`type.key`, value)."""
-    distinct = set(attributes)
-    marks = {crc32(f"{name}={value}".encode()) for name, value in distinct}
-    marks.update(crc32(name.encode()) for name in {name for name, _ in distinct})
+def block_marks(events: Iterable[LedgerEvent]) -> bytes:
+    """All marks of a block's events."""
+    marks: set[int] = set()
+    for event in events:
+        names, seeds = _seeds(type(event))
+        marks |= names
+        for field, seed in seeds:
+            value = getattr(event, field)
+            text = value.hex() if type(value) is bytes else str(value)
+            marks.add(crc32(text.encode(), seed))
     return b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+
+
+@cache
+def _seeds(kind: type[LedgerEvent]) -> tuple[frozenset[int], tuple[tuple[str, int], ...]]:
+    """(the marks of a kind's attributes, each attribute with the mark that those of its values go on from)."""
+    names = {field: f"{kind.__struct_config__.tag}.{field}" for field in kind.__struct_fields__}
+    marks = frozenset(crc32(name.encode()) for name in names.values())
+    return marks, tuple((field, crc32(f"{name}=".encode())) for field, name in names.items())
 
 
 def may_hold(marks: bytes, wanted: Iterable[bytes]) -> bool:

@@ -38,10 +38,11 @@ HEAD_BYTES: Final = 8_192
 
 @dataclass(frozen=True, slots=True)
 class StoredBlock:
-    """One block as CometBFT's RPC shows it: `block`, `commit`, `validators` and `results` are JSON.
+    """One block as CometBFT's RPC shows it: `block`, `commit` and `validators` are JSON.
 
-    `block` holds block id and block, `results` is the answer of `/block_results`, `commit` the one that made this very
-    block final, `validators` the set of its height with priorities. `app_hash` is that of the state after it.
+    `block` holds block id and block, `commit` is the one that made this very block final, `validators` the set of its
+    height with priorities. `results` is a record of its effect (`engine.rendering`). `app_hash` is that of the state
+    after it.
     """
 
     height: int

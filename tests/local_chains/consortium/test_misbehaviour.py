@@ -8,10 +8,11 @@ from core.proofs.cometbft.encoding import encode_timestamp
 from core.proofs.cometbft.types import KeyKind, PublicKey, Timestamp
 from core.proofs.protobuf import bytes_field, decode_fields, message_field, varint_field
 from local_chains.consortium.engine.abci import messages
-from local_chains.consortium.engine.rendering import attributes_of, results_to_json
+from local_chains.consortium.engine.rendering import events_of
 from local_chains.consortium.ledger.execution import execute_block
 from local_chains.consortium.ledger.misbehaviour import MAX_PER_BLOCK, Misbehaviour
 from local_chains.consortium.ledger.signatures import SignatureChecker
+from local_chains.consortium.state.marks import attribute_mark, block_marks, may_hold
 from tests.local_chains.consortium.abci.test_application import make_home, serving
 from tests.local_chains.consortium.support import ANN, BEN, CHAIN, NAMES, START_MS, Chain, consensus_key
 
@@ -42,8 +43,8 @@ def test_double_vote_is_written_down_with_whose_it_was() -> None:
     chain.leaves.update({key: leaf for key, leaf in outcome.writes.items() if leaf is not None})
     listed = [decode_leaf(raw, MisbehaviourLeaf) for raw in chain.sequence_at(MISBEHAVIOUR)]
     assert listed == [MisbehaviourLeaf(*fields) for fields in expected]
-    shown = dict(attributes_of(results_to_json(1, outcome, b"")))
-    assert shown["members.misbehaviour.kind"] == "other", "searches find it"
+    marks = block_marks(events_of(outcome))
+    assert may_hold(marks, [attribute_mark("members.misbehaviour.kind", "other")]), "searches find it"
 
 
 def test_reports_of_one_block_are_bounded() -> None:

@@ -12,7 +12,17 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from core.model.consortium import Lock, Transfer, decode_clock, quantity, transaction_hash
+from core.model.consortium import (
+    AssetMoved,
+    LedgerEvent,
+    Lock,
+    LockRefunded,
+    Transfer,
+    decode_clock,
+    event_to_attributes,
+    quantity,
+    transaction_hash,
+)
 from core.model.errors import RejectedError
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.embedded import Pace
@@ -214,7 +224,7 @@ class TestSearch:
 async def test_a_search_that_reads_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with embedded(tmp_path / "chain") as call:
         await pay_all(call)
-        monkeypatch.setattr(search, "MAX_READ_BYTES", 2_000)
+        monkeypatch.setattr(search, "MAX_READ_BYTES", 600)
         with pytest.raises(RejectedError, match=r"narrow the query by tx\.height"):
             await call("tx_search", query="bank.transfer.amount > 0")
         assert (await call("tx_search", query="tx.height = 1"))["total_count"] == "1"
@@ -224,12 +234,16 @@ async def test_a_search_that_reads_too_much_is_refused(tmp_path: Path, monkeypat
 
 
 def test_marks_show_which_blocks_to_read() -> None:
-    attributes = [("a.b.n", "1"), ("a.b.m", "")]
-    marks = block_marks(attributes * 2)
-    assert len(marks) == 4 * MARK_BYTES
-    assert may_hold(marks, [attribute_mark("a.b.n", "1"), attribute_mark("a.b.m", ""), name_mark("a.b.n")])
-    assert not may_hold(marks, [attribute_mark("a.b.n", "1"), attribute_mark("a.b.n", "2")])
-    assert not may_hold(b"", [name_mark("a.b.n")])
+    events: list[LedgerEvent] = [AssetMoved("cnyd", b"", BEN.address, 7), LockRefunded(ANN.address, HASHLOCK)]
+    marks = block_marks(events * 2)
+    attributes = [
+        (f"{kind}.{key}", value) for kind, named in map(event_to_attributes, events) for key, value in named.items()
+    ]
+    assert len(marks) == 2 * len(attributes) * MARK_BYTES
+    assert may_hold(marks, [attribute_mark(*one) for one in attributes] + [name_mark(name) for name, _ in attributes])
+    one = attribute_mark("bank.transfer.amount", "7")
+    assert not may_hold(marks, [one, attribute_mark("bank.transfer.amount", "8")])
+    assert not may_hold(b"", [name_mark("bank.transfer.amount")])
     # A mark lies on the boundary of marks, not across two.
     shifted = marks[-1:] + marks[:-1]
-    assert not may_hold(shifted, [name_mark("a.b.n")])
+    assert not may_hold(shifted, [name_mark("bank.transfer.amount")])
