@@ -53,6 +53,6 @@ def test_nobody_else_writes_sql_against_a_room_s_tables(tables: Any, owners: Any
 
 
 @pytest.mark.parametrize("path", files("relayer", "indexer", "regulator_api", "htlc"))
-def test_a_part_takes_the_ports_that_it_needs_and_no_chain_as_a_whole(path: str) -> None:
+def test_a_part_takes_ports_and_no_chain_as_a_whole(path: str) -> None:
     if path not in JOIN_PARTS:
         assert "core.model.ports.ChainAccess" not in imports(ROOT / path)
