@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, 
 from statistics import median_low
 from typing import Any, Final
 
-from adapters.endpoints.voting import Member, Said, Voters
+from adapters.endpoints.voting import PATIENCE_S, Member, Said, Voters
 from core.model.errors import (
     CausewayError,
     ConflictError,
@@ -139,7 +139,8 @@ class BroadcastTransactions:
         return self._assembler.attach(request, signature)
 
     async def submit(self, signed: SignedTransaction) -> None:
-        """Return at the first success; the other members still get it. One that hangs delays nobody.
+        """Return at the first success; the other members still get it. One that hangs delays nobody: once a quorum has
+        refused, the others' success is waited for `PATIENCE_S`.
 
         Raise a refusal only if a quorum refuses, otherwise `UnaffordableError` or `UnclearRefusalError` if a member
         gives one, else `RetryableError`. A success that a quorum's refusals contradicted afterwards is not believed
@@ -153,13 +154,19 @@ class BroadcastTransactions:
         ]
         self._start(self._remember(signed.hash, tasks))
         answers: list[Said] = []
-        for finished in asyncio.as_completed(tasks):
-            answers.append(await finished)
+        pending = set(tasks)
+        patience_s: float | None = None
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                break
+            answers += [task.result() for task in tasks if task in done]
             taken = [one for one in answers if not one.failed]
             if taken and (not doubted or len(_operators(taken)) >= self._voters.quorum):
                 return
-        refusing = [one for one in answers if isinstance(one.answer, _REFUSALS)]
-        if len(_operators(refusing)) < self._voters.quorum and any(not one.failed for one in answers):
+            if len(_refusing(answers)) >= self._voters.quorum:
+                patience_s = PATIENCE_S
+        if len(_refusing(answers)) < self._voters.quorum and any(not one.failed for one in answers):
             return
         raise self._unsent(answers)
 
@@ -186,7 +193,7 @@ class BroadcastTransactions:
         answers = await asyncio.gather(*tasks)
         refusing = [one for one in answers if isinstance(one.answer, _REFUSALS)]
         self._refused.pop(tx_hash, None)
-        if len(_operators(refusing)) >= self._voters.quorum:
+        if len(_refusing(answers)) >= self._voters.quorum:
             self._refused[tx_hash] = _worst(refusing)
             if len(self._refused) > MAX_REMEMBERED_REFUSALS:
                 self._refused.popitem(last=False)
@@ -237,6 +244,11 @@ class BroadcastTransactions:
 
 def _operators(answers: Iterable[Said]) -> set[str]:
     return {one.member.operator for one in answers}
+
+
+def _refusing(answers: Iterable[Said]) -> set[str]:
+    """The operators that refuse, in whatever words."""
+    return _operators(one for one in answers if isinstance(one.answer, _REFUSALS))
 
 
 def _voices(sayers: Iterable[tuple[Member, Outcome]]) -> set[str]:

@@ -83,9 +83,11 @@ class Aims:
         if act is None or place in self._places:
             return
         self._places.add(place)
-        self._acts[act] += 1
+        acts = {act, Act.FUND} if act is Act.LOCK and sent.party.startswith("relayer") else {act}
+        self._acts.update(acts)
         for aim in self._waiting:
-            if aim.act is act and aim.number <= self._acts[act] and self._hits(aim, sent, body, tx_hash, place):
+            due = aim.act in acts and aim.number <= self._acts[aim.act]
+            if due and self._hits(aim, sent, body, tx_hash, place):
                 self._waiting.remove(aim)
                 self._faults[f"aim-{aim.trouble}-{aim.act}"] += 1
                 return
@@ -107,7 +109,7 @@ class Aims:
                     return False
                 self._starved_s[place] = until_s
                 self.disturbed |= _hashlocks(chain, body)
-            case Trouble.PAUSED if aim.act is Act.LOCK:
+            case Trouble.PAUSED if aim.act in (Act.LOCK, Act.FUND):
                 if not (assets := _assets(body)) or chain.native in assets or any("/slip44:" in one for one in assets):
                     return False
                 self._frozen[sent.chain, tx_hash] = aim.for_s
@@ -186,7 +188,9 @@ class Aims:
         behind = [one for one in pending if one and one.sender == body.sender and one.sequence > body.sequence]
         for one in behind:
             self.disturbed |= _hashlocks(chain, one)
-        return any(_act_of(one) is not Act.LOCK for one in behind)
+        # A refund waits for another one: neither has a deadline.
+        patient = {Act.LOCK, Act.REFUND} if _act_of(body) is Act.REFUND else {Act.LOCK}
+        return any(_act_of(one) not in patient for one in behind)
 
 
 def _act_of(body: Body) -> Act | None:

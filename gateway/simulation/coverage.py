@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.simulation.liars import METHODS, REFUSALS
-from gateway.simulation.plan import AIMED, CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
+from gateway.simulation.plan import AIMED, AIMED_AT_FUNDING, CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
 from htlc.effects import EFFECT_TYPES
 from htlc.events import EVENT_TYPES, QuoteCancelled, event_name
 from htlc.model import Phase
@@ -54,7 +54,8 @@ EXPECTED: Final = (
     *("same-lock-again", "bogus-watch", "empty-open", "watched-dust"),
     *(f"rough-{rough}" for rough in Rough),
     *(f"ledger-{what}" for what in LEDGER),
-    *(f"aim-{trouble}-{act}" for trouble, act, _ in AIMED),
+    *(f"aim-{trouble}-{act}" for trouble, act, _ in (*AIMED, *AIMED_AT_FUNDING)),
+    *("preimage-published", "took-and-refused", "bent-answer", "watched-late"),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

@@ -59,6 +59,8 @@ REFUSALS: Final[tuple[type[CausewayError], ...]] = (
     ReorgedError,
     FatalError,
 )
+MOODS: Final[tuple[type[CausewayError], ...]] = (RevertedError, RejectedError, UnaffordableError, ConflictError)
+"""How an endpoint refuses what it took."""
 WORDS: Final = "the moon is in the wrong house"
 HALF: Final = 0.5
 """The share of its answers that such a liar spoils: one that spoils all of them is soon asked last."""
@@ -98,6 +100,12 @@ def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str], pa
         for name in ("heads", "blocks", "state", "locks", "legs", "transactions")
     }
     return replace(member, access=replace(access, **spoilt), locks=_Spoiler(member.locks, spoils))
+
+
+def moody(member: Member, share: float, source: random.Random, refused: Callable[[bytes], None]) -> Member:
+    """The member, which refuses a share of what it takes all the same. `refused` hears of each, with its bytes."""
+    access = member.access
+    return replace(member, access=replace(access, transactions=_Moody(access.transactions, share, source, refused)))
 
 
 def kind_of(party: str) -> str:
@@ -162,6 +170,27 @@ class _Spoiler:
             if (error := self._spoils(name)) is not None:
                 raise error
             yield one
+
+
+class _Moody:
+    """A `TransactionSender` that takes what it is given, and then refuses some of it."""
+
+    def __init__(
+        self, inner: TransactionSender, share: float, source: random.Random, refused: Callable[[bytes], None]
+    ) -> None:
+        self._inner = inner
+        self._share = share
+        self._source = source
+        self._refused = refused
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def submit(self, signed: SignedTransaction) -> None:
+        await self._inner.submit(signed)
+        if self._source.random() < self._share:
+            self._refused(signed.raw)
+            raise self._source.choice(MOODS)(WORDS)
 
 
 class _Liar:

@@ -6,6 +6,7 @@ need not complete.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -48,6 +49,8 @@ COME_BACK_S: Final = 5
 """The time that a process needs after an outage to start, follow and look at its transactions; part of R."""
 AWAY_S: Final = 45.0
 """Far longer than a provider's outage may be: how long a database is gone or full, beyond what is promised."""
+MIN_CLOCK_OFF_S, MAX_CLOCK_OFF_S = 22, 60
+"""Beyond what a party takes for the age of a block: lag, inclusion and observation, next to the chain's own skew."""
 STORY_S: Final = 40.0
 """In this time all swaps of a seed begin."""
 
@@ -115,6 +118,7 @@ class Rough(StrEnum):
     DEEP_REORG = "deep-reorg"
     TOKEN_TAKES_FEES = "token-takes-fees"
     DATABASE_AWAY = "database-away"
+    CLOCK_WRONG = "clock-wrong"
 
 
 COMMITS: Final = {
@@ -147,9 +151,10 @@ FORGETFUL: Final = frozenset({Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED
 
 
 class Act(StrEnum):
-    """A transaction's act on a swap."""
+    """A transaction's act on a swap. FUND: the lock of a relayer, which is a LOCK, too."""
 
     LOCK = "lock"
+    FUND = "fund"
     CLAIM = "claim"
     REFUND = "refund"
 
@@ -180,13 +185,35 @@ AIMED: Final = (
     (Trouble.STARVED, Act.REFUND, 40.0),
 )
 """Every trouble with what it is aimed at, and for how many seconds at most it lasts."""
+AIMED_AT_FUNDING: Final = (
+    (Trouble.SPIKED, Act.FUND, 80.0),
+    (Trouble.EVICTED, Act.FUND, 0.0),
+    (Trouble.REORGED, Act.FUND, 0.0),
+    (Trouble.PAUSED, Act.FUND, 30.0),
+    (Trouble.STARVED, Act.FUND, 45.0),
+)
 MAX_AIMS: Final = 3
+MAX_AIMS_AT_FUNDING: Final = 1
 SOON: Final = 0.3
 """How much sooner than others something comes that takes long to be believed."""
 UNDONE_SHARE: Final = 0.4
 """Of claims in the last second, those that a reorg takes out."""
-FICKLE_SHARE: Final = 0.15
+FICKLE_SHARE: Final = 0.3
 """Of parties, those whose signer does not always answer, or not in words that anybody knows."""
+MOODY_SHARE: Final = 0.15
+"""Of parties, those whose endpoints now and then refuse what they took."""
+PUBLIC_SHARE: Final = 0.5
+"""Of cheats who would vanish or lock for another, those who publish their preimage instead, before they lock."""
+NARROW_SHARE: Final = 0.3
+"""Of towns, those whose relayers have little of what they pay out."""
+BENDING_SHARE: Final = 0.2
+"""Of towns, those whose relayers bend what they answer to an opening, now and then."""
+LATE_WATCH_SHARE: Final = 0.5
+"""Of watched swaps, those that are registered once both locks are there."""
+SHORT_SHARE: Final = 0.05
+"""Of towns, those that have relayers with a short purse, on top of those that are drawn like the others."""
+CLOCK_SHARE: Final = 0.06
+"""Of towns, those in which one party's clock goes wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +276,10 @@ class Deal:
     watched: bool
     before_timelock_s: float
     provider_dies: bool
+    public: bool = False
+    """The cheat claims a lock of its own under the hashlock before it locks."""
+    late_watch: bool = False
+    """Watched from when both locks are there, not from the agreement on."""
     undone: bool = False
     """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
 
@@ -292,6 +323,8 @@ class Party:
     outages: tuple[Outage, ...] = ()
     fickle: float = 0.0
     """The share of requests that its signer answers with an error of an unknown kind."""
+    moody: float = 0.0
+    """The share of transactions that each of its endpoints refuses though it took them."""
 
     def full_at(self, at_s: float) -> bool:
         """Return true if the disk is full then, or was shortly before: what that ended ends a little later."""
@@ -335,6 +368,13 @@ class Plan:
     restarts: tuple[float, ...] = ()
     """Seconds of the story at which the ledger's validator starts again, and what waits there is lost."""
     aims: tuple[Aim, ...] = ()
+    narrow: bool = False
+    """The relayers hold little of every asset that pays no fees, for a few swaps at a time."""
+    bending: bool = False
+    """The relayers' answers to openings are not always as quoted."""
+    clock_off_s: int = 0
+    """How far the clock of `clock_of` is off from the second `at_s` on, where a plan has that."""
+    clock_of: str = ""
 
     @property
     def parties(self) -> list[Party]:
@@ -344,7 +384,7 @@ class Plan:
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     source = random.Random(seed)
-    rough = frozenset(one for one in Rough if source.random() < 0.04)
+    rough = frozenset(one for one in Rough if one is not Rough.CLOCK_WRONG and source.random() < 0.04)
     count = source.choice((1, 1, 2))
     fees = frozenset(chain for chain in CHAINS if source.random() < 0.6)
     plan = Plan(
@@ -370,15 +410,23 @@ def draw(seed: int) -> Plan:
         attests=source.random() < 0.4,
         regulator=source.choice((None, None, True, False)),
         at_s={one: source.uniform(5, STORY_S) * (SOON if one is Rough.USED_ELSEWHERE else 1) for one in sorted(rough)},
-        aims=_aims(random.Random(f"aims/{seed}")),
+        aims=(
+            *_aims(random.Random(f"aims/{seed}"), AIMED, MAX_AIMS),
+            *_aims(random.Random(f"aims at funding/{seed}"), AIMED_AT_FUNDING, MAX_AIMS_AT_FUNDING),
+        ),
+        narrow=random.Random(f"narrow/{seed}").random() < NARROW_SHARE,
+        bending=random.Random(f"bending/{seed}").random() < BENDING_SHARE,
     )
     plan = replace(plan, deals=_undone(random.Random(f"undone/{seed}"), plan.deals))
-    if any(aim.trouble is Trouble.PAUSED and aim.act is Act.LOCK for aim in plan.aims):
+    plan = _with_moods(random.Random(f"moods/{seed}"), plan)
+    if any(aim.trouble is Trouble.PAUSED and aim.act in (Act.LOCK, Act.FUND) for aim in plan.aims):
         # It takes a while to find out about a pause: slow blocks put as much between a lock and what follows it.
         plan = replace(plan, block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S))
     if any(party.lie is Lie.PENDING for party in plan.parties):
         # What that lie is about has to come to pass: something that waits nowhere any more.
-        plan = replace(plan, aims=(*plan.aims, *(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in (1, 2, 3))))
+        # Where nothing is outbid: that would send it again.
+        forgotten = tuple(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in (1, 2, 3))
+        plan = replace(plan, aims=(*plan.aims, *forgotten), fees=frozenset(), spikes=())
     if Rough.DATABASE_AWAY in rough:
         away = Outage(plan.at_s[Rough.DATABASE_AWAY], AWAY_S, full=source.random() < 0.5)
         failing = replace(plan.relayers[0], outages=(away,), deaths=())
@@ -386,7 +434,41 @@ def draw(seed: int) -> Plan:
     if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):
         tower = _party(source, "tower", POLICY.participant_outage_s)
         object.__setattr__(plan, "tower", tower)
+    if random.Random(f"short/{seed}").random() < SHORT_SHARE:
+        plan = replace(plan, rough=plan.rough | {Rough.SHORT_PURSE})
+    if (clocks := random.Random(f"clock/{seed}")).random() < CLOCK_SHARE:
+        plan = _with_wrong_clock(clocks, plan)
     return _on_ledger(plan) if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE else plan
+
+
+def _with_moods(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints' moods, some published preimages, and some late registrations."""
+
+    def moody(party: Party) -> Party:
+        return replace(party, moody=source.uniform(0.01, 0.06)) if source.random() < MOODY_SHARE else party
+
+    def changed(deal: Deal) -> Deal:
+        public = source.random() < PUBLIC_SHARE and deal.style in (Style.VANISHES, Style.LOCKS_FOR_ANOTHER)
+        late = source.random() < LATE_WATCH_SHARE
+        return replace(deal, public=public and not deal.watched, late_watch=late and deal.watched)
+
+    return replace(
+        plan,
+        relayers=tuple(map(moody, plan.relayers)),
+        dapps=tuple(map(moody, plan.dapps)),
+        deals=tuple(map(changed, plan.deals)),
+    )
+
+
+def _with_wrong_clock(source: random.Random, plan: Plan) -> Plan:
+    """The same story with a clock that is off by more than any chain's time may be."""
+    return replace(
+        plan,
+        rough=plan.rough | {Rough.CLOCK_WRONG},
+        at_s={**plan.at_s, Rough.CLOCK_WRONG: source.uniform(5, STORY_S)},
+        clock_of=source.choice([party.name for party in (*plan.relayers, *plan.dapps)]),
+        clock_off_s=source.choice((-1, 1)) * source.randint(MIN_CLOCK_OFF_S, MAX_CLOCK_OFF_S),
+    )
 
 
 def _on_ledger(plan: Plan) -> Plan:
@@ -412,7 +494,7 @@ def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, 
             number=number,
             first=source.choice(CHAINS),
             coin=source.random() < 0.6,
-            amount=source.randint(100, 100_000),
+            amount=source.randint(100, 100_000) * 3 // 5,
             start_s=source.uniform(0, STORY_S) if source.random() < 0.6 else 1.0,
             style=style,
             relayer=source.randrange(relayers),
@@ -476,8 +558,8 @@ def _deaths(source: random.Random, kind: str, longest_s: float) -> tuple[Death, 
             return (Death(outage_s, at_s=source.uniform(2, 2 * STORY_S)),)
 
 
-def _aims(source: random.Random) -> tuple[Aim, ...]:
-    chosen = source.sample(AIMED, source.randint(0, MAX_AIMS))
+def _aims(source: random.Random, kinds: Sequence[tuple[Trouble, Act, float]], most: int) -> tuple[Aim, ...]:
+    chosen = source.sample(kinds, source.randint(0, most))
     return tuple(
         Aim(trouble, act, source.randint(1, 4), source.uniform(most_s / 3, most_s)) for trouble, act, most_s in chosen
     )

@@ -7,7 +7,7 @@ that outlives them.
 import asyncio
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -20,6 +20,8 @@ from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
+from gateway.simulation.clocks import clock_of
+from gateway.simulation.door import Door
 from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
@@ -29,7 +31,6 @@ from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from relayer.api.answers import Answers
-from relayer.api.bodies import QuoteBody, QuoteCall, RelayerBody, SwapBody, SwapCall
 from relayer.client import ClientPolicy, SwapClient, SwapStore
 from relayer.notices.reports import http_session
 from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
@@ -46,23 +47,33 @@ RESTART_S: Final = 2.0
 FENCE_S: Final = 30.0
 """By then a process that woke has ended: it has seen some heads, or has met an endpoint that hangs and then a head."""
 RATE: Final = Rate(2, 1)
-MOST: Final = ExposureLimit(BaseUnits(300_000), BaseUnits(250_000), BaseUnits(280_000))
+MOST: Final = ExposureLimit(BaseUnits(340_000), BaseUnits(220_000), BaseUnits(290_000))
 PIPELINE: Final = PipelinePolicy(expiry_blocks=15)
 """Transactions expire soon enough that some wait for longer."""
 LIMITS: Final = {asset: MOST for kind in (COIN, TOKEN) for asset in kind.values()}
-SHORT_PURSE: Final = 1_500_000
-"""Enough for one or two swaps at a time."""
+SHORT_PURSE: Final = (650_000, 1_500_000)
+"""Enough for one or two swaps at a time, or for one alone."""
+NARROW: Final = 160_000
+"""As much of what pays no fees as a few locks take, and less than limits would let them."""
 
 
 class Process(ABC):
     """The common part of relayers and clients: a name, accounts, a database, deaths. `lives` counts starts."""
 
-    def __init__(self, world: World, party: Party, purse: int = PURSE) -> None:
+    def __init__(self, world: World, party: Party, purse: int = PURSE, inventory: int = PURSE) -> None:
+        """`purse`: what it holds of what pays fees; `inventory`: of everything else. Base units."""
         self.world = world
         self.party = party
         self.name = party.name
+        self.clock = clock_of(party.name, world.plan, world.clock)
+        """The process's own; people and chains have others."""
         self.signers = {
-            chain: world.signer(self.name, chain, {COIN[chain]: purse, TOKEN[chain]: purse}) for chain in CHAINS
+            chain: world.signer(
+                self.name,
+                chain,
+                {COIN[chain]: purse if chain in world.plan.fees else inventory, TOKEN[chain]: inventory},
+            )
+            for chain in CHAINS
         }
         moods = random.Random(f"{self.name}/{world.plan.seed}/signer")
         self.hands: dict[ChainId, Signer] = {
@@ -223,13 +234,22 @@ class Relayer(Process):
     """`service` is None while the process is down. A watchtower is a relayer without pairs."""
 
     def __init__(self, world: World, party: Party, quotes: bool = True) -> None:
-        super().__init__(world, party, SHORT_PURSE if quotes and Rough.SHORT_PURSE in world.plan.rough else PURSE)
+        purse, inventory = PURSE, NARROW if quotes and world.plan.narrow else PURSE
+        if quotes and Rough.SHORT_PURSE in world.plan.rough:
+            purse = inventory = random.Random(f"{party.name}/{world.plan.seed}/purse").randint(*SHORT_PURSE)
+        super().__init__(world, party, purse, inventory)
         self.service: RelayerService | None = None
         self._pairs = _pairs() if quotes else []
         self._bridge = world.bridge(party) if quotes else None
 
     async def prepare(self) -> None:
         self.database = await _with_tables()
+
+    def answers(self) -> Answers | None:
+        """Return the API at its address; None while it is down."""
+        if (service := self.service) is None:
+            return None
+        return Answers(service.desk, self._access, self.clock, service.watchtower)
 
     async def ready(self) -> RelayerService:
         """The service, once it is up."""
@@ -238,7 +258,7 @@ class Relayer(Process):
         return self.service
 
     async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
-        signal, clock = FactSignal(), self.world.clock
+        signal, clock = FactSignal(), self.clock
         service = RelayerService(
             database,
             self._setup(access),
@@ -323,38 +343,10 @@ async def _with_tables() -> InlineDatabase:
 
 def _pairs() -> list[Pair]:
     return [
-        Pair(kind[chain], kind[other], RATE, BaseUnits(10), BaseUnits(10**6))
+        Pair(kind[chain], kind[other], RATE, BaseUnits(10), BaseUnits(100_000))
         for chain, other in (CHAINS, CHAINS[::-1])
         for kind in (COIN, TOKEN)
     ]
-
-
-class Door:
-    """A relayer's API as a client's process finds it: closed while the relayer is down."""
-
-    def __init__(self, relayer: Relayer) -> None:
-        self._relayer = relayer
-
-    def _answers(self) -> Answers:
-        service = self._relayer.service
-        if service is None:
-            raise RetryableError("nobody answers at the relayer's address")
-        return Answers(service.desk, self._relayer._access, self._relayer.world.clock, service.watchtower)
-
-    async def relayer(self) -> RelayerBody:
-        return await self._asked(lambda answers: answers.relayer())
-
-    async def quote(self, call: QuoteCall) -> QuoteBody:
-        return await self._asked(lambda answers: answers.quote(call))
-
-    async def open_swap(self, call: SwapCall) -> SwapBody:
-        return await self._asked(lambda answers: answers.open_swap(call))
-
-    async def _asked(self, question: Callable[[Answers], Coroutine[Any, Any, T]]) -> T:
-        try:
-            return await question(self._answers())
-        except Crash:
-            raise RetryableError("the connection was lost") from None
 
 
 class Dapp(Process):
@@ -381,7 +373,7 @@ class Dapp(Process):
             self.hands,
             SwapStore(database),
             ClientPolicy(swap=POLICY, pipeline=PIPELINE),
-            self.world.clock,
+            self.clock,
             self.seeded(),
         )
         try:

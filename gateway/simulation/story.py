@@ -14,7 +14,7 @@ from core.runtime.clock import run_virtually
 from gateway.simulation import hands, operators, strangers, traces
 from gateway.simulation.journeys import journeys
 from gateway.simulation.ledger.tries import try_rules
-from gateway.simulation.plan import COME_BACK_S, POLICY, Deal, Plan, Rough, Style, draw
+from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, Deal, Plan, Rough, Style, draw
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
@@ -201,14 +201,17 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
 
 async def _surround(record: Record, agreed: Agreed) -> None:
     """Who else has to do with it: a tower that watches, a stranger who copies, a provider who vanishes."""
-    if agreed.deal.watched and record.tower is not None:
+    watched = agreed.deal.watched and record.tower is not None
+    if watched and not agreed.deal.late_watch:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(REGISTER_S):
                 await _register(record, agreed)
     background: list[Coroutine[Any, Any, None]] = []
     if agreed.deal.style is Style.COPIED:
         background.append(hands.copy(record.world, agreed.deal.number, agreed.legs))
-    if Rough.PROVIDER_VANISHES in record.plan.rough and agreed.watched_since_s is not None:
+    if watched and agreed.deal.late_watch:
+        background.append(_watch_late(record, agreed))
+    elif Rough.PROVIDER_VANISHES in record.plan.rough and agreed.watched_since_s is not None:
         background.append(_vanish(record, agreed))
     if Rough.INITIATOR_OVERSLEEPS in record.plan.rough and agreed.dapp is not None:
         background.append(_oversleep(record, agreed))
@@ -232,10 +235,31 @@ async def _register(record: Record, agreed: Agreed) -> None:
         return
 
 
+async def _watch_late(record: Record, agreed: Agreed) -> None:
+    """Registered once both locks are there, and before anybody vanishes."""
+    if not await _provider_locks(record.world, agreed, agreed.participant_leg.timelock.seconds):
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REGISTER_S):
+            await _register(record, agreed)
+    if agreed.watched_since_s is not None:
+        record.world.faults["watched-late"] += 1
+        if Rough.PROVIDER_VANISHES in record.plan.rough:
+            await _vanish(record, agreed)
+
+
 async def _vanish(record: Record, agreed: Agreed) -> None:
-    """The provider is gone from its own lock on until after every timelock."""
+    """The provider is gone from its own lock on until after every timelock, if all its swaps are watched by then."""
     world, relayer = record.world, record.relayers[agreed.deal.relayer]
-    if await _provider_locks(world, agreed, agreed.participant_leg.timelock.seconds):
+    if not await _provider_locks(world, agreed, agreed.participant_leg.timelock.seconds):
+        return
+    theirs = [one for one in record.agreed if one.relayer == agreed.relayer]
+    for one in theirs:
+        if one.watched_since_s is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REGISTER_S):
+                    await _register(record, one)
+    if all(one.watched_since_s is not None for one in theirs):
         relayer.kill(agreed.initiator_leg.timelock.seconds + COME_BACK_S - world.clock.now())
         world.faults["provider-vanishes"] += 1
 
@@ -272,6 +296,11 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
             await world.clock.sleep(latest_s - world.clock.now())
         case _:
             pass
+    if deal.public:
+        record.errands.append(asyncio.create_task(hands.publish(world, deal.number, agreed.legs, preimage)))
+        latest_s = agreed.participant_leg.timelock.seconds - gates.FUND_S
+        if await hands.until(world, lambda: record.shown_at_s(agreed.hashlock) is not None, latest_s):
+            await world.clock.sleep(TIMING.observation_s)  # until everybody has read it
     locked = _bent(terms, deal.style, world)
     place = await hands.lock(world, signer, locked)
     async with asyncio.TaskGroup() as group:

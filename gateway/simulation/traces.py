@@ -129,7 +129,7 @@ def problems(traces: Sequence[Trace]) -> Iterator[str]:
 
 async def of(record: Record) -> list[Trace]:
     """A trace of each swap that was agreed on and of which anything is known; none if what was final was replaced,
-    since in the specification it never is."""
+    since in the specification it never is, nor of one whose preimage another lock shows, which it does not know."""
     if Rough.DEEP_REORG in record.plan.rough:
         return []
     for history in record.world.histories.values():
@@ -137,7 +137,7 @@ async def of(record: Record) -> list[Trace]:
     happened = sorted(
         (one for history in record.world.histories.values() for one in history.happened), key=lambda h: h.at_ns
     )
-    found = [await _trace(record, agreed, happened) for agreed in record.agreed]
+    found = [await _trace(record, agreed, happened) for agreed in record.agreed if not agreed.deal.public]
     return [trace for trace in found if trace.steps]
 
 
@@ -149,8 +149,8 @@ async def _trace(record: Record, agreed: Agreed, happened: list[Happened]) -> Tr
         roles[agreed.dapp] = INITIATOR
     if record.tower is not None and agreed.watched_since_s is not None:
         roles[record.tower.name] = WATCHTOWER
-    # A database that another one replaced does not remember all that its party did.
-    whole = set() if FORGETFUL & record.plan.rough else set(roles)
+    # A database that another one replaced does not remember all that its party did, and one of a wrong clock not when.
+    whole = set() if FORGETFUL & record.plan.rough else set(roles) - {record.plan.clock_of}
     timed = [*sight.of_chains(happened), *sight.of_wire(record.world.wire.firsts(), roles)]
     elsewhere: dict[str, set[str]] = {}
     for name in whole:

@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -23,7 +24,7 @@ from gateway.simulation.aims import CALM_TIP, Aims
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
-from gateway.simulation.liars import lying
+from gateway.simulation.liars import lying, moody
 from gateway.simulation.plan import (
     CHAINS,
     FINALITY_DEPTH,
@@ -155,8 +156,16 @@ class World:
             member = self._member(chain, f"operator-{number}", endpoint)
             if party.lie is not None and number == party.liar:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
+            if party.moody:
+                moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
+                member = moody(member, party.moody, moods, partial(self._took_and_refused, chain))
             members.append(member)
         return self.wire.tapped(party.name, combine(members))
+
+    def _took_and_refused(self, chain: ChainId, raw: bytes) -> None:
+        """An endpoint took these bytes and said that it did not: a lock may be given up for that."""
+        self.faults["took-and-refused"] += 1
+        self.aims.disturbed |= {terms.hashlock for terms in self.chains[chain].read(raw).locks}
 
     def bridge(self, party: Party) -> tuple[ChainId, BridgeBuilder] | None:
         """The bridge by which this party votes for the other chain's blocks, through an endpoint that often fails; or

@@ -88,7 +88,7 @@ async def gas_beyond_bound(stage: Stage) -> None:
 
 async def exposure_in_all(stage: Stage) -> None:
     """Two receivers, two windows, together more than the limit."""
-    await _locked_at_once(stage, MOST.per_counterparty - 50_000, gap_of_windows=True, same_receiver=False)
+    await _locked_at_once(stage, MOST.per_counterparty - 40_000, gap_of_windows=True, same_receiver=False)
 
 
 async def exposure_to_one(stage: Stage) -> None:
@@ -131,6 +131,18 @@ async def exits_unpaid(stage: Stage) -> None:
     await stage.refund(stage.dapp, agreed.initiator_leg, place)
 
 
+async def overdrawn(stage: Stage) -> None:
+    """The provider signs for a unit more than it holds; nobody mines it."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    held = stage.world.chains[B].balance(stage.relayer.accounts[B], COIN[B])
+    agreed.participant_leg = replace(agreed.participant_leg, amount=BaseUnits(held + 1))
+    place = await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, _ = stage.lock_of(agreed.participant_leg)
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, unsigned))
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, place)
+
+
 async def both_could_pay(stage: Stage) -> None:
     """A second signed form of the lock, under a sequence of its own, that is never mined."""
     agreed = await stage.open()
@@ -168,6 +180,10 @@ async def exit_lapsed(stage: Stage) -> None:
 
 async def quoted_too_short(stage: Stage) -> None:
     await stage.played(quote_s=-1, gap_s=1)
+
+
+async def quoted_too_long(stage: Stage) -> None:
+    await stage.played(gap_s=gates.LONG_S)
 
 
 async def gap_too_small(stage: Stage) -> None:
@@ -354,6 +370,29 @@ async def exit_left_alone(stage: Stage) -> None:
     await stage.claim(stage.relayer, agreed.initiator_leg, first)
 
 
+async def exit_sent_late(stage: Stage) -> None:
+    """The preimage is public, and the provider looks on for a while."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.pass_to(stage.world.clock.now() + exits.CALM_S + exits.ROUNDED_S + 2)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def exit_sent_twice(stage: Stage) -> None:
+    """The provider signs its claim again, under another sequence, while the first one waits for its block."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    legs = stage.world.chains[A].access().legs
+    claim = legs.claim(agreed.initiator_leg, first, PREIMAGE, stage.relayer.accounts[A])
+    await stage.send(stage.relayer, claim)
+    stage.note(stage.relayer, A, await stage.sign(stage.relayer, claim))
+    stage.mine()
+
+
 async def refunded_too_early(stage: Stage) -> None:
     """The provider asks for its lock some seconds before its timelock, and again when that has come."""
     agreed = await stage.open(style=Style.VANISHES, honest=False)
@@ -459,6 +498,13 @@ async def acted_unadopted(stage: Stage) -> None:
     await stage.played()
 
 
+async def acted_by_wrong_clock(stage: Stage) -> None:
+    """The provider's clock has been a minute off since the beginning."""
+    off = {"clock_of": stage.relayer.name, "clock_off_s": 60, "at_s": {Rough.CLOCK_WRONG: -60.0}}
+    stage.world.plan = replace(stage.world.plan, **off)
+    await stage.played()
+
+
 async def acted_after_deep_reorg(stage: Stage) -> None:
     replaced_at_s = stage.world.clock.now() - trust.NOTICE_S - 1
     stage.world.deep[B] = DeepReorg(replaced_at_s, Height(0), replaced_at_s - 2 * trust.NOTICE_S)
@@ -539,7 +585,10 @@ def test_a_planted_violation_is_found(kind: Any) -> None:
 ALSO = {
     # A lock that is taken back is not a swap, and a loss is seen by whoever watched it, too.
     Kind.INITIATOR_LOST: {Kind.NOT_COMPLETED},
-    Kind.NOT_SAVED: {Kind.PROVIDER_LOST},
+    Kind.PROVIDER_LOST: {Kind.EXIT_SENT_LATE},
+    Kind.NOT_SAVED: {Kind.PROVIDER_LOST, Kind.EXIT_SENT_LATE},
+    # Whoever has no gas left cannot pay for the lock itself.
+    Kind.EXITS_UNPAID: {Kind.OVERDRAWN},
     # A quote gives time for the first gate behind it.
     Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},

@@ -82,11 +82,4 @@ BELIEVING: Final = (
         "            if taken:\n"
         "                return",
     ),
-    plant(
-        "client-does-not-catch-up",
-        "A client funds without having read what the chains show by now.",
-        "relayer/client/hooks.py",
-        "        await self._caught_up()\n        own = state",
-        "        own = state",
-    ),
 )

@@ -209,9 +209,9 @@ MACHINE: Final = (
     plant(
         "seen-is-final",
         "What stands in a block counts as final.",
-        "relayer/pump/observations.py",
-        "not facts.claim.final and facts.claim.block.height <= height",
-        "not facts.claim.final",
+        "htlc/facts.py",
+        "    return _sight(known, event.leg, event.lock_id, claim=Sighting(event.block, event.tx_hash)), reasons",
+        "    return _sight(known, event.leg, event.lock_id, claim=Sighting(event.block, event.tx_hash, True)), reasons",
     ),
     plant(
         "claims-never-revert",

@@ -66,8 +66,8 @@ SENDING: Final = (
             ),
             Edit(
                 ORDERS,
-                '        raise SequenceTakenError(f"sequence {sequence} of',
-                '        str(f"sequence {sequence} of',
+                "    if not _is_free(connection, chain, account, sequence, row.next_sequence, unused):",
+                "    if unused is None:",
             ),
         ),
     ),
@@ -115,12 +115,5 @@ SENDING: Final = (
                 "        if record.cancelling:",
             ),
         ),
-    ),
-    plant(
-        "replacements-cost-nothing",
-        "What a dearer form may take is not reserved.",
-        ORDERS,
-        "        elif known[asset] < amount:",
-        "        elif False:",
     ),
 )

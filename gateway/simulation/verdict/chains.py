@@ -73,6 +73,16 @@ def locks_under(chains: Mapping[ChainId, PlayedChain], hashlock: Hashlock) -> li
     return [lock for chain in chains.values() for lock in all_locks(chain) if lock.terms.hashlock == hashlock]
 
 
+def shown_at_s(chains: Mapping[ChainId, PlayedChain], skew_s: Mapping[ChainId, int], hashlock: Hashlock) -> int | None:
+    """When a block that stayed first showed the preimage (Unix seconds of true time), None if none has."""
+    times = [
+        lock.settled_at_s - skew_s[lock.terms.chain]
+        for lock in locks_under(chains, hashlock)
+        if lock.status is LockStatus.CLAIMED and lock.settled_at_s is not None
+    ]
+    return min(times, default=None)
+
+
 def lock_at(chain: PlayedChain, lock_id: LockId, at: Height | None = None) -> LockState | None:
     """A lock in the state after the block at a height, by default the newest."""
     return chain.lock_at(lock_id, at)

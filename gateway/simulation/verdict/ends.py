@@ -7,7 +7,7 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from gateway.simulation.plan import CHAINS, POLICY, Deal, Rough, Style
-from gateway.simulation.process import MOST, RATE
+from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
@@ -40,7 +40,8 @@ def problems(record: Record) -> Iterator[Problem]:
 
 def _is_modest(deal: Deal) -> bool:
     """An honest initiator's, and within every limit by itself."""
-    return deal.style is Style.HONEST and RATE.numerator * deal.amount <= MOST.per_counterparty * RATE.denominator
+    most = min(MOST.per_counterparty, NARROW)
+    return deal.style is Style.HONEST and RATE.numerator * deal.amount <= most * RATE.denominator
 
 
 def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOutcome]) -> bool:

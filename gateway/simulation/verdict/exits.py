@@ -1,4 +1,4 @@
-"""Exits on their way: asked for in time and not before it, and again until a block holds one of them."""
+"""Exits on their way: sent as soon as they are due and not before it, and again until a block holds one of them."""
 
 import hashlib
 from collections import defaultdict
@@ -6,18 +6,30 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final
 
+from adapters.memory import FaultRates
+from adapters.memory.transactions import transaction_hash
 from core.model.facts import LockStatus
-from core.model.types import ChainId, LockId
-from gateway.simulation.plan import CHAINS, FORGETFUL, Rough
+from core.model.types import ChainId, Height, LockId
+from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Lie, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.wire import Sent
 
-AGAIN_S: Final = 15.0
-"""An exit that waits goes out again at each head; this is some blocks, and an endpoint that hangs."""
+AGAIN_S: Final = 6.0
+"""An exit that waits goes out again at each head; this is some blocks."""
+DUE_S: Final = TIMING.observation_s
+"""How long a party may take from the block that makes an exit due to its first bytes."""
+CALM_S: Final = 1.5
+"""The same for one whose endpoints, signer and database do what they are asked for."""
+SILENCE_S: Final = 9.0
+"""How much longer it may take next to an endpoint that hangs."""
+BACK_S: Final = 10.0
+"""Whoever was away so lately has blocks to read first."""
 ROUNDED_S: Final = 1
 """Times of blocks are whole seconds."""
+UNTIMED: Final = frozenset({Rough.TWO_PROCESSES, Rough.SHORT_PURSE})
+"""In these nobody need send anything at once: a process is paused, or the gas is not there."""
 REORG_S: Final = 10.0
 """For so long around a reorg nobody can say from the chain of now what a party saw."""
 
@@ -33,7 +45,10 @@ def problems(record: Record) -> Iterator[Problem]:
             sendings = sent_for[chain, lock.lock_id]
             yield from _too_early(record, lock, sendings)
             for party in _parties(record, lock):
-                yield from _left_alone(record, lock, party, [sent for sent in sendings if sent.party == party])
+                mine = [sent for sent in sendings if sent.party == party]
+                yield from _left_alone(record, lock, party, mine)
+                yield from _too_late(record, lock, party, mine)
+                yield from _twice(record, lock, party, mine)
 
 
 def _parties(record: Record, lock: LockOutcome) -> list[str]:
@@ -67,10 +82,11 @@ def _left_alone(record: Record, lock: LockOutcome, party: str, sendings: list[Se
     if any(_claims(sent, lock) for sent in sendings) or lock.status is LockStatus.CLAIMED:
         until_s = min(until_s, lock.terms.timelock.seconds - skew_s)
     times = [sent.at_s for sent in sendings if sent.at_s < until_s]
+    again_s = AGAIN_S + _silence_s(record, party)
     for since_s, next_s in pairwise([*times, until_s]):
-        if next_s - since_s <= AGAIN_S or _reorged(record, lock.terms.chain, since_s, next_s):
+        if next_s - since_s <= again_s or _reorged(record, lock.terms.chain, since_s, next_s):
             continue
-        if _away(record, party, since_s, next_s):
+        if record.was_away(party, since_s - again_s, next_s):
             continue
         text = f"{party} leaves its exit from {lock.lock_id} of {lock.terms.chain} alone for {next_s - since_s:.0f} s"
         yield Problem(Kind.EXIT_LEFT_ALONE, text)
@@ -88,8 +104,72 @@ def _reorged(record: Record, chain: ChainId, since_s: float, until_s: float) -> 
     )
 
 
-def _away(record: Record, party: str, since_s: float, until_s: float) -> bool:
-    began_s = _began_s(record)
-    return any(
-        began_s + down_s < until_s and began_s + up_s > since_s - AGAIN_S for down_s, up_s in record.process(party).away
-    )
+def _silence_s(record: Record, party: str) -> float:
+    lie = next(one.lie for one in record.plan.parties if one.name == party)
+    return SILENCE_S if lie is Lie.HANGS else 0.0
+
+
+def _is_calm(record: Record, party: str) -> bool:
+    """Nothing that it stands on is slow, or fails."""
+    one = next(each for each in record.plan.parties if each.name == party)
+    return one.rates == FaultRates() and one.lie is None and not (one.fickle or one.moody or one.locked)
+
+
+def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:
+    """A claim is due once a block shows the preimage, a refund once one has reached the timelock, and neither waits for
+    anything that its party can do without."""
+    due_s = _due_at_s(record, lock, party)
+    if due_s is None or record.plan.rough & UNTIMED:
+        return
+    ended_s = record.world.clock.now()
+    if lock.settled_at_s is not None:
+        ended_s = lock.settled_at_s - record.world.plan.skew_s[lock.terms.chain]
+    latest_s = due_s + ROUNDED_S + (CALM_S if _is_calm(record, party) else DUE_S + _silence_s(record, party))
+    first_s = min((sent.at_s for sent in sendings if sent.at_s > due_s - ROUNDED_S), default=ended_s)
+    if min(first_s, ended_s) <= latest_s or record.was_away(party, due_s - BACK_S, latest_s):
+        return
+    if any(_reorged(record, chain, due_s, latest_s) for chain in CHAINS):
+        return
+    text = f"{party} leaves {lock.lock_id} of {lock.terms.chain} alone for {min(first_s, ended_s) - due_s:.0f} s"
+    yield Problem(Kind.EXIT_SENT_LATE, f"{text}, and could have settled it")
+
+
+def _due_at_s(record: Record, lock: LockOutcome, party: str) -> float | None:
+    """From when on (Unix seconds of true time) a block lets this party settle the lock; None for one that may not."""
+    deal = next(one for one in record.agreed if lock.terms in one.legs)
+    skew_s = record.world.plan.skew_s[lock.terms.chain]
+    here, timelock_s = record.world.chains[lock.terms.chain], lock.terms.timelock.seconds
+    if lock.terms == deal.initiator_leg and party == deal.relayer:
+        funded = any(
+            one.terms == deal.participant_leg for one in all_locks(record.world.chains[deal.participant_leg.chain])
+        )
+        shown_s = record.shown_at_s(deal.hashlock)
+        if shown_s is None or not funded or shown_s + skew_s >= timelock_s:
+            return None
+        return max(shown_s, lock.made_at_s - skew_s)
+    if record.owner(lock.terms.sender) != party:
+        return None
+    for height in range(here.height + 1):
+        time_s = here.block(Height(height)).header.time.seconds
+        if time_s >= timelock_s:
+            return max(time_s, lock.made_at_s) - skew_s
+    return None
+
+
+def _twice(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:
+    """Nobody pays for an exit under a second sequence while the first may still be mined, and is."""
+    chain, moody = lock.terms.chain, next(one.moody for one in record.plan.parties if one.name == party)
+    held_up = any(asset == lock.terms.asset for asset, *_ in record.world.blocked)
+    if chain not in record.world.memory or record.plan.rough or moody or held_up:
+        return
+    here, forms = record.world.memory[chain], dict[int, list[Sent]]()
+    for sent in sendings:
+        forms.setdefault(sent.body.sequence, []).append(sent)
+    for former, later in pairwise(forms.values()):
+        blocks = [here.outcome(transaction_hash(sent.raw)).block for sent in former]
+        second = later[0]
+        behind = any(block is not None and block.height > second.heights[chain] for block in blocks)
+        if behind and not _reorged(record, chain, former[0].at_s, second.at_s):
+            pair = f"{former[0].body.sequence} and {second.body.sequence}"
+            yield Problem(Kind.EXIT_SENT_TWICE, f"{party} pays for its exit from {lock.lock_id} under sequences {pair}")
+            return

@@ -11,7 +11,7 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Hashlock, Height, LockTerms
-from gateway.simulation.plan import POLICY, TIMING
+from gateway.simulation.plan import POLICY, TIMING, Lie
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
@@ -20,8 +20,16 @@ from gateway.simulation.wire import Sent, lock_terms
 ON_THE_WAY_S: Final = 1
 """The time that may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
 
-KNOWN_S: Final = TIMING.observation_s
-"""How long it may take to find out that a token does not move, and to act on the answer."""
+KNOWN_S: Final = 1.5
+"""How long an answer about a token that does not move may be on its way, and the bytes behind it."""
+SILENT_S: Final = TIMING.observation_s
+"""The same for a party that waits for an endpoint which says nothing, or the past."""
+ROUNDED_S: Final = 1
+"""Times of blocks are whole seconds."""
+AWAY_S: Final = 10.0
+"""Whoever was away so lately may not have read all blocks up."""
+LONG_S: Final = 1_800
+"""How much longer than they need the timelocks may be, far more than what a client lets pass."""
 
 _I: Final = TIMING.inclusion_s
 _F: Final = TIMING.finality_s
@@ -57,6 +65,11 @@ def _of_agreement(deal: Agreed) -> Iterator[Problem]:
             Kind.QUOTED_TOO_SHORT,
             f"deal {deal.deal.number}: T_B is {t_b - quoted_s} s behind the quote, not more than {QUOTE_S} s",
         )
+    if t_a - quoted_s > QUOTE_S + GAP_S + LONG_S:
+        yield Problem(
+            Kind.QUOTED_TOO_LONG,
+            f"deal {deal.deal.number}: T_A is {t_a - quoted_s} s behind the quote, {QUOTE_S + GAP_S} s are needed",
+        )
     if t_a - t_b <= GAP_S:
         yield Problem(
             Kind.GAP_TOO_SMALL,
@@ -67,6 +80,8 @@ def _of_agreement(deal: Agreed) -> Iterator[Problem]:
 def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[Problem]:
     t_b = deal.participant_leg.timelock.seconds
     left_s = t_b - ceil(sent.at_s) + ON_THE_WAY_S
+    if sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s):
+        left_s = t_b  # its own clock, which is wrong, says if it may go out again
     who = f"{sent.party} (deal {deal.deal.number})"
     if sent.party == deal.relayer:
         if terms != deal.participant_leg:
@@ -86,7 +101,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
         yield from _blocked(record, sent, deal)
         if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
             yield Problem(Kind.LOCKED_PAST_DEADLINE, f"{who} locks after the quote's time to lock")
-    public_s = _public_at(record, deal)
+    public_s = _public_at(record, sent, deal)
     if public_s is not None and public_s < sent.at_s and not _another_form(record, sent, terms, public_s):
         yield Problem(Kind.LOCKED_ON_PUBLIC_PREIMAGE, f"{who} locks under a hashlock whose preimage is public")
 
@@ -113,9 +128,14 @@ def _of_claim(
 
 def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     """Nobody locks or reveals while a claim of either leg has been known for a while not to pay."""
+    lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
+    known_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
+    terms = lock_terms(sent.body)
     for asset, account, since_s, until_s in record.world.blocked:
         named = any(leg.asset == asset and account in (None, leg.receiver) for leg in deal.legs)
-        if named and since_s + KNOWN_S < sent.at_s < until_s:
+        if terms is not None and _another_form(record, sent, terms, since_s + known_s):
+            continue
+        if named and since_s + known_s < sent.at_s < until_s:
             text = f"{sent.party} (deal {deal.deal.number}) acts while {asset} does not reach its receiver"
             yield Problem(Kind.ACTED_WHILE_BLOCKED, text)
 
@@ -145,9 +165,18 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
     )
 
 
-def _public_at(record: Record, deal: Agreed) -> float | None:
-    """When the preimage first left anybody's hands, as far as it was noted."""
-    for sent in record.world.wire.sent:
-        if any(hashlib.sha256(preimage).digest() == deal.hashlock for preimage in sent.body.preimages):
-            return sent.at_s
-    return None
+def _public_at(record: Record, sent: Sent, deal: Agreed) -> float | None:
+    """When a party could know the preimage: it left somebody's hands, as far as that was noted, or a block showed it
+    for as long as whoever reads blocks needs."""
+    noted = (
+        one.at_s
+        for one in record.world.wire.sent
+        if any(hashlib.sha256(preimage).digest() == deal.hashlock for preimage in one.body.preimages)
+    )
+    first_s, shown_s = next(noted, None), record.shown_at_s(deal.hashlock)
+    if shown_s is None:
+        return first_s
+    read_s = shown_s + ROUNDED_S + TIMING.observation_s
+    if record.was_away(sent.party, read_s - AWAY_S, sent.at_s):
+        return first_s
+    return read_s if first_s is None else min(first_s, read_s)

@@ -31,6 +31,7 @@ def problems(record: Record) -> Iterator[Problem]:
     for chain in CHAINS:
         yield from _exposure(record, chain)
     yield from _exits_paid(record)
+    yield from _overdrawn(record)
     yield from _signed_twice(record)
     yield from _sequences(record)
     yield from _lapsed(record)
@@ -143,6 +144,47 @@ def _exits_paid(record: Record) -> Iterator[Problem]:
             yield Problem(Kind.EXITS_UNPAID, text)
 
 
+def _overdrawn(record: Record) -> Iterator[Problem]:
+    """What a party signs can be paid next to all it has signed that a block may still hold: of the forms under
+    one sequence the dearest. Exits go out all the same."""
+    if record.plan.rough & {*FORGETFUL, Rough.USED_ELSEWHERE, Rough.TWO_PROCESSES, Rough.DEEP_REORG}:
+        return
+    forms: defaultdict[tuple[str, ChainId], dict[int, list[Sent]]] = defaultdict(dict)
+    for sent in record.world.wire.firsts():
+        mine, here = forms[sent.party, sent.chain], record.world.chains[sent.chain]
+        fresh = sent.body.sequence not in mine
+        mine.setdefault(sent.body.sequence, []).append(sent)
+        if not fresh or not sent.body.locks:
+            continue
+        at = sent.heights[sent.chain]
+        account = AccountId(sent.body.sender)
+        open_from = here.used(account, at)
+        most: Counter[AssetId] = Counter()
+        for sequence, those in mine.items():
+            if sequence >= open_from:
+                most.update(_dearest(those, here.native, at))
+        for asset, amount in most.items():
+            held = here.balance(account, asset, at)
+            if amount > held:
+                text = f"{sent.party} holds {held} of {asset}, and signed for {amount}"
+                yield Problem(Kind.OVERDRAWN, text)
+
+
+def _dearest(forms: list[Sent], native: AssetId | None, at: Height) -> Counter[AssetId]:
+    """The most that one of these may take, by asset. Those that have expired take nothing."""
+    most: Counter[AssetId] = Counter()
+    for sent in forms:
+        if sent.body.expiry_height is not None and sent.body.expiry_height <= at:
+            continue
+        cost: Counter[AssetId] = Counter()
+        for terms in sent.body.locks:
+            cost[terms.asset] += terms.amount
+        if native is not None:
+            cost[native] += GAS * sent.body.max_fee
+        most |= cost
+    return most
+
+
 def _signed_twice(record: Record) -> Iterator[Problem]:
     """Two signed forms that lock under one hashlock could both be mined, unless they share a sequence, or the first
     one's sequence was finally used by something else, or it had finally expired."""
@@ -194,21 +236,31 @@ def _is_done_by_others(record: Record, sent: Sent, at: Height) -> bool:
 
 def _lapsed(record: Record) -> Iterator[Problem]:
     """An exit is signed again before its last form expires, while its lock stands and its process lives."""
-    last: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
+    if record.plan.rough & FORGETFUL:
+        return
+    forms: defaultdict[tuple[str, ChainId, LockId], list[Sent]] = defaultdict(list)
     for sent in record.world.wire.firsts():
-        if sent.body.expiry_height is None or sent.body.locks or not sent.body.settles:
-            continue
-        place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
-        if place not in last or (last[place].body.expiry_height or 0) < sent.body.expiry_height:
-            last[place] = sent
-    for (party, chain, account, sequence), sent in last.items():
-        here, expiry = record.world.chains[chain], sent.body.expiry_height
-        if expiry is None or expiry >= here.height or here.used(account, expiry) > sequence:
-            continue
-        if record.plan.rough & FORGETFUL or _was_away(record, record.process(party), here.block(expiry).header.time):
-            continue
-        if any(_still_due(record, sent, lock_id, expiry) for lock_id in sent.body.settles):
-            yield Problem(Kind.EXIT_LAPSED, f"{party} lets its exit under sequence {sequence} of {chain} expire")
+        for lock_id in sent.body.settles:
+            forms[sent.party, sent.chain, lock_id].append(sent)
+    for (party, chain, lock_id), those in forms.items():
+        for sent in those:
+            here, expiry = record.world.chains[chain], sent.body.expiry_height
+            if (
+                expiry is None
+                or expiry >= here.height
+                or here.used(AccountId(sent.body.sender), expiry) > sent.body.sequence
+            ):
+                continue
+            if any(_outlives(one, expiry) for one in those) or not _still_due(record, sent, lock_id, expiry):
+                continue
+            if not _was_away(record, record.process(party), here.block(expiry).header.time):
+                text = f"{party} lets its exit from {lock_id} of {chain} expire"
+                yield Problem(Kind.EXIT_LAPSED, f"{text}, under sequence {sent.body.sequence}")
+
+
+def _outlives(other: Sent, expiry: Height) -> bool:
+    """True for a form that was there before the block at `expiry`, and may be mined behind it."""
+    return other.heights[other.chain] < expiry and (other.body.expiry_height or expiry + 1) > expiry
 
 
 def _still_due(record: Record, sent: Sent, lock_id: LockId, at: Height) -> bool:

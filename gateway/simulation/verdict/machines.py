@@ -57,7 +57,8 @@ def _of_process(
         yield from _journal_problems(connection, who, state)
         if state.phase.terminal and not undone and not record.plan.rough & FORGETFUL:
             yield from _chain_problems(who, state, locks)
-            yield from _early(connection, record, who, state, locks)
+            if process.name != record.plan.clock_of:
+                yield from _early(connection, record, who, state, locks)
 
 
 def _should_not_be(record: Record, swap_id: SwapId, locks: list[LockOutcome]) -> bool:

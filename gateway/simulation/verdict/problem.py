@@ -20,11 +20,13 @@ class Kind(StrEnum):
     EXPOSURE_TO_ONE = "exposure-to-one"
     EXPOSURE_IN_WINDOW = "exposure-in-window"
     EXITS_UNPAID = "exits-unpaid"
+    OVERDRAWN = "overdrawn"
     BOTH_COULD_PAY = "both-could-pay"
     SEQUENCE_REUSED = "sequence-reused"
     EXIT_LAPSED = "exit-lapsed"
     # gates
     QUOTED_TOO_SHORT = "quoted-too-short"
+    QUOTED_TOO_LONG = "quoted-too-long"
     GAP_TOO_SMALL = "gap-too-small"
     OTHER_TERMS = "other-terms"
     FUNDED_TOO_LATE = "funded-too-late"
@@ -38,10 +40,13 @@ class Kind(StrEnum):
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
     # exits
     EXIT_LEFT_ALONE = "exit-left-alone"
+    EXIT_SENT_LATE = "exit-sent-late"
+    EXIT_SENT_TWICE = "exit-sent-twice"
     REFUNDED_TOO_EARLY = "refunded-too-early"
     # trust
     ACTED_UNADOPTED = "acted-unadopted"
     ACTED_AFTER_DEEP_REORG = "acted-after-deep-reorg"
+    ACTED_BY_WRONG_CLOCK = "acted-by-wrong-clock"
     # secrets
     PREIMAGE_SHOWN = "preimage-shown"
     PREIMAGE_KEPT = "preimage-kept"

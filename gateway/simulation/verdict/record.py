@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from core.model.types import AccountId, Hashlock, LockTerms, SwapId
 from gateway.simulation.plan import POLICY, Deal, Plan
 from gateway.simulation.process import Dapp, Process, Relayer
+from gateway.simulation.verdict.chains import shown_at_s
 from gateway.simulation.world import World
 
 
@@ -88,6 +89,15 @@ class Record:
             name == party and copied_s <= then_s <= began_s <= now_s <= ended_s
             for name, copied_s, began_s, ended_s in self.copies
         )
+
+    def was_away(self, party: str, since_s: float, until_s: float) -> bool:
+        """True if the process, or its database, was down at any time between these (Unix seconds)."""
+        began_s = self.world.clock.now() - self.world.seconds
+        return any(began_s + down_s < until_s and began_s + up_s > since_s for down_s, up_s in self.process(party).away)
+
+    def shown_at_s(self, hashlock: Hashlock) -> int | None:
+        """When a block that stayed first showed the preimage, Unix seconds of true time."""
+        return shown_at_s(self.world.chains, self.plan.skew_s, hashlock)
 
     def note(self, what: str) -> None:
         self.notes.append(f"{self.world.seconds:7.2f} s  {what}")

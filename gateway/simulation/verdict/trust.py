@@ -1,5 +1,5 @@
-"""Who acted without ground: out of an empty database, with an account that another hand uses, or on a chain that had
-replaced what was final.
+"""Who acted without ground: out of an empty database, with an account that another hand uses, by a clock that no chain
+shares, or on a chain that had replaced what was final.
 
 Neither locks nor reveals wait for anybody's judgement there but the operator's; exits go on.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final
 
-from gateway.simulation.plan import FORGETFUL
+from gateway.simulation.plan import FORGETFUL, Rough
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent, lock_terms
@@ -18,6 +18,8 @@ from gateway.simulation.world import DeepReorg
 NOTICE_S: Final = 10
 """How soon a process that is up has seen that a finalized block was replaced: two blocks, and what reading them takes
 next to an endpoint that hangs."""
+ON_THE_WAY_S: Final = 2.0
+"""How long bytes may be on their way that were signed before the clock went wrong."""
 FOREIGN_S: Final = 20.0
 """How long it may take to be sure that somebody else uses an account: some looks, a block apart."""
 
@@ -30,6 +32,7 @@ def problems(record: Record) -> Iterator[Problem]:
                 yield from _of_empty(record, sent, deal)
                 yield from _of_deep_reorg(record, sent, deal)
                 yield from _of_foreign_use(record, sent, deal)
+                yield from _of_wrong_clock(record, sent, deal)
 
 
 def _commits(record: Record, sent: Sent, deal: Agreed) -> bool:
@@ -66,15 +69,29 @@ def _of_deep_reorg(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem
             yield Problem(Kind.ACTED_AFTER_DEEP_REORG, text)
 
 
+def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
+    """Its own clock and its chains contradict each other by more than both may be off: which is right, it cannot say.
+    Another form of earlier bytes is not a new act."""
+    if sent.party != record.plan.clock_of or _is_again(record, sent):
+        return
+    wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
+    if sent.at_s > wrong_s + ON_THE_WAY_S:
+        text = f"{sent.party} (deal {deal.deal.number}) acts though its clock is {record.plan.clock_off_s} s off"
+        yield Problem(Kind.ACTED_BY_WRONG_CLOCK, text)
+
+
 def _of_foreign_use(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
     """Nobody has acknowledged it in a story without a lost database. Another form of earlier bytes is not a new act."""
-    place = sent.party, sent.chain, sent.body.sequence
-    again = any(place == (one.party, one.chain, one.body.sequence) for one in _before(record, sent))
-    if record.plan.rough & FORGETFUL or again:
+    if record.plan.rough & FORGETFUL or _is_again(record, sent):
         return
     if any(party == sent.party and at_s + FOREIGN_S < sent.at_s for party, at_s in record.foreign):
         text = f"{sent.party} (deal {deal.deal.number}) acts though its account was used by somebody else"
         yield Problem(Kind.ACTED_UNACKNOWLEDGED, text)
+
+
+def _is_again(record: Record, sent: Sent) -> bool:
+    place = sent.party, sent.chain, sent.body.sequence
+    return any(place == (one.party, one.chain, one.body.sequence) for one in _before(record, sent))
 
 
 def _before(record: Record, sent: Sent) -> Iterator[Sent]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 
 from adapters.endpoints import Member, combine
 from adapters.endpoints.blocks import WITNESS_S
-from adapters.endpoints.voting import GRACE_S, HEDGE_S, UNDECIDED_S
-from adapters.memory import Endpoint, MemoryChain, MemorySigner
+from adapters.endpoints.voting import GRACE_S, HEDGE_S, PATIENCE_S, UNDECIDED_S
+from adapters.memory import Endpoint, FaultRates, MemoryChain, MemorySigner
 from adapters.memory.ports import MemoryLocks
 from core.model.errors import (
     CausewayError,
@@ -283,6 +284,19 @@ def test_a_lone_taken_hides_refusals_only_once(liar: int, error: CausewayError) 
             for _ in range(2):
                 await access.transactions.submit(signed)
                 await asyncio.sleep(0.01)
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(("late_s", "taken"), [(PATIENCE_S / 2, True), (PATIENCE_S * 2, False)])
+def test_a_success_behind_refusals_is_waited_for_a_while(late_s: float, taken: bool) -> None:
+    async def scenario(w: World) -> None:
+        for who in (1, 2):
+            w.lie(who, "transactions", submit=raising(RevertedError("no")))
+        signed, access = await w.pay(), w.access
+        w.endpoints[0].rates = FaultRates(latency_s=(late_s, late_s))
+        with nullcontext() if taken else pytest.raises(RevertedError):
+            await access.transactions.submit(signed)
 
     play(scenario)
 

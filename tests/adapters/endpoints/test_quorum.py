@@ -248,6 +248,21 @@ def test_submission_that_nobody_takes_is_refused_by_a_quorum() -> None:
     play(scenario)
 
 
+def test_a_quorum_s_refusal_waits_for_no_endpoint_that_hangs() -> None:
+    """Whoever gives a broadcast some seconds has to hear that its sequence is in the way of what stands behind it."""
+
+    async def scenario(w: World) -> None:
+        _, _, signed = await w.signed_lock()
+        forged = replace(signed, raw=b"nonsense")
+        w.endpoints[0].hang()
+        before_s = w.clock.monotonic()
+        with pytest.raises(RevertedError):
+            await w.access.transactions.submit(forged)
+        assert w.clock.monotonic() <= before_s + PATIENCE_S
+
+    play(scenario)
+
+
 def test_minority_cannot_call_a_transaction_included_or_dropped() -> None:
     async def scenario(w: World) -> None:
         _, _, signed = await w.signed_lock()
