@@ -500,8 +500,8 @@ async def acted_unadopted(stage: Stage) -> None:
 
 async def acted_by_wrong_clock(stage: Stage) -> None:
     """The provider's clock has been a minute off since the beginning."""
-    off = {"clock_of": stage.relayer.name, "clock_off_s": 60, "at_s": {Rough.CLOCK_WRONG: -60.0}}
-    stage.world.plan = replace(stage.world.plan, **off)
+    wrong = {Rough.CLOCK_WRONG: -60.0}
+    stage.world.plan = replace(stage.world.plan, clock_of=stage.relayer.name, clock_off_s=60, at_s=wrong)
     await stage.played()
 
 
