@@ -145,8 +145,8 @@ def _exits_paid(record: Record) -> Iterator[Problem]:
 
 
 def _overdrawn(record: Record) -> Iterator[Problem]:
-    """What a party signs can be paid next to all it has signed that a block may still hold: of the forms under
-    one sequence the dearest. Exits go out all the same."""
+    """A party that locks can pay for all it has signed that a block may still hold: of the forms under one sequence
+    for the dearest. Exits go out all the same."""
     if record.plan.rough & {*FORGETFUL, Rough.USED_ELSEWHERE, Rough.TWO_PROCESSES, Rough.DEEP_REORG}:
         return
     forms: defaultdict[tuple[str, ChainId], dict[int, list[Sent]]] = defaultdict(dict)
