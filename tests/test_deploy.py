@@ -4,7 +4,10 @@ import json
 import re
 import shutil
 import subprocess
+import sys
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -59,7 +62,9 @@ def test_the_dashboard_shows_metrics_that_exist(metrics: set[str]) -> None:
             assert unknown(target["expr"], metrics) == set(), panel["title"]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if NAMED.search(page.read_text(encoding="utf-8"))], ids=str)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if NAMED.search(page.read_text(encoding="utf-8"))], ids=lambda page: page.name
+)
 def test_a_page_names_metrics_that_exist(metrics: set[str], page: Path) -> None:
     assert unknown(page.read_text(encoding="utf-8"), metrics) == set()
 
@@ -84,27 +89,127 @@ def registered() -> dict[str, tuple[str, ...]]:
     return {PREFIX + name: made._labelnames for name, made in metrics._known.items()}
 
 
-def test_the_compose_file_is_whole() -> None:
-    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-    assert set(compose["services"]) == {"database", "relayer", "prometheus", "grafana"}
-    for service in compose["services"].values():
+SERVICE_KEYS = {
+    *("image", "build", "restart", "environment", "secrets", "volumes", "healthcheck", "depends_on", "entrypoint"),
+    *("ports", "ulimits", "read_only", "tmpfs", "cap_drop", "security_opt", "stop_grace_period"),
+}
+"""Of the Compose specification, those in use: a misspelt one is not."""
+
+
+def compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
+
+
+def test_the_compose_file_is_whole():
+    whole = compose()
+    assert set(whole) == {"services", "secrets", "volumes"}
+    assert set(whole["services"]) == {"database", "relayer", "prometheus", "grafana"}
+    for service in whole["services"].values():
+        assert set(service) <= SERVICE_KEYS
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
             if source.startswith("."):
                 assert source in ("./config",) or (DEPLOY / source).exists(), source
             else:
-                assert source in compose["volumes"]
+                assert source in whole["volumes"]
         for secret in service.get("secrets", ()):
-            assert secret in compose["secrets"]
-    build = compose["services"]["relayer"]["build"]
+            assert secret in whole["secrets"]
+        for other, condition in service.get("depends_on", {}).items():
+            assert condition == {"condition": "service_healthy"}
+            assert "healthcheck" in whole["services"][other]
+    build = whole["services"]["relayer"]["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).exists()
 
 
-def test_the_container_installs_what_is_locked() -> None:
+def test_the_compose_file_opens_nothing_to_other_machines():
+    for service in compose()["services"].values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
+        tag = service.get("image", "built:here").rpartition(":")[2]
+        assert tag not in ("", "latest")
+    relayer = compose()["services"]["relayer"]
+    assert relayer["read_only"] is True
+    assert relayer["cap_drop"] == ["ALL"]
+
+
+def test_the_compose_file_leaves_variables_to_the_shell():
+    """Compose replaces `$NAME` itself, and takes `$$` for one `$`."""
+    script = compose()["services"]["relayer"]["entrypoint"][-1]
+    assert script.count("$") == 2 * script.count("$$")
+    done = subprocess.run(["sh", "-n", "-c", script.replace("$$", "$")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_holds_keys_is_neither_committed_nor_built_in():
+    secrets = {secret["file"].removeprefix("./").split("/")[0] for secret in compose()["secrets"].values()}
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    for folder in (*secrets, "config"):
+        assert f"/deploy/{folder}/" in ignored
+    assert (ROOT / ".dockerignore").read_text().splitlines()[1] == "*"
+    assert not any(path.parts[0] in ("deploy", ".venv", ".git") for path in built_in())
+
+
+def built_in() -> list[Path]:
+    """What `.dockerignore` lets into an image's build: it names everything that is not left out."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    kept = [ROOT / line[1:] for line in lines if line.startswith("!")]
+    assert [path for path in kept if not path.exists()] == []
+    files = [file for path in kept for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file()]
+    return [file.relative_to(ROOT) for file in files if "__pycache__" not in file.parts]
+
+
+def test_the_package_is_whole_when_built_from_what_an_image_has(tmp_path):
+    source, wheels = tmp_path / "src", tmp_path / "wheels"
+    for path in built_in():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, source / path)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    done = subprocess.run([*command, "-w", wheels, source], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(wheels.glob("*.whl"))) as wheel:
+        packed = set(wheel.namelist())
+    needed = {str(path) for path in built_in() if path.suffix in (".py", ".json", ".sol", ".typed") and path.parts[1:]}
+    assert needed - packed == set()
+
+
+def test_the_container_installs_what_is_locked():
     text = (DEPLOY / "Containerfile").read_text()
     assert "--require-hashes -r requirements.lock" in text
     assert "USER causeway" in text
-    assert "--no-deps ." in text
+    assert "--no-deps --no-build-isolation ." in text
+    wanted = re.search(r"sed -n '([^']+)' requirements-dev.lock", text)
+    assert wanted is not None
+    lock = ROOT / "requirements-dev.lock"
+    found = subprocess.run(["sed", "-n", wanted[1], lock], capture_output=True, text=True, check=True).stdout
+    assert found.startswith("setuptools==")
+    assert found.count("==") == 1
+    assert found.count("--hash=sha256:") >= 1
+
+
+def test_the_container_file_keeps_the_usual_rules():
+    """Those of hadolint that a reader cannot see at once."""
+    lines = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ").splitlines()
+    steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    given: dict[str, list[str]] = {}
+    for word, rest in steps:
+        given.setdefault(word, []).append(rest)
+    assert all(":" in image and ":latest" not in image for image in given["FROM"])
+    assert all("--no-cache-dir" in one for run in given["RUN"] for one in run.split("&&") if "pip install" in one)
+    assert all(json.loads(words) for words in (*given["ENTRYPOINT"], *given["CMD"]))
+    assert all(place.startswith("/") for place in given["WORKDIR"])
+    assert [word for word, _ in steps].index("ENTRYPOINT") > [word for word, _ in steps].index("USER")
+    assert given["USER"] == ["causeway"]
+    (port,) = given["EXPOSE"]
+    assert compose()["services"]["relayer"]["ports"] == [f"127.0.0.1:{port}:{port}"]
+    assert f"relayer:{port}" in (DEPLOY / "prometheus.yml").read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_takes_its_unit(tmp_path):
+    unit = tmp_path / "causeway-relayer.service"
+    text = (DEPLOY / "causeway-relayer.service").read_text()
+    unit.write_text(text.replace("User=causeway", "User=root"))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.replace(str(unit), "")) == (0, "")
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
