@@ -104,7 +104,7 @@ def bytes_to_base64(value: bytes) -> str:
 
 
 def bytes_from_base64(value: Any, limit: int = MAX_BYTES_FIELD) -> bytes:
-    """Bytes of a canonical base64 string; null is empty, as Go prints a nil slice."""
+    """Bytes of a canonical base64 string, at most `limit`; null is empty, as Go prints a nil slice."""
     if value is None:
         return b""
     if not isinstance(value, str) or len(value) > 4 * (limit // 3 + 1):
@@ -113,6 +113,8 @@ def bytes_from_base64(value: Any, limit: int = MAX_BYTES_FIELD) -> bytes:
         decoded = base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise MalformedProofError("value is not base64") from error
+    if len(decoded) > limit:
+        raise MalformedProofError("value is not a base64 string within its limit", limit=limit)
     if bytes_to_base64(decoded) != value:
         raise MalformedProofError("base64 is not canonical")
     return decoded

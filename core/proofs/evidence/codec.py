@@ -32,6 +32,7 @@ from core.model.types import (
     AccountId,
     BaseUnits,
     BlockRef,
+    ChainId,
     ChainTime,
     Height,
     LockId,
@@ -112,7 +113,7 @@ def decode_anchor(data: bytes) -> Anchor:
     if fields["version"] != FORMAT_VERSION:
         raise MalformedProofError("anchor has an unknown format version", supported=FORMAT_VERSION)
     return Anchor(
-        parse_chain(canonical.text(fields["chain"], MAX_IDENTIFIER_CHARS)),
+        _chain(fields["chain"]),
         _hash(fields["genesis_hash"]),
         Height(canonical.integer(fields["trusted_height"])),
         _hash(fields["trusted_hash"]),
@@ -122,6 +123,14 @@ def decode_anchor(data: bytes) -> Anchor:
 
 def _digest(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical.dump(body)).hexdigest()
+
+
+def _chain(value: Any) -> ChainId:
+    name = canonical.text(value, MAX_IDENTIFIER_CHARS)
+    try:
+        return parse_chain(name)
+    except RejectedError as error:
+        raise MalformedProofError(error.message) from error
 
 
 def _hash(value: Any) -> bytes:
@@ -288,12 +297,7 @@ def as_of_to_json(as_of: AsOf) -> Json:
 def as_of_from_json(value: Any) -> AsOf:
     """Inverse of `as_of_to_json`. Raise MalformedProofError."""
     fields = members(value, "chain", "height", "block_hash", "time", "finality")
-    try:
-        chain = parse_chain(_identifier(fields["chain"]))
-    except MalformedProofError:
-        raise
-    except RejectedError as error:
-        raise MalformedProofError(error.message) from error
+    chain = _chain(fields["chain"])
     return AsOf(
         BlockRef(chain, Height(canonical.integer(fields["height"])), _hash(fields["block_hash"])),
         ChainTime(chain, canonical.integer(fields["time"])),
