@@ -100,7 +100,7 @@ def compose() -> dict[str, Any]:
     return dict(yaml.safe_load((DEPLOY / "compose.yaml").read_text()))
 
 
-def test_the_compose_file_is_whole():
+def test_the_compose_file_is_whole() -> None:
     whole = compose()
     assert set(whole) == {"services", "secrets", "volumes"}
     assert set(whole["services"]) == {"database", "relayer", "prometheus", "grafana"}
@@ -121,7 +121,7 @@ def test_the_compose_file_is_whole():
     assert (DEPLOY / build["context"] / build["dockerfile"]).exists()
 
 
-def test_the_compose_file_opens_nothing_to_other_machines():
+def test_the_compose_file_opens_nothing_to_other_machines() -> None:
     for service in compose()["services"].values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
         tag = service.get("image", "built:here").rpartition(":")[2]
@@ -131,7 +131,7 @@ def test_the_compose_file_opens_nothing_to_other_machines():
     assert relayer["cap_drop"] == ["ALL"]
 
 
-def test_the_compose_file_leaves_variables_to_the_shell():
+def test_the_compose_file_leaves_variables_to_the_shell() -> None:
     """Compose replaces `$NAME` itself, and takes `$$` for one `$`."""
     script = compose()["services"]["relayer"]["entrypoint"][-1]
     assert script.count("$") == 2 * script.count("$$")
@@ -139,7 +139,7 @@ def test_the_compose_file_leaves_variables_to_the_shell():
     assert done.returncode == 0, done.stderr
 
 
-def test_what_holds_keys_is_neither_committed_nor_built_in():
+def test_what_holds_keys_is_neither_committed_nor_built_in() -> None:
     secrets = {secret["file"].removeprefix("./").split("/")[0] for secret in compose()["secrets"].values()}
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     for folder in (*secrets, "config"):
@@ -157,7 +157,7 @@ def built_in() -> list[Path]:
     return [file.relative_to(ROOT) for file in files if "__pycache__" not in file.parts]
 
 
-def test_the_package_is_whole_when_built_from_what_an_image_has(tmp_path):
+def test_the_package_is_whole_when_built_from_what_an_image_has(tmp_path: Path) -> None:
     source, wheels = tmp_path / "src", tmp_path / "wheels"
     for path in built_in():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def test_the_package_is_whole_when_built_from_what_an_image_has(tmp_path):
     assert needed - packed == set()
 
 
-def test_the_container_installs_what_is_locked():
+def test_the_container_installs_what_is_locked() -> None:
     text = (DEPLOY / "Containerfile").read_text()
     assert "--require-hashes -r requirements.lock" in text
     assert "USER causeway" in text
@@ -185,7 +185,7 @@ def test_the_container_installs_what_is_locked():
     assert found.count("--hash=sha256:") >= 1
 
 
-def test_the_container_file_keeps_the_usual_rules():
+def test_the_container_file_keeps_the_usual_rules() -> None:
     """Those of hadolint that a reader cannot see at once."""
     lines = (DEPLOY / "Containerfile").read_text().replace("\\\n", " ").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
@@ -204,7 +204,7 @@ def test_the_container_file_keeps_the_usual_rules():
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_takes_its_unit(tmp_path):
+def test_systemd_takes_its_unit(tmp_path: Path) -> None:
     unit = tmp_path / "causeway-relayer.service"
     text = (DEPLOY / "causeway-relayer.service").read_text()
     unit.write_text(text.replace("User=causeway", "User=root"))

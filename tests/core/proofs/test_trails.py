@@ -63,7 +63,7 @@ def test_trail_ends_at_its_length() -> None:
         assert trail_from_json(trail_to_json(made)) == made
 
 
-def test_header_may_be_ten_seconds_ahead_and_trust_has_its_period() -> None:
+def test_header_is_ten_seconds_ahead_at_most_and_not_too_old() -> None:
     newest = WORLD.header(6).time.seconds
     verify_trail(WORLD.skip(), WORLD.anchor(), newest - 9)
     with pytest.raises(FutureHeaderError):
@@ -243,7 +243,7 @@ def test_terms_of_two_chains_are_no_question() -> None:
 # --- proofs -----------------------------------------------------------------------------------------------------------
 
 
-def test_question_about_another_chain_than_the_anchors_is_refused() -> None:
+def test_question_about_another_chain_is_refused() -> None:
     proof = EVIDENCE.proof
     elsewhere = Evidence(ETHER, BalanceAnswer(BaseUnits(0)), EVIDENCE.as_of, EVIDENCE.kind, proof)
     with pytest.raises(AnchorMismatchError, match="another chain"):
