@@ -149,7 +149,7 @@ def test_what_holds_keys_is_neither_committed_nor_built_in() -> None:
 
 
 def built_in() -> list[Path]:
-    """What `.dockerignore` lets into an image's build: it names everything that is not left out."""
+    """Return what `.dockerignore` lets into an image's build: it names everything that is not left out."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     kept = [ROOT / line[1:] for line in lines if line.startswith("!")]
     assert [path for path in kept if not path.exists()] == []
