@@ -60,6 +60,23 @@ def changed(raw: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
     return bytes(body)
 
 
+INTERNAL: Final = (INSIDE.encode(), b"urn:causeway:problem:internal")
+"""Words of an answer to what nobody foresaw."""
+AT_ONCE: Final = 16
+PATIENCE_S: Final = 0.2
+ASK: Final = b'{"jsonrpc":"2.0","id":1,"method":"block","params":{"height":"1"}}'
+LINES: Final = (
+    b"GET /block?height=1 HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET //status HTTP/1.0\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 63\r\n\r\n" + ASK,
+    b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3f\r\n" + ASK + b"\r\n0\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: deflate\r\nContent-Length: 63\r\n\r\n" + ASK,
+    b"PUT /block HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 8\r\n\r\n"
+    b"height=1",
+    b"GET /websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\xbf\0\0\0\0" + ASK + b"\x89\x80\0\0\0\0\x88\x80\0\0\0\0",
+)
+
 edits = st.lists(st.tuples(st.integers(0, 300), st.integers(0, 3), st.binary(max_size=3)), max_size=3)
 
 
@@ -126,4 +143,39 @@ def test_no_bytes_make_an_rpc_call_fail_inside(node: tuple[ConsortiumNode, async
     assert fuzz(loop, checks[0], asked) > 50
     stop.set()
     loop.run_until_complete(talking)
+    assert running.engine.tip.height > before, "blocks went on"
+
+
+@pytest.mark.endurance
+def test_no_bytes_on_a_connection_fail_inside(node: tuple[ConsortiumNode, asyncio.AbstractEventLoop]) -> None:
+    """HTTP and WebSocket frames with some bytes changed: refused or answered, and the next connection is served."""
+    running, loop = node
+    port = int(running.rpc_url.rpartition(":")[2])
+
+    async def talk(sent: bytes, patience_s: float = PATIENCE_S) -> bytes:
+        """Return what is answered at once; much of what is sent is no whole request."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        answer = b""
+        try:
+            async with asyncio.timeout(patience_s):
+                writer.write(sent)
+                while some := await reader.read(65_536):
+                    answer += some
+        except (ConnectionError, TimeoutError):
+            pass
+        finally:
+            writer.close()
+        return answer
+
+    async def check(sent: list[bytes]) -> None:
+        for one, answer in zip(sent, await asyncio.gather(*map(talk, sent)), strict=True):
+            assert not any(words in answer for words in INTERNAL), (one, answer)
+            assert answer[:5] in (b"HTTP/", b""), (one, answer)
+
+    for line in LINES:
+        assert loop.run_until_complete(talk(line, 1.0)), line
+    before = running.engine.tip.height
+    one = st.one_of(st.builds(changed, st.sampled_from(LINES), edits), st.binary(max_size=200))
+    assert fuzz(loop, check, st.lists(one, max_size=AT_ONCE)) > 5
+    assert b"200 OK" in loop.run_until_complete(talk(LINES[0], 1.0))
     assert running.engine.tip.height > before, "blocks went on"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
@@ -37,7 +37,7 @@ from local_chains.consortium.ledger.execution import (
     process_proposal,
     proposer_clock_ms,
 )
-from local_chains.consortium.ledger.genesis import app_state_from_json
+from local_chains.consortium.ledger.genesis import AppState, app_state_from_json
 from local_chains.consortium.ledger.leaves import next_sequence
 from local_chains.consortium.ledger.prices import MAX_BLOCK_ENTRIES, MAX_TRANSACTION_COST, unread
 from local_chains.consortium.ledger.signatures import SignatureChecker
@@ -229,7 +229,7 @@ class LedgerApplication:
 
     async def _init_chain(self, request: messages.InitChain) -> bytes:
         same = (request.chain_id, request.time, request.initial_height) == (self.genesis.chain_id, self.genesis.time, 1)
-        if not same or app_state_from_json(_decoded(request.app_state)) != self.genesis.app_state:
+        if not same or _app_state(request.app_state) != self.genesis.app_state:
             raise FatalError("the node starts from another genesis file than its application")
         if self._state.height:
             raise FatalError("the node starts from nothing, but its application has blocks: keep their data together")
@@ -347,8 +347,9 @@ async def _resume(store: Store, height: int, progress: Progress | None) -> Ledge
     return await load_state(store, height, stored.app_hash, progress)
 
 
-def _decoded(raw: bytes) -> Any:
+def _app_state(raw: bytes) -> AppState:
+    """Raise `FatalError` if the node's genesis file is not one of this ledger."""
     try:
-        return msgspec.json.decode(raw)
-    except msgspec.DecodeError as error:
-        raise FatalError(f"the node's app_state is not JSON: {error}") from None
+        return app_state_from_json(msgspec.json.decode(raw))
+    except (msgspec.DecodeError, RecursionError, RejectedError) as error:
+        raise FatalError(f"the app_state of the node's genesis file cannot be read: {error}") from None
