@@ -153,7 +153,7 @@ def test_no_bytes_on_a_connection_fail_inside(node: tuple[ConsortiumNode, asynci
     port = int(running.rpc_url.rpartition(":")[2])
 
     async def talk(sent: bytes, patience_s: float = PATIENCE_S) -> bytes:
-        """Return what is answered at once; much of what is sent is no whole request."""
+        """Return what is answered at once; much of what is sent is not a whole request."""
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         answer = b""
         try:
