@@ -15,6 +15,8 @@ Plain functions over a `Connection`, to be called inside `Database.write`; `chec
 are nanoseconds since the Unix epoch.
 """
 
+import os
+import socket
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -48,6 +50,11 @@ _CHANGE: Final = sa.update(leases).where(leases.c.name == _OF_NAME)
 _CHANGE_OWN: Final = _CHANGE.where(leases.c.epoch == sa.bindparam("of_epoch"))
 
 
+def this_process() -> str:
+    """Return a holder's name for this process. (Its command line may have secrets, and is left out.)"""
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
 class LeaseHeldError(RetryableError):
     """Another process has the lease, and its time is not over."""
 
@@ -67,8 +74,9 @@ class Lease:
 def take(connection: Connection, name: str, holder: str, *, now_ns: int, until_ns: int = NO_TERM) -> Lease:
     """Take the lease under a new epoch, which fences off whoever had it.
 
-    Its own holder may take it at any time: a process that starts again does not wait for its former life. Raise
-    `LeaseHeldError` while another holder's time is not over.
+    Its own holder may take it at any time: a process that starts again does not wait for its former life. So where
+    leases have terms, no two processes that run together may have one name. Raise `LeaseHeldError` while another
+    holder's time is not over.
     """
     if insert_if_absent(connection, leases, name=name, holder=holder, epoch=1, until_ns=until_ns):
         return Lease(name, holder, 1, until_ns)

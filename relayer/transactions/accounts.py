@@ -16,7 +16,6 @@ from core.model.errors import RetryableError, require
 from core.model.types import AccountId, ChainId
 from core.runtime import leases
 from core.runtime.database import METADATA
-from core.runtime.files import Holder
 
 MAX_FOREIGN_USES: Final = 1_000
 """Rows that a listing returns; uses that follow one another share a row."""
@@ -95,7 +94,7 @@ def open_account(
     such an account as used, its uses are foreign ones: acknowledged if `adopt` says so (a deliberate first start),
     otherwise waiting for the operator.
     """
-    epoch = leases.take(connection, lease_of(account), holder or str(Holder.this()), now_ns=now_ns).epoch
+    epoch = leases.take(connection, lease_of(account), holder or leases.this_process(), now_ns=now_ns).epoch
     if is_known(connection, chain, account):
         return epoch
     if latest is None:
