@@ -8,22 +8,21 @@ in another order, and how many calls it may hold is found out by trying. All of 
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, NoReturn, TypeVar, cast
 
-import aiohttp
 import msgspec
 
 from adapters.evm.errors import MAX_REASON_CHARS, printable, refusal_in, translate
+from adapters.evm.transport import MAX_MESSAGE_CHARS, HttpTransport
 from adapters.evm.wire import NO_JSON, RpcAnswer, decoded, is_one_refusal, number_of, refuses
 from adapters.evm.words import Refusal
 from adapters.learnt import LearntLimit
 from adapters.observed import RpcMetrics, origin
-from adapters.rates import Pace, RateLimit, retry_after_s
+from adapters.rates import Pace, RateLimit
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError, UnclearRefusalError
 
 CALL_TIMEOUT_S: Final = 10.0
@@ -31,13 +30,9 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Of logs, receipts, traces and whole blocks; other answers are small."""
 SMALL_ANSWER_BYTES: Final = 4 * 1024 * 1024
 BYTES_A_CALL: Final = 64 * 1024
-MAX_REFUSAL_BYTES: Final = 1024 * 1024
-"""Of a body with an HTTP status that is not a success."""
 MAX_BATCH_CALLS: Final = 1_000
-MAX_CONNECTIONS: Final = 16
 MAX_REQUESTS: Final = 1_000_000
 """Of an endpoint whose pace is not known to have a limit."""
-MAX_MESSAGE_CHARS: Final = 200
 MAX_RATE_WAITS: Final = 4
 """So often a request that came too soon is made again before its caller hears of it,"""
 MAX_RATE_WAIT_S: Final = 3.0
@@ -102,13 +97,10 @@ class RpcClient:
         self._observed = observed
         self._limit = RateLimit(calls_per_s)
         self._pace = Pace()
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = HttpTransport(url, timeout_s)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._transport.close()
 
     async def call(self, method: str, *params: Any, into: type[T] | Any = str) -> T:
         """One call, its result decoded into `into` (a msgspec type)."""
@@ -340,7 +332,8 @@ class RpcClient:
         if cost:
             await self._turn(cost)
         body = msgspec.json.encode(requests[0] if single else requests)
-        status, asked_s, raw = await self._post(body, _most_bytes(calls))
+        reply = await self._transport.post(body, _most_bytes(calls))
+        status, asked_s, raw = reply.status, reply.retry_after_s, reply.body
         answers: list[RpcAnswer] | RpcAnswer | None = None
         try:
             answers = decoded(raw)
@@ -386,25 +379,6 @@ class RpcClient:
         if delay_s:
             await asyncio.sleep(delay_s)
 
-    async def _post(self, body: bytes, most_bytes: int) -> tuple[int, float | None, bytes]:
-        """HTTP status, the seconds that `Retry-After` names, and the body."""
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=self._timeout, connector=aiohttp.TCPConnector(limit=MAX_CONNECTIONS)
-            )
-        try:
-            async with self._session.post(
-                self.url, data=body, headers={"content-type": "application/json"}
-            ) as response:
-                asked_s = retry_after_s(response.headers.get("Retry-After"), time.time())
-                ok = 200 <= response.status < 300
-                raw = await _read_bounded(response, most_bytes if ok else MAX_REFUSAL_BYTES, ok)
-                return 200 if ok else response.status, asked_s, raw
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            # ValueError: what a server sent as headers, or in an encoding that it does not have.
-            detail = printable(str(error))[:MAX_MESSAGE_CHARS] or type(error).__name__
-            raise RetryableError(f"{self} cannot be reached: {detail}") from error
-
     def __str__(self) -> str:
         """The endpoint without path and query, where providers put their keys."""
         return origin(self.url)
@@ -417,24 +391,6 @@ def _most_bytes(calls: Sequence[Call]) -> int:
         if call.method.startswith(_HEAVY) or (call.method.startswith("eth_getBlockBy") and call.params[-1] is True):
             return MAX_ANSWER_BYTES
     return min(MAX_ANSWER_BYTES, SMALL_ANSWER_BYTES + BYTES_A_CALL * len(calls))
-
-
-async def _read_bounded(response: aiohttp.ClientResponse, most_bytes: int, complete: bool) -> bytes:
-    """The body. One that is longer raises `UnclearRefusalError`, or is cut off if it need not be `complete`."""
-    parts: list[bytes] = []
-    total = 0
-    async for part in response.content.iter_any():
-        total += len(part)
-        if total > most_bytes:
-            if not complete:
-                break
-            raise UnclearRefusalError(
-                f"an answer of more than {most_bytes} bytes was cut off",
-                limit=most_bytes,
-                refusal=Refusal.UNCLEAR.value,
-            )
-        parts.append(part)
-    return b"".join(parts)
 
 
 def quantity(text: str) -> int:

@@ -14,6 +14,7 @@ from adapters.evm.blocks import EvmBlockSource
 from adapters.evm.contracts.deployer import mint_token
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.rpc import Call, RpcClient
+from adapters.evm.transport import HttpTransport
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import Block
 from core.model.types import BaseUnits, Height
@@ -44,7 +45,7 @@ async def through(
 ) -> AsyncIterator[tuple[EvmBlockSource, Provider]]:
     async with provider(evm.anvil.rpc_url, limits) as one:
         pool = Endpoints([Endpoint(one.url)])
-        pool.clients[0]._timeout = pool.clients[0]._timeout.__class__(total=timeout_s)
+        pool.clients[0]._transport = HttpTransport(one.url, timeout_s)
         source = EvmBlockSource(
             CHAIN, pool, evm_address(evm.contracts.htlc), [evm_address(token) for token in evm.contracts.tokens]
         )
