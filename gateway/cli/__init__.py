@@ -23,8 +23,10 @@ regulator_app = typer.Typer(help="Run the supervision API.", no_args_is_help=Tru
 chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_help=True)
 index_app = typer.Typer(help="Follow chains into a database, by itself; look at it, check it.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, show, bring in and take out the keys of a keystore.", no_args_is_help=True)
+contract_app = typer.Typer(help="Create and verify the contract that holds locks on EVM chains.", no_args_is_help=True)
 app.add_typer(relayer_app, name="relayer")
 app.add_typer(keys_app, name="keys")
+app.add_typer(contract_app, name="contract")
 app.add_typer(regulator_app, name="regulator")
 app.add_typer(chain_app, name="chain")
 app.add_typer(index_app, name="index")
@@ -58,6 +60,7 @@ EXIT_TRY_AGAIN: Final = 75
 def main() -> None:
     """Run the command line; an expected error becomes one plain sentence and an exit code that says who acts."""
     # They register their commands.
+    import gateway.cli.contracts
     import gateway.cli.daemons
     import gateway.cli.devnet
     import gateway.cli.indexing

@@ -49,9 +49,9 @@ def created_address(creator: AccountId, nonce: int) -> AccountId:
     return account(chain_of(creator), digest[12:])
 
 
-def create_htlc(creator: AccountId) -> UnsignedTransaction:
+def create_htlc(creator: AccountId, gas: int = CREATE_GAS) -> UnsignedTransaction:
     data = encode_creation("HashedTimelock")
-    return unsigned_call(creator, None, data, gas=CREATE_GAS, summary="Create the HashedTimelock contract")
+    return unsigned_call(creator, None, data, gas=gas, summary="Create the HashedTimelock contract")
 
 
 def create_token(creator: AccountId, token: TokenSpec) -> UnsignedTransaction:
