@@ -83,6 +83,27 @@ _EVENTS_OF_BLOCKS: Final = (
     )
     .order_by(tables.events.c.block_hash, tables.events.c.event_index)
 )
+_LOCKS_AS_AGREED: Final = (
+    sa.select(*(tables.events.c[name] for name in ("block_hash", "height", "tx_hash", "event_index", *EVENT_COLUMNS)))
+    .where(
+        tables.events.c.hashlock == sa.bindparam("of_hashlock"),
+        tables.events.c.chain == sa.bindparam("of_chain"),
+        tables.events.c.canonical,
+        tables.events.c.kind == "locked",
+        tables.events.c.asset == sa.bindparam("of_asset"),
+        tables.events.c.sender == sa.bindparam("of_sender"),
+        tables.events.c.receiver == sa.bindparam("of_receiver"),
+        tables.events.c.amount == sa.bindparam("of_amount"),
+    )
+    .order_by(tables.events.c.height, tables.events.c.event_index)
+)
+_ENDS: Final = sa.select(*_LOCKS_AS_AGREED.selected_columns).where(
+    tables.events.c.hashlock == sa.bindparam("of_hashlock"),
+    tables.events.c.chain == sa.bindparam("of_chain"),
+    tables.events.c.canonical,
+    tables.events.c.kind.in_(("claimed", "refunded")),
+    tables.events.c.lock_id.in_(sa.bindparam("lock_ids", expanding=True)),
+)
 
 
 def read_facts(
@@ -141,27 +162,22 @@ def history_of(connection: Connection, terms: LockTerms, limit: int) -> list[Log
     The first `limit` such locks are looked at: only their sender can have made them. Locks of others under the same
     hashlock, however many, are left out.
     """
-    events = tables.events
-    under = events.c.hashlock == terms.hashlock, events.c.chain == terms.chain, events.c.canonical
-    columns = (events.c.block_hash, events.c.height, events.c.tx_hash, events.c.event_index)
-    query = sa.select(*columns, *(events.c[name] for name in EVENT_COLUMNS)).where(*under)
-    of_sender = query.where(
-        events.c.kind == "locked",
-        events.c.asset == terms.asset,
-        events.c.sender == terms.sender,
-        events.c.receiver == terms.receiver,
-        events.c.amount == terms.amount,
-    ).order_by(events.c.height, events.c.event_index)
+    under = {"of_hashlock": terms.hashlock, "of_chain": terms.chain}
+    as_agreed = {
+        "of_asset": terms.asset,
+        "of_sender": terms.sender,
+        "of_receiver": terms.receiver,
+        "of_amount": terms.amount,
+    }
     found: list[LoggedEvent] = []
-    for row in connection.execute(of_sender):
+    for row in connection.execute(_LOCKS_AS_AGREED, under | as_agreed):
         logged = _logged(terms.chain, row)
         if isinstance(logged.event, Locked) and logged.event.terms == terms:
             found.append(logged)
         if len(found) == limit:
             break
     names = sorted({logged.event.lock_id for logged in found if isinstance(logged.event, Locked)})
-    ended = query.where(events.c.kind.in_(("claimed", "refunded")), events.c.lock_id.in_(names))
-    found += [_logged(terms.chain, row) for row in connection.execute(ended)]
+    found += [_logged(terms.chain, row) for row in connection.execute(_ENDS, under | {"lock_ids": names})]
     return sorted(found, key=lambda logged: (logged.block.height, logged.index))
 
 

@@ -52,6 +52,16 @@ _CURSOR: Final = sa.select(
     .label("set_aside"),
 ).where(tables.cursors.c.chain == _OF_CHAIN)
 _MOVE_CURSOR: Final = sa.update(tables.cursors).where(tables.cursors.c.chain == _OF_CHAIN)
+_PLACE: Final = sa.select(tables.cursors).where(tables.cursors.c.chain == _OF_CHAIN)
+_START: Final = sa.select(tables.chains.c.start_height).where(tables.chains.c.chain == _OF_CHAIN)
+_CANONICAL: Final = (
+    sa.select(tables.blocks)
+    .where(
+        tables.blocks.c.chain == _OF_CHAIN, tables.blocks.c.canonical, tables.blocks.c.height >= sa.bindparam("first")
+    )
+    .order_by(tables.blocks.c.height)
+)
+_CANONICAL_UP_TO: Final = _CANONICAL.where(tables.blocks.c.height <= sa.bindparam("last"))
 _OPEN_ALARMS: Final = sa.select(sa.func.count()).where(
     tables.deep_reorgs.c.chain == _OF_CHAIN, tables.deep_reorgs.c.acknowledged_ns.is_(None)
 )
@@ -99,13 +109,13 @@ def register_chain(connection: Connection, chain: ChainId, genesis_hash: bytes, 
 
 def start_height(connection: Connection, chain: ChainId) -> Height | None:
     """Return the first height of this chain in the database, None before it was ever followed."""
-    found = connection.execute(sa.select(tables.chains.c.start_height).where(tables.chains.c.chain == chain)).scalar()
+    found = connection.execute(_START, {"of_chain": chain}).scalar()
     return None if found is None else Height(found)
 
 
 def load_view(connection: Connection, chain: ChainId) -> ChainView:
     """The view as the last commit left it. Raise `FatalError` when the chain is not registered or is damaged."""
-    cursor = connection.execute(sa.select(tables.cursors).where(tables.cursors.c.chain == chain)).first()
+    cursor = connection.execute(_PLACE, {"of_chain": chain}).first()
     start = start_height(connection, chain)
     if cursor is None or start is None:
         raise FatalError(f"{chain} is not registered in this database", chain=chain)
@@ -124,11 +134,10 @@ def canonical_headers(
     connection: Connection, chain: ChainId, first: Height, last: Height | None = None
 ) -> tuple[BlockHeader, ...]:
     """Our headers first..last (to the tip by default), in order."""
-    blocks = tables.blocks
-    query = sa.select(blocks).where(blocks.c.chain == chain, blocks.c.canonical, blocks.c.height >= first)
-    if last is not None:
-        query = query.where(blocks.c.height <= last)
-    return tuple(header_of(row) for row in connection.execute(query.order_by(blocks.c.height)))
+    asked = {"of_chain": chain, "first": first}
+    if last is None:
+        return tuple(header_of(row) for row in connection.execute(_CANONICAL, asked))
+    return tuple(header_of(row) for row in connection.execute(_CANONICAL_UP_TO, asked | {"last": last}))
 
 
 def observe(connection: Connection, chain: ChainId, seen: Observation) -> None:

@@ -296,7 +296,8 @@ class RelayerService:
         for phase in Phase:
             self._metrics.pending.labels(phase).set(counts.get(phase, 0))
         self._metrics.nearest_timelock_s.set(float("inf") if nearest_s is None else nearest_s - self._clock.now())
-        for asset in {asset for pair in self._setup.pairs for asset in (pair.initiator_asset, pair.participant_asset)}:
+        pairs = self._setup.pairs
+        for asset in sorted({asset for pair in pairs for asset in (pair.initiator_asset, pair.participant_asset)}):
             locked = sum(promise.amount for promise in promised if promise.asset == asset and promise.funded)
             self._metrics.locked_funds.labels(asset).set(locked)
             try:

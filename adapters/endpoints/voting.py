@@ -155,7 +155,7 @@ class Voters:
                 done, _ = await asyncio.wait(
                     running, timeout=HEDGE_S if waiting else None, return_when=asyncio.FIRST_COMPLETED
                 )
-                for task in done:
+                for task in [one for one in running if one in done]:
                     said = task.result()
                     del running[task]
                     if not said.failed:

@@ -94,7 +94,8 @@ class Endpoint:
         self._count_call()
         if self._happens("timeout"):
             await self._clock.sleep(SILENCE_S)
-        self.counts["down"] += self.down
+        if self.down:
+            self.counts["down"] += 1
         if self.down or self._happens("error"):
             raise RetryableError("the endpoint does not answer; try again or use another")
 
@@ -190,9 +191,10 @@ class Endpoint:
 
     def _happens(self, fault: str) -> bool:
         rate: float = getattr(self.rates, fault)
-        happens = self._draws(rate)
-        self.counts[fault] += happens
-        return happens
+        if not self._draws(rate):
+            return False
+        self.counts[fault] += 1
+        return True
 
     def _draws(self, rate: float) -> bool:
         return rate > 0 and self._rng.random() < rate

@@ -11,6 +11,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -24,8 +25,8 @@ Shape = tuple[Any, ...]
 """The names of a statement's values, and the lengths of those that are lists."""
 Process = Callable[[Any], Any]
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")
-_QUICK: Final = ("INSERT", "SAVEPOINT", "RELEASE", "ROLLBACK")
-"""The texts of SQL that return no rows and are often executed begin with one of these."""
+_QUICK: Final = re.compile("INSERT|SELECT|WITH|SAVEPOINT|RELEASE|ROLLBACK")
+"""Texts of SQL that are often executed begin so; SQLAlchemy's own questions to SQLite (PRAGMA) do not."""
 
 
 class Found:
@@ -96,8 +97,8 @@ class Prepared:
             self._slots.append((key, at, None if key is not None else state.parameters[part], process))
         columns = list(statement.exported_columns)
         kinds = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
-        row: Any = namedtuple("_row", statement.exported_columns.keys(), rename=True) if columns else None
-        self._row: Callable[[Any], Any] | None = None if row is None else row._make
+        self.returns = bool(columns)
+        self._row = _row(tuple(statement.exported_columns.keys()))
         self._processes = [(place, process) for place, process in enumerate(kinds) if process is not None]
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
@@ -110,7 +111,7 @@ class Prepared:
         return made
 
     def found(self, cursor: sqlite3.Cursor) -> Found:
-        if self._row is None:
+        if not self.returns:
             return Found((), cursor.rowcount)
         rows: Sequence[Any] = cursor.fetchall()
         if self._processes and rows:
@@ -122,6 +123,14 @@ class Prepared:
         for place, process in self._processes:
             values[place] = process(values[place])
         return values
+
+
+@cache
+def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    """Return what makes a row of these columns from its values."""
+    kind: Any = namedtuple  # to mypy the names of a namedtuple are fixed
+    made: Callable[[Any], Any] = kind("Row", names, rename=True)._make
+    return made
 
 
 _PREPARED: Final[WeakKeyDictionary[Any, dict[Shape, Prepared | None]]] = WeakKeyDictionary()
@@ -140,15 +149,16 @@ class PreparedConnection(Connection):
         sa.event.listen(self, "before_cursor_execute", self._note)
 
     def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
-        values: Any = {} if parameters is None else parameters
+        many = type(parameters) is list and bool(parameters)
+        values: Any = parameters[0] if many else {} if parameters is None else parameters
         if execution_options is None and type(values) is dict and self.in_transaction():
             prepared = _prepared(statement, values, self)
-            if prepared is not None:
-                return self._ask(prepared, values)
+            if prepared is not None and not (many and prepared.returns):
+                return self._ask(prepared, parameters if many else values, many)
         return super().execute(statement, parameters, execution_options=execution_options)
 
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
-        quick = statement.startswith(_QUICK) and self.written is None and self.in_transaction()
+        quick = _QUICK.match(statement) is not None and self.written is None and self.in_transaction()
         if execution_options is not None or not quick:
             return super().exec_driver_sql(statement, parameters, execution_options)
         try:
@@ -158,12 +168,17 @@ class PreparedConnection(Connection):
                 cursor = self._driver.execute(statement, parameters or ())
         except Exception as error:
             raise self._raised(statement, parameters, error) from error
-        return Found((), cursor.rowcount)
+        if cursor.description is None:
+            return Found((), cursor.rowcount)
+        make = _row(tuple(column[0] for column in cursor.description))
+        return Found(list(map(make, cursor.fetchall())), cursor.rowcount)
 
-    def _ask(self, prepared: Prepared, values: Mapping[str, Any]) -> Found:
+    def _ask(self, prepared: Prepared, values: Any, many: bool) -> Found:
         if self.written is not None and prepared.table is not None:
             self.written.add(prepared.table)
         try:
+            if many:
+                return Found((), self._driver.executemany(prepared.sql, list(map(prepared.bound, values))).rowcount)
             return prepared.found(self._driver.execute(prepared.sql, prepared.bound(values)))
         except Exception as error:
             raise self._raised(prepared.sql, values, error) from error

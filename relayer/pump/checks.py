@@ -289,7 +289,8 @@ class Checks:
 
         Raise `RetryableError` while a chain does not say.
         """
-        return dict(zip(chains, await asyncio.gather(*map(self._exit_cost, chains)), strict=True))
+        ordered = sorted(chains)
+        return dict(zip(ordered, await asyncio.gather(*map(self._exit_cost, ordered)), strict=True))
 
     async def _exit_cost(self, chain: ChainId) -> Mapping[AssetId, int]:
         if configured := {
@@ -302,7 +303,7 @@ class Checks:
         """Configured reserves that are less than an exit may cost now, and what it may. Raise `RetryableError`."""
         configured = self._policy.gas_per_exit
         found: dict[AssetId, int] = {}
-        for chain in {chain_of(asset) for asset in configured}:
+        for chain in sorted({chain_of(asset) for asset in configured}):
             found |= await self._market_cost(chain)
         return {asset: cost for asset, cost in found.items() if configured.get(asset, cost) < cost}
 
@@ -336,7 +337,8 @@ class Checks:
 
     async def held(self, assets: Collection[AssetId]) -> dict[AssetId, int]:
         """Our balances now, unproven."""
-        return dict(zip(assets, await asyncio.gather(*map(self.balance, assets)), strict=True))
+        ordered = sorted(assets)
+        return dict(zip(ordered, await asyncio.gather(*map(self.balance, ordered)), strict=True))
 
     async def gas_shortages(self, chains: Collection[ChainId]) -> dict[ChainId, str]:
         """The chains on which gas for all open exits and one more is not there; see `inventory.shortages`."""

@@ -14,12 +14,15 @@ MAX_WAITING_UPDATES: Final = 1_000
 
 
 class SwapUpdates:
-    """Notifies subscribers of swaps that have changed. In this process only; the database is what counts."""
+    """Notifies subscribers of swaps that have changed. In this process only; the database is what counts.
+
+    All orders are fixed, those of subscribers and of swaps, so that a simulated process can be played again.
+    """
 
     def __init__(self) -> None:
         self.effects = Signal()
         """Counts commits that may have left effects in the outbox."""
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: dict[Subscription, None] = {}
 
     def changed(self, swap_ids: Collection[SwapId]) -> None:
         """These swaps have changed, and that is committed."""
@@ -27,7 +30,7 @@ class SwapUpdates:
             return
         self.effects.notify()
         for subscription in self._subscriptions:
-            subscription.add(swap_ids)
+            subscription.add(sorted(swap_ids))
 
     def subscribe(self, only: SwapId | None = None) -> "Subscription":
         """From now on the id of each swap that changes (or of the one). Close it in the end.
@@ -36,9 +39,12 @@ class SwapUpdates:
         """
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise RetryableError(f"{MAX_SUBSCRIPTIONS} watch swaps already: try again later")
-        subscription = Subscription(only, self._subscriptions.discard)
-        self._subscriptions.add(subscription)
+        subscription = Subscription(only, self._closed)
+        self._subscriptions[subscription] = None
         return subscription
+
+    def _closed(self, subscription: "Subscription") -> None:
+        self._subscriptions.pop(subscription, None)
 
 
 class Subscription:

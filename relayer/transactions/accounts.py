@@ -45,6 +45,17 @@ _ACCOUNT: Final = sa.select(relayer_accounts).where(
     relayer_accounts.c.chain == sa.bindparam("of_chain"), relayer_accounts.c.account == sa.bindparam("of_account")
 )
 _ACCOUNT_HELD: Final = _ACCOUNT.with_for_update()
+_ADVANCE: Final = sa.update(relayer_accounts).where(
+    relayer_accounts.c.chain == sa.bindparam("of_chain"),
+    relayer_accounts.c.account == sa.bindparam("of_account"),
+    relayer_accounts.c.next_sequence < sa.bindparam("to_sequence"),
+)
+_UNACKNOWLEDGED: Final = (
+    sa.select(relayer_foreign_uses)
+    .where(relayer_foreign_uses.c.acknowledged_ns.is_(None))
+    .order_by(relayer_foreign_uses.c.chain, relayer_foreign_uses.c.account, relayer_foreign_uses.c.sequence)
+    .limit(MAX_FOREIGN_USES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +149,8 @@ def next_sequence(connection: Connection, chain: ChainId, account: AccountId) ->
 
 def advance(connection: Connection, chain: ChainId, account: AccountId, sequence: int) -> None:
     """Allot nothing below `sequence` from now on."""
-    connection.execute(
-        where_account(sa.update(relayer_accounts), chain, account)
-        .where(relayer_accounts.c.next_sequence < sequence)
-        .values(next_sequence=sequence)
-    )
+    moved = {"of_chain": chain, "of_account": account, "to_sequence": sequence, "next_sequence": sequence}
+    connection.execute(_ADVANCE, moved)
 
 
 # --- foreign uses ------------------------------------------------------------------------------------------------
@@ -197,11 +205,7 @@ def unacknowledged(
     connection: Connection, accounts: Sequence[tuple[ChainId, AccountId]] | None = None
 ) -> list[ForeignUse]:
     """Foreign uses that wait for the operator, by chain, account and sequence; of these accounts only, if given."""
-    table = relayer_foreign_uses
-    query = sa.select(table).where(table.c.acknowledged_ns.is_(None))
-    rows = connection.execute(
-        query.order_by(table.c.chain, table.c.account, table.c.sequence).limit(MAX_FOREIGN_USES)
-    ).all()
+    rows = connection.execute(_UNACKNOWLEDGED).all()
     found = [
         ForeignUse(ChainId(row.chain), AccountId(row.account), row.sequence, row.end_sequence, row.seen_ns, row.tx_hash)
         for row in rows

@@ -6,6 +6,7 @@ else is signed at the same time.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -50,6 +51,24 @@ class Purse:
     held: Mapping[AssetId, int]
 
 
+_HELD: Final = records.relayer_reservations.c
+_SENT: Final = records.relayer_transactions.c
+_RESERVED: Final = (
+    sa.select(_SENT.sequence, _SENT.status, _SENT.block_height, _HELD.asset, _HELD.amount)
+    .join(records.relayer_reservations, _HELD.transaction_id == _SENT.id)
+    .where(
+        _SENT.chain == sa.bindparam("of_chain"),
+        _SENT.account == sa.bindparam("of_account"),
+        _SENT.status.in_(records.OPEN),
+    )
+)
+_AROUND: Final[sa.BindParameter[Any]] = sa.bindparam("around")
+_RESERVED_BEFORE_EXITS: Final = _RESERVED.where(_SENT.sequence < _AROUND, _SENT.exits)
+_RESERVED_AROUND: Final = _RESERVED.where((_SENT.sequence < _AROUND) | ((_SENT.sequence > _AROUND) & _SENT.exits))
+_OF_TRANSACTION: Final = sa.select(records.relayer_reservations).where(_HELD.transaction_id == sa.bindparam("of_id"))
+_INSERT_RESERVATION: Final = sa.insert(records.relayer_reservations)
+
+
 def store_first(
     connection: Connection,
     epoch: int,
@@ -89,8 +108,7 @@ def store_first(
         "told": TransactionStatus.BROADCAST if order.watched else None,  # prose: ok, a column's name
         "exits": order.exits,
     }
-    insert = sa.insert(records.relayer_transactions).values(values).returning(records.relayer_transactions.c.id)
-    transaction_id = connection.execute(insert).scalar_one()
+    transaction_id = connection.execute(records.INSERT_TRANSACTION, values).scalar_one()
     records.insert_attempt(connection, transaction_id, chain, 1, attempt)
     _reserve(connection, transaction_id, cost)
     if order.items:
@@ -151,18 +169,10 @@ def reserved(
     Of several under one sequence only one can be mined: the dearest counts. `around`: what counts against the
     transaction under that sequence: with `exits`, exits before it; otherwise everything before it, and exits behind.
     """
-    table, held = records.relayer_transactions, records.relayer_reservations
-    query = (
-        sa.select(table.c.sequence, table.c.status, table.c.block_height, held.c.asset, held.c.amount)
-        .join(held, held.c.transaction_id == table.c.id)
-        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(records.OPEN))
-    )
-    if around is not None and exits:
-        query = query.where(table.c.sequence < around, table.c.exits)
-    elif around is not None:
-        query = query.where((table.c.sequence < around) | ((table.c.sequence > around) & table.c.exits))
+    query = _RESERVED if around is None else _RESERVED_BEFORE_EXITS if exits else _RESERVED_AROUND
+    asked = {"of_chain": chain, "of_account": account, **({} if around is None else {"around": around})}
     dearest: dict[tuple[int, str], int] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query, asked):
         taken = row.status == TransactionStatus.INCLUDED and row.block_height <= height
         if not taken:
             place = (row.sequence, row.asset)
@@ -175,11 +185,11 @@ def reserved(
 
 def _reserve(connection: Connection, transaction_id: int, cost: Mapping[AssetId, int]) -> None:
     table = records.relayer_reservations
-    query = sa.select(table).where(table.c.transaction_id == transaction_id)
-    known = {row.asset: int(row.amount) for row in connection.execute(query)}
+    known = {row.asset: int(row.amount) for row in connection.execute(_OF_TRANSACTION, {"of_id": transaction_id})}
     for asset, amount in cost.items():
         if asset not in known:
-            connection.execute(sa.insert(table).values(transaction_id=transaction_id, asset=asset, amount=amount))
+            values = {"transaction_id": transaction_id, "asset": asset, "amount": amount}
+            connection.execute(_INSERT_RESERVATION, values)
         elif known[asset] < amount:
             same = sa.update(table).where(table.c.transaction_id == transaction_id, table.c.asset == asset)
             connection.execute(same.values(amount=amount))

@@ -243,6 +243,7 @@ _FIRST_BIDS: Final = (
     .order_by(relayer_transaction_attempts.c.signed_ns.desc())
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+INSERT_TRANSACTION: Final = sa.insert(relayer_transactions).returning(relayer_transactions.c.id)
 _INSERT_ATTEMPT: Final = sa.insert(relayer_transaction_attempts)
 _STORE_STATUS: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION, _T.status.in_(OPEN))
 _NOTE_REPORTED: Final = sa.update(relayer_transactions).where(_T.id == _OF_TRANSACTION)

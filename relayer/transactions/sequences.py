@@ -1,6 +1,6 @@
 """Which sequence the next transaction takes, and which ones nothing will use any more. Over a `Connection`."""
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -30,6 +30,11 @@ def free_sequence(
 def _given_up(connection: Connection, chain: ChainId, account: AccountId, exits: bool) -> list[int]:
     """Sequences whose every transaction was refused or has expired, in order; unless it is for `exits`, without those
     of refused exits."""
+    asked = {"of_chain": chain, "of_account": account}
+    return list(connection.execute(_GIVEN_UP_FOR_EXITS if exits else _GIVEN_UP_FOR_LOCKS, asked).scalars())
+
+
+def _sequences_given_up(exits: bool) -> sa.Select[Any]:
     table, other = relayer_transactions, relayer_transactions.alias()
     taken: sa.ColumnElement[bool] = other.c.status.not_in(GIVEN_UP)
     if not exits:
@@ -40,12 +45,13 @@ def _given_up(connection: Connection, chain: ChainId, account: AccountId, exits:
         other.c.sequence == table.c.sequence,
         taken,
     )
-    query = (
-        sa.select(table.c.sequence)
-        .distinct()
-        .where(table.c.chain == chain, table.c.account == account, table.c.status.in_(GIVEN_UP), ~taken_by_another)
-    )
-    return list(connection.execute(query.order_by(table.c.sequence)).scalars())
+    of_account = table.c.chain == sa.bindparam("of_chain"), table.c.account == sa.bindparam("of_account")
+    query = sa.select(table.c.sequence).distinct().where(*of_account, table.c.status.in_(GIVEN_UP), ~taken_by_another)
+    return query.order_by(table.c.sequence)
+
+
+_GIVEN_UP_FOR_EXITS: Final = _sequences_given_up(exits=True)
+_GIVEN_UP_FOR_LOCKS: Final = _sequences_given_up(exits=False)
 
 
 def gaps(

@@ -1,6 +1,9 @@
 """Whole towns in virtual time: what must hold for every seed, and that the verdict notices if it does not."""
 
 import io
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -90,6 +93,18 @@ def test_nobody_honest_loses_money_under_any_seed() -> None:
 def test_a_seed_tells_one_story_only() -> None:
     first, again = (play(draw(3)) for _ in range(2))
     assert first == again
+
+
+def test_a_seed_s_story_is_the_same_in_every_process() -> None:
+    """Sets of strings have another order in each process: whatever follows one plays another story there."""
+    command = [sys.executable, "-m", "gateway.simulation", "--seed", "8"]
+    said = [
+        subprocess.run(command, env=os.environ | {"PYTHONHASHSEED": number}, capture_output=True, text=True, check=True)
+        for number in ("1", "5")
+    ]
+    first, again = ([line for line in one.stdout.splitlines() if " swaps/s" not in line] for one in said)
+    assert first == again
+    assert any(line.startswith("faults: ") for line in first)
 
 
 def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
