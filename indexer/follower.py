@@ -148,6 +148,12 @@ class Follower:
         """True if anything was stored since the last step began."""
 
     @property
+    def _max_range(self) -> int:
+        """Return the longest range that the endpoints may be asked for, as it was learnt: programs that watch a
+        follower print it."""
+        return self._ranges.longest
+
+    @property
     def status(self) -> FollowerStatus:
         final = self._view.finalized
         return FollowerStatus(

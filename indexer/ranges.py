@@ -54,12 +54,12 @@ class _Ahead:
 
 
 class RangeReader:
-    """Reads one chain's blocks. `size` is how many the next range asks for."""
+    """Reads one chain's blocks. `size` is how many the next range asks for, `longest` the most that was not refused yet."""
 
     def __init__(self, chain: ChainId, blocks: BlockSource, max_range: int) -> None:
         self._chain = chain
         self._blocks = blocks
-        self.size, self._most = min(FIRST_RANGE, max_range), max_range
+        self.size, self.longest = min(FIRST_RANGE, max_range), max_range
         self._in_time, self._in_time_for = max_range, 0
         self._ahead: deque[_Ahead] = deque()
 
@@ -82,13 +82,13 @@ class RangeReader:
                     self.size = self._in_time = max(1, at_most)
                     self._in_time_for = IN_TIME_RANGES
                 else:
-                    self.size = self._most = (last - first + 1) // 2
+                    self.size = self.longest = (last - first + 1) // 2
             except RetryableError:
                 self.size = max(1, self.size // 2)
                 raise
         if last - first + 1 >= self.size:
             self._in_time_for -= 1
-            most = self._most if self._in_time_for < 0 else min(self._most, self._in_time)
+            most = self.longest if self._in_time_for < 0 else min(self.longest, self._in_time)
             self.size = next_range(self.size, most, sum(len(block.events) for block in branch))
         if [block.header.height for block in branch] != list(range(first, last + 1)):
             raise RetryableError(f"an endpoint of {self._chain} left out blocks of the range {first} to {last}")
