@@ -54,7 +54,8 @@ class _Ahead:
 
 
 class RangeReader:
-    """Reads one chain's blocks. `size` is how many the next range asks for, `longest` the most that was not refused yet."""
+    """Reads one chain's blocks. `size` is how many the next range asks for, `longest` the most that may be asked for:
+    half of what was refused."""
 
     def __init__(self, chain: ChainId, blocks: BlockSource, max_range: int) -> None:
         self._chain = chain
