@@ -125,9 +125,7 @@ def _holds(condition: Condition, value: str) -> bool:
 
 def _whole(condition: Condition) -> int:
     """The height that a condition names, without its fraction, at most 64 bits."""
-    number = condition.number or Decimal(0)
-    large = number.adjusted() > len(str(MAX_HEIGHT))
-    return (MAX_HEIGHT if number > 0 else -MAX_HEIGHT) if large else int(number)
+    return _bound(condition.number or Decimal(0), int)
 
 
 async def find_transactions(engine: EmbeddedEngine, workshop: Workshop, query: EventQuery) -> list[tuple[int, int]]:
@@ -137,7 +135,7 @@ async def find_transactions(engine: EmbeddedEngine, workshop: Workshop, query: E
             return await _by_hash(engine, condition)
     plan = plan_of(query.conditions, TX_HEIGHT)
     if not plan.asks_for_events:
-        return await _at_heights(engine, plan)
+        return await _at_heights(engine, workshop, plan)
     if plan.of_heights:
         return []  # no event has the height as an attribute
     found: list[tuple[int, int]] = []
@@ -148,24 +146,27 @@ async def find_transactions(engine: EmbeddedEngine, workshop: Workshop, query: E
     return found
 
 
-async def _at_heights(engine: EmbeddedEngine, plan: Plan) -> list[tuple[int, int]]:
+async def _at_heights(engine: EmbeddedEngine, workshop: Workshop, plan: Plan) -> list[tuple[int, int]]:
     """All transactions of the blocks that only their height is asked about."""
+    first, last = _span(engine, plan)
     if plan.equal is not None:
-        height = _whole(plan.equal)
-        heights = [height] if plan.equal.text == str(height) and 0 < height <= engine.tip.height else []
+        # Height 0, which stands for any next to an event, is none here.
+        first, last = (first, last) if plan.equal.text == str(plan.height_of_event()) else (1, 0)
     elif plan.heights is None and not plan.of_heights:
-        heights = []
-    else:
-        heights = await _heights(engine, plan, TX_HEIGHT)
-        heights = [height for height in heights if all(_holds(one, str(height)) for one in plan.of_heights)]
-    found: list[tuple[int, int]] = []
-    for height in heights:
-        head = await engine.store.head(height)
-        if head is not None:
-            found += [(height, position) for position in range(head.entries)]
-        if len(found) > MAX_FOUND:
-            raise _too_many(TX_HEIGHT)
-    return found
+        return []
+    counted = await engine.store.entries(first, last, MAX_BLOCKS + 1)
+    if len(counted) > MAX_BLOCKS:
+        raise _too_many(TX_HEIGHT)
+    counted = [(height, count) for height, count in counted if _is_wanted(plan, height)]
+    if sum(count for _, count in counted) > MAX_FOUND:
+        raise _too_many(TX_HEIGHT)
+    return await workshop.run(lambda: [(height, position) for height, count in counted for position in range(count)])
+
+
+def _is_wanted(plan: Plan, height: int) -> bool:
+    return (plan.heights is None or plan.heights.holds(Decimal(height))) and all(
+        _holds(condition, str(height)) for condition in plan.of_heights
+    )
 
 
 def _transactions_in(stored: StoredBlock, plan: Plan) -> list[tuple[int, int]]:
@@ -227,25 +228,31 @@ async def _candidates(engine: EmbeddedEngine, plan: Plan, height_key: str) -> As
 
 async def _heights(engine: EmbeddedEngine, plan: Plan, key: str, marks: Sequence[bytes] = ()) -> list[int]:
     """Heights that may hold what has these marks, ascending. Raise `RpcError` if they are too many."""
-    first, last = 1, engine.tip.height
-    equal = plan.height_of_event()
-    bounds = plan.heights
-    if bounds is not None:
-        if bounds.impossible:
-            return []
-        first = max(first, _bound(bounds.lower, math.floor) if bounds.lower is not None else first)
-        last = min(last, _bound(bounds.upper, math.ceil) if bounds.upper is not None else last)
-    elif equal is not None:
-        first, last = max(first, equal), min(last, equal)
-    found = await engine.store.marked(marks, first, last, MAX_BLOCKS + 1)
+    found = await engine.store.marked(marks, *_span(engine, plan), MAX_BLOCKS + 1)
     if len(found) > MAX_BLOCKS:
         raise _too_many(key)
-    return [height for height in found if bounds is None or bounds.holds(Decimal(height))]
+    return [height for height in found if plan.heights is None or plan.heights.holds(Decimal(height))]
+
+
+def _span(engine: EmbeddedEngine, plan: Plan) -> tuple[int, int]:
+    """The first and the last height that a plan leaves, the last smaller if it leaves none."""
+    first, last = 1, engine.tip.height
+    equal, bounds = plan.height_of_event(), plan.heights
+    if bounds is not None:
+        if bounds.impossible:
+            return 1, 0
+        first = max(first, _bound(bounds.lower, math.floor)) if bounds.lower is not None else first
+        last = min(last, _bound(bounds.upper, math.ceil)) if bounds.upper is not None else last
+    elif equal is not None:
+        first, last = max(first, equal), min(last, equal)
+    return first, last
 
 
 def _bound(number: Decimal, rounded: Callable[[Decimal], int]) -> int:
-    """A height that is not inside of a bound, as a place to begin or end."""
-    return MAX_HEIGHT if number.adjusted() > len(str(MAX_HEIGHT)) else min(rounded(number), MAX_HEIGHT)
+    """A number as a height, at most 64 bits."""
+    if number.adjusted() >= len(str(MAX_HEIGHT)):
+        return MAX_HEIGHT if number > 0 else -MAX_HEIGHT
+    return max(-MAX_HEIGHT, min(rounded(number), MAX_HEIGHT))
 
 
 def _too_many(height_key: str) -> RpcError:

@@ -272,6 +272,17 @@ class Store:
 
         return await self._database.read(work)
 
+    async def entries(self, first: int, last: int, limit: int) -> list[tuple[int, int]]:
+        """(height, how many entries the block has) of the first `limit` heights from `first` to `last`, ascending."""
+        contents = tables.contents.c
+        query = sa.select(contents.height, sa.func.length(contents.hashes) / HASH_BYTES)
+        query = query.where(contents.height.between(first, last)).order_by(contents.height).limit(limit)
+
+        def work(connection: Connection) -> list[tuple[int, int]]:
+            return [(row[0], int(row[1])) for row in connection.execute(query)]
+
+        return await self._database.read(work)
+
     async def undo(self, newest: int, height: int) -> dict[bytes, bytes | None]:
         """Writes that lead from the state after block `newest` back to the one after block `height`."""
         replaced = tables.replaced.c
