@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from eth_abi.abi import encode
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.model.errors import RejectedError
@@ -26,6 +26,7 @@ ERC20 = replace(TERMS, asset=AssetId(f"{CHAIN}/erc20:0x{TOKEN.hex()}"))
 
 
 @given(st.binary(min_size=20, max_size=20), st.integers(0, 2**32 - 1), st.integers(0, 2**16 - 1))
+@example(SENDER, 2**32 - 1, 2**16 - 1)
 def test_lock_id_names_its_lane(sender: bytes, number: int, generation: int) -> None:
     lane = Lane(sender, number, generation)
     name = lanes.lane_lock_id(lane)
