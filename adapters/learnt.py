@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 PROBE_S: Final = 60.0
-"""So long a learnt limit is left alone before twice as much is tried once."""
+"""How long a learnt limit is kept before twice as much is tried once."""
 MAX_PROBE_S: Final = 3_600.0
 """The wait doubles with each try that fails, up to this."""
 SEARCH_SHARE: Final = 4
-"""The search ends when the gap is less than one part in so many of what works."""
+"""The search ends when the gap is less than this fraction (one over it) of what works."""
 
 
 class LearntLimit:
@@ -26,7 +26,7 @@ class LearntLimit:
         self._clock = clock
         self._works = most
         self._shown = True
-        """True if so much was answered since it was halved."""
+        """Return true if an answer of this size has come since it was halved."""
         self._answered = 0
         self._fails: int | None = None
         self._doubted: int | None = None
@@ -39,7 +39,7 @@ class LearntLimit:
         return self._works
 
     def is_sure(self, size: int) -> bool:
-        """Return true if so much was answered already. If not, one at a time should try: a refusal is news for all."""
+        """Return true if an answer of this size has come. If not, one at a time should try: a refusal helps all."""
         return size <= self._answered
 
     def size(self) -> int:

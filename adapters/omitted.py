@@ -18,7 +18,7 @@ SETTLED_DEPTH: Final = 128
 """So far below the node's own head every empty answer that is doubted is settled: nodes index a block within seconds of
 having it. On mainnet these are 25 minutes."""
 SAMPLES: Final = 4
-"""Of the older blocks that one answer leaves in doubt so many are settled, and the others if one of these has
+"""Number of older blocks in doubt of one answer that are settled; all others are, too, if one of these has
 events. It bounds what a backfill pays for the question: full blocks allow nearly everything."""
 
 

@@ -94,7 +94,7 @@ class Pace:
 
     @property
     def pause_s(self) -> float:
-        """How long the endpoint still wants to be left alone."""
+        """Return for how many more seconds the endpoint asks not to be called."""
         return max(0.0, self._until_s - self._clock())
 
     @property
@@ -110,7 +110,7 @@ class Pace:
         return at_s - now_s
 
     def turns_within(self, seconds: float, most: int) -> int:
-        """How many turns there are in so long, `most` if nothing limits them."""
+        """Return how many turns fit into this time, `most` if nothing limits them."""
         return most if self._gap_s * most <= seconds else max(1, int(seconds / self._gap_s))
 
     def refused(self, asked_s: float | None) -> float:

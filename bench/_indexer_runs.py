@@ -131,7 +131,7 @@ async def _backfill(rpc_url: str, database_url: str, projected: bool) -> dict[st
 
 
 def side_by_side(rpc_url: str, database_url: str, chains: int, blocks: int) -> dict[str, Any]:
-    """Follow the first blocks of so many chains at once into one database, with all projections. As `backfill`.
+    """Follow the first blocks of several chains at once into one database, with all projections. As `backfill`.
 
     The node is the same for all of them: a follower believes the chain id that it is given.
     """

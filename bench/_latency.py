@@ -36,7 +36,7 @@ DEADLINE_S: Final = 30.0
 
 @dataclass(frozen=True)
 class Probe:
-    """So many transfers, one after another."""
+    """Make this many transfers, one after another."""
 
     transfers: int = 200
     validators: int = 4

@@ -17,7 +17,7 @@ _AMOUNT = re.compile(r"(?P<whole>0|[1-9][0-9]*)(?:\.(?P<fraction>[0-9]+))?")
 
 
 def readable(asset: Asset, units: int, places: int | None = None) -> str:
-    """`0.5 ETH`: exact, without trailing zeros; with `places`, cut to so many decimals (and `…` if that loses some)."""
+    """`0.5 ETH`: exact, without trailing zeros; with `places`, cut to that many decimals (and `…` if it loses some)."""
     whole, rest = divmod(abs(units), 10**asset.decimals)
     fraction = f"{rest:0{asset.decimals}d}" if asset.decimals else ""
     kept = fraction if places is None else fraction[:places]

@@ -8,7 +8,7 @@ from core.model.transactions import OutcomeStatus, UnsignedTransaction
 from core.model.types import Height
 
 LIFETIME_BLOCKS: Final = 50
-"""A transaction that no block has held for so long never will be."""
+"""Blocks after which a transaction that none of them holds never will be in one."""
 
 
 async def send(

@@ -213,7 +213,7 @@ def with_gates(state: SwapState, policy: SwapPolicy) -> SwapState:
 
 
 def _with_tries_counted(state: SwapState) -> SwapState:
-    """Whoever asks for a watch pays nothing for it, so what it may cost us has an end."""
+    """Whoever asks for a watch pays nothing for it, so its cost to us is bounded."""
     on_the_way = (AttemptStatus.ASKED, AttemptStatus.SENT)
     if not _is_spent(state) or any(attempt.status in on_the_way for attempt in state.attempts.values()):
         return state

@@ -53,7 +53,7 @@ T = TypeVar("T")
 log = get_logger("indexer.follower")
 
 PROBE_BLOCKS: Final = 1.5
-"""Without any news for so many block times the head is asked for, so a dead endpoint is distinguished from an idle
+"""Block times without any news after which the head is asked for, so a dead endpoint is distinguished from an idle
 chain before a second block is missed."""
 PROBE_FLOOR_S: Final = 0.5
 PROBE_CEILING_S: Final = 5.0

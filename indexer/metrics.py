@@ -98,7 +98,7 @@ class IndexerMetrics:
             self._of(self._reverted, chain).inc(depth)
 
     def set_aside(self, chain: ChainId, count: int) -> None:
-        """So many facts of the chain are set aside now."""
+        """The number of the chain's facts that are set aside now."""
         self._of(self._set_aside, chain).set(count)
 
     def disputed(self, chain: ChainId) -> None:

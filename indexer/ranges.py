@@ -21,7 +21,7 @@ FIRST_RANGE: Final = 32
 MAX_RANGE: Final = 512
 """Blocks asked for at once; adapters may allow fewer, and refusals shrink the range."""
 IN_TIME_RANGES: Final = 16
-"""So many ranges are no longer than a source said that it gives in time; then more is tried, as it may have sped up."""
+"""How many ranges stay within what a source said that it gives in time; then more is tried, as it may have sped up."""
 RANGE_EVENTS: Final = 10_000
 """Events that a range aims at; a range is one transaction."""
 READ_AHEAD: Final = 2

@@ -16,7 +16,7 @@ from core.runtime.columns import Bytes32, Uint256
 from indexer.tables import fact_order
 
 COPY_ROWS: Final = 1_000
-"""From so many rows on PostgreSQL gets them by COPY."""
+"""The fewest rows that PostgreSQL gets by COPY."""
 MAX_VARIABLES: Final = 999
 """Values in one statement: what every SQLite takes (sqlite.org/limits.html)."""
 

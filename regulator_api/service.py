@@ -44,7 +44,7 @@ from indexer.store import ChainRow, chain_rows
 from regulator_api import answers, audit, bodies, requests
 
 STALE_AFTER_S: Final = 30.0
-"""A follower that has not been heard of for so long is shown as stale; it reports every few seconds."""
+"""Seconds without news of a follower after which it is shown as stale; it reports every few seconds."""
 PROOF_TIMEOUT_S: Final = 30.0
 BALANCE_TIMEOUT_S: Final = 5.0
 MAX_SUMMARY_ASSETS: Final = 50

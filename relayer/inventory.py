@@ -23,8 +23,8 @@ from core.model.transactions import FeeBid, FeeMarket
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Seconds, SwapId
 
 EXIT_FEE_MULTIPLE: Final = 2
-"""An exit's reserve is its gas limit times so often what a first bid offers now: twice the base fee and the tip. That
-carries it through twelve full blocks in a row (EIP-1559: 1.125 each)."""
+"""An exit's reserve is its gas limit times this multiple of a first bid now, which is twice the base fee and the tip.
+That carries it through twelve full blocks in a row (EIP-1559: 1.125 each)."""
 
 ExitCosts = Mapping[ChainId, Mapping[AssetId, int]]
 """The most that one claim or refund may cost on each chain, by asset; chains without fees have none."""
@@ -141,7 +141,7 @@ def uncovered(new: Promise, others: Iterable[Promise], balance: int) -> str | No
 
 
 def overdrawn(holds: Sequence[Promise], balance: int) -> list[Promise]:
-    """The newest of one account's holds that give one asset, so many that the balance covers the others."""
+    """The newest of one account's holds that give one asset: as many as it takes for the balance to cover the rest."""
     dropped, bound = list[Promise](), sum(one.given_amount for one in holds)
     for one in sorted(holds, key=lambda one: (one.reserved_ns, one.swap_id), reverse=True):
         if bound <= balance:

@@ -38,8 +38,8 @@ class OpeningPolicy:
 
     Only an opening with a proof of funds reserves anything before its lock is final: for `hold_s`; a lock that comes
     later is answered if inventory is left. Beyond a first swap, one account holds at most `account_share_percent`, and
-    all accounts of one caller at most `caller_share_percent`, of what would be free without them, in at most so many
-    swaps. An account of which `max_lapses` holds ended without a lock within `lapse_s` proves nothing until some of
+    all accounts of one caller at most `caller_share_percent`, of what would be free without them, in a limited number
+    of swaps. An account of which `max_lapses` holds ended without a lock within `lapse_s` proves nothing until some of
     that time is over. Openings without a proof reserve nothing and are bounded in number alone: an account's within its
     caller, a caller's, and all together by `RelayerPolicy.max_open_swaps`.
 

@@ -54,7 +54,7 @@ CONCERNS_TIMEOUT_S: Final = 3.0
 ATTEST_S: Final = 2.0
 ALLOWANCE_PAUSE_S: Final = 2.0
 ALLOWANCE_LOOK_S: Final = 30.0
-"""Looks at allowances that are for amounts: so long after one another at least, and at most without a change."""
+"""Seconds between looks at allowances that are for amounts: at least this after a change, at most that without one."""
 KEEP_S: Final = MAX_LAPSE_S
 """How long settled votes and allowances are kept, and swaps that came to nothing: some are held against an account."""
 PRUNED_AT_ONCE: Final = 500

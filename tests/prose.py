@@ -48,6 +48,12 @@ WORDS: Final = (
         r"\b(none|null|true|false|even|only|also|fails?|skips?) where\b|\bwhere (none|needed|given|possible)\b",
         "if",
     ),
+    _rule(
+        "so many",
+        r"\b(after|for|from|in|least|most|of|than|to|while) so (few|long|many|much|often)\b"
+        r"|^\W*so (long|many|much|often)\b",
+        "this many, or a noun: the most …, seconds after which …",
+    ),
     _rule("module's text", r"\bthe module's text\b", "say it here, or name the page"),
 )
 _CODE: Final = re.compile(r"\{[^{}\n]*\}")

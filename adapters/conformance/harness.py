@@ -42,7 +42,7 @@ class ChainHarness(Protocol):
         """A fresh account, final on chain, with `FUNDS` of every asset, and with what its fees will cost."""
 
     async def advance(self, blocks: int = 1) -> None:
-        """Return when the adapter's head is at least so many blocks further on."""
+        """Return when the adapter's head is at least this many blocks further on."""
 
     async def wait_until(self, time: ChainTime) -> None:
         """Return when every block from now on has this time or a later one. It may move the chain's clock."""

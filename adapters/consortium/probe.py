@@ -127,7 +127,7 @@ async def _tried(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None) -> N
 
 
 async def _offers(asking: Awaitable[object]) -> bool:
-    """True unless the node refuses. What it only does not know, or not yet, it offers."""
+    """Return true unless the node refuses the method. A node that does not know this answer, or not yet, offers it."""
     try:
         await asking
     except RpcError as error:

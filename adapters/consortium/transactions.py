@@ -128,7 +128,7 @@ class ConsortiumTransactions:
         return {}
 
     async def cancellation(self, account: AccountId) -> UnsignedTransaction | None:
-        """One unit of whatever the account holds, to itself: the ledger moves no less."""
+        """Transfer one unit of an asset that the account holds to itself: the ledger moves nothing smaller."""
         held = (await read_account(self._rpc, account)).balances
         return transfer(account, account, caip_asset(self._chain, held[0][0]), BaseUnits(1)) if held else None
 

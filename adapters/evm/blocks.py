@@ -25,7 +25,7 @@ from core.model.types import ChainId, Height
 
 MAX_BLOCK_RANGE: Final = 500
 RANGE_S: Final = 3.0
-"""A range is to be read in about so long, while two others are read ahead; callers wait ten seconds for one."""
+"""The time in which a range should be read, while two others are read ahead; callers wait ten seconds for one."""
 FIXED_REQUESTS: Final = 2
 """Requests that a range needs whatever its length."""
 

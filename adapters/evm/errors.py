@@ -33,7 +33,7 @@ LIMIT_EXCEEDED: Final = -32005
 """EIP-1474; of rates, of results and of ranges."""
 METHOD_NOT_FOUND: Final = -32601
 METHOD_NOT_SUPPORTED: Final = -32004
-"""EIP-1474; Besu means with it that the account cannot pay."""
+"""EIP-1474. Besu uses it for an account that cannot pay."""
 MAX_REASON_CHARS: Final = 300
 MAX_REVERT_BYTES: Final = 16 * 1024
 

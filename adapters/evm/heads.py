@@ -37,7 +37,7 @@ RETRY_S: Final = 0.5
 MAX_RETRY_S: Final = 2.0
 """How long to wait after an endpoint did not give its head; it doubles from the first to the second of these."""
 LOUD_FAILURES: Final = 5
-"""After so many in a row it is logged."""
+"""How many in a row are logged."""
 SUBSCRIBE_RETRY_S: Final = 2.0
 MAX_SUBSCRIBE_RETRY_S: Final = 600.0
 """A subscription that is refused, breaks or stays silent is asked for again after these; the wait doubles each time,

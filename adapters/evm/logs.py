@@ -26,9 +26,9 @@ from core.model.types import ChainId, Height
 from core.runtime.logging import get_logger
 
 MAX_BY_HASH: Final = 16
-"""Up to so many blocks are asked for their logs one by one, by hash; longer ranges by height and checked afterwards."""
+"""The most blocks that are asked for their logs one by one, by hash; longer ranges by height and checked afterwards."""
 MAX_RECEIPT_FAILURES: Final = 3
-"""An endpoint that so often in a row does not answer for receipts counts as one that offers none."""
+"""Failures to answer for receipts in a row after which an endpoint counts as one that offers none."""
 ADDRESS_CHARS: Final = 42
 HASH_CHARS: Final = 66
 MAX_TOPICS: Final = 4

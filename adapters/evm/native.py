@@ -1,7 +1,7 @@
 """Payments of the native coin, which leave no logs: those that transactions make, and those inside of calls.
 
 The facts of a block have one order. Logs keep the numbers that the chain gave them, from 0; payments follow behind all
-logs, from `FIRST_PAYMENT` on, in the order in which they were executed. A block cannot have so many logs.
+logs, from `FIRST_PAYMENT` on, in the order in which they were executed. No block can have that many logs.
 
 Traces are read in their flat form if a node has it: OpenEthereum's `trace_block`, which go-ethereum's
 `flatCallTracer` copies. The nested one of `callTracer` comes last: calls may go deeper than a decoder follows, and such

@@ -42,7 +42,7 @@ class Identity:
 class EndpointReport:
     """One endpoint as it presents itself. `url` is without path and query, where providers put their keys.
 
-    `state_blocks`: the state of so many blocks below the head is kept for certain. `finality_lag`: how many blocks the
+    `state_blocks`: how many blocks below the head have their state for certain. `finality_lag`: how many blocks the
     finalized one is below the head, None if the endpoint names none. `batch_calls`: how many calls it answered in one
     request, 0 if none were. `warnings`: what works less well, and why. `faults`: what cannot work.
     """

@@ -34,11 +34,11 @@ MAX_BATCH_CALLS: Final = 1_000
 MAX_REQUESTS: Final = 1_000_000
 """Of an endpoint whose pace is not known to have a limit."""
 MAX_RATE_WAITS: Final = 4
-"""So often a request that came too soon is made again before its caller hears of it,"""
+"""How often a request that came too soon is made again before its caller hears of it,"""
 MAX_RATE_WAIT_S: Final = 3.0
 """and only while the endpoint wants no longer pause than this."""
 MAX_GAPS: Final = 3
-"""So often the calls of a batch that came too soon, behind others that did not, are asked again."""
+"""How often the calls of a batch that came too soon, behind others that did not, are asked again."""
 MAX_QUANTITY_DIGITS: Final = 64
 SEND_TRANSACTION: Final = "eth_sendRawTransaction"
 TAGS: Final = frozenset({"latest", "pending", "finalized", "safe", "earliest"})
@@ -117,7 +117,7 @@ class RpcClient:
         """As `batch`, but a failed call's place holds its `CausewayError`.
 
         The calls are answered in their order, so that the first and the last of them can hold the others in a bracket:
-        in one request if the endpoint takes so many, otherwise in several, one after the other.
+        in one request if the endpoint takes that many, otherwise in several, one after the other.
         """
         if not calls:
             return []
@@ -150,11 +150,11 @@ class RpcClient:
 
     @property
     def gap_s(self) -> float:
-        """The time from one request to the next that it has been found to want; 0 if it wants none."""
+        """The time between requests that the endpoint was found to need; 0 if it needs none."""
         return self._pace.gap_s
 
     def requests_within(self, seconds: float) -> int:
-        """About how many requests it takes in so long, at the pace learnt of it and by `calls_per_s`."""
+        """Return about how many requests it takes in this time, at the pace learnt of it and by `calls_per_s`."""
         return self._pace.turns_within(seconds, MAX_REQUESTS)
 
     # --- one call, and many ---

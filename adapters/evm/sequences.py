@@ -16,7 +16,7 @@ from core.model.types import BlockRef, ChainId
 MAX_ACCOUNTS: Final = 256
 MAX_SIGHTINGS: Final = 512
 SIGHTING_BLOCKS: Final = 8
-"""An unchanged sequence is noted again after so many blocks: the block of the older note may be replaced."""
+"""Blocks after which an unchanged sequence is noted again: the block of the older note may be replaced."""
 MAX_LOOKS: Final = 4
 """Notes that are compared with the chain in one call."""
 

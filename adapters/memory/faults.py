@@ -57,7 +57,7 @@ class Endpoint:
     `down`: every call fails. `dead_heads`: the head stream says nothing any more, and does not end.
     `lying`: what it says about locks and heads is false, the same for all liars of one `seed`. `lying_headers`: so is
     the hash of the blocks at these heights if a single header is asked for.
-    `lag_blocks`: it is so many blocks behind. `counts` says how often each fault came to pass, by its name.
+    `lag_blocks`: how many blocks it is behind. `counts` says how often each fault came to pass, by its name.
     """
 
     def __init__(self, clock: Clock, seed: int = 0, rates: FaultRates | None = None) -> None:

@@ -42,7 +42,7 @@ class GiveBack(msgspec.Struct, frozen=True, array_like=True, tag="give-back", fo
 
 
 class Allow(msgspec.Struct, frozen=True, array_like=True, tag="allow", forbid_unknown_fields=True):
-    """From now on locks may take so much of the asset from the sender."""
+    """From now on locks may take this amount of the asset from the sender."""
 
     asset: str
     amount: bytes

@@ -15,7 +15,7 @@ from core.model.errors import MalformedIdentifierError
 BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 BECH32: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 MAX_BECH32_CHARS: Final = 90
-"""BIP-173: the checksum finds errors in at most so many characters."""
+"""BIP-173: the most characters in which the checksum finds every error."""
 EIP1191_CHAINS: Final = frozenset({"30", "31"})
 """Rootstock's networks: their wallets mix the chain id into the checksum (EIP-1191)."""
 

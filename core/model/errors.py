@@ -95,7 +95,7 @@ class RejectedError(CausewayError):
 
 
 class NotFoundError(RejectedError):
-    """There is no such thing."""
+    """The thing that was asked for does not exist."""
 
     code = "not-found"
 

@@ -77,7 +77,7 @@ class Preimage:
 
     @classmethod
     def generate(cls, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> Self:
-        """A fresh one, from the operating system unless a simulation injects its own source."""
+        """Return a fresh preimage, from the operating system unless a simulation injects its own source."""
         return cls(random_bytes(PREIMAGE_BYTES))
 
     def hashlock(self) -> Hashlock:

@@ -63,7 +63,7 @@ class LeaseHeldError(RetryableError):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who took it last, for the how-manieth time, and until when others wait. `holder` is for people and for `take`."""
+    """Who took it last, how often it was taken, and until when others wait. `holder` is for people and for `take`."""
 
     name: str
     holder: str

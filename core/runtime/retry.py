@@ -43,7 +43,7 @@ EFFECT: Final = RetryPolicy((0.5, 1.0, 2.0, 4.0, 8.0, 15.0))
 async def retrying(
     call: Callable[[], Awaitable[T]], policy: RetryPolicy, clock: Clock, rng: random.Random | None = None
 ) -> T:
-    """Await `call` until it succeeds, once more than `policy` has delays at the most.
+    """Await `call` until it succeeds, at most once more than `policy` has delays.
 
     Raise the last `RetryableError`; every other exception at once.
     """

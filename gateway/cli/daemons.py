@@ -195,7 +195,7 @@ def chain_run(
     ] = None,
     keep_blocks: Annotated[
         int | None,
-        typer.Option(min=4_000, help="Embedded engine: forget all but the newest so many blocks, else keep all."),
+        typer.Option(min=4_000, help="Embedded engine: how many of the newest blocks to keep; else all."),
     ] = None,
     as_json: Json = False,
 ) -> None:

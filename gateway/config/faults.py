@@ -8,7 +8,7 @@ from typing import Final
 from core.model.errors import CausewayError, RejectedError
 
 MAX_FAULTS: Final = 100
-"""So many are shown; a file with more is not a configuration."""
+"""The most faults that are shown; a file with more is not a configuration."""
 SHOWN_CHARS: Final = 80
 NAMED: Final = 12
 """How many possibilities a sentence lists."""

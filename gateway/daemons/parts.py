@@ -31,7 +31,7 @@ from relayer.pump.standing import accounts_in_use
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""
 SETTLING_S: Final = 0.25
-"""A part that cannot work at all ends within so long: nothing is announced before."""
+"""The time within which a part that cannot work at all ends: nothing is announced before."""
 
 
 @asynccontextmanager

@@ -71,7 +71,7 @@ class Aims:
         self._doomed: set[tuple[ChainId, bytes]] = set()
         self._paused: dict[tuple[ChainId, AssetId], float] = {}
         self._frozen: dict[tuple[ChainId, bytes], float] = {}
-        """Locks whose token is to be paused for so long once a block has taken them."""
+        """Locks whose token is to be paused for this time once a block has taken them."""
 
     def heard(self, sent: Sent) -> None:
         """A party sends this."""

@@ -172,7 +172,7 @@ class Process(ABC):
             await asyncio.gather(life, return_exceptions=True)
 
     def pause(self, pause_s: float) -> None:
-        """SIGSTOP now, and SIGCONT after so long; meanwhile another process is started on the same database."""
+        """SIGSTOP now, and SIGCONT after this time; meanwhile another process is started on the same database."""
         self._awake.clear()
         self._pause_s = pause_s
         self._outage_s = RESTART_S
@@ -191,7 +191,7 @@ class Process(ABC):
             self.ends.append(f"{self.name}'s process ended by itself: {error!r}")
 
     def kill(self, outage_s: float) -> None:
-        """A power cut now, for so long."""
+        """A power cut now, for this time."""
         self._outage_s = outage_s
         self._die("")
 

@@ -25,7 +25,7 @@ from indexer.writing import insert_many
 
 CHUNK: Final = 200
 FEW: Final = 8
-"""Balances of so few accounts are asked for by a short statement."""
+"""The most accounts whose balances are asked for by a short statement."""
 _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
@@ -255,7 +255,7 @@ def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:
 
 @lru_cache(maxsize=16)
 def _newest_sql(dialect: sa.Dialect, many: int) -> str:
-    """The newest balances of so many (asset, account), for the driver. SQLAlchemy does not remember statements with
+    """The newest balances of a number of (asset, account), for the driver. SQLAlchemy does not remember statements with
     VALUES, and to compile this one takes longer than to run it."""
     rows = [("", "")] * many
     asked = sa.values(balances.c.asset, balances.c.account, name="asked").data(rows).cte()

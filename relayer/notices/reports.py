@@ -64,7 +64,7 @@ def enqueue(connection: Connection, agreement: Agreement, source: str, now_ns: i
 
 
 def forget(connection: Connection, swap_id: SwapId) -> None:
-    """A report goes with the swap that came to nothing."""
+    """Delete the report of a swap that came to nothing."""
     deliveries.forget(connection, REPORTS, swap_id)
 
 

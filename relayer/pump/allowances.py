@@ -31,7 +31,7 @@ AMPLE: Final = 2**90
 """An allowance that no locks side by side use up: more than any token's supply, less than what tokens that keep 96 bits
 may have left."""
 AMPLE_TIMES: Final = 1_000
-"""And so many times the lock at hand."""
+"""And this many times the lock at hand."""
 LOCKS_AHEAD: Final = 4
 """The largest locks that an allowance for amounts covers beyond what is promised."""
 

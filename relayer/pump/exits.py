@@ -125,7 +125,7 @@ class SharedExits:
         return ready[False], ready[True]
 
     def _is_urgent(self, asked: Exit, here: ActingChain) -> bool:
-        """Return true if, should a batch come to nothing, less time would be left than a claim may need: to be
+        """Return true if a batch that comes to nothing would leave less time than a claim may need: to be
         included, reorged out and included again, as the gates reckon."""
         if (deadline_s := exit_deadline_s(asked)) is None:
             return False

@@ -10,7 +10,7 @@ from relayer.pump import swaps, tables
 
 
 def accounts_in_use(connection: Connection) -> dict[AccountId, int]:
-    """Our own accounts that open swaps pay, claim and refund with, and how many swaps each of them has.
+    """Our own accounts with which open swaps lock, claim and refund, and how many swaps each of them has.
 
     A watchtower's swaps have none: anybody may claim and refund for others.
     """

@@ -332,7 +332,7 @@ def watch_counts(connection: Connection, caller: str | None) -> WatchCounts:
 
 
 def forget(connection: Connection, swap_id: SwapId) -> None:
-    """Take a swap's rows away: only of one under which nothing was ever locked."""
+    """Delete a swap's rows. Only for a swap under which nothing was ever locked."""
     for table in (relayer_swaps, relayer_locks):
         connection.execute(sa.delete(table).where(table.c.swap_id == swap_id))
 

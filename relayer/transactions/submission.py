@@ -36,7 +36,7 @@ MAX_AT_ONCE: Final = 16
 """Questions and broadcasts of one account that are on their way together."""
 MAX_REFUSALS: Final = 3
 GIVE_UP_S: Final = 10.0
-"""A batch that was refused so often, or for so long, in whatever words, makes way for single exits."""
+"""Refusals, or seconds of them, in whatever words, after which a batch makes way for single exits."""
 SUBMIT_TIMEOUT_S: Final = 5.0
 """A broadcast that takes longer is tried again; meanwhile others of the account may go out."""
 TURN_S: Final = 1.0

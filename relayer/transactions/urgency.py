@@ -28,7 +28,7 @@ class Urgency:
         return min((end_s for _, end_s in self.spans), default=None)
 
     def share(self, now_s: float) -> float:
-        """How much of the time is used up, 0 to 1, of the one that has used up most."""
+        """Return the largest share of its time, 0 to 1, that any of them has used up."""
         return max((fees.share_used(start_s, end_s, now_s) for start_s, end_s in self.spans), default=0.0)
 
 

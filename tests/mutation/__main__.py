@@ -149,7 +149,7 @@ class Session:
         self.planted.append(fault)
 
     def _reap(self, most: int) -> int:
-        """Wait until at most so many run; return how many ended."""
+        """Wait until at most this many run; return how many ended."""
         ended = 0
         while len(self._running) > most:
             pid, status = os.wait()

@@ -70,7 +70,7 @@ def told(story, ahead: bool = True) -> None:
 
 
 async def side_by_side(house: Particular, count: int, amount: int) -> None:
-    """So many swaps at once, each of whose locks has to come."""
+    """Open this many swaps at once, each of whose locks has to come."""
     for number in range(count):
         house.person(number)
     await house.clock.sleep(2)

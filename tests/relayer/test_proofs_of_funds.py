@@ -29,7 +29,7 @@ HALF = START // 2
 async def opened(
     house: House, number: int, amount: int = HALF, caller: str = "somebody", proven: bool = True
 ) -> SwapView:
-    """By the initiator of that number, for so much of the participant's asset."""
+    """By the initiator of that number, for this amount of the participant's asset."""
     quote = await house.service.desk.quote(QuoteRequest(COIN_A, COIN_B, participant_amount=BaseUnits(amount)))
     return await open_as(house, number, quote, caller, proven)
 

@@ -18,7 +18,7 @@ ROOM_FOR_EVERYTHING = 10**20
 
 
 async def opened(on: Stage, units: int) -> tuple[SwapView, Preimage] | None:
-    """A swap for so many yuan, None if the relayer refuses it."""
+    """A swap for this many yuan, None if the relayer refuses it."""
     preimage = Preimage.generate()
     with suppress(ConflictError):
         return await on.open(YUAN, ETHER, preimage, units), preimage

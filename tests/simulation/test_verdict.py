@@ -100,7 +100,7 @@ async def exposure_in_window(stage: Stage) -> None:
 
 
 async def _locked_at_once(stage: Stage, amount: int, gap_of_windows: bool, same_receiver: bool) -> None:
-    """Two swaps of so much each, which end by refunds."""
+    """Two swaps of this amount each, which end by refunds."""
     places = []
     for number in range(2):
         later_s = 600 * number if gap_of_windows else 0

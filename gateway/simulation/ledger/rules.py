@@ -36,7 +36,7 @@ from local_chains.consortium.state.tree import build, root_hash
 
 MS_PER_S: Final = 1_000
 LIVES: Final = 60
-"""For so many blocks at most a form of ours is valid: what the pipeline gives it, and what its head may be off by."""
+"""The most blocks for which a form of ours is valid: what the pipeline gives it, and what its head may be off by."""
 
 
 @dataclass(slots=True)

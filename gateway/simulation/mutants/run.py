@@ -21,7 +21,7 @@ from gateway.simulation.verdict.problem import Kind
 FOUND: Final = Path(__file__).with_name("found.json")
 """The seed that found each mutant, by its name."""
 STUCK_S: Final = 1_800.0
-"""A mutant that plays for so long without a problem has survived."""
+"""The time after which a mutant without a problem has survived."""
 NO_HARM: Final = frozenset({Kind.TRACE_REFUSED, Kind.STORY_UNENDED})
 """Kinds that name no harm by themselves."""
 

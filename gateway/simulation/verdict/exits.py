@@ -31,7 +31,7 @@ ROUNDED_S: Final = 1
 UNTIMED: Final = frozenset({Rough.TWO_PROCESSES, Rough.SHORT_PURSE})
 """In these nobody need send anything at once: a process is paused, or the gas is not there."""
 REORG_S: Final = 10.0
-"""For so long around a reorg nobody can say from the chain of now what a party saw."""
+"""The time around a reorg in which nobody can say from the chain of now what a party saw."""
 
 
 def problems(record: Record) -> Iterator[Problem]:

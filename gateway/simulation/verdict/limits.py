@@ -17,7 +17,7 @@ from gateway.simulation.world import CALM_FEES, GAS
 from relayer.policy import EXPIRY_WINDOW_S
 
 FEE_TIMES: Final = 40
-"""No fee is more than so many times the dearest that the chain was: what urgency, or a liar, may make of it."""
+"""The largest multiple of the dearest market that a fee may be: what urgency, or a liar, may make of it."""
 PAID_TIMES: Final = 4
 """The most that a party's transactions may cost, in times of the dearest base fee, for each."""
 FRESH_S: Final = 30.0

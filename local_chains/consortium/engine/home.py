@@ -225,7 +225,7 @@ def init_home(
 
 
 def load_genesis(home: Path) -> Genesis:
-    """Raise `RejectedError` if `home` is none."""
+    """Raise `RejectedError` if `home` is not the home of a chain."""
     try:
         raw = (home / GENESIS_FILE).read_bytes()
     except OSError as error:

@@ -40,7 +40,7 @@ MAX_STANDINGS: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So much work, and so many bytes."""
+    """An amount of work, and of bytes."""
 
     cost: int
     bytes: int

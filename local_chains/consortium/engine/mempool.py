@@ -23,7 +23,7 @@ BLOCKS_WAITING: Final = 8
 MAX_SEEN: Final = 50_000
 """Hashes remembered, so that a transaction that is in the pool or was committed lately is not taken again."""
 RECHECKED: Final = 1_000
-"""While more than so many wait, a block does not make all of them be checked again."""
+"""While more than this many wait, a block does not make all of them be checked again."""
 BLOCKS_WITHOUT_RECHECK: Final = 20
 SLICE_S: Final = 0.01
 """How long checking again holds the event loop at a time."""
@@ -113,7 +113,7 @@ class Mempool:
         return result
 
     def reap(self, max_bytes: int) -> list[bytes]:
-        """The transactions of the next block, in so many bytes; they stay until `committed`."""
+        """The transactions of the next block, in at most this many bytes; they stay until `committed`."""
         self.recheck_all()
         for name in [name for name in self._early if name in self._waiting]:
             one = self._candidate(self._waiting[name].raw)
@@ -167,7 +167,7 @@ class Mempool:
             self._unchecked.extend(self._waiting)
 
     def recheck_some(self, seconds: float = SLICE_S) -> bool:
-        """Check waiting transactions again for about so long. Return True if some are left."""
+        """Check waiting transactions again for about this long. Return True if some are left."""
         until = time.monotonic() + seconds
         while self._unchecked:
             name = self._unchecked.popleft()

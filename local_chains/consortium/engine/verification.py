@@ -158,7 +158,7 @@ class _Worker:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A piece of work that was written to a process: so many transactions."""
+    """A piece of work that was written to a process: a number of transactions."""
 
     count: int
     answer: "asyncio.Future[list[bool]]"

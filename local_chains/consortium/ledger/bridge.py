@@ -1,7 +1,7 @@
 """Bridge: foreign headers that more than ⅔ of the consensus power call final.
 
 Votes on a height are kept until one header has won; then they give way to it, and only its block hash and time may
-still be voted for. An operator holds votes open on so many heights only: a further one takes back its oldest, so that
+still be voted for. An operator holds votes open on some heights only: a further one takes back its oldest, so that
 heights nobody else votes on neither fill the state nor silence the operator.
 """
 

@@ -93,7 +93,7 @@ class BlockResult:
 
 OK: Final = Result(ResultCode.OK)
 NO_ROOM: Final = Result(ResultCode.NO_ROOM)
-"""Of entries that nobody looked at. There may be millions of them, so it has no log."""
+"""The result of an entry that was not looked at. There may be millions, so it has no log."""
 
 
 def execute_block(

@@ -41,7 +41,7 @@ TURN_S: Final = 0.01
 """How long one subscriber's events are made before others have their turn."""
 HEARTBEAT_S: Final = 30.0
 SEND_TIMEOUT_S: Final = 10.0
-"""A client that takes nothing for so long is cut off."""
+"""Seconds after which a client that takes nothing is cut off."""
 
 _QUERY: Final[Signature] = {"query": Kind.STRING}
 _SUBSCRIBING: Final[Mapping[str, Signature]] = {"subscribe": _QUERY, "unsubscribe": _QUERY, "unsubscribe_all": {}}

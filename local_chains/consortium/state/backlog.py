@@ -14,11 +14,11 @@ from typing import Final, TypeVar
 R = TypeVar("R")
 
 CHECKPOINT_BLOCKS: Final = 256
-"""The tables follow at the latest after so many blocks,"""
+"""The tables follow after this many blocks at the latest,"""
 CHECKPOINT_WRITES: Final = 65_536
-"""after so many leaves and transactions,"""
+"""after this many leaves and transactions,"""
 CHECKPOINT_BYTES: Final = 32 * 1024 * 1024
-"""or after redo records of so many bytes. Opening a file reads those, and those of `PIECES` blocks."""
+"""or after redo records of this many bytes. Opening a file reads those, and those of `PIECES` blocks."""
 PIECES: Final = 4
 """Blocks over which the work is spread, so that none of them takes long."""
 

@@ -21,7 +21,7 @@ MAX_REMAKING: Final = 8
 """Old states that are asked for while one is made again."""
 REMAKE_BUDGET_S: Final = 5.0
 REMAKE_SHARE: Final = 0.05
-"""Making old states again may take so long at once, and this share of the time in the long run: blocks wait for it."""
+"""Seconds that remaking old states may take at once, and its share of the time in the long run: blocks wait for it."""
 
 
 class LedgerState:

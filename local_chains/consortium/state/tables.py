@@ -89,7 +89,7 @@ def _sql(statement: sa.Insert | sa.Delete) -> str:
 
 @lru_cache(maxsize=8)
 def put(table: sa.Table, rows: int) -> str:
-    """Insert so many rows with all columns, each instead of one that is there."""
+    """Insert this many rows with all columns, each instead of one that is there."""
     one = _sql(sa.insert(table).prefix_with("OR REPLACE"))
     into, values, row = one.partition(" VALUES ")
     return into + values + ", ".join([row] * rows)

@@ -51,7 +51,7 @@ _TOP: Final = MAX_DEPTH - 1
 _PART_DEPTH: Final = 8
 _PARTS: Final = 1 << _PART_DEPTH
 _PART_SHIFT: Final = MAX_DEPTH - _PART_DEPTH
-"""A whole tree is built in so many parts, by the first bits of the paths."""
+"""Number of parts in which a whole tree is built, by the first bits of the paths."""
 _KEY_AT: Final = 2 * HASH_SIZE
 _PATH: Final = itemgetter(0)
 _sha256: Final = hashlib.sha256

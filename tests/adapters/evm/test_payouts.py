@@ -50,7 +50,7 @@ async def native_terms(evm: EvmHarness, receiver: AccountId | None = None) -> Lo
 
 
 async def test_an_unfunded_ether_leg_is_payable(evm: EvmHarness) -> None:
-    """The contract holds nothing of so much: its balance is overridden."""
+    """The contract does not hold that much: its balance is overridden."""
     terms = await native_terms(evm)
     await evm.access.locks.check_payout(replace(terms, amount=BaseUnits(10**24)))
 

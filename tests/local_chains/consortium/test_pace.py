@@ -12,7 +12,7 @@ from local_chains.consortium.state.store import PROOF_HEIGHTS
 from relayer.transactions.pipeline import PipelinePolicy
 
 VOTE_MS = 50
-"""Votes take at least so long between processes on one machine."""
+"""The least time that votes take between processes on one machine."""
 LEAST_MS = BLOCK_TIME_MS + VOTE_MS
 
 

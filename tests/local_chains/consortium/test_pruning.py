@@ -32,7 +32,7 @@ async def started(home: Path, clock: ManualClock, keep_blocks: int = KEPT) -> Em
 
 
 async def grow(engine: EmbeddedEngine, clock: ManualClock, first: int, count: int) -> list[bytes]:
-    """So many blocks with a transfer each."""
+    """Make this many blocks with a transfer each."""
     sent = [ANN.signed(first + place, Transfer("cnyd", BEN.address, quantity(1))) for place in range(count)]
     for raw in sent:
         engine.submit(raw)

@@ -22,7 +22,7 @@ from local_chains.consortium.state.snapshots import (
 )
 
 MIN_INTERVAL: Final = 10
-"""Snapshots are taken no closer than so many heights: newcomers need a while to fetch one."""
+"""The fewest heights between snapshots: newcomers need a while to fetch one."""
 
 _log = structlog.get_logger(__name__)
 

@@ -57,7 +57,7 @@ DIFFERENCES: Final = (
     ),
     Difference(
         "an argument has at most 256 KiB, the query of `block_search` 512 bytes, JSON about 1,000 levels; a search "
-        "reads at most so much (below)",
+        "reads a bounded number of blocks (below)",
         "bounds",
         (
             rpc("check_tx", {"tx": "A" * 300_000}),
