@@ -1,21 +1,82 @@
 """`python -m gateway.simulation --seeds 100 [--first N] [--jobs 2] [--json]`, or `--seed N --verbose`.
 
-Exits 1 if a seed fails, or if a campaign of `ENOUGH` seeds or more never saw something that it has to bear.
+Ctrl-C ends a campaign early: it says what it has seen so far, and with which seed to go on. Exit 1 if a seed fails, or
+if a campaign of `ENOUGH` seeds or more never saw something that it has to bear; 130 if it was stopped.
 """
 
 import argparse
 import json
 import sys
 import time
-from typing import Final
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.coverage import Coverage
+from gateway.simulation.story import Verdict
 
 ENOUGH: Final = 200
+STOPPED: Final = 130
+
+
+@dataclass
+class Tally:
+    """A campaign so far."""
+
+    began: float = field(default_factory=time.monotonic)
+    seeds: int = 0
+    swaps: int = 0
+    completed: int = 0
+    problems: list[dict[str, Any]] = field(default_factory=list)
+    seen: Coverage = field(default_factory=Coverage)
+
+    def add(self, verdict: Verdict) -> None:
+        self.seeds += 1
+        self.swaps += verdict.swaps
+        self.completed += verdict.completed
+        self.seen.add(verdict.plan.seed, verdict.faults, verdict.journeys)
+        self.problems += [
+            {"seed": verdict.plan.seed, "kind": problem.kind, "problem": problem.text} for problem in verdict.problems
+        ]
+
+    @property
+    def took_s(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def swaps_per_s(self) -> float:
+        return self.swaps / max(self.took_s, 0.001)
+
+    def never_seen(self) -> list[str]:
+        """Return what was never seen, nothing if too few seeds were played to say so."""
+        return self.seen.never_seen() if self.seeds >= ENOUGH else []
+
+    def lines(self) -> Iterator[str]:
+        for kind, counts in self.seen.by_kind().items():
+            yield f"{kind}: {', '.join(f'{name} {count}' for name, count in counts.items())}"
+        yield f"rarest: {', '.join(f'{name} (seed {seed})' for name, seed in self.seen.rarest().items())}"
+        yield (
+            f"{self.seeds} seeds, {self.swaps} swaps ({self.completed} completed), {len(self.problems)} problems, "
+            f"{self.took_s:.1f} s, {self.swaps_per_s:.2f} swaps/s"
+        )
+        if missing := self.never_seen():
+            yield f"never seen: {', '.join(missing)}"
+
+    def figures(self) -> dict[str, Any]:
+        return {
+            "seeds": self.seeds,
+            "swaps": self.swaps,
+            "swaps_per_s": round(self.swaps_per_s, 2),
+            "problems": self.problems,
+            "never_seen": self.never_seen(),
+            "rarest": self.seen.rarest(),
+            **self.seen.by_kind(),
+        }
 
 
 def main() -> int:
@@ -28,42 +89,44 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="end with one JSON object, for programs")
     parser.add_argument("--verbose", action="store_true", help="show every story, with the parties' logs")
     given = parser.parse_args()
-    seeds = range(given.first, given.first + given.seeds) if given.seed is None else [given.seed]
-    jobs = 1 if given.seed is not None else given.jobs
-    began, swaps, completed, problems = time.monotonic(), 0, 0, []
-    seen = Coverage()
-    played = verdicts(seeds, jobs, given.verbose)
-    for verdict in track(played, "seeds", len(seeds), console=Console(stderr=True), disable=len(seeds) < 2):
-        swaps, completed = swaps + verdict.swaps, completed + verdict.completed
-        seen.add(verdict.plan.seed, verdict.faults, verdict.journeys)
-        problems += [
-            {"seed": verdict.plan.seed, "kind": problem.kind, "problem": problem.text} for problem in verdict.problems
-        ]
-        if given.verbose or not verdict.ok:
-            print(report(verdict), flush=True)
-    took_s = time.monotonic() - began
-    missing = seen.never_seen() if len(seeds) >= ENOUGH else []
-    for kind, counts in seen.by_kind().items():
-        print(f"{kind}: {', '.join(f'{name} {count}' for name, count in counts.items())}")
-    print(f"rarest: {', '.join(f'{name} (seed {seed})' for name, seed in seen.rarest().items())}")
-    print(
-        f"{len(seeds)} seeds, {swaps} swaps ({completed} completed), {len(problems)} problems, "
-        f"{took_s:.1f} s, {swaps / took_s:.2f} swaps/s"
-    )
-    if missing:
-        print(f"never seen: {', '.join(missing)}")
+    seeds = range(given.first, given.first + given.seeds) if given.seed is None else range(given.seed, given.seed + 1)
+    tally, stopped = Tally(), False
+    playing = verdicts(seeds, min(given.jobs, len(seeds)), given.verbose)
+    try:
+        with _shown(seeds, tally) as show:
+            for verdict in playing:
+                tally.add(verdict)
+                if given.verbose or not verdict.ok:
+                    print(report(verdict), flush=True)
+                show()
+    except KeyboardInterrupt:
+        stopped = True
+        playing.close()
+    for line in tally.lines():
+        print(line)
+    if stopped:
+        print(f"stopped: go on with --first {seeds.start + tally.seeds} --seeds {len(seeds) - tally.seeds}")
     if given.json:
-        figures = {
-            "seeds": len(seeds),
-            "swaps": swaps,
-            "swaps_per_s": round(swaps / took_s, 2),
-            "problems": problems,
-            "never_seen": missing,
-            "rarest": seen.rarest(),
-            **seen.by_kind(),
-        }
-        print(json.dumps(figures))
-    return 1 if problems or missing else 0
+        print(json.dumps(tally.figures()))
+    return STOPPED if stopped else 1 if tally.problems or tally.never_seen() else 0
+
+
+@contextmanager
+def _shown(seeds: Sequence[int], tally: Tally) -> Iterator[Any]:
+    """A progress bar on standard error; call what this gives after each seed."""
+    columns = (
+        TextColumn("seeds"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[swaps_per_s]:.1f} swaps/s, {task.fields[problems]} problems"),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=len(seeds) < 2) as bar:
+        task = bar.add_task("seeds", total=len(seeds), swaps_per_s=0.0, problems=0)
+        yield lambda: bar.update(
+            task, completed=tally.seeds, swaps_per_s=tally.swaps_per_s, problems=len(tally.problems)
+        )
 
 
 if __name__ == "__main__":

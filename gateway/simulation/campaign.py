@@ -2,25 +2,56 @@
 
 import io
 import logging
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 
 import structlog
 
 from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
+from gateway.simulation.plan import draw
 from gateway.simulation.story import Verdict, run
+from gateway.simulation.verdict.problem import Kind, Problem
 
 
-def verdicts(seeds: Sequence[int], jobs: int = 1, verbose: bool = False) -> Iterator[Verdict]:
-    """Play seeds in this process, or shared among `jobs` others; verdicts come in the order of the seeds."""
+def verdicts(
+    seeds: Sequence[int], jobs: int = 1, verbose: bool = False, traced: bool = False
+) -> Generator[Verdict, None, None]:
+    """Play seeds in this process, or shared among `jobs` others; verdicts come in the order of the seeds.
+
+    A story that breaks off has a verdict, too. `traced`: other processes send the traces along. Whoever stops early
+    waits for the stories that are being played, and for no others.
+    """
     if jobs <= 1:
         settle(verbose)
-        yield from map(run, seeds)
+        yield from map(_judged, seeds)
         return
-    with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=settle) as pool:
-        yield from pool.map(run, seeds)
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_begin)
+    try:
+        yield from pool.map(_judged if traced else _judged_without_traces, seeds)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _judged(seed: int) -> Verdict:
+    try:
+        return run(seed)
+    except Exception as error:
+        broken = Problem(Kind.STORY_UNENDED, f"{type(error).__name__}: {error}")
+        return Verdict(draw(seed), (broken,), (), 0, 0, {}, 0.0, (), {})
+
+
+def _judged_without_traces(seed: int) -> Verdict:
+    return replace(_judged(seed), traces=())
+
+
+def _begin() -> None:
+    """Begin a process of a campaign. Ctrl-C is for the one that plans it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settle()
 
 
 def settle(verbose: bool = False) -> None:

@@ -23,6 +23,12 @@ CHAINS: Final = (A, B)
 LEDGER_SHARE: Final = 0.5
 MIN_DEALS, MAX_DEALS = 14, 24
 """The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
+SMALL_TOWNS: Final = 1_000_000
+"""Seeds from here on are of small towns, which are quickly played: few swaps, one provider, everybody comes early."""
+MIN_FEW, MAX_FEW = 2, 4
+"""How many swaps a small town has."""
+SOONER: Final = 5
+"""How many times earlier its swaps begin."""
 MAX_RESTARTS: Final = 3
 
 TIMING: Final = ChainTiming(
@@ -438,7 +444,26 @@ def draw(seed: int) -> Plan:
         plan = replace(plan, rough=plan.rough | {Rough.SHORT_PURSE})
     if (clocks := random.Random(f"clock/{seed}")).random() < CLOCK_SHARE:
         plan = _with_wrong_clock(clocks, plan)
-    return _on_ledger(plan) if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE else plan
+    if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE:
+        plan = _on_ledger(plan)
+    return plan if seed < SMALL_TOWNS else _in_a_small_town(plan)
+
+
+def _in_a_small_town(plan: Plan) -> Plan:
+    """The beginning of the same story, with its first provider."""
+    source = random.Random(f"small/{plan.seed}")
+    first = plan.deals[: source.randint(MIN_FEW, MAX_FEW)]
+    deals = tuple(replace(one, relayer=0, start_s=one.start_s / SOONER) for one in first)
+    relayers, dapps = plan.relayers[:1], plan.dapps[:1]
+    named = {one.name for one in (*relayers, *dapps)}
+    return replace(
+        plan,
+        deals=deals,
+        relayers=relayers,
+        dapps=dapps,
+        tower=plan.tower if Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals) else None,
+        clock_of=plan.clock_of if plan.clock_of in named else relayers[0].name if plan.clock_of else "",
+    )
 
 
 def _with_moods(source: random.Random, plan: Plan) -> Plan:

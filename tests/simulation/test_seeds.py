@@ -16,6 +16,9 @@ from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
+    MAX_FEW,
+    MIN_FEW,
+    SMALL_TOWNS,
     A,
     B,
     Deal,
@@ -34,6 +37,7 @@ from tests.support import LONG
 
 SEEDS = 200 if LONG else 40
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
+SMALL = 1_000 if LONG else 160
 PLANS = 200
 JOBS = 2
 
@@ -86,7 +90,8 @@ def plan(*deals: Deal, **changes: Any) -> Plan:
 @pytest.mark.long
 @pytest.mark.endurance
 def test_nobody_honest_loses_money_under_any_seed() -> None:
-    failed = [report(verdict) for verdict in verdicts(range(SEEDS), JOBS) if not verdict.ok]
+    seeds = [*range(SEEDS), *range(SMALL_TOWNS, SMALL_TOWNS + SMALL)]
+    failed = [report(verdict) for verdict in verdicts(seeds, JOBS) if not verdict.ok]
     assert not failed, "\n".join([f"python -m gateway.simulation --seed N --verbose shows more\n{failed[0]}"])
 
 
@@ -116,6 +121,18 @@ def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
     for trouble in ("tower", "reorgs", "spikes", "fees", "expiries", "batches"):
         assert {bool(getattr(each, trouble)) for each in plans} == {True, False}, trouble
     assert {bool(party.deaths) for party in parties} == {True, False}
+
+
+def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:
+    plans = [draw(SMALL_TOWNS + seed) for seed in range(PLANS)]
+    assert {len(each.deals) for each in plans} == set(range(MIN_FEW, MAX_FEW + 1))
+    assert {one.style for each in plans for one in each.deals} == set(Style)
+    assert set().union(*(each.rough for each in plans)) == set(Rough)
+    for each in plans:
+        names = {party.name for party in each.parties}
+        assert {"relayer-0", "dapp-0"} <= names <= {"relayer-0", "dapp-0", "tower"}
+        assert {one.relayer for one in each.deals} == {0}
+        assert each.clock_of in {"", *names}
 
 
 @pytest.mark.parametrize("first", CHAINS)

@@ -111,7 +111,7 @@ def main() -> int:
         print(reason)
         return 0
     kinds: dict[tuple[str, bool], list[Trace]] = {}
-    for verdict in verdicts(range(given.first, given.first + given.seeds), given.jobs):
+    for verdict in verdicts(range(given.first, given.first + given.seeds), given.jobs, traced=True):
         for trace in verdict.traces:
             kinds.setdefault((trace.initiator, trace.watched), []).append(trace)
     failed = 0

@@ -143,8 +143,8 @@ def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
 def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:
     """Return true if a lock with exactly these terms was open in the state that was final when this was sent."""
     reorg = record.world.deep.get(terms.chain)
-    if reorg is not None and sent.at_s < reorg.at_s and sent.finalized[terms.chain] > reorg.fork:
-        return True  # that state was replaced
+    if reorg is not None and sent.at_s < reorg.at_s + ON_THE_WAY_S and sent.finalized[terms.chain] > reorg.fork:
+        return True  # that state was replaced, or was just read
     return _open_at(record, terms, terms.chain, sent.finalized[terms.chain])
 
 

@@ -1,0 +1,48 @@
+"""Campaigns: what becomes of a story that breaks off, and of a campaign that is stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gateway.simulation import campaign
+from gateway.simulation.__main__ import STOPPED
+from gateway.simulation.plan import SMALL_TOWNS
+from gateway.simulation.verdict.problem import Kind
+
+MANY = 500
+
+
+def test_a_story_that_breaks_off_is_a_problem_of_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(seed: int) -> None:
+        raise ZeroDivisionError(seed)
+
+    monkeypatch.setattr(campaign, "run", breaks_off)
+    verdicts = list(campaign.verdicts(range(3, 5)))
+    assert [verdict.plan.seed for verdict in verdicts] == [3, 4]
+    [problem] = verdicts[0].problems
+    assert problem.kind is Kind.STORY_UNENDED
+    assert "ZeroDivisionError" in problem.text
+
+
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_campaign_that_is_stopped_says_what_it_has_seen(jobs: str) -> None:
+    town = ["--first", str(SMALL_TOWNS), "--seeds", str(MANY), "--jobs", jobs]
+    command = [sys.executable, "-m", "gateway.simulation", *town, "--verbose", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as playing:
+        assert playing.stdout is not None
+        try:
+            while not playing.stdout.readline().startswith(f"seed {SMALL_TOWNS}: "):
+                assert playing.poll() is None
+            playing.send_signal(signal.SIGINT)
+            said = playing.stdout.read().splitlines()
+            assert playing.wait() == STOPPED
+        finally:
+            playing.kill()
+    figures = json.loads(said[-1])
+    played = figures["seeds"]
+    assert 1 <= played < MANY
+    assert figures["swaps"] > 0
+    assert said[-2] == f"stopped: go on with --first {SMALL_TOWNS + played} --seeds {MANY - played}"
