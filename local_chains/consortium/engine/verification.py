@@ -20,8 +20,8 @@ import structlog
 from core.model.errors import FatalError
 from local_chains.consortium.ledger.signatures import verify_all
 
-CHUNK: Final = 64
-"""Transactions in one piece of work: about 5 ms."""
+CHUNK: Final = 256
+"""Transactions in one piece of work: about 16 ms. Each piece costs some system calls, and wakes two processes."""
 PIECES_AHEAD: Final = 3
 """Pieces that one process has in hand: it goes on while the event loop is busy with something else."""
 MIN_POOLED: Final = 32
@@ -48,7 +48,9 @@ class SignaturePool:
         """`ledger.signatures.verify_all`, on all cores. A process that dies costs time, never a wrong answer."""
         if len(transactions) < MIN_POOLED or not await self._started():
             return verify_all(transactions)
-        chunks = [transactions[start : start + CHUNK] for start in range(0, len(transactions), CHUNK)]
+        # Fewer than fill a piece are divided among all processes.
+        size = min(CHUNK, max(MIN_POOLED, -(-len(transactions) // len(self._workers))))
+        chunks = [transactions[start : start + size] for start in range(0, len(transactions), size)]
         checked = await asyncio.gather(*(self._verify_chunk(chunk) for chunk in chunks))
         return [held for chunk in checked for held in chunk]
 
