@@ -6,6 +6,7 @@ While some wait for the processes that check signatures, those before them are c
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -80,7 +81,8 @@ class Intake:
         ahead: deque[_Batch] = deque()
         try:
             while self._arrived or ahead:
-                while self._arrived and len(ahead) < BATCHES_AHEAD:
+                # More come while some are checked: a small batch waits for them.
+                while self._arrived and (not ahead or (len(ahead) < BATCHES_AHEAD and self._waiting_long())):
                     groups = self._next_groups()
                     ahead.append((groups, asyncio.create_task(self._verify(groups))))
                 groups, verifying = ahead[0]
@@ -93,6 +95,10 @@ class Intake:
         except BaseException:
             self._give_up(ahead, RetryableError("the node stops"))
             raise
+
+    def _waiting_long(self) -> bool:
+        """Return true if a whole batch has arrived."""
+        return sum(len(group.transactions) for group in islice(self._arrived, BATCH)) >= BATCH
 
     def _next_groups(self) -> list[_Group]:
         groups, count = [], 0

@@ -24,7 +24,7 @@ CHUNK: Final = 256
 """Transactions in one piece of work: about 16 ms. Each piece costs some system calls, and wakes two processes."""
 PIECES_AHEAD: Final = 3
 """Pieces that one process has in hand: it goes on while the event loop is busy with something else."""
-MIN_POOLED: Final = 32
+MIN_POOLED: Final = 8
 """Fewer are checked where they are: asking another process would take longer than the work."""
 LENGTH_BYTES: Final = 4
 NICENESS: Final = 5

@@ -6,8 +6,9 @@ form spoils its whole batch.
 
 import json
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
@@ -31,6 +32,11 @@ _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 Call = Callable[[str, bytes | None], Awaitable[Any]]
 """(method, params as JSON or None) → result; raises `RpcError`."""
+CallAll = Callable[[str, Sequence[bytes | None]], Awaitable[list[Any]]]
+"""As `Call` for several calls of one method, in order, with the `CausewayError` or `RpcError` in the place of a result.
+"""
+TOGETHER: Final = ("broadcast_tx_sync", "broadcast_tx_async")
+"""Methods whose calls in one batch are answered together, so that signatures are checked together."""
 Special = Callable[[str, bytes | None, Any], Awaitable[Any]]
 """As `Call`, with the request's id; NotImplemented for methods that it leaves to others."""
 
@@ -72,7 +78,7 @@ async def answer_message(raw: bytes, call: Call, special: Special) -> Any:
     return await _answer(request, either)
 
 
-async def answer_body(raw: bytes, call: Call) -> Answered:
+async def answer_body(raw: bytes, call: Call, call_all: CallAll | None = None) -> Answered:
     """The answer to a request or a batch of them, by POST."""
     try:
         requests, count = _requests(raw)
@@ -81,7 +87,12 @@ async def answer_body(raw: bytes, call: Call) -> Answered:
         return Answered(500, error_answer(NOBODY, refusal))
     if count > MAX_BATCH:
         return Answered(200, _TOO_MANY)
-    answers = [await _answer(request, call) for request in requests]
+    answers: list[dict[str, Any]] = []
+    for method, some in groupby(requests, lambda request: request.method):
+        if call_all is not None and method in TOGETHER:
+            answers += await _answer_all(method, list(some), call_all)
+        else:
+            answers += [await _answer(request, call) for request in some]
     if not answers:
         return Answered(200, None)
     return Answered(200, answers[0] if len(answers) == 1 else answers)
@@ -123,6 +134,22 @@ async def _answer(request: _Request, call: Call) -> dict[str, Any]:
         return success(request.id, await guarded(call(request.method, request.params)))
     except RpcError as error:
         return error_answer(request.id, error)
+
+
+async def _answer_all(method: str, requests: Sequence[_Request], call_all: CallAll) -> list[dict[str, Any]]:
+    try:
+        found = await guarded(call_all(method, [request.params for request in requests]))
+    except RpcError as error:
+        found = [error] * len(requests)
+    answers = []
+    for request, result in zip(requests, found, strict=True):
+        if isinstance(result, CausewayError):
+            answers.append(error_answer(request.id, internal(result.message)))
+        elif isinstance(result, RpcError):
+            answers.append(error_answer(request.id, result))
+        else:
+            answers.append(success(request.id, result))
+    return answers
 
 
 _TOO_MANY: Final = error_answer(

@@ -15,7 +15,7 @@ from local_chains.consortium.rpc.errors import internal
 from local_chains.consortium.rpc.event_query import parse_query
 from local_chains.consortium.rpc.parameters import ORDER, PAGES, Arguments, Kind, Method, Signature, ordered, page_of
 from local_chains.consortium.rpc.search import find_blocks
-from local_chains.consortium.rpc.transactions import transaction_methods
+from local_chains.consortium.rpc.transactions import TransactionMethods, transaction_methods
 from local_chains.consortium.rpc.workshop import Workshop
 from local_chains.consortium.state.store import MAX_HEADERS, BlockHead, StoredBlock
 
@@ -37,6 +37,7 @@ class Methods:
         self._workshop = workshop or Workshop()
         self._genesis: bytes | None = None
         self._moniker = moniker
+        transactions = TransactionMethods(engine, self._workshop)
         height: Signature = {"height": Kind.INTEGER}
         query: Signature = {"path": Kind.STRING, "data": Kind.HEX, "height": Kind.INTEGER, "prove": Kind.BOOLEAN}
         self.table: dict[str, Method] = {
@@ -57,8 +58,9 @@ class Methods:
             "consensus_params": Method(height, self.consensus_params),
             "abci_info": Method({}, self.abci_info),
             "abci_query": Method(query, self.abci_query),
-            **transaction_methods(engine, self._workshop),
+            **transaction_methods(transactions),
         }
+        self.broadcast_all = transactions.broadcast_all
 
     def close(self) -> None:
         self._workshop.close()

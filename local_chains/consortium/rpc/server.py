@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -86,6 +86,16 @@ class RpcServer:
             raise RpcError(METHOD_NOT_FOUND, "")
         return await found.answer(from_json(found.signature, params))
 
+    async def _call_all(self, method: str, params: Sequence[bytes | None]) -> list[Any]:
+        found: list[Any] = []
+        signature = self._methods.table[method].signature
+        for one in params:
+            try:
+                found.append(from_json(signature, one))
+            except RpcError as error:
+                found.append(error)
+        return await self._methods.broadcast_all(method, found)
+
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = path_of(request.rel_url.raw_path)
         if path is None:
@@ -115,7 +125,7 @@ class RpcServer:
     async def _root(self, host: str, body: bytes) -> web.Response:
         if not body:
             return self._list_methods(host)
-        answer = await answer_body(body, self._call)
+        answer = await answer_body(body, self._call, self._call_all)
         if answer.body is None:
             return web.Response()
         return _json_response(answer.body, answer.status)

@@ -1,6 +1,7 @@
 """The methods of CometBFT's RPC that take, find and list transactions (CometBFT RPC OpenAPI, v0.38 to v0.40)."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from core.model.errors import CausewayError, RetryableError
 from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
 from local_chains.consortium.engine.embedded import EmbeddedEngine
+from local_chains.consortium.engine.intake import Admission
 from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError, NoRoomError
 from local_chains.consortium.engine.rendering import CODESPACE, ResultJson, decode, result_to_json, results_json
 from local_chains.consortium.ledger.execution import Result
@@ -39,9 +41,8 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
-def transaction_methods(engine: EmbeddedEngine, workshop: Workshop) -> dict[str, Method]:
+def transaction_methods(methods: "TransactionMethods") -> dict[str, Method]:
     """By name."""
-    methods = _TransactionMethods(engine, workshop)
     tx: Signature = {"tx": Kind.BYTES}
     prove: Signature = {"prove": Kind.BOOLEAN}
     return {
@@ -56,43 +57,50 @@ def transaction_methods(engine: EmbeddedEngine, workshop: Workshop) -> dict[str,
     }
 
 
-class _TransactionMethods:
+class TransactionMethods:
+    """Methods about transactions, committed or not."""
+
     def __init__(self, engine: EmbeddedEngine, workshop: Workshop) -> None:
         self._engine = engine
         self._workshop = workshop
 
     async def _submit(self, arguments: Arguments) -> tuple[bytes, Result]:
-        raw = arguments.get("tx", b"")
-        if len(raw) > MAX_TRANSACTION_BYTES:
-            raise internal(f"Tx too large. Max size is {MAX_TRANSACTION_BYTES}, but got {len(raw)}")
+        raw = _transaction(arguments)
+        [admission] = await self._admitted((raw,))
+        return raw, _result(admission)
+
+    async def _admitted(self, transactions: Sequence[bytes]) -> list[Admission]:
         try:
-            [admission] = await self._engine.admit((raw,))
+            return await self._engine.admit(transactions)
         except MempoolFullError as error:
-            admission = error
-        if isinstance(admission, NoRoomError):
-            log = f"{ResultCode.NO_ROOM.word}: {admission.message}"
-            return raw, Result(ResultCode.NO_ROOM, log, (), admission.cost)
-        if isinstance(admission, AlreadySeenError | MempoolFullError):
-            raise internal(admission.message)
-        if isinstance(admission, CausewayError):
-            raise admission
-        return raw, admission
+            return [error] * len(transactions)
+
+    async def broadcast_all(self, method: str, calls: Sequence[Arguments | RpcError]) -> list[Any]:
+        """The answers to several calls of `broadcast_tx_sync` or `broadcast_tx_async`, in order, or what each raises.
+        Their transactions are taken in their order."""
+        found: list[Any] = list(calls)
+        for place, arguments in enumerate(calls):
+            if not isinstance(arguments, RpcError):
+                try:
+                    found[place] = _transaction(arguments)
+                except RpcError as error:
+                    found[place] = error
+        places = [place for place, one in enumerate(found) if isinstance(one, bytes)]
+        admissions = await self._admitted([found[place] for place in places])
+        say = _taken if method == "broadcast_tx_sync" else _sent
+        for place, admission in zip(places, admissions, strict=True):
+            try:
+                found[place] = say(found[place], _result(admission))
+            except (CausewayError, RpcError) as error:
+                found[place] = error
+        return found
 
     async def broadcast_tx_sync(self, arguments: Arguments) -> dict[str, Any]:
-        raw, result = await self._submit(arguments)
-        return {
-            "code": int(result.code),
-            "data": "",
-            "log": result.log,
-            "codespace": CODESPACE if result.code else "",
-            "hash": comet_json.bytes_to_hex(transaction_hash(raw)),
-        }
+        return _taken(*await self._submit(arguments))
 
     async def broadcast_tx_async(self, arguments: Arguments) -> dict[str, Any]:
         """Like sync, but its answer says nothing of the check."""
-        raw, _ = await self._submit(arguments)
-        tx_hash = comet_json.bytes_to_hex(transaction_hash(raw))
-        return {"code": 0, "data": "", "log": "", "codespace": "", "hash": tx_hash}
+        return _sent(*await self._submit(arguments))
 
     async def broadcast_tx_commit(self, arguments: Arguments) -> dict[str, Any]:
         """Wait for the block, `COMMIT_TIMEOUT_S` at the most. Meant for trying things out."""
@@ -165,6 +173,41 @@ class _TransactionMethods:
             return None
         size = len(stored.block) + len(stored.results)
         return await self._workshop.made(("contents", height), size, lambda: _Contents(stored))
+
+
+def _transaction(arguments: Arguments) -> bytes:
+    raw: bytes = arguments.get("tx", b"")
+    if len(raw) > MAX_TRANSACTION_BYTES:
+        raise internal(f"Tx too large. Max size is {MAX_TRANSACTION_BYTES}, but got {len(raw)}")
+    return raw
+
+
+def _result(admission: Admission) -> Result:
+    """CheckTx's answer. Raise what a call answers with instead."""
+    if isinstance(admission, NoRoomError):
+        log = f"{ResultCode.NO_ROOM.word}: {admission.message}"
+        return Result(ResultCode.NO_ROOM, log, (), admission.cost)
+    if isinstance(admission, AlreadySeenError | MempoolFullError):
+        raise internal(admission.message)
+    if isinstance(admission, CausewayError):
+        raise admission
+    return admission
+
+
+def _taken(raw: bytes, result: Result) -> dict[str, Any]:
+    """The answer of `broadcast_tx_sync`."""
+    return {
+        "code": int(result.code),
+        "data": "",
+        "log": result.log,
+        "codespace": CODESPACE if result.code else "",
+        "hash": comet_json.bytes_to_hex(transaction_hash(raw)),
+    }
+
+
+def _sent(raw: bytes, _: Result) -> dict[str, Any]:
+    """The answer of `broadcast_tx_async`, whatever the check said."""
+    return {"code": 0, "data": "", "log": "", "codespace": "", "hash": comet_json.bytes_to_hex(transaction_hash(raw))}
 
 
 def _checked(result: Result) -> ResultJson:
