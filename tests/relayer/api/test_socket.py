@@ -85,7 +85,7 @@ def test_malformed_call_is_answered_and_the_socket_stays_open():
         opened = await world.api.open_swap(opening(world, await quoted(world)))
         unknown = "0" * 32
         bad: list[tuple[dict[str, Any], str, str]] = [
-            ({"op": "dance"}, "rejected", "op is"),
+            ({"op": "dance"}, "rejected", "op must be"),
             ({"op": "subscribe", "channel": "weather", "args": ["*"]}, "not-found", "one channel"),
             ({"op": "subscribe", "channel": "swap.update"}, "rejected", "name the swaps"),
             ({"op": "subscribe", "channel": "swap.update", "args": [opened.id, unknown]}, "not-found", unknown),
