@@ -31,6 +31,7 @@ from core.model.consortium import (
     quantity,
     transaction_hash,
 )
+from core.proofs.cometbft.types import KeyKind
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.embedded import EmbeddedEngine, Pace, open_engine
 from local_chains.consortium.engine.home import CONSENSUS_KEY_FILE, GENESIS_FILE, OPERATOR_KEY_FILE
@@ -189,9 +190,9 @@ class Pair:
 
 
 @asynccontextmanager
-async def run_pair(directory: Path) -> AsyncIterator[Pair]:
+async def run_pair(directory: Path, kind: KeyKind = KeyKind.SECP256K1_ETH) -> AsyncIterator[Pair]:
     need_cometbft()
-    make_network(directory / "comet", validators=1)
+    make_network(directory / "comet", kind, validators=1)
     async with AsyncExitStack() as stack:
         timeout = aiohttp.ClientTimeout(total=ANSWER_S)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))

@@ -221,8 +221,30 @@ async def first_event(engine: Engine, seen: Seen, query: str) -> Any:
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("sequence", "kind"), [(5, "sync"), (6, "async"), (7, "commit")])
+async def test_broadcasts_are_answered_alike(pair: Pair, sequence: int, kind: str) -> None:
+    paid = base64.b64encode(ANN.signed(sequence, Transfer("cnyd", BEN.address, quantity(1)))).decode()
+    theirs, ours = await answers(pair, rpc(f"broadcast_tx_{kind}", {"tx": paid}))
+    assert theirs == ours
+    assert theirs[0] == 200
+    assert theirs[-1]["result"].get("code", 0) == 0
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_waits_is_shown_alike(pair: Pair) -> None:
+    for sequence in range(8, 8 + TRIES):
+        paid = base64.b64encode(ANN.signed(sequence, Transfer("cnyd", BEN.address, quantity(1)))).decode()
+        calls = [rpc("broadcast_tx_sync", {"tx": paid}), *(rpc(f"{name}unconfirmed_txs") for name in ("", "num_"))]
+        theirs, ours = await answers(pair, b"[%b]" % b",".join(calls))
+        await asyncio.sleep(SILENCE_S)
+        if theirs == ours and theirs[-1][1]["result"]["n_txs"] == "1":
+            return  # otherwise a block came between the calls
+    raise AssertionError((theirs, ours))
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_check_counts_on_cometbft_alone(pair: Pair) -> None:
-    raw64 = base64.b64encode(ANN.signed(5, Transfer("cnyd", BEN.address, quantity(1)))).decode()
+    raw64 = base64.b64encode(BEN.signed(2, Transfer("cnyd", ANN.address, quantity(1)))).decode()
     two = b"[%b]" % b",".join([rpc("check_tx", {"tx": raw64})] * 2)
     codes = []
     for engine, _ in sides(pair):
