@@ -4,12 +4,14 @@ It reads with Go's `encoding/json`: names of members in any case, null for anyth
 form spoils its whole batch.
 """
 
+import asyncio
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
@@ -19,17 +21,23 @@ from local_chains.consortium.rpc.errors import INVALID_PARAMS, INVALID_REQUEST, 
 from local_chains.consortium.rpc.leniency import repaired
 
 MAX_BATCH: Final = 10
+LARGE_BYTES: Final = 32 * 1024
+"""Longer bodies are read in a thread."""
 MAX_READ: Final = 100
 """Of a batch that is too large: further requests are not looked at to find one that spoils it."""
+MANY_COMMAS: Final = 20_000
+"""In an array with more of them, not all of its items are made."""
 MAX_REQUEST_ID: Final = 2**63
 NOBODY: Final = object()
 """The id of an answer to something that has none: it is left out."""
 
 _log = structlog.get_logger(__name__)
+_SPACE: Final = re.compile(r"[ \t\r\n]*")
 _decoder: Final = json.JSONDecoder()
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
+T = TypeVar("T")
 Call = Callable[[str, bytes | None], Awaitable[Any]]
 """(method, params as JSON or None) → result; raises `RpcError`."""
 CallAll = Callable[[str, Sequence[bytes | None]], Awaitable[list[Any]]]
@@ -62,7 +70,7 @@ async def answer_message(raw: bytes, call: Call, special: Special) -> Any:
     CometBFT takes no batches there, and calls wrong arguments an internal error (`rpc/jsonrpc/server/ws_handler.go`).
     """
     try:
-        request = _request(_first(repaired(raw)))
+        request = await apart(_message, raw)
     except (ValueError, RecursionError) as error:
         return error_answer(NOBODY, RpcError(PARSE_ERROR, f"error unmarshaling request: {error}"))
     if request is None:
@@ -81,7 +89,7 @@ async def answer_message(raw: bytes, call: Call, special: Special) -> Any:
 async def answer_body(raw: bytes, call: Call, call_all: CallAll | None = None) -> Answered:
     """The answer to a request or a batch of them, by POST."""
     try:
-        requests, count = _requests(raw)
+        requests, count = await apart(_requests, raw)
     except (ValueError, RecursionError) as error:
         refusal = RpcError(PARSE_ERROR, f"error unmarshaling request: {error}")
         return Answered(500, error_answer(NOBODY, refusal))
@@ -98,10 +106,17 @@ async def answer_body(raw: bytes, call: Call, call_all: CallAll | None = None) -
     return Answered(200, answers[0] if len(answers) == 1 else answers)
 
 
-def refused_body(raw: bytes) -> Any:
+async def apart(work: Callable[[bytes], T], raw: bytes) -> T:
+    """Return what `work` makes of the bytes. What may take a while has a thread, so that it holds up nobody."""
+    return work(raw) if len(raw) <= LARGE_BYTES else await asyncio.to_thread(work, raw)
+
+
+async def refused_body(raw: bytes) -> Any:
     """The answer to a body with too large a batch, which CometBFT refuses whatever path it goes to; else None."""
+    if not raw.lstrip().startswith(b"["):
+        return None
     try:
-        _, count = _requests(raw) if raw.lstrip().startswith(b"[") else ([], 1)
+        _, count = await apart(_requests, raw)
     except (ValueError, RecursionError):
         return None
     return _TOO_MANY if count > MAX_BATCH else None
@@ -152,9 +167,30 @@ async def _answer_all(method: str, requests: Sequence[_Request], call_all: CallA
     return answers
 
 
+def _first_items(body: bytes) -> list[bytes]:
+    """The first `MAX_READ` items of an array at the most. Raise `ValueError` if the whole is not JSON."""
+    if body.count(b",") <= MANY_COMMAS:
+        return [bytes(item) for item in _items(body)[:MAX_READ]]
+    msgspec.json.decode(body, type=msgspec.Raw)
+    text, at = body.decode(), 1
+    items: list[bytes] = []
+    while len(items) < MAX_READ:
+        begin = _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches anywhere
+        _, end = _decoder.raw_decode(text, begin)
+        items.append(text[begin:end].encode())
+        at = _SPACE.match(text, end).end() + 1  # type: ignore[union-attr]
+        if text[at - 1] == "]":
+            break
+    return items
+
+
 _TOO_MANY: Final = error_answer(
     NOBODY, RpcError(INVALID_REQUEST, f"batch request exceeds maximum ({MAX_BATCH}) allowed number of requests")
 )
+
+
+def _message(raw: bytes) -> _Request | None:
+    return _request(_first(repaired(raw)))
 
 
 def _first(raw: bytes) -> bytes:
@@ -172,8 +208,8 @@ def _requests(raw: bytes) -> tuple[list[_Request], int]:
     """Those that want an answer, and how many there are in all. Raise `ValueError` for anything else."""
     body = repaired(raw).strip()
     if body.startswith(b"["):
-        items = [bytes(item) for item in _items(body)]
-        found = [_request(item) for item in items[:MAX_READ]]
+        items = _first_items(body)
+        found = [_request(item) for item in items]
         return [request for request in found if request is not None], len(items)
     request = _request(body)
     return [] if request is None else [request], 1

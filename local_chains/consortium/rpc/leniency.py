@@ -1,7 +1,6 @@
 """Reading as Go reads, where Python's libraries refuse: broken text in JSON (`encoding/json`), forms and paths
 (`net/url`, `net/http`)."""
 
-import codecs
 import html
 import re
 from posixpath import normpath
@@ -15,16 +14,9 @@ _ESCAPES: Final = re.compile(
     rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
 _MAY_BE_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRAY_BYTE: Final = re.compile("[\udc80-\udcff]")
 _IN_PATH: Final = "/:@!$&'()*+,;=~"
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-
-
-def _each_byte(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)
-    return _REPLACEMENT, error.start + 1
-
-
-codecs.register_error("causeway-each-byte", _each_byte)
 
 
 def repaired(raw: bytes) -> bytes:
@@ -34,7 +26,7 @@ def repaired(raw: bytes) -> bytes:
     try:
         raw.decode()
     except UnicodeDecodeError:
-        return raw.decode(errors="causeway-each-byte").encode()
+        return _STRAY_BYTE.sub(_REPLACEMENT, raw.decode(errors="surrogateescape")).encode()
     return raw
 
 
@@ -42,16 +34,16 @@ def pairs(text: str) -> dict[str, str]:
     """The first value of each name in a query or a form. A pair with `;` or a broken escape is left out."""
     found: dict[str, str] = {}
     for pair in text.split("&", MAX_PAIRS)[:MAX_PAIRS]:
-        if not pair or ";" in pair or _BAD_ESCAPE.search(pair):
-            continue
-        name, _, value = pair.partition("=")
-        found.setdefault(_plain(name), _plain(value))
+        if pair and ";" not in pair and not _BAD_ESCAPE.search(pair):
+            name, _, value = pair.partition("=")
+            found.setdefault(_plain(name), _plain(value))
     return found
 
 
 def _plain(text: str) -> str:
     # Bytes that are not UTF-8 stay what they are until JSON is read from them.
-    return unquote_to_bytes(text.replace("+", " ")).decode(errors="surrogateescape")
+    raw = text.replace("+", " ").encode(errors="surrogateescape")
+    return unquote_to_bytes(raw).decode(errors="surrogateescape")
 
 
 def path_of(raw: str) -> str | None:

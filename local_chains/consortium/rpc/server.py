@@ -19,6 +19,7 @@ from local_chains.consortium.rpc.envelopes import (
     Call,
     answer_body,
     answer_message,
+    apart,
     error_answer,
     guarded,
     refused_body,
@@ -112,7 +113,7 @@ class RpcServer:
             return refusal
         if path == "/":
             return await self._root(request.host, body)
-        refused = refused_body(body)
+        refused = await refused_body(body)
         if refused is not None:
             return _json_response(refused)
         short = shortest(request.rel_url.raw_path)
@@ -137,7 +138,8 @@ class RpcServer:
         if found is None:
             return web.Response(status=404, text="404 page not found\n")
         try:
-            result = await guarded(found.answer(from_uri(found.signature, _arguments(request, body))))
+            arguments = await _arguments(request, body)
+            result = await guarded(found.answer(from_uri(found.signature, arguments)))
         except RpcError as error:
             return _json_response(error_answer(URI_REQUEST_ID, error), status=500)
         return _json_response(success(URI_REQUEST_ID, result))
@@ -277,12 +279,13 @@ def _parsed(text: str) -> EventQuery:
         raise error if error.data == TOO_LONG else internal(f"failed to parse query: {error.data}") from None
 
 
-def _arguments(request: web.Request, body: bytes) -> Mapping[str, str]:
+async def _arguments(request: web.Request, body: bytes) -> Mapping[str, str]:
     """Arguments of the query, and of a form for those that the query leaves out or empty."""
     query = pairs(request.rel_url.raw_query_string)
     if request.method not in _FORM_METHODS or request.content_type != _FORM:
         return query
-    return pairs(body.decode(errors="surrogateescape")) | {name: value for name, value in query.items() if value}
+    form = await apart(lambda raw: pairs(raw.decode(errors="surrogateescape")), body)
+    return form | {name: value for name, value in query.items() if value}
 
 
 def _redirect(request: web.Request, path: str) -> web.Response:

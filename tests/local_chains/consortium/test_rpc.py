@@ -479,4 +479,5 @@ def test_text_that_is_not_unicode_is_replaced() -> None:
 
 def test_forms_are_bounded_and_read_as_go_reads_them() -> None:
     assert pairs("a=1&a=2&b=%zz&c=x;y&=3&&d&e=%41+b") == {"a": "1", "": "3", "d": "", "e": "A b"}
+    assert pairs(b"a=\xff%fe".decode(errors="surrogateescape")) == {"a": "\udcff\udcfe"}
     assert "late" not in pairs("a=1&" * MAX_PAIRS + "late=1")

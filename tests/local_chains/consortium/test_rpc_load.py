@@ -22,7 +22,7 @@ from local_chains.consortium.engine.home import init_home
 from local_chains.consortium.engine.lanes import ORDINARY
 from local_chains.consortium.ledger.genesis import GenesisAccount
 from local_chains.consortium.node import ConsortiumNode, Pace
-from local_chains.consortium.rpc.server import RpcServer
+from local_chains.consortium.rpc.server import MAX_BODY_BYTES, RpcServer
 from local_chains.consortium.rpc.workshop import MAX_WAITING, Workshop
 from local_chains.consortium.state import ledger_state, tree
 from tests.local_chains.consortium.support import ASSETS, CHAIN, Actor
@@ -113,6 +113,40 @@ async def test_no_call_about_a_full_block_holds_the_event_loop(tmp_path: Path) -
         assert made is not None
         assert made.entries == len(sent) + 1
         assert shown["proof"]["root_hash"] == made.document["block"]["header"]["data_hash"]
+
+
+async def test_no_body_holds_the_event_loop(tmp_path: Path) -> None:
+    """Bodies of a megabyte that take the longest to read, at the root, as a form, and over a WebSocket."""
+    most = MAX_BODY_BYTES
+    bodies = [
+        *(b"\xff" * most, rb"\ud800" * (most // 6), b"\\\\" * (most // 2 - 3) + rb"\ud800", b"[" * most),
+        *(b"[" + b"1," * (most // 2 - 1) + b"1]", b"[" + b"{}," * (most // 3 - 1) + b"{}]"),
+        *(b"height=" + b"%41" * (most // 3 - 7), b"&" * most, b"a=1&" * (most // 4), b"[]" * (most // 2)),
+        b'{"id":1,"method":"health",' + b'"a":1,' * (most // 6 - 10) + b'"b":1}',
+    ]
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    engine = await open_engine(make_home(tmp_path))
+    rpc = RpcServer(engine)
+    url = f"http://127.0.0.1:{await rpc.start('127.0.0.1', 0)}"
+    held = Held()
+    watching = asyncio.create_task(held.watch())
+    longest = {}
+    async with aiohttp.ClientSession() as session:
+        for body in bodies:
+            for path, headers in (("/", None), ("/block", form), ("/block", None)):
+                held.longest_s = 0.0
+                async with session.post(url + path, data=body, headers=headers) as response:
+                    assert await response.read()
+                longest[body[:12], path, headers is form] = held.longest_s
+            held.longest_s = 0.0
+            async with session.ws_connect(f"{url}/websocket") as socket:
+                await socket.send_frame(b'{"id":1,"method":"health","params":{}}' + body, aiohttp.WSMsgType.BINARY)
+                await socket.receive(timeout=10)
+            longest[body[:12], "/websocket", False] = held.longest_s
+    watching.cancel()
+    await rpc.stop()
+    await engine.close()
+    assert max(longest.values()) < HELD_S, sorted(longest.items(), key=lambda one: -one[1])[:3]
 
 
 async def test_flood_of_calls_from_one_client_leaves_blocks_their_pace(tmp_path: Path) -> None:
