@@ -317,6 +317,9 @@ def _stations(role: Role) -> list[SwapState]:
 
 
 def _essence(state: SwapState) -> bytes:
-    """A state without what only counts: two that agree in it behave alike."""
-    attempts = {kind: replace(attempt, sequence=0) for kind, attempt in state.attempts.items()}
+    """A state without what only counts: two that agree in it behave alike, but for how long a watch waits."""
+    attempts = {
+        kind: replace(attempt, sequence=0, tries=attempt.tries - attempt.refusals, refusals=0)
+        for kind, attempt in state.attempts.items()
+    }
     return codec.encode(replace(state, sequence=0, attempts=attempts))

@@ -16,7 +16,7 @@ from htlc.table import TABLE, Ignored, Taken
 from htlc.transition import transition
 from tests.htlc.scenarios import POLICY, agreement, alphabet, begin, explore, possible
 
-STATES_PER_ROLE = 5_000
+STATES_PER_ROLE = 6_000
 RARE = {
     (Phase.BOTH_LOCKED, "time-advanced", Phase.ABANDONED),
     (Phase.CLAIMING, "claim-reverted", Phase.REFUNDED),
