@@ -75,6 +75,18 @@ def add_fresh(path: Path, names: Iterable[str], passphrase: Passphrase) -> list[
     return wanted
 
 
+def complete(path: Path, names: Iterable[str], passphrase: Passphrase) -> dict[str, dict[str, str]]:
+    """Make those of the keys that are missing, and return the addresses of all of them by name. Raise as `_add`."""
+    with locked(path, "wait until it has ended"):
+        opened_by = passphrase.read()
+        keys = _opened(path, opened_by) if path.exists() else Keystore({})
+        fresh = {name: new_key() for name in names if name not in keys.names()}
+        if fresh:
+            write_keystore(path, opened_by, _raw(keys) | fresh)
+        made = _opened(path, opened_by)
+    return {name: _addresses(made.key(name).expose()) for name in names}
+
+
 def list_keys(path: Path, passphrase: Passphrase) -> list[dict[str, str]]:
     """Return name, Ethereum address and consortium address of each key. Raise as `read_keystore`."""
     keys = _opened(path, passphrase.read())

@@ -66,6 +66,7 @@ def main() -> None:
     import gateway.cli.indexing
     import gateway.cli.keys
     import gateway.cli.members
+    import gateway.cli.setup
     import gateway.cli.swaps
     import gateway.cli.verification  # noqa: F401
 

@@ -152,9 +152,19 @@ def check_database(url: str, base: Path) -> None:
         resolve_database(url, base)
 
 
-def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig) -> str:
-    """Write a configuration as the file that `load` reads back to an equal value."""
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(config)))
+def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig, *, defaults: bool = True) -> str:
+    """Write a configuration as the file that `load` reads back to an equal value; without `defaults`, only the members
+    that say something else."""
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(config if defaults else _unusual(config))))
+
+
+def _unusual(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        members = ((one, getattr(value, one.name)) for one in msgspec.structs.fields(value))
+        return {one.name: _unusual(member) for one, member in members if one.default != member}
+    if isinstance(value, list | tuple):
+        return [_unusual(member) for member in value]
+    return value
 
 
 def _without_none(value: Any) -> Any:

@@ -23,6 +23,7 @@ COMMANDS = [
     ["relayer"],
     ["relayer", "run"],
     ["relayer", "check"],
+    ["relayer", "init"],
     ["relayer", "adopt"],
     ["relayer", "accounts"],
     ["contract", "hash"],
