@@ -35,7 +35,7 @@ def relayer_accounts(
     config: Config = Path("relayer.toml"),
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
 ) -> None:
-    """Show which accounts the keystore's keys are on each chain, and what they hold: these are to be funded."""
+    """Show which accounts the keystore's keys are on each chain, and what they hold: fund these."""
     import json
 
     from core.runtime.logging import configure_logging

@@ -97,7 +97,7 @@ def demo(
 
 @app.command()
 def status(directory: Directory = DEFAULT_DIRECTORY, as_json: Json = False) -> None:
-    """Chains, relayers and recent swaps of the running devnet."""
+    """Show chains, relayers and recent swaps of the running devnet."""
     from gateway.status import collect_status, show_status
 
     found = asyncio.run(collect_status(directory))

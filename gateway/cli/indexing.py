@@ -39,7 +39,7 @@ def index_run(
     until_head: Annotated[bool, typer.Option("--until-head", help="End once every chain was at its head.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Follow every configured chain until Ctrl-C: how far, how fast, how long still."""
+    """Follow every configured chain until Ctrl-C, and show progress, speed and the time left."""
     from core.runtime.logging import configure_logging
     from gateway.daemons.index import run_index
 
@@ -171,7 +171,7 @@ def index_verify(
 def index_acknowledge(
     chain: Annotated[str, typer.Argument(help="The CAIP-2 id of the chain.")], config: Config = DEFAULT
 ) -> None:
-    """You have looked into what was replaced below finality: relaying on this chain may go on."""
+    """Acknowledge reorgs below finality that you have looked into: relaying on this chain goes on."""
     from gateway.daemons import index
 
     loaded, base = _quietly(config)
@@ -217,7 +217,7 @@ def _bars(unit: str, hidden: bool = False) -> Progress:
 
 
 class FollowerBars:
-    """A bar a chain: blocks, events a second, time left."""
+    """One bar for each chain: blocks, events a second, time left."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -237,7 +237,7 @@ class FollowerBars:
 
 
 class FollowerLines:
-    """A line a second, for logs and programs, and at once whenever a chain's state changes."""
+    """One line a second, for logs and programs, and another whenever a chain's state changes."""
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json

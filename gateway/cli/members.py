@@ -90,7 +90,7 @@ def chain_propose(
     rpc: Url = DEFAULT_URL,
     as_json: Json = False,
 ) -> None:
-    """Propose how an organisation shall stand; what is not named stays. It counts as your vote for it.
+    """Propose an organisation's terms; those that are not named stay. It counts as your vote for it.
 
     More than ⅔ of the power carry it, ⅓ against it end it, and it expires after 7 days. A change of validators takes
     effect two blocks later: have the new one's node ready.

@@ -24,7 +24,7 @@ def swap(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Take the quote without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Steps on standard error, the outcome as JSON.")] = False,
 ) -> None:
-    """Swap as a dApp does: quote, check, lock, verify the other lock on chain, claim. Refunds itself if need be.
+    """Swap as a dApp does: quote, check, lock, verify the other lock on chain, claim. If it fails, refund.
 
     The preimage is made here, kept in the devnet's directory, and leaves it with the claim only. A swap that was
     interrupted goes on when this command runs again for the same user.
