@@ -1,9 +1,11 @@
-"""`docs/dapps/api.md` lists every problem that a relayer's API can answer with, and its status."""
+"""The pages of both APIs list every path, and every problem that a relayer's API can answer with."""
 
 import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from core.model import errors
 from core.runtime.web import problem_of
@@ -13,6 +15,19 @@ PAGE = ROOT / "docs/dapps/api.md"
 ROW = re.compile(r"^\| ((?:`[a-z-]+`(?:, )?)+) \| ([\d, ]+) \| .+ \|$", re.MULTILINE)
 NOT_FOR_CALLERS = {"unhealthy", "client-left", "unauthorized", "scope-missing"}
 """`/healthz` is the operator's; a client that has left reads nothing; a relayer's API takes no keys."""
+
+
+NAMED = re.compile(r"^\| `([A-Z]+) (/v1/[^`]*)`", re.MULTILINE)
+
+
+@pytest.mark.parametrize(("page", "room"), [("dapps/api.md", "relayer/api"), ("supervising/api.md", "regulator_api")])
+def test_a_page_lists_the_paths_of_its_api(page: str, room: str) -> None:
+    calls = re.findall(
+        r'\(\s*"(GET|POST)",\s*f?"(/v1/[^"]*)"', (ROOT / room / "application.py").read_text(encoding="utf-8")
+    )
+    served = {(method, re.sub(r"\{+(\w+):?[^/]*", r"{\1}", path)) for method, path in calls}
+    assert len(served) > 8
+    assert set(NAMED.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))) == served
 
 
 def documented() -> dict[str, set[int]]:
