@@ -19,7 +19,7 @@ from core.model.consortium import APP_VERSION, MAX_MESSAGES, ResultCode, encode_
 from core.model.errors import FatalError, RejectedError
 from core.proofs.protobuf import message_field
 from core.runtime.clock import Clock, SystemClock
-from local_chains.consortium.engine.abci import messages
+from local_chains.consortium.engine.abci import messages, outcomes
 from local_chains.consortium.engine.abci.accepted import AcceptedProposals
 from local_chains.consortium.engine.abci.messages import Request, Verdict
 from local_chains.consortium.engine.abci.settings import Settings, load_settings
@@ -110,7 +110,7 @@ class LedgerApplication:
         """The encoded response. Raise `FatalError` if the node must not go on."""
         match request:
             case messages.CheckTx():
-                return messages.check_tx(self.check_tx(request.tx))
+                return outcomes.check_tx(self.check_tx(request.tx))
             case messages.Flush():
                 return messages.flush()
             case messages.Echo():
@@ -239,7 +239,7 @@ class LedgerApplication:
         if request.height != self._state.height + 1:
             raise FatalError(f"the node decides height {request.height}, its application has {self._state.height}")
         self._executed = await asyncio.to_thread(self._execute, request)
-        return messages.finalize_block(self._executed.outcome, self._executed.stored.app_hash)
+        return outcomes.finalize_block(self._executed.outcome, self._executed.stored.app_hash)
 
     def _execute(self, request: messages.FinalizeBlock) -> _Executed:
         """Execute the block without changing anything, so it may run in another thread than the event loop."""

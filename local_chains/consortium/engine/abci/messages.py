@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final
 
-from core.model.consortium import LedgerEvent, event_to_attributes
-from core.proofs.cometbft.encoding import encode_public_key
 from core.proofs.cometbft.types import Timestamp
 from core.proofs.errors import MalformedProofError
 from core.proofs.protobuf import (
@@ -23,8 +21,6 @@ from core.proofs.protobuf import (
 from local_chains.consortium.engine.abci.wire import Fields, Kind, decode, field_at
 from local_chains.consortium.engine.queries import QueryAnswer
 from local_chains.consortium.engine.rendering import CODESPACE
-from local_chains.consortium.ledger.execution import BlockResult, Result
-from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.misbehaviour import Misbehaviour
 from local_chains.consortium.state.snapshots import Snapshot
 
@@ -335,11 +331,6 @@ def query(answer: QueryAnswer) -> bytes:
     )
 
 
-def check_tx(result: Result) -> bytes:
-    """Without events, which CometBFT drops."""
-    return message_field(9, _outcome(result) + _codespace(result))
-
-
 def commit(retain_height: int = 0) -> bytes:
     return message_field(12, varint_field(3, retain_height))
 
@@ -386,46 +377,3 @@ def extend_vote() -> bytes:
 
 def verify_vote_extension(verdict: Verdict) -> bytes:
     return message_field(20, varint_field(1, verdict))
-
-
-def finalize_block(outcome: BlockResult, app_hash: bytes) -> bytes:
-    """Parameters stay as they are."""
-    # Results of entries that nobody looked at are one and the same.
-    distinct = {id(result): result for result in outcome.results}
-    encoded = {place: message_field(2, tx_result(result)) for place, result in distinct.items()}
-    results = b"".join([encoded[id(result)] for result in outcome.results])
-    updates = b"".join(message_field(3, _validator_update(update)) for update in outcome.validator_updates)
-    events = b"".join(message_field(1, _event(event)) for event in outcome.events)
-    return message_field(21, events + results + updates + bytes_field(5, app_hash))
-
-
-def _validator_update(update: ValidatorUpdate) -> bytes:
-    return message_field(1, encode_public_key(update.public_key)) + varint_field(2, update.power)
-
-
-def tx_result(result: Result) -> bytes:
-    """An ExecTxResult; ResponseCheckTx has the same fields."""
-    events = b"".join(message_field(7, _event(event)) for event in result.events)
-    return _outcome(result) + events + _codespace(result)
-
-
-def _outcome(result: Result) -> bytes:
-    return (
-        varint_field(1, int(result.code))
-        + bytes_field(3, result.log.encode())
-        + varint_field(5, result.cost)
-        + varint_field(6, result.cost)
-    )
-
-
-def _codespace(result: Result) -> bytes:
-    return bytes_field(8, CODESPACE.encode() if result.code and result.log else b"")
-
-
-def _event(event: LedgerEvent) -> bytes:
-    kind, attributes = event_to_attributes(event)
-    indexed = varint_field(3, 1)
-    return bytes_field(1, kind.encode()) + b"".join(
-        message_field(2, bytes_field(1, key.encode()) + bytes_field(2, value.encode()) + indexed)
-        for key, value in attributes.items()
-    )

@@ -14,8 +14,9 @@ import structlog
 from core.model.errors import CausewayError, FatalError
 from core.proofs.errors import MalformedProofError
 from core.proofs.protobuf import MAX_VARINT_BYTES, decode_varint, delimited
-from local_chains.consortium.engine.abci import messages
+from local_chains.consortium.engine.abci import messages, outcomes
 from local_chains.consortium.engine.abci.application import LedgerApplication
+from local_chains.consortium.engine.abci.plain import FLUSH, plain_check_tx
 from local_chains.consortium.engine.home import MAX_GENESIS_BYTES
 
 MAX_MESSAGE_BYTES: Final = MAX_GENESIS_BYTES + 16 * 1024 * 1024
@@ -27,7 +28,7 @@ TURN_S: Final = 0.01
 LARGE_BYTES: Final = 64 * 1024
 """Longer requests are read in another thread."""
 
-_QUICK: Final = (messages.CheckTx, messages.Flush, messages.Echo)
+_FLUSHED: Final = delimited(messages.flush())
 
 _log = structlog.get_logger(__name__)
 
@@ -100,15 +101,16 @@ class AbciServer:
             body, offset = next_message(received, offset)
             if body is None:
                 break
-            if len(body) > LARGE_BYTES:
-                request = await asyncio.to_thread(messages.decode_request, body)
+            transaction = plain_check_tx(body)
+            if transaction is not None:
+                answers += delimited(outcomes.check_tx(self._application.check_tx(transaction)))
+            elif body == FLUSH:
+                answers += _FLUSHED
             else:
-                request = messages.decode_request(body)
-            if not isinstance(request, _QUICK):
                 # What came before it does not wait for it.
                 writer.write(answers)
                 answers = bytearray()
-            answers += delimited(await self._application.answer(request))
+                answers += delimited(await self._application.answer(await _read(body)))
             if time.monotonic() - turn > TURN_S:
                 writer.write(answers)
                 answers = bytearray()
@@ -118,6 +120,12 @@ class AbciServer:
         del received[:offset]
         writer.write(answers)
         await writer.drain()
+
+
+async def _read(body: bytes) -> messages.Request:
+    if len(body) > LARGE_BYTES:
+        return await asyncio.to_thread(messages.decode_request, body)
+    return messages.decode_request(body)
 
 
 def next_message(received: bytearray, offset: int) -> tuple[bytes | None, int]:
