@@ -218,6 +218,8 @@ LATE_WATCH_SHARE: Final = 0.5
 """Of watched swaps, those that are registered once both locks are there."""
 SHORT_SHARE: Final = 0.05
 """Of towns, those that have relayers with a short purse, on top of those that are drawn like the others."""
+EXPIRING_SHARE: Final = 0.3
+"""Of towns, those in which a refund outlives its first form, where a memory chain has expiries."""
 CLOCK_SHARE: Final = 0.06
 """Of towns, those in which one party's clock goes wrong."""
 
@@ -419,6 +421,7 @@ def draw(seed: int) -> Plan:
         aims=(
             *_aims(random.Random(f"aims/{seed}"), AIMED, MAX_AIMS),
             *_aims(random.Random(f"aims at funding/{seed}"), AIMED_AT_FUNDING, MAX_AIMS_AT_FUNDING),
+            *_starved_until_expired(random.Random(f"expiring/{seed}")),
         ),
         narrow=random.Random(f"narrow/{seed}").random() < NARROW_SHARE,
         bending=random.Random(f"bending/{seed}").random() < BENDING_SHARE,
@@ -588,6 +591,11 @@ def _aims(source: random.Random, kinds: Sequence[tuple[Trouble, Act, float]], mo
     return tuple(
         Aim(trouble, act, source.randint(1, 4), source.uniform(most_s / 3, most_s)) for trouble, act, most_s in chosen
     )
+
+
+def _starved_until_expired(source: random.Random) -> tuple[Aim, ...]:
+    """In some towns the first refund that can expire waits for longer than its first form lasts."""
+    return (Aim(Trouble.STARVED, Act.REFUND, 1, source.uniform(30, 60)),) if source.random() < EXPIRING_SHARE else ()
 
 
 def _reorgs(source: random.Random) -> tuple[Reorg, ...]:
