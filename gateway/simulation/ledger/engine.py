@@ -62,6 +62,7 @@ class BlockStore(Store):
     def __init__(self) -> None:
         self._blocks: list[StoredBlock] = []
         self._marks: list[bytes] = []
+        self._counts: list[int] = []
         self._heights: dict[bytes, int] = {}
         self._places: dict[bytes, tuple[int, int]] = {}
 
@@ -77,6 +78,7 @@ class BlockStore(Store):
         """The next block, its transactions' hashes in order, and the marks of its events."""
         self._blocks.append(block)
         self._marks.append(marks)
+        self._counts.append(len(transactions))
         self._heights[block.hash] = block.height
         self._places.update((name, (block.height, place)) for place, name in enumerate(transactions))
 
@@ -112,6 +114,10 @@ class BlockStore(Store):
     async def marked(self, wanted: Sequence[bytes], first: int, last: int, limit: int) -> list[int]:
         heights = range(max(first, 1), min(last, len(self._blocks)) + 1)
         return [height for height in heights if may_hold(self._marks[height - 1], wanted)][:limit]
+
+    async def entries(self, first: int, last: int, limit: int) -> list[tuple[int, int]]:
+        heights = range(max(first, 1), min(last, len(self._blocks)) + 1)
+        return [(height, self._counts[height - 1]) for height in heights][:limit]
 
 
 class TownEngine(EmbeddedEngine):
