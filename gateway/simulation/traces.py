@@ -204,6 +204,15 @@ class _Sight:
             for leg, terms in self._legs.items()
             if one.terms == terms
         }
+        self._taken_over_ns: dict[tuple[ChainId, LockId], int] = {}
+        """When another lock took the place of one that a reorg took out: what settles it is none of this swap's."""
+        held = set[tuple[ChainId, LockId]]()
+        for one in happened:
+            lane = one.chain, one.lock_id
+            if one.terms in agreed.legs:
+                held.add(lane)
+            elif lane in held:
+                self._taken_over_ns.setdefault(lane, one.at_ns)
         model = specification("honest", False)
         self._t_a, self._t_b = (leg.timelock.seconds for leg in agreed.legs)
         self._zero_s = self._t_b - int(model.value("TB", {}))
@@ -232,11 +241,11 @@ class _Sight:
     def of_wire(self, sent: Sequence[Sent], roles: Mapping[str, str]) -> Iterator[Timed]:
         for one in sent:
             if one.party in roles:
-                for on in self._sent(one):
-                    at_ns = round(one.at_s * _NS) + _AFTER_NS
+                at_ns = round(one.at_s * _NS) + _AFTER_NS
+                for on in self._sent(one, at_ns):
                     yield self._step(at_ns, "wire", roles[one.party], "EffectSubmitted", on)
 
-    def _sent(self, sent: Sent) -> Iterator[str]:
+    def _sent(self, sent: Sent, at_ns: int) -> Iterator[str]:
         """The acts of bytes about this swap. With its preimage they claim, whichever leg their chain has."""
         reveals = any(hashlib.sha256(preimage).digest() == self._agreed.hashlock for preimage in sent.body.preimages)
         settled = False
@@ -245,7 +254,7 @@ class _Sight:
                 yield self._lock(terms)
         for place in sent.body.settles:
             letter = self._places.get((sent.chain, place))
-            if letter is not None:
+            if letter is not None and at_ns < self._taken_over_ns.get((sent.chain, place), at_ns + 1):
                 settled = True
                 yield f"{'claim' if reveals else 'refund'}{letter}"
         if reveals and not settled:

@@ -22,6 +22,7 @@ from core.model.errors import (
     NotFoundError,
     RejectedError,
     RetryableError,
+    RevertedError,
 )
 from core.model.facts import LockStatus
 from core.model.ports import BatchBuilder, ChainParameters, ConsentBuilder, LegBuilder, LockReader, TransactionSender
@@ -229,6 +230,8 @@ class Acts:
                 await self._checks.before_exit_for_others(asked.terms.chain)
                 simulate = tries >= UNSIMULATED_TRIES
             else:
+                if _is_looked_at(tries):
+                    await _would_succeed(here, unsigned)
                 unsigned = await fitted(here, unsigned, tries)
         # What is done for others pays for nothing, so it does not bid more for being late. The pipeline treats it as an
         # ordinary transaction, which makes way for our exits.
@@ -309,6 +312,26 @@ async def fitted(here: ActingChain, unsigned: UnsignedTransaction, tries: int) -
     except Exception as error:
         log.warning("goes out without an estimate", summary=unsigned.summary, reason=str(error) or "it takes too long")
         return unsigned
+
+
+def _is_looked_at(tries: int) -> bool:
+    """Return true if an exit of our own is simulated before it is signed once more. The first and the second are not,
+    nor one now and then, four times as far apart each time: a node that errs keeps no exit back for ever, and a token
+    that does not move for hours costs the gas of a few tries, and not what the exits of other swaps need."""
+    while tries > 1 and tries % 4 == 0:
+        tries //= 4
+    return tries > 1
+
+
+async def _would_succeed(here: ActingChain, unsigned: UnsignedTransaction) -> None:
+    """Raise `RevertedError` if the chain says soon that an exit would fail now. An exit waits for no other answer."""
+    try:
+        async with asyncio.timeout(LOOK_S):
+            await here.access.transactions.simulate(unsigned)
+    except (RevertedError, FatalError):
+        raise
+    except Exception as error:
+        log.warning("goes out without a look", summary=unsigned.summary, reason=str(error) or "it takes too long")
 
 
 def exit_transaction(here: ActingChain, asked: Exit) -> UnsignedTransaction:

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import pairwise
+from math import inf
 from typing import Final
 
 from adapters.memory import FaultRates
@@ -86,7 +87,7 @@ def _left_alone(record: Record, lock: LockOutcome, party: str, sendings: list[Se
     for since_s, next_s in pairwise([*times, until_s]):
         if next_s - since_s <= again_s or _reorged(record, lock.terms.chain, since_s, next_s):
             continue
-        if record.was_away(party, since_s - again_s, next_s):
+        if record.was_away(party, since_s - again_s, next_s) or _held_up(record, lock, since_s, next_s):
             continue
         text = f"{party} leaves its exit from {lock.lock_id} of {lock.terms.chain} alone for {next_s - since_s:.0f} s"
         yield Problem(Kind.EXIT_LEFT_ALONE, text)
@@ -101,6 +102,14 @@ def _reorged(record: Record, chain: ChainId, since_s: float, until_s: float) -> 
     began_s = _began_s(record)
     return any(
         name == chain and since_s - REORG_S < began_s + at_s < until_s + REORG_S for name, at_s in record.world.reorged
+    )
+
+
+def _held_up(record: Record, lock: LockOutcome, since_s: float, until_s: float) -> bool:
+    """Nothing could pay then: whoever has seen that in blocks need not pay for the same again and again."""
+    return any(
+        asset == lock.terms.asset and from_s < until_s and to_s > since_s
+        for asset, _, from_s, to_s in record.world.blocked
     )
 
 
@@ -128,7 +137,7 @@ def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent
     first_s = min((sent.at_s for sent in sendings if sent.at_s > due_s - ROUNDED_S), default=ended_s)
     if min(first_s, ended_s) <= latest_s or record.was_away(party, due_s - BACK_S, latest_s):
         return
-    if any(_reorged(record, chain, due_s, latest_s) for chain in CHAINS):
+    if any(_reorged(record, chain, due_s, latest_s) for chain in CHAINS) or _held_up(record, lock, due_s, latest_s):
         return
     text = f"{party} leaves {lock.lock_id} of {lock.terms.chain} alone for {min(first_s, ended_s) - due_s:.0f} s"
     yield Problem(Kind.EXIT_SENT_LATE, f"{text}, and could have settled it")
@@ -160,7 +169,7 @@ def _twice(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) 
     """Nobody pays for an exit under a second sequence while the first may still be mined, and is; unless a stranger has
     another agreement about the same lock watched."""
     chain, moody = lock.terms.chain, next(one.moody for one in record.plan.parties if one.name == party)
-    held_up = any(asset == lock.terms.asset for asset, *_ in record.world.blocked)
+    held_up = _held_up(record, lock, 0.0, inf)
     two = Stranger.BOGUS_WATCHES in record.plan.strangers
     if chain not in record.world.memory or record.plan.rough or moody or held_up or two:
         return
