@@ -1,8 +1,8 @@
 """One effect at a time becomes a transaction, and its outcome an event.
 
 Each act is safe to repeat: a transaction is looked up under the effect's key before anything else. Exits (claims with a
-public preimage, refunds) go out at once, without quorum, finality or simulation; whatever funds or reveals is checked
-again right before it is signed.
+public preimage, refunds) go out at once, without quorum, finality or (unless they failed before) simulation; whatever
+funds or reveals is checked again right before it is signed.
 """
 
 import asyncio

@@ -1,5 +1,7 @@
 """Exits of our own that cannot succeed for a while: they cost the gas of a few tries, and go out once they can."""
 
+from typing import Any
+
 import pytest
 
 from core.model.errors import RetryableError, RevertedError
@@ -58,7 +60,7 @@ def test_no_node_keeps_an_exit_back(error):
 
     async def story(house: House) -> None:
         view, refused = await claimed_but_refused(house)
-        transactions = house.service.pump._executor._acts._chains[A].access.transactions
+        transactions: Any = house.service.pump._executor._acts._chains[A].access.transactions
 
         async def simulate(*_: object) -> None:
             raise error
