@@ -60,6 +60,12 @@ def test_header_with_a_gap_between_forks_is_not_encoded(missing: str) -> None:
         ethereum.encode_header(EthereumHeader(**fields))
 
 
+def test_header_between_two_forks_is_not_encoded() -> None:
+    later = {"excess_blob_gas": None, "parent_beacon_block_root": None, "requests_hash": None}
+    with pytest.raises(MalformedProofError, match="no known fork"):
+        ethereum.encode_header(EthereumHeader(**{**asdict(HEADER), **later}))
+
+
 @pytest.mark.parametrize("place", [0, 1, 2, 3, 4, 5, 6, 13, 14, 16, 19, 20])
 def test_header_field_of_another_size_is_refused(place: int) -> None:
     field = rlp.as_bytes(_items()[place])
@@ -118,7 +124,7 @@ def test_answer_of_a_node_is_read_field_by_field() -> None:
 def test_member_of_a_nodes_answer_is_hex_or_refused(name: str) -> None:
     number = isinstance(list(asdict(HEADER).values())[RPC_NAMES.index(name)], int)
     wrongs: list[Any] = (
-        [5, "12", "0x", "0xzz", "0x" + "1" * 67] if number else [5, "1234", "0xz", "0x123", "0x" + "11" * 1100]
+        [5, "12", "1234", "0x", "0xzz", "0x" + "1" * 67] if number else [5, "1234", "0xz", "0x123", "0x" + "11" * 1100]
     )
     for wrong in wrongs:
         with pytest.raises(MalformedProofError, match="block member"):
@@ -134,6 +140,13 @@ def test_bytes_of_a_nodes_answer_have_their_size(name: str) -> None:
     for wrong in (right[:-2], right + "00"):
         with pytest.raises(MalformedProofError, match="wrong size"):
             ethereum.header_from_rpc({**_answer(), name: wrong})
+
+
+def test_member_of_a_nodes_answer_has_its_size() -> None:
+    longest = "0x" + "11" * (ethereum.MAX_HEADER_BYTES - 1)
+    assert ethereum.header_from_rpc({**_answer(), "extraData": longest}).extra_data == b"\x11" * 1023
+    with pytest.raises(MalformedProofError, match="block member"):
+        ethereum.header_from_rpc({**_answer(), "extraData": longest + "11"})
 
 
 def test_quantity_of_a_node_has_at_most_256_bits() -> None:

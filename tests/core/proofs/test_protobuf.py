@@ -48,6 +48,7 @@ def test_varint_beyond_64_bits_is_refused(value: int) -> None:
         ("8000", "not canonical"),
         ("ff00", "not canonical"),
         ("ff" * 9 + "02", "not canonical"),
+        ("80" * 9 + "02", "not canonical"),
         ("ff" * 9 + "7f", "not canonical"),
         ("80" * 10, "too long"),
         ("80" * 10 + "01", "too long"),
@@ -115,9 +116,9 @@ def test_groups_and_fixed32_are_refused(wire: int) -> None:
         list(protobuf.decode_fields(protobuf.varint(1 << 3 | wire) + bytes(8)))
 
 
-@pytest.mark.parametrize("data", ["0903" + "00" * 6, "1203aabb", "12ffffffffffffffffff01aa", "0a"])
+@pytest.mark.parametrize("data", ["0903" + "00" * 6, "1203aabb", "12ffffffffffffffffff01aa"])
 def test_field_that_is_cut_short_is_refused(data: str) -> None:
-    with pytest.raises(MalformedProofError, match="cut short"):
+    with pytest.raises(MalformedProofError, match="field is cut short"):
         list(protobuf.decode_fields(bytes.fromhex(data)))
 
 

@@ -51,6 +51,7 @@ def test_negative_scalar_is_refused() -> None:
     [
         ("", "cut short"),
         ("83646f", "cut short"),
+        ("b838", "cut short"),
         ("c88363617483646f", "cut short"),
         ("b838" + "11" * 55, "cut short"),
         ("c28363", "cut short"),  # the string inside is longer than its list
