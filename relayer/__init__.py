@@ -1,1 +1,1 @@
-"""The pump: workers, executor, transactions, dApp API and client."""
+"""A relayer and a dApp's client, on one pump."""

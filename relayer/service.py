@@ -6,45 +6,34 @@ else (chains, keys, policy, clock) is injected. `run` never returns; a `FatalErr
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from nacl.signing import SigningKey
-from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.types import AssetId, BaseUnits, ChainId, chain_of
-from core.runtime import deliveries, journal
-from core.runtime.clock import NS_PER_S, Clock, SecretSource, SystemSecrets
+from core.runtime import deliveries
+from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
-from core.runtime.deliveries import DeliveryStatus
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
-from core.runtime.signals import Signal
 from core.runtime.supervisor import Supervisor, Worker
-from htlc import engine
-from htlc.facts import ever_locked
-from htlc.model import Phase
 from indexer.feed import FactSignal
-from indexer.projections import withdraw_agreement
-from relayer import inventory
 from relayer.bridging.attestor import Attestor
-from relayer.inventory import Promise
+from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
-from relayer.notices import reports
-from relayer.notices.reports import REPORTS, OpenSession, Reporter, ReportTarget, http_session
-from relayer.policy import MAX_LAPSE_S, RelayerPolicy
+from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
+from relayer.policy import RelayerPolicy
 from relayer.provider.opening import SwapDesk
 from relayer.provider.quoting import Pair
-from relayer.pump import promises, set_aside, tables
+from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
-from relayer.transactions import accounts
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.watchtower import Watchtower
@@ -55,10 +44,6 @@ ATTEST_S: Final = 2.0
 ALLOWANCE_PAUSE_S: Final = 2.0
 ALLOWANCE_LOOK_S: Final = 30.0
 """Seconds between looks at allowances that are for amounts: at least this after a change, at most that without one."""
-KEEP_S: Final = MAX_LAPSE_S
-"""How long settled votes and allowances are kept, and swaps that came to nothing: some are held against an account."""
-PRUNED_AT_ONCE: Final = 500
-
 TABLES: Final = (*transaction_tables.TABLES, *tables.TABLES, *set_aside.TABLES, *deliveries.TABLES)
 
 log = get_logger("relayer.service")
@@ -121,8 +106,6 @@ class RelayerService:
         self._setup = setup
         self._clock = clock
         self._metrics = RelayerMetrics(metrics)
-        self._housekeeping = Signal()
-        self._low_reserves: Set[AssetId] = frozenset()
         policy = replace(setup.policy, pipeline=replace(setup.policy.pipeline, adopt=setup.adopt))
         self.pump = Pump(database, setup.chains, setup.signers, policy, facts, clock, self._metrics, vault=setup.vault)
         self.desk = SwapDesk(
@@ -142,6 +125,8 @@ class RelayerService:
         )
         parameters = {chain: access.parameters for chain, access in setup.chains.items()}
         self.watchtower = Watchtower(database, parameters, setup.policy, self.pump.updates, clock, setup.source)
+        traded = {asset for pair in setup.pairs for asset in (pair.initiator_asset, pair.participant_asset)}
+        self.housekeeping = Housekeeping(database, self.pump, traded, clock, self._metrics)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -174,7 +159,7 @@ class RelayerService:
         """The pump's, and the duties of a relayer: each of those rests alone if it cannot go on."""
         duties = [
             *(Worker(f"allowances {chain}", self._allowed(one)) for chain, one in self.pump.pipelines.items()),
-            Worker("housekeeping", self._keep_house),
+            Worker("housekeeping", self.housekeeping.run),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
         ]
         if self._setup.regulator is not None:
@@ -217,12 +202,11 @@ class RelayerService:
         with suppress(RetryableError, TimeoutError):
             async with asyncio.timeout(CONCERNS_TIMEOUT_S):
                 short = await self.desk.gas_shortages()
-        return [*await self._foreign_uses(), *(f"{chain}: {sentence}" for chain, sentence in short.items())]
-
-    async def _foreign_uses(self) -> list[str]:
-        ours = [(one.chain, one.account) for one in (*self.pump.pipelines.values(), *self.pump.other_pipelines)]
-        waiting = await self._database.read(lambda c: accounts.unacknowledged(c, ours))
-        return [f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`" for use in waiting]
+        uses = [
+            f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`"
+            for use in await self.pump.foreign_uses()
+        ]
+        return [*uses, *(f"{chain}: {sentence}" for chain, sentence in short.items())]
 
     async def _wake_reporter(self) -> None:
         while True:
@@ -236,7 +220,7 @@ class RelayerService:
         """Triggers only enqueue: each counts a signal up, and a worker does the rest."""
         scheduler = AsyncIOScheduler(timezone="UTC")
         options: dict[str, Any] = {"trigger": "interval", "coalesce": True, "max_instances": 1}
-        scheduler.add_job(self._trigger, args=[self._housekeeping.notify], seconds=HOUSEKEEPING_S, **options)
+        scheduler.add_job(self._trigger, args=[self.housekeeping.due.notify], seconds=HOUSEKEEPING_S, **options)
         for attestor in self.attestors:
             scheduler.add_job(self._trigger, args=[attestor.trigger], seconds=ATTEST_S, **options)
         return scheduler
@@ -244,87 +228,3 @@ class RelayerService:
     async def _trigger(self, enqueue: Callable[[], None]) -> None:
         # A coroutine, since the scheduler runs plain functions on a thread, and signals belong to the event loop.
         enqueue()
-
-    async def _keep_house(self) -> None:
-        """Quotes that nobody locked on are let go, and gauges are brought up to date."""
-        seen = self._housekeeping.count
-        while True:
-            await self._housekeeping.wait_beyond(seen)
-            seen = self._housekeeping.count
-            await self.pump.expire_quotes()
-            await self._measure()
-            before_ns = self._clock.now_ns() - KEEP_S * NS_PER_S
-            await self._database.write(partial(_prune, before_ns=before_ns, limit=PRUNED_AT_ONCE))
-            await self.forget_nothing(before_ns)
-
-    async def forget_nothing(self, before_ns: int) -> None:
-        """Swaps that ended before then without any lock go: anybody can have them agreed."""
-        if await self._database.read(lambda c: tables.came_to_nothing(c, before_ns, 1)):
-            await self._database.write(partial(_forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
-
-    async def _measure_reserved(self, promised: Sequence[Promise]) -> None:
-        firm = inventory.firm(promised, self._clock.now_ns())
-        try:
-            costs = await self.pump.checks.exit_costs(sorted(self.pump.pipelines))
-            low = await self.pump.checks.understated()
-        except RetryableError as error:
-            log.info("the cost of exits is not known", reason=error.message)
-            return
-        for asset in sorted(low.keys() - self._low_reserves):
-            log.warning("gas_per_exit is less than an exit may cost now: raise it", asset=asset, cost=low[asset])
-        self._low_reserves = low.keys()
-        reserved = inventory.reserved(firm, costs)
-        for asset in {*reserved, *(asset for cost in costs.values() for asset in cost)}:
-            self._metrics.reserved_funds.labels(asset).set(reserved[asset])
-
-    async def _measure(self) -> None:
-        def read(
-            connection: Connection,
-        ) -> tuple[dict[Phase, int], list[Promise], int | None, dict[tuple[str, DeliveryStatus], int]]:
-            return (
-                tables.counts_by_phase(connection),
-                promises.of_open_swaps(connection),
-                tables.nearest_timelock_s(connection),
-                deliveries.counts(connection),
-            )
-
-        counts, promised, nearest_s, sent = await self._database.read(read)
-        for status in DeliveryStatus:
-            self._metrics.deliveries.labels(REPORTS.name, status).set(sent.get((REPORTS.name, status), 0))
-        self._metrics.unacknowledged.set(len(await self._foreign_uses()))
-        await self._measure_reserved(promised)
-        for phase in Phase:
-            self._metrics.pending.labels(phase).set(counts.get(phase, 0))
-        self._metrics.nearest_timelock_s.set(float("inf") if nearest_s is None else nearest_s - self._clock.now())
-        pairs = self._setup.pairs
-        for asset in sorted({asset for pair in pairs for asset in (pair.initiator_asset, pair.participant_asset)}):
-            locked = sum(promise.amount for promise in promised if promise.asset == asset and promise.funded)
-            self._metrics.locked_funds.labels(asset).set(locked)
-            try:
-                self._metrics.wallet_balance.labels(asset).set(await self.pump.checks.balance(asset))
-            except RetryableError as error:
-                log.info("balance not known", asset=asset, reason=error.message)
-
-
-def _prune(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget settled votes, allowances and reports of before then; return how many."""
-    return transaction_tables.prune(connection, before_ns, limit) + deliveries.prune(connection, before_ns, limit)
-
-
-def _forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget swaps that ended before then without any lock, at most `limit`; return how many.
-
-    Anybody can have a swap agreed or watched, so what comes of it must not fill the disk. Their hashlocks were never
-    funded; whoever locks under one later is answered as under any other that is not known here.
-    """
-    forgotten = 0
-    for row in tables.came_to_nothing(connection, before_ns, limit):
-        state = engine.load(connection, row.swap_id)
-        if ever_locked(state) or state.attempts:
-            continue
-        tables.forget(connection, row.swap_id)
-        journal.forget(connection, row.swap_id)
-        reports.forget(connection, row.swap_id)
-        withdraw_agreement(connection, row.swap_id, row.hashlock)
-        forgotten += 1
-    return forgotten

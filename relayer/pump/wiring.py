@@ -32,6 +32,8 @@ from relayer.pump.checks import Checks, Consultation, PreimageVault
 from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
+from relayer.transactions import accounts
+from relayer.transactions.accounts import ForeignUse
 from relayer.transactions.pipeline import Pipeline
 
 
@@ -84,6 +86,11 @@ class Pump:
                 return known
         self.other_pipelines.append(self._pipeline(chain, signer))
         return self.other_pipelines[-1]
+
+    async def foreign_uses(self) -> list[ForeignUse]:
+        """Return the uses of our accounts that nobody here knows, and that the operator has not acknowledged."""
+        ours = [(one.chain, one.account) for one in (*self.pipelines.values(), *self.other_pipelines)]
+        return await self._database.read(lambda c: accounts.unacknowledged(c, ours))
 
     def workers(self) -> list[Worker]:
         """Everything that has to run. Swaps, effects and outcomes are the money path, which every duty stands on: what

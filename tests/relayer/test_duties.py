@@ -73,7 +73,7 @@ def test_a_failing_duty_ends_no_claim(error, duty):
                 service.pump.pipelines[B].step = fail
             case "allowances":
                 service._setup.chains[B].legs.prepare = fail
-        service._housekeeping.notify()
+        service.housekeeping.due.notify()
         await house.clock.sleep(3)
         await complete(house, view)
         assert not house.running.done()

@@ -360,9 +360,9 @@ def test_swaps_that_came_to_nothing_are_forgotten():
         await house.phase(nothing.id, Phase.ABANDONED)
         await house.phase(locked.id, Phase.REFUNDED, deadline_s=600)
         now_ns = house.clock.now_ns()
-        await service.forget_nothing(now_ns - 3_600 * 10**9)
+        await service.housekeeping.forget_nothing(now_ns - 3_600 * 10**9)
         assert await house.look(nothing.id)
-        await service.forget_nothing(now_ns)
+        await service.housekeeping.forget_nothing(now_ns)
         with pytest.raises(NotFoundError):
             await house.look(nothing.id)
         assert (await house.look(locked.id)).phase is Phase.REFUNDED
