@@ -1,6 +1,6 @@
 """The light client at the edge of each of its rules: one step inside is accepted, one step outside refused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -337,6 +337,54 @@ def test_exact_rule_is_asked_until_signers_are_enough(monkeypatch: pytest.Monkey
     assert asked == [bytes([at]) * 64 for at in range(2)]
 
 
+def _all_good(asked: list[bytes]) -> Callable[[PublicKey, bytes, bytes], bool]:
+    def exact(key: PublicKey, message: bytes, signature: bytes) -> bool:
+        asked.append(signature)
+        return True
+
+    return exact
+
+
+def _doubtful(block: LightBlock, addresses: Collection[bytes]) -> LightBlock:
+    """The block with signatures of these validators that only the exact rule may take."""
+    entries = [
+        replace(entry, signature=bytes(64)) if entry.validator_address in addresses else entry
+        for entry in block.commit.signatures
+    ]
+    return _with_entries(block, entries)
+
+
+def test_exact_rule_goes_on_at_just_the_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 of 30 are two thirds and 1 of 3 is a third: one more is asked, and it is enough."""
+    asked: list[bytes] = []
+    monkeypatch.setattr(light_client, "verify_signature", _all_good(asked))
+    keys = [replace(k, power=p) for k, p in zip(validator_keys(3, KeyKind.ED25519), (20, 9, 1), strict=True)]
+    block = _blocks(1, keys)[0]
+    doubtful = _doubtful(block, {key.validator.address for key in keys})
+    light_client.verify_commit(CHAIN_ID, block.validators, doubtful.commit)
+    assert len(asked) == 2
+    asked.clear()
+    equal = _blocks(1, validator_keys(3, KeyKind.ED25519))[0]
+    doubtful = _doubtful(equal, {validator.address for validator in equal.validators.validators})
+    light_client.verify_commit_trusting(CHAIN_ID, equal.validators, doubtful.commit, light_client.ONE_THIRD)
+    assert len(asked) == 2
+
+
+def test_exact_rule_goes_on_until_trusted_power_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Newcomers alone have the power to sign; of the trusted 30, more than 10 have to vouch."""
+    old = [replace(key, power=10) for key in validator_keys(3, KeyKind.ED25519)]
+    chain = ToyChain(old)
+    first = chain.produce()
+    newcomers = [replace(key, power=100) for key in validator_keys(3, KeyKind.ED25519, seed="other")]
+    chain.next_keys = [*newcomers, *(replace(key, power=1) for key in old)]
+    chain.produce()
+    third = _doubtful(chain.produce(), {key.validator.address for key in old})
+    asked: list[bytes] = []
+    monkeypatch.setattr(light_client, "verify_signature", _all_good(asked))
+    light_client.verify_update(light_client.trust(first), third, third.header.time, POLICY)
+    assert len(asked) == 2
+
+
 def test_exact_checks_of_one_commit_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     block = _blocks(1, validator_keys(4, KeyKind.ED25519))[0]
     asked: list[int] = []
@@ -360,3 +408,53 @@ def test_private_key_has_its_length() -> None:
                 signing.public_key_of(kind, key)
             with pytest.raises(MalformedProofError, match="32 bytes"):
                 signing.sign(kind, key, b"message")
+
+
+# --- each part of a step is looked at ---------------------------------------------------------------------------------
+
+
+def test_header_that_its_commit_does_not_name_is_refused_everywhere() -> None:
+    """Whatever else fits: with another app hash the same signatures prove nothing."""
+    first, second, third = _blocks(3)
+    now = third.header.time
+    trusted = light_client.trust(first)
+
+    def bent(block: LightBlock) -> LightBlock:
+        header = replace(block.header, app_hash=b"\x01" * 32)
+        return replace(block, signed_header=SignedHeader(header, block.commit))
+
+    light_client.verify_light_block(third, CHAIN_ID)
+    with pytest.raises(InvalidCommitError, match="another header"):
+        light_client.verify_light_block(bent(third), CHAIN_ID)
+    for block in (second, third):
+        light_client.verify_update(trusted, block, now, POLICY)
+        with pytest.raises(InvalidCommitError, match="another header"):
+            light_client.verify_update(trusted, bent(block), now, POLICY)
+    with pytest.raises(InvalidCommitError, match="another header"):
+        light_client.verify_sequential(first.header, bent(second), now, POLICY)
+
+
+def test_update_of_trust_is_verified() -> None:
+    first, second, third = _blocks(3)
+    trusted, now = light_client.trust(first), third.header.time
+    assert light_client.update_trusted(trusted, third, now, POLICY) == light_client.trust(third)
+    unsigned = _with_entries(third, [CommitSig.absent()] * 4)
+    for block in (unsigned, first):
+        with pytest.raises(LightClientError):
+            light_client.update_trusted(trusted, block, now, POLICY)
+    assert second.header.height == 2
+
+
+def test_next_header_needs_no_trusted_validator_set() -> None:
+    first, second = _blocks(2)
+    unknown = TrustedState(first.header, validator_set(validator_keys(4, seed="other")))
+    light_client.verify_update(unknown, second, second.header.time, POLICY)
+
+
+def test_votes_for_nil_do_not_vouch() -> None:
+    chain = ToyChain(validator_keys(3))
+    commit = chain.produce(signers=1, nil_voters=2).commit
+    with pytest.raises(NotEnoughTrustError) as refused:
+        trusted = validator_set(validator_keys(3))
+        light_client.verify_commit_trusting(CHAIN_ID, trusted, commit, light_client.ONE_THIRD)
+    assert refused.value.fields["signed"] == 10
