@@ -78,7 +78,8 @@ class Feed:
     def listen(self) -> Listener:
         """Hear of every block from now on. Raise `RetryableError` when too many listen."""
         if len(self._listeners) >= MAX_LISTENERS:
-            raise RetryableError(f"{MAX_LISTENERS} listeners already: try again later")
+            # In CometBFT's words, as its clients know them.
+            raise RetryableError(f"max_subscription_clients {MAX_LISTENERS} reached")
         listener = Listener()
         if self._ended:
             listener.end()

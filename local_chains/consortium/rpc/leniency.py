@@ -15,7 +15,7 @@ _ESCAPES: Final = re.compile(
 )
 _MAY_BE_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRAY_BYTE: Final = re.compile("[\udc80-\udcff]")
-_IN_PATH: Final = "/:@!$&'()*+,;=~"
+_VALID_PATH: Final = re.compile(r"[-\w.~!$&'()*+,;=:@\[\]%/]*", re.ASCII)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -53,16 +53,18 @@ def path_of(raw: str) -> str | None:
     return unquote_to_bytes(raw).decode(errors="surrogateescape")
 
 
-def shortest(raw: str) -> str:
-    """The path of a request, escapes left as they are, without empty parts, `.` and `..` (Go's `http.ServeMux`)."""
-    escaped = quote(raw, safe=_IN_PATH + "%")
-    short = normpath("/" + escaped.lstrip("/"))
-    return short + "/" if escaped.endswith("/") and short != "/" else short
+def redirection(raw: str, path: str, query: str) -> str | None:
+    """The address that Go's `http.ServeMux` redirects to, escapes escaped again: for a path with empty parts, `.` or
+    `..`. None if the path is in order. `raw` is the path as it was sent, `path` without its escapes."""
+    escaped = raw if _VALID_PATH.fullmatch(raw) else _escaped(path)
+    clean = normpath("/" + escaped.lstrip("/"))
+    if escaped.endswith("/") and clean != "/":
+        clean += "/"
+    return None if clean == escaped else _escaped(clean) + (f"?{query}" if query else "")
 
 
-def redirect_target(path: str, query: str) -> str:
-    """The address that a server in Go redirects to, escapes escaped again."""
-    return quote(path, safe=_IN_PATH) + (f"?{query}" if query else "")
+def _escaped(path: str) -> str:
+    return quote(path.encode(errors="surrogateescape"), safe="$&+,/:;=@~")
 
 
 def html_text(text: str) -> str:

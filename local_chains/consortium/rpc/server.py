@@ -27,7 +27,7 @@ from local_chains.consortium.rpc.envelopes import (
 )
 from local_chains.consortium.rpc.errors import INVALID_REQUEST, METHOD_NOT_FOUND, RpcError, internal
 from local_chains.consortium.rpc.event_query import MAX_QUERY_BYTES, TOO_LONG, EventQuery, parse_query
-from local_chains.consortium.rpc.leniency import html_text, pairs, path_of, redirect_target, shortest
+from local_chains.consortium.rpc.leniency import html_text, pairs, path_of, redirection
 from local_chains.consortium.rpc.methods import Methods
 from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, from_uri
 from local_chains.consortium.rpc.workshop import Workshop
@@ -67,7 +67,7 @@ class RpcServer:
         """Listen and return the port, which is a free one for `port` 0. Raise `OSError` if it is taken."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         # CometBFT looks at paths and bodies, and never at the method.
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)
         app.on_response_prepare.append(_say_when)
         self._runner = Runner(app, SHUTDOWN_S)
         _, bound = await self._runner.listen(host, port)
@@ -116,9 +116,9 @@ class RpcServer:
         refused = await refused_body(body)
         if refused is not None:
             return _json_response(refused)
-        short = shortest(request.rel_url.raw_path)
-        if short != request.rel_url.raw_path:
-            return _redirect(request, short)
+        elsewhere = redirection(request.rel_url.raw_path, path, request.rel_url.raw_query_string)
+        if elsewhere is not None:
+            return _redirect(request, elsewhere)
         if path == "/websocket":
             return await self._websocket(request)
         return await self._uri(path[1:], request, body)
@@ -288,8 +288,7 @@ async def _arguments(request: web.Request, body: bytes) -> Mapping[str, str]:
     return form | {name: value for name, value in query.items() if value}
 
 
-def _redirect(request: web.Request, path: str) -> web.Response:
-    target = redirect_target(path, request.rel_url.raw_query_string)
+def _redirect(request: web.Request, target: str) -> web.Response:
     headers = {"Location": target}
     if request.method not in ("GET", "HEAD"):
         return web.Response(status=307, headers=headers)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support import LONG
 
-FUZZ_S: Final = 160.0 if LONG else 3.0
-"""Of one fuzzer; `make test-long` has four of them: more than ten minutes."""
+FUZZ_S: Final = 130.0 if LONG else 3.0
+"""Of one fuzzer; `make test-long` has five of them: more than ten minutes."""
 ROUND: Final = 300
 
 

@@ -5,7 +5,9 @@ import base64
 import itertools
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Sequence
+from random import Random
 from typing import Any, Final
 
 import aiohttp
@@ -15,16 +17,20 @@ import pytest_asyncio
 from core.model.consortium import Transfer, quantity
 from core.model.consortium_members import Organisation, Propose
 from local_chains.consortium.engine.home import load_consensus_key, load_operator_key
+from tests.local_chains.consortium.fuzzing import FUZZ_S
 from tests.local_chains.consortium.parity.calls import REQUESTS, raw, rpc
+from tests.local_chains.consortium.parity.chance import drawn
 from tests.local_chains.consortium.parity.differences import DIFFERENCES, Request, exact, on_purpose
 from tests.local_chains.consortium.parity.pair import ANSWER_S, FILLING, NEW, Engine, Pair, run_pair
 from tests.local_chains.consortium.parity.queries import HEARD, MESSAGES, SEARCHES, subscribe
-from tests.local_chains.consortium.parity.seen import Seen
+from tests.local_chains.consortium.parity.seen import NOT_OFFERED, Seen
 from tests.local_chains.consortium.parity.transport import ASKS
 from tests.local_chains.consortium.support import ANN, BEN, Actor
-from tests.support import REPOSITORY
+from tests.support import LONG, REPOSITORY
 
 TRIES: Final = 20
+INSIDE_A_NODE: Final = ("too few input arguments", "runtime error")
+"""Words of a real node that fails inside."""
 SILENCE_S: Final = 1.0
 """After which what was not heard of is not heard of any more: several blocks."""
 ON_A_SOCKET: Final = 4
@@ -67,6 +73,28 @@ async def test_the_embedded_engine_answers_as_cometbft_does(pair: Pair, requests
         else:
             different[request] = (theirs, ours)
     assert not different
+
+
+@pytest.mark.endurance
+@pytest.mark.asyncio(loop_scope="module")
+async def test_requests_by_chance_are_answered_alike(pair: Pair) -> None:
+    seed = time.time_ns() if LONG else 1
+    chance, until, count = Random(seed), time.monotonic() + FUZZ_S, 0
+    while time.monotonic() < until:
+        request = drawn(chance)
+        for _ in range(TRIES):
+            theirs, ours = await answers(pair, request)
+            if theirs == ours or any(words in str(theirs) for words in INSIDE_A_NODE) or not_offered(request):
+                break
+            await asyncio.sleep(0.1)
+        else:
+            raise AssertionError((seed, request, theirs, ours))
+        count += 1
+    assert count > 100
+
+
+def not_offered(request: Request) -> bool:
+    return any(name in str(request) for name in NOT_OFFERED)
 
 
 def test_there_are_hundreds_of_requests() -> None:

@@ -75,6 +75,7 @@ ASKS: Final = [
         for target in (
             *("/health", "./health", "x/../health", "health/.", "/", "/health?x=1", "../../health", "health//"),
             *("%68ealth", "block%3Fheight=2", "health%2F", "hea%zzlth", "%2F%2Fhealth", "%00", "%ff"),
+            *("a[b]", "a{b", "//a[b]", "//a{b", "//a%2Fb", "//a%2Fb{", "//a!b'(c)*", "//a;b=$&+,:@", "a%0ab", "//%ff"),
             *("health/..", "..", "/x%20y", "/<x>", "//?height=2&x='y'"),
         )
     ),
