@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ import pytest_asyncio
 from core.model.consortium import Transfer, quantity
 from core.model.consortium_members import Organisation, Propose
 from local_chains.consortium.engine.home import load_consensus_key, load_operator_key
+from local_chains.consortium.state.store import MAX_HEADERS
 from tests.local_chains.consortium.fuzzing import FUZZ_S
 from tests.local_chains.consortium.parity.calls import REQUESTS, raw, rpc
 from tests.local_chains.consortium.parity.chance import drawn
@@ -26,7 +28,7 @@ from tests.local_chains.consortium.parity.queries import HEARD, MESSAGES, SEARCH
 from tests.local_chains.consortium.parity.seen import NOT_OFFERED, Seen
 from tests.local_chains.consortium.parity.transport import ASKS
 from tests.local_chains.consortium.support import ANN, BEN, Actor
-from tests.support import LONG, REPOSITORY
+from tests.support import LONG, REPOSITORY, eventually
 
 TRIES: Final = 20
 INSIDE_A_NODE: Final = ("too few input arguments", "runtime error")
@@ -78,6 +80,8 @@ async def test_the_embedded_engine_answers_as_cometbft_does(pair: Pair, requests
 @pytest.mark.endurance
 @pytest.mark.asyncio(loop_scope="module")
 async def test_requests_by_chance_are_answered_alike(pair: Pair) -> None:
+    # The newest headers that a node shows are then above the heights at which both are the same.
+    await eventually(partial(reached, pair, pair.height + MAX_HEADERS), ANSWER_S)
     seed = time.time_ns() if LONG else 1
     chance, until, count = Random(seed), time.monotonic() + FUZZ_S, 0
     while time.monotonic() < until:
@@ -91,6 +95,11 @@ async def test_requests_by_chance_are_answered_alike(pair: Pair) -> None:
             raise AssertionError((seed, request, theirs, ours))
         count += 1
     assert count > 100
+
+
+async def reached(pair: Pair, height: int) -> bool:
+    tips = [(await engine.result("status"))["sync_info"]["latest_block_height"] for engine, _ in sides(pair)]
+    return min(map(int, tips)) > height
 
 
 def not_offered(request: Request) -> bool:
