@@ -11,15 +11,17 @@ import msgspec
 from adapters.consortium import Ed25519Signer, connect, unsigned
 from adapters.consortium.chain import ConsortiumChain
 from adapters.consortium.members import MembersView, ProposalView, read_members
-from adapters.consortium.rpc import CometRpc
+from adapters.consortium.rpc import CometRpc, parsed
+from adapters.consortium.state import query
 from core.model.addresses import ledger_address
-from core.model.consortium import NAMESPACE, Message, caip_account, raw_address
-from core.model.consortium_members import ROLES, Admit, Organisation, Propose, Role, Vote
+from core.model.consortium import NAMESPACE, Appoint, Message, caip_account, caip_chain, raw_address
+from core.model.consortium_members import ROLES, Admit, Organisation, Propose, Role, Vote, admission_key
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account
 from core.model.types import ChainId, Height, chain_of
-from core.proofs.cometbft.json import object_from_json
+from core.proofs.cometbft.json import bytes_from_hex, integer_from_json, object_from_json
 from gateway.sending import send
+from local_chains.consortium.founding.application import load_application
 from local_chains.consortium.node import load_operator_key
 
 MAX_CHAIN_ID_CHARS = 50
@@ -36,20 +38,31 @@ class WantedTerms:
     power: int | None = None
 
 
+def wanted_by(application: Path) -> tuple[WantedTerms, ChainId]:
+    """Return the terms that a newcomer applies for, and the chain. Raise what `load_application` raises."""
+    terms = load_application(application)
+    roles = [*terms.roles, *(["validator"] if terms.power else [])]
+    key, power = (f"{terms.key_kind}:{terms.key}", terms.power) if terms.power else (None, None)
+    return WantedTerms(terms.name, terms.account_address.hex(), roles, key, power), caip_chain(terms.chain_id)
+
+
 async def show(url: str) -> dict[str, Any]:
     """Everything about a chain's members, as JSON has it. Raise what `adapters.consortium.members` raises."""
     async with _chain_at(url) as chain:
         return _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
 
 
-async def propose(url: str, key_file: Path, wanted: WantedTerms) -> dict[str, Any]:
-    """Propose, and vote for, an organisation's terms. Raise `RevertedError` if the ledger refuses them."""
+async def propose(url: str, key_file: Path, wanted: WantedTerms, on: ChainId | None = None) -> dict[str, Any]:
+    """Propose, and vote for, an organisation's terms. Raise `RejectedError` if the chain is not `on`, `RevertedError`
+    if the ledger refuses them."""
     async with _chain_at(url) as chain:
+        if on is not None and on != chain.access.parameters.chain:
+            raise RejectedError(f"{wanted.name} applies to {on}, this node is on {chain.access.parameters.chain}")
         before = await read_members(chain.rpc)
         known = next((one for one in before.organisations if one.name == wanted.name), None)
         terms = _terms(wanted, known, chain.access.parameters.chain)
         _require_step(terms, known, sum(one.power for one in before.organisations))
-        height = await _send(chain, key_file, Propose(terms, before.version), f"propose {wanted.name}")
+        height = await _send(chain, key_file, [Propose(terms, before.version)], f"propose {wanted.name}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         mine = [one for one in after["proposals"] if one["organisation"]["name"] == wanted.name]
         return {"height": height, "proposal": mine[0]}
@@ -59,7 +72,7 @@ async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str
     """Vote for or against proposal `number`. Raise `RevertedError` if the ledger refuses the vote."""
     async with _chain_at(url) as chain:
         word = "for" if approve else "against"
-        height = await _send(chain, key_file, Vote(number, approve), f"vote {word} proposal {number}")
+        height = await _send(chain, key_file, [Vote(number, approve)], f"vote {word} proposal {number}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
         return {"height": height, "proposal": next((o for o in after["proposals"] if o["number"] == number), None)}
 
@@ -68,8 +81,21 @@ async def admit(url: str, key_file: Path, account: str, admitted: bool) -> dict[
     """Answer for `account`, or no longer. Raise `RevertedError` if the ledger refuses it."""
     async with _chain_at(url) as chain:
         raw = _account(account, chain.access.parameters.chain)
-        height = await _send(chain, key_file, Admit(raw, admitted), f"{'admit' if admitted else 'dismiss'} {account}")
+        height = await _send(chain, key_file, [Admit(raw, admitted)], f"{'admit' if admitted else 'dismiss'} {account}")
         return {"height": height, "account": caip_account(chain.access.parameters.chain, raw), "admitted": admitted}
+
+
+async def appoint(url: str, key_file: Path, attestor: str) -> dict[str, Any]:
+    """Let the account `attestor` attest for the operator of `key_file`, and answer for it if no member does yet; "": no
+    other attests for the operator. Raise `RevertedError` if the ledger refuses it."""
+    async with _chain_at(url) as chain:
+        name = chain.access.parameters.chain
+        raw = _account(attestor, name) if attestor else b""
+        messages: list[Message] = [Appoint(raw)]
+        if raw and (await query(chain.rpc, admission_key(raw))).value is None:
+            messages.append(Admit(raw, True))
+        height = await _send(chain, key_file, messages, f"appoint {attestor or 'nobody'}")
+        return {"height": height, "attestor": caip_account(name, raw) if raw else None}
 
 
 @asynccontextmanager
@@ -80,18 +106,23 @@ async def _chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
     finally:
         await rpc.close()
     network = str(object_from_json(status.get("node_info")).get("network"))[:MAX_CHAIN_ID_CHARS]
-    chain = await connect(url, ChainId(f"{NAMESPACE}:{network}"))
+    sync = parsed(lambda: object_from_json(status.get("sync_info")))
+    # A node that began at a snapshot has no first block, and none is needed: what is signed here names the chain by its
+    # id, and nothing is proven. Its oldest block stands for it.
+    is_whole = parsed(lambda: integer_from_json(sync.get("earliest_block_height"))) <= 1
+    oldest = None if is_whole else parsed(lambda: bytes_from_hex(sync.get("earliest_block_hash"), 32))
+    chain = await connect(url, ChainId(f"{NAMESPACE}:{network}"), genesis_hash=oldest)
     try:
         yield chain
     finally:
         await chain.close()
 
 
-async def _send(chain: ConsortiumChain, key_file: Path, message: Message, summary: str) -> Height:
+async def _send(chain: ConsortiumChain, key_file: Path, messages: Sequence[Message], summary: str) -> Height:
     name = chain.access.parameters.chain
     signer = Ed25519Signer(name, load_operator_key(key_file).seed)
     chain.learn(signer.public_key)
-    access, transaction = chain.access, unsigned(name, signer.account, (message,), summary)
+    access, transaction = chain.access, unsigned(name, signer.account, tuple(messages), summary)
     return await send(access.transactions, access.heads, signer, transaction)
 
 
@@ -150,16 +181,23 @@ def _consensus_key(text: str) -> tuple[str, bytes]:
 
 
 def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:
+    total = sum(one.power for one in view.organisations)
     proposals = [
         {
             "number": one.number,
             "status": one.status,
+            "power": dict(zip(("for", "against", "total"), one.leaf.tally, strict=True)),
             "power_for": round(one.power_for, 4),
             "power_against": round(one.power_against, 4),
             "expires_ms": one.leaf.expires_ms,
             "proposer": caip_account(chain, one.leaf.proposer),
             "organisation": _organisation_to_json(chain, one.leaf.organisation),
-            "changes": _changes_to_json(chain, one),
+            "of_power": {
+                "now": total,
+                "then": total - (one.before.power if one.before else 0) + one.leaf.organisation.power,
+            },
+            "terms": (terms := _terms_to_json(chain, one)),
+            "changes": {name: pair for name, pair in terms.items() if pair["now"] != pair["then"]},
             "version": one.leaf.version,
         }
         for one in view.proposals
@@ -170,12 +208,11 @@ def _to_json(chain: ChainId, view: MembersView) -> dict[str, Any]:
     return {**head, "organisations": organisations, "proposals": proposals, "misbehaviour": caught}
 
 
-def _changes_to_json(chain: ChainId, one: ProposalView) -> dict[str, dict[str, Any]]:
-    """Return the changes of a proposal: each part of the terms that would be another, as it is now and as it would
-    be."""
+def _terms_to_json(chain: ChainId, one: ProposalView) -> dict[str, dict[str, Any]]:
+    """Each part of a proposal's terms, as it is now and as it would be."""
     after = _organisation_to_json(chain, one.leaf.organisation)
     before = dict.fromkeys(after) if one.before is None else _organisation_to_json(chain, one.before)
-    return {name: {"now": before[name], "then": after[name]} for name in after if before[name] != after[name]}
+    return {name: {"now": before[name], "then": after[name]} for name in after}
 
 
 def _organisation_to_json(chain: ChainId, one: Organisation) -> dict[str, Any]:

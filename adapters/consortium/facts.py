@@ -6,6 +6,7 @@ from core.model.consortium import (
     AccessSet,
     AssetCreated,
     AssetMoved,
+    AttestorAppointed,
     HeaderAccepted,
     HeaderVoted,
     LedgerEvent,
@@ -81,7 +82,7 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
             return HeaderAttested(BlockRef(ChainId(event.chain), Height(event.height), event.block_hash))
         case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
             return None
-        case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted():
+        case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted() | AttestorAppointed():
             return None
         case _:
             assert_never(event)

@@ -37,6 +37,11 @@ class ProposalView:
     power_against: float
     before: Organisation | None
 
+    @property
+    def step(self) -> int:
+        """How much more power the organisation would have than now."""
+        return self.leaf.organisation.power - (0 if self.before is None else self.before.power)
+
 
 @dataclass(frozen=True, slots=True)
 class MembersView:

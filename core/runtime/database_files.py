@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from core.model.errors import FatalError
+from core.runtime.files import make_directory
 
 MOUNTS: Final = Path("/proc/self/mounts")
 MAX_MOUNTS_BYTES: Final = 1024 * 1024
@@ -18,7 +19,8 @@ _NETWORK: Final = frozenset(
 def make_room(path: Path) -> None:
     """Make the directory of `path`. Raise `FatalError` if no database can be kept there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite syncs the directory of its files (with each new log), and nothing above it.
+        make_directory(path.parent)
         if path.is_dir():
             raise FatalError(f"the database {path} is a directory: name a file in it")
         if path.exists() and not path.is_file():

@@ -70,7 +70,7 @@ class FileLock:
         try:
             real = self.path.resolve()
             place = real.with_name(real.name + self.suffix)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(place.parent)
             self._descriptor = _locked(place)
         except (OSError, RuntimeError) as error:
             raise FatalError(
@@ -130,7 +130,7 @@ def _holder(place: Path) -> str:
 
 def replace_file(path: Path, contents: bytes, mode: int = PRIVATE) -> None:
     """Write `path` whole or not at all, durably: a power cut leaves the old file or the new one. Raise `OSError`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -143,6 +143,21 @@ def replace_file(path: Path, contents: bytes, mode: int = PRIVATE) -> None:
         Path(draft).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def make_directory(directory: Path, mode: int = 0o777) -> None:
+    """Make `directory` and what is missing above it, durably; it may be there already. Raise `OSError`.
+
+    The directories above it have the usual mode, as with `mkdir -p`.
+    """
+    missing = []
+    place = directory
+    while not place.exists():
+        missing.append(place)
+        place = place.parent
+    directory.mkdir(mode=mode, parents=True, exist_ok=True)
+    for made in missing:
+        sync_directory(made.parent)
 
 
 def sync_directory(directory: Path) -> None:

@@ -53,6 +53,7 @@ def _options(
 
 EXIT_REFUSED: Final = 1
 EXIT_UNSAFE: Final = 3
+NO_MEMORY: Final = "no memory is left for this process: free some, or raise its limit"
 EXIT_TRY_AGAIN: Final = 75
 """sysexits.h EX_TEMPFAIL: the same command may succeed later."""
 
@@ -63,6 +64,7 @@ def main() -> None:
     import gateway.cli.contracts
     import gateway.cli.daemons
     import gateway.cli.devnet
+    import gateway.cli.founding
     import gateway.cli.indexing
     import gateway.cli.keys
     import gateway.cli.members
@@ -79,6 +81,8 @@ def main() -> None:
             _end(_first(expected))
         if (refused := group.subgroup(OSError)) is not None:
             _end(_said(_first(refused)))
+        if group.subgroup(MemoryError) is not None:
+            _end(RetryableError(NO_MEMORY))
         raise
     except KeyboardInterrupt:
         sys.exit(130)
@@ -88,6 +92,8 @@ def main() -> None:
         sys.exit(EXIT_REFUSED)
     except OSError as error:
         _end(_said(error))
+    except MemoryError:
+        _end(RetryableError(NO_MEMORY))
 
 
 def _end(error: CausewayError) -> NoReturn:

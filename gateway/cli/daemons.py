@@ -126,65 +126,10 @@ def regulator_check(config: Config = Path("regulator.toml")) -> None:
         typer.echo(line)
 
 
-@chain_app.command("init")
-def chain_init(
-    home: Annotated[Path, typer.Argument(help="A new directory for genesis, keys and state.")],
-    chain_id: Annotated[str, typer.Option(help="The CometBFT chain id; CAIP-2 adds causeway: before it.")] = "devnet-1",
-    validators: Annotated[int, typer.Option(min=1, help="How many validators.")] = 4,
-    key_type: Annotated[str, typer.Option(help="secp256k1eth or ed25519.")] = "secp256k1eth",
-    asset: Annotated[
-        list[str] | None, typer.Option(help="symbol:decimals:issuer-address, once for each asset.")
-    ] = None,
-) -> None:
-    """Make the home of a new consortium chain: genesis file and validator keys."""
-    from gateway.daemons.chain import make_chain_home
-
-    genesis = make_chain_home(home, chain_id, validators, key_type, asset or [])
-    typer.echo(f"{home}: chain {chain_id}, {validators} validators, genesis {genesis}. Next: causeway chain run {home}")
-
-
-@chain_app.command("init-network")
-def chain_init_network(
-    directory: Annotated[Path, typer.Argument(help="A new directory for the nodes' homes.")] = Path("network"),
-    engine: Annotated[
-        str, typer.Option(help="cometbft: a home for each node. embedded: one home for all, as `chain init` makes.")
-    ] = "cometbft",
-    validators: Annotated[int, typer.Option(min=1, help="How many validators, each with a node of its own.")] = 4,
-    chain_id: Annotated[
-        str, typer.Option(help="The CometBFT chain id; CAIP-2 adds causeway: before it.")
-    ] = "consortium-1",
-    key_type: Annotated[str, typer.Option(help="secp256k1eth or ed25519.")] = "secp256k1eth",
-    asset: Annotated[
-        list[str] | None, typer.Option(help="symbol:decimals:issuer-address, once for each asset.")
-    ] = None,
-    node: Annotated[
-        list[str] | None,
-        typer.Option(help="host:port where a node's peers reach it, once for each validator; else all run here."),
-    ] = None,
-    first_port: Annotated[
-        int, typer.Option(min=1024, max=60_000, help="The first node's peer port on this machine; its RPC is 1 above.")
-    ] = 26_656,
-) -> None:
-    """Make a network of CometBFT nodes: a home for each with configuration, genesis file and keys.
-
-    Move validators/N to organisation N's machine, or run all of them here.
-    """
-    from gateway.daemons.chain import make_network
-
-    genesis = make_network(
-        directory, engine, chain_id, validators, key_type, asset or [], node or [], first_port=first_port
-    )
-    typer.echo(f"{directory}: chain {chain_id}, {validators} validators, genesis {genesis}")
-    if node:
-        typer.echo(f"Next: move {directory}/validators/N to node N's machine, and there: causeway chain run N")
-    else:
-        typer.echo(f"Next: causeway chain run {directory}")
-
-
 @chain_app.command("run")
 def chain_run(
     home: Annotated[
-        Path, typer.Argument(help="What `chain init` or `chain init-network` made, or one node's home of the latter.")
+        Path, typer.Argument(help="What `chain init`, `join` or `init-network` made, or one node's home of the latter.")
     ],
     listen: Annotated[
         str | None, typer.Option(help="Embedded engine: host:port of the CometBFT-shaped RPC, else 127.0.0.1:26657.")

@@ -20,6 +20,7 @@ from local_chains.consortium.cometbft import (
     local_addresses,
 )
 from local_chains.consortium.engine.embedded import EmbeddedEngine
+from local_chains.consortium.founding.application import require_place
 from local_chains.consortium.node import ConsortiumNode, GenesisAsset, Pace, init_home
 from local_chains.consortium.rebuilding import RebuildProgress
 
@@ -30,7 +31,7 @@ DEFAULT_INTERVAL_S: Final = 1.0
 
 def make_chain_home(home: Path, chain_id: str, validators: int, key_type: str, assets: Sequence[str]) -> str:
     """Make a consortium chain's home; `assets` are `symbol:decimals:issuer`. Return the genesis hash in hex."""
-    return init_home(home, chain_id, validators, _key_kind(key_type), _assets(assets)).hash.hex()
+    return init_home(home, chain_id, validators, key_kind(key_type), _assets(assets)).hash.hex()
 
 
 def make_network(
@@ -55,13 +56,14 @@ def make_network(
         return make_chain_home(directory, chain_id, validators, key_type, assets)
     if nodes and len(nodes) != validators:
         raise RejectedError(f"name --node host:port once for each of the {validators} validators, or never")
-    places = [NodeAddress(host, port) for host, port in map(listen_address, nodes)]
+    places = [NodeAddress(host, port) for host, port in map(require_place, nodes)]
     addresses = places or local_addresses(validators, first_port)
-    kind = _key_kind(key_type)
+    kind = key_kind(key_type)
     return init_network(directory, chain_id, validators, kind, _assets(assets), addresses=addresses).hash.hex()
 
 
-def _key_kind(key_type: str) -> KeyKind:
+def key_kind(key_type: str) -> KeyKind:
+    """Raise `RejectedError` for a kind that validators' keys cannot have."""
     try:
         return KeyKind(key_type)
     except ValueError:
@@ -132,8 +134,10 @@ async def _run_nodes(directory: Path, as_json: bool) -> None:
             if not ended.done():
                 ended.cancel()
                 return
-            home = ended.result().home
-            raise FatalError(f"the node in {home} ended by itself: see its logs in {home / 'data'}")
+            node = ended.result()
+            raise FatalError(
+                f"the node in {node.home} ended by itself: {node.why_ended()}. Its logs are in {node.home / 'data'}"
+            )
 
 
 async def _until_first_block(engine: EmbeddedEngine) -> None:

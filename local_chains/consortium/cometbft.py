@@ -9,6 +9,7 @@ behind by a parent that is killed.
 """
 
 import asyncio
+import os
 import shutil
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from typing import IO, Any, Final
 import aiohttp
 import msgspec
 
-from core.model.errors import FatalError, RejectedError
+from core.model.errors import FatalError, RejectedError, RetryableError
 from core.runtime import children
 from core.runtime.children import Running
 from local_chains.consortium.engine.abci.network import (
@@ -56,6 +57,13 @@ START_TIMEOUT_S: Final = 60.0
 STOP_TIMEOUT_S: Final = 10.0
 CALL_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.05
+CONSENSUS_FAILURE: Final = b"CONSENSUS FAILURE!!!"
+"""What CometBFT logs when its consensus has stopped for good (consensus/state.go, receiveRoutine)."""
+WATCH_S: Final = 0.5
+MIN_FREE_BYTES: Final = 32 * 1024 * 1024
+"""With less space left a node is stopped, before CometBFT meets a full disk in the middle of something."""
+MAX_WATCHED_BYTES: Final = 256 * 1024
+"""Of its log, at a time."""
 
 
 def find_cometbft() -> Path:
@@ -82,6 +90,7 @@ class CometNode(Running):
         self._children: list[asyncio.subprocess.Process] = []
         self._logs: list[IO[bytes]] = []
         self._directory: str | None = None
+        self._log_start = 0
 
     @property
     def rpc_url(self) -> str:
@@ -103,10 +112,16 @@ class CometNode(Running):
     async def start(self) -> None:
         """Return once the RPC answers.
 
-        Raise `RejectedError` if there is no binary, `FatalError` if the node does not start.
+        Raise `RejectedError` if there is no binary, `RetryableError` if its disk is full, `FatalError` if the node does
+        not start.
         """
         if self._children:
             raise FatalError("the node is running already")
+        if self._free_bytes() < MIN_FREE_BYTES:
+            raise RetryableError(
+                f"the disk of {self.home} has {self._free_bytes() >> 20} MiB left, a node does not start with less "
+                f"than {MIN_FREE_BYTES >> 20}: free some space"
+            )
         binary = self._binary or find_cometbft()
         try:
             # A Unix socket's path is short; a home's need not be.
@@ -143,6 +158,7 @@ class CometNode(Running):
 
     async def _start_node(self, binary: Path, socket: Path) -> None:
         log = self._log("cometbft")
+        self._log_start = log.seek(0, os.SEEK_END)
         node = await asyncio.create_subprocess_exec(
             str(binary),
             "start",
@@ -185,13 +201,38 @@ class CometNode(Running):
         return int((await self.call("status"))["sync_info"]["latest_block_height"])
 
     async def wait(self) -> None:
-        """Return when one of the two processes has ended, for whatever reason."""
-        waiting = [asyncio.ensure_future(child.wait()) for child in self._children]
+        """Return when one of the two processes has ended, or the node cannot go on: `why_ended` says why."""
+        waiting = [asyncio.ensure_future(self._trouble())]
+        waiting += [asyncio.ensure_future(_ended(child)) for child in self._children]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in waiting:
                 task.cancel()
+
+    async def _trouble(self) -> None:
+        """Return when the disk is all but full, or CometBFT's consensus has failed: after that it goes on to answer,
+        and makes no block."""
+        log, read, carried = self.home / "data" / "cometbft.log", self._log_start, b""
+        while self._free_bytes() >= MIN_FREE_BYTES:
+            with log.open("rb") as file:
+                file.seek(read)
+                found = carried + file.read(MAX_WATCHED_BYTES)
+            read, carried = read + len(found) - len(carried), found[-len(CONSENSUS_FAILURE) :]
+            if CONSENSUS_FAILURE in found:
+                return
+            await asyncio.sleep(WATCH_S)
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(self.home).free
+
+    def why_ended(self) -> str:
+        """The reason why it cannot go on, for people: the disk, or the last words of the ledger or of the node."""
+        if self._free_bytes() < MIN_FREE_BYTES:
+            return "its disk is full: free some space and start again; nothing that was confirmed is lost"
+        ledger = self._children[0] if self._children else None
+        failed = ledger is not None and ledger.returncode not in (None, 0)
+        return self._tail("ledger" if failed else "cometbft")
 
     async def stop(self) -> None:
         """Ask the node, then its ledger to end, and end them if they do not. Safe to call twice."""
@@ -253,6 +294,10 @@ class CometNetwork(Running):
             for task in waiting:
                 task.cancel()
         return waiting[done.pop()]
+
+
+async def _ended(child: asyncio.subprocess.Process) -> None:
+    await child.wait()
 
 
 def _rpc_port(home: Path) -> int:

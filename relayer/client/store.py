@@ -20,7 +20,7 @@ from core.model.types import AccountId, Hashlock, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.columns import Bytes32
 from core.runtime.database import Database, InlineDatabase, SqliteDatabase, create_schema
-from core.runtime.files import FileLock, sync_directory
+from core.runtime.files import FileLock, make_directory, sync_directory
 from htlc.model import Agreement
 from indexer import tables as indexer_tables
 from relayer.api import wire
@@ -75,7 +75,7 @@ class SwapStore:
     def file(cls, path: Path) -> "SwapStore":
         """The store in `path`, readable by this user alone. Raise `FatalError` if that cannot be had."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(path.parent)
             # A file that is there is not opened: closing it would cancel the locks that this process has on it
             # (sqlite.org/howtocorrupt.html, 2.2).
             with suppress(FileExistsError):

@@ -13,6 +13,8 @@ import pytest
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
 
+NETWORK = ["chain", "init-network", "home", "--engine", "embedded", "--validators", "1"]
+INIT = ["chain", "init", "home", "--chain-id", "test-1", "--name", "bank-a", "--node", "a.example:26656"]
 COMMANDS = [
     [],
     ["up"],
@@ -45,6 +47,14 @@ COMMANDS = [
     ["index", "verify"],
     ["index", "acknowledge"],
     ["chain", "init"],
+    ["chain", "collect"],
+    ["chain", "join"],
+    ["chain", "members"],
+    ["chain", "proposals"],
+    ["chain", "propose"],
+    ["chain", "vote"],
+    ["chain", "admit"],
+    ["chain", "appoint"],
     ["chain", "init-network"],
     ["chain", "run"],
 ]
@@ -94,9 +104,18 @@ def test_every_command_explains_itself(command: list[str], tmp_path: Path) -> No
         (["index", "status"], 1, "--config"),
         (["chain", "run", "nowhere"], 1, "nowhere"),
         (["chain", "run", "nowhere", "--listen", "x"], 1, "host:port"),
-        (["chain", "init", "home", "--key-type", "rsa"], 1, "secp256k1eth"),
-        (["chain", "init", "home", "--asset", "gold"], 1, "symbol:decimals"),
+        ([*INIT, "--key-type", "rsa"], 1, "secp256k1eth"),
+        ([*INIT, "--asset", "gold"], 1, "SYMBOL:DECIMALS"),
+        ([*INIT, "--role", "validator"], 1, "there is no role 'validator' to apply for"),
+        ([*INIT, "--chain-id", "a b"], 1, "CAIP-2"),
+        ([*INIT, "--node", "a.example"], 1, "HOST:PORT"),
+        ([*INIT, "--power", str(2**40 + 1)], 1, "1099511627776"),
+        (["chain", "collect", "none.json"], 3, "none.json"),
+        (["chain", "join", "nowhere"], 1, "causeway chain init nowhere"),
+        (["chain", "join", "nowhere", "--genesis", "g.json"], 1, "--genesis-hash"),
         (["chain", "run", "nowhere"], 1, "causeway chain init"),
+        (["chain", "propose", "--key", "k.json"], 1, "--application"),
+        (["chain", "init-network", "home", "--engine", "embedded", "--asset", "gold"], 1, "symbol:decimals"),
         (["chain", "init-network", "--engine", "raft"], 1, "cometbft or embedded"),
         (["chain", "init-network", "--key-type", "rsa"], 1, "secp256k1eth"),
         (["chain", "init-network", "--node", "a.example:26656"], 1, "once for each of the 4 validators"),

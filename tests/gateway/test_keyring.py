@@ -33,7 +33,9 @@ def test_fresh_keys_join_those_that_are_there(here: Path) -> None:
 
 
 def test_operators_key_comes_into_the_keystore(here: Path) -> None:
-    assert causeway("chain", "init", "home", "--validators", "1", cwd=here).returncode == 0
+    assert (
+        causeway("chain", "init-network", "home", "--engine", "embedded", "--validators", "1", cwd=here).returncode == 0
+    )
     [file] = (here / "home" / "validators").glob("*/operator_key.json")
     arguments = ["keys", "import", "keys.json", "operator", "--operator", str(file)]
     shown = causeway(*arguments, cwd=here, **SECRET)

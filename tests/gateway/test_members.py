@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from core.model.consortium import raw_address
+from core.model.consortium import attestor_key, raw_address
 from core.model.errors import RejectedError, RevertedError
 from gateway.daemons.chain import make_chain_home
 from gateway.members import WantedTerms, propose, vote
+from local_chains.consortium.engine.home import load_operator_key
+from local_chains.consortium.founding.organisation import Wanted, make_organisation
 from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.node import ConsortiumNode, Pace
 from tests.gateway.test_cli import causeway
@@ -113,3 +115,53 @@ async def test_only_operators_vote_and_only_on_what_is_there(node: ConsortiumNod
     ):
         with pytest.raises(RevertedError, match=word):
             await vote(node.rpc_url, key, 7, True)
+
+
+async def test_tables_fit_a_terminal_of_80_columns_and_cut_nothing(node: ConsortiumNode, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    await run(node, home, "propose", "validator-3", "--power", "5", operator=0)
+    await run(node, home, "propose", "mint", "--account", MINT, "--role", "issuer", "--role", "notary", operator=0)
+    for command in ("members", "proposals"):
+        shown = await asyncio.to_thread(causeway, "chain", command, "--rpc", node.rpc_url, cwd=home, COLUMNS="80")
+        assert shown.returncode == 0, shown.stderr
+        assert max(len(line) for line in shown.stdout.splitlines()) <= 80
+        assert "…" not in shown.stdout
+        without_breaks = "".join(shown.stdout.split())
+        assert "10(25.0%),against0" in without_breaks
+        assert "5(14.3%)" in without_breaks
+        assert "issuer,notary" in without_breaks
+    # Addresses stand on one line each, to be copied.
+    members = await asyncio.to_thread(causeway, "chain", "members", "--rpc", node.rpc_url, cwd=home, COLUMNS="80")
+    operator = load_operator_key(home / "validators/0/operator_key.json")
+    assert operator.address.hex() in members.stdout
+
+
+async def test_newcomer_is_proposed_by_the_file_that_it_signed(node: ConsortiumNode, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    newcomer = make_organisation(tmp_path / "five", Wanted("test-1", "five", "e.example:1", 1, 5, ("notary",)))
+    made = await run(node, home, "propose", "--application", str(tmp_path / "five/application.json"), operator=0)
+    wanted = made["proposal"]["organisation"]
+    assert wanted["consensus_key"] == f"secp256k1eth:{newcomer.key}"
+    assert (wanted["name"], wanted["power"], wanted["roles"]) == ("five", 5, ["notary", "validator"])
+    assert raw_address(wanted["account"]) == newcomer.account_address
+    make_organisation(tmp_path / "other", Wanted("test-2", "six", "f.example:1", 1))
+    refused = await run(node, home, "propose", "--application", str(tmp_path / "other/application.json"), operator=0)
+    assert (refused[0], "applies to causeway:test-2" in refused[1]) == (1, True)
+    forged = (tmp_path / "five/application.json").read_text().replace('"power": 5', '"power": 6')
+    (tmp_path / "forged.json").write_text(forged)
+    refused = await run(node, home, "propose", "--application", str(tmp_path / "forged.json"), operator=0)
+    assert (refused[0], "signature of its account key is wrong" in refused[1]) == (1, True)
+
+
+async def test_operator_appoints_an_attestor_that_is_admitted(node: ConsortiumNode, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    assert (await run(node, home, "appoint", MINT, operator=1))["attestor"].endswith(MINT)
+    operator = load_operator_key(home / "validators/1/operator_key.json").address
+    assert node.engine.state.get(attestor_key(operator)) == bytes.fromhex(MINT)
+    assert standing(node.engine.state, bytes.fromhex(MINT)) is Standing.ADMITTED
+    # Again is harmless; it is admitted already.
+    assert (await run(node, home, "appoint", MINT, operator=1))["attestor"].endswith(MINT)
+    refused = await run(node, home, "appoint", MINT, operator=2)
+    assert "attests for another operator" in refused[1]
+    assert (await run(node, home, "appoint", "", operator=1))["attestor"] is None
+    assert node.engine.state.get(attestor_key(operator)) is None

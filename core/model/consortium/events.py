@@ -79,6 +79,13 @@ class HeaderAccepted(msgspec.Struct, frozen=True, gc=False, tag="bridge.attested
     block_hash: bytes
 
 
+class AttestorAppointed(msgspec.Struct, frozen=True, tag="bridge.appoint"):
+    """`attestor` attests for `operator` from now on; empty: the operator alone."""
+
+    operator: bytes
+    attestor: bytes
+
+
 LedgerEvent = (
     AssetMoved
     | AssetCreated
@@ -89,6 +96,7 @@ LedgerEvent = (
     | AccessSet
     | HeaderVoted
     | HeaderAccepted
+    | AttestorAppointed
     | MembersEvent
 )
 _EVENT_TYPES: Final[dict[str, type[LedgerEvent]]] = {

@@ -79,6 +79,16 @@ def attested_header_key(chain: str, height: int) -> bytes:
     return f"bridge/header/{chain}/{height}".encode()
 
 
+def attestor_key(operator: bytes) -> bytes:
+    """The 20-byte address of the account that attests for an operator."""
+    return b"bridge/attestor/" + operator
+
+
+def attests_for_key(attestor: bytes) -> bytes:
+    """The 20-byte address of the operator that an account attests for."""
+    return b"bridge/attests-for/" + attestor
+
+
 def attested_latest_key(chain: str) -> bytes:
     """The newest attested height of a foreign chain, an 8-byte big-endian integer."""
     return f"bridge/latest/{chain}".encode()

@@ -106,6 +106,12 @@ class AttestHeader(
     time: int
 
 
+class Appoint(msgspec.Struct, frozen=True, array_like=True, tag="bridge/appoint", forbid_unknown_fields=True):
+    """A validator operator names the account that attests for it, next to its own; empty: no other does."""
+
+    attestor: bytes
+
+
 Message = (
     Issue
     | Transfer
@@ -117,6 +123,7 @@ Message = (
     | WriteRecord
     | SetAccess
     | AttestHeader
+    | Appoint
     | Propose
     | Vote
     | Admit

@@ -28,6 +28,7 @@ from alembic.script import Script, ScriptDirectory
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError
+from core.runtime.files import sync_directory
 from core.runtime.logging import get_logger
 
 SCRIPTS: Final = Path(__file__).parent
@@ -72,6 +73,7 @@ def _keep_copy(connection: Connection, stored: str) -> str | None:
         with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(f"{copy}.part")) as target:
             source.backup(target)
         os.replace(f"{copy}.part", copy)
+        sync_directory(Path(copy).parent)
     except (sqlite3.Error, OSError) as error:
         raise FatalError(
             f"no copy of {file} could be kept before its schema is changed ({error}): free some space"

@@ -20,6 +20,7 @@ from core.proofs.cometbft.encoding import encode_block
 from core.proofs.cometbft.types import BlockId, ValidatorSet
 from core.proofs.smt import SmtProof
 from core.runtime.clock import Clock, SystemClock
+from core.runtime.exhaustion import exhausted
 from core.runtime.files import FileLock
 from local_chains.consortium.engine.feed import CommittedBlock, Feed
 from local_chains.consortium.engine.home import (
@@ -177,9 +178,15 @@ class EmbeddedEngine:
         return None if stored is None or stored.height > self._tip.height else stored
 
     async def run(self, pace: Pace) -> None:
-        """Make blocks until `stop`. Raise `FatalError` if going on would be unsafe."""
+        """Make blocks until `stop`. Raise `FatalError` if going on would be unsafe, or a resource is at its end."""
         try:
             await self._make_blocks(pace)
+        except Exception as error:
+            self._broken = True
+            said = exhausted(error, f"the chain {self.genesis.chain_id}")
+            if said is None:
+                raise
+            raise said from error
         finally:
             self.feed.end()
 

@@ -30,7 +30,7 @@ from core.proofs.cometbft.types import (
     Validator,
     ValidatorSet,
 )
-from core.runtime.files import sync_directory
+from core.runtime.files import make_directory, read_small, replace_file, sync_directory
 from local_chains.consortium.ledger.genesis import (
     AppState,
     GenesisAccount,
@@ -50,6 +50,7 @@ DEFAULT_POWER: Final = 10
 MAX_LOCAL_VALIDATORS: Final = 100
 MAX_BLOCK_BYTES: Final = 4 * 1024 * 1024
 MAX_GENESIS_BYTES: Final = 64 * 1024 * 1024
+MAX_KEY_FILE_BYTES: Final = 16 * 1024
 UNLIMITED_GAS: Final = -1
 _CHAIN_ID: Final = re.compile(r"[-_a-zA-Z0-9]{1,32}")
 PRIVATE_KEY_TYPES: Final = {
@@ -119,11 +120,20 @@ def create_genesis(
 
     Raise `RejectedError` for anything that a node would refuse to start with.
     """
-    members = [Validator(consensus, power) for consensus, _, power in validators]
     operators = tuple(
         GenesisOperator(f"validator-{index}", operator.hex(), power, consensus.kind.value, consensus.data.hex())
         for index, (consensus, operator, power) in enumerate(validators)
     )
+    return genesis_file(chain_id, time_ns, AppState(operators, tuple(assets), tuple(accounts), tuple(others)))
+
+
+def genesis_file(chain_id: str, time_ns: int, app_state: AppState) -> bytes:
+    """The genesis file of a chain that begins with `app_state`, the same bytes for the same arguments.
+
+    Raise `RejectedError` for anything that a node would refuse to start with.
+    """
+    keys = [PublicKey(KeyKind(one.key_kind), bytes.fromhex(one.key)) for one in app_state.operators]
+    members = [Validator(key, one.power) for key, one in zip(keys, app_state.operators, strict=True)]
     document = {
         "genesis_time": comet_json.timestamp_to_json(Timestamp.from_nanos(time_ns)),
         "chain_id": chain_id,
@@ -136,10 +146,10 @@ def create_genesis(
                 "power": str(member.power),
                 "name": operator.name,
             }
-            for member, operator in zip(members, operators, strict=True)
+            for member, operator in zip(members, app_state.operators, strict=True)
         ],
         "app_hash": "",
-        "app_state": msgspec.to_builtins(AppState(operators, tuple(assets), tuple(accounts), tuple(others))),
+        "app_state": msgspec.to_builtins(app_state),
     }
     raw = msgspec.json.format(msgspec.json.encode(document), indent=2)
     parse_genesis(raw)
@@ -155,11 +165,7 @@ def parse_genesis(raw: bytes) -> Genesis:
     except msgspec.DecodeError as error:
         raise RejectedError(f"the genesis file is not JSON: {error}") from None
     fields = comet_json.object_from_json(document)
-    chain_id = fields.get("chain_id")
-    if not isinstance(chain_id, str) or not _CHAIN_ID.fullmatch(chain_id):
-        raise RejectedError(
-            f"{str(chain_id)[:80]!r} cannot be a chain id: 1 to 32 letters, digits, `-` and `_` can (CAIP-2 reference)"
-        )
+    chain_id = require_chain_id(fields.get("chain_id"))
     _require_block_size(fields.get("consensus_params"))
     genesis_time = comet_json.timestamp_from_json(fields.get("genesis_time"))
     app_state = app_state_from_json(fields.get("app_state"))
@@ -170,6 +176,15 @@ def parse_genesis(raw: bytes) -> Genesis:
     if ValidatorSet.of(list(validators_of(app_state))) != validators:
         raise RejectedError("the genesis file's validators are not those of the operators in its app_state")
     return Genesis(chain_id, genesis_time, validators, raw, hashlib.sha256(raw).digest())
+
+
+def require_chain_id(value: Any) -> str:
+    """Raise `RejectedError` for what CAIP-2 forbids as a reference."""
+    if not isinstance(value, str) or not _CHAIN_ID.fullmatch(value):
+        raise RejectedError(
+            f"{str(value)[:80]!r} cannot be a chain id: 1 to 32 letters, digits, `-` and `_` can (CAIP-2 reference)"
+        )
+    return value
 
 
 def _require_block_size(params: Any) -> None:
@@ -209,29 +224,30 @@ def init_home(
         raise RejectedError(f"a local chain has 1 to {MAX_LOCAL_VALIDATORS} validators")
     if (home / GENESIS_FILE).exists() or (home / "validators").exists():
         raise RejectedError(f"{home} is the home of a chain already: choose another directory or remove it")
-    keys = [
-        (ValidatorKey(key_type, _fresh_secret(key_type)), OperatorKey(secrets.token_bytes(32)))
-        for _ in range(validators)
-    ]
+    keys = [(new_consensus_key(key_type), OperatorKey(secrets.token_bytes(32))) for _ in range(validators)]
     members = [(consensus.public_key, operator.public_key, DEFAULT_POWER) for consensus, operator in keys]
     raw = create_genesis(chain_id, time.time_ns() if time_ns is None else time_ns, members, assets, accounts, others)
     for index, (consensus, operator) in enumerate(keys):
         directory = home / "validators" / str(index)
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(directory, 0o700)
         write_secret(directory / CONSENSUS_KEY_FILE, consensus_key_document(consensus))
-        write_secret(directory / OPERATOR_KEY_FILE, {"type": "ed25519", "seed": operator.seed.hex()})
-    (home / GENESIS_FILE).write_bytes(raw)
+        write_account_key(directory / OPERATOR_KEY_FILE, operator)
+    replace_file(home / GENESIS_FILE, raw, 0o644)
     return parse_genesis(raw)
 
 
 def load_genesis(home: Path) -> Genesis:
-    """Raise `RejectedError` if `home` is not the home of a chain."""
-    try:
-        raw = (home / GENESIS_FILE).read_bytes()
-    except OSError as error:
+    """Raise `RejectedError` if there is no genesis file in `home`, or one that no chain starts from."""
+    path = home / GENESIS_FILE
+    if not path.exists():
         raise RejectedError(
-            f"{home} is not the home of a chain ({error.strerror}): make one by `causeway chain init`"
-        ) from None
+            f"{path} is missing: `causeway chain init-network` makes a network to try out, and `causeway chain init` "
+            "and `collect` a home of your own"
+        )
+    try:
+        raw = read_small(path, MAX_GENESIS_BYTES, "the genesis file")
+    except FatalError as error:
+        raise RejectedError(error.message) from None
     return parse_genesis(raw)
 
 
@@ -249,9 +265,10 @@ def _key_files(home: Path, name: str) -> list[Path]:
     return sorted((home / "validators").glob(f"*/{name}"), key=lambda path: int(path.parent.name))
 
 
-def _fresh_secret(kind: KeyKind) -> bytes:
-    """32 random bytes that are a private key; all but about 2⁻¹²⁸ of them are."""
-    return PrivateKey().secret if kind is KeyKind.SECP256K1_ETH else secrets.token_bytes(32)
+def new_consensus_key(kind: KeyKind) -> ValidatorKey:
+    """Return a fresh key. All but about 2⁻¹²⁸ of 32 random bytes are a secp256k1 key."""
+    secret = PrivateKey().secret if kind is KeyKind.SECP256K1_ETH else secrets.token_bytes(32)
+    return ValidatorKey(kind, secret)
 
 
 def consensus_key_document(key: ValidatorKey) -> dict[str, Any]:
@@ -291,6 +308,11 @@ def load_operator_key(path: Path) -> OperatorKey:
     return OperatorKey(seed)
 
 
+def write_account_key(path: Path, key: OperatorKey) -> None:
+    """Write an account's key to a file that is not there yet. Raise `OSError`."""
+    write_secret(path, {"type": "ed25519", "seed": key.seed.hex()})
+
+
 def write_secret(path: Path, document: Mapping[str, Any]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -302,8 +324,8 @@ def write_secret(path: Path, document: Mapping[str, Any]) -> None:
 
 def _read_secret(path: Path) -> dict[str, Any]:
     try:
-        document = msgspec.json.decode(path.read_bytes())
-    except (OSError, msgspec.DecodeError):
+        document = msgspec.json.decode(read_small(path, MAX_KEY_FILE_BYTES, "the key file"))
+    except msgspec.DecodeError:
         raise FatalError(f"{path} cannot be read as a key file") from None
     if not isinstance(document, dict):
         raise FatalError(f"{path} cannot be read as a key file")

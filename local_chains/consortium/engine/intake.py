@@ -12,6 +12,7 @@ from typing import Final
 import structlog
 
 from core.model.errors import CausewayError, RetryableError
+from core.runtime.exhaustion import reason_of
 from local_chains.consortium.engine.mempool import MempoolFullError
 from local_chains.consortium.engine.verification import SignaturePool
 from local_chains.consortium.ledger.execution import Result
@@ -138,7 +139,7 @@ class Intake:
 
     def _give_up(self, ahead: deque[_Batch], error: Exception) -> None:
         """Answer all that wait: whoever asked was not cancelled, and may ask again."""
-        reason = error.message if isinstance(error, CausewayError) else str(error) or type(error).__name__
+        reason = reason_of(error)
         for groups, verifying in ahead:
             verifying.cancel()
             self._arrived.extendleft(reversed(groups))

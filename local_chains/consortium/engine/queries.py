@@ -18,6 +18,8 @@ COMPACT_PATHS: Final = ("", "/store", "/key")
 ICS23_PATH: Final = "/ics23"
 ICS23_OP: Final = "ics23:smt"
 """Its data is a `CommitmentProof` (cosmos.ics23.v1)."""
+SNAPSHOTS_PATH: Final = "/snapshots"
+"""Of CometBFT nodes alone: the heights of the snapshots that the node offers, a list in JSON. Not proven."""
 REFUSED: Final = 1
 
 

@@ -11,15 +11,17 @@ from core.model.consortium import (
     AssetLeaf,
     account_key,
     address,
+    attests_for_key,
     quantity,
     value_of,
 )
-from core.model.consortium_members import Organisation, admission_key
+from core.model.consortium_members import Organisation, admission_key, organisation_of_key
 from core.model.errors import RejectedError
 from core.model.types import MAX_BASE_UNITS
 from core.proofs.cometbft.types import KeyKind, PublicKey, Validator
 from local_chains.consortium.ledger.admission import ADMITTED_AT_GENESIS
 from local_chains.consortium.ledger.bank import MAX_ASSETS, MAX_DECIMALS, write_new_asset
+from local_chains.consortium.ledger.bridge import put_attestor
 from local_chains.consortium.ledger.context import Refusal, require_name
 from local_chains.consortium.ledger.leaves import write, write_count
 from local_chains.consortium.ledger.members import (
@@ -52,7 +54,8 @@ class GenesisAccount(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class GenesisOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An organisation that runs a validator: the account that speaks for it (ed25519 public key in hex), its consensus
-    key (kind as CometBFT names it, bytes in hex) and power, and its roles other than validator."""
+    key (kind as CometBFT names it, bytes in hex) and power, its roles other than validator, and its attestor's account
+    (ed25519 public key in hex; empty: none), which counts as admitted."""
 
     name: str
     public_key: str
@@ -60,6 +63,7 @@ class GenesisOperator(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_kind: str
     key: str
     roles: tuple[str, ...] = ()
+    attestor: str = ""
 
 
 class GenesisMember(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,6 +96,7 @@ def genesis_writes(app_state: AppState, genesis_time_ms: int) -> Writes:
     state = Overlay(_Nothing())
     write_count(state, CLOCK_KEY, genesis_time_ms)
     _write_organisations(state, app_state)
+    _write_attestors(state, app_state)
     supplies = _write_accounts(state, app_state)
     _write_assets(state, app_state, supplies)
     return state.writes
@@ -114,6 +119,17 @@ def _write_organisations(state: Overlay, app_state: AppState) -> None:
     for member in app_state.members:
         account = _bytes(member.address, ADDRESS_BYTES, "an organisation's account")
         _write_organisation(state, Organisation(member.name, account, member.roles))
+
+
+def _write_attestors(state: Overlay, app_state: AppState) -> None:
+    for operator in app_state.operators:
+        if not operator.attestor:
+            continue
+        attestor = address(_bytes(operator.attestor, 32, "an attestor's public key"))
+        if state.get(attests_for_key(attestor)) is not None or state.get(organisation_of_key(attestor)) is not None:
+            raise RejectedError(f"the attestor of {operator.name} has another duty in the genesis file")
+        put_attestor(state, address(_bytes(operator.public_key, 32, "an operator's public key")), attestor)
+        state.put(admission_key(attestor), ADMITTED_AT_GENESIS)
 
 
 def _write_organisation(state: Overlay, terms: Organisation) -> None:

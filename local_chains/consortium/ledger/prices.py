@@ -13,6 +13,7 @@ from typing import Final
 
 from core.model.consortium import (
     ASSETS,
+    Appoint,
     AttestHeader,
     Burn,
     Claim,
@@ -90,6 +91,7 @@ _PRICES: Final[dict[type, _Price]] = {
     SetAccess: lambda account, operators: 5 * LEAF_COST,
     Admit: lambda account, operators: 5 * LEAF_COST,
     AttestHeader: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
+    Appoint: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
     Propose: lambda account, operators: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
     Vote: lambda account, operators: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
 }

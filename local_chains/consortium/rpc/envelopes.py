@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from core.model.errors import CausewayError
+from core.runtime.exhaustion import exhausted
 from local_chains.consortium.rpc.errors import INVALID_PARAMS, INVALID_REQUEST, PARSE_ERROR, RpcError, internal
 from local_chains.consortium.rpc.leniency import repaired
 
@@ -132,7 +133,8 @@ async def guarded(answering: Awaitable[Any]) -> Any:
         raise
     except Exception as error:
         _log.exception("an RPC method failed")
-        raise internal(f"the node failed to answer: {type(error).__name__}") from None
+        said = exhausted(error, "this answer")
+        raise internal(f"the node failed to answer: {said.message if said else type(error).__name__}") from None
 
 
 def success(request_id: Any, result: Any) -> dict[str, Any]:

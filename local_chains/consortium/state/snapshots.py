@@ -9,6 +9,7 @@ client has verified.
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -18,7 +19,7 @@ from typing import Final
 import msgspec
 
 from core.model.errors import FatalError
-from core.runtime.files import replace_file, sync_directory
+from core.runtime.files import make_directory, replace_file, sync_directory
 from local_chains.consortium.state.tree import Node, build, root_hash
 
 FORMAT: Final = 1
@@ -32,6 +33,9 @@ leaf."""
 LEAF_BYTES: Final = 256
 MAX_CHUNKS: Final = MAX_STATE_BYTES // CHUNK_BYTES
 KEPT_SNAPSHOTS: Final = 2
+HELD_S: Final = 600.0
+"""Seconds for which an older snapshot stays after somebody asked for a chunk of it: CometBFT takes no other then."""
+MAX_HELD: Final = 2
 HASH_BYTES: Final = 32
 MANIFEST: Final = "metadata"
 
@@ -76,6 +80,7 @@ class SnapshotFiles:
         """Raise `FatalError` if the directory cannot be read."""
         self._directory = directory
         self._known: dict[int, Snapshot] = {}
+        self._asked: dict[int, float] = {}
         try:
             for path in sorted(directory.glob("*/" + MANIFEST)) if directory.is_dir() else ():
                 if path.parent.name.isdecimal():
@@ -94,7 +99,7 @@ class SnapshotFiles:
         hashes = []
         try:
             shutil.rmtree(fresh, ignore_errors=True)
-            fresh.mkdir(parents=True)
+            make_directory(fresh)
             for index, chunk in enumerate(pack(leaves)):
                 replace_file(fresh / str(index), chunk)
                 hashes.append(hashlib.sha256(chunk).digest())
@@ -102,18 +107,29 @@ class SnapshotFiles:
             os.replace(fresh, self._directory / str(height))
             sync_directory(self._directory)
         except OSError as error:
+            # On a full disk the blocks have more use for the space.
+            shutil.rmtree(fresh, ignore_errors=True)
             raise FatalError(f"the snapshot of height {height} cannot be written: {error.strerror}") from error
         self._known[height] = describe(height, b"".join(hashes))
-        for old in sorted(self._known)[:-KEPT_SNAPSHOTS]:
+        for old in self._to_forget():
             del self._known[old]
+            self._asked.pop(old, None)
             shutil.rmtree(self._directory / str(old), ignore_errors=True)
         return self._known[height]
+
+    def _to_forget(self) -> list[int]:
+        """The heights of older snapshots, without those that newcomers are fetching."""
+        older = sorted(self._known)[:-KEPT_SNAPSHOTS]
+        since = time.monotonic() - HELD_S
+        held = [height for height in older if self._asked.get(height, since) > since][-MAX_HELD:]
+        return [height for height in older if height not in held]
 
     def chunk(self, height: int, kind: int, index: int) -> bytes:
         """One chunk; empty if there is none."""
         known = self._known.get(height)
         if known is None or kind != FORMAT or not 0 <= index < known.chunks:
             return b""
+        self._asked[height] = time.monotonic()
         try:
             return (self._directory / str(height) / str(index)).read_bytes()
         except OSError:

@@ -15,6 +15,7 @@ from core.model.consortium import (
     MAX_MESSAGES,
     MAX_TRANSACTION_BYTES,
     AccountLeaf,
+    Appoint,
     AttestHeader,
     Claim,
     CreateAsset,
@@ -258,6 +259,13 @@ def admissions() -> tuple[World, list[bytes]]:
     return world, filled(world, world.operators, some)
 
 
+def appointments() -> tuple[World, list[bytes]]:
+    """Each replaces the one before."""
+    world = World(operators=MAX_VALIDATORS)
+    some = (Appoint(hashlib.sha256(b"%d" % n).digest()[:20]) for n in count())
+    return world, filled(world, world.operators, some)
+
+
 def nonsense() -> tuple[World, list[bytes]]:
     """As many entries as CometBFT carries, which are nothing at all."""
     return World(), [b""] * (MAX_BLOCK_BYTES // 2)
@@ -289,6 +297,7 @@ KINDS: Final[tuple[Callable[[], tuple[World, list[bytes]]], ...]] = (
     small_documents,
     access_lists,
     attestations,
+    appointments,
     proposals,
     votes,
     new_assets,

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.consortium import (
+    Appoint,
     AttestHeader,
     Burn,
     Claim,
@@ -115,6 +116,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Refund, addresses, hashlocks),
     st.builds(WriteRecord, names, names, documents),
     st.builds(AttestHeader, chains, heights, hashes, times),
+    st.builds(Appoint, st.just(b"") | addresses),
     st.builds(CreateAsset, symbols, decimals),
     st.builds(SetAccess, names, names, addresses, writers),
     st.builds(Propose, organisations),

@@ -48,7 +48,7 @@ def test_a_home_is_made_once(tmp_path: Path) -> None:
 
 
 def test_no_home(tmp_path: Path) -> None:
-    with pytest.raises(RejectedError, match="not the home of a chain"):
+    with pytest.raises(RejectedError, match="genesis.json is missing"):
         load_genesis(tmp_path)
 
 

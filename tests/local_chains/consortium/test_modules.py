@@ -9,10 +9,12 @@ from core.model.consortium import (
     MAX_DOCUMENT_BYTES,
     AccessLeaf,
     AccessSet,
+    Appoint,
     AssetCreated,
     AssetLeaf,
     AssetMoved,
     AttestHeader,
+    AttestorAppointed,
     Burn,
     Claim,
     CreateAsset,
@@ -47,6 +49,7 @@ from core.model.consortium import (
     records_in,
     value_of,
 )
+from core.model.consortium_members import Organisation, Propose, Vote
 from local_chains.consortium.ledger.bank import MAX_ASSETS
 from local_chains.consortium.ledger.bridge import MAX_OPEN_HEIGHTS
 from local_chains.consortium.ledger.htlc import MAX_OPEN_LOCKS
@@ -56,11 +59,13 @@ from tests.local_chains.consortium.support import (
     ANN,
     BEN,
     ISSUER,
+    NAMES,
     OPERATORS,
     START_S,
     Actor,
     Chain,
     app_state,
+    consensus_key,
     decode_own,
 )
 
@@ -142,6 +147,10 @@ def test_a_transfer_to_oneself_changes_nothing() -> None:
         (ANN, SetAccess("names", "key", ANN.address, (ANN.address,)), ResultCode.BAD_ACCESS),
         (ANN, SetAccess("names", "key", ANN.address, (BEN.address,) * (MAX_WRITERS + 1)), ResultCode.BAD_ACCESS),
         (ANN, AttestHeader("eip155:1", 1, b"h" * 32, 1), ResultCode.NOT_OPERATOR),
+        (ANN, Appoint(BEN.address), ResultCode.NOT_OPERATOR),
+        (OPERATORS[0], Appoint(b"short"), ResultCode.BAD_ADDRESS),
+        (OPERATORS[0], Appoint(OPERATORS[1].address), ResultCode.BAD_ADDRESS),
+        (OPERATORS[0], Appoint(OPERATORS[0].address), ResultCode.BAD_ADDRESS),
         (OPERATORS[0], AttestHeader("ethereum", 1, b"h" * 32, 1), ResultCode.BAD_HEADER),
         (OPERATORS[0], AttestHeader("eip155:1", -1, b"h" * 32, 1), ResultCode.BAD_HEADER),
         (OPERATORS[0], AttestHeader("eip155:1", 1 << 63, b"h" * 32, 1), ResultCode.BAD_HEADER),
@@ -437,6 +446,55 @@ def test_height_that_nobody_votes_on_leaves_nothing_behind() -> None:
         chain.one(OPERATORS[0], vote(height=height))
     assert votes_key("eip155:31337", 1) not in chain.leaves
     assert len([key for key in chain.leaves if key.startswith(b"bridge/")]) == MAX_OPEN_HEIGHTS + 1
+
+
+def test_attestor_votes_for_its_operator_who_votes_once() -> None:
+    chain = Chain()
+    result = chain.one(OPERATORS[0], Appoint(ANN.address))
+    assert result.events == (AttestorAppointed(OPERATORS[0].address, ANN.address),)
+    assert chain.one(ANN, vote()).events == (voted(OPERATORS[0]),)
+    # Whoever of the two comes first has voted for both; neither uses up the other's sequence.
+    assert chain.one(OPERATORS[0], vote()).code is ResultCode.DUPLICATE_VOTE
+    assert chain.one(ANN, vote(block_hash=OTHER)).code is ResultCode.CONFLICTING_VOTE
+    assert chain.one(OPERATORS[1], vote()).events == (voted(OPERATORS[1]),)
+    assert len(chain.one(OPERATORS[2], vote()).events) == 2
+    assert open_votes_key(OPERATORS[0].address) not in chain.leaves
+    assert chain.one(ANN, Vote(1, True)).code is ResultCode.MISSING_ROLE
+
+
+def test_attestor_that_is_replaced_votes_no_more() -> None:
+    chain = Chain()
+    before = dict(chain.leaves)
+    assert chain.one(OPERATORS[0], Appoint(ANN.address)).code is ResultCode.OK
+    assert chain.one(OPERATORS[1], Appoint(ANN.address)).code is ResultCode.BAD_ADDRESS
+    assert chain.one(OPERATORS[0], Appoint(BEN.address)).code is ResultCode.OK
+    assert chain.one(ANN, vote()).code is ResultCode.NOT_OPERATOR
+    assert chain.one(OPERATORS[1], Appoint(ANN.address)).code is ResultCode.OK
+    assert chain.one(ANN, vote()).events == (voted(OPERATORS[1]),)
+    for operator in OPERATORS[:2]:
+        assert chain.one(operator, Appoint(b"")).code is ResultCode.OK
+    assert chain.one(BEN, vote()).code is ResultCode.NOT_OPERATOR
+    assert {key for key in chain.leaves if key.startswith(b"bridge/attest")} == set()
+    assert before.keys() - chain.leaves.keys() == set()
+
+
+def test_attestor_of_a_former_operator_votes_no_more() -> None:
+    chain = Chain()
+    assert chain.one(OPERATORS[3], Appoint(ANN.address)).code is ResultCode.OK
+    chain.one(OPERATORS[0], Propose(Organisation(NAMES[3], OPERATORS[3].address, ())))
+    for operator in OPERATORS[1:3]:
+        chain.one(operator, Vote(1, True))
+    assert chain.one(ANN, vote()).code is ResultCode.NOT_OPERATOR
+    # It may serve another one then, who does not lose it when the former one comes back.
+    assert chain.one(OPERATORS[0], Appoint(ANN.address)).code is ResultCode.OK
+    assert chain.one(ANN, vote()).events == (voted(OPERATORS[0]),)
+    terms = Organisation(NAMES[3], OPERATORS[3].address, ("validator",), "ed25519", consensus_key(NAMES[3]), 10)
+    chain.one(OPERATORS[0], Propose(terms))
+    for operator in OPERATORS[1:3]:
+        chain.one(operator, Vote(2, True))
+    assert chain.one(OPERATORS[3], Appoint(BEN.address)).code is ResultCode.OK
+    assert chain.one(ANN, vote(height=8)).events == (voted(OPERATORS[0], 8),)
+    assert chain.one(BEN, vote(height=8)).events == (voted(OPERATORS[3], 8),)
 
 
 def test_one_operator_with_all_the_power_needs_one_vote() -> None:

@@ -12,7 +12,17 @@ from core.runtime.logging import configure_logging
 from local_chains.consortium import rebuilding
 from local_chains.consortium.rebuilding import RebuildProgress
 from local_chains.consortium.state import snapshots
-from local_chains.consortium.state.snapshots import Restoration, SnapshotFiles, Verdict, acceptable, describe, pack
+from local_chains.consortium.state.snapshots import (
+    FORMAT,
+    KEPT_SNAPSHOTS,
+    MAX_HELD,
+    Restoration,
+    SnapshotFiles,
+    Verdict,
+    acceptable,
+    describe,
+    pack,
+)
 from local_chains.consortium.state.tree import build, root_hash, update
 
 LEAVES = {f"key {number}".encode(): bytes([number % 251 + 1]) * 40 for number in range(200)}
@@ -103,6 +113,25 @@ def test_the_newest_two_are_kept_also_after_a_restart(tmp_path: Path) -> None:
         assert found.chunk(30, snapshots.FORMAT, 0)
         for height, kind, index in ((10, 1, 0), (30, 2, 0), (30, 1, 10**6), (30, 1, -1)):
             assert found.chunk(height, kind, index) == b""
+
+
+def test_snapshot_that_is_being_fetched_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = SnapshotFiles(tmp_path)
+    files.take(10, {b"key": b"leaf"})
+    assert files.chunk(10, FORMAT, 0)
+    for height in (20, 30, 40):
+        files.take(height, {b"key": b"leaf"})
+    assert [one.height for one in files.newest_first] == [40, 30, 10]
+    assert files.chunk(10, FORMAT, 0)
+    # One after another may be fetched, and at most `MAX_HELD` are held.
+    for height in (40, 50, 60, 70):
+        files.chunk(height, FORMAT, 0)
+        files.take(height + 10, {b"key": b"leaf"})
+    assert len(files.newest_first) == KEPT_SNAPSHOTS + MAX_HELD
+    monkeypatch.setattr(snapshots, "HELD_S", 0.0)
+    files.take(90, {b"key": b"leaf"})
+    assert [one.height for one in files.newest_first] == [90, 80]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["80", "90"]
 
 
 def test_what_a_peer_says_must_be_consistent() -> None:

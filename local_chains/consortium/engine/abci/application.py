@@ -27,7 +27,7 @@ from local_chains.consortium.engine.abci.state_sync import StateSync
 from local_chains.consortium.engine.embedded import NS_PER_MS, genesis_state
 from local_chains.consortium.engine.home import Genesis, load_genesis
 from local_chains.consortium.engine.lanes import Candidate, Classifier, Room, chosen
-from local_chains.consortium.engine.queries import answer_query
+from local_chains.consortium.engine.queries import SNAPSHOTS_PATH, QueryAnswer, answer_query
 from local_chains.consortium.ledger.execution import (
     BlockResult,
     Result,
@@ -309,6 +309,9 @@ class LedgerApplication:
     # --- queries -------------------------------------------------------------------------------------------------
 
     async def _query(self, request: messages.Query) -> bytes:
+        if request.path == SNAPSHOTS_PATH:
+            heights = msgspec.json.encode(self._state_sync.heights)
+            return messages.query(QueryAnswer(b"", self._state.height, heights))
         proven = bool(request.prove)
         return messages.query(
             await answer_query(self._state, self.store, request.path, request.data, request.height, proven)

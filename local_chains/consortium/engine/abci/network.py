@@ -22,6 +22,7 @@ from typing import Final
 from core.model.consortium import MAX_TRANSACTION_BYTES
 from core.model.errors import RejectedError
 from core.proofs.cometbft.types import KeyKind
+from core.runtime.files import make_directory, replace_file
 from local_chains.consortium.engine.abci.settings import CONFIG_FILE
 from local_chains.consortium.engine.home import (
     CONSENSUS_KEY_FILE,
@@ -105,6 +106,7 @@ indexer = "kv"
 # To start from a snapshot: enable, two nodes' RPC as "http://host:port,http://host:port", and a block that is trusted.
 enable = false
 rpc_servers = ""
+discovery_time = "5s"
 trust_height = 0
 trust_hash = ""
 trust_period = "168h0m0s"
@@ -165,8 +167,9 @@ def init_network(
     ]
     for index, (key, place) in enumerate(zip(node_keys, places, strict=True)):
         others = ",".join(peers[:index] + peers[index + 1 :])
-        config = _config(f"{chain_id}-{index}", place, others, block_time_ms)
-        _write_node(node_home(directory, index), config, raw, key)
+        home = node_home(directory, index)
+        write_node(home, node_config(f"{chain_id}-{index}", place, others, block_time_ms), key)
+        replace_file(home / "config" / GENESIS_FILE, raw, 0o644)
     (directory / GENESIS_FILE).unlink()
     return genesis
 
@@ -196,18 +199,19 @@ def load_node_key(home: Path) -> ValidatorKey:
     return load_consensus_key(home / NODE_KEY_FILE)
 
 
-def _write_node(home: Path, config: str, genesis: bytes, key: ValidatorKey) -> None:
-    (home / "config").mkdir()
-    (home / "data").mkdir()
-    (home / "config" / GENESIS_FILE).write_bytes(genesis)
-    (home / CONFIG_FILE).write_text(config)
+def write_node(home: Path, config: str, key: ValidatorKey) -> None:
+    """Make what a CometBFT node's home has next to consensus key and genesis file; `home` is there already."""
+    make_directory(home / "config")
+    make_directory(home / "data")
+    replace_file(home / CONFIG_FILE, config.encode(), 0o644)
     # Nothing was signed yet; CometBFT wants to read that.
-    (home / "data" / "priv_validator_state.json").write_text('{"height":"0","round":0,"step":0}')
+    replace_file(home / "data" / "priv_validator_state.json", b'{"height":"0","round":0,"step":0}')
     # CometBFT reads the private key alone; the rest lets us read it too.
     write_secret(home / NODE_KEY_FILE, consensus_key_document(key))
 
 
-def _config(moniker: str, place: NodeAddress, peers: str, block_time_ms: int) -> str:
+def node_config(moniker: str, place: NodeAddress, peers: str = "", block_time_ms: int = BLOCK_TIME_MS) -> str:
+    """Return the `config.toml` of a node at `place`; `peers` are `ID@HOST:PORT`, joined by commas."""
     return _CONFIG.format(
         # A JSON string is a TOML string.
         moniker=json.dumps(moniker),

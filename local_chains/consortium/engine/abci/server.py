@@ -14,6 +14,7 @@ import structlog
 from core.model.errors import CausewayError, FatalError
 from core.proofs.errors import MalformedProofError
 from core.proofs.protobuf import MAX_VARINT_BYTES, decode_varint, delimited
+from core.runtime.exhaustion import exhausted
 from local_chains.consortium.engine.abci import messages, outcomes
 from local_chains.consortium.engine.abci.application import LedgerApplication
 from local_chains.consortium.engine.abci.plain import FLUSH, plain_check_tx
@@ -87,8 +88,17 @@ class AbciServer:
         except CausewayError as error:
             _log.error("the application cannot go on", reason=error.message)
             writer.write(delimited(messages.exception(error.message)))
-            if not self.failed.done():
-                self.failed.set_exception(error)
+            self._fail(error)
+        except (MemoryError, OSError, RuntimeError) as error:
+            said = exhausted(error, "the ledger")
+            if said is None:
+                raise
+            # Nothing is answered: the node must not take this for the application's word.
+            self._fail(said)
+
+    def _fail(self, error: CausewayError) -> None:
+        if not self.failed.done():
+            self.failed.set_exception(error)
 
     async def _answer(self, received: bytearray, writer: asyncio.StreamWriter) -> None:
         """Answer what is complete in `received`, and take it out.

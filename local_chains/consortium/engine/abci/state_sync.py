@@ -46,6 +46,11 @@ class StateSync:
         offered = self._files.newest_first
         return offered[-1].height if offered else None
 
+    @property
+    def heights(self) -> list[int]:
+        """The heights of the snapshots that are offered, the newest first."""
+        return [snapshot.height for snapshot in self._files.newest_first]
+
     def committed(self, state: LedgerState) -> None:
         """Begin a snapshot if one is due, in a thread of its own."""
         due = self._interval and state.height % self._interval == 0
@@ -60,9 +65,9 @@ class StateSync:
     async def _take(self, height: int, leaves: dict[bytes, bytes]) -> None:
         try:
             snapshot = await asyncio.to_thread(self._files.take, height, leaves)
-        except FatalError as error:
+        except (FatalError, MemoryError) as error:
             # The chain itself is not touched: a full disk ends the node where it would lose something.
-            _log.error("no snapshot", reason=error.message)
+            _log.error("no snapshot", reason=str(error) or type(error).__name__)
             return
         _log.info("snapshot taken", height=height, chunks=snapshot.chunks, leaves=len(leaves))
 
