@@ -189,7 +189,7 @@ def _print_proposals(proposals: list[dict[str, Any]]) -> None:
 
 
 def _changes(one: dict[str, Any]) -> Table:
-    """The terms that an open proposal would change; all terms of one that is decided, which changes nothing any more."""
+    """The terms that an open proposal would change; all of one that is decided, which changes nothing any more."""
     is_open = one["status"] == "open"
     table = _table()
     table.add_column("", overflow="fold", max_width=14)

@@ -58,7 +58,7 @@ STOP_TIMEOUT_S: Final = 10.0
 CALL_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.05
 CONSENSUS_FAILURE: Final = b"CONSENSUS FAILURE!!!"
-"""What CometBFT logs when its consensus has stopped for good (consensus/state.go, receiveRoutine)."""
+"""CometBFT logs this when its consensus has stopped for good (consensus/state.go, receiveRoutine)."""
 WATCH_S: Final = 0.5
 MIN_FREE_BYTES: Final = 32 * 1024 * 1024
 """With less space left a node is stopped, before CometBFT meets a full disk in the middle of something."""

@@ -127,7 +127,7 @@ def load_application(path: Path) -> Terms:
 
 
 def parse_application(raw: bytes) -> Terms:
-    """Raise `RejectedError` for bytes that are no application, terms that no chain takes, and a wrong signature."""
+    """Raise `RejectedError` for bytes of another form, terms that no chain takes, and a wrong signature."""
     try:
         file = msgspec.json.decode(raw, type=_File)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -170,7 +170,7 @@ def require_terms(terms: Terms) -> None:
         raise RejectedError("only an issuer brings assets: add --role issuer")
     try:
         keys = keys_of(terms)
-        # Taking the address decompresses the point, which fails where there is none.
+        # Taking the address decompresses the point, which fails if there is none.
         _ = [key.address for key in keys.values()]
     except (ValueError, MalformedProofError):
         raise RejectedError(

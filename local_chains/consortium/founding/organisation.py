@@ -62,8 +62,10 @@ MAX_CONFIG_BYTES: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An organisation's wishes, which it applies with next to its keys. `node` is `HOST:PORT`; its RPC listens on `rpc_port` of
-    its own machine."""
+    """An organisation's wishes, which it applies with next to its keys.
+
+    `node` is `HOST:PORT`; its RPC listens on `rpc_port` of its own machine.
+    """
 
     chain_id: str
     name: str
