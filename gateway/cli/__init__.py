@@ -2,11 +2,12 @@
 
 import os
 import sys
-from typing import Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
 from rich.markup import escape
+from typer.core import TyperGroup
 
 from core.model.errors import CausewayError, FatalError, RetryableError
 
@@ -24,6 +25,23 @@ chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_he
 index_app = typer.Typer(help="Follow chains into a database, by itself; look at it, check it.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, show, bring in and take out the keys of a keystore.", no_args_is_help=True)
 contract_app = typer.Typer(help="Create and verify the contract that holds locks on EVM chains.", no_args_is_help=True)
+
+
+class _Swaps(TyperGroup):
+    """A group whose first word need not be a command: `causeway swap 0.5 eth cnyd` makes a swap."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["make", *args]
+        return super().parse_args(ctx, args)
+
+
+swap_app = typer.Typer(
+    cls=_Swaps,
+    help="Swap as a dApp does: `causeway swap 0.5 eth cnyd`. Or look at swaps: list, show, explain, replay.",
+    no_args_is_help=True,
+)
+app.add_typer(swap_app, name="swap")
 app.add_typer(relayer_app, name="relayer")
 app.add_typer(keys_app, name="keys")
 app.add_typer(contract_app, name="contract")
@@ -69,6 +87,7 @@ def main() -> None:
     import gateway.cli.keys
     import gateway.cli.members
     import gateway.cli.setup
+    import gateway.cli.swap_views
     import gateway.cli.swaps
     import gateway.cli.verification  # noqa: F401
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from gateway.cli import app
+from gateway.cli import swap_app
 from gateway.cli.devnet import DEFAULT_DIRECTORY, Directory
 
 
-@app.command()
+@swap_app.command("make")
 def swap(
     amount: Annotated[str, typer.Argument(help="How much to give, such as 0.5.")],
     give: Annotated[str, typer.Argument(help="What to give: eth, usdx, cnyd, or a CAIP-19 asset id.")],

@@ -105,6 +105,15 @@ _ROW: Final = sa.select(
 _ROW_OF_SWAP: Final = _ROW.where(_S.swap_id == _OF_SWAP)
 _ROW_OF_QUOTE: Final = _ROW.where(_S.quote_id == sa.bindparam("of_quote"))
 _OPEN: Final = _ROW.where(~_S.done).order_by(_S.created_ns, _S.swap_id)
+_MOST: Final[sa.BindParameter[int]] = sa.bindparam("most", type_=sa.Integer)
+_NEWEST: Final = sa.select(_S.swap_id).order_by(_S.created_ns.desc(), _S.swap_id).limit(_MOST)
+_IDS_FROM: Final = (
+    sa.select(_S.swap_id)
+    .where(_S.swap_id.startswith(sa.bindparam("prefix", type_=sa.Text), autoescape=False))
+    .order_by(_S.swap_id)
+    .limit(_MOST)
+)
+"""The caller's prefix is hexadecimal digits, so that nothing in it needs an escape."""
 _OPEN_UNDER: Final = _OPEN.where(_S.hashlock.in_(sa.bindparam("hashlocks", expanding=True)))
 _NEVER_LOCKED: Final = _OPEN.where(_S.phase == Phase.AGREED, _S.lock_until_s < sa.bindparam("now_s"))
 _WAITING_FOR_TIME: Final = _OPEN.where(
@@ -269,6 +278,16 @@ def hashlock_funded(connection: Connection, hashlock: Hashlock) -> bool:
 def open_ids(connection: Connection) -> list[SwapId]:
     """Swaps that are not done, the oldest first."""
     return [row.swap_id for row in _rows(connection, _OPEN)]
+
+
+def newest_ids(connection: Connection, limit: int) -> list[SwapId]:
+    """Swaps, done or not, the newest first."""
+    return [row.swap_id for row in connection.execute(_NEWEST, {"most": limit})]
+
+
+def ids_from(connection: Connection, prefix: str, limit: int) -> list[SwapId]:
+    """Swaps whose ids begin with `prefix`."""
+    return [row.swap_id for row in connection.execute(_IDS_FROM, {"prefix": prefix, "most": limit})]
 
 
 def never_locked(connection: Connection, now_s: int) -> list[SwapId]:

@@ -413,7 +413,7 @@ def test_private_key_has_its_length() -> None:
 # --- each part of a step is looked at ---------------------------------------------------------------------------------
 
 
-def test_header_that_its_commit_does_not_name_is_refused_everywhere() -> None:
+def test_header_that_its_commit_does_not_name_is_refused() -> None:
     """Whatever else fits: with another app hash the same signatures prove nothing."""
     first, second, third = _blocks(3)
     now = third.header.time
