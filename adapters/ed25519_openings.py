@@ -28,7 +28,7 @@ KEY_BYTES: Final = 32
 PROOF_BYTES: Final = KEY_BYTES + 64
 
 
-class Ed25519Openings:
+class Ed25519OpeningProofs:
     """`OpeningProofs` of one chain. `account_of` is the account of a public key."""
 
     def __init__(self, parameters: ChainParameters, account_of: Callable[[bytes], AccountId]) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Final, Protocol, TypeVar
 
-from adapters.endpoints import FailoverBridge, Member, combine
+from adapters.endpoints import FailoverBridgeBuilder, Member, combine
 from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
 from adapters.observed import RpcMetrics
 from core.model.consortium import asset_symbol
@@ -185,7 +185,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         signer=signer,
         close=close,
         prover=FailoverProver([chain.prover for chain in chains]),
-        bridge=FailoverBridge([chain.bridge for chain in chains]),
+        bridge=FailoverBridgeBuilder([chain.bridge for chain in chains]),
         attested_by=lambda states: FailoverProver([AttestedStateProver(states, chain.prover) for chain in chains]),
         reports=tuple(reports),
     )

@@ -1,147 +1,71 @@
-"""Heads and blocks. A block of this chain is final as soon as it is committed, so head and finalized are one.
+"""Blocks with what their transactions did: the `BlockSource` of a consortium chain."""
 
-A header's time here is *ledger time*, the clock in the first entry of its block, by which timelocks are judged.
-"""
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, Final
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
-from typing import Any, Final, TypeVar
-
-import structlog
-
-from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, parsed
-from core.model.consortium import decode_clock, transaction_hash
+from adapters.consortium.facts import fact_of
+from adapters.consortium.raw_blocks import RawBlock, all_of, fetch_block
+from adapters.consortium.results import BlockResults
+from adapters.consortium.rpc import CometRpc, parsed
+from core.model.consortium import event_from_attributes, transaction_hash
 from core.model.errors import (
-    CausewayError,
-    NotFoundError,
-    NotYetFinalError,
     RejectedError,
-    RetryableError,
+    ReorgedError,
 )
-from core.model.facts import BlockHeader, HeadUpdate
-from core.model.types import BlockRef, ChainId, ChainTime, Height
-from core.proofs import merkle
-from core.proofs.cometbft.hashing import header_hash
-from core.proofs.cometbft.json import header_from_json, list_from_json, object_from_json
-from core.proofs.cometbft.types import Header
+from core.model.facts import Block, BlockHeader, ChainEvent, LoggedEvent
+from core.model.types import ChainId, Height
+from core.proofs.cometbft.json import list_from_json, object_from_json
 
-T = TypeVar("T")
-_log = structlog.get_logger(__name__)
-
-MAX_ENTRIES: Final = 100_000
-POLL_S: Final = 1.0
-"""How often the head is asked for if no notification comes."""
-RECONNECT_S: Final = 5.0
-"""How long to go on by polling alone before a WebSocket is tried again."""
+MAX_BLOCK_RANGE: Final = 100
+MAX_EVENTS: Final = 10_000
+MAX_ATTRIBUTES: Final = 32
 
 
-class RawBlock:
-    """A `/block` answer that was checked against its own hash."""
+class ConsortiumBlockSource:
+    """`BlockSource`."""
 
-    __slots__ = ("chain", "entries", "header", "ref")
-
-    def __init__(self, chain: ChainId, result: Mapping[str, Any]) -> None:
-        block = object_from_json(result.get("block"))
-        header = header_from_json(block.get("header"))
-        claimed = bytes.fromhex(object_from_json(result.get("block_id"))["hash"])
-        if header_hash(header) != claimed or f"causeway:{header.chain_id}" != chain:
-            raise RejectedError("this block is of another chain, or its hash is not its header's")
-        entries = list_from_json(object_from_json(block.get("data")).get("txs"), MAX_ENTRIES)
-        self.chain = chain
-        self.header: Header = header
-        self.entries = tuple(bytes_of(entry) for entry in entries)
-        if merkle.root([transaction_hash(entry) for entry in self.entries]) != header.data_hash:
-            raise RejectedError("this block's entries are not those that its header names")
-        self.ref = BlockRef(chain, Height(header.height), claimed)
-
-    def block_header(self) -> BlockHeader:
-        time_ms = decode_clock(self.entries[0] if self.entries else b"")
-        moment = ChainTime(self.chain, time_ms // 1_000)
-        return BlockHeader(self.ref, self.header.last_block_id.hash, moment)
-
-
-async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None = None) -> RawBlock:
-    """The newest block, or that of a height or hash. Raise `NotFoundError`."""
-    if at is None:
-        result = await rpc.call("block")
-    elif isinstance(at, bytes):
-        result = await rpc.call("block_by_hash", hash=base64_of(at))
-        if result.get("block") is None:
-            raise NotFoundError(f"{chain} has no block with this hash")
-    elif at < 1:
-        raise NotFoundError(f"{chain} begins at height 1")
-    else:
-        result = await rpc.call("block", height=str(at))
-    block = parsed(lambda: RawBlock(chain, result))
-    if at is not None and at not in (block.ref.height, block.ref.hash):
-        raise RetryableError(f"{rpc.url} answers with another block than it was asked for")
-    return block
-
-
-async def fetch_blocks(rpc: CometRpc, chain: ChainId, heights: Sequence[Height]) -> list[RawBlock]:
-    """Several blocks at once. Raise as `fetch_block`; then nothing is asked any more."""
-    return await all_of([fetch_block(rpc, chain, height) for height in heights])
-
-
-async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The answers in order. Raise the first error, once all others have ended, too."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
-
-
-class ConsortiumHeads:
-    """`HeadSource`: a subscription hints at news, a poll finds out."""
-
-    def __init__(self, rpc: CometRpc, chain: ChainId, poll_s: float = POLL_S) -> None:
+    def __init__(self, rpc: CometRpc, chain: ChainId, results: BlockResults) -> None:
         self._rpc = rpc
         self._chain = chain
-        self._poll_s = poll_s
-        self._read: tuple[Mapping[str, Any], HeadUpdate] | None = None
-        """The last answer about the newest block, and what it says."""
+        self._results = results
 
-    async def head(self) -> HeadUpdate:
-        answer = await self._rpc.call("block")
-        if self._read is None or answer != self._read[0]:  # a head is asked for far more often than it changes
-            header = parsed(lambda: RawBlock(self._chain, answer).block_header())
-            self._read = answer, HeadUpdate(header, header)
-        return self._read[1]
-
-    async def final_block(self, height: Height) -> BlockHeader:
-        """See the port; what is committed is final."""
-        try:
-            block = await fetch_block(self._rpc, self._chain, height)
-        except NotFoundError as error:
-            raise NotYetFinalError(error.message) from error
+    async def header(self, at: Height | bytes) -> BlockHeader:
+        block = await fetch_block(self._rpc, self._chain, at)
         return parsed(block.block_header)
 
-    async def heads(self) -> AsyncIterator[HeadUpdate]:
-        last: HeadUpdate | None = None
-        while True:
-            try:
-                async with self._rpc.new_blocks() as news:
-                    while True:
-                        update = await self.head()
-                        if update != last:
-                            last = update
-                            yield update
-                        await news.next(self._poll_s)
-            except CausewayError as error:
-                _log.info("no subscription to new blocks, they are polled", endpoint=self._rpc.url, reason=str(error))
-            loop = asyncio.get_running_loop()
-            reconnect_at = loop.time() + RECONNECT_S
-            while loop.time() < reconnect_at:
-                polled = await self._head_or_none()
-                if polled is not None and polled != last:
-                    last = polled
-                    yield polled
-                await asyncio.sleep(self._poll_s)
+    async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
+        if not 0 <= last - first < MAX_BLOCK_RANGE:
+            raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
+        blocks = await all_of([self._block(Height(height)) for height in range(first, last + 1)])
+        for older, newer in pairwise(blocks):
+            if newer.header.parent_hash != older.header.ref.hash:
+                raise ReorgedError(f"{self._chain} at {newer.header.height} does not follow the block before")
+        return blocks
 
-    async def _head_or_none(self) -> HeadUpdate | None:
-        try:
-            return await self.head()
-        except CausewayError:
-            return None
+    async def _block(self, height: Height) -> Block:
+        raw = await fetch_block(self._rpc, self._chain, height)
+        outcomes = await self._results.of(raw)
+        return parsed(lambda: Block(raw.block_header(), _events(raw, outcomes)))
+
+
+def _events(raw: RawBlock, outcomes: Sequence[Mapping[str, Any]]) -> tuple[LoggedEvent, ...]:
+    happened = [
+        (transaction_hash(entry), fact)
+        for entry, outcome in zip(raw.entries, outcomes, strict=True)
+        for fact in _facts(raw.chain, outcome)
+    ]
+    return tuple(LoggedEvent(raw.ref, tx_hash, index, fact) for index, (tx_hash, fact) in enumerate(happened))
+
+
+def _facts(chain: ChainId, outcome: Mapping[str, Any]) -> list[ChainEvent]:
+    facts = []
+    for raw in list_from_json(outcome.get("events"), MAX_EVENTS):
+        fields = object_from_json(raw)
+        attributes = [object_from_json(entry) for entry in list_from_json(fields.get("attributes"), MAX_ATTRIBUTES)]
+        named = {str(entry["key"]): str(entry.get("value") or "") for entry in attributes}
+        event = event_from_attributes(str(fields.get("type")), named)
+        fact = None if event is None else fact_of(chain, event)
+        if fact is not None:
+            facts.append(fact)
+    return facts

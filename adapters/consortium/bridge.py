@@ -10,7 +10,7 @@ from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, BlockRef, ChainId, Height
 
 
-class ConsortiumBridge:
+class ConsortiumBridgeBuilder:
     """`BridgeBuilder`."""
 
     def __init__(self, rpc: CometRpc) -> None:

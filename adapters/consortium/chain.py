@@ -7,19 +7,20 @@ from typing import Final
 
 import structlog
 
-from adapters.consortium.blocks import POLL_S, ConsortiumHeads, fetch_block
-from adapters.consortium.bridge import ConsortiumBridge
+from adapters.consortium.blocks import ConsortiumBlockSource
+from adapters.consortium.bridge import ConsortiumBridgeBuilder
 from adapters.consortium.facts import shown_symbol
-from adapters.consortium.legs import ConsortiumLegs
-from adapters.consortium.locks import ConsortiumLocks
+from adapters.consortium.heads import POLL_S, ConsortiumHeadSource
+from adapters.consortium.legs import ConsortiumLegBuilder
+from adapters.consortium.locks import ConsortiumLockReader
 from adapters.consortium.probe import NodeReport, probe
 from adapters.consortium.prover import ConsortiumProver
+from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.results import BlockResults
 from adapters.consortium.rpc import CALL_TIMEOUT_S, CometRpc, parsed
-from adapters.consortium.source import ConsortiumBlocks
-from adapters.consortium.state import ConsortiumRecords, ConsortiumState, read_leaf
-from adapters.consortium.transactions import ConsortiumTransactions, PublicKeys
-from adapters.ed25519_openings import Ed25519Openings
+from adapters.consortium.state import ConsortiumRecordReader, ConsortiumStateReader, read_leaf
+from adapters.consortium.transactions import ConsortiumTransactionSender, PublicKeys
+from adapters.ed25519_openings import Ed25519OpeningProofs
 from core.model.consortium import (
     APP_VERSION,
     NAMESPACE,
@@ -67,9 +68,9 @@ class ConsortiumChain:
     """The ports of one chain, and what only this kind of chain has. Make it with `connect`; `close` it."""
 
     access: ChainAccess
-    bridge: ConsortiumBridge
+    bridge: ConsortiumBridgeBuilder
     prover: ConsortiumProver
-    locks: ConsortiumLocks
+    locks: ConsortiumLockReader
     rpc: CometRpc
     keys: PublicKeys
     report: NodeReport | None = None
@@ -115,20 +116,20 @@ def chain_over(
 ) -> ConsortiumChain:
     """The ports over one endpoint of a chain that is known already; asks nothing, so the endpoint may be down."""
     chain = parameters.chain
-    keys, locks, results = PublicKeys(chain), ConsortiumLocks(rpc, chain), BlockResults(rpc)
+    keys, locks, results = PublicKeys(chain), ConsortiumLockReader(rpc, chain), BlockResults(rpc)
     access = ChainAccess(
         parameters=parameters,
-        heads=ConsortiumHeads(rpc, chain, poll_s),
-        blocks=ConsortiumBlocks(rpc, chain, results),
-        state=ConsortiumState(rpc, chain),
+        heads=ConsortiumHeadSource(rpc, chain, poll_s),
+        blocks=ConsortiumBlockSource(rpc, chain, results),
+        state=ConsortiumStateReader(rpc, chain),
         locks=locks,
-        legs=ConsortiumLegs(rpc, chain),
-        transactions=ConsortiumTransactions(rpc, chain, _reference(chain), keys, results),
-        openings=Ed25519Openings(parameters, lambda key: caip_account(chain, address(key))),
-        records=ConsortiumRecords(rpc, chain),
+        legs=ConsortiumLegBuilder(rpc, chain),
+        transactions=ConsortiumTransactionSender(rpc, chain, _reference(chain), keys, results),
+        openings=Ed25519OpeningProofs(parameters, lambda key: caip_account(chain, address(key))),
+        records=ConsortiumRecordReader(rpc, chain),
     )
     prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
-    return ConsortiumChain(access, ConsortiumBridge(rpc), prover, locks, rpc, keys)
+    return ConsortiumChain(access, ConsortiumBridgeBuilder(rpc), prover, locks, rpc, keys)
 
 
 async def read_parameters(

@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from typing import Final
 
-from adapters.consortium.blocks import RawBlock, fetch_block, fetch_blocks
+from adapters.consortium.raw_blocks import RawBlock, fetch_block, fetch_blocks
 from adapters.consortium.rpc import CometRpc
 from core.model.consortium import transaction_hash
 from core.model.errors import NotFoundError

@@ -22,7 +22,7 @@ from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, ChainId, LockId, LockTerms, Preimage
 
 
-class ConsortiumLegs:
+class ConsortiumLegBuilder:
     """`LegBuilder`. A lock's place is its sender and hashlock, so a sender uses a hashlock once."""
 
     def __init__(self, rpc: CometRpc, chain: ChainId) -> None:

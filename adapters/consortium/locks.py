@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from adapters.consortium.blocks import fetch_block
 from adapters.consortium.facts import terms_of
+from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.rpc import CometRpc, parsed
 from adapters.consortium.state import read_leaf
 from core.model.consortium import AssetLeaf, LockLeaf, asset_key, asset_symbol, lock_key, parse_lock_id
@@ -19,7 +19,7 @@ STATUS: Final = {
 }
 
 
-class ConsortiumLocks:
+class ConsortiumLockReader:
     """`LockReader`."""
 
     def __init__(self, rpc: CometRpc, chain: ChainId) -> None:

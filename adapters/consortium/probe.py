@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from adapters.consortium.blocks import fetch_block
+from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.results import NEITHER, NO_INDEX, NO_RESULTS, BlockResults
 from adapters.consortium.rpc import CometRpc, RpcError, base64_of, parsed, text_of
 from core.model.consortium import transaction_hash

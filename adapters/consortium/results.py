@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from adapters.consortium.blocks import MAX_ENTRIES, RawBlock
+from adapters.consortium.raw_blocks import MAX_ENTRIES, RawBlock
 from adapters.consortium.rpc import CometRpc, RpcError, bytes_of, parsed
 from core.model.errors import NotFoundError, RetryableError
 from core.proofs.cometbft.json import integer_from_json, list_from_json, object_from_json

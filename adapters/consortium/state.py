@@ -92,7 +92,7 @@ def balance_of(leaf: AccountLeaf, symbol: str) -> BaseUnits:
     return BaseUnits(value_of(dict(leaf.balances).get(symbol, b"")))
 
 
-class ConsortiumState:
+class ConsortiumStateReader:
     """`StateReader`."""
 
     def __init__(self, rpc: CometRpc, chain: ChainId) -> None:
@@ -107,7 +107,7 @@ class ConsortiumState:
         return parsed(lambda: balance_of(leaf, asset_symbol(asset)))
 
 
-class ConsortiumRecords:
+class ConsortiumRecordReader:
     """`RecordReader`."""
 
     def __init__(self, rpc: CometRpc, chain: ChainId) -> None:

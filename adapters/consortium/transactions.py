@@ -15,9 +15,9 @@ import structlog
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-from adapters.consortium.blocks import RawBlock, fetch_block
 from adapters.consortium.inclusion import BlockScan
 from adapters.consortium.messages import messages_of, transfer
+from adapters.consortium.raw_blocks import RawBlock, fetch_block
 from adapters.consortium.results import NO_INDEX, REMEMBER_S, BlockResults
 from adapters.consortium.rpc import CometRpc, RpcError, base64_of, bytes_of, parsed, text_of
 from adapters.consortium.simulation import check_messages
@@ -92,7 +92,7 @@ class PublicKeys:
             raise RejectedError(f"the public key of {account} is not known here: `learn` it first") from None
 
 
-class ConsortiumTransactions:
+class ConsortiumTransactionSender:
     """`TransactionSender`."""
 
     def __init__(self, rpc: CometRpc, chain: ChainId, reference: str, keys: PublicKeys, results: BlockResults) -> None:

@@ -30,7 +30,7 @@ What a minority that lies, hangs or fails in any way can cause, as long as a quo
 If only a minority answers, exits still go out through it, and heads and blocks go on, marked as disputed.
 """
 
-from adapters.endpoints.ports import MAX_MEMBERS, FailoverBridge, combine
+from adapters.endpoints.ports import MAX_MEMBERS, FailoverBridgeBuilder, combine
 from adapters.endpoints.voting import Member, PinnedLockReader, Voters
 
-__all__ = ["MAX_MEMBERS", "FailoverBridge", "Member", "PinnedLockReader", "Voters", "combine"]
+__all__ = ["MAX_MEMBERS", "FailoverBridgeBuilder", "Member", "PinnedLockReader", "Voters", "combine"]

@@ -20,7 +20,7 @@ BEHIND_POLL_S: Final = 0.25
 _log = structlog.get_logger(__name__)
 
 
-class WitnessedBlocks:
+class WitnessedBlockSource:
     """`BlockSource`: a whole range from the healthiest member, compared with another operator's.
 
     Nothing in a header commits to what an endpoint leaves out of its answer cheaply enough to check, and a claim that

@@ -25,7 +25,7 @@ MAX_SHOWN_HEADERS: Final = 1_024
 _log = structlog.get_logger(__name__)
 
 
-class QuorumHeads:
+class QuorumHeadSource:
     """`HeadSource`: finalized is what a quorum calls final, and calls by the same hash.
 
     The head is that of one member, so that nobody waits for the slower ones. Of several it is the one whose branch has

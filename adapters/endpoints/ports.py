@@ -6,9 +6,9 @@ from typing import Final, TypeVar
 
 import structlog
 
-from adapters.endpoints.blocks import WitnessedBlocks
-from adapters.endpoints.heads import QuorumHeads
-from adapters.endpoints.transactions import BroadcastTransactions
+from adapters.endpoints.blocks import WitnessedBlockSource
+from adapters.endpoints.heads import QuorumHeadSource
+from adapters.endpoints.transactions import BroadcastTransactionSender
 from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Voters
 from core.model.errors import (
     CausewayError,
@@ -62,23 +62,23 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
     if len(members) == 1:
         return first
     voters = Voters(members, timeout_s)
-    heads = QuorumHeads(voters, poll_s)
+    heads = QuorumHeadSource(voters, poll_s)
     return ChainAccess(
         parameters=first.parameters,
         heads=heads,
-        blocks=WitnessedBlocks(voters),
-        state=FailoverState(voters),
-        locks=QuorumLocks(voters, heads),
-        legs=FailoverLegs(voters),
-        transactions=BroadcastTransactions(voters),
+        blocks=WitnessedBlockSource(voters),
+        state=FailoverStateReader(voters),
+        locks=QuorumLockReader(voters, heads),
+        legs=FailoverLegBuilder(voters),
+        transactions=BroadcastTransactionSender(voters),
         batches=first.batches,
-        consents=FailoverConsents(voters, first.consents) if first.consents is not None else None,
-        openings=QuorumOpenings(voters, first.openings) if first.openings is not None else None,
-        records=FailoverRecords(voters) if first.records is not None else None,
+        consents=FailoverConsentBuilder(voters, first.consents) if first.consents is not None else None,
+        openings=QuorumOpeningProofs(voters, first.openings) if first.openings is not None else None,
+        records=FailoverRecordReader(voters) if first.records is not None else None,
     )
 
 
-class FailoverState:
+class FailoverStateReader:
     """`StateReader`."""
 
     def __init__(self, voters: Voters) -> None:
@@ -100,7 +100,7 @@ class FailoverState:
         return BaseUnits(self._voters.reached(held, f"balance of {account}"))
 
 
-class FailoverRecords:
+class FailoverRecordReader:
     """`RecordReader`, as the healthiest member says. Records are the chain's, so all members have them."""
 
     def __init__(self, voters: Voters) -> None:
@@ -114,10 +114,10 @@ class FailoverRecords:
         return await self._voters.first(read)
 
 
-class QuorumLocks:
+class QuorumLockReader:
     """`LockReader`: all members read at one height that a quorum calls final, and a quorum must see the same."""
 
-    def __init__(self, voters: Voters, heads: QuorumHeads) -> None:
+    def __init__(self, voters: Voters, heads: QuorumHeadSource) -> None:
         self._voters = voters
         self._heads = heads
 
@@ -145,7 +145,7 @@ class QuorumLocks:
             raise blocked[0]
 
 
-class FailoverLegs:
+class FailoverLegBuilder:
     """`LegBuilder`: building asks nobody, looking for a free place asks the healthiest member."""
 
     def __init__(self, voters: Voters) -> None:
@@ -168,7 +168,7 @@ class FailoverLegs:
         return self._builder.refund(terms, lock_id, sender)
 
 
-class FailoverConsents:
+class FailoverConsentBuilder:
     """`ConsentBuilder`: the healthiest member is asked what an asset takes."""
 
     def __init__(self, voters: Voters, builder: ConsentBuilder) -> None:
@@ -186,7 +186,7 @@ class FailoverConsents:
         return self._builder.refund(terms, lock_id, until)
 
 
-class QuorumOpenings:
+class QuorumOpeningProofs:
     """`OpeningProofs`: what is signed asks nobody, and a quorum checks the signature."""
 
     def __init__(self, voters: Voters, openings: OpeningProofs) -> None:
@@ -205,7 +205,7 @@ class QuorumOpenings:
         await self._voters.agreed(passes, f"the proof of {opening.account}'s opening")
 
 
-class FailoverBridge:
+class FailoverBridgeBuilder:
     """`BridgeBuilder` over those of several endpoints."""
 
     def __init__(self, bridges: Sequence[BridgeBuilder], timeout_s: float = CALL_TIMEOUT_S) -> None:

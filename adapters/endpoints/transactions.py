@@ -37,7 +37,7 @@ _REFUSALS: Final = (RejectedError, UnaffordableError, UnclearRefusalError)
 _Place = tuple[OutcomeStatus, BlockRef | None, tuple[LeftOut, ...]]
 
 
-class BroadcastTransactions:
+class BroadcastTransactionSender:
     """`TransactionSender`: everything goes to all members; what they say about it is counted.
 
     See `adapters.endpoints` for what a member that lies can cause.

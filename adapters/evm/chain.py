@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from adapters.evm.batches import EvmBatchBuilder
 from adapters.evm.blocks import EvmBlockSource
-from adapters.evm.consents import EvmConsents
+from adapters.evm.consents import EvmConsentBuilder
 from adapters.evm.contract_events import ContractDecoder, parse_abi
 from adapters.evm.contracts.artifacts import load_artifact
 from adapters.evm.endpoints import Endpoint, Endpoints
@@ -23,7 +23,7 @@ from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
 from adapters.evm.names import account, chain_number, hex_address, native_asset
-from adapters.evm.openings import EvmOpenings
+from adapters.evm.openings import EvmOpeningProofs
 from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable, unanswered
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import RpcClient, data_bytes
@@ -113,8 +113,8 @@ class EvmChain:
         self.legs = EvmLegBuilder(chain, endpoints, htlc)
         self.batches = EvmBatchBuilder(htlc)
         self.signed_locks = SignedLocks(chain, endpoints, htlc)
-        self.consents = EvmConsents(chain, htlc, self.signed_locks)
-        self.openings = EvmOpenings(chain, endpoints, htlc)
+        self.consents = EvmConsentBuilder(chain, htlc, self.signed_locks)
+        self.openings = EvmOpeningProofs(chain, endpoints, htlc)
         self.transactions = EvmTransactionSender(chain, endpoints, parameters.base_fees)
         self.proofs = EvmStateProver(chain, endpoints)
         self.access = ChainAccess(

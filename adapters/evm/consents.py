@@ -23,7 +23,7 @@ EARLY_REFUND_GAS: Final = SETTLE_TOKEN_GAS + 100_000
 """A refund, and what a wallet that is a contract may need to check its owners' signatures."""
 
 
-class EvmConsents:
+class EvmConsentBuilder:
     """`ConsentBuilder` over one HashedTimelock."""
 
     def __init__(self, chain: ChainId, htlc: bytes, locks: SignedLocks) -> None:

@@ -39,7 +39,7 @@ HALF_ORDER: Final = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F4668
 """Half of secp256k1's order: a larger s is another form of the same signature (EIP-2)."""
 
 
-class EvmOpenings:
+class EvmOpeningProofs:
     """`OpeningProofs` of one chain, for the HashedTimelock at `htlc`."""
 
     def __init__(self, chain: ChainId, endpoints: Endpoints, htlc: bytes) -> None:

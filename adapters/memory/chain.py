@@ -2,7 +2,7 @@
 
 from adapters.memory.blockchain import HTLC_CODE_HASH, Blockchain
 from adapters.memory.faults import Endpoint
-from adapters.memory.ports import MemoryBridge, access
+from adapters.memory.ports import MemoryBridgeBuilder, access
 from core.model.ports import ChainAccess
 
 
@@ -13,6 +13,6 @@ class MemoryChain(Blockchain):
         """The ports as one endpoint offers them; without an argument, as a perfect one does."""
         return access(self, endpoint or Endpoint(self.clock), HTLC_CODE_HASH)
 
-    def bridge(self, endpoint: Endpoint | None = None) -> MemoryBridge:
+    def bridge(self, endpoint: Endpoint | None = None) -> MemoryBridgeBuilder:
         """The attestations as one endpoint takes them."""
-        return MemoryBridge(self, endpoint or Endpoint(self.clock))
+        return MemoryBridgeBuilder(self, endpoint or Endpoint(self.clock))

@@ -40,7 +40,7 @@ MAX_LOCK_NUMBER: Final = 1_000_000
 MAX_EXITS: Final = 8
 
 
-class MemoryLegs:
+class MemoryLegBuilder:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -100,7 +100,7 @@ class _GivesBack:
         return unsigned(self.terms.chain, sender, GiveBack(self.lock_id), self.consent.summary)
 
 
-class MemoryConsents:
+class MemoryConsentBuilder:
     async def lock(self, terms: LockTerms, lock_id: LockId, until: ChainTime) -> Draft | None:
         """No asset takes a consent."""
         return None
@@ -111,7 +111,7 @@ class MemoryConsents:
         return _GivesBack(terms, lock_id, Consent(terms.receiver, "", b"", summary))
 
 
-class MemoryBatches:
+class MemoryBatchBuilder:
     max_exits: int = MAX_EXITS
 
     def __init__(self, chain: ChainId) -> None:

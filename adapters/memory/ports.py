@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Mapping, Sequence, Set
 from typing import Final
 
-from adapters.ed25519_openings import Ed25519Openings
+from adapters.ed25519_openings import Ed25519OpeningProofs
 from adapters.memory import ledger
 from adapters.memory.blockchain import Blockchain
 from adapters.memory.faults import Endpoint
-from adapters.memory.legs import MemoryBatches, MemoryConsents, MemoryLegs
+from adapters.memory.legs import MemoryBatchBuilder, MemoryConsentBuilder, MemoryLegBuilder
 from adapters.memory.transactions import (
     Body,
     Lock,
@@ -95,7 +95,7 @@ class MemoryParameters:
         return {}
 
 
-class MemoryHeads:
+class MemoryHeadSource:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -130,7 +130,7 @@ class MemoryHeads:
             await changed.wait()
 
 
-class MemoryBlocks:
+class MemoryBlockSource:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -185,7 +185,7 @@ class MemoryBlocks:
             raise ReorgedError(f"a block of {self._chain.chain} went away while its receipts were read") from error
 
 
-class MemoryState:
+class MemoryStateReader:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -202,7 +202,7 @@ class MemoryState:
         return BaseUnits(self._chain.state.get(key, 0, newest if at is None else at))
 
 
-class MemoryRecords:
+class MemoryRecordReader:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -215,7 +215,7 @@ class MemoryRecords:
         )
 
 
-class MemoryLocks:
+class MemoryLockReader:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -250,7 +250,11 @@ class MemoryLocks:
         return self._endpoint.report_lock(truth)
 
 
-class MemoryTransactions:
+MemoryLocks = MemoryLockReader
+"""The name of version 0.1, for programs that import it; it goes with 0.2."""
+
+
+class MemoryTransactionSender:
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
         self._chain = chain
         self._endpoint = endpoint
@@ -326,7 +330,7 @@ class MemoryTransactions:
         return self._chain.outcome(tx_hash)
 
 
-class MemoryBridge:
+class MemoryBridgeBuilder:
     """Statements about other chains."""
 
     def __init__(self, chain: Blockchain, endpoint: Endpoint) -> None:
@@ -347,14 +351,14 @@ def access(chain: Blockchain, endpoint: Endpoint, htlc_code_hash: bytes) -> Chai
     parameters = MemoryParameters(chain, htlc_code_hash)
     return ChainAccess(
         parameters=parameters,
-        heads=MemoryHeads(chain, endpoint),
-        blocks=MemoryBlocks(chain, endpoint),
-        state=MemoryState(chain, endpoint),
-        locks=MemoryLocks(chain, endpoint),
-        legs=MemoryLegs(chain, endpoint),
-        transactions=MemoryTransactions(chain, endpoint),
-        batches=MemoryBatches(chain.chain) if chain.rules.batches else None,
-        openings=Ed25519Openings(parameters, lambda key: account_of(chain.chain, key)),
-        consents=MemoryConsents() if chain.rules.early_refunds else None,
-        records=MemoryRecords(chain, endpoint),
+        heads=MemoryHeadSource(chain, endpoint),
+        blocks=MemoryBlockSource(chain, endpoint),
+        state=MemoryStateReader(chain, endpoint),
+        locks=MemoryLockReader(chain, endpoint),
+        legs=MemoryLegBuilder(chain, endpoint),
+        transactions=MemoryTransactionSender(chain, endpoint),
+        batches=MemoryBatchBuilder(chain.chain) if chain.rules.batches else None,
+        openings=Ed25519OpeningProofs(parameters, lambda key: account_of(chain.chain, key)),
+        consents=MemoryConsentBuilder() if chain.rules.early_refunds else None,
+        records=MemoryRecordReader(chain, endpoint),
     )

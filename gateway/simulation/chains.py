@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from adapters.endpoints import Member
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
 from adapters.memory.ledger import LockRow, balance_key, lock_key, sequence_key
-from adapters.memory.ports import MemoryLocks
+from adapters.memory.ports import MemoryLockReader
 from adapters.memory.transactions import Batch, Claim, Lock, Refund, decode_wire, transfer
 from core.model.consortium import value_of
 from core.model.facts import Block, Locked, LockStatus
@@ -156,7 +156,7 @@ class PlayedMemory(MemoryChain):
         )
 
     def member(self, operator: str, endpoint: Endpoint) -> Member:
-        return Member(operator, self.access(endpoint), MemoryLocks(self, endpoint))
+        return Member(operator, self.access(endpoint), MemoryLockReader(self, endpoint))
 
     def harmless(self, account: AccountId, asset: AssetId) -> UnsignedTransaction:
         return transfer(self.chain, account, account, asset, BaseUnits(1))

@@ -6,7 +6,7 @@ from nacl.signing import SigningKey, VerifyKey
 
 from adapters.consortium import Ed25519Signer
 from adapters.consortium.chain import DEFAULT_TIMING, ConsortiumParameters
-from adapters.ed25519_openings import Ed25519Openings
+from adapters.ed25519_openings import Ed25519OpeningProofs
 from core.model.consortium import address, caip_account
 from core.model.errors import RejectedError
 from core.model.openings import Opening
@@ -31,9 +31,9 @@ OPENING = Opening(
 )
 
 
-def openings(genesis: bytes = GENESIS, chain: ChainId = CHAIN) -> Ed25519Openings:
+def openings(genesis: bytes = GENESIS, chain: ChainId = CHAIN) -> Ed25519OpeningProofs:
     parameters = ConsortiumParameters(chain, genesis, DEFAULT_TIMING, {}, bytes(32))
-    return Ed25519Openings(parameters, lambda key: caip_account(chain, address(key)))
+    return Ed25519OpeningProofs(parameters, lambda key: caip_account(chain, address(key)))
 
 
 async def test_what_is_signed_is_as_documented():

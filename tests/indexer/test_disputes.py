@@ -7,7 +7,7 @@ import pytest
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint
-from adapters.memory.ports import MemoryLocks
+from adapters.memory.ports import MemoryLockReader
 from core.model.types import Height
 from core.runtime.clock import VirtualClock, run_virtually
 from core.runtime.database import InlineDatabase, create_schema
@@ -36,7 +36,7 @@ class Disputed:
         chain = self.world.a
         access = combine(
             [
-                Member(f"operator-{number}", chain.access(endpoint), MemoryLocks(chain, endpoint))
+                Member(f"operator-{number}", chain.access(endpoint), MemoryLockReader(chain, endpoint))
                 for number, endpoint in enumerate(self.endpoints)
             ]
         )

@@ -27,7 +27,7 @@ from sqlalchemy.engine import Connection
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules
 from adapters.memory.blockchain import default_timing
-from adapters.memory.ports import MemoryLocks
+from adapters.memory.ports import MemoryLockReader
 from adapters.memory.transactions import Claim, Lock, Message, Refund, unsigned
 from adapters.omitted import SETTLED_DEPTH
 from core.model.consortium import quantity
@@ -315,7 +315,7 @@ class Simulation:
     def fresh(self) -> Follower:
         access = combine(
             [
-                Member(f"operator-{number}", self.chain.access(endpoint), MemoryLocks(self.chain, endpoint))
+                Member(f"operator-{number}", self.chain.access(endpoint), MemoryLockReader(self.chain, endpoint))
                 for number, endpoint in enumerate(self.endpoints)
             ]
         )

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.endpoints import Member, combine
 from adapters.memory import Endpoint
-from adapters.memory.ports import MemoryLocks
+from adapters.memory.ports import MemoryLockReader
 from core.model.types import Height
 from core.runtime.clock import run_virtually
 from core.runtime.database import create_schema
@@ -32,7 +32,7 @@ def test_block_made_up_by_one_of_three_endpoints_is_not_attested(liar):
         # Not about the block that is final just now, for which it would be asked last from then on.
         endpoints[liar].lying_headers = frozenset(range(0, 1000, 4))
         access = combine(
-            [Member(f"{n}", foreign.access(one), MemoryLocks(foreign, one)) for n, one in enumerate(endpoints)]
+            [Member(f"{n}", foreign.access(one), MemoryLockReader(foreign, one)) for n, one in enumerate(endpoints)]
         )
         home = house.chains[B].access()
         board, metrics = HeadBoard(home.heads), RelayerMetrics(Metrics())

@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 
+from adapters.memory import ports
 from relayer import heads
 from relayer.signals import HeadBoard
 from tests.relayer.test_transactions import House
@@ -20,6 +21,10 @@ from tests.relayer.test_transactions import House
 )
 def test_a_former_name_is_the_same_thing(former, name, place):
     assert getattr(importlib.import_module(former), name) is getattr(importlib.import_module(place), name)
+
+
+def test_a_former_lock_reader_is_the_same_thing():
+    assert ports.MemoryLocks is ports.MemoryLockReader
 
 
 async def test_a_former_board_is_made_of_a_chain_as_a_whole():

@@ -5,7 +5,7 @@ The rest of an endpoint's faults happen on the way to its node, below the adapte
 
 from collections.abc import AsyncIterator
 
-from adapters.consortium.locks import ConsortiumLocks
+from adapters.consortium.locks import ConsortiumLockReader
 from adapters.memory import Endpoint
 from core.model.errors import PayoutBlockedError
 from core.model.facts import BlockHeader, HeadUpdate, LockObservation
@@ -39,7 +39,7 @@ class ToldHeads:
 class ToldLocks:
     """`LockReader`, pinned to a height for a quorum."""
 
-    def __init__(self, inner: ConsortiumLocks, endpoint: Endpoint) -> None:
+    def __init__(self, inner: ConsortiumLockReader, endpoint: Endpoint) -> None:
         self._inner = inner
         self._endpoint = endpoint
 

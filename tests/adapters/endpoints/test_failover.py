@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from adapters.endpoints import FailoverBridge
+from adapters.endpoints import FailoverBridgeBuilder
 from adapters.evidence import FailoverProver
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, Prover
@@ -52,7 +52,7 @@ async def hang() -> Any:
 def attested(*answers: Callable[[], Any]) -> BlockRef | None:
     async def ask() -> BlockRef | None:
         bridges = [cast(BridgeBuilder, Endpoint(answer)) for answer in answers]
-        return await FailoverBridge(bridges, TIMEOUT_S).attested(CHAIN)
+        return await FailoverBridgeBuilder(bridges, TIMEOUT_S).attested(CHAIN)
 
     return run_virtually(ask())
 

@@ -12,7 +12,7 @@ from adapters.endpoints import Member, combine
 from adapters.endpoints.blocks import WITNESS_S
 from adapters.endpoints.voting import GRACE_S, HEDGE_S, PATIENCE_S, UNDECIDED_S
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemorySigner
-from adapters.memory.ports import MemoryLocks
+from adapters.memory.ports import MemoryLockReader
 from core.model.errors import (
     CausewayError,
     ConflictError,
@@ -78,7 +78,7 @@ class World:
     @property
     def access(self) -> ChainAccess:
         members = [
-            Member(f"operator-{number}", access, MemoryLocks(self.chain, self.endpoints[number]))
+            Member(f"operator-{number}", access, MemoryLockReader(self.chain, self.endpoints[number]))
             for number, access in enumerate(self.accesses)
         ]
         return combine(members, TIMEOUT_S, 0.5)

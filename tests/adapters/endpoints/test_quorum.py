@@ -9,7 +9,7 @@ import pytest
 from adapters.endpoints import Member, combine
 from adapters.endpoints.voting import PATIENCE_S, UNDECIDED_S
 from adapters.memory import Endpoint, FaultRates, MemoryChain, MemorySigner
-from adapters.memory.ports import MemoryLocks
+from adapters.memory.ports import MemoryLockReader
 from core.model.errors import (
     ConflictError,
     DisagreementError,
@@ -66,7 +66,7 @@ class World:
 
 
 def member(operator: str, chain: MemoryChain, endpoint: Endpoint) -> Member:
-    return Member(operator, chain.access(endpoint), MemoryLocks(chain, endpoint))
+    return Member(operator, chain.access(endpoint), MemoryLockReader(chain, endpoint))
 
 
 def world(operators: tuple[str, ...] = ("alpha", "beta", "gamma")) -> World:

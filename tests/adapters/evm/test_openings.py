@@ -9,7 +9,7 @@ from eth_account import Account
 
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.names import native_asset
-from adapters.evm.openings import EvmOpenings
+from adapters.evm.openings import EvmOpeningProofs
 from adapters.evm.signing import LocalSigner, development_signer
 from core.model.errors import RejectedError
 from core.model.openings import Opening
@@ -51,7 +51,7 @@ SIGNATURE = bytes.fromhex(
 @pytest.fixture
 async def openings():
     endpoints = Endpoints([Endpoint("http://127.0.0.1:9")])
-    yield EvmOpenings(ChainId("eip155:1"), endpoints, HTLC)
+    yield EvmOpeningProofs(ChainId("eip155:1"), endpoints, HTLC)
     await endpoints.close()
 
 
@@ -61,7 +61,7 @@ def hashed(kind: str, types: list[str], values: list[object]) -> bytes:
     return keccak256(keccak256(kind.encode()) + encode(types, words))
 
 
-async def test_what_is_signed_is_eip_712(openings: EvmOpenings):
+async def test_what_is_signed_is_eip_712(openings: EvmOpeningProofs):
     """By the EIP's own formula, and by a signature that another library made."""
     domain = hashed(DOMAIN, ["bytes32", "bytes32", "uint256", "address"], ["Causeway", "1", 1, HTLC])
     body = hashed(
@@ -92,9 +92,9 @@ async def test_what_is_signed_is_eip_712(openings: EvmOpenings):
     await openings.check(OPENING, SIGNATURE)
 
 
-async def test_a_contract_that_is_another_is_another_domain(openings: EvmOpenings):
+async def test_a_contract_that_is_another_is_another_domain(openings: EvmOpeningProofs):
     endpoints = Endpoints([Endpoint("http://127.0.0.1:9")])
-    other = EvmOpenings(ChainId("eip155:1"), endpoints, b"\x23" * 20)
+    other = EvmOpeningProofs(ChainId("eip155:1"), endpoints, b"\x23" * 20)
     assert other.message(OPENING).payload[2:34] != openings.message(OPENING).payload[2:34]
     assert other.message(OPENING).payload[34:] == openings.message(OPENING).payload[34:]
     await endpoints.close()
