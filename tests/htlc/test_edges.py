@@ -10,6 +10,7 @@ from core.model.errors import ConflictError, FatalError, RejectedError
 from core.model.types import ChainId, ChainTime, Hashlock, LockTerms, PublicPreimage, SwapId
 from core.runtime.database import InlineDatabase, create_schema
 from htlc import codec, decisions, diagram, engine, events
+from htlc.effects import RevealAndClaim
 from htlc.model import Leg, Phase, Role, swap_id
 from htlc.table import TABLE
 from tests.htlc.scenarios import (
@@ -23,9 +24,13 @@ from tests.htlc.scenarios import (
     begin,
     block,
     claim_seen,
+    lock_final,
     lock_seen,
     play,
+    refund_final,
+    refund_seen,
     time,
+    verified,
 )
 
 FIRST, SECOND = Leg.INITIATOR, Leg.PARTICIPANT
@@ -119,3 +124,16 @@ def test_lock_reverted_of_another_block_stays() -> None:
     after, _ = play(state, events.LockReverted(FIRST, IDS[FIRST], block(FIRST, 7, branch=1)))
     assert after.leg(FIRST).lock == state.leg(FIRST).lock
     assert after.agreement.hashlock == LOCK
+
+
+def test_initiator_whose_counterpart_lock_is_gone_waits_for_nothing() -> None:
+    """Its own lock is back finally, and the lock that it revealed for stands on no chain."""
+    state, _ = begin(agreement(Role.INITIATOR))
+    terms = state.agreement
+    own, other = (lock_seen(terms, FIRST), lock_final(FIRST)), (lock_seen(terms, SECOND), lock_final(SECOND))
+    state, asked = play(state, *own, *other, verified(SECOND))
+    assert any(isinstance(effect, RevealAndClaim) for effect in asked)
+    state, _ = play(state, events.LockReverted(SECOND, IDS[SECOND], block(SECOND)))
+    assert state.phase is Phase.CLAIMING
+    state, _ = play(state, refund_seen(FIRST), refund_final(FIRST))
+    assert state.phase is Phase.REFUNDED
