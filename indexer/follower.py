@@ -27,6 +27,7 @@ from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.retry import WORKER, RetryPolicy
+from core.runtime.signals import side_by_side
 from indexer import store
 from indexer.chain_view import (
     Advance,
@@ -172,12 +173,9 @@ class Follower:
     async def run(self) -> None:
         """Follow the chain until cancelled. Raise `FatalError` if going on would be unsafe."""
         await self.open()
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(), name=f"heads of {self._chain}")
-                group.create_task(self._work(), name=f"follower of {self._chain}")
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from failed
+        listening = asyncio.create_task(self._listen(), name=f"heads of {self._chain}")
+        working = asyncio.create_task(self._work(), name=f"follower of {self._chain}")
+        await side_by_side((listening, working))
 
     async def open(self) -> None:
         """Check that the database belongs to this chain and read where we stand. `run` does it by itself."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from adapters.consortium.facts import fact_of
-from adapters.consortium.raw_blocks import RawBlock, all_of, fetch_block
+from adapters.consortium.raw_blocks import RawBlock, fetch_block
 from adapters.consortium.results import BlockResults
 from adapters.consortium.rpc import CometRpc, parsed
 from core.model.consortium import event_from_attributes, transaction_hash
@@ -16,6 +16,7 @@ from core.model.errors import (
 from core.model.facts import Block, BlockHeader, ChainEvent, LoggedEvent
 from core.model.types import ChainId, Height
 from core.proofs.cometbft.json import list_from_json, object_from_json
+from core.runtime.signals import side_by_side
 
 MAX_BLOCK_RANGE: Final = 100
 MAX_EVENTS: Final = 10_000
@@ -37,7 +38,7 @@ class ConsortiumBlockSource:
     async def blocks(self, first: Height, last: Height) -> Sequence[Block]:
         if not 0 <= last - first < MAX_BLOCK_RANGE:
             raise RejectedError(f"ask for 1 to {MAX_BLOCK_RANGE} blocks, first to last")
-        blocks = await all_of([self._block(Height(height)) for height in range(first, last + 1)])
+        blocks = await side_by_side(self._block(Height(height)) for height in range(first, last + 1))
         for older, newer in pairwise(blocks):
             if newer.header.parent_hash != older.header.ref.hash:
                 raise ReorgedError(f"{self._chain} at {newer.header.height} does not follow the block before")

@@ -3,9 +3,8 @@
 A header's time here is *ledger time*, the clock in the first entry of its block, by which timelocks are judged.
 """
 
-import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from adapters.consortium.rpc import CometRpc, base64_of, bytes_of, parsed
 from core.model.consortium import decode_clock, transaction_hash
@@ -20,8 +19,7 @@ from core.proofs import merkle
 from core.proofs.cometbft.hashing import header_hash
 from core.proofs.cometbft.json import header_from_json, list_from_json, object_from_json
 from core.proofs.cometbft.types import Header
-
-T = TypeVar("T")
+from core.runtime.signals import side_by_side
 
 MAX_ENTRIES: Final = 100_000
 
@@ -71,14 +69,4 @@ async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None =
 
 async def fetch_blocks(rpc: CometRpc, chain: ChainId, heights: Sequence[Height]) -> list[RawBlock]:
     """Several blocks at once. Raise as `fetch_block`; then nothing is asked any more."""
-    return await all_of([fetch_block(rpc, chain, height) for height in heights])
-
-
-async def all_of(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """The answers in order. Raise the first error, once all others have ended, too."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(call) for call in calls]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return await side_by_side(fetch_block(rpc, chain, height) for height in heights)

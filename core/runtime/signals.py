@@ -1,9 +1,13 @@
-"""How workers of one process wake each other. A signal carries no data: who wakes looks at the database."""
+"""How workers of one process wake each other, and run side by side. A signal carries no data: who wakes looks at the
+database."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from typing import TypeVar
 
 from core.model.errors import FatalError
+
+T = TypeVar("T")
 
 
 class Signal:
@@ -70,6 +74,24 @@ async def wait_any(watched: Iterable[tuple[Signal, int]], timeout_s: float | Non
     finally:
         for signal, _ in signals:
             signal.discard(waiter)
+
+
+async def side_by_side(works: Iterable[Awaitable[T]]) -> list[T]:
+    """Return what all of these return, in their order. Raise the first error, once all others were cancelled and have
+    ended, too.
+
+    For whoever may try again after an error, in place of `asyncio.TaskGroup`: on Python 3.11 a group that fails in the
+    moment in which it is cancelled raises its errors and forgets the cancelling (CPython issue 116720), so that who
+    tries again never ends.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        if left := [task for task in tasks if not task.done()]:
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
 
 def first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
