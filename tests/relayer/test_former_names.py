@@ -17,6 +17,7 @@ from tests.relayer.test_transactions import House
         ("relayer.quotes", "Pair", "relayer.provider.quoting"),
         ("relayer.checks", "Checks", "relayer.pump.checks"),
         ("relayer.transactions.tables", "TransactionStatus", "relayer.transactions.records"),
+        ("relayer.swaps", "relayer_locks", "relayer.pump.tables"),
     ],
 )
 def test_a_former_name_is_the_same_thing(former, name, place):
