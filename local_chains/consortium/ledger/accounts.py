@@ -1,4 +1,4 @@
-"""Accounts as the ledger works with them: their amounts as integers, until they are leaves again."""
+"""Accounts as the ledger works with them, until they are leaves again."""
 
 from typing import Final
 
@@ -11,19 +11,27 @@ _decode: Final = msgspec.msgpack.Decoder(AccountLeaf).decode
 
 
 class Account(msgspec.Struct, frozen=True, gc=False):
-    """An account's next sequence, and its balances above zero in base units by symbol. No balance is ever changed in
-    place."""
+    """An account's next sequence, and its balances above zero by symbol, in the form and the order in which a leaf has
+    them: an account may hold hundreds, and a transaction moves one. No balance is ever changed in place."""
 
     sequence: int
-    balances: dict[str, int]
+    balances: dict[str, bytes]
+
+    def balance(self, symbol: str) -> int:
+        """The balance of one asset in base units."""
+        return int.from_bytes(self.balances.get(symbol, b""), "big")
 
     def with_balance(self, symbol: str, amount: int) -> "Account":
         """The same account with another balance."""
         balances = self.balances.copy()
-        if amount:
-            balances[symbol] = amount
-        else:
+        if not amount:
             balances.pop(symbol, None)
+        elif symbol in balances:
+            balances[symbol] = quantity(amount)
+        else:
+            balances[symbol] = quantity(amount)
+            # Comparing symbols alone is quicker than comparing items.
+            balances = {name: balances[name] for name in sorted(balances)}
         return Account(self.sequence, balances)
 
 
@@ -48,10 +56,7 @@ def decode_account(raw: bytes | None) -> Account:
         leaf = _decode(raw)
     except msgspec.MsgspecError as error:
         raise FatalError(_DAMAGED) from error
-    balances = {}
-    for symbol, amount in leaf.balances:
-        balances[symbol] = int.from_bytes(amount, "big")
-    return Account(leaf.sequence, balances)
+    return Account(leaf.sequence, dict(leaf.balances))
 
 
 def decode_sequence(raw: bytes | None) -> int:
@@ -64,7 +69,4 @@ def decode_sequence(raw: bytes | None) -> int:
 
 def encode_account(account: Account) -> bytes:
     """The leaf of an account; the same bytes however its balances came about."""
-    balances = [(symbol, quantity(amount)) for symbol, amount in account.balances.items()]
-    # Symbols are distinct, so amounts are never compared.
-    balances.sort()
-    return encode_leaf(AccountLeaf(account.sequence, tuple(balances)))
+    return encode_leaf(AccountLeaf(account.sequence, tuple(account.balances.items())))

@@ -82,7 +82,7 @@ def burn(context: Context, message: Burn) -> None:
 def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Take from a balance. Refuses what it does not cover."""
     account = read_account(state, address)
-    balance = account.balances.get(symbol, 0)
+    balance = account.balance(symbol)
     if balance < amount:
         refuse(ResultCode.INSUFFICIENT_FUNDS, f"the balance is {balance} {symbol}, {amount} are needed")
     write_account(state, address, account.with_balance(symbol, balance - amount))
@@ -91,7 +91,7 @@ def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
 def credit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Add to a balance. Cannot overflow: no balance is above its asset's supply."""
     account = read_account(state, address)
-    write_account(state, address, account.with_balance(symbol, account.balances.get(symbol, 0) + amount))
+    write_account(state, address, account.with_balance(symbol, account.balance(symbol) + amount))
 
 
 def _require_asset(context: Context, symbol: str) -> AssetLeaf:

@@ -18,7 +18,7 @@ from core.model.consortium import (
 )
 from core.model.consortium_members import AdmissionLeaf, Organisation, ProposalLeaf, ValidatorsLeaf
 from core.model.errors import FatalError
-from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence
+from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence, encode_account
 from local_chains.consortium.ledger.view import Overlay, StateView
 
 OPERATORS_KEY = b"members/operators"
@@ -66,6 +66,10 @@ AnyLeaf = (
 L = TypeVar("L", bound=AnyLeaf)
 
 _encode_own = msgspec.msgpack.Encoder().encode
+
+
+MAX_DECODED: Final = 8
+"""Balances of an account that a layer of writes keeps decoded."""
 
 
 def votes_key(chain: str, height: int) -> bytes:
@@ -130,7 +134,9 @@ def next_sequence(state: StateView, address: bytes) -> int:
 
 
 def write_account(state: Overlay, address: bytes, account: Account) -> None:
-    state.put(account_key(address), account)
+    # Decoded, an account of many assets takes several times the memory of its leaf.
+    few = len(account.balances) <= MAX_DECODED
+    state.put(account_key(address), account if few else encode_account(account))
 
 
 def read_asset(state: StateView, symbol: str) -> AssetLeaf | None:

@@ -1,8 +1,8 @@
 """How the ledger sees state: a flat map of keys to leaves, and a layer of writes over it.
 
-Accounts stay decoded in a layer and are encoded when its writes are taken: most of a block's work is reading and
-writing the same few accounts. Every write of an open transaction is in a journal, so that taking a transaction back
-costs what it wrote.
+Accounts of few assets stay decoded in a layer and are encoded when its writes are taken: most of a block's work is
+reading and writing the same few accounts. Every write of an open transaction is in a journal, so that taking a
+transaction back costs what it wrote.
 """
 
 from collections.abc import Mapping

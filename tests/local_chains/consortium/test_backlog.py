@@ -2,12 +2,14 @@
 
 import random
 import shutil
+from itertools import permutations
 from pathlib import Path
 
 import pytest
 
-from core.model.consortium import AccountLeaf, decode_leaf, encode_leaf, quantity, transaction_hash
+from core.model.consortium import AccountLeaf, account_key, decode_leaf, encode_leaf, quantity, transaction_hash
 from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence, encode_account
+from local_chains.consortium.ledger.leaves import read_account, write_account
 from local_chains.consortium.ledger.view import Overlay
 from local_chains.consortium.state import backlog
 from local_chains.consortium.state.backlog import PIECES, Backlog
@@ -141,18 +143,29 @@ def test_pieces_are_the_whole_and_come_in_key_order(limits: None) -> None:
 # --- accounts in layers ---
 
 
+def holding(sequence: int, **balances: int) -> Account:
+    account = Account(sequence, {})
+    for symbol, amount in balances.items():
+        account = account.with_balance(symbol, amount)
+    return account
+
+
 def test_an_account_is_the_same_leaf_however_it_came_about() -> None:
     leaf = AccountLeaf(7, (("cnyd", quantity(5)), ("gold", quantity(2**200))))
     account = decode_account(encode_leaf(leaf))
-    assert account == Account(7, {"cnyd": 5, "gold": 2**200})
-    other = Account(7, {}).with_balance("gold", 2**200).with_balance("silver", 1).with_balance("cnyd", 5)
-    assert encode_account(other.with_balance("silver", 0)) == encode_leaf(leaf) == encode_account(account)
+    assert account == holding(7, gold=2**200, silver=1, cnyd=5, gold2=3).with_balance("silver", 0).with_balance(
+        "gold2", 0
+    )
+    for names in permutations(("gold", "silver", "cnyd")):
+        other = holding(7, **{name: 2**200 if name == "gold" else 5 for name in names})
+        assert encode_account(other.with_balance("silver", 0)) == encode_leaf(leaf) == encode_account(account)
+    assert (account.balance("gold"), account.balance("cnyd"), account.balance("silver")) == (2**200, 5, 0)
     assert decode_sequence(encode_leaf(leaf)) == 7
     assert decode_leaf(encode_account(account), AccountLeaf) == leaf
 
 
 def test_what_is_taken_back_was_never_written() -> None:
-    base = {b"a": b"1", b"account": encode_account(Account(1, {"cnyd": 1}))}
+    base = {b"a": b"1", b"account": encode_account(holding(1, cnyd=1))}
     layer = Overlay(base)
     layer.put(b"before", b"x")
     layer.begin()
@@ -165,16 +178,28 @@ def test_what_is_taken_back_was_never_written() -> None:
     assert layer.get(b"account") == encode_account(Account(2, {}))
     layer.take_back(mark)
     assert layer.writes == {b"before": b"x", b"a": b"2"}
-    assert layer.account(b"account") == Account(1, {"cnyd": 1})
+    assert layer.account(b"account") == holding(1, cnyd=1)
     layer.take_back()
     assert layer.writes == {b"before": b"x"}
 
 
 def test_what_the_state_has_by_now_leaves_the_layer() -> None:
     layer = Overlay({})
-    layer.put(b"same", Account(1, {"cnyd": 3}))
+    layer.put(b"same", holding(1, cnyd=3))
     layer.put(b"newer", Account(2, {}))
     layer.put(b"gone", None)
     layer.put(b"mine", b"x")
-    layer.settle({b"same": Account(1, {"cnyd": 3}), b"newer": Account(1, {}), b"gone": None, b"other": b"y"})
+    layer.settle({b"same": holding(1, cnyd=3), b"newer": Account(1, {}), b"gone": None, b"other": b"y"})
     assert layer.written == {b"newer": Account(2, {}), b"mine": b"x"}
+
+
+def test_accounts_of_many_assets_stay_leaves_in_a_layer() -> None:
+    """Decoded they would take several times the memory, of thousands in a block and of all that wait."""
+    layer = Overlay({})
+    few, many = (holding(1, **{f"asset{number:03}": number + 1 for number in range(count)}) for count in (8, 256))
+    write_account(layer, b"f" * 20, few)
+    write_account(layer, b"m" * 20, many)
+    assert [type(leaf) for leaf in layer.written.values()] == [Account, bytes]
+    assert read_account(layer, b"f" * 20) == few
+    assert read_account(layer, b"m" * 20) == many
+    assert layer.writes == {account_key(raw * 20): encode_account(one) for raw, one in ((b"f", few), (b"m", many))}
