@@ -23,6 +23,7 @@ from core.model.consortium import AttestHeader, Burn, Issue, Transfer, attested_
 from core.model.errors import RevertedError
 from core.proofs.cometbft import json as comet_json
 from core.runtime.sockets import free_port
+from gateway.founding import progress
 from gateway.sending import send
 from local_chains.consortium.cometbft import CometNode
 from local_chains.consortium.engine.home import load_genesis, load_operator_key
@@ -33,7 +34,7 @@ from tests.support import REPOSITORY, eventually
 
 CHAPTER = REPOSITORY / "docs" / "consortium-chain.md"
 CHAIN = "consortium-1"
-SNAPSHOT_INTERVAL = 60
+SNAPSHOT_INTERVAL = 20
 """Long enough for a newcomer to fetch one: the newest two are there."""
 START_S = 90.0
 JOIN_S = 120.0
@@ -97,7 +98,7 @@ class Town:
 
     async def start(self, person: Person) -> None:
         # Paces and snapshots for a test; everything else is as the commands made it.
-        set_config(person.home, {("consensus", "timeout_commit"): "200ms"})
+        set_config(person.home, {("consensus", "timeout_commit"): "500ms"})
         set_config(person.home, {("causeway", "snapshot_interval"): SNAPSHOT_INTERVAL})
         person.node = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "chain", "run", person.name, "--json",
@@ -243,9 +244,7 @@ async def joins(town: Town, printed: list[str]) -> None:
 
     async def stage(expected: str) -> dict[str, Any]:
         async def there() -> dict[str, Any] | None:
-            ended = await asyncio.to_thread(causeway, "chain", "join", "bank-e", "--json", cwd=newcomer.directory)
-            assert ended.returncode == 0, ended.stderr
-            found: dict[str, Any] = json.loads(ended.stdout)
+            found = await progress(newcomer.home)
             return found if found["stage"] == expected else None
 
         found: dict[str, Any] | None = await eventually(there, JOIN_S, 1.0)
