@@ -327,6 +327,17 @@ async def not_completed(stage: Stage) -> None:
     await stage.refund(stage.dapp, agreed.initiator_leg, first)
 
 
+async def not_revealed(stage: Stage) -> None:
+    """The other lock is final, there is time, and the initiator looks on until its own lock comes back."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    stage.world.histories[B].look()
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
 async def took_too_long(stage: Stage) -> None:
     agreed = await stage.open(quote_s=200)
     first = await stage.lock(stage.dapp, agreed.initiator_leg)
@@ -585,6 +596,7 @@ def test_a_planted_violation_is_found(kind: Any) -> None:
 ALSO = {
     # A lock that is taken back is not a swap, and a loss is seen by whoever watched it, too.
     Kind.INITIATOR_LOST: {Kind.NOT_COMPLETED},
+    Kind.NOT_REVEALED: {Kind.NOT_COMPLETED},
     Kind.PROVIDER_LOST: {Kind.EXIT_SENT_LATE},
     Kind.NOT_SAVED: {Kind.PROVIDER_LOST, Kind.EXIT_SENT_LATE},
     # Whoever has no gas left cannot pay for the lock itself.

@@ -6,15 +6,19 @@ from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
+from core.runtime.clock import NS_PER_S
 from gateway.simulation.plan import CHAINS, POLICY, Deal, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
+from gateway.simulation.verdict.gates import REVEAL_S
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 
 ALLOWANCE_S: Final = 20.0
 """How much longer than the protocol's least an honest pair may take, outages aside."""
+TIME_ENOUGH_S: Final = 12.0
+"""In which whoever is up has read both chains, verified the other lock, and asked everybody whom it has to ask."""
 LEAST_S: Final = 60.0
 """From the agreement to both claims, each in a block and final, with every bound used up."""
 
@@ -29,6 +33,7 @@ def problems(record: Record) -> Iterator[Problem]:
             yield Problem(Kind.LOCK_LEFT, text)
     for deal in record.agreed:
         yield from _liveness(record, deal, locks)
+        yield from _unrevealed(record, deal)
         yield from _watched(record, deal, locks)
     if not record.agreed and not record.plan.rough and any(_is_modest(deal) for deal in record.plan.deals):
         yield Problem(Kind.NOTHING_AGREED, "an honest initiator asked for little, and nobody was answered")
@@ -78,6 +83,39 @@ def _liveness(record: Record, deal: Agreed, locks: list[LockOutcome]) -> Iterato
         yield Problem(Kind.TOOK_TOO_LONG, text)
 
 
+def _unrevealed(record: Record, deal: Agreed) -> Iterator[Problem]:
+    """An initiator who is up while the other lock stands, final and as agreed, and there is time, reveals; also one who
+    was away before."""
+    if deal.dapp is None or record.plan.rough or _is_held_up(record, deal):
+        return
+    if _first_s(record, deal.dapp, deal, reveals=True) < inf:
+        return
+    final_s = min(
+        (
+            one.at_ns / NS_PER_S
+            for one in record.world.histories[deal.participant_leg.chain].happened
+            if one.event == "LockFinal" and one.terms == deal.participant_leg
+        ),
+        default=inf,
+    )
+    until_s, began_s = deal.participant_leg.timelock.seconds - REVEAL_S, record.world.clock.now() - record.world.seconds
+    up_s = max([final_s, *(began_s + up for _, up in record.process(deal.dapp).away if began_s + up < until_s)])
+    away = record.was_away(deal.dapp, up_s, until_s)
+    if until_s - up_s > TIME_ENOUGH_S and not away and not _reorged_since(record, deal, final_s):
+        text = f"deal {deal.deal.number}: {deal.dapp} had {until_s - up_s:.0f} s to reveal, and did not"
+        yield Problem(Kind.NOT_REVEALED, text)
+
+
+def _reorged_since(record: Record, deal: Agreed, since_s: float) -> bool:
+    began_s = record.world.clock.now() - record.world.seconds
+    chains = [leg.chain for leg in deal.legs]
+    return any(chain in chains and began_s + at_s > since_s - LEAST_S for chain, at_s in record.world.reorged)
+
+
+def _is_held_up(record: Record, deal: Agreed) -> bool:
+    return bool({deal.hashlock, *(leg.asset for leg in deal.legs)} & record.world.aims.disturbed)
+
+
 def _undisturbed(record: Record, deal: Agreed) -> bool:
     """No rough fault; the initiator did not die before the reveal, nor the provider before its lock; and no reorg took
     a lock of theirs out.
@@ -85,8 +123,7 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
     A person's time to act does not cover the first, and the gates leave room for the last if money is at stake,
     which is at the claims: a lock that comes too late is taken back.
     """
-    held_up = {deal.hashlock, *(leg.asset for leg in deal.legs)} & record.world.aims.disturbed
-    if record.plan.rough or held_up:
+    if record.plan.rough or _is_held_up(record, deal):
         return False
     # From the agreement on, which the initiator's process may have heard of later.
     agreed_at_s = min(deal.agreed_at_s, deal.lock_deadline_s - POLICY.lock_s)

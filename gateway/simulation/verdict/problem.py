@@ -55,6 +55,7 @@ class Kind(StrEnum):
     NOTHING_AGREED = "nothing-agreed"
     LOCK_LEFT = "lock-left"
     NOT_COMPLETED = "not-completed"
+    NOT_REVEALED = "not-revealed"
     TOOK_TOO_LONG = "took-too-long"
     NOT_SAVED = "not-saved"
     PROCESS_ENDED = "process-ended"
