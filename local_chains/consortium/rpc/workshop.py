@@ -14,6 +14,7 @@ from core.model.errors import RetryableError
 
 MAX_WAITING: Final = 64
 """Pieces of work that wait for their turn."""
+STOPS: Final = "the node stops: ask another, or again later"
 MAX_KEPT: Final = 4
 MAX_KEPT_BYTES: Final = 64 * 1024 * 1024
 """Of what was made last, by the bytes that it was made from."""
@@ -30,16 +31,26 @@ class Workshop:
         self._making: dict[Hashable, asyncio.Future[Any]] = {}
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self._waiting = 0
+        self._closed = False
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Return what `work` returns. Raise what it raises, and `RetryableError` while too much waits."""
+        """Return what `work` returns. Raise what it raises, and `RetryableError` while too much waits, or once the node
+        stops."""
         if self._thread is None:
             return work()
+        if self._closed:
+            raise RetryableError(STOPS)
         if self._waiting >= MAX_WAITING:
             raise RetryableError(f"{self._waiting} answers are being made already: ask again later")
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # `close` gave the work up, and nobody cancelled who waits for it.
+            raise RetryableError(STOPS) from None
         finally:
             self._waiting -= 1
 
@@ -66,5 +77,6 @@ class Workshop:
             self._kept.popitem(last=False)
 
     def close(self) -> None:
+        self._closed = True
         if self._thread is not None:
             self._thread.shutdown(wait=True, cancel_futures=True)

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -28,6 +29,7 @@ from local_chains.consortium.cometbft import MIN_FREE_BYTES, CometNode
 from local_chains.consortium.engine.abci.network import node_home
 from local_chains.consortium.engine.embedded import open_engine
 from local_chains.consortium.engine.home import init_home
+from local_chains.consortium.rpc.workshop import STOPS, Workshop
 from local_chains.consortium.state.snapshots import SnapshotFiles
 from tests.local_chains.consortium.abci.comet import broadcast, make_network, need_cometbft, reached
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, CHAIN, replayed_app_hash
@@ -328,6 +330,23 @@ def test_new_directories_and_their_names_are_durable(tmp_path: Path, monkeypatch
     home = tmp_path / "chain"
     directories = {path for path in synced if path.is_dir()}
     assert directories == {tmp_path, home, home / "validators", home / "validators" / "0"}
+
+
+async def test_whoever_waits_for_a_node_that_stops_is_not_cancelled() -> None:
+    workshop, go = Workshop(), threading.Event()
+    waiting = [asyncio.create_task(workshop.run(go.wait)) for _ in range(2)]
+    waiting.append(asyncio.create_task(workshop.made("one", 1, go.wait)))
+    await asyncio.sleep(0.05)
+    asyncio.get_running_loop().call_later(0.1, go.set)
+    closing = asyncio.to_thread(workshop.close)
+    await asyncio.gather(closing, return_exceptions=True)
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    # The one in hand is finished; the others are refused.
+    assert answers[0] is True
+    assert [str(answer) for answer in answers[1:]] == [STOPS, STOPS]
+    assert all(isinstance(answer, RetryableError) for answer in answers[1:])
+    with pytest.raises(RetryableError, match="the node stops"):
+        await workshop.run(go.wait)
 
 
 @pytest.mark.parametrize(
