@@ -18,7 +18,7 @@ FIRST, SECOND = Leg.INITIATOR, Leg.PARTICIPANT
 CHAIN = {FIRST: A, SECOND: B}
 
 
-def made(role: Role = Role.LIQUIDITY_PROVIDER, **facts: Any) -> SwapState:
+def made(role: Any = Role.LIQUIDITY_PROVIDER, **facts: Any) -> SwapState:
     """A state of this role with these facts in it, and no attempts but what they say."""
     state, _ = begin(agreement(role))
     return replace(state, **{"attempts": {}, **facts})

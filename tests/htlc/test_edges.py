@@ -126,7 +126,7 @@ def test_lock_reverted_of_another_block_stays() -> None:
     assert after.agreement.hashlock == LOCK
 
 
-def test_initiator_whose_counterpart_lock_is_gone_waits_for_nothing() -> None:
+def test_initiator_waits_for_no_lock_that_is_gone() -> None:
     """Its own lock is back finally, and the lock that it revealed for stands on no chain."""
     state, _ = begin(agreement(Role.INITIATOR))
     terms = state.agreement
