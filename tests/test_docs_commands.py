@@ -33,7 +33,7 @@ END = re.compile(r"[,;:.…]+$")
 def commands(path: Path) -> list[str]:
     """The commands that a text names: lines of shell fences, and code in backticks."""
     text = path.read_text(encoding="utf-8")
-    lines = [line.strip() for block in FENCED.findall(text) for line in block.splitlines()]
+    lines = [line.strip() for block in FENCED.findall(text) for line in block.replace("\\\n", "").splitlines()]
     starting = [line for line in lines if re.match(r"(?:\.venv/bin/)?(?:causeway|make|python -m) ", line)]
     return [*starting, *INLINE.findall(text), *re.findall(r"exec (?:/opt/causeway/bin/)?(causeway [^'\n]+)", text)]
 
@@ -41,7 +41,8 @@ def commands(path: Path) -> list[str]:
 def words(command: str) -> list[str]:
     """The words of a command up to its comment or a `…`, without the punctuation of a sentence."""
     plain = re.sub(r"\s(#|… ).*$", "", command.replace("<", "").replace(">", "").replace("'", ""))
-    return [word for word in (END.sub("", word) for word in shlex.split(plain)) if word]
+    found = [word for word in (END.sub("", word) for word in shlex.split(plain)) if word]
+    return ["10000" if word == "N" else word for word in found]
 
 
 def fault(command: str) -> str | None:
@@ -54,17 +55,29 @@ def fault(command: str) -> str | None:
     if program == "python":
         return None if find_spec(rest[1]) else f"no module {rest[1]}"
     at: Any = typer.main.get_command(app)
-    for word in rest:
-        if (inner := getattr(at, "commands", None)) is not None and not word.startswith("-"):
-            *others, last = word.split("|")
-            if missing := [one for one in (*others, last) if one not in inner]:
-                return f"no command {missing[0]}"
-            at = inner[last]
-        elif word.startswith("-"):
-            known = {option for one in at.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
-            for option in word.split("|"):
-                if option.partition("=")[0] not in known:
-                    return f"no option {option}"
+    while rest and (inner := getattr(at, "commands", None)) is not None and not rest[0].startswith("-"):
+        if "|" not in rest[0] and rest[0] not in inner and "make" in inner:
+            at = inner["make"]  # `causeway swap 0.5 eth cnyd` is short for it.
+            break
+        *others, last = rest.pop(0).split("|")
+        if missing := [one for one in (*others, last) if one not in inner]:
+            return f"no command {missing[0]}"
+        at = inner[last]
+    return _wrong_arguments(at, rest, whole="…" not in command)
+
+
+def _wrong_arguments(at: Any, rest: list[str], *, whole: bool) -> str | None:
+    """Return what the command would say of these words; a command that is only named, or cut, may lack some."""
+    known = {option for one in at.params for option in (*one.opts, *one.secondary_opts)} | {"--help", "-h"}
+    options = [option.partition("=")[0] for word in rest if word.startswith("--") for option in word.split("|")]
+    if unknown := [option for option in options if option not in known]:
+        return f"no option {unknown[0]}"
+    if not rest or not whole or not {"--help", "-h", "--version"}.isdisjoint(rest):
+        return None
+    try:
+        at.make_context(at.name, list(rest))
+    except Exception as error:
+        return str(error) or type(error).__name__
     return None
 
 
@@ -92,6 +105,8 @@ def test_pages_that_operators_follow_have_commands() -> None:
         ("causeway relayer --help", None),
         ("causeway relayer start", "no command start"),
         ("causeway relayer run --daemon", "no option --daemon"),
+        ("causeway verify --anchor anchor.json", "Missing parameter: file"),
+        ("causeway keys new keystore.json …", None),
         ("make lint", None),
         ("make lnit SEEDS=3", "no target lnit"),
         ("python -m bench.ledger --flood", None),
