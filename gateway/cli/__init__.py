@@ -82,6 +82,7 @@ def main() -> None:
     import gateway.cli.contracts
     import gateway.cli.daemons
     import gateway.cli.devnet
+    import gateway.cli.doctor
     import gateway.cli.founding
     import gateway.cli.indexing
     import gateway.cli.keys

@@ -25,6 +25,7 @@ COMMANDS = [
     ["swap", "explain"],
     ["swap", "replay"],
     ["status"],
+    ["doctor"],
     ["verify"],
     ["relayer"],
     ["relayer", "run"],

@@ -127,3 +127,31 @@ async def test_configuration_of_running_chains_checks(tmp_path: Path) -> None:
         again = await run(*init, "--contract", ethereum.contract, cwd=tmp_path)
         assert (again.returncode, "exists already" in again.stderr) == (1, True)
         assert before == [path.read_bytes() for path in written]
+        await _doctor_finds_what_is_wrong(written[0], tmp_path)
+
+
+def _spoil(file: Path) -> None:
+    url = load(file, RelayerConfig).chains[1].endpoints[0].url
+    text = file.read_text().replace("finality_s = 2", "finality_s = 1")
+    file.write_text(text.replace(url, "http://127.0.0.1:9"))
+
+
+async def _doctor_finds_what_is_wrong(file: Path, cwd: Path) -> None:
+    async def levels() -> dict[str, set[str]]:
+        shown = await asyncio.to_thread(causeway, "doctor", "--config", str(file), "--json", cwd=cwd, **SECRET)
+        found = json.loads(shown.stdout)
+        assert (found["level"], shown.returncode) == ("red", 1)
+        made: dict[str, set[str]] = {}
+        for one in found["findings"]:
+            assert one["level"] == "green" or one["remedy"]
+            made.setdefault(one["level"], set()).add(one["sentence"])
+        return made
+
+    whole = await levels()
+    assert [one for one in whole["red"] if "gas for 0 claims" not in one] == [], "nothing but the empty purse is bad"
+    assert len([one for one in whole["yellow"] if "less than the smallest swap pays out" in one]) == 2
+    assert any("T_B > now + 20 s (U_lock 3 + I_A 2" in one for one in whole["green"])
+    _spoil(file)
+    wrong = await levels()
+    assert any("timing.finality_s is 1" in one for one in wrong["red"])
+    assert any("127.0.0.1:9 does not answer" in one for one in wrong["red"])
