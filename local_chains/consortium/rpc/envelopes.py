@@ -87,10 +87,11 @@ async def answer_message(raw: bytes, call: Call, special: Special) -> Any:
     return await _answer(request, either)
 
 
-async def answer_body(raw: bytes, call: Call, call_all: CallAll | None = None) -> Answered:
-    """The answer to a request or a batch of them, by POST."""
+async def answer_body(raw: bytes, call: Call, call_all: CallAll | None = None, threads: bool = False) -> Answered:
+    """The answer to a request or a batch of them, by POST. Without `threads` all is read at once, for event loops whose
+    time is not real."""
     try:
-        requests, count = await apart(_requests, raw)
+        requests, count = await apart(_requests, raw) if threads else _requests(raw)
     except (ValueError, RecursionError) as error:
         refusal = RpcError(PARSE_ERROR, f"error unmarshaling request: {error}")
         return Answered(500, error_answer(NOBODY, refusal))

@@ -126,7 +126,7 @@ class RpcServer:
     async def _root(self, host: str, body: bytes) -> web.Response:
         if not body:
             return self._list_methods(host)
-        answer = await answer_body(body, self._call, self._call_all)
+        answer = await answer_body(body, self._call, self._call_all, threads=True)
         if answer.body is None:
             return web.Response()
         return _json_response(answer.body, answer.status)
