@@ -17,7 +17,7 @@ from relayer.api.bodies import LegBody, QuoteBody, QuoteCall, RelayerBody, SwapB
 
 T = TypeVar("T")
 
-BENT_SHARE: Final = 0.2
+BENT_SHARE: Final = 0.3
 """Of the answers to openings, those that a relayer bends which bends any."""
 LONG_S: Final = 3_600
 """How much longer than quoted such a relayer would have an initiator's money locked."""
@@ -68,7 +68,7 @@ class Door:
 def _bent(answer: SwapBody, source: random.Random) -> SwapBody:
     """The answer with one thing in it that was not quoted, and with the id that these terms have."""
     first, second = answer.initiator, answer.participant
-    match source.choice(("longer", "closer", "shorter", "less", "for another")):
+    match source.choice(("longer", "closer", "closer", "shorter", "less", "for another")):
         case "longer":
             first = _with(first, timelock=first.terms.timelock + LONG_S)
         case "closer":
