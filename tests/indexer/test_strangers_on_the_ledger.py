@@ -17,6 +17,7 @@ import pytest
 
 from adapters.consortium import Ed25519Signer, unsigned
 from core.model.consortium import (
+    Appoint,
     AttestHeader,
     Burn,
     Claim,
@@ -55,7 +56,7 @@ NAMES: Final = ("a", "z" * 64, "0.-_", "records")
 """As short, as long and as odd as names are."""
 DOCUMENTS: Final = (b"{}", json.dumps({"\0": "\ud7ff\0\u202e", "deep": [[[]]]}).encode(), b'"' + b"x" * 16_000 + b'"')
 OF_ISSUER: Final[tuple[type[Message], ...]] = (Issue, Issue, CreateAsset, Burn)
-OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Propose, Vote, Admit, WriteRecord, SetAccess)
+OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Appoint, Propose, Vote, Admit, WriteRecord, SetAccess)
 OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (Transfer, Lock, Lock, Claim, Refund, Refund, Burn)
 KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
 assert set(KINDS) == set(get_args(Message)), "a message that the ledger knows is missing here"
@@ -165,6 +166,8 @@ class LedgerStrangers:
                 return SetAccess(rng.choice(NAMES), rng.choice(NAMES), party, tuple(sorted(writers)))
             case "AttestHeader":
                 return AttestHeader("eip155:1", rng.choice((0, 7, 2**63 - 1)), b"\xff" * 32, 7)
+            case "Appoint":
+                return Appoint(odd if rng.random() < 0.7 else b"")
             case "Admit":
                 return Admit(odd, rng.random() < 0.7)
             case "Propose":
