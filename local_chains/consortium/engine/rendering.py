@@ -90,12 +90,26 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 _encode_outcome: Final = msgspec.msgpack.Encoder().encode
-_decode_outcome: Final = msgspec.msgpack.Decoder(Outcome).decode
+# Not strict: an amount may stand in decimal.
+_decode_outcome: Final = msgspec.msgpack.Decoder(Outcome, strict=False).decode
 
 
 def encode_outcome(outcome: BlockResult) -> bytes:
     """The record of a block's effect that `StoredBlock.results` is."""
-    return _encode_outcome(Outcome(outcome.results, outcome.validator_updates, outcome.events))
+    try:
+        return _encode_outcome(Outcome(outcome.results, outcome.validator_updates, outcome.events))
+    except OverflowError:
+        # MessagePack's integers have 64 bits, amounts up to 256: here all integers of events stand in decimal.
+        results = tuple(
+            msgspec.structs.replace(one, events=tuple(map(_in_decimal, one.events))) for one in outcome.results
+        )
+        return _encode_outcome(Outcome(results, outcome.validator_updates, tuple(map(_in_decimal, outcome.events))))
+
+
+def _in_decimal(event: LedgerEvent) -> LedgerEvent:
+    integers = {name: str(value) for name in event.__struct_fields__ if isinstance(value := getattr(event, name), int)}
+    # The types say integers; what is encoded says text, and becomes an integer again when it is decoded.
+    return msgspec.structs.replace(event, **integers)
 
 
 def outcome_of(stored: StoredBlock) -> Outcome:
