@@ -10,6 +10,8 @@ from core.model.errors import CausewayError, RejectedError
 MAX_FAULTS: Final = 100
 """The most faults that are shown; a file with more is not a configuration."""
 SHOWN_CHARS: Final = 80
+LEAST_HIDDEN: Final = 6
+"""The fewest first characters of a secret that are hidden, too."""
 NAMED: Final = 12
 """How many possibilities a sentence lists."""
 
@@ -19,14 +21,25 @@ class Faults:
 
     def __init__(self) -> None:
         self._found: list[str] = []
+        self._hidden: dict[str, str] = {}
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def hide(self, secret: str, shown_as: str) -> None:
+        """Show `shown_as` for this secret in every sentence, and for a part of it that a sentence was cut to."""
+        self._hidden[secret] = shown_as
+
     def add(self, place: str, sentence: str) -> None:
-        fault = f"{place}: {sentence}"
+        fault = f"{place}: {self._without_secrets(sentence)}"
         if len(self._found) < MAX_FAULTS and fault not in self._found:
             self._found.append(fault)
+
+    def _without_secrets(self, sentence: str) -> str:
+        for secret, shown_as in self._hidden.items():
+            for length in range(len(secret), min(len(secret), LEAST_HIDDEN) - 1, -1):
+                sentence = sentence.replace(secret[:length], shown_as)
+        return sentence
 
     @contextmanager
     def at(self, place: str) -> Iterator[None]:

@@ -10,6 +10,7 @@ import tomli_w
 
 from core.model.errors import RejectedError
 from core.runtime.database_urls import SqliteAddress, parse_database_url
+from gateway.config import secrets
 from gateway.config.chains import canonical_chains
 from gateway.config.faults import Faults
 from gateway.config.model import ChainConfig, ContractConfig, IndexConfig, RegulatorConfig, RelayerConfig
@@ -47,6 +48,7 @@ def load_into(path: Path, kind: type[C], faults: Faults) -> C | None:
         table = tomllib.loads(raw)
     except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         raise RejectedError(f"{path}: {error}") from None
+    table = secrets.put_in(table, path.resolve().parent, faults)
     check_structure(table, kind, faults, others=_passed_over(table) if kind is IndexConfig else ())
     if faults:
         return None

@@ -88,7 +88,7 @@ def _check_text(text: str, faults: Faults, place: str, empty: bool, long: bool) 
     elif text != text.strip() and not long:
         faults.add(place, f"{shown(text)} has spaces around it: remove them")
     if "${" in text and not long:
-        faults.add(place, f"{shown(text)}: variables are not replaced in a configuration; write the value")
+        faults.add(place, f"{shown(text)}: variables are put into database, url and ws only; write the value")
     if len(text) > MAX_CHARS and not long:
         faults.add(place, f"has {len(text)} characters: at most {MAX_CHARS}")
     if not long and any(ord(character) < 32 or ord(character) == 127 for character in text):

@@ -66,6 +66,27 @@ def refusal(directory: Path, change: Change) -> str:
     return refused.value.message
 
 
+def test_secrets_come_from_the_environment_and_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROVIDER_KEY", "k3y-of-ours")
+    (tmp_path / "url").write_text("postgresql://me:pa55word@db/causeway\nmore\n")
+    contents = table(database="file:url")
+    contents["chains"][0]["endpoints"][0]["url"] = "https://eth.example/v3/${PROVIDER_KEY}/${PROVIDER_KEY}"
+    found = settings.load(stored(tmp_path, contents), RelayerConfig)
+    assert found.database == "postgresql://me:pa55word@db/causeway"
+    assert found.chains[0].endpoints[0].url == "https://eth.example/v3/k3y-of-ours/k3y-of-ours"
+
+
+@pytest.mark.parametrize("secret", ["no url, and secret", "x" * 500, "postgresql://h/n?sslmod=secret-value"])
+def test_secret_is_shown_in_no_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("SECRET", secret)
+    contents = table(database="${SECRET}")
+    contents["chains"][0]["endpoints"][0]["url"] = "ftp://${SECRET}"
+    with pytest.raises(RejectedError) as refused:
+        settings.load(stored(tmp_path, contents), RelayerConfig)
+    assert "${SECRET}" in refused.value.message
+    assert secret[:8] not in refused.value.message
+
+
 def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
     assert settings.load(stored(tmp_path, table()), RelayerConfig).limits[0].total == 10**12
 
@@ -86,7 +107,16 @@ def test_a_full_configuration_is_taken(tmp_path: Path) -> None:
         (lambda t: t.update(name=""), "name", "is empty"),
         (lambda t: t.update(keystore="  "), "keystore", "is empty"),
         (lambda t: t.update(name="a\x07b"), "name", "control characters"),
-        (lambda t: t.update(database="${DATABASE}"), "database", "variables are not replaced"),
+        (lambda t: t.update(database="${NOT_SET}"), "database", "'NOT_SET' is not set"),
+        (lambda t: t.update(database="${}"), "database", "is not set"),
+        (lambda t: t.update(database="${A-B}"), "database", "is not set"),
+        (lambda t: t.update(database="file:none"), "database", "cannot be read"),
+        (
+            lambda t: t["chains"][0]["endpoints"][0].update(url="http://h/${NOT_SET}"),
+            "chains[0].endpoints[0].url",
+            "not set",
+        ),
+        (lambda t: t.update(name="${NAME}"), "name", "database, url and ws only"),
         (lambda t: t.update(database="sqlite://relayer.sqlite"), "database", "sqlite:///relayer.sqlite"),
         (lambda t: t.update(database="sqlite://"), "database", "in memory"),
         (lambda t: t.update(database="sqlite:///my%20relayer.sqlite"), "database", "the file's name"),
