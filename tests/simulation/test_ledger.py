@@ -12,7 +12,7 @@ from adapters.consortium.chain import read_parameters
 from adapters.consortium.rpc import CometRpc
 from adapters.memory import Endpoint
 from core.model.consortium import Claim, ResultCode, caip_asset
-from core.model.errors import ConflictError, NotFoundError, RevertedError
+from core.model.errors import ConflictError, NotFoundError, RetryableError, RevertedError
 from core.model.facts import LockStatus, Transferred
 from core.model.ports import Signer
 from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTransaction
@@ -168,6 +168,27 @@ def test_nodes_settings_change_no_answer(settings: Settings) -> None:
         assert await other.blocks.blocks(Height(1), newest) == await town.access.blocks.blocks(Height(1), newest)
 
     run_virtually(story())
+
+
+def test_same_question_has_one_answer_until_the_next_block() -> None:
+    async def asked() -> None:
+        town = Town()
+        nodes = [node(town), node(town), node(town, Settings.NO_RESULTS)]
+        newest = [await CometRpc("http://town", transport=one).call("block") for one in nodes]
+        assert newest[0] == newest[1] == newest[2]
+        height = newest[0]["block"]["header"]["height"]
+        assert {str(town.ledger.engine.tip.height)} == {height}
+        full = CometRpc("http://town", transport=nodes[0])
+        first = await full.call("block_results", height=height)
+        assert await full.call("block_results", height=height) == first
+        with pytest.raises(RetryableError):
+            await CometRpc("http://town", transport=nodes[2]).call("block_results", height=height)
+        town.mine()
+        later = await full.call("block")
+        assert int(later["block"]["header"]["height"]) == int(height) + 1
+        assert await full.call("block_results", height=height) == first
+
+    run_virtually(asked())
 
 
 def test_node_that_is_behind_answers_from_the_past() -> None:

@@ -140,6 +140,9 @@ class TownEngine(EmbeddedEngine):
         no_lock = FileLock(Path(reference))
         super().__init__(genesis, [key], self.blocks, state, genesis_tip(genesis, state.app_hash), clock, no_lock, 0)
         self.changed = asyncio.Event()
+        self.shown: dict[tuple[str, bytes], bytes] = {}
+        """The nodes' answers about the newest state, by their settings and by what was asked; empty after each
+        block."""
         self.written: Mapping[bytes, bytes | None] = {}
         """The changes of the newest block, None for what it deleted."""
         self.counts = counts
@@ -166,6 +169,7 @@ class TownEngine(EmbeddedEngine):
         self._adopt(made)
         self.mempool.recheck_all()
         self._count(made.committed, before)
+        self.shown = {}
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
         return made.committed
