@@ -18,7 +18,7 @@ are nanoseconds since the Unix epoch.
 import os
 import socket
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -129,7 +129,7 @@ def _check(name: str, epoch: int, row: Any) -> None:
         _refuse(name, row)
 
 
-def _refuse(name: str, taken: Any) -> None:
+def _refuse(name: str, taken: Any) -> NoReturn:
     holder = "nobody known here" if taken is None else taken.holder
     raise FencedError(
         f"another process ({holder}) has taken over {name}: this one must not act for it any more", name=name

@@ -5,12 +5,14 @@ import json
 
 import pytest
 from aiohttp import web
+from sqlalchemy.engine import Connection
 
 from core.model.ports import ChainTiming
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, ChainTime, Hashlock, LockTerms, Seconds
 from core.runtime import deliveries
 from core.runtime.clock import SystemClock
 from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.deliveries import DeliveryStatus
 from core.runtime.sockets import free_port
 from htlc.model import Agreement, Role, swap_id
 from htlc.timelocks import DEVNET_POLICY
@@ -170,3 +172,22 @@ async def test_a_regulator_who_is_away_costs_nothing():
         await asyncio.gather(running, return_exceptions=True)
     assert regulator.seen == []
     assert (await status_of(database))[0] == "pending"
+
+
+@pytest.mark.parametrize(("status", "tries"), [(401, 1), (403, 1), (408, 1), (429, 1), (503, 1), (500, 3), (307, 3)])
+async def test_what_is_not_about_one_report_stops_the_look(status: int, tries: int) -> None:
+    """A busy regulator, or one that does not know our key, is asked once a look, however many reports wait."""
+    async with Regulator(*[status] * 3) as regulator:
+        database = InlineDatabase()
+        await database.write(create_schema)
+
+        def wait(connection: Connection) -> None:
+            for topic in "abc":
+                deliveries.enqueue(connection, reports.REPORTS, reports.REGULATOR, b"{}", now_ns=0, topic=topic)
+
+        await database.write(wait)
+        target = ReportTarget(f"http://127.0.0.1:{regulator.port}", "key")
+        async with reports.http_session() as session:
+            assert await Reporter(database, target, SystemClock()).step(session) == 0
+        assert len(regulator.seen) == tries
+        assert await database.read(deliveries.counts) == {("reports", DeliveryStatus.PENDING): 3}
