@@ -10,6 +10,7 @@ behind by a parent that is killed.
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,6 +60,7 @@ CALL_TIMEOUT_S: Final = 5.0
 POLL_S: Final = 0.05
 CONSENSUS_FAILURE: Final = b"CONSENSUS FAILURE!!!"
 """CometBFT logs this when its consensus has stopped for good (consensus/state.go, receiveRoutine)."""
+_REASON: Final = re.compile(r'err="([^"]{1,300})')
 WATCH_S: Final = 0.5
 MIN_FREE_BYTES: Final = 32 * 1024 * 1024
 """With less space left a node is stopped, before CometBFT meets a full disk in the middle of something."""
@@ -91,6 +93,7 @@ class CometNode(Running):
         self._logs: list[IO[bytes]] = []
         self._directory: str | None = None
         self._log_start = 0
+        self._failure = ""
 
     @property
     def rpc_url(self) -> str:
@@ -158,7 +161,7 @@ class CometNode(Running):
 
     async def _start_node(self, binary: Path, socket: Path) -> None:
         log = self._log("cometbft")
-        self._log_start = log.seek(0, os.SEEK_END)
+        self._log_start, self._failure = log.seek(0, os.SEEK_END), ""
         node = await asyncio.create_subprocess_exec(
             str(binary),
             "start",
@@ -220,6 +223,9 @@ class CometNode(Running):
                 found = carried + file.read(MAX_WATCHED_BYTES)
             read, carried = read + len(found) - len(carried), found[-len(CONSENSUS_FAILURE) :]
             if CONSENSUS_FAILURE in found:
+                line = found[found.rindex(CONSENSUS_FAILURE) :].decode(errors="replace")
+                reason = _REASON.search(line)
+                self._failure = reason[1] if reason else "see its log"
                 return
             await asyncio.sleep(WATCH_S)
 
@@ -230,6 +236,8 @@ class CometNode(Running):
         """The reason why it cannot go on, for people: the disk, or the last words of the ledger or of the node."""
         if self._free_bytes() < MIN_FREE_BYTES:
             return "its disk is full: free some space and start again; nothing that was confirmed is lost"
+        if self._failure:
+            return f"CometBFT's consensus has failed ({self._failure})"
         ledger = self._children[0] if self._children else None
         failed = ledger is not None and ledger.returncode not in (None, 0)
         return self._tail("ledger" if failed else "cometbft")

@@ -28,7 +28,7 @@ Answer = Callable[[str, dict[str, Any]], Any]
 def sound(
     index: int, chain: str = "test-1", block_hash: str = "AB" * 32, heights: tuple[int, ...] = (HEIGHT,)
 ) -> Answer:
-    """What a member's node answers."""
+    """Return the answers of a member's node."""
 
     def answer(method: str, params: dict[str, Any]) -> Any:
         node = {"id": PEERS[index], "listen_addr": f"m{index}.example:26656", "network": chain}

@@ -287,6 +287,29 @@ async def test_memory_at_its_end_ends_a_node_and_loses_nothing(tmp_path: Path) -
     await require_going_on(node, confirmed)
 
 
+@pytest.mark.long
+async def test_node_whose_consensus_has_failed_counts_as_ended(tmp_path: Path) -> None:
+    """CometBFT logs that and stays; the log is all that shows it."""
+    need_cometbft()
+    make_network(tmp_path / "network", validators=1)
+    async with CometNode(node_home(tmp_path / "network", 0)) as node:
+        await reached([node], 1)
+        waiting = asyncio.ensure_future(node.wait())
+        done, _ = await asyncio.wait([waiting], timeout=2.0)
+        assert not done
+        with (node.home / "data" / "cometbft.log").open("ab") as log:
+            log.write(b'E[2026-11-29] CONSENSUS FAILURE!!! module=consensus err="the reason"\n')
+        async with asyncio.timeout(10.0):
+            await waiting
+        assert node.why_ended() == "CometBFT's consensus has failed (the reason)"
+    # What was logged before a start is of the past.
+    async with CometNode(node_home(tmp_path / "network", 0)) as node:
+        waiting = asyncio.ensure_future(node.wait())
+        done, _ = await asyncio.wait([waiting], timeout=2.0)
+        assert not done
+        waiting.cancel()
+
+
 # --- what they are made of ---------------------------------------------------------------------------------------
 
 
