@@ -3,8 +3,9 @@
 Go leaves out of an event's data what is zero or empty there, other than in the answers to calls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -21,10 +22,11 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 @dataclass(frozen=True, slots=True)
 class PublishedEvent:
-    """`data` as a subscriber gets it, `tags` as a query sees them."""
+    """`tags` as a query sees them, and the data that a subscriber gets."""
 
-    data: dict[str, Any]
     tags: dict[str, list[str]]
+    make: Callable[[], dict[str, Any]]
+    """Return the data: most events are nobody's, so it is made for those that a query matches."""
 
 
 NEW_BLOCK: Final = {"tm.event": ["NewBlock"]}
@@ -40,10 +42,8 @@ def published_events(committed: CommittedBlock, results: bytes | None) -> Iterat
     counts = {"height": str(committed.height), "events": None, "num_txs": str(len(committed.block.txs))}
     yield _event("NewBlockEvents", counts)
     for index, (raw, result) in enumerate(zip(committed.block.txs, committed.results, strict=True)):
-        yield PublishedEvent(
-            {"type": "tendermint/event/Tx", "value": {"TxResult": _tx_result(committed.height, index, raw, result)}},
-            tx_tags(committed.height, raw, result) | {"tm.event": ["Tx"]},
-        )
+        tags = tx_tags(committed.height, raw, result) | {"tm.event": ["Tx"]}
+        yield PublishedEvent(tags, partial(_tx_data, committed.height, index, raw, result))
     updates = committed.validator_updates
     if updates:
         yield _event("ValidatorSetUpdates", {"validator_updates": [_validator(update) for update in updates]})
@@ -80,14 +80,16 @@ def _new_block(committed: CommittedBlock, results: dict[str, msgspec.Raw]) -> Pu
 
 
 def _event(name: str, value: dict[str, Any]) -> PublishedEvent:
-    return PublishedEvent({"type": f"tendermint/event/{name}", "value": value}, {"tm.event": [name]})
+    data = {"type": f"tendermint/event/{name}", "value": value}
+    return PublishedEvent({"tm.event": [name]}, lambda: data)
 
 
-def _tx_result(height: int, index: int, raw: bytes, result: Result) -> dict[str, Any]:
+def _tx_data(height: int, index: int, raw: bytes, result: Result) -> dict[str, Any]:
     shown = msgspec.to_builtins(result_to_json(result))
-    return {
+    found = {
         "height": str(height),
         **({"index": index} if index else {}),
         "tx": comet_json.bytes_to_base64(raw),
         "result": {name: value for name, value in shown.items() if value and value != "0"},
     }
+    return {"type": "tendermint/event/Tx", "value": {"TxResult": found}}

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from core.runtime.web import Places, Problem, Runner, client_of, problem_of, rea
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode, results_json
-from local_chains.consortium.rpc.block_events import NEW_BLOCK, published_events
+from local_chains.consortium.rpc.block_events import NEW_BLOCK, PublishedEvent, published_events
 from local_chains.consortium.rpc.envelopes import (
     NOBODY,
     Call,
@@ -38,8 +38,9 @@ MAX_SOCKETS: Final = 200
 MAX_SOCKETS_OF_A_CLIENT: Final = 50
 SHUTDOWN_S: Final = 1.0
 URI_REQUEST_ID: Final = -1
-TURN_S: Final = 0.01
-"""How long one subscriber's events are made before others have their turn."""
+TURN_S: Final = 0.005
+"""How long one subscriber's events are made before others have their turn, and then nobody's: half of the time is for
+blocks, however many subscribe."""
 HEARTBEAT_S: Final = 30.0
 SEND_TIMEOUT_S: Final = 10.0
 """Seconds after which a client that takes nothing is cut off."""
@@ -59,6 +60,7 @@ class RpcServer:
         self._methods = Methods(engine)
         self._news = Workshop()
         """Its own, so that new blocks do not wait for searches."""
+        self._turns = asyncio.Lock()
         self._sockets: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
         self._runner: Runner | None = None
@@ -164,7 +166,7 @@ class RpcServer:
         socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S)
         await socket.prepare(request)
         self._sockets.add(socket)
-        connection = _Connection(self._engine, socket, self._call, self._news)
+        connection = _Connection(self._engine, socket, self._call, self._news, self._turns)
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -186,10 +188,12 @@ class _Connection:
         socket: web.WebSocketResponse,
         call: Call,
         news: Workshop,
+        turns: asyncio.Lock,
     ) -> None:
-        """`news` renders the results of new blocks, once for all connections."""
+        """`news` renders the results of new blocks, once for all connections, which take `turns` at their events."""
         self._engine = engine
         self._news = news
+        self._turns = turns
         self._socket = socket
         self._call_method = call
         self._subscriptions: dict[str, tuple[Any, EventQuery]] = {}
@@ -254,21 +258,37 @@ class _Connection:
                 if any(query.matches(NEW_BLOCK) for _, query in self._subscriptions.values()):
                     stored = committed.stored
                     results = await self._news.made(stored.height, len(stored.results), partial(results_json, stored))
-                turn = time.monotonic()
-                for event in published_events(committed, results):
-                    if time.monotonic() - turn > TURN_S:
-                        await asyncio.sleep(0)
-                        turn = time.monotonic()
-                    for request_id, query in list(self._subscriptions.values()):
-                        if query.matches(event.tags):
-                            result = {"query": query.text, "data": event.data, "events": event.tags}
-                            await self._send(success(request_id, result))
+                events = published_events(committed, results)
+                more = True
+                while more:
+                    async with self._turns:
+                        heard, more = self._heard(events)
+                        if more:
+                            await asyncio.sleep(TURN_S)
+                    for text in heard:
+                        await self._send_text(text)
         except (RetryableError, ConnectionError, TimeoutError):
             await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
+    def _heard(self, events: Iterator[PublishedEvent]) -> tuple[list[str], bool]:
+        """(answers of the subscriptions to the next events, whether there are more events) after a turn."""
+        until = time.monotonic() + TURN_S
+        heard = []
+        for event in events:
+            for request_id, query in self._subscriptions.values():
+                if query.matches(event.tags):
+                    result = {"query": query.text, "data": event.make(), "events": event.tags}
+                    heard.append(encode(success(request_id, result)).decode())
+            if time.monotonic() > until:
+                return heard, True
+        return heard, False
+
     async def _send(self, answer: Any) -> None:
+        await self._send_text(encode(answer).decode())
+
+    async def _send_text(self, text: str) -> None:
         async with self._sending, asyncio.timeout(SEND_TIMEOUT_S):
-            await self._socket.send_str(encode(answer).decode())
+            await self._socket.send_str(text)
 
 
 def _parsed(text: str) -> EventQuery:

@@ -6,7 +6,7 @@ import statistics
 import threading
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from local_chains.consortium.rpc.workshop import MAX_WAITING, Workshop
 from local_chains.consortium.state import ledger_state, tree
 from tests.local_chains.consortium.support import ASSETS, CHAIN, Actor
 
+HEADERS = "tm.event='NewBlockHeader'"
 HELD_S = 0.05
 """How long one call may hold the event loop."""
 SENDERS = tuple(Actor(f"sender {number}") for number in range(60))
@@ -147,6 +148,35 @@ async def test_no_body_holds_the_event_loop(tmp_path: Path) -> None:
     await rpc.stop()
     await engine.close()
     assert max(longest.values()) < HELD_S, sorted(longest.items(), key=lambda one: -one[1])[:3]
+
+
+async def test_many_subscriptions_take_turns_at_a_block(tmp_path: Path) -> None:
+    """Sockets that each ask for something else of every transaction: one's events are made at a time."""
+    engine = await open_engine(make_home(tmp_path))
+    rpc = RpcServer(engine)
+    url = f"http://127.0.0.1:{await rpc.start('127.0.0.1', 0)}/websocket"
+    await engine.produce_block()
+    for sequence in range(30):
+        for one in SENDERS:
+            engine.submit(one.signed(sequence, Transfer("cnyd", SENDERS[0].address, quantity(1))))
+    async with aiohttp.ClientSession() as session, AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(session.ws_connect(url)) for _ in range(20)]
+        for number, socket in enumerate(sockets):
+            for query in (f"tm.event='Tx' AND bank.transfer.amount>{number} AND bank.transfer.asset='gold'", HEADERS):
+                await socket.send_json({"id": 1, "method": "subscribe", "params": {"query": query}})
+                assert (await socket.receive_json(timeout=10))["result"] == {}
+        held = Held()
+        watching = asyncio.create_task(held.watch())
+        made = await engine.produce_block()
+        await engine.produce_block()
+        for socket in sockets:
+            for _ in range(2):
+                assert (await socket.receive_json(timeout=30))["result"]["query"] == HEADERS
+        watching.cancel()
+    assert len(made.block.txs) > 1_000
+    assert held.longest_s < HELD_S
+    await rpc.stop()
+    await engine.close()
 
 
 async def test_flood_of_calls_from_one_client_leaves_blocks_their_pace(tmp_path: Path) -> None:
