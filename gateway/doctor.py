@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
-import sqlalchemy as sa
 
 from adapters.registry import ConnectedChain, connect
 from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.ports import ChainAccess
 from core.model.types import AccountId, AssetId, BaseUnits
-from core.runtime.database import open_database
+from core.runtime.database import ask, open_database
 from core.runtime.database_urls import SqliteAddress, parse_database_url
 from gateway import wiring
 from gateway.amounts import readable
@@ -159,7 +158,7 @@ async def _database(config: RelayerConfig, base: Path) -> list[Finding]:
     database = open_database(url)
     try:
         async with asyncio.timeout(ENDPOINT_S):
-            await database.read(lambda connection: connection.execute(sa.select(1)).scalar_one())
+            await database.read(ask)
         found.append(green("database", "it answers"))
     except (CausewayError, TimeoutError) as error:
         what = error.message if isinstance(error, CausewayError) else "it does not answer in time"

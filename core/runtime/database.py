@@ -165,6 +165,11 @@ def open_database(url: str) -> Database:
             return PostgresDatabase(address)
 
 
+def ask(connection: Connection) -> None:
+    """Ask the database something that needs no table: it answers, or the read raises."""
+    connection.execute(sa.select(1)).scalar_one()
+
+
 def create_schema(connection: Connection, tables: Sequence[sa.Table] | None = None) -> None:
     """Create what is missing of `tables` (all of `METADATA` by default); bring what an older version made up to date.
 
