@@ -191,7 +191,7 @@ def test_lock_that_is_reverted_takes_its_verification_along() -> None:
         assert record(state, other) == (state, ())
 
 
-def test_claim_that_is_reverted_leaves_the_lock_and_its_verification() -> None:
+def test_reverted_claim_leaves_lock_and_verification() -> None:
     claimed = locked(FIRST, claim=locked(FIRST, final=False).lock)
     state = made(initiator_leg=claimed, verified=block(FIRST, 8), attempts={VERIFY: tried(DONE)})
     after, reasons = record(state, events.ClaimReverted(FIRST, IDS[FIRST], block(FIRST)))
