@@ -158,7 +158,7 @@ class Process(ABC):
         try:
             await self.world.clock.sleep(after_s)
             awake.set()
-            await asyncio.wait({life}, timeout=FENCE_S)
+            await asyncio.wait({life}, timeout=FENCE_S + max(0.0, self._without_database_s()))
             self.unfenced |= not life.done()
             if life.done() and (error := life.exception()) is not None:
                 fenced = error.subgroup(FencedError) if isinstance(error, BaseExceptionGroup) else error
@@ -170,6 +170,11 @@ class Process(ABC):
             awake.set()
             life.cancel()
             await asyncio.gather(life, return_exceptions=True)
+
+    def _without_database_s(self) -> float:
+        """For how long its database is still away, 0 or less if it is there: nothing can be learnt from it before."""
+        now_s = self.world.seconds
+        return max((one.at_s + one.lasts_s - now_s for one in self.party.outages if one.at_s <= now_s), default=0.0)
 
     def pause(self, pause_s: float) -> None:
         """SIGSTOP now, and SIGCONT after this time; meanwhile another process is started on the same database."""

@@ -270,6 +270,15 @@ def test_a_process_that_was_paused_ends_when_it_wakes() -> None:
     assert (verdict.completed, verdict.faults["fenced"]) == (3, 1)
 
 
+def test_woken_process_ends_once_its_database_is_back() -> None:
+    """It wakes while the database is away, and learns of the other one after that."""
+    failing = replace(calm("relayer-0"), outages=(Outage(28.0, AWAY_S, full=False),))
+    both = rough(Rough.TWO_PROCESSES, 9.0)
+    verdict = play(replace(both, relayers=(failing,), rough=frozenset({*both.rough, Rough.DATABASE_AWAY})))
+    assert verdict.ok, report(verdict)
+    assert (verdict.faults["fenced"], verdict.faults["database-gone"] > 0) == (1, True)
+
+
 def test_an_empty_database_funds_nothing_before_it_is_adopted() -> None:
     verdict = play(
         rough(Rough.EMPTIED, 14.0, deal(Style.HONEST, B, 2, start_s=15.0), deal(Style.HONEST, B, 3, start_s=45.0))
