@@ -1,9 +1,9 @@
 """Databases in memory, of which a story has many and asks each thousands of times: what is asked again is prepared.
 
 SQLAlchemy looks at a statement, its values and its rows again whenever it is executed, which takes longer than SQLite
-itself does. Here a statement that comes again, the same object with values of the same shape, goes to
-SQLite as SQLAlchemy has compiled it, and each value and row through the processors of its SQLAlchemy type. Everything
-else, such as statements that are made for one use, goes SQLAlchemy's own way.
+itself does. Here a statement that comes again, the same object with values of the same names, goes to SQLite as
+SQLAlchemy has compiled it, and each value and row through the processors of its SQLAlchemy type. Everything else, such
+as statements that are made for one use, goes SQLAlchemy's own way.
 """
 
 import re
@@ -11,6 +11,7 @@ import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -21,8 +22,6 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from core.runtime.database import InlineDatabase
 
-Shape = tuple[Any, ...]
-"""The names of a statement's values, and the lengths of those that are lists."""
 Process = Callable[[Any], Any]
 _WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")
 _QUICK: Final = re.compile("INSERT|SELECT|WITH|SAVEPOINT|RELEASE|ROLLBACK")
@@ -78,7 +77,7 @@ class Found:
 
 
 class Prepared:
-    """A statement for values of one shape, as SQLite takes it."""
+    """A statement for values of the same names and lengths, as SQLite takes it."""
 
     def __init__(self, statement: Any, compiled: SQLCompiler, values: Mapping[str, Any]) -> None:
         dialect, state = compiled.dialect, compiled.construct_expanded_state(values)
@@ -95,6 +94,9 @@ class Prepared:
             key = next((one for one in (bind.key, name) if one in values), None)
             process = bind.type.dialect_impl(dialect).bind_processor(dialect)
             self._slots.append((key, at, None if key is not None else state.parameters[part], process))
+        plain = all(key is not None and at is None and process is None for key, at, _, process in self._slots)
+        self._keys = [key for key, _, _, _ in self._slots if key is not None] if plain else None
+        """The names of the values in SQLite's order, if SQLite takes all of them as they are."""
         columns = list(statement.exported_columns)
         kinds = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
         self.returns = bool(columns)
@@ -103,6 +105,8 @@ class Prepared:
 
     def bound(self, values: Mapping[str, Any]) -> list[Any]:
         """The values in SQLite's order, as SQLite takes them."""
+        if self._keys is not None:
+            return [values[key] for key in self._keys]
         made = []
         for key, at, value, process in self._slots:
             if key is not None:
@@ -133,7 +137,16 @@ def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
     return made
 
 
-_PREPARED: Final[WeakKeyDictionary[Any, dict[Shape, Prepared | None]]] = WeakKeyDictionary()
+@dataclass(frozen=True, slots=True)
+class Forms:
+    """A statement for values of some names: one form for each length of the values that are lists."""
+
+    compiled: SQLCompiler
+    lists: tuple[str, ...]
+    made: dict[tuple[int, ...], Prepared]
+
+
+_PREPARED: Final[WeakKeyDictionary[Any, dict[tuple[str, ...], Forms | None]]] = WeakKeyDictionary()
 """By statement; none of it is prepared when it is seen for the first time, since most of those are never seen again."""
 
 
@@ -211,20 +224,27 @@ def memory_database() -> InlineDatabase:
 
 
 def _prepared(statement: Any, values: Mapping[str, Any], connection: Connection) -> Prepared | None:
-    shape = (*values, *(len(one) for one in values.values() if type(one) is list))
+    """The statement for values of these names and lengths; None if it is seen for the first time, or if SQLAlchemy
+    makes some of its values itself."""
     known = _PREPARED.get(statement)
     if known is None:
         if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
             _PREPARED[statement] = {}
         return None
-    if shape not in known:
-        known[shape] = _compiled(statement, values, connection)
-    return known[shape]
+    names = tuple(values)
+    if names not in known:
+        known[names] = _forms(statement, values, connection)
+    forms = known[names]
+    if forms is None:
+        return None
+    lengths = tuple([len(values[name]) for name in forms.lists])
+    if lengths not in forms.made:
+        forms.made[lengths] = Prepared(statement, forms.compiled, values)
+    return forms.made[lengths]
 
 
-def _compiled(statement: Any, values: Mapping[str, Any], connection: Connection) -> Prepared | None:
-    """None for a statement of which SQLAlchemy makes some values itself."""
+def _forms(statement: Any, values: Mapping[str, Any], connection: Connection) -> Forms | None:
     compiled = statement.compile(dialect=connection.dialect, column_keys=sorted(values))
     if compiled.insert_prefetch or compiled.update_prefetch or compiled.escaped_bind_names:
         return None
-    return Prepared(statement, compiled, values)
+    return Forms(compiled, tuple(bind.key for bind in compiled.bind_names if bind.expanding and bind.key in values), {})

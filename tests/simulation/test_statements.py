@@ -40,6 +40,8 @@ ASKED: tuple[tuple[Any, dict[str, Any]], ...] = (
     (ALL, {}),
     (BY_NAMES, {"names": ["row 1", "row 2"], "least": 2**200}),
     (BY_NAMES, {"names": ["row 3", "row 4"], "least": 2**200 + 4}),
+    (BY_NAMES, {"names": ("row 2", "row 4", "row 1"), "least": 2**200}),
+    (BY_NAMES, {"names": ("row 2",), "least": 2**200}),
     (BY_NAMES, {"names": [], "least": 0}),
     (BY_NAMES, {"names": [], "least": 1}),
     *((FIRST, {"most": most}) for most in (1, 2, 9)),
