@@ -12,11 +12,13 @@ from core.model.errors import ConflictError
 from core.model.facts import LockStatus
 from core.model.types import AccountId, BaseUnits, ChainTime, LockId, LockTerms, Preimage
 from core.proofs.lanes import evm_address
-from htlc.model import Phase
+from htlc.effects import ClaimLeg, leg_kind
+from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
 from relayer.policy import OpeningPolicy, RelayerPolicy, WatchPolicy
 from relayer.provider.desk import OpenSwap
 from relayer.provider.quoting import QuoteRequest
+from relayer.pump import swaps
 from relayer.pump.acting import UNSIMULATED_TRIES
 from relayer.transactions import records
 from relayer.watchtower import Registration
@@ -59,7 +61,8 @@ async def test_a_payee_that_takes_no_ether_is_not_funded(tmp_path: Path) -> None
 
 @pytest.mark.long
 async def test_a_watch_that_pays_nobody_costs_two_transactions(tmp_path: Path) -> None:
-    """Anybody's watch of one wei, to a payee that refuses: tried twice in blocks, and given up before its timelock."""
+    """Anybody's watch of one wei, to a payee that refuses: tried twice in blocks, and by simulation alone from then
+    on, up to its timelock."""
     policy = RelayerPolicy(swap=DEVNET_POLICY, watch=WatchPolicy(enabled=True))
     async with asyncio.timeout(280), stage(tmp_path, policy=policy) as on:
         service = await on.start()
@@ -86,11 +89,13 @@ async def test_a_watch_that_pays_nobody_costs_two_transactions(tmp_path: Path) -
         evil = on.evil[LEDGER]
         await on.hand(evil, on.access[LEDGER].legs.claim(second, place, preimage, evil.account))
 
-        async def over() -> bool:
-            return (await on.running().desk.swap(swap_id)).done
+        async def refused_unsigned() -> bool:
+            state = await on.database.read(lambda c: swaps.load(c, swap_id))
+            attempt = state.attempt(leg_kind(ClaimLeg, Leg.INITIATOR))
+            return attempt is not None and attempt.refusals >= 2
 
-        assert await eventually(over, 120, 0.5)
-        assert (await service.desk.swap(swap_id)).reason_code == "watch-given-up"
+        assert await eventually(refused_unsigned, 120, 0.5)
+        assert not (await service.desk.swap(swap_id)).done
         sent = await on.database.read(lambda c: records.of_effect_prefix(c, swap_id))
         assert [record.reverted for record in sent] == [True] * UNSIMULATED_TRIES
 
