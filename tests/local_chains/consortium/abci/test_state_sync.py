@@ -12,6 +12,7 @@ from core.proofs.cometbft.json import bytes_from_base64
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.abci import settings
 from local_chains.consortium.engine.abci.messages import ChunkVerdict, OfferVerdict, decode_snapshot, encode_snapshot
+from local_chains.consortium.engine.abci.network import SNAPSHOT_INTERVAL
 from local_chains.consortium.engine.abci.settings import load_settings
 from local_chains.consortium.state import snapshots
 from local_chains.consortium.state.snapshots import Snapshot
@@ -34,6 +35,13 @@ from tests.support import eventually
 INTERVAL = 10
 
 
+def take_snapshots_soon(config: Path) -> None:
+    default, soon = (f"snapshot_interval = {heights}" for heights in (SNAPSHOT_INTERVAL, INTERVAL))
+    text = config.read_text()
+    assert default in text
+    config.write_text(text.replace(default, soon))
+
+
 @pytest.fixture
 def two_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
     """Homes of one chain: a node that takes snapshots in small chunks, and a newcomer."""
@@ -42,7 +50,9 @@ def two_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
     newcomer = tmp_path / "newcomer"
     shutil.copytree(home, newcomer)
     config = home / "config" / "config.toml"
-    config.write_text(config.read_text().replace("snapshot_interval = 1000", f"snapshot_interval = {INTERVAL}"))
+    config.write_text(
+        config.read_text().replace(f"snapshot_interval = {SNAPSHOT_INTERVAL}", f"snapshot_interval = {INTERVAL}")
+    )
     return home, newcomer
 
 
@@ -137,8 +147,8 @@ async def test_old_blocks_are_let_go_but_not_those_after_a_snapshot(
     monkeypatch.setattr(settings, "PROOF_HEIGHTS", 5)
     home = make_home(tmp_path / "network")
     config = home / "config" / "config.toml"
-    text = config.read_text().replace("snapshot_interval = 1000", f"snapshot_interval = {INTERVAL}")
-    config.write_text(text.replace("keep_blocks = 0", "keep_blocks = 5"))
+    take_snapshots_soon(config)
+    config.write_text(config.read_text().replace("keep_blocks = 0", "keep_blocks = 5"))
     retained = []
     async with serving(home) as driver:
         for height in range(1, 24):
@@ -157,7 +167,7 @@ async def test_old_blocks_are_let_go_but_not_those_after_a_snapshot(
     ("table", "sentence"),
     [
         ("snapshot_interval = 3", "at least 10"),
-        ("keep_blocks = 10", "at least 1000"),
+        ("keep_blocks = 10", "at least 4000"),
         ("keep_block = 10", "cannot be read"),
         ('keep_blocks = "many"', "cannot be read"),
     ],
@@ -175,7 +185,9 @@ async def test_a_real_node_that_lost_its_data_starts_from_a_snapshot(tmp_path: P
     make_network(tmp_path / "network")
     configs = [tmp_path / "network" / "validators" / str(index) / "config" / "config.toml" for index in range(4)]
     for config in configs:
-        config.write_text(config.read_text().replace("snapshot_interval = 1000", f"snapshot_interval = {INTERVAL}"))
+        config.write_text(
+            config.read_text().replace(f"snapshot_interval = {SNAPSHOT_INTERVAL}", f"snapshot_interval = {INTERVAL}")
+        )
     async with CometNetwork(tmp_path / "network") as network:
         nodes = network.nodes
         await reached(nodes, 2)
