@@ -351,6 +351,10 @@ def test_watch_is_spent_by_failures_and_not_by_refusals() -> None:
     assert decisions.with_gates(watched(four, 5), POLICY).closed is not None
     assert asked(watched(four, 30)) == []
     assert decisions.with_gates(watched(four, 0), POLICY).closed is None  # with the next head only
+    before_any_head = replace(four, failed_at_s=None)
+    assert decisions.with_gates(watched(before_any_head, 0), POLICY).closed is not None
+    unseen = replace(watched(before_any_head, 0), initiator_clock=None)
+    assert decisions.with_gates(unseen, POLICY).closed is None
     fewer = replace(four, refusals=1)
     assert decisions.with_gates(watched(fewer, 5), POLICY).closed is None
     on_its_way = replace(watched(four, 5), attempts={CLAIM: four, REFUND: tried(AttemptStatus.ASKED)})
