@@ -121,6 +121,7 @@ def test_lock_is_noted_as_it_was_seen() -> None:
     first, reasons = record(state, lock_seen(state.agreement, FIRST))
     assert (first.initiator_leg, reasons) == (locked(FIRST, final=False), ())
     assert first.participant_leg == LegState()
+    assert record(first, lock_seen(state.agreement, FIRST)) == (first, ())
     final, _ = record(first, lock_final(FIRST))
     assert record(final, lock_seen(state.agreement, FIRST))[0].initiator_leg == locked(FIRST)
     elsewhere, _ = record(final, lock_seen(state.agreement, FIRST, height=8))
