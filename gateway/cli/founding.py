@@ -195,7 +195,7 @@ def _roles(texts: list[str] | None) -> tuple[str, ...]:
     for text in texts or ():
         if text not in OTHER_ROLES:
             raise RejectedError(
-                f"there is no role {text[:40]!r}: --role is {', '.join(OTHER_ROLES)}; --power validates"
+                f"there is no role {text[:40]!r}: --role is {', '.join(OTHER_ROLES)}; --power makes a validator"
             )
     return tuple(role for role in OTHER_ROLES if role in (texts or ()))
 

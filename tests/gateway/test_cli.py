@@ -111,7 +111,7 @@ def test_every_command_explains_itself(command: list[str], tmp_path: Path) -> No
         (["chain", "run", "nowhere", "--listen", "x"], 1, "host:port"),
         ([*INIT, "--key-type", "rsa"], 1, "secp256k1eth"),
         ([*INIT, "--asset", "gold"], 1, "SYMBOL:DECIMALS"),
-        ([*INIT, "--role", "validator"], 1, "there is no role 'validator' to apply for"),
+        ([*INIT, "--role", "validator"], 1, "there is no role 'validator'"),
         ([*INIT, "--chain-id", "a b"], 1, "CAIP-2"),
         ([*INIT, "--node", "a.example"], 1, "HOST:PORT"),
         ([*INIT, "--power", str(2**40 + 1)], 1, "1099511627776"),
