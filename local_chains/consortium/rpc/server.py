@@ -61,6 +61,8 @@ class RpcServer:
         self._news = Workshop()
         """Its own, so that new blocks do not wait for searches."""
         self._turns = asyncio.Lock()
+        self._entrance = asyncio.Lock()
+        self._ending = False
         self._sockets: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
         self._runner: Runner | None = None
@@ -69,13 +71,14 @@ class RpcServer:
         """Listen and return the port, which is a free one for `port` 0. Raise `OSError` if it is taken."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         # CometBFT looks at paths and bodies, and never at the method.
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer_in_turn)
         app.on_response_prepare.append(_say_when)
         self._runner = Runner(app, SHUTDOWN_S)
         _, bound = await self._runner.listen(host, port)
         return bound
 
     async def stop(self) -> None:
+        self._ending = True
         for socket in list(self._sockets):
             await socket.close(code=WSCloseCode.GOING_AWAY)
         if self._runner is not None:
@@ -98,6 +101,18 @@ class RpcServer:
             except RpcError as error:
                 found.append(error)
         return await self._methods.broadcast_all(method, found)
+
+    async def _in_turn(self) -> None:
+        """Let one request pass in each round of the event loop, in their order: between two of them blocks go on."""
+        async with self._entrance:
+            if not self._ending:
+                await asyncio.sleep(0)
+
+    async def _answer_in_turn(self, request: web.Request) -> web.StreamResponse:
+        await self._in_turn()
+        if self._ending:
+            raise RetryableError("the node stops: ask another one, or later")
+        return await self._answer(request)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         path = path_of(request.rel_url.raw_path)
@@ -170,6 +185,7 @@ class RpcServer:
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
+                    await self._in_turn()
                     await connection.receive(message.data)
         except (ConnectionError, TimeoutError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
