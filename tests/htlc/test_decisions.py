@@ -10,7 +10,19 @@ from core.model.errors import ConflictError, GateClosedError
 from core.model.types import ChainTime
 from htlc import decisions
 from htlc.effects import ClaimLeg, FundLeg, RefundLeg, RevealAndClaim, SignEarlyRefund, VerifyLock, leg_kind
-from htlc.model import Attempt, AttemptStatus, Leg, LegClock, LegState, Phase, Reason, Role, Sighting, SwapState
+from htlc.model import (
+    Attempt,
+    AttemptStatus,
+    Leg,
+    LegClock,
+    LegState,
+    Phase,
+    Reason,
+    Role,
+    Sighting,
+    SwapState,
+    swap_id,
+)
 from htlc.timelocks import ClockSkewError
 from tests.htlc.scenarios import IDS, NOW, POLICY, PREIMAGE, A, B, agreement, begin, block, timelock
 
@@ -230,6 +242,22 @@ def test_initiator_locks_until_its_deadline() -> None:
     with pytest.raises(GateClosedError, match="time to lock ended") as late:
         check_fund(state, last + 1, last + 1, last + 1)
     assert late.value.fields == {"gate": "lock", "lock_deadline_s": NOW + last, "now": NOW + last + 1}
+
+
+def test_gates_hold_for_terms_that_nobody_planned() -> None:
+    """A deadline after the lock gate, and timelocks whose gap is a second too small."""
+    last = timelock(agreement(), SECOND) - (2 + 3 + 1 + FUND_S) - 1
+    patient, _ = begin(agreement(Role.INITIATOR, lock_deadline_s=NOW + 10**6))
+    patient = replace(patient, attempts={})
+    check_fund(patient, last, last, last)
+    with pytest.raises(GateClosedError, match="lock gate"):
+        check_fund(patient, last + 1, last + 1, last + 1)
+    known = agreement()
+    first, second = known.initiator_leg, known.participant_leg
+    nearer = changed(first, timelock=changed(first.timelock, seconds=first.timelock.seconds - 1))
+    narrow = replace(known, initiator_leg=nearer, swap_id=swap_id(nearer, second))
+    with pytest.raises(GateClosedError, match="gap gate"):
+        check_fund(replace(fundable(), agreement=narrow))
 
 
 def revealable(**facts: Any) -> SwapState:

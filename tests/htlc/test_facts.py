@@ -166,7 +166,7 @@ def test_claims_and_refunds_are_of_our_lock_only() -> None:
     other, _ = record(state, replace(claim_seen(FIRST), lock_id=strange))
     assert (other.initiator_leg, other.preimage) == (state.initiator_leg, PREIMAGE)
     assert record(state, replace(refund_seen(FIRST), lock_id=strange))[0] == state
-    assert record(state, replace(lock_final(FIRST), lock_id=strange))[0] == state
+    assert record(state, replace(lock_final(FIRST, height=8), lock_id=strange))[0] == state
     assert record(made(), lock_final(FIRST))[0] == made()
 
 
