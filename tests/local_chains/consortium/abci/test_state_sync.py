@@ -49,10 +49,7 @@ def two_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Pa
     home = make_home(tmp_path / "network")
     newcomer = tmp_path / "newcomer"
     shutil.copytree(home, newcomer)
-    config = home / "config" / "config.toml"
-    config.write_text(
-        config.read_text().replace(f"snapshot_interval = {SNAPSHOT_INTERVAL}", f"snapshot_interval = {INTERVAL}")
-    )
+    take_snapshots_soon(home / "config" / "config.toml")
     return home, newcomer
 
 
