@@ -374,6 +374,10 @@ def test_watch_waits_a_quarter_of_its_time_at_most() -> None:
         assert ("ClaimLeg", False) in asked(watched(failed, t_a - left_s + wait_s + 1))
 
 
+def test_watch_that_failed_before_any_head_asks_again() -> None:
+    assert asked(watched(tried(FAILED), 1)) == [("ClaimLeg", False)]
+
+
 def test_watch_is_spent_by_failures_and_not_by_refusals() -> None:
     four = tried(FAILED, failed_at_s=NOW, tries=decisions.MAX_WATCH_TRIES)
     assert decisions.with_gates(watched(four, 5), POLICY).closed is not None

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from core.model.types import BaseUnits, ChainTime, LockId, PublicPreimage
 from htlc import events, facts
-from htlc.effects import ClaimLeg, FundLeg, RefundLeg, RevealAndClaim, VerifyLock, leg_kind
+from htlc.effects import ClaimLeg, FundLeg, RefundLeg, RevealAndClaim, SignEarlyRefund, VerifyLock, leg_kind
 from htlc.facts import record
 from htlc.model import Attempt, AttemptStatus, LegState, Reason, Role, SwapState
 from tests.htlc.scenarios import IDS, NOW, PREIMAGE, A, block, claim_seen, lock_final, lock_seen, refund_seen
@@ -334,6 +334,6 @@ def test_refused_claims_of_a_watch_are_counted_apart(kind: str, refusals: int) -
 
 
 def test_kind_names_its_leg() -> None:
-    for effect in (ClaimLeg, FundLeg, RefundLeg, RevealAndClaim, VerifyLock):
+    for effect in (ClaimLeg, FundLeg, RefundLeg, RevealAndClaim, SignEarlyRefund, VerifyLock):
         for leg in (FIRST, SECOND):
             assert facts.leg_of(leg_kind(effect, leg)) is leg
