@@ -37,7 +37,7 @@ from tests.support import LONG
 
 SEEDS = 200 if LONG else 40
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
-SMALL = 1_000 if LONG else 160
+SMALL = 1_000 if LONG else 34
 PLANS = 200
 JOBS = 2
 
