@@ -64,7 +64,12 @@ async def test_strangers_rob_no_relayer(tmp_path: Path) -> None:
         strangers.mines = False
         members = [Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (20, 21, 22)]
         await issue(chain, owner, relayer_key, dapp_key, *members)
-        on_the_ledger = LedgerStrangers(LedgerAtWork(chain, owner), random.Random(2), [owner, *members])
+        pretenders = [Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (30, 31, 32, 33)]
+        for one in pretenders:
+            chain.learn(one.public_key)
+        # The second to fifth try what operators do, and are none; the last three have something to use.
+        everybody = [owner, *pretenders, *members]
+        on_the_ledger = LedgerStrangers(LedgerAtWork(chain, owner), random.Random(2), everybody)
         mining = asyncio.create_task(mine(harness))
         access = {evm.chain: evm, LEDGER: chain.access}
         ether = native_asset(evm.chain)
