@@ -13,6 +13,7 @@ from htlc import codec, decisions, diagram, engine, events
 from htlc.effects import RevealAndClaim
 from htlc.model import Leg, Phase, Role, swap_id
 from htlc.table import TABLE
+from htlc.transition import only_time_passed
 from tests.htlc.scenarios import (
     IDS,
     LOCK,
@@ -137,3 +138,21 @@ def test_initiator_waits_for_no_lock_that_is_gone() -> None:
     assert state.phase is Phase.CLAIMING
     state, _ = play(state, refund_seen(FIRST), refund_final(FIRST))
     assert state.phase is Phase.REFUNDED
+
+
+def test_event_that_changes_nothing_makes_no_step() -> None:
+    state, _ = begin(agreement())
+    assert state.sequence == 1
+    after, asked = play(state, events.EffectDropped("claim-initiator", 5))
+    assert (after, asked) == (state, [])
+
+
+def test_step_that_only_moves_clocks_need_not_be_stored() -> None:
+    state, _ = begin(agreement())
+    moved, _ = play(state, time(FIRST, 1))
+    locked, _ = play(state, lock_seen(state.agreement, FIRST))
+    effect = begin(agreement(Role.INITIATOR))[1]
+    assert effect
+    assert only_time_passed(state, moved, ())
+    assert not only_time_passed(state, moved, effect)
+    assert not only_time_passed(state, locked, ())
