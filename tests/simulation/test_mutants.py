@@ -42,6 +42,11 @@ def test_seeds_are_kept_of_mutants_that_there_are() -> None:
     assert set(known_seeds()) <= {mutant.name for mutant in MUTANTS}
 
 
+def test_the_page_says_how_many_are_found() -> None:
+    page = (ROOT / "docs" / "internals" / "simulation.md").read_text(encoding="utf-8")
+    assert f"Of the {len(MUTANTS)} bugs in the list {len(known_seeds())} have a seed" in page
+
+
 @pytest.mark.long
 @pytest.mark.endurance
 @pytest.mark.parametrize("mutant", [one for one in MUTANTS if LONG or one.name in AT_ONCE], ids=lambda one: one.name)
