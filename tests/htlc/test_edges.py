@@ -10,7 +10,7 @@ from core.model.errors import ConflictError, FatalError, RejectedError
 from core.model.types import ChainId, ChainTime, Hashlock, LockTerms, PublicPreimage, SwapId
 from core.runtime.database import InlineDatabase, create_schema
 from htlc import codec, decisions, diagram, engine, events
-from htlc.effects import RevealAndClaim
+from htlc.effects import Finished, RevealAndClaim
 from htlc.model import Leg, Phase, Role, swap_id
 from htlc.table import TABLE
 from htlc.transition import only_time_passed
@@ -24,6 +24,7 @@ from tests.htlc.scenarios import (
     agreement,
     begin,
     block,
+    claim_final,
     claim_seen,
     lock_final,
     lock_seen,
@@ -156,3 +157,22 @@ def test_step_that_only_moves_clocks_need_not_be_stored() -> None:
     assert only_time_passed(state, moved, ())
     assert not only_time_passed(state, moved, effect)
     assert not only_time_passed(state, locked, ())
+
+
+def test_end_says_why() -> None:
+    """Completed if the other leg is claimed, lost if that can never be any more."""
+    state, _ = begin(agreement())
+    terms = state.agreement
+    history = (
+        lock_seen(terms, FIRST), lock_final(FIRST), verified(FIRST), lock_seen(terms, SECOND), lock_final(SECOND),
+        claim_seen(SECOND), claim_final(SECOND),
+    )  # fmt: skip
+    claimed, _ = play(state, *history)
+    t_a = terms.initiator_leg.timelock.seconds - NOW
+    ends: list[tuple[tuple[events.SwapEvent, ...], str]] = [
+        ((claim_seen(FIRST), claim_final(FIRST)), "completed"),
+        ((time(FIRST, t_a + 9, t_a),), "lost"),
+    ]
+    for last, code in ends:
+        _, asked = play(claimed, *last)
+        assert [effect.code for effect in asked if isinstance(effect, Finished)] == [code]
