@@ -236,11 +236,12 @@ class CometNode(Running):
         """The reason why it cannot go on, for people: the disk, or the last words of the ledger or of the node."""
         if self._free_bytes() < MIN_FREE_BYTES:
             return "its disk is full: free some space and start again; nothing that was confirmed is lost"
+        ledger = self._children[0] if self._children else None
+        if ledger is not None and ledger.returncode not in (None, 0):
+            return self._tail("ledger")  # CometBFT's consensus fails for that reason, in words of its own
         if self._failure:
             return f"CometBFT's consensus has failed ({self._failure})"
-        ledger = self._children[0] if self._children else None
-        failed = ledger is not None and ledger.returncode not in (None, 0)
-        return self._tail("ledger" if failed else "cometbft")
+        return self._tail("cometbft")
 
     async def stop(self) -> None:
         """Ask the node, then its ledger to end, and end them if they do not. Safe to call twice."""

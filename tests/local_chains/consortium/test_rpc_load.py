@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import statistics
-import sys
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -27,7 +26,6 @@ from local_chains.consortium.rpc.server import MAX_BODY_BYTES, RpcServer
 from local_chains.consortium.rpc.workshop import MAX_WAITING, Workshop
 from local_chains.consortium.state import ledger_state, tree
 from tests.local_chains.consortium.support import ASSETS, CHAIN, Actor
-from tests.support import eventually
 
 HEADERS = "tm.event='NewBlockHeader'"
 HELD_S = 0.05
@@ -179,48 +177,6 @@ async def test_many_subscriptions_take_turns_at_a_block(tmp_path: Path) -> None:
     assert held.longest_s < HELD_S
     await rpc.stop()
     await engine.close()
-
-
-ASKING = """
-import asyncio, sys
-
-async def ask(port):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while True:
-        writer.write(b"GET /status HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
-        head = await reader.readuntil(b"\\r\\n\\r\\n")
-        await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\\r\\n")[0]))
-
-async def main():
-    asking = [asyncio.create_task(ask(int(sys.argv[1]))) for _ in range(int(sys.argv[2]))]
-    print("asking", flush=True)
-    await asyncio.gather(*asking)
-
-asyncio.run(main())
-"""
-"""A client with many connections, each of which asks again as soon as it is answered."""
-
-
-async def test_many_connections_leave_rounds_of_the_event_loop_short(tmp_path: Path) -> None:
-    """Hundreds of connections of one client are answered in turn: blocks go on between two answers."""
-    async with ConsortiumNode(make_home(tmp_path), pace=Pace(interval_s=0.25)) as node:
-        port = node.rpc_url.rpartition(":")[2]
-        client = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", ASKING, port, "400", stdout=asyncio.subprocess.PIPE
-        )
-        try:
-            assert client.stdout is not None
-            assert await client.stdout.readline() == b"asking\n"
-            await asyncio.sleep(1.0)
-            held = Held()
-            watching = asyncio.create_task(held.watch())
-            before = node.engine.tip.height
-            await eventually(lambda: node.engine.tip.height > before + 4, 60)
-            watching.cancel()
-        finally:
-            client.kill()
-            await client.wait()
-    assert held.longest_s < HELD_S / 2
 
 
 async def test_flood_of_calls_from_one_client_leaves_blocks_their_pace(tmp_path: Path) -> None:

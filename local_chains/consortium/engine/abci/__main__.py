@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from core.model.errors import CausewayError
+from core.runtime.exhaustion import exhausted
 from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
 from local_chains.consortium.engine.abci.application import open_application
@@ -49,10 +50,23 @@ def main() -> int:
     collect_seldom()
     try:
         asyncio.run(serve(home, socket))
-    except CausewayError as error:
-        print(error.message, file=sys.stderr)
+    except Exception as error:
+        said = _first_word(error)
+        if said is None:
+            raise
+        print(said, file=sys.stderr, flush=True)
         return 1
     return 0
+
+
+def _first_word(error: BaseException | None) -> str | None:
+    """Return the sentence of what went wrong first: a process without memory fails once more while it ends."""
+    said = None
+    while error is not None:
+        known = error if isinstance(error, CausewayError) else exhausted(error, "the ledger")
+        said = said if known is None else known.message
+        error = error.__cause__ or error.__context__
+    return said
 
 
 if __name__ == "__main__":
