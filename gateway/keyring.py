@@ -79,23 +79,23 @@ def complete(path: Path, names: Iterable[str], passphrase: Passphrase) -> dict[s
     """Make those of the keys that are missing, and return the addresses of all of them by name. Raise as `_add`."""
     with locked(path, "wait until it has ended"):
         opened_by = passphrase.read()
-        keys = _opened(path, opened_by) if path.exists() else Keystore({})
+        keys = read_keystore(path, opened_by) if path.exists() else Keystore({})
         fresh = {name: new_key() for name in names if name not in keys.names()}
         if fresh:
             write_keystore(path, opened_by, _raw(keys) | fresh)
-        made = _opened(path, opened_by)
+        made = read_keystore(path, opened_by)
     return {name: _addresses(made.key(name).expose()) for name in names}
 
 
 def list_keys(path: Path, passphrase: Passphrase) -> list[dict[str, str]]:
     """Return name, Ethereum address and consortium address of each key. Raise as `read_keystore`."""
-    keys = _opened(path, passphrase.read())
+    keys = read_keystore(path, passphrase.read())
     return [{"name": name, **_addresses(keys.key(name).expose())} for name in keys.names()]
 
 
 def addresses(path: Path, name: str, passphrase: Passphrase) -> dict[str, str]:
     """Return the addresses of one key. Raise as `read_keystore`, or `NotFoundError`."""
-    return _addresses(_opened(path, passphrase.read()).key(name).expose())
+    return _addresses(read_keystore(path, passphrase.read()).key(name).expose())
 
 
 def account_of(path: Path, name: str, chain: str, passphrase: Passphrase) -> str:
@@ -149,7 +149,7 @@ def export_key(
 
     Raise `ConflictError` if `out` exists, or as `read_keystore`, `encode_keystore`.
     """
-    key = _opened(path, passphrase.read()).key(name).expose()
+    key = read_keystore(path, passphrase.read()).key(name).expose()
     with locked(out, "name another file"):
         if out.exists():
             raise ConflictError(f"{out} exists already: name another file")
@@ -165,7 +165,7 @@ def export_key(
 def change_passphrase(path: Path, passphrase: Passphrase, new_file: Path | None) -> None:
     """Raise as `read_keystore`, `write_keystore`."""
     with locked(path, "wait until it has ended"):
-        keys = _opened(path, passphrase.read())
+        keys = read_keystore(path, passphrase.read())
         new = ask_new("New passphrase") if new_file is None else read_passphrase(new_file)
         write_keystore(path, new, _raw(keys))
 
@@ -174,7 +174,7 @@ def remove_key(path: Path, name: str, passphrase: Passphrase) -> None:
     """Raise as `read_keystore`, or `NotFoundError`."""
     with locked(path, "wait until it has ended"):
         opened_by = passphrase.read()
-        keys = _opened(path, opened_by)
+        keys = read_keystore(path, opened_by)
         keys.key(name)
         write_keystore(path, opened_by, {one: raw for one, raw in _raw(keys).items() if one != name})
 
@@ -186,15 +186,11 @@ def _add(path: Path, added: Mapping[str, bytes], passphrase: Passphrase) -> None
             raise RejectedError(f"{name[:80]!r} is not a name for a key: 1 to {MAX_NAME_CHARS} printable characters")
     with locked(path, "wait until it has ended"):
         opened_by = passphrase.read()
-        keys = _opened(path, opened_by) if path.exists() else Keystore({})
+        keys = read_keystore(path, opened_by) if path.exists() else Keystore({})
         taken = sorted(set(keys.names()) & set(added))
         if taken:
             raise ConflictError(f"{path} has a key called {taken[0]!r} already: choose another name")
         write_keystore(path, opened_by, _raw(keys) | dict(added))
-
-
-def _opened(path: Path, passphrase: str) -> Keystore:
-    return read_keystore(path, passphrase)
 
 
 def _raw(keys: Keystore) -> dict[str, bytes]:

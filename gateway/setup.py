@@ -5,7 +5,7 @@ agree; timing comes from `gateway.config.known_chains`. Nothing is written befor
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from fractions import Fraction
@@ -119,10 +119,10 @@ async def draft(wanted: Wanted) -> Drafted:
     does not answer, `FatalError` for endpoints of other chains and a contract that is not ours.
     """
     evm = await _evm_chain(wanted)
-    symbols = _consortium_symbols(wanted, await _symbols(evm))
+    assets = await _assets(evm)
+    symbols = _consortium_symbols(wanted, {asset.symbol.lower() for asset in assets.values()})
     consortium = await _consortium_chain(wanted, symbols)
-    async with wiring.connected([evm, consortium]) as chains:
-        assets = {name: asset for chain in chains.values() for name, asset in chain.access.parameters.assets.items()}
+    assets |= await _assets(consortium)
     pairs, limits = _trading(wanted, assets)
     config = RelayerConfig(
         name=wanted.name,
@@ -240,14 +240,14 @@ def _endpoints(urls: Sequence[str]) -> tuple[EndpointConfig, ...]:
     return tuple(EndpointConfig(url, urlsplit(url).hostname or url) for url in urls)
 
 
-async def _symbols(evm: ChainConfig) -> Mapping[str, AssetId]:
-    """Return the EVM chain's assets by their symbols in lower case."""
-    async with wiring.connected([evm]) as chains:
-        [chain] = chains.values()
-        return {asset.symbol.lower(): name for name, asset in chain.access.parameters.assets.items()}
+async def _assets(chain: ChainConfig) -> dict[AssetId, Asset]:
+    """Return a chain's assets as it describes them. Raise what connecting raises."""
+    async with wiring.connected([chain]) as chains:
+        [found] = chains.values()
+        return dict(found.access.parameters.assets)
 
 
-def _consortium_symbols(wanted: Wanted, on_evm: Mapping[str, AssetId]) -> list[str]:
+def _consortium_symbols(wanted: Wanted, on_evm: Collection[str]) -> list[str]:
     found: dict[str, None] = {}
     for offer in wanted.offers:
         sides = [symbol for symbol in (offer.asset.lower(), offer.other.lower()) if symbol not in on_evm]

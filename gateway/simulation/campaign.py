@@ -12,7 +12,7 @@ import structlog
 
 from core.runtime.garbage import collect_seldom
 from core.runtime.logging import configure_logging
-from gateway.simulation.plan import draw
+from gateway.simulation.drawing import draw
 from gateway.simulation.story import Verdict, run
 from gateway.simulation.verdict.problem import Kind, Problem
 

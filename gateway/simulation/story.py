@@ -12,9 +12,10 @@ from core.model.facts import LockStatus
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import run_virtually
 from gateway.simulation import hands, operators, strangers, traces
+from gateway.simulation.drawing import draw
 from gateway.simulation.journeys import journeys
 from gateway.simulation.ledger.tries import try_rules
-from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, Deal, Plan, Rough, Style, draw
+from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, Deal, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines

@@ -171,8 +171,13 @@ async def test_no_answer_of_a_node_breaks_a_newcomer(genesis: Path, tmp_path: Pa
             return rng.choice(NONSENSE) if rng.random() < 0.5 else good(method, params)
 
         async with servers(bad, sound(1)) as urls:
+            home = tmp_path / f"e{round_}"
             with contextlib.suppress(CausewayError):
-                await prepare(tmp_path / f"e{round_}", invitation(genesis, urls, f"{HEIGHT}:{'AB' * 32}"), NEWCOMER)
+                made = await prepare(home, invitation(genesis, urls, f"{HEIGHT}:{'AB' * 32}"), NEWCOMER)
+                assert made["snapshot"] in (0, HEIGHT)
+        # Whatever was said: a node that starts from a snapshot starts from the block that a person confirmed.
+        if home.exists() and "enable = true" in config(home):
+            assert "AB" * 32 in config(home)
 
 
 async def test_peer_cannot_write_into_the_configuration(genesis: Path, tmp_path: Path) -> None:
@@ -243,4 +248,11 @@ def test_collect_prints_the_hash_and_who_could_stop_the_chain(tmp_path: Path) ->
 def test_genesis_of_a_founding_is_placed_once(tmp_path: Path) -> None:
     [first, second] = founders(tmp_path, "a", "b")
     collect(first.parent, [second], None, None)
-    place_genesis(first.parent, load_genesis(first.parent / "config"))
+    placed = load_genesis(first.parent / "config")
+    place_genesis(first.parent, placed)
+    assert load_genesis(first.parent / "config").raw == placed.raw
+    [alone] = founders(tmp_path / "elsewhere", "c")
+    collect(alone.parent, [], None, None)
+    with pytest.raises(RejectedError, match="another chain's"):
+        place_genesis(first.parent, load_genesis(alone.parent / "config"))
+    assert load_genesis(first.parent / "config").raw == placed.raw

@@ -19,11 +19,12 @@ from core.model.transactions import OutcomeStatus, SignedTransaction, UnsignedTr
 from core.model.types import Asset, BaseUnits, ChainId, ChainTime, Hashlock, Height, LockTerms, Preimage
 from core.runtime.clock import VirtualClock, run_virtually
 from gateway.simulation.campaign import report
+from gateway.simulation.drawing import draw
 from gateway.simulation.ledger import PlayedLedger, Settings
 from gateway.simulation.ledger.node import Node
 from gateway.simulation.ledger.rules import LIVES, broken, lasting
 from gateway.simulation.ledger.strangers import lock_that_fails, lock_with_payment
-from gateway.simulation.plan import CHAINS, TIMING, A, B, Rough, Style, draw
+from gateway.simulation.plan import CHAINS, TIMING, A, B, Rough, Style
 from gateway.simulation.story import play
 from gateway.simulation.wire import Wire
 from local_chains.consortium.engine.mempool import Mempool

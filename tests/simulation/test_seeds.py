@@ -13,6 +13,7 @@ from adapters.memory import FaultRates
 from core.model.types import ChainId
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import report, verdicts
+from gateway.simulation.drawing import draw
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
@@ -30,7 +31,6 @@ from gateway.simulation.plan import (
     Rough,
     Stranger,
     Style,
-    draw,
 )
 from gateway.simulation.story import play
 from tests.support import LONG

@@ -79,8 +79,9 @@ def test_policy_outside_its_range_is_refused(changes: dict[str, Any], why: str) 
 
 
 def test_policy_reaches_the_ends_of_its_range() -> None:
-    LightClientPolicy(trusting_period_ns=1, max_clock_drift_ns=0, trust_threshold=Fraction(1, 3))
-    LightClientPolicy(trusting_period_ns=1, max_clock_drift_ns=0, trust_threshold=Fraction(999, 1000))
+    for threshold in (Fraction(1, 3), Fraction(999, 1000)):
+        made = LightClientPolicy(trusting_period_ns=1, max_clock_drift_ns=0, trust_threshold=threshold)
+        assert made.trust_threshold == threshold
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ async def test_a_lease_that_ended_is_kept_if_nobody_took_it(database: Database, 
     lease = await take(database, name, "one", 0, 10)
     await database.write(lambda c: leases.renew(c, name, lease.epoch, until_ns=50 * S))
     await database.write(lambda c: leases.fence(c, name, lease.epoch))
+    assert await database.read(lambda c: leases.find(c, name)) == leases.Lease(name, "one", lease.epoch, 50 * S)
 
 
 async def test_who_was_replaced_stores_nothing_more(database: Database, name: str) -> None:

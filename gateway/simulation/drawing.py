@@ -1,0 +1,289 @@
+"""Plans drawn from seeds: each part from a source of its own, so that a new one leaves the others as they are."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from adapters.memory import FaultRates
+from core.model.types import ChainId
+from gateway.simulation.plan import (
+    AIMED,
+    AIMED_AT_FUNDING,
+    AWAY_S,
+    BENDING_SHARE,
+    CHAINS,
+    CLOCK_SHARE,
+    COME_BACK_S,
+    COMMITS_OF,
+    EXPIRING_SHARE,
+    FICKLE_SHARE,
+    FINALITY_DEPTH,
+    LATE_WATCH_SHARE,
+    LEDGER_SHARE,
+    MAX_AIMS,
+    MAX_AIMS_AT_FUNDING,
+    MAX_BLOCK_TIME_S,
+    MAX_CLOCK_OFF_S,
+    MAX_DEALS,
+    MAX_FEW,
+    MAX_REORGS,
+    MAX_RESTARTS,
+    MAX_SKEW_S,
+    MAX_SPIKE_BLOCKS,
+    MIN_CLOCK_OFF_S,
+    MIN_DEALS,
+    MIN_FEW,
+    MOODY_SHARE,
+    NARROW_SHARE,
+    POLICY,
+    PUBLIC_SHARE,
+    RARE_COMMITS,
+    SENDINGS,
+    SHORT_SHARE,
+    SMALL_TOWNS,
+    SOON,
+    SOONER,
+    STORY_S,
+    UNDONE_SHARE,
+    WEIGHTS,
+    Act,
+    Aim,
+    B,
+    Deal,
+    Death,
+    Lie,
+    Outage,
+    Party,
+    Plan,
+    Reorg,
+    Rough,
+    Spike,
+    Stranger,
+    Style,
+    Trouble,
+)
+
+
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    source = random.Random(seed)
+    rough = frozenset(one for one in Rough if one is not Rough.CLOCK_WRONG and source.random() < 0.04)
+    count = source.choice((1, 1, 2))
+    fees = frozenset(chain for chain in CHAINS if source.random() < 0.6)
+    plan = Plan(
+        seed=seed,
+        deals=_deals(source, count, bool({Rough.PROVIDER_VANISHES, Rough.DATABASE_AWAY} & rough)),
+        relayers=tuple(_party(source, f"relayer-{number}", POLICY.participant_outage_s) for number in range(count)),
+        dapps=tuple(_party(source, f"dapp-{number}", POLICY.initiator_outage_s) for number in range(count)),
+        tower=None,
+        fees=fees,
+        # A chain has fees or expiries, as Ethereum and the consortium chain have, now and then neither.
+        expiries=frozenset(chain for chain in CHAINS if chain not in fees and source.random() < 0.8),
+        batches=frozenset(chain for chain in CHAINS if source.random() < 0.6),
+        block_time_s={chain: source.uniform(0.7, MAX_BLOCK_TIME_S) for chain in CHAINS},
+        skew_s={chain: source.randint(-MAX_SKEW_S, MAX_SKEW_S) for chain in CHAINS},
+        reorgs=_reorgs(source),
+        spikes=_spikes(source, fees),
+        rough=rough,
+        strangers=frozenset(one for one in Stranger if source.random() < 0.1),
+        repeats=frozenset(chain for chain in CHAINS if source.random() < 0.5),
+        allowances=frozenset(chain for chain in CHAINS if source.random() < 0.4),
+        stepwise=frozenset(chain for chain in CHAINS if source.random() < 0.4),
+        early_refunds=source.random() < 0.5,
+        attests=source.random() < 0.4,
+        regulator=source.choice((None, None, True, False)),
+        at_s={one: source.uniform(5, STORY_S) * (SOON if one is Rough.USED_ELSEWHERE else 1) for one in sorted(rough)},
+        aims=(
+            *_aims(random.Random(f"aims/{seed}"), AIMED, MAX_AIMS),
+            *_aims(random.Random(f"aims at funding/{seed}"), AIMED_AT_FUNDING, MAX_AIMS_AT_FUNDING),
+            *_starved_until_expired(random.Random(f"expiring/{seed}")),
+        ),
+        narrow=random.Random(f"narrow/{seed}").random() < NARROW_SHARE,
+        bending=random.Random(f"bending/{seed}").random() < BENDING_SHARE,
+    )
+    plan = replace(plan, deals=_undone(random.Random(f"undone/{seed}"), plan.deals))
+    plan = _with_moods(random.Random(f"moods/{seed}"), plan)
+    if any(aim.trouble is Trouble.PAUSED and aim.act in (Act.LOCK, Act.FUND) for aim in plan.aims):
+        # It takes a while to find out about a pause: slow blocks put as much between a lock and what follows it.
+        plan = replace(plan, block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S))
+    if any(party.lie is Lie.PENDING for party in plan.parties):
+        # What that lie is about has to come to pass: something that waits nowhere any more.
+        # Where nothing is outbid: that would send it again.
+        forgotten = tuple(Aim(Trouble.EVICTED, Act.LOCK, number, 0.0) for number in (1, 2, 3))
+        plan = replace(plan, aims=(*plan.aims, *forgotten), fees=frozenset(), spikes=())
+    if Rough.DATABASE_AWAY in rough:
+        away = Outage(plan.at_s[Rough.DATABASE_AWAY], AWAY_S, full=source.random() < 0.5)
+        failing = replace(plan.relayers[0], outages=(away,), deaths=())
+        plan = replace(plan, relayers=(failing, *plan.relayers[1:]))
+    if Rough.PROVIDER_VANISHES in rough or any(deal.watched for deal in plan.deals):
+        tower = _party(source, "tower", POLICY.participant_outage_s)
+        object.__setattr__(plan, "tower", tower)
+    if random.Random(f"short/{seed}").random() < SHORT_SHARE:
+        plan = replace(plan, rough=plan.rough | {Rough.SHORT_PURSE})
+    if (clocks := random.Random(f"clock/{seed}")).random() < CLOCK_SHARE:
+        plan = _with_wrong_clock(clocks, plan)
+    if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE:
+        plan = _on_ledger(plan)
+    return plan if seed < SMALL_TOWNS else _in_a_small_town(plan)
+
+
+def _in_a_small_town(plan: Plan) -> Plan:
+    """The beginning of the same story, with its first provider."""
+    source = random.Random(f"small/{plan.seed}")
+    first = plan.deals[: source.randint(MIN_FEW, MAX_FEW)]
+    deals = tuple(replace(one, relayer=0, start_s=one.start_s / SOONER) for one in first)
+    relayers, dapps = plan.relayers[:1], plan.dapps[:1]
+    named = {one.name for one in (*relayers, *dapps)}
+    return replace(
+        plan,
+        deals=deals,
+        relayers=relayers,
+        dapps=dapps,
+        tower=plan.tower if Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals) else None,
+        clock_of=plan.clock_of if plan.clock_of in named else relayers[0].name if plan.clock_of else "",
+    )
+
+
+def _with_moods(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints' moods, some published preimages, and some late registrations."""
+
+    def moody(party: Party) -> Party:
+        return replace(party, moody=source.uniform(0.01, 0.06)) if source.random() < MOODY_SHARE else party
+
+    def changed(deal: Deal) -> Deal:
+        public = source.random() < PUBLIC_SHARE and deal.style in (Style.VANISHES, Style.LOCKS_FOR_ANOTHER)
+        late = source.random() < LATE_WATCH_SHARE
+        return replace(deal, public=public and not deal.watched, late_watch=late and deal.watched)
+
+    return replace(
+        plan,
+        relayers=tuple(map(moody, plan.relayers)),
+        dapps=tuple(map(moody, plan.dapps)),
+        deals=tuple(map(changed, plan.deals)),
+    )
+
+
+def _with_wrong_clock(source: random.Random, plan: Plan) -> Plan:
+    """The same story with a clock that is off by more than any chain's time may be."""
+    return replace(
+        plan,
+        rough=plan.rough | {Rough.CLOCK_WRONG},
+        at_s={**plan.at_s, Rough.CLOCK_WRONG: source.uniform(5, STORY_S)},
+        clock_of=source.choice([party.name for party in (*plan.relayers, *plan.dapps)]),
+        clock_off_s=source.choice((-1, 1)) * source.randint(MIN_CLOCK_OFF_S, MAX_CLOCK_OFF_S),
+    )
+
+
+def _on_ledger(plan: Plan) -> Plan:
+    """The same story with the ledger for B, and with what befalls a ledger instead of what does not."""
+    source = random.Random(f"restarts/{plan.seed}")
+    return replace(
+        plan,
+        ledger=True,
+        fees=plan.fees - {B},
+        expiries=plan.expiries | {B},
+        batches=plan.batches - {B},
+        reorgs=tuple(one for one in plan.reorgs if one.chain != B),
+        spikes=tuple(one for one in plan.spikes if one.chain != B),
+        restarts=tuple(sorted(source.uniform(1, 2 * STORY_S) for _ in range(source.randint(0, MAX_RESTARTS)))),
+    )
+
+
+def _deals(source: random.Random, relayers: int, vanishes: bool) -> tuple[Deal, ...]:
+    count = source.randint(MIN_DEALS, MAX_DEALS)
+    styles = source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=count)
+    return tuple(
+        Deal(
+            number=number,
+            first=source.choice(CHAINS),
+            coin=source.random() < 0.6,
+            amount=source.randint(100, 100_000) * 3 // 5,
+            start_s=source.uniform(0, STORY_S) if source.random() < 0.6 else 1.0,
+            style=style,
+            relayer=source.randrange(relayers),
+            watched=vanishes or source.random() < 0.2,
+            before_timelock_s=source.uniform(1.5, 8.0),
+            provider_dies=style is Style.LAST_SECOND and source.random() < 0.4,
+        )
+        for number, style in enumerate(styles)
+    )
+
+
+def _undone(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, of some of which the cheat's claim does not stay. None of those is watched: to a tower a swap in
+    which one leg is claimed and the other refunded is lost, whoever lost it."""
+    can = {deal.number for deal in deals if deal.style is Style.LAST_SECOND and not deal.watched}
+    return tuple(replace(deal, undone=deal.number in can and source.random() < UNDONE_SHARE) for deal in deals)
+
+
+def _party(source: random.Random, name: str, outage_s: float) -> Party:
+    operators, kind = source.choice((1, 1, 3, 3, 5)), name.split("-", maxsplit=1)[0]
+    trouble, longest_s = source.random(), outage_s - COME_BACK_S
+    outage = Outage(source.uniform(2, 2 * STORY_S), source.uniform(1, longest_s), full=source.random() < 0.5)
+    moods = random.Random(f"fickle/{name}/{outage.at_s}")
+    return Party(
+        name=name,
+        operators=operators,
+        lie=source.choice((*Lie, Lie.FROM_THE_PAST)) if operators > 1 and source.random() < 0.7 else None,
+        rates=_rates(source),
+        # One at a time: together they would be longer than what is promised.
+        deaths=_deaths(source, kind, longest_s) if trouble < 0.6 else (),
+        outages=(outage,) if trouble > 0.8 else (),
+        locked=source.choice((0.0, 0.0, 0.01, 0.03)),
+        liar=source.randrange(operators),
+        fickle=moods.uniform(0.02, 0.1) if moods.random() < FICKLE_SHARE else 0.0,
+    )
+
+
+def _rates(source: random.Random) -> FaultRates:
+    if source.random() < 0.4:
+        return FaultRates()
+    return FaultRates(
+        error=source.uniform(0, 0.005),
+        lost_reply=source.uniform(0, 0.2),
+        latency_s=(0.0, source.choice((0.0, 0.02, 0.1))),
+        repeat_head=source.uniform(0, 0.2),
+        drop_head=source.uniform(0, 0.1),
+        late_head=source.uniform(0, 0.1),
+    )
+
+
+def _deaths(source: random.Random, kind: str, longest_s: float) -> tuple[Death, ...]:
+    outage_s, after = source.uniform(0, longest_s), source.random() < 0.5
+    match source.choice(("commit", "commit", "commit", "sending", "time")):
+        case "commit":
+            commit = source.choice(COMMITS_OF[kind])
+            count = source.randint(1, 3 if commit in RARE_COMMITS else 30)
+            return (Death(outage_s, commit=commit, count=count, after=after),)
+        case "sending":
+            return (Death(outage_s, sending=source.choice(SENDINGS), count=source.choice((1, 1, 2)), after=after),)
+        case _:
+            return (Death(outage_s, at_s=source.uniform(2, 2 * STORY_S)),)
+
+
+def _aims(source: random.Random, kinds: Sequence[tuple[Trouble, Act, float]], most: int) -> tuple[Aim, ...]:
+    chosen = source.sample(kinds, source.randint(0, most))
+    return tuple(
+        Aim(trouble, act, source.randint(1, 4), source.uniform(most_s / 3, most_s)) for trouble, act, most_s in chosen
+    )
+
+
+def _starved_until_expired(source: random.Random) -> tuple[Aim, ...]:
+    """In some towns the first refund that can expire waits for longer than its first form lasts."""
+    return (Aim(Trouble.STARVED, Act.REFUND, 1, source.uniform(30, 60)),) if source.random() < EXPIRING_SHARE else ()
+
+
+def _reorgs(source: random.Random) -> tuple[Reorg, ...]:
+    count = source.choice((0, 0, 1, 2, MAX_REORGS))
+    found = (
+        Reorg(source.choice(CHAINS), source.uniform(1, 2 * STORY_S), source.randint(1, FINALITY_DEPTH), source.random())
+        for _ in range(count)
+    )
+    return tuple(sorted(found, key=lambda reorg: reorg.at_s))
+
+
+def _spikes(source: random.Random, fees: frozenset[ChainId]) -> tuple[Spike, ...]:
+    return tuple(
+        Spike(source.choice(sorted(fees)), source.uniform(1, 2 * STORY_S), source.randint(3, MAX_SPIKE_BLOCKS))
+        for _ in range(source.choice((0, 1, 2)) if fees else 0)
+    )
