@@ -2,9 +2,14 @@
 
 Python and libraries raise these from any line, so they are translated where a piece of work as a whole ends: there the
 work is given up, what is durable stays, and nobody goes on with half of it.
+
+Memory is asked for in time as well (`require_memory`): where none is left, a library in C may end the process before
+Python can raise anything.
 """
 
 import errno
+import resource
+from pathlib import Path
 from typing import Final
 
 from core.model.errors import CausewayError, FatalError
@@ -22,6 +27,11 @@ _MEANINGS: Final = {
     errno.EMFILE: _NO_FILES,
     errno.ENFILE: _NO_FILES,
 }
+MIN_MEMORY_BYTES: Final = 16 * 1024 * 1024
+"""What a piece of work that must not be torn off wants to have left before it begins."""
+_LIMITS: Final = ((resource.RLIMIT_DATA, "VmData:"), (resource.RLIMIT_AS, "VmSize:"))
+"""What setrlimit(2) bounds, and where proc(5) says how much of it this process has."""
+_STATUS: Final = Path("/proc/self/status")
 _THREAD: Final = "can't start new thread"
 """How CPython says it (`_thread.start_new_thread`): with a plain `RuntimeError`."""
 
@@ -44,3 +54,27 @@ def exhausted(error: BaseException, what: str) -> FatalError | None:
     if isinstance(error, RuntimeError) and _THREAD in str(error):
         return FatalError(f"{what} cannot go on, {_NO_THREADS}")
     return None
+
+
+def memory_left() -> int | None:
+    """How many bytes this process may still have by its own limits; None if it has no limit, or it is not known."""
+    limits = [(resource.getrlimit(which)[0], name) for which, name in _LIMITS]
+    if all(limit == resource.RLIM_INFINITY for limit, _ in limits):
+        return None
+    try:
+        status = dict(line.split(maxsplit=1) for line in _STATUS.read_text().splitlines() if line.startswith("Vm"))
+    except OSError:
+        return None
+    left = [
+        limit - int(status[name].split()[0]) * 1_024
+        for limit, name in limits
+        if limit != resource.RLIM_INFINITY and name in status
+    ]
+    return min(left, default=None)
+
+
+def require_memory(what: str) -> None:
+    """Raise `FatalError` if less than `MIN_MEMORY_BYTES` are left: `what` stops while it still can in good order."""
+    left = memory_left()
+    if left is not None and left < MIN_MEMORY_BYTES:
+        raise FatalError(f"{what} cannot go on, {_NO_MEMORY}")

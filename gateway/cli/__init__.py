@@ -71,7 +71,6 @@ def _options(
 
 EXIT_REFUSED: Final = 1
 EXIT_UNSAFE: Final = 3
-NO_MEMORY: Final = "no memory is left for this process: free some, or raise its limit"
 EXIT_TRY_AGAIN: Final = 75
 """sysexits.h EX_TEMPFAIL: the same command may succeed later."""
 
@@ -101,8 +100,8 @@ def main() -> None:
             _end(_first(expected))
         if (refused := group.subgroup(OSError)) is not None:
             _end(_said(_first(refused)))
-        if group.subgroup(MemoryError) is not None:
-            _end(RetryableError(NO_MEMORY))
+        if (failed := group.subgroup((MemoryError, RuntimeError))) is not None:
+            _end_exhausted(_first(failed))
         raise
     except KeyboardInterrupt:
         sys.exit(130)
@@ -112,8 +111,18 @@ def main() -> None:
         sys.exit(EXIT_REFUSED)
     except OSError as error:
         _end(_said(error))
-    except MemoryError:
-        _end(RetryableError(NO_MEMORY))
+    except (MemoryError, RuntimeError) as error:
+        _end_exhausted(error)
+        raise
+
+
+def _end_exhausted(error: Exception) -> None:
+    """End if a resource of this machine is at its end; return if the error means something else."""
+    from core.runtime.exhaustion import exhausted
+
+    said = exhausted(error, "this command")
+    if said is not None:
+        _end(RetryableError(said.message))
 
 
 def _end(error: CausewayError) -> NoReturn:

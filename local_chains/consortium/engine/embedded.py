@@ -20,7 +20,7 @@ from core.proofs.cometbft.encoding import encode_block
 from core.proofs.cometbft.types import BlockId, ValidatorSet
 from core.proofs.smt import SmtProof
 from core.runtime.clock import Clock, SystemClock
-from core.runtime.exhaustion import exhausted
+from core.runtime.exhaustion import exhausted, require_memory
 from core.runtime.files import FileLock
 from local_chains.consortium.engine.feed import CommittedBlock, Feed
 from local_chains.consortium.engine.home import (
@@ -232,6 +232,7 @@ class EmbeddedEngine:
                 raise FatalError("this engine has ended: open the home again")
             if not _may_commit(self._tip.turn.validators, self._keys):
                 raise FatalError("the home lacks keys of new validators: add them and open it again")
+            require_memory(f"the chain {self.genesis.chain_id}")
             await self.settled()
             own_ms = self._now_ms()
             room = MAX_BLOCK_BYTES - BLOCK_OVERHEAD_BYTES - COMMIT_ENTRY_BYTES * len(self._tip.turn.validators)

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ import pytest
 from core.model.consortium import WriteRecord, transaction_hash
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.runtime import files
-from core.runtime.exhaustion import exhausted
+from core.runtime.exhaustion import MIN_MEMORY_BYTES, exhausted, memory_left, require_memory
 from core.runtime.sockets import free_port
 from local_chains.consortium.cometbft import MIN_FREE_BYTES, CometNode
 from local_chains.consortium.engine.abci.network import node_home
@@ -37,10 +38,14 @@ from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, CHAIN, 
 from tests.support import REPOSITORY, eventually
 
 SMALL_DISK: Final = 6 * 1024 * 1024
-SMALL_MEMORY: Final = 4 * 1024 * 1024
-"""More than a process has when it is ready."""
+SMALL_MEMORY: Final = MIN_MEMORY_BYTES + 8 * 1024 * 1024
+"""More than a process has when it is ready: it makes some blocks yet."""
+NO_MEMORY: Final = re.compile("no memory is left for this process|no thread can be started: .* or of memory")
+"""A thread wants memory, too, and may be the first that gets none."""
 END_S: Final = 120.0
 MAX_SENT: Final = 5_000
+FIRST_CONFIRMED: Final = 3
+"""Records in blocks before anything is short: what is not to be lost has to be there."""
 
 
 @contextmanager
@@ -125,8 +130,9 @@ async def daemon(home: Path) -> AsyncIterator[Daemon]:
             await process.wait()
 
 
-async def fill(running: Daemon) -> dict[bytes, int]:
-    """Write records until the node gives in, and return those that it confirmed, with their heights."""
+async def fill(running: Daemon, shorten: Callable[[], None] = lambda: None) -> dict[bytes, int]:
+    """Write records until the node gives in, and return those that it confirmed, with their heights. `shorten` is
+    called once the first are confirmed."""
     confirmed: dict[bytes, int] = {}
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30)) as session:
         for sequence in range(MAX_SENT):
@@ -140,6 +146,8 @@ async def fill(running: Daemon) -> dict[bytes, int]:
                 return confirmed
             assert answer["result"]["tx_result"]["code"] == 0
             confirmed[transaction_hash(raw)] = int(answer["result"]["height"])
+            if len(confirmed) == FIRST_CONFIRMED:
+                shorten()
     raise AssertionError("nothing came to its end")
 
 
@@ -188,15 +196,16 @@ async def test_chain_without_memory_refuses_or_ends_and_loses_nothing(tmp_path: 
     home = tmp_path / "chain"
     init_home(home, CHAIN, assets=ASSETS, accounts=ACCOUNTS)
     async with daemon(home) as running:
-        limit_memory(running.process.pid)
-        confirmed = await fill(running)
+        confirmed = await fill(running, partial(limit_memory, running.process.pid))
         if running.process.returncode is None:
-            # It has refused a call. With memory again, it takes the same one.
-            limit_memory(running.process.pid, 100 * SMALL_MEMORY)
+            # It has refused a call. With memory again, it takes the same one, unless it was on its way to its end.
+            with suppress(OSError, ValueError):  # it has ended meanwhile
+                limit_memory(running.process.pid, 100 * SMALL_MEMORY)
             await takes(running, len(confirmed), confirmed)
+        if running.process.returncode is None:
             running.process.send_signal(signal.SIGTERM)
         code, errors = await running.ended()
-        assert code == 0 or "no memory is left for this process" in errors, errors
+        assert code == 0 or NO_MEMORY.search(errors), errors
     await require_kept(home, confirmed)
 
 
@@ -219,8 +228,9 @@ async def takes(running: Daemon, sequence: int, confirmed: dict[bytes, int]) -> 
 # --- CometBFT nodes ----------------------------------------------------------------------------------------------
 
 
-async def overload(node: CometNode) -> dict[bytes, int]:
-    """Write records to a node until one of its processes ends; those that it showed in a block, with their heights."""
+async def overload(node: CometNode, shorten: Callable[[], None] = lambda: None) -> dict[bytes, int]:
+    """Write records to a node until one of its processes ends; those that it showed in a block, with their heights.
+    `shorten` is called once the first are shown."""
     confirmed: dict[bytes, int] = {}
     ended = asyncio.ensure_future(node.wait())
     sequence, waiting = 0, deque[bytes]()
@@ -238,6 +248,8 @@ async def overload(node: CometNode) -> dict[bytes, int]:
                     if waiting:
                         found = await node.call("tx", hash=base64.b64encode(waiting[0]).decode())
                         confirmed[waiting.popleft()] = int(found["height"])
+                        if len(confirmed) == FIRST_CONFIRMED:
+                            shorten()
                 except RejectedError:
                     await asyncio.sleep(0.02)
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
@@ -268,7 +280,7 @@ async def test_full_disk_ends_a_node_and_loses_nothing(tmp_path: Path) -> None:
         async with node:
             confirmed = await overload(node)
             assert "its disk is full" in node.why_ended()
-        (disk / "other").write_bytes(bytes(shutil.disk_usage(disk).free - MIN_FREE_BYTES + 4_096))
+        (disk / "other").write_bytes(bytes(max(0, shutil.disk_usage(disk).free - MIN_FREE_BYTES + 4_096)))
         with pytest.raises(RetryableError, match="does not start with less than 32"):
             await node.start()
         enlarge(disk, 100 * SMALL_DISK)
@@ -282,11 +294,8 @@ async def test_memory_at_its_end_ends_a_node_and_loses_nothing(tmp_path: Path) -
     node = CometNode(node_home(tmp_path / "network", 0))
     async with node:
         await reached([node], 2)
-        limit_memory(node.pids[0])
-        confirmed = await overload(node)
-        # A thread wants memory, too, and may be the first that gets none.
-        words = re.compile("no memory is left for this process|no thread can be started: .* or of memory")
-        await eventually(lambda: words.search(node.why_ended()), END_S, 0.1)
+        confirmed = await overload(node, partial(limit_memory, node.pids[0]))
+        await eventually(lambda: NO_MEMORY.search(node.why_ended()), END_S, 0.1)
     await require_going_on(node, confirmed)
 
 
@@ -394,3 +403,31 @@ def test_resource_at_its_end_has_a_sentence(error: BaseException, words: str) ->
     assert exhausted(ValueError("x"), "the node") is None
     assert exhausted(OSError(errno.ECONNRESET, "x"), "the node") is None
     assert exhausted(RuntimeError("x"), "the node") is None
+
+
+MEMORY_PROGRAM: Final = """
+import resource
+from core.runtime.exhaustion import MIN_MEMORY_BYTES, memory_left, require_memory
+assert memory_left() is None
+resource.setrlimit(resource.{limit}, (1 << 31, resource.RLIM_INFINITY))
+before = memory_left()
+held = bytearray(64 << 20)
+assert abs(before - memory_left() - len(held)) < 1 << 20, (before, memory_left())
+require_memory("work")
+more = bytearray(memory_left() - MIN_MEMORY_BYTES + (1 << 20))
+require_memory("work")
+"""
+
+
+@pytest.mark.parametrize("limit", ["RLIMIT_DATA", "RLIMIT_AS"])
+def test_work_stops_before_the_last_of_its_memory(limit: str) -> None:
+    program = MEMORY_PROGRAM.format(limit=limit)
+    ended = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert "FatalError: work cannot go on, no memory is left for this process" in ended.stderr
+    assert ended.stderr.count("line 11") == 1
+    assert ended.returncode == 1
+
+
+def test_process_without_a_limit_is_never_short_of_memory() -> None:
+    assert memory_left() is None
+    require_memory("work")

@@ -19,6 +19,7 @@ from core.model.consortium import APP_VERSION, MAX_MESSAGES, ResultCode, encode_
 from core.model.errors import FatalError, RejectedError
 from core.proofs.protobuf import message_field
 from core.runtime.clock import Clock, SystemClock
+from core.runtime.exhaustion import require_memory
 from local_chains.consortium.engine.abci import messages, outcomes
 from local_chains.consortium.engine.abci.accepted import AcceptedProposals
 from local_chains.consortium.engine.abci.messages import Request, Verdict
@@ -238,6 +239,7 @@ class LedgerApplication:
     async def _finalize_block(self, request: messages.FinalizeBlock) -> bytes:
         if request.height != self._state.height + 1:
             raise FatalError(f"the node decides height {request.height}, its application has {self._state.height}")
+        require_memory("the ledger")
         self._executed = await asyncio.to_thread(self._execute, request)
         return outcomes.finalize_block(self._executed.outcome, self._executed.stored.app_hash)
 
