@@ -3,7 +3,7 @@
 Python and libraries raise these from any line, so they are translated where a piece of work as a whole ends: there the
 work is given up, what is durable stays, and nobody goes on with half of it.
 
-Memory is asked for in time as well (`require_memory`): where none is left, a library in C may end the process before
+Memory is looked at in time as well (`require_memory`): once none is left, a library in C may end the process before
 Python can raise anything.
 """
 
@@ -28,9 +28,9 @@ _MEANINGS: Final = {
     errno.ENFILE: _NO_FILES,
 }
 MIN_MEMORY_BYTES: Final = 16 * 1024 * 1024
-"""What a piece of work that must not be torn off wants to have left before it begins."""
+"""Memory that has to be left before a piece of work that must not be torn off."""
 _LIMITS: Final = ((resource.RLIMIT_DATA, "VmData:"), (resource.RLIMIT_AS, "VmSize:"))
-"""What setrlimit(2) bounds, and where proc(5) says how much of it this process has."""
+"""The limits of setrlimit(2) on memory, each with the line of proc(5) that says how much this process has."""
 _STATUS: Final = Path("/proc/self/status")
 _THREAD: Final = "can't start new thread"
 """How CPython says it (`_thread.start_new_thread`): with a plain `RuntimeError`."""
