@@ -36,7 +36,7 @@ def openings(genesis: bytes = GENESIS, chain: ChainId = CHAIN) -> Ed25519Opening
     return Ed25519OpeningProofs(parameters, lambda key: caip_account(chain, address(key)))
 
 
-async def test_what_is_signed_is_as_documented():
+async def test_what_is_signed_is_as_documented() -> None:
     fields = [
         GENESIS,
         str(SIGNER.account),
@@ -60,14 +60,14 @@ async def test_what_is_signed_is_as_documented():
     await openings().check(OPENING, proof)
 
 
-async def test_a_chain_that_began_otherwise_is_another_chain():
+async def test_a_chain_that_began_otherwise_is_another_chain() -> None:
     """Development chains use a name again."""
     proof = await SIGNER.consent(openings().message(OPENING))
     with pytest.raises(RejectedError, match="signature"):
         await openings(genesis=bytes(32)).check(OPENING, proof)
 
 
-async def test_a_key_of_small_order_signs_nothing():
+async def test_a_key_of_small_order_signs_nothing() -> None:
     """With such a key one signature fits every message (RFC 8032, section 5.1.7; libsodium refuses it)."""
     for key in (bytes(32), b"\1" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"):
         account = caip_account(CHAIN, address(key))
@@ -77,7 +77,7 @@ async def test_a_key_of_small_order_signs_nothing():
                 await openings().check(opening, key + point + bytes(32))
 
 
-async def test_a_key_signs_no_transaction_as_a_consent():
+async def test_a_key_signs_no_transaction_as_a_consent() -> None:
     for payload in (b"", b"causeway transaction v1\0" + bytes(64), b"causeway consent v", bytes(32)):
         with pytest.raises(RejectedError, match="not a consent"):
             await SIGNER.consent(Consent(SIGNER.account, "{}", payload, "something"))

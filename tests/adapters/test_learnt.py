@@ -26,7 +26,7 @@ def ask(limit: LearntLimit, most: int) -> bool:
 
 
 @given(st.integers(1, 1_000), st.integers(1, 1_000))
-def test_limit_is_found_in_few_refusals(start: int, most: int):
+def test_limit_is_found_in_few_refusals(start: int, most: int) -> None:
     limit = LearntLimit(start, Time())
     refusals = sum(not ask(limit, most) for _ in range(100))
     assert refusals <= 12
@@ -36,7 +36,7 @@ def test_limit_is_found_in_few_refusals(start: int, most: int):
 
 
 @given(st.integers(2, 500))
-def test_larger_is_tried_seldom_and_found(most: int):
+def test_larger_is_tried_seldom_and_found(most: int) -> None:
     time = Time()
     limit = LearntLimit(1_000, time)
     for _ in range(50):
@@ -52,7 +52,7 @@ def test_larger_is_tried_seldom_and_found(most: int):
     assert limit.known == 1_000, "a limit that was lifted is found lifted"
 
 
-def test_doubt_counts_once_less_is_answered():
+def test_doubt_counts_once_less_is_answered() -> None:
     limit = LearntLimit(100, Time())
     limit.doubted(100)
     assert limit.size() == 100, "a dead endpoint shows nothing about its limits"
@@ -63,7 +63,7 @@ def test_doubt_counts_once_less_is_answered():
     assert limit.known == 60, "as much was answered since"
 
 
-def test_refusal_of_one_teaches_nothing():
+def test_refusal_of_one_teaches_nothing() -> None:
     limit = LearntLimit(8, Time())
     for _ in range(10):
         limit.refused(1)

@@ -8,5 +8,5 @@ from core.runtime.logging import configure_logging
 
 
 @pytest.fixture(autouse=True)
-def quiet_logs():
+def quiet_logs() -> None:
     configure_logging("error", stream=io.StringIO())

@@ -1,6 +1,7 @@
 """Allowances for amounts, of tokens that know no others: locks side by side take nothing from one another."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -55,7 +56,7 @@ class Particular(House):
         return view
 
 
-def told(story, ahead: bool = True) -> None:
+def told(story: Callable[[Particular], Awaitable[None]], ahead: bool = True) -> None:
     async def whole() -> None:
         house = Particular()
         try:
@@ -80,7 +81,7 @@ async def side_by_side(house: Particular, count: int, amount: int) -> None:
         assert len(house.made(B, Locked, view.hashlock)) == 1
 
 
-def test_locks_side_by_side_get_their_allowances():
+def test_locks_side_by_side_get_their_allowances() -> None:
     """Together they take more than was allowed ahead: the allowance is used up, reset and raised on the way."""
 
     async def story(house: Particular) -> None:
@@ -91,7 +92,7 @@ def test_locks_side_by_side_get_their_allowances():
     told(story)
 
 
-def test_locks_provide_what_was_not_allowed_ahead():
+def test_locks_provide_what_was_not_allowed_ahead() -> None:
     """Each needs its own next to those that are on their way."""
 
     async def story(house: Particular) -> None:
@@ -102,7 +103,7 @@ def test_locks_provide_what_was_not_allowed_ahead():
 
 
 @pytest.mark.parametrize("amounts", [(100, 200, 300), (300, 200, 100), (100, 100, 100)])
-def test_a_lock_counts_those_that_are_signed(amounts):
+def test_a_lock_counts_those_that_are_signed(amounts: tuple[int, ...]) -> None:
     """Of which no swap says anything: only the allowance and the transactions on their way are there to go by."""
 
     async def story(house: Particular) -> None:
@@ -129,7 +130,7 @@ def test_a_lock_counts_those_that_are_signed(amounts):
     told(story, ahead=False)
 
 
-def test_an_allowance_is_raised_as_swaps_are_agreed():
+def test_an_allowance_is_raised_as_swaps_are_agreed() -> None:
     async def story(house: Particular) -> None:
         await house.clock.sleep(6)
         first = house.allowed

@@ -19,7 +19,7 @@ from tests.relayer.house import A, B, House
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-def test_block_made_up_by_one_of_three_endpoints_is_not_attested(liar):
+def test_block_made_up_by_one_of_three_endpoints_is_not_attested(liar: int) -> None:
     async def story() -> None:
         house = House()
         await house.start()
@@ -53,7 +53,7 @@ def test_block_made_up_by_one_of_three_endpoints_is_not_attested(liar):
     run_virtually(story())
 
 
-def test_operators_agree_on_the_newest_final_block_in_turn():
+def test_operators_agree_on_the_newest_final_block_in_turn() -> None:
     async def story() -> None:
         house = House()
         await house.start()

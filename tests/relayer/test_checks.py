@@ -1,6 +1,7 @@
 """Each check before a lock or a reveal by itself."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -50,7 +51,7 @@ from tests.relayer.office import CODE, FIRST, OURS, SECOND, Office, other_agreem
 
 
 @pytest_asyncio.fixture
-async def office():
+async def office() -> AsyncIterator[Office]:
     made = Office()
     await made.database.write(create_schema)
     yield made
@@ -58,7 +59,7 @@ async def office():
 
 
 @pytest_asyncio.fixture
-async def initiators():
+async def initiators() -> AsyncIterator[Office]:
     made = Office(Role.INITIATOR)
     await made.database.write(create_schema)
     yield made
@@ -73,7 +74,7 @@ def verification(office: Office, leg: Leg = FIRST) -> VerifyLock:
     return VerifyLock(swap_id=terms.swap_id, sequence=1, leg=leg, lock_id=IDS[leg], terms=terms.terms(leg))
 
 
-async def test_lock_that_stands_as_agreed_is_verified(office: Office):
+async def test_lock_that_stands_as_agreed_is_verified(office: Office) -> None:
     await office.begin()
     await office.take(lock_seen(office.agreement, FIRST))
     assert await office.checks.verified(verification(office)) == block(FIRST, 8)
@@ -82,7 +83,7 @@ async def test_lock_that_stands_as_agreed_is_verified(office: Office):
     assert await office.checks.verified(verification(office)) == block(FIRST, 7)
 
 
-async def test_lock_that_was_not_seen_is_verified_by_its_id_alone(office: Office):
+async def test_lock_that_was_not_seen_is_verified_by_its_id_alone(office: Office) -> None:
     await office.begin()
     office.chains[A].canonical.clear()
     assert await office.checks.verified(verification(office)) == block(FIRST, 8)
@@ -100,7 +101,9 @@ async def test_lock_that_was_not_seen_is_verified_by_its_id_alone(office: Office
         ({"status": LockStatus.SUPERSEDED}, RejectedError, "is superseded already"),
     ],
 )
-async def test_lock_that_is_not_as_agreed_is_not_verified(office: Office, changes, error, why):
+async def test_lock_that_is_not_as_agreed_is_not_verified(
+    office: Office, changes: dict[str, Any], error: type[Exception], why: str
+) -> None:
     await office.begin()
     await office.take(lock_seen(office.agreement, FIRST))
     shown(office, FIRST, **changes)
@@ -109,7 +112,7 @@ async def test_lock_that_is_not_as_agreed_is_not_verified(office: Office, change
 
 
 @pytest.mark.parametrize("shows", [NotFoundError("none"), ReorgedError("replaced"), bytes(32)])
-async def test_lock_whose_block_was_replaced_is_asked_again(office: Office, shows):
+async def test_lock_whose_block_was_replaced_is_asked_again(office: Office, shows: bytes | Exception) -> None:
     await office.begin()
     await office.take(lock_seen(office.agreement, FIRST))
     office.chains[A].canonical[7] = shows
@@ -117,7 +120,7 @@ async def test_lock_whose_block_was_replaced_is_asked_again(office: Office, show
         await office.checks.verified(verification(office))
 
 
-async def test_swap_that_is_over_has_nothing_to_verify(initiators: Office):
+async def test_swap_that_is_over_has_nothing_to_verify(initiators: Office) -> None:
     await initiators.ready_to_reveal()
     claimed = (claim_seen(SECOND), claim_final(SECOND))
     state = await initiators.take(*claimed)
@@ -125,7 +128,7 @@ async def test_swap_that_is_over_has_nothing_to_verify(initiators: Office):
     await nothing_is_verified(initiators)
 
 
-async def test_swap_that_was_called_off_has_nothing_to_verify(initiators: Office):
+async def test_swap_that_was_called_off_has_nothing_to_verify(initiators: Office) -> None:
     await initiators.begin()
     mine = (lock_seen(initiators.agreement, FIRST), lock_final(FIRST))
     state = await initiators.take(*mine, events.QuoteCancelled("no"))
@@ -140,7 +143,7 @@ async def nothing_is_verified(office: Office) -> None:
     assert office.chains[A].asked == office.chains[B].asked == []
 
 
-async def test_chain_that_is_not_configured_is_asked_again(office: Office):
+async def test_chain_that_is_not_configured_is_asked_again(office: Office) -> None:
     await office.begin()
     del office.chains[A]
     with pytest.raises(RetryableError, match="not configured"):
@@ -150,7 +153,7 @@ async def test_chain_that_is_not_configured_is_asked_again(office: Office):
 # --- before funding -------------------------------------------------------------------------------------------------
 
 
-async def test_funding_is_allowed_if_everything_holds(office: Office):
+async def test_funding_is_allowed_if_everything_holds(office: Office) -> None:
     state = await office.ready_to_fund()
     await office.checks.before_funding(state)
     first, second = office.agreement.initiator_leg, office.agreement.participant_leg
@@ -159,7 +162,7 @@ async def test_funding_is_allowed_if_everything_holds(office: Office):
     assert set(office.chains[B].asked) - {"market"} == {(B, second.receiver), (B, second.sender)}
 
 
-async def test_watchtower_funds_nothing():
+async def test_watchtower_funds_nothing() -> None:
     tower = Office(Role.WATCHTOWER)
     with pytest.raises(RejectedError, match="funds nothing"):
         await tower.checks.before_funding(begin(tower.agreement)[0])
@@ -184,7 +187,7 @@ class Asked:
             raise self.refusal
 
 
-async def test_consultation_comes_before_everything_else(office: Office):
+async def test_consultation_comes_before_everything_else(office: Office) -> None:
     state = await office.ready_to_fund()
     asked = Asked()
     await office.made(consultation=asked).before_funding(state)
@@ -196,7 +199,7 @@ async def test_consultation_comes_before_everything_else(office: Office):
     assert office.chains[A].asked == office.chains[B].asked == []
 
 
-async def test_late_funding_waits_for_nobody(office: Office):
+async def test_late_funding_waits_for_nobody(office: Office) -> None:
     state = await office.ready_to_fund()
     await office.clock.advance(40)
     with pytest.raises(GateClosedError):
@@ -211,7 +214,7 @@ async def alarm(office: Office, chain: ChainId) -> None:
 
 
 @pytest.mark.parametrize("chain", [A, B])
-async def test_replaced_final_block_stops_funding(office: Office, chain: ChainId):
+async def test_replaced_final_block_stops_funding(office: Office, chain: ChainId) -> None:
     state = await office.ready_to_fund()
     await alarm(office, chain)
     with pytest.raises(DisagreementError, match=f"finalized block of {chain} was replaced"):
@@ -221,7 +224,7 @@ async def test_replaced_final_block_stops_funding(office: Office, chain: ChainId
 
 
 @pytest.mark.parametrize("chain", [A, B])
-async def test_foreign_use_of_our_account_stops_funding(office: Office, chain: ChainId):
+async def test_foreign_use_of_our_account_stops_funding(office: Office, chain: ChainId) -> None:
     state = await office.ready_to_fund()
 
     def used(account: AccountId) -> Callable[[Connection], bool]:
@@ -235,14 +238,14 @@ async def test_foreign_use_of_our_account_stops_funding(office: Office, chain: C
 
 
 @pytest.mark.parametrize(("chain", "apart"), [(A, 2), (A, -5), (B, 2), (B, -5)])
-async def test_skewed_chain_stops_funding(office: Office, chain: ChainId, apart: int):
+async def test_skewed_chain_stops_funding(office: Office, chain: ChainId, apart: int) -> None:
     state = await office.ready_to_fund()
     office.chains[chain].head_s = NOW + apart
     with pytest.raises(ClockSkewError):
         await office.checks.before_funding(state)
 
 
-async def test_lock_that_changed_since_stops_funding(office: Office):
+async def test_lock_that_changed_since_stops_funding(office: Office) -> None:
     state = await office.ready_to_fund()
     shown(office, FIRST, status=LockStatus.REFUNDED)
     with pytest.raises(RejectedError, match="refunded already"):
@@ -254,7 +257,7 @@ async def test_lock_that_changed_since_stops_funding(office: Office):
 
 
 @pytest.mark.parametrize("payee", ["initiator claims", "we claim", "we refund"])
-async def test_payee_that_cannot_be_paid_stops_funding(office: Office, payee: str):
+async def test_payee_that_cannot_be_paid_stops_funding(office: Office, payee: str) -> None:
     state = await office.ready_to_fund()
     first, second = office.agreement.initiator_leg, office.agreement.participant_leg
     account = {"initiator claims": second.receiver, "we claim": first.receiver, "we refund": second.sender}[payee]
@@ -263,7 +266,7 @@ async def test_payee_that_cannot_be_paid_stops_funding(office: Office, payee: st
         await office.checks.before_funding(state)
 
 
-async def test_short_purse_may_be_filled(office: Office):
+async def test_short_purse_may_be_filled(office: Office) -> None:
     state = await office.ready_to_fund()
     asset = office.agreement.participant_leg.asset
     office.chains[B].held[asset] = office.agreement.participant_leg.amount
@@ -274,7 +277,7 @@ async def test_short_purse_may_be_filled(office: Office):
     assert short.value.fields == {"asset": asset, "free": office.agreement.participant_leg.amount - 1}
 
 
-async def test_earlier_promises_come_first_and_later_ones_do_not(office: Office):
+async def test_earlier_promises_come_first_and_later_ones_do_not(office: Office) -> None:
     asset, amount = office.agreement.participant_leg.asset, office.agreement.participant_leg.amount
     await office.begin(other_agreement(1), quote="earlier")
     await office.clock.advance(1)
@@ -288,14 +291,14 @@ async def test_earlier_promises_come_first_and_later_ones_do_not(office: Office)
         await office.checks.before_funding(state)
 
 
-async def test_promise_that_is_not_firm_reserves_nothing(office: Office):
+async def test_promise_that_is_not_firm_reserves_nothing(office: Office) -> None:
     await office.begin(other_agreement(1, 10**6), quote="unproven", proven=False)
     await office.begin(other_agreement(2, 10**6), quote="over", hold_until_ns=office.clock.now_ns() - 1)
     office.chains[B].held[office.agreement.participant_leg.asset] = office.agreement.participant_leg.amount
     await office.checks.before_funding(await office.ready_to_fund())
 
 
-async def test_exposure_is_looked_at_again_before_funding(office: Office):
+async def test_exposure_is_looked_at_again_before_funding(office: Office) -> None:
     """Without this swap itself, even if its row says by now that its lock was seen."""
     amount, asset = office.agreement.participant_leg.amount, office.agreement.participant_leg.asset
     state = await office.ready_to_fund()
@@ -307,7 +310,7 @@ async def test_exposure_is_looked_at_again_before_funding(office: Office):
         await office.made(exposure={asset: short}).before_funding(state)
 
 
-async def test_preimage_that_any_chain_showed_stops_funding(office: Office):
+async def test_preimage_that_any_chain_showed_stops_funding(office: Office) -> None:
     state = await office.ready_to_fund()
     claimed = event_values(Claimed(LockId("another lock"), office.agreement.hashlock, PREIMAGE))
     place = {"chain": B, "block_hash": bytes(32), "event_index": 0, "height": 5, "time_s": NOW, "tx_hash": b"\x01"}
@@ -317,7 +320,7 @@ async def test_preimage_that_any_chain_showed_stops_funding(office: Office):
         await office.checks.before_funding(state)
 
 
-async def test_swap_that_is_done_is_not_funded(office: Office):
+async def test_swap_that_is_done_is_not_funded(office: Office) -> None:
     state = await office.ready_to_fund()
     await office.database.write(lambda c: c.execute(sa.update(tables.relayer_swaps).values(done=True)))
     with pytest.raises(ConflictError, match="not open any more"):
@@ -327,7 +330,7 @@ async def test_swap_that_is_done_is_not_funded(office: Office):
 # --- before revealing -----------------------------------------------------------------------------------------------
 
 
-async def test_reveal_is_allowed_if_everything_holds(initiators: Office):
+async def test_reveal_is_allowed_if_everything_holds(initiators: Office) -> None:
     state = await initiators.ready_to_reveal()
     await initiators.checks.before_reveal(state)
     first, second = initiators.agreement.initiator_leg, initiators.agreement.participant_leg
@@ -335,7 +338,7 @@ async def test_reveal_is_allowed_if_everything_holds(initiators: Office):
     assert initiators.chains[B].asked == [IDS[SECOND], (B, second.receiver)]
 
 
-async def test_reveal_is_checked_against_the_state_after_consultation(initiators: Office):
+async def test_reveal_is_checked_against_the_state_after_consultation(initiators: Office) -> None:
     state = await initiators.ready_to_reveal()
     asked = Asked()
     await initiators.made(consultation=asked).before_reveal(state)
@@ -347,7 +350,7 @@ async def test_reveal_is_checked_against_the_state_after_consultation(initiators
         await initiators.made(consultation=asked).before_reveal(state)
 
 
-async def test_late_reveal_waits_for_nobody(initiators: Office):
+async def test_late_reveal_waits_for_nobody(initiators: Office) -> None:
     state = await initiators.ready_to_reveal()
     await initiators.clock.advance(40)
     with pytest.raises(GateClosedError):
@@ -357,7 +360,7 @@ async def test_late_reveal_waits_for_nobody(initiators: Office):
 
 
 @pytest.mark.parametrize("chain", [A, B])
-async def test_alarm_or_skew_stops_a_reveal(initiators: Office, chain: ChainId):
+async def test_alarm_or_skew_stops_a_reveal(initiators: Office, chain: ChainId) -> None:
     state = await initiators.ready_to_reveal()
     initiators.chains[chain].head_s = NOW + 2
     with pytest.raises(ClockSkewError):
@@ -369,7 +372,7 @@ async def test_alarm_or_skew_stops_a_reveal(initiators: Office, chain: ChainId):
 
 
 @pytest.mark.parametrize("chain", [A, B])
-async def test_payee_that_cannot_be_paid_stops_a_reveal(initiators: Office, chain: ChainId):
+async def test_payee_that_cannot_be_paid_stops_a_reveal(initiators: Office, chain: ChainId) -> None:
     state = await initiators.ready_to_reveal()
     leg = FIRST if chain == A else SECOND
     initiators.chains[chain].blocked.add(initiators.agreement.terms(leg).receiver)
@@ -377,7 +380,7 @@ async def test_payee_that_cannot_be_paid_stops_a_reveal(initiators: Office, chai
         await initiators.checks.before_reveal(state)
 
 
-async def test_lock_that_changed_since_stops_a_reveal(initiators: Office):
+async def test_lock_that_changed_since_stops_a_reveal(initiators: Office) -> None:
     state = await initiators.ready_to_reveal()
     shown(initiators, SECOND, code_hash=bytes(32))
     with pytest.raises(RejectedError, match="other code"):
@@ -390,7 +393,7 @@ async def test_lock_that_changed_since_stops_a_reveal(initiators: Office):
 # --- the last look at the clock ---------------------------------------------------------------------------------------
 
 
-async def test_last_look_is_at_the_gate_of_the_own_role(office: Office, initiators: Office):
+async def test_last_look_is_at_the_gate_of_the_own_role(office: Office, initiators: Office) -> None:
     """A provider needs 2 + 1 + 1 + 2 + 8 s before T_B, 24 s after the quote; an initiator 2 + 3 + 1 s more."""
     provider, initiator = await office.ready_to_fund(), await initiators.begin()
     await office.clock.advance(9)

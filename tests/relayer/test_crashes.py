@@ -1,5 +1,7 @@
 """The relayer dies at every one of its commits, before and after, and starts again over the same file."""
 
+from pathlib import Path
+
 import pytest
 
 from core.model.facts import Claimed, Locked
@@ -14,7 +16,7 @@ MAX_WRITES = 400
 
 
 @pytest.mark.long
-def test_a_crash_at_any_commit_loses_nothing_and_repeats_nothing(tmp_path):
+def test_a_crash_at_any_commit_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     """Each write is the last one once: every other time just before it is committed, else just after."""
     deaths = 0
     for fatal in range(1, MAX_WRITES):

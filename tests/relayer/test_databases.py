@@ -1,14 +1,16 @@
 """A swap and a refund in real time over the databases that real relayers use: threads, sockets and all."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from core.model.errors import ConflictError
 from core.model.facts import Claimed, Locked
 from core.runtime.clock import SystemClock
-from core.runtime.database import METADATA, open_database
+from core.runtime.database import METADATA, Database, open_database
 from htlc.model import Leg, Phase
 from relayer.provider.desk import SwapView
 from relayer.pump import promises
@@ -18,7 +20,7 @@ from tests.relayer.test_together import Hall
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-async def database(request, tmp_path):
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
         opened = open_database(f"sqlite:///{tmp_path / 'relayer.sqlite'}")
     else:
@@ -28,7 +30,7 @@ async def database(request, tmp_path):
     await opened.close()
 
 
-async def test_a_swap_and_a_restart_on_a_real_database(database):
+async def test_a_swap_and_a_restart_on_a_real_database(database: Database) -> None:
     house = House(clock=SystemClock(), block_s=0.2)
     house.database = database
     await house.start()
@@ -48,7 +50,7 @@ async def test_a_swap_and_a_restart_on_a_real_database(database):
     await house.stop()
 
 
-async def test_claims_share_a_transaction_after_restart_on_a_database(database):
+async def test_claims_share_a_transaction_after_restart_on_a_database(database: Database) -> None:
     """The relayer is away while all preimages become public: what is due at once goes out together."""
     house = Hall(clock=SystemClock(), block_s=0.2)
     house.database = database
@@ -75,7 +77,7 @@ async def next_block(house: Hall) -> None:
         await house.clock.sleep(0.005)
 
 
-async def test_openings_at_once_promise_nothing_twice(database):
+async def test_openings_at_once_promise_nothing_twice(database: Database) -> None:
     """Each fits by itself. PostgreSQL runs their transactions side by side."""
     house = House(clock=SystemClock(), block_s=0.2)
     house.database = database

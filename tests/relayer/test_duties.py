@@ -53,7 +53,7 @@ async def complete(house: House, view: Any) -> None:
 
 @pytest.mark.parametrize("error", ERRORS)
 @pytest.mark.parametrize("duty", ["housekeeping", "measuring", "heads", "transactions", "allowances"])
-def test_a_failing_duty_ends_no_claim(error, duty):
+def test_a_failing_duty_ends_no_claim(error: Exception, duty: str) -> None:
     """The other chain's heads and transactions, the gauges, the allowances."""
 
     async def story(house: House) -> None:
@@ -81,7 +81,7 @@ def test_a_failing_duty_ends_no_claim(error, duty):
     told(story)
 
 
-def test_another_process_on_our_account_ends_this_one():
+def test_another_process_on_our_account_ends_this_one() -> None:
     async def story(house: House) -> None:
         service = await house.start()
         view = await house.open(A)
@@ -97,7 +97,7 @@ def test_another_process_on_our_account_ends_this_one():
 
 
 @pytest.mark.parametrize("error", ERRORS)
-def test_one_effect_s_error_is_its_own_business(error):
+def test_one_effect_s_error_is_its_own_business(error: Exception) -> None:
     async def story(house: House) -> None:
         service: Any = await house.start()
         verified = service.pump.checks.verified
@@ -121,7 +121,7 @@ def test_one_effect_s_error_is_its_own_business(error):
     told(story)
 
 
-def test_a_lock_that_waits_for_the_operator_ends_with_its_gate():
+def test_a_lock_that_waits_for_the_operator_ends_with_its_gate() -> None:
     """A use of our account that nobody acknowledges: what is too late is called off, and reserves nothing any more."""
 
     async def story(house: House) -> None:
@@ -138,7 +138,7 @@ def test_a_lock_that_waits_for_the_operator_ends_with_its_gate():
 
 
 @pytest.mark.parametrize("error", [None, *ERRORS[1:]])
-def test_a_claim_waits_for_no_estimate(error):
+def test_a_claim_waits_for_no_estimate(error: Exception | None) -> None:
     """None: the endpoint says nothing at all."""
 
     async def story(house: House) -> None:
@@ -156,7 +156,7 @@ def test_a_claim_waits_for_no_estimate(error):
     told(story)
 
 
-def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
+def test_effects_and_outcomes_that_cannot_be_read_stop_nothing() -> None:
     """Rows that no version of ours wrote."""
 
     async def story(house: House) -> None:
@@ -188,7 +188,7 @@ def test_effects_and_outcomes_that_cannot_be_read_stop_nothing():
 
 
 @pytest.mark.parametrize("error", [FatalError("an invariant is broken"), KeyError("a bug")])
-def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
+def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its state refuses what its effects and transactions came to."""
 
     async def story(house: House) -> None:
@@ -215,7 +215,7 @@ def test_a_swap_that_cannot_take_an_outcome_stops_no_other(error, monkeypatch):
     told(story)
 
 
-def test_dead_exits_of_one_chain_take_no_place_from_another_s():
+def test_dead_exits_of_one_chain_take_no_place_from_another_s() -> None:
     async def story(house: House) -> None:
         service: Any = await house.start()
         executor = service.pump._executor
@@ -228,7 +228,7 @@ def test_dead_exits_of_one_chain_take_no_place_from_another_s():
     told(story)
 
 
-def test_a_lock_needs_as_many_transactions_before_it_as_it_says():
+def test_a_lock_needs_as_many_transactions_before_it_as_it_says() -> None:
     async def story(house: House) -> None:
         service: Any = await house.start()
         legs = service._setup.chains[B].legs
@@ -263,7 +263,7 @@ def test_a_lock_needs_as_many_transactions_before_it_as_it_says():
 
 
 @pytest.mark.parametrize("why", ["preimage", "too late"])
-def test_a_lock_that_waits_is_cancelled_when_its_gate_closes(why):
+def test_a_lock_that_waits_is_cancelled_when_its_gate_closes(why: str) -> None:
     async def story(house: House) -> None:
         house.policy = RelayerPolicy(
             swap=DEVNET_POLICY, pipeline=PipelinePolicy(fees=FeePolicy(ceiling=10**12, patience_s=2.0))

@@ -76,7 +76,7 @@ def nobody(_: bytes) -> bool:
 # --- the purse ---------------------------------------------------------------------------------------------------
 
 
-async def test_locks_together_never_exceed_the_purse():
+async def test_locks_together_never_exceed_the_purse() -> None:
     house = Poor(10 * FEE + 1_000)
     pipeline = await house.start()
     await pipeline.send(FUND, house.pay(600), watched=True)
@@ -88,7 +88,7 @@ async def test_locks_together_never_exceed_the_purse():
     assert await house.received() == 601
 
 
-async def test_a_lock_leaves_what_exits_need():
+async def test_a_lock_leaves_what_exits_need() -> None:
     house = Poor(3 * FEE)
     pipeline = await house.start()
     with pytest.raises(UnaffordableError, match=f"kept for exits {2 * FEE}"):
@@ -96,7 +96,7 @@ async def test_a_lock_leaves_what_exits_need():
     await pipeline.send(FUND, house.pay(1), keep={COIN: FEE})
 
 
-async def test_what_is_included_is_not_counted_twice():
+async def test_what_is_included_is_not_counted_twice() -> None:
     house = Poor(2 * FEE + 2_000, finality_depth=50)
     pipeline = await house.start()
     await pipeline.send(FUND, house.pay(1_000))
@@ -107,7 +107,7 @@ async def test_what_is_included_is_not_counted_twice():
     assert await house.received() == 1_900
 
 
-async def test_an_exit_bids_what_the_purse_holds():
+async def test_an_exit_bids_what_the_purse_holds() -> None:
     house = Poor(100_000 * 12 * GWEI)
     await house.start()
     record = await house.exit(amount=1)
@@ -117,7 +117,7 @@ async def test_an_exit_bids_what_the_purse_holds():
     assert (await house.found(CLAIM)).status is TransactionStatus.FINAL
 
 
-async def test_an_exit_that_cannot_be_paid_is_not_signed():
+async def test_an_exit_that_cannot_be_paid_is_not_signed() -> None:
     house = Poor(100_000 * 9 * GWEI)
     pipeline = await house.start()
     with pytest.raises(UnaffordableError, match="fund the account"):
@@ -131,7 +131,7 @@ async def test_an_exit_that_cannot_be_paid_is_not_signed():
     assert await house.received() == 1
 
 
-async def test_an_exit_does_not_wait_for_a_look_into_the_purse():
+async def test_an_exit_does_not_wait_for_a_look_into_the_purse() -> None:
     house = Poor(10 * FEE)
     await house.start()
     state: Any = house.access.state
@@ -147,7 +147,7 @@ async def test_an_exit_does_not_wait_for_a_look_into_the_purse():
     assert await house.received() == 1
 
 
-async def test_lock_beyond_the_balance_is_simulated_with_its_fee():
+async def test_lock_beyond_the_balance_is_simulated_with_its_fee() -> None:
     house = Poor(FEE + 1_000)
     pipeline = await house.start()
     with pytest.raises(RevertedError, match="insufficient"):
@@ -157,7 +157,7 @@ async def test_lock_beyond_the_balance_is_simulated_with_its_fee():
 # --- cancellations -----------------------------------------------------------------------------------------------
 
 
-async def test_a_late_lock_is_cancelled_and_the_exit_behind_it_goes():
+async def test_a_late_lock_is_cancelled_and_the_exit_behind_it_goes() -> None:
     house = Poor(100 * FEE)
     pipeline = await house.start()
     await pipeline.send(FUND, house.pay(500), house.clock.now() + 20, watched=True)
@@ -179,7 +179,7 @@ async def test_a_late_lock_is_cancelled_and_the_exit_behind_it_goes():
     assert await house.received() == 2
 
 
-async def test_a_lock_that_comes_before_its_cancellation_counts():
+async def test_a_lock_that_comes_before_its_cancellation_counts() -> None:
     house = Poor(100 * FEE)
     pipeline = await house.start()
     first = await pipeline.send(FUND, house.pay(500), house.clock.now() + 5, watched=True)
@@ -200,7 +200,7 @@ async def test_a_lock_that_comes_before_its_cancellation_counts():
     assert await house.received() == 500
 
 
-async def test_a_lock_whose_gate_has_closed_is_cancelled():
+async def test_a_lock_whose_gate_has_closed_is_cancelled() -> None:
     house = Poor(100 * FEE)
     pipeline = await house.start()
     closed: list[str] = []
@@ -215,7 +215,7 @@ async def test_a_lock_whose_gate_has_closed_is_cancelled():
     assert await house.received() == 0
 
 
-async def test_a_late_lock_is_not_outbid_but_cancelled():
+async def test_a_late_lock_is_not_outbid_but_cancelled() -> None:
     """Its time gate has closed, though it may still be mined by what was offered before."""
     house = Poor(1000 * FEE)
     pipeline = await house.start()
@@ -231,7 +231,7 @@ async def test_a_late_lock_is_not_outbid_but_cancelled():
 
 
 @pytest.mark.parametrize("left", [30, 61])
-async def test_an_unpayable_lock_before_an_exit_is_cancelled(left):
+async def test_an_unpayable_lock_before_an_exit_is_cancelled(left: int) -> None:
     """Somebody takes from the purse what our lock was to move, or what the exit behind it needs."""
     house = Poor(100 * FEE)
     pipeline = await house.start()
@@ -245,7 +245,7 @@ async def test_an_unpayable_lock_before_an_exit_is_cancelled(left):
     assert (await house.found(CLAIM)).status is TransactionStatus.FINAL
 
 
-async def test_an_exit_is_never_cancelled():
+async def test_an_exit_is_never_cancelled() -> None:
     house = Poor(1000 * FEE)
     pipeline = await house.start()
     pipeline.closed_gate = lambda *_: "closed"
@@ -257,7 +257,7 @@ async def test_an_exit_is_never_cancelled():
     assert (await house.found(CLAIM)).included
 
 
-async def test_a_lock_is_not_sent_again_once_its_gate_has_closed():
+async def test_a_lock_is_not_sent_again_once_its_gate_has_closed() -> None:
     """After a restart, and when nodes have forgotten it."""
     for market in (MARKET, None):
         house = Poor(100 * FEE, market=market)
@@ -284,7 +284,7 @@ async def test_a_lock_is_not_sent_again_once_its_gate_has_closed():
         assert await house.received() == 0
 
 
-async def test_expired_lock_is_not_void_while_the_count_is_unknown():
+async def test_expired_lock_is_not_void_while_the_count_is_unknown() -> None:
     house = Poor(1_000, market=None)
     pipeline = await house.start(expiry_blocks=3)
     await pipeline.send(FUND, house.pay(5), house.clock.now() + 2, watched=True)
@@ -307,7 +307,7 @@ async def test_expired_lock_is_not_void_while_the_count_is_unknown():
 # --- urgency -----------------------------------------------------------------------------------------------------
 
 
-async def test_what_stands_before_an_exit_bids_as_high():
+async def test_what_stands_before_an_exit_bids_as_high() -> None:
     house = Poor(1000 * FEE)
     pipeline = await house.start()
     vote = await pipeline.send("attest/x", house.pay(3))
@@ -324,7 +324,7 @@ async def test_what_stands_before_an_exit_bids_as_high():
     assert len(before.attempts) > len(vote.attempts)
 
 
-async def test_an_exit_is_sent_to_everybody_at_every_block():
+async def test_an_exit_is_sent_to_everybody_at_every_block() -> None:
     house = Poor(100 * FEE)
     await house.start()
     sent: list[bytes] = []
@@ -344,7 +344,7 @@ async def test_an_exit_is_sent_to_everybody_at_every_block():
     assert sent == [record.newest.hash] * 7
 
 
-async def test_exits_outbid_past_their_deadline_and_above_the_ceiling():
+async def test_exits_outbid_past_their_deadline_and_above_the_ceiling() -> None:
     house = Poor(10**9 * FEE)
     await house.start(fees=FeePolicy(ceiling=30 * GWEI, exit_factor=3))
     await house.exit(left_s=30)
@@ -360,7 +360,7 @@ async def test_exits_outbid_past_their_deadline_and_above_the_ceiling():
 # --- expiries ----------------------------------------------------------------------------------------------------
 
 
-async def test_an_exit_is_signed_again_before_it_expires():
+async def test_an_exit_is_signed_again_before_it_expires() -> None:
     house = Poor(1_000, market=None)
     await house.start(expiry_blocks=9)
     await house.exit(left_s=10_000)
@@ -376,7 +376,7 @@ async def test_an_exit_is_signed_again_before_it_expires():
     assert await house.received() == 1
 
 
-async def test_exit_is_resigned_for_ever_and_its_dead_forms_forgotten():
+async def test_exit_is_resigned_for_ever_and_its_dead_forms_forgotten() -> None:
     house = Poor(1_000, market=None)
     await house.start(expiry_blocks=3)
     await house.exit(left_s=10_000)
@@ -389,7 +389,7 @@ async def test_exit_is_resigned_for_ever_and_its_dead_forms_forgotten():
     assert await house.received() == 1
 
 
-async def test_a_late_lock_expires_and_its_sequence_is_handed_on():
+async def test_a_late_lock_expires_and_its_sequence_is_handed_on() -> None:
     house = Poor(1_000, market=None)
     pipeline = await house.start(expiry_blocks=9)
     await pipeline.send(FUND, house.pay(5), house.clock.now() + 4, watched=True)
@@ -402,7 +402,7 @@ async def test_a_late_lock_expires_and_its_sequence_is_handed_on():
     assert await house.received() == 1
 
 
-async def test_a_lock_that_no_block_takes_ends_without_a_fatal_error():
+async def test_a_lock_that_no_block_takes_ends_without_a_fatal_error() -> None:
     house = Poor(1_000, market=None)
     pipeline = await house.start(expiry_blocks=3)
     await pipeline.send(FUND, house.pay(5), watched=True)
@@ -422,7 +422,7 @@ async def refuse(_: object) -> None:
 
 
 @pytest.mark.parametrize("market", [None, MARKET])
-async def test_a_refused_exit_is_signed_once_for_ever(market):
+async def test_a_refused_exit_is_signed_once_for_ever(market: FeeMarket | None) -> None:
     house = Poor(100 * FEE, market=market)
     await house.start(expiry_blocks=5)
     replace_submit(house, refuse)
@@ -435,7 +435,7 @@ async def test_a_refused_exit_is_signed_once_for_ever(market):
     assert record.status is (TransactionStatus.EXPIRED if market is None else TransactionStatus.REFUSED)
 
 
-async def test_a_lock_never_takes_the_place_of_a_refused_exit():
+async def test_a_lock_never_takes_the_place_of_a_refused_exit() -> None:
     """Some node may still mine the exit's bytes, and the lock would be gone from its swap."""
     house = Poor(100 * FEE)
     pipeline = await house.start()
@@ -452,7 +452,7 @@ async def test_a_lock_never_takes_the_place_of_a_refused_exit():
     assert await house.received() == 50
 
 
-async def test_another_exit_takes_the_place_of_a_refused_one():
+async def test_another_exit_takes_the_place_of_a_refused_one() -> None:
     house = Poor(100 * FEE)
     await house.start()
     real = house.access.transactions.submit
@@ -467,7 +467,7 @@ async def test_another_exit_takes_the_place_of_a_refused_one():
     assert (await house.found(CLAIM)).status is TransactionStatus.SUPERSEDED
 
 
-async def test_a_refused_transaction_does_not_return_at_a_restart():
+async def test_a_refused_transaction_does_not_return_at_a_restart() -> None:
     house = Poor(100 * FEE)
     pipeline = await house.start()
     real = house.access.transactions.submit
@@ -493,7 +493,7 @@ async def test_a_refused_transaction_does_not_return_at_a_restart():
 
 
 @pytest.mark.parametrize("market", [None, MARKET])
-async def test_a_sequence_that_nobody_uses_is_filled(market):
+async def test_a_sequence_that_nobody_uses_is_filled(market: FeeMarket | None) -> None:
     """A lock is refused when an exit stands behind it already."""
     house = Poor(100 * FEE, market=market)
     pipeline = await house.start()
@@ -512,7 +512,7 @@ async def test_a_sequence_that_nobody_uses_is_filled(market):
 
 
 @pytest.mark.parametrize("error", [UnclearRefusalError("?"), RetryableError("pool?"), UnaffordableError("poor")])
-async def test_a_refused_batch_makes_way_whatever_was_said(error):
+async def test_a_refused_batch_makes_way_whatever_was_said(error: Exception) -> None:
     house = Poor(100 * FEE)
     pipeline = await house.start()
     said = 0
@@ -534,7 +534,7 @@ async def test_a_refused_batch_makes_way_whatever_was_said(error):
 @pytest.mark.parametrize(
     "error", [UnclearRefusalError("?"), ConflictError("nonce too low"), UnaffordableError("poor"), KeyError("bug")]
 )
-async def test_a_single_exit_goes_on_whatever_was_said(error):
+async def test_a_single_exit_goes_on_whatever_was_said(error: Exception) -> None:
     house = Poor(100 * FEE)
     await house.start()
     real = house.access.transactions.submit
@@ -553,7 +553,7 @@ async def test_a_single_exit_goes_on_whatever_was_said(error):
     assert (await house.found(CLAIM)).status is TransactionStatus.FINAL
 
 
-async def test_one_unreadable_outcome_keeps_no_exit_waiting():
+async def test_one_unreadable_outcome_keeps_no_exit_waiting() -> None:
     house = Poor(100 * FEE)
     pipeline = await house.start()
     vote = await pipeline.send("attest/x", house.pay(3))
@@ -574,7 +574,7 @@ async def test_one_unreadable_outcome_keeps_no_exit_waiting():
     assert (await house.found(CLAIM)).status is TransactionStatus.FINAL
 
 
-async def test_a_gate_is_asked_inside_the_transaction_that_stores():
+async def test_a_gate_is_asked_inside_the_transaction_that_stores() -> None:
     """It closes while the bytes are signed: nothing is stored, nothing goes out."""
     house = Poor(100 * FEE)
     pipeline = await house.start()
@@ -595,7 +595,7 @@ async def test_a_gate_is_asked_inside_the_transaction_that_stores():
 # --- fees --------------------------------------------------------------------------------------------------------
 
 
-async def test_one_strange_fee_market_costs_nothing():
+async def test_one_strange_fee_market_costs_nothing() -> None:
     clock = ManualClock()
     asked = [MARKET, MARKET, MARKET, FeeMarket(1_900 * GWEI, 50 * GWEI)]
 
@@ -612,7 +612,7 @@ async def test_one_strange_fee_market_costs_nothing():
     assert policy.most(market.usual, 0.0, exits=False) == policy.market_factor * (MARKET.base_fee + MARKET.priority_fee)
 
 
-async def test_a_restart_does_not_forget_the_market():
+async def test_a_restart_does_not_forget_the_market() -> None:
     house = Poor(10**9 * FEE)
     await house.start()
     for number in range(6):
@@ -634,7 +634,7 @@ async def test_a_restart_does_not_forget_the_market():
     assert record.newest.fee.max_fee <= FeePolicy().market_factor * usual
 
 
-async def test_bids_from_long_ago_are_no_memory():
+async def test_bids_from_long_ago_are_no_memory() -> None:
     house = Poor(10**9 * FEE)
     await house.start()
     await house.pipeline.send(CLAIM, house.pay(), simulate=False)
@@ -644,7 +644,7 @@ async def test_bids_from_long_ago_are_no_memory():
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 10**12)), max_size=12))
-def test_recalled_bids_are_the_markets_they_were_made_for(seen):
+def test_recalled_bids_are_the_markets_they_were_made_for(seen: list[tuple[int, int]]) -> None:
     markets = [FeeMarket(base, tip) for base, tip in seen]
     market = Market(_nobody_asks, ManualClock(), 1)
     market.recall([first_bid(one, 0.0, 10**30) for one in markets])
@@ -656,12 +656,12 @@ async def _nobody_asks() -> FeeMarket | None:
 
 
 @pytest.mark.parametrize("ceiling", [0, -1, MAX_CEILING + 1])
-def test_an_absurd_ceiling_is_refused(ceiling):
+def test_an_absurd_ceiling_is_refused(ceiling: int) -> None:
     with pytest.raises(RejectedError, match="ceiling"):
         FeePolicy(ceiling=ceiling)
 
 
-async def test_an_exit_goes_out_by_the_last_known_market():
+async def test_an_exit_goes_out_by_the_last_known_market() -> None:
     house = Poor(100 * FEE)
     await house.start()
     await house.exit()
@@ -681,7 +681,7 @@ async def test_an_exit_goes_out_by_the_last_known_market():
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.booleans())
-async def test_every_exit_ends_in_a_block_whatever_the_chain_does(seed, fees):
+async def test_every_exit_ends_in_a_block_whatever_the_chain_does(seed: int, fees: bool) -> None:
     """Blocks that take some, endpoints that fail, fees that jump, reorgs, restarts: each exit is done once, no sequence
     twice, and no lock is mined behind its deadline's cancellation."""
     rng = random.Random(seed)
@@ -725,6 +725,6 @@ async def test_every_exit_ends_in_a_block_whatever_the_chain_does(seed, fees):
     assert await house.database.read(lambda c: orders.reserved(c, CHAIN, house.signer.account, Height(0))) == {}
 
 
-def test_the_pipeline_has_one_way_in():
+def test_the_pipeline_has_one_way_in() -> None:
     """Whatever signs for the first time goes by the purse and the gates."""
     assert not hasattr(Pipeline, "_sign_first")

@@ -6,6 +6,7 @@ import pytest
 
 from core.model.errors import RetryableError
 from core.model.transactions import Outcome, OutcomeStatus
+from core.model.types import AccountId
 from core.runtime.database import InlineDatabase, create_schema
 from relayer.transactions import accounts, sequences
 from relayer.transactions.records import TransactionStatus
@@ -36,7 +37,7 @@ async def fund(house: House, key: str, amount: int = 1) -> None:
 
 
 @pytest.mark.parametrize("finalized", [True, False])
-async def test_a_stranger_stops_funding_and_no_exit(finalized):
+async def test_a_stranger_stops_funding_and_no_exit(finalized: bool) -> None:
     house = House()
     pipeline = await house.start()
     if not finalized:
@@ -62,19 +63,19 @@ def hide_finalized(house: House) -> None:
     sender: Any = house.access.transactions
     real = sender.sequences
 
-    async def latest_only(account):
+    async def latest_only(account: AccountId) -> Any:
         return type(await real(account))((await real(account)).latest, None)
 
     sender.sequences = latest_only
 
 
-async def test_one_look_is_not_enough_to_alarm():
+async def test_one_look_is_not_enough_to_alarm() -> None:
     house = House()
     await house.start()
     sender: Any = house.access.transactions
     real = sender.sequences
 
-    async def too_many(account):
+    async def too_many(account: AccountId) -> Any:
         return type(await real(account))(7, 0)
 
     sender.sequences = too_many
@@ -88,7 +89,7 @@ async def test_one_look_is_not_enough_to_alarm():
     assert await house.received() == 1
 
 
-async def test_a_use_that_stays_is_believed_without_an_exit():
+async def test_a_use_that_stays_is_believed_without_an_exit() -> None:
     house = House()
     await house.start()
     await stranger_sends(house)
@@ -100,7 +101,7 @@ async def test_a_use_that_stays_is_believed_without_an_exit():
 
 
 @pytest.mark.parametrize("kind", ["claim-initiator", "fund-participant"])
-async def test_a_sequence_that_a_stranger_took_is_superseded(kind):
+async def test_a_sequence_that_a_stranger_took_is_superseded(kind: str) -> None:
     """An exit as soon as that is likely; what funds only once the stranger's transaction is final."""
     house = House(finality_depth=8)
     pipeline = await house.start()
@@ -121,7 +122,7 @@ async def test_a_sequence_that_a_stranger_took_is_superseded(kind):
 
 
 @pytest.mark.parametrize("adopt", [False, True])
-async def test_a_used_account_needs_a_deliberate_first_start(adopt):
+async def test_a_used_account_needs_a_deliberate_first_start(adopt: bool) -> None:
     house = House()
     await house.start()
     await house.pipeline.send("a:1:fund-participant", house.pay())
@@ -139,7 +140,7 @@ async def test_a_used_account_needs_a_deliberate_first_start(adopt):
     assert await house.received() == (2 if adopt else 3)
 
 
-async def test_an_old_copy_of_the_database_funds_nothing():
+async def test_an_old_copy_of_the_database_funds_nothing() -> None:
     house = House()
     await house.start()
     old = InlineDatabase()
@@ -156,7 +157,7 @@ async def test_an_old_copy_of_the_database_funds_nothing():
     assert await waiting(house) == [(0, 1)]
 
 
-async def test_start_asks_a_known_account_s_chain_for_nothing():
+async def test_start_asks_a_known_account_s_chain_for_nothing() -> None:
     house = House()
     pipeline = await house.start()
     house.endpoint.down = True
@@ -170,7 +171,7 @@ async def test_start_asks_a_known_account_s_chain_for_nothing():
     assert pipeline is not restarted
 
 
-async def test_a_shared_account_takes_foreign_uses_for_granted():
+async def test_a_shared_account_takes_foreign_uses_for_granted() -> None:
     house = House()
     await house.start(shared=True)
     await stranger_sends(house)
@@ -182,7 +183,7 @@ async def test_a_shared_account_takes_foreign_uses_for_granted():
     assert await house.received() == 9 + 1 + 9
 
 
-async def test_acknowledging_covers_what_was_shown_only():
+async def test_acknowledging_covers_what_was_shown_only() -> None:
     house = House()
     await house.start()
     await stranger_sends(house)
@@ -198,7 +199,7 @@ async def test_acknowledging_covers_what_was_shown_only():
     assert await waiting(house) == [(2, 3)]
 
 
-async def test_an_outcome_that_lags_behind_the_count_is_no_stranger():
+async def test_an_outcome_that_lags_behind_the_count_is_no_stranger() -> None:
     """The count shows our own transaction a block before its receipt does."""
     house = House()
     pipeline = await house.start()
@@ -206,7 +207,7 @@ async def test_an_outcome_that_lags_behind_the_count_is_no_stranger():
     sender: Any = house.access.transactions
     real = sender.outcome
 
-    async def nothing_yet(_):
+    async def nothing_yet(_: object) -> Outcome:
         return Outcome(OutcomeStatus.DROPPED)
 
     sender.outcome = nothing_yet

@@ -20,15 +20,15 @@ from tests.relayer.test_transactions import House
         ("relayer.swaps", "relayer_locks", "relayer.pump.tables"),
     ],
 )
-def test_a_former_name_is_the_same_thing(former, name, place):
+def test_a_former_name_is_the_same_thing(former: str, name: str, place: str) -> None:
     assert getattr(importlib.import_module(former), name) is getattr(importlib.import_module(place), name)
 
 
-def test_a_former_lock_reader_is_the_same_thing():
+def test_a_former_lock_reader_is_the_same_thing() -> None:
     assert ports.MemoryLocks is ports.MemoryLockReader
 
 
-async def test_a_former_board_is_made_of_a_chain_as_a_whole():
+async def test_a_former_board_is_made_of_a_chain_as_a_whole() -> None:
     access = House().access
     former, board = HeadBoard(access), heads.HeadBoard(access.heads)
     assert isinstance(former, heads.HeadBoard)

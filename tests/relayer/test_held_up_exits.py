@@ -1,13 +1,16 @@
 """Exits of our own that cannot succeed for a while: they cost the gas of a few tries, and go out once they can."""
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
 from core.model.errors import RetryableError, RevertedError
 from core.model.facts import Claimed
+from core.model.types import AccountId, AssetId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
+from relayer.provider.desk import SwapView
 from relayer.pump.acting import _is_looked_at
 from relayer.transactions import records
 from tests.relayer.house import COIN, A, House
@@ -15,7 +18,7 @@ from tests.relayer.house import COIN, A, House
 HELD_UP_S = 25.0
 
 
-def told(story) -> None:
+def told(story: Callable[[House], Awaitable[None]]) -> None:
     async def whole() -> None:
         house = House()
         try:
@@ -27,7 +30,7 @@ def told(story) -> None:
     run_virtually(whole())
 
 
-async def claimed_but_refused(house: House):
+async def claimed_but_refused(house: House) -> tuple[SwapView, tuple[AssetId, AccountId]]:
     """A swap whose preimage is public, and the relayer is on the blacklist of what it is paid in."""
     view = await house.open(A)
     await house.lock(view.initiator.terms)
@@ -39,7 +42,7 @@ async def claimed_but_refused(house: House):
     return view, refused
 
 
-def test_a_claim_that_is_held_up_costs_a_few_tries():
+def test_a_claim_that_is_held_up_costs_a_few_tries() -> None:
     async def story(house: House) -> None:
         view, refused = await claimed_but_refused(house)
         await house.clock.sleep(HELD_UP_S)
@@ -55,7 +58,7 @@ def test_a_claim_that_is_held_up_costs_a_few_tries():
 
 
 @pytest.mark.parametrize("error", [RetryableError("busy"), OSError("gone"), RevertedError("it errs")])
-def test_no_node_keeps_an_exit_back(error):
+def test_no_node_keeps_an_exit_back(error: Exception) -> None:
     """One that does not answer is done without; one that errs about it is not asked for every try."""
 
     async def story(house: House) -> None:
@@ -73,5 +76,5 @@ def test_no_node_keeps_an_exit_back(error):
     told(story)
 
 
-def test_tries_without_a_look_grow_rare():
+def test_tries_without_a_look_grow_rare() -> None:
     assert [tries for tries in range(1_100) if not _is_looked_at(tries)] == [0, 1, 4, 16, 64, 256, 1024]

@@ -1,8 +1,9 @@
 """Promised, kept for exits, and free: the formula by itself, and a relayer that lives by it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -33,7 +34,7 @@ MINUTE = Seconds(60)
 PATIENT = SwapPolicy(lock_s=MINUTE, claim_s=MINUTE, initiator_outage_s=MINUTE, participant_outage_s=MINUTE)
 
 
-def promise(name: str = "new", amount: int = 100, **changes) -> Promise:
+def promise(name: str = "new", amount: int = 100, **changes: Any) -> Promise:
     made = Promise(
         swap_id=SwapId(name),
         asset=COIN_B,
@@ -49,14 +50,14 @@ def promise(name: str = "new", amount: int = 100, **changes) -> Promise:
 # --- the formula ---------------------------------------------------------------------------------------------------
 
 
-def test_a_promise_reserves_its_amount_until_it_is_funded():
+def test_a_promise_reserves_its_amount_until_it_is_funded() -> None:
     costs = {A: {COIN_A: 7}, B: {COIN_B: 5}}
     assert inventory.reserved([promise()], costs) == {COIN_A: 7, COIN_B: 105}
     assert inventory.reserved([promise(funded=True)], costs) == {COIN_A: 7, COIN_B: 5}
     assert inventory.reserved([promise(), promise("x")], {A: {}, B: {}}) == {COIN_B: 200}
 
 
-def test_gas_of_the_other_chain_counts():
+def test_gas_of_the_other_chain_counts() -> None:
     """The inventory is there; the gas to claim on the initiator's chain is not."""
     costs = {A: {COIN_A: 7}, B: {}}
     inventory.check_free(promise(), [], costs, {COIN_A: 7, COIN_B: 100})
@@ -68,14 +69,14 @@ def test_gas_of_the_other_chain_counts():
         inventory.check_free(promise(), [], costs, {COIN_A: 7, COIN_B: 99})
 
 
-def test_a_hold_ends_and_a_lock_renews_it():
+def test_a_hold_ends_and_a_lock_renews_it() -> None:
     opened = promise(locked=False, hold_until_ns=10)
     assert [opened.is_firm(now_ns) for now_ns in (0, 10, 11)] == [True, True, False]
     assert replace(opened, locked=True).is_firm(11)
     assert replace(opened, funded=True).is_firm(11)
 
 
-def test_amount_locked_meanwhile_counts_twice_rather_than_never():
+def test_amount_locked_meanwhile_counts_twice_rather_than_never() -> None:
     """The balance was read before our lock was seen: it still holds what the lock took."""
     now = [promise("x", funded=True), promise("y", funded=True), promise("z", locked=True)]
     seen = inventory.as_seen(now, [promise("x"), promise("y", funded=True), promise("z", locked=False)])
@@ -88,7 +89,7 @@ def test_amount_locked_meanwhile_counts_twice_rather_than_never():
     amounts=st.lists(st.integers(1, 10**5), min_size=1, max_size=12),
     cost=st.integers(0, 1_000),
 )
-def test_whatever_is_accepted_can_be_paid_together(held, amounts, cost):
+def test_whatever_is_accepted_can_be_paid_together(held: int, amounts: list[int], cost: int) -> None:
     """In any order of openings: all locks and an exit of each fit into what is held."""
     costs = {A: {}, B: {COIN_B: cost}}
     taken: list[Promise] = []
@@ -110,7 +111,7 @@ def test_whatever_is_accepted_can_be_paid_together(held, amounts, cost):
     amounts=st.lists(st.integers(1, 10**5), min_size=2, max_size=20),
     percent=st.integers(1, 99),
 )
-def test_a_caller_leaves_others_a_share(held, amounts, percent):
+def test_a_caller_leaves_others_a_share(held: int, amounts: list[int], percent: int) -> None:
     """Whatever a caller opens beyond a first swap, without a lock: together it is within the share of what was free."""
     costs: inventory.ExitCosts = {A: {}, B: {}}
     theirs: list[Promise] = []
@@ -126,7 +127,7 @@ def test_a_caller_leaves_others_a_share(held, amounts, percent):
         assert sum(one.amount for one in theirs) <= held * percent // 100
 
 
-def test_an_explicit_reserve_of_nothing_is_refused():
+def test_an_explicit_reserve_of_nothing_is_refused() -> None:
     with pytest.raises(RejectedError, match="exits cost gas"):
         RelayerPolicy(swap=PATIENT, gas_per_exit={COIN_A: BaseUnits(0)})
 
@@ -145,7 +146,11 @@ class Purses(House):
         return {COIN[chain]: self._held.get(chain, START)}
 
 
-def told(story, held: Mapping[ChainId, int] | None = None, market: FeeMarket | None = None):
+def told(
+    story: Callable[[Purses], Awaitable[None]],
+    held: Mapping[ChainId, int] | None = None,
+    market: FeeMarket | None = None,
+) -> None:
     async def whole() -> None:
         house = Purses(held, market)
         house.policy = replace(house.policy, swap=PATIENT)
@@ -158,7 +163,7 @@ def told(story, held: Mapping[ChainId, int] | None = None, market: FeeMarket | N
 
 
 @pytest.mark.parametrize("poor", [A, B])
-def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor):
+def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor: ChainId) -> None:
     """Nothing is configured: what an exit may cost is computed. Gas is needed on both chains, in either direction."""
 
     async def story(house: House) -> None:
@@ -178,7 +183,7 @@ def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor):
     told(story, {poor: EXIT - 1}, FEES)
 
 
-def test_a_configured_reserve_counts_and_a_low_one_is_noticed():
+def test_a_configured_reserve_counts_and_a_low_one_is_noticed() -> None:
     async def story(house: House) -> None:
         house.policy = replace(house.policy, gas_per_exit={COIN_A: BaseUnits(EXIT - 1), COIN_B: BaseUnits(EXIT)})
         service = await house.start()
@@ -188,7 +193,7 @@ def test_a_configured_reserve_counts_and_a_low_one_is_noticed():
     told(story, market=FEES)
 
 
-async def request_of(house: House, quote, number: int, proven: bool = True) -> OpenSwap:
+async def request_of(house: House, quote: Quote, number: int, proven: bool = True) -> OpenSwap:
     """An opening on A by the initiator of that number, who has funds."""
     preimage = Preimage.generate(SeededSecrets(number).token_bytes)
     mine = {chain: house.chains[chain].signer(f"initiator {number}", {COIN[chain]: START}) for chain in (A, B)}
@@ -217,7 +222,7 @@ async def open_many(
     return list(await asyncio.gather(*opened, return_exceptions=True))
 
 
-def test_openings_at_once_promise_nothing_twice():
+def test_openings_at_once_promise_nothing_twice() -> None:
     """Each fits by itself: every balance is read before any is stored."""
 
     async def story(house: House) -> None:
@@ -231,7 +236,7 @@ def test_openings_at_once_promise_nothing_twice():
     told(story)
 
 
-def test_one_caller_opens_no_more_than_a_share():
+def test_one_caller_opens_no_more_than_a_share() -> None:
     async def story(house: House) -> None:
         await house.start()
         desk = house.service.desk
@@ -248,7 +253,7 @@ def test_one_caller_opens_no_more_than_a_share():
     told(story)
 
 
-def test_one_caller_opens_no_more_than_so_many():
+def test_one_caller_opens_no_more_than_so_many() -> None:
     async def story(house: House) -> None:
         house.policy = replace(house.policy, opening=OpeningPolicy(max_per_account=2, max_per_caller=5))
         await house.start()
@@ -259,7 +264,7 @@ def test_one_caller_opens_no_more_than_so_many():
     told(story)
 
 
-def test_a_hold_without_a_lock_ends_and_a_late_lock_waits():
+def test_a_hold_without_a_lock_ends_and_a_late_lock_waits() -> None:
     """An opening that nobody locked on is free for others once its hold is over, and theirs from then on."""
 
     async def story(house: House) -> None:
@@ -301,7 +306,7 @@ async def lock_as(house: House, number: int, view: SwapView) -> None:
         house.initiator = mine
 
 
-def test_others_who_name_an_account_do_not_use_up_its_limit():
+def test_others_who_name_an_account_do_not_use_up_its_limit() -> None:
     """The limit to one counterparty counts locks, which only the account itself can make."""
     from relayer.policy import ExposureLimit
 
@@ -323,7 +328,7 @@ def test_others_who_name_an_account_do_not_use_up_its_limit():
     told(story)
 
 
-def test_a_place_used_long_ago_is_taken_again():
+def test_a_place_used_long_ago_is_taken_again() -> None:
     """After 65,536 uses a lane comes to a lock id that this relayer used before."""
 
     async def story(house: House) -> None:
@@ -345,7 +350,7 @@ def test_a_place_used_long_ago_is_taken_again():
     told(story)
 
 
-def test_swaps_that_came_to_nothing_are_forgotten():
+def test_swaps_that_came_to_nothing_are_forgotten() -> None:
     """Anybody has swaps agreed; they must not fill the disk. Those with a lock stay, however they ended."""
 
     async def story(house: House) -> None:

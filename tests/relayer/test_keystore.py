@@ -13,7 +13,7 @@ from core.model.errors import FatalError, NotFoundError, RejectedError
 from relayer.keys.keystore import DerivedPreimages, SecretKey, new_key, read_keystore, read_passphrase, write_keystore
 
 
-def test_keys_come_back_with_the_passphrase_only(tmp_path):
+def test_keys_come_back_with_the_passphrase_only(tmp_path: Path) -> None:
     path, key = tmp_path / "keys" / "relayer.json", new_key()
     write_keystore(path, "correct horse", {"quote": key, "evm": bytes(32)})
     assert path.stat().st_mode & 0o077 == 0
@@ -28,7 +28,7 @@ def test_keys_come_back_with_the_passphrase_only(tmp_path):
         read_keystore(path, "wrong horse")
 
 
-def test_damaged_or_missing_file_is_reported(tmp_path):
+def test_damaged_or_missing_file_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "relayer.json"
     with pytest.raises(FatalError, match="cannot be read"):
         read_keystore(path, "correct horse")
@@ -40,7 +40,7 @@ def test_damaged_or_missing_file_is_reported(tmp_path):
         write_keystore(path, "short", {})
 
 
-def test_nothing_shows_a_key():
+def test_nothing_shows_a_key() -> None:
     key = SecretKey(new_key())
     assert key.expose().hex() not in repr(key) + str(key)
     with pytest.raises(TypeError):
@@ -48,7 +48,7 @@ def test_nothing_shows_a_key():
     assert key == SecretKey(key.expose())
 
 
-def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path, monkeypatch):
+def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "passphrase"
     file.write_text("from a file\nsecond line\n")
     assert read_passphrase(file) == "from a file"
@@ -59,7 +59,7 @@ def test_the_passphrase_comes_from_a_file_or_the_environment(tmp_path, monkeypat
         read_passphrase()
 
 
-def test_preimages_are_derived_and_found_again():
+def test_preimages_are_derived_and_found_again() -> None:
     vault, again = (DerivedPreimages(SecretKey(bytes(32))) for _ in range(2))
     first, second = vault.derive(b"quote 1"), vault.derive(b"quote 2")
     assert first != second
@@ -93,7 +93,7 @@ def rewritten(path: Path, **changes: Any) -> None:
         ({"extra": 1}, "damaged"),
     ],
 )
-def test_keystore_of_absurd_cost_is_refused_before_work(tmp_path, changes, said):
+def test_keystore_of_absurd_cost_is_refused_before_work(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     path = tmp_path / "relayer.json"
     write_keystore(path, "correct horse", {"quote": new_key()})
     rewritten(path, **changes)
@@ -103,7 +103,7 @@ def test_keystore_of_absurd_cost_is_refused_before_work(tmp_path, changes, said)
     assert time.monotonic() - begun < 2.0
 
 
-def test_keystore_with_keys_of_other_lengths_is_damaged(tmp_path, monkeypatch):
+def test_keystore_with_keys_of_other_lengths_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "relayer.json"
     monkeypatch.setattr("relayer.keys.keystore.KEY_BYTES", 16)
     write_keystore(path, "correct horse", {"quote": bytes(16)})
@@ -112,7 +112,7 @@ def test_keystore_with_keys_of_other_lengths_is_damaged(tmp_path, monkeypatch):
         read_keystore(path, "correct horse")
 
 
-def test_file_that_is_not_a_keystore_is_not_read_on(tmp_path):
+def test_file_that_is_not_a_keystore_is_not_read_on(tmp_path: Path) -> None:
     pipe, large, directory = tmp_path / "pipe", tmp_path / "large", tmp_path / "directory"
     os.mkfifo(pipe)
     directory.mkdir()
@@ -131,7 +131,7 @@ def test_file_that_is_not_a_keystore_is_not_read_on(tmp_path):
             read_passphrase(path)
 
 
-def test_passphrase_ends_at_the_end_of_its_line_only(tmp_path):
+def test_passphrase_ends_at_the_end_of_its_line_only(tmp_path: Path) -> None:
     file = tmp_path / "passphrase"
     file.write_bytes("one\u2028two\x85three\r\nmore".encode())
     assert read_passphrase(file) == "one\u2028two\x85three"

@@ -16,7 +16,7 @@ def time_of(house: House, chain: ChainId, kind: type, hashlock: Hashlock) -> int
     raise AssertionError("it never happened")
 
 
-def test_each_step_stands_in_the_first_block_that_could_hold_it():
+def test_each_step_stands_in_the_first_block_that_could_hold_it() -> None:
     async def story() -> None:
         house = House()
         await house.start()

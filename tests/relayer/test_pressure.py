@@ -4,18 +4,21 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from adapters.memory import FaultRates
 from core.model.errors import FatalError, RetryableError, UnaffordableError
 from core.model.facts import Claimed, Locked, Refunded
-from core.model.transactions import FeeBid, FeeMarket
-from core.model.types import BaseUnits, Preimage, Seconds
+from core.model.ports import Signer
+from core.model.transactions import FeeBid, FeeMarket, UnsignedTransaction
+from core.model.types import BaseUnits, ChainId, LockId, LockTerms, Preimage, Seconds, SwapId
 from core.runtime.clock import SeededSecrets, run_virtually
+from core.runtime.database import Database
 from htlc.model import Phase
 from htlc.timelocks import SwapPolicy
-from relayer.provider.desk import OpenSwap, SwapFilter
+from relayer.provider.desk import OpenSwap, SwapFilter, SwapView
 from relayer.provider.quoting import QuoteRequest
 from relayer.transactions import records
 from tests.relayer.house import COIN, OTHER, START, A, B, FlakyDatabase, House
@@ -44,11 +47,14 @@ class Crowd(House):
             await self.act(mine[second], view.participant.terms, preimage, lock=False, lock_id=view.participant.lock_id)
         return (await self.phase(view.id, Phase.COMPLETED, Phase.REFUNDED)).phase
 
-    async def act(self, signer, terms, preimage, *, lock, lock_id=None) -> None:
+    async def act(
+        self, signer: Signer, terms: LockTerms, preimage: Preimage, *, lock: bool, lock_id: LockId | None = None
+    ) -> None:
         access = self.chains[terms.chain].access()
         if lock:
             unsigned = access.legs.lock(terms, await access.legs.lock_id(terms))
         else:
+            assert lock_id is not None
             unsigned = access.legs.claim(terms, lock_id, preimage, signer.account)
         view = await access.transactions.sequences(signer.account)
         request = access.transactions.assemble(unsigned, view.latest, None, None)
@@ -56,7 +62,7 @@ class Crowd(House):
 
 
 @pytest.mark.long
-def test_many_swaps_side_by_side_in_both_directions():
+def test_many_swaps_side_by_side_in_both_directions() -> None:
     async def story() -> None:
         house = Crowd()
         await house.start()
@@ -73,7 +79,7 @@ def test_many_swaps_side_by_side_in_both_directions():
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_endpoints_that_fail_at_random_cost_time_only(seed):
+def test_endpoints_that_fail_at_random_cost_time_only(seed: int) -> None:
     async def story() -> None:
         house = House()
         for chain, endpoint in house.endpoints.items():
@@ -98,7 +104,7 @@ def test_endpoints_that_fail_at_random_cost_time_only(seed):
 
 # At 15 % of all accesses, delays that grew to 15 s lost seed 5 its claim.
 @pytest.mark.parametrize(("seed", "rate"), [(0, 0.05), (1, 0.05), (2, 0.05), (4, 0.15), (5, 0.15), (6, 0.15)])
-def test_a_database_that_is_locked_now_and_then_costs_time_only(seed, rate):
+def test_a_database_that_is_locked_now_and_then_costs_time_only(seed: int, rate: float) -> None:
     async def story() -> None:
         house = House()
         house.around = lambda inner: FlakyDatabase(inner, seed, rate)
@@ -118,12 +124,12 @@ def test_a_database_that_is_locked_now_and_then_costs_time_only(seed, rate):
     run_virtually(story())
 
 
-def test_full_disk_ends_the_relayer_with_a_reason_and_no_loss():
+def test_full_disk_ends_the_relayer_with_a_reason_and_no_loss() -> None:
     async def story() -> None:
         house = House()
         flaky: list[FlakyDatabase] = []
 
-        def around(inner):
+        def around(inner: Database) -> FlakyDatabase:
             flaky.append(FlakyDatabase(inner, 0, rate=0))
             return flaky[-1]
 
@@ -145,7 +151,7 @@ def test_full_disk_ends_the_relayer_with_a_reason_and_no_loss():
     run_virtually(story())
 
 
-def test_an_endpoint_that_refuses_at_once_is_asked_once_a_second():
+def test_an_endpoint_that_refuses_at_once_is_asked_once_a_second() -> None:
     async def story() -> None:
         house = House()
         await house.start()
@@ -154,7 +160,7 @@ def test_an_endpoint_that_refuses_at_once_is_asked_once_a_second():
         pipeline, calls = house.service.pump.pipelines[B], 0
         real = pipeline._sender.submit
 
-        async def poor(signed) -> None:
+        async def poor(signed: Any) -> None:
             nonlocal calls
             calls += 1
             if calls < 1_000:
@@ -175,7 +181,7 @@ def test_an_endpoint_that_refuses_at_once_is_asked_once_a_second():
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_claim_outbids_a_fee_spike(restarted):
+def test_a_claim_outbids_a_fee_spike(restarted: bool) -> None:
     async def story() -> None:
         house = House(market=FeeMarket(1, 1))
         gas = 10**9
@@ -204,23 +210,24 @@ def test_a_claim_outbids_a_fee_spike(restarted):
     run_virtually(story())
 
 
-async def claim_is_signed(house: House, swap_id) -> bool:
+async def claim_is_signed(house: House, swap_id: SwapId) -> bool:
     stored = await house.database.read(lambda c: records.of_effect_prefix(c, swap_id))
     return any(":claim-" in record.effect_key for record in stored)
 
 
-async def pay_and_lock(house: House, view) -> None:
+async def pay_and_lock(house: House, view: SwapView) -> None:
     legs = house.chains[A].access().legs
     await with_fee(house, A, legs.lock(view.initiator.terms, await legs.lock_id(view.initiator.terms)))
 
 
-async def claim_with_fee(house: House, view) -> None:
+async def claim_with_fee(house: House, view: SwapView) -> None:
     legs = house.chains[B].access().legs
     one = view.participant
+    assert one.lock_id is not None
     await with_fee(house, B, legs.claim(one.terms, one.lock_id, house.preimage, house.initiator[B].account))
 
 
-async def with_fee(house: House, chain, unsigned) -> None:
+async def with_fee(house: House, chain: ChainId, unsigned: UnsignedTransaction) -> None:
     sender, signer = house.chains[chain].access().transactions, house.initiator[chain]
     view = await sender.sequences(signer.account)
     request = sender.assemble(unsigned, view.latest, FeeBid(100, 1), None)
@@ -229,7 +236,7 @@ async def with_fee(house: House, chain, unsigned) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("fatal", range(2, 30, 4))
-def test_a_refund_survives_a_crash_at_any_commit(fatal):
+def test_a_refund_survives_a_crash_at_any_commit(fatal: int) -> None:
     async def story() -> None:
         house = House()
         await house.start()

@@ -1,6 +1,7 @@
 """The formula of promised, kept and free, number by number; `test_inventory.py` has a relayer that lives by it."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ COSTS: inventory.ExitCosts = {A: {COIN_A: 7}, B: {COIN_B: 5}}
 PAYER, OTHER_PAYER = AccountId(f"{A}:payer"), AccountId(f"{A}:other")
 
 
-def given(name: str = "new", amount: int = 100, *, reserved_ns: int = 0, **changes) -> Promise:
+def given(name: str = "new", amount: int = 100, *, reserved_ns: int = 0, **changes: Any) -> Promise:
     """An opening that waits for its initiator's lock, who gives `amount` of A's coin."""
     return promise(
         name,
@@ -45,17 +46,17 @@ def given(name: str = "new", amount: int = 100, *, reserved_ns: int = 0, **chang
         ({"locked": False, "hold_until_ns": 9, "verified": True}, True),
     ],
 )
-def test_promise_is_firm_if_proven_and_held_or_locked(changes, firm):
+def test_promise_is_firm_if_proven_and_held_or_locked(changes: dict[str, Any], firm: bool) -> None:
     assert promise(**changes).is_firm(10) is firm
     assert inventory.firm([promise(**changes), promise("x")], 10) == [promise(**changes)] * firm + [promise("x")]
 
 
 @pytest.mark.parametrize(("locked", "funded"), [(False, False), (True, False), (False, True), (True, True)])
-def test_promise_waits_until_a_lock_is_seen(locked, funded):
+def test_promise_waits_until_a_lock_is_seen(locked: bool, funded: bool) -> None:
     assert promise(locked=locked, funded=funded).waits is not (locked or funded)
 
 
-def test_earlier_or_funded_promises_come_before():
+def test_earlier_or_funded_promises_come_before() -> None:
     early, late = promise("a", reserved_ns=1), promise("b", reserved_ns=2)
     assert early.comes_before(late)
     assert not late.comes_before(early)
@@ -65,14 +66,14 @@ def test_earlier_or_funded_promises_come_before():
     assert promise("b", reserved_ns=2, funded=True).comes_before(early)
 
 
-def test_exit_bid_carries_twice_a_first_bid():
+def test_exit_bid_carries_twice_a_first_bid() -> None:
     assert inventory.exit_bid(None) is None
     assert inventory.exit_bid(FeeMarket(100, 3)) == FeeBid(2 * (2 * 100 + 3), 3)
     assert inventory.exit_bid(FeeMarket(0, 0)) == FeeBid(1, 0)
     assert inventory.exit_bid(FeeMarket(0, 5)) == FeeBid(10, 5)
 
 
-def test_exits_are_kept_on_each_chain_of_each_promise():
+def test_exits_are_kept_on_each_chain_of_each_promise() -> None:
     assert inventory.exits([A, B], COSTS) == {COIN_A: 7, COIN_B: 5}
     assert inventory.exits([A], {}) == {}
     both = [promise(), promise("x", funded=True), promise("y", chains=frozenset({B}))]
@@ -81,7 +82,7 @@ def test_exits_are_kept_on_each_chain_of_each_promise():
     assert inventory.needed(promise(funded=True, chains=frozenset({A})), COSTS) == {COIN_A, COIN_B}
 
 
-def test_lock_counts_only_if_it_was_seen_before_the_balance():
+def test_lock_counts_only_if_it_was_seen_before_the_balance() -> None:
     now = [promise("new", funded=True, locked=True)]
     assert inventory.as_seen(now, []) == [promise("new", funded=False, locked=False)]
     before = [promise("new", funded=True, locked=True)]
@@ -91,7 +92,7 @@ def test_lock_counts_only_if_it_was_seen_before_the_balance():
     ]
 
 
-def test_balance_proves_an_opening_next_to_the_other_ones():
+def test_balance_proves_an_opening_next_to_the_other_ones() -> None:
     assert inventory.uncovered(given(), [], 100) is None
     short = inventory.uncovered(given(), [], 99)
     assert short is not None
@@ -111,11 +112,11 @@ def test_balance_proves_an_opening_next_to_the_other_ones():
         {"given_asset": COIN_B},
     ],
 )
-def test_coins_that_are_bound_elsewhere_do_not_count(elsewhere):
+def test_coins_that_are_bound_elsewhere_do_not_count(elsewhere: dict[str, Any]) -> None:
     assert inventory.uncovered(given(), [replace(given("x", 40), **elsewhere)], 100) is None
 
 
-def test_newest_holds_go_until_the_balance_covers_the_rest():
+def test_newest_holds_go_until_the_balance_covers_the_rest() -> None:
     holds = [given("b", 30, reserved_ns=2), given("a", 50, reserved_ns=1), given("c", 20, reserved_ns=2)]
     assert inventory.overdrawn(holds, 100) == []
     assert [one.swap_id for one in inventory.overdrawn(holds, 99)] == ["c"]
@@ -126,7 +127,7 @@ def test_newest_holds_go_until_the_balance_covers_the_rest():
     assert [one.swap_id for one in inventory.overdrawn(holds, 0)] == ["c", "b", "a"]
 
 
-def test_openings_without_proof_end_at_their_number():
+def test_openings_without_proof_end_at_their_number() -> None:
     theirs = [promise("x", hold_until_ns=30), promise("y", hold_until_ns=20)]
     inventory.check_number(theirs, most=3, who="mallory")
     with pytest.raises(TooManyError, match="mallory has 2 swaps open") as refused:
@@ -137,11 +138,13 @@ def test_openings_without_proof_end_at_their_number():
     assert refused.value.fields == {"open": 2, "until_ns": 0}
 
 
-def share(new: Promise, theirs: list[Promise], rest: list[Promise], held: int, *, most: int = 9, percent: int = 50):
+def share(
+    new: Promise, theirs: list[Promise], rest: list[Promise], held: int, *, most: int = 9, percent: int = 50
+) -> None:
     inventory.check_share(new, theirs, [*theirs, *rest], COSTS, held, most=most, percent=percent, who="x")
 
 
-def test_share_is_of_what_is_free_without_the_caller():
+def test_share_is_of_what_is_free_without_the_caller() -> None:
     """Of 1000, 105 are promised to another and 5 kept for the new exit: 445 of 890 are the caller's."""
     theirs, rest = [given("t")], [promise("r")]
     share(promise(amount=345), theirs, rest, 1000)
@@ -150,7 +153,7 @@ def test_share_is_of_what_is_free_without_the_caller():
     assert refused.value.fields == {"open": 1, "until_ns": 50}
 
 
-def test_share_counts_only_waiting_openings_of_the_same_asset():
+def test_share_counts_only_waiting_openings_of_the_same_asset() -> None:
     share(promise(amount=10**6), [], [], 0)
     share(promise(amount=10**6), [promise("t")], [], 0)  # it has a lock
     share(promise(amount=400), [replace(given("t"), asset=COIN_A, amount=BaseUnits(10**6))], [], 1000)
@@ -158,7 +161,7 @@ def test_share_counts_only_waiting_openings_of_the_same_asset():
         share(promise(amount=1), [given("t")], [promise("r", 1000)], 1000)
 
 
-def test_share_of_nothing_is_nothing():
+def test_share_of_nothing_is_nothing() -> None:
     """Others are promised more than is held: even one unit is more than all of what is free."""
     other_asset = replace(given("t"), asset=COIN_A, hold_until_ns=None)
     with pytest.raises(TooManyError, match="for 0, are kept") as refused:
@@ -166,7 +169,7 @@ def test_share_of_nothing_is_nothing():
     assert refused.value.fields == {"open": 1, "until_ns": 0}
 
 
-def test_share_ends_at_its_number():
+def test_share_ends_at_its_number() -> None:
     theirs = [given(str(number), amount=1) for number in range(3)]
     share(promise(amount=1), theirs, [], 10**6, most=4)
     with pytest.raises(TooManyError) as refused:
@@ -174,7 +177,7 @@ def test_share_ends_at_its_number():
     assert refused.value.fields == {"open": 3, "until_ns": 50}
 
 
-def test_free_is_what_others_leave():
+def test_free_is_what_others_leave() -> None:
     others = [promise("x")]
     inventory.check_free(promise(), others, COSTS, {COIN_A: 14, COIN_B: 210})
     with pytest.raises(ConflictError, match=r"inventory of .* is short: 99 are free") as refused:
@@ -190,12 +193,12 @@ def test_free_is_what_others_leave():
     assert refused.value.fields == {"asset": COIN_A, "held": 13, "reserved": 14}
 
 
-def test_asset_of_the_swap_is_named_before_its_gas():
+def test_asset_of_the_swap_is_named_before_its_gas() -> None:
     with pytest.raises(ConflictError, match="inventory of memory:b"):
         inventory.check_free(promise(), [], COSTS, {COIN_A: 0, COIN_B: 50})
 
 
-def test_chain_without_gas_for_one_more_exit_is_named():
+def test_chain_without_gas_for_one_more_exit_is_named() -> None:
     promises = [promise(), promise("x", funded=True)]
     assert inventory.shortages([A, B], promises, COSTS, {COIN_A: 21, COIN_B: 15}) == {}
     short = inventory.shortages([A, B], promises, COSTS, {COIN_A: 20, COIN_B: 15})

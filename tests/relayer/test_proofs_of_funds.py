@@ -49,7 +49,7 @@ async def opened_by(house: House, name: str, number: int, amount: int, purse: in
 # --- the formula ---------------------------------------------------------------------------------------------------
 
 
-def test_only_what_is_proven_or_verified_is_firm():
+def test_only_what_is_proven_or_verified_is_firm() -> None:
     opening = promise(locked=False, hold_until_ns=10, proven=False)
     assert not opening.is_firm(0)
     assert not replace(opening, locked=True).is_firm(0)
@@ -65,7 +65,7 @@ def hold(name: str, given: int, **changes: object) -> Promise:
 
 
 @given(balance=st.integers(0, 1_000), amounts=st.lists(st.integers(1, 400), max_size=12))
-def test_each_coin_proves_once(balance, amounts):
+def test_each_coin_proves_once(balance: int, amounts: list[int]) -> None:
     """Whatever is opened in whatever order: what the proven ones give together is there."""
     taken: list[Promise] = []
     for number, amount in enumerate(amounts):
@@ -77,7 +77,7 @@ def test_each_coin_proves_once(balance, amounts):
 
 
 @given(balance=st.integers(0, 1_000), amounts=st.lists(st.integers(1, 400), max_size=12))
-def test_what_is_overdrawn_ends_newest_first(balance, amounts):
+def test_what_is_overdrawn_ends_newest_first(balance: int, amounts: list[int]) -> None:
     holds = [hold(f"{number:02}", amount, reserved_ns=number) for number, amount in enumerate(amounts)]
     ended = inventory.overdrawn(holds, balance)
     kept = holds[: len(holds) - len(ended)]
@@ -87,7 +87,7 @@ def test_what_is_overdrawn_ends_newest_first(balance, amounts):
         assert sum(one.given_amount for one in kept) + ended[-1].given_amount > balance
 
 
-def test_a_lock_and_another_purse_bind_no_coins():
+def test_a_lock_and_another_purse_bind_no_coins() -> None:
     others = [
         hold("locked", 50, locked=True),
         hold("other account", 50, account=AccountId(f"{A}:y")),
@@ -108,7 +108,7 @@ def test_a_lock_and_another_purse_bind_no_coins():
     place=st.integers(0, 6),
     one_caller=st.booleans(),
 )
-def test_a_proven_opening_is_kept_among_any_without_proof(amounts, place, one_caller):
+def test_a_proven_opening_is_kept_among_any_without_proof(amounts: list[int], place: int, one_caller: bool) -> None:
     """Any number of openings without a proof, before and after: the proven one is kept, and its lock is answered."""
 
     async def story(house: House) -> None:
@@ -131,7 +131,7 @@ def test_a_proven_opening_is_kept_among_any_without_proof(amounts, place, one_ca
     told(story)
 
 
-def test_an_opening_without_proof_is_answered_in_order_of_locks():
+def test_an_opening_without_proof_is_answered_in_order_of_locks() -> None:
     """An opening gets what its lock finds free, from the moment at which the lock is final and verified."""
 
     async def story(house: House) -> None:
@@ -151,7 +151,7 @@ def test_an_opening_without_proof_is_answered_in_order_of_locks():
     told(story)
 
 
-def test_a_lock_that_is_not_final_reserves_nothing():
+def test_a_lock_that_is_not_final_reserves_nothing() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await opened(house, 1, HALF, proven=False)
@@ -171,7 +171,7 @@ def test_a_lock_that_is_not_final_reserves_nothing():
     told(story)
 
 
-def test_coins_that_prove_one_opening_prove_no_other():
+def test_coins_that_prove_one_opening_prove_no_other() -> None:
     async def story(house: House) -> None:
         await house.start()
         first = await opened_by(house, "alice", 1, 400, purse=300)
@@ -187,7 +187,7 @@ def test_coins_that_prove_one_opening_prove_no_other():
     told(story)
 
 
-def test_coins_that_are_moved_away_prove_nothing_any_more():
+def test_coins_that_are_moved_away_prove_nothing_any_more() -> None:
     """Somebody proves with coins, moves them to a second account, and proves again: the first hold ends."""
 
     async def story(house: House) -> None:
@@ -209,7 +209,7 @@ def test_coins_that_are_moved_away_prove_nothing_any_more():
     told(story)
 
 
-def test_holds_that_lapse_cost_an_account_its_proofs():
+def test_holds_that_lapse_cost_an_account_its_proofs() -> None:
     """Three that were not locked on within an hour; when the first is an hour old, a proof reserves again."""
 
     async def story(house: House) -> None:
@@ -231,7 +231,7 @@ def test_holds_that_lapse_cost_an_account_its_proofs():
     told(story)
 
 
-def test_an_opening_that_is_locked_on_is_no_lapse():
+def test_an_opening_that_is_locked_on_is_no_lapse() -> None:
     async def story(house: House) -> None:
         house.policy = replace(house.policy, opening=OpeningPolicy(hold_s=Seconds(10), max_lapses=1))
         await house.start()
@@ -245,7 +245,7 @@ def test_an_opening_that_is_locked_on_is_no_lapse():
     told(story)
 
 
-def test_openings_without_proof_are_bounded_in_all():
+def test_openings_without_proof_are_bounded_in_all() -> None:
     async def story(house: House) -> None:
         house.policy = replace(house.policy, max_open_swaps=3)
         await house.start()
@@ -258,7 +258,7 @@ def test_openings_without_proof_are_bounded_in_all():
     told(story)
 
 
-def test_a_proof_is_for_one_quote_and_hashlock():
+def test_a_proof_is_for_one_quote_and_hashlock() -> None:
     async def story(house: House) -> None:
         await house.start()
         desk = house.service.desk

@@ -1,5 +1,6 @@
 """Limits of exposure, what exits cost and keep, and the places of our locks."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -28,7 +29,7 @@ from tests.relayer.test_inventory import promise
 
 
 @pytest_asyncio.fixture
-async def office():
+async def office() -> AsyncIterator[Office]:
     made = Office()
     await made.database.write(create_schema)
     yield made
@@ -38,7 +39,7 @@ async def office():
 # --- exposure -------------------------------------------------------------------------------------------------------
 
 
-def test_number_of_open_swaps_is_bounded():
+def test_number_of_open_swaps_is_bounded() -> None:
     checks = Office().made(max_open_swaps=2)
     checks.check_exposure([promise("a")], promise())
     with pytest.raises(ConflictError, match="2 swaps are open already"):
@@ -53,7 +54,7 @@ def test_number_of_open_swaps_is_bounded():
         (ExposureLimit(BaseUnits(999), BaseUnits(999), BaseUnits(300)), "within one window of timelocks", 200),
     ],
 )
-def test_exposure_reaches_each_limit_and_no_further(limit: ExposureLimit, words: str, now: int):
+def test_exposure_reaches_each_limit_and_no_further(limit: ExposureLimit, words: str, now: int) -> None:
     new = promise()
     others = [
         promise("theirs", counterparties=new.counterparties, timelock_s=10**6),
@@ -69,7 +70,7 @@ def test_exposure_reaches_each_limit_and_no_further(limit: ExposureLimit, words:
     assert refused.value.fields == {"limit": words, "promised": now, "most": most}
 
 
-def test_asset_without_a_limit_is_bounded_by_the_purse_alone():
+def test_asset_without_a_limit_is_bounded_by_the_purse_alone() -> None:
     other = promise(asset=AssetId(f"{A}/slip44:60"))
     limit = ExposureLimit(BaseUnits(0), BaseUnits(0), BaseUnits(0))
     Office().made(exposure={promise().asset: limit}).check_exposure([], other)
@@ -78,7 +79,7 @@ def test_asset_without_a_limit_is_bounded_by_the_purse_alone():
 # --- the purse --------------------------------------------------------------------------------------------------------
 
 
-async def test_exit_costs_are_configured_or_the_markets(office: Office):
+async def test_exit_costs_are_configured_or_the_markets(office: Office) -> None:
     office.chains[A].market = office.chains[B].market = FeeMarket(10, 1)
     market = 1_000 * 2 * (2 * 10 + 1)
     assert await office.checks.exit_costs([A, B]) == {A: {NATIVE[A]: market}, B: {NATIVE[B]: market}}
@@ -89,7 +90,7 @@ async def test_exit_costs_are_configured_or_the_markets(office: Office):
     assert await office.made(gas_per_exit={}).understated() == {}
 
 
-async def test_market_is_asked_again_after_its_age(office: Office):
+async def test_market_is_asked_again_after_its_age(office: Office) -> None:
     await office.clock.advance(100)
     office.chains[A].market = FeeMarket(10, 1)
     before = await office.checks.exit_costs([A])
@@ -101,7 +102,7 @@ async def test_market_is_asked_again_after_its_age(office: Office):
     assert office.chains[A].asked == ["market"] * 2
 
 
-async def test_exit_for_others_leaves_our_own_what_they_keep(office: Office):
+async def test_exit_for_others_leaves_our_own_what_they_keep(office: Office) -> None:
     office.chains[A].market = FeeMarket(1, 0)
     cost = 1_000 * 4
     await office.ready_to_fund()
@@ -112,7 +113,7 @@ async def test_exit_for_others_leaves_our_own_what_they_keep(office: Office):
         await office.checks.before_exit_for_others(A)
 
 
-async def test_exit_for_others_costs_no_more_than_its_limit(office: Office):
+async def test_exit_for_others_costs_no_more_than_its_limit(office: Office) -> None:
     office.chains[A].market = FeeMarket(1, 0)
     await office.made(watch=WatchPolicy(max_exit_cost={NATIVE[A]: BaseUnits(4_000)})).before_exit_for_others(A)
     strict = office.made(watch=WatchPolicy(max_exit_cost={NATIVE[A]: BaseUnits(3_999)}))
@@ -120,7 +121,7 @@ async def test_exit_for_others_costs_no_more_than_its_limit(office: Office):
         await strict.before_exit_for_others(A)
 
 
-async def test_chain_without_gas_for_one_more_exit_is_named(office: Office):
+async def test_chain_without_gas_for_one_more_exit_is_named(office: Office) -> None:
     office.chains[A].market = FeeMarket(1, 0)
     await office.ready_to_fund()
     office.chains[A].held[NATIVE[A]] = 8_000
@@ -132,7 +133,7 @@ async def test_chain_without_gas_for_one_more_exit_is_named(office: Office):
 # --- the place of our lock --------------------------------------------------------------------------------------------
 
 
-async def test_place_is_written_down_once(office: Office):
+async def test_place_is_written_down_once(office: Office) -> None:
     await office.begin()
     terms = office.agreement.participant_leg
     office.chains[B].places = [LockId("1"), LockId("2")]
@@ -145,7 +146,7 @@ async def test_place_is_written_down_once(office: Office):
     assert office.chains[B].asked == [set(), {"1"}]
 
 
-async def test_place_that_is_always_taken_is_asked_again_later(office: Office):
+async def test_place_that_is_always_taken_is_asked_again_later(office: Office) -> None:
     await office.begin()
     second = other_agreement(1)
     await office.begin(second, quote="second")

@@ -34,7 +34,7 @@ positive = st.integers(1, 10**30)
 
 
 @given(positive, positive, positive)
-def test_rounding_never_costs_the_relayer_and_never_a_whole_unit(numerator, denominator, amount):
+def test_rounding_never_costs_the_relayer_and_never_a_whole_unit(numerator: int, denominator: int, amount: int) -> None:
     pair = Pair(ETH, CNYD, Rate(numerator, denominator), BaseUnits(1), BaseUnits(MAX_BASE_UNITS))
     for request in (
         QuoteRequest(ETH, CNYD, initiator_amount=BaseUnits(amount)),
@@ -55,7 +55,7 @@ def test_rounding_never_costs_the_relayer_and_never_a_whole_unit(numerator, deno
             assert participant * denominator > (initiator - 1) * numerator
 
 
-def test_a_signature_fits_every_field():
+def test_a_signature_fits_every_field() -> None:
     signed = sign_quote(QUOTE, KEY)
     verify_quote(signed, signed.key, QUOTE.issued_at)
     changed: dict[str, Any] = {
@@ -76,7 +76,7 @@ def test_a_signature_fits_every_field():
             verify_quote(other, signed.key, QUOTE.issued_at)
 
 
-def test_an_expired_or_foreign_quote_is_refused():
+def test_an_expired_or_foreign_quote_is_refused() -> None:
     signed = sign_quote(QUOTE, KEY)
     with pytest.raises(RejectedError, match="expired"):
         verify_quote(signed, signed.key, QUOTE.expires_at)
@@ -84,7 +84,7 @@ def test_an_expired_or_foreign_quote_is_refused():
         verify_quote(signed, bytes(32), QUOTE.issued_at)
 
 
-def test_a_pair_has_two_chains_and_sensible_limits():
+def test_a_pair_has_two_chains_and_sensible_limits() -> None:
     with pytest.raises(RejectedError, match="two chains"):
         Pair(ETH, ETH, Rate(1, 1), BaseUnits(1), BaseUnits(2))
     with pytest.raises(RejectedError, match="limits"):

@@ -1,12 +1,13 @@
 """Acts that the relayer must not do, and what it says instead. Nothing is ever locked for nothing."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError
 from core.model.facts import Claimed, Locked, Refunded
-from core.model.types import AccountId, AssetId, BaseUnits, ChainTime, Preimage, Seconds
+from core.model.types import AccountId, AssetId, BaseUnits, ChainTime, Preimage, Seconds, SwapId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
 from htlc.timelocks import ClockSkewError
@@ -18,7 +19,7 @@ from tests.relayer.house import COIN, A, B, House
 OTHER_PREIMAGE = Preimage(bytes(range(32)))
 
 
-def told(story):
+def told(story: Callable[[House], Awaitable[None]]) -> None:
     """Run a story over a fresh house in virtual time."""
 
     async def whole() -> None:
@@ -32,7 +33,7 @@ def told(story):
 
 
 @pytest.mark.parametrize("wrong", ["amount", "receiver", "timelock", "hashlock"])
-def test_a_lock_that_differs_is_never_funded(wrong):
+def test_a_lock_that_differs_is_never_funded(wrong: str) -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -57,7 +58,7 @@ def test_a_lock_that_differs_is_never_funded(wrong):
     told(story)
 
 
-def test_a_lock_that_comes_too_late_is_not_funded():
+def test_a_lock_that_comes_too_late_is_not_funded() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -70,7 +71,7 @@ def test_a_lock_that_comes_too_late_is_not_funded():
     told(story)
 
 
-def test_the_gate_is_asked_again_right_before_the_lock():
+def test_the_gate_is_asked_again_right_before_the_lock() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -85,11 +86,11 @@ def test_the_gate_is_asked_again_right_before_the_lock():
     told(story)
 
 
-async def seen(house: House, swap_id) -> bool:
+async def seen(house: House, swap_id: SwapId) -> bool:
     return (await house.look(swap_id)).initiator.lock is not None
 
 
-def test_a_hashlock_opens_one_swap_for_ever():
+def test_a_hashlock_opens_one_swap_for_ever() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -107,7 +108,7 @@ def test_a_hashlock_opens_one_swap_for_ever():
     told(story)
 
 
-def test_a_hashlock_that_any_chain_has_seen_opens_no_swap():
+def test_a_hashlock_that_any_chain_has_seen_opens_no_swap() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -120,7 +121,7 @@ def test_a_hashlock_that_any_chain_has_seen_opens_no_swap():
     told(story)
 
 
-def test_the_same_request_opens_the_same_swap():
+def test_the_same_request_opens_the_same_swap() -> None:
     async def story(house: House) -> None:
         service = await house.start()
         desk = service.desk
@@ -137,7 +138,7 @@ def test_the_same_request_opens_the_same_swap():
     told(story)
 
 
-def test_bad_quotes_and_requests():
+def test_bad_quotes_and_requests() -> None:
     async def story(house: House) -> None:
         service = await house.start()
         desk = service.desk
@@ -167,7 +168,7 @@ def test_bad_quotes_and_requests():
     told(story)
 
 
-def test_inventory_and_exposure_bound_what_is_promised():
+def test_inventory_and_exposure_bound_what_is_promised() -> None:
     async def story(house: House) -> None:
         limit = ExposureLimit(BaseUnits(5000), BaseUnits(3000), BaseUnits(10**9))
         house.policy = RelayerPolicy(swap=house.policy.swap, exposure={COIN[B]: limit})
@@ -182,7 +183,7 @@ def test_inventory_and_exposure_bound_what_is_promised():
     told(story)
 
 
-def test_inventory_that_is_short_is_not_quoted():
+def test_inventory_that_is_short_is_not_quoted() -> None:
     async def story(house: House) -> None:
         house.policy = RelayerPolicy(swap=house.policy.swap, gas_per_exit={COIN[B]: BaseUnits(10**9 - 1000)})
         await house.start()
@@ -195,7 +196,7 @@ def test_inventory_that_is_short_is_not_quoted():
     told(story)
 
 
-def test_a_chain_that_stands_still_is_not_quoted():
+def test_a_chain_that_stands_still_is_not_quoted() -> None:
     async def story(house: House) -> None:
         service = await house.start()
         await service.desk.quote(QuoteRequest(COIN[A], COIN[B], BaseUnits(100)))
@@ -207,7 +208,7 @@ def test_a_chain_that_stands_still_is_not_quoted():
     told(story)
 
 
-def test_a_contract_that_is_not_the_one_we_know_is_not_funded():
+def test_a_contract_that_is_not_the_one_we_know_is_not_funded() -> None:
     async def story(house: House) -> None:
         house.chains[A].rules = replace(house.chains[A].rules, deployed_code_hash=bytes(32))
         await house.start()
@@ -220,7 +221,7 @@ def test_a_contract_that_is_not_the_one_we_know_is_not_funded():
     told(story)
 
 
-def test_endpoint_that_lies_about_the_lock_gets_nothing_funded():
+def test_endpoint_that_lies_about_the_lock_gets_nothing_funded() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A)
@@ -232,7 +233,7 @@ def test_endpoint_that_lies_about_the_lock_gets_nothing_funded():
     told(story)
 
 
-def test_lock_taken_by_a_reorg_is_funded_only_when_it_is_back():
+def test_lock_taken_by_a_reorg_is_funded_only_when_it_is_back() -> None:
     async def story(house: House) -> None:
         await house.start()
         gone = await house.open(A, 1000)
@@ -255,7 +256,7 @@ def test_lock_taken_by_a_reorg_is_funded_only_when_it_is_back():
     told(story)
 
 
-def test_endpoints_that_are_down_delay_and_lose_nothing():
+def test_endpoints_that_are_down_delay_and_lose_nothing() -> None:
     async def story(house: House) -> None:
         house.policy = RelayerPolicy(
             swap=type(house.policy.swap)(
@@ -284,7 +285,7 @@ def test_endpoints_that_are_down_delay_and_lose_nothing():
     told(story)
 
 
-def test_it_starts_while_a_chain_is_down():
+def test_it_starts_while_a_chain_is_down() -> None:
     async def story(house: House) -> None:
         house.endpoints[A].down = True
         await house.start()
@@ -300,7 +301,7 @@ def test_it_starts_while_a_chain_is_down():
     told(story)
 
 
-def test_preimage_public_before_our_lock_is_never_funded():
+def test_preimage_public_before_our_lock_is_never_funded() -> None:
     async def story(house: House) -> None:
         await house.start()
         view = await house.open(A, 1000)

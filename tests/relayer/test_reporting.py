@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -52,7 +53,7 @@ class Regulator:
 
     def __init__(self, *statuses: int) -> None:
         self.statuses = list(statuses)
-        self.seen: list[tuple[str | None, dict]] = []
+        self.seen: list[tuple[str | None, dict[str, Any]]] = []
 
     async def __aenter__(self) -> "Regulator":
         application = web.Application()
@@ -71,7 +72,7 @@ class Regulator:
         return web.Response(status=self.statuses.pop(0) if self.statuses else 201, text="why")
 
 
-async def report(regulator: Regulator, port: int | None = None) -> tuple[InlineDatabase, asyncio.Task]:
+async def report(regulator: Regulator, port: int | None = None) -> tuple[InlineDatabase, asyncio.Task[None]]:
     database = InlineDatabase()
     await database.write(create_schema)
     await database.write(lambda c: reports.enqueue(c, agreement(), "relayer-1", 0))
@@ -94,7 +95,7 @@ async def status_of(database: InlineDatabase) -> tuple[str, int]:
     return row.status, row.attempts
 
 
-async def test_it_posts_until_the_regulator_takes_it():
+async def test_it_posts_until_the_regulator_takes_it() -> None:
     async with Regulator(503, 401) as regulator:
         database, running = await report(regulator)
         await eventually(lambda: len(regulator.seen) == 3)
@@ -113,7 +114,7 @@ async def test_it_posts_until_the_regulator_takes_it():
     assert body["source"] == "relayer-1"
 
 
-async def test_a_refusal_for_good_is_kept_and_not_repeated():
+async def test_a_refusal_for_good_is_kept_and_not_repeated() -> None:
     async with Regulator(422) as regulator:
         database, running = await report(regulator)
 
@@ -147,7 +148,7 @@ class Odd(Regulator):
 
 
 @pytest.mark.parametrize(("how", "status"), [("redirect", "pending"), ("no-text", "refused"), ("endless", "refused")])
-async def test_an_odd_answer_is_read_no_further_than_is_needed(how, status):
+async def test_an_odd_answer_is_read_no_further_than_is_needed(how: str, status: str) -> None:
     async with Odd(how) as regulator:
         database = InlineDatabase()
         await database.write(create_schema)
@@ -159,7 +160,7 @@ async def test_an_odd_answer_is_read_no_further_than_is_needed(how, status):
     assert await status_of(database) == (status, 1)
 
 
-async def test_a_regulator_who_is_away_costs_nothing():
+async def test_a_regulator_who_is_away_costs_nothing() -> None:
     async with Regulator() as regulator:
         database, running = await report(regulator, port=free_port())
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed
-from core.model.types import BaseUnits, LockTerms, Preimage, Seconds, SwapId
+from core.model.types import BaseUnits, ChainId, LockTerms, Preimage, Seconds, SwapId
 from core.runtime import journal
 from core.runtime.clock import run_virtually
 from htlc import engine, events, transition
@@ -41,7 +41,7 @@ async def both_locked(house: House, first: bytes) -> SwapView:
     return await house.locked(view.id, Leg.PARTICIPANT)
 
 
-def test_a_swap_that_cannot_be_read_stops_no_other():
+def test_a_swap_that_cannot_be_read_stops_no_other() -> None:
     async def story() -> None:
         house = House()
         await house.start()
@@ -115,7 +115,7 @@ def test_a_claim_of_ours_needs_no_projection(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("poisoned_chain", [A, B])
-def test_a_stranger_who_uses_an_id_twice_robs_nobody(poisoned_chain):
+def test_a_stranger_who_uses_an_id_twice_robs_nobody(poisoned_chain: ChainId) -> None:
     """A stranger locks, claims and locks again under one id, for one unit; then the initiator claims."""
 
     async def story() -> None:
@@ -142,7 +142,7 @@ def test_a_stranger_who_uses_an_id_twice_robs_nobody(poisoned_chain):
     run_virtually(story())
 
 
-def test_kept_fact_of_a_replaced_block_shows_only_its_preimage():
+def test_kept_fact_of_a_replaced_block_shows_only_its_preimage() -> None:
     """The claim that the swap could not take in was in a block that is gone; what it showed is public all the same."""
 
     async def story() -> None:

@@ -3,13 +3,14 @@
 import pytest
 
 from core.model.facts import Claimed, Locked, Refunded
+from core.model.types import ChainId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
 from tests.relayer.house import A, B, House
 
 
 @pytest.mark.parametrize("first", [A, B])
-def test_a_swap_in_either_direction(first):
+def test_a_swap_in_either_direction(first: ChainId) -> None:
     async def story() -> None:
         house = House()
         await house.start()
@@ -30,7 +31,7 @@ def test_a_swap_in_either_direction(first):
     run_virtually(story())
 
 
-def test_an_initiator_who_vanishes_after_the_participant_locked():
+def test_an_initiator_who_vanishes_after_the_participant_locked() -> None:
     async def story() -> None:
         house = House()
         await house.start()
@@ -52,7 +53,7 @@ async def timelock_passed(house: House, timelock_s: int) -> bool:
     return house.chains[A].head.head.time.seconds >= timelock_s
 
 
-def test_an_initiator_who_never_locks():
+def test_an_initiator_who_never_locks() -> None:
     async def story() -> None:
         house = House()
         service = await house.start()
@@ -67,7 +68,7 @@ def test_an_initiator_who_never_locks():
     run_virtually(story())
 
 
-def test_relayer_down_when_the_preimage_appears_claims_later():
+def test_relayer_down_when_the_preimage_appears_claims_later() -> None:
     async def story() -> None:
         house = House()
         await house.start()

@@ -4,19 +4,22 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import Connection
 
-from adapters.memory import Endpoint, FaultRates, MemoryRules, ledger
+from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules, ledger
 from adapters.memory.transactions import Batch, decode_wire
 from core.model.errors import ConflictError, RejectedError, UnaffordableError
 from core.model.facts import Claimed, Refunded
-from core.model.transactions import LeftOut, SignedTransaction, UnsignedTransaction
+from core.model.transactions import FeeMarket, LeftOut, SignedTransaction, UnsignedTransaction
 from core.model.types import (
     AccountId,
     BaseUnits,
     BlockRef,
+    ChainId,
     ChainTime,
     Height,
     LockId,
@@ -46,7 +49,7 @@ class Hall(House):
 
     batches = True
 
-    def _chain(self, chain, market, finality_depth):
+    def _chain(self, chain: ChainId, market: FeeMarket | None, finality_depth: int) -> MemoryChain:
         made = super()._chain(chain, market, finality_depth)
         rules = made.rules
         made.rules = MemoryRules(TIMING, finality_depth, native=rules.native, fees=market, batches=self.batches)
@@ -71,7 +74,7 @@ class Hall(House):
         )
         return [await self.locked(view.id, Leg.PARTICIPANT) for view in views]
 
-    async def send_all(self, chain, calls: list[UnsignedTransaction]) -> None:
+    async def send_all(self, chain: ChainId, calls: list[UnsignedTransaction]) -> None:
         """By the initiator's own hand, into one block."""
         sender, signer = self.chains[chain].access().transactions, self.initiator[chain]
         first = (await sender.sequences(signer.account)).latest
@@ -93,7 +96,7 @@ class Hall(House):
                     found[record.id] = record
         return list(found.values())
 
-    def settled(self, chain, kind: type[Any], views: list[SwapView]) -> int:
+    def settled(self, chain: ChainId, kind: type[Any], views: list[SwapView]) -> int:
         return sum(len(self.made(chain, kind, view.initiator.terms.hashlock)) for view in views)
 
 
@@ -126,7 +129,7 @@ async def completed(house: Hall, views: list[SwapView]) -> None:
     assert (await house.gains())["relayer"] == (1000 * len(views), -2000 * len(views))
 
 
-def test_claims_that_are_due_at_once_are_one_transaction():
+def test_claims_that_are_due_at_once_are_one_transaction() -> None:
     async def story(house: Hall) -> None:
         views = await house.both_locked()
         await house.claim_all(views)
@@ -140,7 +143,7 @@ def test_claims_that_are_due_at_once_are_one_transaction():
     played(story)
 
 
-def test_refunds_that_are_due_at_once_are_one_transaction():
+def test_refunds_that_are_due_at_once_are_one_transaction() -> None:
     async def story(house: Hall) -> None:
         views = await house.both_locked()
         for view in views:
@@ -154,7 +157,7 @@ def test_refunds_that_are_due_at_once_are_one_transaction():
     played(story)
 
 
-def test_more_than_one_transaction_holds_go_out_in_several():
+def test_more_than_one_transaction_holds_go_out_in_several() -> None:
     async def story(house: Hall) -> None:
         views = await house.both_locked(11)
         await house.claim_all(views)
@@ -164,7 +167,7 @@ def test_more_than_one_transaction_holds_go_out_in_several():
     played(story)
 
 
-def test_where_exits_share_nothing_they_go_out_one_by_one(monkeypatch):
+def test_where_exits_share_nothing_they_go_out_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Hall, "batches", False)
 
     async def story(house: Hall) -> None:
@@ -177,7 +180,7 @@ def test_where_exits_share_nothing_they_go_out_one_by_one(monkeypatch):
     played(story)
 
 
-def test_item_that_fails_gets_its_own_reason_and_hurts_nobody():
+def test_item_that_fails_gets_its_own_reason_and_hurts_nobody() -> None:
     """Somebody else claims one leg first, in the very block that holds our batch."""
 
     async def story(house: Hall) -> None:
@@ -201,13 +204,13 @@ def test_item_that_fails_gets_its_own_reason_and_hurts_nobody():
     played(story)
 
 
-def test_an_item_that_failed_is_asked_for_again_and_goes_alone(monkeypatch):
+def test_an_item_that_failed_is_asked_for_again_and_goes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story(house: Hall) -> None:
         views = await house.both_locked()
         poisoned, refused = views[1].initiator.lock_id, 0
         real = ledger._claim
 
-        def moody(state, message, time):
+        def moody(state: Any, message: Any, time: Any) -> Any:
             nonlocal refused
             if message.lock_id == poisoned and refused < 2:
                 refused += 1
@@ -226,7 +229,7 @@ def test_an_item_that_failed_is_asked_for_again_and_goes_alone(monkeypatch):
     played(story)
 
 
-def test_claims_near_their_timelocks_go_alone():
+def test_claims_near_their_timelocks_go_alone() -> None:
     """The initiator reveals at the last moment: what is left until T_A is what a claim may need."""
 
     async def story(house: Hall) -> None:
@@ -239,7 +242,7 @@ def test_claims_near_their_timelocks_go_alone():
     played(story)
 
 
-def test_batch_beyond_the_purse_is_given_up_its_items_go_alone():
+def test_batch_beyond_the_purse_is_given_up_its_items_go_alone() -> None:
     async def story(house: Hall) -> None:
         views = await house.both_locked()
         real = house.service.pump.pipelines[A]._sender.submit
@@ -265,7 +268,7 @@ def test_batch_beyond_the_purse_is_given_up_its_items_go_alone():
     played(story)
 
 
-def test_a_reorg_takes_a_batch_away_and_brings_it_back():
+def test_a_reorg_takes_a_batch_away_and_brings_it_back() -> None:
     async def story(house: Hall) -> None:
         views = await house.both_locked()
         await house.claim_all(views)
@@ -287,7 +290,7 @@ async def all_claimed(house: Hall, views: list[SwapView]) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_happens_to_a_batch_everybody_gets_their_due(seed):
+def test_whatever_happens_to_a_batch_everybody_gets_their_due(seed: int) -> None:
     """Endpoints that fail and lose replies, a database that others lock, an item that fails at first, a reorg."""
 
     async def story(house: Hall) -> None:
@@ -300,7 +303,7 @@ def test_whatever_happens_to_a_batch_everybody_gets_their_due(seed):
             house.endpoints[chain] = Endpoint(house.clock, seed, rates)
         spoiled, fails, apply = source.choice(views).initiator.lock_id, 2, ledger._claim
 
-        def moody(state, message, time):
+        def moody(state: Any, message: Any, time: Any) -> Any:
             nonlocal fails
             if message.lock_id == spoiled and fails:
                 fails -= 1
@@ -324,7 +327,7 @@ async def some_claimed(house: Hall, views: list[SwapView]) -> bool:
 
 
 @pytest.mark.long
-def test_a_crash_at_any_commit_around_a_batch_loses_nothing(tmp_path):
+def test_a_crash_at_any_commit_around_a_batch_loses_nothing(tmp_path: Path) -> None:
     """The relayer dies at each write from the reveals on, and starts again over the same file."""
     deaths = 0
     for fatal in range(1, MAX_WRITES):
@@ -381,7 +384,7 @@ async def a_batch(house: OneChain, *keys: str) -> None:
     await house.pipeline.send_together(keys, house.pay())
 
 
-async def test_an_effect_has_one_transaction_alone_or_in_a_batch():
+async def test_an_effect_has_one_transaction_alone_or_in_a_batch() -> None:
     house = OneChain()
     pipeline = await house.start()
     await a_batch(house, "a:1:claim-initiator", "b:1:claim-initiator")
@@ -402,7 +405,7 @@ async def test_an_effect_has_one_transaction_alone_or_in_a_batch():
         await pipeline.send_together(["x:1:claim-initiator"], other_account(house))
 
 
-def stored_again(connection, house: OneChain, record: TransactionRecord) -> None:
+def stored_again(connection: Connection, house: OneChain, record: TransactionRecord) -> None:
     order = orders.Order("b:1:claim-initiator", house.pay(), watched=True)
     orders.store_first(connection, house.pipeline._hand.epoch, order, 9, record.newest, {}, None)
 
@@ -411,12 +414,12 @@ def other_account(house: OneChain) -> UnsignedTransaction:
     return replace(house.pay(), sender=house.other.account)
 
 
-async def test_same_batch_in_another_block_may_leave_out_other_items():
+async def test_same_batch_in_another_block_may_leave_out_other_items() -> None:
     house = OneChain()
     await house.start()
     await a_batch(house, "a:1:claim-initiator", "b:1:claim-initiator", "c:1:claim-initiator")
 
-    def note(connection, left_out: tuple[LeftOut, ...]) -> list[str | None]:
+    def note(connection: Connection, left_out: tuple[LeftOut, ...]) -> list[str | None]:
         [record] = records.open_transactions(connection, house.chain.chain, house.signer.account)
         block = BlockRef(house.chain.chain, Height(7), b"x")
         records.store_status(connection, record.id, TransactionStatus.INCLUDED, block=block, left_out=left_out)
@@ -441,7 +444,9 @@ async def test_same_batch_in_another_block_may_leave_out_other_items():
         (TransactionStatus.SUPERSEDED, False, None, events.EffectVoided),
     ],
 )
-async def test_late_effect_does_not_contradict_what_was_reported(status, reverted, reason, reported):
+async def test_late_effect_does_not_contradict_what_was_reported(
+    status: TransactionStatus, reverted: bool, reason: str | None, reported: type[events.SwapEvent]
+) -> None:
     """Its batch may be in a block, or given up, before it comes to say that it was submitted."""
     house = OneChain()
     await house.start()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest_asyncio
+from sqlalchemy.engine import Connection
 
 from adapters.conformance.harness import Leg as Locked
 from adapters.conformance.harness import lock, make_terms, send
@@ -96,7 +97,7 @@ class Watch:
     async def tell(self, told: dict[SwapId, events.SwapEvent]) -> None:
         """In one transaction, as a block's facts are."""
 
-        def take(connection):
+        def take(connection: Connection) -> None:
             for swap, event in told.items():
                 swaps.take(connection, swap, [event], now_ns=self.clock.now_ns())
 
@@ -119,7 +120,7 @@ class Watch:
     async def transactions(self, swaps: list[SwapId], how_many: int) -> list[TransactionRecord]:
         """Once there are so many, in the order in which they were signed."""
 
-        def read(connection) -> list[TransactionRecord]:
+        def read(connection: Connection) -> list[TransactionRecord]:
             found = {one.id: one for swap in swaps for one in records.of_effect_prefix(connection, swap)}
             return [found[number] for number in sorted(found)]
 
@@ -146,7 +147,7 @@ class Watch:
     async def reasons(self, swap: SwapId) -> list[str]:
         """Return what the swap's journal says of reverts."""
 
-        def read(connection) -> list[str]:
+        def read(connection: Connection) -> list[str]:
             told = [codec.decode_event(entry.event) for entry in journal.replay(connection, swap)]
             return [event.reason for event in told if isinstance(event, events.EffectReverted)]
 
@@ -204,7 +205,7 @@ async def call(evm: EvmHarness, contract: AccountId, name: str, function: str, *
     assert (await evm.access.transactions.outcome(tx_hash)).reason is None
 
 
-async def test_claims_of_several_swaps_are_one_transaction(watch: Watch):
+async def test_claims_of_several_swaps_are_one_transaction(watch: Watch) -> None:
     locks = [await lock(watch.evm, watch.evm.assets[number % 2]) for number in range(4)]
     legs = {await watch.agree(leg): leg for leg in locks}
     await watch.reveal(legs)
@@ -221,7 +222,7 @@ async def test_claims_of_several_swaps_are_one_transaction(watch: Watch):
     assert await watch.transactions(list(legs), 1)
 
 
-async def test_refunds_of_several_swaps_are_one_transaction(watch: Watch):
+async def test_refunds_of_several_swaps_are_one_transaction(watch: Watch) -> None:
     locks = [await lock(watch.evm) for _ in range(3)]
     legs = {await watch.agree(leg, Role.INITIATOR, funded=False): leg for leg in locks}
     await watch.evm.wait_until(max((leg.terms.timelock for leg in locks), key=lambda time: time.seconds))
@@ -234,7 +235,7 @@ async def test_refunds_of_several_swaps_are_one_transaction(watch: Watch):
         assert await watch.status(leg) is LockStatus.REFUNDED
 
 
-async def test_refusing_payee_has_its_reason_and_is_tried_again_alone(watch: Watch):
+async def test_refusing_payee_has_its_reason_and_is_tried_again_alone(watch: Watch) -> None:
     payee = await deployed(watch.evm, "testing/RefusingPayee")
     poisoned = await lock_for(watch.evm, payee)
     locks = [await lock(watch.evm), poisoned, await lock(watch.evm)]
@@ -263,7 +264,7 @@ async def test_refusing_payee_has_its_reason_and_is_tried_again_alone(watch: Wat
     assert await watch.status(poisoned) is LockStatus.CLAIMED
 
 
-async def test_a_payee_that_forges_reports_is_not_believed(watch: Watch):
+async def test_a_payee_that_forges_reports_is_not_believed(watch: Watch) -> None:
     """From within its payment it has the contract report that the first two items were left out."""
     payee = await deployed(watch.evm, "testing/ReenteringPayee")
     forger = await lock_for(watch.evm, payee)
@@ -286,7 +287,7 @@ async def test_a_payee_that_forges_reports_is_not_believed(watch: Watch):
         assert await watch.status(leg) is LockStatus.CLAIMED
 
 
-async def test_outbid_batch_stays_one_and_keeps_all_its_hashes(watch: Watch):
+async def test_outbid_batch_stays_one_and_keeps_all_its_hashes(watch: Watch) -> None:
     """The base fee rises beyond what the first form offers; the next form is for the same items."""
     locks = [await lock(watch.evm) for _ in range(3)]
     legs = {await watch.agree(leg): leg for leg in locks}
@@ -303,7 +304,7 @@ async def test_outbid_batch_stays_one_and_keeps_all_its_hashes(watch: Watch):
         assert await watch.status(leg) is LockStatus.CLAIMED
 
 
-async def test_the_receiver_gives_a_lock_back_early_when_he_is_asked(watch: Watch):
+async def test_the_receiver_gives_a_lock_back_early_when_he_is_asked(watch: Watch) -> None:
     """The provider has funded nothing yet, so it agrees, by a transaction of its own."""
     sender, preimage = await watch.evm.account(), Preimage.generate()
     provider = watch.pipeline.account

@@ -69,7 +69,7 @@ class House:
         return await self.chain.access().state.balance(self.other.account, COIN)
 
 
-async def test_an_effect_is_sent_once_however_often_it_is_asked_for():
+async def test_an_effect_is_sent_once_however_often_it_is_asked_for() -> None:
     house = House()
     pipeline = await house.start()
     first = await pipeline.send("s:1:lock", house.pay())
@@ -87,7 +87,7 @@ async def test_an_effect_is_sent_once_however_often_it_is_asked_for():
     assert await house.received() == 1
 
 
-async def test_bytes_are_stored_before_a_broadcast_and_sent_later():
+async def test_bytes_are_stored_before_a_broadcast_and_sent_later() -> None:
     house = House()
     pipeline = await house.start()
     real, failed = house.access.transactions.submit, 0
@@ -111,7 +111,7 @@ async def test_bytes_are_stored_before_a_broadcast_and_sent_later():
     assert await house.received() == 1
 
 
-async def test_a_restart_broadcasts_what_is_stored_and_keeps_sequences():
+async def test_a_restart_broadcasts_what_is_stored_and_keeps_sequences() -> None:
     house = House()
     pipeline = await house.start()
     replace_submit(house, _nothing)
@@ -134,7 +134,7 @@ async def _nothing(_: object) -> None:
     """A broadcast that nobody hears."""
 
 
-async def test_a_dropped_transaction_is_broadcast_again():
+async def test_a_dropped_transaction_is_broadcast_again() -> None:
     house = House(finality_depth=5)
     pipeline = await house.start()
     await pipeline.send("s:1:lock", house.pay())
@@ -151,7 +151,7 @@ async def test_a_dropped_transaction_is_broadcast_again():
     assert await house.received() == 1
 
 
-async def test_a_fee_spike_is_outbid_and_every_hash_is_kept():
+async def test_a_fee_spike_is_outbid_and_every_hash_is_kept() -> None:
     house = House(market=FeeMarket(GWEI, GWEI))
     pipeline = await house.start()
     first = await pipeline.send("s:1:lock", house.pay(), deadline_s=house.clock.now() + 60)
@@ -169,7 +169,7 @@ async def test_a_fee_spike_is_outbid_and_every_hash_is_kept():
     assert await house.received() == 1
 
 
-async def test_transaction_dropped_as_too_cheap_is_outbid():
+async def test_transaction_dropped_as_too_cheap_is_outbid() -> None:
     """Its bytes are of no use while the base fee stays: nodes have forgotten it, and refuse it when they hear of it."""
     house = House(market=FeeMarket(GWEI, GWEI))
     pipeline = await house.start()
@@ -190,7 +190,7 @@ async def test_transaction_dropped_as_too_cheap_is_outbid():
     assert await house.received() == 1
 
 
-async def test_expired_transaction_is_signed_again_under_its_sequence():
+async def test_expired_transaction_is_signed_again_under_its_sequence() -> None:
     house = House()
     pipeline = await house.start(expiry_blocks=2)
     await pipeline.send("s:1:lock", house.pay())
@@ -203,7 +203,7 @@ async def test_expired_transaction_is_signed_again_under_its_sequence():
     assert await house.received() == 1
 
 
-async def test_a_revert_is_an_outcome():
+async def test_a_revert_is_an_outcome() -> None:
     house = House()
     pipeline = await house.start()
     legs = house.access.legs
@@ -217,7 +217,7 @@ async def test_a_revert_is_an_outcome():
     assert final.body is None
 
 
-async def test_what_would_revert_is_refused_before_it_is_signed():
+async def test_what_would_revert_is_refused_before_it_is_signed() -> None:
     house = House()
     pipeline = await house.start()
     with pytest.raises(RevertedError):
@@ -225,7 +225,7 @@ async def test_what_would_revert_is_refused_before_it_is_signed():
     assert await pipeline.transaction("s:1:lock") is None
 
 
-async def test_the_sequence_of_a_refused_transaction_is_handed_on():
+async def test_the_sequence_of_a_refused_transaction_is_handed_on() -> None:
     house = House()
     pipeline = await house.start()
     real = house.access.transactions.submit
@@ -246,7 +246,7 @@ async def test_the_sequence_of_a_refused_transaction_is_handed_on():
     assert (first.status, second.status) == (TransactionStatus.SUPERSEDED, TransactionStatus.FINAL)
 
 
-async def test_a_process_that_was_replaced_cannot_sign():
+async def test_a_process_that_was_replaced_cannot_sign() -> None:
     house = House()
     old = await house.start()
     await house.start()
@@ -269,7 +269,9 @@ amounts = st.integers(1, 10**12)
 
 
 @given(amounts, amounts, amounts, amounts, st.floats(0, 1))
-def test_a_replacement_always_outbids_by_what_nodes_ask(max_fee, tip, base_fee, market_tip, share):
+def test_a_replacement_always_outbids_by_what_nodes_ask(
+    max_fee: int, tip: int, base_fee: int, market_tip: int, share: float
+) -> None:
     previous = FeeBid(max(max_fee, tip), tip)
     bid = fees.replacement_bid(previous, FeeMarket(base_fee, market_tip), share, 10**13)
     assert bid is not None
@@ -279,7 +281,7 @@ def test_a_replacement_always_outbids_by_what_nodes_ask(max_fee, tip, base_fee, 
 
 
 @given(amounts, amounts, st.floats(0, 1), st.floats(0, 1))
-def test_bids_rise_with_the_time_that_is_used_up(base_fee, tip, one, other):
+def test_bids_rise_with_the_time_that_is_used_up(base_fee: int, tip: int, one: float, other: float) -> None:
     early, late = sorted((one, other))
     market = FeeMarket(base_fee, tip)
     first, second = (fees.first_bid(market, share, 10**14) for share in (early, late))
@@ -287,12 +289,12 @@ def test_bids_rise_with_the_time_that_is_used_up(base_fee, tip, one, other):
     assert second.max_fee >= first.max_fee
 
 
-def test_the_ceiling_holds():
+def test_the_ceiling_holds() -> None:
     assert fees.first_bid(FeeMarket(10**12, 10**12), 1.0, 500).max_fee == 500
     assert fees.replacement_bid(FeeBid(500, 500), FeeMarket(1, 1), 1.0, 500) is None
 
 
-async def test_many_effects_with_a_flaky_endpoint_each_arrive_once():
+async def test_many_effects_with_a_flaky_endpoint_each_arrive_once() -> None:
     house = House()
     pipeline = await house.start()
     house.endpoint.rates = FaultRates(error=0.2, lost_reply=0.3)
@@ -314,7 +316,7 @@ async def test_many_effects_with_a_flaky_endpoint_each_arrive_once():
     assert await house.received() == len(keys)
 
 
-async def test_settled_votes_are_forgotten_and_watched_ones_are_kept():
+async def test_settled_votes_are_forgotten_and_watched_ones_are_kept() -> None:
     house = House()
     pipeline = await house.start()
     await pipeline.send("attest/x", house.pay())

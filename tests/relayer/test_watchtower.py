@@ -1,5 +1,6 @@
 """The watchtower acts for two parties whose keys it does not have."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -69,7 +70,9 @@ class TwoParties(House):
         return found[0], found[1], found[2], found[3]
 
 
-def watched(story, policy: WatchPolicy = WATCHING, reserve: BaseUnits | None = None):
+def watched(
+    story: Callable[[TwoParties], Awaitable[None]], policy: WatchPolicy = WATCHING, reserve: BaseUnits | None = None
+) -> None:
     """`reserve`: gas that each swap of our own keeps on A."""
 
     async def whole() -> None:
@@ -85,7 +88,7 @@ def watched(story, policy: WatchPolicy = WATCHING, reserve: BaseUnits | None = N
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_watchtower_claims_once_the_preimage_is_public(late):
+def test_watchtower_claims_once_the_preimage_is_public(late: bool) -> None:
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         swap_id = SwapId("")
@@ -105,7 +108,7 @@ def test_watchtower_claims_once_the_preimage_is_public(late):
     watched(story)
 
 
-def test_watchtower_claims_a_swap_revealed_before_registration():
+def test_watchtower_claims_a_swap_revealed_before_registration() -> None:
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         await house.both_lock(legs)
@@ -118,7 +121,7 @@ def test_watchtower_claims_a_swap_revealed_before_registration():
     watched(story)
 
 
-def test_it_refunds_both_after_their_timelocks():
+def test_it_refunds_both_after_their_timelocks() -> None:
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         swap_id = await house.service.watchtower.register(legs)
@@ -131,7 +134,7 @@ def test_it_refunds_both_after_their_timelocks():
     watched(story)
 
 
-def test_it_takes_no_nonsense():
+def test_it_takes_no_nonsense() -> None:
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         tower = house.service.watchtower
@@ -142,7 +145,7 @@ def test_it_takes_no_nonsense():
     watched(story)
 
 
-def test_a_copied_hashlock_blocks_no_honest_swap():
+def test_a_copied_hashlock_blocks_no_honest_swap() -> None:
     """Somebody registers nonsense under it first: the two parties' swap is watched, and we may still swap ourselves."""
 
     async def story(house: TwoParties) -> None:
@@ -165,7 +168,7 @@ def test_a_copied_hashlock_blocks_no_honest_swap():
     watched(story)
 
 
-def test_a_flood_of_copied_locks_hides_no_honest_one():
+def test_a_flood_of_copied_locks_hides_no_honest_one() -> None:
     """Anybody may lock under a public hashlock, more often than a watchtower reads locks."""
 
     async def story(house: TwoParties) -> None:
@@ -184,7 +187,7 @@ def test_a_flood_of_copied_locks_hides_no_honest_one():
     watched(story)
 
 
-def test_it_is_off_unless_switched_on():
+def test_it_is_off_unless_switched_on() -> None:
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         assert not house.service.watchtower.enabled
@@ -194,7 +197,7 @@ def test_it_is_off_unless_switched_on():
     watched(story, WatchPolicy())
 
 
-def test_callers_have_so_many_watches():
+def test_callers_have_so_many_watches() -> None:
     async def story(house: TwoParties) -> None:
         legs, tower = await house.agree(), house.service.watchtower
         for number in range(2):
@@ -217,7 +220,7 @@ def other(legs: Registration, number: int) -> Registration:
     return replace(legs, participant_leg=replace(legs.participant_leg, amount=BaseUnits(1_000 + number)))
 
 
-def test_a_watch_without_a_lock_ends_and_may_come_again():
+def test_a_watch_without_a_lock_ends_and_may_come_again() -> None:
     """Registered too early, by anybody: that does not keep the parties from having it watched."""
 
     async def story(house: TwoParties) -> None:
@@ -237,7 +240,7 @@ def test_a_watch_without_a_lock_ends_and_may_come_again():
 
 
 @pytest.mark.parametrize("wrong", ["to itself", "too far"])
-def test_it_watches_no_leg_that_makes_no_sense(wrong):
+def test_it_watches_no_leg_that_makes_no_sense(wrong: str) -> None:
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         leg = legs.initiator_leg
@@ -251,7 +254,7 @@ def test_it_watches_no_leg_that_makes_no_sense(wrong):
     watched(story)
 
 
-def test_a_claim_that_cannot_pay_costs_little():
+def test_a_claim_that_cannot_pay_costs_little() -> None:
     """A payee that refuses, for ever: tried twice in blocks, then simulated, ever more seldom, up to the timelock."""
 
     async def story(house: TwoParties) -> None:
@@ -275,7 +278,7 @@ def test_a_claim_that_cannot_pay_costs_little():
 
 
 @pytest.mark.parametrize("left_s", [60, 12])
-def test_a_claim_that_can_pay_again_is_made_in_time(left_s):
+def test_a_claim_that_can_pay_again_is_made_in_time(left_s: int) -> None:
     """Refusals for most of the time cost no try: it is claimed once it can be, though little time is left."""
 
     async def story(house: TwoParties) -> None:
@@ -295,7 +298,7 @@ def test_a_claim_that_can_pay_again_is_made_in_time(left_s):
     watched(story)
 
 
-def test_a_watched_exit_leaves_what_our_own_swaps_keep():
+def test_a_watched_exit_leaves_what_our_own_swaps_keep() -> None:
     """All gas that is left is kept for a swap of ours: the watched claim waits, and goes out once there is more."""
 
     async def story(house: TwoParties) -> None:

@@ -195,7 +195,7 @@ async def test_who_may_write_a_record_is_simulated_by_its_access_list(harness: C
         try:
             await transactions.simulate(write_record(signer.account, "notes", "one", b"1"))
         except RevertedError as error:
-            return error.fields["reason"] != "not-owner"
+            return bool(error.fields["reason"] != "not-owner")
         return True
 
     await harness.send(owner, write_record(owner.account, "notes", "one", b"{}"))

@@ -84,7 +84,7 @@ class Chain:
     async def balance(self, account: str, token: AsyncContract | None = None) -> int:
         if token is None:
             return await self.web3.eth.get_balance(cast(ChecksumAddress, account))
-        return await token.functions.balanceOf(account).call()
+        return int(await token.functions.balanceOf(account).call())
 
     async def word(self, sender: str, lane: int) -> int:
         """Read straight from storage at the key that the page documents."""

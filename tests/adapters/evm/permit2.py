@@ -1,5 +1,7 @@
 """Permit2 on a development chain: the real code, at the address that is the hash of it (CREATE2)."""
 
+from typing import Any
+
 from web3 import AsyncWeb3
 
 from adapters.evm.contracts.build import REPOSITORY
@@ -17,7 +19,7 @@ def creation() -> bytes:
     return SALT + CREATION_CODE.read_bytes()
 
 
-async def deploy_permit2(web3: AsyncWeb3, by: str) -> None:
+async def deploy_permit2(web3: AsyncWeb3[Any], by: str) -> None:
     """Any other code than Permit2's would have gone to another address."""
     sent = await web3.eth.send_transaction({"from": by, "to": CREATE2_PROXY, "data": creation(), "gas": GAS})
     await web3.eth.wait_for_transaction_receipt(sent)

@@ -62,7 +62,7 @@ async def terms_for(evm: EvmHarness, rules: Rules, left_over: int, amount: int =
 )
 async def test_every_step_succeeds_and_the_lock_is_made(
     evm: EvmHarness, rules: Rules, left_over: int, steps_needed: int
-):
+) -> None:
     terms = await terms_for(evm, rules, left_over)
     steps = 0
     while (step := await evm.access.legs.prepare(terms)) is not None:
@@ -76,17 +76,17 @@ async def test_every_step_succeeds_and_the_lock_is_made(
     assert (await evm.access.transactions.outcome(sent.hash)).status is OutcomeStatus.INCLUDED
 
 
-async def test_enough_allowance_needs_nothing(evm: EvmHarness):
+async def test_enough_allowance_needs_nothing(evm: EvmHarness) -> None:
     assert await evm.access.legs.prepare(await terms_for(evm, Rules(only_from_zero=True), 7)) is None
 
 
-async def test_token_that_takes_no_allowance_is_refused_with_its_name(evm: EvmHarness):
+async def test_token_that_takes_no_allowance_is_refused_with_its_name(evm: EvmHarness) -> None:
     terms = await terms_for(evm, Rules(only_from_zero=True, never_zero=True), 5)
     with pytest.raises(RejectedError, match=terms.asset.rpartition(":")[2]):
         await evm.access.legs.prepare(terms)
 
 
-async def test_permit2_is_allowed_step_by_step_too(evm: EvmHarness):
+async def test_permit2_is_allowed_step_by_step_too(evm: EvmHarness) -> None:
     """Nothing was allowed to it before: one step, of the most that the token takes."""
     terms = await terms_for(evm, Rules(most=2**96 - 1), 0)
     step = await evm.chain.signed_locks.prepare_permit2(terms)

@@ -17,11 +17,13 @@ def rebuilt() -> dict[str, str]:
     return build.build_artifacts()
 
 
-def test_a_rebuild_gives_the_committed_bytes(rebuilt):
+def test_a_rebuild_gives_the_committed_bytes(rebuilt: dict[str, str]) -> None:
     assert build.differences(rebuilt) == []
 
 
-def test_a_difference_is_named(rebuilt, monkeypatch, capsys):
+def test_a_difference_is_named(
+    rebuilt: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     changed = copy.copy(rebuilt)
     artifact = json.loads(changed["HashedTimelock.json"])
     artifact["bytecode"] = artifact["bytecode"][:-2] + "00"
@@ -31,12 +33,12 @@ def test_a_difference_is_named(rebuilt, monkeypatch, capsys):
     assert "HashedTimelock.json" in capsys.readouterr().err
 
 
-def test_machine_without_the_compiler_says_what_to_do(tmp_path: Path):
+def test_machine_without_the_compiler_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(build.BuildError, match="make setup"):
         build.build_artifacts(tmp_path)
 
 
-def test_artifacts_load_without_a_compiler():
+def test_artifacts_load_without_a_compiler() -> None:
     artifact = load_artifact("HashedTimelock")
     assert artifact.contract == "HashedTimelock"
     assert artifact.deployed_bytecode in artifact.bytecode

@@ -36,7 +36,7 @@ async def locks_for(evm: EvmHarness, payee: AccountId, count: int) -> list[Leg]:
     return legs
 
 
-async def test_payees_that_burn_all_their_gas_reach_nobody_behind_them(evm: EvmHarness):
+async def test_payees_that_burn_all_their_gas_reach_nobody_behind_them(evm: EvmHarness) -> None:
     """As many as fit: the last of the batch still has all of its gas, and the limit that we name suffices."""
     bad = await locks_for(evm, await burner(evm), MAX_EXITS - 1)
     good, third = await lock(evm, evm.assets[1]), await evm.account()
@@ -51,7 +51,7 @@ async def test_payees_that_burn_all_their_gas_reach_nobody_behind_them(evm: EvmH
     assert (await evm.access.locks.lock(good.lock_id, good.terms)).status is LockStatus.CLAIMED
 
 
-async def test_batch_that_ends_early_names_all_that_it_left_out(evm: EvmHarness):
+async def test_batch_that_ends_early_names_all_that_it_left_out(evm: EvmHarness) -> None:
     """With less gas than we name the contract stops, and keeps what is done."""
     legs, third = [await lock(evm) for _ in range(3)], await evm.account()
     batch = evm.chain.batches.batch([claim(evm, leg, third) for leg in legs])
@@ -70,5 +70,5 @@ async def test_batch_that_ends_early_names_all_that_it_left_out(evm: EvmHarness)
     assert standing == [LockStatus.CLAIMED, LockStatus.LOCKED, LockStatus.LOCKED]
 
 
-def test_other_transactions_leave_nothing_out():
+def test_other_transactions_leave_nothing_out() -> None:
     assert left_out("0x" + "11" * 20, encode_call("TestToken", "mint", bytes(20), 1), []) == ()

@@ -118,7 +118,7 @@ Maker = Callable[[Signed, LockTerms, LockId], Awaitable[CallDraft]]
 # --- locks -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_lock_by_permit_needs_no_allowance_before_it(signed: Signed):
+async def test_a_lock_by_permit_needs_no_allowance_before_it(signed: Signed) -> None:
     assert await signed.evm.access.legs.prepare(signed.terms) is not None
     consents = signed.evm.access.consents
     assert consents is not None
@@ -129,7 +129,7 @@ async def test_a_lock_by_permit_needs_no_allowance_before_it(signed: Signed):
     assert await signed.evm.access.legs.prepare(signed.terms) is None
 
 
-async def test_two_locks_by_permit_stand_side_by_side(signed: Signed):
+async def test_two_locks_by_permit_stand_side_by_side(signed: Signed) -> None:
     """Both are signed with the same nonce of the token; whichever comes second finds the allowance there."""
     second = signed.bent(hashlock=Preimage.generate().hashlock())
     place = await signed.evm.access.legs.lock_id(second, [signed.place])
@@ -142,7 +142,7 @@ async def test_two_locks_by_permit_stand_side_by_side(signed: Signed):
     assert await signed.status() is LockStatus.LOCKED
 
 
-async def test_a_permit_that_somebody_handed_in_is_no_obstacle(signed: Signed):
+async def test_a_permit_that_somebody_handed_in_is_no_obstacle(signed: Signed) -> None:
     draft = await signed.locks.permit(signed.terms, signed.place, signed.until)
     signature = await signed.sender.consent(draft.consent)
     shown = json.loads(draft.consent.typed_data)["message"]
@@ -161,14 +161,14 @@ async def test_a_permit_that_somebody_handed_in_is_no_obstacle(signed: Signed):
     assert await signed.status() is LockStatus.LOCKED
 
 
-async def test_nobody_but_the_owner_uses_a_permit(signed: Signed):
+async def test_nobody_but_the_owner_uses_a_permit(signed: Signed) -> None:
     draft = await signed.locks.permit(signed.terms, signed.place, signed.until)
     signature = await signed.sender.consent(draft.consent)
     with pytest.raises(RejectedError, match="cannot carry this out"):
         draft.complete(signature, signed.stranger.account)
 
 
-async def test_a_token_without_permits_has_none(evm: EvmHarness):
+async def test_a_token_without_permits_has_none(evm: EvmHarness) -> None:
     sender, receiver = await evm.account(), await evm.account()
     consents = evm.access.consents
     assert consents is not None
@@ -181,7 +181,7 @@ async def test_a_token_without_permits_has_none(evm: EvmHarness):
 
 
 @pytest.mark.parametrize("make", [by_authorization, by_permit2])
-async def test_signed_lock_is_sent_once_by_anybody_and_pays_its_payee(signed: Signed, make: Maker):
+async def test_signed_lock_is_sent_once_by_anybody_and_pays_its_payee(signed: Signed, make: Maker) -> None:
     if make is by_permit2:
         await allow_permit2(signed)
     draft = await make(signed, signed.terms, signed.place)
@@ -196,7 +196,7 @@ async def test_signed_lock_is_sent_once_by_anybody_and_pays_its_payee(signed: Si
 
 @pytest.mark.parametrize("changed", ["receiver", "hashlock", "timelock", "amount", "lane", "generation"])
 @pytest.mark.parametrize("make", [by_authorization, by_permit2])
-async def test_a_signature_that_was_taken_opens_no_other_lock(signed: Signed, make: Maker, changed: str):
+async def test_a_signature_that_was_taken_opens_no_other_lock(signed: Signed, make: Maker, changed: str) -> None:
     """Refused by the adapter if a key must have signed; by the chain if that is for it to say."""
     if make is by_permit2:
         await allow_permit2(signed)
@@ -232,7 +232,7 @@ async def test_a_signature_that_was_taken_opens_no_other_lock(signed: Signed, ma
     await signed.mined(signed.stranger, draft.complete(signature, thief))
 
 
-async def test_a_chain_without_permit2_says_so(signed: Signed):
+async def test_a_chain_without_permit2_says_so(signed: Signed) -> None:
     draft = signed.locks.permit2(signed.terms, signed.place, signed.until, nonce=3)
     call = draft.complete(await signed.sender.consent(draft.consent), signed.stranger.account)
     assert await signed.refused(call) == "NoPermit2()"
@@ -245,7 +245,7 @@ def refund_draft(evm: EvmHarness, terms: LockTerms, place: LockId) -> CallDraft:
     return evm.chain.consents.refund(terms, place, terms.timelock)
 
 
-async def test_receivers_signature_gives_a_lock_back_by_any_sender(evm: EvmHarness):
+async def test_receivers_signature_gives_a_lock_back_by_any_sender(evm: EvmHarness) -> None:
     for asset in evm.assets:
         leg, third = await lock(evm, asset), await evm.account()
         draft = refund_draft(evm, leg.terms, leg.lock_id)
@@ -259,7 +259,7 @@ async def test_receivers_signature_gives_a_lock_back_by_any_sender(evm: EvmHarne
         assert (await evm.access.locks.lock(leg.lock_id, leg.terms)).status is LockStatus.REFUNDED
 
 
-async def test_a_receiver_who_sends_it_himself_signs_nothing(evm: EvmHarness):
+async def test_a_receiver_who_sends_it_himself_signs_nothing(evm: EvmHarness) -> None:
     leg, third = await lock(evm), await evm.account()
     draft = refund_draft(evm, leg.terms, leg.lock_id)
     with pytest.raises(RejectedError, match="this has 0"):
@@ -271,7 +271,7 @@ async def test_a_receiver_who_sends_it_himself_signs_nothing(evm: EvmHarness):
     assert await evm.access.state.balance(leg.sender.account, leg.terms.asset) == before + leg.terms.amount
 
 
-async def test_contract_wallet_gives_back_by_its_owners_key(evm: EvmHarness):
+async def test_contract_wallet_gives_back_by_its_owners_key(evm: EvmHarness) -> None:
     """EIP-1271: the wallet is the receiver, its owner signs, and nobody else's signature will do."""
     sender, owner, third = [await evm.account() for _ in range(3)]
     wallet = await deployed(evm, "testing/Wallet", evm_address(owner.account))
@@ -290,7 +290,7 @@ async def test_contract_wallet_gives_back_by_its_owners_key(evm: EvmHarness):
     assert await evm.access.state.balance(sender.account, terms.asset) == before + terms.amount
 
 
-async def test_an_early_refund_is_for_one_lock_until_its_end(evm: EvmHarness):
+async def test_an_early_refund_is_for_one_lock_until_its_end(evm: EvmHarness) -> None:
     leg, other = await lock(evm), await lock(evm)
     draft = refund_draft(evm, leg.terms, leg.lock_id)
     assert isinstance(other.receiver, LocalSigner)
@@ -312,7 +312,7 @@ async def test_an_early_refund_is_for_one_lock_until_its_end(evm: EvmHarness):
 # --- what wallets see --------------------------------------------------------------------------------------------
 
 
-async def test_a_wallet_signs_the_same_from_the_json(signed: Signed):
+async def test_a_wallet_signs_the_same_from_the_json(signed: Signed) -> None:
     """eth_signTypedData_v4 of the JSON, by another library, gives the bytes that our key gives."""
     key = secrets.token_bytes(32)
     signer = LocalSigner(CHAIN, key)
@@ -330,7 +330,7 @@ async def test_a_wallet_signs_the_same_from_the_json(signed: Signed):
         assert "\n" not in draft.summary
 
 
-async def test_a_key_consents_for_its_own_account_only(signed: Signed):
+async def test_a_key_consents_for_its_own_account_only(signed: Signed) -> None:
     consent: Consent = signed.locks.permit2(signed.terms, signed.place, signed.until).consent
     with pytest.raises(RejectedError):
         await signed.stranger.consent(consent)

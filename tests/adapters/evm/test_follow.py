@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,7 @@ from tests.adapters.evm.harness import CHAIN, EvmHarness, evm_harness, rpc, sett
 PATIENCE_S = 20
 
 
-async def test_heads_are_pushed(evm: EvmHarness):
+async def test_heads_are_pushed(evm: EvmHarness) -> None:
     """With a poll of an hour, only the subscription can have brought the news."""
     pool = Endpoints([Endpoint(evm.anvil.rpc_url, ws_url=evm.anvil.ws_url)])
     async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 3600).heads()) as stream:
@@ -44,7 +46,7 @@ async def test_heads_are_pushed(evm: EvmHarness):
     await pool.close()
 
 
-async def test_heads_are_polled_where_nothing_pushes(evm: EvmHarness):
+async def test_heads_are_polled_where_nothing_pushes(evm: EvmHarness) -> None:
     pool = Endpoints([Endpoint(evm.anvil.rpc_url)])
     async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 0.02).heads()) as stream:
         first = await anext(stream)
@@ -60,7 +62,7 @@ def port_of(anvil: AnvilChain) -> int:
     return int(anvil.rpc_url.rpartition(":")[2].strip("/"))
 
 
-async def test_websocket_that_dies_silently_reopens_in_two_blocks():
+async def test_websocket_that_dies_silently_reopens_in_two_blocks() -> None:
     loop = asyncio.get_running_loop()
     async with AnvilChain(AnvilSettings(block_time_s=BLOCK_S)) as anvil, relay(port_of(anvil)) as between:
         pool = Endpoints([Endpoint(anvil.rpc_url, ws_url=f"ws://127.0.0.1:{between.port}")])
@@ -81,11 +83,11 @@ async def test_websocket_that_dies_silently_reopens_in_two_blocks():
         await pool.close()
 
 
-async def _follow(stream, count):
+async def _follow(stream: AsyncIterator[Any], count: int) -> list[int]:
     return [(await anext(stream)).head.height for _ in range(count)]
 
 
-async def test_a_websocket_of_a_quiet_chain_is_left_alone(evm: EvmHarness):
+async def test_a_websocket_of_a_quiet_chain_is_left_alone(evm: EvmHarness) -> None:
     """The node makes no block; late news differ from no news."""
     async with relay(port_of(evm.anvil)) as between:
         pool = Endpoints([Endpoint(evm.anvil.rpc_url, ws_url=f"ws://127.0.0.1:{between.port}")])
@@ -103,13 +105,13 @@ async def test_a_websocket_of_a_quiet_chain_is_left_alone(evm: EvmHarness):
         await pool.close()
 
 
-def test_polls_follow_the_block_time():
+def test_polls_follow_the_block_time() -> None:
     assert poll_every_s(1) == 0.5
     assert poll_every_s(12) == POLL_S
     assert poll_every_s(0.1) == POLL_FLOOR_S
 
 
-async def test_a_stream_survives_the_end_of_its_node():
+async def test_a_stream_survives_the_end_of_its_node() -> None:
     settings = AnvilSettings(port=free_port(), block_time_s=None)
     pool = Endpoints([Endpoint(f"http://127.0.0.1:{settings.port}", ws_url=f"ws://127.0.0.1:{settings.port}")])
     source = EvmHeadSource(CHAIN, pool, 0.05)
@@ -127,7 +129,7 @@ async def test_a_stream_survives_the_end_of_its_node():
     await pool.close()
 
 
-async def test_a_stream_starts_before_its_node():
+async def test_a_stream_starts_before_its_node() -> None:
     settings = AnvilSettings(port=free_port(), block_time_s=None)
     pool = Endpoints([Endpoint(f"http://127.0.0.1:{settings.port}")])
     async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(EvmHeadSource(CHAIN, pool, 0.05).heads()) as stream:
@@ -138,7 +140,7 @@ async def test_a_stream_starts_before_its_node():
     await pool.close()
 
 
-async def test_finalized_follows_the_head_on_a_chain_with_a_beat():
+async def test_finalized_follows_the_head_on_a_chain_with_a_beat() -> None:
     async with asyncio.timeout(60), evm_harness(AnvilSettings(block_time_s=1)) as running:
         async with contextlib.aclosing(running.chain.heads.heads()) as stream:
             async for update in stream:
@@ -157,7 +159,7 @@ async def head_height(evm: EvmHarness) -> Height:
     return (await evm.access.heads.head()).head.height
 
 
-async def test_long_ranges_show_the_same_as_short_ones(evm: EvmHarness):
+async def test_long_ranges_show_the_same_as_short_ones(evm: EvmHarness) -> None:
     for asset in evm.assets:
         await lock(evm, asset)
     await evm.advance(2 * MAX_BY_HASH)
@@ -171,14 +173,14 @@ async def test_long_ranges_show_the_same_as_short_ones(evm: EvmHarness):
     assert sum(isinstance(logged.event, Locked) for block in long for logged in block.events) == 2
 
 
-async def test_ranges_have_a_limit(evm: EvmHarness):
+async def test_ranges_have_a_limit(evm: EvmHarness) -> None:
     with pytest.raises(RejectedError):
         await evm.access.blocks.blocks(Height(0), Height(MAX_BLOCK_RANGE))
     with pytest.raises(RejectedError):
         await evm.access.blocks.blocks(Height(-1), Height(0))
 
 
-async def test_transfers_of_tokens_are_reported(evm: EvmHarness):
+async def test_transfers_of_tokens_are_reported(evm: EvmHarness) -> None:
     one, two = await evm.account(), await evm.account()
     [token] = evm.contracts.tokens
     [minted, _] = await evm.send(
@@ -196,10 +198,10 @@ async def test_transfers_of_tokens_are_reported(evm: EvmHarness):
 
 
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
-async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int):
+async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int) -> None:
     await evm.advance(blocks)
 
-    def other_parent(method, params, result):
+    def other_parent(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockByNumber" and result["number"] == "0x5":
             return {**result, "parentHash": "0x" + "11" * 32}
         return result
@@ -212,7 +214,7 @@ async def test_headers_that_do_not_link_are_a_reorg(evm: EvmHarness, liar: Middl
     await pool.close()
 
 
-async def test_the_block_of_a_new_head_is_one_request(evm: EvmHarness, liar: MiddleMan):
+async def test_the_block_of_a_new_head_is_one_request(evm: EvmHarness, liar: MiddleMan) -> None:
     await lock(evm)
     head = (await evm.access.heads.head()).head
     adapter, pool = source(liar, evm)
@@ -225,7 +227,7 @@ async def test_the_block_of_a_new_head_is_one_request(evm: EvmHarness, liar: Mid
     await pool.close()
 
 
-async def test_expected_block_that_a_reorg_replaced_is_not_reported(evm: EvmHarness, liar: MiddleMan):
+async def test_expected_block_that_a_reorg_replaced_is_not_reported(evm: EvmHarness, liar: MiddleMan) -> None:
     await evm.advance(3)
     gone = (await evm.access.heads.head()).head
     await evm.reorg(2)
@@ -238,7 +240,9 @@ async def test_expected_block_that_a_reorg_replaced_is_not_reported(evm: EvmHarn
 
 
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
-async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarness, liar: MiddleMan, blocks: int):
+async def test_an_empty_answer_is_not_believed_against_the_header(
+    evm: EvmHarness, liar: MiddleMan, blocks: int
+) -> None:
     """Nodes answer eth_getLogs with nothing while they still index a block."""
     await lock(evm)
     last = await head_height(evm)
@@ -253,7 +257,7 @@ async def test_an_empty_answer_is_not_believed_against_the_header(evm: EvmHarnes
     await pool.close()
 
 
-async def test_a_node_that_lost_old_logs_is_not_believed(evm: EvmHarness, liar: MiddleMan):
+async def test_a_node_that_lost_old_logs_is_not_believed(evm: EvmHarness, liar: MiddleMan) -> None:
     """More of them than are asked about at once: those that have events betray the others."""
     first = await head_height(evm)
     for _ in range(SAMPLES + 2):
@@ -268,12 +272,12 @@ async def test_a_node_that_lost_old_logs_is_not_believed(evm: EvmHarness, liar: 
     await pool.close()
 
 
-async def test_few_old_blocks_that_seem_to_have_events_are_asked_about(evm: EvmHarness, liar: MiddleMan):
+async def test_few_old_blocks_that_seem_to_have_events_are_asked_about(evm: EvmHarness, liar: MiddleMan) -> None:
     """A backfill would ask for the receipts of nearly every full block."""
     first = await head_height(evm)
     await evm.advance(SETTLED_DEPTH + 3 * MAX_BY_HASH)
 
-    def full(method, params, result):
+    def full(method: str, params: list[Any], result: Any) -> Any:
         return {**result, "logsBloom": "0x" + "ff" * 256} if method == "eth_getBlockByNumber" else result
 
     liar.tamper = full
@@ -283,11 +287,11 @@ async def test_few_old_blocks_that_seem_to_have_events_are_asked_about(evm: EvmH
     await pool.close()
 
 
-async def test_receipts_that_a_node_does_not_offer_stop_nobody(evm: EvmHarness, liar: MiddleMan):
+async def test_receipts_that_a_node_does_not_offer_stop_nobody(evm: EvmHarness, liar: MiddleMan) -> None:
     await lock(evm)
     last = await head_height(evm)
 
-    def poor(method, params, result):
+    def poor(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockReceipts":
             raise RpcRefusal(-32601, "the method does not exist")
         return [] if method == "eth_getLogs" else result
@@ -300,12 +304,12 @@ async def test_receipts_that_a_node_does_not_offer_stop_nobody(evm: EvmHarness, 
 
 
 @pytest.mark.parametrize("blocks", [3, MAX_BY_HASH + 3])
-async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int):
+async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleMan, blocks: int) -> None:
     await lock(evm)
     last = await head_height(evm)
     await evm.advance(blocks)
 
-    def other_block(method, params, result):
+    def other_block(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getLogs":
             return [{**log, "blockHash": "0x" + "11" * 32} for log in result]
         return result
@@ -317,7 +321,7 @@ async def test_logs_of_another_branch_are_a_reorg(evm: EvmHarness, liar: MiddleM
     await pool.close()
 
 
-async def test_block_that_goes_while_its_logs_are_read_is_a_reorg(evm: EvmHarness, liar: MiddleMan):
+async def test_block_that_goes_while_its_logs_are_read_is_a_reorg(evm: EvmHarness, liar: MiddleMan) -> None:
     """A real reorg, between the two requests."""
     await evm.advance(3)
     last = await head_height(evm)
@@ -333,7 +337,7 @@ async def test_block_that_goes_while_its_logs_are_read_is_a_reorg(evm: EvmHarnes
     await pool.close()
 
 
-async def test_malformed_logs_and_headers_are_the_endpoints_fault(evm: EvmHarness, liar: MiddleMan):
+async def test_malformed_logs_and_headers_are_the_endpoints_fault(evm: EvmHarness, liar: MiddleMan) -> None:
     leg = await lock(evm)
     last = await head_height(evm)
     adapter, pool = source(liar, evm)
@@ -352,7 +356,7 @@ async def test_malformed_logs_and_headers_are_the_endpoints_fault(evm: EvmHarnes
     await pool.close()
 
 
-def test_logs_of_others_are_not_ours():
+def test_logs_of_others_are_not_ours() -> None:
     block = BlockRef(CHAIN, Height(1), bytes(32))
     nft = RawLog(
         "0x" + "22" * 20,
@@ -367,7 +371,7 @@ def test_logs_of_others_are_not_ours():
     assert logged_events(block, sources, [nft, unknown]) == ()
 
 
-def test_log_that_comes_twice_is_refused():
+def test_log_that_comes_twice_is_refused() -> None:
     block, token = BlockRef(CHAIN, Height(1), bytes(32)), "0x" + "22" * 20
     sources = Sources(CHAIN, "0x" + "11" * 20, [token], ContractDecoder(CHAIN, {}))
     zero = "0x" + "00" * 32
@@ -379,7 +383,7 @@ def test_log_that_comes_twice_is_refused():
         logged_events(block, sources, [*moved, moved[0]])
 
 
-async def test_a_chain_of_another_number_is_refused(evm: EvmHarness):
+async def test_a_chain_of_another_number_is_refused(evm: EvmHarness) -> None:
     settings = settings_for(evm.anvil, evm.contracts)
     with pytest.raises(FatalError, match="eip155:31337"):
         other = evm_chain(1)
@@ -393,13 +397,13 @@ async def test_a_chain_of_another_number_is_refused(evm: EvmHarness):
         await EvmChain.connect(replace(settings, tokens=(settings.htlc,)))
 
 
-async def test_assets_are_described_by_their_contracts(evm: EvmHarness):
+async def test_assets_are_described_by_their_contracts(evm: EvmHarness) -> None:
     native, token = evm.access.parameters.assets.values()
     assert (native.symbol, native.decimals, native.id) == ("ETH", 18, "eip155:31337/slip44:60")
     assert (token.symbol, token.decimals) == ("TUSD", 6)
 
 
-async def test_an_endpoint_of_another_chain_is_refused_by_name(evm: EvmHarness, liar: MiddleMan):
+async def test_an_endpoint_of_another_chain_is_refused_by_name(evm: EvmHarness, liar: MiddleMan) -> None:
     """Also if it is not the first of several; one that is down may come later."""
     honest = settings_for(evm.anvil, evm.contracts)
     both = replace(honest, endpoints=(*honest.endpoints, Endpoint(liar.url, "other")))

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from eth_hash.auto import keccak
 from web3.logs import DISCARD
+from web3.types import Wei
 
 from adapters.evm.lanes import ONE_SHOT
 from tests.adapters.evm.htlc_chain import AMOUNT, ERC20_KIND, ZERO, Chain, Lock, htlc_chain
@@ -22,8 +23,8 @@ async def chain() -> AsyncIterator[Chain]:
 
 
 @pytest.fixture(params=["native", "erc20"])
-def kind(request) -> str:
-    return request.param
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 async def funded_lock(chain: Chain, kind: str, **changes: Any) -> Lock:
@@ -42,7 +43,7 @@ def expected_word(lock: Lock, status: int) -> int:
     return digest >> 32 << 32 | lock.generation << 16 | status
 
 
-async def test_a_lock_is_one_word_that_can_be_computed_off_chain(chain, kind):
+async def test_a_lock_is_one_word_that_can_be_computed_off_chain(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind, lane=7)
     await chain.open(lock)
     assert await chain.word(lock.sender, 7) == expected_word(lock, LOCKED)
@@ -51,7 +52,7 @@ async def test_a_lock_is_one_word_that_can_be_computed_off_chain(chain, kind):
     assert await chain.word(lock.sender, 7) == expected_word(lock, CLAIMED)
 
 
-async def test_claim_one_second_before_the_timelock_pays_the_receiver(chain, kind):
+async def test_claim_one_second_before_the_timelock_pays_the_receiver(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     token = chain.token if lock.token else None
@@ -62,7 +63,7 @@ async def test_claim_one_second_before_the_timelock_pays_the_receiver(chain, kin
     assert await chain.balance(chain.htlc.address, token) == 0
 
 
-async def test_claim_at_the_timelock_is_refused(chain, kind):
+async def test_claim_at_the_timelock_is_refused(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     error = await chain.error_of(chain.claim_call(lock), chain.receiver, at_time=lock.timelock)
@@ -70,14 +71,14 @@ async def test_claim_at_the_timelock_is_refused(chain, kind):
     assert await chain.word(lock.sender, 0) == expected_word(lock, LOCKED)
 
 
-async def test_refund_one_second_before_the_timelock_is_refused(chain, kind):
+async def test_refund_one_second_before_the_timelock_is_refused(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     error = await chain.error_of(chain.refund_call(lock), chain.sender, at_time=lock.timelock - 1)
     assert error == f"RefundTooEarly({lock.timelock}, {lock.timelock - 1})"
 
 
-async def test_refund_at_the_timelock_pays_the_sender_whoever_sends_it(chain, kind):
+async def test_refund_at_the_timelock_pays_the_sender_whoever_sends_it(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     token = chain.token if lock.token else None
@@ -88,7 +89,7 @@ async def test_refund_at_the_timelock_pays_the_sender_whoever_sends_it(chain, ki
     assert await chain.word(lock.sender, 0) == expected_word(lock, REFUNDED)
 
 
-async def test_a_lock_settles_once(chain, kind):
+async def test_a_lock_settles_once(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     await chain.succeed(chain.claim_call(lock), chain.receiver)
@@ -103,7 +104,7 @@ async def test_a_lock_settles_once(chain, kind):
     assert await chain.error_of(chain.refund_call(refunded), chain.sender) == f"NotLocked(1, {REFUNDED})"
 
 
-async def test_the_wrong_preimage_never_pays(chain, kind):
+async def test_the_wrong_preimage_never_pays(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     assert await chain.error_of(chain.claim_call(lock.but(preimage=b"\x01" * 32)), chain.receiver) == (
@@ -123,19 +124,19 @@ async def test_the_wrong_preimage_never_pays(chain, kind):
     ],
     ids=lambda change: next(iter(change)),
 )
-async def test_wrong_terms_are_refused(chain, change):
+async def test_wrong_terms_are_refused(chain: Chain, change: dict[str, Any]) -> None:
     lock = await chain.new_lock()
     await chain.open(lock)
     assert await chain.error_of(chain.claim_call(lock.but(**change)), chain.receiver) == "WrongTermsOrPreimage()"
 
 
-async def test_native_lock_is_not_claimed_as_a_token_at_address_zero(chain):
+async def test_native_lock_is_not_claimed_as_a_token_at_address_zero(chain: Chain) -> None:
     lock = await chain.new_lock()
     await chain.open(lock)
     assert await chain.error_of(chain.claim_call(lock.but(token=ZERO)), chain.receiver) == "WrongTermsOrPreimage()"
 
 
-async def test_another_lane_or_sender_holds_nothing(chain):
+async def test_another_lane_or_sender_holds_nothing(chain: Chain) -> None:
     lock = await chain.new_lock()
     await chain.open(lock)
     assert await chain.error_of(chain.claim_call(lock.but(lane=1)), chain.receiver) == "NotLocked(0, 0)"
@@ -143,14 +144,14 @@ async def test_another_lane_or_sender_holds_nothing(chain):
     assert await chain.error_of(chain.claim_call(lock.but(generation=2)), chain.receiver) == "WrongGeneration(2, 1)"
 
 
-async def test_a_refund_needs_the_right_terms(chain):
+async def test_a_refund_needs_the_right_terms(chain: Chain) -> None:
     lock = await chain.new_lock()
     await chain.open(lock)
     early = lock.but(timelock=await chain.now())
     assert await chain.error_of(chain.refund_call(early), chain.sender) == "WrongTermsOrPreimage()"
 
 
-async def test_a_lane_is_used_again_by_the_next_generation(chain, kind):
+async def test_a_lane_is_used_again_by_the_next_generation(chain: Chain, kind: str) -> None:
     first = await funded_lock(chain, kind)
     await chain.open(first)
     await chain.succeed(chain.claim_call(first), chain.receiver)
@@ -162,7 +163,7 @@ async def test_a_lane_is_used_again_by_the_next_generation(chain, kind):
     await chain.succeed(chain.claim_call(second), chain.receiver)
 
 
-async def test_a_lock_that_was_signed_twice_is_mined_once(chain, kind):
+async def test_a_lock_that_was_signed_twice_is_mined_once(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind)
     await chain.open(lock)
     value = lock.amount if lock.token is None else 0
@@ -171,13 +172,13 @@ async def test_a_lock_that_was_signed_twice_is_mined_once(chain, kind):
     assert await chain.error_of(chain.lock_call(lock), lock.sender, value) == "WrongGeneration(1, 2)"
 
 
-async def test_an_open_lane_is_busy(chain):
+async def test_an_open_lane_is_busy(chain: Chain) -> None:
     lock = await chain.new_lock(lane=5)
     await chain.open(lock)
     assert await chain.error_of(chain.lock_call(lock.but(generation=2)), lock.sender, AMOUNT) == "LaneBusy(5)"
 
 
-async def test_the_generation_wraps(chain):
+async def test_the_generation_wraps(chain: Chain) -> None:
     lock = await chain.new_lock(generation=0)
     last = lock.but(generation=0xFFFF)
     await chain.rpc(
@@ -197,7 +198,7 @@ async def test_the_generation_wraps(chain):
     assert await chain.word(lock.sender, 0) == expected_word(again, REFUNDED)
 
 
-async def test_nobody_writes_anothers_lane(chain):
+async def test_nobody_writes_anothers_lane(chain: Chain) -> None:
     mine = await chain.new_lock()
     theirs = mine.but(sender=chain.stranger)
     await chain.open(mine)
@@ -219,12 +220,12 @@ async def test_nobody_writes_anothers_lane(chain):
         ({"generation": 0}, "WrongGeneration(0, 1)"),
     ],
 )
-async def test_a_lock_that_makes_no_sense_is_refused(chain, change, error):
+async def test_a_lock_that_makes_no_sense_is_refused(chain: Chain, change: dict[str, Any], error: str) -> None:
     lock = (await chain.new_lock()).but(**change)
     assert await chain.error_of(chain.lock_call(lock), lock.sender, lock.amount) == error
 
 
-async def test_the_contract_is_nobodys_receiver(chain, kind):
+async def test_the_contract_is_nobodys_receiver(chain: Chain, kind: str) -> None:
     """Otherwise anybody could give the lock back through `settleStrangers`, and a token claimed so is lost."""
     lock = await funded_lock(chain, kind, receiver=chain.htlc.address)
     value = lock.amount if lock.token is None else 0
@@ -232,14 +233,14 @@ async def test_the_contract_is_nobodys_receiver(chain, kind):
 
 
 @pytest.mark.parametrize("late_s", [0, 1, 1_000])
-async def test_a_timelock_that_has_come_is_refused(chain, late_s):
+async def test_a_timelock_that_has_come_is_refused(chain: Chain, late_s: int) -> None:
     lock = await chain.new_lock()
     time = lock.timelock + late_s
     error = await chain.error_of(chain.lock_call(lock), lock.sender, AMOUNT, at_time=time)
     assert error == f"TimelockNotInFuture({lock.timelock}, {time})"
 
 
-async def test_events_carry_all_terms_and_the_preimage(chain, kind):
+async def test_events_carry_all_terms_and_the_preimage(chain: Chain, kind: str) -> None:
     lock = await funded_lock(chain, kind, lane=3)
     receipt = await chain.open(lock)
     name = "LockedToken" if lock.token else "Locked"
@@ -259,7 +260,7 @@ async def test_events_carry_all_terms_and_the_preimage(chain, kind):
     assert dict(refunded["args"]) == {"hashlock": again.hashlock, "lockId": again.lock_id}
 
 
-async def test_a_receiver_that_refuses_ether_hurts_only_himself(chain):
+async def test_a_receiver_that_refuses_ether_hurts_only_himself(chain: Chain) -> None:
     payee = await chain.deploy("testing/RefusingPayee")
     lock = await chain.new_lock(receiver=payee.address)
     await chain.open(lock)
@@ -272,7 +273,7 @@ async def test_a_receiver_that_refuses_ether_hurts_only_himself(chain):
     assert await chain.balance(chain.sender) == before + AMOUNT
 
 
-async def test_a_contract_can_be_a_sender(chain):
+async def test_a_contract_can_be_a_sender(chain: Chain) -> None:
     payee = await chain.deploy("testing/RefusingPayee")
     lock = await chain.new_lock(sender=payee.address)
     call = payee.functions.lock(chain.htlc.address, lock.hashlock, lock.terms)
@@ -283,7 +284,7 @@ async def test_a_contract_can_be_a_sender(chain):
     assert await chain.balance(payee.address) == AMOUNT
 
 
-async def test_a_receiver_that_calls_back_is_paid_once(chain):
+async def test_a_receiver_that_calls_back_is_paid_once(chain: Chain) -> None:
     payee = await chain.deploy("testing/ReenteringPayee")
     lock = await chain.new_lock(receiver=payee.address)
     other = await chain.new_lock(lane=1)
@@ -298,7 +299,7 @@ async def test_a_receiver_that_calls_back_is_paid_once(chain):
     assert await chain.balance(chain.htlc.address) == AMOUNT
 
 
-async def test_a_token_that_returns_nothing_works(chain):
+async def test_a_token_that_returns_nothing_works(chain: Chain) -> None:
     token = await chain.deploy("testing/SilentToken")
     await chain.give(token, chain.sender, 100)
     lock = await chain.new_lock(amount=100, token=token.address)
@@ -307,7 +308,7 @@ async def test_a_token_that_returns_nothing_works(chain):
     assert await chain.balance(chain.receiver, token) == 100
 
 
-async def test_a_token_that_returns_false_is_refused_and_loses_nothing(chain):
+async def test_a_token_that_returns_false_is_refused_and_loses_nothing(chain: Chain) -> None:
     token = await chain.deploy("testing/RefusingToken")
     await chain.give(token, chain.sender, 100)
     lock = await chain.new_lock(amount=100, token=token.address)
@@ -325,7 +326,7 @@ async def test_a_token_that_returns_false_is_refused_and_loses_nothing(chain):
 
 
 @pytest.mark.parametrize(("name", "received"), [("FeeToken", 99), ("LyingToken", 0)])
-async def test_a_token_that_delivers_less_is_refused(chain, name, received):
+async def test_a_token_that_delivers_less_is_refused(chain: Chain, name: str, received: int) -> None:
     token = await chain.deploy(f"testing/{name}")
     await chain.give(token, chain.sender, 100)
     lock = await chain.new_lock(amount=100, token=token.address)
@@ -333,7 +334,7 @@ async def test_a_token_that_delivers_less_is_refused(chain, name, received):
     assert await chain.word(chain.sender, 0) == 0
 
 
-async def test_a_delivery_below_nothing_is_refused(chain):
+async def test_a_delivery_below_nothing_is_refused(chain: Chain) -> None:
     """An amount near 2**256 is what a balance that falls looks like to arithmetic that wraps."""
     token = await chain.deploy("testing/TakingToken")
     await chain.succeed(token.functions.mint(chain.htlc.address, 100), chain.deployer)
@@ -341,20 +342,20 @@ async def test_a_delivery_below_nothing_is_refused(chain):
     assert await chain.error_of(chain.lock_call(lock), chain.sender) == f"TokenAmountNotExact(0, {2**256 - 60})"
 
 
-async def test_an_address_without_code_is_no_token(chain):
+async def test_an_address_without_code_is_no_token(chain: Chain) -> None:
     lock = await chain.new_lock(token=chain.stranger)
     expected = f"TokenCallFailed({chain.stranger})".lower()
     assert (await chain.error_of(chain.lock_call(lock), chain.sender)).lower() == expected
 
 
-async def test_a_lock_without_allowance_is_refused(chain):
+async def test_a_lock_without_allowance_is_refused(chain: Chain) -> None:
     await chain.succeed(chain.token.functions.mint(chain.sender, 100), chain.deployer)
     lock = await chain.new_lock(amount=100, token=chain.token.address)
     expected = f"TokenCallFailed({chain.token.address})".lower()
     assert (await chain.error_of(chain.lock_call(lock), chain.sender)).lower() == expected
 
 
-async def test_a_token_that_calls_back_while_paying_out_is_paid_once(chain):
+async def test_a_token_that_calls_back_while_paying_out_is_paid_once(chain: Chain) -> None:
     token = await chain.deploy("testing/ReenteringToken")
     await chain.give(token, chain.sender, 300)
     lock = await chain.new_lock(amount=100, token=token.address)
@@ -370,7 +371,7 @@ async def test_a_token_that_calls_back_while_paying_out_is_paid_once(chain):
     assert await chain.balance(chain.htlc.address, token) == 100
 
 
-async def test_one_delivery_is_not_counted_for_two_locks(chain):
+async def test_one_delivery_is_not_counted_for_two_locks(chain: Chain) -> None:
     """The token delivers nothing for the outer lock and opens a second one, from itself, inside."""
     token = await chain.deploy("testing/DoubleCountingToken")
     await chain.give(token, chain.sender, 100)
@@ -384,7 +385,7 @@ async def test_one_delivery_is_not_counted_for_two_locks(chain):
     assert await chain.word(token.address, 0) == 0
 
 
-async def test_two_token_locks_in_one_transaction_pass_unless_nested(chain):
+async def test_two_token_locks_in_one_transaction_pass_unless_nested(chain: Chain) -> None:
     locker = await chain.deploy("testing/TokenLocker")
     await chain.succeed(chain.token.functions.mint(locker.address, 200), chain.deployer)
     locks = [await chain.new_lock(sender=locker.address, amount=100, token=chain.token.address, lane=n) for n in (0, 1)]
@@ -395,12 +396,12 @@ async def test_two_token_locks_in_one_transaction_pass_unless_nested(chain):
     assert [await chain.word(locker.address, n) for n in (0, 1)] == [expected_word(lock, LOCKED) for lock in locks]
 
 
-async def test_the_contract_takes_no_ether_but_by_lock(chain):
+async def test_the_contract_takes_no_ether_but_by_lock(chain: Chain) -> None:
     with pytest.raises(Exception, match="revert"):
-        await chain.web3.eth.send_transaction({"from": chain.sender, "to": chain.htlc.address, "value": 1})
+        await chain.web3.eth.send_transaction({"from": chain.sender, "to": chain.htlc.address, "value": Wei(1)})
 
 
-async def test_the_whole_bill(chain, capsys):
+async def test_the_whole_bill(chain: Chain, capsys: pytest.CaptureFixture[str]) -> None:
     """Gas of the lean path; the bounds are what a reader of docs/internals/htlc-contract.md may rely on."""
     used: dict[str, int] = {}
     await chain.open(await chain.new_lock(receiver=chain.deployer, lane=9))  # the contract holds something

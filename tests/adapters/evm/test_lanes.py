@@ -21,7 +21,9 @@ hex_text = st.binary(max_size=200).map(lambda raw: "0x" + raw.hex())
 
 
 @given(addresses, lanes, generations, st.integers(0, 2**40 - 1), st.integers(0, 2**160 - 1))
-def test_an_event_names_the_lock_that_was_made(sender, number, generation, timelock, receiver):
+def test_an_event_names_the_lock_that_was_made(
+    sender: bytes, number: int, generation: int, timelock: int, receiver: int
+) -> None:
     terms = receiver << 96 | timelock << 56 | generation << 32 | number
     assert event_lock_id(sender, terms) == event_lock_id(sender, terms % 2**96)
     assert parse_lane(event_lock_id(sender, terms)) == Lane(sender, number, generation)
@@ -29,7 +31,9 @@ def test_an_event_names_the_lock_that_was_made(sender, number, generation, timel
 
 
 @given(addresses, lanes, generations, st.integers(0, 2**224 - 1))
-def test_a_settled_lane_goes_on_with_the_next_generation(sender, number, generation, commitment):
+def test_a_settled_lane_goes_on_with_the_next_generation(
+    sender: bytes, number: int, generation: int, commitment: int
+) -> None:
     word = commitment << 32 | generation << 16
     assert next_use(sender, number, word | 1) is None
     for settled in (2, 3):
@@ -39,7 +43,7 @@ def test_a_settled_lane_goes_on_with_the_next_generation(sender, number, generat
 
 
 @given(addresses, lanes, generations)
-def test_a_place_in_use_stands_in_the_way_and_the_past_does_not(sender, number, generation):
+def test_a_place_in_use_stands_in_the_way_and_the_past_does_not(sender: bytes, number: int, generation: int) -> None:
     candidate = Lane(sender, number, generation)
     assert holds(candidate, candidate)
     assert holds(Lane(sender, number, (generation + 1) % 2**16), candidate)
@@ -49,7 +53,7 @@ def test_a_place_in_use_stands_in_the_way_and_the_past_does_not(sender, number, 
 
 
 @given(st.sampled_from(TOPICS), st.lists(hex_text, max_size=3), hex_text, hex_text, st.booleans())
-def test_no_log_is_too_strange(topic, topics, data, tx_hash, ours):
+def test_no_log_is_too_strange(topic: str, topics: list[str], data: str, tx_hash: str, ours: bool) -> None:
     htlc = "0x" + "11" * 20
     raw = RawLog(htlc if ours else "0x" + "22" * 20, (topic, *topics), data, "0x" + "00" * 32, tx_hash, "0x0")
     with contextlib.suppress(RetryableError):

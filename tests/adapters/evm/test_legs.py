@@ -1,5 +1,6 @@
 """Lanes for locks, however many are in use, and payees that a lock may not have."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -12,9 +13,10 @@ from adapters.conformance.harness import make_terms
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.names import account, native_asset, token_asset
+from adapters.evm.rpc import Call
 from adapters.evm.signed_locks import SignedLocks
 from core.model.errors import RejectedError, RetryableError
-from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
+from core.model.types import AssetId, BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.proofs.lanes import MAX_LANE, Lane, evm_address, lane_lock_id, lane_slot, parse_lane
 from tests.adapters.evm.endpoint import MiddleMan
 from tests.adapters.evm.harness import CHAIN, EvmHarness
@@ -30,11 +32,11 @@ CALLS_MOST = 30
 class Words:
     """The state of a chain, as far as lanes go; counts how often it is asked."""
 
-    def __init__(self, words):
+    def __init__(self, words: Callable[[int], int]) -> None:
         self.words = words
         self.reads = 0
 
-    async def batch(self, calls):
+    async def batch(self, calls: Sequence[Call]) -> list[str]:
         self.reads += 1
         assert len(calls) <= CALLS_MOST
         assert {(call.method, call.params[2]) for call in calls} == {("eth_getStorageAt", "latest")}
@@ -47,7 +49,7 @@ def builder(chain: Any) -> EvmLegBuilder:
     return EvmLegBuilder(CHAIN, chain, HTLC)
 
 
-def terms_of(receiver: bytes = RECEIVER, asset=None) -> LockTerms:
+def terms_of(receiver: bytes = RECEIVER, asset: AssetId | None = None) -> LockTerms:
     return LockTerms(
         asset or native_asset(CHAIN),
         BaseUnits(1),
@@ -60,7 +62,7 @@ def terms_of(receiver: bytes = RECEIVER, asset=None) -> LockTerms:
 
 @pytest.mark.parametrize("listed", [True, False])
 @pytest.mark.parametrize("used", [0, 1, 8, 30, 100, 1_000, 1_024, 5_000, 1_000_000])
-async def test_used_lanes_cost_two_reads_at_most(used, listed):
+async def test_used_lanes_cost_two_reads_at_most(used: int, listed: bool) -> None:
     if listed and used > 5_000:
         used = 5_000
     chain = Words(lambda lane: OPEN_WORD if lane < used else 0)
@@ -76,7 +78,7 @@ async def test_used_lanes_cost_two_reads_at_most(used, listed):
     assert len(set(taken)) == len(taken)
 
 
-async def test_places_that_no_chain_shows_yet_cost_one_read():
+async def test_places_that_no_chain_shows_yet_cost_one_read() -> None:
     chain = Words(lambda lane: 0)
     legs = builder(chain)
     taken: list[LockId] = []
@@ -86,7 +88,7 @@ async def test_places_that_no_chain_shows_yet_cost_one_read():
     assert chain.reads == 40
 
 
-async def test_a_low_lane_that_settled_is_used_again():
+async def test_a_low_lane_that_settled_is_used_again() -> None:
     """A used word is 17,100 gas cheaper than a fresh one, also of a lane that `taken` still names."""
     chain = Words(lambda lane: SETTLED_WORD if lane == 3 else OPEN_WORD if lane < 50 else 0)
     legs = builder(chain)
@@ -99,7 +101,7 @@ async def test_a_low_lane_that_settled_is_used_again():
 
 
 @given(st.sets(st.integers(0, 200)), st.sets(st.integers(0, 200)), st.sets(st.integers(0, 200)))
-async def test_whatever_is_in_use_a_free_lane_is_found(busy, settled, unmined):
+async def test_whatever_is_in_use_a_free_lane_is_found(busy: set[int], settled: set[int], unmined: set[int]) -> None:
     words = dict.fromkeys(settled, SETTLED_WORD) | dict.fromkeys(busy, OPEN_WORD)
     chain = Words(lambda lane: words.get(lane, 0))
     legs = builder(chain)
@@ -110,13 +112,13 @@ async def test_whatever_is_in_use_a_free_lane_is_found(busy, settled, unmined):
     assert chain.reads <= READS_MOST
 
 
-async def test_no_free_lane_at_all_is_worth_a_retry():
+async def test_no_free_lane_at_all_is_worth_a_retry() -> None:
     legs = builder(Words(lambda lane: OPEN_WORD))
     with pytest.raises(RetryableError, match="no free lane"):
         await legs.lock_id(terms_of())
 
 
-async def test_lanes_far_up_are_found_on_a_chain(evm: EvmHarness, liar: MiddleMan):
+async def test_lanes_far_up_are_found_on_a_chain(evm: EvmHarness, liar: MiddleMan) -> None:
     """No node is asked for finalized state, which many do not have."""
     liar.tamper = lambda method, params, result: result if "finalized" not in params else 1 / 0
     sender, receiver = await evm.account(), await evm.account()
@@ -149,7 +151,7 @@ async def test_lanes_far_up_are_found_on_a_chain(evm: EvmHarness, liar: MiddleMa
 
 
 @pytest.mark.parametrize("receiver", [HTLC, bytes(20)], ids=["the contract", "nobody"])
-async def test_nothing_is_built_for_a_receiver_that_is_refused(receiver):
+async def test_nothing_is_built_for_a_receiver_that_is_refused(receiver: bytes) -> None:
     chain = Words(lambda lane: 0)
     legs = builder(chain)
     place, until = lane_lock_id(Lane(SENDER, 0, 1)), ChainTime(CHAIN, 10)

@@ -12,6 +12,7 @@ from adapters.evm.limits import MOST_GAS, MOST_TIMES, cost, fitted
 from adapters.evm.names import account, evm_chain, native_asset
 from core.model.errors import RetryableError
 from core.model.transactions import FeeBid
+from tests.adapters.evm.harness import EvmHarness
 
 CHAIN = evm_chain(31337)
 SENDER = account(CHAIN, bytes(20))
@@ -43,19 +44,19 @@ class Estimator:
         (None, 10**9, 100_000 * MOST_TIMES),
     ],
 )
-async def test_a_limit_follows_the_estimate_within_bounds(estimate, tries, expected):
+async def test_a_limit_follows_the_estimate_within_bounds(estimate: int | None, tries: int, expected: int) -> None:
     public = unsigned_call(SENDER, bytes(20), b"", gas=100_000, summary="x")
     assert int(body_of(await fitted(Estimator(estimate), public, tries)).gas, 16) == expected
 
 
-async def test_what_reveals_is_never_shown_for_an_estimate():
+async def test_what_reveals_is_never_shown_for_an_estimate() -> None:
     endpoint = Estimator(10**6)
     hidden = unsigned_call(SENDER, bytes(20), b"", gas=100_000, summary="x", reveals=True)
     larger = await fitted(endpoint, hidden, 1)
     assert (endpoint.asked, int(body_of(larger).gas, 16), larger.reveals) == (0, 150_000, True)
 
 
-async def test_a_claim_on_anvil_grows_with_its_tries(evm):
+async def test_a_claim_on_anvil_grows_with_its_tries(evm: EvmHarness) -> None:
     leg = await lock(evm)
     public = replace(claim(evm, leg, leg.receiver), reveals=False)
     limits = [int(body_of(await evm.access.transactions.fitted(public, tries)).gas, 16) for tries in range(3)]
@@ -63,7 +64,7 @@ async def test_a_claim_on_anvil_grows_with_its_tries(evm):
 
 
 @given(st.binary(max_size=200), st.integers(0, 2**128), st.integers(0, 10**7), st.integers(0, 10**12))
-def test_the_cost_of_any_call_is_its_value_and_its_gas(data, value, gas, price):
+def test_the_cost_of_any_call_is_its_value_and_its_gas(data: bytes, value: int, gas: int, price: int) -> None:
     call = body_of(unsigned_call(SENDER, bytes(20), data, gas=gas, value=value, summary="x"))
     whole = value + gas * price
     assert cost(CHAIN, call, FeeBid(price, 0)) == ({native_asset(CHAIN): whole} if whole else {})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,12 @@ async def final_leg(evm: EvmHarness) -> Leg:
     return leg
 
 
-def claim_it_is_claimed(method, params, result):
+def claim_it_is_claimed(method: str, params: list[Any], result: Any) -> Any:
     """Turns an open lane's word into a claimed one."""
     return f"0x{int(result, 16) + 1:064x}" if method == "eth_getStorageAt" else result
 
 
-async def test_one_liar_against_two_is_outvoted(evm: EvmHarness, liar: MiddleMan):
+async def test_one_liar_against_two_is_outvoted(evm: EvmHarness, liar: MiddleMan) -> None:
     leg = await final_leg(evm)
     liar.tamper = claim_it_is_claimed
     honest = Endpoint(evm.anvil.rpc_url, operator="a")
@@ -45,7 +46,7 @@ async def test_one_liar_against_two_is_outvoted(evm: EvmHarness, liar: MiddleMan
     await pool.close()
 
 
-async def test_one_against_one_is_no_ground(evm: EvmHarness, liar: MiddleMan):
+async def test_one_against_one_is_no_ground(evm: EvmHarness, liar: MiddleMan) -> None:
     leg = await final_leg(evm)
     liar.tamper = claim_it_is_claimed
     locks, pool = reader(evm, [Endpoint(liar.url), Endpoint(evm.anvil.rpc_url)])
@@ -54,7 +55,7 @@ async def test_one_against_one_is_no_ground(evm: EvmHarness, liar: MiddleMan):
     await pool.close()
 
 
-async def test_those_who_do_not_answer_count_against(evm: EvmHarness):
+async def test_those_who_do_not_answer_count_against(evm: EvmHarness) -> None:
     leg = await final_leg(evm)
     down = [Endpoint(f"http://127.0.0.1:{free_port()}") for _ in range(2)]
     locks, pool = reader(evm, [Endpoint(evm.anvil.rpc_url), *down])
@@ -66,7 +67,7 @@ async def test_those_who_do_not_answer_count_against(evm: EvmHarness):
     await pool.close()
 
 
-async def test_liars_of_one_operator_are_one_voice(evm: EvmHarness, liar: MiddleMan):
+async def test_liars_of_one_operator_are_one_voice(evm: EvmHarness, liar: MiddleMan) -> None:
     leg = await final_leg(evm)
     liar.tamper = claim_it_is_claimed
     lies = [Endpoint(liar.url, "liar") for _ in range(3)]
@@ -75,12 +76,12 @@ async def test_liars_of_one_operator_are_one_voice(evm: EvmHarness, liar: Middle
     await pool.close()
 
 
-async def test_finality_is_what_a_quorum_has_reached(evm: EvmHarness, liar: MiddleMan):
+async def test_finality_is_what_a_quorum_has_reached(evm: EvmHarness, liar: MiddleMan) -> None:
     """A node that calls everything final moves nothing."""
     leg = await lock(evm)
     headers: dict[str, object] = {}
 
-    def everything_is_final(method, params, result):
+    def everything_is_final(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockByNumber" and params[0] == "finalized":
             return headers["head"]
         return result
@@ -93,7 +94,7 @@ async def test_finality_is_what_a_quorum_has_reached(evm: EvmHarness, liar: Midd
     await pool.close()
 
 
-async def test_another_contract_shows_in_the_code_hash(evm: EvmHarness, liar: MiddleMan):
+async def test_another_contract_shows_in_the_code_hash(evm: EvmHarness, liar: MiddleMan) -> None:
     leg = await final_leg(evm)
     liar.tamper = lambda method, params, result: "0x6001" if method == "eth_getCode" else result
     locks, pool = reader(evm, [Endpoint(liar.url)])
@@ -102,7 +103,7 @@ async def test_another_contract_shows_in_the_code_hash(evm: EvmHarness, liar: Mi
 
 
 @pytest.mark.parametrize("nonsense", ["0x", "", "zz"])
-async def test_nonsense_from_an_endpoint_is_retryable(evm: EvmHarness, liar: MiddleMan, nonsense: str):
+async def test_nonsense_from_an_endpoint_is_retryable(evm: EvmHarness, liar: MiddleMan, nonsense: str) -> None:
     leg = await final_leg(evm)
     liar.tamper = lambda method, params, result: nonsense if method == "eth_getStorageAt" else result
     locks, pool = reader(evm, [Endpoint(liar.url)])
@@ -111,7 +112,7 @@ async def test_nonsense_from_an_endpoint_is_retryable(evm: EvmHarness, liar: Mid
     await pool.close()
 
 
-async def test_a_settled_lane_is_used_again(evm: EvmHarness):
+async def test_a_settled_lane_is_used_again(evm: EvmHarness) -> None:
     leg = await lock(evm)
     assert leg.lock_id.endswith("/0/1")
     await send(evm, leg.receiver, claim(evm, leg, leg.receiver))
@@ -122,7 +123,7 @@ async def test_a_settled_lane_is_used_again(evm: EvmHarness):
     assert (seen.status, seen.terms_match) == (LockStatus.SUPERSEDED, False)
 
 
-async def test_lanes_are_handed_out_like_nonces(evm: EvmHarness):
+async def test_lanes_are_handed_out_like_nonces(evm: EvmHarness) -> None:
     sender, receiver = await evm.account(), await evm.account()
     terms = await make_terms(evm, sender, receiver, Preimage.generate())
     taken: list[LockId] = []
@@ -136,14 +137,14 @@ async def test_lanes_are_handed_out_like_nonces(evm: EvmHarness):
     assert (await evm.access.legs.lock_id(terms, [LockId(leg.lock_id[:-1] + "2")])).endswith("/1/1")
 
 
-async def test_a_place_of_another_sender_is_refused(evm: EvmHarness):
+async def test_a_place_of_another_sender_is_refused(evm: EvmHarness) -> None:
     leg, other = await lock(evm), await evm.account()
     terms = replace(leg.terms, sender=other.account)
     with pytest.raises(RejectedError, match="another sender"):
         evm.access.legs.lock(terms, leg.lock_id)
 
 
-async def test_the_lanes_word_is_proven(evm: EvmHarness):
+async def test_the_lanes_word_is_proven(evm: EvmHarness) -> None:
     leg = await final_leg(evm)
     question = LockQuestion(CHAIN, leg.lock_id, leg.terms, evm.contracts.htlc)
     proof = await evm.chain.proofs.state_proof(question)
@@ -158,7 +159,7 @@ async def test_the_lanes_word_is_proven(evm: EvmHarness):
     assert read_lane(word, leg.terms, lane) == (LockStatus.LOCKED, True)
 
 
-async def test_absence_is_proven_at_the_height_that_was_asked_for(evm: EvmHarness):
+async def test_absence_is_proven_at_the_height_that_was_asked_for(evm: EvmHarness) -> None:
     await final_leg(evm)  # a storage trie that is not empty
     before = (await evm.access.heads.head()).finalized.height
     leg = await final_leg(evm)
@@ -171,7 +172,7 @@ async def test_absence_is_proven_at_the_height_that_was_asked_for(evm: EvmHarnes
     assert ethereum.verify_storage(account.storage_root, lane_slot(parse_lane(leg.lock_id)), proof.storage_nodes) == 0
 
 
-async def test_a_balance_is_proven(evm: EvmHarness):
+async def test_a_balance_is_proven(evm: EvmHarness) -> None:
     someone = await evm.account()
     question = BalanceQuestion(CHAIN, someone.account, evm.assets[0])
     proof = await evm.chain.proofs.state_proof(question)
@@ -182,7 +183,7 @@ async def test_a_balance_is_proven(evm: EvmHarness):
     assert account.balance == await evm.access.state.balance(someone.account, evm.assets[0])
 
 
-async def test_what_is_not_final_is_not_proven_yet(evm: EvmHarness):
+async def test_what_is_not_final_is_not_proven_yet(evm: EvmHarness) -> None:
     leg = await lock(evm)
     question = LockQuestion(CHAIN, leg.lock_id, leg.terms, evm.contracts.htlc)
     head = (await evm.access.heads.head()).head.height
@@ -192,7 +193,7 @@ async def test_what_is_not_final_is_not_proven_yet(evm: EvmHarness):
         await evm.chain.proofs.state_proof(question, Height(head + 1_000))
 
 
-async def test_what_this_state_cannot_prove_is_refused(evm: EvmHarness):
+async def test_what_this_state_cannot_prove_is_refused(evm: EvmHarness) -> None:
     leg = await lock(evm)
     for question in (
         RecordQuestion(CHAIN, "a", "b"),
@@ -204,10 +205,10 @@ async def test_what_this_state_cannot_prove_is_refused(evm: EvmHarness):
 
 
 @pytest.mark.parametrize("what", ["word", "account", "header"])
-async def test_a_proof_that_does_not_verify_is_not_handed_out(evm: EvmHarness, liar: MiddleMan, what: str):
+async def test_a_proof_that_does_not_verify_is_not_handed_out(evm: EvmHarness, liar: MiddleMan, what: str) -> None:
     leg = await final_leg(evm)
 
-    def tamper(method, params, result):
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getProof" and what != "header":
             nodes = result["accountProof"] if what == "account" else result["storageProof"][0]["proof"]
             nodes[-1] = nodes[-1][:-2] + ("00" if nodes[-1][-2:] != "00" else "01")

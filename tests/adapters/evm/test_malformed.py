@@ -226,7 +226,7 @@ async def answered(stage: Stage, port: Port) -> None:
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_only_our_errors_come_out(stage: Stage, name: str):
+def test_only_our_errors_come_out(stage: Stage, name: str) -> None:
     port = PORTS[name]
     methods = stage.run(asked(stage, port))
     assert methods
@@ -246,7 +246,7 @@ def test_only_our_errors_come_out(stage: Stage, name: str):
 
 
 @pytest.mark.parametrize("name", PORTS)
-def test_only_our_errors_come_out_of_odd_refusals(stage: Stage, name: str):
+def test_only_our_errors_come_out_of_odd_refusals(stage: Stage, name: str) -> None:
     port = PORTS[name]
     methods = stage.run(asked(stage, port))
 
@@ -273,7 +273,7 @@ BODIES = [b"[" * 100_000, b'{"id":0,"result":' * 5_000, b"\xff" * 10, b"1" * 10_
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(raw=st.binary(max_size=200) | st.sampled_from(BODIES))
-def test_only_our_errors_come_out_of_any_bytes(stage: Stage, raw: bytes):
+def test_only_our_errors_come_out_of_any_bytes(stage: Stage, raw: bytes) -> None:
     stage.liar.tamper = None
     stage.liar.raw = raw
     try:
@@ -288,7 +288,7 @@ ENTRY = st.fixed_dictionaries({}, optional={"id": JSON, "result": JSON, "error":
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(entries=st.lists(JSON | ENTRY, max_size=4))
-def test_only_our_errors_come_out_of_any_batch(stage: Stage, entries: list[Any]):
+def test_only_our_errors_come_out_of_any_batch(stage: Stage, entries: list[Any]) -> None:
     stage.liar.tamper = None
     stage.liar.raw = json.dumps(entries).encode()
     try:
@@ -318,7 +318,7 @@ GROUNDS: dict[str, Callable[[Stage, Any], Awaitable[object]]] = {
 
 
 @pytest.mark.parametrize("name", GROUNDS)
-def test_one_of_three_that_answers_nonsense_stops_nothing(stage: Stage, name: str):
+def test_one_of_three_that_answers_nonsense_stops_nothing(stage: Stage, name: str) -> None:
     """Its shape is wrong, or it refuses everything: the other two are enough."""
     ask = GROUNDS[name]
 

@@ -1,6 +1,7 @@
 """The price of inclusion, from nodes that offer few ways to ask, from liars, and on chains without base fees."""
 
 import secrets
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from core.model.errors import RetryableError
 from core.model.transactions import FeeBid, FeeMarket, OutcomeStatus
 from core.model.types import BaseUnits
 from local_chains.evm import AnvilChain, AnvilSettings
-from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, middle_man
+from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, Tamper, middle_man
 from tests.adapters.evm.harness import CHAIN, MNEMONIC, EvmHarness, rpc
 from tests.support import eventually
 
@@ -39,8 +40,8 @@ async def market_of(*urls: str) -> FeeMarket:
     return market
 
 
-def lacking(refusal: RpcRefusal, *methods: str):
-    def tamper(method, params, result):
+def lacking(refusal: RpcRefusal, *methods: str) -> Tamper:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method in methods:
             raise refusal
         if method == "eth_feeHistory":
@@ -51,7 +52,7 @@ def lacking(refusal: RpcRefusal, *methods: str):
 
 
 @pytest.mark.parametrize("refusal", NOT_OFFERED, ids=str)
-async def test_tip_is_found_without_the_method_for_it(evm: EvmHarness, liar: MiddleMan, refusal: RpcRefusal):
+async def test_tip_is_found_without_the_method_for_it(evm: EvmHarness, liar: MiddleMan, refusal: RpcRefusal) -> None:
     base = (await market_of(evm.anvil.rpc_url)).base_fee
     liar.tamper = lacking(refusal, "eth_maxPriorityFeePerGas")
     assert await market_of(liar.url) == FeeMarket(base, 2 * GWEI)
@@ -62,8 +63,8 @@ async def test_tip_is_found_without_the_method_for_it(evm: EvmHarness, liar: Mid
 
 
 @pytest.mark.parametrize("answer", [None, "", "0x", 5, "latest", "-0x1", "0x" + "f" * 65, [], {"a": 1}, 1.5])
-async def test_malformed_tip_is_asked_for_otherwise(evm: EvmHarness, liar: MiddleMan, answer: object):
-    def tamper(method, params, result):
+async def test_malformed_tip_is_asked_for_otherwise(evm: EvmHarness, liar: MiddleMan, answer: object) -> None:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         return answer if method in ("eth_maxPriorityFeePerGas", "eth_feeHistory", "eth_gasPrice") else result
 
     liar.tamper = tamper
@@ -71,17 +72,17 @@ async def test_malformed_tip_is_asked_for_otherwise(evm: EvmHarness, liar: Middl
     assert market.priority_fee == market.base_fee // 10
 
 
-async def test_lone_endpoint_cannot_make_tips_absurd(evm: EvmHarness, liar: MiddleMan):
+async def test_lone_endpoint_cannot_make_tips_absurd(evm: EvmHarness, liar: MiddleMan) -> None:
     liar.tamper = lambda method, params, result: hex(10**24) if method == "eth_maxPriorityFeePerGas" else result
     market = await market_of(liar.url)
     assert market.priority_fee == tip_bound(market.base_fee) == max(MAX_TIP, 10 * market.base_fee)
 
 
 @pytest.mark.parametrize("factor", [0, 1_000])
-async def test_one_of_three_moves_no_fee(evm: EvmHarness, liar: MiddleMan, factor: int):
+async def test_one_of_three_moves_no_fee(evm: EvmHarness, liar: MiddleMan, factor: int) -> None:
     true = await market_of(evm.anvil.rpc_url)
 
-    def tamper(method, params, result):
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockByNumber":
             return {**result, "baseFeePerGas": hex(true.base_fee * factor)}
         return hex(true.priority_fee * factor) if method == "eth_maxPriorityFeePerGas" else result
@@ -91,13 +92,13 @@ async def test_one_of_three_moves_no_fee(evm: EvmHarness, liar: MiddleMan, facto
         assert await market_of(liar.url, evm.anvil.rpc_url, other.url) == true
 
 
-async def test_endpoint_without_a_head_gives_no_market(evm: EvmHarness, liar: MiddleMan):
+async def test_endpoint_without_a_head_gives_no_market(evm: EvmHarness, liar: MiddleMan) -> None:
     liar.tamper = lambda method, params, result: None if method == "eth_getBlockByNumber" else result
     with pytest.raises(RetryableError):
         await market_of(liar.url)
 
 
-async def test_chain_without_base_fees_takes_our_transactions():
+async def test_chain_without_base_fees_takes_our_transactions() -> None:
     """Berlin is the last rule set before EIP-1559: its transactions have one price (EIP-155)."""
     async with AnvilChain(AnvilSettings(block_time_s=None, hardfork="berlin")) as anvil:
         pool = Endpoints([Endpoint(anvil.rpc_url)])

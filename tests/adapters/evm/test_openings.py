@@ -1,6 +1,7 @@
 """Openings that Ethereum accounts sign: the bytes, wallets of others, and wallets that are contracts."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -49,7 +50,7 @@ SIGNATURE = bytes.fromhex(
 
 
 @pytest.fixture
-async def openings():
+async def openings() -> AsyncIterator[EvmOpeningProofs]:
     endpoints = Endpoints([Endpoint("http://127.0.0.1:9")])
     yield EvmOpeningProofs(ChainId("eip155:1"), endpoints, HTLC)
     await endpoints.close()
@@ -61,7 +62,7 @@ def hashed(kind: str, types: list[str], values: list[object]) -> bytes:
     return keccak256(keccak256(kind.encode()) + encode(types, words))
 
 
-async def test_what_is_signed_is_eip_712(openings: EvmOpeningProofs):
+async def test_what_is_signed_is_eip_712(openings: EvmOpeningProofs) -> None:
     """By the EIP's own formula, and by a signature that another library made."""
     domain = hashed(DOMAIN, ["bytes32", "bytes32", "uint256", "address"], ["Causeway", "1", 1, HTLC])
     body = hashed(
@@ -92,7 +93,7 @@ async def test_what_is_signed_is_eip_712(openings: EvmOpeningProofs):
     await openings.check(OPENING, SIGNATURE)
 
 
-async def test_a_contract_that_is_another_is_another_domain(openings: EvmOpeningProofs):
+async def test_a_contract_that_is_another_is_another_domain(openings: EvmOpeningProofs) -> None:
     endpoints = Endpoints([Endpoint("http://127.0.0.1:9")])
     other = EvmOpeningProofs(ChainId("eip155:1"), endpoints, b"\x23" * 20)
     assert other.message(OPENING).payload[2:34] != openings.message(OPENING).payload[2:34]
@@ -100,7 +101,7 @@ async def test_a_contract_that_is_another_is_another_domain(openings: EvmOpening
     await endpoints.close()
 
 
-async def test_a_key_signs_no_other_bytes_as_a_consent():
+async def test_a_key_signs_no_other_bytes_as_a_consent() -> None:
     signer = LocalSigner(ChainId("eip155:1"), KEY)
     for payload in (b"", b"\x19\x01", b"\x19E" + bytes(64), b"\x19\x01" + bytes(65), b"\x02" + bytes(65), bytes(32)):
         with pytest.raises(RejectedError, match="typed data"):
@@ -112,7 +113,7 @@ def opening_of(evm: EvmHarness, account: AccountId) -> Opening:
     return replace(OPENING, account=account, given_asset=asset, given_to=evm.bank.account)
 
 
-async def test_any_wallet_signs_it_by_eth_sign_typed_data(evm: EvmHarness):
+async def test_any_wallet_signs_it_by_eth_sign_typed_data(evm: EvmHarness) -> None:
     """anvil's own wallet, which knows nothing of us, gives the same bytes as our key."""
     signer = development_signer(CHAIN, MNEMONIC, 1)
     openings = evm.access.openings
@@ -125,7 +126,7 @@ async def test_any_wallet_signs_it_by_eth_sign_typed_data(evm: EvmHarness):
     await openings.check(opening, bytes.fromhex(theirs[2:]))
 
 
-async def test_a_wallet_that_is_a_contract_proves_by_its_owner(evm: EvmHarness):
+async def test_a_wallet_that_is_a_contract_proves_by_its_owner(evm: EvmHarness) -> None:
     """EIP-1271: its owner's signature over an opening of the wallet, and nobody else's, nor one of the owner's own."""
     owner, third = await evm.account(), await evm.account()
     wallet = await deployed(evm, "testing/Wallet", evm_address(owner.account))

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from adapters.evm.rpc import RpcClient
 from core.model.errors import RejectedError
 from core.model.types import Height
 from core.runtime.sockets import free_port
-from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal
+from tests.adapters.evm.endpoint import MiddleMan, RpcRefusal, Tamper
 from tests.adapters.evm.harness import EvmHarness, settings_for
 from tests.adapters.evm.provider import Limits, provider
 from tests.adapters.evm.test_quorum import connect_through
@@ -24,8 +25,8 @@ async def connected(evm: EvmHarness, *endpoints: Endpoint) -> EvmChain:
     return await EvmChain.connect(replace(settings_for(evm.anvil, evm.contracts), endpoints=endpoints))
 
 
-def refusing(*methods: str, code: int = -32601, words: str = "the method does not exist/is not available"):
-    def tamper(method, params, result):
+def refusing(*methods: str, code: int = -32601, words: str = "the method does not exist/is not available") -> Tamper:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method in methods or (method == "eth_getBlockByNumber" and params[0] in methods):
             raise RpcRefusal(code, words)
         return result
@@ -33,7 +34,7 @@ def refusing(*methods: str, code: int = -32601, words: str = "the method does no
     return tamper
 
 
-async def test_complete_endpoint_has_nothing_to_report(evm: EvmHarness):
+async def test_complete_endpoint_has_nothing_to_report(evm: EvmHarness) -> None:
     await evm.advance(150)
     chain = await connected(evm, Endpoint(evm.anvil.rpc_url, ws_url=evm.anvil.ws_url))
     [report] = chain.reports
@@ -45,11 +46,11 @@ async def test_complete_endpoint_has_nothing_to_report(evm: EvmHarness):
     await chain.close()
 
 
-async def test_what_is_missing_is_said_with_what_follows(evm: EvmHarness, liar: MiddleMan):
+async def test_what_is_missing_is_said_with_what_follows(evm: EvmHarness, liar: MiddleMan) -> None:
     await evm.advance(40)
     head = int(await evm.rpc("eth_blockNumber"), 16)
 
-    def tamper(method, params, result):
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method in ALL:
             raise RpcRefusal(-32601, "the method does not exist/is not available")
         if method == "eth_getBalance" and int(params[1], 16) < head - 10:
@@ -82,7 +83,7 @@ async def test_what_is_missing_is_said_with_what_follows(evm: EvmHarness, liar: 
 )
 async def test_what_cannot_work_is_refused_with_what_to_change(
     evm: EvmHarness, liar: MiddleMan, methods: tuple[str, ...], code: int, words: str, consequence: str
-):
+) -> None:
     liar.tamper = refusing(*methods, code=code, words=words)
     with pytest.raises(RejectedError, match=consequence) as refused:
         await connected(evm, Endpoint(liar.url))
@@ -95,8 +96,8 @@ async def test_what_cannot_work_is_refused_with_what_to_change(
 @pytest.mark.parametrize("words", ["finalized block not found", None])
 async def test_chain_before_its_first_finalized_block_is_waited_for(
     evm: EvmHarness, liar: MiddleMan, words: str | None
-):
-    def tamper(method, params, result):
+) -> None:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockByNumber" and params[0] == "finalized":
             if words is None:
                 return None
@@ -111,7 +112,7 @@ async def test_chain_before_its_first_finalized_block_is_waited_for(
     await chain.close()
 
 
-async def test_endpoint_that_is_down_is_reported_and_comes_later(evm: EvmHarness):
+async def test_endpoint_that_is_down_is_reported_and_comes_later(evm: EvmHarness) -> None:
     down = f"http://127.0.0.1:{free_port()}/v3/secret"
     chain = await connected(evm, Endpoint(down), Endpoint(evm.anvil.rpc_url))
     first, second = chain.reports
@@ -122,7 +123,9 @@ async def test_endpoint_that_is_down_is_reported_and_comes_later(evm: EvmHarness
 
 
 @pytest.mark.parametrize("answer", [None, 5, "0x", [], {"number": "latest"}, "x" * 10_000])
-async def test_endpoint_that_answers_nonsense_spoils_no_connect(evm: EvmHarness, liar: MiddleMan, answer: object):
+async def test_endpoint_that_answers_nonsense_spoils_no_connect(
+    evm: EvmHarness, liar: MiddleMan, answer: object
+) -> None:
     liar.tamper = lambda method, params, result: answer
     chain = await connect_through(evm, [evm.anvil.rpc_url, liar.url])
     assert [bool(report.warnings) for report in chain.reports] == [False, True]
@@ -130,8 +133,8 @@ async def test_endpoint_that_answers_nonsense_spoils_no_connect(evm: EvmHarness,
     await chain.close()
 
 
-async def test_one_endpoint_cannot_hide_the_base_fees(evm: EvmHarness, liar: MiddleMan):
-    def tamper(method, params, result):
+async def test_one_endpoint_cannot_hide_the_base_fees(evm: EvmHarness, liar: MiddleMan) -> None:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockByNumber" and result:
             return {key: value for key, value in result.items() if key != "baseFeePerGas"}
         return result
@@ -145,13 +148,15 @@ async def test_one_endpoint_cannot_hide_the_base_fees(evm: EvmHarness, liar: Mid
     await alone.close()
 
 
-async def test_connected_chain_hands_its_reports_on(evm: EvmHarness):
+async def test_connected_chain_hands_its_reports_on(evm: EvmHarness) -> None:
     chain = await connect_through(evm, [evm.anvil.rpc_url])
     assert [report.url for report in chain.reports] == [evm.anvil.rpc_url]
     await chain.close()
 
 
-async def test_endpoint_that_hangs_is_waited_for_once(evm: EvmHarness, liar: MiddleMan, monkeypatch):
+async def test_endpoint_that_hangs_is_waited_for_once(
+    evm: EvmHarness, liar: MiddleMan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(RpcClient.__init__, "__defaults__", (0.5, None, None))
     liar.hanging.clear()
     chain = await connected(evm, Endpoint(liar.url), Endpoint(evm.anvil.rpc_url))
@@ -162,7 +167,7 @@ async def test_endpoint_that_hangs_is_waited_for_once(evm: EvmHarness, liar: Mid
 
 @pytest.mark.parametrize("style", ["object", "list", "each", "silent", "text"])
 @pytest.mark.parametrize(("batch", "found"), [(100, 62), (10, 7), (1, 1)])
-async def test_limit_of_a_batch_is_found_at_connect(evm: EvmHarness, style: str, batch: int, found: int):
+async def test_limit_of_a_batch_is_found_at_connect(evm: EvmHarness, style: str, batch: int, found: int) -> None:
     await evm.advance(8)
     limits = Limits(batch=batch, batch_style=style, status=400 if style == "text" else 200, words="never said before")
     async with provider(evm.anvil.rpc_url, limits) as one:
@@ -177,14 +182,14 @@ async def test_limit_of_a_batch_is_found_at_connect(evm: EvmHarness, style: str,
         await chain.close()
 
 
-async def test_batches_that_are_answered_in_part_are_halved(evm: EvmHarness):
+async def test_batches_that_are_answered_in_part_are_halved(evm: EvmHarness) -> None:
     async with provider(evm.anvil.rpc_url, Limits(short=3)) as one:
         chain = await connected(evm, Endpoint(one.url))
         assert 1 < chain.reports[0].batch_calls <= 3
         await chain.close()
 
 
-async def test_limited_endpoint_is_asked_little_at_connect(evm: EvmHarness):
+async def test_limited_endpoint_is_asked_little_at_connect(evm: EvmHarness) -> None:
     async with provider(evm.anvil.rpc_url, Limits()) as one:
         chain = await connected(evm, Endpoint(one.url, calls_per_s=20))
         assert chain.reports[0].batch_calls == 20
@@ -192,7 +197,7 @@ async def test_limited_endpoint_is_asked_little_at_connect(evm: EvmHarness):
         await chain.close()
 
 
-async def test_endpoint_that_hangs_on_batches_can_be_used(evm: EvmHarness, monkeypatch):
+async def test_endpoint_that_hangs_on_batches_can_be_used(evm: EvmHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RpcClient.__init__, "__defaults__", (0.5, None, None))
     async with provider(evm.anvil.rpc_url, Limits(batch=100, batch_style="hang")) as one:
         chain = await connected(evm, Endpoint(one.url))

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -93,7 +94,7 @@ WORDS = [
 @pytest.mark.parametrize("limit", [1, 10, 40])
 async def test_refused_range_is_learnt_in_any_words(
     long_chain: EvmHarness, truth: list[Block], status: int, code: int, words: str, limit: int
-):
+) -> None:
     limits = Limits(blocks=limit, status=status, code=code, words=words)
     async with through(long_chain, limits) as (source, one):
         assert await read(source, 0, BLOCKS) == truth
@@ -103,7 +104,7 @@ async def test_refused_range_is_learnt_in_any_words(
         assert one.refused <= learnt + 3, "it is learnt once, but for the end of the search"
 
 
-async def test_range_that_times_out_is_halved(long_chain: EvmHarness, truth: list[Block]):
+async def test_range_that_times_out_is_halved(long_chain: EvmHarness, truth: list[Block]) -> None:
     async with through(long_chain, Limits(blocks=100, range_style="hang"), timeout_s=0.5) as (source, one):
         assert await read(source, 0, BLOCKS) == truth
         learnt = one.refused
@@ -127,7 +128,7 @@ STYLES = [
 @pytest.mark.parametrize("limit", [1, 10, 100])
 async def test_batch_limit_is_learnt_in_any_form(
     long_chain: EvmHarness, truth: list[Block], style: str, status: int, words: str, limit: int
-):
+) -> None:
     limits = Limits(batch=limit, batch_style=style, status=status, words=words)
     async with through(long_chain, limits) as (source, one):
         assert await read(source, 0, BLOCKS) == truth
@@ -137,7 +138,7 @@ async def test_batch_limit_is_learnt_in_any_form(
         assert one.refused == learnt, "it is learnt once"
 
 
-async def test_batch_that_times_out_is_halved(long_chain: EvmHarness, truth: list[Block]):
+async def test_batch_that_times_out_is_halved(long_chain: EvmHarness, truth: list[Block]) -> None:
     async with through(long_chain, Limits(batch=50, batch_style="hang"), timeout_s=0.3) as (source, one):
         assert await read(source, 0, BLOCKS) == truth
         learnt = one.refused
@@ -145,12 +146,12 @@ async def test_batch_that_times_out_is_halved(long_chain: EvmHarness, truth: lis
         assert one.refused <= learnt + 1
 
 
-async def test_batch_answered_oddly_is_read_all_the_same(long_chain: EvmHarness, truth: list[Block]):
+async def test_batch_answered_oddly_is_read_all_the_same(long_chain: EvmHarness, truth: list[Block]) -> None:
     async with through(long_chain, Limits(shuffled=True)) as (source, _):
         assert await read(source, 0, BLOCKS) == truth
 
 
-async def test_calls_left_out_of_a_batch_are_asked_again(long_chain: EvmHarness):
+async def test_calls_left_out_of_a_batch_are_asked_again(long_chain: EvmHarness) -> None:
     async with provider(long_chain.anvil.rpc_url, Limits(short=3)) as one:
         client = RpcClient(one.url)
         calls = [Call("eth_getBlockByNumber", (hex(height), False), dict) for height in range(9)]
@@ -159,7 +160,7 @@ async def test_calls_left_out_of_a_batch_are_asked_again(long_chain: EvmHarness)
 
 
 @pytest.mark.parametrize("short", [1, 3, 10])
-async def test_batches_answered_in_part_are_a_limit(long_chain: EvmHarness, short: int):
+async def test_batches_answered_in_part_are_a_limit(long_chain: EvmHarness, short: int) -> None:
     """However many parts that takes."""
     async with provider(long_chain.anvil.rpc_url, Limits(short=short)) as one:
         client = RpcClient(one.url)
@@ -169,7 +170,7 @@ async def test_batches_answered_in_part_are_a_limit(long_chain: EvmHarness, shor
         await client.close()
 
 
-async def test_refusals_of_single_calls_are_no_batch_limit(long_chain: EvmHarness):
+async def test_refusals_of_single_calls_are_no_batch_limit(long_chain: EvmHarness) -> None:
     limits = Limits(refused=frozenset({"eth_call"}), words="words that nobody has said before")
     async with provider(long_chain.anvil.rpc_url, limits) as one:
         client = RpcClient(one.url)
@@ -181,7 +182,7 @@ async def test_refusals_of_single_calls_are_no_batch_limit(long_chain: EvmHarnes
         await client.close()
 
 
-async def test_narrow_provider_is_read_at_its_pace(long_chain: EvmHarness, truth: list[Block]):
+async def test_narrow_provider_is_read_at_its_pace(long_chain: EvmHarness, truth: list[Block]) -> None:
     """10 blocks a range, 10 calls a batch, 429 above 5 requests a second."""
     limits = Limits(blocks=10, batch=10, per_s=5, words="words that nobody has said before")
     async with through(long_chain, limits) as (source, one):
@@ -193,7 +194,7 @@ async def test_narrow_provider_is_read_at_its_pace(long_chain: EvmHarness, truth
 
 
 @pytest.mark.parametrize("header", ["60", "Fri, 31 Dec 2100 23:59:59 GMT"])
-async def test_retry_after_is_waited_for(long_chain: EvmHarness, header: str):
+async def test_retry_after_is_waited_for(long_chain: EvmHarness, header: str) -> None:
     async with provider(long_chain.anvil.rpc_url, Limits(per_s=0.5, retry_after=header)) as one:
         client = RpcClient(one.url)
         await client.call("eth_chainId")
@@ -207,7 +208,7 @@ async def test_retry_after_is_waited_for(long_chain: EvmHarness, header: str):
         await client.close()
 
 
-async def test_retry_after_of_a_second_is_waited_out(long_chain: EvmHarness):
+async def test_retry_after_of_a_second_is_waited_out(long_chain: EvmHarness) -> None:
     async with provider(long_chain.anvil.rpc_url, Limits(per_s=1, retry_after="1")) as one:
         client = RpcClient(one.url)
         for _ in range(3):
@@ -227,7 +228,7 @@ async def test_retry_after_of_a_second_is_waited_out(long_chain: EvmHarness):
         (-32000, "words that nobody has said before"),
     ],
 )
-async def test_node_without_receipts_is_believed_in_any_words(long_chain: EvmHarness, code: int, words: str):
+async def test_node_without_receipts_is_believed_in_any_words(long_chain: EvmHarness, code: int, words: str) -> None:
     limits = Limits(refused=frozenset({"eth_getBlockReceipts"}), code=code, words=words)
     async with through(long_chain, limits) as (source, one):
         source._logs._filter.may_be_in = lambda bloom: True  # type: ignore[method-assign]
@@ -236,10 +237,10 @@ async def test_node_without_receipts_is_believed_in_any_words(long_chain: EvmHar
         assert "eth_getBlockReceipts" in one.methods
 
 
-async def test_null_for_no_logs_is_none(long_chain: EvmHarness, truth: list[Block]):
+async def test_null_for_no_logs_is_none(long_chain: EvmHarness, truth: list[Block]) -> None:
     """Some nodes answer null while others answer an empty list."""
 
-    def tamper(method, params, result):
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         return None if method == "eth_getLogs" and not result else result
 
     async with middle_man(long_chain.anvil.rpc_url) as node:
@@ -253,7 +254,7 @@ async def test_null_for_no_logs_is_none(long_chain: EvmHarness, truth: list[Bloc
         await pool.close()
 
 
-async def test_batch_refused_under_its_first_call_is_halved(long_chain: EvmHarness):
+async def test_batch_refused_under_its_first_call_is_halved(long_chain: EvmHarness) -> None:
     """A list of one error with the id of the first call: it is that of the batch, whatever it says."""
 
     async def answer(request: web.Request) -> web.Response:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -61,7 +62,7 @@ async def joined() -> AsyncIterator[Joined]:
         yield Joined(evm, chain, endpoints)
 
 
-def forge(method, params, result):
+def forge(method: str, params: list[Any], result: Any) -> Any:
     """Every block is another one, and final at once."""
     if method.startswith("eth_getBlock") and result:
         return {**result, "number": hex(int(result["number"], 16) + 5), "hash": "0x" + "66" * 32}
@@ -69,7 +70,7 @@ def forge(method, params, result):
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-async def test_lying_endpoint_neither_moves_the_head_nor_finalizes(joined: Joined, liar: int):
+async def test_lying_endpoint_neither_moves_the_head_nor_finalizes(joined: Joined, liar: int) -> None:
     await joined.evm.advance(5)
     true = await joined.evm.access.heads.head()
     joined.endpoints[liar].tamper = forge
@@ -89,7 +90,7 @@ async def forged_lock(evm: EvmHarness) -> tuple[Leg, Tamper]:
     [log] = await evm.rpc("eth_getLogs", {"address": htlc, "fromBlock": "latest", "toBlock": "latest"})
     await evm.rpc("evm_revert", before)
 
-    def tamper(method, params, result):
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getStorageAt" and params[1] == slot:
             return word
         if method == "eth_getLogs" and "blockHash" in params[0]:
@@ -100,7 +101,7 @@ async def forged_lock(evm: EvmHarness) -> tuple[Leg, Tamper]:
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-async def test_a_lock_that_one_endpoint_forges_is_no_ground_to_act(joined: Joined, liar: int):
+async def test_a_lock_that_one_endpoint_forges_is_no_ground_to_act(joined: Joined, liar: int) -> None:
     leg, tamper = await forged_lock(joined.evm)
     await joined.evm.advance(5)
     joined.endpoints[liar].tamper = tamper
@@ -117,7 +118,7 @@ async def test_a_lock_that_one_endpoint_forges_is_no_ground_to_act(joined: Joine
         await joined.access.locks.lock(leg.lock_id, leg.terms)
 
 
-async def test_without_a_majority_nothing_is_ground_to_act(joined: Joined):
+async def test_without_a_majority_nothing_is_ground_to_act(joined: Joined) -> None:
     leg = await lock(joined.evm)
     await joined.evm.advance(3)
     stream = joined.access.heads.heads()
@@ -142,7 +143,7 @@ async def test_without_a_majority_nothing_is_ground_to_act(joined: Joined):
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_an_endpoint_that_hangs_delays_nobody(joined: Joined):
+async def test_an_endpoint_that_hangs_delays_nobody(joined: Joined) -> None:
     await joined.evm.advance(3)
     joined.endpoints[1].hanging.clear()
     async with asyncio.timeout(SLOW_S):
@@ -151,7 +152,7 @@ async def test_an_endpoint_that_hangs_delays_nobody(joined: Joined):
 
 
 @pytest.mark.parametrize("liar", [0, 1, 2])
-async def test_one_endpoint_cannot_hide_what_a_batch_left_out(joined: Joined, liar: int):
+async def test_one_endpoint_cannot_hide_what_a_batch_left_out(joined: Joined, liar: int) -> None:
     """An item that is believed to be done is not claimed again."""
     leg, other, third = await lock(joined.evm), await lock(joined.evm), await joined.evm.account()
     batches = joined.access.batches
@@ -160,7 +161,7 @@ async def test_one_endpoint_cannot_hide_what_a_batch_left_out(joined: Joined, li
     batch = batches.batch([claim(joined.evm, leg, third), claim(joined.evm, wrong, third)])
     [tx_hash] = await joined.evm.send(third, batch)
 
-    def hide(method, params, result):
+    def hide(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getTransactionReceipt" and result:
             return {**result, "logs": [log for log in result["logs"] if log["topics"][0] != SKIPPED_TOPIC]}
         return result

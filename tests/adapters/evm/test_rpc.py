@@ -1,6 +1,7 @@
 """Endpoints that fail in every way they can, and errors that say who acts."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from eth_abi.abi import encode
@@ -37,39 +38,39 @@ async def client_call(url: str, timeout_s: float = 5.0) -> str:
         await client.close()
 
 
-async def test_nobody_listens():
+async def test_nobody_listens() -> None:
     with pytest.raises(RetryableError, match="cannot be reached"):
         await client_call(f"http://127.0.0.1:{free_port()}")
 
 
-async def test_an_endpoint_that_hangs(liar: MiddleMan):
+async def test_an_endpoint_that_hangs(liar: MiddleMan) -> None:
     liar.hanging.clear()
     with pytest.raises(RetryableError, match="cannot be reached"):
         await client_call(liar.url, timeout_s=0.2)
 
 
 @pytest.mark.parametrize("status", [404, 429, 500, 503])
-async def test_an_http_error(liar: MiddleMan, status: int):
+async def test_an_http_error(liar: MiddleMan, status: int) -> None:
     liar.status = status
     with pytest.raises(RetryableError, match=str(status)):
         await client_call(liar.url)
 
 
 @pytest.mark.parametrize("raw", [b"", b"<html>", b"[]", b'{"id": 0, "result": {"not": "text"}}', b'"\xff"'])
-async def test_an_answer_that_is_none(liar: MiddleMan, raw: bytes):
+async def test_an_answer_that_is_none(liar: MiddleMan, raw: bytes) -> None:
     liar.raw = raw
     with pytest.raises(RetryableError):
         await client_call(liar.url)
 
 
-async def test_an_answer_that_is_too_large_is_cut_off(liar: MiddleMan, monkeypatch):
+async def test_an_answer_that_is_too_large_is_cut_off(liar: MiddleMan, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_module, "MAX_ANSWER_BYTES", 1_000)
     liar.raw = b'{"id": 0, "result": "' + b"a" * 2_000 + b'"}'
     with pytest.raises(RetryableError, match="cut off"):
         await client_call(liar.url)
 
 
-async def test_a_batch_with_a_call_left_out(liar: MiddleMan):
+async def test_a_batch_with_a_call_left_out(liar: MiddleMan) -> None:
     liar.raw = b'[{"id": 1, "result": "0x1"}]'
     client = RpcClient(liar.url)
     with pytest.raises(RetryableError, match="unanswered"):
@@ -77,15 +78,15 @@ async def test_a_batch_with_a_call_left_out(liar: MiddleMan):
     await client.close()
 
 
-async def test_batch_keeps_its_order_whatever_the_endpoint_does(liar: MiddleMan):
+async def test_batch_keeps_its_order_whatever_the_endpoint_does(liar: MiddleMan) -> None:
     liar.raw = b'[{"id": 1, "result": "0xb"}, {"id": 0, "result": "0xa"}]'
     client = RpcClient(liar.url)
     assert await client.batch([Call("eth_chainId"), Call("eth_blockNumber")]) == ["0xa", "0xb"]
     await client.close()
 
 
-async def test_one_failure_of_a_batch_can_be_seen_alone(liar: MiddleMan):
-    def tamper(method, params, result):
+async def test_one_failure_of_a_batch_can_be_seen_alone(liar: MiddleMan) -> None:
+    def tamper(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_blockNumber":
             raise RpcRefusal(-32000, "header not found")
         return result
@@ -101,7 +102,7 @@ async def test_one_failure_of_a_batch_can_be_seen_alone(liar: MiddleMan):
     await client.close()
 
 
-async def test_an_address_with_a_key_in_it_is_not_shown():
+async def test_an_address_with_a_key_in_it_is_not_shown() -> None:
     client = RpcClient("https://user:hidden@node.example:8545/v3/0123456789abcdef?token=hidden")
     assert str(client) == repr(client) == "https://node.example:8545"
 
@@ -125,11 +126,11 @@ async def test_an_address_with_a_key_in_it_is_not_shown():
         (-32000, "execution reverted: too early", RevertedError),
     ],
 )
-def test_what_nodes_say_becomes_what_to_do(code: int, message: str, kind: type[CausewayError]):
+def test_what_nodes_say_becomes_what_to_do(code: int, message: str, kind: type[CausewayError]) -> None:
     assert type(translate("eth_x", code, message)) is kind
 
 
-def test_revert_data_in_words():
+def test_revert_data_in_words() -> None:
     def selector(signature: str) -> bytes:
         return keccak256(signature.encode())[:4]
 
@@ -142,13 +143,13 @@ def test_revert_data_in_words():
 
 
 @given(st.binary(max_size=200))
-def test_no_revert_data_is_too_strange(data: bytes):
+def test_no_revert_data_is_too_strange(data: bytes) -> None:
     for selector in (b"", keccak256(b"LaneBusy(uint256)")[:4], keccak256(b"Error(string)")[:4]):
         reason = revert_reason(selector + data)
         assert reason is None or isinstance(reason, str)
 
 
-async def test_reads_fail_over_to_the_next_endpoint(evm: EvmHarness, liar: MiddleMan):
+async def test_reads_fail_over_to_the_next_endpoint(evm: EvmHarness, liar: MiddleMan) -> None:
     liar.status = 503
     endpoints = Endpoints([Endpoint(liar.url), Endpoint(evm.anvil.rpc_url)])
     assert await endpoints.call("eth_chainId") == "0x7a69"
@@ -159,14 +160,14 @@ async def test_reads_fail_over_to_the_next_endpoint(evm: EvmHarness, liar: Middl
     await endpoints.close()
 
 
-async def test_all_endpoints_down():
+async def test_all_endpoints_down() -> None:
     endpoints = Endpoints([Endpoint(f"http://127.0.0.1:{free_port()}"), Endpoint(f"http://127.0.0.1:{free_port()}")])
     with pytest.raises(RetryableError, match="cannot be reached"):
         await endpoints.call("eth_chainId")
     await endpoints.close()
 
 
-async def test_a_broadcast_does_not_wait_for_a_node_that_hangs(evm: EvmHarness, liar: MiddleMan):
+async def test_a_broadcast_does_not_wait_for_a_node_that_hangs(evm: EvmHarness, liar: MiddleMan) -> None:
     liar.hanging.clear()
     endpoints = Endpoints([Endpoint(liar.url), Endpoint(evm.anvil.rpc_url)])
 
@@ -178,7 +179,7 @@ async def test_a_broadcast_does_not_wait_for_a_node_that_hangs(evm: EvmHarness, 
     await endpoints.close()
 
 
-async def test_two_endpoints_of_one_operator_are_one_voice():
+async def test_two_endpoints_of_one_operator_are_one_voice() -> None:
     urls = [f"http://127.0.0.1:{free_port()}" for _ in range(3)]
     same = Endpoints([Endpoint(url, operator="one") for url in urls])
     mixed = Endpoints([Endpoint(url, operator=name) for url, name in zip(urls, ["one", "one", "two"], strict=True)])
@@ -188,7 +189,7 @@ async def test_two_endpoints_of_one_operator_are_one_voice():
         await endpoints.close()
 
 
-async def test_middle_man_is_honest_until_set_otherwise(evm: EvmHarness):
+async def test_middle_man_is_honest_until_set_otherwise(evm: EvmHarness) -> None:
     async with middle_man(evm.anvil.rpc_url) as endpoint:
         assert await client_call(endpoint.url) == "0x7a69"
 
@@ -204,14 +205,14 @@ async def test_middle_man_is_honest_until_set_otherwise(evm: EvmHarness):
         "query timeout exceeded. Consider reducing your block range",
     ],
 )
-def test_too_long_range_is_distinguished_from_trouble(message: str):
+def test_too_long_range_is_distinguished_from_trouble(message: str) -> None:
     """A follower remembers a refused length, and only backs off from trouble."""
     assert type(translate("eth_getLogs", -32005, message)) is RejectedError
     assert type(translate("eth_call", -32005, message)) is RetryableError
     assert type(translate("eth_getLogs", -32005, "rate limit exceeded")) is RetryableError
 
 
-async def test_calls_keep_to_the_providers_rate_transactions_do_not(liar: MiddleMan):
+async def test_calls_keep_to_the_providers_rate_transactions_do_not(liar: MiddleMan) -> None:
     client = RpcClient(liar.url, calls_per_s=10)
     loop = asyncio.get_running_loop()
     try:
@@ -233,7 +234,7 @@ async def test_calls_keep_to_the_providers_rate_transactions_do_not(liar: Middle
         await client.close()
 
 
-async def test_calls_and_errors_are_counted_by_endpoint_and_method(evm: EvmHarness, liar: MiddleMan):
+async def test_calls_and_errors_are_counted_by_endpoint_and_method(evm: EvmHarness, liar: MiddleMan) -> None:
     metrics = Metrics()
     endpoint = f"{liar.url}v1/secret-key"
     client = RpcClient(endpoint, observed=RpcMetrics(metrics, CHAIN))

@@ -149,7 +149,7 @@ async def play(evm: Chain, seed: int, generation: int) -> set[LegStatus]:
     return set(found.values())
 
 
-async def test_contract_ledger_and_machine_answer_alike():
+async def test_contract_ledger_and_machine_answer_alike() -> None:
     ends: set[LegStatus] = set()
     async with htlc_chain() as evm:
         for seed in range(SCHEDULES):

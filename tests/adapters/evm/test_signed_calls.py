@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from eth_abi.abi import encode
 from eth_account import Account
+from eth_account.datastructures import SignedMessage
 from eth_account.messages import encode_typed_data
 from eth_account.signers.local import LocalAccount
 from eth_hash.auto import keccak
@@ -39,7 +40,13 @@ def fields(pairs: list[tuple[str, str]]) -> list[dict[str, str]]:
     return [{"name": name, "type": kind} for name, kind in pairs]
 
 
-def sign(key: LocalAccount, domain: dict[str, Any], types: dict[str, list], primary: str, message: dict[str, Any]):
+def sign(
+    key: LocalAccount,
+    domain: dict[str, Any],
+    types: dict[str, list[dict[str, str]]],
+    primary: str,
+    message: dict[str, Any],
+) -> SignedMessage:
     full = {"types": types, "primaryType": primary, "domain": domain, "message": message}
     return key.sign_message(encode_typed_data(full_message=full))
 
@@ -233,7 +240,7 @@ def other_terms(chain: Chain, lock: Lock) -> dict[str, Lock]:
 # --- early refund ------------------------------------------------------------------------------------------------
 
 
-async def test_receivers_signature_gives_a_lock_back_until_deadline(chain):
+async def test_receivers_signature_gives_a_lock_back_until_deadline(chain: SignedChain) -> None:
     for lane, late_s in ((0, 0), (1, 1)):
         lock = await chain.new_lock(lane=lane)
         await chain.open(lock)
@@ -250,7 +257,7 @@ async def test_receivers_signature_gives_a_lock_back_until_deadline(chain):
             assert await chain.refuses(call, chain.stranger) == f"NotLocked(1, {REFUNDED})"
 
 
-async def test_a_receiver_gives_back_by_sending_it_himself(chain):
+async def test_a_receiver_gives_back_by_sending_it_himself(chain: SignedChain) -> None:
     lock = await chain.new_lock()
     await chain.open(lock)
     time = await chain.now() + 5
@@ -260,7 +267,7 @@ async def test_a_receiver_gives_back_by_sending_it_himself(chain):
     assert await chain.refuses(chain.claim_call(lock), chain.receiver) == f"NotLocked(1, {REFUNDED})"
 
 
-async def test_early_refund_fits_one_lock_contract_chain_and_key(chain):
+async def test_early_refund_fits_one_lock_contract_chain_and_key(chain: SignedChain) -> None:
     lock, other = await chain.new_lock(), await chain.new_lock(lane=1)
     await chain.open(lock)
     await chain.open(other)
@@ -279,7 +286,7 @@ async def test_early_refund_fits_one_lock_contract_chain_and_key(chain):
     await chain.succeed(chain.agreed_call(lock, deadline, chain.early_refund(lock, receiver, deadline)), chain.stranger)
 
 
-async def test_contract_wallet_gives_back_by_its_owners_key(chain):
+async def test_contract_wallet_gives_back_by_its_owners_key(chain: SignedChain) -> None:
     """EIP-1271."""
     owner = chain.keys[chain.receiver]
     wallet = await chain.deploy("testing/Wallet", chain.receiver)
@@ -301,7 +308,7 @@ async def test_contract_wallet_gives_back_by_its_owners_key(chain):
 
 
 @pytest.mark.parametrize("handed_in", [False, True])
-async def test_permit_locks_in_one_transaction_even_if_used_already(chain, handed_in):
+async def test_permit_locks_in_one_transaction_even_if_used_already(chain: SignedChain, handed_in: bool) -> None:
     lock = await chain.token_lock()
     deadline = await chain.now() + 100
     signature = await chain.permit(lock, AMOUNT, deadline)
@@ -313,7 +320,7 @@ async def test_permit_locks_in_one_transaction_even_if_used_already(chain, hande
     assert await chain.balance(chain.htlc.address, chain.signed_token) == AMOUNT
 
 
-async def test_a_permit_serves_nobody_but_its_owner(chain):
+async def test_a_permit_serves_nobody_but_its_owner(chain: SignedChain) -> None:
     lock = await chain.token_lock()
     deadline = await chain.now() + 100
     signature = await chain.permit(lock, AMOUNT, deadline)
@@ -330,7 +337,7 @@ async def test_a_permit_serves_nobody_but_its_owner(chain):
 # --- EIP-3009 ----------------------------------------------------------------------------------------------------
 
 
-async def test_an_authorization_locks_whoever_hands_it_in_and_once(chain):
+async def test_an_authorization_locks_whoever_hands_it_in_and_once(chain: SignedChain) -> None:
     lock = await chain.token_lock()
     valid_before = await chain.now() + 100
     call = chain.authorized_call(lock, valid_before, chain.authorization(lock, valid_before))
@@ -345,7 +352,7 @@ async def test_an_authorization_locks_whoever_hands_it_in_and_once(chain):
 
 
 @pytest.mark.parametrize("changed", ["receiver", "hashlock", "timelock", "amount", "lane", "sender", "flags"])
-async def test_an_authorization_opens_no_other_lock(chain, changed):
+async def test_an_authorization_opens_no_other_lock(chain: SignedChain, changed: str) -> None:
     lock = await chain.token_lock()
     valid_before = await chain.now() + 100
     signature = chain.authorization(lock, valid_before)
@@ -356,7 +363,7 @@ async def test_an_authorization_opens_no_other_lock(chain, changed):
     await chain.succeed(chain.authorized_call(lock, valid_before, signature), chain.stranger)
 
 
-async def test_an_authorization_that_the_token_refuses_locks_nothing(chain):
+async def test_an_authorization_that_the_token_refuses_locks_nothing(chain: SignedChain) -> None:
     """One that has expired, and one for a token that knows no authorizations."""
     lock = await chain.token_lock()
     valid_before = await chain.now() + 1
@@ -384,7 +391,7 @@ async def permit2_lock(chain: SignedChain, **changes: Any) -> Lock:
     return lock
 
 
-async def test_permit2_locks_whoever_hands_it_in_and_once(chain):
+async def test_permit2_locks_whoever_hands_it_in_and_once(chain: SignedChain) -> None:
     lock = await permit2_lock(chain)
     deadline = await chain.now() + 100
     call = chain.permit2_call(lock, 7, deadline, chain.permit2(lock, 7, deadline))
@@ -403,7 +410,7 @@ async def test_permit2_locks_whoever_hands_it_in_and_once(chain):
 @pytest.mark.parametrize(
     "changed", ["receiver", "hashlock", "timelock", "amount", "lane", "sender", "flags", "nonce", "deadline"]
 )
-async def test_a_permit2_signature_opens_no_other_lock(chain, changed):
+async def test_a_permit2_signature_opens_no_other_lock(chain: SignedChain, changed: str) -> None:
     lock = await permit2_lock(chain)
     deadline = await chain.now() + 100
     signature = chain.permit2(lock, 7, deadline)
@@ -416,7 +423,7 @@ async def test_a_permit2_signature_opens_no_other_lock(chain, changed):
     await chain.succeed(chain.permit2_call(lock, 7, deadline, signature), chain.stranger)
 
 
-async def test_a_permit2_signature_expires(chain):
+async def test_a_permit2_signature_expires(chain: SignedChain) -> None:
     lock = await permit2_lock(chain)
     deadline = await chain.now() + 5
     call = chain.permit2_call(lock, 7, deadline, chain.permit2(lock, 7, deadline))
@@ -424,7 +431,7 @@ async def test_a_permit2_signature_expires(chain):
     assert await chain.refuses(call, chain.stranger) == f"SignatureExpired({deadline})"
 
 
-async def test_a_wallet_that_is_a_contract_locks_by_permit2(chain):
+async def test_a_wallet_that_is_a_contract_locks_by_permit2(chain: SignedChain) -> None:
     """Permit2 asks it by EIP-1271."""
     await deploy_permit2(chain.web3, chain.deployer)
     wallet = await chain.deploy("testing/Wallet", chain.sender)
@@ -443,7 +450,7 @@ async def test_a_wallet_that_is_a_contract_locks_by_permit2(chain):
     assert await is_locked(chain, lock)
 
 
-async def test_without_permit2_its_locks_are_refused_by_name(chain):
+async def test_without_permit2_its_locks_are_refused_by_name(chain: SignedChain) -> None:
     lock = await chain.token_lock()
     assert await chain.refuses(chain.permit2_call(lock, 0, 2**40, bytes(65)), chain.stranger) == "NoPermit2()"
 
@@ -466,7 +473,7 @@ def sample(kind: str) -> Any:
     return {"address": "0x" + "11" * 20, "bytes4": b"\x01\x02\x03\x04"}.get(kind, 7)
 
 
-async def test_every_error_of_the_contract_comes_out_by_its_name(chain):
+async def test_every_error_of_the_contract_comes_out_by_its_name(chain: SignedChain) -> None:
     errors = every_error(chain)
     assert len(errors) == 23
     for name, data in errors.items():

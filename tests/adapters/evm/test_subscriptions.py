@@ -60,7 +60,7 @@ async def follow(evm: EvmHarness, ws_url: str, blocks: int) -> None:
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-async def test_refused_subscription_is_not_asked_for_at_every_block(evm: EvmHarness, answer: str):
+async def test_refused_subscription_is_not_asked_for_at_every_block(evm: EvmHarness, answer: str) -> None:
     async def refuse(socket: web.WebSocketResponse) -> None:
         await socket.receive()
         await socket.send_str(answer)
@@ -71,7 +71,9 @@ async def test_refused_subscription_is_not_asked_for_at_every_block(evm: EvmHarn
         assert len(opened) <= 3
 
 
-async def test_subscription_that_is_hung_up_is_asked_for_ever_less(evm: EvmHarness, monkeypatch):
+async def test_subscription_that_is_hung_up_is_asked_for_ever_less(
+    evm: EvmHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heads_module, "SUBSCRIBE_RETRY_S", 0.05)
 
     async def hang_up(socket: web.WebSocketResponse) -> None:

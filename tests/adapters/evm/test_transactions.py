@@ -4,6 +4,8 @@ import json
 import pickle
 import secrets
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from eth_account import Account
@@ -34,7 +36,7 @@ def a_payment(signer: LocalSigner, amount: int = 5) -> UnsignedTransaction:
     return pay_native(signer.account, development_signer(CHAIN, MNEMONIC, 1).account, BaseUnits(amount))
 
 
-async def test_other_libraries_read_what_we_sign():
+async def test_other_libraries_read_what_we_sign() -> None:
     """Both sign deterministically (RFC 6979), so the bytes are equal, not only their meaning."""
     key = secrets.token_bytes(32)
     signer = LocalSigner(CHAIN, key)
@@ -61,14 +63,14 @@ async def test_other_libraries_read_what_we_sign():
     assert (sent.raw, sent.hash) == (bytes(theirs.raw_transaction), bytes(theirs.hash))
 
 
-async def test_the_body_is_what_a_wallet_sends():
+async def test_the_body_is_what_a_wallet_sends() -> None:
     signer = LocalSigner(CHAIN, secrets.token_bytes(32))
     body = json.loads(a_payment(signer, 255).body)
     assert body["from"] == "0x" + evm_address(signer.account).hex()
     assert (body["chainId"], body["value"], body["data"]) == ("0x7a69", "0xff", "0x")
 
 
-async def test_a_signature_of_somebody_else_is_refused():
+async def test_a_signature_of_somebody_else_is_refused() -> None:
     signer, other = LocalSigner(CHAIN, secrets.token_bytes(32)), LocalSigner(CHAIN, secrets.token_bytes(32))
     sender = offline()
     request = sender.assemble(a_payment(signer), 0, FEE, None)
@@ -78,7 +80,7 @@ async def test_a_signature_of_somebody_else_is_refused():
             sender.attach(request, bad)
 
 
-async def test_a_signature_with_high_s_is_refused():
+async def test_a_signature_with_high_s_is_refused() -> None:
     signer, sender = LocalSigner(CHAIN, secrets.token_bytes(32)), offline()
     request = sender.assemble(a_payment(signer), 0, FEE, None)
     good = await signer.sign(request)
@@ -90,7 +92,7 @@ async def test_a_signature_with_high_s_is_refused():
         sender.attach(request, flipped)
 
 
-async def test_what_cannot_be_assembled():
+async def test_what_cannot_be_assembled() -> None:
     signer, sender = LocalSigner(CHAIN, secrets.token_bytes(32)), offline()
     call = a_payment(signer)
     with pytest.raises(RejectedError, match="needs a fee"):
@@ -106,7 +108,7 @@ async def test_what_cannot_be_assembled():
         sender.assemble(replace(call, sender=other.account), 0, FEE, None)
 
 
-def test_keys_are_not_shown_and_do_not_travel(tmp_path):
+def test_keys_are_not_shown_and_do_not_travel(tmp_path: Path) -> None:
     key = secrets.token_bytes(32)
     signer = LocalSigner(CHAIN, key)
     assert key.hex() not in repr(signer) + str(signer)
@@ -121,17 +123,17 @@ def test_keys_are_not_shown_and_do_not_travel(tmp_path):
         keystore_signer(CHAIN, tmp_path / "none.json", "word")
 
 
-def test_development_accounts_are_anvils():
+def test_development_accounts_are_anvils() -> None:
     assert development_signer(CHAIN, MNEMONIC, 0).account == f"{CHAIN}:0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266"
 
 
-def test_where_a_contract_is_created():
+def test_where_a_contract_is_created() -> None:
     """The example of EIP-1014's neighbour: anvil's first account puts its first contract here, as everybody knows."""
     creator = development_signer(CHAIN, MNEMONIC, 0).account
     assert created_address(creator, 0) == f"{CHAIN}:0x5fbdb2315678afecb367f032d93f642f64180aa3"
 
 
-async def test_account_without_money_is_refused_and_may_try_again(evm: EvmHarness):
+async def test_account_without_money_is_refused_and_may_try_again(evm: EvmHarness) -> None:
     poor = LocalSigner(CHAIN, secrets.token_bytes(32))
     sent = await signed(evm, poor, a_payment(poor))
     with pytest.raises(RetryableError, match="fund the account"):
@@ -144,7 +146,7 @@ async def test_account_without_money_is_refused_and_may_try_again(evm: EvmHarnes
     assert (await evm.access.transactions.outcome(sent.hash)).status is OutcomeStatus.INCLUDED
 
 
-async def test_a_revert_says_why_in_the_contracts_words(evm: EvmHarness):
+async def test_a_revert_says_why_in_the_contracts_words(evm: EvmHarness) -> None:
     leg = await lock(evm)
     [tx_hash] = await evm.send(leg.sender, refund(evm, leg, leg.sender))
     outcome = await evm.access.transactions.outcome(tx_hash)
@@ -153,13 +155,13 @@ async def test_a_revert_says_why_in_the_contracts_words(evm: EvmHarness):
     assert outcome.reason.startswith("RefundTooEarly(")
 
 
-async def test_a_revert_says_why_where_nothing_is_traced(evm: EvmHarness, liar: MiddleMan):
+async def test_a_revert_says_why_where_nothing_is_traced(evm: EvmHarness, liar: MiddleMan) -> None:
     """A claim that comes at the timelock fails by the clock of its own block, not of the block before."""
     leg = await lock(evm)
     await evm.wait_until(leg.terms.timelock)
     [tx_hash] = await evm.send(leg.receiver, claim(evm, leg, leg.receiver))
 
-    def no_traces(method, params, result):
+    def no_traces(method: str, params: list[Any], result: Any) -> Any:
         if method.startswith("debug_"):
             raise RpcRefusal(-32601, "method not found")
         return result
@@ -172,7 +174,7 @@ async def test_a_revert_says_why_where_nothing_is_traced(evm: EvmHarness, liar: 
     await pool.close()
 
 
-async def test_broadcast_gets_through_while_another_endpoint_is_down(evm: EvmHarness):
+async def test_broadcast_gets_through_while_another_endpoint_is_down(evm: EvmHarness) -> None:
     pool = Endpoints([Endpoint(f"http://127.0.0.1:{free_port()}"), Endpoint(evm.anvil.rpc_url)])
     signer = await evm.account()
     sent = await signed(evm, signer, a_payment(signer))
@@ -182,7 +184,7 @@ async def test_broadcast_gets_through_while_another_endpoint_is_down(evm: EvmHar
     await pool.close()
 
 
-async def test_a_broadcast_that_reaches_nobody_may_be_tried_again():
+async def test_a_broadcast_that_reaches_nobody_may_be_tried_again() -> None:
     signer = LocalSigner(CHAIN, secrets.token_bytes(32))
     pool = Endpoints([Endpoint(f"http://127.0.0.1:{free_port()}")])
     sender = EvmTransactionSender(CHAIN, pool)
@@ -192,7 +194,7 @@ async def test_a_broadcast_that_reaches_nobody_may_be_tried_again():
     await pool.close()
 
 
-async def test_revealing_transaction_never_leaves_before_submission(evm: EvmHarness, liar: MiddleMan):
+async def test_revealing_transaction_never_leaves_before_submission(evm: EvmHarness, liar: MiddleMan) -> None:
     """Assembling, signing and refusing to simulate a claim make no request at all."""
     leg = await lock(evm)
     pool = Endpoints([Endpoint(liar.url)])
@@ -206,7 +208,7 @@ async def test_revealing_transaction_never_leaves_before_submission(evm: EvmHarn
     await pool.close()
 
 
-async def test_gas_limits_hold_what_the_calls_use(evm: EvmHarness):
+async def test_gas_limits_hold_what_the_calls_use(evm: EvmHarness) -> None:
     """With room to spare: a limit is not an estimate."""
     for asset in evm.assets:
         leg = await lock(evm, asset)
@@ -218,7 +220,7 @@ async def test_gas_limits_hold_what_the_calls_use(evm: EvmHarness):
             assert int(receipt["gasUsed"], 16) * 1.5 < int(body_of(call).gas, 16)
 
 
-async def test_naming_the_token_makes_a_token_lock_cheaper(evm: EvmHarness):
+async def test_naming_the_token_makes_a_token_lock_cheaper(evm: EvmHarness) -> None:
     await lock(evm, evm.assets[1])  # so that the contract holds some already
     used = []
     for warm in (True, False):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -47,7 +48,7 @@ class FullNode:
         self.liar.tamper = self.tamper
         return height
 
-    def tamper(self, method, params, result):
+    def tamper(self, method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getBlockByNumber" and params[0] == "finalized":
             return self.finalized
         if method in ("eth_getTransactionCount", "eth_getStorageAt", "eth_getCode", "eth_call", "eth_getProof"):
@@ -81,7 +82,7 @@ async def archived(evm: EvmHarness, leg: Leg, height: int) -> LockObservation:
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)
 async def test_final_open_lock_is_shown_by_its_event(
     evm: EvmHarness, node: FullNode, locks: EvmLockReader, refusal: RpcRefusal
-):
+) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     height = await node.refresh()
@@ -94,7 +95,7 @@ async def test_final_open_lock_is_shown_by_its_event(
     assert await locks.lock(leg.lock_id, leg.terms) == await archived(evm, leg, height), "and again, from memory"
 
 
-async def test_lock_that_is_not_final_yet_is_absent(evm: EvmHarness, node: FullNode, locks: EvmLockReader):
+async def test_lock_that_is_not_final_yet_is_absent(evm: EvmHarness, node: FullNode, locks: EvmLockReader) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND - 5)
     height = await node.refresh()
@@ -103,7 +104,7 @@ async def test_lock_that_is_not_final_yet_is_absent(evm: EvmHarness, node: FullN
     assert seen == await archived(evm, leg, height)
 
 
-async def test_other_terms_do_not_match(evm: EvmHarness, node: FullNode, locks: EvmLockReader):
+async def test_other_terms_do_not_match(evm: EvmHarness, node: FullNode, locks: EvmLockReader) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await node.refresh()
@@ -115,7 +116,7 @@ async def test_other_terms_do_not_match(evm: EvmHarness, node: FullNode, locks: 
 @pytest.mark.parametrize("blocks_since", [3, BEHIND - 5, BEHIND + 5])
 async def test_settled_lock_is_settled_once_that_is_final(
     evm: EvmHarness, node: FullNode, locks: EvmLockReader, blocks_since: int
-):
+) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await node.refresh()
@@ -132,7 +133,9 @@ async def test_settled_lock_is_settled_once_that_is_final(
         assert seen == await archived(evm, leg, height)
 
 
-async def test_lane_used_again_never_shows_the_older_lock(evm: EvmHarness, node: FullNode, locks: EvmLockReader):
+async def test_lane_used_again_never_shows_the_older_lock(
+    evm: EvmHarness, node: FullNode, locks: EvmLockReader
+) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await send(evm, leg.receiver, claim(evm, leg, leg.receiver))
@@ -147,7 +150,7 @@ async def test_lane_used_again_never_shows_the_older_lock(evm: EvmHarness, node:
     assert (await locks.lock(LockId(unborn), again.terms)).status is LockStatus.ABSENT
 
 
-async def test_refunded_lock_is_refunded(evm: EvmHarness, node: FullNode, locks: EvmLockReader):
+async def test_refunded_lock_is_refunded(evm: EvmHarness, node: FullNode, locks: EvmLockReader) -> None:
     leg = await lock(evm)
     await evm.wait_until(leg.terms.timelock)
     await evm.advance(1)
@@ -160,7 +163,7 @@ async def test_refunded_lock_is_refunded(evm: EvmHarness, node: FullNode, locks:
 @pytest.mark.parametrize("said", [[], None])
 async def test_node_that_hides_the_event_is_no_ground(
     evm: EvmHarness, node: FullNode, locks: EvmLockReader, said: list[object] | None
-):
+) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await node.refresh()
@@ -170,13 +173,15 @@ async def test_node_that_hides_the_event_is_no_ground(
         await locks.lock(leg.lock_id, leg.terms)
 
 
-async def test_event_of_a_branch_that_is_gone_is_no_ground(evm: EvmHarness, node: FullNode, locks: EvmLockReader):
+async def test_event_of_a_branch_that_is_gone_is_no_ground(
+    evm: EvmHarness, node: FullNode, locks: EvmLockReader
+) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     await node.refresh()
     honest = node.tamper
 
-    def elsewhere(method, params, result):
+    def elsewhere(method: str, params: list[Any], result: Any) -> Any:
         if method == "eth_getLogs":
             return [{**one, "blockHash": "0x" + "66" * 32} for one in result]
         return honest(method, params, result)
@@ -186,7 +191,7 @@ async def test_event_of_a_branch_that_is_gone_is_no_ground(evm: EvmHarness, node
         await locks.lock(leg.lock_id, leg.terms)
 
 
-async def test_full_nodes_and_an_archive_agree(evm: EvmHarness, node: FullNode):
+async def test_full_nodes_and_an_archive_agree(evm: EvmHarness, node: FullNode) -> None:
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)
     height = await node.refresh()
@@ -196,7 +201,7 @@ async def test_full_nodes_and_an_archive_agree(evm: EvmHarness, node: FullNode):
     await pool.close()
 
 
-async def test_final_sequence_is_known_once_a_seen_block_is_final(evm: EvmHarness, node: FullNode):
+async def test_final_sequence_is_known_once_a_seen_block_is_final(evm: EvmHarness, node: FullNode) -> None:
     pool = Endpoints([Endpoint(node.liar.url)])
     sender = EvmTransactionSender(CHAIN, pool)
     account = evm.bank.account
@@ -217,7 +222,7 @@ async def test_final_sequence_is_known_once_a_seen_block_is_final(evm: EvmHarnes
     await pool.close()
 
 
-async def test_sequence_of_a_replaced_block_is_not_final(evm: EvmHarness, node: FullNode):
+async def test_sequence_of_a_replaced_block_is_not_final(evm: EvmHarness, node: FullNode) -> None:
     pool = Endpoints([Endpoint(node.liar.url)])
     sender = EvmTransactionSender(CHAIN, pool)
     before = (await sender.sequences(evm.bank.account)).latest
@@ -232,7 +237,9 @@ async def test_sequence_of_a_replaced_block_is_not_final(evm: EvmHarness, node: 
     await pool.close()
 
 
-async def test_event_too_far_back_is_no_ground(evm: EvmHarness, node: FullNode, locks: EvmLockReader, monkeypatch):
+async def test_event_too_far_back_is_no_ground(
+    evm: EvmHarness, node: FullNode, locks: EvmLockReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Blocks that were searched before do not stand in for blocks that were not."""
     leg = await lock(evm)
     await evm.advance(BEHIND + 5)

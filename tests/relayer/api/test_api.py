@@ -56,7 +56,7 @@ def opening(world: ApiWorld, quote: QuoteBody, number: int = 1) -> SwapCall:
     )
 
 
-def test_a_whole_swap_over_http():
+def test_a_whole_swap_over_http() -> None:
     async def story(world: ApiWorld) -> None:
         async with world.client(world.api) as client:
             swap = await world.agreed(client)
@@ -78,7 +78,7 @@ def test_a_whole_swap_over_http():
     served(story)
 
 
-def test_chains_pairs_and_relayer_show_what_a_client_needs():
+def test_chains_pairs_and_relayer_show_what_a_client_needs() -> None:
     async def story(world: ApiWorld) -> None:
         chains = {chain.id: chain for chain in await world.api.chains()}
         parameters = world.chains[A].access().parameters
@@ -114,7 +114,7 @@ def test_chains_pairs_and_relayer_show_what_a_client_needs():
     served(story)
 
 
-def test_same_opening_answers_the_same_swap_another_conflicts():
+def test_same_opening_answers_the_same_swap_another_conflicts() -> None:
     async def story(world: ApiWorld) -> None:
         quote = await quoted(world)
         call = opening(world, quote)
@@ -134,7 +134,7 @@ def test_same_opening_answers_the_same_swap_another_conflicts():
     served(story)
 
 
-def test_bad_input_is_refused_with_a_clear_problem_only():
+def test_bad_input_is_refused_with_a_clear_problem_only() -> None:
     async def story(world: ApiWorld) -> None:
         good = {"initiator_asset": COIN[A], "participant_asset": COIN[B], "initiator_amount": "1000"}
 
@@ -214,7 +214,7 @@ def any_of(amount: object) -> tuple[str, str]:
     return ("rejected", "decimal") if amount == "5\n" else ("invalid-body", "#/initiator_amount")
 
 
-def test_errors_reach_the_client_as_what_they_are():
+def test_errors_reach_the_client_as_what_they_are() -> None:
     async def story(world: ApiWorld) -> None:
         with pytest.raises(NotFoundError):
             await world.api.swap("0" * 32)
@@ -228,7 +228,7 @@ def test_errors_reach_the_client_as_what_they_are():
     served(story)
 
 
-def test_excessive_caller_waits_and_a_failed_api_is_tried_again():
+def test_excessive_caller_waits_and_a_failed_api_is_tried_again() -> None:
     async def story(world: ApiWorld) -> None:
         for _ in range(3):
             await world.api.pairs()
@@ -246,7 +246,7 @@ def test_excessive_caller_waits_and_a_failed_api_is_tried_again():
     run_fast(gone())
 
 
-def test_two_other_parties_have_their_swap_watched():
+def test_two_other_parties_have_their_swap_watched() -> None:
     async def story(world: ApiWorld) -> None:
         others = {chain: world.chains[chain].signer("bob", {COIN[chain]: 5000}) for chain in (A, B)}
         now = int(world.clock.now())
@@ -281,7 +281,7 @@ def test_two_other_parties_have_their_swap_watched():
     served(story)
 
 
-def test_the_api_speaks_as_its_openapi_document_says():
+def test_the_api_speaks_as_its_openapi_document_says() -> None:
     async def story(world: ApiWorld) -> None:
         assert await assert_speaks_its_openapi(world.address, examples=10) == 11
 
@@ -301,7 +301,7 @@ def test_the_api_speaks_as_its_openapi_document_says():
         (302, b""),
     ],
 )
-def test_any_answer_becomes_an_error_of_ours(status: int, answer: bytes):
+def test_any_answer_becomes_an_error_of_ours(status: int, answer: bytes) -> None:
     async def answering(_: web.Request) -> web.Response:
         return web.Response(status=status, body=answer)
 

@@ -60,7 +60,7 @@ async def proven(world: ApiWorld, call: SwapCall, signer: MemorySigner | None = 
     return msgspec.structs.replace(call, proof=wire.hex_of(proof))
 
 
-def test_openings_without_a_proof_leave_all_inventory_to_others():
+def test_openings_without_a_proof_leave_all_inventory_to_others() -> None:
     """Each for a quarter of it: all are agreed and say that nothing is kept, and a proven one for a half is kept."""
 
     async def story(world: ApiWorld) -> None:
@@ -78,7 +78,7 @@ def test_openings_without_a_proof_leave_all_inventory_to_others():
     served(story)
 
 
-def test_a_proof_that_is_not_one_is_refused():
+def test_a_proof_that_is_not_one_is_refused() -> None:
     async def story(world: ApiWorld) -> None:
         call = opening(world, await quoted(world), 3)
         other = await proven(world, opening(world, await quoted(world), 4))
@@ -105,7 +105,7 @@ def test_a_proof_that_is_not_one_is_refused():
     served(story)
 
 
-def test_four_proven_openings_at_once_leave_inventory_to_others():
+def test_four_proven_openings_at_once_leave_inventory_to_others() -> None:
     """Each for a quarter of it, over one address: the answer to what is too much is 429, and others still open."""
 
     async def story(world: ApiWorld) -> None:
@@ -133,7 +133,7 @@ def test_four_proven_openings_at_once_leave_inventory_to_others():
     served(story)
 
 
-def test_openings_of_one_account_end_at_a_number():
+def test_openings_of_one_account_end_at_a_number() -> None:
     async def story(world: ApiWorld) -> None:
         calls = await calls_of(world, 5, 100)
         statuses = [(await asked(world, "/v1/swaps", call))[0] for call in calls]
@@ -148,7 +148,7 @@ def test_openings_of_one_account_end_at_a_number():
     served(story, opening=OpeningPolicy(max_per_account=3))
 
 
-def test_nobody_s_swap_is_watched_unless_the_operator_says_so():
+def test_nobody_s_swap_is_watched_unless_the_operator_says_so() -> None:
     async def story(world: ApiWorld) -> None:
         call = opening(world, await quoted(world))
         body = await world.api.open_swap(call)
@@ -160,7 +160,7 @@ def test_nobody_s_swap_is_watched_unless_the_operator_says_so():
     served(story, watch=WatchPolicy())
 
 
-def test_an_early_refund_is_given_for_what_came_to_nothing_only():
+def test_an_early_refund_is_given_for_what_came_to_nothing_only() -> None:
     async def story(world: ApiWorld) -> None:
         body = await world.api.open_swap(opening(world, await quoted(world)))
         path = f"/v1/swaps/{body.id}/early-refund"
@@ -177,7 +177,7 @@ def test_an_early_refund_is_given_for_what_came_to_nothing_only():
     served(story, opening=OpeningPolicy(early_refunds=True))
 
 
-def test_early_refund_is_offered_only_if_the_operator_says_so():
+def test_early_refund_is_offered_only_if_the_operator_says_so() -> None:
     async def story(world: ApiWorld) -> None:
         body = await world.api.open_swap(opening(world, await quoted(world)))
         status, problem = await ask(world, "POST", f"/v1/swaps/{body.id}/early-refund")

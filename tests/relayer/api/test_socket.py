@@ -44,7 +44,7 @@ def talked(story: Any) -> None:
     served(run)
 
 
-def test_a_swap_is_pushed_from_its_opening_to_its_end():
+def test_a_swap_is_pushed_from_its_opening_to_its_end() -> None:
     async def story(world: ApiWorld, talk: Talk) -> None:
         async with world.client(world.api) as client:
             swap = await world.agreed(client)
@@ -65,7 +65,7 @@ def test_a_swap_is_pushed_from_its_opening_to_its_end():
     talked(story)
 
 
-def test_follower_of_all_hears_of_new_swaps_until_unsubscribing():
+def test_follower_of_all_hears_of_new_swaps_until_unsubscribing() -> None:
     async def story(world: ApiWorld, talk: Talk) -> None:
         await talk.say(op="subscribe", channel="swap.update", args=["*"])
         await talk.hear("subscribe")
@@ -80,7 +80,7 @@ def test_follower_of_all_hears_of_new_swaps_until_unsubscribing():
     talked(story)
 
 
-def test_malformed_call_is_answered_and_the_socket_stays_open():
+def test_malformed_call_is_answered_and_the_socket_stays_open() -> None:
     async def story(world: ApiWorld, talk: Talk) -> None:
         opened = await world.api.open_swap(opening(world, await quoted(world)))
         unknown = "0" * 32
@@ -111,7 +111,7 @@ def test_malformed_call_is_answered_and_the_socket_stays_open():
     talked(story)
 
 
-def test_too_long_message_ends_only_its_own_socket():
+def test_too_long_message_ends_only_its_own_socket() -> None:
     async def story(world: ApiWorld, talk: Talk) -> None:
         async with aiohttp.ClientSession() as session, session.ws_connect(world.address + "/v1/ws") as flood:
             await flood.send_str("x" * (MAX_MESSAGE_BYTES + 1))
@@ -124,7 +124,7 @@ def test_too_long_message_ends_only_its_own_socket():
     talked(story)
 
 
-def test_too_many_calls_and_too_many_sockets_are_refused(monkeypatch):
+def test_too_many_calls_and_too_many_sockets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_socket, "CALLS", RateLimit(per_second=0.01, burst=2))
     monkeypatch.setattr(api_socket, "MAX_SOCKETS", 1)
 
@@ -144,7 +144,7 @@ def test_too_many_calls_and_too_many_sockets_are_refused(monkeypatch):
     talked(story)
 
 
-def test_the_client_s_updates_are_the_socket_s():
+def test_the_client_s_updates_are_the_socket_s() -> None:
     async def story(world: ApiWorld) -> None:
         async with world.client(world.api) as client:
             swap = await world.agreed(client)
@@ -161,7 +161,7 @@ def test_the_client_s_updates_are_the_socket_s():
     served(story)
 
 
-def test_socket_that_follows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch):
+def test_socket_that_follows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_socket, "IDLE_S", 2.0)
 
     async def story(world: ApiWorld, talk: Talk) -> None:
@@ -177,7 +177,7 @@ def test_socket_that_follows_nothing_is_closed(monkeypatch: pytest.MonkeyPatch):
     talked(story)
 
 
-def test_one_client_has_a_share_of_the_sockets(monkeypatch: pytest.MonkeyPatch):
+def test_one_client_has_a_share_of_the_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_socket, "MAX_SOCKETS_OF_A_CLIENT", 1)
 
     async def story(world: ApiWorld, talk: Talk) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +22,9 @@ from tests.relayer.client.world import World, play
 from tests.relayer.house import COIN, A, B
 
 
-def test_relayer_with_locked_database_says_try_again_then_opens(tmp_path, monkeypatch):
+def test_relayer_with_locked_database_says_try_again_then_opens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 300)
     path = tmp_path / "relayer.sqlite"
 
@@ -43,7 +46,9 @@ def test_relayer_with_locked_database_says_try_again_then_opens(tmp_path, monkey
     run_fast(story())
 
 
-def test_client_whose_store_is_locked_or_full_agrees_on_nothing(tmp_path, monkeypatch):
+def test_client_whose_store_is_locked_or_full_agrees_on_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 300)
     path = tmp_path / "client.sqlite"
 
@@ -82,7 +87,7 @@ def test_client_whose_store_is_locked_or_full_agrees_on_nothing(tmp_path, monkey
     served(story)
 
 
-def test_a_chain_that_falls_silent_stops_quotes_until_it_is_back():
+def test_a_chain_that_falls_silent_stops_quotes_until_it_is_back() -> None:
     async def story(world: ApiWorld) -> None:
         await quoted(world)
         world.endpoints[B].dead_heads = True
@@ -97,7 +102,7 @@ def test_a_chain_that_falls_silent_stops_quotes_until_it_is_back():
     served(story)
 
 
-def test_relayer_gone_before_agreement_leaves_nothing_locked():
+def test_relayer_gone_before_agreement_leaves_nothing_locked() -> None:
     async def story() -> None:
         world = ApiWorld()
         async with world.served():
@@ -120,7 +125,7 @@ async def views(world: World) -> list[SwapView]:
     return [before, await world.phase(swap.id, Phase.COMPLETED)]
 
 
-def test_slow_reader_gets_the_newest_view_never_an_older_one(monkeypatch):
+def test_slow_reader_gets_the_newest_view_never_an_older_one(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> None:
         world = World()
         await world.start()

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from core.model.facts import Locked
+from core.model.types import ChainId
 from core.runtime.database import InlineDatabase
 from htlc.model import Phase
 from relayer.client import SwapStore
@@ -20,7 +21,7 @@ def copied(store: SwapStore) -> SwapStore:
 
 @pytest.mark.parametrize("first", [A, B])
 @pytest.mark.parametrize("pause_s", [0, 30, 300])
-def test_a_copy_from_before_the_lock_locks_nothing(first, pause_s):
+def test_a_copy_from_before_the_lock_locks_nothing(first: ChainId, pause_s: int) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -40,7 +41,7 @@ def test_a_copy_from_before_the_lock_locks_nothing(first, pause_s):
 
 
 @pytest.mark.parametrize("first", [A, B])
-def test_a_copy_with_its_lock_asked_for_locks_nothing(first):
+def test_a_copy_with_its_lock_asked_for_locks_nothing(first: ChainId) -> None:
     """Copied in the moment in which the lock is journalled and not signed."""
 
     async def story() -> None:
@@ -65,7 +66,7 @@ def test_a_copy_with_its_lock_asked_for_locks_nothing(first):
 
 
 @pytest.mark.parametrize("first", [A, B])
-def test_two_copies_at_once_lock_once(first):
+def test_two_copies_at_once_lock_once(first: ChainId) -> None:
     """Both were begun from one copy and run side by side, with one account."""
 
     async def story() -> None:

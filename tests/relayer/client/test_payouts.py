@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from core.model.facts import Claimed, Locked
-from core.model.types import AccountId, AssetId
+from core.model.types import AccountId, AssetId, ChainId
 from htlc.model import Phase
 from relayer.client import SwapStep
 from tests.relayer.client.world import World, play
@@ -38,7 +38,7 @@ def lift(world: World) -> None:
 
 @pytest.mark.parametrize("first", [A, B])
 @pytest.mark.parametrize("case", CASES)
-def test_what_could_not_be_paid_is_not_funded(case, first):
+def test_what_could_not_be_paid_is_not_funded(case: str, first: ChainId) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -57,7 +57,7 @@ def test_what_could_not_be_paid_is_not_funded(case, first):
 
 
 @pytest.mark.parametrize("case", CASES[:4])
-def test_an_initiator_does_not_lock_into_it(case):
+def test_an_initiator_does_not_lock_into_it(case: str) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -73,7 +73,7 @@ def test_an_initiator_does_not_lock_into_it(case):
 
 
 @pytest.mark.parametrize("case", CASES[:4])
-def test_an_initiator_does_not_reveal_into_it(case):
+def test_an_initiator_does_not_reveal_into_it(case: str) -> None:
     """Both are locked; the token stops before the reveal, and everybody takes back what is theirs."""
 
     async def story() -> None:
@@ -102,7 +102,7 @@ def test_an_initiator_does_not_reveal_into_it(case):
     play(story())
 
 
-def test_a_pause_that_is_lifted_in_time_costs_time_only():
+def test_a_pause_that_is_lifted_in_time_costs_time_only() -> None:
     async def story() -> None:
         world = World()
         await world.start()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nacl.signing import SigningKey
@@ -17,7 +18,7 @@ from adapters.evm.signing import LocalSigner
 from core.model.consortium import Issue, caip_asset, quantity, raw_address
 from core.model.errors import FatalError, RejectedError
 from core.model.ports import ChainAccess, Signer
-from core.model.questions import LockAnswer, LockQuestion, RecordAnswer, RecordQuestion
+from core.model.questions import LockAnswer, LockQuestion, Question, RecordAnswer, RecordQuestion
 from core.model.types import AssetId, BaseUnits, ChainId, Height, Seconds
 from core.proofs.errors import ProofError
 from core.proofs.lanes import evm_address
@@ -118,7 +119,7 @@ async def mine(harness: EvmHarness) -> None:
 
 
 @pytest.mark.long
-async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path):
+async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path: Path) -> None:
     owner, relayer_key, dapp_key = (Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (1, 2, 3))
     async with evm_harness(AnvilSettings(block_time_s=None)) as harness, ledger(tmp_path / "ledger", owner) as chain:
         evm: EvmChain = harness.chain
@@ -170,7 +171,7 @@ async def test_both_directions_on_real_chains_and_the_lock_proven(tmp_path):
 
 
 @pytest.mark.long
-async def test_token_with_permits_is_swapped_without_prior_allowance(tmp_path):
+async def test_token_with_permits_is_swapped_without_prior_allowance(tmp_path: Path) -> None:
     """EIP-2612: the dApp's lock is its only transaction on the token's chain."""
     owner, relayer_key, dapp_key = (Ed25519Signer(LEDGER, bytes([n]) * 32) for n in (4, 5, 6))
     async with evm_harness(AnvilSettings(block_time_s=None)) as harness, ledger(tmp_path / "ledger", owner) as chain:
@@ -208,7 +209,7 @@ async def refuses_other_answers(queries: ProvenQueries, chain: ConsortiumChain, 
     """A prover that answers another question, honestly proven; and an anchor of another chain."""
 
     class Elsewhere:
-        async def prove(self, _, at=None):
+        async def prove(self, _: Question, at: Any = None) -> Any:
             return await chain.prover.prove(RecordQuestion(LEDGER, "provenance", "nothing"), at)
 
     anchor = await chain.prover.anchor()
@@ -224,7 +225,7 @@ def token_of(access: ChainAccess) -> AssetId:
     return token
 
 
-def test_signers_are_held_to_their_chains():
+def test_signers_are_held_to_their_chains() -> None:
     """A signer under another chain's name would lock what nobody asked for."""
     stranger = LocalSigner(ChainId("eip155:1"), b"\x01" * 32)
     with pytest.raises(RejectedError, match="not on the configured chain"):

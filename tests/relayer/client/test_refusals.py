@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import replace as changed
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from core.model.errors import GateClosedError, RejectedError
-from core.model.types import Seconds
+from core.model.types import LockTerms, Seconds
 from htlc.model import Phase, swap_id
 from htlc.timelocks import DEVNET_POLICY
 from relayer.api import wire
@@ -74,7 +75,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())
-def test_answer_that_differs_from_the_quote_is_refused(lie):
+def test_answer_that_differs_from_the_quote_is_refused(lie: Callable[[Any], Any]) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -108,7 +109,9 @@ def honest_ids(lie: Callable[[SwapBody], SwapBody]) -> Callable[[SwapBody], Swap
         ("participant", 3600, RejectedError, "were agreed"),
     ],
 )
-def test_timelocks_too_short_or_long_are_refused_with_numbers(leg, seconds, error, match):
+def test_timelocks_too_short_or_long_are_refused_with_numbers(
+    leg: str, seconds: int, error: type[Exception], match: str
+) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -128,7 +131,7 @@ def test_timelocks_too_short_or_long_are_refused_with_numbers(leg, seconds, erro
         (lambda body: replace(body, key="0x" + "22" * 32), "another key"),
     ],
 )
-def test_quote_that_was_altered_or_signed_by_another_is_refused(lie, match):
+def test_quote_that_was_altered_or_signed_by_another_is_refused(lie: Callable[[Any], Any], match: str) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -140,7 +143,7 @@ def test_quote_that_was_altered_or_signed_by_another_is_refused(lie, match):
     play(story())
 
 
-def test_a_pinned_key_refuses_another_relayer():
+def test_a_pinned_key_refuses_another_relayer() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -153,7 +156,7 @@ def test_a_pinned_key_refuses_another_relayer():
     play(story())
 
 
-def test_expired_quote_and_too_long_lock_are_refused():
+def test_expired_quote_and_too_long_lock_are_refused() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -171,7 +174,7 @@ def test_expired_quote_and_too_long_lock_are_refused():
 
 
 @pytest.mark.parametrize("changes", [{"amount": 1999}, {"amount": 2001}, {"receiver": "relayer"}, {"timelock": -6}])
-def test_participant_lock_with_other_terms_gets_no_preimage(changes):
+def test_participant_lock_with_other_terms_gets_no_preimage(changes: dict[str, Any]) -> None:
     """The relayer is dead, and somebody with its key locks something else under our hashlock."""
 
     async def story() -> None:
@@ -193,7 +196,7 @@ def test_participant_lock_with_other_terms_gets_no_preimage(changes):
     play(story())
 
 
-def false_terms(world, terms, changes):
+def false_terms(world: World, terms: LockTerms, changes: dict[str, Any]) -> LockTerms:
     values = dict(changes)
     if "timelock" in values:
         values["timelock"] = terms.timelock.plus(Seconds(values["timelock"]))

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from adapters.memory.transactions import transfer
 from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError
 from core.model.facts import Claimed, Locked
 from core.model.transactions import FeeMarket
-from core.model.types import BaseUnits
+from core.model.types import BaseUnits, ChainId
 from htlc.model import Phase
 from htlc.timelocks import DEVNET_POLICY
 from relayer.client import ClientPolicy, SwapStep, SwapStore
@@ -20,7 +22,7 @@ from tests.relayer.house import COIN, START, A, B, Crash, MortalDatabase
 
 
 @pytest.mark.parametrize("first", [A, B])
-def test_a_swap_in_either_direction(first):
+def test_a_swap_in_either_direction(first: ChainId) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -54,7 +56,7 @@ def test_a_swap_in_either_direction(first):
     play(story())
 
 
-def test_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
+def test_relayer_vanishes_after_our_lock_and_the_lock_comes_back() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -73,7 +75,7 @@ def test_relayer_vanishes_after_our_lock_and_the_lock_comes_back():
     play(story())
 
 
-def test_relayer_down_after_both_locks_the_chain_suffices():
+def test_relayer_down_after_both_locks_the_chain_suffices() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -92,12 +94,12 @@ def test_relayer_down_after_both_locks_the_chain_suffices():
     play(story())
 
 
-def test_a_caller_who_calls_off_the_reveal_gets_everything_back():
+def test_a_caller_who_calls_off_the_reveal_gets_everything_back() -> None:
     async def story() -> None:
         world = World()
         await world.start()
 
-        async def vanish(state) -> None:
+        async def vanish(state: Any) -> None:
             assert state.verified is not None
             raise RuntimeError("gone")
 
@@ -113,12 +115,12 @@ def test_a_caller_who_calls_off_the_reveal_gets_everything_back():
     play(story())
 
 
-def test_held_back_reveal_goes_on_in_time_and_is_refused_late():
+def test_held_back_reveal_goes_on_in_time_and_is_refused_late() -> None:
     async def story(wait_s: float, expected: Phase) -> None:
         world = World()
         await world.start()
 
-        async def hold(_) -> None:
+        async def hold(_: object) -> None:
             await world.clock.sleep(wait_s)
 
         async with world.client() as client:
@@ -132,12 +134,12 @@ def test_held_back_reveal_goes_on_in_time_and_is_refused_late():
     play(story(1_000, Phase.REFUNDED))
 
 
-def test_a_caller_who_calls_off_the_lock_has_locked_nothing():
+def test_a_caller_who_calls_off_the_lock_has_locked_nothing() -> None:
     async def story() -> None:
         world = World()
         await world.start()
 
-        async def no(_) -> None:
+        async def no(_: object) -> None:
             raise RuntimeError("changed my mind")
 
         async with world.client() as client:
@@ -155,7 +157,7 @@ def test_a_caller_who_calls_off_the_lock_has_locked_nothing():
     play(story())
 
 
-def test_a_swap_that_is_cancelled_between_the_locks_comes_back():
+def test_a_swap_that_is_cancelled_between_the_locks_comes_back() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -188,7 +190,7 @@ def test_a_swap_that_is_cancelled_between_the_locks_comes_back():
         SwapStep.CLAIMED,
     ],
 )
-def test_a_client_that_dies_at_any_step_goes_on_where_it_was(step):
+def test_a_client_that_dies_at_any_step_goes_on_where_it_was(step: SwapStep) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -211,7 +213,7 @@ def test_a_client_that_dies_at_any_step_goes_on_where_it_was(step):
 
 
 @pytest.mark.parametrize(("fatal", "after_commit"), [(3 + 5 * n, n % 2 == 0) for n in range(11)])
-def test_a_client_whose_database_dies_at_any_write_loses_nothing(fatal, after_commit):
+def test_a_client_whose_database_dies_at_any_write_loses_nothing(fatal: int, after_commit: bool) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -233,7 +235,7 @@ def test_a_client_whose_database_dies_at_any_write_loses_nothing(fatal, after_co
     play(story())
 
 
-def test_same_quote_opens_the_same_swap_and_crash_keeps_preimage():
+def test_same_quote_opens_the_same_swap_and_crash_keeps_preimage() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -252,7 +254,7 @@ def test_same_quote_opens_the_same_swap_and_crash_keeps_preimage():
     play(story())
 
 
-def test_an_account_that_its_owner_uses_elsewhere_meanwhile():
+def test_an_account_that_its_owner_uses_elsewhere_meanwhile() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -277,7 +279,7 @@ def test_an_account_that_its_owner_uses_elsewhere_meanwhile():
     play(story())
 
 
-def test_many_swaps_side_by_side_in_both_directions():
+def test_many_swaps_side_by_side_in_both_directions() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -291,7 +293,7 @@ def test_many_swaps_side_by_side_in_both_directions():
     play(story())
 
 
-def test_a_file_of_preimages_is_readable_by_its_owner_alone(tmp_path):
+def test_a_file_of_preimages_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     async def story() -> None:
         store = SwapStore.file(tmp_path / "deep" / "swaps.sqlite")
         await store.prepare()
@@ -303,7 +305,7 @@ def test_a_file_of_preimages_is_readable_by_its_owner_alone(tmp_path):
     asyncio.run(story())
 
 
-def test_preimage_is_in_no_log_repr_or_call_to_the_relayer(capfd):
+def test_preimage_is_in_no_log_repr_or_call_to_the_relayer(capfd: pytest.CaptureFixture[str]) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -322,7 +324,7 @@ def test_preimage_is_in_no_log_repr_or_call_to_the_relayer(capfd):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_endpoints_that_fail_and_lag_cost_time_and_never_money(seed):
+def test_endpoints_that_fail_and_lag_cost_time_and_never_money(seed: int) -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -341,7 +343,7 @@ def test_endpoints_that_fail_and_lag_cost_time_and_never_money(seed):
     play(story())
 
 
-def test_lying_endpoint_with_a_false_lock_gets_no_preimage():
+def test_lying_endpoint_with_a_false_lock_gets_no_preimage() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -360,7 +362,7 @@ def test_lying_endpoint_with_a_false_lock_gets_no_preimage():
     play(story())
 
 
-def test_chains_with_a_fee_market():
+def test_chains_with_a_fee_market() -> None:
     async def story() -> None:
         world = World(market=FeeMarket(base_fee=10, priority_fee=1))
         await world.start()
@@ -374,7 +376,7 @@ def test_chains_with_a_fee_market():
     play(story())
 
 
-def test_a_client_that_is_closed_while_somebody_waits_tells_him():
+def test_a_client_that_is_closed_while_somebody_waits_tells_him() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -393,7 +395,7 @@ def test_a_client_that_is_closed_while_somebody_waits_tells_him():
     play(story())
 
 
-def test_a_store_with_open_swaps_wants_their_account():
+def test_a_store_with_open_swaps_wants_their_account() -> None:
     async def story() -> None:
         world = World()
         await world.start()
@@ -416,7 +418,7 @@ def test_a_store_with_open_swaps_wants_their_account():
     play(story())
 
 
-def test_client_that_insists_enters_only_swaps_that_are_kept():
+def test_client_that_insists_enters_only_swaps_that_are_kept() -> None:
     """The account cannot prove what it does not hold; without insisting the swap is agreed."""
 
     async def story() -> None:
