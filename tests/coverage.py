@@ -30,7 +30,7 @@ FLOOR: Final = 85.0
 REST: Final = "rest"
 """The piece of the tests that stand in no folder."""
 NO_TESTS: Final = 5
-"""What pytest ends with if it selects none."""
+"""The code that pytest ends with if it selects none."""
 
 
 def pieces(root: Path = ROOT) -> dict[str, tuple[Path, ...]]:
