@@ -217,3 +217,12 @@ def test_prometheus_takes_its_files() -> None:
     for arguments in (["check", "rules", "alerts.yml"], ["check", "config", "prometheus.yml"]):
         done = subprocess.run(["promtool", *arguments], cwd=DEPLOY, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_pre_commit_runs_programs_of_lint() -> None:
+    (repository,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repository["repo"] == "local"  # nothing is fetched
+    recipe = (ROOT / "Makefile").read_text().partition("\nlint:")[2].partition("\n\n")[0].replace("$(BIN)", ".venv/bin")
+    for hook in repository["hooks"]:
+        assert hook["language"] == "system"
+        assert hook["entry"].removesuffix(" --fix") in recipe, hook["id"]

@@ -86,6 +86,16 @@ async def test_a_server_that_cannot_be_used_says_why(
     assert "wrong" not in str(refused.value)
 
 
+async def test_password_in_the_environment_opens(cluster: PostgresCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `deploy/compose.yaml` gives it, so that no configuration and no command line has it."""
+    async with opened(cluster.url(user="secret")) as database:
+        with pytest.raises(FatalError, match="it refuses the password"):
+            await database.read(one)
+    monkeypatch.setenv("PGPASSWORD", "open sesame")
+    async with opened(cluster.url(user="secret")) as database:
+        assert await database.read(one) == 1
+
+
 async def test_user_who_may_create_nothing_is_reported(cluster: PostgresCluster) -> None:
     async with opened(cluster.url(user="poor")) as database:
         with pytest.raises(FatalError, match="has not the right to do this: grant it"):
