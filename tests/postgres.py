@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -83,15 +84,29 @@ class PostgresCluster:
 
 
 @contextmanager
-def postgres_cluster(directory: Path, hba: str = "", **settings: str) -> Iterator[PostgresCluster]:
-    """A fresh server in `directory`, with the lines `hba` before those of its pg_hba.conf. Skips if none can run."""
-    server = _made(directory, hba)
-    cluster = PostgresCluster(server.pgdata, free_port(), server.bin_path, server.system_user, settings)
-    cluster.start()
-    try:
-        yield cluster
-    finally:
-        cluster.stop()
+def open_directory() -> Iterator[Path]:
+    """A directory that other users may enter, for servers that do not run as root.
+
+    Not one of pytest's: each start of pytest on this machine closes /tmp/pytest-of-<user> to others, and a server that
+    is running there ends.
+    """
+    with tempfile.TemporaryDirectory(prefix="causeway-server-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield directory
+
+
+@contextmanager
+def postgres_cluster(hba: str = "", **settings: str) -> Iterator[PostgresCluster]:
+    """A fresh server with the lines `hba` before those of its pg_hba.conf. Skips if none can run."""
+    with open_directory() as directory:
+        server = _made(directory, hba)
+        cluster = PostgresCluster(server.pgdata, free_port(), server.bin_path, server.system_user, settings)
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
 
 
 def _made(directory: Path, hba: str) -> Any:
@@ -105,8 +120,13 @@ def _made(directory: Path, hba: str) -> Any:
 
 
 @contextmanager
-def pgbouncer(directory: Path, cluster: PostgresCluster, pool_mode: str = "transaction") -> Iterator[str]:
+def pgbouncer(cluster: PostgresCluster, pool_mode: str = "transaction") -> Iterator[str]:
     """host:port of a PgBouncer before `cluster`. Skips if it is not installed."""
+    with open_directory() as directory:
+        yield from _pgbouncer(directory, cluster, pool_mode)
+
+
+def _pgbouncer(directory: Path, cluster: PostgresCluster, pool_mode: str) -> Iterator[str]:
     program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin:/sbin")
     if program is None:
         pytest.skip("PgBouncer is not installed on this machine")
@@ -119,8 +139,8 @@ def pgbouncer(directory: Path, cluster: PostgresCluster, pool_mode: str = "trans
         f"unix_socket_dir =\nauth_type = trust\nauth_file = {users}\npool_mode = {pool_mode}\ndefault_pool_size = 3\n"
         "max_client_conn = 100\n"
     )
-    for path in (directory, users, configuration):
-        path.chmod(0o755 if path.is_dir() else 0o644)
+    for path in (users, configuration):
+        path.chmod(0o644)
     with (directory / "pgbouncer.log").open("ab") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log, user=cluster.owner)
     try:

@@ -15,8 +15,8 @@ from tests.support import eventually
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
-    with postgres_cluster(tmp_path_factory.mktemp("held")) as made:
+def cluster() -> Iterator[PostgresCluster]:
+    with postgres_cluster() as made:
         yield made
 
 
@@ -52,8 +52,8 @@ async def test_schemas_are_databases_of_their_own(cluster: PostgresCluster) -> N
         pass
 
 
-async def test_a_hold_behind_a_pooler_holds(cluster: PostgresCluster, tmp_path: Path) -> None:
-    with pgbouncer(tmp_path, cluster) as at:
+async def test_a_hold_behind_a_pooler_holds(cluster: PostgresCluster) -> None:
+    with pgbouncer(cluster) as at:
         url = f"postgresql://postgres@{at}/postgres"
         async with held(url, "relayer"):
             for place in (url, cluster.url()):

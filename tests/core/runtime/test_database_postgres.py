@@ -32,8 +32,8 @@ host all nobody 127.0.0.1/32 reject
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresCluster]:
-    with postgres_cluster(tmp_path_factory.mktemp("cluster"), HBA) as made:
+def cluster() -> Iterator[PostgresCluster]:
+    with postgres_cluster(HBA) as made:
         for sql in (
             "create role secret login password 'open sesame'",
             "create role nobody login",
@@ -183,8 +183,8 @@ async def test_a_value_that_cannot_be_kept_is_rejected(cluster: PostgresCluster,
                 await database.read(lambda c: c.execute(sa.select(sa.bindparam("v", value, kind))).scalar())
 
 
-async def test_a_restarted_server_is_used_again(tmp_path: Path) -> None:
-    with postgres_cluster(tmp_path) as cluster:
+async def test_a_restarted_server_is_used_again() -> None:
+    with postgres_cluster() as cluster:
         async with opened(cluster.url()) as database:
             assert await database.read(one) == 1
             sleeping = asyncio.create_task(database.read(lambda c: c.execute(sa.text("SELECT pg_sleep(60)"))))
@@ -210,8 +210,8 @@ async def test_a_wrong_password_while_running_is_retryable(cluster: PostgresClus
         assert await database.read(one) == 1
 
 
-async def test_the_host_that_takes_writes_is_used(cluster: PostgresCluster, tmp_path: Path) -> None:
-    with postgres_cluster(tmp_path, default_transaction_read_only="on") as standby:
+async def test_the_host_that_takes_writes_is_used(cluster: PostgresCluster) -> None:
+    with postgres_cluster(default_transaction_read_only="on") as standby:
         both = f"127.0.0.1:1,{standby.at},{cluster.at}"
         async with opened(f"postgresql://postgres@{both}/postgres") as database:
             port = sa.text("SELECT current_setting('port')")
@@ -318,8 +318,8 @@ async def test_facts_are_heard_under_tls(door: TlsDoor, cluster: PostgresCluster
 # --- poolers ---
 
 
-async def test_work_side_by_side_behind_a_pooler(cluster: PostgresCluster, tmp_path: Path) -> None:
-    with pgbouncer(tmp_path, cluster) as at:
+async def test_work_side_by_side_behind_a_pooler(cluster: PostgresCluster) -> None:
+    with pgbouncer(cluster) as at:
         async with opened(f"postgresql://postgres@{at}/pooled") as database:
             await database.write(create_schema)
             await database.write(lambda c: c.execute(sa.text("CREATE TABLE IF NOT EXISTS numbers (n int)")))
@@ -346,15 +346,15 @@ async def test_a_lost_statement_makes_connections_again(cluster: PostgresCluster
         assert database._engine is not engine
 
 
-async def test_facts_are_noticed_behind_a_pooler(cluster: PostgresCluster, tmp_path: Path) -> None:
-    with pgbouncer(tmp_path, cluster) as at:
+async def test_facts_are_noticed_behind_a_pooler(cluster: PostgresCluster) -> None:
+    with pgbouncer(cluster) as at:
         url = f"postgresql://postgres@{at}/pooled"
         async with opened(url) as database:
             await _hears(url, database, heartbeat_s=0.1)
 
 
-async def test_pooler_that_refuses_a_setting_is_reported(cluster: PostgresCluster, tmp_path: Path) -> None:
-    with pgbouncer(tmp_path, cluster) as at:
+async def test_pooler_that_refuses_a_setting_is_reported(cluster: PostgresCluster) -> None:
+    with pgbouncer(cluster) as at:
         async with opened(f"postgresql://postgres@{at}/pooled?options=-c%20search_path%3Dpublic") as database:
             with pytest.raises(RetryableError, match="unsupported startup parameter"):
                 await database.read(one)
