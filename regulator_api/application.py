@@ -77,6 +77,7 @@ def _scoped(
     query: type[msgspec.Struct] | None = None,
     body: type[msgspec.Struct] | None = None,
     status: int = 200,
+    or_answer: type | None = None,
 ) -> Route:
     return Route(
         method,
@@ -86,6 +87,7 @@ def _scoped(
         query=query,
         body=body,
         answer=answer,
+        or_answer=or_answer,
         status=status,
         scope=scope,
         problems=PROBLEMS,
@@ -106,6 +108,7 @@ def _swap_routes(service: RegulatorService) -> list[Route]:
             service.get_evidence,
             "Proofs of both legs",
             bodies.EvidenceAnswer,
+            or_answer=bodies.EvidenceFile,
             scope="evidence",
             query=requests.EvidenceQuery,
         ),

@@ -1,6 +1,6 @@
 """The answers of the API as they leave: JSON documents, each with what it is as of."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -231,6 +231,18 @@ class LegEvidence(msgspec.Struct, frozen=True, kw_only=True):
     evidence: msgspec.Raw | None
     problem: str | None
     detail: str | None
+
+
+class EvidenceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One leg's evidence, as `causeway verify` reads it (docs/concepts/proofs.md): keep its bytes as they are."""
+
+    version: int
+    kind: str
+    question: dict[str, Any]
+    answer: dict[str, Any]
+    as_of: dict[str, Any]
+    proof: dict[str, Any]
+    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class EvidenceAnswer(msgspec.Struct, frozen=True, kw_only=True):

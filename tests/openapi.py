@@ -1,19 +1,28 @@
 """An API against its own OpenAPI document; apart, since schemathesis is slow to import."""
 
 import asyncio
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 import schemathesis
-from hypothesis import given, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
+
+DOES_NOT_FIT: Final = frozenset({"malformed-json", "not-json", "invalid-body", "invalid-query"})
+"""Refusals of what the document does not allow; it may not be refused so if it does."""
 
 
-async def assert_speaks_its_openapi(address: str, headers: dict[str, str] | None = None, examples: int = 15) -> int:
-    """Ask the API at `address` what its own `/openapi.json` allows, `examples` times each operation.
+async def assert_speaks_its_openapi(
+    address: str, headers: dict[str, str] | None = None, examples: int = 15, known: dict[str, str] | None = None
+) -> int:
+    """Ask the API at `address` what its own `/openapi.json` allows and what it does not, `examples` times each
+    operation. `known` gives values of path parameters at which there is something: each such path is asked there, too.
 
-    Raise if a response is not as documented: refusing what fits the schema is allowed, a made-up cursor does.
-    WebSockets are left out. Return how many operations were asked.
+    Raise if a response is not as documented, if what fits the document is refused as not fitting (other refusals are
+    allowed, a made-up cursor may be refused), and if what does not fit is taken. WebSockets are left out. Return how
+    many operations were asked.
     """
 
     def ask() -> int:
@@ -24,14 +33,40 @@ async def assert_speaks_its_openapi(address: str, headers: dict[str, str] | None
             operation = found.ok()
             if "101" in operation.definition.raw["responses"]:
                 continue
-
-            @settings(max_examples=examples)
-            @given(case=operation.as_strategy())
-            def matches(case: Any) -> None:
-                case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
-
-            matches()
+            _assert_as_documented(operation, headers, examples, known or {})
             asked += 1
         return asked
 
     return await asyncio.to_thread(ask)
+
+
+def _assert_as_documented(operation: Any, headers: dict[str, str] | None, examples: int, known: dict[str, str]) -> None:
+    there = {one.name: known[one.name] for one in operation.path_parameters if one.name in known}
+
+    # A failure is shown as it was found: to shrink it takes thousands of calls.
+    bounded = settings(
+        max_examples=examples,
+        phases=[Phase.explicit, Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+
+    @bounded
+    @given(case=operation.as_strategy() | operation.as_strategy(path_parameters=there or None))
+    def fitting(case: Any) -> None:
+        response = case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+        if response.status_code >= 400:
+            assert response.json()["type"].rsplit(":", 1)[1] not in DOES_NOT_FIT, response.text
+
+    @bounded
+    @given(case=operation.as_strategy(GenerationMode.NEGATIVE))
+    def not_fitting(case: Any) -> None:
+        response = case.call(headers=headers)
+        # Too long for us to look at is refused as well, which is not among the statuses that it knows for this.
+        excluded = [negative_data_rejection] if response.status_code == HTTPStatus.REQUEST_URI_TOO_LONG else []
+        case.validate_response(response, headers=headers, excluded_checks=excluded)
+
+    fitting()
+    if operation.body or operation.query:
+        not_fitting()

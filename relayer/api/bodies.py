@@ -9,7 +9,7 @@ from typing import Annotated, Final
 import msgspec
 
 from core.model.openings import MAX_PROOF_BYTES
-from core.model.types import MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
+from core.model.types import MAX_DECIMALS, MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
 from htlc.model import LegStatus, Phase, Role
 from relayer.provider.desk import MAX_PAGE
 
@@ -30,16 +30,54 @@ Proof = Annotated[
     ),
 ]
 Hex = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * 64)]
-Chain = Annotated[str, msgspec.Meta(max_length=41, description="CAIP-2, such as eip155:31337.")]
+
+# Patterns of identifiers are documented, and not what refuses: `core.model.identifiers` says in words what is wrong.
+_CHAIN: Final = "[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}"
+Chain = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=41, description="CAIP-2, such as eip155:31337.", extra_json_schema={"pattern": f"^{_CHAIN}$"}
+    ),
+]
 Account = Annotated[
-    str, msgspec.Meta(max_length=MAX_IDENTIFIER_CHARS, description="CAIP-10, such as eip155:31337:0xab….")
+    str,
+    msgspec.Meta(
+        max_length=MAX_IDENTIFIER_CHARS,
+        description="CAIP-10, such as eip155:31337:0xab….",
+        extra_json_schema={"pattern": f"^{_CHAIN}:[-.%a-zA-Z0-9]{{1,128}}$"},
+    ),
 ]
 AssetName = Annotated[
-    str, msgspec.Meta(max_length=MAX_IDENTIFIER_CHARS, description="CAIP-19, such as eip155:31337/slip44:60.")
+    str,
+    msgspec.Meta(
+        max_length=MAX_IDENTIFIER_CHARS,
+        description="CAIP-19, such as eip155:31337/slip44:60.",
+        extra_json_schema={
+            "pattern": f"^{_CHAIN}/[-a-z0-9]{{3,8}}:[-_.%a-zA-Z0-9]{{1,128}}(/[-.%a-zA-Z0-9]{{1,78}})?$"
+        },
+    ),
 ]
-Unix = Annotated[int, msgspec.Meta(ge=0, le=MAX_UNIX_S, description="Unix seconds.")]
-SwapName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-QuoteName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Unix = Annotated[
+    int,
+    msgspec.Meta(ge=0, le=MAX_UNIX_S, description="A time in Unix seconds.", extra_json_schema={"format": "int64"}),
+]
+UnixFraction = Annotated[float, msgspec.Meta(ge=0, description="A time in Unix seconds, with fractions.")]
+Duration = Annotated[
+    int,
+    msgspec.Meta(ge=0, le=MAX_UNIX_S, description="A duration in seconds.", extra_json_schema={"format": "int64"}),
+]
+BlockHeight = Annotated[int, msgspec.Meta(ge=0, description="A block.", extra_json_schema={"format": "int64"})]
+_NAME: Final = {"pattern": "^[0-9a-f]{32}$"}
+SwapName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, description="A swap's id, 16 bytes.", extra_json_schema=_NAME)
+]
+QuoteName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, description="A quote's id, 16 bytes.", extra_json_schema=_NAME)
+]
+LockName = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=MAX_IDENTIFIER_CHARS, description="A lock's id on its chain.")
+]
+PairName = Annotated[str, msgspec.Meta(min_length=1, max_length=2 * MAX_IDENTIFIER_CHARS + 2)]
 
 
 # --- chains ------------------------------------------------------------------------------------------------------
@@ -48,7 +86,7 @@ QuoteName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 class BlockBody(msgspec.Struct, frozen=True, kw_only=True):
     """One block. `time` is the one in its header."""
 
-    height: int
+    height: BlockHeight
     hash: Hex
     time: Unix
 
@@ -57,12 +95,12 @@ class TimingBody(msgspec.Struct, frozen=True, kw_only=True):
     """The allowances behind timelocks, in seconds: worst inclusion, finality, observation, and how far the chain's
     time may run ahead of or behind true time."""
 
-    block_time_s: int
-    inclusion_s: int
-    finality_s: int
-    observation_s: int
-    lead_s: int
-    lag_s: int
+    block_time_s: Duration
+    inclusion_s: Duration
+    finality_s: Duration
+    observation_s: Duration
+    lead_s: Duration
+    lag_s: Duration
 
 
 class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +108,7 @@ class AssetBody(msgspec.Struct, frozen=True, kw_only=True):
 
     id: AssetName
     symbol: str
-    decimals: int
+    decimals: Annotated[int, msgspec.Meta(ge=0, le=MAX_DECIMALS)]
 
 
 class ChainBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +121,7 @@ class ChainBody(msgspec.Struct, frozen=True, kw_only=True):
     reachable: bool
     head: BlockBody | None
     finalized: BlockBody | None
-    lag_s: int | None
+    lag_s: Duration | None
     timing: TimingBody
     htlc_holder: Account | None
     htlc_code_hash: Hex
@@ -111,7 +149,7 @@ class PairBody(msgspec.Struct, frozen=True, kw_only=True):
     """One direction that is traded: the initiator locks `initiator`, the relayer answers with `participant`. `hash`
     changes with anything of it."""
 
-    id: str
+    id: PairName
     hash: Hex32
     initiator_chain: Chain
     initiator: AssetBody
@@ -156,8 +194,8 @@ class QuoteBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     rate: RateBody
     participant_receiver: Account
     participant_sender: Account
-    initiator_lock_s: Unix
-    participant_lock_s: Unix
+    initiator_lock_s: Duration
+    participant_lock_s: Duration
     issued_at: Unix
     expires_at: Unix
     key: Hex32
@@ -195,7 +233,7 @@ class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 class PlaceBody(msgspec.Struct, frozen=True, kw_only=True):
     """The block and transaction of a lock, a claim or a refund on its chain."""
 
-    height: int
+    height: BlockHeight
     block_hash: Hex
     tx_hash: Hex
     final: bool
@@ -208,7 +246,7 @@ class LegBody(msgspec.Struct, frozen=True, kw_only=True):
     terms: TermsBody
     holder: Account | None
     status: LegStatus
-    lock_id: str | None
+    lock_id: LockName | None
     lock: PlaceBody | None
     settle: PlaceBody | None
 
@@ -219,7 +257,7 @@ class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
     the relayer keeps its part of this swap now; `reservation` says in a sentence until when, or why not."""
 
     id: SwapName
-    quote_id: str | None
+    quote_id: QuoteName | None
     role: Role
     hashlock: Hex32
     phase: Phase
@@ -230,9 +268,9 @@ class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
     participant: LegBody
     preimage: Hex32 | None
     lock_deadline: Unix
-    created_at: float
-    updated_at: float
-    version: int
+    created_at: UnixFraction
+    updated_at: UnixFraction
+    version: Annotated[int, msgspec.Meta(ge=0, extra_json_schema={"format": "int64"})]
     reserved: bool = False
     reservation: str | None = None
 

@@ -110,7 +110,15 @@ def _service_routes(metrics: Metrics, health: Callable[[], Awaitable[Health]] | 
 
     return [
         Route("GET", "/healthz", healthz, "Whether the service works", answer=Health, tag="service"),
-        Route("GET", "/metrics", exposition, "Metrics as Prometheus reads them", tag="service"),
+        Route(
+            "GET",
+            "/metrics",
+            exposition,
+            "Metrics as Prometheus reads them",
+            answer=str,
+            content_type="text/plain",
+            tag="service",
+        ),
     ]
 
 

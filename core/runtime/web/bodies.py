@@ -20,6 +20,10 @@ BODY_S: Final = 10.0
 """For a whole body to arrive."""
 MAX_CODED_PARTS: Final = 16
 """Members of one gzip body (RFC 1952 section 2.2)."""
+MAX_EXACT_FLOAT: Final = 2**53
+"""Floats up to it have every integer (IEEE 754, binary64)."""
+MAX_INTEGER_CHARS: Final = 400
+"""A longer one is beyond what any field takes."""
 _WINDOWS: Final[Mapping[str, tuple[int, ...]]] = {
     "gzip": (zlib.MAX_WBITS | 16,),
     "x-gzip": (zlib.MAX_WBITS | 16,),
@@ -41,8 +45,14 @@ async def read_body(request: web.Request, kind: type[S]) -> S:
     _check_json(request)
     raw = await read_bytes(request)
     try:
-        found = msgspec.json.decode(raw, type=kind)
-        json.loads(raw, object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=str)
+        try:
+            found = msgspec.json.decode(raw, type=kind)
+            json.loads(raw, object_pairs_hook=_distinct, parse_int=str, parse_float=str, parse_constant=str)
+        except msgspec.ValidationError as error:
+            if "got `float`" not in str(error):
+                raise
+            # 5.0 and 5e0 are integers in JSON Schema (2020-12, section 4.2.3), and so in our OpenAPI document.
+            found = msgspec.convert(_loosely(raw), kind)
     except msgspec.ValidationError as error:
         raise _invalid(error, "body") from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -155,6 +165,26 @@ def _inflated(raw: bytes, window: int, limit: int) -> bytes:
         if not rest:
             return b"".join(parts)
     raise EOFError
+
+
+def _loosely(raw: bytes) -> Any:
+    """The JSON with integers as such however they are written. Raise `ValueError` if it is not JSON."""
+    hooks: dict[str, Any] = {"parse_int": _integer, "parse_float": _number, "parse_constant": _no_number}
+    return json.loads(raw.decode(), object_pairs_hook=_distinct, **hooks)
+
+
+def _integer(text: str) -> int | float:
+    return int(text) if len(text) <= MAX_INTEGER_CHARS else float(text)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _number(text: str) -> int | float:
+    """The number as an integer if it is one, and small enough to be written as a float exactly."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) <= MAX_EXACT_FLOAT else value
 
 
 def _distinct(members: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,25 +1,37 @@
 """OpenAPI 3.1 from route declarations and msgspec Structs: what is documented is what is checked."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
+from msgspec import inspect
 
 from core.runtime.web import auth, problems
 from core.runtime.web.routes import Route
 
 _REF: Final = "#/components/schemas/{name}"
+_REQUEST_ID: Final = {
+    "description": "The call in the service's log; the caller's own if it sent a good one.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-]{8,64}$"},
+}
+_RETRY_AFTER: Final = {
+    "description": "Seconds to wait before the same call (RFC 9110 section 10.2.3).",
+    "schema": {"type": "string", "pattern": "^[0-9]+$"},
+}
+_RETRIED: Final = frozenset({409, 429, 503})
 _PROBLEM: Final = {
     "type": "object",
     "description": "An RFC 9457 problem document.",
     "required": ["type", "title", "status", "detail", "request_id"],
+    "additionalProperties": True,
     "properties": {
         "type": {"type": "string", "format": "uri", "description": "Names the kind of problem; stable."},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What happened and what to do about it."},
         "request_id": {"type": "string", "description": "Stands in the service's log, too."},
+        "retry_after_s": {"type": "integer", "description": "Seconds to wait before the same call."},
         "errors": {
             "type": "array",
             "description": "Which parts of the request are wrong.",
@@ -38,13 +50,17 @@ _PROBLEM: Final = {
 
 def openapi(routes: Sequence[Route], *, title: str, version: str, description: str = "") -> dict[str, Any]:
     """The OpenAPI 3.1 document of `routes`, ready for JSON."""
-    types = list(dict.fromkeys(kind for route in routes for kind in (route.body, route.answer) if kind is not None))
+    answers = [kind for route in routes for kind in (route.answer, route.or_answer) if kind is not None]
+    bodies = [route.body for route in routes if route.body is not None]
+    types = list(dict.fromkeys([*bodies, *answers]))
     queries = list(dict.fromkeys(route.query for route in routes if route.query is not None))
     schemas, components = msgspec.json.schema_components([*types, *queries], ref_template=_REF)
     by_type = dict(zip([*types, *queries], schemas, strict=True))
     for query in queries:
         # Described as parameters, one by one; nothing refers to the Struct itself.
         by_type[query] = components.pop(by_type[query]["$ref"].rsplit("/", 1)[1])
+    for kind in set(_structs(answers)) - set(_structs(bodies)):
+        _require_all(kind, components)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, by_type)
@@ -57,6 +73,38 @@ def openapi(routes: Sequence[Route], *, title: str, version: str, description: s
             "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": auth.HEADER}},
         },
     }
+
+
+def _structs(types: Iterable[Any]) -> Iterator[type[msgspec.Struct]]:
+    """Every Struct in these types, however deep."""
+    waiting: list[Any] = list(inspect.multi_type_info(types))
+    seen = set[type[msgspec.Struct]]()
+    while waiting:
+        match waiting.pop():
+            case inspect.Metadata(type=inner):
+                waiting.append(inner)
+            case inspect.StructType(cls=cls, fields=fields) if cls not in seen:
+                seen.add(cls)
+                yield cls
+                waiting += [field.type for field in fields]
+            case inspect.CollectionType(item_type=item):
+                waiting.append(item)
+            case inspect.TupleType(item_types=items):
+                waiting += items
+            case inspect.DictType(key_type=key, value_type=value):
+                waiting += (key, value)
+            case inspect.UnionType(types=members):
+                waiting += members
+
+
+def _require_all(kind: type[msgspec.Struct], components: dict[str, Any]) -> None:
+    """An answer has every member, also those that a reader may leave out when it makes one."""
+    schema = components.get(kind.__name__)
+    if schema is None or kind.__struct_config__.omit_defaults:
+        return
+    for member in schema["properties"].values():
+        member.pop("default", None)
+    schema["required"] = list(schema["properties"])
 
 
 def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, Any]:
@@ -90,7 +138,7 @@ def _path_parameters(route: Route) -> Iterable[dict[str, Any]]:
     for name, pattern in route.path_parameters:
         schema: dict[str, Any] = {"type": "string", "minLength": 1}
         if pattern is not None:
-            schema["pattern"] = f"^{pattern}$"
+            schema["pattern"] = f"^{pattern}$" if "|" not in pattern else f"^({pattern})$"
         yield {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -98,21 +146,38 @@ def _query_parameters(route: Route, by_type: dict[Any, dict[str, Any]]) -> Itera
     if route.query is None:
         return
     schema = by_type[route.query]
-    for name, member in schema["properties"].items():
+    for name, documented in schema["properties"].items():
+        member = _without_null(documented)
         parameter = {"name": name, "in": "query", "required": name in schema.get("required", ()), "schema": member}
         if "description" in member:
             parameter["description"] = member["description"]
         yield parameter
 
 
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """A query has no null: a parameter is there with a value, or is not there."""
+    member = dict(schema)
+    kinds = [kind for kind in member.pop("anyOf", ()) if kind != {"type": "null"}]
+    if len(kinds) == 1:
+        member |= kinds[0]
+    elif kinds:
+        member["anyOf"] = kinds
+    if member.get("default", ...) is None:
+        del member["default"]
+    return member
+
+
 def _responses(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     status = 101 if route.websocket else route.status
     success: dict[str, Any] = {"description": HTTPStatus(status).phrase}
     if route.answer is not None and not route.websocket:
-        success["content"] = {"application/json": {"schema": by_type[route.answer]}}
+        schemas = [by_type[kind] for kind in (route.answer, route.or_answer) if kind is not None]
+        schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
+        success["content"] = {route.content_type: {"schema": schema}}
+    success["headers"] = {"X-Request-Id": _REQUEST_ID}
     responses = {str(status): success}
     for code, sentence in sorted({**_usual_problems(route), **dict(route.problems)}.items()):
-        responses[str(code)] = _problem_response(sentence)
+        responses[str(code)] = _problem_response(code, sentence)
     return responses
 
 
@@ -130,6 +195,8 @@ def _usual_problems(route: Route) -> dict[int, str]:
         usual[422] = "The query does not fit."
     if route.path_parameters:
         usual[404] = "No such thing."
+    if route.query is not None or route.path_parameters:
+        usual[414] = "The path is too long."
     if route.scope is not None:
         usual |= {401: "The API key is missing or unknown.", 403: f"The API key lacks the scope {route.scope}."}
     if route.websocket:
@@ -137,8 +204,12 @@ def _usual_problems(route: Route) -> dict[int, str]:
     return usual
 
 
-def _problem_response(sentence: str) -> dict[str, Any]:
+def _problem_response(code: int, sentence: str) -> dict[str, Any]:
+    headers = {"X-Request-Id": _REQUEST_ID}
+    if code in _RETRIED:
+        headers["Retry-After"] = _RETRY_AFTER
     return {
         "description": sentence,
+        "headers": headers,
         "content": {problems.CONTENT_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}}},
     }

@@ -25,7 +25,12 @@ _SEAL_BYTES: Final = 16
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=MAX_PAGE, description="Rows of a page.")]
 Cursor = Annotated[
-    str, msgspec.Meta(max_length=MAX_CURSOR_CHARS, description="`next` of the page before, as it was given.")
+    str,
+    msgspec.Meta(
+        max_length=MAX_CURSOR_CHARS,
+        description="`next` of the page before, as it was given.",
+        extra_json_schema={"pattern": "^[A-Za-z0-9_-]+$"},
+    ),
 ]
 
 

@@ -16,7 +16,8 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 CALLER: Final = web.RequestKey("caller", Caller)
 """Who makes the request, for every handler: `request[CALLER]`. On a scoped route it is the holder of a key."""
 
-_PATH_PARAMETER = re.compile(r"\{([a-z_]+)(?::([^}]+))?\}")
+# A pattern may have quantifiers, as aiohttp's own may.
+_PATH_PARAMETER = re.compile(r"\{([a-z_]+)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class Route:
     """One method of one path (aiohttp's form: `/v1/swaps/{id}` or `/v1/assets/{asset:.+}/conservation`).
 
     `body` and `query` are the msgspec Structs that the handler reads with `read_body` and `read_query`, `answer` the
-    type that it responds with. `scope` names what an API key must be allowed; None is open to everybody. `problems`
-    adds statuses that this route can answer with, each with a sentence. `websocket` marks an upgrade to a WebSocket.
+    type that it responds with in `content_type`, `or_answer` another type that it may be. `scope` names what an API
+    key must be allowed; None is open to everybody. `problems` adds statuses that this route can answer with, each with
+    a sentence. `websocket` marks an upgrade to a WebSocket.
     """
 
     method: str
@@ -36,6 +38,8 @@ class Route:
     body: type[msgspec.Struct] | None = None
     query: type[msgspec.Struct] | None = None
     answer: Any = None
+    or_answer: Any = None
+    content_type: str = "application/json"
     status: int = 200
     scope: str | None = None
     problems: tuple[tuple[int, str], ...] = ()

@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import aiohttp
 import msgspec
@@ -44,6 +44,7 @@ from core.runtime.web import (
     after,
     build_application,
     issue_key,
+    openapi,
     read_body,
     read_query,
     respond,
@@ -53,9 +54,10 @@ from core.runtime.web.bodies import MAX_BODY_BYTES
 from tests.openapi import assert_speaks_its_openapi
 
 
-class Leg(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Leg(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     chain: Annotated[str, msgspec.Meta(pattern="^[a-z0-9]+:[a-z0-9-]+$", max_length=40)]
     amount: Annotated[str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,77})$")]
+    blocks: Annotated[int, msgspec.Meta(ge=0, le=100)] = 0
 
 
 class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -229,6 +231,10 @@ GOOD = {"legs": [{"chain": "eip155:1", "amount": "5"}]}
         (b"", 400, None),
         (b"[]", 422, "#"),
         (b"{}", 422, "#"),
+        (b'{"legs": [{"chain": "eip155:1", "amount": "5", "blocks": 1.5}]}', 422, "#/legs/0/blocks"),
+        (b'{"legs": [{"chain": "eip155:1", "amount": "5", "blocks": 1e300}]}', 422, "#/legs/0/blocks"),
+        (b'{"legs": [{"chain": "eip155:1", "amount": "5", "blocks": 1.0}], "x": NaN}', 400, None),
+        (b'{"legs": [{"chain": "eip155:1", "amount": "5", "blocks": 1.0, "blocks": 2}]}', 400, None),
         (msgspec.json.encode({**GOOD, "extra": 1}), 422, "#"),
         (msgspec.json.encode({"legs": []}), 422, "#/legs"),
         (msgspec.json.encode({"legs": [GOOD["legs"][0], {"chain": "eip155:1", "amount": 5}]}), 422, "#/legs/1/amount"),
@@ -244,6 +250,15 @@ async def test_wrong_body_is_refused_with_its_pointer(body: bytes, status: int, 
         if pointer is not None:
             assert [error["pointer"] for error in document["errors"]] == [pointer]
             assert document["errors"][0]["detail"]
+
+
+@pytest.mark.parametrize("written", ["3", "3.0", "3e0", "0.3e1"])
+async def test_integer_is_taken_however_json_writes_it(written: str) -> None:
+    body = f'{{"legs": [{{"chain": "eip155:1", "amount": "5", "blocks": {written}}}]}}'.encode()
+    headers = {"Content-Type": "application/json"}
+    async with api() as (_, session, _), session.post("/v1/orders", data=body, headers=headers) as response:
+        assert response.status == 201
+        assert (await response.json())["legs"][0]["blocks"] == 3
 
 
 async def test_a_right_body_is_taken_and_another_content_type_refused() -> None:
@@ -429,6 +444,44 @@ async def test_a_port_that_is_taken_is_fatal_and_names_the_way_out() -> None:
         with pytest.raises(FatalError, match=f"cannot listen on 127.0.0.1:{port}.*choose another port"):
             async with serve(web.Application(), "127.0.0.1", port):
                 pass
+
+
+def test_every_member_of_an_answer_is_required_in_its_schema() -> None:
+    class Part(msgspec.Struct, frozen=True):
+        name: str = ""
+
+    class Answered(msgspec.Struct, frozen=True):
+        parts: list[Part] = []
+        next: str | None = None
+
+    class Asked(msgspec.Struct, frozen=True):
+        parts: list[str] = []
+
+    class Query(msgspec.Struct, frozen=True):
+        name: str
+        kind: Literal["one", "two"] | None = None
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response()
+
+    routes = [
+        Route("POST", "/v1/a/{id:[0-9a-f]{4}}", handler, "A", body=Asked, answer=Answered),
+        Route("GET", "/v1/b", handler, "B", query=Query, answer=Answered, or_answer=Part),
+    ]
+    document = openapi(routes, title="", version="")
+    schemas = document["components"]["schemas"]
+    assert (schemas["Answered"]["required"], schemas["Part"]["required"]) == (["parts", "next"], ["name"])
+    assert schemas["Asked"]["required"] == []
+    assert document["paths"]["/v1/a/{id}"]["post"]["parameters"][0]["schema"]["pattern"] == "^[0-9a-f]{4}$"
+    asked = document["paths"]["/v1/b"]["get"]
+    assert asked["parameters"][1] == {
+        "name": "kind",
+        "in": "query",
+        "required": False,
+        "schema": {"enum": ["one", "two"]},
+    }
+    answered = asked["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [one["$ref"].rsplit("/", 1)[1] for one in answered["anyOf"]] == ["Answered", "Part"]
 
 
 async def test_the_description_is_openapi_and_true() -> None:
