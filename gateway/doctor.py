@@ -28,6 +28,7 @@ from gateway.amounts import readable
 from gateway.checks import check_relayer, relayer_keys
 from gateway.config import ChainConfig, EndpointConfig, RelayerConfig, resolve_database
 from gateway.config.faults import Faults
+from gateway.config.prices import named_price
 from htlc import timelocks
 from relayer.keys.keystore import Keystore
 from relayer.transactions.fees import MAX_CEILING, first_bid
@@ -318,5 +319,8 @@ def _inventory(
 
 
 def _least(rate: str, amount: int) -> int:
+    """Return what a pair pays out for `amount`; 0 if that depends on a price."""
+    if named_price(rate) is not None:
+        return 0
     numerator, _, denominator = rate.partition("/")
     return amount * int(numerator) // int(denominator)

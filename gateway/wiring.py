@@ -17,10 +17,13 @@ from core.model.types import BaseUnits, ChainId, Height, Seconds
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
-from gateway.config import ChainConfig, PairConfig, RelayerConfig, TimingConfig
+from gateway.config import ChainConfig, PairConfig, PriceConfig, RelayerConfig, TimingConfig
+from gateway.config.prices import named_price
 from gateway.config.trading import POLICIES, opening_policy, watch_policy
 from relayer.keys.keystore import Keystore, read_keystore, read_passphrase
 from relayer.policy import ExposureLimit, RelayerPolicy
+from relayer.provider.prices import Feed, bounds_of
+from relayer.provider.pricing import Offer, parse_decimal, parse_path
 from relayer.provider.quoting import Pair, Rate
 
 NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
@@ -111,20 +114,67 @@ def quote_key(config: RelayerConfig, keys: Keystore) -> SigningKey:
 
 
 def pairs(configs: Sequence[PairConfig]) -> tuple[Pair, ...]:
-    """Raise `RejectedError` with the pair that is wrong."""
-    return tuple(_pair(config) for config in configs)
+    """Those at a fixed rate from which nothing comes off. Raise `RejectedError` with the pair that is wrong."""
+    return tuple(_pair(config) for config in configs if not _is_priced(config))
+
+
+def offers(configs: Sequence[PairConfig]) -> tuple[Offer, ...]:
+    """The others. Raise `RejectedError` with the pair that is wrong."""
+    return tuple(_offer(config) for config in configs if _is_priced(config))
+
+
+def _is_priced(config: PairConfig) -> bool:
+    return named_price(config.rate) is not None or config.spread_bps > 0 or config.volatility_bps > 0
+
+
+def _offer(config: PairConfig) -> Offer:
+    named = named_price(config.rate)
+    name, inverse = (None, False) if named is None else named
+    return Offer(
+        initiator_asset=parse_asset(config.give),
+        participant_asset=parse_asset(config.get),
+        source=_rate(config.rate) if name is None else name,
+        minimum=BaseUnits(config.min_give),
+        maximum=BaseUnits(config.max_give),
+        inverse=inverse,
+        spread_bps=config.spread_bps,
+        volatility_bps=config.volatility_bps,
+        fee=BaseUnits(config.fee),
+    )
+
+
+def feeds(configs: Sequence[PriceConfig], base: Path) -> tuple[Feed, ...]:
+    """The prices that pairs name; `base` is for their files."""
+    return tuple(
+        Feed(
+            name=config.name,
+            bounds=bounds_of(config.max_age_s, config.max_jump_bps),
+            every_s=config.every_s,
+            fixed=None if config.fixed is None else parse_decimal(config.fixed),
+            file=None if config.file is None else base / config.file,
+            url=config.url,
+            path=None if config.path is None else parse_path(config.path),
+            time_path=None if config.time_path is None else parse_path(config.time_path),
+        )
+        for config in configs
+    )
+
+
+def _rate(text: str) -> Rate:
+    numerator, _, denominator = text.partition("/")
+    if not (numerator.isdecimal() and denominator.isdecimal()):
+        raise RejectedError(f"rate = {text!r} is not numerator/denominator, such as 71/100000")
+    return Rate(int(numerator), int(denominator))
 
 
 def _pair(config: PairConfig) -> Pair:
-    numerator, _, denominator = config.rate.partition("/")
-    if not (numerator.isdecimal() and denominator.isdecimal()):
-        raise RejectedError(f"rate = {config.rate!r} is not numerator/denominator, such as 71/100000")
     return Pair(
         initiator_asset=parse_asset(config.give),
         participant_asset=parse_asset(config.get),
-        rate=Rate(int(numerator), int(denominator)),
+        rate=_rate(config.rate),
         minimum=BaseUnits(config.min_give),
         maximum=BaseUnits(config.max_give),
+        fee=BaseUnits(config.fee),
     )
 
 

@@ -39,6 +39,7 @@ class RelayerMetrics:
         )
         self.pending = gauge("relayer_swap_pending_counts", "Swaps that are not done, by state", ["state"])
         self.settled = counter("relayer_swaps_settled_total", "Swaps that are done, by outcome", ["outcome"])
+        self.price_usable = gauge("relayer_price_usable", "1 while pairs are quoted at the price", ["price"])
         self.effects = counter("relayer_effects_total", "Effects tried, by result", ["kind", "result"])
         self.effect_backlog = gauge("relayer_effect_backlog", "Effects that are due and not done")
         self.gates_closed = counter("relayer_gates_closed_total", "Refusals to quote, fund or reveal", ["gate"])

@@ -29,7 +29,10 @@ from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
 from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
 from relayer.policy import RelayerPolicy
+from relayer.provider import price_rows, prices
 from relayer.provider.opening import SwapDesk
+from relayer.provider.prices import Feed, PriceBoard
+from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
@@ -44,7 +47,15 @@ ATTEST_S: Final = 2.0
 ALLOWANCE_PAUSE_S: Final = 2.0
 ALLOWANCE_LOOK_S: Final = 30.0
 """Seconds between looks at allowances that are for amounts: at least this after a change, at most that without one."""
-TABLES: Final = (*transaction_tables.TABLES, *tables.TABLES, *set_aside.TABLES, *deliveries.TABLES)
+PRICES_WAIT_S: Final = 5.0
+"""How long allowances wait for the first look at prices, which say how much a lock may take."""
+TABLES: Final = (
+    *transaction_tables.TABLES,
+    *tables.TABLES,
+    *set_aside.TABLES,
+    *deliveries.TABLES,
+    *price_rows.TABLES,
+)
 
 log = get_logger("relayer.service")
 
@@ -65,7 +76,8 @@ class AttestorSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerSetup:
-    """The parts of one relayer. `signers` hold one account for each chain; `source` names it to others.
+    """The parts of one relayer. `signers` hold one account for each chain; `source` names it to others. `pairs` are
+    traded at fixed rates, `offers` at prices, of which `feeds` are looked at.
 
     `adopt`: accounts that their chains show as used and the database has never seen are taken over: a deliberate first
     start. Without it nothing is quoted, funded or revealed until the operator acknowledges those uses.
@@ -82,6 +94,9 @@ class RelayerSetup:
     regulator: ReportTarget | None = None
     report_session: OpenSession = http_session
     attestors: Sequence[AttestorSetup] = ()
+    offers: Sequence[Offer] = ()
+    feeds: Sequence[Feed] = ()
+    price_session: prices.OpenSession = prices.http_session
 
     def __post_init__(self) -> None:
         for chain, signer in self.signers.items():
@@ -108,12 +123,23 @@ class RelayerService:
         self._metrics = RelayerMetrics(metrics)
         policy = replace(setup.policy, pipeline=replace(setup.policy.pipeline, adopt=setup.adopt))
         self.pump = Pump(database, setup.chains, setup.signers, policy, facts, clock, self._metrics, vault=setup.vault)
+        parameters = {chain: access.parameters for chain, access in setup.chains.items()}
+        self.prices = PriceBoard(
+            database,
+            parameters,
+            setup.pairs,
+            setup.offers,
+            setup.feeds,
+            clock,
+            self._metrics,
+            setup.price_session,
+        )
         self.desk = SwapDesk(
             database,
             setup.chains,
             self.pump.heads,
             self.pump.accounts,
-            setup.pairs,
+            self.prices,
             setup.quote_key,
             setup.policy,
             self.pump.checks,
@@ -123,10 +149,8 @@ class RelayerService:
             setup.source,
             reports=setup.regulator is not None,
         )
-        parameters = {chain: access.parameters for chain, access in setup.chains.items()}
         self.watchtower = Watchtower(database, parameters, setup.policy, self.pump.updates, clock, setup.source)
-        traded = {asset for pair in setup.pairs for asset in (pair.initiator_asset, pair.participant_asset)}
-        self.housekeeping = Housekeeping(database, self.pump, traded, clock, self._metrics)
+        self.housekeeping = Housekeeping(database, self.pump, self.prices.assets, clock, self._metrics)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -162,6 +186,8 @@ class RelayerService:
             Worker("housekeeping", self.housekeeping.run),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
         ]
+        if any(feed.fixed is None for feed in self._setup.feeds):
+            duties.append(Worker("prices", self.prices.run))
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock, self._setup.report_session)
             duties += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
@@ -172,6 +198,9 @@ class RelayerService:
 
         async def run() -> None:
             await pipeline.opened.wait_beyond(0)
+            looked = sum(feed.fixed is None for feed in self._setup.feeds)
+            if looked:
+                await self.prices.looked.wait_beyond(looked - 1, PRICES_WAIT_S)
             largest = self._largest_locks(pipeline.chain)
             while largest:
                 seen = self.pump.updates.effects.count
@@ -188,12 +217,7 @@ class RelayerService:
 
     def _largest_locks(self, chain: ChainId) -> dict[AssetId, BaseUnits]:
         """The most that one lock of ours may take of each asset that we pay out on a chain."""
-        found: dict[AssetId, BaseUnits] = {}
-        for pair in self._setup.pairs:
-            if pair.participant_chain == chain:
-                most = max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator)
-                found[pair.participant_asset] = BaseUnits(max(most, found.get(pair.participant_asset, 0)))
-        return found
+        return prices.largest_payout(pair for pair in self.prices.pairs() if pair.participant_chain == chain)
 
     async def concerns(self) -> list[str]:
         """Return what the operator has to look into, in sentences: uses of our accounts that nobody here knows, and

@@ -86,6 +86,7 @@ def main() -> None:
     import gateway.cli.indexing
     import gateway.cli.keys
     import gateway.cli.members
+    import gateway.cli.prices
     import gateway.cli.setup
     import gateway.cli.swap_views
     import gateway.cli.swaps

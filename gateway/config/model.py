@@ -72,13 +72,34 @@ class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class PairConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An offer: give `give`, get `get`. `rate` is `numerator/denominator` in base units of get per give."""
+    """An offer: give `give`, get `get`. `rate` is `numerator/denominator` in base units of get per give, or the name of
+    a price (`1/NAME` for its inverse). What comes off it, see `relayer.provider.pricing.Offer`."""
 
     give: str
     get: str
     rate: str
     min_give: int
     max_give: int
+    spread_bps: int = 0
+    volatility_bps: int = 0
+    fee: int = 0
+
+
+class PriceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A price that pairs name: from a file, from an address, or fixed, a decimal number as text.
+
+    `path` and `time_path` lead to the price and to its time in a JSON document; see `relayer.provider.prices.Feed`.
+    """
+
+    name: str
+    fixed: str | None = None
+    file: str | None = None
+    url: str | None = None
+    path: str | None = None
+    time_path: str | None = None
+    every_s: int = 10
+    max_age_s: int = 60
+    max_jump_bps: int = 500
 
 
 class LimitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,6 +176,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     accounts: tuple[AccountConfig, ...]
     quote_key: str
     pairs: tuple[PairConfig, ...] = ()
+    prices: tuple[PriceConfig, ...] = ()
     limits: tuple[LimitConfig, ...] = ()
     gas_per_exit: tuple[ReserveConfig, ...] = ()
     max_open_swaps: int = 1_000

@@ -24,6 +24,7 @@ from gateway.config.model import (
     ReserveConfig,
     WatchtowerConfig,
 )
+from gateway.config.prices import check_fee, check_prices, check_rate
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
 from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S, OpeningPolicy, WatchPolicy
 
@@ -51,6 +52,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     pairs = tuple(_pair(pair, f"pairs[{number}]", assets, faults) for number, pair in enumerate(config.pairs))
     refuse_twins((f"{one.give}>{one.get}" for one in pairs), lambda number: f"pairs[{number}]", "pair", faults)
     _check_round_trips(pairs, faults)
+    check_prices(config.prices, pairs, faults)
     paid_out = {pair.get for pair in pairs}
     limits = tuple(
         _limit(one, f"limits[{number}]", assets, paid_out, faults) for number, one in enumerate(config.limits)
@@ -177,14 +179,14 @@ def _pair(pair: PairConfig, place: str, assets: Collection[str], faults: Faults)
         faults.add(place, f"the minimum is above the maximum: min_give = {pair.min_give}, max_give = {pair.max_give}")
     rate = _RATE.fullmatch(pair.rate) if len(pair.rate) <= MAX_RATE_CHARS else None
     if rate is None:
-        faults.add(
-            f"{place}.rate",
-            f"rate = {shown(pair.rate)} is not numerator/denominator in whole base units above 0, such as 71/100000",
-        )
+        check_fee(pair, place, None, faults)
+        with faults.at(f"{place}.rate"):
+            check_rate(pair.rate)
     elif all(amounts):
         numerator, denominator = int(rate[1]), int(rate[2])
         if pair.max_give * numerator // denominator > MAX_BASE_UNITS:
             faults.add(f"{place}.max_give", f"at rate = {pair.rate} it is more than a chain can count: write less")
+        check_fee(pair, place, pair.min_give * numerator // denominator, faults)
         if pair.min_give * numerator // denominator == 0:
             faults.add(f"{place}.min_give", f"at rate = {pair.rate} it gives nothing: write more, or correct the rate")
     return msgspec.structs.replace(pair, give=give, get=get)

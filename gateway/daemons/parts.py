@@ -25,6 +25,7 @@ from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
 from indexer.follower import Follower
 from indexer.listening import FactListener
+from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import accounts_in_use
 
@@ -82,7 +83,7 @@ async def check_accounts(database: Database, accounts: Collection[AccountId]) ->
             )
 
 
-def check_traded(pairs: Sequence[Pair], chains: Mapping[ChainId, ConnectedChain]) -> None:
+def check_traded(pairs: Sequence[Pair | Offer], chains: Mapping[ChainId, ConnectedChain]) -> None:
     """Raise `RejectedError` for a pair with an asset that its chain does not show."""
     for pair in pairs:
         for asset in (pair.initiator_asset, pair.participant_asset):

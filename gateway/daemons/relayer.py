@@ -50,8 +50,8 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
         database = own.database
         await check_starts(config.chains, chains)
         signal = FactSignal()
-        setup = _relayer_setup(config, chains, keys, adopt)
-        check_traded(setup.pairs, chains)
+        setup = _relayer_setup(config, base, chains, keys, adopt)
+        check_traded((*setup.pairs, *setup.offers), chains)
         await check_accounts(database, [signer.account for signer in setup.signers.values()])
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
@@ -90,7 +90,7 @@ def _keys(config: RelayerConfig, base: Path) -> Keystore:
 
 
 def _relayer_setup(
-    config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore, adopt: bool
+    config: RelayerConfig, base: Path, chains: Mapping[ChainId, ConnectedChain], keys: Keystore, adopt: bool
 ) -> RelayerSetup:
     return RelayerSetup(
         adopt=adopt,
@@ -98,6 +98,8 @@ def _relayer_setup(
         signers=wiring.signers(config, chains, keys),
         policy=wiring.relayer_policy(config),
         pairs=wiring.pairs(config.pairs),
+        offers=wiring.offers(config.pairs),
+        feeds=wiring.feeds(config.prices, base),
         quote_key=wiring.quote_key(config, keys),
         source=config.name,
         regulator=_report_target(config),

@@ -30,6 +30,7 @@ from gateway.config import (
     AttestConfig,
     ChainConfig,
     EndpointConfig,
+    OpeningConfig,
     PairConfig,
     RegulatorConfig,
     RelayerConfig,
@@ -81,12 +82,18 @@ CONSORTIUM_TIMING: Final = ChainTiming(
 
 @dataclass(frozen=True, slots=True)
 class DevnetSettings:
-    """The folder and the size. `fixed_ports` takes the usual ports if they are free, so that bookmarks keep working."""
+    """The folder and the size. `fixed_ports` takes the usual ports if they are free, so that bookmarks keep working.
+
+    `opening`: the relayers' limits for callers. `supervised`: a regulator runs, and the first relayer reports to it and
+    attests; without it there are the two chains and the relayers, and `DevnetInfo.regulator` is empty.
+    """
 
     directory: Path
     relayers: Sequence[str] = ("relayer-a",)
     users: Sequence[str] = ("alice", "bob", "carol", "dave")
     fixed_ports: bool = False
+    opening: OpeningConfig = field(default_factory=OpeningConfig)
+    supervised: bool = True
 
 
 @dataclass(slots=True)
@@ -218,12 +225,16 @@ class Devnet:
         read_key, report_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         passphrase = secrets.token_urlsafe(24)
         ports = {name: self._port(name) or free_port() for name in (*self.settings.relayers, "regulator")}
-        regulator = self._write_regulator(chains, ports["regulator"], read_key, report_key)
         secrets_for_children = {PASSPHRASE_VARIABLE: passphrase, REPORT_KEY_VARIABLE: report_key}
-        daemons = [self._daemon("regulator", ["regulator", "run", "--config", str(regulator)])]
+        daemons, regulator = [], None
+        if self.settings.supervised:
+            file = self._write_regulator(chains, ports["regulator"], read_key, report_key)
+            regulator = self._daemon("regulator", ["regulator", "run", "--config", str(file)])
+            daemons.append(regulator)
         for index, name in enumerate(self.settings.relayers):
             # One process stands in for the four operators' attestors: there is one machine to run them on.
-            seeds = {f"operator-{number}": key.seed for number, key in enumerate(operators)} if index == 0 else {}
+            attests = index == 0 and self.settings.supervised
+            seeds = {f"operator-{number}": key.seed for number, key in enumerate(operators)} if attests else {}
             file = self._write_relayer(chains, actors[name], ports, passphrase, seeds)
             daemon = self._daemon(name, ["relayer", "run", "--config", str(file)], secrets_for_children)
             self.relayers[name] = daemon
@@ -236,7 +247,7 @@ class Devnet:
         self._info = DevnetInfo(
             chains=chains,
             relayers={name: daemon.url for name, daemon in self.relayers.items()},
-            regulator=daemons[0].url,
+            regulator="" if regulator is None else regulator.url,
             regulator_key=read_key,
             anchor=str(directory / "anchor.json"),
             users=tuple(actors[name].keys for name in self.settings.users),
@@ -282,7 +293,10 @@ class Devnet:
             ),
             quote_key=QUOTE_KEY,
             pairs=_pairs(ethereum.assets[0], ethereum.assets[1], consortium.assets[0]),
-            report=ReportConfig(f"http://{HOST}:{ports['regulator']}", REPORT_KEY_VARIABLE),
+            opening=self.settings.opening,
+            report=ReportConfig(f"http://{HOST}:{ports['regulator']}", REPORT_KEY_VARIABLE)
+            if self.settings.supervised
+            else None,
             attest=AttestConfig(ethereum.id, consortium.id, tuple(operators)) if operators else None,
         )
         file = directory / "relayer.toml"

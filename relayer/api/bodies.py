@@ -19,6 +19,9 @@ MAX_UNIX_S: Final = MAX_TIMELOCK_S
 Amount = Annotated[
     str, msgspec.Meta(pattern="^[1-9][0-9]{0,77}$", description="Base units, a positive decimal number below 2^256.")
 ]
+AmountOrNothing = Annotated[
+    str, msgspec.Meta(pattern="^(0|[1-9][0-9]{0,77})$", description="Base units, a decimal number below 2^256.")
+]
 Hex32 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{64}$", description="32 bytes.")]
 Hex64 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{128}$", description="64 bytes.")]
 Proof = Annotated[
@@ -146,8 +149,9 @@ class LimitsBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PairBody(msgspec.Struct, frozen=True, kw_only=True):
-    """One direction that is traded: the initiator locks `initiator`, the relayer answers with `participant`. `hash`
-    changes with anything of it."""
+    """One direction that is traded: the initiator locks `initiator`, the relayer answers with `participant`. `rate` is
+    before `fee` (base units of `participant`, for each swap) and before the premium that a quote takes off for the time
+    of its lock. `hash` changes with anything of it."""
 
     id: PairName
     hash: Hex32
@@ -157,6 +161,7 @@ class PairBody(msgspec.Struct, frozen=True, kw_only=True):
     participant: AssetBody
     rate: RateBody
     limits: LimitsBody
+    fee: AmountOrNothing = "0"
 
 
 class RelayerBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -112,7 +112,7 @@ def rate_body(rate: Rate) -> RateBody:
 
 
 def pair_hash(pair: Pair) -> bytes:
-    """SHA-256 over the pair's assets, rate and limits, as a JSON list of strings."""
+    """SHA-256 over the pair's assets, rate, limits and (unless it is 0) fee, as a JSON list of strings."""
     values = [
         pair.initiator_asset,
         pair.participant_asset,
@@ -120,6 +120,7 @@ def pair_hash(pair: Pair) -> bytes:
         str(pair.rate.denominator),
         str(pair.minimum),
         str(pair.maximum),
+        *([str(pair.fee)] if pair.fee else []),
     ]
     return hashlib.sha256(msgspec.json.encode(values)).digest()
 
@@ -134,6 +135,7 @@ def pair_body(pair: Pair, initiator: Asset, participant: Asset) -> PairBody:
         participant=asset_body(participant),
         rate=rate_body(pair.rate),
         limits=LimitsBody(minimum=str(pair.minimum), maximum=str(pair.maximum)),
+        fee=str(pair.fee),
     )
 
 

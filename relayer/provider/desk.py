@@ -102,12 +102,12 @@ class Desk(Protocol):
         """The relayer's ed25519 public key for quotes, 32 bytes."""
 
     def pairs(self) -> Sequence[Pair]:
-        """All configured pairs."""
+        """Every pair that has a price now, at its rate without a premium."""
 
     async def quote(self, request: QuoteRequest) -> Quote:
         """A signed price. Raise `NotFoundError` for an unknown pair, `RejectedError` outside its limits,
-        `ConflictError` if inventory or exposure limits are short, `ClockSkewError` (a `RetryableError`) if clocks
-        differ or a chain lags."""
+        `ConflictError` if inventory or exposure limits are short, `RetryableError` while its price is too old or has
+        jumped, `ClockSkewError` (a `RetryableError`) if clocks differ or a chain lags."""
 
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
         """Agree on a swap; the same request again answers the same swap. `caller`: the id of who asks, None for

@@ -41,7 +41,17 @@ from relayer.policy import RelayerPolicy
 from relayer.provider.desk import MAX_PAGE, OpenSwap, SwapFilter, SwapView
 from relayer.provider.holds import Holds, ProvingChain
 from relayer.provider.judging import Judge, Means
-from relayer.provider.quoting import QUOTE_ID_BYTES, Pair, Quote, QuoteRequest, amounts, sign_quote, verify_quote
+from relayer.provider.prices import PriceBoard
+from relayer.provider.quoting import (
+    QUOTE_ID_BYTES,
+    Pair,
+    Quote,
+    QuoteRequest,
+    amounts,
+    quoted_rate,
+    sign_quote,
+    verify_quote,
+)
 from relayer.provider.views import swap_view
 from relayer.pump import places, promises, swaps, tables
 from relayer.pump.checks import Checks
@@ -71,7 +81,7 @@ class SwapDesk:
         chains: Mapping[ChainId, OfferedChain],
         boards: Mapping[ChainId, HeadBoard],
         accounts: Mapping[ChainId, AccountId],
-        pairs: Sequence[Pair],
+        prices: PriceBoard,
         quote_key: SigningKey,
         policy: RelayerPolicy,
         checks: Checks,
@@ -81,11 +91,13 @@ class SwapDesk:
         source: str,
         reports: bool,
     ) -> None:
-        for pair in pairs:
-            for chain in (pair.initiator_chain, pair.participant_chain):
+        for assets in prices.directions():
+            for chain in map(chain_of, assets):
                 if chain not in chains or chain not in accounts:
-                    raise RejectedError(f"the pair {pair.id} needs {chain}: configure the chain and our account on it")
-        self._pairs = {(pair.initiator_asset, pair.participant_asset): pair for pair in pairs}
+                    raise RejectedError(
+                        f"the pair {'>'.join(assets)} needs {chain}: configure the chain and our account on it"
+                    )
+        self._prices = prices
         self._database = database
         self._chains = chains
         self._boards = boards
@@ -106,17 +118,18 @@ class SwapDesk:
         return bytes(self._key.verify_key)
 
     def pairs(self) -> Sequence[Pair]:
-        return tuple(self._pairs.values())
+        return self._prices.pairs()
 
     # --- quotes ---
 
     async def quote(self, request: QuoteRequest) -> Quote:
-        pair = self._pairs.get((request.initiator_asset, request.participant_asset))
-        if pair is None:
-            raise NotFoundError(f"no such pair: {request.initiator_asset} for {request.participant_asset}")
-        initiator_amount, participant_amount = amounts(pair, request)
+        assets = request.initiator_asset, request.participant_asset
+        pair = self._prices.priced(*assets, lock_s=0)
+        amounts(pair, request)
         now_s = true_seconds(self._clock.now_ns())
         t_a, t_b = await self._plan(pair.initiator_chain, pair.participant_chain, now_s)
+        pair = self._prices.priced(*assets, lock_s=t_b.seconds - now_s)
+        initiator_amount, participant_amount = amounts(pair, request)
         new = Promise(
             swap_id=SwapId(""),
             asset=pair.participant_asset,
@@ -138,7 +151,7 @@ class SwapDesk:
             initiator_amount=initiator_amount,
             participant_asset=pair.participant_asset,
             participant_amount=participant_amount,
-            rate=pair.rate,
+            rate=quoted_rate(pair, initiator_amount, participant_amount),
             participant_receiver=self._accounts[pair.initiator_chain],
             participant_sender=self._accounts[pair.participant_chain],
             initiator_lock_s=Seconds(t_a.seconds - now_s),
@@ -166,7 +179,7 @@ class SwapDesk:
 
     async def gas_shortages(self) -> Mapping[ChainId, str]:
         return await self._judge.gas_shortages(
-            {chain for pair in self.pairs() for chain in (pair.initiator_chain, pair.participant_chain)}
+            {chain_of(asset) for assets in self._prices.directions() for asset in assets}
         )
 
     # --- opening ---

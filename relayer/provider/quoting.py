@@ -32,15 +32,19 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One direction that the relayer trades. `minimum` and `maximum` bound the initiator's amount, inclusive."""
+    """One direction that the relayer trades. `minimum` and `maximum` bound the initiator's amount, inclusive. `fee` is
+    kept of what each swap pays out, in base units of the participant's asset."""
 
     initiator_asset: AssetId
     participant_asset: AssetId
     rate: Rate
     minimum: BaseUnits
     maximum: BaseUnits
+    fee: BaseUnits = BaseUnits(0)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.fee <= MAX_BASE_UNITS:
+            raise RejectedError("a pair's fee is an amount: base units, 0 or more and below 2**256", pair=self.id)
         if self.initiator_chain == self.participant_chain:
             raise RejectedError("the two legs of a swap live on two chains", pair=self.id)
         if not 0 < self.minimum <= self.maximum <= MAX_BASE_UNITS:
@@ -108,17 +112,18 @@ class Quote:
 
 
 def amounts(pair: Pair, request: QuoteRequest) -> tuple[BaseUnits, BaseUnits]:
-    """(initiator amount, participant amount) at the pair's rate, rounded in the relayer's favour by less than one unit.
+    """(initiator amount, participant amount) at the pair's rate, less its fee, rounded in the relayer's favour by less
+    than one unit.
 
     Raise `RejectedError` outside the pair's limits or if an amount rounds to nothing.
     """
     rate = pair.rate
     if request.initiator_amount is not None:
         initiator = int(request.initiator_amount)
-        participant = initiator * rate.numerator // rate.denominator
+        participant = initiator * rate.numerator // rate.denominator - pair.fee
     else:
         participant = int(request.participant_amount or 0)
-        initiator = -(-participant * rate.denominator // rate.numerator)
+        initiator = -(-(participant + pair.fee) * rate.denominator // rate.numerator)
     if not pair.minimum <= initiator <= pair.maximum:
         raise RejectedError(
             f"the initiator's amount is {initiator}, this pair takes {pair.minimum} to {pair.maximum} base units",
@@ -128,6 +133,11 @@ def amounts(pair: Pair, request: QuoteRequest) -> tuple[BaseUnits, BaseUnits]:
     if not 0 < participant <= MAX_BASE_UNITS:
         raise RejectedError("the participant's amount at this rate must lie between 1 and 2**256 - 1: ask for another")
     return BaseUnits(initiator), BaseUnits(participant)
+
+
+def quoted_rate(pair: Pair, initiator: BaseUnits, participant: BaseUnits) -> Rate:
+    """Return the rate from which a quote's two amounts follow: the pair's, or what its fee leaves of it."""
+    return Rate(participant, initiator) if pair.fee else pair.rate
 
 
 def quote_bytes(quote: Quote) -> bytes:

@@ -24,6 +24,7 @@ from gateway.config import (
     LimitConfig,
     OpeningConfig,
     PairConfig,
+    PriceConfig,
     RegulatorConfig,
     RelayerConfig,
     ReportConfig,
@@ -45,6 +46,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[[chains.contracts]]`": ContractConfig,
     "`[[accounts]]`": AccountConfig,
     "`[[pairs]]`": PairConfig,
+    "`[[prices]]`": PriceConfig,
     "`[[limits]]`": LimitConfig,
     "`[[gas_per_exit]]`": ReserveConfig,
     "`[opening]`": OpeningConfig,
@@ -61,6 +63,7 @@ PLACES: dict[type[msgspec.Struct], tuple[str | int, ...]] = {
     EndpointConfig: ("chains", 0, "endpoints", 0),
     TimingConfig: ("chains", 0, "timing"),
     PairConfig: ("pairs", 0),
+    PriceConfig: ("prices", 0),
     LimitConfig: ("limits", 0),
     ReserveConfig: ("gas_per_exit", 0),
     OpeningConfig: ("opening",),
@@ -111,7 +114,10 @@ def relayer_table() -> dict[str, Any]:
     """A file in which every member with bounds can be moved to either end."""
     table: dict[str, Any] = tomllib.loads(examples()[0])
     ethereum, ledger = (chain["id"] for chain in table["chains"])
-    table["pairs"] = [{**table["pairs"][0], "rate": "1/1", "min_give": 10, "max_give": 20}]
+    there, back = table["pairs"]
+    there |= {"rate": "1/1", "min_give": 10, "max_give": 20}
+    back |= {"rate": "1/eth-cnyd"}
+    table["prices"] = [{"name": "eth-cnyd", "file": "prices.json"}]
     table["limits"] = table["limits"][:1]
     table["gas_per_exit"] = copy.deepcopy(table["watchtower"]["max_exit_cost"])
     table["attest"] = {"foreign": ethereum, "home": ledger, "keys": ["operator"]}
