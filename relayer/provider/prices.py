@@ -78,7 +78,10 @@ def http_session() -> aiohttp.ClientSession:
 
 
 class PriceBoard:
-    """The pairs that are traded now, and their rates. `run` looks at the feeds for ever; `pairs` and `priced` answer at once."""
+    """The pairs that are traded now, and their rates.
+
+    `run` looks at the feeds for ever; `pairs` and `priced` answer at once.
+    """
 
     def __init__(
         self,
