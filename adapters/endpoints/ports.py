@@ -9,9 +9,10 @@ import structlog
 from adapters.endpoints.blocks import WitnessedBlockSource
 from adapters.endpoints.heads import QuorumHeadSource
 from adapters.endpoints.transactions import BroadcastTransactionSender
-from adapters.endpoints.voting import CALL_TIMEOUT_S, Member, Voters
+from adapters.endpoints.voting import CALL_TIMEOUT_S, HEDGE_S, Member, Said, Voters
 from core.model.errors import (
     CausewayError,
+    DisagreementError,
     FatalError,
     PayoutBlockedError,
     RejectedError,
@@ -85,19 +86,30 @@ class FailoverStateReader:
         self._voters = voters
 
     async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
-        """At the head, for display, what the healthiest member says. At a height, the largest amount that a quorum
-        reaches: what we sign is held against it, and one that is made up would keep back an exit, or let through what
-        cannot be paid. Raise `DisagreementError` without that quorum."""
-        if at is None:
-            return await self._voters.first(lambda member: member.access.state.balance(account, asset))
-        answers = await self._voters.soon(
-            lambda member: member.access.state.balance(account, asset, at), self._voters.answered
+        """The largest amount that a quorum reaches: quotes and what we sign are held against it, and one that is made
+        up would keep back an exit, or let through what cannot be paid. At a height raise `DisagreementError` without
+        that quorum; at the head, for display, return what the healthiest member says then."""
+        voters = self._voters
+
+        def patience(heard: Sequence[Said]) -> float | None:
+            if at is not None or all(one.failed for one in heard):
+                return None
+            return HEDGE_S if voters.impatient(heard) is None else 0.0
+
+        answers = await voters.soon(
+            lambda member: member.access.state.balance(account, asset, at), voters.answered, patience
         )
         held = [(one.member, one.answer) for one in answers if isinstance(one.answer, int)]
         refusals = [one.answer for one in answers if isinstance(one.answer, RejectedError)]
         if refusals and len(refusals) == len(answers):
             raise refusals[0]
-        return BaseUnits(self._voters.reached(held, f"balance of {account}"))
+        try:
+            return BaseUnits(voters.reached(held, f"balance of {account}"))
+        except DisagreementError:
+            if at is not None or not held:
+                raise
+            said = dict(held)
+            return BaseUnits(next(said[member] for member in voters.preferred() if member in said))
 
 
 class FailoverRecordReader:

@@ -10,10 +10,11 @@ import hashlib
 import heapq
 import itertools
 import secrets
-import selectors
 import time
 from collections.abc import Coroutine
 from typing import Any, Final, Protocol, TypeVar
+
+from core.runtime.virtual_loop import VirtualLoop
 
 T = TypeVar("T")
 
@@ -105,33 +106,6 @@ class ManualClock:
             await asyncio.sleep(0)
 
 
-class _JumpingSelector(selectors.SelectSelector):
-    """Never waits: where the loop would sleep until its next timer, virtual time moves there instead."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.virtual_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is not None and timeout <= 0:
-            return []  # the loop has work: what the machine's own events bring can wait until it has none
-        ready = super().select(0)
-        if not ready:
-            if timeout is None:
-                raise RuntimeError("nothing is left to do, and the program has not ended: it waits for ever")
-            self.virtual_s += max(0.0, timeout)
-        return ready
-
-
-class _VirtualLoop(asyncio.SelectorEventLoop):
-    def __init__(self, selector: _JumpingSelector) -> None:
-        super().__init__(selector)
-        self._virtual = selector
-
-    def time(self) -> float:
-        return self._virtual.virtual_s
-
-
 class VirtualClock:
     """Reads the running event loop's time; real only inside `run_virtually`, where it makes runs repeatable."""
 
@@ -157,7 +131,7 @@ def run_virtually(main: Coroutine[Any, Any, T]) -> T:
     No threads and no sockets inside: they live in real time. Raise RuntimeError when every task waits for something
     that no timer will bring.
     """
-    with asyncio.Runner(loop_factory=lambda: _VirtualLoop(_JumpingSelector())) as runner:
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(main)
 
 

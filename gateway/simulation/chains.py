@@ -74,6 +74,10 @@ class PlayedChain(Protocol):
     @property
     def finalized_height(self) -> Height: ...
 
+    @property
+    def waiting(self) -> int:
+        """How many transactions wait for a block."""
+
     def block(self, at: Height | bytes) -> Block:
         """A canonical block with what happened in it. Raise `NotFoundError`."""
 
@@ -120,6 +124,10 @@ class PlayedMemory(MemoryChain):
     @property
     def native(self) -> AssetId | None:
         return self.rules.native
+
+    @property
+    def waiting(self) -> int:
+        return len(self.pending())
 
     def lock_at(self, lock_id: LockId, at: Height | None = None) -> LockState | None:
         none: LockRow | None = None

@@ -16,6 +16,7 @@ from gateway.simulation.plan import (
     COME_BACK_S,
     COMMITS_OF,
     EXPIRING_SHARE,
+    FEW_OPERATORS,
     FICKLE_SHARE,
     FINALITY_DEPTH,
     LATE_WATCH_SHARE,
@@ -40,7 +41,6 @@ from gateway.simulation.plan import (
     RARE_COMMITS,
     SENDINGS,
     SHORT_SHARE,
-    SMALL_TOWNS,
     SOON,
     SOONER,
     STORY_S,
@@ -124,7 +124,7 @@ def draw(seed: int) -> Plan:
         plan = _with_wrong_clock(clocks, plan)
     if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE:
         plan = _on_ledger(plan)
-    return plan if seed < SMALL_TOWNS else _in_a_small_town(plan)
+    return _in_a_small_town(plan) if plan.small else plan
 
 
 def _in_a_small_town(plan: Plan) -> Plan:
@@ -132,16 +132,22 @@ def _in_a_small_town(plan: Plan) -> Plan:
     source = random.Random(f"small/{plan.seed}")
     first = plan.deals[: source.randint(MIN_FEW, MAX_FEW)]
     deals = tuple(replace(one, relayer=0, start_s=one.start_s / SOONER) for one in first)
-    relayers, dapps = plan.relayers[:1], plan.dapps[:1]
+    relayers, dapps = (_few_endpoints(plan.relayers[0]),), (_few_endpoints(plan.dapps[0]),)
+    is_watched = Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals)
     named = {one.name for one in (*relayers, *dapps)}
     return replace(
         plan,
         deals=deals,
         relayers=relayers,
         dapps=dapps,
-        tower=plan.tower if Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals) else None,
+        tower=_few_endpoints(plan.tower) if plan.tower is not None and is_watched else None,
         clock_of=plan.clock_of if plan.clock_of in named else relayers[0].name if plan.clock_of else "",
     )
+
+
+def _few_endpoints(party: Party) -> Party:
+    """The same party with the fewest endpoints that outvote one of them: each is asked for every head."""
+    return replace(party, operators=min(party.operators, FEW_OPERATORS), liar=min(party.liar, FEW_OPERATORS - 1))
 
 
 def _with_moods(source: random.Random, plan: Plan) -> Plan:

@@ -25,6 +25,8 @@ SMALL_TOWNS: Final = 1_000_000
 """Seeds from here on are of small towns, which are quickly played: few swaps, one provider, everybody comes early."""
 MIN_FEW, MAX_FEW = 2, 4
 """How many swaps a small town has."""
+FEW_OPERATORS: Final = 3
+"""How many endpoints a party of a small town has at most."""
 SOONER: Final = 5
 """How many times earlier its swaps begin."""
 MAX_RESTARTS: Final = 3
@@ -381,6 +383,11 @@ class Plan:
     clock_off_s: int = 0
     """How far the clock of `clock_of` is off from the second `at_s` on, where a plan has that."""
     clock_of: str = ""
+
+    @property
+    def small(self) -> bool:
+        """True for a small town."""
+        return self.seed >= SMALL_TOWNS
 
     @property
     def parties(self) -> list[Party]:

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from core.model.errors import CausewayError, RejectedError
@@ -15,6 +16,7 @@ from gateway.simulation import hands, operators, strangers, traces
 from gateway.simulation.drawing import draw
 from gateway.simulation.journeys import journeys
 from gateway.simulation.ledger.tries import try_rules
+from gateway.simulation.lull import is_lull
 from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, Deal, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
@@ -77,6 +79,8 @@ async def _play(plan: Plan) -> Verdict:
     dapps = [Dapp(world, party, relayer) for party, relayer in zip(plan.dapps, relayers, strict=True)]
     tower = None if plan.tower is None else Relayer(world, plan.tower, quotes=False)
     record = Record(world, relayers, dapps, tower)
+    if plan.small:
+        world.lull = partial(is_lull, record)
     found: list[Problem] = []
     try:
         async with asyncio.timeout(LONGEST_S), _background(world.run(), *(one.run() for one in record.processes)):

@@ -6,7 +6,7 @@ Every party sees them through endpoints of its own, some of which lie; `Wire` no
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -54,6 +54,8 @@ NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RES
 """The settings of the ledger's nodes, each as often as it stands here."""
 MAX_BELOW_FINAL: Final = 5
 """How many finalized blocks a deep reorg replaces at most."""
+MOST_SKIPPED: Final = 3
+"""The most blocks that a chain skips one after the other."""
 VOTES_FAIL: Final = 0.3
 """The share of questions about votes that an endpoint does not answer."""
 RETURNING: Final = 0.6
@@ -97,7 +99,14 @@ class World:
         self.deep: dict[ChainId, DeepReorg] = {}
         self.undone: set[Hashlock] = set()
         """Of swaps of which something happened in a finalized block that was replaced."""
+        self.refused_s: dict[tuple[str, bytes], float] = {}
+        """When (Unix seconds) so many of a party's operators had refused some bytes, which they took, that it had to
+        believe them."""
+        self._refusing: dict[tuple[str, bytes], set[int]] = {}
         self._patience: dict[bytes, float] = {}
+        self.lull: Callable[[], bool] = lambda: False
+        """Returns true while blocks may be skipped."""
+        self._skipped: Counter[ChainId] = Counter()
         self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked)
         self.wire.heard = self.aims.heard
 
@@ -158,13 +167,17 @@ class World:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
-                member = moody(member, party.moody, moods, partial(self._took_and_refused, chain))
+                member = moody(member, party.moody, moods, partial(self._took_and_refused, chain, party, number))
             members.append(member)
         return self.wire.tapped(party.name, combine(members))
 
-    def _took_and_refused(self, chain: ChainId, raw: bytes) -> None:
+    def _took_and_refused(self, chain: ChainId, party: Party, number: int, raw: bytes) -> None:
         """An endpoint took these bytes and said that it did not: a lock may be given up for that."""
         self.faults["took-and-refused"] += 1
+        voices = self._refusing.setdefault((party.name, raw), set())
+        voices.add(number)
+        if len(voices) > party.operators // 2:
+            self.refused_s.setdefault((party.name, raw), self.clock.now())
         self.aims.disturbed |= {terms.hashlock for terms in self.chains[chain].read(raw).locks}
 
     def bridge(self, party: Party) -> tuple[ChainId, BridgeBuilder] | None:
@@ -230,8 +243,9 @@ class World:
         mean_s = self.plan.block_time_s[B]
         while True:
             await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
-            ledger.produce(self._ripe)
-            self.histories[B].look()
+            if not self._skips(B):
+                ledger.produce(self._ripe)
+                self.histories[B].look()
 
     async def _restart(self, ledger: PlayedLedger) -> None:
         for at_s in self.plan.restarts:
@@ -242,19 +256,33 @@ class World:
         mean_s = self.plan.block_time_s[chain.chain]
         while True:
             await self.clock.sleep(self.random.uniform(0.5, 1.5) * mean_s)
+            if self._skips(chain.chain):
+                continue
             self.aims.before_block(chain)
             chain.mine(accept=lambda tx_hash: self._ripe(tx_hash) and self.aims.takes(chain, tx_hash))
             self.aims.after_block(chain)
             if chain.fees is not None:
                 chain.fees = self._next_fees(chain, chain.fees)
 
-    def _next_fees(self, chain: PlayedMemory, now: FeeMarket) -> FeeMarket:
-        """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower."""
-        full = any(
-            spike.chain == chain.chain
-            and spike.at_s <= self.seconds < spike.at_s + spike.blocks * self.plan.block_time_s[chain.chain]
+    def _skips(self, chain: ChainId) -> bool:
+        """Return true if the chain makes no block this time: see `gateway.simulation.lull`."""
+        if self._skipped[chain] >= MOST_SKIPPED or self._is_full(chain) or not self.lull():
+            self._skipped[chain] = 0
+            return False
+        self._skipped[chain] += 1
+        self.faults["skipped-block"] += 1
+        return True
+
+    def _is_full(self, chain: ChainId) -> bool:
+        return any(
+            spike.chain == chain
+            and spike.at_s <= self.seconds < spike.at_s + spike.blocks * self.plan.block_time_s[chain]
             for spike in self.plan.spikes
         )
+
+    def _next_fees(self, chain: PlayedMemory, now: FeeMarket) -> FeeMarket:
+        """EIP-1559: after a full block the base fee is an eighth higher, after an empty one an eighth lower."""
+        full = self._is_full(chain.chain)
         self.faults["full-block"] += full
         base_fee = now.base_fee * 9 // 8 if full else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
         self.dearest[chain.chain] = max(self.dearest[chain.chain], base_fee)

@@ -191,6 +191,10 @@ class PlayedLedger:
     def finalized_height(self) -> Height:
         return self.height
 
+    @property
+    def waiting(self) -> int:
+        return len(self.engine.mempool)
+
     def block(self, at: Height | bytes) -> Block:
         """Height 0 stands for the genesis file, in which nothing happens."""
         height = self._by_hash.get(at, -1) if isinstance(at, bytes) else at

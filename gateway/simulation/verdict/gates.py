@@ -127,10 +127,13 @@ def _of_claim(
 
 
 def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
-    """Nobody locks or reveals while a claim of either leg has been known for a while not to pay."""
+    """Nobody locks or reveals while a claim of either leg has been known for a while not to pay. What was signed before
+    a process was away goes out as soon as it is back, and has asked before."""
     lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
     known_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
     terms = lock_terms(sent.body)
+    if terms is not None and record.was_away(sent.party, sent.at_s - known_s, sent.at_s):
+        return
     for asset, account, since_s, until_s in record.world.blocked:
         named = any(leg.asset == asset and account in (None, leg.receiver) for leg in deal.legs)
         if terms is not None and _another_form(record, sent, terms, since_s + known_s):

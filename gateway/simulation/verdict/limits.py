@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
 from core.model.facts import Claimed, Locked, LockStatus, Refunded, Transferred
@@ -207,7 +208,7 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
 
 def _sequences(record: Record) -> Iterator[Problem]:
     """A transaction that a chain took keeps its sequence, until that form has finally expired or can do nothing more,
-    or the sequence is used."""
+    or the sequence is used; or until a quorum of the party's endpoints said that they do not take it any more."""
     taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
     for sent in record.world.wire.firsts():
         deed = sent.body.locks, sent.body.preimages
@@ -218,7 +219,8 @@ def _sequences(record: Record) -> Iterator[Problem]:
         if former is not None and deed != (former.body.locks, former.body.preimages):
             expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
             open_still = (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final)
-            if open_still and not record.never_knew(sent.party, former.at_s, sent.at_s):
+            refused = record.world.refused_s.get((sent.party, former.raw), inf) <= sent.at_s
+            if open_still and not refused and not record.never_knew(sent.party, former.at_s, sent.at_s):
                 text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
                 yield Problem(Kind.SEQUENCE_REUSED, text)
         if sent.raw in record.world.wire.accepted:

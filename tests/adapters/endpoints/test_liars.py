@@ -362,15 +362,16 @@ def test_a_lone_fee_market_is_outvoted(liar: int, said: int) -> None:
 
 @pytest.mark.parametrize("liar", LIARS)
 @pytest.mark.parametrize("said", [0, 10**30])
-def test_a_lone_balance_is_outvoted(liar: int, said: int) -> None:
-    """A purse that is said to be empty would keep back an exit."""
+@pytest.mark.parametrize("at_head", [False, True])
+def test_a_lone_balance_is_outvoted(at_head: bool, liar: int, said: int) -> None:
+    """A purse that is said to be empty would keep back an exit, and every quote."""
 
     async def scenario(w: World) -> None:
         account, asset = w.sender.account, _terms(w).asset
         true = await w.accesses[liar].state.balance(account, asset)
         w.lie(liar, "state", balance=lambda *_: said)
         assert 0 < true < 10**30
-        assert await w.access.state.balance(account, asset, w.chain.height) == true
+        assert await w.access.state.balance(account, asset, None if at_head else w.chain.height) == true
 
     play(scenario)
 
