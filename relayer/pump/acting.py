@@ -36,7 +36,7 @@ from htlc import codec, decisions, effects, events, timelocks
 from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
-from relayer.pump import promises, swaps
+from relayer.pump import neighbours, promises, swaps
 from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.outcomes import outcome_event
@@ -219,6 +219,7 @@ class Acts:
         unsigned = exit_transaction(here, asked)
         state = await self._state(asked.swap_id)
         for_others = state.agreement.role is Role.WATCHTOWER
+        gate = neighbours.gate([asked], here.access.parameters.timing, self._clock) if for_others else None
         simulate = False
         if await here.pipeline.transaction(key) is None:
             if not state.leg(asked.leg).open:
@@ -226,7 +227,8 @@ class Acts:
             tries = await self._tries(asked)
             if tries and await self._is_settled(here, asked):
                 raise ConflictError(f"the lock {asked.lock_id} is settled in a finalized block: nothing is left to do")
-            if for_others:
+            if gate is not None:
+                await self._database.read(gate)
                 await self._checks.before_exit_for_others(asked.terms.chain)
                 simulate = tries >= UNSIMULATED_TRIES
             else:
@@ -236,7 +238,7 @@ class Acts:
         # What is done for others pays for nothing, so it does not bid more for being late. The pipeline treats it as an
         # ordinary transaction, which makes way for our exits.
         deadline_s = None if for_others else exit_deadline_s(asked)
-        sent = await here.pipeline.send(key, unsigned, deadline_s, simulate=simulate, watched=True)
+        sent = await here.pipeline.send(key, unsigned, deadline_s, simulate=simulate, watched=True, gate=gate)
         return submitted(asked, sent)
 
     async def _tries(self, asked: Exit | effects.RevealAndClaim) -> int:

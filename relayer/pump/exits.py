@@ -23,7 +23,7 @@ from core.runtime.logging import get_logger
 from htlc import codec, effects
 from htlc.model import Role
 from relayer.metrics import RelayerMetrics
-from relayer.pump import swaps
+from relayer.pump import neighbours, swaps
 from relayer.pump.acting import EXIT_KINDS, ActingChain, Exit, exit_deadline_s, exit_transaction
 from relayer.pump.checks import Checks
 from relayer.transactions import records
@@ -104,13 +104,15 @@ class SharedExits:
             exits = [exit_transaction(here, asked) for asked in part]
             deadlines = [exit_deadline_s(asked) for asked in part if in_time]
             soonest_s = min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
+            gate = None if in_time else neighbours.gate(part, here.access.parameters.timing, self._clock)
             await here.pipeline.send_together(
-                [effects.effect_key(asked) for asked in part], batches.batch(exits), soonest_s
+                [effects.effect_key(asked) for asked in part], batches.batch(exits), soonest_s, gate
             )
             self._metrics.exits_together.labels(chain).inc(len(part))
 
     def _that_may_share(self, connection: Connection, due: Sequence[StoredEffect]) -> tuple[list[Exit], list[Exit]]:
-        """Those that are asked for the first time, and have no transaction yet: ours, and those for others."""
+        """Those that are asked for the first time, and have no transaction yet: ours, and those for others that no
+        other swap settles."""
         ready: dict[bool, list[Exit]] = {False: [], True: []}
         for effect in due:
             if (asked := _decoded_exit(effect)) is None:
@@ -120,9 +122,18 @@ class SharedExits:
             first = attempt is not None and attempt.first and attempt.sequence == asked.sequence
             if not first or not state.leg(asked.leg).open:
                 continue
-            if records.by_effect(connection, effect.key) is None:
-                ready[state.agreement.role is Role.WATCHTOWER].append(asked)
+            if records.by_effect(connection, effect.key) is not None:
+                continue
+            for_others = state.agreement.role is Role.WATCHTOWER
+            if not (for_others and self._is_left(connection, asked, ready[True])):
+                ready[for_others].append(asked)
         return ready[False], ready[True]
+
+    def _is_left(self, connection: Connection, asked: Exit, before: Sequence[Exit]) -> bool:
+        """Return true if another swap, or another watch of this batch, settles the same lock."""
+        timing = self._chains[asked.terms.chain].access.parameters.timing
+        again = any((one.lock_id, type(one)) == (asked.lock_id, type(asked)) for one in before)
+        return again or neighbours.left_to(connection, asked, timing, self._clock.now()) is not None
 
     def _is_urgent(self, asked: Exit, here: ActingChain) -> bool:
         """Return true if a batch that comes to nothing would leave less time than a claim may need: to be

@@ -174,7 +174,11 @@ class Sending:
         return await self._send_first(order)
 
     async def send_together(
-        self, effect_keys: Sequence[str], batch: UnsignedTransaction, deadline_s: float | None = None
+        self,
+        effect_keys: Sequence[str],
+        batch: UnsignedTransaction,
+        deadline_s: float | None = None,
+        gate: Gate | None = None,
     ) -> None:
         """Send one transaction for several exits, in the order of its items, watched and not simulated.
 
@@ -183,7 +187,7 @@ class Sending:
         self._check(batch)
         deadline_ns = None if deadline_s is None else round(deadline_s * NS_PER_S)
         key = f"{records.BATCH_PREFIX}{effect_keys[0]}"
-        await self._send_first(Order(key, batch, deadline_ns, True, tuple(effect_keys), exits=True))
+        await self._send_first(Order(key, batch, deadline_ns, True, tuple(effect_keys), exits=True, gate=gate))
 
     def _check(self, unsigned: UnsignedTransaction) -> None:
         if unsigned.sender != self.account or unsigned.chain != self.chain:

@@ -237,6 +237,14 @@ def test_an_honest_pair_completes_whatever_strangers_do(stranger: Stranger, came
     assert verdict.faults[came_to_pass] > 1
 
 
+def test_a_stranger_s_watch_over_our_lock_costs_nothing() -> None:
+    """The provider watches over its own lock for a stranger, whose other leg is nonsense: it pays for one refund."""
+    around = plan(deal(Style.VANISHES), deal(Style.VANISHES, number=1), strangers=frozenset({Stranger.BOGUS_WATCHES}))
+    verdict = play(around)
+    assert verdict.ok, report(verdict)
+    assert verdict.faults["bogus-watch"] > 1
+
+
 @pytest.mark.parametrize("full", [False, True])
 def test_a_database_that_is_away_too_long_needs_a_tower(full: bool) -> None:
     failing = replace(calm("relayer-0"), outages=(Outage(70.0, AWAY_S, full),))

@@ -11,7 +11,7 @@ from adapters.memory import FaultRates
 from adapters.memory.transactions import transaction_hash
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Height, LockId
-from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Lie, Rough, Stranger
+from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Lie, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
@@ -166,12 +166,11 @@ def _due_at_s(record: Record, lock: LockOutcome, party: str) -> float | None:
 
 
 def _twice(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:
-    """Nobody pays for an exit under a second sequence while the first may still be mined, and is; unless a stranger has
-    another agreement about the same lock watched."""
+    """Nobody pays for an exit under a second sequence while the first may still be mined, and is; whatever other
+    agreements about the same lock strangers have watched."""
     chain, moody = lock.terms.chain, next(one.moody for one in record.plan.parties if one.name == party)
     held_up = _held_up(record, lock, 0.0, inf)
-    two = Stranger.BOGUS_WATCHES in record.plan.strangers
-    if chain not in record.world.memory or record.plan.rough or moody or held_up or two:
+    if chain not in record.world.memory or record.plan.rough or moody or held_up:
         return
     here, forms = record.world.memory[chain], dict[int, list[Sent]]()
     for sent in sendings:
