@@ -17,7 +17,7 @@ from gateway.simulation.verdict.record import Agreed, Record
 BEGUN_S: Final = 2 * STORY_S / 3
 """By then all deals of a small town have begun, and those that were agreed on have met their first gate."""
 QUIET_S: Final = 10.0
-"""Nobody has sent anything, or agreed on anything, for so long."""
+"""The least time without anything sent or agreed on."""
 NEAR_S: Final = 10.0 + MAX_SKEW_S
 """How far off the next timelock is at least."""
 

@@ -105,7 +105,7 @@ class World:
         self._refusing: dict[tuple[str, bytes], set[int]] = {}
         self._patience: dict[bytes, float] = {}
         self.lull: Callable[[], bool] = lambda: False
-        """Returns true while blocks may be skipped."""
+        """Return true while blocks may be skipped."""
         self._skipped: Counter[ChainId] = Counter()
         self.aims = Aims(plan.aims, self.clock, self.memory, self.faults, self.reorged, self.blocked)
         self.wire.heard = self.aims.heard
