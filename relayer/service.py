@@ -24,6 +24,7 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
+from relayer.api import idempotency
 from relayer.bridging.attestor import Attestor
 from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
@@ -55,6 +56,7 @@ TABLES: Final = (
     *set_aside.TABLES,
     *deliveries.TABLES,
     *price_rows.TABLES,
+    *idempotency.TABLES,
 )
 
 log = get_logger("relayer.service")

@@ -63,6 +63,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
         app = create_api(
             service.desk,
             setup.chains,
+            database,
             clock,
             metrics,
             watchtower=service.watchtower,

@@ -1,6 +1,6 @@
 """The relayer's API for dApps: REST, WebSocket, OpenAPI.
 
-app = create_api(service.desk, chains, clock, metrics, watchtower=service.watchtower)
+app = create_api(service.desk, chains, database, clock, metrics, watchtower=service.watchtower)
 async with serve(app, "127.0.0.1", 8080) as address: ...
 """
 

@@ -25,8 +25,11 @@ from relayer.api.bodies import (
     SwapBody,
     SwapCall,
     SwapsQuery,
+    TransactionCall,
+    WalletTransactionBody,
     WatchCall,
 )
+from relayer.api.transactions import BuildingChain, WalletTransactions
 from relayer.provider.desk import Desk, OpenSwap, SwapFilter, SwapView
 from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
@@ -45,13 +48,11 @@ class Watching(Protocol):
     async def register(self, request: Registration, caller: str | None = None) -> SwapId: ...
 
 
-class ServedChain(Protocol):
+class ServedChain(BuildingChain, Protocol):
     """The part of a chain that the API shows. A `ChainAccess` has it."""
 
     @property
     def parameters(self) -> ChainParameters: ...
-    @property
-    def heads(self) -> HeadSource: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Answers:
         self._watchtower = watchtower
         self._name = name
         self._parameters = {chain: served.parameters for chain, served in chains.items()}
-        self._holders = {chain: parameters.htlc_holder for chain, parameters in self._parameters.items()}
+        self._transactions = WalletTransactions(chains, clock)
         self._heads: dict[ChainId, _Seen] = {}
 
     async def relayer(self) -> RelayerBody:
@@ -164,8 +165,13 @@ class Answers:
         """The same call again answers the same swap."""
         return self.swap_body(await self._desk.give_back(SwapId(swap_id)))
 
+    async def transaction(self, swap_id: str, call: TransactionCall) -> WalletTransactionBody:
+        """An unsigned transaction of the swap; see `WalletTransactions.build`."""
+        return await self._transactions.build(await self._desk.swap(SwapId(swap_id)), call)
+
     async def swaps(self, query: SwapsQuery) -> list[SwapBody]:
         which = SwapFilter(
+            ids=tuple(map(SwapId, query.id)),
             done=query.done,
             phase=query.phase,
             hashlock=None if query.hashlock is None else Hashlock(wire.bytes_from(query.hashlock, 32, "hashlock")),
@@ -193,4 +199,4 @@ class Answers:
         return self.swap_body(await self._desk.swap(await self._watchtower.register(request, caller)))
 
     def swap_body(self, view: SwapView) -> SwapBody:
-        return wire.swap_body(view, self._holders)
+        return wire.swap_body(view, self._parameters, self._desk.head, self._clock.now())

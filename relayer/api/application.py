@@ -1,12 +1,14 @@
 """The HTTP application: paths onto answers. Served by `core.runtime.web.serve`."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from aiohttp import web
 
 from core.model.types import ChainId
 from core.runtime.clock import Clock
+from core.runtime.database import Database
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
 from core.runtime.web import (
@@ -31,8 +33,11 @@ from relayer.api.bodies import (
     SwapBody,
     SwapCall,
     SwapsQuery,
+    TransactionCall,
+    WalletTransactionBody,
     WatchCall,
 )
+from relayer.api.idempotency import Idempotency
 from relayer.api.socket import Sockets
 from relayer.provider.desk import Desk
 
@@ -51,6 +56,7 @@ refusal is an RFC 9457 problem document.
 def create_api(
     desk: Desk,
     chains: Mapping[ChainId, ServedChain],
+    database: Database,
     clock: Clock,
     metrics: Metrics,
     watchtower: Watching | None = None,
@@ -60,11 +66,11 @@ def create_api(
     cors: Cors | None = None,
 ) -> web.Application:
     """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
-    call from browsers, None lets none."""
+    call from browsers, None lets none. `database` keeps what is the API's own."""
     answers = Answers(desk, chains, clock, watchtower, name)
     sockets = Sockets(desk, answers, clock)
     app = build_application(
-        _routes(answers, sockets),
+        _keyed(_routes(answers, sockets), Idempotency(database, clock)),
         title="Causeway relayer",
         version=VERSION,
         metrics=metrics,
@@ -91,6 +97,10 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
 
     async def give_back(request: web.Request) -> web.Response:
         return respond(await answers.give_back(request.match_info["id"]))
+
+    async def transaction(request: web.Request) -> web.Response:
+        call = await read_body(request, TransactionCall)
+        return respond(await answers.transaction(request.match_info["id"], call))
 
     async def swaps(request: web.Request) -> web.Response:
         return respond(await answers.swaps(read_query(request, SwapsQuery)))
@@ -145,6 +155,17 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
         ),
         Route(
             "POST",
+            f"/v1/swaps/{{id:{SWAP_ID}}}/transactions",
+            transaction,
+            "An unsigned transaction for any wallet",
+            description="A lock, a claim, a refund, or a refund before the timelock by the lock's receiver. Nothing is "
+            "sent and nothing changes. Never give the relayer a secret preimage: put it in yourself, at `preimage_at`.",
+            body=TransactionCall,
+            answer=WalletTransactionBody,
+            problems=((404, "No such swap."), _CLOSED),
+        ),
+        Route(
+            "POST",
             "/v1/watches",
             watch,
             "Have a swap of two other parties watched",
@@ -155,6 +176,14 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
             problems=((404, "This relayer watches over nobody."), _CLOSED),
         ),
         Route("GET", "/v1/ws", sockets.handle, "Swaps as they change (WebSocket)", websocket=True),
+    ]
+
+
+def _keyed(routes: list[Route], keys: Idempotency) -> list[Route]:
+    """Every POST takes an idempotency key."""
+    return [
+        replace(route, handler=keys.once(route.handler), idempotent=True) if route.method == "POST" else route
+        for route in routes
     ]
 
 

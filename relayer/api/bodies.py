@@ -4,16 +4,18 @@ Amounts are decimal strings of base units, bytes 0x-hex, identifiers CAIP, times
 that they do not know; answers may grow fields, so a client ignores what it does not know.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from core.model.openings import MAX_PROOF_BYTES
 from core.model.types import MAX_DECIMALS, MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
-from htlc.model import LegStatus, Phase, Role
+from htlc.model import Leg, LegStatus, Phase, Role
 from relayer.provider.desk import MAX_PAGE
 
 DEFAULT_PAGE: Final = 50
+MAX_IDS: Final = 50
+"""Swaps that one call asks for by their ids: more would not fit into a path."""
 MAX_UNIX_S: Final = MAX_TIMELOCK_S
 
 Amount = Annotated[
@@ -33,6 +35,9 @@ Proof = Annotated[
     ),
 ]
 Hex = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$", max_length=2 + 2 * 64)]
+Hex20 = Annotated[str, msgspec.Meta(pattern="^0x[0-9a-f]{40}$", description="20 bytes.")]
+Data = Annotated[str, msgspec.Meta(pattern="^0x([0-9a-f]{2})*$", description="Bytes.")]
+Quantity = Annotated[str, msgspec.Meta(pattern="^0x(0|[1-9a-f][0-9a-f]{0,63})$", description="A number in hex.")]
 
 # Patterns of identifiers are documented, and not what refuses: `core.model.identifiers` says in words what is wrong.
 _CHAIN: Final = "[-a-z0-9]{3,8}:[-_a-zA-Z0-9]{1,32}"
@@ -70,6 +75,7 @@ Duration = Annotated[
     msgspec.Meta(ge=0, le=MAX_UNIX_S, description="A duration in seconds.", extra_json_schema={"format": "int64"}),
 ]
 BlockHeight = Annotated[int, msgspec.Meta(ge=0, description="A block.", extra_json_schema={"format": "int64"})]
+Count = Annotated[int, msgspec.Meta(ge=0, extra_json_schema={"format": "int64"})]
 _NAME: Final = {"pattern": "^[0-9a-f]{32}$"}
 SwapName = Annotated[
     str, msgspec.Meta(min_length=1, max_length=64, description="A swap's id, 16 bytes.", extra_json_schema=_NAME)
@@ -236,12 +242,14 @@ class TermsBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class PlaceBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The block and transaction of a lock, a claim or a refund on its chain."""
+    """The block and transaction of a lock, a claim or a refund on its chain. `confirmations` are the blocks on top,
+    inclusive, null if the relayer knows no head of the chain; `final` is by the chain's own rule."""
 
     height: BlockHeight
     block_hash: Hex
     tx_hash: Hex
     final: bool
+    confirmations: Count | None = None
 
 
 class LegBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -259,7 +267,8 @@ class LegBody(msgspec.Struct, frozen=True, kw_only=True):
 class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
     """A swap as the relayer's state machine has it. `done`: nothing will follow. `preimage` is null until a chain has
     shown it. The initiator locks before `lock_deadline` or not at all. `version` grows with every change. `reserved`:
-    the relayer keeps its part of this swap now; `reservation` says in a sentence until when, or why not."""
+    the relayer keeps its part of this swap now; `reservation` says in a sentence until when, or why not.
+    `expected_at`: about when it is done if everybody acts at once, null once it is; an estimate."""
 
     id: SwapName
     quote_id: QuoteName | None
@@ -275,14 +284,17 @@ class SwapBody(msgspec.Struct, frozen=True, kw_only=True):
     lock_deadline: Unix
     created_at: UnixFraction
     updated_at: UnixFraction
-    version: Annotated[int, msgspec.Meta(ge=0, extra_json_schema={"format": "int64"})]
+    version: Count
     reserved: bool = False
     reservation: str | None = None
+    expected_at: Unix | None = None
 
 
 class SwapsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which swaps; everything given must hold. `before` continues behind a swap's id."""
+    """Which swaps; everything given must hold. `id`, any number of times up to 50, asks for these, and leaves out those
+    that are not there. `before` continues behind a swap's id."""
 
+    id: Annotated[list[SwapName], msgspec.Meta(max_length=MAX_IDS)] = []
     done: bool | None = None
     phase: Phase | None = None
     hashlock: Hex32 | None = None
@@ -296,6 +308,79 @@ class WatchCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     initiator: TermsBody
     participant: TermsBody
+
+
+# --- transactions for wallets ------------------------------------------------------------------------------------
+
+
+Act = Literal["lock", "claim", "refund", "early-refund"]
+Step = Literal["lock", "claim", "refund", "early-refund", "approve"]
+
+
+class TransactionCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Which transaction of a swap. `leg` is the usual one if it is left out: the initiator's for `lock` and `refund`,
+    the participant's for `claim` and `early-refund`. `sender` pays for it: anybody may send a claim or a refund. On
+    the consortium chain `public_key` is the sender's ed25519 key."""
+
+    act: Act
+    leg: Leg | None = None
+    sender: Account | None = None
+    public_key: Hex32 | None = None
+
+
+class AccessBody(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """One entry of an EIP-2930 access list."""
+
+    address: Hex20
+    storage_keys: tuple[Hex32, ...] = ()
+
+
+class EvmCallBody(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename={"sender": "from", "chain_id": "chainId", "access_list": "accessList"},
+):
+    """A transaction as `eth_sendTransaction` takes it; the wallet adds nonce and fees. Quantities are hex."""
+
+    chain_id: Quantity
+    sender: Hex20
+    to: Hex20
+    value: Quantity
+    data: Data
+    gas: Quantity
+    access_list: tuple[AccessBody, ...] = ()
+
+
+class LedgerTransactionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction of the consortium chain. The account's ed25519 key signs `sign_bytes`; what is broadcast is
+    `92 ‖ body ‖ c440 ‖ signature` (docs/dapps/api.md), to be included up to `expiry_height`."""
+
+    sequence: Count
+    expiry_height: BlockHeight
+    sign_bytes: Data
+    body: Data
+
+
+class WalletTransactionBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One transaction, unsigned. `act` is what was asked for, or `approve`, which lets the contract take a token and
+    comes before a lock: ask again once it is included. It can succeed from `valid_from` on and before `valid_before`,
+    by the time of `chain`. `preimage_at` is where the 32 bytes of a secret preimage go, counted in bytes from the start
+    of `evm.data`, `ledger.sign_bytes` or `other`, null if nothing is missing. One of `evm`, `ledger` and `other` (the
+    chain's own encoding) is there."""
+
+    act: Step
+    leg: Leg
+    chain: Chain
+    sender: Account
+    lock_id: LockName
+    summary: str
+    valid_from: Unix | None
+    valid_before: Unix | None
+    preimage_at: Count | None
+    evm: EvmCallBody | None
+    ledger: LedgerTransactionBody | None
+    other: Data | None
 
 
 # --- the WebSocket -----------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -16,7 +16,6 @@ from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.openings import MAX_PROOF_BYTES
 from core.model.ports import ChainParameters, ChainTiming
 from core.model.types import (
-    AccountId,
     Asset,
     AssetId,
     ChainId,
@@ -26,6 +25,7 @@ from core.model.types import (
     Seconds,
 )
 from htlc.model import Sighting
+from relayer.api import expected
 from relayer.api.bodies import (
     AssetBody,
     BlockBody,
@@ -207,8 +207,17 @@ def terms_from(body: TermsBody) -> LockTerms:
     )
 
 
-def swap_body(view: SwapView, holders: Mapping[ChainId, AccountId | None]) -> SwapBody:
-    """`holders`: the contract that keeps locks on each chain, None if the ledger does."""
+def swap_body(
+    view: SwapView,
+    chains: Mapping[ChainId, ChainParameters],
+    heads: Callable[[ChainId], HeadUpdate | None],
+    now_s: float,
+) -> SwapBody:
+    """`heads`: the newest head that is known of a chain, None without one."""
+    first, second = view.initiator, view.participant
+    known = heads(first.chain), heads(second.chain)
+    # A swap may be older than the configuration, and on a chain that is not in it any more.
+    timings = [chains[leg.chain].timing for leg in (first, second) if leg.chain in chains]
     return SwapBody(
         id=view.id,
         quote_id=view.quote_id or None,
@@ -218,8 +227,8 @@ def swap_body(view: SwapView, holders: Mapping[ChainId, AccountId | None]) -> Sw
         done=view.done,
         reason_code=view.reason_code,
         reason=view.reason,
-        initiator=_leg_body(view.initiator, holders.get(view.initiator.chain)),
-        participant=_leg_body(view.participant, holders.get(view.participant.chain)),
+        initiator=_leg_body(first, chains.get(first.chain), known[0]),
+        participant=_leg_body(second, chains.get(second.chain), known[1]),
         preimage=None if view.preimage is None else hex_of(view.preimage),
         lock_deadline=view.lock_deadline_s,
         created_at=view.created_at,
@@ -227,25 +236,30 @@ def swap_body(view: SwapView, holders: Mapping[ChainId, AccountId | None]) -> Sw
         version=view.version,
         reserved=view.reserved,
         reservation=view.reservation or None,
+        expected_at=expected.expected_at(view, (timings[0], timings[1]), known, now_s) if len(timings) == 2 else None,
     )
 
 
-def _leg_body(leg: LegView, holder: AccountId | None) -> LegBody:
+def _leg_body(leg: LegView, chain: ChainParameters | None, head: HeadUpdate | None) -> LegBody:
     return LegBody(
         terms=terms_body(leg.terms),
-        holder=holder,
+        holder=None if chain is None else chain.htlc_holder,
         status=leg.status,
         lock_id=leg.lock_id,
-        lock=_place_body(leg.lock),
-        settle=_place_body(leg.settle),
+        lock=_place_body(leg.lock, head),
+        settle=_place_body(leg.settle, head),
     )
 
 
-def _place_body(seen: Sighting | None) -> PlaceBody | None:
+def _place_body(seen: Sighting | None, head: HeadUpdate | None) -> PlaceBody | None:
     if seen is None:
         return None
     return PlaceBody(
-        height=seen.block.height, block_hash=hex_of(seen.block.hash), tx_hash=hex_of(seen.tx_hash), final=seen.final
+        height=seen.block.height,
+        block_hash=hex_of(seen.block.hash),
+        tx_hash=hex_of(seen.tx_hash),
+        final=seen.final,
+        confirmations=expected.confirmations(seen, head),
     )
 
 

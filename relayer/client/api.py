@@ -31,6 +31,8 @@ from relayer.api.bodies import (
     SwapBody,
     SwapCall,
     SwapsQuery,
+    TransactionCall,
+    WalletTransactionBody,
     WatchCall,
 )
 
@@ -109,8 +111,15 @@ class RelayerApi:
 
     async def swaps(self, query: SwapsQuery | None = None) -> list[SwapBody]:
         given = msgspec.to_builtins(query or SwapsQuery())
-        words = {name: _word(value) for name, value in given.items() if value is not None}
+        ids = given.pop("id")
+        words = [(name, _word(value)) for name, value in given.items() if value is not None]
+        words += [("id", swap_id) for swap_id in ids]
         return await self._call("GET", "/v1/swaps", list[SwapBody], query=words)
+
+    async def transaction(self, swap_id: str, call: TransactionCall) -> WalletTransactionBody:
+        """An unsigned transaction of the swap: compare it with the terms before a wallet signs it."""
+        path = f"/v1/swaps/{quote(swap_id, safe='')}/transactions"
+        return await self._call("POST", path, WalletTransactionBody, call)
 
     async def watch(self, call: WatchCall) -> SwapBody:
         """Register a swap of two other parties with this relayer's watchtower; again is harmless."""

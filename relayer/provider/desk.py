@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from core.model.facts import HeadUpdate
 from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, SwapId
 from htlc.model import Leg, LegStatus, Phase, Role, Sighting
 from relayer.provider.quoting import Pair, Quote, QuoteRequest
@@ -68,8 +69,10 @@ class SwapView:
 
 @dataclass(frozen=True, slots=True)
 class SwapFilter:
-    """Which swaps; everything given must hold. Newest first, `before` continues behind a swap's id."""
+    """Which swaps; everything given must hold. Newest first, `before` continues behind a swap's id. `ids` leaves out
+    those that are not there."""
 
+    ids: tuple[SwapId, ...] = ()
     done: bool | None = None
     phase: Phase | None = None
     hashlock: Hashlock | None = None
@@ -103,6 +106,9 @@ class Desk(Protocol):
 
     def pairs(self) -> Sequence[Pair]:
         """Every pair that has a price now, at its rate without a premium."""
+
+    def head(self, chain: ChainId) -> HeadUpdate | None:
+        """The newest head of a chain that was seen, None if none was. Asks nobody."""
 
     async def quote(self, request: QuoteRequest) -> Quote:
         """A signed price. Raise `NotFoundError` for an unknown pair, `RejectedError` outside its limits,

@@ -15,6 +15,7 @@ from nacl.signing import SigningKey
 from sqlalchemy.engine import Connection
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError
+from core.model.facts import HeadUpdate
 from core.model.ports import ChainParameters, ConsentBuilder
 from core.model.types import (
     AccountId,
@@ -119,6 +120,10 @@ class SwapDesk:
 
     def pairs(self) -> Sequence[Pair]:
         return self._prices.pairs()
+
+    def head(self, chain: ChainId) -> HeadUpdate | None:
+        board = self._boards.get(chain)
+        return None if board is None else board.latest
 
     # --- quotes ---
 
@@ -346,6 +351,7 @@ class SwapDesk:
             rows = tables.list_rows(
                 connection,
                 which.limit,
+                ids=which.ids,
                 done=which.done,
                 phase=which.phase,
                 hashlock=which.hashlock,

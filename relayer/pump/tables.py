@@ -380,6 +380,7 @@ def list_rows(
     connection: Connection,
     limit: int,
     *,
+    ids: Sequence[SwapId] = (),
     done: bool | None = None,
     phase: Phase | None = None,
     hashlock: Hashlock | None = None,
@@ -389,6 +390,8 @@ def list_rows(
     """Newest first; `before` continues behind a swap. Raise `NotFoundError` for an unknown `before`."""
     table = relayer_swaps
     query = _ROW.order_by(table.c.created_ns.desc(), table.c.swap_id.desc()).limit(limit)
+    if ids:
+        query = query.where(table.c.swap_id.in_(ids))
     if done is not None:
         query = query.where(table.c.done == done)
     if phase is not None:

@@ -19,6 +19,13 @@ _RETRY_AFTER: Final = {
     "description": "Seconds to wait before the same call (RFC 9110 section 10.2.3).",
     "schema": {"type": "string", "pattern": "^[0-9]+$"},
 }
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same call under the same key is answered as the first time, for a day; a UUID.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+}
 _RETRIED: Final = frozenset({409, 429, 503})
 _PROBLEM: Final = {
     "type": "object",
@@ -116,7 +123,8 @@ def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, An
     }
     if route.description:
         operation["description"] = route.description
-    if parameters := [*_path_parameters(route), *_query_parameters(route, by_type)]:
+    keyed = [_IDEMPOTENCY_KEY] if route.idempotent else []
+    if parameters := [*_path_parameters(route), *_query_parameters(route, by_type), *keyed]:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
@@ -193,6 +201,12 @@ def _usual_problems(route: Route) -> dict[int, str]:
         }
     if route.query is not None:
         usual[422] = "The query does not fit."
+    if route.idempotent:
+        usual |= {
+            400: "The body is not JSON, or the idempotency key is malformed.",
+            409: "The idempotency key is under way.",
+            422: "The body does not fit, or the idempotency key came with another request.",
+        }
     if route.path_parameters:
         usual[404] = "No such thing."
     if route.query is not None or route.path_parameters:

@@ -27,7 +27,7 @@ class Route:
     `body` and `query` are the msgspec Structs that the handler reads with `read_body` and `read_query`, `answer` the
     type that it responds with in `content_type`, `or_answer` another type that it may be. `scope` names what an API
     key must be allowed; None is open to everybody. `problems` adds statuses that this route can answer with, each with
-    a sentence. `websocket` marks an upgrade to a WebSocket.
+    a sentence. `websocket` marks an upgrade to a WebSocket, `idempotent` a handler that knows `Idempotency-Key`.
     """
 
     method: str
@@ -45,6 +45,7 @@ class Route:
     problems: tuple[tuple[int, str], ...] = ()
     tag: str = "api"
     websocket: bool = False
+    idempotent: bool = False
 
     @property
     def template(self) -> str:

@@ -41,7 +41,9 @@ class ApiWorld(World):
     async def served(self, limit: RateLimit | None = None) -> AsyncIterator[str]:
         await self.start()
         access = {chain: self.chains[chain].access(self.endpoints[chain]) for chain in (A, B)}
-        app = create_api(self.service.desk, access, self.clock, self.metrics, self.service.watchtower, limit=limit)
+        app = create_api(
+            self.service.desk, access, self.database, self.clock, self.metrics, self.service.watchtower, limit=limit
+        )
         try:
             async with serve(app, "127.0.0.1", 0) as address, RelayerApi(address) as api:
                 self.address, self.api = address, api

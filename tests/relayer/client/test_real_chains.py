@@ -101,7 +101,7 @@ async def relayer_at_work(
     tasks = [asyncio.create_task(follower.run()) for follower in followers]
     tasks.append(asyncio.create_task(service.run()))
     try:
-        async with serve(create_api(service.desk, access, clock, metrics), "127.0.0.1", 0) as address:
+        async with serve(create_api(service.desk, access, database, clock, metrics), "127.0.0.1", 0) as address:
             yield address
     finally:
         for task in tasks:
