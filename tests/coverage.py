@@ -50,7 +50,7 @@ def measure(piece: str, processes: str, folder: Path = MEASURED) -> bool:
     pytest = [sys.executable, "-m", "pytest", "-q", "--cov", "--cov-append", "--cov-report="]
     codes = [
         subprocess.run([*pytest, *options, *pieces()[piece]], cwd=ROOT, env=environment, check=False).returncode
-        for options in (["-n", processes, "-m", "not alone"], ["-n", "0", "-m", "alone"])
+        for options in (["-n", processes, "-m", "not alone and not timed"], ["-n", "0", "-m", "alone and not timed"])
     ]
     return all(code in (0, NO_TESTS) for code in codes)
 

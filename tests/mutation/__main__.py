@@ -47,8 +47,9 @@ _HELD: Final = {
     "protobuf ics23 smt merkle cometbft": "protobuf ics23 smt merkle",
     "lanes ethereum_evidence": "lanes",
     "zip215": "zip215",
-    "light_client cometbft cometbft_json block_evidence": "cometbft/encoding cometbft/hashing cometbft/json "
-    "cometbft/light_client cometbft/sign_bytes cometbft/signing cometbft/types",
+    "light_client cometbft cometbft_bytes cometbft_json block_evidence": "cometbft/encoding cometbft/hashing "
+    "cometbft/json cometbft/light_client cometbft/signing cometbft/types",
+    "cometbft cometbft_bytes zip215": "cometbft/sign_bytes",
     "evidence ethereum_evidence leaves canonical trails": "evidence/canonical evidence/codec evidence/state "
     "evidence/trail evidence/verification",
 }

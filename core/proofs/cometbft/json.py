@@ -427,7 +427,7 @@ def _evidence_from_json(value: Any) -> Evidence:
         raise MalformedProofError("block evidence of this type is not supported")
     block = object_from_json(_either(fields, "ConflictingBlock", "conflicting_block"))
     proposer = object_from_json(block.get("validator_set")).get("proposer")
-    members = list_from_json(_either(fields, "ByzantineValidators", "byzantine_validators") or [], MAX_VALIDATORS)
+    members = list_from_json(_either(fields, "ByzantineValidators", "byzantine_validators"), MAX_VALIDATORS)
     return LightClientAttackEvidence(
         light_block_from_json(block),
         None if proposer is None else validator_from_json(proposer),

@@ -30,6 +30,12 @@ def test_members_are_sorted_and_text_is_ascii() -> None:
     assert canonical.dump({"b": 1, "a": ["ü", None, True]}) == b'{"a":["\\u00fc",null,true],"b":1}'
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), [float("-inf")]])
+def test_number_that_json_does_not_have_is_not_written(value: Any) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        canonical.dump(value)
+
+
 @pytest.mark.parametrize(
     ("data", "why"),
     [
@@ -50,6 +56,15 @@ def test_members_are_sorted_and_text_is_ascii() -> None:
 def test_other_forms_are_refused(data: bytes, why: str) -> None:
     with pytest.raises(MalformedProofError, match=why):
         canonical.load(data)
+
+
+def test_nesting_counts_what_is_open_at_a_time() -> None:
+    """Neighbours that are closed already neither add to it nor take away."""
+    below, above = (b"[" * n + b"]" * n for n in (canonical.MAX_NESTING - 1, canonical.MAX_NESTING))
+    canonical.load(b"[[],[]," + below + b",[]]")
+    for neighbours in (b"", b"[],", b"[],[],", b"[[],[]],"):
+        with pytest.raises(MalformedProofError, match="nested too deeply"):
+            canonical.load(b"[" + neighbours + above + b"]")
 
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])

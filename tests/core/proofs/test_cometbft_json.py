@@ -75,7 +75,7 @@ READERS: list[tuple[Callable[[Any], Any], list[tuple[Any, Any]], list[Any]]] = [
     (
         lambda value: rpc_json.bytes_from_hex(value, 2),
         [("", b""), ("0AfF", b"\n\xff"), ("ab", b"\xab")],
-        ["0AFF00", "0", "0x", "zz", "0 a", "٣٣", 5, None, b"0a"],
+        ["0AFF00", "0", "0x", "zz", "0 a", "0a ", " 0a", "٣٣", 5, None, b"0a"],
     ),
     (rpc_json.bytes_from_hex, [("11" * 64, b"\x11" * 64)], ["11" * 65]),
     (
@@ -115,6 +115,14 @@ def test_reader_takes_its_kind_only(read: Callable[[Any], Any], good: list[tuple
             read(value)
 
 
+def test_base64_is_read_no_further_than_its_limit_is_long() -> None:
+    """20 bytes are 28 characters: what is longer is refused before anything is decoded."""
+    with pytest.raises(MalformedProofError, match="is not base64"):
+        rpc_json.bytes_from_base64("?" * 28, 20)
+    with pytest.raises(MalformedProofError, match="within its limit"):
+        rpc_json.bytes_from_base64("?" * 29, 20)
+
+
 # --- headers and commits ---------------------------------------------------------------------------------------------
 
 
@@ -147,6 +155,7 @@ def test_header_is_read_member_by_member() -> None:
         ("chain_id", None),
         ("chain_id", "x" * 51),
         ("chain_id", "\ud800"),
+        ("chain_id", "last\udfff"),
         ("chain_id", "ü" * 26),
         ("height", None),
         ("height", "-1"),
@@ -270,6 +279,13 @@ def test_validator_set_ends_at_its_limits() -> None:
     assert FIRST.validators.by_address(bytes(20)) is None
 
 
+def test_validator_set_has_ten_thousand_members_at_most() -> None:
+    keys = [PublicKey(KeyKind.ED25519, number.to_bytes(32, "big")) for number in range(10_001)]
+    assert len(ValidatorSet.of([Validator(key, 1) for key in keys[:-1]])) == 10_000
+    with pytest.raises(MalformedProofError, match="size"):
+        ValidatorSet.of([Validator(key, 1) for key in keys])
+
+
 def test_key_that_is_no_point_has_no_address() -> None:
     for size in (32, 34):
         with pytest.raises(MalformedProofError, match="wrong length"):
@@ -349,6 +365,9 @@ def test_block_is_read_as_it_was_written() -> None:
         (("evidence", "evidence", 1, "value", "ConflictingBlock", "validator_set"), None),
         (("evidence", "evidence", 1, "value", "CommonHeight"), None),
         (("evidence", "evidence", 1, "value", "ByzantineValidators"), {"a": 1}),
+        (("evidence", "evidence", 1, "value", "ByzantineValidators"), {}),
+        (("evidence", "evidence", 1, "value", "ByzantineValidators"), ""),
+        (("evidence", "evidence", 1, "value", "ByzantineValidators"), 0),
         (("evidence", "evidence", 1, "value", "Timestamp"), 5),
         (("header",), None),
         (("last_commit",), []),

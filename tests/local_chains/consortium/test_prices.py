@@ -25,6 +25,7 @@ BLOCK_S = 1.0
 FAILING = ("nonsense", "long_nonsense", "forged")
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("kind", dear_blocks.KINDS, ids=lambda kind: kind.__name__)
 def test_dearest_block_of_a_kind_takes_under_a_second(kind: Callable[[], tuple[World, list[bytes]]]) -> None:
     measured = dear_blocks.measure(kind)
