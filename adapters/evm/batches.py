@@ -1,7 +1,12 @@
-"""Claims and refunds that go out together, by the contract's `settleStrangers`: each a call of its own with gas of its
-own, so that nothing that one payee or token does reaches the next. What became of each is read from the receipt.
+"""Claims and refunds that go out together. What became of each is read from the receipt.
+
+Those that pay their own sender, all claims or all refunds of one asset, share one payment by the contract's `bulkClaim`
+or `bulkRefund`: their payee is an account that has just signed, and if their token refuses to pay it, none of them
+could be paid alone. All others go by `settleStrangers`: each a call of its own with gas of its own, so that nothing
+that one payee or token does reaches the next.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +29,9 @@ BATCH_GAS: Final = 50_000
 """Gas of the transaction without its items: 21,000 to begin with, and what the contract keeps for its end."""
 ITEM_GAS: Final = 15_000
 """Gas of an item beyond its own limit: its calldata, being called, and being reported."""
+OWN_ITEM_GAS: Final = 25_000
+"""Gas of an item of our own, which shares its payment with the others: its calldata, its lane's word, and its event or
+report."""
 
 SKIPPED_TOPIC: Final = "0x" + keccak256(b"Skipped(uint256,bytes)").hex()
 _BATCH: Final = keccak256(b"settleStrangers(bytes[],uint256)")[:4]
@@ -42,6 +50,13 @@ _REFUNDS: Final = tuple(
         b"refundToken(bytes32,uint256,address,uint256,address)",
     )
 )
+_ITEM: Final = "(bytes32,uint256,address,uint256)"
+_BULK: Final = {
+    keccak256(f"{name}(bool,{_ITEM}[],uint256)".encode())[:4]: topic
+    for name, topic in (("bulkClaim", CLAIMED_TOPIC), ("bulkRefund", REFUNDED_TOPIC))
+}
+"""The events that items of these calls leave."""
+_ERC20_KIND: Final = 1 << 160
 
 
 class EvmBatchBuilder:
@@ -52,8 +67,19 @@ class EvmBatchBuilder:
     def __init__(self, htlc: bytes) -> None:
         self._htlc = htlc
 
+    def divided(self, exits: Sequence[UnsignedTransaction]) -> Sequence[Sequence[int]]:
+        """See the port: those of our own apart, by what shares a payment; what is alone in that goes with strangers."""
+        alike: dict[_Own | None, list[int]] = defaultdict(list)
+        for index, one in enumerate(exits):
+            alike[_own(one)].append(index)
+        strangers = alike.pop(None, [])
+        strangers += [group[0] for group in alike.values() if len(group) == 1]
+        groups = [group for group in alike.values() if len(group) > 1] + [sorted(strangers)]
+        parts = (group[first : first + MAX_EXITS] for group in groups for first in range(0, len(group), MAX_EXITS))
+        return [part for part in parts if len(part) > 1]
+
     def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
-        """See the port. Every item may use as much gas as the hungriest may alone."""
+        """See the port. Every item of strangers may use as much gas as the hungriest may alone."""
         if not 0 < len(exits) <= MAX_EXITS or len({one.sender for one in exits}) != 1:
             raise RejectedError(f"a batch has 1 to {MAX_EXITS} exits, all of one sender")
         bodies = [body_of(one) for one in exits]
@@ -61,6 +87,8 @@ class EvmBatchBuilder:
         if any(body.to != hex_address(self._htlc) for body in bodies) or not all(map(_settles, calls)):
             raise RejectedError("a batch is made of claims and refunds of one contract")
         gas_each = max(int(body.gas, 16) for body in bodies)
+        if len(exits) > 1 and (own := _own(exits[0])) is not None and all(_own(one) == own for one in exits):
+            return self._paid_together(exits, calls, own, gas_each)
         tokens = dict.fromkeys(parse_address(entry.address) for body in bodies for entry in body.access_list)
         return unsigned_call(
             exits[0].sender,
@@ -71,6 +99,46 @@ class EvmBatchBuilder:
             summary="; ".join(one.summary for one in exits),
             reveals=any(one.reveals for one in exits),
         )
+
+    def _paid_together(
+        self, exits: Sequence[UnsignedTransaction], calls: Sequence[bytes], own: "_Own", payment_gas: int
+    ) -> UnsignedTransaction:
+        """`payment_gas`: what one of them may use alone."""
+        words = [decode([_ITEM], call[4 : 4 + 4 * WORD_SIZE])[0] for call in calls]
+        items = [(opening, terms, parse_address(sender), amount) for opening, terms, sender, amount in words]
+        token = None if own.asset == 0 else (own.asset & (_ERC20_KIND - 1)).to_bytes(20, "big")
+        return unsigned_call(
+            exits[0].sender,
+            self._htlc,
+            encode_call("HashedTimelock", "bulkClaim" if own.claims else "bulkRefund", True, items, own.asset),
+            gas=BATCH_GAS + payment_gas + len(calls) * OWN_ITEM_GAS,
+            warm=() if token is None else (token,),
+            summary="; ".join(one.summary for one in exits),
+            reveals=any(one.reveals for one in exits),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """Exits that pay their own sender and have this in common can share a payment. `asset` is the committed word."""
+
+    claims: bool
+    asset: int
+
+
+def _own(exit_: UnsignedTransaction) -> _Own | None:
+    """None for an exit that pays somebody else, and for anything that is not an exit."""
+    body = body_of(exit_)
+    call = bytes.fromhex(body.data[2:])
+    if not _settles(call) or len(call) < 4 + 4 * WORD_SIZE:
+        return None
+    _, terms, locker, _ = (call[4 + at : 4 + at + WORD_SIZE] for at in range(0, 4 * WORD_SIZE, WORD_SIZE))
+    claims = call[:4] in _CLAIMS
+    payee = terms[:20] if claims else locker[12:]
+    if payee != parse_address(body.sender):
+        return None
+    token = call[4 + 4 * WORD_SIZE :]
+    return _Own(claims, _ERC20_KIND | int.from_bytes(token, "big") if token else 0)
 
 
 def _settles(call: bytes) -> bool:
@@ -97,7 +165,7 @@ def left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, .
     alone: a payee may call the contract back and have it report any indices. Raise `RetryableError` for
     data that no node of this chain can have answered.
     """
-    if data[:4] != _BATCH:
+    if data[:4] != _BATCH and data[:4] not in _BULK:
         return ()
     try:
         return _left_out(htlc, data, logs)
@@ -106,17 +174,26 @@ def left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, .
 
 
 def _left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, ...]:
-    calls: tuple[bytes, ...] = decode(["bytes[]", "uint256"], data[4:])[0]
+    items = _items(data)
     ours = [log for log in logs if log.address.lower() == htlc]
     done = {(log.topics[0], bytes.fromhex(log.data[2:66])) for log in ours if log.topics[0] != SKIPPED_TOPIC}
     reports = list(_reports(ours))
     reasons = {report.index: revert_reason(report.reason) or "it used up its gas" for report in reports}
-    end = min((report.index for report in reports if report.reason == _OUT_OF_GAS), default=len(calls))
+    end = min((report.index for report in reports if report.reason == _OUT_OF_GAS), default=len(items))
     return tuple(
         LeftOut(index, reasons.get(index, "the batch ended before it" if index > end else "left out"))
-        for index, call in enumerate(calls)
-        if _event_of(call) not in done
+        for index, item in enumerate(items)
+        if item not in done
     )
+
+
+def _items(data: bytes) -> list[tuple[str, bytes]]:
+    """Topic and lock id of the event that each item of a batch leaves if it is done."""
+    if (topic := _BULK.get(data[:4])) is None:
+        calls: tuple[bytes, ...] = decode(["bytes[]", "uint256"], data[4:])[0]
+        return [_event_of(call) for call in calls]
+    locks = decode(["bool", f"{_ITEM}[]", "uint256"], data[4:])[1]
+    return [(topic, bytes.fromhex(sender[2:]) + terms.to_bytes(WORD_SIZE, "big")[20:]) for _, terms, sender, _ in locks]
 
 
 def _event_of(call: bytes) -> tuple[str, bytes]:

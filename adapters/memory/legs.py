@@ -117,6 +117,10 @@ class MemoryBatchBuilder:
     def __init__(self, chain: ChainId) -> None:
         self._chain = chain
 
+    def divided(self, exits: Sequence[UnsignedTransaction]) -> Sequence[Sequence[int]]:
+        parts = (range(len(exits))[first : first + MAX_EXITS] for first in range(0, len(exits), MAX_EXITS))
+        return [part for part in parts if len(part) > 1]
+
     def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
         messages = [decode_message(one.body) for one in exits]
         items = tuple(message for message in messages if isinstance(message, Claim | Refund))

@@ -180,6 +180,12 @@ class BatchBuilder(Protocol):
     def max_exits(self) -> int:
         """How many one transaction may hold."""
 
+    def divided(self, exits: Sequence[UnsignedTransaction]) -> Sequence[Sequence[int]]:
+        """Return which of them go out together, by their indices: each part is a batch of 2 to `max_exits`.
+
+        What is in no part goes alone. All are of one sender, as `LegBuilder` made them.
+        """
+
     def batch(self, exits: Sequence[UnsignedTransaction]) -> UnsignedTransaction:
         """Claims and refunds of one sender, as `LegBuilder` made them. It reveals if one of them does.
 

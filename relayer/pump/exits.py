@@ -97,16 +97,17 @@ class SharedExits:
         here = self._chains[chain]
         if (batches := here.access.batches) is None:
             return
-        for first in range(0, len(ready), batches.max_exits):
-            part = ready[first : first + batches.max_exits]
-            if len(part) < 2:
-                return
-            exits = [exit_transaction(here, asked) for asked in part]
+        exits = [exit_transaction(here, asked) for asked in ready]
+        for indices in batches.divided(exits):
+            part = [ready[index] for index in indices]
             deadlines = [exit_deadline_s(asked) for asked in part if in_time]
             soonest_s = min((deadline_s for deadline_s in deadlines if deadline_s is not None), default=None)
             gate = None if in_time else neighbours.gate(part, here.access.parameters.timing, self._clock)
             await here.pipeline.send_together(
-                [effects.effect_key(asked) for asked in part], batches.batch(exits), soonest_s, gate
+                [effects.effect_key(asked) for asked in part],
+                batches.batch([exits[index] for index in indices]),
+                soonest_s,
+                gate,
             )
             self._metrics.exits_together.labels(chain).inc(len(part))
 
