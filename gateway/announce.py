@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def announce(name: str, url: str, as_json: bool) -> None:
-    """One line on standard output; `gateway.processes` reads the JSON form."""
+def announce(name: str, url: str, as_json: bool, *, ready: bool = True) -> None:
+    """One line on standard output; `gateway.processes` reads the JSON form. Not `ready`: it only listens so far."""
     if as_json:
-        print(json.dumps({"ready": True, "name": name, "url": url}), flush=True)
-    else:
+        print(json.dumps({"ready" if ready else "listening": True, "name": name, "url": url}), flush=True)
+    elif ready:
         print(f"{name} is ready at {url}; Ctrl-C stops it", flush=True)
+    else:
+        print(f"{name} starts; {url}/readyz says what it waits for", flush=True)
 
 
 @contextmanager

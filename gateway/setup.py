@@ -47,7 +47,7 @@ LIMIT_TIMES: Final = 4
 """At stake in all: so many of the largest swaps; with one counterparty half of that."""
 MAX_OFFER_CHARS: Final = 200
 _COMMENTS: Final = {
-    "listen =": "The dApp API, /healthz and /metrics; a TLS proxy belongs before it.",
+    "listen =": "The dApp API, /healthz, /readyz and /metrics; a TLS proxy belongs before it.",
     "database =": "postgresql://… for production.",
     "policy =": "Allowances for people and outages that timelocks contain: production, or devnet.",
     "endpoints =": "Endpoints of one operator count once: more than half of the operators must agree.",

@@ -99,13 +99,15 @@ def open_keystore(config: RelayerConfig, base: Path) -> Keystore:
 
 
 def signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> dict[ChainId, Signer]:
-    """One signer for each configured account. Raise `RejectedError` for an account on an unconfigured chain."""
+    """One signer for each configured account on these chains. Raise `RejectedError` for an account on an unconfigured
+    chain."""
     made: dict[ChainId, Signer] = {}
     for account in config.accounts:
         chain = ChainId(account.chain)
-        if chain not in chains:
+        if chain not in {one.id for one in config.chains}:
             raise RejectedError(f"there is an account on {account.chain}, which is not configured as a chain")
-        made[chain] = chains[chain].signer(keys.key(account.key).expose())
+        if chain in chains:
+            made[chain] = chains[chain].signer(keys.key(account.key).expose())
     return made
 
 

@@ -38,7 +38,6 @@ def create_app(
         clock=clock,
         keys=keys,
         limiter=limiter,
-        health=service.health,
         description="Reads are logged before they are answered; state why in the header X-Purpose.",
     )
 

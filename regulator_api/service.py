@@ -25,7 +25,6 @@ from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.web import (
     CALLER,
-    Health,
     PageCursors,
     Problem,
     read_body,
@@ -77,7 +76,8 @@ class _Reading:
 
 
 class RegulatorService:
-    """Answers over one database. `cursor_key` (at least 16 secret bytes) seals the cursors of pages."""
+    """Answers over one database. `cursor_key` (at least 16 secret bytes) seals the cursors of pages. `away`: what the
+    daemon still waits for, by name, with the reason; it may change."""
 
     def __init__(
         self,
@@ -85,8 +85,10 @@ class RegulatorService:
         chains: Iterable[SupervisedChain],
         clock: Clock,
         cursor_key: bytes,
+        away: Mapping[str, str] | None = None,
     ) -> None:
         self._database = database
+        self._away: Mapping[str, str] = {} if away is None else away
         self._chains: Mapping[ChainId, SupervisedChain] = {entry.parameters.chain: entry for entry in chains}
         self._assets: dict[AssetId, Asset] = {}
         for entry in self._chains.values():
@@ -230,19 +232,12 @@ class RegulatorService:
     async def get_ready(self, request: web.Request) -> web.Response:
         views = {view.chain: view for view in await self._chain_views()}
         states = {str(chain): views[chain].state if chain in views else "unknown" for chain in self._chains}
-        if not all(chain in views and views[chain].ready for chain in self._chains):
+        states |= self._away
+        if self._away or not all(chain in views and views[chain].ready for chain in self._chains):
             raise Problem(
                 503, "not-ready", "Not ready", "A chain is not followed, or has an open alarm.", chains=states
             )
         return respond(bodies.ReadyAnswer(ready=True, chains=states))
-
-    async def health(self) -> Health:
-        """Return true if the database answers."""
-        try:
-            await self._database.read(chain_rows)
-        except RetryableError as error:
-            return Health(ok=False, details={"database": error.message})
-        return Health(ok=True, details={"database": "ok"})
 
     # --- parts ---------------------------------------------------------------------------------------------------
 

@@ -13,8 +13,8 @@ from core.runtime.web import problem_of
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/dapps/api.md"
 ROW = re.compile(r"^\| ((?:`[a-z-]+`(?:, )?)+) \| ([\d, ]+) \| .+ \|$", re.MULTILINE)
-NOT_FOR_CALLERS = {"unhealthy", "client-left", "unauthorized", "scope-missing"}
-"""`/healthz` is the operator's; a client that has left reads nothing; a relayer's API takes no keys."""
+NOT_FOR_CALLERS = {"unhealthy", "not-ready", "client-left", "unauthorized", "scope-missing"}
+"""`/healthz` and `/readyz` are the operator's; a client that has left reads nothing; a relayer's API takes no keys."""
 
 
 NAMED = re.compile(r"^\| `([A-Z]+) (/v1/[^`]*)`", re.MULTILINE)

@@ -69,7 +69,7 @@ async def run_index(
             await until_stopped(*parts, ends=until_head)
             return
         app = build_application(
-            [], title=config.name, version=VERSION, metrics=metrics, clock=clock, health=health_of(followers)
+            [], title=config.name, version=VERSION, metrics=metrics, clock=clock, ready=health_of(followers)
         )
         async with serve(app, *listen_address(config.listen)) as url:
             await until_stopped(*parts, ends=until_head, ready=lambda: ready(url))

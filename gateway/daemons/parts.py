@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from adapters.registry import ConnectedChain
 from core.model.errors import FatalError, RejectedError, RetryableError
@@ -21,6 +21,7 @@ from core.runtime.web import Health
 from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
 from gateway.config.reading import check_database
+from gateway.daemons.world import Waits
 from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -29,8 +30,12 @@ from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import accounts_in_use
 
+T = TypeVar("T")
+
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""
+LOOK_S: Final = 5.0
+"""How long the database may take to say what concerns the operator."""
 SETTLING_S: Final = 0.25
 """The time within which a part that cannot work at all ends: nothing is announced before."""
 
@@ -55,26 +60,40 @@ class OwnDatabase:
 
 
 @asynccontextmanager
-async def own_database(url: str, base: Path, kind: str, shared: bool = False) -> AsyncIterator[OwnDatabase]:
+async def own_database(
+    url: str,
+    base: Path,
+    kind: str,
+    shared: bool = False,
+    hold: DatabaseHold | None = None,
+    waits: Waits | None = None,
+) -> AsyncIterator[OwnDatabase]:
     """The database of one daemon of this `kind`, held against a second one while the block runs.
 
-    `shared`: several may work on one PostgreSQL. A server that does not answer yet gets some seconds. Raise
-    `RejectedError` for a database in memory, `ConflictError` if another process has it, and what opening it raises.
+    `hold` is the hold on it, if it is held already. `shared`: several may work on one PostgreSQL. A server that does
+    not answer yet is waited for with `waits`, and gets some seconds without. Raise `RejectedError` for a database in
+    memory, `ConflictError` if another process has it, and what opening it raises.
     """
     check_database(url, base)
     place, clock = resolve_database(url, base), SystemClock()
+
+    async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+        return await (retrying(call, CONNECT, clock) if waits is None else waits.until("database", call, clock))
+
     async with AsyncExitStack() as stack:
-        hold = await retrying(lambda: stack.enter_async_context(held(place, kind, shared)), CONNECT, clock)
+        if hold is None:
+            hold = await patiently(lambda: stack.enter_async_context(held(place, kind, shared)))
         database = open_database(place)
         stack.push_async_callback(database.close)
-        await retrying(lambda: database.write(create_schema), CONNECT, clock)
+        await patiently(lambda: database.write(create_schema))
         yield OwnDatabase(database, hold)
 
 
-async def check_accounts(database: Database, accounts: Collection[AccountId]) -> None:
-    """Raise `RejectedError` if an open swap needs an account of ours that is not configured any more."""
+async def check_accounts(database: Database, accounts: Collection[AccountId], away: Collection[ChainId] = ()) -> None:
+    """Raise `RejectedError` if an open swap needs an account of ours that is not configured any more. Accounts on the
+    chains `away`, which do not answer yet, are not known yet."""
     for account, count in (await database.read(accounts_in_use)).items():
-        if account not in accounts:
+        if account not in accounts and chain_of(account) not in away:
             chain = chain_of(account)
             now = next((one for one in accounts if chain_of(one) == chain), "none")
             raise RejectedError(
@@ -84,18 +103,22 @@ async def check_accounts(database: Database, accounts: Collection[AccountId]) ->
 
 
 def check_traded(pairs: Sequence[Pair | Offer], chains: Mapping[ChainId, ConnectedChain]) -> None:
-    """Raise `RejectedError` for a pair with an asset that its chain does not show."""
+    """Raise `RejectedError` for a pair with an asset that its chain, one of these, does not show."""
     for pair in pairs:
         for asset in (pair.initiator_asset, pair.participant_asset):
-            if asset not in chains[chain_of(asset)].access.parameters.assets:
+            here = chains.get(chain_of(asset))
+            if here is not None and asset not in here.access.parameters.assets:
                 raise RejectedError(f"the pair {pair.id} needs {asset}, which its chain does not show: correct it")
 
 
 async def check_starts(configs: Sequence[ChainConfig], chains: Mapping[ChainId, ConnectedChain]) -> None:
-    """Raise `RejectedError` for a chain whose `start` no block of it can be. One that does not answer is not asked."""
+    """Raise `RejectedError` for one of these chains whose `start` no block of it can be. One that does not answer is
+    not asked."""
     for config in configs:
+        if (here := chains.get(ChainId(config.id))) is None:
+            continue
         try:
-            head = (await chains[ChainId(config.id)].access.heads.head()).head
+            head = (await here.access.heads.head()).head
         except RetryableError:
             continue
         # The block that comes next is a start as good as any: a chain may have none but its first yet.
@@ -114,9 +137,11 @@ def make_followers(
     clock: Clock,
     metrics: Metrics,
 ) -> list[Follower]:
-    """One follower for each configured chain, all into one database."""
+    """One follower for each configured chain that is there, all into one database."""
     made = []
     for config in configs:
+        if ChainId(config.id) not in chains:
+            continue
         access = chains[ChainId(config.id)].access
         made.append(
             Follower(
@@ -148,21 +173,34 @@ def fact_listeners(url: str, database: Database, signal: FactSignal) -> list[Wor
 
 
 def health_of(
-    followers: Sequence[Follower], concerns: Callable[[], Awaitable[Sequence[str]]] | None = None
+    followers: Sequence[Follower],
+    concerns: Callable[[], Awaitable[Sequence[str]]] | None = None,
+    waits: Waits | None = None,
 ) -> Callable[[], Awaitable[Health]]:
-    """Healthy while every chain is followed and nothing concerns the operator; the details say how far, and what."""
+    """Well while every chain is followed and nothing is waited for or concerns the operator; the details say how far
+    each chain is, and what is amiss."""
 
     async def look() -> Health:
         states = [follower.status for follower in followers]
-        details = {
+        details = dict(waits.reasons) if waits is not None else {}
+        away = bool(details)
+        details |= {
             str(one.chain): f"{one.state}, {one.lag_blocks} blocks behind" + (f": {one.detail}" if one.detail else "")
             for one in states
         }
-        found = [] if concerns is None else list(await concerns())[:MAX_CONCERNS]
+        found = [] if concerns is None else (await _concerns(concerns))[:MAX_CONCERNS]
         details |= {f"concern {number}": concern for number, concern in enumerate(found, 1)}
-        return Health(ok=all(one.ready for one in states) and not found, details=details)
+        return Health(ok=all(one.ready for one in states) and not found and not away, details=details)
 
     return look
+
+
+async def _concerns(asked: Callable[[], Awaitable[Sequence[str]]]) -> list[str]:
+    try:
+        async with asyncio.timeout(LOOK_S):
+            return list(await asked())
+    except (RetryableError, TimeoutError) as error:
+        return [f"the database does not answer: {error or 'it takes too long'}"]
 
 
 async def until_stopped(*running: Awaitable[None], ends: bool = False, ready: Callable[[], None] | None = None) -> None:

@@ -1,21 +1,22 @@
 """The relayer as a daemon."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from adapters.registry import ConnectedChain
 from core.model.errors import RejectedError, require
-from core.model.types import ChainId
+from core.model.types import ChainId, chain_of
 from core.runtime.clock import SystemClock
+from core.runtime.database import Database
 from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
-from core.runtime.web import Cors, serve
+from core.runtime.web import Cors
 from gateway import wiring
-from gateway.announce import announce
 from gateway.checks import relayer_keys
-from gateway.config import RelayerConfig, listen_address
+from gateway.config import RelayerConfig
 from gateway.config.faults import Faults
+from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import (
     check_accounts,
     check_starts,
@@ -24,40 +25,38 @@ from gateway.daemons.parts import (
     following,
     health_of,
     make_followers,
-    own_database,
-    until_stopped,
 )
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.keys.keystore import Keystore
+from relayer.metrics import RelayerMetrics
 from relayer.notices.reports import ReportTarget
+from relayer.provider.pricing import Offer
+from relayer.provider.quoting import Pair
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 
 async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: bool = False) -> None:
     """Run a relayer until a signal: followers, workers and the dApp API over one database. `base` is for its paths.
 
-    `adopt`: a deliberate first start with accounts that were used before.
+    What it needs and does not find yet is waited for. `adopt`: a deliberate first start with accounts that were used
+    before.
     """
     configure_logging(form="json" if as_json else "console")
     clock, metrics = SystemClock(), Metrics()
-    host, port = listen_address(config.listen)
     keys = _keys(config, base)
-    async with (
-        own_database(config.database, base, "relayer") as own,
-        wiring.connected(config.chains, metrics=metrics) as chains,
-    ):
-        database = own.database
-        await check_starts(config.chains, chains)
+    traded: list[Pair | Offer] = [*wiring.pairs(config.pairs), *wiring.offers(config.pairs)]
+
+    async def admit(chain: ConnectedChain) -> None:
+        await check_starts(config.chains, {chain.access.chain: chain})
+        check_traded(traded, {chain.access.chain: chain})
+
+    def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
         signal = FactSignal()
         setup = _relayer_setup(config, base, chains, keys, adopt)
-        check_traded((*setup.pairs, *setup.offers), chains)
-        await check_accounts(database, [signer.account for signer in setup.signers.values()])
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
-        for follower in followers:  # a database of another chain is a reason not to start
-            await follower.open()
-        # From then on one chain's follower ends no other chain's exits, whatever it meets.
+        # One chain's follower ends no other chain's exits, whatever it meets.
         supervisor = following(followers, clock, metrics, contained=True)
         supervisor.add(*fact_listeners(config.database, database, signal))
         app = create_api(
@@ -67,17 +66,29 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
             clock,
             metrics,
             watchtower=service.watchtower,
-            health=health_of(followers, service.concerns),
+            ready=health_of(followers, service.concerns, life.waits),
             name=config.name,
             cors=Cors(config.cors_origins),
         )
-        async with serve(app, host, port) as url:
-            await until_stopped(
-                service.run(),
-                supervisor.run(),
-                own.hold.watch(),
-                ready=lambda: announce(config.name, url, as_json),
-            )
+
+        async def opened() -> None:
+            await check_accounts(database, [signer.account for signer in setup.signers.values()], away)
+            for follower in followers:  # a database of another chain is a reason not to start
+                await follower.open()
+
+        return Work(app, (service.run, supervisor.run), opened)
+
+    setting = Setting(
+        kind="relayer",
+        name=config.name,
+        listen=config.listen,
+        database=config.database,
+        base=base,
+        chains=config.chains,
+        as_json=as_json,
+    )
+    life = Life(setting, admit, begin, clock, metrics, RelayerMetrics(metrics).critical_error)
+    await life.run()
 
 
 def _keys(config: RelayerConfig, base: Path) -> Keystore:
@@ -93,19 +104,24 @@ def _keys(config: RelayerConfig, base: Path) -> Keystore:
 def _relayer_setup(
     config: RelayerConfig, base: Path, chains: Mapping[ChainId, ConnectedChain], keys: Keystore, adopt: bool
 ) -> RelayerSetup:
+    """The parts of the relayer on these chains: all that are configured, or those that answer so far."""
     return RelayerSetup(
         adopt=adopt,
         chains={chain: connected.access for chain, connected in chains.items()},
         signers=wiring.signers(config, chains, keys),
         policy=wiring.relayer_policy(config),
-        pairs=wiring.pairs(config.pairs),
-        offers=wiring.offers(config.pairs),
+        pairs=[one for one in wiring.pairs(config.pairs) if _is_traded(one, chains)],
+        offers=[one for one in wiring.offers(config.pairs) if _is_traded(one, chains)],
         feeds=wiring.feeds(config.prices, base),
         quote_key=wiring.quote_key(config, keys),
         source=config.name,
         regulator=_report_target(config),
         attestors=_attestors(config, chains, keys),
     )
+
+
+def _is_traded(offered: Pair | Offer, chains: Mapping[ChainId, ConnectedChain]) -> bool:
+    return chain_of(offered.initiator_asset) in chains and chain_of(offered.participant_asset) in chains
 
 
 def _report_target(config: RelayerConfig) -> ReportTarget | None:
@@ -121,8 +137,10 @@ def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], 
     if config.attest is None:
         return []
     home, foreign = ChainId(config.attest.home), ChainId(config.attest.foreign)
-    if home not in chains or foreign not in chains:
+    if not {home, foreign} <= {one.id for one in config.chains}:
         raise RejectedError("[attest] names a chain that is not configured")
+    if home not in chains or foreign not in chains:
+        return []  # not before both answer
     connected = chains[home]
     if connected.bridge is None:
         raise RejectedError(f"[attest] {home} keeps no attestations")

@@ -60,7 +60,7 @@ def create_api(
     clock: Clock,
     metrics: Metrics,
     watchtower: Watching | None = None,
-    health: Callable[[], Awaitable[Health]] | None = None,
+    ready: Callable[[], Awaitable[Health]] | None = None,
     name: str = "relayer",
     limit: RateLimit | None = REQUESTS,
     cors: Cors | None = None,
@@ -76,7 +76,7 @@ def create_api(
         metrics=metrics,
         clock=clock,
         limiter=None if limit is None else RateLimiter(limit, clock),
-        health=health,
+        ready=ready,
         description=DESCRIPTION,
         cors=cors,
     )

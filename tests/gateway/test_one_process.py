@@ -46,7 +46,6 @@ async def test_a_second_daemon_is_refused_with_the_first(tmp_path: Path, command
 @pytest.mark.parametrize(
     ("database", "code", "word"),
     [
-        ("postgresql://nobody@127.0.0.1:1/none", 75, "cannot be reached"),
         ("sqlite:///keystore.json", 1, "is not an SQLite database"),
         ("sqlite:///.", 1, "is a directory"),
     ],

@@ -10,6 +10,7 @@ from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.bodies import read_body, read_bytes, read_query, read_sent, respond
 from core.runtime.web.connections import ConnectionLimits, Runner
 from core.runtime.web.cors import ANYBODY, Cors
+from core.runtime.web.front import Absence, Front
 from core.runtime.web.limits import Places, RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
@@ -20,10 +21,12 @@ __all__ = [
     "ANYBODY",
     "CALLER",
     "REQUEST_ID",
+    "Absence",
     "ApiKey",
     "Caller",
     "ConnectionLimits",
     "Cors",
+    "Front",
     "Handler",
     "Health",
     "KeyRing",

@@ -1,6 +1,6 @@
 """An aiohttp application from routes: request ids, problem documents, API keys and rate limits for all of them.
 
-It adds `/healthz`, `/metrics` and `/openapi.json`.
+It adds `/healthz` (the process is alive), `/readyz` (it can do its work), `/metrics` and `/openapi.json`.
 """
 
 import re
@@ -18,6 +18,7 @@ from core.runtime.callers import KeyRing
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
+from core.runtime.signals import Signal
 from core.runtime.web.auth import caller_of, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
 from core.runtime.web.connections import Runner, has_left
@@ -52,16 +53,19 @@ def build_application(
     keys: KeyRing | None = None,
     limiter: RateLimiter | None = None,
     health: Callable[[], Awaitable[Health]] | None = None,
+    ready: Callable[[], Awaitable[Health]] | None = None,
+    scraped: Signal | None = None,
     description: str = "",
     cors: Cors | None = None,
 ) -> web.Application:
-    """The application that serves `routes` and the three service paths.
+    """The application that serves `routes` and the service paths.
 
     Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own if it is
     8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all if `keys` is None. `limiter` counts
     by API key, or by address; the service paths are not counted. `cors` says which pages may call, None lets none.
+    `ready` answers `/readyz`, which is not there without it; `scraped` counts the answers of `/metrics`.
     """
-    service = _service_routes(metrics, health)
+    service = _service_routes(metrics, health, ready, scraped)
     every = [*routes, *service]
     document = openapi(every, title=title, version=version, description=description)
     app = web.Application(
@@ -83,6 +87,13 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
 
     Raise `FatalError` if the port is taken or may not be used.
     """
+    async with listening(app, host, port) as (_, url):
+        yield url
+
+
+@asynccontextmanager
+async def listening(app: web.Application, host: str, port: int) -> AsyncIterator[tuple[Runner, str]]:
+    """As `serve`, with the runner, whose application may be exchanged."""
     runner = Runner(app, SHUTDOWN_S)
     try:
         try:
@@ -92,12 +103,17 @@ async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str
                 f"cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or stop the process "
                 "that uses it"
             ) from error
-        yield f"http://{f'[{actual_host}]' if ':' in actual_host else actual_host}:{actual_port}"
+        yield runner, f"http://{f'[{actual_host}]' if ':' in actual_host else actual_host}:{actual_port}"
     finally:
         await runner.cleanup()
 
 
-def _service_routes(metrics: Metrics, health: Callable[[], Awaitable[Health]] | None) -> list[Route]:
+def _service_routes(
+    metrics: Metrics,
+    health: Callable[[], Awaitable[Health]] | None,
+    ready: Callable[[], Awaitable[Health]] | None,
+    scraped: Signal | None,
+) -> list[Route]:
     async def healthz(_: web.Request) -> web.Response:
         found = await health() if health is not None else Health(ok=True)
         if not found.ok:
@@ -106,10 +122,12 @@ def _service_routes(metrics: Metrics, health: Callable[[], Awaitable[Health]] | 
 
     async def exposition(_: web.Request) -> web.Response:
         body, content_type = metrics.exposition()
+        if scraped is not None:
+            scraped.notify()
         return web.Response(body=body, headers={"Content-Type": content_type})
 
-    return [
-        Route("GET", "/healthz", healthz, "Whether the service works", answer=Health, tag="service"),
+    routes = [
+        Route("GET", "/healthz", healthz, "Whether the process is alive", answer=Health, tag="service"),
         Route(
             "GET",
             "/metrics",
@@ -120,6 +138,20 @@ def _service_routes(metrics: Metrics, health: Callable[[], Awaitable[Health]] | 
             tag="service",
         ),
     ]
+    return routes if ready is None else [*routes, _readiness(ready)]
+
+
+def _readiness(ready: Callable[[], Awaitable[Health]]) -> Route:
+    async def readyz(_: web.Request) -> web.Response:
+        found = await ready()
+        if not found.ok:
+            raise Problem(503, "not-ready", "Not ready", "Something is missing: the members say what.", **found.details)
+        return respond(found)
+
+    problems = ((503, "Something is missing: the members say what."),)
+    return Route(
+        "GET", "/readyz", readyz, "Whether it can do its work", answer=Health, problems=problems, tag="service"
+    )
 
 
 def _json_handler(document: Mapping[str, Any]) -> Handler:

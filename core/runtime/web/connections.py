@@ -277,6 +277,10 @@ class Server(web.Server):
         self.open = Connections(limits)
         self._inner: Callable[[Any], Awaitable[web.StreamResponse]] = inner.request_handler
 
+    def turn_to(self, inner: web.Server) -> None:
+        """Let the application of `inner` answer from the next request on, also on connections that are open."""
+        self._inner = inner.request_handler
+
     def __call__(self) -> web.RequestHandler:
         return Connection(self, asyncio.get_running_loop())
 
@@ -299,9 +303,30 @@ class Runner(web.AppRunner):
     def __init__(self, app: web.Application, shutdown_s: float, limits: ConnectionLimits | None = None) -> None:
         super().__init__(app, access_log=None, shutdown_timeout=shutdown_s)
         self._limits = limits
+        self._shutdown_s = shutdown_s
+        self._own: web.Server | None = None
+        self._guest: web.AppRunner | None = None
 
     async def _make_server(self) -> web.Server:
-        return Server(await super()._make_server(), self._limits)
+        self._own = await super()._make_server()
+        return Server(self._own, self._limits)
+
+    async def exchange(self, app: web.Application | None) -> None:
+        """Let `app` answer in place of our own, None our own again. The one before is shut down; its sockets end."""
+        guest = None if app is None else web.AppRunner(app, access_log=None, shutdown_timeout=self._shutdown_s)
+        if guest is not None:
+            await guest.setup()
+        former, self._guest = self._guest, guest
+        inner = self._own if guest is None else guest.server
+        if isinstance(self.server, Server) and inner is not None:
+            self.server.turn_to(inner)
+        if former is not None:
+            await former.cleanup()
+
+    async def cleanup(self) -> None:
+        """Stop, the application in our own's place first: its sockets end, and keep nobody waiting."""
+        await self.exchange(None)
+        await super().cleanup()
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:
         """Listen, and return the (host, port) that was bound; port 0 takes a free one. Raise `OSError`."""

@@ -1,0 +1,186 @@
+"""A daemon's life: it listens first, waits for its world, works on what is there, and shows its metrics to the end.
+
+    listen ──> wait for the database and the chains ──> work ──> (a chain that was away has come: begin again)
+       │              /readyz 503, with the reason        │
+       └── /healthz 200 as long as the process is alive   └──> an error that ends it: /metrics until they were read
+
+What a daemon works with is made again each time, over the chains that are there. It is stopped at any moment without
+harm: everything that counts is in the database.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import Gauge
+
+from adapters.registry import ConnectedChain
+from core.model.errors import FatalError, FencedError
+from core.model.types import ChainId
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.database_hold import DatabaseHold, held
+from core.runtime.database_urls import SqliteAddress, parse_database_url
+from core.runtime.logging import get_logger
+from core.runtime.metrics import Metrics
+from core.runtime.web.front import ENDED, STARTING, Absence, Front
+from gateway.announce import announce
+from gateway.config import ChainConfig, listen_address, resolve_database
+from gateway.config.reading import check_database
+from gateway.daemons.parts import SETTLING_S, own_database, until_stopped
+from gateway.daemons.world import Waits, World
+
+LAST_WORDS_S: Final = 15.0
+"""How long the metrics of a process that has ended for good can still be read: deploy/prometheus.yml scrapes thrice."""
+
+log = get_logger("gateway.daemons")
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A daemon's work over some chains: the application that answers, and the parts that run. `opened` is awaited
+    before, and once more each time that it meets a `RetryableError`."""
+
+    app: web.Application
+    parts: Sequence[Callable[[], Awaitable[None]]]
+    opened: Callable[[], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """A daemon as its configuration has it. `kind` is what its database is held as; if `shared`, several may work on
+    one PostgreSQL. `base` is for its paths."""
+
+    kind: str
+    name: str
+    listen: str
+    database: str
+    base: Path
+    chains: Sequence[ChainConfig]
+    as_json: bool
+    shared: bool = False
+
+
+Admit = Callable[[ConnectedChain], Awaitable[None]]
+Begin = Callable[[Database, Mapping[ChainId, ConnectedChain], Collection[ChainId]], Work]
+"""Makes the work over a database and the chains that are there; the last argument are those that are away."""
+
+
+class Life:
+    """One daemon. `admit` looks at each chain that comes; `begin` makes the work. `critical` is 1 after an error that
+    ends the daemon, and can be read before the process ends."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        admit: Admit,
+        begin: Begin,
+        clock: Clock,
+        metrics: Metrics,
+        critical: Gauge | None = None,
+    ) -> None:
+        self.waits = Waits()
+        self.front = Front()
+        self._setting = setting
+        self._begin = begin
+        self._clock = clock
+        self._metrics = metrics
+        self._critical = critical
+        self._world = World(setting.chains, admit, self.waits, clock, metrics)
+        self._announced = False
+
+    async def run(self) -> None:
+        """Live until a signal. Raise what ends the daemon, such as a SQLite file that another process has."""
+        setting = self._setting
+        check_database(setting.database, setting.base)
+        place = resolve_database(setting.database, setting.base)
+        host, port = listen_address(setting.listen)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._world.close)
+            hold = None
+            if isinstance(parse_database_url(place), SqliteAddress):
+                # Before it listens: who starts it twice learns of the first process, and not of its port.
+                hold = await stack.enter_async_context(held(place, setting.kind))
+            front = self.front.listening(setting.name, self._metrics, self._clock, host, port)
+            await stack.enter_async_context(front)
+            announce(setting.name, self.front.url, setting.as_json, ready=False)
+            try:
+                await until_stopped(self._live(hold))
+            except FatalError as error:
+                await self._last_words(error)
+                raise
+
+    async def _live(self, hold: DatabaseHold | None) -> None:
+        await run_until(self._with_database(hold), self._world.run(), self._say_what_is_waited_for())
+
+    async def _with_database(self, hold: DatabaseHold | None) -> None:
+        setting = self._setting
+        async with own_database(setting.database, setting.base, setting.kind, setting.shared, hold, self.waits) as own:
+            await run_until(self._work(own.database), own.hold.watch())
+
+    async def _work(self, database: Database) -> None:
+        """Work on the chains that are there, and begin again whenever another one has come."""
+        world = self._world
+        while True:
+            await world.enough()
+            count, chains = world.changed.count, world.chains
+            away = [ChainId(one.id) for one in self._setting.chains if ChainId(one.id) not in chains]
+            work = self._begin(database, chains, away)
+            if work.opened is not None and not world.at_work:
+                await self.waits.until("database", work.opened, self._clock)
+            world.at_work = True
+            if away:
+                log.warning("begins without chains that do not answer", chains=away)
+            try:
+                await self.front.show(work.app)
+                await run_until(world.grown(count), *(part() for part in work.parts), self._say_ready(not away))
+            finally:
+                self.front.absent = Absence(STARTING, "it begins again, with other chains")
+                await self.front.show(None)
+
+    async def _say_ready(self, complete: bool) -> None:
+        await asyncio.sleep(SETTLING_S)
+        if complete and not self._announced:
+            self._announced = True
+            announce(self._setting.name, self.front.url, self._setting.as_json)
+        await asyncio.Event().wait()
+
+    async def _say_what_is_waited_for(self) -> None:
+        while True:
+            count, reasons = self.waits.changed.count, dict(self.waits.reasons)
+            sentence = "it waits for " + ", ".join(reasons) if reasons else "it has just been started"
+            self.front.absent = Absence(STARTING, sentence, reasons)
+            await self.waits.changed.wait_beyond(count)
+
+    async def _last_words(self, error: FatalError) -> None:
+        """Keep the metrics there until somebody has read them: an alarm hangs on them."""
+        if self._critical is None or not self._world.at_work or isinstance(error, FencedError):
+            return
+        self._critical.set(1)
+        self.front.absent = Absence(ENDED, error.message)
+        log.warning(
+            "ends for good; its metrics can be read a moment longer", seconds=LAST_WORDS_S, reason=error.message
+        )
+        await self.front.scraped.wait_beyond(self.front.scraped.count, LAST_WORDS_S)
+
+
+async def run_until(stop: Awaitable[object], *running: Awaitable[object]) -> None:
+    """Run all until `stop` returns; the others are cancelled and waited for.
+
+    Raise what one of them dies of, and `FatalError` if one other than `stop` returns by itself.
+    """
+    tasks = [asyncio.ensure_future(one) for one in (stop, *running)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+    if tasks[0] not in done:
+        raise FatalError("a part of the daemon ended by itself")

@@ -1,0 +1,103 @@
+"""A daemon's life without its world: what it shows before it works, and after it has ended for good."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from adapters.registry import ConnectedChain
+from core.model.errors import FatalError, RetryableError
+from core.model.types import ChainId
+from core.runtime.clock import SystemClock
+from core.runtime.database import Database
+from core.runtime.metrics import Metrics
+from core.runtime.sockets import HOST, free_port
+from core.runtime.web import Health, build_application
+from gateway.daemons import life as life_module
+from gateway.daemons.life import Life, Setting, Work
+from relayer.metrics import RelayerMetrics
+from tests.support import eventually
+
+
+class Story:
+    """A daemon without chains: it is opened once `there` is set, works, and dies once `broken` is."""
+
+    def __init__(self, directory: Path) -> None:
+        self.there, self.broken = asyncio.Event(), asyncio.Event()
+        metrics = Metrics()
+        port = free_port()
+        self.url = f"http://{HOST}:{port}"
+        setting = Setting(
+            kind="relayer",
+            name="story",
+            listen=f"{HOST}:{port}",
+            database="sqlite:///story.sqlite",
+            base=directory,
+            chains=(),
+            as_json=True,
+        )
+
+        async def admit(_: ConnectedChain) -> None: ...
+
+        async def ready() -> Health:
+            return Health(ok=True)
+
+        def begin(_: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
+            app = build_application([], title="story", version="1", metrics=metrics, clock=SystemClock(), ready=ready)
+            return Work(app, [self.work], self.opened)
+
+        critical = RelayerMetrics(metrics).critical_error
+        self.life = Life(setting, admit, begin, SystemClock(), metrics, critical)
+
+    async def opened(self) -> None:
+        if not self.there.is_set():
+            raise RetryableError("it is not there")
+
+    async def work(self) -> None:
+        await self.broken.wait()
+        raise FatalError("the disk is full")
+
+    async def ask(self, path: str) -> tuple[int, str]:
+        try:
+            async with aiohttp.ClientSession() as session, session.get(self.url + path) as response:
+                return response.status, await response.text()
+        except aiohttp.ClientError:
+            return 0, ""
+
+    async def answers(self, path: str, status: int, word: str = "") -> str:
+        async def says() -> str:
+            found, text = await self.ask(path)
+            return text if found == status and word in text else ""
+
+        return await eventually(says, 30)
+
+
+async def test_metrics_of_a_daemon_that_ended_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    story = Story(tmp_path)
+    living = asyncio.create_task(story.life.run())
+    await story.answers("/readyz", 503, "it is not there")
+    assert '"ready"' not in capsys.readouterr().out
+    assert '"state":"starting"' in await story.answers("/healthz", 200)
+    assert "urn:causeway:problem:starting" in await story.answers("/v1/swaps", 503)
+    story.there.set()
+    await story.answers("/readyz", 200)
+    await eventually(lambda: '"ready": true' in capsys.readouterr().out)
+    story.broken.set()
+    await story.answers("/readyz", 503, "the disk is full")
+    await story.answers("/healthz", 503)
+    assert not living.done()
+    assert "causeway_relayer_critical_error 1.0" in await story.answers("/metrics", 200)
+    with pytest.raises(FatalError, match="the disk is full"):
+        await living
+    assert await story.ask("/healthz") == (0, "")
+
+
+async def test_a_daemon_whose_metrics_nobody_reads_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life_module, "LAST_WORDS_S", 0.1)
+    story = Story(tmp_path)
+    story.there.set()
+    story.broken.set()
+    with pytest.raises(FatalError, match="the disk is full"):
+        await asyncio.wait_for(story.life.run(), 30)
