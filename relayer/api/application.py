@@ -37,8 +37,10 @@ from relayer.api.bodies import (
     WalletTransactionBody,
     WatchCall,
 )
+from relayer.api.events import Events, EventsQuery
 from relayer.api.idempotency import Idempotency
 from relayer.api.socket import Sockets
+from relayer.api.updates import Broadcaster
 from relayer.provider.desk import Desk
 
 REQUESTS: Final = RateLimit(per_second=50, burst=200)
@@ -68,9 +70,10 @@ def create_api(
     """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
     call from browsers, None lets none. `database` keeps what is the API's own."""
     answers = Answers(desk, chains, clock, watchtower, name)
-    sockets = Sockets(desk, answers, clock)
+    broadcaster = Broadcaster(desk, clock)
+    sockets, events = Sockets(desk, answers, broadcaster, clock), Events(desk, answers, broadcaster, clock)
     app = build_application(
-        _keyed(_routes(answers, sockets), Idempotency(database, clock)),
+        _keyed(_routes(answers, sockets, events), Idempotency(database, clock)),
         title="Causeway relayer",
         version=VERSION,
         metrics=metrics,
@@ -80,12 +83,12 @@ def create_api(
         description=DESCRIPTION,
         cors=cors,
     )
-    app.cleanup_ctx.append(sockets.life)
-    app.on_shutdown.append(sockets.close)
+    app.cleanup_ctx.append(broadcaster.life)
+    app.on_shutdown.extend((sockets.close, events.close))
     return app
 
 
-def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
+def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
     async def open_swap(request: web.Request) -> web.Response:
         return respond(await answers.open_swap(await read_body(request, SwapCall), request[CALLER].id))
 
@@ -174,6 +177,18 @@ def _routes(answers: Answers, sockets: Sockets) -> list[Route]:
             body=WatchCall,
             answer=SwapBody,
             problems=((404, "This relayer watches over nobody."), _CLOSED),
+        ),
+        Route(
+            "GET",
+            "/v1/events",
+            events.handle,
+            "Swaps as they change (server-sent events)",
+            description="Each event `swap` has a swap as its data. With `Last-Event-ID` what has changed since comes "
+            "first, or an event `reset`.",
+            query=EventsQuery,
+            answer=str,
+            content_type="text/event-stream",
+            problems=((404, "No such swap."),),
         ),
         Route("GET", "/v1/ws", sockets.handle, "Swaps as they change (WebSocket)", websocket=True),
     ]

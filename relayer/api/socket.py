@@ -6,40 +6,34 @@
     → {"op":"unsubscribe","channel":"swap.update","args":[…]}   → {"op":"ping"}   ← {"event":"pong"}
     ← {"event":"error","problem":{…}}                                           the socket stays open
 
-A socket that follows nothing for `IDLE_S` is closed. One `Broadcaster` reads the desk and feeds every socket. A socket
+A socket that follows nothing for `IDLE_S` is closed. A socket
 that reads slowly gets the newest view of a swap, not every one; a lost hint does no harm, since clients read the
 chains.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
 from typing import Final
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
+from core.model.errors import CausewayError, NotFoundError, RejectedError
 from core.model.types import SwapId
-from core.runtime import retry
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
 from core.runtime.web import CALLER, REQUEST_ID, Places, RateLimit, RateLimiter, problem_of
 from relayer.api.answers import Answers
 from relayer.api.bodies import SocketAnswer, SocketCall
-from relayer.provider.desk import Desk, SwapView
+from relayer.api.updates import EVERY_SWAP, Broadcaster, Listener
+from relayer.provider.desk import Desk
 
 CHANNEL: Final = "swap.update"
-EVERY_SWAP: Final = "*"
 HEARTBEAT_S: Final = 15.0
 MAX_SOCKETS: Final = 500
 MAX_SOCKETS_OF_A_CLIENT: Final = 100
 MAX_SUBSCRIPTIONS: Final = 100
 """Swaps that one socket may follow by id; `*` is one, too."""
 MAX_MESSAGE_BYTES: Final = 16 * 1024
-MAX_WAITING: Final = 1_000
-"""Swaps whose newest view waits for one slow socket; beyond that it is closed."""
-UPDATES_A_MESSAGE: Final = 20
 CALLS: Final = RateLimit(per_second=10, burst=50)
 SEND_TIMEOUT_S: Final = 30.0
 IDLE_S: Final = 60.0
@@ -48,90 +42,16 @@ IDLE_S: Final = 60.0
 log = get_logger("relayer.api.socket")
 
 
-class Listener:
-    """The swaps that one socket follows, and the messages that wait for it."""
-
-    def __init__(self) -> None:
-        self.swaps: dict[str, None] = {}
-        self.overrun = False
-        self._waiting: dict[SwapId, SwapView] = {}
-        self._sent: dict[SwapId, int] = {}
-        self._arrived = asyncio.Event()
-
-    def follows(self, swap_id: SwapId) -> bool:
-        return swap_id in self.swaps or EVERY_SWAP in self.swaps
-
-    def offer(self, view: SwapView) -> None:
-        """Keep it for sending, unless a newer view of it waits or went out already."""
-        waiting = self._waiting.get(view.id)
-        newest = max(self._sent.get(view.id, -1), -1 if waiting is None else waiting.version)
-        if not self.follows(view.id) or view.version <= newest:
-            return
-        self._waiting[view.id] = view
-        self.overrun = self.overrun or len(self._waiting) > MAX_WAITING
-        self._arrived.set()
-
-    def forget(self, swap_id: str) -> None:
-        self.swaps.pop(swap_id, None)
-        self._sent.pop(SwapId(swap_id), None)
-
-    async def next(self) -> list[SwapView]:
-        """The next views to send, at most `UPDATES_A_MESSAGE`."""
-        while not self._waiting:
-            self._arrived.clear()
-            await self._arrived.wait()
-        first = [self._waiting.pop(swap_id) for swap_id in list(self._waiting)[:UPDATES_A_MESSAGE]]
-        for view in first:
-            # Only swaps followed by id are offered twice, at subscription and by the broadcaster.
-            if view.id in self.swaps:
-                self._sent[view.id] = view.version
-        return first
-
-
-class Broadcaster:
-    """Reads every change from the desk, once for all sockets."""
-
-    def __init__(self, desk: Desk, clock: Clock) -> None:
-        self._desk = desk
-        self._clock = clock
-        self.listeners: set[Listener] = set()
-
-    async def run(self) -> None:
-        failures = 0
-        while True:
-            try:
-                async with aclosing(self._desk.updates()) as updates:  # type: ignore[type-var]
-                    async for view in updates:
-                        failures = 0
-                        for listener in self.listeners:
-                            listener.offer(view)
-            except RetryableError as error:
-                failures += 1
-                log.warning("updates are interrupted", reason=error.message)
-                await self._clock.sleep(retry.WORKER.delay_s(failures))
-
-    def join(self, listener: Listener) -> None:
-        self.listeners.add(listener)
-
-
 class Sockets:
     """The handler of `/v1/ws`, which lives as long as the application."""
 
-    def __init__(self, desk: Desk, answers: Answers, clock: Clock) -> None:
+    def __init__(self, desk: Desk, answers: Answers, broadcaster: Broadcaster, clock: Clock) -> None:
         self._desk = desk
         self._answers = answers
         self._clock = clock
-        self._broadcaster = Broadcaster(desk, clock)
+        self._broadcaster = broadcaster
         self._open: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
-
-    async def life(self, _: web.Application) -> AsyncIterator[None]:
-        """For `cleanup_ctx`."""
-        reading = asyncio.create_task(self._broadcaster.run(), name="swap updates")
-        yield
-        reading.cancel()
-        with suppress(asyncio.CancelledError):
-            await reading
 
     async def close(self, _: web.Application) -> None:
         """For `on_shutdown`: ask everybody to come back later."""

@@ -77,6 +77,7 @@ class SwapFilter:
     phase: Phase | None = None
     hashlock: Hashlock | None = None
     account: AccountId | None = None
+    changed_since_ns: int | None = None
     before: SwapId | None = None
     limit: int = 50
 

@@ -356,6 +356,7 @@ class SwapDesk:
                 phase=which.phase,
                 hashlock=which.hashlock,
                 account=which.account,
+                changed_since_ns=which.changed_since_ns,
                 before=which.before,
             )
             return [self._view(connection, row, now_ns) for row in rows]

@@ -385,6 +385,7 @@ def list_rows(
     phase: Phase | None = None,
     hashlock: Hashlock | None = None,
     account: AccountId | None = None,
+    changed_since_ns: int | None = None,
     before: SwapId | None = None,
 ) -> Sequence[SwapRow]:
     """Newest first; `before` continues behind a swap. Raise `NotFoundError` for an unknown `before`."""
@@ -400,6 +401,8 @@ def list_rows(
         query = query.where(table.c.hashlock == hashlock)
     if account is not None:
         query = query.where((table.c.initiator_sender == account) | (table.c.initiator_receiver == account))
+    if changed_since_ns is not None:
+        query = query.where(table.c.updated_ns >= changed_since_ns)
     if before is not None:
         last = swap_row(connection, before)
         query = query.where(

@@ -68,9 +68,8 @@ def build_application(
     service = _service_routes(metrics, health, ready, scraped)
     every = [*routes, *service]
     document = openapi(every, title=title, version=version, description=description)
-    app = web.Application(
-        client_max_size=MAX_BODY_BYTES, middlewares=[_answering(metrics, clock, cors or Cors()), _path_limit]
-    )
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_answering(metrics, clock), _path_limit])
+    app.on_response_prepare.append(_naming(cors or Cors()))
     counted = limiter.take if limiter is not None else None
     for route in every:
         guarded = _guarded(route, keys or KeyRing(), None if route in service else counted)
@@ -185,7 +184,7 @@ def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -
     return handler
 
 
-def _answering(metrics: Metrics, clock: Clock, cors: Cors) -> Any:
+def _answering(metrics: Metrics, clock: Clock) -> Any:
     counted = metrics.counter("http_requests_total", "HTTP requests", ["route", "method", "status"])
     took = metrics.histogram("http_request_seconds", "How long HTTP requests took", ["route"])
 
@@ -196,12 +195,6 @@ def _answering(metrics: Metrics, clock: Clock, cors: Cors) -> Any:
         started = clock.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = await _answer(request, handler, request_id)
-        if not response.prepared:
-            response.headers["X-Request-Id"] = request_id
-            origin = request.headers.get("Origin")
-            response.headers.update(cors.headers(origin))
-            if request.method == "OPTIONS" and "Allow" in response.headers:
-                response.headers.update(cors.preflight(origin, response.headers["Allow"]))
         resource = request.match_info.route.resource
         # Only routes of ours label a metric, never a path that somebody made up.
         place = resource.canonical if resource is not None else "none"
@@ -211,6 +204,19 @@ def _answering(metrics: Metrics, clock: Clock, cors: Cors) -> Any:
         return response
 
     return middleware
+
+
+def _naming(cors: Cors) -> Any:
+    """The headers of every response, also of those that are sent piece by piece: for `on_response_prepare`."""
+
+    async def name(request: web.Request, response: web.StreamResponse) -> None:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+        origin = request.headers.get("Origin")
+        response.headers.update(cors.headers(origin))
+        if request.method == "OPTIONS" and "Allow" in response.headers:
+            response.headers.update(cors.preflight(origin, response.headers["Allow"]))
+
+    return name
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

@@ -12,8 +12,8 @@ from core.model.types import SwapId
 from core.runtime import database
 from core.runtime.database import SqliteDatabase
 from htlc.model import Phase
-from relayer.api import socket as api_socket
-from relayer.api.socket import EVERY_SWAP, Listener
+from relayer.api import updates
+from relayer.api.updates import EVERY_SWAP, Listener
 from relayer.client import RelayerApi, SwapStore
 from relayer.provider.desk import SwapView
 from tests.relayer.api.test_api import opening, quoted
@@ -140,7 +140,7 @@ def test_slow_reader_gets_the_newest_view_never_an_older_one(monkeypatch: pytest
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(listener.next(), 1)
 
-        monkeypatch.setattr(api_socket, "MAX_WAITING", 2)
+        monkeypatch.setattr(updates, "MAX_WAITING", 2)
         greedy = Listener()
         greedy.swaps[EVERY_SWAP] = None
         for number in range(3):
