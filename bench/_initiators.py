@@ -21,6 +21,7 @@ from relayer.provider.desk import OpenSwap
 from relayer.provider.holds import opening_of
 
 EXPIRY_BLOCKS: Final = 50
+CALLS_PER_S: Final = 45
 E = TypeVar("E", Locked, Claimed)
 
 
@@ -103,6 +104,7 @@ class Initiator:
 
     def __init__(self, api: RelayerApi, chains: dict[ChainId, ConnectedChain], keys: dict[ChainId, bytes]) -> None:
         self._api = api
+        self._turn = asyncio.Lock()
         self.watches = {chain: Watch() for chain in chains}
         self._wallets = {
             chain: Wallet(one.access, one.signer(keys[chain]), self.watches[chain]) for chain, one in chains.items()
@@ -130,10 +132,16 @@ class Initiator:
         height, _ = await self.watches[first].seen(Claimed, ours.hashlock)
         return Swapped(name, first, second, started, await self.watches[first].until(height))
 
+    async def _pace(self) -> None:
+        """Keep to what the API allows one caller."""
+        async with self._turn:
+            await asyncio.sleep(1 / CALLS_PER_S)
+
     async def _open(self, give: str, get: str, amount: int) -> tuple[LockTerms, LockTerms, Preimage, str]:
         call = QuoteCall(
             initiator_asset=parse_asset(give), participant_asset=parse_asset(get), initiator_amount=str(amount)
         )
+        await self._pace()
         quote = wire.quote_from(await self._api.quote(call))
         payer, payee = self._wallets[quote.initiator_chain], self._wallets[quote.participant_chain]
         preimage = Preimage.generate(secrets.token_bytes)
@@ -143,6 +151,7 @@ class Initiator:
         if payer.access.openings is not None and isinstance(payer.signer, ConsentSigner):
             message = payer.access.openings.message(opening_of(asked, quote.key))
             proof = wire.hex_of(await payer.signer.consent(message))
+        await self._pace()
         answer = await self._api.open_swap(
             SwapCall(
                 quote=wire.quote_body(quote),

@@ -84,14 +84,16 @@ CONSORTIUM_TIMING: Final = ChainTiming(
 class DevnetSettings:
     """The folder and the size. `fixed_ports` takes the usual ports if they are free, so that bookmarks keep working.
 
-    `opening`: the relayers' limits for callers. `supervised`: a regulator runs, and the first relayer reports to it and
-    attests; without it there are the two chains and the relayers, and `DevnetInfo.regulator` is empty.
+    `policy` and `opening`: the relayers' allowances of time, and their limits for callers. `supervised`: a regulator
+    runs, and the first relayer reports to it and attests; without it there are the two chains and the relayers, and
+    `DevnetInfo.regulator` is empty.
     """
 
     directory: Path
     relayers: Sequence[str] = ("relayer-a",)
     users: Sequence[str] = ("alice", "bob", "carol", "dave")
     fixed_ports: bool = False
+    policy: str = "devnet"
     opening: OpeningConfig = field(default_factory=OpeningConfig)
     supervised: bool = True
 
@@ -283,7 +285,7 @@ class Devnet:
             database="sqlite:///relayer.sqlite",
             keystore="keystore.json",
             passphrase_env=PASSPHRASE_VARIABLE,
-            policy="devnet",
+            policy=self.settings.policy,
             watchtower=WatchtowerConfig(enabled=True),
             cors_origins=(ANYBODY,),
             chains=chains,
