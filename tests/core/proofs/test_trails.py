@@ -10,13 +10,15 @@ import pytest
 from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.questions import BalanceAnswer, Evidence, LockAnswer, RecordAnswer
-from core.model.types import BaseUnits
-from core.proofs.cometbft.types import BlockIdFlag, Timestamp
+from core.model.types import BaseUnits, ChainId, LockId
+from core.proofs.cometbft.types import BlockIdFlag, CommitSig, LightBlock, SignedHeader, Timestamp
 from core.proofs.errors import (
     AnchorMismatchError,
     FutureHeaderError,
+    InsufficientPowerError,
     InvalidHeaderError,
     MalformedProofError,
+    NotEnoughTrustError,
     TrustExpiredError,
 )
 from core.proofs.evidence import (
@@ -31,7 +33,8 @@ from core.proofs.evidence import (
 from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
 from tests.core.proofs.chains import validator_keys, validator_set
 from tests.core.proofs.test_ethereum_evidence import BALANCE as ETHER
-from tests.core.proofs.test_ethereum_evidence import LOCKED
+from tests.core.proofs.test_ethereum_evidence import CODE_HASH, LOCKED
+from tests.core.proofs.test_ethereum_evidence import LOCK as ETHER_LOCK
 from tests.core.proofs.worlds import BALANCE, LOCK, RECORD, World
 
 WORLD = World()
@@ -43,6 +46,41 @@ def test_trail_leads_to_its_last_header() -> None:
     back = replace(WORLD.trail(5, ()), links=(WORLD.header(4), WORLD.header(3)))
     assert verify_trail(back, WORLD.anchor(5), WORLD.now_s) == WORLD.header(3) == back.target
     assert WORLD.trail(5, ()).target == WORLD.header(5)
+
+
+def test_trail_of_several_steps_leads_to_the_last() -> None:
+    steps = (WORLD.blocks[2], WORLD.blocks[4], WORLD.blocks[5])
+    made = replace(WORLD.trail(2, steps), trusted_next_validators=WORLD.blocks[1].next_validators)
+    assert made.target == WORLD.header(6) == verify_trail(made, WORLD.anchor(), WORLD.now_s)
+
+
+def _unsigned(block: LightBlock) -> LightBlock:
+    commit = replace(block.commit, signatures=(CommitSig.absent(),) * len(block.commit.signatures))
+    return replace(block, signed_header=SignedHeader(block.header, commit))
+
+
+@pytest.mark.parametrize("height", [3, 6], ids=["the next block", "a later block"])
+def test_step_that_nobody_signed_leads_nowhere(height: int) -> None:
+    signed = WORLD.blocks[height - 1]
+    following = WORLD.blocks[1].next_validators
+    made = replace(WORLD.trail(2, (signed,)), trusted_next_validators=following)
+    assert verify_trail(made, WORLD.anchor(), WORLD.now_s) == signed.header
+    with pytest.raises((InsufficientPowerError, NotEnoughTrustError)):
+        verify_trail(replace(made, steps=(_unsigned(signed),)), WORLD.anchor(), WORLD.now_s)
+
+
+def test_next_block_of_unannounced_validators_leads_nowhere() -> None:
+    """Their own block is signed by all of them."""
+    other = World(length=3, validators=5)
+    assert verify_trail(other.trail(2, (other.blocks[2],)), other.anchor(), other.now_s) == other.header(3)
+    with pytest.raises(InvalidHeaderError):
+        verify_trail(WORLD.trail(2, (other.blocks[2],)), WORLD.anchor(), WORLD.now_s)
+
+
+def test_trail_of_another_chain_is_refused() -> None:
+    elsewhere = replace(WORLD.anchor(), chain=ChainId("causeway:elsewhere"))
+    with pytest.raises(AnchorMismatchError, match="evidence is of another chain"):
+        verify_trail(WORLD.skip(), elsewhere, WORLD.now_s)
 
 
 def test_trail_ends_at_its_length() -> None:
@@ -213,6 +251,12 @@ def test_file_ends_at_its_size() -> None:
     padded: Evidence = replace(EVIDENCE, proof=canonical.dump("x" * (canonical.MAX_DOCUMENT_BYTES - 2)))
     with pytest.raises(MalformedProofError, match="too large"):
         encode_evidence(padded)
+    rest = canonical.MAX_DOCUMENT_BYTES - len(encode_evidence(replace(EVIDENCE, proof=canonical.dump(""))))
+    largest = replace(EVIDENCE, proof=canonical.dump("x" * rest))
+    assert len(encode_evidence(largest)) == canonical.MAX_DOCUMENT_BYTES
+    assert decode_evidence(encode_evidence(largest)) == largest
+    with pytest.raises(MalformedProofError, match="too large"):
+        encode_evidence(replace(EVIDENCE, proof=canonical.dump("x" * (rest + 1))))
 
 
 @pytest.mark.parametrize(
@@ -233,6 +277,22 @@ def test_questions_survive_json(question: Any) -> None:
     assert codec.question_from_json(codec.question_to_json(question)) == question
 
 
+@pytest.mark.parametrize(
+    ("read", "value", "why"),
+    [
+        (codec.question_from_json, {"type": "record", "chain": RECORD.chain}, "exactly its members"),
+        (codec.question_from_json, {"type": "other"}, "unknown type"),
+        (codec.answer_from_json, {"type": "balance"}, "exactly its members"),
+        (codec.answer_from_json, {"type": "lock", "status": "lost", "terms_match": True, "code_hash": ""}, "malformed"),
+        (codec.answer_from_json, {"type": "record", "version": 1, "author": "nobody", "document": ""}, "malformed"),
+        (codec.answer_from_json, {"type": "other"}, "unknown type"),
+    ],
+)
+def test_refusal_says_what_is_wrong(read: Callable[[Any], Any], value: Any, why: str) -> None:
+    with pytest.raises(MalformedProofError, match=why):
+        read(value)
+
+
 def test_terms_of_two_chains_are_no_question() -> None:
     mixed = codec.question_to_json(LOCK)
     mixed["terms"]["receiver"] = ETHER.account
@@ -248,6 +308,34 @@ def test_question_about_another_chain_is_refused() -> None:
     elsewhere = Evidence(ETHER, BalanceAnswer(BaseUnits(0)), EVIDENCE.as_of, EVIDENCE.kind, proof)
     with pytest.raises(AnchorMismatchError, match="another chain"):
         verification.verify_consortium_state(elsewhere, WORLD.anchor(), WORLD.now_s)
+
+
+def test_lock_is_asked_for_in_lower_case() -> None:
+    """Otherwise one lock had many names."""
+    shouted = replace(LOCK, lock_id=LockId(LOCK.lock_id.replace("a1" * 20, "A1" * 20)))
+    assert shouted.lock_id != LOCK.lock_id
+    with pytest.raises(RejectedError, match="is not a lock id"):
+        WORLD.proof(shouted)
+
+
+def test_terms_on_another_chain_than_the_lock_are_refused() -> None:
+    proof = LOCKED.proof(ETHER_LOCK)
+    assert verification.ethereum_evidence(ETHER_LOCK, proof).answer == LockAnswer(LockStatus.LOCKED, True, CODE_HASH)
+    with pytest.raises(RejectedError, match="the terms are of another chain"):
+        verification.ethereum_evidence(replace(ETHER_LOCK, terms=LOCK.terms), proof)
+
+
+@pytest.mark.parametrize("place", ["header", "validator"])
+def test_proof_with_members_of_no_meaning_is_refused(place: str) -> None:
+    """Two files that prove the same have the same bytes."""
+    raw = json.loads(verification.encode_ethereum_proof(LOCKED.proof(ETHER)))
+    assert verification.decode_ethereum_proof(canonical.dump(raw)) == LOCKED.proof(ETHER)
+    if place == "header":
+        raw["trail"]["trusted"]["more"] = "1"
+    else:
+        raw["trail"]["steps"][0]["validators"][0]["proposer_priority"] = "7"
+    with pytest.raises(MalformedProofError, match="canonical form"):
+        verification.decode_ethereum_proof(canonical.dump(raw))
 
 
 @pytest.mark.parametrize("leaves", [0, 2])

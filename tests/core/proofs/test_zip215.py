@@ -98,6 +98,30 @@ def test_exact_rule_takes_libsodiums_signatures_unflipped_only(seed: bytes, mess
     assert not verify_signature(key, message, bytes(signature))
 
 
+def test_base_point_is_that_of_rfc_8032() -> None:
+    """Section 5.1: its y is 4/5, its x is even."""
+    x = 15112221349535400772501151409588531511454012693041857206046113283949847762202
+    y = 46316835694926478169428394003475163141307993866256225615783033603165251855960
+    assert zip215._base() == zip215.BASE == (x, y, 1, x * y % zip215.P)
+    assert zip215.compress(zip215.BASE).hex() == "58" + "66" * 31
+
+
+def test_key_keeps_its_length_next_to_the_message() -> None:
+    """The bytes that are hashed are the same, where the key ends is not."""
+    seed = bytes(range(32))
+    key, signature = signing.public_key_of(ED25519, seed).data, signing.sign(ED25519, seed, b"\0m")
+    assert zip215.verify(key, b"\0m", signature)
+    assert not zip215.verify(key + b"\0", b"m", signature)
+
+
+def test_s_is_below_the_order_of_the_group() -> None:
+    """With a key and an R that vanish, S = 0 is good for any message; S = L, the same number there, is not."""
+    neutral = zip215.compress((0, 1, 1, 0))
+    assert zip215.verify(neutral, b"m", neutral + bytes(32))
+    for s in (zip215.L, 2 * zip215.L):
+        assert not zip215.verify(neutral, b"m", neutral + s.to_bytes(32, "little"))
+
+
 def unusable() -> Iterator[tuple[bytes, bytes]]:
     """(key, signature) that no rule takes."""
     seed = bytes(range(32))
