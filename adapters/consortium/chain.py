@@ -13,7 +13,7 @@ from adapters.consortium.facts import shown_symbol
 from adapters.consortium.heads import POLL_S, ConsortiumHeadSource
 from adapters.consortium.legs import ConsortiumLegBuilder
 from adapters.consortium.locks import ConsortiumLockReader
-from adapters.consortium.probe import NodeReport, probe
+from adapters.consortium.probe import NodeReport, newest_height, probe
 from adapters.consortium.prover import ConsortiumProver
 from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.results import BlockResults
@@ -31,7 +31,7 @@ from core.model.consortium import (
     caip_account,
     caip_asset,
 )
-from core.model.errors import FatalError, NotFoundError, RejectedError
+from core.model.errors import FatalError, NotFoundError, RejectedError, RetryableError
 from core.model.ports import ChainAccess, ChainTiming
 from core.model.types import AccountId, Asset, AssetId, ChainId, Height, Seconds
 from core.proofs.evidence import ledger_code_hash
@@ -142,8 +142,9 @@ async def read_parameters(
     """Return the chain's parameters as it states them.
 
     Raise `FatalError` if the endpoint serves another chain than the one named, `NotFoundError` for an asset that
-    the chain does not have, `RejectedError` for an id that is not a consortium chain's. A node that has pruned its
-    first block is believed to serve the chain of its blocks' id: it cannot show more.
+    the chain does not have, `RejectedError` for an id that is not a consortium chain's, `RetryableError` before the
+    chain's first block. A node that has pruned its first block is believed to serve the chain of its blocks' id: it
+    cannot show more.
     """
     _reference(chain)
     genesis_hash = await _checked_genesis(rpc, chain, genesis_hash)
@@ -161,6 +162,8 @@ async def _checked_genesis(rpc: CometRpc, chain: ChainId, pinned: bytes | None) 
     try:
         found = (await fetch_block(rpc, chain, FIRST)).ref.hash
     except NotFoundError as error:
+        if await newest_height(rpc) == 0:
+            raise RetryableError(f"{rpc.url} has no block yet: it waits for the other nodes of its network") from None
         if pinned is None:
             raise NotFoundError(
                 f"{rpc.url} has pruned its first block, by which a chain is known: configure the genesis hash, or"

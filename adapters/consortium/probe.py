@@ -1,9 +1,9 @@
 """Which of a node's settings are in the way, found out once at connect, with what follows from each."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import structlog
 
@@ -46,6 +46,16 @@ class NodeReport:
             raise RejectedError(f"{self.url}: {'; '.join(self.faults)}")
 
 
+async def newest_height(rpc: CometRpc) -> Height:
+    """Return the node's newest block's height, 0 if it has none yet. Raise `RetryableError` if it is silent."""
+    status = await rpc.call("status")
+    return _height(parsed(lambda: object_from_json(status.get("sync_info"))), "latest_block_height")
+
+
+def _height(sync: Mapping[str, Any], name: str) -> Height:
+    return Height(parsed(lambda: integer_from_json(sync.get(name) or 0)))
+
+
 async def probe(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None = None) -> NodeReport:
     """Ask the node for its state, for one answer of each optional kind, and for its first block if a hash is given.
 
@@ -54,10 +64,7 @@ async def probe(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None = None
     status = await rpc.call("status")
     sync = parsed(lambda: object_from_json(status.get("sync_info")))
     info = parsed(lambda: object_from_json(status.get("node_info")))
-    head, earliest = (
-        Height(parsed(lambda name=name: integer_from_json(sync.get(name) or 0)))  # type: ignore[misc]
-        for name in ("latest_block_height", "earliest_block_height")
-    )
+    head, earliest = _height(sync, "latest_block_height"), _height(sync, "earliest_block_height")
     # The newest block's results and index may still be on their way.
     block = await fetch_block(rpc, chain, Height(max(1, earliest, head - 1)))
     results = BlockResults(rpc)

@@ -20,19 +20,23 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 def up(
     directory: Directory = DEFAULT_DIRECTORY,
     relayers: Annotated[int, typer.Option(min=1, max=4, help="How many relayers.")] = 1,
+    comet_nodes: Annotated[
+        int,
+        typer.Option(min=0, max=7, help="Run the consortium chain on so many CometBFT nodes; 0: the embedded engine."),
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Start both chains, relayers and the supervision API with funded accounts, until Ctrl-C. Every start is fresh."""
-    asyncio.run(_up(directory, relayers, as_json))
+    asyncio.run(_up(directory, relayers, comet_nodes, as_json))
 
 
-async def _up(directory: Path, relayers: int, as_json: bool) -> None:
+async def _up(directory: Path, relayers: int, comet_nodes: int, as_json: bool) -> None:
     from gateway.announce import stop_signals
     from gateway.devnet import Devnet, DevnetSettings
 
     console = Console(stderr=True)
     names = [f"relayer-{letter}" for letter in "abcd"[:relayers]]
-    settings = DevnetSettings(directory, names, fixed_ports=True)
+    settings = DevnetSettings(directory, names, fixed_ports=True, comet_nodes=comet_nodes)
     with stop_signals() as stop:
         with console.status("starting") as status:
             devnet = Devnet(settings, progress=status.update)

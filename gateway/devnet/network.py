@@ -20,8 +20,11 @@ from core.model.consortium import caip_asset, caip_chain, raw_address
 from core.model.errors import FatalError
 from core.model.ports import ChainTiming
 from core.model.types import ChainId, Seconds
+from core.proofs.cometbft.types import KeyKind
 from core.proofs.evidence.codec import encode_anchor
 from core.proofs.lanes import evm_address
+from core.runtime.clock import SystemClock
+from core.runtime.retry import retrying
 from core.runtime.sockets import HOST, free_port, is_free
 from core.runtime.web.cors import ANYBODY
 from gateway.config import (
@@ -44,6 +47,8 @@ from gateway.devnet.directory import claimed
 from gateway.devnet.ethereum import furnish
 from gateway.devnet.info import DevnetInfo, store_info
 from gateway.processes import Daemon
+from gateway.wiring import CONNECT
+from local_chains.consortium.cometbft import NodeAddress, init_network
 from local_chains.consortium.node import GenesisAsset, OperatorKey, init_home, load_operator_keys
 from local_chains.evm.anvil import AnvilChain, AnvilSettings
 from relayer.keys.keystore import QUOTE_KEY, new_key, write_keystore
@@ -86,7 +91,8 @@ class DevnetSettings:
 
     `policy` and `opening`: the relayers' allowances of time, and their limits for callers. `supervised`: a regulator
     runs, and the first relayer reports to it and attests; without it there are the two chains and the relayers, and
-    `DevnetInfo.regulator` is empty.
+    `DevnetInfo.regulator` is empty. `comet_nodes`: the consortium chain runs on that many CometBFT nodes, 0 for the
+    embedded engine.
     """
 
     directory: Path
@@ -96,6 +102,7 @@ class DevnetSettings:
     policy: str = "devnet"
     opening: OpeningConfig = field(default_factory=OpeningConfig)
     supervised: bool = True
+    comet_nodes: int = 0
 
 
 @dataclass(slots=True)
@@ -168,16 +175,20 @@ class Devnet:
 
     async def _start_consortium(self, actors: Sequence[Actor]) -> tuple[str, list[OperatorKey]]:
         home = self.settings.directory / "consortium"
-        issuer = raw_address(actors[0].consortium.account).hex()
-        await asyncio.to_thread(
-            init_home,
-            home,
-            CONSORTIUM_REFERENCE,
-            assets=[GenesisAsset(YUAN, issuer, YUAN_DECIMALS)],
-            accounts=[actor.genesis_account() for actor in actors],
-        )
-        listen = f"{HOST}:{self._port('consortium')}"
-        daemon = self._daemon("consortium", ["chain", "run", str(home), "--listen", listen])
+        assets = [GenesisAsset(YUAN, raw_address(actors[0].consortium.account).hex(), YUAN_DECIMALS)]
+        accounts = [actor.genesis_account() for actor in actors]
+        run = ["chain", "run", str(home)]
+        if self.settings.comet_nodes:
+            rpc_ports = [self._port("consortium"), *(0 for _ in range(self.settings.comet_nodes - 1))]
+            places = [NodeAddress(peer_port=free_port(), rpc_port=port or free_port()) for port in rpc_ports]
+            kind, count = KeyKind.SECP256K1_ETH, len(places)
+            await asyncio.to_thread(
+                init_network, home, CONSORTIUM_REFERENCE, count, kind, assets, accounts, addresses=places
+            )
+        else:
+            await asyncio.to_thread(init_home, home, CONSORTIUM_REFERENCE, assets=assets, accounts=accounts)
+            run += ["--listen", f"{HOST}:{self._port('consortium')}"]
+        daemon = self._daemon("consortium", run)
         await self._run(daemon)
         return daemon.url, load_operator_keys(home)
 
@@ -186,7 +197,9 @@ class Devnet:
     ) -> tuple[tuple[ChainConfig, ChainConfig], bytes]:
         """Both chains as configurations, and the anchor that this devnet's verifiers trust."""
         consortium = caip_chain(CONSORTIUM_REFERENCE)
-        ledger: ConsortiumChain = await connect_consortium(ledger_url, consortium, (YUAN,), CONSORTIUM_TIMING)
+        ledger: ConsortiumChain = await retrying(
+            lambda: connect_consortium(ledger_url, consortium, (YUAN,), CONSORTIUM_TIMING), CONNECT, SystemClock()
+        )
         token = token_asset(ETHEREUM, evm_address(contracts.tokens[0]))
         evm = await EvmChain.connect(
             EvmChainSettings(ETHEREUM, (Endpoint(rpc_url),), contracts.htlc, ETHEREUM_TIMING, (token_account(token),))
