@@ -3,6 +3,8 @@
 Facts come from `indexer.feed`, projections from `indexer.projections`; this is the rest.
 """
 
+from dataclasses import dataclass
+
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -22,6 +24,27 @@ def tips(connection: Connection) -> dict[ChainId, Height]:
     cursors = tables.cursors.c
     query = sa.select(cursors.chain, cursors.tip_height).where(cursors.tip_height.is_not(None))
     return {ChainId(row.chain): Height(row.tip_height) for row in connection.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class ChainState:
+    """A follower's state by its name, and how many reorgs below finality wait for the operator."""
+
+    state: str
+    alarms: int
+
+
+def chain_states(connection: Connection) -> dict[ChainId, ChainState]:
+    """Return how every chain is followed now."""
+    chains, deep = tables.chains.c, tables.deep_reorgs
+    alarms = (
+        sa.select(sa.func.count())
+        .select_from(deep)
+        .where(deep.c.chain == chains.chain, deep.c.acknowledged_ns.is_(None))
+        .scalar_subquery()
+    )
+    query = sa.select(chains.chain, chains.state, alarms.label("alarms"))
+    return {ChainId(row.chain): ChainState(row.state, row.alarms) for row in connection.execute(query)}
 
 
 def last_time(connection: Connection, chain: ChainId, kind: FactKind, up_to_seq: int) -> ChainTime | None:

@@ -243,16 +243,20 @@ def exposure(open_promises: Collection[Promise], new: Promise, window_s: Seconds
 
 
 def shortages(
-    chains: Collection[ChainId], promises: Collection[Promise], costs: ExitCosts, held: Mapping[AssetId, int]
+    chains: Collection[ChainId],
+    promises: Collection[Promise],
+    costs: ExitCosts,
+    held: Mapping[AssetId, int],
+    spare: int = 1,
 ) -> dict[ChainId, str]:
-    """The chains on which gas for all open exits and one more is not there, with a sentence about each."""
+    """The chains on which gas for all open exits and `spare` more is not there, with a sentence about each."""
     found = {}
     taken = Counter[AssetId]()
     for promise in promises:
         taken.update(exits(promise.chains, costs))
     for chain in chains:
         for asset, cost in costs.get(chain, {}).items():
-            if held[asset] < taken[asset] + cost:
+            if held[asset] < taken[asset] + spare * cost:
                 found[chain] = (
                     f"no swap is quoted: {taken[asset] + cost} of {asset} are kept for open exits and one more, "
                     f"the account holds {held[asset]}: send it some"

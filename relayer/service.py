@@ -9,6 +9,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -24,8 +25,10 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
+from relayer import switches
 from relayer.api import idempotency
 from relayer.bridging.attestor import Attestor
+from relayer.guard import Guard
 from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
 from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
@@ -38,12 +41,14 @@ from relayer.provider.quoting import Pair
 from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
+from relayer.switches import Cause, Switches
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.watchtower import Watchtower
 
 HOUSEKEEPING_S: Final = 2.0
 CONCERNS_TIMEOUT_S: Final = 3.0
+GUARD_S: Final = 2.0
 ATTEST_S: Final = 2.0
 ALLOWANCE_PAUSE_S: Final = 2.0
 ALLOWANCE_LOOK_S: Final = 30.0
@@ -57,6 +62,7 @@ TABLES: Final = (
     *deliveries.TABLES,
     *price_rows.TABLES,
     *idempotency.TABLES,
+    *switches.TABLES,
 )
 
 log = get_logger("relayer.service")
@@ -124,7 +130,18 @@ class RelayerService:
         self._clock = clock
         self._metrics = RelayerMetrics(metrics)
         policy = replace(setup.policy, pipeline=replace(setup.policy.pipeline, adopt=setup.adopt))
-        self.pump = Pump(database, setup.chains, setup.signers, policy, facts, clock, self._metrics, vault=setup.vault)
+        self.switches = Switches(clock)
+        self.pump = Pump(
+            database,
+            setup.chains,
+            setup.signers,
+            policy,
+            facts,
+            clock,
+            self._metrics,
+            vault=setup.vault,
+            switches=self.switches,
+        )
         parameters = {chain: access.parameters for chain, access in setup.chains.items()}
         self.prices = PriceBoard(
             database,
@@ -150,9 +167,14 @@ class RelayerService:
             secrets or SystemSecrets(),
             setup.source,
             reports=setup.regulator is not None,
+            switches=self.switches,
         )
-        self.watchtower = Watchtower(database, parameters, setup.policy, self.pump.updates, clock, setup.source)
+        self.watchtower = Watchtower(
+            database, parameters, setup.policy, self.pump.updates, clock, setup.source, self.switches
+        )
         self.housekeeping = Housekeeping(database, self.pump, self.prices.assets, clock, self._metrics)
+        timings = {chain: one.timing for chain, one in parameters.items()}
+        self.guard = Guard(database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -186,6 +208,7 @@ class RelayerService:
         duties = [
             *(Worker(f"allowances {chain}", self._allowed(one)) for chain, one in self.pump.pipelines.items()),
             Worker("housekeeping", self.housekeeping.run),
+            Worker("guard", self.guard.run),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
         ]
         if any(feed.fixed is None for feed in self._setup.feeds):
@@ -232,7 +255,10 @@ class RelayerService:
             f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`"
             for use in await self.pump.foreign_uses()
         ]
-        return [*uses, *(f"{chain}: {sentence}" for chain, sentence in short.items())]
+        paused = [
+            one.sentence for one in self.switches.standing() if one.cause is not Cause.LOW_GAS or one.scope not in short
+        ]
+        return [*uses, *(f"{chain}: {sentence}" for chain, sentence in short.items()), *paused]
 
     async def _wake_reporter(self) -> None:
         while True:
@@ -247,6 +273,9 @@ class RelayerService:
         scheduler = AsyncIOScheduler(timezone="UTC")
         options: dict[str, Any] = {"trigger": "interval", "coalesce": True, "max_instances": 1}
         scheduler.add_job(self._trigger, args=[self.housekeeping.due.notify], seconds=HOUSEKEEPING_S, **options)
+        at_once = datetime.now(UTC)
+        looks = [self.guard.due.notify]
+        scheduler.add_job(self._trigger, args=looks, seconds=GUARD_S, next_run_time=at_once, **options)
         for attestor in self.attestors:
             scheduler.add_job(self._trigger, args=[attestor.trigger], seconds=ATTEST_S, **options)
         return scheduler

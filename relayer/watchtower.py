@@ -27,6 +27,7 @@ from indexer.projections import ReportedAgreement, report_agreement
 from relayer.policy import RelayerPolicy
 from relayer.pump import observations, promises, swaps, tables
 from relayer.pump.updates import SwapUpdates
+from relayer.switches import Switches
 
 MAX_LOCKS_READ = 100
 
@@ -50,6 +51,7 @@ class Watchtower:
         updates: SwapUpdates,
         clock: Clock,
         source: str,
+        switches: Switches,
     ) -> None:
         self._database = database
         self._chains = chains
@@ -57,6 +59,7 @@ class Watchtower:
         self._updates = updates
         self._clock = clock
         self._source = source
+        self._switches = switches
 
     @property
     def enabled(self) -> bool:
@@ -67,8 +70,8 @@ class Watchtower:
 
         `caller`: the id of who asks. Raise `NotFoundError` if the operator has not switched watching on,
         `RejectedError` for legs that do not make a swap or that no claim could save any more, `TooManyError` if the
-        caller, or all of them, have as many watches as they may. Other swaps under the same hashlock are swaps of
-        their own: whoever copies one blocks nobody.
+        caller, or all of them, have as many watches as they may, `PausedError` while a switch keeps them back. Other
+        swaps under the same hashlock are swaps of their own: whoever copies one blocks nobody.
         """
         if not self.enabled:
             raise NotFoundError("this relayer does not watch over other parties' swaps: its operator can switch it on")
@@ -81,9 +84,11 @@ class Watchtower:
     def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:
         """Return false if it is watched already, or was and ended."""
         promises.one_at_a_time(connection)
+        if tables.exists(connection, agreement.swap_id) and not self._ended_unseen(connection, agreement.swap_id):
+            return False
+        assets = agreement.initiator_leg.asset, agreement.participant_leg.asset
+        self._switches.check_opening(connection, *assets, now_ns)
         if tables.exists(connection, agreement.swap_id):
-            if not self._ended_unseen(connection, agreement.swap_id):
-                return False
             # Somebody registered it too early. Nothing was ever done for it.
             tables.forget(connection, agreement.swap_id)
             journal.forget(connection, agreement.swap_id)

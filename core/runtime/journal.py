@@ -255,6 +255,12 @@ def pending_effects(
     return [_stored(row) for row in connection.execute(_PENDING_OF_KINDS, asked | {"kinds": sorted(kinds)})]
 
 
+def count_pending(connection: Connection) -> int:
+    """Return how many effects are not done, those that are not due yet included."""
+    query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.status == EffectStatus.PENDING)
+    return connection.execute(query).scalar_one()
+
+
 def next_due_ns(connection: Connection) -> int | None:
     """When the next pending effect is due, in the past if one is overdue; None if nothing is pending."""
     return connection.execute(_NEXT_DUE).scalar()

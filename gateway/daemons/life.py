@@ -43,11 +43,13 @@ log = get_logger("gateway.daemons")
 @dataclass(frozen=True, slots=True)
 class Work:
     """A daemon's work over some chains: the application that answers, and the parts that run. `opened` is awaited
-    before, and once more each time that it meets a `RetryableError`."""
+    before, and once more each time that it meets a `RetryableError`. Once `done` returns, the daemon ends as by a
+    signal."""
 
     app: web.Application
     parts: Sequence[Callable[[], Awaitable[None]]]
     opened: Callable[[], Awaitable[None]] | None = None
+    done: Callable[[], Awaitable[object]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,7 @@ class Life:
             await stack.enter_async_context(front)
             announce(setting.name, self.front.url, setting.as_json, ready=False)
             try:
-                await until_stopped(self._live(hold))
+                await until_stopped(self._live(hold), ends=True)
             except FatalError as error:
                 await self._last_words(error)
                 raise
@@ -123,7 +125,7 @@ class Life:
             await run_until(self._work(own.database), own.hold.watch())
 
     async def _work(self, database: Database) -> None:
-        """Work on the chains that are there, and begin again whenever another one has come."""
+        """Work on the chains that are there, and begin again whenever another one has come. Return once it is done."""
         world = self._world
         while True:
             await world.enough()
@@ -137,7 +139,11 @@ class Life:
                 log.warning("begins without chains that do not answer", chains=away)
             try:
                 await self.front.show(work.app)
-                await run_until(world.grown(count), *(part() for part in work.parts), self._say_ready(not away))
+                done = asyncio.ensure_future(work.done() if work.done is not None else asyncio.Event().wait())
+                stop = first_of(done, world.grown(count))
+                await run_until(stop, *(part() for part in work.parts), self._say_ready(not away))
+                if done.done() and not done.cancelled():
+                    return
             finally:
                 self.front.absent = Absence(STARTING, "it begins again, with other chains")
                 await self.front.show(None)
@@ -166,6 +172,18 @@ class Life:
             "ends for good; its metrics can be read a moment longer", seconds=LAST_WORDS_S, reason=error.message
         )
         await self.front.scraped.wait_beyond(self.front.scraped.count, LAST_WORDS_S)
+
+
+async def first_of(*awaited: Awaitable[object]) -> None:
+    """Return as soon as one of them does; the others are cancelled."""
+    tasks = [asyncio.ensure_future(one) for one in awaited]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def run_until(stop: Awaitable[object], *running: Awaitable[object]) -> None:

@@ -76,7 +76,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
             for follower in followers:  # a database of another chain is a reason not to start
                 await follower.open()
 
-        return Work(app, (service.run, supervisor.run), opened)
+        return Work(app, (service.run, supervisor.run), opened, service.guard.drained.wait)
 
     setting = Setting(
         kind="relayer",

@@ -120,7 +120,7 @@ class Answers:
                 given, wanted = (
                     wire.asset_named(chains, one) for one in (pair.initiator_asset, pair.participant_asset)
                 )
-                found.append(wire.pair_body(pair, given, wanted))
+                found.append(wire.pair_body(pair, given, wanted, self._desk.paused(pair)))
         return found
 
     async def quote(self, call: QuoteCall) -> QuoteBody:

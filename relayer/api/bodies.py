@@ -12,6 +12,7 @@ from core.model.openings import MAX_PROOF_BYTES
 from core.model.types import MAX_DECIMALS, MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
 from htlc.model import Leg, LegStatus, Phase, Role
 from relayer.provider.desk import MAX_PAGE
+from relayer.switches import Cause
 
 DEFAULT_PAGE: Final = 50
 MAX_IDS: Final = 50
@@ -154,10 +155,19 @@ class LimitsBody(msgspec.Struct, frozen=True, kw_only=True):
     maximum: Amount
 
 
+class PauseBody(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a pair is not offered now. `cause` is a word, `reason` a sentence; `until` (Unix seconds) is null if nobody
+    knows."""
+
+    cause: Cause
+    reason: str
+    until: Unix | None
+
+
 class PairBody(msgspec.Struct, frozen=True, kw_only=True):
     """One direction that is traded: the initiator locks `initiator`, the relayer answers with `participant`. `rate` is
     before `fee` (base units of `participant`, for each swap) and before the premium that a quote takes off for the time
-    of its lock. `hash` changes with anything of it."""
+    of its lock. `hash` changes with anything of it but `pause`, which is null while the pair is offered."""
 
     id: PairName
     hash: Hex32
@@ -168,6 +178,7 @@ class PairBody(msgspec.Struct, frozen=True, kw_only=True):
     rate: RateBody
     limits: LimitsBody
     fee: AmountOrNothing = "0"
+    pause: PauseBody | None = None
 
 
 class RelayerBody(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from relayer.api.bodies import (
     LegBody,
     LimitsBody,
     PairBody,
+    PauseBody,
     PlaceBody,
     QuoteBody,
     RateBody,
@@ -42,6 +43,7 @@ from relayer.api.bodies import (
 )
 from relayer.provider.desk import LegView, SwapView
 from relayer.provider.quoting import Pair, Quote, Rate
+from relayer.switches import Switch
 
 _HEX = re.compile(r"0x([0-9a-f]{2})*")
 
@@ -125,7 +127,7 @@ def pair_hash(pair: Pair) -> bytes:
     return hashlib.sha256(msgspec.json.encode(values)).digest()
 
 
-def pair_body(pair: Pair, initiator: Asset, participant: Asset) -> PairBody:
+def pair_body(pair: Pair, initiator: Asset, participant: Asset, paused: Switch | None = None) -> PairBody:
     return PairBody(
         id=pair.id,
         hash=hex_of(pair_hash(pair)),
@@ -136,7 +138,13 @@ def pair_body(pair: Pair, initiator: Asset, participant: Asset) -> PairBody:
         rate=rate_body(pair.rate),
         limits=LimitsBody(minimum=str(pair.minimum), maximum=str(pair.maximum)),
         fee=str(pair.fee),
+        pause=None if paused is None else pause_body(paused),
     )
+
+
+def pause_body(paused: Switch) -> PauseBody:
+    until = paused.until_s if paused.cause.by_operator else None
+    return PauseBody(cause=paused.cause, reason=paused.sentence, until=until)
 
 
 def quote_body(quote: Quote) -> QuoteBody:

@@ -12,6 +12,7 @@ from core.model.facts import HeadUpdate
 from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, PublicPreimage, SwapId
 from htlc.model import Leg, LegStatus, Phase, Role, Sighting
 from relayer.provider.quoting import Pair, Quote, QuoteRequest
+from relayer.switches import Switch
 
 MAX_PAGE: Final = 200
 
@@ -111,10 +112,14 @@ class Desk(Protocol):
     def head(self, chain: ChainId) -> HeadUpdate | None:
         """The newest head of a chain that was seen, None if none was. Asks nobody."""
 
+    def paused(self, pair: Pair) -> Switch | None:
+        """Return what keeps the pair from being offered now, None if nothing does."""
+
     async def quote(self, request: QuoteRequest) -> Quote:
-        """A signed price. Raise `NotFoundError` for an unknown pair, `RejectedError` outside its limits,
-        `ConflictError` if inventory or exposure limits are short, `RetryableError` while its price is too old or has
-        jumped, `ClockSkewError` (a `RetryableError`) if clocks differ or a chain lags."""
+        """A signed price. Raise `NotFoundError` for an unknown pair, `RejectedError` outside its limits, `PausedError`
+        while a switch keeps the pair back, `ConflictError` if inventory or exposure limits are short, `RetryableError`
+        while its price is too old or has jumped, `ClockSkewError` (a `RetryableError`) if clocks differ or a chain
+        lags."""
 
     async def open_swap(self, request: OpenSwap, caller: str | None = None) -> SwapView:
         """Agree on a swap; the same request again answers the same swap. `caller`: the id of who asks, None for
@@ -122,13 +127,15 @@ class Desk(Protocol):
 
         Raise `RejectedError` for a quote that is expired, altered or not ours, and for a proof that is not the
         account's signature over this opening; `RetryableError` while the account's balance cannot be read;
+        `PausedError` while a switch keeps the pair back;
         `ConflictError` for a hashlock or a quote that was used before and if inventory, gas or limits are short;
         `TooManyError` if the caller or the account holds too much without having locked; `GateClosedError` if the time
         gate refuses.
         """
 
-    async def gas_shortages(self) -> Mapping[ChainId, str]:
-        """Chains of our pairs on which gas for all open exits and one more is not there: nothing is quoted there.
+    async def gas_shortages(self, spare: int = 1) -> Mapping[ChainId, str]:
+        """Chains of our pairs on which gas for all open exits and `spare` more is not there. Without one, nothing is
+        quoted there.
 
         Raise `RetryableError` while a chain does not say.
         """

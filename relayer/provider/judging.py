@@ -53,7 +53,7 @@ class Judge:
         self._policy = policy
         self._clock = clock
         self._means: dict[tuple[AssetId, frozenset[ChainId]], tuple[float, Means]] = {}
-        self._shortages: tuple[float, Mapping[ChainId, str]] | None = None
+        self._shortages: dict[int, tuple[float, Mapping[ChainId, str]]] = {}
 
     async def means(self, new: Promise) -> Means:
         """The promises, and then the balances that a new one draws on. Raise `RetryableError`."""
@@ -132,12 +132,12 @@ class Judge:
                     new, theirs, others, means.costs, means.held[new.asset], most=most, percent=percent, who=who
                 )
 
-    async def gas_shortages(self, chains: Collection[ChainId]) -> Mapping[ChainId, str]:
-        """The chains on which gas for all open exits and one more is not there, with a sentence about each."""
-        now_s = self._clock.monotonic()
-        if self._shortages is None or now_s - self._shortages[0] >= SHORTAGE_AGE_S:
-            self._shortages = now_s, await self._checks.gas_shortages(sorted(chains))
-        return self._shortages[1]
+    async def gas_shortages(self, chains: Collection[ChainId], spare: int = 1) -> Mapping[ChainId, str]:
+        """The chains on which gas for all open exits and `spare` more is not there, with a sentence about each."""
+        known, now_s = self._shortages.get(spare), self._clock.monotonic()
+        if known is None or now_s - known[0] >= SHORTAGE_AGE_S:
+            known = self._shortages[spare] = now_s, await self._checks.gas_shortages(sorted(chains), spare)
+        return known[1]
 
 
 @contextmanager

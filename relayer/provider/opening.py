@@ -58,6 +58,7 @@ from relayer.pump import places, promises, swaps, tables
 from relayer.pump.checks import Checks
 from relayer.pump.tables import SwapRow
 from relayer.pump.updates import SwapUpdates
+from relayer.switches import Switch, Switches
 
 T = TypeVar("T")
 
@@ -91,6 +92,7 @@ class SwapDesk:
         secrets: SecretSource,
         source: str,
         reports: bool,
+        switches: Switches,
     ) -> None:
         for assets in prices.directions():
             for chain in map(chain_of, assets):
@@ -111,6 +113,7 @@ class SwapDesk:
         self._secrets = secrets
         self._source = source
         self._reports = reports
+        self._switches = switches
         self._holds = Holds(database, chains, policy.opening, clock, self.quote_key)
         self._judge = Judge(database, checks, self._holds, policy, clock)
 
@@ -125,11 +128,15 @@ class SwapDesk:
         board = self._boards.get(chain)
         return None if board is None else board.latest
 
+    def paused(self, pair: Pair) -> Switch | None:
+        return self._switches.of_pair(pair.initiator_asset, pair.participant_asset)
+
     # --- quotes ---
 
     async def quote(self, request: QuoteRequest) -> Quote:
         assets = request.initiator_asset, request.participant_asset
         pair = self._prices.priced(*assets, lock_s=0)
+        self._switches.check_offer(*assets)
         amounts(pair, request)
         now_s = true_seconds(self._clock.now_ns())
         t_a, t_b = await self._plan(pair.initiator_chain, pair.participant_chain, now_s)
@@ -150,6 +157,7 @@ class SwapDesk:
             self._judge.check(new, await self._database.read(promises.of_open_swaps), means)
 
         await self._judge.unless_short(new.asset, judge)
+        self._switches.check_offer(pair.initiator_asset, pair.participant_asset, counted=True)
         quote = Quote(
             id=self._secrets.token_bytes(QUOTE_ID_BYTES).hex(),
             initiator_asset=pair.initiator_asset,
@@ -182,9 +190,9 @@ class SwapDesk:
         timings = self._chains[first].parameters.timing, self._chains[second].parameters.timing
         return timelocks.plan(now_a, now_b, *timings, self._policy.swap)
 
-    async def gas_shortages(self) -> Mapping[ChainId, str]:
+    async def gas_shortages(self, spare: int = 1) -> Mapping[ChainId, str]:
         return await self._judge.gas_shortages(
-            {chain_of(asset) for assets in self._prices.directions() for asset in assets}
+            {chain_of(asset) for assets in self._prices.directions() for asset in assets}, spare
         )
 
     # --- opening ---
@@ -196,6 +204,7 @@ class SwapDesk:
         known = await self._database.read(lambda c: self._known(c, request, now_ns))
         if known is not None:
             return known
+        self._switches.check_offer(quote.initiator_asset, quote.participant_asset)
         verify_quote(quote, self.quote_key, self._clock.now())
         self._check_accounts(request)
         await self._holds.check_signature(request)
@@ -292,16 +301,17 @@ class SwapDesk:
     ) -> SwapView:
         """Judge the swap and store it, which reserves what it promises if it is proven, in one transaction."""
         promises.one_at_a_time(connection)
-        now_ns = means.now_ns
+        now_ns, quote = means.now_ns, request.quote
         if (known := self._known(connection, request, now_ns)) is not None:
             return known
         promised = promises.of_open_swaps(connection)
         refusal = self._holds.refusal(connection, new, means.others(promised), balance, now_ns)
         self._judge.check(replace(new, proven=refusal is None), promised, means)
+        self._switches.check_opening(connection, quote.initiator_asset, quote.participant_asset, now_ns)
         swaps.begin(
             connection,
             agreement,
-            request.quote.id,
+            quote.id,
             now_s=true_seconds(now_ns),
             now_ns=now_ns,
             caller=new.caller,

@@ -164,8 +164,11 @@ class Acts:
         return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
-        """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`."""
-        decisions.by_own_clock(decisions.check_fund_now, swaps.load(connection, swap_id), self._now_s())
+        """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`, and
+        `PausedError`."""
+        state = swaps.load(connection, swap_id)
+        decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
+        self._checks.switches_allow(connection, state.agreement)
 
     def _reveal_gate(self, connection: Connection, swap_id: SwapId) -> None:
         decisions.by_own_clock(decisions.check_reveal_now, swaps.load(connection, swap_id), self._now_s())

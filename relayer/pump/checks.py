@@ -51,6 +51,7 @@ from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.pump import places, promises, swaps
+from relayer.switches import Switches
 from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5
@@ -104,8 +105,10 @@ class Checks:
         policy: RelayerPolicy,
         clock: Clock,
         consultation: Consultation | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self._consultation = consultation
+        self._switches = switches
         self._database = database
         self._chains = chains
         self._accounts = accounts
@@ -167,6 +170,8 @@ class Checks:
             raise RejectedError("a watchtower funds nothing")
         # Before anything is waited for: what is too late waits neither for the operator nor for a chain.
         decisions.by_own_clock(decisions.check_fund_now, state, self._now_s())
+        if self._switches is not None:
+            self._switches.may_lock(agreement.initiator_leg.asset, agreement.participant_leg.asset)
         await self.no_alarms(agreement.initiator_leg.chain, agreement.participant_leg.chain)
         first, second = await self._heads(agreement)
         decisions.check_fund_now(state, agreement.policy, self._now_s(), first, second)
@@ -215,6 +220,12 @@ class Checks:
             raise DisagreementError(
                 f"a finalized block of {', '.join(alarmed)} was replaced: look into it, then acknowledge the alarm"
             )
+
+    def switches_allow(self, connection: Connection, agreement: Agreement) -> None:
+        """Ask the switches once more, in the transaction that stores the signature. Raise `PausedError`."""
+        if self._switches is not None:
+            assets = agreement.initiator_leg.asset, agreement.participant_leg.asset
+            self._switches.check_lock(connection, *assets, self._clock.now_ns())
 
     def time_to_fund(self, state: SwapState) -> None:
         """The time gate once more, with nothing awaited between it and the signature. Raise `GateClosedError`."""
@@ -340,12 +351,12 @@ class Checks:
         ordered = sorted(assets)
         return dict(zip(ordered, await asyncio.gather(*map(self.balance, ordered)), strict=True))
 
-    async def gas_shortages(self, chains: Collection[ChainId]) -> dict[ChainId, str]:
-        """The chains on which gas for all open exits and one more is not there; see `inventory.shortages`."""
+    async def gas_shortages(self, chains: Collection[ChainId], spare: int = 1) -> dict[ChainId, str]:
+        """The chains on which gas for all open exits and `spare` more is not there; see `inventory.shortages`."""
         promised = await self._database.read(promises.of_open_swaps)
         costs = await self.exit_costs(chains)
         held = await self.held({asset for cost in costs.values() for asset in cost})
-        return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held)
+        return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held, spare)
 
     async def balance(self, asset: AssetId) -> int:
         """Return the balance of our account on the asset's chain now, unproven."""

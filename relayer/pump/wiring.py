@@ -32,6 +32,7 @@ from relayer.pump.checks import Checks, Consultation, PreimageVault
 from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
+from relayer.switches import Switches
 from relayer.transactions import accounts
 from relayer.transactions.accounts import ForeignUse
 from relayer.transactions.pipeline import Pipeline
@@ -41,7 +42,7 @@ class Pump:
     """The parts, joined. The schema must exist; one pump per database.
 
     `signers` hold one account for each chain. `vault` keeps an initiator's preimages. `consultation` is asked before
-    each lock and each reveal.
+    each lock and each reveal, `switches` before each lock.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Pump:
         metrics: RelayerMetrics,
         vault: PreimageVault | None = None,
         consultation: Consultation | None = None,
+        switches: Switches | None = None,
     ) -> None:
         self._database = database
         self._chains = chains
@@ -67,7 +69,7 @@ class Pump:
         self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in signers.items()}
         self.other_pipelines: list[Pipeline] = []
         """Those of accounts that no swap is settled with."""
-        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation)
+        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation, switches)
         self.allowances = {
             chain: Allowances(database, chains[chain], pipeline) for chain, pipeline in self.pipelines.items()
         }

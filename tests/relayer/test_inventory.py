@@ -25,6 +25,7 @@ from relayer.policy import OpeningPolicy, RelayerPolicy
 from relayer.provider.desk import OpenSwap, SwapView
 from relayer.provider.quoting import Quote, QuoteRequest
 from relayer.pump import promises, tables
+from relayer.switches import PausedError
 from tests.relayer.house import COIN, COIN_A, COIN_B, OTHER, START, A, B, House
 
 FEES = FeeMarket(1, 1)
@@ -171,6 +172,7 @@ def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor: ChainId) -> None
         for first in (A, B):
             with pytest.raises(ConflictError, match=r"gas is short|inventory of .* is short"):
                 await service.desk.quote(QuoteRequest(COIN[first], COIN[OTHER[first]], BaseUnits(100)))
+        await service.guard.look()
         shortages = await service.desk.gas_shortages()
         assert list(shortages) == [poor]
         assert f"{EXIT} of {COIN[poor]} are kept" in shortages[poor]
@@ -178,7 +180,13 @@ def test_a_relayer_without_gas_quotes_nothing_and_says_so(poor: ChainId) -> None
         house.chains[poor].fund(house.relayer[poor].account, COIN[poor], 1)
         await house.clock.sleep(6)
         assert await service.desk.gas_shortages() == {}
-        await service.desk.quote(QuoteRequest(COIN[poor], COIN[OTHER[poor]], BaseUnits(100)))
+        ask = QuoteRequest(COIN[poor], COIN[OTHER[poor]], BaseUnits(100))
+        with pytest.raises(PausedError, match=f"{poor} is paused"):  # it would be short again at once
+            await service.desk.quote(ask)
+        house.chains[poor].fund(house.relayer[poor].account, COIN[poor], EXIT)
+        await house.clock.sleep(6)
+        await service.guard.look()
+        await service.desk.quote(ask)
 
     told(story, {poor: EXIT - 1}, FEES)
 

@@ -11,13 +11,16 @@ from nacl.signing import SigningKey
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.types import Preimage
+from core.runtime.clock import NS_PER_S
 from core.runtime.sockets import free_port
 from core.runtime.web import RateLimit, serve
 from htlc.model import Phase, Role
+from relayer import switches
 from relayer.api import wire
-from relayer.api.bodies import QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
+from relayer.api.bodies import PauseBody, QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
 from relayer.provider.quoting import sign_quote, verify_quote
+from relayer.switches import Cause, Switch, pair_scope
 from tests.openapi import assert_speaks_its_openapi
 from tests.relayer.api.world import ApiWorld, run_fast, served
 from tests.relayer.house import COIN, A, B
@@ -110,6 +113,28 @@ def test_chains_pairs_and_relayer_show_what_a_client_needs() -> None:
         await world.clock.sleep(1)
         down = {chain.id: chain for chain in await world.api.chains()}[B]
         assert (down.reachable, down.head, down.lag_s) == (False, None, None)
+
+    served(story)
+
+
+def test_a_pair_that_is_paused_says_why_and_refuses_quotes() -> None:
+    async def story(world: ApiWorld) -> None:
+        assert [pair.pause for pair in await world.api.pairs()] == [None, None]
+        hashes = [pair.hash for pair in await world.api.pairs()]
+        now_ns = world.clock.now_ns()
+        made = Switch(pair_scope(COIN[A], COIN[B]), Cause.OPERATOR, "upgrade", now_ns, now_ns + 600 * NS_PER_S)
+        await world.database.write(lambda c: switches.set_switch(c, made))
+        await world.service.guard.look()
+        pairs = {pair.initiator.id: pair for pair in await world.api.pairs()}
+        assert pairs[COIN[B]].pause is None
+        assert pairs[COIN[A]].pause == PauseBody(cause=Cause.OPERATOR, reason=made.sentence, until=made.until_s)
+        assert [pair.hash for pair in pairs.values()] == hashes
+        body = {"initiator_asset": COIN[A], "participant_asset": COIN[B], "initiator_amount": "1000"}
+        status, problem = await ask(world, "POST", "/v1/quotes", body)
+        assert (status, problem["type"]) == (503, f"{PROBLEM}paused")
+        assert (problem["scope"], problem["cause"], problem["until"]) == (made.scope, "operator", made.until_s)
+        with pytest.raises(RetryableError, match="paused by its operator: upgrade; until"):
+            await quoted(world)
 
     served(story)
 

@@ -1,0 +1,124 @@
+"""`causeway relayer pause|resume|drain|status`: what a relayer does not do for now, and how it is."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.cli import relayer_app
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The relayer's TOML configuration.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
+What = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Nothing for everything; a chain; or the two assets of a pair, what it takes and what it gives."
+    ),
+]
+Reason = Annotated[str, typer.Option("--reason", help="One sentence that dApps and your colleagues read.")]
+
+
+@relayer_app.command("pause")
+def relayer_pause(
+    what: What = None,
+    reason: Reason = "",
+    until: Annotated[str | None, typer.Option("--until", help="When it ends: 2026-12-01T09:30Z.")] = None,
+    length: Annotated[str | None, typer.Option("--for", help="How long it lasts: 30m, 2h, 1d.")] = None,
+    config: Config = Path("relayer.toml"),
+    as_json: AsJson = False,
+) -> None:
+    """Quote nothing, open nothing and lock nothing, of a pair, on a chain or at all. Claims and refunds go on.
+
+    It holds from the next lock and the next opening on, also for a relayer that runs, and until `resume`.
+    """
+    import json
+    import time
+
+    from gateway import config as settings
+    from gateway import switches
+    from relayer.switches import Cause
+
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    end_ns = switches.end_of(until, length, time.time_ns())
+    scope = switches.scope_of(loaded, what or [])
+    made = asyncio.run(switches.put(loaded, base, scope, Cause.OPERATOR, reason, end_ns))
+    typer.echo(json.dumps(switches.shown(made)) if as_json else made.sentence)
+
+
+@relayer_app.command("resume")
+def relayer_resume(what: What = None, config: Config = Path("relayer.toml"), as_json: AsJson = False) -> None:
+    """Lift what `pause` and `drain` have set: of a pair, of a chain, or all of it.
+
+    What has come by itself goes by itself, once its cause is gone.
+    """
+    import json
+
+    from gateway import config as settings
+    from gateway import switches
+
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    scope = switches.scope_of(loaded, what) if what and what != ["all"] else None
+    gone, left = asyncio.run(switches.lifted(loaded, base, scope))
+    if as_json:
+        typer.echo(json.dumps({"lifted": [*map(switches.shown, gone)], "left": [*map(switches.shown, left)]}))
+        return
+    for one in gone:
+        typer.echo(f"lifted: {one.sentence}")
+    if not gone:
+        typer.echo("nothing of it was set")
+    for one in left:
+        typer.echo(f"still set: {one.sentence}")
+
+
+@relayer_app.command("drain")
+def relayer_drain(
+    reason: Reason = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Return once no swap is open.")] = False,
+    config: Config = Path("relayer.toml"),
+    as_json: AsJson = False,
+) -> None:
+    """Take no new swap, bring those that are agreed to their end, and then end with status 0.
+
+    It holds until `resume`: a relayer that is started again meanwhile goes on draining.
+    """
+    import json
+
+    from gateway import config as settings
+    from gateway import switches
+    from relayer.switches import EVERYTHING, Cause
+
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    made = asyncio.run(switches.put(loaded, base, EVERYTHING, Cause.DRAIN, reason, None))
+    typer.echo(json.dumps(switches.shown(made)) if as_json else made.sentence)
+    if wait:
+        asyncio.run(switches.drained(loaded, base, lambda count: typer.echo(f"{count} swap(s) are open", err=True)))
+        typer.echo(json.dumps({"open": 0}) if as_json else "no swap is open")
+
+
+@relayer_app.command("status")
+def relayer_status(config: Config = Path("relayer.toml"), as_json: AsJson = False) -> None:
+    """How a relayer is, by its database alone: switches, open swaps, chains."""
+    import json
+
+    from gateway import config as settings
+    from gateway import switches
+
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    found = asyncio.run(switches.collect_status(loaded, base))
+    if as_json:
+        typer.echo(json.dumps(found))
+        return
+    for one in found["switches"]:
+        typer.echo(f"{one['sentence']} (since {switches.moment(one['since'])})")
+    if not found["switches"]:
+        typer.echo("no switch is set: quotes, openings and locks go on")
+    swaps = ", ".join(f"{count} {phase}" for phase, count in found["swaps"].items()) or "none"
+    typer.echo(f"open swaps: {swaps}; effects that wait: {found['effects']}")
+    table = Table("chain", "state", "head", "finalized", "newest block", show_edge=False)
+    for one in found["chains"]:
+        heights = ("–" if one[name] is None else str(one[name]) for name in ("head", "finalized"))
+        table.add_row(one["chain"], one["state"], *heights, "–" if one["age_s"] is None else f"{one['age_s']} s ago")
+    Console().print(table)
