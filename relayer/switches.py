@@ -89,7 +89,7 @@ class Switch:
 
     @property
     def sentence(self) -> str:
-        """What stands still, why, and until when."""
+        """Return one sentence: what stands still, why, and until when."""
         what = "this relayer" if self.scope == EVERYTHING else self.scope
         if self.cause is Cause.DRAIN:
             said = f"{what} ends when its swaps are done: nothing new is taken"
