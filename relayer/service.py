@@ -41,7 +41,7 @@ from relayer.provider.quoting import Pair
 from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
-from relayer.switches import Cause, Switches
+from relayer.switches import Cause, Scope, Switches
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.watchtower import Watchtower
@@ -255,10 +255,13 @@ class RelayerService:
             f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`"
             for use in await self.pump.foreign_uses()
         ]
-        paused = [
-            one.sentence for one in self.switches.standing() if one.cause is not Cause.LOW_GAS or one.scope not in short
+        said = {Scope(chain) for chain in short}
+        standing = [one for one in self.switches.standing() if one.cause is not Cause.LOW_GAS or one.scope not in said]
+        return [
+            *uses,
+            *(f"{chain}: {sentence}" for chain, sentence in short.items()),
+            *(one.sentence for one in standing),
         ]
-        return [*uses, *(f"{chain}: {sentence}" for chain, sentence in short.items()), *paused]
 
     async def _wake_reporter(self) -> None:
         while True:
