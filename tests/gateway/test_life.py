@@ -25,7 +25,7 @@ class Story:
     """A daemon without chains: it is opened once `there` is set, works, and dies once `broken` is."""
 
     def __init__(self, directory: Path) -> None:
-        self.there, self.broken = asyncio.Event(), asyncio.Event()
+        self.there, self.broken, self.done = asyncio.Event(), asyncio.Event(), asyncio.Event()
         metrics = Metrics()
         port = free_port()
         self.url = f"http://{HOST}:{port}"
@@ -46,7 +46,7 @@ class Story:
 
         def begin(_: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
             app = build_application([], title="story", version="1", metrics=metrics, clock=SystemClock(), ready=ready)
-            return Work(app, [self.work], self.opened)
+            return Work(app, [self.work], self.opened, self.done.wait)
 
         critical = RelayerMetrics(metrics).critical_error
         self.life = Life(setting, admit, begin, SystemClock(), metrics, critical)
@@ -91,6 +91,18 @@ async def test_metrics_of_a_daemon_that_ended_can_be_read(tmp_path: Path, capsys
     assert "causeway_relayer_critical_error 1.0" in await story.answers("/metrics", 200)
     with pytest.raises(FatalError, match="the disk is full"):
         await living
+    assert await story.ask("/healthz") == (0, "")
+
+
+async def test_a_daemon_that_is_done_ends_as_by_a_signal(tmp_path: Path) -> None:
+    """As a relayer does that has drained: without an error, and without waiting for anybody who reads metrics."""
+    story = Story(tmp_path)
+    story.there.set()
+    living = asyncio.create_task(story.life.run())
+    await story.answers("/readyz", 200)
+    assert not living.done()
+    story.done.set()
+    await asyncio.wait_for(living, 30)
     assert await story.ask("/healthz") == (0, "")
 
 
