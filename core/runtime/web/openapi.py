@@ -68,6 +68,8 @@ def openapi(routes: Sequence[Route], *, title: str, version: str, description: s
         by_type[query] = components.pop(by_type[query]["$ref"].rsplit("/", 1)[1])
     for kind in set(_structs(answers)) - set(_structs(bodies)):
         _require_all(kind, components)
+    for schema in components.values():
+        _omit_null(schema)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, by_type)
@@ -112,6 +114,13 @@ def _require_all(kind: type[msgspec.Struct], components: dict[str, Any]) -> None
     for member in schema["properties"].values():
         member.pop("default", None)
     schema["required"] = list(schema["properties"])
+
+
+def _omit_null(schema: dict[str, Any]) -> None:
+    """A member that may be left out is left out: a default of null makes generators ask for it."""
+    for member in schema.get("properties", {}).values():
+        if member.get("default", ...) is None:
+            del member["default"]
 
 
 def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, Any]:

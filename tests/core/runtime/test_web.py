@@ -456,6 +456,7 @@ def test_every_member_of_an_answer_is_required_in_its_schema() -> None:
 
     class Asked(msgspec.Struct, frozen=True):
         parts: list[str] = []
+        note: str | None = None
 
     class Query(msgspec.Struct, frozen=True):
         name: str
@@ -472,6 +473,7 @@ def test_every_member_of_an_answer_is_required_in_its_schema() -> None:
     schemas = document["components"]["schemas"]
     assert (schemas["Answered"]["required"], schemas["Part"]["required"]) == (["parts", "next"], ["name"])
     assert schemas["Asked"]["required"] == []
+    assert "default" not in schemas["Asked"]["properties"]["note"]
     assert document["paths"]["/v1/a/{id}"]["post"]["parameters"][0]["schema"]["pattern"] == "^[0-9a-f]{4}$"
     asked = document["paths"]["/v1/b"]["get"]
     assert asked["parameters"][1] == {
