@@ -92,10 +92,14 @@ def firm(promises: Iterable[Promise], now_ns: int) -> list[Promise]:
 def reserved(promises: Iterable[Promise], costs: ExitCosts) -> Counter[AssetId]:
     """Return what these promises reserve of our balances."""
     found: Counter[AssetId] = Counter()
+    together: Counter[frozenset[ChainId]] = Counter()
     for promise in promises:
         if not promise.funded:
             found[promise.asset] += promise.amount
-        found.update(exits(promise.chains, costs))
+        together[promise.chains] += 1
+    for chains, times in together.items():
+        for asset, cost in exits(chains, costs).items():
+            found[asset] += times * cost
     return found
 
 
@@ -115,14 +119,16 @@ def needed(promise: Promise, costs: ExitCosts) -> frozenset[AssetId]:
 def as_seen(promises: Iterable[Promise], before: Iterable[Promise]) -> list[Promise]:
     """The promises, none locked or funded that was not so `before` balances were read: what it took may be in them."""
     known = {promise.swap_id: promise for promise in before}
-    return [
-        replace(
-            promise,
-            funded=promise.funded and promise.swap_id in known and known[promise.swap_id].funded,
-            locked=promise.locked and promise.swap_id in known and known[promise.swap_id].locked,
-        )
-        for promise in promises
-    ]
+
+    def seen(promise: Promise) -> Promise:
+        then = known.get(promise.swap_id)
+        funded = promise.funded and then is not None and then.funded
+        locked = promise.locked and then is not None and then.locked
+        if (funded, locked) == (promise.funded, promise.locked):
+            return promise
+        return replace(promise, funded=funded, locked=locked)
+
+    return [seen(promise) for promise in promises]
 
 
 def uncovered(new: Promise, others: Iterable[Promise], balance: int) -> str | None:
@@ -186,7 +192,8 @@ def check_share(
     if not theirs:
         return
     until_ns = min(promise.hold_until_ns or 0 for promise in theirs)
-    rest = [promise for promise in others if promise not in theirs]
+    waiting = {promise.swap_id for promise in theirs}
+    rest = [promise for promise in others if promise.swap_id not in waiting]
     free = held - reserved(rest, costs)[new.asset] - exits(new.chains, costs)[new.asset]
     open_amount = sum(promise.amount for promise in theirs if promise.asset == new.asset)
     share = max(0, free) * percent // 100

@@ -4,7 +4,8 @@ The formulas over them are in `relayer.inventory`. Plain functions over a `Conne
 """
 
 from collections.abc import Collection
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -16,9 +17,31 @@ from relayer.pump.tables import EVENTS_OF_NOTHING, relayer_swaps
 
 INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
 """PostgreSQL's advisory lock of whoever judges what is free, or free places, until they have written and committed."""
+PROMISES_KEPT: Final = 4_096
+"""Rows whose promises are remembered: all open swaps are looked at for each opening and each lock, and few change."""
 
 _S: Final = relayer_swaps.c
-_PROMISES: Final = sa.select(relayer_swaps).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
+_COLUMNS: Final = (
+    _S.swap_id,
+    _S.own_asset,
+    _S.own_amount,
+    _S.own_timelock,
+    _S.initiator_sender,
+    _S.initiator_receiver,
+    _S.own_funded,
+    _S.initiator_chain,
+    _S.participant_chain,
+    _S.phase,
+    _S.caller,
+    _S.hold_until_ns,
+    _S.created_ns,
+    _S.reserved_ns,
+    _S.proven,
+    _S.verified,
+    _S.given_asset,
+    _S.given_amount,
+)
+_PROMISES: Final = sa.select(*_COLUMNS).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
 _PROMISE: Final = _PROMISES.where(_S.swap_id == sa.bindparam("of_swap"))
 
 
@@ -33,33 +56,54 @@ def one_at_a_time(connection: Connection) -> None:
 
 def of_open_swaps(connection: Connection) -> list[Promise]:
     """All open swaps in which we fund a leg."""
-    return [_promise(row) for row in connection.execute(_PROMISES)]
+    return [_promise(*row) for row in connection.execute(_PROMISES)]
 
 
 def of_swap(connection: Connection, swap_id: SwapId) -> Promise | None:
     """Return the most that one swap may cost us; None if it is done, or if we fund no leg of it."""
     row = connection.execute(_PROMISE, {"of_swap": swap_id}).one_or_none()
-    return None if row is None else _promise(row)
+    return None if row is None else _promise(*row)
 
 
-def _promise(row: Any) -> Promise:
+@lru_cache(PROMISES_KEPT)
+def _promise(
+    swap_id: str,
+    own_asset: str,
+    own_amount: int,
+    own_timelock: int,
+    initiator_sender: str,
+    initiator_receiver: str,
+    own_funded: bool,
+    initiator_chain: str,
+    participant_chain: str,
+    phase: str,
+    caller: str | None,
+    hold_until_ns: int | None,
+    created_ns: int,
+    reserved_ns: int | None,
+    proven: bool,
+    verified: bool,
+    given_asset: str | None,
+    given_amount: int | None,
+) -> Promise:
+    """The columns of `_COLUMNS`, in their order."""
     return Promise(
-        swap_id=SwapId(row.swap_id),
-        asset=AssetId(row.own_asset),
-        amount=BaseUnits(row.own_amount),
-        timelock_s=row.own_timelock,
-        counterparties=frozenset({AccountId(row.initiator_sender), AccountId(row.initiator_receiver)}),
-        funded=row.own_funded,
-        chains=frozenset({ChainId(row.initiator_chain), ChainId(row.participant_chain)}),
-        locked=row.phase != Phase.AGREED,
-        caller=row.caller,
-        hold_until_ns=row.hold_until_ns,
-        reserved_ns=row.created_ns if row.reserved_ns is None else row.reserved_ns,
-        proven=row.proven,
-        verified=row.verified,
-        account=AccountId(row.initiator_sender),
-        given_asset=None if row.given_asset is None else AssetId(row.given_asset),
-        given_amount=row.given_amount or 0,
+        swap_id=SwapId(swap_id),
+        asset=AssetId(own_asset),
+        amount=BaseUnits(own_amount),
+        timelock_s=own_timelock,
+        counterparties=frozenset({AccountId(initiator_sender), AccountId(initiator_receiver)}),
+        funded=own_funded,
+        chains=frozenset({ChainId(initiator_chain), ChainId(participant_chain)}),
+        locked=phase != Phase.AGREED,
+        caller=caller,
+        hold_until_ns=hold_until_ns,
+        reserved_ns=created_ns if reserved_ns is None else reserved_ns,
+        proven=proven,
+        verified=verified,
+        account=AccountId(initiator_sender),
+        given_asset=None if given_asset is None else AssetId(given_asset),
+        given_amount=given_amount or 0,
     )
 
 
