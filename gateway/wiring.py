@@ -25,6 +25,8 @@ from relayer.policy import ExposureLimit, RelayerPolicy
 from relayer.provider.prices import Feed, bounds_of
 from relayer.provider.pricing import Offer, parse_decimal, parse_path
 from relayer.provider.quoting import Pair, Rate
+from relayer.treasury.orders import Seal
+from relayer.treasury.teller import TreasuryPolicy
 
 NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
     False: NativeTransfers.NONE,
@@ -177,6 +179,16 @@ def _pair(config: PairConfig) -> Pair:
         minimum=BaseUnits(config.min_give),
         maximum=BaseUnits(config.max_give),
         fee=BaseUnits(config.fee),
+    )
+
+
+def treasury_policy(config: RelayerConfig, keys: Keystore) -> TreasuryPolicy:
+    """Return the policy of withdrawals, which are sealed under the key that signs prices."""
+    destinations = [parse_account(one.account) for one in config.treasury.destinations]
+    return TreasuryPolicy(
+        seal=Seal(keys.key(config.quote_key).expose()),
+        destinations=destinations or None,
+        low={parse_asset(one.asset): one.amount for one in config.treasury.low},
     )
 
 

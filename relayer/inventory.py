@@ -38,7 +38,8 @@ class Promise:
     `proven`: opened with a proof of funds, or by ourselves. `caller` opened it over the API. `account` gives
     `given_amount` of `given_asset`; None and 0 in rows of older versions. `hold_until_ns`: until when it is firm
     without a lock, None for ever. `reserved_ns`: since when it has been firm without a break, which decides who comes
-    first. Both are nanoseconds since the Unix epoch.
+    first. Both are nanoseconds since the Unix epoch. `leaves`: a signed withdrawal, not a swap; it
+    reserves, and exposes us to nobody.
     """
 
     swap_id: SwapId
@@ -57,6 +58,7 @@ class Promise:
     account: AccountId | None = None
     given_asset: AssetId | None = None
     given_amount: int = 0
+    leaves: bool = False
 
     def is_firm(self, now_ns: int) -> bool:
         """Return true if it reserves what it promises."""
@@ -73,7 +75,7 @@ class Promise:
 
     def comes_before(self, other: "Promise") -> bool:
         """Return true if `other` may use only what this one leaves."""
-        return self.funded or (self.reserved_ns, self.swap_id) < (other.reserved_ns, other.swap_id)
+        return self.leaves or self.funded or (self.reserved_ns, self.swap_id) < (other.reserved_ns, other.swap_id)
 
 
 def exit_bid(market: FeeMarket | None) -> FeeBid | None:
@@ -111,13 +113,21 @@ def exits(chains: Collection[ChainId], costs: ExitCosts) -> Counter[AssetId]:
     return found
 
 
+def kept(promises: Collection[Promise], chains: Collection[ChainId], costs: ExitCosts, now_ns: int) -> Counter[AssetId]:
+    """Return what an operator must leave: what swaps reserve, those too whose lock is not final yet, what is on its way
+    out already, and gas for every open exit and for one more on each of `chains`."""
+    needed = [promise for promise in promises if promise.locked or promise.is_firm(now_ns)]
+    return reserved(needed, costs) + exits(chains, costs)
+
+
 def needed(promise: Promise, costs: ExitCosts) -> frozenset[AssetId]:
     """The assets that a promise draws on: what must be known of our balances before it is judged."""
     return frozenset(reserved([promise], costs)) | {promise.asset}
 
 
-def as_seen(promises: Iterable[Promise], before: Iterable[Promise]) -> list[Promise]:
-    """The promises, none locked or funded that was not so `before` balances were read: what it took may be in them."""
+def as_seen(promises: Iterable[Promise], before: Collection[Promise]) -> list[Promise]:
+    """The promises, none locked or funded that was not so `before` balances were read: what it took may be in them. A
+    withdrawal that a block has taken in since counts once more, for the same reason."""
     known = {promise.swap_id: promise for promise in before}
 
     def seen(promise: Promise) -> Promise:
@@ -128,7 +138,10 @@ def as_seen(promises: Iterable[Promise], before: Iterable[Promise]) -> list[Prom
             return promise
         return replace(promise, funded=funded, locked=locked)
 
-    return [seen(promise) for promise in promises]
+    now = list(promises)
+    still = {(one.swap_id, one.asset) for one in now if one.leaves}
+    gone = [one for one in before if one.leaves and (one.swap_id, one.asset) not in still]
+    return [*gone, *map(seen, now)]
 
 
 def uncovered(new: Promise, others: Iterable[Promise], balance: int) -> str | None:

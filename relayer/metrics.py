@@ -31,6 +31,7 @@ class RelayerMetrics:
         self.submitted_s = histogram("relayer_tx_latency_submitted_seconds", "From signed to broadcast", ["chain"])
         self.confirmed_s = histogram("relayer_tx_latency_confirmed_seconds", "From signed to included", ["chain"])
         self.wallet_balance = gauge("relayer_wallet_balance", "Base units that the relayer holds", ["asset"])
+        self.low_balance = gauge("relayer_balance_low", "1 while a balance is below its threshold", ["asset"])
         self.locked_funds = gauge("relayer_swap_locked_funds", "Own base units locked in open swaps", ["asset"])
         self.reserved_funds = gauge(
             "relayer_swap_reserved_funds",

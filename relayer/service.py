@@ -44,6 +44,8 @@ from relayer.pump.wiring import Pump
 from relayer.switches import Cause, Scope, Switches
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
+from relayer.treasury import orders as treasury_tables
+from relayer.treasury.teller import Teller, TreasuryPolicy
 from relayer.watchtower import Watchtower
 
 HOUSEKEEPING_S: Final = 2.0
@@ -63,6 +65,7 @@ TABLES: Final = (
     *price_rows.TABLES,
     *idempotency.TABLES,
     *switches.TABLES,
+    *treasury_tables.TABLES,
 )
 
 log = get_logger("relayer.service")
@@ -105,6 +108,7 @@ class RelayerSetup:
     offers: Sequence[Offer] = ()
     feeds: Sequence[Feed] = ()
     price_session: prices.OpenSession = prices.http_session
+    treasury: TreasuryPolicy | None = None
 
     def __post_init__(self) -> None:
         for chain, signer in self.signers.items():
@@ -176,6 +180,7 @@ class RelayerService:
         timings = {chain: one.timing for chain, one in parameters.items()}
         self.guard = Guard(database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
+        self.teller = None if setup.treasury is None else self._teller(setup.treasury)
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
 
@@ -203,6 +208,10 @@ class RelayerService:
         heads = self._setup.chains[setup.foreign].heads
         return Attestor(setup.foreign, heads, setup.bridge, pipeline, setup.every_blocks)
 
+    def _teller(self, policy: TreasuryPolicy) -> Teller:
+        pump, clock = self.pump, self._clock
+        return Teller(self._database, self._setup.chains, pump.pipelines, pump.checks, policy, clock, self._metrics)
+
     def _workers(self) -> list[Worker]:
         """The pump's, and the duties of a relayer: each of those rests alone if it cannot go on."""
         duties = [
@@ -213,6 +222,8 @@ class RelayerService:
         ]
         if any(feed.fixed is None for feed in self._setup.feeds):
             duties.append(Worker("prices", self.prices.run))
+        if self.teller is not None:
+            duties.append(Worker("treasury", self.teller.run))
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock, self._setup.report_session)
             duties += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]

@@ -11,7 +11,7 @@ from adapters.consortium.blocks import ConsortiumBlockSource
 from adapters.consortium.bridge import ConsortiumBridgeBuilder
 from adapters.consortium.facts import shown_symbol
 from adapters.consortium.heads import POLL_S, ConsortiumHeadSource
-from adapters.consortium.legs import ConsortiumLegBuilder
+from adapters.consortium.legs import ConsortiumLegBuilder, ConsortiumTransferBuilder
 from adapters.consortium.locks import ConsortiumLockReader
 from adapters.consortium.probe import NodeReport, newest_height, probe
 from adapters.consortium.prover import ConsortiumProver
@@ -127,6 +127,7 @@ def chain_over(
         transactions=ConsortiumTransactionSender(rpc, chain, _reference(chain), keys, results),
         openings=Ed25519OpeningProofs(parameters, lambda key: caip_account(chain, address(key))),
         records=ConsortiumRecordReader(rpc, chain),
+        transfers=ConsortiumTransferBuilder(chain),
     )
     prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     return ConsortiumChain(access, ConsortiumBridgeBuilder(rpc), prover, locks, rpc, keys)

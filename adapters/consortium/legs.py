@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from adapters.consortium.messages import unsigned
+from adapters.consortium.messages import transfer, unsigned
 from adapters.consortium.rpc import CometRpc
 from adapters.consortium.state import read_leaf
 from core.model.consortium import (
@@ -17,9 +17,19 @@ from core.model.consortium import (
     quantity,
     raw_address,
 )
-from core.model.errors import ConflictError
+from core.model.errors import ConflictError, RejectedError
 from core.model.transactions import UnsignedTransaction
-from core.model.types import AccountId, ChainId, LockId, LockTerms, Preimage
+from core.model.types import (
+    MAX_BASE_UNITS,
+    AccountId,
+    AssetId,
+    BaseUnits,
+    ChainId,
+    LockId,
+    LockTerms,
+    Preimage,
+    chain_of,
+)
 
 
 class ConsortiumLegBuilder:
@@ -60,3 +70,21 @@ class ConsortiumLegBuilder:
         locker, hashlock = parse_lock_id(lock_id)
         summary = f"refund {terms.amount} {terms.asset} to {terms.sender}"
         return unsigned(self._chain, sender, (Refund(locker, hashlock),), summary)
+
+
+class ConsortiumTransferBuilder:
+    """`TransferBuilder`: asks nobody. The ledger's accounts are keys, and every one can be paid."""
+
+    def __init__(self, chain: ChainId) -> None:
+        self._chain = chain
+
+    async def transfer(
+        self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
+    ) -> UnsignedTransaction:
+        if {chain_of(sender), chain_of(receiver), chain_of(asset)} != {self._chain}:
+            raise RejectedError(f"{sender}, {receiver} and {asset} are not all of {self._chain}")
+        if not 0 < amount <= MAX_BASE_UNITS:
+            raise RejectedError(f"{amount} is not an amount to transfer: base units, 1 or more and below 2^256")
+        if not any(raw_address(receiver)):
+            raise RejectedError("the receiver is the zero address: name the account that is to be paid")
+        return transfer(sender, receiver, asset, amount)

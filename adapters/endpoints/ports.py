@@ -76,6 +76,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         consents=FailoverConsentBuilder(voters, first.consents) if first.consents is not None else None,
         openings=QuorumOpeningProofs(voters, first.openings) if first.openings is not None else None,
         records=FailoverRecordReader(voters) if first.records is not None else None,
+        transfers=FailoverTransferBuilder(voters) if first.transfers is not None else None,
     )
 
 
@@ -178,6 +179,23 @@ class FailoverLegBuilder:
 
     def refund(self, terms: LockTerms, lock_id: LockId, sender: AccountId) -> UnsignedTransaction:
         return self._builder.refund(terms, lock_id, sender)
+
+
+class FailoverTransferBuilder:
+    """`TransferBuilder`: the healthiest member is asked if the asset moves, and for an estimate."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+
+    async def transfer(
+        self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
+    ) -> UnsignedTransaction:
+        async def ask(member: Member) -> UnsignedTransaction:
+            if member.access.transfers is None:
+                raise RejectedError(f"the endpoint of {member.operator} makes no payments")
+            return await member.access.transfers.transfer(sender, receiver, asset, amount)
+
+        return await self._voters.first(ask)
 
 
 class FailoverConsentBuilder:

@@ -31,6 +31,7 @@ from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.state import EvmStateReader
 from adapters.evm.tokens import read_token
 from adapters.evm.transactions import EvmTransactionSender
+from adapters.evm.transfers import EvmTransferBuilder
 from adapters.observed import RpcMetrics
 from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError
 from core.model.facts import NativeTransfers
@@ -128,6 +129,7 @@ class EvmChain:
             batches=self.batches,
             consents=self.consents,
             openings=self.openings,
+            transfers=EvmTransferBuilder(chain, endpoints, htlc),
         )
 
     @classmethod

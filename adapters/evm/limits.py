@@ -26,6 +26,8 @@ MOST_TIMES: Final = 16
 MOST_GAS: Final = 16_777_216
 """The most that one transaction may have (EIP-7825)."""
 
+TRANSFER: Final = bytes.fromhex("a9059cbb")
+"""The selector of `transfer(address,uint256)` (EIP-20)."""
 _TOKEN_LOCK: Final = ("hashlock", "terms", "amount", "token")
 """How the arguments of every function that locks a token begin."""
 
@@ -38,13 +40,15 @@ def priced(call: dict[str, Any], fee: FeeBid | None) -> dict[str, Any]:
 
 
 def cost(chain: ChainId, body: CallBody, fee: FeeBid | None) -> Mapping[AssetId, int]:
-    """See `TransactionSender.cost`. Tokens are counted for our own contract's locks."""
+    """See `TransactionSender.cost`. Tokens are counted for our own contract's locks, and for plain transfers."""
     native = int(body.value, 16) + (0 if fee is None else int(body.gas, 16) * fee.max_fee)
     found = {native_asset(chain): native} if native else {}
     data = bytes.fromhex(body.data[2:])
     words = [data[start : start + WORD_SIZE] for start in range(4, 4 + len(_TOKEN_LOCK) * WORD_SIZE, WORD_SIZE)]
     if data[:4] in _token_locks() and all(len(word) == WORD_SIZE for word in words):
         found[token_asset(chain, words[3][12:])] = int.from_bytes(words[2], "big")
+    if data[:4] == TRANSFER and len(words[1]) == WORD_SIZE and body.to is not None:
+        found[token_asset(chain, bytes.fromhex(body.to[2:]))] = int.from_bytes(words[1], "big")
     return found
 
 

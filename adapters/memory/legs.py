@@ -15,6 +15,7 @@ from adapters.memory.transactions import (
     Lock,
     Refund,
     decode_message,
+    transfer,
     unsigned,
 )
 from core.model.consortium import quantity
@@ -29,11 +30,14 @@ from core.model.transactions import (
 from core.model.types import (
     MAX_BASE_UNITS,
     AccountId,
+    AssetId,
+    BaseUnits,
     ChainId,
     ChainTime,
     LockId,
     LockTerms,
     Preimage,
+    chain_of,
 )
 
 MAX_LOCK_NUMBER: Final = 1_000_000
@@ -129,3 +133,19 @@ class MemoryBatchBuilder:
             raise RejectedError(f"a batch has 1 to {MAX_EXITS} claims and refunds, all of one sender")
         reveals = any(one.reveals for one in exits)
         return unsigned(self._chain, exits[0].sender, Batch(items), "; ".join(one.summary for one in exits), reveals)
+
+
+class MemoryTransferBuilder:
+    """`TransferBuilder`: asks nobody."""
+
+    def __init__(self, chain: ChainId) -> None:
+        self._chain = chain
+
+    async def transfer(
+        self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
+    ) -> UnsignedTransaction:
+        if {chain_of(sender), chain_of(receiver), chain_of(asset)} != {self._chain}:
+            raise RejectedError(f"{sender}, {receiver} and {asset} are not all of {self._chain}")
+        if not 0 < amount <= MAX_BASE_UNITS:
+            raise RejectedError(f"{amount} is not an amount to transfer")
+        return transfer(self._chain, sender, receiver, asset, amount)

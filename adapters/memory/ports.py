@@ -7,7 +7,7 @@ from adapters.ed25519_openings import Ed25519OpeningProofs
 from adapters.memory import ledger
 from adapters.memory.blockchain import Blockchain
 from adapters.memory.faults import Endpoint
-from adapters.memory.legs import MemoryBatchBuilder, MemoryConsentBuilder, MemoryLegBuilder
+from adapters.memory.legs import MemoryBatchBuilder, MemoryConsentBuilder, MemoryLegBuilder, MemoryTransferBuilder
 from adapters.memory.transactions import (
     Body,
     Lock,
@@ -361,4 +361,5 @@ def access(chain: Blockchain, endpoint: Endpoint, htlc_code_hash: bytes) -> Chai
         openings=Ed25519OpeningProofs(parameters, lambda key: account_of(chain.chain, key)),
         consents=MemoryConsentBuilder() if chain.rules.early_refunds else None,
         records=MemoryRecordReader(chain, endpoint),
+        transfers=MemoryTransferBuilder(chain.chain),
     )

@@ -194,6 +194,19 @@ class BatchBuilder(Protocol):
         """
 
 
+class TransferBuilder(Protocol):
+    """Payments from an account of ours to anybody."""
+
+    async def transfer(
+        self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
+    ) -> UnsignedTransaction:
+        """Return the payment, as `TransactionSender.cost` counts it, with a work limit that fits.
+
+        Raise `RejectedError` for what is of another chain, for an amount below 1, for a receiver that never gives
+        anything back (nobody, the HTLC, the token itself), and if the asset says that it would not move.
+        """
+
+
 class ConsentBuilder(Protocol):
     """Acts that rest on a party's signature next to the transaction; only on chains that know such.
 
@@ -338,6 +351,7 @@ class ChainAccess:
     consents: ConsentBuilder | None = None
     openings: OpeningProofs | None = None
     records: RecordReader | None = None
+    transfers: TransferBuilder | None = None
 
     @property
     def chain(self) -> ChainId:

@@ -91,6 +91,7 @@ def main() -> None:
     import gateway.cli.swap_views
     import gateway.cli.swaps
     import gateway.cli.switches
+    import gateway.cli.treasury
     import gateway.cli.verification  # noqa: F401
 
     try:

@@ -7,6 +7,8 @@ environment variable that holds its passphrase.
     structure   unknown, missing and mistyped members, all of them
     chains      chains, endpoints, assets: canonical, or refused
     trading     pairs, limits, reserves, attestations, API keys
+    treasury    what may be taken out of a relayer's accounts
+    swapping    whoever swaps with a relayer
     faults      everything that is wrong, with its place
     reading     files in and out
 """
@@ -17,6 +19,7 @@ from gateway.config.model import (
     AttestConfig,
     ChainConfig,
     ContractConfig,
+    DestinationConfig,
     EndpointConfig,
     IndexConfig,
     LimitConfig,
@@ -27,7 +30,9 @@ from gateway.config.model import (
     RelayerConfig,
     ReportConfig,
     ReserveConfig,
+    SwapConfig,
     TimingConfig,
+    TreasuryConfig,
     WatchtowerConfig,
 )
 from gateway.config.reading import listen_address, load, load_into, resolve_database, to_toml, verified
@@ -38,6 +43,7 @@ __all__ = [
     "AttestConfig",
     "ChainConfig",
     "ContractConfig",
+    "DestinationConfig",
     "EndpointConfig",
     "IndexConfig",
     "LimitConfig",
@@ -48,7 +54,9 @@ __all__ = [
     "RelayerConfig",
     "ReportConfig",
     "ReserveConfig",
+    "SwapConfig",
     "TimingConfig",
+    "TreasuryConfig",
     "WatchtowerConfig",
     "listen_address",
     "load",

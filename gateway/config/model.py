@@ -144,6 +144,23 @@ class WatchtowerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_exit_cost: tuple[ReserveConfig, ...] = ()
 
 
+class DestinationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An account (CAIP-10) of the operator that withdrawals go to, and what people call it."""
+
+    name: str
+    account: str
+
+
+class TreasuryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of what may be taken out, and of what the operator wants to hear; see `relayer.treasury`.
+
+    With `destinations` nobody else is paid. `low`: amounts below which a balance is announced.
+    """
+
+    destinations: tuple[DestinationConfig, ...] = ()
+    low: tuple[ReserveConfig, ...] = ()
+
+
 class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The address that agreed terms are reported to; the API key is read from the environment variable `key_env`."""
 
@@ -184,8 +201,26 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cors_origins: tuple[str, ...] = ()
     opening: OpeningConfig = OpeningConfig()
     watchtower: WatchtowerConfig = WatchtowerConfig()
+    treasury: TreasuryConfig = TreasuryConfig()
     report: ReportConfig | None = None
     attest: AttestConfig | None = None
+
+
+class SwapConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whoever swaps with a relayer, with keys of their own: the file that `causeway swap init` writes.
+
+    `relayer` is its API's URL, `relayer_key` (hex) the key that its prices are signed with, as learnt by another way.
+    `store` is the file that keeps preimages and the swaps' journals.
+    """
+
+    relayer: str
+    relayer_key: str
+    keystore: str
+    passphrase_env: str
+    policy: str
+    chains: tuple[ChainConfig, ...]
+    accounts: tuple[AccountConfig, ...]
+    store: str = "swaps.sqlite"
 
 
 class ApiKeyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

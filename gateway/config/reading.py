@@ -13,8 +13,9 @@ from core.runtime.database_urls import SqliteAddress, parse_database_url
 from gateway.config import secrets
 from gateway.config.chains import canonical_chains
 from gateway.config.faults import Faults
-from gateway.config.model import ChainConfig, ContractConfig, IndexConfig, RegulatorConfig, RelayerConfig
+from gateway.config.model import ChainConfig, ContractConfig, IndexConfig, RegulatorConfig, RelayerConfig, SwapConfig
 from gateway.config.structure import check_structure
+from gateway.config.swapping import canonical_swap
 from gateway.config.trading import canonical_regulator, canonical_relayer
 
 MAX_CONFIG_BYTES: Final = 1024 * 1024
@@ -22,7 +23,7 @@ SQLITE: Final = "sqlite:///"
 _ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
 _LISTEN: Final = re.compile(r"(\[[0-9a-f:]+\]|[-.\w]+):(\d{1,5})", re.ASCII)
 
-C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig)
+C = TypeVar("C", RelayerConfig, RegulatorConfig, IndexConfig, SwapConfig)
 
 
 def load(path: Path, kind: type[C]) -> C:
@@ -69,16 +70,19 @@ def verified(config: C, base: Path = Path()) -> C:
 
 
 def _canonical(config: C, base: Path, faults: Faults) -> C:
-    if config.listen is not None:
-        with faults.at("listen"):
-            listen_address(config.listen)
-    with faults.at("database"):
-        check_database(config.database, base)
+    if not isinstance(config, SwapConfig):
+        if config.listen is not None:
+            with faults.at("listen"):
+                listen_address(config.listen)
+        with faults.at("database"):
+            check_database(config.database, base)
     made: Any = msgspec.structs.replace(config, chains=canonical_chains(config.chains, faults))
     if isinstance(made, RelayerConfig):
         made = canonical_relayer(made, faults)
     elif isinstance(made, RegulatorConfig):
         made = canonical_regulator(made, faults)
+    elif isinstance(made, SwapConfig):
+        made = canonical_swap(made, faults)
     return made  # type: ignore[no-any-return]
 
 
@@ -154,7 +158,7 @@ def check_database(url: str, base: Path) -> None:
         resolve_database(url, base)
 
 
-def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig, *, defaults: bool = True) -> str:
+def to_toml(config: RelayerConfig | RegulatorConfig | IndexConfig | SwapConfig, *, defaults: bool = True) -> str:
     """Write a configuration as the file that `load` reads back to an equal value; without `defaults`, only the members
     that say something else."""
     return tomli_w.dumps(_without_none(msgspec.to_builtins(config if defaults else _unusual(config))))

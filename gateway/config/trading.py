@@ -22,9 +22,11 @@ from gateway.config.model import (
     RegulatorConfig,
     RelayerConfig,
     ReserveConfig,
+    SwapConfig,
     WatchtowerConfig,
 )
 from gateway.config.prices import check_fee, check_prices, check_rate
+from gateway.config.treasury import canonical_treasury
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
 from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S, OpeningPolicy, WatchPolicy
 
@@ -46,7 +48,8 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     """The settings of trading, in canonical spelling. `config.chains` is canonical already."""
     chains = {chain.id: chain for chain in config.chains}
     assets = [asset for chain in config.chains for asset in chain.assets]
-    _check_policy(config, faults)
+    check_policy(config, faults)
+    _check_quotes(config, faults)
     with faults.at("cors_origins"):
         Cors(config.cors_origins)
     pairs = tuple(_pair(pair, f"pairs[{number}]", assets, faults) for number, pair in enumerate(config.pairs))
@@ -64,24 +67,25 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     )
     refuse_twins((one.asset for one in reserves), lambda number: f"gas_per_exit[{number}].asset", "asset", faults)
     accounts = tuple(
-        msgspec.structs.replace(one, chain=_known_chain(one.chain, chains, f"accounts[{number}].chain", faults))
+        msgspec.structs.replace(one, chain=known_chain(one.chain, chains, f"accounts[{number}].chain", faults))
         for number, one in enumerate(config.accounts)
     )
     refuse_twins((one.chain for one in accounts), lambda number: f"accounts[{number}].chain", "account's chain", faults)
     _check_accounts(pairs, {one.chain for one in accounts}, chains, faults)
     if config.report is not None:
         check_http_url(config.report.url, "report.url", faults)
-        _check_variable(config.report.key_env, "report.key_env", faults)
+        check_variable(config.report.key_env, "report.key_env", faults)
         if config.report.key_env == config.passphrase_env:
             faults.add(
                 "report.key_env",
                 "names the variable of passphrase_env, whose value would be sent to the regulator: name another",
             )
-    _check_variable(config.passphrase_env, "passphrase_env", faults)
+    check_variable(config.passphrase_env, "passphrase_env", faults)
     _check_at_most(config.opening, "opening", {"max_per_caller": MAX_OPEN_SWAPS, "hold_s": MAX_WAIT_S}, faults)
     with faults.at("opening"):
         opening_policy(config.opening)
     watchtower = _watchtower(config.watchtower, assets, faults)
+    treasury = canonical_treasury(config.treasury, chains, assets, accounts, faults)
     attest = None if config.attest is None else _attest(config.attest, chains, faults)
     return msgspec.structs.replace(
         config,
@@ -90,6 +94,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         gas_per_exit=reserves,
         accounts=accounts,
         watchtower=watchtower,
+        treasury=treasury,
         attest=attest,
     )
 
@@ -115,14 +120,15 @@ def canonical_regulator(config: RegulatorConfig, faults: Faults) -> RegulatorCon
     refuse_twins((one.sha256.lower() for one in config.keys), lambda n: f"keys[{n}].sha256", "key", faults)
     bridge = config.bridge
     if bridge is not None:
-        bridge = _known_chain(bridge, chains, "bridge", faults)
+        bridge = known_chain(bridge, chains, "bridge", faults)
         if bridge in chains and chains[bridge].kind == EVM:
             faults.add("bridge", f"{bridge} keeps no attestations: name a consortium chain")
     keys = tuple(msgspec.structs.replace(one, sha256=one.sha256.lower()) for one in config.keys)
     return msgspec.structs.replace(config, bridge=bridge, keys=keys)
 
 
-def _check_policy(config: RelayerConfig, faults: Faults) -> None:
+def check_policy(config: RelayerConfig | SwapConfig, faults: Faults) -> None:
+    """The policy's name, and that it is for these chains."""
     if config.policy not in POLICIES:
         faults.add("policy", f"{shown(config.policy)} is not a policy: {choices(config.policy, POLICIES)}")
     for number, chain in enumerate(config.chains):
@@ -132,6 +138,9 @@ def _check_policy(config: RelayerConfig, faults: Faults) -> None:
                 f"devnet leaves seconds for outages, and {chain.id} (chains[{number}]) is not a chain of this machine "
                 f"({', '.join(LOCAL_CHAINS)}): write production",
             )
+
+
+def _check_quotes(config: RelayerConfig, faults: Faults) -> None:
     if not 0 < config.quote_ttl_s <= MAX_QUOTE_LIFETIME_S:
         faults.add(
             "quote_ttl_s", f"{config.quote_ttl_s} is not a number of seconds from 1 to {MAX_QUOTE_LIFETIME_S}: "
@@ -141,7 +150,8 @@ def _check_policy(config: RelayerConfig, faults: Faults) -> None:
         faults.add("max_open_swaps", f"{config.max_open_swaps} is not a number from 1 to {MAX_OPEN_SWAPS}")
 
 
-def _known_chain(text: str, chains: Collection[str], place: str, faults: Faults) -> str:
+def known_chain(text: str, chains: Collection[str], place: str, faults: Faults) -> str:
+    """`text` in its canonical spelling, with a fault if no chain of the configuration is called so."""
     with faults.at(place):
         chain = parse_chain(text)
         if chain not in chains:
@@ -305,14 +315,15 @@ def _check_accounts(
             faults.add("accounts", f"there is no account on {chain}, which a pair needs: add [[accounts]]")
 
 
-def _check_variable(name: str, place: str, faults: Faults) -> None:
+def check_variable(name: str, place: str, faults: Faults) -> None:
+    """The name of an environment variable."""
     if _VARIABLE.fullmatch(name) is None:
         faults.add(place, f"{shown(name)} is not the name of an environment variable, such as CAUSEWAY_PASSPHRASE")
 
 
 def _attest(attest: AttestConfig, chains: dict[str, ChainConfig], faults: Faults) -> AttestConfig:
-    foreign = _known_chain(attest.foreign, chains, "attest.foreign", faults)
-    home = _known_chain(attest.home, chains, "attest.home", faults)
+    foreign = known_chain(attest.foreign, chains, "attest.foreign", faults)
+    home = known_chain(attest.home, chains, "attest.home", faults)
     if home in chains and chains[home].kind == EVM:
         faults.add("attest.home", f"{home} keeps no attestations: name a consortium chain")
     if foreign in chains and chains[foreign].kind == CONSORTIUM:

@@ -117,6 +117,7 @@ def _relayer_setup(
         source=config.name,
         regulator=_report_target(config),
         attestors=_attestors(config, chains, keys),
+        treasury=wiring.treasury_policy(config, keys),
     )
 
 

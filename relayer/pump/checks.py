@@ -275,6 +275,7 @@ class Checks:
         To one counterparty count those of the same caller, and those whose lock was seen: an account that others name
         without its lock is not exposed to anything.
         """
+        others = [one for one in others if not one.leaves]
         if len(others) >= self._policy.max_open_swaps:
             raise ConflictError(f"{self._policy.max_open_swaps} swaps are open already: try again later")
         limit = self._policy.exposure.get(new.asset)

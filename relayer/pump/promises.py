@@ -14,6 +14,7 @@ from core.model.types import AccountId, AssetId, BaseUnits, ChainId, SwapId
 from htlc.model import Phase, Role
 from relayer.inventory import Promise
 from relayer.pump.tables import EVENTS_OF_NOTHING, relayer_swaps
+from relayer.transactions import records
 
 INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
 """PostgreSQL's advisory lock of whoever judges what is free, or free places, until they have written and committed."""
@@ -55,8 +56,26 @@ def one_at_a_time(connection: Connection) -> None:
 
 
 def of_open_swaps(connection: Connection) -> list[Promise]:
-    """All open swaps in which we fund a leg."""
-    return [_promise(*row) for row in connection.execute(_PROMISES)]
+    """All open swaps in which we fund a leg, and the operator's withdrawals that no block has yet."""
+    return [*(_promise(*row) for row in connection.execute(_PROMISES)), *_withdrawals(connection)]
+
+
+def _withdrawals(connection: Connection) -> list[Promise]:
+    return [
+        Promise(
+            swap_id=SwapId(key),
+            asset=asset,
+            amount=BaseUnits(amount),
+            timelock_s=0,
+            counterparties=frozenset(),
+            funded=False,
+            chains=frozenset(),
+            reserved_ns=signed_ns,
+            verified=True,
+            leaves=True,
+        )
+        for key, signed_ns, asset, amount in records.leaving(connection)
+    ]
 
 
 def of_swap(connection: Connection, swap_id: SwapId) -> Promise | None:

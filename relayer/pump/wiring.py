@@ -98,8 +98,7 @@ class Pump:
         """Everything that has to run. Swaps, effects and outcomes are the money path, which every duty stands on: what
         is fatal there is fatal. A chain or an account that cannot go on rests alone."""
         alone = [
-            *(Worker(f"heads {chain}", board.run) for chain, board in self.heads.items()),
-            *(Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()),
+            *self.account_workers(),
             *(
                 Worker(f"transactions {one.chain} operator {number}", self._opened(one))
                 for number, one in enumerate(self.other_pipelines)
@@ -110,6 +109,13 @@ class Pump:
             Worker("effects", self._executor.run, delays=retry.MONEY),
             Worker("outcomes", self._outcomes.run, delays=retry.MONEY),
             *(replace(one, contained=True) for one in alone),
+        ]
+
+    def account_workers(self) -> list[Worker]:
+        """Only what our transactions need to go out and be followed: heads, and the way out of each account."""
+        return [
+            *(Worker(f"heads {chain}", board.run) for chain, board in self.heads.items()),
+            *(Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()),
         ]
 
     async def expire_quotes(self) -> None:

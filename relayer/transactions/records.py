@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 
 from core.model.errors import ConflictError
 from core.model.transactions import FeeBid, LeftOut, SignedTransaction
-from core.model.types import AccountId, BlockRef, ChainId, Height
+from core.model.types import AccountId, AssetId, BlockRef, ChainId, Height
 from core.runtime import leases
 from core.runtime.columns import Uint256
 from core.runtime.database import METADATA
@@ -210,6 +210,8 @@ TABLES: Final = (
     relayer_batch_items,
     relayer_reservations,
 )
+WITHDRAWAL_PREFIX: Final = "withdrawal/"
+"""Begins the key of a transaction that takes money out for the operator. Such transactions are kept for ever."""
 BATCH_PREFIX: Final = "batch/"
 """Begins the key of a transaction that is several effects'; the rest is the first one's key."""
 
@@ -242,6 +244,15 @@ _FIRST_BIDS: Final = (
     )
     .order_by(relayer_transaction_attempts.c.signed_ns.desc())
     .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_LEAVING: Final = (
+    sa.select(_T.effect_key, _T.created_ns, relayer_reservations.c.asset, relayer_reservations.c.amount)
+    .join(relayer_reservations, relayer_reservations.c.transaction_id == _T.id)
+    .where(
+        _T.status.in_((TransactionStatus.BROADCAST, TransactionStatus.REFUSED)),
+        _T.effect_key.startswith(WITHDRAWAL_PREFIX, autoescape=True),
+    )
+    .order_by(_T.created_ns, _T.id)
 )
 INSERT_TRANSACTION: Final = sa.insert(relayer_transactions).returning(relayer_transactions.c.id)
 _INSERT_ATTEMPT: Final = sa.insert(relayer_transaction_attempts)
@@ -368,7 +379,10 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
     """Forget older settled transactions that notify nobody (votes, allowances); return how many."""
     table, attempts = relayer_transactions, relayer_transaction_attempts
     query = sa.select(table.c.id).where(
-        table.c.told.is_(None), table.c.status.not_in(OPEN), table.c.created_ns < before_ns
+        table.c.told.is_(None),
+        table.c.status.not_in(OPEN),
+        table.c.created_ns < before_ns,
+        ~table.c.effect_key.startswith(WITHDRAWAL_PREFIX, autoescape=True),
     )
     found = [row.id for row in connection.execute(query.limit(limit))]
     if found:
@@ -376,6 +390,23 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
             connection.execute(sa.delete(owned).where(owned.c.transaction_id.in_(found)))
         connection.execute(sa.delete(table).where(table.c.id.in_(found)))
     return len(found)
+
+
+def leaving(connection: Connection) -> list[tuple[str, int, AssetId, int]]:
+    """Return what withdrawals may still take: key, when it was signed (Unix nanoseconds), asset and base units of each.
+
+    One that a block has is not among them: balances are less by it.
+    """
+    return [
+        (row.effect_key, row.created_ns, AssetId(row.asset), int(row.amount)) for row in connection.execute(_LEAVING)
+    ]
+
+
+def reserved_by(connection: Connection, transaction_ids: Sequence[int], asset: AssetId) -> int:
+    """Return how much of an asset these transactions may take at most, in base units."""
+    table = relayer_reservations
+    query = sa.select(table.c.amount).where(table.c.transaction_id.in_(transaction_ids), table.c.asset == asset)
+    return sum(int(amount) for amount in connection.execute(query).scalars())
 
 
 def open_transactions(connection: Connection, chain: ChainId, account: AccountId) -> list[TransactionRecord]:

@@ -45,6 +45,7 @@ from relayer.provider.quoting import Pair, QuoteRequest, Rate
 from relayer.provider.views import swap_view
 from relayer.pump import places, promises, swaps, tables
 from relayer.service import RelayerService, RelayerSetup
+from relayer.treasury.teller import TreasuryPolicy
 
 T = TypeVar("T")
 
@@ -140,6 +141,7 @@ class House:
         self.endpoints = {chain: Endpoint(self.clock) for chain in (A, B)}
         self.database: Database = InlineDatabase(url)
         self.policy = RelayerPolicy(swap=DEVNET_POLICY, watch=WatchPolicy(enabled=True))
+        self.treasury: TreasuryPolicy | None = None
         self.metrics = Metrics()
         self.around: Callable[[Database], Database] = lambda inner: inner
         self._tasks: list[asyncio.Task[Any]] = []
@@ -168,7 +170,12 @@ class House:
             Pair(COIN[chain], COIN[OTHER[chain]], Rate(2, 1), BaseUnits(10), BaseUnits(START // 4)) for chain in (A, B)
         ]
         setup = RelayerSetup(
-            chains=access, signers=self.relayer, policy=self.policy, pairs=pairs, quote_key=SigningKey(bytes(32))
+            chains=access,
+            signers=self.relayer,
+            policy=self.policy,
+            pairs=pairs,
+            quote_key=SigningKey(bytes(32)),
+            treasury=self.treasury,
         )
         self.service = RelayerService(
             self.around(self.mortal),
