@@ -1,4 +1,4 @@
-"""`causeway chain members|propose|vote`: the organisations of a consortium chain, and how operators change them."""
+"""`causeway chain members|propose|vote|issue`: a consortium chain's organisations, how they change, what they issue."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,14 +12,27 @@ from adapters.consortium import Ed25519Signer, connect, unsigned
 from adapters.consortium.chain import ConsortiumChain
 from adapters.consortium.members import MembersView, ProposalView, read_members
 from adapters.consortium.rpc import CometRpc, parsed
-from adapters.consortium.state import query
+from adapters.consortium.state import query, read_leaf
 from core.model.addresses import ledger_address
-from core.model.consortium import NAMESPACE, Appoint, Message, caip_account, caip_chain, raw_address
+from core.model.consortium import (
+    NAMESPACE,
+    Appoint,
+    AssetLeaf,
+    Issue,
+    Message,
+    asset_key,
+    caip_account,
+    caip_asset,
+    caip_chain,
+    quantity,
+    raw_address,
+)
 from core.model.consortium_members import ROLES, Admit, Organisation, Propose, Role, Vote, admission_key
-from core.model.errors import RejectedError
+from core.model.errors import NotFoundError, RejectedError
 from core.model.identifiers import parse_account
-from core.model.types import ChainId, Height, chain_of
+from core.model.types import Asset, ChainId, Height, chain_of
 from core.proofs.cometbft.json import bytes_from_hex, integer_from_json, object_from_json
+from gateway.amounts import base_units
 from gateway.sending import send
 from local_chains.consortium.founding.application import load_application
 from local_chains.consortium.node import load_operator_key
@@ -98,6 +111,25 @@ async def appoint(url: str, key_file: Path, attestor: str) -> dict[str, Any]:
         return {"height": height, "attestor": caip_account(name, raw) if raw else None}
 
 
+async def issue(url: str, seed: bytes, amount: str, symbol: str, account: str) -> dict[str, Any]:
+    """Create `amount` (such as 1000.50) of an asset for `account`, with the private key `seed` of its issuer.
+
+    Raise `NotFoundError` for an asset that the chain does not have, `RejectedError` for an amount that it cannot have,
+    `RevertedError` if the key is not its issuer's.
+    """
+    async with _chain_at(url) as chain:
+        name = chain.access.parameters.chain
+        leaf = await read_leaf(chain.rpc, asset_key(symbol), AssetLeaf)
+        if leaf is None:
+            raise NotFoundError(f"{name} has no asset {symbol[:64]!r}")
+        asset = Asset(caip_asset(name, symbol), symbol.upper(), leaf.decimals)
+        units, receiver = base_units(asset, amount), _account(account, name)
+        message = Issue(symbol, receiver, quantity(units))
+        height = await _send_by(chain, seed, [message], f"issue {amount} {symbol}")
+        shown = {"asset": asset.id, "base_units": str(units), "account": caip_account(name, receiver)}
+        return {"height": height, **shown}
+
+
 @asynccontextmanager
 async def _chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
     rpc = CometRpc(url)
@@ -119,8 +151,12 @@ async def _chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
 
 
 async def _send(chain: ConsortiumChain, key_file: Path, messages: Sequence[Message], summary: str) -> Height:
+    return await _send_by(chain, load_operator_key(key_file).seed, messages, summary)
+
+
+async def _send_by(chain: ConsortiumChain, seed: bytes, messages: Sequence[Message], summary: str) -> Height:
     name = chain.access.parameters.chain
-    signer = Ed25519Signer(name, load_operator_key(key_file).seed)
+    signer = Ed25519Signer(name, seed)
     chain.learn(signer.public_key)
     access, transaction = chain.access, unsigned(name, signer.account, tuple(messages), summary)
     return await send(access.transactions, access.heads, signer, transaction)

@@ -30,7 +30,6 @@ from gateway.config import (
     LimitConfig,
     PairConfig,
     RelayerConfig,
-    TimingConfig,
     to_toml,
     verified,
 )
@@ -118,11 +117,11 @@ async def draft(wanted: Wanted) -> Drafted:
     Raise `RejectedError` for answers that do not fit each other or their chains, `RetryableError` while an endpoint
     does not answer, `FatalError` for endpoints of other chains and a contract that is not ours.
     """
-    evm = await _evm_chain(wanted)
-    assets = await _assets(evm)
+    evm = await evm_chain(wanted.evm, wanted.rpc, wanted.contract, wanted.tokens)
+    assets = await chain_assets(evm)
     symbols = _consortium_symbols(wanted, {asset.symbol.lower() for asset in assets.values()})
-    consortium = await _consortium_chain(wanted, symbols)
-    assets |= await _assets(consortium)
+    consortium = await consortium_chain(wanted.evm, wanted.consortium, symbols)
+    assets |= await chain_assets(consortium)
     pairs, limits = _trading(wanted, assets)
     config = RelayerConfig(
         name=wanted.name,
@@ -158,8 +157,13 @@ def commented(drafted: Drafted) -> str:
         f"# passphrase comes from the environment variable {drafted.config.passphrase_env}.",
         "",
     ]
-    comments = dict(_COMMENTS)
-    for line in to_toml(drafted.config, defaults=False).splitlines():
+    return with_comments(lines, to_toml(drafted.config, defaults=False), _COMMENTS)
+
+
+def with_comments(lines: list[str], toml: str, first: Mapping[str, str]) -> str:
+    """Return a file's text: `lines`, then `toml` with each comment of `first` before the first line that begins so."""
+    comments = dict(first)
+    for line in toml.splitlines():
         start = next((one for one in comments if line.startswith(one)), None)
         if start is not None:
             lines.append(f"# {comments.pop(start)}")
@@ -170,40 +174,44 @@ def commented(drafted: Drafted) -> str:
 # --- chains ------------------------------------------------------------------------------------------------------
 
 
-async def _evm_chain(wanted: Wanted) -> ChainConfig:
-    chain = wanted.evm.chain
-    client = RpcClient(wanted.rpc[0])
+async def evm_chain(known: KnownChain, rpc: Sequence[str], contract: str, tokens: Sequence[str]) -> ChainConfig:
+    """Return a known chain's configuration, from its newest block on. `contract` and `tokens` are addresses.
+
+    Raise `RejectedError` if the first endpoint is of another chain, `RetryableError` while it does not answer.
+    """
+    chain = known.chain
+    client = RpcClient(rpc[0])
     try:
         found, head = await identity(chain, client), quantity(await client.call("eth_blockNumber"))
     finally:
         await client.close()
     if f"eip155:{found.number}" != chain:
-        raise RejectedError(
-            f"{client} is of eip155:{found.number}, and {wanted.evm.name} is {chain}: correct one of them"
-        )
+        raise RejectedError(f"{client} is of eip155:{found.number}, and {known.name} is {chain}: correct one of them")
     genesis = found.genesis_hash.hex()
-    if wanted.evm.genesis not in (None, genesis):
-        raise RejectedError(
-            f"{client} is not {wanted.evm.name}: its first block is {genesis}, not {wanted.evm.genesis}"
-        )
-    tokens = [token_asset(chain, parse_address(one)) for one in wanted.tokens]
+    if known.genesis not in (None, genesis):
+        raise RejectedError(f"{client} is not {known.name}: its first block is {genesis}, not {known.genesis}")
     return ChainConfig(
         kind="evm",
         id=chain,
         genesis=genesis,
-        endpoints=_endpoints(wanted.rpc),
-        timing=wanted.evm.timing,
-        assets=(native_asset(chain), *tokens),
-        contract=account(chain, parse_address(wanted.contract.rpartition(":")[2])),
+        endpoints=_endpoints(rpc),
+        timing=known.timing,
+        assets=(native_asset(chain), *(token_asset(chain, parse_address(one)) for one in tokens)),
+        contract=account(chain, parse_address(contract.rpartition(":")[2])),
         start=head,
     )
 
 
-async def _consortium_chain(wanted: Wanted, symbols: Sequence[str]) -> ChainConfig:
+async def consortium_chain(known: KnownChain, urls: Sequence[str], symbols: Sequence[str]) -> ChainConfig:
+    """Return the configuration of the consortium chain next to `known`, from its newest block on.
+
+    Raise `RejectedError` if the first endpoint is not of such a chain or lacks an asset, `RetryableError` while it does
+    not answer.
+    """
     from adapters.consortium.chain import read_parameters
     from adapters.consortium.rpc import CometRpc
 
-    rpc = CometRpc(wanted.consortium[0])
+    rpc = CometRpc(urls[0])
     try:
         network, head = _said(await rpc.call("status"), rpc.url)
         chain = parse_chain(f"causeway:{network}")
@@ -214,8 +222,8 @@ async def _consortium_chain(wanted: Wanted, symbols: Sequence[str]) -> ChainConf
         kind="consortium",
         id=chain,
         genesis=parameters.genesis_hash.hex(),
-        endpoints=_endpoints(wanted.consortium),
-        timing=_consortium_timing(wanted),
+        endpoints=_endpoints(urls),
+        timing=LOCAL_CONSORTIUM_TIMING if known.policy == "devnet" else CONSORTIUM_TIMING,
         assets=tuple(caip_asset(chain, symbol) for symbol in symbols),
         start=head,
     )
@@ -231,16 +239,12 @@ def _said(status: Mapping[str, Any], url: str) -> tuple[str, int]:
     return network, max(1, int(height))
 
 
-def _consortium_timing(wanted: Wanted) -> TimingConfig:
-    return LOCAL_CONSORTIUM_TIMING if wanted.evm.policy == "devnet" else CONSORTIUM_TIMING
-
-
 def _endpoints(urls: Sequence[str]) -> tuple[EndpointConfig, ...]:
     """Hosts are taken for operators: two of one operator are to be given the same name by hand."""
     return tuple(EndpointConfig(url, urlsplit(url).hostname or url) for url in urls)
 
 
-async def _assets(chain: ChainConfig) -> dict[AssetId, Asset]:
+async def chain_assets(chain: ChainConfig) -> dict[AssetId, Asset]:
     """Return a chain's assets as it describes them. Raise what connecting raises."""
     async with wiring.connected([chain]) as chains:
         [found] = chains.values()

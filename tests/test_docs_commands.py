@@ -27,6 +27,8 @@ PAGES = [
 FENCED = re.compile(r"^```(?:sh|console|)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:\.venv/bin/)?(?:causeway|make|python -m) [^`\n]+)`")
 TARGET = re.compile(r"^([a-z][\w-]*):", re.MULTILINE)
+WITHIN = re.compile(r"(?:\$\(|\| )(causeway [^()|]+)")
+"""A command within another one, or behind a pipe."""
 END = re.compile(r"[,;:.…]+$")
 
 
@@ -35,12 +37,14 @@ def commands(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8")
     lines = [line.strip() for block in FENCED.findall(text) for line in block.replace("\\\n", "").splitlines()]
     starting = [line for line in lines if re.match(r"(?:\.venv/bin/)?(?:causeway|make|python -m) ", line)]
+    starting += [found for line in lines for found in WITHIN.findall(line)]
     return [*starting, *INLINE.findall(text), *re.findall(r"exec (?:/opt/causeway/bin/)?(causeway [^'\n]+)", text)]
 
 
 def words(command: str) -> list[str]:
     """The words of a command up to its comment or a `…`, without the punctuation of a sentence."""
-    plain = re.sub(r"\s(#|… ).*$", "", command.replace("<", "").replace(">", "").replace("'", ""))
+    alone = re.sub(r" > \S+$", "", re.sub(r"\$\([^()]*\)", "0", command))
+    plain = re.sub(r"\s(#|… ).*$", "", alone.replace("<", "").replace(">", "").replace("'", ""))
     found = [word for word in (END.sub("", word) for word in shlex.split(plain)) if word]
     return ["10000" if word == "N" else word for word in found]
 
@@ -107,6 +111,8 @@ def test_pages_that_operators_follow_have_commands() -> None:
         ("causeway relayer run --daemon", "no option --daemon"),
         ("causeway verify --anchor anchor.json", "Missing parameter: file"),
         ("causeway keys new keystore.json …", None),
+        ("causeway verify $(cat file) --anchor anchor.json > out.txt", None),
+        ("causeway verify $(cat file) --anchr anchor.json", "no option --anchr"),
         ("make lint", None),
         ("make lnit SEEDS=3", "no target lnit"),
         ("python -m bench.ledger --flood", None),

@@ -1,4 +1,4 @@
-"""`causeway chain members|proposals|propose|vote|admit|appoint`: who takes part in a consortium chain."""
+"""`causeway chain members|proposals|propose|vote|admit|appoint|issue`: who takes part in a consortium chain."""
 
 import asyncio
 import json
@@ -68,6 +68,31 @@ def chain_admit(
 
     configure_logging(level="error", form="console")
     outcome = asyncio.run(members.admit(rpc, key, account, not end))
+    typer.echo(json.dumps(outcome) if as_json else f"in block {outcome['height']:,}")
+
+
+@chain_app.command("issue")
+def chain_issue(
+    amount: Annotated[str, typer.Argument(help="How much to create, such as 1000.50.")],
+    symbol: Annotated[str, typer.Argument(help="The asset, such as cnyd.")],
+    account: Annotated[str, typer.Argument(help="Who gets it, 40 hex digits or CAIP-10.")],
+    keystore: Annotated[Path, typer.Option("--keystore", help="The encrypted file with the issuer's key.")],
+    key: Annotated[str, typer.Option("--key", help="The name of the issuer's key in it.")] = "issuer",
+    rpc: Url = DEFAULT_URL,
+    passphrase_env: Annotated[str, typer.Option(help="The environment variable with the passphrase.")] = (
+        "CAUSEWAY_PASSPHRASE"
+    ),
+    passphrase_file: Annotated[Path | None, typer.Option(help="A file whose first line is the passphrase.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Create an amount of an asset for an account, as the asset's issuer."""
+    from gateway import members
+    from gateway.keyring import Passphrase
+    from relayer.keys.keystore import read_keystore
+
+    configure_logging(level="error", form="console")
+    seed = read_keystore(keystore, Passphrase(passphrase_file, passphrase_env).read()).key(key).expose()
+    outcome = asyncio.run(members.issue(rpc, seed, amount, symbol, account))
     typer.echo(json.dumps(outcome) if as_json else f"in block {outcome['height']:,}")
 
 

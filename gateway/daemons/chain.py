@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from core.model.consortium import caip_chain
 from core.model.errors import FatalError, RejectedError
 from core.proofs.cometbft.types import KeyKind
 from core.runtime.files import locked
@@ -31,7 +32,7 @@ DEFAULT_INTERVAL_S: Final = 1.0
 
 def make_chain_home(home: Path, chain_id: str, validators: int, key_type: str, assets: Sequence[str]) -> str:
     """Make a consortium chain's home; `assets` are `symbol:decimals:issuer`. Return the genesis hash in hex."""
-    return init_home(home, chain_id, validators, key_kind(key_type), _assets(assets)).hash.hex()
+    return init_home(home, chain_id, validators, key_kind(key_type), _assets(assets, chain_id)).hash.hex()
 
 
 def make_network(
@@ -59,7 +60,9 @@ def make_network(
     places = [NodeAddress(host, port) for host, port in map(require_place, nodes)]
     addresses = places or local_addresses(validators, first_port)
     kind = key_kind(key_type)
-    return init_network(directory, chain_id, validators, kind, _assets(assets), addresses=addresses).hash.hex()
+    return init_network(
+        directory, chain_id, validators, kind, _assets(assets, chain_id), addresses=addresses
+    ).hash.hex()
 
 
 def key_kind(key_type: str) -> KeyKind:
@@ -70,11 +73,13 @@ def key_kind(key_type: str) -> KeyKind:
         raise RejectedError(f"--key-type is {' or '.join(KeyKind)}, not {key_type!r}") from None
 
 
-def _assets(texts: Sequence[str]) -> list[GenesisAsset]:
+def _assets(texts: Sequence[str], chain_id: str) -> list[GenesisAsset]:
+    """Parse `symbol:decimals:issuer-address`; the issuer may be an account of this very chain, too (CAIP-10)."""
     parsed = []
     for text in texts:
         symbol, _, rest = text.partition(":")
         decimals, _, issuer = rest.partition(":")
+        issuer = issuer.removeprefix(f"{caip_chain(chain_id)}:")
         if not decimals.isdecimal():
             raise RejectedError(f"--asset {text!r} is not symbol:decimals:issuer-address")
         parsed.append(GenesisAsset(symbol, issuer, int(decimals)))

@@ -1,22 +1,16 @@
 """The first steps of two readers' pages, as they are written, on a devnet: dApp and supervisor."""
 
-import asyncio
-import os
-import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gateway.devnet import Devnet, DevnetSettings
+from tests.gateway.reader import Reader, block
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCS = ROOT / "docs"
 DIRECTORY = Path(".causeway/devnet")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-STEP_S = 120.0
 
 MISSING = [name for name in ("bash", "curl", "jq") if shutil.which(name) is None]
 
@@ -27,57 +21,11 @@ pytestmark = [
 ]
 
 
-def block(page: str, begins: str) -> str:
-    """The block of code on a page in which a line begins so."""
-    found: list[str] = [
-        text for _, text in FENCE.findall((DOCS / page).read_text(encoding="utf-8")) if f"\n{begins}" in f"\n{text}"
-    ]
-    assert len(found) == 1, (page, begins)
-    return found[0]
-
-
 def without(text: str, *beginnings: str) -> str:
     """The lines that do not begin so: what the test has done already."""
     kept = [line for line in text.splitlines() if not line.startswith(beginnings)]
     assert len(kept) == len(text.splitlines()) - len(beginnings)
     return "\n".join(kept)
-
-
-class Reader:
-    """Somebody who types what a page says, in a directory next to the devnet's."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.environment: dict[str, str] = {
-            **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "ETH_HASH_BACKEND": "pysha3",
-            "NO_COLOR": "1",
-        }
-
-    async def start(self, script: str) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
-            *("bash", "-euo", "pipefail", "-c", script),
-            cwd=self.directory,
-            env=self.environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-
-    async def types(self, script: str, more: Mapping[str, str] | None = None) -> str:
-        """Return what the commands show. Fail if one of them does."""
-        self.environment |= more or {}
-        process = await self.start(script)
-        try:
-            async with asyncio.timeout(STEP_S):
-                shown, _ = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        text = shown.decode()
-        assert process.returncode == 0, text
-        return text
 
 
 @pytest.fixture
