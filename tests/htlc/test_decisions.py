@@ -374,6 +374,24 @@ def test_watch_waits_a_quarter_of_its_time_at_most() -> None:
         assert ("ClaimLeg", False) in asked(watched(failed, t_a - left_s + wait_s + 1))
 
 
+@pytest.mark.parametrize("late_s", [0, 1, 5])
+def test_watch_that_fails_at_its_timelock_waits_longer(late_s: int) -> None:
+    """No time is left of which it waits a share."""
+    at = timelock(agreement(), FIRST) + late_s
+    failed = tried(FAILED, failed_at_s=NOW + at, tries=3)
+    assert ("ClaimLeg", False) not in asked(watched(failed, at + 8))
+    assert ("ClaimLeg", False) in asked(watched(failed, at + 9))
+
+
+def test_watched_refund_waits_longer_though_time_was_left() -> None:
+    """It failed in a block that is gone: the one in its place has an earlier time."""
+    t_b = timelock(agreement(), SECOND)
+    failed = tried(FAILED, failed_at_s=NOW + t_b - 4, tries=3)
+    for wait_s, again in ((5, False), (8, False), (9, True)):
+        state = replace(watched(failed, t_b - 4 + wait_s), attempts={REFUND: failed}, participant_leg=locked(SECOND))
+        assert (("RefundLeg", False) in asked(state)) is again
+
+
 def test_watch_that_failed_before_any_head_asks_again() -> None:
     assert asked(watched(tried(FAILED), 1)) == [("ClaimLeg", False)]
 
