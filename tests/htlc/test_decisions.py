@@ -436,6 +436,20 @@ def test_lock_is_asked_for_once_the_other_is_verified() -> None:
         assert ("FundLeg", True) not in asked(fundable(**facts))
 
 
+@pytest.mark.parametrize("attempts", [{}, {FUND: tried(FAILED, failed_at_s=NOW)}, {FUND: tried(FAILED)}])
+@pytest.mark.parametrize("leg", [locked(SECOND), locked(SECOND, final=False), locked(SECOND, refund=seen(SECOND))])
+def test_lock_that_stands_is_not_made_twice(attempts: dict[str, Attempt], leg: LegState) -> None:
+    """Whoever made it: another process of ours, or one before the database was lost."""
+    clocks = {one: clock(of, 9) for one, of in (("initiator_clock", FIRST), ("participant_clock", SECOND))}
+    assert "FundLeg" in dict(asked(fundable(attempts=attempts, **clocks)))
+    assert "FundLeg" not in dict(asked(fundable(attempts=attempts, participant_leg=leg, **clocks)))
+
+
+def test_lock_that_a_reorg_took_may_come_back() -> None:
+    known = LegState(lock_id=IDS[SECOND])
+    assert "FundLeg" not in dict(asked(fundable(participant_leg=known)))
+
+
 def test_other_lock_is_verified_once_it_is_final() -> None:
     waiting = made(initiator_leg=locked(FIRST))
     assert asked(waiting) == [("VerifyLock", True)]
