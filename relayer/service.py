@@ -41,6 +41,7 @@ from relayer.provider.quoting import Pair
 from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
+from relayer.story import Story
 from relayer.switches import Cause, Scope, Switches
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
@@ -178,6 +179,7 @@ class RelayerService:
         )
         self.housekeeping = Housekeeping(database, self.pump, self.prices.assets, clock, self._metrics)
         timings = {chain: one.timing for chain, one in parameters.items()}
+        self.story = Story(database, self.pump.updates, clock)
         self.guard = Guard(database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics)
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.teller = None if setup.treasury is None else self._teller(setup.treasury)
@@ -188,6 +190,7 @@ class RelayerService:
         """Relay until cancelled. Raise `FatalError`."""
         scheduler = self._scheduler()
         scheduler.start()
+        self.supervisor.add(Worker("story", self.story.run, contained=True))
         try:
             await self.supervisor.run()
         except FatalError:

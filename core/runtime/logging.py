@@ -5,15 +5,20 @@
 
 Fields whose name hints at a secret are hidden, as are passwords in URLs; bytes are written as hex. That is a net under
 the rule, not the rule: secrets have no `repr` and are not logged.
+
+A process that never calls `configure_logging`, such as a dApp that uses the client, gets these messages from Python's
+own `logging`, under the logger `causeway`: nothing is shown unless the dApp asks for it there.
 """
 
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Final, Literal, TextIO, get_args
 
 import structlog
+
+from core.runtime.repeats import Repeats
 
 HIDDEN: Final = "[hidden]"
 MAX_TEXT_CHARS: Final = 2_000
@@ -29,11 +34,23 @@ _URL_USER = re.compile(r"(?<=://)[^/@\s]+(?=@)")
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
+LEVELS: Final[tuple[Level, ...]] = get_args(Level)
+FORMATS: Final[tuple[Format, ...]] = get_args(Format)
+LIBRARY: Final = "causeway"
+"""The logger of Python's `logging` that has our messages in a process that did not ask for ours."""
+
+_counting: Final = [Repeats()]
+
+logging.getLogger(LIBRARY).addHandler(logging.NullHandler())
 
 
 def configure_logging(level: Level = "info", form: Format = "json", stream: TextIO | None = None) -> None:
-    """Set up the whole process's logs, libraries' included, on `stream` (standard error by default)."""
+    """Set up the whole process's logs, libraries' included, on `stream` (standard error by default).
+
+    What is said again and again is counted (`core.runtime.repeats`), and `sum_up` shows it.
+    """
     target = stream or sys.stderr
+    repeats = _counting[0] = Repeats()
     renderer: Any = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=target.isatty())
     )
@@ -45,6 +62,7 @@ def configure_logging(level: Level = "info", form: Format = "json", stream: Text
     structlog.configure(
         processors=[
             *shared,
+            repeats,
             structlog.processors.format_exc_info,
             redact,
             renderer,
@@ -71,10 +89,46 @@ def configure_logging(level: Level = "info", form: Format = "json", stream: Text
     root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
 
 
+def sum_up(*, everything: bool = False) -> None:
+    """Log what was counted and has not come again for a while; at the end of a process, `everything` that was."""
+    for line in _counting[0].sum_up(everything=everything):
+        get_logger("core.runtime.logging").info("said again", **line)
+
+
+def set_level(level: Level) -> None:
+    """Log from this level on, in the form and to the stream that were configured."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())))
+    logging.getLogger().setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+
+
 def get_logger(name: str, **fields: Any) -> structlog.typing.FilteringBoundLogger:
     """A logger that writes `fields` with every message; `name` stands as the field `source`."""
-    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(source=name, **fields)
+    if not structlog.is_configured():
+        _leave_to_python()
+    logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name, source=name, **fields)
     return logger
+
+
+def _leave_to_python() -> None:
+    """Structlog itself would print to standard output, which belongs to the program that imports us."""
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.processors.format_exc_info,
+            redact,
+            _as_text,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
+        logger_factory=lambda name="", *_: logging.getLogger(f"{LIBRARY}.{name}" if name else LIBRARY),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _as_text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> tuple[tuple[str], dict[str, Any]]:
+    """One line for Python's `logging`, whose own fields have names that ours may have."""
+    message, source = event.pop("event", ""), event.pop("source", "")
+    text = " ".join([str(message), *(f"{name}={value}" for name, value in event.items())])
+    return (text,), {"extra": {"causeway_source": source}}
 
 
 def _add_source(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

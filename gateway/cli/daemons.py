@@ -10,6 +10,11 @@ from core.model.errors import RejectedError
 from gateway.cli import chain_app, regulator_app, relayer_app
 
 Json = Annotated[bool, typer.Option("--json", help="Say that it is ready in one JSON line; log as JSON lines.")]
+LogLevel = Annotated[
+    str | None,
+    typer.Option("--log-level", help="debug, info, warning or error; else as the configuration says, or info."),
+]
+LogFormat = Annotated[str | None, typer.Option("--log-format", help="console or json; json with --json.")]
 Config = Annotated[Path, typer.Option("--config", "-c", help="The daemon's TOML configuration.")]
 
 
@@ -21,12 +26,16 @@ def relayer_run(
         typer.Option("--adopt", help="A first start on purpose: take over accounts that were used before."),
     ] = False,
     as_json: Json = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run a relayer until Ctrl-C: indexer, swap workers, watchtower, dApp API."""
     from gateway import config as settings
     from gateway.daemons.relayer import run_relayer
+    from gateway.logs import start_logging
 
     loaded = settings.load(config, settings.RelayerConfig)
+    start_logging(log_level, log_format, as_json, loaded.log_level)
     asyncio.run(run_relayer(loaded, config.resolve().parent, as_json, adopt))
 
 
@@ -109,12 +118,20 @@ def relayer_check(config: Config = Path("relayer.toml")) -> None:
 
 
 @regulator_app.command("run")
-def regulator_run(config: Config = Path("regulator.toml"), as_json: Json = False) -> None:
+def regulator_run(
+    config: Config = Path("regulator.toml"),
+    as_json: Json = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
+) -> None:
     """Run the supervision API until Ctrl-C: an indexer of its own, evidence, an audit log of every read."""
     from gateway import config as settings
     from gateway.daemons.regulator import run_regulator
+    from gateway.logs import start_logging
 
-    asyncio.run(run_regulator(settings.load(config, settings.RegulatorConfig), config.resolve().parent, as_json))
+    loaded = settings.load(config, settings.RegulatorConfig)
+    start_logging(log_level, log_format, as_json, loaded.log_level)
+    asyncio.run(run_regulator(loaded, config.resolve().parent, as_json))
 
 
 @regulator_app.command("check")
@@ -143,8 +160,12 @@ def chain_run(
         typer.Option(min=4_000, help="Embedded engine: how many of the newest blocks to keep; else all."),
     ] = None,
     as_json: Json = False,
+    log_level: LogLevel = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run a consortium chain until Ctrl-C: on the embedded engine, or as CometBFT nodes if the home is theirs."""
     from gateway.daemons.chain import run_chain
+    from gateway.logs import start_logging
 
+    start_logging(log_level, log_format, as_json)
     asyncio.run(run_chain(home, listen, interval_s, as_json, keep_blocks))

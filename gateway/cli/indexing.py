@@ -38,12 +38,16 @@ def index_run(
     config: Config = DEFAULT,
     until_head: Annotated[bool, typer.Option("--until-head", help="End once every chain was at its head.")] = False,
     as_json: Json = False,
+    log_level: Annotated[
+        str | None, typer.Option("--log-level", help="debug, info, warning or error; else warning.")
+    ] = None,
+    log_format: Annotated[str | None, typer.Option("--log-format", help="console or json; json with --json.")] = None,
 ) -> None:
     """Follow every configured chain until Ctrl-C, and show progress, speed and the time left."""
-    from core.runtime.logging import configure_logging
     from gateway.daemons.index import run_index
+    from gateway.logs import start_logging
 
-    configure_logging(level="warning", form="json" if as_json else "console")
+    start_logging(log_level, log_format, as_json, "warning")
     loaded, base = _loaded(config)
 
     def ready(url: str) -> None:

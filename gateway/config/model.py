@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+
 
 class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One RPC endpoint. Endpoints of one `operator` count once towards a quorum. `ws` may be left out.
@@ -199,6 +201,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_open_swaps: int = 1_000
     quote_ttl_s: int = 30
     cors_origins: tuple[str, ...] = ()
+    log_level: LogLevel = "info"
     opening: OpeningConfig = OpeningConfig()
     watchtower: WatchtowerConfig = WatchtowerConfig()
     treasury: TreasuryConfig = TreasuryConfig()
@@ -240,6 +243,7 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chains: tuple[ChainConfig, ...]
     keys: tuple[ApiKeyConfig, ...]
     bridge: str | None = None
+    log_level: LogLevel = "info"
 
 
 class IndexConfig(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ harm: everything that counts is in the database.
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.database_hold import DatabaseHold, held
 from core.runtime.database_urls import SqliteAddress, parse_database_url
-from core.runtime.logging import get_logger
+from core.runtime.logging import get_logger, sum_up
 from core.runtime.metrics import Metrics
+from core.runtime.version import VERSION
 from core.runtime.web.front import ENDED, STARTING, Absence, Front
 from gateway.announce import announce
 from gateway.config import ChainConfig, listen_address, resolve_database
@@ -36,6 +38,8 @@ from gateway.daemons.world import Waits, World
 
 LAST_WORDS_S: Final = 15.0
 """How long the metrics of a process that has ended for good can still be read: deploy/prometheus.yml scrapes thrice."""
+
+SUM_UP_S: Final = 60.0
 
 log = get_logger("gateway.daemons")
 
@@ -94,6 +98,7 @@ class Life:
         self._critical = critical
         self._world = World(setting.chains, admit, self.waits, clock, metrics)
         self._announced = False
+        self._done = False
 
     async def run(self) -> None:
         """Live until a signal. Raise what ends the daemon, such as a SQLite file that another process has."""
@@ -110,14 +115,25 @@ class Life:
             front = self.front.listening(setting.name, self._metrics, self._clock, host, port)
             await stack.enter_async_context(front)
             announce(setting.name, self.front.url, setting.as_json, ready=False)
+            chains = [one.id for one in setting.chains]
+            log.info("starts", kind=setting.kind, version=VERSION, url=self.front.url, chains=chains, pid=os.getpid())
+            ended = "by a signal"
             try:
                 await until_stopped(self._live(hold), ends=True)
+                ended = "it is done" if self._done else ended
             except FatalError as error:
+                ended = error.message
                 await self._last_words(error)
                 raise
+            except Exception as error:
+                ended = str(error) or type(error).__name__
+                raise
+            finally:
+                sum_up(everything=True)
+                log.info("stops", kind=setting.kind, why=ended)
 
     async def _live(self, hold: DatabaseHold | None) -> None:
-        await run_until(self._with_database(hold), self._world.run(), self._say_what_is_waited_for())
+        await run_until(self._with_database(hold), self._world.run(), self._say_what_is_waited_for(), _sum_up())
 
     async def _with_database(self, hold: DatabaseHold | None) -> None:
         setting = self._setting
@@ -143,6 +159,7 @@ class Life:
                 stop = first_of(done, world.grown(count))
                 await run_until(stop, *(part() for part in work.parts), self._say_ready(not away))
                 if done.done() and not done.cancelled():
+                    self._done = True
                     return
             finally:
                 self.front.absent = Absence(STARTING, "it begins again, with other chains")
@@ -172,6 +189,13 @@ class Life:
             "ends for good; its metrics can be read a moment longer", seconds=LAST_WORDS_S, reason=error.message
         )
         await self.front.scraped.wait_beyond(self.front.scraped.count, LAST_WORDS_S)
+
+
+async def _sum_up() -> None:
+    """Show what was counted in the log instead of being said again."""
+    while True:
+        await asyncio.sleep(SUM_UP_S)
+        sum_up()
 
 
 async def first_of(*awaited: Awaitable[object]) -> None:

@@ -7,7 +7,6 @@ from adapters.registry import ConnectedChain, joined_prover
 from core.model.types import ChainId
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.database import Database
-from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
 from core.runtime.web import ApiKey, KeyRing
@@ -25,7 +24,6 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
 
     What it needs and does not find yet is waited for; chains that answer are supervised meanwhile.
     """
-    configure_logging(form="json" if as_json else "console")
     clock, metrics = SystemClock(), Metrics()
     bridge = None if config.bridge is None else ChainId(config.bridge)
     ring = KeyRing(ApiKey(key.name, key.sha256, frozenset(key.scopes)) for key in config.keys)

@@ -9,7 +9,6 @@ from core.model.errors import RejectedError, require
 from core.model.types import ChainId, chain_of
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
-from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
 from core.runtime.web import Cors
 from gateway import wiring
@@ -42,7 +41,6 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
     What it needs and does not find yet is waited for. `adopt`: a deliberate first start with accounts that were used
     before.
     """
-    configure_logging(form="json" if as_json else "console")
     clock, metrics = SystemClock(), Metrics()
     keys = _keys(config, base)
     traded: list[Pair | Offer] = [*wiring.pairs(config.pairs), *wiring.offers(config.pairs)]

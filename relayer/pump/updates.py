@@ -72,5 +72,11 @@ class Subscription:
         del self._waiting[first]
         return first
 
+    def rest(self) -> list[SwapId]:
+        """Return all others that have changed until now; they come again with their next change."""
+        waiting = list(self._waiting)
+        self._waiting.clear()
+        return waiting
+
     def close(self) -> None:
         self._ended(self)

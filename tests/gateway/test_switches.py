@@ -111,3 +111,9 @@ def test_a_switch_without_a_database_is_refused(tmp_path: Path) -> None:
         shown = causeway("relayer", *command, cwd=tmp_path)
         assert (shown.returncode, "no relayer has run" in shown.stderr) == (1, True)
     assert not (tmp_path / "relayer.sqlite").exists()
+
+
+@pytest.mark.parametrize("option", [("--log-level", "loud"), ("--log-format", "xml")])
+def test_a_log_that_does_not_exist_is_refused(place: Path, option: tuple[str, str]) -> None:
+    shown = causeway("relayer", "run", *option, cwd=place)
+    assert (shown.returncode, option[0] in shown.stderr) == (1, True)
