@@ -8,7 +8,7 @@ async with serve(app, "127.0.0.1", 8080) as address: ...
 from core.runtime.callers import ApiKey, Caller, KeyRing, client_of, issue_key
 from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.bodies import read_body, read_bytes, read_query, read_sent, respond
-from core.runtime.web.connections import ConnectionLimits, Runner
+from core.runtime.web.connections import ConnectionLimits, Runner, has_left
 from core.runtime.web.cors import ANYBODY, Cors
 from core.runtime.web.front import Absence, Front
 from core.runtime.web.limits import Places, RateLimit, RateLimiter
@@ -16,6 +16,7 @@ from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
 from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
+from core.runtime.web.turns import Gate, Turns
 
 __all__ = [
     "ANYBODY",
@@ -27,6 +28,7 @@ __all__ = [
     "ConnectionLimits",
     "Cors",
     "Front",
+    "Gate",
     "Handler",
     "Health",
     "KeyRing",
@@ -39,9 +41,11 @@ __all__ = [
     "RateLimiter",
     "Route",
     "Runner",
+    "Turns",
     "after",
     "build_application",
     "client_of",
+    "has_left",
     "issue_key",
     "openapi",
     "problem_of",

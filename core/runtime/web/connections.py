@@ -21,6 +21,7 @@ from core.model.errors import RetryableError
 from core.runtime.callers import client_of
 from core.runtime.logging import get_logger
 from core.runtime.web.problems import Problem, problem_of
+from core.runtime.web.turns import Turns
 
 HEADERS_S: Final = 10.0
 """From a connection's beginning, or from the first byte of its next request, to the end of the headers."""
@@ -30,14 +31,19 @@ ANSWER_S: Final = 30.0
 """For a client to take an answer."""
 LINGER_S: Final = 2.0
 """For the rest of a body that nobody reads, so that a refusal arrives before the connection ends."""
+READ_BYTES: Final = 16 * 1024
+"""Read of one connection at once; its next bytes are read after its turn with these."""
 MAX_LINE_BYTES: Final = 8_190
 MAX_HEADERS: Final = 64
 
 MAX_CONNECTIONS: Final = 1_000
 MIN_CONNECTIONS: Final = 8
-MAX_ACCEPTS: Final = 128
+MAX_ACCEPTS: Final = 8
+"""In one round of the event loop."""
 MAX_WAITING: Final = 1_024
 """Connections that the system keeps until they are accepted, if its own limit (`somaxconn`) allows it."""
+ROUNDS_OF_A_BEGINNING: Final = 3
+"""Of the event loop, from a connection's acceptance to `connection_made`."""
 RESERVED_FILES: Final = 64
 """Files that the rest of a process may open: databases, logs, connections to chains."""
 
@@ -128,8 +134,11 @@ class _Client:
     waiting: dict["Connection", None]
 
 
-class Connection(web.RequestHandler):
-    """One connection: aiohttp's, with an end to every wait, and problem documents for what is not HTTP."""
+class Connection(web.RequestHandler, asyncio.BufferedProtocol):
+    """One connection: aiohttp's, with an end to every wait, and problem documents for what is not HTTP.
+
+    What a client sends is parsed in its turn, a piece at a time. Until then nothing more is read of its connection.
+    """
 
     def __init__(self, server: "Server", loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -146,6 +155,11 @@ class Connection(web.RequestHandler):
         self.client = ""
         self._event_loop = loop
         self._connections = server.open
+        self._server = server
+        self._turns = server.turns
+        self._buffer = server.buffer
+        self._unread = b""
+        """The piece that waits for its turn."""
         self._socket: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._idle = True
@@ -159,6 +173,9 @@ class Connection(web.RequestHandler):
         self._socket = transport
         peer = transport.get_extra_info("peername")
         self.client = client_of(peer[0] if isinstance(peer, tuple) else "")
+        if self._server.ended:
+            self.abort()
+            return
         if not self._connections.join(self):
             self._end_with(
                 Problem(
@@ -172,13 +189,34 @@ class Connection(web.RequestHandler):
             return
         self._await_headers()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """All connections read into the same memory: what arrived is taken out at once, in `buffer_updated`."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._unread += bytes(self._buffer[:nbytes])
+        self._pause_transport_reading()
         self._begun = True
         if self._idle and self._deadline is None:
             self._await_headers()
-        super().data_received(data)
+        self._turns.wait(self.client, self._read)
+
+    def _read(self) -> None:
+        data, self._unread = self._unread, b""
+        if self._socket is None or self._socket.is_closing():
+            return
+        self.data_received(data)
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        # aiohttp asks for more when it has room again: not while something waits here.
+        if not self._unread:
+            super()._resume_transport_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._unread = b""
+        self._turns.forget(self.client, self._read)
         self._connections.leave(self)
         self._settle()
         super().connection_lost(exc)
@@ -249,6 +287,10 @@ class Connection(web.RequestHandler):
 
     def _headers_late(self) -> None:
         self._deadline = None
+        if self._unread:
+            # It is the client who waits.
+            self._await_headers()
+            return
         if not self._begun:
             self.abort()
             return
@@ -275,6 +317,9 @@ class Server(web.Server):
     def __init__(self, inner: web.Server, limits: ConnectionLimits | None) -> None:
         super().__init__(self._answer, request_factory=inner.request_factory)
         self.open = Connections(limits)
+        self.turns = Turns()
+        self.buffer = memoryview(bytearray(READ_BYTES))
+        self.ended = False
         self._inner: Callable[[Any], Awaitable[web.StreamResponse]] = inner.request_handler
 
     def turn_to(self, inner: web.Server) -> None:
@@ -283,6 +328,11 @@ class Server(web.Server):
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, asyncio.get_running_loop())
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """End all connections, and those that were accepted just before and are still to begin."""
+        self.ended = True
+        await super().shutdown(timeout)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
@@ -306,6 +356,7 @@ class Runner(web.AppRunner):
         self._shutdown_s = shutdown_s
         self._own: web.Server | None = None
         self._guest: web.AppRunner | None = None
+        self._listening: list[socket.socket] = []
 
     async def _make_server(self) -> web.Server:
         self._own = await super()._make_server()
@@ -324,7 +375,12 @@ class Runner(web.AppRunner):
             await former.cleanup()
 
     async def cleanup(self) -> None:
-        """Stop, the application in our own's place first: its sockets end, and keep nobody waiting."""
+        """Stop listening, then the application in our own's place first: its sockets end, and keep nobody waiting."""
+        while self._listening:
+            asyncio.get_running_loop().remove_reader(self._listening.pop())
+        # asyncio loses a connection that it accepted in the round before its server is closed.
+        for _ in range(ROUNDS_OF_A_BEGINNING):
+            await asyncio.sleep(0)
         await self.exchange(None)
         await super().cleanup()
 
@@ -339,6 +395,7 @@ class Runner(web.AppRunner):
             # few. The system lets more wait.
             await web.SockSite(self, listening, backlog=accepts).start()
             listening.listen(MAX_WAITING)
+            self._listening.append(listening)
             port = listening.getsockname()[1]
         bound_host, bound_port = self.addresses[0][:2]
         return bound_host, bound_port

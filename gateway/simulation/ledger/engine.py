@@ -26,7 +26,8 @@ from local_chains.consortium.ledger.execution import Result, process_proposal, p
 from local_chains.consortium.ledger.genesis import GenesisAsset, genesis_writes
 from local_chains.consortium.state.ledger_state import KEPT_ROOTS, LedgerState
 from local_chains.consortium.state.marks import may_hold
-from local_chains.consortium.state.store import MAX_HEADERS, BlockHead, Changes, Store, StoredBlock
+from local_chains.consortium.state.store import BlockHead, Changes, Store, StoredBlock
+from local_chains.consortium.state.tables import MAX_HEADERS
 from local_chains.consortium.state.tree import build
 
 BLOCK_BYTES: Final = 1024 * 1024

@@ -17,7 +17,8 @@ from local_chains.consortium.rpc.parameters import ORDER, PAGES, Arguments, Kind
 from local_chains.consortium.rpc.search import find_blocks
 from local_chains.consortium.rpc.transactions import TransactionMethods, transaction_methods
 from local_chains.consortium.rpc.workshop import Workshop
-from local_chains.consortium.state.store import MAX_HEADERS, BlockHead, StoredBlock
+from local_chains.consortium.state.store import BlockHead, StoredBlock
+from local_chains.consortium.state.tables import MAX_HEADERS
 
 _AUTHORITY: Final = {"authority": {"authority": ""}}
 """A consensus parameter that no file of ours sets, as nodes print it."""

@@ -2,19 +2,32 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.model.errors import RetryableError
-from core.runtime.web import Places, Problem, Runner, client_of, problem_of, read_bytes, read_sent
+from core.runtime.web import (
+    Gate,
+    Places,
+    Problem,
+    Runner,
+    Turns,
+    client_of,
+    has_left,
+    problem_of,
+    read_bytes,
+    read_sent,
+)
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
 from local_chains.consortium.engine.rendering import encode, results_json
 from local_chains.consortium.rpc.block_events import NEW_BLOCK, PublishedEvent, published_events
 from local_chains.consortium.rpc.envelopes import (
+    LARGE_BYTES,
     NOBODY,
     Call,
     answer_body,
@@ -36,6 +49,12 @@ MAX_BODY_BYTES: Final = 1_000_000
 MAX_SUBSCRIPTIONS: Final = 5
 MAX_SOCKETS: Final = 200
 MAX_SOCKETS_OF_A_CLIENT: Final = 50
+MAX_LARGE_BODIES: Final = 64
+MAX_LARGE_BODIES_OF_A_CLIENT: Final = 32
+"""Requests of more than `LARGE_BYTES`, or of a length that they do not say, that are read at once."""
+MAX_AT_WORK: Final = 16
+COUNTED_S: Final = 0.1
+"""Requests at work at once, and for how long one is counted: the longer ones wait for a block or a search."""
 SHUTDOWN_S: Final = 1.0
 URI_REQUEST_ID: Final = -1
 TURN_S: Final = 0.005
@@ -61,7 +80,9 @@ class RpcServer:
         self._news = Workshop()
         """Its own, so that new blocks do not wait for searches."""
         self._turns = asyncio.Lock()
-        self._entrance = asyncio.Lock()
+        self._gate = Gate(MAX_AT_WORK, COUNTED_S)
+        self._answers = Turns()
+        self._bodies = Places("bodies", MAX_LARGE_BODIES, MAX_LARGE_BODIES_OF_A_CLIENT)
         self._ending = False
         self._sockets: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
@@ -71,7 +92,7 @@ class RpcServer:
         """Listen and return the port, which is a free one for `port` 0. Raise `OSError` if it is taken."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         # CometBFT looks at paths and bodies, and never at the method.
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._answer_in_turn)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._begin)
         app.on_response_prepare.append(_say_when)
         self._runner = Runner(app, SHUTDOWN_S)
         _, bound = await self._runner.listen(host, port)
@@ -102,25 +123,33 @@ class RpcServer:
                 found.append(error)
         return await self._methods.broadcast_all(method, found)
 
-    async def _in_turn(self) -> None:
-        """Let one request pass in each round of the event loop, in their order: between two of them blocks go on."""
-        async with self._entrance:
-            if not self._ending:
-                await asyncio.sleep(0)
+    async def _in_turn(self, client: str) -> None:
+        """Let one answer go in each round of the event loop: many may have waited for the same block or signatures."""
+        if not self._ending:
+            await self._answers.come(client)
 
-    async def _answer_in_turn(self, request: web.Request) -> web.StreamResponse:
-        await self._in_turn()
-        if self._ending:
-            raise RetryableError("the node stops: ask another one, or later")
-        return await self._answer(request)
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
         path = path_of(request.rel_url.raw_path)
         if path is None:
             return web.Response(status=400, text="400 Bad Request")
+        client = client_of(request.remote)
+        body = await self._body(request, client)
+        if isinstance(body, web.Response):
+            return body
+        async with self._gate.passed(client):
+            if has_left(request):
+                raise ConnectionResetError("the client left before its turn came")
+            if self._ending:
+                raise RetryableError("the node stops: ask another one, or later")
+            return await self._answer(request, path, body)
+
+    async def _body(self, request: web.Request, client: str) -> bytes | web.Response:
+        """The body, or the answer to one that cannot be read. Raise `RetryableError` while too many are read."""
         coded = "Content-Encoding" in request.headers
+        large = request.can_read_body and not 0 <= (request.content_length or -1) <= LARGE_BYTES
         try:
-            body = await (read_bytes(request) if coded else read_sent(request))
+            with self._bodies.taken(client) if large else nullcontext():
+                return await (read_bytes(request) if coded else read_sent(request))
         except (Problem, web.HTTPRequestEntityTooLarge) as error:
             if coded:
                 raise
@@ -128,8 +157,10 @@ class RpcServer:
             refusal = _json_response(error_answer(NOBODY, RpcError(INVALID_REQUEST, sentence)), status=400)
             refusal.force_close()
             return refusal
+
+    async def _answer(self, request: web.Request, path: str, body: bytes) -> web.StreamResponse:
         if path == "/":
-            return await self._root(request.host, body)
+            return await self._root(request, body)
         refused = await refused_body(body)
         if refused is not None:
             return _json_response(refused)
@@ -140,10 +171,11 @@ class RpcServer:
             return await self._websocket(request)
         return await self._uri(path[1:], request, body)
 
-    async def _root(self, host: str, body: bytes) -> web.Response:
+    async def _root(self, request: web.Request, body: bytes) -> web.Response:
         if not body:
-            return self._list_methods(host)
+            return self._list_methods(request.host)
         answer = await answer_body(body, self._call, self._call_all, threads=True)
+        await self._in_turn(client_of(request.remote))
         if answer.body is None:
             return web.Response()
         return _json_response(answer.body, answer.status)
@@ -157,6 +189,7 @@ class RpcServer:
         try:
             arguments = await _arguments(request, body)
             result = await guarded(found.answer(from_uri(found.signature, arguments)))
+            await self._in_turn(client_of(request.remote))
         except RpcError as error:
             return _json_response(error_answer(URI_REQUEST_ID, error), status=500)
         return _json_response(success(URI_REQUEST_ID, result))
@@ -174,19 +207,26 @@ class RpcServer:
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         if not web.WebSocketResponse().can_prepare(request).ok:
             return web.Response(status=400, text="Bad Request\n")
-        with self._places.taken(client_of(request.remote)):
-            return await self._talk(request)
+        client = client_of(request.remote)
+        with self._places.taken(client):
+            return await self._talk(request, client)
 
-    async def _talk(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S)
+    async def _talk(self, request: web.Request, client: str) -> web.WebSocketResponse:
+        # aiohttp answers pings by itself without giving others their turn.
+        socket = web.WebSocketResponse(max_msg_size=MAX_BODY_BYTES, heartbeat=HEARTBEAT_S, autoping=False)
         await socket.prepare(request)
         self._sockets.add(socket)
-        connection = _Connection(self._engine, socket, self._call, self._news, self._turns)
+        in_turn = partial(self._in_turn, client)
+        connection = _Connection(self._engine, socket, self._call, self._news, self._turns, in_turn)
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    await self._in_turn()
-                    await connection.receive(message.data)
+                    async with self._gate.passed(client):
+                        await connection.receive(message.data)
+                    continue
+                await self._in_turn(client)
+                if message.type is WSMsgType.PING:
+                    await connection.pong(message.data)
         except (ConnectionError, TimeoutError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         finally:
@@ -205,11 +245,14 @@ class _Connection:
         call: Call,
         news: Workshop,
         turns: asyncio.Lock,
+        in_turn: Callable[[], Awaitable[None]],
     ) -> None:
-        """`news` renders the results of new blocks, once for all connections, which take `turns` at their events."""
+        """`news` renders the results of new blocks, once for all connections, which take `turns` at their events.
+        Answers go `in_turn`."""
         self._engine = engine
         self._news = news
         self._turns = turns
+        self._in_turn = in_turn
         self._socket = socket
         self._call_method = call
         self._subscriptions: dict[str, tuple[Any, EventQuery]] = {}
@@ -221,7 +264,12 @@ class _Connection:
         message = raw.encode() if isinstance(raw, str) else raw
         answer = await answer_message(message, self._call_method, self._subscribing)
         if answer is not None:
+            await self._in_turn()
             await self._send(answer)
+
+    async def pong(self, data: bytes) -> None:
+        async with self._sending, asyncio.timeout(SEND_TIMEOUT_S):
+            await self._socket.pong(data)
 
     async def close(self) -> None:
         if self._pump is not None:

@@ -6,12 +6,13 @@ last `PROOF_WRITES` writes if those are fewer blocks, the leaves they replaced a
 be shown and proven.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from core.runtime.database import SqliteDatabase
 from local_chains.consortium.state import tables, writing
 from local_chains.consortium.state.backlog import Backlog
 from local_chains.consortium.state.marks import may_hold
-from local_chains.consortium.state.writing import HASH_BYTES, decode_writes, split_hashes
+from local_chains.consortium.state.writing import decode_writes, split_hashes
 
 PROOF_HEIGHTS: Final = 4_000
 """How many heights back state is provable: a quarter of an hour of blocks at the pace of `init`."""
@@ -30,10 +31,11 @@ PROOF_WRITES: Final = 1_000_000
 """How many writes back it is, at the most."""
 MAX_PRUNED: Final = 100
 """Blocks that one transaction forgets."""
-MAX_HEADERS: Final = 20
-"""Headers in one answer, as in CometBFT's `/blockchain`."""
-HEAD_BYTES: Final = 8_192
-"""Of a block's JSON: more than block id and header ever take."""
+MAX_READS: Final = 4
+"""Pieces of reading that the database has in hand at once, enough for its readers. Others wait here: what it answered
+while the event loop was busy comes back in one round."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self._database = SqliteDatabase(path)
+        self._reads = asyncio.Semaphore(MAX_READS)
         self._kept: deque[tuple[int, int]] = deque()
         self._kept_writes = 0
         self._first = 0
@@ -98,10 +101,14 @@ class Store:
     async def open(self, genesis_hash: bytes) -> None:
         """Create what is missing. Raise `FatalError` if the file belongs to another chain or layout."""
         await self._database.write(lambda connection: _prepare(connection, genesis_hash))
-        for height, count in await self._database.read(_replaced_counts):
+        for height, count in await self._read(_replaced_counts):
             self._count(height, count)
         self._first, _ = await self.heights()
-        self._backlog = await self._database.read(_backlog)
+        self._backlog = await self._read(_backlog)
+
+    async def _read(self, work: Callable[[Connection], T]) -> T:
+        async with self._reads:
+            return await self._database.read(work)
 
     @property
     def first(self) -> int:
@@ -152,9 +159,12 @@ class Store:
 
         The state is not touched; `first` must not be above the newest block.
         """
-        count, end, names = await self._database.write(lambda connection: writing.prune(connection, first, MAX_PRUNED))
+
+        def work(connection: Connection) -> tuple[int, int, list[bytes], int]:
+            return *writing.prune(connection, first, MAX_PRUNED), _heights(connection)[0]
+
+        count, end, names, self._first = await self._database.write(work)
         self._backlog.forget(names, end)
-        self._first, _ = await self.heights()
         return count
 
     async def restore(self, block: StoredBlock, leaves: Mapping[bytes, bytes]) -> None:
@@ -181,18 +191,11 @@ class Store:
     async def leaves(self) -> dict[bytes, bytes]:
         """The whole newest state."""
 
-        return await self._database.read(_leaves)
+        return await self._read(_leaves)
 
     async def heights(self) -> tuple[int, int]:
         """The first and the last block's height; (0, 0) before the first."""
-
-        def work(connection: Connection) -> tuple[int, int]:
-            found = connection.execute(
-                sa.select(sa.func.min(tables.blocks.c.height), sa.func.max(tables.blocks.c.height))
-            ).one()
-            return found[0] or 0, found[1] or 0
-
-        return await self._database.read(work)
+        return await self._read(_heights)
 
     async def block(self, height: int) -> StoredBlock | None:
         return await self._find(tables.blocks.c.height == height)
@@ -205,7 +208,7 @@ class Store:
             row = connection.execute(sa.select(tables.blocks).where(where)).one_or_none()
             return None if row is None else StoredBlock(*row)
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def height_of(self, block_hash: bytes) -> int | None:
         """The height of the block of this hash."""
@@ -215,7 +218,7 @@ class Store:
             found: int | None = connection.execute(query).scalar()
             return found
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def head(self, height: int) -> BlockHead | None:
         """The head of the block at `height`."""
@@ -224,21 +227,12 @@ class Store:
 
     async def heads(self, first: int, last: int) -> list[BlockHead]:
         """The heads of blocks first..last, newest first, at most `MAX_HEADERS`. No whole block is read."""
-        blocks, contents = tables.blocks.c, tables.contents.c
-        query = sa.select(
-            blocks.height,
-            blocks.size,
-            sa.func.substr(blocks.block, 1, HEAD_BYTES),
-            blocks.commit,
-            sa.func.coalesce(sa.func.length(contents.hashes), 0) / HASH_BYTES,
-        )
-        query = query.select_from(tables.blocks.outerjoin(tables.contents, contents.height == blocks.height))
-        query = query.where(blocks.height.between(first, last)).order_by(blocks.height.desc()).limit(MAX_HEADERS)
 
         def work(connection: Connection) -> list[BlockHead]:
-            return [BlockHead(row[0], row[1], row[2], row[3], int(row[4])) for row in connection.execute(query)]
+            rows = connection.execute(tables.HEADS, {"first": first, "last": last})
+            return [BlockHead(row[0], row[1], row[2], row[3], int(row[4])) for row in rows]
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def transaction(self, tx_hash: bytes) -> tuple[int, int] | None:
         """(height, position) of a transaction in a block."""
@@ -254,14 +248,14 @@ class Store:
             row = connection.execute(query).one_or_none()
             return None if row is None else (row.height, row.position)
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def marked(self, wanted: Sequence[bytes], first: int, last: int, limit: int) -> list[int]:
         """The first `limit` heights from `first` to `last` whose blocks may have all wanted marks, ascending."""
         if not wanted:
             query = sa.select(tables.blocks.c.height).where(tables.blocks.c.height.between(first, last))
             query = query.order_by(tables.blocks.c.height).limit(limit)
-            return await self._database.read(lambda connection: list(connection.execute(query).scalars()))
+            return await self._read(lambda connection: list(connection.execute(query).scalars()))
         contents = tables.contents.c
         rows = sa.select(contents.height, contents.marks)
         rows = rows.where(contents.height.between(first, last)).order_by(contents.height)
@@ -270,18 +264,16 @@ class Store:
             found = (row.height for row in connection.execute(rows) if may_hold(row.marks, wanted))
             return list(islice(found, limit))
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def entries(self, first: int, last: int, limit: int) -> list[tuple[int, int]]:
         """(height, how many entries the block has) of the first `limit` heights from `first` to `last`, ascending."""
-        contents = tables.contents.c
-        query = sa.select(contents.height, sa.func.length(contents.hashes) / HASH_BYTES)
-        query = query.where(contents.height.between(first, last)).order_by(contents.height).limit(limit)
 
         def work(connection: Connection) -> list[tuple[int, int]]:
-            return [(row[0], int(row[1])) for row in connection.execute(query)]
+            rows = connection.execute(tables.ENTRIES, {"first": first, "last": last, "most": limit})
+            return [(row[0], int(row[1])) for row in rows]
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def undo(self, newest: int, height: int) -> dict[bytes, bytes | None]:
         """Writes that lead from the state after block `newest` back to the one after block `height`."""
@@ -295,26 +287,24 @@ class Store:
                 undone.update(decode_writes(leaves))
             return undone
 
-        return await self._database.read(work)
+        return await self._read(work)
 
     async def leaf(self, height: int, key: bytes) -> bytes | None:
         """The leaf at `key` in the state after block `height`, as far back as `provable_from`."""
-        replaced, redo = tables.replaced.c, tables.redo.c
-        # Most heights did not write the key: SQLite finds that out without handing them over.
-        later = sa.select(replaced.leaves).where(replaced.height > height, sa.func.instr(replaced.leaves, key) > 0)
-        later = later.order_by(replaced.height)
-        newest = sa.select(redo.leaves).where(sa.func.instr(redo.leaves, key) > 0).order_by(redo.height.desc())
 
         def work(connection: Connection) -> bytes | None:
             # If nothing after `height` wrote it, what was written last is what it was then.
-            for query in (later, newest):
-                for leaves in connection.execute(query).scalars():
+            for query, named in (
+                (tables.REPLACED_LATER, {"height": height, "key": key}),
+                (tables.WRITTEN_LAST, {"key": key}),
+            ):
+                for leaves in connection.execute(query, named).scalars():
                     writes = decode_writes(leaves)
                     if key in writes:
                         return writes[key]
             return connection.execute(sa.select(tables.state.c.leaf).where(tables.state.c.key == key)).scalar()
 
-        return await self._database.read(work)
+        return await self._read(work)
 
 
 def _prepare(connection: Connection, genesis_hash: bytes) -> None:
@@ -330,6 +320,11 @@ def _prepare(connection: Connection, genesis_hash: bytes) -> None:
         )
     elif row.genesis_hash != genesis_hash:
         raise FatalError("the chain's database belongs to another genesis file: use the home it was made in")
+
+
+def _heights(connection: Connection) -> tuple[int, int]:
+    first, last = connection.execute(tables.EXTENT).one()
+    return first or 0, last or 0
 
 
 def _replaced_counts(connection: Connection) -> list[tuple[int, int]]:

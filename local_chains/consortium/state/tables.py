@@ -77,7 +77,11 @@ replaced = sa.Table(
     sa.Column("leaves", sa.LargeBinary, nullable=False),
 )
 
-
+MAX_HEADERS: Final = 20
+"""Headers in one answer, as in CometBFT's `/blockchain`."""
+HEAD_BYTES: Final = 8_192
+"""Of a block's JSON: more than block id and header ever take."""
+HASH_BYTES: Final = 32
 MAX_VARIABLES: Final = 999
 """Values in one statement: what every SQLite takes (sqlite.org/limits.html)."""
 
@@ -102,3 +106,46 @@ DELETE_TRANSACTION: Final = _sql(
     )
 )
 """Bytes that failed in an old block may stand in a newer one again."""
+
+# Made once: an SQL function refers to itself in a cycle, so one of every request is garbage for the collector, which
+# holds the event loop up.
+
+_entries = sa.func.length(contents.c.hashes) / HASH_BYTES
+_first: Final[sa.BindParameter[int]] = sa.bindparam("first")
+_last: Final[sa.BindParameter[int]] = sa.bindparam("last")
+
+HEADS: Final = (
+    sa.select(
+        blocks.c.height,
+        blocks.c.size,
+        sa.func.substr(blocks.c.block, 1, HEAD_BYTES),
+        blocks.c.commit,
+        sa.func.coalesce(_entries, 0),
+    )
+    .select_from(blocks.outerjoin(contents, contents.c.height == blocks.c.height))
+    .where(blocks.c.height.between(_first, _last))
+    .order_by(blocks.c.height.desc())
+    .limit(MAX_HEADERS)
+)
+"""Of blocks `first` to `last`, newest first."""
+ENTRIES: Final = (
+    sa.select(contents.c.height, _entries)
+    .where(contents.c.height.between(_first, _last))
+    .order_by(contents.c.height)
+    .limit(sa.bindparam("most"))
+)
+"""How many entries blocks `first` to `last` have, `most` blocks."""
+REPLACED_LATER: Final = (
+    sa.select(replaced.c.leaves)
+    # Most heights did not write the key: SQLite finds that out without handing them over.
+    .where(replaced.c.height > sa.bindparam("height"), sa.func.instr(replaced.c.leaves, sa.bindparam("key")) > 0)
+    .order_by(replaced.c.height)
+)
+WRITTEN_LAST: Final = (
+    sa.select(redo.c.leaves).where(sa.func.instr(redo.c.leaves, sa.bindparam("key")) > 0).order_by(redo.c.height.desc())
+)
+# Each by the end of the index: SQLite would read the whole of it for both in one.
+EXTENT: Final = sa.select(
+    sa.select(sa.func.min(blocks.c.height)).scalar_subquery(), sa.select(sa.func.max(blocks.c.height)).scalar_subquery()
+)
+"""The first and the last block's height, null for none."""

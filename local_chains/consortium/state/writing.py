@@ -11,8 +11,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import FatalError
 from local_chains.consortium.state import tables
 from local_chains.consortium.state.backlog import Piece
-
-HASH_BYTES: Final = 32
+from local_chains.consortium.state.tables import HASH_BYTES
 
 encode_writes: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(dict[bytes, bytes | None]).decode

@@ -299,9 +299,9 @@ def test_limits_follow_the_files_of_the_process(monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
         return ConnectionLimits.of_process()
 
-    assert limits(96) == ConnectionLimits(21, 10, 10)
-    assert limits(1_024) == ConnectionLimits(640, 320, 128)
-    assert limits(1 << 20) == limits(resource.RLIM_INFINITY) == ConnectionLimits(1_000, 500, 128)
+    assert limits(96) == ConnectionLimits(21, 10, 8)
+    assert limits(1_024) == ConnectionLimits(640, 320, 8)
+    assert limits(1 << 20) == limits(resource.RLIM_INFINITY) == ConnectionLimits(1_000, 500, 8)
     for files in range(76, 3_000):
         found = limits(files)
         assert found.total + found.accepts <= files - connections.RESERVED_FILES

@@ -18,7 +18,7 @@ import pytest_asyncio
 from core.model.consortium import Transfer, quantity, transaction_hash
 from core.model.consortium_members import Organisation, Propose
 from local_chains.consortium.engine.home import load_consensus_key, load_operator_key
-from local_chains.consortium.state.store import MAX_HEADERS
+from local_chains.consortium.state.tables import MAX_HEADERS
 from tests.local_chains.consortium.fuzzing import FUZZ_S
 from tests.local_chains.consortium.parity.calls import REQUESTS, raw, rpc
 from tests.local_chains.consortium.parity.chance import drawn
