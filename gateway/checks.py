@@ -26,6 +26,7 @@ from gateway.config.faults import Faults, choices, shown
 from gateway.config.trading import POLICIES
 from htlc import timelocks
 from relayer.keys.keystore import Keystore, read_keystore
+from relayer.notices.webhooks import parse_secret
 
 
 def check_relayer_file(path: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
@@ -81,6 +82,9 @@ def relayer_keys(
     check_places(config, base, faults)
     if config.report is not None and not environment.get(config.report.key_env):
         faults.add("report.key_env", f"the environment variable {config.report.key_env} holds no API key: set it")
+    for number, target in enumerate(config.webhooks.targets):
+        with faults.at(f"webhooks.targets[{number}].secret_env"):
+            parse_secret(environment.get(target.secret_env, ""))
     keystore = base / config.keystore
     if not keystore.is_file():
         faults.add("keystore", f"there is no file {keystore}: causeway keys new makes one")

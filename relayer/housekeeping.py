@@ -21,8 +21,9 @@ from indexer.projections import withdraw_agreement
 from relayer import inventory
 from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
-from relayer.notices import reports
+from relayer.notices import reports, webhooks
 from relayer.notices.reports import REPORTS
+from relayer.notices.webhooks import WEBHOOKS
 from relayer.policy import MAX_LAPSE_S
 from relayer.pump import promises, tables
 from relayer.pump.wiring import Pump
@@ -93,8 +94,9 @@ class Housekeeping:
             )
 
         counts, promised, nearest_s, sent = await self._database.read(read)
-        for status in DeliveryStatus:
-            self._metrics.deliveries.labels(REPORTS.name, status).set(sent.get((REPORTS.name, status), 0))
+        for queue in (REPORTS.name, WEBHOOKS.name):
+            for status in DeliveryStatus:
+                self._metrics.deliveries.labels(queue, status).set(sent.get((queue, status), 0))
         self._metrics.unacknowledged.set(len(await self._pump.foreign_uses()))
         await self._measure_reserved(promised)
         for phase in Phase:
@@ -110,8 +112,9 @@ class Housekeeping:
 
 
 def _prune(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget settled votes, allowances and reports of before then; return how many."""
-    return transaction_tables.prune(connection, before_ns, limit) + deliveries.prune(connection, before_ns, limit)
+    """Forget settled votes, allowances, reports and webhooks of before then; return how many."""
+    prunes = (transaction_tables.prune, deliveries.prune, webhooks.prune)
+    return sum(one(connection, before_ns, limit) for one in prunes)
 
 
 def _forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
@@ -128,6 +131,7 @@ def _forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
         tables.forget(connection, row.swap_id)
         journal.forget(connection, row.swap_id)
         reports.forget(connection, row.swap_id)
+        webhooks.forget(connection, row.swap_id)
         withdraw_agreement(connection, row.swap_id, row.hashlock)
         forgotten += 1
     return forgotten

@@ -31,7 +31,9 @@ from relayer.bridging.attestor import Attestor
 from relayer.guard import Guard
 from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
+from relayer.notices import webhooks
 from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
+from relayer.notices.webhooks import Post, Webhooks, WebhookSetup, guarded_post
 from relayer.policy import RelayerPolicy
 from relayer.provider import price_rows, prices
 from relayer.provider.opening import SwapDesk
@@ -65,6 +67,7 @@ TABLES: Final = (
     *deliveries.TABLES,
     *price_rows.TABLES,
     *idempotency.TABLES,
+    *webhooks.TABLES,
     *switches.TABLES,
     *treasury_tables.TABLES,
 )
@@ -105,6 +108,8 @@ class RelayerSetup:
     adopt: bool = False
     regulator: ReportTarget | None = None
     report_session: OpenSession = http_session
+    webhooks: WebhookSetup = field(default_factory=WebhookSetup)
+    webhook_post: Post | None = None
     attestors: Sequence[AttestorSetup] = ()
     offers: Sequence[Offer] = ()
     feeds: Sequence[Feed] = ()
@@ -230,6 +235,11 @@ class RelayerService:
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock, self._setup.report_session)
             duties += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
+        hooks = self._setup.webhooks
+        if hooks.targets or hooks.openers:
+            post = self._setup.webhook_post or guarded_post(hooks.reach)
+            self.webhooks = Webhooks(self._database, hooks, self.pump.updates.effects, self._clock, post)
+            duties += [Worker("webhook messages", self.webhooks.watch), Worker("webhooks", self.webhooks.deliver)]
         return [*self.pump.workers(), *(replace(one, contained=True) for one in duties)]
 
     def _allowed(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:

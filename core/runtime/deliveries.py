@@ -168,6 +168,39 @@ def forget(connection: Connection, queue: Queue, topic: str) -> None:
     connection.execute(_FORGET, {"of_queue": queue.name, "of_topic": topic})
 
 
+def withdraw(connection: Connection, queue: Queue, destination: str) -> None:
+    """Take away everything that waits for a destination that is not there any more."""
+    waits = (_D.queue == queue.name) & (_D.destination == destination) & (_D.status == DeliveryStatus.PENDING)
+    connection.execute(sa.delete(deliveries).where(waits))
+
+
+def waiting_for(connection: Connection, queue: Queue, destination: str) -> int:
+    """Return how many deliveries wait for a destination."""
+    waits = (_D.queue == queue.name) & (_D.destination == destination) & (_D.status == DeliveryStatus.PENDING)
+    return int(connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(waits)).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A delivery and what became of it until now. `due_ns` is when a pending one is tried next."""
+
+    id: int
+    body: bytes = field(repr=False)
+    status: DeliveryStatus
+    attempts: int
+    due_ns: int
+    reason: str | None
+
+
+def newest(connection: Connection, queue: Queue, destination: str, limit: int) -> list[Logged]:
+    """The newest deliveries to a destination, the newest first."""
+    ours = sa.select(deliveries).where(_D.queue == queue.name, _D.destination == destination)
+    return [
+        Logged(row.id, row.body, DeliveryStatus(row.status), row.attempts, row.due_ns, row.reason)
+        for row in connection.execute(ours.order_by(_D.id.desc()).limit(limit))
+    ]
+
+
 def prune(connection: Connection, before_ns: int, limit: int) -> int:
     """Forget what was taken before then, at most `limit`; return how many. What nobody took is kept."""
     old = sa.select(_D.id).where(_D.status == DeliveryStatus.TAKEN, _D.settled_ns < before_ns).limit(limit)

@@ -34,6 +34,8 @@ from gateway.config.model import (
     TimingConfig,
     TreasuryConfig,
     WatchtowerConfig,
+    WebhookConfig,
+    WebhooksConfig,
 )
 from gateway.config.reading import listen_address, load, load_into, resolve_database, to_toml, verified
 
@@ -58,6 +60,8 @@ __all__ = [
     "TimingConfig",
     "TreasuryConfig",
     "WatchtowerConfig",
+    "WebhookConfig",
+    "WebhooksConfig",
     "listen_address",
     "load",
     "load_into",

@@ -170,6 +170,22 @@ class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_env: str
 
 
+class WebhookConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An address that hears of every swap; its secret is read from the environment variable `secret_env`."""
+
+    url: str
+    secret_env: str
+
+
+class WebhooksConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who hears of changes of swaps; see `relayer.notices.webhooks`. `allow`: networks that may be posted to though
+    they are not public."""
+
+    openers: bool = False
+    targets: tuple[WebhookConfig, ...] = ()
+    allow: tuple[str, ...] = ()
+
+
 class AttestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A validator operator's attestations: headers of `foreign`, voted on `home` with each of `keys` of the keystore.
 
@@ -206,6 +222,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     watchtower: WatchtowerConfig = WatchtowerConfig()
     treasury: TreasuryConfig = TreasuryConfig()
     report: ReportConfig | None = None
+    webhooks: WebhooksConfig = WebhooksConfig()
     attest: AttestConfig | None = None
 
 

@@ -28,6 +28,8 @@ from gateway.config.model import (
 from gateway.config.prices import check_fee, check_prices, check_rate
 from gateway.config.treasury import canonical_treasury
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
+from relayer.notices.addresses import Reach, parse_network
+from relayer.notices.webhooks import MAX_TARGETS
 from relayer.policy import MAX_OPEN_SWAPS, MAX_QUOTE_LIFETIME_S, OpeningPolicy, WatchPolicy
 
 POLICIES: Final = {"production": PRODUCTION_POLICY, "devnet": DEVNET_POLICY}
@@ -80,6 +82,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
                 "report.key_env",
                 "names the variable of passphrase_env, whose value would be sent to the regulator: name another",
             )
+    _check_webhooks(config, faults)
     check_variable(config.passphrase_env, "passphrase_env", faults)
     _check_at_most(config.opening, "opening", {"max_per_caller": MAX_OPEN_SWAPS, "hold_s": MAX_WAIT_S}, faults)
     with faults.at("opening"):
@@ -268,6 +271,28 @@ def _watchtower(config: WatchtowerConfig, assets: Collection[str], faults: Fault
     with faults.at("watchtower"):
         watch_policy(msgspec.structs.replace(config, max_exit_cost=()))
     return msgspec.structs.replace(config, max_exit_cost=costs)
+
+
+def _check_webhooks(config: RelayerConfig, faults: Faults) -> None:
+    hooks = config.webhooks
+    networks = []
+    for number, text in enumerate(hooks.allow):
+        with faults.at(f"webhooks.allow[{number}]"):
+            networks.append(parse_network(text))
+    if hooks.allow and not hooks.openers and not hooks.targets:
+        faults.add("webhooks.allow", "has no effect without targets or openers = true: leave it out")
+    if len(hooks.targets) > MAX_TARGETS:
+        faults.add("webhooks.targets", f"has {len(hooks.targets)} entries, at most {MAX_TARGETS} are possible")
+    for number, target in enumerate(hooks.targets):
+        at = f"webhooks.targets[{number}]"
+        check_variable(target.secret_env, f"{at}.secret_env", faults)
+        if target.secret_env == config.passphrase_env:
+            faults.add(f"{at}.secret_env", "names the variable of passphrase_env: name another")
+        with faults.at(f"{at}.url"):
+            Reach(tuple(networks)).check_url(target.url)
+    refuse_twins(
+        (target.url for target in hooks.targets), lambda number: f"webhooks.targets[{number}].url", "webhook", faults
+    )
 
 
 def _check_at_most(config: Any, place: str, most: Mapping[str, int], faults: Faults) -> None:

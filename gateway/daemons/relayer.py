@@ -29,7 +29,9 @@ from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.keys.keystore import Keystore
 from relayer.metrics import RelayerMetrics
+from relayer.notices.addresses import Reach, parse_network
 from relayer.notices.reports import ReportTarget
+from relayer.notices.webhooks import WebhookSetup, WebhookTarget, parse_secret
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
@@ -114,6 +116,7 @@ def _relayer_setup(
         quote_key=wiring.quote_key(config, keys),
         source=config.name,
         regulator=_report_target(config),
+        webhooks=webhook_setup(config),
         attestors=_attestors(config, chains, keys),
         treasury=wiring.treasury_policy(config, keys),
     )
@@ -130,6 +133,15 @@ def _report_target(config: RelayerConfig) -> ReportTarget | None:
     if not key:
         raise RejectedError(f"[report] names the environment variable {config.report.key_env}, which holds no API key")
     return ReportTarget(config.report.url, key)
+
+
+def webhook_setup(config: RelayerConfig) -> WebhookSetup:
+    """Raise `RejectedError` for a target whose secret is not there."""
+    targets = [
+        WebhookTarget(one.url, parse_secret(os.environ.get(one.secret_env, ""))) for one in config.webhooks.targets
+    ]
+    reach = Reach(tuple(parse_network(text) for text in config.webhooks.allow))
+    return WebhookSetup(targets, config.webhooks.openers, reach)
 
 
 def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> list[AttestorSetup]:

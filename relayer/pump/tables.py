@@ -63,6 +63,7 @@ relayer_swaps = sa.Table(
         postgresql_where=sa.text("own_asset IS NOT NULL"),
     ),
     sa.Index(None, "done", "created_ns"),
+    sa.Index(None, "updated_ns", "swap_id"),
     sa.Index(None, "initiator_sender"),
     sa.Index(None, "initiator_receiver"),
 )
@@ -374,6 +375,15 @@ def counts_by_phase(connection: Connection) -> dict[Phase, int]:
     table = relayer_swaps
     query = sa.select(table.c.phase, sa.func.count()).where(~table.c.done).group_by(table.c.phase)
     return {Phase(phase): count for phase, count in connection.execute(query)}
+
+
+def changed_behind(connection: Connection, position: tuple[int, str], limit: int) -> list[SwapRow]:
+    """Swaps by the time of their last change, in nanoseconds, and their id; those behind a position."""
+    changed_ns, swap_id = position
+    table = relayer_swaps
+    behind = (table.c.updated_ns > changed_ns) | ((table.c.updated_ns == changed_ns) & (table.c.swap_id > swap_id))
+    query = _ROW.where(table.c.updated_ns >= changed_ns, behind)
+    return [_row(row) for row in connection.execute(query.order_by(table.c.updated_ns, table.c.swap_id).limit(limit))]
 
 
 def list_rows(

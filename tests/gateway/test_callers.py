@@ -8,7 +8,7 @@ import pytest
 from core.model.errors import RejectedError
 from core.model.types import BaseUnits, ChainId
 from gateway import wiring
-from gateway.config import OpeningConfig, ReserveConfig, WatchtowerConfig, verified
+from gateway.config import OpeningConfig, ReserveConfig, WatchtowerConfig, WebhookConfig, WebhooksConfig, verified
 from tests.gateway.test_config import ETHEREUM, LEDGER, relayer
 
 ETHER = ETHEREUM.assets[0]
@@ -35,6 +35,13 @@ def test_what_is_written_of_openings_is_in_force() -> None:
     assert (policy.opening.hold_s, policy.opening.max_per_account) == (60, 2)
 
 
+HOOK = WebhookConfig("https://hooks.example/", "HOOK_SECRET")
+
+
+def hooks(**changes: str) -> WebhooksConfig:
+    return WebhooksConfig(targets=(msgspec.structs.replace(HOOK, **changes),))
+
+
 @pytest.mark.parametrize(
     ("changes", "place"),
     [
@@ -42,6 +49,12 @@ def test_what_is_written_of_openings_is_in_force() -> None:
         ({"opening": OpeningConfig(max_per_account=33)}, "opening: "),
         ({"opening": OpeningConfig(caller_share_percent=101)}, "opening: "),
         ({"opening": OpeningConfig(account_share_percent=0)}, "opening: "),
+        ({"webhooks": hooks(url="http://hooks.example/")}, "webhooks.targets[0].url: "),
+        ({"webhooks": hooks(url="https://10.0.0.1/")}, "webhooks.targets[0].url: "),
+        ({"webhooks": hooks(secret_env="1")}, "webhooks.targets[0].secret_env: "),
+        ({"webhooks": WebhooksConfig(openers=True, allow=("10.0.0.1/8",))}, "webhooks.allow[0]: "),
+        ({"webhooks": WebhooksConfig(allow=("10.0.0.0/8",))}, "webhooks.allow: "),
+        ({"webhooks": WebhooksConfig(targets=(HOOK, HOOK))}, "webhooks.targets[1].url: "),
         ({"watchtower": WatchtowerConfig(max_watches=0)}, "watchtower: "),
         ({"watchtower": WatchtowerConfig(max_per_caller=101)}, "watchtower: "),
         ({"watchtower": WatchtowerConfig(unseen_s=-1)}, "watchtower: "),

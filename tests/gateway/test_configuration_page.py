@@ -34,6 +34,7 @@ from gateway.config import (
     TimingConfig,
     TreasuryConfig,
     WatchtowerConfig,
+    WebhooksConfig,
     load,
     load_into,
 )
@@ -57,6 +58,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[treasury]`": TreasuryConfig,
     "`[[treasury.destinations]]`": DestinationConfig,
     "`[report]`": ReportConfig,
+    "`[webhooks]`": WebhooksConfig,
     "`[attest]`": AttestConfig,
     "The supervision API": RegulatorConfig,
     "`[[keys]]`": ApiKeyConfig,

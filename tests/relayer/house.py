@@ -38,6 +38,7 @@ from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
 from indexer.feed import FactSignal
 from indexer.follower import Follower
+from relayer.notices.webhooks import Post, WebhookSetup
 from relayer.policy import RelayerPolicy, WatchPolicy
 from relayer.provider.desk import OpenSwap, SwapView
 from relayer.provider.holds import opening_of
@@ -144,6 +145,8 @@ class House:
         self.treasury: TreasuryPolicy | None = None
         self.metrics = Metrics()
         self.around: Callable[[Database], Database] = lambda inner: inner
+        self.webhooks = WebhookSetup()
+        self.webhook_post: Post | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._producers: list[asyncio.Task[Any]] = []
 
@@ -176,6 +179,8 @@ class House:
             pairs=pairs,
             quote_key=SigningKey(bytes(32)),
             treasury=self.treasury,
+            webhooks=self.webhooks,
+            webhook_post=self.webhook_post,
         )
         self.service = RelayerService(
             self.around(self.mortal),
