@@ -210,7 +210,8 @@ def _naming(cors: Cors) -> Any:
     """The headers of every response, also of those that are sent piece by piece: for `on_response_prepare`."""
 
     async def name(request: web.Request, response: web.StreamResponse) -> None:
-        response.headers["X-Request-Id"] = request[REQUEST_ID]
+        if REQUEST_ID in request:  # not if it was refused before it came to the application
+            response.headers["X-Request-Id"] = request[REQUEST_ID]
         origin = request.headers.get("Origin")
         response.headers.update(cors.headers(origin))
         if request.method == "OPTIONS" and "Allow" in response.headers:
