@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 from adapters.endpoints import FailoverBridgeBuilder, Member, combine
 from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
 from adapters.observed import RpcMetrics
+from adapters.traits import TokenTrait
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import NativeTransfers
@@ -86,6 +87,9 @@ class EndpointReport(Protocol):
     def faults(self) -> tuple[str, ...]: ...
 
 
+ReadTraits = Callable[[AssetId, AccountId | None], Awaitable[frozenset[TokenTrait]]]
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectedChain:
     """A chain's ports, and what only some kinds have.
@@ -103,6 +107,9 @@ class ConnectedChain:
     states: StateProofs | None = None
     attested_by: Callable[[StateProofs], Prover] | None = None
     reports: tuple[EndpointReport, ...] = ()
+    traits: ReadTraits | None = None
+    """Traits of a token of the chain; `holder`: an account whose balance is moved in a simulation. None for chains
+    whose assets are all alike."""
 
 
 Factory = Callable[[ChainSpec], Awaitable[ConnectedChain]]
@@ -232,6 +239,7 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         close=chain.close,
         states=chain.proofs,
         reports=chain.reports,
+        traits=chain.traits,
     )
 
 

@@ -23,7 +23,7 @@ from core.model.ports import ChainAccess
 from core.model.types import AccountId, AssetId, BaseUnits
 from core.runtime.database import ask, open_database
 from core.runtime.database_urls import SqliteAddress, parse_database_url
-from gateway import wiring
+from gateway import tokens, wiring
 from gateway.amounts import readable
 from gateway.checks import check_relayer, relayer_keys
 from gateway.config import ChainConfig, EndpointConfig, RelayerConfig, resolve_database
@@ -278,7 +278,8 @@ async def _account(config: RelayerConfig, chain: ChainConfig, key: bytes) -> lis
         access = connected.access
         account = connected.signer(key).account
         held = {asset: await access.state.balance(account, asset) for asset in map(AssetId, access.parameters.assets)}
-        return [*await _gas(access, account, held), *_inventory(config, access, account, held)]
+        found = [*await _gas(access, account, held), *_inventory(config, access, account, held)]
+        return [*found, *await _tokens(config, connected, account)]
     finally:
         await connected.close()
 
@@ -298,6 +299,18 @@ async def _gas(access: ChainAccess, account: AccountId, held: Mapping[AssetId, B
             found.append(yellow(account, text, f"pay gas money to it: {FEW_EXITS} exits last a little"))
         else:
             found.append(green(account, text))
+    return found
+
+
+async def _tokens(config: RelayerConfig, connected: ConnectedChain, account: AccountId) -> list[Finding]:
+    found = []
+    for one in await tokens.register(config, connected, account):
+        if one.refused is not None:
+            found.append(red(one.asset, one.refused, "leave it out of the pairs, or allow it in [[tokens]]"))
+        elif one.traits:
+            found.append(yellow(one.asset, f"it is {tokens.words(one.traits)}, which you allow", "watch its issuer"))
+        else:
+            found.append(green(one.asset, "its code shows no pause, list, fee, rebase or upgrade that we know"))
     return found
 
 

@@ -22,17 +22,19 @@ from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.heads import EvmHeadSource, poll_every_s
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.locks import EvmLockReader
-from adapters.evm.names import account, chain_number, hex_address, native_asset
+from adapters.evm.names import account, chain_number, hex_address, native_asset, token_address
 from adapters.evm.openings import EvmOpeningProofs
 from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable, unanswered
 from adapters.evm.proofs import EvmStateProver
 from adapters.evm.rpc import RpcClient, data_bytes
 from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.state import EvmStateReader
+from adapters.evm.token_traits import read_traits
 from adapters.evm.tokens import read_token
 from adapters.evm.transactions import EvmTransactionSender
 from adapters.evm.transfers import EvmTransferBuilder
 from adapters.observed import RpcMetrics
+from adapters.traits import TokenTrait
 from core.model.errors import CausewayError, FatalError, RejectedError, RetryableError
 from core.model.facts import NativeTransfers
 from core.model.ports import ChainAccess, ChainTiming
@@ -118,6 +120,7 @@ class EvmChain:
         self.openings = EvmOpeningProofs(chain, endpoints, htlc)
         self.transactions = EvmTransactionSender(chain, endpoints, parameters.base_fees)
         self.proofs = EvmStateProver(chain, endpoints)
+        self._chain = chain
         self.access = ChainAccess(
             parameters=parameters,
             heads=self.heads,
@@ -131,6 +134,15 @@ class EvmChain:
             openings=self.openings,
             transfers=EvmTransferBuilder(chain, endpoints, htlc),
         )
+
+    async def traits(self, asset: AssetId, holder: AccountId | None = None) -> frozenset[TokenTrait]:
+        """Return the traits that a token shows (`adapters.evm.token_traits`); none for the native coin.
+
+        Raise `RejectedError` for an asset without code, `RetryableError` if no endpoint answers.
+        """
+        if asset == native_asset(self._chain):
+            return frozenset()
+        return await read_traits(self.endpoints, token_address(asset), None if holder is None else evm_address(holder))
 
     @classmethod
     async def connect(cls, settings: EvmChainSettings, metrics: Metrics | None = None) -> Self:

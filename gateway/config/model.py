@@ -104,6 +104,13 @@ class PriceConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_jump_bps: int = 500
 
 
+class TokenConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Traits that a token of a pair may have, by name; see `adapters.traits.TokenTrait`."""
+
+    asset: str
+    allow: tuple[str, ...]
+
+
 class LimitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of an asset may be at stake: in all, with one counterparty, in one window of timelocks. Base units."""
 
@@ -212,6 +219,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     quote_key: str
     pairs: tuple[PairConfig, ...] = ()
     prices: tuple[PriceConfig, ...] = ()
+    tokens: tuple[TokenConfig, ...] = ()
     limits: tuple[LimitConfig, ...] = ()
     gas_per_exit: tuple[ReserveConfig, ...] = ()
     max_open_swaps: int = 1_000

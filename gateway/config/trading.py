@@ -26,6 +26,7 @@ from gateway.config.model import (
     WatchtowerConfig,
 )
 from gateway.config.prices import check_fee, check_prices, check_rate
+from gateway.config.tokens import canonical_tokens
 from gateway.config.treasury import canonical_treasury
 from htlc.timelocks import DEVNET_POLICY, PRODUCTION_POLICY
 from relayer.notices.addresses import Reach, parse_network
@@ -58,6 +59,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     refuse_twins((f"{one.give}>{one.get}" for one in pairs), lambda number: f"pairs[{number}]", "pair", faults)
     _check_round_trips(pairs, faults)
     check_prices(config.prices, pairs, faults)
+    tokens = canonical_tokens(config.tokens, {asset for pair in pairs for asset in (pair.give, pair.get)}, faults)
     paid_out = {pair.get for pair in pairs}
     limits = tuple(
         _limit(one, f"limits[{number}]", assets, paid_out, faults) for number, one in enumerate(config.limits)
@@ -93,6 +95,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     return msgspec.structs.replace(
         config,
         pairs=pairs,
+        tokens=tokens,
         limits=limits,
         gas_per_exit=reserves,
         accounts=accounts,

@@ -6,12 +6,13 @@ from pathlib import Path
 
 from adapters.registry import ConnectedChain
 from core.model.errors import RejectedError, require
-from core.model.types import ChainId, chain_of
+from core.model.types import AssetId, ChainId, chain_of
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
+from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.web import Cors
-from gateway import wiring
+from gateway import tokens, wiring
 from gateway.checks import relayer_keys
 from gateway.config import RelayerConfig
 from gateway.config.faults import Faults
@@ -36,6 +37,8 @@ from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
+log = get_logger("gateway.daemons.relayer")
+
 
 async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: bool = False) -> None:
     """Run a relayer until a signal: followers, workers and the dApp API over one database. `base` is for its paths.
@@ -47,13 +50,22 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
     keys = _keys(config, base)
     traded: list[Pair | Offer] = [*wiring.pairs(config.pairs), *wiring.offers(config.pairs)]
 
+    refused: dict[AssetId, str] = {}
+
     async def admit(chain: ConnectedChain) -> None:
-        await check_starts(config.chains, {chain.access.chain: chain})
-        check_traded(traded, {chain.access.chain: chain})
+        known = {chain.access.chain: chain}
+        await check_starts(config.chains, known)
+        check_traded(traded, known)
+        ours = wiring.signers(config, known, keys).get(chain.access.chain)
+        for shown in await tokens.register(config, chain, None if ours is None else ours.account):
+            # Not a reason not to start: exits of swaps that are open do not wait for anybody's word on a token.
+            if shown.refused is not None and refused.get(shown.asset) != shown.refused:
+                refused[shown.asset] = shown.refused
+                log.error("a token is refused", asset=shown.asset, reason=shown.refused)
 
     def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
         signal = FactSignal()
-        setup = _relayer_setup(config, base, chains, keys, adopt)
+        setup = _relayer_setup(config, base, chains, keys, adopt, refused)
         service = RelayerService(database, setup, signal, clock, metrics)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         # One chain's follower ends no other chain's exits, whatever it meets.
@@ -102,7 +114,12 @@ def _keys(config: RelayerConfig, base: Path) -> Keystore:
 
 
 def _relayer_setup(
-    config: RelayerConfig, base: Path, chains: Mapping[ChainId, ConnectedChain], keys: Keystore, adopt: bool
+    config: RelayerConfig,
+    base: Path,
+    chains: Mapping[ChainId, ConnectedChain],
+    keys: Keystore,
+    adopt: bool,
+    refused: Collection[AssetId],
 ) -> RelayerSetup:
     """The parts of the relayer on these chains: all that are configured, or those that answer so far."""
     return RelayerSetup(
@@ -110,8 +127,8 @@ def _relayer_setup(
         chains={chain: connected.access for chain, connected in chains.items()},
         signers=wiring.signers(config, chains, keys),
         policy=wiring.relayer_policy(config),
-        pairs=[one for one in wiring.pairs(config.pairs) if _is_traded(one, chains)],
-        offers=[one for one in wiring.offers(config.pairs) if _is_traded(one, chains)],
+        pairs=[one for one in wiring.pairs(config.pairs) if _is_traded(one, chains, refused)],
+        offers=[one for one in wiring.offers(config.pairs) if _is_traded(one, chains, refused)],
         feeds=wiring.feeds(config.prices, base),
         quote_key=wiring.quote_key(config, keys),
         source=config.name,
@@ -122,8 +139,10 @@ def _relayer_setup(
     )
 
 
-def _is_traded(offered: Pair | Offer, chains: Mapping[ChainId, ConnectedChain]) -> bool:
-    return chain_of(offered.initiator_asset) in chains and chain_of(offered.participant_asset) in chains
+def _is_traded(offered: Pair | Offer, chains: Mapping[ChainId, ConnectedChain], refused: Collection[AssetId]) -> bool:
+    """Return true if both chains are there and neither asset is refused."""
+    assets = offered.initiator_asset, offered.participant_asset
+    return all(chain_of(asset) in chains and asset not in refused for asset in assets)
 
 
 def _report_target(config: RelayerConfig) -> ReportTarget | None:

@@ -77,7 +77,7 @@ class Broadcaster:
         failures = 0
         while True:
             try:
-                async with aclosing(self._desk.updates()) as updates:  # type: ignore[type-var]
+                async with aclosing(self._desk.updates(wanted=lambda: bool(self.listeners))) as updates:  # type: ignore[type-var]
                     async for view in updates:
                         failures = 0
                         for listener in self.listeners:

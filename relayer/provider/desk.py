@@ -4,7 +4,7 @@
 says more) with what to do; `RetryableError` if a chain or the database does not answer.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -154,9 +154,12 @@ class Desk(Protocol):
 
     async def swaps(self, which: SwapFilter) -> Sequence[SwapView]: ...
 
-    def updates(self, swap_id: SwapId | None = None) -> AsyncIterator[SwapView]:
+    def updates(
+        self, swap_id: SwapId | None = None, wanted: Callable[[], bool] | None = None
+    ) -> AsyncIterator[SwapView]:
         """The swap (None: every swap) whenever it changes, from the first step of the iterator on; with an id its
-        present view first. A swap that changes faster than it is read comes once, as it is then.
+        present view first. A swap that changes faster than it is read comes once, as it is then. While `wanted` answers
+        false, changes are passed over and nothing is read.
 
         Close the iterator (`aclose`) to unsubscribe.
         """

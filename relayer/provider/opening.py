@@ -7,7 +7,7 @@ verified.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
@@ -373,13 +373,17 @@ class SwapDesk:
 
         return await self._database.read(read)
 
-    async def updates(self, swap_id: SwapId | None = None) -> AsyncIterator[SwapView]:
+    async def updates(
+        self, swap_id: SwapId | None = None, wanted: Callable[[], bool] | None = None
+    ) -> AsyncIterator[SwapView]:
         subscription = self._updates.subscribe(swap_id)
         try:
             if swap_id is not None:
                 yield await self.swap(swap_id)
             while True:
-                yield await self.swap(await subscription.next())
+                changed = await subscription.next()
+                if wanted is None or wanted():
+                    yield await self.swap(changed)
         finally:
             subscription.close()
 
