@@ -49,7 +49,7 @@ _HELD: Final = {
     "zip215": "zip215",
     "light_client cometbft cometbft_bytes cometbft_json block_evidence": "cometbft/encoding cometbft/hashing "
     "cometbft/json cometbft/light_client cometbft/signing cometbft/types",
-    "cometbft cometbft_bytes zip215": "cometbft/sign_bytes",
+    "cometbft cometbft_bytes light_client zip215": "cometbft/sign_bytes",
     "evidence ethereum_evidence leaves canonical trails": "evidence/canonical evidence/codec evidence/state "
     "evidence/trail evidence/verification",
 }

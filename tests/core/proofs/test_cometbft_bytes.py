@@ -1,8 +1,10 @@
 """The bytes that CometBFT hashes and signs, member by member, and how far a signature may stray from its form."""
 
+import contextlib
 import itertools
 
 import pytest
+from coincurve import PublicKey as Secp256k1PublicKey
 
 from core.proofs.cometbft import encoding, hashing, sign_bytes, signing
 from core.proofs.cometbft.types import (
@@ -10,9 +12,11 @@ from core.proofs.cometbft.types import (
     GO_ZERO_TIME,
     NIL_BLOCK_ID,
     Block,
+    BlockId,
     Commit,
     KeyKind,
     LightClientAttackEvidence,
+    PartSetHeader,
     PublicKey,
     Timestamp,
     TxResult,
@@ -43,6 +47,23 @@ def numbers(message: bytes) -> list[int]:
 def test_vote_for_nil_is_signed_as_in_cometbfts_vectors(kind: VoteKind, expected: str) -> None:
     """`TestVoteSignBytesTestVectors` of CometBFT's types/vote_test.go."""
     assert sign_bytes.vote_sign_bytes("", 1, 1, NIL_BLOCK_ID, GO_ZERO_TIME, kind).hex() == expected
+
+
+def test_vote_is_signed_for_its_chain() -> None:
+    """As the vector with a chain id, which has no kind of vote."""
+    expected = "3008021101000000000000001901000000000000002a0b088092b8c398feffffff01" + "320d" + b"test_chain_id".hex()
+    assert sign_bytes.vote_sign_bytes("test_chain_id", 1, 1, NIL_BLOCK_ID, GO_ZERO_TIME).hex() == expected
+    vote = Vote(VoteKind.PRECOMMIT, 1, 1, NIL_BLOCK_ID, GO_ZERO_TIME, bytes(20), 2, b"", b"", b"")
+    assert sign_bytes.single_vote_sign_bytes("test_chain_id", vote).hex() == expected
+
+
+def test_vote_for_a_block_names_it_between_round_and_time() -> None:
+    """`cometbft.types.v1.CanonicalVote`: type, height, round, block id, time, chain id are its members 1 to 6."""
+    chosen = BlockId(b"\x0a" * 32, PartSetHeader(1, b"\x0b" * 32))
+    block_id = "0a20" + "0a" * 32 + "1224" + "0801" + "1220" + "0b" * 32
+    nil, named = (sign_bytes.vote_sign_bytes("c", 1, 1, one, Timestamp(7)).hex() for one in (NIL_BLOCK_ID, chosen))
+    assert nil == "1b" + "0802" + "11" + "01" + "00" * 7 + "19" + "01" + "00" * 7 + "2a020807" + "320163"
+    assert named == "65" + nil[2:42] + "2248" + block_id + nil[42:]
 
 
 def test_consensus_hash_is_that_of_published_headers() -> None:
@@ -99,6 +120,18 @@ def test_ethereum_signature_has_65_bytes_and_a_parity() -> None:
     for other in (signature[:64], signature + b"\0", b"", *(signature[:64] + bytes([v]) for v in (2, 3, 4, 27, 28))):
         assert sign_bytes.recover_secp256k1_eth(keccak256(message), other) is None
         assert not sign_bytes.verify_signature(SECP, message, other)
+
+
+def test_signature_of_a_point_beyond_the_order_is_refused() -> None:
+    """A parity of 2 or 3 says that R's x is beyond the group's order. secp256k1 recovers those, Ethereum does not."""
+    digest, recovered = keccak256(b"a vote"), 0
+    for r, parity in itertools.product(range(1, 20), (2, 3)):
+        signature = r.to_bytes(32, "big") + bytes(31) + b"\1" + bytes([parity])
+        with contextlib.suppress(Exception):
+            Secp256k1PublicKey.from_signature_and_message(signature, digest, hasher=None)
+            recovered += 1
+        assert sign_bytes.recover_secp256k1_eth(digest, signature) is None
+    assert recovered > 0
 
 
 def test_signature_s_reaches_half_of_the_order_and_no_further() -> None:
