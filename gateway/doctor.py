@@ -21,6 +21,7 @@ from adapters.registry import ConnectedChain, connect
 from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.ports import ChainAccess
 from core.model.types import AccountId, AssetId, BaseUnits
+from core.runtime.clock import NS_PER_S, SystemClock
 from core.runtime.database import ask, open_database
 from core.runtime.database_urls import SqliteAddress, parse_database_url
 from gateway import tokens, wiring
@@ -31,6 +32,8 @@ from gateway.config.faults import Faults
 from gateway.config.prices import named_price
 from htlc import timelocks
 from relayer.keys.keystore import Keystore
+from relayer.provider.prices import http_session, read_feed
+from relayer.provider.pricing import decimal_text
 from relayer.transactions.fees import MAX_CEILING, first_bid
 
 ENDPOINT_S: Final = 30.0
@@ -88,6 +91,7 @@ async def examine(
     say("the file, the keys, the database")
     found, keys = _offline(config, base, environment)
     found += await _database(config, base)
+    found += await price_findings(config, base)
     for chain in config.chains:
         say(f"{chain.id}: {len(chain.endpoints)} endpoints")
         found += await _chain(chain, config.policy)
@@ -137,6 +141,26 @@ def _timelocks(config: RelayerConfig) -> list[Finding]:
 def _sum(terms: Mapping[str, int]) -> str:
     parts = " + ".join(f"{name} {seconds}" for name, seconds in terms.items() if seconds)
     return f"{sum(terms.values())} s ({parts})"
+
+
+async def price_findings(config: RelayerConfig, base: Path) -> list[Finding]:
+    """Each price that is looked at, as it is there now."""
+    clock, found = SystemClock(), list[Finding]()
+    async with http_session() as session:
+        for feed in wiring.feeds(config.prices, base):
+            if feed.fixed is not None:
+                continue
+            seen = await read_feed(feed, session, clock)
+            if isinstance(seen, str):
+                found.append(red(f"price {feed.name}", seen, "mend its source: its pairs are not quoted without it"))
+                continue
+            price, age_s = decimal_text(seen[0]), (clock.now_ns() - seen[1]) // NS_PER_S
+            if age_s > feed.bounds.max_age_s:
+                text = f"{price}, {age_s} s old; max_age_s is {feed.bounds.max_age_s}"
+                found.append(red(f"price {feed.name}", text, "have its source say it more often, or raise max_age_s"))
+            else:
+                found.append(green(f"price {feed.name}", f"{price}, {max(0, age_s)} s old"))
+    return found
 
 
 async def _database(config: RelayerConfig, base: Path) -> list[Finding]:

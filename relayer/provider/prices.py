@@ -199,18 +199,7 @@ class PriceBoard:
 
     async def look(self, feed: Feed, session: Any) -> None:
         """Look at one feed once and store what was found. Raise what the database raises."""
-        found: tuple[Fraction, int] | str
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                found = await self._read(feed, session)
-        except FatalError:
-            raise
-        except (RetryableError, RejectedError) as error:
-            found = error.message[:MAX_ERROR_CHARS]
-        except TimeoutError:
-            found = f"no answer within {LOOK_TIMEOUT_S:.0f} s"
-        except Exception as error:  # whatever a document or a library has in store, it is this feed's alone
-            found = f"cannot be read: {type(error).__name__}"
+        found = await read_feed(feed, session, self._clock)
         before = self._states.get(feed.name)
         now_ns = self._clock.now_ns()
         state = await self._database.write(partial(_store, feed=feed, found=found, now_ns=now_ns))
@@ -233,13 +222,24 @@ class PriceBoard:
         if state.error is not None and before.error is None:
             log.warning("a price cannot be read", price=feed.name, reason=state.error)
 
-    async def _read(self, feed: Feed, session: Any) -> tuple[Fraction, int]:
-        """Return the price, and the time that it is of in nanoseconds. Raise what `look` sorts."""
-        if feed.file is not None:
-            raw, at_ns = await asyncio.to_thread(read_file, feed.file)
-        else:
-            raw, at_ns = await fetch(session, feed.url or ""), self._clock.now_ns()
+
+async def read_feed(feed: Feed, session: Any, clock: Clock) -> tuple[Fraction, int] | str:
+    """Return the price, and the time that it is of in nanoseconds; or a sentence about why there is none."""
+    try:
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            if feed.file is not None:
+                raw, at_ns = await asyncio.to_thread(read_file, feed.file)
+            else:
+                raw, at_ns = await fetch(session, feed.url or ""), clock.now_ns()
         return parse_document(feed, raw, at_ns)
+    except FatalError:
+        raise
+    except (RetryableError, RejectedError) as error:
+        return error.message[:MAX_ERROR_CHARS]
+    except TimeoutError:
+        return f"no answer within {LOOK_TIMEOUT_S:.0f} s"
+    except Exception as error:  # whatever a document or a library has in store, it is this feed's alone
+        return f"cannot be read: {type(error).__name__}"
 
 
 def parse_document(feed: Feed, raw: bytes, at_ns: int) -> tuple[Fraction, int]:
