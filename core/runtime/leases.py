@@ -46,6 +46,9 @@ TABLES: Final = (leases,)
 _OF_NAME: Final[sa.BindParameter[Any]] = sa.bindparam("of_name")
 _LEASE: Final = sa.select(leases).where(leases.c.name == _OF_NAME)
 _LEASE_HELD: Final = _LEASE.with_for_update()
+_LEASE_SHARED: Final = _LEASE.with_for_update(read=True, key_share=True)
+"""Of many who work under one lease none waits for another, nor for its renewal; who takes it waits for all of them
+(PostgreSQL manual, 13.3.2: FOR KEY SHARE stands next to FOR NO KEY UPDATE, not to FOR UPDATE)."""
 _CHANGE: Final = sa.update(leases).where(leases.c.name == _OF_NAME)
 _CHANGE_OWN: Final = _CHANGE.where(leases.c.epoch == sa.bindparam("of_epoch"))
 
@@ -110,7 +113,7 @@ def fence(connection: Connection, name: str, epoch: int) -> None:
 
     Raise `FencedError` otherwise.
     """
-    _check(name, epoch, connection.execute(_LEASE_HELD, {"of_name": name}).one_or_none())
+    _check(name, epoch, connection.execute(_LEASE_SHARED, {"of_name": name}).one_or_none())
 
 
 def check(connection: Connection, name: str, epoch: int) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,12 +16,14 @@ from core.model.ports import BlockSource
 from core.model.types import ChainId, Height
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
+from core.runtime.database_hold import held
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
 from core.runtime.web import serve
 from core.runtime.web.application import build_application
 from gateway import wiring
 from gateway.config import ChainConfig, EndpointConfig, IndexConfig, listen_address, resolve_database
+from gateway.config.reading import check_database
 from gateway.daemons.parts import (
     check_starts,
     fact_listeners,
@@ -54,17 +57,17 @@ async def run_index(
     `ready` hears where health and metrics are served, if the configuration says so.
     """
     clock, metrics = SystemClock(), Metrics()
-    async with (
-        own_database(config.database, base, "index", shared=True) as own,
-        wiring.connected(config.chains, metrics=metrics) as connected,
-    ):
-        database = own.database
+    check_database(config.database, base)
+    async with AsyncExitStack() as stack:
+        stack.enter_context(held(resolve_database(config.database, base)))
+        database = await stack.enter_async_context(own_database(config.database, base))
+        connected = await stack.enter_async_context(wiring.connected(config.chains, metrics=metrics))
         await check_starts(config.chains, connected)
         signal = FactSignal()
         followers = make_followers(config.chains, connected, database, signal, clock, metrics)
         supervisor = following(followers, clock, metrics)
         supervisor.add(*fact_listeners(config.database, database, signal))
-        parts = [supervisor.run(), own.hold.watch(), _watch(followers, show, until_head)]
+        parts = [supervisor.run(), _watch(followers, show, until_head)]
         if config.listen is None:
             await until_stopped(*parts, ends=until_head)
             return

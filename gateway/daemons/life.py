@@ -4,6 +4,9 @@
        │              /readyz 503, with the reason        │
        └── /healthz 200 as long as the process is alive   └──> an error that ends it: /metrics until they were read
 
+Of several relayers on one PostgreSQL one leads: it alone works, and the others stand by until its lease is silent. One
+that has lost its lease, since it was paused or cut off, stands by from then on.
+
 What a daemon works with is made again each time, over the chains that are there. It is stopped at any moment without
 harm: everything that counts is in the database.
 """
@@ -22,14 +25,17 @@ from prometheus_client import Gauge
 from adapters.registry import ConnectedChain
 from core.model.errors import FatalError, FencedError
 from core.model.types import ChainId
+from core.runtime import leases
 from core.runtime.clock import Clock
 from core.runtime.database import Database
-from core.runtime.database_hold import DatabaseHold, held
+from core.runtime.database_hold import held
 from core.runtime.database_urls import SqliteAddress, parse_database_url
+from core.runtime.leadership import FencedDatabase, Leadership
+from core.runtime.leases import Lease
 from core.runtime.logging import get_logger, sum_up
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
-from core.runtime.web.front import ENDED, STARTING, Absence, Front
+from core.runtime.web.front import ENDED, STANDING_BY, STARTING, Absence, Front
 from gateway.announce import announce
 from gateway.config import ChainConfig, listen_address, resolve_database
 from gateway.config.reading import check_database
@@ -58,8 +64,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """A daemon as its configuration has it. `kind` is what its database is held as; if `shared`, several may work on
-    one PostgreSQL. `base` is for its paths."""
+    """A daemon as its configuration has it. `kind` is for its log, `base` for its paths."""
 
     kind: str
     name: str
@@ -68,7 +73,8 @@ class Setting:
     base: Path
     chains: Sequence[ChainConfig]
     as_json: bool
-    shared: bool = False
+    lease: str | None = None
+    """On PostgreSQL whoever has this lease works, and nobody else does; None: all do."""
 
 
 Admit = Callable[[ConnectedChain], Awaitable[None]]
@@ -78,7 +84,8 @@ Begin = Callable[[Database, Mapping[ChainId, ConnectedChain], Collection[ChainId
 
 class Life:
     """One daemon. `admit` looks at each chain that comes; `begin` makes the work. `critical` is 1 after an error that
-    ends the daemon, and can be read before the process ends."""
+    ends the daemon, and can be read before the process ends; `leads` is 1 while the daemon works, 0 while it stands by.
+    """
 
     def __init__(
         self,
@@ -88,6 +95,7 @@ class Life:
         clock: Clock,
         metrics: Metrics,
         critical: Gauge | None = None,
+        leads: Gauge | None = None,
     ) -> None:
         self.waits = Waits()
         self.front = Front()
@@ -96,6 +104,8 @@ class Life:
         self._clock = clock
         self._metrics = metrics
         self._critical = critical
+        self._leads = leads
+        self._leadership: Leadership | None = None
         self._world = World(setting.chains, admit, self.waits, clock, metrics)
         self._announced = False
         self._done = False
@@ -108,10 +118,8 @@ class Life:
         host, port = listen_address(setting.listen)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._world.close)
-            hold = None
-            if isinstance(parse_database_url(place), SqliteAddress):
-                # Before it listens: who starts it twice learns of the first process, and not of its port.
-                hold = await stack.enter_async_context(held(place, setting.kind))
+            # Before it listens: who starts it twice learns of the first process, and not of its port.
+            stack.enter_context(held(place))
             front = self.front.listening(setting.name, self._metrics, self._clock, host, port)
             await stack.enter_async_context(front)
             announce(setting.name, self.front.url, setting.as_json, ready=False)
@@ -119,7 +127,7 @@ class Life:
             log.info("starts", kind=setting.kind, version=VERSION, url=self.front.url, chains=chains, pid=os.getpid())
             ended = "by a signal"
             try:
-                await until_stopped(self._live(hold), ends=True)
+                await until_stopped(self._live(), ends=True)
                 ended = "it is done" if self._done else ended
             except FatalError as error:
                 ended = error.message
@@ -132,13 +140,52 @@ class Life:
                 sum_up(everything=True)
                 log.info("stops", kind=setting.kind, why=ended)
 
-    async def _live(self, hold: DatabaseHold | None) -> None:
-        await run_until(self._with_database(hold), self._world.run(), self._say_what_is_waited_for(), _sum_up())
+    async def _live(self) -> None:
+        await run_until(self._with_database(), self._world.run(), self._say_what_is_waited_for(), _sum_up())
 
-    async def _with_database(self, hold: DatabaseHold | None) -> None:
-        setting = self._setting
-        async with own_database(setting.database, setting.base, setting.kind, setting.shared, hold, self.waits) as own:
-            await run_until(self._work(own.database), own.hold.watch())
+    async def _with_database(self) -> None:
+        async with own_database(self._setting.database, self._setting.base, self.waits) as database:
+            await self._in_turn(database)
+
+    async def _in_turn(self, database: Database) -> None:
+        """Work while nobody else does. Return once the work is done."""
+        name, place = self._setting.lease, resolve_database(self._setting.database, self._setting.base)
+        if name is None or isinstance(parse_database_url(place), SqliteAddress):
+            await self._at_work(database)
+            return
+        self._leadership = Leadership(database, name, self._clock)
+        await run_until(self._lead_and_stand_by(database, self._leadership), self._say_who_leads(self._leadership))
+
+    async def _lead_and_stand_by(self, database: Database, leadership: Leadership) -> None:
+        while True:
+            lease = await leadership.taken()
+            try:
+                await run_until(self._at_work(FencedDatabase(database, lease)), leadership.keep(lease))
+                return
+            except FencedError as error:
+                if await self._is_ours(database, lease):
+                    raise  # an account was taken over by something that knows no lease
+                log.warning("another process leads now", reason=error.message)
+            finally:
+                await leadership.release(lease)
+
+    async def _is_ours(self, database: Database, lease: Lease) -> bool:
+        async def find() -> Lease | None:
+            return await database.read(lambda c: leases.find(c, lease.name))
+
+        found = await self.waits.until("database", find, self._clock)
+        return found is not None and found.epoch == lease.epoch
+
+    async def _at_work(self, database: Database) -> None:
+        self._show_leading(True)
+        try:
+            await self._work(database)
+        finally:
+            self._show_leading(False)
+
+    def _show_leading(self, leads: bool) -> None:
+        if self._leads is not None:
+            self._leads.set(1 if leads else 0)
 
     async def _work(self, database: Database) -> None:
         """Work on the chains that are there, and begin again whenever another one has come. Return once it is done."""
@@ -162,7 +209,7 @@ class Life:
                     self._done = True
                     return
             finally:
-                self.front.absent = Absence(STARTING, "it begins again, with other chains")
+                self._say_why_absent()
                 await self.front.show(None)
 
     async def _say_ready(self, complete: bool) -> None:
@@ -174,10 +221,26 @@ class Life:
 
     async def _say_what_is_waited_for(self) -> None:
         while True:
-            count, reasons = self.waits.changed.count, dict(self.waits.reasons)
-            sentence = "it waits for " + ", ".join(reasons) if reasons else "it has just been started"
-            self.front.absent = Absence(STARTING, sentence, reasons)
+            count = self.waits.changed.count
+            self._say_why_absent()
             await self.waits.changed.wait_beyond(count)
+
+    async def _say_who_leads(self, leadership: Leadership) -> None:
+        while True:
+            count = leadership.changed.count
+            self._say_why_absent()
+            await leadership.changed.wait_beyond(count)
+
+    def _say_why_absent(self) -> None:
+        reasons, leadership = dict(self.waits.reasons), self._leadership
+        if leadership is not None and leadership.leader != leadership.holder:
+            leader = leadership.leader or "nobody yet"
+            absence = Absence(STANDING_BY, f"it stands by; {leader} leads", {"leader": leader, **reasons})
+        elif reasons:
+            absence = Absence(STARTING, "it waits for " + ", ".join(reasons), reasons)
+        else:
+            absence = Absence(STARTING, "it has just been started")
+        self.front.absent = absence
 
     async def _last_words(self, error: FatalError) -> None:
         """Keep the metrics there until somebody has read them: an alarm hangs on them."""

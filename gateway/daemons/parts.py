@@ -2,17 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from adapters.registry import ConnectedChain
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.types import AccountId, ChainId, Height, chain_of
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.database import Database, create_schema, open_database
-from core.runtime.database_hold import DatabaseHold, held
 from core.runtime.garbage import collect_seldom
 from core.runtime.metrics import Metrics
 from core.runtime.retry import retrying
@@ -20,7 +18,6 @@ from core.runtime.supervisor import Supervisor, Worker
 from core.runtime.web import Health
 from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
-from gateway.config.reading import check_database
 from gateway.daemons.world import Waits
 from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
@@ -29,8 +26,6 @@ from indexer.listening import FactListener
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import accounts_in_use
-
-T = TypeVar("T")
 
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""
@@ -51,42 +46,23 @@ async def opened_database(url: str, base: Path) -> AsyncIterator[Database]:
         await database.close()
 
 
-@dataclass(frozen=True, slots=True)
-class OwnDatabase:
-    """A daemon's database. `hold.watch` is one of the parts that run."""
-
-    database: Database
-    hold: DatabaseHold
-
-
 @asynccontextmanager
-async def own_database(
-    url: str,
-    base: Path,
-    kind: str,
-    shared: bool = False,
-    hold: DatabaseHold | None = None,
-    waits: Waits | None = None,
-) -> AsyncIterator[OwnDatabase]:
-    """The database of one daemon of this `kind`, held against a second one while the block runs.
+async def own_database(url: str, base: Path, waits: Waits | None = None) -> AsyncIterator[Database]:
+    """A daemon's database with its schema, closed in the end.
 
-    `hold` is the hold on it, if it is held already. `shared`: several may work on one PostgreSQL. A server that does
-    not answer yet is waited for with `waits`, and gets some seconds without. Raise `RejectedError` for a database in
-    memory, `ConflictError` if another process has it, and what opening it raises.
+    A server that does not answer yet is waited for with `waits`, and gets some seconds without. Raise what opening it
+    raises. Nobody else is kept from it: see `held`.
     """
-    check_database(url, base)
-    place, clock = resolve_database(url, base), SystemClock()
+    clock, database = SystemClock(), open_database(resolve_database(url, base))
 
-    async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-        return await (retrying(call, CONNECT, clock) if waits is None else waits.until("database", call, clock))
+    async def open_schema() -> None:
+        await database.write(create_schema)
 
-    async with AsyncExitStack() as stack:
-        if hold is None:
-            hold = await patiently(lambda: stack.enter_async_context(held(place, kind, shared)))
-        database = open_database(place)
-        stack.push_async_callback(database.close)
-        await patiently(lambda: database.write(create_schema))
-        yield OwnDatabase(database, hold)
+    try:
+        await (retrying(open_schema, CONNECT, clock) if waits is None else waits.until("database", open_schema, clock))
+        yield database
+    finally:
+        await database.close()
 
 
 async def check_accounts(database: Database, accounts: Collection[AccountId], away: Collection[ChainId] = ()) -> None:

@@ -50,7 +50,6 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         base=base,
         chains=config.chains,
         as_json=as_json,
-        shared=True,
     )
     life = Life(setting, admit, begin, clock, metrics)
     await life.run()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Final
 
 from adapters.registry import ConnectedChain
 from core.model.errors import RejectedError, require
@@ -38,6 +39,8 @@ from relayer.provider.quoting import Pair
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 log = get_logger("gateway.daemons.relayer")
+LEASE: Final = "relayer"
+"""Whoever has it signs, drives swaps and follows chains: see docs/adr/0009 and 0010."""
 
 
 async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: bool = False) -> None:
@@ -98,8 +101,10 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
         base=base,
         chains=config.chains,
         as_json=as_json,
+        lease=LEASE,
     )
-    life = Life(setting, admit, begin, clock, metrics, RelayerMetrics(metrics).critical_error)
+    shown = RelayerMetrics(metrics)
+    life = Life(setting, admit, begin, clock, metrics, shown.critical_error, shown.leads)
     await life.run()
 
 

@@ -29,7 +29,7 @@ QUOTE_SEED = bytes(31) + b"\7"
 class Gate:
     """A port before another one. It is shut to begin with: nothing listens there."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, target: tuple[str, int] | None = None) -> None:
         self.port = free_port()
         self._target = target
         self._server: asyncio.Server | None = None
@@ -44,6 +44,15 @@ class Gate:
         if self._server is not None:
             self._server.close()
             self._server = None
+        await self._end_flows()
+
+    async def turn_to(self, target: tuple[str, int] | None) -> None:
+        """Lead elsewhere from now on, None nowhere; what was open ends."""
+        if target != self._target:
+            self._target = target
+            await self._end_flows()
+
+    async def _end_flows(self) -> None:
         for flow in list(self._flows):
             flow.cancel()
         await asyncio.gather(*self._flows, return_exceptions=True)
@@ -54,6 +63,8 @@ class Gate:
         self._flows.add(own)
         writers = [writer]
         try:
+            if self._target is None:
+                return
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             writers.append(far_writer)
             ways = [
@@ -144,10 +155,10 @@ class RelayerProcess:
         lines = (json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{"))
         return [line for line in lines if line["event"] == event]
 
-    async def ask(self, path: str) -> tuple[int, Any]:
+    async def ask(self, path: str, within_s: float = 10.0) -> tuple[int, Any]:
         """GET: status and answer. Status 0 if it does not answer."""
         try:
-            timeout = aiohttp.ClientTimeout(total=10)
+            timeout = aiohttp.ClientTimeout(total=within_s)
             async with aiohttp.ClientSession(timeout=timeout) as session, session.get(self.url + path) as response:
                 text = await response.text()
                 return response.status, json.loads(text) if "json" in response.content_type else text
@@ -173,7 +184,9 @@ class Town:
         endpoint = EndpointConfig(f"http://{HOST}:{port}", "gate", chain.endpoints[0].ws and f"ws://{HOST}:{port}")
         return msgspec.structs.replace(chain, endpoints=(endpoint,))
 
-    def relayer(self, name: str, keys: Keys, database: str = "sqlite:///relayer.sqlite") -> RelayerProcess:
+    def relayer(
+        self, name: str, keys: Keys, database: str = "sqlite:///relayer.sqlite", policy: str = "devnet"
+    ) -> RelayerProcess:
         """A relayer of the devnet's pairs with these keys, configured and not started."""
         directory = self.directory / name
         directory.mkdir()
@@ -186,7 +199,7 @@ class Town:
             database=database,
             keystore="keystore.json",
             passphrase_env="CAUSEWAY_PASSPHRASE",
-            policy="devnet",
+            policy=policy,
             chains=(ethereum, consortium),
             accounts=(AccountConfig(ethereum.id, "ethereum"), AccountConfig(consortium.id, "consortium")),
             quote_key=QUOTE_KEY,
@@ -208,7 +221,7 @@ def pairs(ether: str, yuan: str) -> tuple[PairConfig, ...]:
 async def town(directory: Path, users: Sequence[str] = ("alice", "bob")) -> AsyncIterator[Town]:
     """Anvil and a consortium chain, with accounts for `users`."""
     async with Devnet(DevnetSettings(directory / "devnet", relayers=(), users=users)) as devnet:
-        gates = {chain.id: Gate(_place(chain.endpoints[0].url)) for chain in devnet.info.chains}
+        gates = {chain.id: Gate(place_of(chain.endpoints[0].url)) for chain in devnet.info.chains}
         for gate in gates.values():
             await gate.open()
         try:
@@ -218,7 +231,7 @@ async def town(directory: Path, users: Sequence[str] = ("alice", "bob")) -> Asyn
                 await gate.shut()
 
 
-def _place(url: str) -> tuple[str, int]:
+def place_of(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None

@@ -6,7 +6,7 @@
 | `ConflictError`, `GateClosedError`, `NotYetFinalError` | 409 | |
 | `TooManyError` | 429 | with `Retry-After` |
 | other `RejectedError` | 422 | well-formed, but wrong |
-| other `RetryableError`, `ReorgedError` | 503 | with `Retry-After` |
+| other `RetryableError`, `ReorgedError`, `FencedError` | 503 | with `Retry-After` |
 | anything else | 500 | says nothing but the request id |
 
 `type` is `urn:causeway:problem:` and the error's code; the error's fields become extension members.
@@ -23,6 +23,7 @@ from core.model.errors import (
     CausewayError,
     ConflictError,
     FatalError,
+    FencedError,
     GateClosedError,
     NotFoundError,
     NotYetFinalError,
@@ -118,6 +119,8 @@ def problem_of(error: BaseException) -> Problem:
             return _of(error, 429, "Too much for one caller", retry_after_s=wait_s)
         case RetryableError() | ReorgedError():
             return _of(error, 503, "Not available now", retry_after_s=RETRY_AFTER_S)
+        case FencedError():
+            return _of(error, 503, "Another process answers", retry_after_s=RETRY_AFTER_S)
         case FatalError():
             return _internal("The service cannot go on and stops; its log says why.")
         case web.HTTPException():
