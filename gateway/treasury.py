@@ -21,7 +21,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from gateway import wiring
 from gateway.amounts import base_units, readable
 from gateway.config import RelayerConfig, resolve_database
-from gateway.daemons.parts import opened_database, own_database
+from gateway.daemons.parts import opened_database, sole_database
 from indexer.feed import FactSignal
 from relayer.metrics import RelayerMetrics
 from relayer.pump.checks import Checks
@@ -196,7 +196,7 @@ async def carry_out(config: RelayerConfig, base: Path, ids: Sequence[str]) -> li
     keys = wiring.open_keystore(config, base)
     clock, metrics = SystemClock(), Metrics()
     async with (
-        own_database(config.database, base, "relayer") as own,
+        sole_database(config.database, base) as own,
         wiring.connected(config.chains, metrics=metrics) as chains,
     ):
         access = {chain: connected.access for chain, connected in chains.items()}
@@ -207,7 +207,7 @@ async def carry_out(config: RelayerConfig, base: Path, ids: Sequence[str]) -> li
         window = Teller(own.database, access, pump.pipelines, pump.checks, allowed, clock, measures)
         supervisor = Supervisor(clock, metrics)
         supervisor.add(*pump.account_workers(), Worker("treasury", window.run))
-        running = [asyncio.ensure_future(supervisor.run()), asyncio.ensure_future(own.hold.watch())]
+        running = [asyncio.ensure_future(supervisor.run()), asyncio.ensure_future(own.keep())]
         waiting = asyncio.ensure_future(_ended(own.database, ids))
         try:
             done, _ = await asyncio.wait([*running, waiting], timeout=MAX_WAIT_S, return_when=asyncio.FIRST_COMPLETED)

@@ -105,6 +105,63 @@ def relayer_adopt(
         typer.echo(f"{done} of {len(found)} acknowledged")
 
 
+@relayer_app.command("backup")
+def relayer_backup(
+    out: Annotated[Path, typer.Argument(help="The file that is made; it must not exist.")],
+    config: Config = Path("relayer.toml"),
+) -> None:
+    """Copy the database into one file, as of one moment; the relayer may run meanwhile.
+
+    The copy is a SQLite file, of a PostgreSQL too. It holds no keys: keep the keystore and its passphrase elsewhere.
+    """
+    from gateway import config as settings
+    from gateway.backup import back_up
+
+    size = asyncio.run(back_up(settings.load(config, settings.RelayerConfig), config.resolve().parent, out))
+    typer.echo(f"{out} holds the database, {size} bytes")
+
+
+@relayer_app.command("restore")
+def relayer_restore(
+    copy: Annotated[Path | None, typer.Argument(help="What `causeway relayer backup` has made.")] = None,
+    config: Config = Path("relayer.toml"),
+    from_chain: Annotated[
+        bool, typer.Option("--from-chain", help="Find own open locks by the keys and the chains; needs no copy.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --from-chain: JSON instead of lines.")] = False,
+) -> None:
+    """Put a copy into a new database, and with --from-chain what the chains show of your accounts.
+
+    A copy does not know what was signed since it was made. So look for a newer one first, and start the relayer soon:
+    claims and refunds go out at once, and nothing is quoted, funded or revealed before `causeway relayer adopt`.
+    """
+    from core.runtime.logging import configure_logging
+    from gateway import config as settings
+
+    if copy is None and not from_chain:
+        raise RejectedError("name the copy to restore, or add --from-chain")
+    configure_logging(level="warning", form="console")
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    if copy is not None:
+        from gateway.backup import restore_copy
+
+        size = asyncio.run(restore_copy(loaded, base, copy))
+        typer.echo(f"restored from {copy}, {size} bytes", err=as_json)
+    if not from_chain:
+        typer.echo("start it with causeway relayer run")
+        return
+    import json
+
+    from gateway.restoring import describe_recovery, recovery_to_json, restore_from_chain
+
+    found = asyncio.run(restore_from_chain(loaded, base))
+    if as_json:
+        typer.echo(json.dumps(recovery_to_json(found)))
+        return
+    for line in describe_recovery(found):
+        typer.echo(line)
+
+
 @relayer_app.command("check")
 def relayer_check(config: Config = Path("relayer.toml")) -> None:
     """Check a configuration without starting anything: names, amounts, keys, files, and each pair's timelocks.

@@ -3,21 +3,27 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from adapters.registry import ConnectedChain
-from core.model.errors import FatalError, RejectedError, RetryableError
+from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError
 from core.model.types import AccountId, ChainId, Height, chain_of
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.database import Database, create_schema, open_database
+from core.runtime.database_hold import held
+from core.runtime.database_urls import SqliteAddress, parse_database_url
 from core.runtime.garbage import collect_seldom
+from core.runtime.leadership import TAKEN_OVER_S, FencedDatabase, Leadership
 from core.runtime.metrics import Metrics
 from core.runtime.retry import retrying
 from core.runtime.supervisor import Supervisor, Worker
 from core.runtime.web import Health
 from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
+from gateway.config.reading import check_database
 from gateway.daemons.world import Waits
 from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
@@ -27,6 +33,8 @@ from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import accounts_in_use
 
+RELAYER_LEASE: Final = "relayer"
+"""Whoever has it signs, drives swaps and follows chains, on a PostgreSQL that several processes share."""
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""
 LOOK_S: Final = 5.0
@@ -63,6 +71,42 @@ async def own_database(url: str, base: Path, waits: Waits | None = None) -> Asyn
         yield database
     finally:
         await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class SoleDatabase:
+    """A relayer's database on which nobody else works. `keep` is one of the parts that run: it raises `FencedError` if
+    another process takes the database over all the same."""
+
+    database: Database
+    keep: Callable[[], Awaitable[object]]
+
+
+@asynccontextmanager
+async def sole_database(url: str, base: Path) -> AsyncIterator[SoleDatabase]:
+    """The database of a relayer that does not run, with its schema, for a command that does a relayer's work.
+
+    Raise `ConflictError` if a relayer works on it, and what opening it raises.
+    """
+    check_database(url, base)
+    place, clock = resolve_database(url, base), SystemClock()
+    with held(place):
+        async with own_database(url, base) as database:
+            if isinstance(parse_database_url(place), SqliteAddress):
+                yield SoleDatabase(database, asyncio.Event().wait)
+                return
+            leadership = Leadership(database, RELAYER_LEASE, clock)
+            try:
+                async with asyncio.timeout(TAKEN_OVER_S):
+                    lease = await leadership.taken()
+            except TimeoutError:
+                raise ConflictError(
+                    f"{leadership.leader or 'another process'} works on this database: stop the relayer first"
+                ) from None
+            try:
+                yield SoleDatabase(FencedDatabase(database, lease), partial(leadership.keep, lease))
+            finally:
+                await leadership.release(lease)
 
 
 async def check_accounts(database: Database, accounts: Collection[AccountId], away: Collection[ChainId] = ()) -> None:

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Final
 
 from adapters.registry import ConnectedChain
 from core.model.errors import RejectedError, require
@@ -19,6 +18,7 @@ from gateway.config import RelayerConfig
 from gateway.config.faults import Faults
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import (
+    RELAYER_LEASE,
     check_accounts,
     check_starts,
     check_traded,
@@ -39,8 +39,6 @@ from relayer.provider.quoting import Pair
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 log = get_logger("gateway.daemons.relayer")
-LEASE: Final = "relayer"
-"""Whoever has it signs, drives swaps and follows chains: see docs/adr/0009 and 0010."""
 
 
 async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: bool = False) -> None:
@@ -101,7 +99,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
         base=base,
         chains=config.chains,
         as_json=as_json,
-        lease=LEASE,
+        lease=RELAYER_LEASE,
     )
     shown = RelayerMetrics(metrics)
     life = Life(setting, admit, begin, clock, metrics, shown.critical_error, shown.leads)

@@ -1,0 +1,96 @@
+"""A relayer that has lost its database gets its money back with its keys and the chains alone."""
+
+import pytest
+
+from core.model.types import Height
+from core.runtime.clock import run_virtually
+from core.runtime.database import InlineDatabase, create_schema
+from htlc.model import Leg, Phase, Role
+from indexer.feed import FactSignal
+from indexer.follower import Follower
+from relayer.recovery import Recovery, recover
+from tests.relayer.house import A, B, House
+
+
+class Loss(House):
+    """The disk is lost while the relayer is down, and so is every copy of it."""
+
+    async def restore(self) -> Recovery:
+        self.database = InlineDatabase()
+        await self.database.write(create_schema)
+        parameters = {}
+        for chain in (A, B):
+            access = self.chains[chain].access()
+            parameters[chain] = access.parameters
+            follower = Follower(
+                access.parameters, access.heads, access.blocks, self.database, FactSignal(), self.clock, Height(0)
+            )
+            await follower.open()
+            await follower.catch_up(self.chains[chain].head)
+        accounts = {chain: signer.account for chain, signer in self.relayer.items()}
+        now_ns = self.clock.now_ns()
+        return await self.database.write(lambda c: recover(c, accounts, parameters, self.policy, "relayer", now_ns))
+
+
+@pytest.mark.parametrize("when", ["after", "before", "never"])
+def test_a_lost_swap_is_claimed_or_refunded(when: str) -> None:
+    """The initiator claims after the restore, before it, or not at all."""
+
+    async def story() -> None:
+        house = Loss()
+        try:
+            await house.start()
+            await house.clock.sleep(1.5)
+            view = await house.open(A, 1000)
+            await house.lock(view.initiator.terms)
+            view = await house.locked(view.id, Leg.PARTICIPANT)
+            await house.kill()
+            if when == "before":
+                await house.claim(view)
+            found = await house.restore()
+            assert [(one.swap_id, one.ours.terms) for one in found.recovered] == [(view.id, view.participant.terms)]
+            assert found.alone == []
+            await house.start()
+            if when == "after":
+                await house.claim(view)
+            ended = await house.phase(view.id, Phase.REFUNDED if when == "never" else Phase.COMPLETED)
+            assert ended.role is Role.WATCHTOWER
+            won = {"relayer": (0, 0), "initiator": (0, 0)}
+            if when != "never":
+                won = {"relayer": (1000, -2000), "initiator": (-1000, 2000)}
+            assert await house.gains() == won
+            uses = await house.service.pump.foreign_uses()
+            assert {use.account for use in uses} == {house.relayer[B].account}
+        finally:
+            await house.stop()
+
+    run_virtually(story())
+
+
+def test_a_restore_again_finds_nothing_new() -> None:
+    async def story() -> None:
+        house = Loss()
+        try:
+            await house.start()
+            await house.clock.sleep(1.5)
+            done = await house.open(A, 1000)
+            await house.lock(done.initiator.terms)
+            await house.claim(await house.locked(done.id, Leg.PARTICIPANT))
+            await house.phase(done.id, Phase.COMPLETED)
+            view = await house.open(A, 500)
+            await house.kill()
+            await house.lock(view.initiator.terms)
+            found = await house.restore()
+            assert found.recovered == []
+            assert [row.terms for row in found.alone] == [view.initiator.terms]
+            accounts = {chain: signer.account for chain, signer in house.relayer.items()}
+            parameters = {chain: house.chains[chain].access().parameters for chain in (A, B)}
+            again = await house.database.write(
+                lambda c: recover(c, accounts, parameters, house.policy, "relayer", house.clock.now_ns())
+            )
+            assert again == found
+            await house.start()
+        finally:
+            await house.stop()
+
+    run_virtually(story())
