@@ -13,6 +13,7 @@ from typing import Final, Protocol, TypeVar
 from adapters.endpoints import FailoverBridgeBuilder, Member, combine
 from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain, StateProofs
 from adapters.observed import RpcMetrics
+from adapters.signing_rules import SigningLimits, SigningRules
 from adapters.traits import TokenTrait
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
@@ -20,6 +21,7 @@ from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account
 from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
+from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
 
 T = TypeVar("T")
@@ -94,7 +96,8 @@ ReadTraits = Callable[[AssetId, AccountId | None], Awaitable[frozenset[TokenTrai
 class ConnectedChain:
     """A chain's ports, and what only some kinds have.
 
-    `signer` makes a signer of a 32-byte private key, whose transactions `access` can then assemble. `prover` proves
+    `signer` makes a signer of a 32-byte private key, whose transactions `access` can then assemble; `remote` one of an
+    account whose key the machine at a URL holds. `rules` judge what an account signs. `prover` proves
     by itself; `states` can be proven if `attested_by` of another chain attests its headers. `reports` are what
     endpoints said of themselves at connect.
     """
@@ -110,6 +113,8 @@ class ConnectedChain:
     traits: ReadTraits | None = None
     """Traits of a token of the chain; `holder`: an account whose balance is moved in a simulation. None for chains
     whose assets are all alike."""
+    remote: Callable[[str, AccountId], Signer] | None = None
+    rules: Callable[[SigningLimits], SigningRules] | None = None
 
 
 Factory = Callable[[ChainSpec], Awaitable[ConnectedChain]]
@@ -150,6 +155,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     from adapters.consortium.probe import probe_all
     from adapters.consortium.rpc import CometRpc
     from adapters.consortium.signing import Ed25519Signer
+    from adapters.consortium.signing_rules import ConsortiumSigningRules
 
     if spec.contracts:
         raise RejectedError(f"{spec.chain} has no contracts: leave out its [[chains.contracts]]")
@@ -195,6 +201,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         bridge=FailoverBridgeBuilder([chain.bridge for chain in chains]),
         attested_by=lambda states: FailoverProver([AttestedStateProver(states, chain.prover) for chain in chains]),
         reports=tuple(reports),
+        rules=partial(ConsortiumSigningRules, spec.chain),
     )
 
 
@@ -213,10 +220,14 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     """Kind `evm`: an Ethereum JSON-RPC chain with our HashedTimelock at `contract`."""
     from adapters.evm.chain import ContractAbi, EvmChain, EvmChainSettings
     from adapters.evm.endpoints import Endpoint
+    from adapters.evm.signed_locks import PERMIT2
     from adapters.evm.signing import LocalSigner
+    from adapters.evm.signing_rules import EvmSigningRules
+    from adapters.evm.web3signer import remote_signer
 
     if spec.contract is None:
         raise RejectedError(f"{spec.chain} needs the address of its HashedTimelock: contract = …")
+    htlc = spec.contract
     tokens = tuple(_token(asset) for asset in spec.assets if "/erc20:" in asset)
     settings = EvmChainSettings(
         chain=spec.chain,
@@ -240,6 +251,10 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         states=chain.proofs,
         reports=chain.reports,
         traits=chain.traits,
+        remote=partial(remote_signer, spec.chain),
+        rules=lambda limits: EvmSigningRules(
+            spec.chain, evm_address(htlc), [evm_address(token) for token in tokens], limits, [PERMIT2]
+        ),
     )
 
 

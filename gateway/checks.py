@@ -101,7 +101,7 @@ def relayer_keys(
 
 
 def _check_names(config: RelayerConfig, names: tuple[str, ...], faults: Faults) -> None:
-    wanted = {f"accounts[{number}].key": one.key for number, one in enumerate(config.accounts)}
+    wanted = {f"accounts[{number}].key": one.key for number, one in enumerate(config.accounts) if one.signer is None}
     wanted["quote_key"] = config.quote_key
     if config.attest is not None:
         wanted |= {f"attest.keys[{number}]": name for number, name in enumerate(config.attest.keys)}

@@ -17,9 +17,10 @@ from typing import Final
 
 import msgspec
 
+from adapters.evm.web3signer import Web3Signer
 from adapters.registry import ConnectedChain, connect
 from core.model.errors import CausewayError, RejectedError, RetryableError
-from core.model.ports import ChainAccess
+from core.model.ports import ChainAccess, Signer
 from core.model.types import AccountId, AssetId, BaseUnits
 from core.runtime.clock import NS_PER_S, SystemClock
 from core.runtime.database import ask, open_database
@@ -27,7 +28,7 @@ from core.runtime.database_urls import SqliteAddress, parse_database_url
 from gateway import tokens, wiring
 from gateway.amounts import readable
 from gateway.checks import check_relayer, relayer_keys
-from gateway.config import ChainConfig, EndpointConfig, RelayerConfig, resolve_database
+from gateway.config import AccountConfig, ChainConfig, EndpointConfig, RelayerConfig, resolve_database
 from gateway.config.faults import Faults
 from gateway.config.prices import named_price
 from htlc import timelocks
@@ -279,10 +280,10 @@ async def _heads(about: str, chain: ChainConfig, access: ChainAccess) -> list[Fi
 async def _accounts(config: RelayerConfig, keys: Keystore) -> list[Finding]:
     found: list[Finding] = []
     for chain in config.chains:
-        names = [one.key for one in config.accounts if one.chain == chain.id and one.key in keys.names()]
-        if not names:
+        ours = [one for one in config.accounts if one.chain == chain.id]
+        if not ours or (ours[0].signer is None and ours[0].key not in keys.names()):
             continue
-        found += await _in_time(chain.id, _account(config, chain, keys.key(names[0]).expose()))
+        found += await _in_time(chain.id, _account(config, chain, ours[0], keys))
     return found
 
 
@@ -296,16 +297,32 @@ async def _in_time(about: str, work: Awaitable[list[Finding]]) -> list[Finding]:
         return [red(about, "its account cannot be looked at in time", "mend its endpoints first")]
 
 
-async def _account(config: RelayerConfig, chain: ChainConfig, key: bytes) -> list[Finding]:
+async def _account(config: RelayerConfig, chain: ChainConfig, ours: AccountConfig, keys: Keystore) -> list[Finding]:
     connected = await connect(wiring.chain_spec(chain))
     try:
         access = connected.access
-        account = connected.signer(key).account
+        signer = wiring.account_signer(ours, connected, keys)
+        account = signer.account
         held = {asset: await access.state.balance(account, asset) for asset in map(AssetId, access.parameters.assets)}
-        found = [*await _gas(access, account, held), *_inventory(config, access, account, held)]
+        found = [
+            *await _remote(signer),
+            *await _gas(access, account, held),
+            *_inventory(config, access, account, held),
+        ]
         return [*found, *await _tokens(config, connected, account)]
     finally:
         await connected.close()
+
+
+async def _remote(signer: Signer) -> list[Finding]:
+    """Ask a signer on another machine if it has the account's key."""
+    if not isinstance(signer, Web3Signer):
+        return []
+    try:
+        await signer.find_key()
+    except RetryableError as error:
+        return [red(signer.account, error.message, "nothing is signed without: mend the signer, or its network")]
+    return [green(signer.account, "its signer answers, and has its key")]
 
 
 async def _gas(access: ChainAccess, account: AccountId, held: Mapping[AssetId, BaseUnits]) -> list[Finding]:

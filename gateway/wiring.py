@@ -9,6 +9,7 @@ from typing import Final
 from nacl.signing import SigningKey
 
 from adapters.registry import ChainSpec, ConnectedChain, ContractSpec, EndpointSpec, connect
+from adapters.signing_rules import GuardedSigner, SigningLimits
 from core.model.errors import RejectedError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account, parse_asset, parse_chain
@@ -17,7 +18,7 @@ from core.model.types import BaseUnits, ChainId, Height, Seconds
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
-from gateway.config import ChainConfig, PairConfig, PriceConfig, RelayerConfig, TimingConfig
+from gateway.config import AccountConfig, ChainConfig, PairConfig, PriceConfig, RelayerConfig, TimingConfig
 from gateway.config.prices import named_price
 from gateway.config.trading import POLICIES, opening_policy, watch_policy
 from relayer.keys.keystore import Keystore, read_keystore, read_passphrase
@@ -33,6 +34,8 @@ NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
     True: NativeTransfers.DIRECT,
     "traced": NativeTransfers.TRACED,
 }
+OUTBID_TIMES: Final = 2
+"""The most that an account signs, in highest fees of an exit: one that takes over a sequence outbids what was there."""
 CONNECT: Final = RetryPolicy((0.1, 0.2, 0.5, 1.0, 2.0, 4.0))
 """Daemons of one machine start together: a chain that does not answer yet gets some seconds."""
 
@@ -109,8 +112,36 @@ def signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], key
         if chain not in {one.id for one in config.chains}:
             raise RejectedError(f"there is an account on {account.chain}, which is not configured as a chain")
         if chain in chains:
-            made[chain] = chains[chain].signer(keys.key(account.key).expose())
+            made[chain] = _guarded(config, account, chains[chain], keys)
     return made
+
+
+def account_signer(account: AccountConfig, chain: ConnectedChain, keys: Keystore) -> Signer:
+    """Return who signs for an account: a key of the keystore, or a signer on another machine, which is not asked yet.
+
+    Raise `NotFoundError` for a key that is not there, `RejectedError` on a chain without such signers.
+    """
+    if account.signer is None or account.address is None:
+        return chain.signer(keys.key(account.key).expose())
+    if chain.remote is None:
+        raise RejectedError(f"no signer on another machine is known for {account.chain}: name a key")
+    return chain.remote(account.signer, parse_account(account.address))
+
+
+def _guarded(config: RelayerConfig, account: AccountConfig, chain: ConnectedChain, keys: Keystore) -> Signer:
+    """The account's signer behind the policy of what it signs, if its kind of chain has one."""
+    signer = account_signer(account, chain, keys)
+    if chain.rules is None:
+        return signer
+    destinations = [parse_account(one.account) for one in config.treasury.destinations]
+    ceiling = relayer_policy(config).pipeline_on(chain.access.chain).fees
+    limits = SigningLimits(
+        account=signer.account,
+        destinations=frozenset(destinations) if destinations else None,
+        most={parse_asset(one.asset): one.amount for one in account.max_take},
+        max_fee=OUTBID_TIMES * ceiling.exit_factor * ceiling.ceiling,
+    )
+    return GuardedSigner(signer, chain.rules(limits))
 
 
 def quote_key(config: RelayerConfig, keys: Keystore) -> SigningKey:

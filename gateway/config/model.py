@@ -66,11 +66,25 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_fee_gwei: int | None = None
 
 
+class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of a native asset each open swap keeps back for its exits."""
+
+    asset: str
+    amount: int
+
+
 class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The account this daemon acts with on a chain; `key` names an entry of the keystore."""
+    """The account this daemon acts with on a chain. `key` names an entry of the keystore; without it, `address` is the
+    account (CAIP-10), and the Web3Signer at the URL `signer` holds its key.
+
+    `max_take`: what one transaction of it may take, by asset.
+    """
 
     chain: str
-    key: str
+    key: str = ""
+    signer: str | None = None
+    address: str | None = None
+    max_take: tuple[ReserveConfig, ...] = ()
 
 
 class PairConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,13 +132,6 @@ class LimitConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     total: int
     per_counterparty: int
     per_window: int
-
-
-class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of a native asset each open swap keeps back for its exits."""
-
-    asset: str
-    amount: int
 
 
 class OpeningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -26,6 +26,11 @@ def canonical_swap(config: SwapConfig, faults: Faults) -> SwapConfig:
         msgspec.structs.replace(one, chain=known_chain(one.chain, chains, f"accounts[{number}].chain", faults))
         for number, one in enumerate(config.accounts)
     )
+    for number, one in enumerate(config.accounts):
+        if not one.key or one.signer is not None or one.address is not None or one.max_take:
+            faults.add(
+                f"accounts[{number}]", "a swap of your own is signed with a key of your keystore: write key alone"
+            )
     refuse_twins((one.chain for one in accounts), lambda number: f"accounts[{number}].chain", "account's chain", faults)
     for chain in sorted(chains.keys() - {one.chain for one in accounts}):
         faults.add(

@@ -11,6 +11,7 @@ from core.model.errors import RejectedError
 from core.model.identifiers import parse_asset, parse_chain
 from core.model.types import MAX_BASE_UNITS, BaseUnits, Seconds, chain_of
 from core.runtime.web.cors import Cors
+from gateway.config.accounts import signing_account
 from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import (
@@ -71,7 +72,12 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     )
     refuse_twins((one.asset for one in reserves), lambda number: f"gas_per_exit[{number}].asset", "asset", faults)
     accounts = tuple(
-        msgspec.structs.replace(one, chain=known_chain(one.chain, chains, f"accounts[{number}].chain", faults))
+        signing_account(
+            msgspec.structs.replace(one, chain=known_chain(one.chain, chains, f"accounts[{number}].chain", faults)),
+            f"accounts[{number}]",
+            config.chains,
+            faults,
+        )
         for number, one in enumerate(config.accounts)
     )
     refuse_twins((one.chain for one in accounts), lambda number: f"accounts[{number}].chain", "account's chain", faults)

@@ -1,0 +1,47 @@
+"""Accounts of a configuration, and who signs for them: canonical, or refused with their place."""
+
+from collections.abc import Collection
+
+import msgspec
+
+from core.model.errors import RejectedError
+from core.model.identifiers import parse_account, parse_asset
+from core.model.types import MAX_BASE_UNITS, chain_of
+from gateway.config.chains import EVM, check_http_url, refuse_twins
+from gateway.config.faults import Faults, choices, shown
+from gateway.config.model import AccountConfig, ChainConfig, ReserveConfig
+
+
+def signing_account(one: AccountConfig, place: str, chains: Collection[ChainConfig], faults: Faults) -> AccountConfig:
+    """An account whose chain is canonical already, with who signs for it: a key of the keystore, or a signer."""
+    chain = next((chain for chain in chains if chain.id == one.chain), None)
+    if one.key and (one.signer is not None or one.address is not None):
+        faults.add(place, "key is of the keystore, signer and address are of a Web3Signer: write one or the other")
+    if not one.key and (one.signer is None or one.address is None):
+        faults.add(place, "nobody signs for it: write key, or signer and address")
+    if one.signer is not None:
+        check_http_url(one.signer, f"{place}.signer", faults)
+        if chain is not None and chain.kind != EVM:
+            faults.add(f"{place}.signer", f"a Web3Signer signs on EVM chains, not on {chain.id}: write key")
+    address = one.address
+    if address is not None:
+        with faults.at(f"{place}.address"):
+            address = parse_account(address)
+            if chain_of(parse_account(address)) != one.chain:
+                raise RejectedError(f"{shown(address)} is not an account on {one.chain}")
+    assets = () if chain is None else chain.assets
+    most = tuple(_most(each, f"{place}.max_take[{number}]", assets, faults) for number, each in enumerate(one.max_take))
+    refuse_twins((each.asset for each in most), lambda number: f"{place}.max_take[{number}].asset", "asset", faults)
+    return msgspec.structs.replace(one, address=address, max_take=most)
+
+
+def _most(one: ReserveConfig, place: str, assets: Collection[str], faults: Faults) -> ReserveConfig:
+    if not 0 < one.amount <= MAX_BASE_UNITS:
+        number = str(one.amount) if abs(one.amount) <= MAX_BASE_UNITS else "the number"
+        faults.add(f"{place}.amount", f"{number} is not an amount: write base units, 1 or more and below 2^256")
+    with faults.at(f"{place}.asset"):
+        asset = parse_asset(one.asset)
+        if asset not in assets:
+            raise RejectedError(f"{asset} is not among the chain's assets: {choices(asset, assets)}")
+        return msgspec.structs.replace(one, asset=asset)
+    return one
