@@ -1,7 +1,7 @@
 """Openings on chains whose accounts are ed25519 keys (RFC 8032): what is signed, by whom, and how it is checked.
 
-    signed   "causeway consent v1" 00 ‖ MessagePack array of the chain's genesis hash (bytes) and the opening's fields
-             in their order, each a string: bytes in hex, numbers in decimal
+    signed   "causeway consent v1" 00 ‖ MessagePack array of the chain's genesis hash (bytes) and the statement's fields
+             in their order, each a string: bytes in hex, numbers in decimal; kinds differ in the number of fields
     proof    public key (32 bytes) ‖ signature (64 bytes), since an account names only a digest of its key
 
 Transactions of these chains begin with prefixes of their own, neither a beginning of the other: a consent is never a
@@ -18,7 +18,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
 from core.model.errors import RejectedError
-from core.model.openings import Opening
+from core.model.openings import Statement
 from core.model.ports import ChainParameters
 from core.model.transactions import Consent
 from core.model.types import AccountId
@@ -35,14 +35,14 @@ class Ed25519OpeningProofs:
         self._parameters = parameters
         self._account_of = account_of
 
-    def message(self, opening: Opening) -> Consent:
+    def message(self, opening: Statement) -> Consent:
         if opening.chain != self._parameters.chain:
             raise RejectedError(f"{opening.account} is not an account on {self._parameters.chain}")
         values = {field.name: _text(getattr(opening, field.name)) for field in fields(opening)}
         signed = msgspec.msgpack.encode([self._parameters.genesis_hash, *values.values()])
         return Consent(opening.account, json.dumps(values), CONSENT_PREFIX + signed, opening.summary)
 
-    async def check(self, opening: Opening, proof: bytes) -> None:
+    async def check(self, opening: Statement, proof: bytes) -> None:
         """Ask nobody: one signature is verified."""
         if len(proof) != PROOF_BYTES:
             raise RejectedError(
@@ -55,7 +55,7 @@ class Ed25519OpeningProofs:
         try:
             VerifyKey(key).verify(message.payload, signature)
         except (BadSignatureError, ValueError, TypeError):
-            raise RejectedError(f"the proof is not {opening.account}'s signature over this opening") from None
+            raise RejectedError(f"the proof is not {opening.account}'s signature over this statement") from None
 
 
 def ed25519_consent(key: SigningKey, account: AccountId, asked: Consent) -> bytes:

@@ -26,7 +26,7 @@ from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
 from relayer import switches
-from relayer.api import idempotency
+from relayer.api import access, idempotency
 from relayer.bridging.attestor import Attestor
 from relayer.guard import Guard
 from relayer.housekeeping import Housekeeping
@@ -67,6 +67,7 @@ TABLES: Final = (
     *deliveries.TABLES,
     *price_rows.TABLES,
     *idempotency.TABLES,
+    *access.TABLES,
     *webhooks.TABLES,
     *switches.TABLES,
     *treasury_tables.TABLES,

@@ -23,7 +23,7 @@ NAMED = re.compile(r"^\| `([A-Z]+) (/v1/[^`]*)`", re.MULTILINE)
 @pytest.mark.parametrize(("page", "room"), [("dapps/api.md", "relayer/api"), ("supervising/api.md", "regulator_api")])
 def test_a_page_lists_the_paths_of_its_api(page: str, room: str) -> None:
     calls = re.findall(
-        r'\(\s*"(GET|POST)",\s*f?"(/v1/[^"]*)"', (ROOT / room / "application.py").read_text(encoding="utf-8")
+        r'\(\s*"(GET|POST|DELETE)",\s*f?"(/v1/[^"]*)"', (ROOT / room / "application.py").read_text(encoding="utf-8")
     )
     served = {(method, re.sub(r"\{+(\w+):?[^/]*", r"{\1}", path)) for method, path in calls}
     assert len(served) > 8

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.conformance.harness import AMOUNT, ChainHarness, fee_bid
 from core.model.errors import RejectedError
-from core.model.openings import MAX_PROOF_BYTES, Opening
+from core.model.openings import MAX_PROOF_BYTES, Access, Opening
 from core.model.ports import ConsentSigner, OpeningProofs, Signer
 from core.model.transactions import Consent, SigningRequest
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Preimage
@@ -135,3 +135,22 @@ class OpeningConformance:
         disguised = SigningRequest(request.transaction, request.sequence, request.scheme, consent.payload)
         with pytest.raises(RejectedError):
             await signer.sign(disguised)
+
+    async def test_holder_of_an_account_signs_a_challenge(self, harness: ChainHarness) -> None:
+        openings, signer, other = _openings(harness), await harness.account(), await harness.account()
+        access = Access(signer.account, secrets.token_bytes(32), secrets.token_bytes(32), 2_000_000_000)
+        proof = await _signed(signer, openings.message(access))
+        await openings.check(access, proof)
+        for changed in (
+            replace(access, account=other.account),
+            replace(access, relayer=bytes(32)),
+            replace(access, challenge=bytes(32)),
+            replace(access, expires_at=access.expires_at + 1),
+        ):
+            with pytest.raises(RejectedError):
+                await openings.check(changed, proof)
+        opening = _opening(harness, signer.account, other.account)
+        with pytest.raises(RejectedError):
+            await openings.check(opening, proof)
+        with pytest.raises(RejectedError):
+            await openings.check(access, await _signed(signer, openings.message(opening)))

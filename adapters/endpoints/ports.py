@@ -19,7 +19,7 @@ from core.model.errors import (
     RetryableError,
 )
 from core.model.facts import BlockHeader, LockObservation, RecordView
-from core.model.openings import Opening
+from core.model.openings import Statement
 from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder, OpeningProofs
 from core.model.transactions import (
     Consent,
@@ -223,10 +223,10 @@ class QuorumOpeningProofs:
         self._voters = voters
         self._openings = openings
 
-    def message(self, opening: Opening) -> Consent:
+    def message(self, opening: Statement) -> Consent:
         return self._openings.message(opening)
 
-    async def check(self, opening: Opening, proof: bytes) -> None:
+    async def check(self, opening: Statement, proof: bytes) -> None:
         async def passes(member: Member) -> bool:
             openings = member.access.openings or self._openings
             await openings.check(opening, proof)

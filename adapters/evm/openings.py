@@ -13,7 +13,7 @@ from adapters.evm.rpc import RpcClient, data_bytes
 from adapters.evm.signing import SIGNATURE_BYTES, WALLET_V, address_of_key
 from adapters.evm.typed_data import Domain, Fields, consent_to, digest
 from core.model.errors import RejectedError
-from core.model.openings import MAX_PROOF_BYTES, Opening
+from core.model.openings import MAX_PROOF_BYTES, Access, Statement
 from core.model.transactions import Consent
 from core.model.types import ChainId
 from core.proofs.lanes import evm_address
@@ -29,6 +29,12 @@ OPENING: Final[Fields] = (
     ("get", "string"),
     ("getAmount", "uint256"),
     ("getTo", "string"),
+    ("expiresAt", "uint256"),
+)
+ACCESS: Final[Fields] = (
+    ("relayer", "bytes32"),
+    ("account", "address"),
+    ("challenge", "bytes32"),
     ("expiresAt", "uint256"),
 )
 IS_VALID_SIGNATURE: Final = bytes.fromhex("1626ba7e")
@@ -47,10 +53,19 @@ class EvmOpeningProofs:
         self._endpoints = endpoints
         self._htlc = htlc
 
-    def message(self, opening: Opening) -> Consent:
+    def message(self, opening: Statement) -> Consent:
         """Typed data of the domain `Causeway`, version 1, whose contract is the HashedTimelock."""
         if opening.chain != self._chain:
             raise RejectedError(f"{opening.account} is not an account on {self._chain}")
+        domain = Domain("Causeway", "1", self._chain, self._htlc)
+        if isinstance(opening, Access):
+            asked = {
+                "relayer": opening.relayer,
+                "account": hex_address(evm_address(opening.account)),
+                "challenge": opening.challenge,
+                "expiresAt": opening.expires_at,
+            }
+            return consent_to(opening.account, domain, {"Access": ACCESS}, "Access", asked, opening.summary)
         message = {
             "relayer": opening.relayer,
             "quote": opening.quote_id,
@@ -64,10 +79,9 @@ class EvmOpeningProofs:
             "getTo": opening.wanted_to,
             "expiresAt": opening.expires_at,
         }
-        domain = Domain("Causeway", "1", self._chain, self._htlc)
         return consent_to(opening.account, domain, {"Opening": OPENING}, "Opening", message, opening.summary)
 
-    async def check(self, opening: Opening, proof: bytes) -> None:
+    async def check(self, opening: Statement, proof: bytes) -> None:
         """A key's signature asks nobody; any other proof is one bounded call of the account's code, at a quorum."""
         if not 0 < len(proof) <= MAX_PROOF_BYTES:
             raise RejectedError(f"the proof has {len(proof)} bytes: a signature has 1 to {MAX_PROOF_BYTES}")
@@ -75,9 +89,9 @@ class EvmOpeningProofs:
         if signer_of(signed, proof) == evm_address(opening.account):
             return
         if not await self._endpoints.agreed(lambda client: self._accepts(client, opening, signed, proof)):
-            raise RejectedError(f"the proof is not {opening.account}'s signature over this opening")
+            raise RejectedError(f"the proof is not {opening.account}'s signature over this statement")
 
-    async def _accepts(self, client: RpcClient, opening: Opening, signed: bytes, proof: bytes) -> bool:
+    async def _accepts(self, client: RpcClient, opening: Statement, signed: bytes, proof: bytes) -> bool:
         """True if the account has code, and it takes the signature. Without code the answer is empty."""
         padded = proof + bytes(-len(proof) % 32)
         data = IS_VALID_SIGNATURE + signed + (64).to_bytes(32, "big") + len(proof).to_bytes(32, "big") + padded

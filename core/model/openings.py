@@ -1,4 +1,5 @@
-"""Openings of swaps, as the initiator's account signs them: the ground on which a relayer reserves its inventory."""
+"""Statements that an account signs next to its transactions: that the opening of a swap is its own, which is the ground
+on which a relayer reserves its inventory, and that whoever asks holds the account."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -42,3 +43,30 @@ class Opening:
             f"Open a swap of {self.given_amount} of {self.given_asset} for {self.wanted_amount} of "
             f"{self.wanted_asset}, and have the relayer keep its part ready; this moves nothing"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whoever asks a relayer holds `account`: its signature over a challenge that the relayer made, 32 bytes.
+
+    `relayer` is the relayer's ed25519 quote key, 32 bytes; `expires_at` is in Unix seconds.
+    """
+
+    account: AccountId
+    relayer: bytes
+    challenge: bytes
+    expires_at: int
+
+    @property
+    def chain(self) -> ChainId:
+        """The chain of the account, by whose rules it signs."""
+        return chain_of(self.account)
+
+    @property
+    def summary(self) -> str:
+        """A sentence for people."""
+        return f"Show a relayer that you hold {self.account}; this moves nothing"
+
+
+Statement = Opening | Access
+"""Both have an account, its chain and a summary; no two kinds have the same bytes to sign."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
-from core.model.openings import Opening
+from core.model.openings import Statement
 from core.model.questions import Evidence, Question
 from core.model.transactions import (
     Consent,
@@ -225,12 +225,12 @@ class ConsentBuilder(Protocol):
 
 
 class OpeningProofs(Protocol):
-    """Signatures by which an account shows that the opening of a swap is its own."""
+    """Signatures by which an account shows that the opening of a swap is its own, or that its holder asks."""
 
-    def message(self, opening: Opening) -> Consent:
+    def message(self, opening: Statement) -> Consent:
         """Return the message to sign, bound to the chain and every field. Raise `RejectedError` for another chain's."""
 
-    async def check(self, opening: Opening, proof: bytes) -> None:
+    async def check(self, opening: Statement, proof: bytes) -> None:
         """Return if `proof` is the account's signature over `message(opening)`.
 
         Raise `RejectedError` for any other bytes, of any number. One signature is verified; a wallet that is a contract

@@ -82,6 +82,7 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
             ready=health_of(followers, service.concerns, life.waits),
             name=config.name,
             cors=Cors(config.cors_origins),
+            hooks=setup.webhooks.reach if setup.webhooks.openers else None,
         )
 
         async def opened() -> None:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
+
 from core.model.amounts import parse_base_units
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.facts import HeadUpdate
@@ -16,12 +18,17 @@ from core.model.types import AccountId, ChainId, Hashlock, SwapId, chain_of
 from core.runtime.clock import Clock
 from core.runtime.version import VERSION
 from relayer.api import wire
+from relayer.api.access import Accesses, SigningChain
 from relayer.api.bodies import (
     ChainBody,
+    ChallengeBody,
+    ChallengeCall,
     PairBody,
     QuoteBody,
     QuoteCall,
     RelayerBody,
+    RestoreCall,
+    RestoredBody,
     SwapBody,
     SwapCall,
     SwapsQuery,
@@ -30,7 +37,7 @@ from relayer.api.bodies import (
     WatchCall,
 )
 from relayer.api.transactions import BuildingChain, WalletTransactions
-from relayer.provider.desk import Desk, OpenSwap, SwapFilter, SwapView
+from relayer.provider.desk import MAX_PAGE, Desk, OpenSwap, SwapFilter, SwapView
 from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
 
@@ -48,7 +55,7 @@ class Watching(Protocol):
     async def register(self, request: Registration, caller: str | None = None) -> SwapId: ...
 
 
-class ServedChain(BuildingChain, Protocol):
+class ServedChain(BuildingChain, SigningChain, Protocol):
     """The part of a chain that the API shows. A `ChainAccess` has it."""
 
     @property
@@ -168,6 +175,27 @@ class Answers:
     async def transaction(self, swap_id: str, call: TransactionCall) -> WalletTransactionBody:
         """An unsigned transaction of the swap; see `WalletTransactions.build`."""
         return await self._transactions.build(await self._desk.swap(SwapId(swap_id)), call)
+
+    async def challenge(self, call: ChallengeCall, accesses: Accesses, caller: str) -> ChallengeBody:
+        """A fresh challenge; see `Accesses.challenge`."""
+        made = await accesses.challenge(parse_account(call.account), caller)
+        on_evm = made.access.account.startswith("eip155:")
+        return ChallengeBody(
+            account=made.access.account,
+            challenge=wire.hex_of(made.access.challenge),
+            expires_at=made.access.expires_at,
+            message=wire.hex_of(made.message.payload),
+            typed_data=msgspec.json.decode(made.message.typed_data) if on_evm else None,
+        )
+
+    async def restore(self, call: RestoreCall, accesses: Accesses) -> RestoredBody:
+        """The account's swaps, for its holder; see `Accesses.check`."""
+        account = parse_account(call.account)
+        challenge = wire.bytes_from(call.challenge, 32, "challenge")
+        await accesses.check(account, challenge, wire.proof_from(call.proof) or b"")
+        views = await self._desk.swaps(SwapFilter(account=account, limit=MAX_PAGE))
+        bodies = tuple(self.swap_body(view) for view in views)
+        return RestoredBody(account=account, swaps=bodies, more=len(bodies) == MAX_PAGE)
 
     async def swaps(self, query: SwapsQuery) -> list[SwapBody]:
         which = SwapFilter(

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from core.model.types import ChainId
-from core.runtime.clock import Clock
+from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
 from core.runtime.version import VERSION
@@ -23,24 +23,34 @@ from core.runtime.web import (
     read_query,
     respond,
 )
+from relayer.api.access import Accesses
 from relayer.api.answers import Answers, ServedChain, Watching
 from relayer.api.bodies import (
     ChainBody,
+    ChallengeBody,
+    ChallengeCall,
     PairBody,
     QuoteBody,
     QuoteCall,
     RelayerBody,
+    RestoreCall,
+    RestoredBody,
     SwapBody,
     SwapCall,
     SwapsQuery,
     TransactionCall,
     WalletTransactionBody,
     WatchCall,
+    WebhookBody,
+    WebhookCall,
+    WebhookLogBody,
 )
 from relayer.api.events import Events, EventsQuery
+from relayer.api.hooks import Hooks
 from relayer.api.idempotency import Idempotency
 from relayer.api.socket import Sockets
 from relayer.api.updates import Broadcaster
+from relayer.notices.addresses import Reach
 from relayer.provider.desk import Desk
 
 REQUESTS: Final = RateLimit(per_second=50, burst=200)
@@ -66,14 +76,20 @@ def create_api(
     name: str = "relayer",
     limit: RateLimit | None = REQUESTS,
     cors: Cors | None = None,
+    hooks: Reach | None = None,
+    secrets: SecretSource | None = None,
 ) -> web.Application:
     """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
-    call from browsers, None lets none. `database` keeps what is the API's own."""
+    call from browsers, None lets none. `database` keeps what is the API's own. `hooks` says to which
+    addresses openers may have changes posted, None to none."""
     answers = Answers(desk, chains, clock, watchtower, name)
     broadcaster = Broadcaster(desk, clock)
     sockets, events = Sockets(desk, answers, broadcaster, clock), Events(desk, answers, broadcaster, clock)
+    secrets = secrets or SystemSecrets()
+    accesses = Accesses(database, chains, desk.quote_key, clock, secrets)
+    own = _account_routes(answers, accesses, Hooks(database, desk, accesses, hooks, clock, secrets))
     app = build_application(
-        _keyed(_routes(answers, sockets, events), Idempotency(database, clock)),
+        _keyed([*_routes(answers, sockets, events), *own], Idempotency(database, clock)),
         title="Causeway relayer",
         version=VERSION,
         metrics=metrics,
@@ -191,6 +207,79 @@ def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
             problems=((404, "No such swap."),),
         ),
         Route("GET", "/v1/ws", sockets.handle, "Swaps as they change (WebSocket)", websocket=True),
+    ]
+
+
+def _account_routes(answers: Answers, accesses: Accesses, hooks: Hooks) -> list[Route]:
+    """The calls of an account's holder, and webhooks."""
+
+    async def challenge(request: web.Request) -> web.Response:
+        call = await read_body(request, ChallengeCall)
+        return respond(await answers.challenge(call, accesses, request[CALLER].id))
+
+    async def restore(request: web.Request) -> web.Response:
+        return respond(await answers.restore(await read_body(request, RestoreCall), accesses))
+
+    async def register(request: web.Request) -> web.Response:
+        call = await read_body(request, WebhookCall)
+        return respond(await hooks.register(request.match_info["id"], call, request[CALLER].id))
+
+    async def log(request: web.Request) -> web.Response:
+        return respond(await hooks.log(request))
+
+    async def remove(request: web.Request) -> web.Response:
+        return respond(await hooks.remove(request))
+
+    no_account = (404, "The account is not on a chain of this relayer.")
+    no_secret = (401, "The webhook's secret is missing or wrong.")
+    return [
+        Route(
+            "POST",
+            "/v1/challenges",
+            challenge,
+            "Ask for a challenge that an account signs",
+            body=ChallengeCall,
+            answer=ChallengeBody,
+            problems=(no_account,),
+        ),
+        Route(
+            "POST",
+            "/v1/restore",
+            restore,
+            "All swaps of an account, for its holder",
+            description="For a client that has lost its files: what is locked can be refunded from here.",
+            body=RestoreCall,
+            answer=RestoredBody,
+            problems=(no_account,),
+        ),
+        Route(
+            "POST",
+            f"/v1/swaps/{{id:{SWAP_ID}}}/webhooks",
+            register,
+            "Have changes of a swap posted to an address",
+            description="By the account that locks on the initiator's leg, if the operator lets openers do so.",
+            body=WebhookCall,
+            answer=WebhookBody,
+            problems=((404, "No such swap, or it is not offered here."),),
+        ),
+        Route(
+            "GET",
+            f"/v1/webhooks/{{id:{SWAP_ID}}}",
+            log,
+            "What was posted to a webhook",
+            description="With `Authorization: Bearer` and the webhook's secret.",
+            answer=WebhookLogBody,
+            problems=(no_secret,),
+        ),
+        Route(
+            "DELETE",
+            f"/v1/webhooks/{{id:{SWAP_ID}}}",
+            remove,
+            "Remove a webhook",
+            description="With `Authorization: Bearer` and the webhook's secret. What waits is not posted any more.",
+            answer=WebhookLogBody,
+            problems=(no_secret,),
+        ),
     ]
 
 

@@ -4,13 +4,15 @@ Amounts are decimal strings of base units, bytes 0x-hex, identifiers CAIP, times
 that they do not know; answers may grow fields, so a client ignores what it does not know.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from core.model.openings import MAX_PROOF_BYTES
 from core.model.types import MAX_DECIMALS, MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
+from core.runtime.deliveries import DeliveryStatus
 from htlc.model import Leg, LegStatus, Phase, Role
+from relayer.notices.addresses import MAX_URL_CHARS
 from relayer.provider.desk import MAX_PAGE
 from relayer.switches import Cause
 
@@ -392,6 +394,84 @@ class WalletTransactionBody(msgspec.Struct, frozen=True, kw_only=True):
     evm: EvmCallBody | None
     ledger: LedgerTransactionBody | None
     other: Data | None
+
+
+# --- accounts ------------------------------------------------------------------------------------------------
+
+
+class ChallengeCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The account whose holder asks."""
+
+    account: Account
+
+
+class ChallengeBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The statement that the account signs, good once and before `expires_at`: `typed_data` is for
+    `eth_signTypedData_v4` (null on other chains), `message` the bytes that a key signs for the same."""
+
+    account: Account
+    challenge: Hex32
+    expires_at: Unix
+    message: Data
+    typed_data: dict[str, Any] | None
+
+
+class RestoreCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The challenge with the account's proof over it, for the account's swaps."""
+
+    account: Account
+    challenge: Hex32
+    proof: Proof
+
+
+class RestoredBody(msgspec.Struct, frozen=True, kw_only=True):
+    """All swaps of an account, the newest first. `more`: older ones are left out, ask /v1/swaps for them."""
+
+    account: Account
+    swaps: tuple[SwapBody, ...]
+    more: bool
+
+
+class WebhookCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The address that hears of the swap, and the proof of the account that locks on its initiator's leg."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_URL_CHARS)]
+    account: Account
+    challenge: Hex32
+    proof: Proof
+
+
+HookName = Annotated[str, msgspec.Meta(min_length=1, max_length=64, extra_json_schema=_NAME)]
+
+
+class WebhookBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A registered webhook. `secret` is shown once: it signs what is posted, and opens the log."""
+
+    id: HookName
+    swap_id: SwapName
+    url: str
+    secret: str
+
+
+class MessageBody(msgspec.Struct, frozen=True, kw_only=True):
+    """One message of a webhook: how often it was tried, when it is next, and why the last try failed."""
+
+    id: str
+    body: str
+    status: DeliveryStatus
+    attempts: Count
+    next_at: UnixFraction | None
+    reason: str | None
+
+
+class WebhookLogBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook with its newest messages, the newest first, at most 50."""
+
+    id: HookName
+    swap_id: SwapName
+    url: str
+    created_at: UnixFraction
+    messages: tuple[MessageBody, ...]
 
 
 # --- the WebSocket -----------------------------------------------------------------------------------------------

@@ -22,10 +22,14 @@ from core.model.errors import (
 from core.runtime.web.problems import TYPE_PREFIX
 from relayer.api.bodies import (
     ChainBody,
+    ChallengeBody,
+    ChallengeCall,
     PairBody,
     QuoteBody,
     QuoteCall,
     RelayerBody,
+    RestoreCall,
+    RestoredBody,
     SocketAnswer,
     SocketCall,
     SwapBody,
@@ -34,6 +38,8 @@ from relayer.api.bodies import (
     TransactionCall,
     WalletTransactionBody,
     WatchCall,
+    WebhookBody,
+    WebhookCall,
 )
 
 T = TypeVar("T")
@@ -120,6 +126,18 @@ class RelayerApi:
         """An unsigned transaction of the swap: compare it with the terms before a wallet signs it."""
         path = f"/v1/swaps/{quote(swap_id, safe='')}/transactions"
         return await self._call("POST", path, WalletTransactionBody, call)
+
+    async def challenge(self, account: str) -> ChallengeBody:
+        """The statement that the account signs to show that its holder asks."""
+        return await self._call("POST", "/v1/challenges", ChallengeBody, ChallengeCall(account=account))
+
+    async def restore(self, call: RestoreCall) -> RestoredBody:
+        """All swaps of an account whose holder asks."""
+        return await self._call("POST", "/v1/restore", RestoredBody, call)
+
+    async def webhook(self, swap_id: str, call: WebhookCall) -> WebhookBody:
+        """Have changes of the swap posted to an address."""
+        return await self._call("POST", f"/v1/swaps/{quote(swap_id, safe='')}/webhooks", WebhookBody, call)
 
     async def watch(self, call: WatchCall) -> SwapBody:
         """Register a swap of two other parties with this relayer's watchtower; again is harmless."""

@@ -9,6 +9,7 @@ from typing import Any
 from core.runtime.web import RateLimit, serve
 from relayer.api import create_api
 from relayer.client import RelayerApi
+from relayer.notices.addresses import Reach
 from tests.relayer.client.world import World
 from tests.relayer.house import A, B
 
@@ -38,11 +39,18 @@ class ApiWorld(World):
     api: RelayerApi
 
     @asynccontextmanager
-    async def served(self, limit: RateLimit | None = None) -> AsyncIterator[str]:
+    async def served(self, limit: RateLimit | None = None, hooks: Reach | None = None) -> AsyncIterator[str]:
         await self.start()
         access = {chain: self.chains[chain].access(self.endpoints[chain]) for chain in (A, B)}
         app = create_api(
-            self.service.desk, access, self.database, self.clock, self.metrics, self.service.watchtower, limit=limit
+            self.service.desk,
+            access,
+            self.database,
+            self.clock,
+            self.metrics,
+            self.service.watchtower,
+            limit=limit,
+            hooks=hooks,
         )
         try:
             async with serve(app, "127.0.0.1", 0) as address, RelayerApi(address) as api:

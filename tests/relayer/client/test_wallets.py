@@ -17,7 +17,7 @@ from core.model.ports import Signer
 from core.model.types import BaseUnits, ChainId
 from htlc.model import Phase
 from local_chains.evm import AnvilSettings
-from relayer.api.bodies import QuoteCall, SwapBody, SwapCall, TransactionCall, WalletTransactionBody
+from relayer.api.bodies import QuoteCall, RestoreCall, SwapBody, SwapCall, TransactionCall, WalletTransactionBody
 from relayer.client import RelayerApi
 from relayer.provider.quoting import Pair, Rate
 from tests.adapters.evm.harness import EvmHarness, evm_harness
@@ -75,6 +75,12 @@ async def test_a_swap_by_wallets_that_know_only_the_api(tmp_path: Path) -> None:
                         initiator_receiver=dapp_key.account,
                     )
                 )
+                asked = await api.challenge(wallet)
+                signed_access = Account.sign_typed_data(WALLET, full_message=asked.typed_data)
+                access = RestoreCall(
+                    account=wallet, challenge=asked.challenge, proof="0x" + bytes(signed_access.signature).hex()
+                )
+                assert [one.id for one in (await api.restore(access)).swaps] == [swap.id]
                 await by_ethereum_wallet(harness, await api.transaction(swap.id, TransactionCall(act="lock")))
 
                 async def final(swap_id: str = swap.id) -> SwapBody | None:
