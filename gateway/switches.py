@@ -19,13 +19,14 @@ from gateway.config import RelayerConfig, resolve_database
 from gateway.config.faults import choices
 from gateway.daemons.parts import opened_database
 from indexer import store
-from relayer import switches
+from relayer import reloads, switches
 from relayer.pump import tables
 from relayer.switches import EVERYTHING, Cause, Scope, Switch, pair_scope
 
 T = TypeVar("T")
 
 LOOK_S: Final = 1.0
+ANSWER_LOOK_S: Final = 0.25
 _LENGTH: Final = re.compile(r"([1-9][0-9]{0,7})([smhd])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
@@ -166,3 +167,20 @@ def _must_exist(config: RelayerConfig, base: Path) -> None:
 def moment(seconds: int) -> str:
     """Unix seconds for people."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def reloaded(config: RelayerConfig, base: Path, digest: bytes, wait_s: float) -> tuple[int, list[reloads.Answer]]:
+    """Ask every process of a relayer to read its file again. Return the number of the reload, and what they answered.
+
+    The first answer ends the wait of `wait_s` seconds, 0 for none; processes that answer later are not waited for.
+    """
+    _must_exist(config, base)
+    clock = SystemClock()
+    async with opened_database(config.database, base) as database:
+        number = await database.write(lambda c: reloads.ask(c, digest, clock.now_ns()))
+        until_s = clock.monotonic() + wait_s
+        while clock.monotonic() < until_s:
+            if found := await database.read(lambda c: reloads.answers_to(c, number)):
+                return number, found
+            await asyncio.sleep(ANSWER_LOOK_S)
+        return number, await database.read(lambda c: reloads.answers_to(c, number))

@@ -105,16 +105,21 @@ class Conditions:
     def __init__(self) -> None:
         self._chains: dict[ChainId, _Chain] = {}
 
-    def see(self, looks: Collection[ChainLook], now_ns: int, monotonic_s: float) -> tuple[Switch, ...]:
-        """Take in what is seen now. Return the switches that hold from now on, by chain."""
-        for look in looks:
-            self._see(self._chains.setdefault(look.chain, _Chain()), look, now_ns, monotonic_s)
+    @property
+    def standing(self) -> tuple[Switch, ...]:
+        """The switches that hold since the last look, by chain."""
         return tuple(
             Switch(scope_of_chain(chain), cause, trip.reason[:MAX_REASON_CHARS], trip.since_ns)
             for chain, kept in sorted(self._chains.items())
             for cause, trip in kept.trips()
             if trip.since_ns is not None
         )
+
+    def see(self, looks: Collection[ChainLook], now_ns: int, monotonic_s: float) -> tuple[Switch, ...]:
+        """Take in what is seen now. Return the switches that hold from now on, by chain."""
+        for look in looks:
+            self._see(self._chains.setdefault(look.chain, _Chain()), look, now_ns, monotonic_s)
+        return self.standing
 
     def _see(self, kept: _Chain, look: ChainLook, now_ns: int, monotonic_s: float) -> None:
         if look.head is not None:

@@ -47,7 +47,9 @@ class Guard:
         shortages: Shortages,
         clock: Clock,
         metrics: RelayerMetrics,
+        conditions: Conditions | None = None,
     ) -> None:
+        """`conditions` are those of a guard before this one in the same process, with what they remember."""
         self.due = Signal()
         self.drained = asyncio.Event()
         """Set once the relayer drains and nothing is open."""
@@ -58,7 +60,8 @@ class Guard:
         self._shortages = shortages
         self._clock = clock
         self._metrics = metrics
-        self._conditions = Conditions()
+        self._conditions = conditions or Conditions()
+        self._board.own = self._conditions.standing
         self._holder = this_process()
         self._noted_s = float("-inf")
         self._shown: dict[tuple[Scope, Cause], Switch] = {}

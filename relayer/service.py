@@ -25,9 +25,10 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
-from relayer import switches
+from relayer import reloads, switches
 from relayer.api import access, idempotency
 from relayer.bridging.attestor import Attestor
+from relayer.conditions import Conditions
 from relayer.guard import Guard
 from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
@@ -70,6 +71,7 @@ TABLES: Final = (
     *access.TABLES,
     *webhooks.TABLES,
     *switches.TABLES,
+    *reloads.TABLES,
     *treasury_tables.TABLES,
 )
 
@@ -135,6 +137,7 @@ class RelayerService:
         metrics: Metrics,
         secrets: SecretSource | None = None,
         rng: random.Random | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         self._database = database
         self._setup = setup
@@ -186,7 +189,9 @@ class RelayerService:
         self.housekeeping = Housekeeping(database, self.pump, self.prices.assets, clock, self._metrics)
         timings = {chain: one.timing for chain, one in parameters.items()}
         self.story = Story(database, self.pump.updates, clock)
-        self.guard = Guard(database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics)
+        self.guard = Guard(
+            database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics, conditions
+        )
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
         self.teller = None if setup.treasury is None else self._teller(setup.treasury)
         self.supervisor = Supervisor(clock, metrics, rng)

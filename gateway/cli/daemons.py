@@ -36,7 +36,7 @@ def relayer_run(
 
     loaded = settings.load(config, settings.RelayerConfig)
     start_logging(log_level, log_format, as_json, loaded.log_level)
-    asyncio.run(run_relayer(loaded, config.resolve().parent, as_json, adopt))
+    asyncio.run(run_relayer(loaded, config.resolve(), as_json, adopt, follow_level=log_level is None))
 
 
 @relayer_app.command("accounts")

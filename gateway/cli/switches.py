@@ -122,3 +122,36 @@ def relayer_status(config: Config = Path("relayer.toml"), as_json: AsJson = Fals
         heights = ("–" if one[name] is None else str(one[name]) for name in ("head", "finalized"))
         table.add_row(one["chain"], one["state"], *heights, "–" if one["age_s"] is None else f"{one['age_s']} s ago")
     Console().print(table)
+
+
+@relayer_app.command("reload")
+def relayer_reload(
+    wait: Annotated[bool, typer.Option("--wait", help="Show what became of it; up to a minute.")] = False,
+    config: Config = Path("relayer.toml"),
+    as_json: AsJson = False,
+) -> None:
+    """Let a running relayer read its file again: pairs, prices, limits, endpoints, log level. SIGHUP does the same.
+
+    The file is checked here first. It is put in force as a whole, or not at all; what cannot be changed is named.
+    """
+    import json
+
+    from core.model.errors import RejectedError, RetryableError
+    from gateway import config as settings
+    from gateway import switches
+    from gateway.daemons.reloading import digest_of
+
+    loaded, base = settings.load(config, settings.RelayerConfig), config.resolve().parent
+    number, answers = asyncio.run(switches.reloaded(loaded, base, digest_of(config), 60.0 if wait else 0.0))
+    if as_json:
+        said = [{"holder": one.holder, "refused": one.refused or None} for one in answers]
+        typer.echo(json.dumps({"reload": number, "answers": said}))
+    elif not wait:
+        typer.echo(f"{config} is well-formed; the relayer reads it within seconds: its log says what became of it")
+    for one in answers:
+        if one.refused:
+            raise RejectedError(f"{one.holder} refused it, and nothing of it is in force: {one.refused}")
+        if not as_json:
+            typer.echo(f"{one.holder} has put it in force")
+    if wait and not answers:
+        raise RetryableError("no process has answered: does the relayer run?")

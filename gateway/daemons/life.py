@@ -106,7 +106,7 @@ class Life:
         self._critical = critical
         self._leads = leads
         self._leadership: Leadership | None = None
-        self._world = World(setting.chains, admit, self.waits, clock, metrics)
+        self.world = World(setting.chains, admit, self.waits, clock, metrics)
         self._announced = False
         self._done = False
 
@@ -117,7 +117,7 @@ class Life:
         place = resolve_database(setting.database, setting.base)
         host, port = listen_address(setting.listen)
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._world.close)
+            stack.push_async_callback(self.world.close)
             # Before it listens: who starts it twice learns of the first process, and not of its port.
             stack.enter_context(held(place))
             front = self.front.listening(setting.name, self._metrics, self._clock, host, port)
@@ -141,7 +141,7 @@ class Life:
                 log.info("stops", kind=setting.kind, why=ended)
 
     async def _live(self) -> None:
-        await run_until(self._with_database(), self._world.run(), self._say_what_is_waited_for(), _sum_up())
+        await run_until(self._with_database(), self.world.run(), self._say_what_is_waited_for(), _sum_up())
 
     async def _with_database(self) -> None:
         async with own_database(self._setting.database, self._setting.base, self.waits) as database:
@@ -189,9 +189,10 @@ class Life:
 
     async def _work(self, database: Database) -> None:
         """Work on the chains that are there, and begin again whenever another one has come. Return once it is done."""
-        world = self._world
+        world = self.world
         while True:
             await world.enough()
+            await world.close_former()
             count, chains = world.changed.count, world.chains
             away = [ChainId(one.id) for one in self._setting.chains if ChainId(one.id) not in chains]
             work = self._begin(database, chains, away)
@@ -244,7 +245,7 @@ class Life:
 
     async def _last_words(self, error: FatalError) -> None:
         """Keep the metrics there until somebody has read them: an alarm hangs on them."""
-        if self._critical is None or not self._world.at_work or isinstance(error, FencedError):
+        if self._critical is None or not self.world.at_work or isinstance(error, FencedError):
             return
         self._critical.set(1)
         self.front.absent = Absence(ENDED, error.message)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 from adapters.registry import ConnectedChain
@@ -27,8 +28,10 @@ from gateway.daemons.parts import (
     health_of,
     make_followers,
 )
+from gateway.daemons.reloading import Reloading
 from indexer.feed import FactSignal
 from relayer.api import create_api
+from relayer.conditions import Conditions
 from relayer.keys.keystore import Keystore
 from relayer.metrics import RelayerMetrics
 from relayer.notices.addresses import Reach, parse_network
@@ -41,33 +44,45 @@ from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 log = get_logger("gateway.daemons.relayer")
 
 
-async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: bool = False) -> None:
-    """Run a relayer until a signal: followers, workers and the dApp API over one database. `base` is for its paths.
+async def run_relayer(
+    config: RelayerConfig, path: Path, as_json: bool, adopt: bool = False, follow_level: bool = True
+) -> None:
+    """Run a relayer until a signal: followers, workers and the dApp API over one database. `path` (absolute) is
+    the file that the configuration was read from, and is read from again (`gateway.daemons.reloading`).
 
     What it needs and does not find yet is waited for. `adopt`: a deliberate first start with accounts that were used
-    before.
+    before. `follow_level`: log as the file says.
     """
-    clock, metrics = SystemClock(), Metrics()
+    clock, metrics, base = SystemClock(), Metrics(), path.parent
     keys = _keys(config, base)
-    traded: list[Pair | Offer] = [*wiring.pairs(config.pairs), *wiring.offers(config.pairs)]
+    in_force = Reloading(path, config, clock, follow_level)
+    conditions = Conditions()
 
     refused: dict[AssetId, str] = {}
 
     async def admit(chain: ConnectedChain) -> None:
-        known = {chain.access.chain: chain}
-        await check_starts(config.chains, known)
-        check_traded(traded, known)
-        ours = wiring.signers(config, known, keys).get(chain.access.chain)
-        for shown in await tokens.register(config, chain, None if ours is None else ours.account):
+        known, now = {chain.access.chain: chain}, in_force.config
+        await check_starts(now.chains, known)
+        check_traded(_traded(now), known)
+        ours = wiring.signers(now, known, keys).get(chain.access.chain)
+        for shown in await tokens.register(now, chain, None if ours is None else ours.account):
             # Not a reason not to start: exits of swaps that are open do not wait for anybody's word on a token.
             if shown.refused is not None and refused.get(shown.asset) != shown.refused:
                 refused[shown.asset] = shown.refused
                 log.error("a token is refused", asset=shown.asset, reason=shown.refused)
 
     def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
+        return made(in_force.config, database, chains, away)
+
+    def made(
+        config: RelayerConfig,
+        database: Database,
+        chains: Mapping[ChainId, ConnectedChain],
+        away: Collection[ChainId],
+    ) -> Work:
         signal = FactSignal()
         setup = _relayer_setup(config, base, chains, keys, adopt, refused)
-        service = RelayerService(database, setup, signal, clock, metrics)
+        service = RelayerService(database, setup, signal, clock, metrics, conditions=conditions)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         # One chain's follower ends no other chain's exits, whatever it meets.
         supervisor = following(followers, clock, metrics, contained=True)
@@ -90,7 +105,12 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
             for follower in followers:  # a database of another chain is a reason not to start
                 await follower.open()
 
-        return Work(app, (service.run, supervisor.run), opened, service.guard.drained.wait)
+        def check(other: RelayerConfig, there: Mapping[ChainId, ConnectedChain]) -> None:
+            check_traded(_traded(other), there)
+            made(other, database, there, away)
+
+        reloads = partial(in_force.run, database, life.world, check)
+        return Work(app, (service.run, supervisor.run, reloads), opened, service.guard.drained.wait)
 
     setting = Setting(
         kind="relayer",
@@ -104,7 +124,8 @@ async def run_relayer(config: RelayerConfig, base: Path, as_json: bool, adopt: b
     )
     shown = RelayerMetrics(metrics)
     life = Life(setting, admit, begin, clock, metrics, shown.critical_error, shown.leads)
-    await life.run()
+    with in_force.by_signal():
+        await life.run()
 
 
 def _keys(config: RelayerConfig, base: Path) -> Keystore:

@@ -91,7 +91,9 @@ class World:
         self._admit = admit
         self._waits = waits
         self._clock = clock
+        self._metrics = metrics
         self._chains: dict[ChainId, ConnectedChain] = {}
+        self._former: list[ConnectedChain] = []
 
     @property
     def chains(self) -> Mapping[ChainId, ConnectedChain]:
@@ -107,7 +109,7 @@ class World:
 
         Raise `RejectedError` or `FatalError` for a chain that is configured wrongly, as long as nothing is at work.
         """
-        await side_by_side(self._keep_trying(spec) for spec in self._specs)
+        await side_by_side(self._keep_trying(spec.chain) for spec in self._specs)
         await asyncio.Event().wait()
 
     async def enough(self, patience_s: float = PATIENCE_S) -> None:
@@ -125,27 +127,55 @@ class World:
         if not self.complete:
             await self._clock.sleep(SETTLE_S)
 
+    async def connected(self, config: ChainConfig) -> ConnectedChain:
+        """Connect a chain by other endpoints than those in use, and look at it. Raise as `connect` and `admit`."""
+        return await self._admitted(wiring.chain_spec(config, metrics=self._metrics))
+
+    def replace(self, configs: Sequence[ChainConfig], made: Mapping[ChainId, ConnectedChain]) -> None:
+        """Put other settings of the same chains in force, with those that were connected by them: `changed` counts."""
+        self._specs = [wiring.chain_spec(config, metrics=self._metrics) for config in configs]
+        self._former += [self._chains[chain] for chain in made if chain in self._chains]
+        self._chains |= made
+        self.changed.notify()
+
+    async def close_former(self) -> None:
+        """Close what was replaced, once nothing works with it any more."""
+        while self._former:
+            await self._former.pop().close()
+
     async def close(self) -> None:
+        await self.close_former()
         for chain in self._chains.values():
             await chain.close()
 
-    async def _keep_trying(self, spec: ChainSpec) -> None:
+    async def _keep_trying(self, name: ChainId) -> None:
         refused = False
         while True:
             try:
-                chain = await self._waits.until(spec.chain, partial(self._admitted, spec), self._clock)
+                chain = await self._waits.until(name, partial(self._came, name), self._clock)
             except Exception as error:
                 if not self.at_work:
                     raise
                 if not refused:
-                    log.error("a chain cannot be used", chain=spec.chain, reason=str(error), exc_info=error)
+                    log.error("a chain cannot be used", chain=name, reason=str(error), exc_info=error)
                 refused = True
-                self._waits.note(spec.chain, str(error))
+                self._waits.note(name, str(error))
                 await self._clock.sleep(REFUSED_S)
                 continue
-            self._chains[spec.chain] = chain
-            self.changed.notify()
+            if name not in self._chains:
+                self._chains[name] = chain
+                self.changed.notify()
             return
+
+    async def _came(self, name: ChainId) -> ConnectedChain:
+        """Return the chain by its endpoints as they are configured now, or by others that it has come by meanwhile."""
+        if (known := self._chains.get(name)) is not None:
+            return known
+        chain = await self._admitted(next(spec for spec in self._specs if spec.chain == name))
+        if (known := self._chains.get(name)) is not None:
+            await chain.close()
+            return known
+        return chain
 
     async def _admitted(self, spec: ChainSpec) -> ConnectedChain:
         chain = await connect(spec)
