@@ -128,6 +128,10 @@ async def run_relayer(
         await life.run()
 
 
+def _traded(config: RelayerConfig) -> list[Pair | Offer]:
+    return [*wiring.pairs(config.pairs), *wiring.offers(config.pairs)]
+
+
 def _keys(config: RelayerConfig, base: Path) -> Keystore:
     """The keystore. Raise `RejectedError` with all that is wrong on this machine, before anything is connected."""
     faults = Faults()
