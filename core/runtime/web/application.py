@@ -19,6 +19,7 @@ from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal
+from core.runtime.web import docs_page
 from core.runtime.web.auth import caller_of, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
 from core.runtime.web.connections import Runner, has_left
@@ -77,6 +78,7 @@ def build_application(
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, guarded)
     app.router.add_get("/openapi.json", _json_handler(document))
+    app.router.add_get("/docs", _page_handler(document))
     return app
 
 
@@ -158,6 +160,15 @@ def _json_handler(document: Mapping[str, Any]) -> Handler:
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response(body=body, content_type="application/json")
+
+    return handler
+
+
+def _page_handler(document: Mapping[str, Any]) -> Handler:
+    body = docs_page.page(document).encode()
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="text/html", charset="utf-8", headers=docs_page.HEADERS)
 
     return handler
 

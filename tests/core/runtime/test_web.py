@@ -1,9 +1,12 @@
 """The web room over real sockets: problems, bodies, keys, limits, pages, and the API's own description."""
 
 import asyncio
+import base64
+import hashlib
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from html.parser import HTMLParser
 from typing import Annotated, Any, Literal
 
 import aiohttp
@@ -43,6 +46,7 @@ from core.runtime.web import (
     Route,
     after,
     build_application,
+    docs_page,
     issue_key,
     openapi,
     read_body,
@@ -501,6 +505,58 @@ async def test_the_description_is_openapi_and_true() -> None:
         assert document["paths"]["/v1/who"]["get"]["security"] == [{"apiKey": []}]
         del document["paths"]["/v1/errors/{kind}"]
         assert await assert_speaks_its_openapi(address, {"X-API-Key": text}) >= 6
+
+
+class Marked(HTMLParser):
+    """The ids, links and tags of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids, self.links, self.tags = set[str](), set[str](), set[str]()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        for name, value in attrs:
+            assert name in {"href", "id", "class", "lang", "charset", "name", "content"}
+            if name == "id":
+                self.ids.add(str(value))
+            if name == "href":
+                self.links.add(str(value))
+
+
+async def test_page_shows_every_call_and_type_and_fetches_nothing() -> None:
+    async with api() as (_, session, _):
+        async with session.get("/openapi.json") as response:
+            document = await response.json()
+        async with session.get("/docs") as response:
+            assert (response.status, response.content_type) == (200, "text/html")
+            policy = response.headers["Content-Security-Policy"]
+            text = await response.text()
+        async with session.head("/docs") as response:
+            assert response.status == 200
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    digest = base64.b64encode(hashlib.sha256(text.partition("<style>")[2].partition("</style>")[0].encode()).digest())
+    assert digest.decode() in policy
+    found = Marked()
+    found.feed(text)
+    operations = {one["operationId"] for methods in document["paths"].values() for one in methods.values()}
+    types = {f"type-{name}" for name in document["components"]["schemas"]}
+    assert found.ids == operations | types
+    assert found.links == {"openapi.json"} | {"#" + one for one in operations} | (
+        found.links & {"#" + t for t in types}
+    )
+    assert not found.tags & {"script", "link", "img", "iframe", "form"}
+
+
+def test_page_escapes_what_the_document_says() -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response()
+
+    route = Route("GET", "/v1/a", handler, "<script>alert(1)</script>", description="a & b")
+    text = docs_page.page(openapi([route], title="<b>", version="1", description="<i>"))
+    assert "<script>" not in text
+    assert "<b>" not in text
+    assert "a &amp; b" in text
 
 
 def test_places_are_bounded_for_each_client_and_in_all() -> None:
