@@ -143,6 +143,9 @@ _NEXT_DUE: Final = sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status
 _EFFECTS_OF_STREAM: Final = (
     sa.select(outbox).where(outbox.c.stream == _STREAM).order_by(outbox.c.sequence, outbox.c.kind)
 )
+_PENDING_OF_STREAM: Final = _EFFECTS_OF_STREAM.where(
+    outbox.c.status == EffectStatus.PENDING, outbox.c.due_ns <= sa.bindparam("now_ns")
+)
 _EFFECT: Final = sa.select(outbox).where(outbox.c.key == sa.bindparam("of_key"))
 _CHANGE_PENDING: Final = sa.update(outbox).where(
     outbox.c.key == sa.bindparam("of_key"), outbox.c.status == EffectStatus.PENDING
@@ -269,6 +272,12 @@ def next_due_ns(connection: Connection) -> int | None:
 def stream_effects(connection: Connection, stream: str) -> list[StoredEffect]:
     """All effects of a stream, settled ones too, in the order in which they were asked for."""
     return [_stored(row) for row in connection.execute(_EFFECTS_OF_STREAM, {"of_stream": stream})]
+
+
+def pending_of_stream(connection: Connection, stream: str, now_ns: int) -> list[StoredEffect]:
+    """Effects of a stream that are due, in the order in which they were asked for."""
+    asked = {"of_stream": stream, "now_ns": now_ns}
+    return [_stored(row) for row in connection.execute(_PENDING_OF_STREAM, asked)]
 
 
 def effect(connection: Connection, key: str) -> StoredEffect:

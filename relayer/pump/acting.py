@@ -6,7 +6,6 @@ funds or reveals is checked again right before it is signed.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -159,9 +158,8 @@ class Acts:
         """Return what our lock must leave in the purse: the gas of an exit for every open swap in which anything is
         locked."""
         costs = await self._checks.exit_costs([chain])
-        promised = await self._database.read(promises.of_open_swaps)
-        locked = [one for one in promised if chain in one.chains and (one.locked or one.funded)]
-        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())
+        locked = await self._database.read(lambda c: promises.locked_on(c, chain))
+        return {asset: locked * cost for asset, cost in inventory.exits([chain], costs).items() if locked * cost > 0}
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
         """With the state as it is now, and nothing awaited behind it. Raise as `decisions.check_fund_now`, and

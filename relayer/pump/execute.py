@@ -8,7 +8,7 @@ chain that hangs. The outcome is stored together with the effect's end. `relayer
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final
 
 from sqlalchemy.engine import Connection
@@ -25,7 +25,7 @@ from core.model.types import ChainId, SwapId
 from core.runtime import journal, retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
-from core.runtime.journal import EffectStatus, StoredEffect
+from core.runtime.journal import StoredEffect
 from core.runtime.logging import get_logger
 from core.runtime.retry import RetryPolicy
 from core.runtime.signals import first_failure
@@ -43,6 +43,8 @@ MAX_LANES_AT_ONCE: Final = 64
 """For each chain, and for its exits apart."""
 IDLE_S: Final = 30.0
 MAX_PENDING: Final = 500
+ROOMS_KEPT: Final = 4 * MAX_PENDING
+"""Effects whose room is remembered: all that are due are looked at whenever one of them has ended."""
 SET_ASIDE_S: Final = 5.0
 OBSTACLES: Final = (UnaffordableError, PayoutBlockedError)
 """Errors that do not pass by themselves in a moment."""
@@ -118,10 +120,12 @@ class Executor:
 
     def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
         """Exits first, and as many of them however much else is due."""
-        exits = journal.pending_effects(connection, now_ns, MAX_PENDING, EXIT_KINDS)
+        due = journal.pending_effects(connection, now_ns, MAX_PENDING)
+        exits = [one for one in due if one.kind in EXIT_KINDS]
+        if len(due) == MAX_PENDING:  # there may be exits behind them
+            exits = journal.pending_effects(connection, now_ns, MAX_PENDING, EXIT_KINDS)
         known = {effect.key for effect in exits}
-        others = [one for one in journal.pending_effects(connection, now_ns, MAX_PENDING) if one.key not in known]
-        return [*exits, *others], journal.next_due_ns(connection)
+        return [*exits, *(one for one in due if one.key not in known)], journal.next_due_ns(connection)
 
     def _with_room(self, first: Mapping[Lane, StoredEffect]) -> list[Lane]:
         """Lanes to start, by their first effect. Each chain has room of its own, and its exits have theirs: what hangs
@@ -158,11 +162,7 @@ class Executor:
 
     def _pending_in(self, connection: Connection, lane: Lane) -> list[StoredEffect]:
         now_ns = self._clock.now_ns()
-        return [
-            effect
-            for effect in journal.stream_effects(connection, lane[0])
-            if effect.status is EffectStatus.PENDING and effect.due_ns <= now_ns and _lane(effect) == lane
-        ]
+        return [effect for effect in journal.pending_of_stream(connection, lane[0], now_ns) if _lane(effect) == lane]
 
     async def execute(self, effect: StoredEffect) -> None:
         """Try one effect once and store what came of it.
@@ -241,12 +241,17 @@ def _idle_s(next_ns: int | None, now_ns: int) -> float:
 
 def _room(effect: StoredEffect) -> Room:
     """Return the room where it runs. An effect that cannot be read has a room of its own."""
+    return _room_of(effect.kind, effect.body)
+
+
+@lru_cache(ROOMS_KEPT)
+def _room_of(kind: str, body: bytes) -> Room:
     try:
-        asked = codec.decode_effect(effect.body)
+        asked = codec.decode_effect(body)
     except Exception:
         return "", False
     terms = getattr(asked, "terms", None)
-    return ("" if terms is None else str(terms.chain)), effect.kind in EXIT_KINDS
+    return ("" if terms is None else str(terms.chain)), kind in EXIT_KINDS
 
 
 def _lane(effect: StoredEffect) -> Lane:

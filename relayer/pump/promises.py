@@ -43,6 +43,16 @@ _COLUMNS: Final = (
     _S.given_amount,
 )
 _PROMISES: Final = sa.select(*_COLUMNS).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
+_LOCKED_ON: Final = (
+    sa.select(sa.func.count())
+    .select_from(relayer_swaps)
+    .where(
+        ~_S.done,
+        _S.own_asset.is_not(None),
+        (_S.initiator_chain == sa.bindparam("on_chain")) | (_S.participant_chain == sa.bindparam("on_chain")),
+        _S.own_funded | (_S.phase != Phase.AGREED),
+    )
+)
 _PROMISE: Final = _PROMISES.where(_S.swap_id == sa.bindparam("of_swap"))
 
 
@@ -76,6 +86,11 @@ def _withdrawals(connection: Connection) -> list[Promise]:
         )
         for key, signed_ns, asset, amount in records.leaving(connection)
     ]
+
+
+def locked_on(connection: Connection, chain: ChainId) -> int:
+    """Count the open swaps on this chain in which we fund a leg and anything is locked."""
+    return int(connection.execute(_LOCKED_ON, {"on_chain": chain}).scalar_one())
 
 
 def of_swap(connection: Connection, swap_id: SwapId) -> Promise | None:

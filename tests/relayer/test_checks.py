@@ -1,6 +1,9 @@
 """Each check before a lock or a reveal by itself."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from itertools import product
 from typing import Any
 
 import pytest
@@ -21,18 +24,18 @@ from core.model.errors import (
     UnaffordableError,
 )
 from core.model.facts import Claimed, LockStatus
-from core.model.types import AccountId, BaseUnits, ChainId, LockId
+from core.model.types import AccountId, BaseUnits, ChainId, LockId, LockTerms
 from core.runtime.database import create_schema
 from htlc import events
 from htlc.effects import VerifyLock
-from htlc.model import Leg, Phase, Role, SwapState
+from htlc.model import Agreement, Leg, Phase, Role, SwapState
 from htlc.timelocks import ClockSkewError
 from indexer.encoding import EVENT_COLUMNS, event_values
 from indexer.tables import deep_reorgs
 from indexer.tables import events as chain_events
 from indexer.writing import insert_many
 from relayer.policy import ExposureLimit
-from relayer.pump import tables
+from relayer.pump import promises, swaps, tables
 from relayer.transactions.accounts import note_foreign_use
 from tests.htlc.scenarios import (
     IDS,
@@ -109,6 +112,49 @@ async def test_lock_that_is_not_as_agreed_is_not_verified(
     shown(office, FIRST, **changes)
     with pytest.raises(error, match=why):
         await office.checks.verified(verification(office))
+
+
+async def test_locked_swaps_of_a_chain_are_counted_as_promised(office: Office) -> None:
+    cases = list(product((True, False), (True, False), (Phase.AGREED, Phase.INITIATOR_LOCKED)))
+    for number, (done, funded, phase) in enumerate(cases):
+        made = other_agreement(number + 1)
+        values = {"done": done, "own_funded": funded, "phase": phase}
+
+        def store(connection: Connection, made: Agreement = made, values: dict[str, Any] = values) -> None:
+            swaps.begin(connection, made, f"q{made.swap_id}", now_s=NOW, now_ns=1)
+            row = tables.relayer_swaps.c.swap_id == made.swap_id
+            connection.execute(sa.update(tables.relayer_swaps).where(row).values(values))
+
+        await office.database.write(store)
+    open_ones = await office.database.read(promises.of_open_swaps)
+    for chain in (A, B):
+        expected = sum(chain in one.chains and (one.locked or one.funded) for one in open_ones)
+        assert await office.database.read(partial(promises.locked_on, chain=chain)) == expected
+        assert (expected > 0) == (chain in open_ones[0].chains)
+
+
+async def test_places_of_many_swaps_are_found_one_after_another(office: Office) -> None:
+    """Asked for side by side, each is shown a place that no other has: the chain is asked once for each."""
+    chain = office.chains[B]
+    asked = 0
+
+    async def lowest_free(terms: LockTerms, taken: Sequence[LockId] = ()) -> LockId:
+        nonlocal asked
+        asked += 1
+        free = next(name for number in range(100) if (name := LockId(f"place-{number}")) not in taken)
+        await asyncio.sleep(0)  # others would be shown the same place meanwhile
+        return free
+
+    chain.lock_id = lowest_free  # type: ignore[method-assign]
+    terms = office.agreement.participant_leg
+    made = [other_agreement(number) for number in range(1, 21)]
+    names = [one.swap_id for one in made]
+    for one in made:
+        await office.begin(one, f"q-{one.swap_id}")
+    found = await asyncio.gather(*(office.checks.place(name, terms) for name in names))
+    assert len(set(found)) == asked == 20
+    assert await asyncio.gather(*(office.checks.place(name, terms) for name in names)) == found
+    assert asked == 20
 
 
 @pytest.mark.parametrize("shows", [NotFoundError("none"), ReorgedError("replaced"), bytes(32)])

@@ -27,6 +27,7 @@ from core.runtime.journal import (
     load,
     next_due_ns,
     pending_effects,
+    pending_of_stream,
     replay,
     retry_effect,
     snapshots,
@@ -95,6 +96,8 @@ async def test_effects_wait_until_due_then_settle_once(database: Database) -> No
     assert [e.body for e in await database.read(lambda c: pending_effects(c, 50, kinds={"later"}))] == [b"L"]
     assert len(await database.read(lambda c: pending_effects(c, 50, limit=1))) == 1
     assert await database.read(next_due_ns) == 0
+    assert [e.key for e in await database.read(lambda c: pending_of_stream(c, "s", 49))] == ["s:1:now"]
+    assert await database.read(lambda c: pending_of_stream(c, "other", 50)) == []
 
     await database.write(lambda c: complete_effect(c, "s:1:now", now_ns=60))
     await database.write(lambda c: complete_effect(c, "s:1:now", now_ns=61))
@@ -117,6 +120,7 @@ async def test_effects_wait_until_due_then_settle_once(database: Database) -> No
         await database.write(lambda c: complete_effect(c, "s:1:later", now_ns=73))
     assert await database.read(next_due_ns) is None
     settled = {e.kind: (e.status, e.error) for e in await database.read(lambda c: stream_effects(c, "s"))}
+    assert await database.read(lambda c: pending_of_stream(c, "s", 99)) == []
     assert settled == {
         "now": (EffectStatus.DONE, None),
         "later": (EffectStatus.FAILED, "refused for good"),
