@@ -12,7 +12,7 @@ import itertools
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -56,13 +56,16 @@ BODY: Final = b'"' + b"x" * (MAX_DOCUMENT_BYTES - 2) + b'"'
 @dataclass(frozen=True)
 class Flood:
     """`attackers` admitted accounts and `strangers` keys attack for `seconds`; a claim is sent every `claim_every_s`.
-    Before that the chain is watched for `quiet_s`."""
+    Before that the chain is watched for `quiet_s`, and for `calls_s` while one client asks one node over `callers`
+    connections without a pause."""
 
     attackers: int = 12
     strangers: int = 4
     askers: int = 1
+    callers: int = 4
     seconds: float = 60.0
     quiet_s: float = 20.0
+    calls_s: float = 10.0
     claim_every_s: float = 1.0
     validators: int = 4
 
@@ -118,6 +121,7 @@ async def _attacked(
     quiet_from = watch.height
     await asyncio.sleep(flood.quiet_s)
     quiet_to = watch.height
+    calls_from, calls_to, calls = await _called(session, nodes[1], watch, flood)
     attack = [
         *(_write_for_ever(session, nodes[place % len(nodes)], one, True) for place, one in enumerate(attackers)),
         *(
@@ -140,6 +144,7 @@ async def _attacked(
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     quiet_s, flooded_s = watch.interval_s(quiet_from, quiet_to), watch.interval_s(flood_from, flood_to)
+    called_s = watch.interval_s(calls_from, calls_to)
     return {
         "engine": "cometbft",
         "claims": len(times),
@@ -149,6 +154,8 @@ async def _attacked(
         "block_interval_s": round(flooded_s, 3),
         "quiet_block_interval_s": round(quiet_s, 3),
         "block_interval_ratio": round(flooded_s / quiet_s, 3),
+        "calls_per_s": round(calls / flood.calls_s),
+        "calls_block_interval_ratio": round(called_s / quiet_s, 3),
         "flood_mb_per_block": round(watch.megabytes(flood_from, flood_to), 3),
     }
 
@@ -255,8 +262,24 @@ async def _write_for_ever(session: aiohttp.ClientSession, node: CometNode, accou
             account.sequence += 1
 
 
-async def _ask_for_ever(session: aiohttp.ClientSession, node: CometNode) -> None:
+async def _called(session: aiohttp.ClientSession, node: CometNode, watch: _Watch, flood: Flood) -> tuple[int, int, int]:
+    """(first height, last height, number of calls) while one client asks `node` and does nothing else."""
+    asked = itertools.count()
+    calling = [asyncio.create_task(_ask_for_ever(session, node, asked)) for _ in range(flood.callers)]
+    first = watch.height
+    await asyncio.sleep(flood.calls_s)
+    last = watch.height
+    for one in calling:
+        one.cancel()
+    await asyncio.gather(*calling, return_exceptions=True)
+    return first, last, next(asked)
+
+
+async def _ask_for_ever(session: aiohttp.ClientSession, node: CometNode, asked: Iterator[int] | None = None) -> None:
+    """Count the calls in `asked`."""
     while True:
+        if asked is not None:
+            next(asked)
         try:
             await _call(session, node, "abci_query", path="/store", data=b"clock".hex(), height="0", prove=True)
         except (aiohttp.ClientError, TimeoutError):

@@ -376,6 +376,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=Load.seconds, help="cometbft: for how long")
     parser.add_argument("--validators", type=int, default=Load.validators, help="cometbft: number of nodes")
     parser.add_argument("--flood", action="store_true", help="four nodes: how soon claims are in blocks under attack")
+    parser.add_argument("--quiet-seconds", type=float, default=Flood.quiet_s, help="flood: watch for so long before")
     parser.add_argument("--latency", action="store_true", help="four nodes: from broadcast to fact at another node")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
@@ -387,7 +388,11 @@ def main() -> int:
         print(json.dumps(asyncio.run(measure_prepared(arguments.measure))))
         return 0
     if arguments.flood or arguments.latency:
-        running = run_flood(Flood(seconds=arguments.seconds)) if arguments.flood else run_latency(Probe())
+        running = (
+            run_flood(Flood(seconds=arguments.seconds, quiet_s=arguments.quiet_seconds))
+            if arguments.flood
+            else run_latency(Probe())
+        )
         found = asyncio.run(running)
         if not arguments.json:
             for name, value in found.items():

@@ -10,7 +10,7 @@ import resource
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from core.runtime.callers import client_of
 from core.runtime.logging import get_logger
 from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.turns import Turns
+from core.runtime.web.untaken import Untaken
 
 HEADERS_S: Final = 10.0
 """From a connection's beginning, or from the first byte of its next request, to the end of the headers."""
@@ -33,6 +34,8 @@ LINGER_S: Final = 2.0
 """For the rest of a body that nobody reads, so that a refusal arrives before the connection ends."""
 READ_BYTES: Final = 16 * 1024
 """Read of one connection at once; its next bytes are read after its turn with these."""
+SENT_BYTES: Final = 256 * 1024
+"""Of an answer that the system takes in before its client has it: the rest is counted as untaken."""
 MAX_LINE_BYTES: Final = 8_190
 MAX_HEADERS: Final = 64
 
@@ -158,6 +161,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self._server = server
         self._turns = server.turns
         self._buffer = server.buffer
+        self._untaken = server.untaken
         self._unread = b""
         """The piece that waits for its turn."""
         self._socket: asyncio.Transport | None = None
@@ -171,6 +175,7 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         super().connection_made(transport)
         assert isinstance(transport, asyncio.Transport)
         self._socket = transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_BYTES)
         peer = transport.get_extra_info("peername")
         self.client = client_of(peer[0] if isinstance(peer, tuple) else "")
         if self._server.ended:
@@ -241,6 +246,12 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         finally:
             self._connections.waits(self, False)
 
+    @contextmanager
+    def sending(self, size: int) -> Iterator[None]:
+        """While this runs, the client is to take so many bytes. Raise `RetryableError` if it has too many to take."""
+        with self._untaken.held(self.client, size, self.abort):
+            yield
+
     def abort(self) -> None:
         """End the connection at once, whatever is still to be sent."""
         if self._socket is not None:
@@ -249,9 +260,16 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
+        body = resp.body if isinstance(resp, web.Response) else None
+        size = len(body) if isinstance(body, bytes | bytearray) else 0
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await super().finish_response(request, resp, start_time)
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(self._untaken.held(self.client, size, self.abort))
+                except RetryableError as error:
+                    resp = problem_of(error).response(_request_id())
+                async with asyncio.timeout(ANSWER_S):
+                    return await super().finish_response(request, resp, start_time)
         except TimeoutError:
             log.info("a client does not take its answer", client=self.client)
             self.abort()
@@ -260,6 +278,10 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
             self._idle = True
             self._begun = False
             self._connections.waits(self, True)
+            # aiohttp remembers both until the next request, which may never come.
+            request._read_bytes = None
+            if isinstance(resp, web.Response):
+                resp.body = None
 
     def handle_error(
         self,
@@ -319,6 +341,7 @@ class Server(web.Server):
         self.open = Connections(limits)
         self.turns = Turns()
         self.buffer = memoryview(bytearray(READ_BYTES))
+        self.untaken = Untaken()
         self.ended = False
         self._inner: Callable[[Any], Awaitable[web.StreamResponse]] = inner.request_handler
 
@@ -422,6 +445,20 @@ def reading(request: web.BaseRequest) -> Iterator[None]:
         yield
         return
     with connection.reading():
+        yield
+
+
+@contextmanager
+def sending(request: web.BaseRequest, size: int) -> Iterator[None]:
+    """While this runs, this request's client is to take `size` bytes of a WebSocket or stream.
+
+    Raise `RetryableError` if it has too many to take already.
+    """
+    connection = request.protocol
+    if not isinstance(connection, Connection):
+        yield
+        return
+    with connection.sending(size):
         yield
 
 

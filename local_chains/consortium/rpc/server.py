@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from core.runtime.web import (
     problem_of,
     read_bytes,
     read_sent,
+    sending,
 )
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.feed import Listener
@@ -43,7 +44,7 @@ from local_chains.consortium.rpc.event_query import MAX_QUERY_BYTES, TOO_LONG, E
 from local_chains.consortium.rpc.leniency import html_text, pairs, path_of, redirection
 from local_chains.consortium.rpc.methods import Methods
 from local_chains.consortium.rpc.parameters import Kind, Signature, from_json, from_uri
-from local_chains.consortium.rpc.workshop import Workshop
+from local_chains.consortium.rpc.workshop import CLIENT, Workshop
 
 MAX_BODY_BYTES: Final = 1_000_000
 MAX_SUBSCRIPTIONS: Final = 5
@@ -133,6 +134,7 @@ class RpcServer:
         if path is None:
             return web.Response(status=400, text="400 Bad Request")
         client = client_of(request.remote)
+        CLIENT.set(client)
         body = await self._body(request, client)
         if isinstance(body, web.Response):
             return body
@@ -217,7 +219,8 @@ class RpcServer:
         await socket.prepare(request)
         self._sockets.add(socket)
         in_turn = partial(self._in_turn, client)
-        connection = _Connection(self._engine, socket, self._call, self._news, self._turns, in_turn)
+        taking = partial(sending, request)
+        connection = _Connection(self._engine, socket, self._call, self._news, self._turns, in_turn, taking)
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -227,7 +230,7 @@ class RpcServer:
                 await self._in_turn(client)
                 if message.type is WSMsgType.PING:
                     await connection.pong(message.data)
-        except (ConnectionError, TimeoutError):
+        except (RetryableError, ConnectionError, TimeoutError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
         finally:
             await connection.close()
@@ -246,13 +249,15 @@ class _Connection:
         news: Workshop,
         turns: asyncio.Lock,
         in_turn: Callable[[], Awaitable[None]],
+        taking: Callable[[int], AbstractContextManager[None]],
     ) -> None:
         """`news` renders the results of new blocks, once for all connections, which take `turns` at their events.
-        Answers go `in_turn`."""
+        Answers go `in_turn`; their bytes count while a block of `taking` runs."""
         self._engine = engine
         self._news = news
         self._turns = turns
         self._in_turn = in_turn
+        self._taking = taking
         self._socket = socket
         self._call_method = call
         self._subscriptions: dict[str, tuple[Any, EventQuery]] = {}
@@ -329,8 +334,9 @@ class _Connection:
                         heard, more = self._heard(events)
                         if more:
                             await asyncio.sleep(TURN_S)
-                    for text in heard:
-                        await self._send_text(text)
+                    with self._taking(sum(len(text) for text in heard)):
+                        for text in heard:
+                            await self._send_text(text)
         except (RetryableError, ConnectionError, TimeoutError):
             await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
@@ -348,7 +354,9 @@ class _Connection:
         return heard, False
 
     async def _send(self, answer: Any) -> None:
-        await self._send_text(encode(answer).decode())
+        text = encode(answer).decode()
+        with self._taking(len(text)):
+            await self._send_text(text)
 
     async def _send_text(self, text: str) -> None:
         async with self._sending, asyncio.timeout(SEND_TIMEOUT_S):

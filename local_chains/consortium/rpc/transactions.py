@@ -12,6 +12,7 @@ from core.model.consortium import MAX_TRANSACTION_BYTES, ResultCode, transaction
 from core.model.errors import CausewayError, RetryableError
 from core.proofs import merkle
 from core.proofs.cometbft import json as comet_json
+from core.runtime.web import Places
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.intake import Admission
 from local_chains.consortium.engine.mempool import AlreadySeenError, MempoolFullError, NoRoomError
@@ -32,10 +33,13 @@ from local_chains.consortium.rpc.parameters import (
     page_of,
 )
 from local_chains.consortium.rpc.search import find_transactions
-from local_chains.consortium.rpc.workshop import Workshop
+from local_chains.consortium.rpc.workshop import CLIENT, Workshop
 from local_chains.consortium.state.store import StoredBlock
 
 COMMIT_TIMEOUT_S: Final = 10.0
+MAX_COMMITS: Final = 64
+MAX_COMMITS_OF_A_CLIENT: Final = 32
+"""Calls of `broadcast_tx_commit` that wait for their block; each listens as a subscription does."""
 
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -63,6 +67,7 @@ class TransactionMethods:
     def __init__(self, engine: EmbeddedEngine, workshop: Workshop) -> None:
         self._engine = engine
         self._workshop = workshop
+        self._commits = Places("calls of broadcast_tx_commit", MAX_COMMITS, MAX_COMMITS_OF_A_CLIENT)
 
     async def _submit(self, arguments: Arguments) -> tuple[bytes, Result]:
         raw = _transaction(arguments)
@@ -104,6 +109,15 @@ class TransactionMethods:
 
     async def broadcast_tx_commit(self, arguments: Arguments) -> dict[str, Any]:
         """Wait for the block, `COMMIT_TIMEOUT_S` at the most. Meant for trying things out."""
+        try:
+            with self._commits.taken(CLIENT.get()):
+                return await self._committed(arguments)
+        except TimeoutError:
+            raise internal("timed out waiting for tx to be included in a block") from None
+        except RetryableError as error:
+            raise internal(error.message) from None
+
+    async def _committed(self, arguments: Arguments) -> dict[str, Any]:
         listener = self._engine.feed.listen()
         try:
             try:
@@ -120,10 +134,6 @@ class TransactionMethods:
                     if raw in committed.block.txs:
                         result = committed.results[committed.block.txs.index(raw)]
                         return answer | {"tx_result": result_to_json(result), "height": str(committed.height)}
-        except TimeoutError:
-            raise internal("timed out waiting for tx to be included in a block") from None
-        except RetryableError as error:
-            raise internal(error.message) from None
         finally:
             self._engine.feed.leave(listener)
 

@@ -1,19 +1,26 @@
 """The work that grows with a block, done here in one thread next to the event loop: blocks do not wait for answers.
 
 One piece of work at a time, so that however many ask, the event loop and the thread that makes blocks have to share the
-interpreter with one other thread only. Who asks for what is being made already waits for that.
+interpreter with one other thread only; clients take turns. Who asks for what is being made already waits for that.
 """
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from core.model.errors import RetryableError
+from core.runtime.web import Gate
 
+CLIENT: Final[ContextVar[str]] = ContextVar("client", default="")
+"""Who sent the request that is being answered; empty for nobody over the network."""
 MAX_WAITING: Final = 64
+MAX_WAITING_OF_A_CLIENT: Final = MAX_WAITING // 2
 """Pieces of work that wait for their turn."""
+LONGEST_S: Final = 86_400.0
+"""For a piece of work: none takes as long."""
 STOPS: Final = "the node stops: ask another, or again later"
 MAX_KEPT: Final = 4
 MAX_KEPT_BYTES: Final = 64 * 1024 * 1024
@@ -30,7 +37,8 @@ class Workshop:
         self._thread = ThreadPoolExecutor(1, "rpc answers") if threads else None
         self._making: dict[Hashable, asyncio.Future[Any]] = {}
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._waiting = 0
+        self._turn = Gate(1, LONGEST_S)
+        self._waiting: Counter[str] = Counter()
         self._closed = False
 
     async def run(self, work: Callable[[], T]) -> T:
@@ -40,11 +48,19 @@ class Workshop:
             return work()
         if self._closed:
             raise RetryableError(STOPS)
-        if self._waiting >= MAX_WAITING:
-            raise RetryableError(f"{self._waiting} answers are being made already: ask again later")
-        self._waiting += 1
+        client = CLIENT.get()
+        for waiting, most in (
+            (self._waiting.total(), MAX_WAITING),
+            (self._waiting[client], MAX_WAITING_OF_A_CLIENT if client else MAX_WAITING),
+        ):
+            if waiting >= most:
+                raise RetryableError(f"{waiting} answers are being made already: ask again later")
+        self._waiting[client] += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+            async with self._turn.passed(client):
+                if self._closed:
+                    raise RetryableError(STOPS)
+                return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -52,7 +68,9 @@ class Workshop:
             # `close` gave the work up, and nobody cancelled who waits for it.
             raise RetryableError(STOPS) from None
         finally:
-            self._waiting -= 1
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
 
     async def made(self, name: Hashable, size: int, work: Callable[[], T]) -> T:
         """`run`, once for a `name` whose value never changes while it is remembered. It is made from `size` bytes."""

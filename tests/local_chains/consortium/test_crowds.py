@@ -6,6 +6,7 @@ count.
 
 import asyncio
 import gc
+import socket
 import statistics
 import sys
 import time
@@ -21,10 +22,11 @@ from aiohttp import TCPConnector
 
 from core.proofs.cometbft.json import timestamp_from_json
 from core.runtime.sockets import free_port
+from core.runtime.web.untaken import MAX_BYTES_OF_A_CLIENT
 from local_chains.consortium.node import ConsortiumNode, Pace
 from local_chains.consortium.rpc.envelopes import LARGE_BYTES
 from local_chains.consortium.rpc.server import MAX_LARGE_BODIES_OF_A_CLIENT
-from tests.local_chains.consortium.test_rpc_load import HELD_S, Held, make_home
+from tests.local_chains.consortium.test_rpc_load import HELD_S, Held, full_block, make_home
 from tests.support import REPOSITORY, eventually
 
 BLOCKS = 5
@@ -172,3 +174,28 @@ async def test_large_bodies_are_read_a_few_of_a_client_at_a_time(tmp_path: Path)
         for one in (writer, *(other for _, other in half)):
             one.transport.abort()
         await asyncio.gather(*answers, return_exceptions=True)
+
+
+async def test_answers_that_nobody_reads_are_bounded(tmp_path: Path) -> None:
+    """Connections that ask for a full block and read its first line: beyond their client's share they get 503."""
+    async with full_block(tmp_path) as (engine, url, _), AsyncExitStack() as stack:
+        stored = await engine.store.block(1)
+        assert stored is not None
+        room = MAX_BYTES_OF_A_CLIENT // len(stored.block)
+
+        async def ask(client: str) -> bytes:
+            asking = socket.socket()
+            stack.callback(asking.close)
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            asking.bind((client, 0))
+            asking.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(asking, ("127.0.0.1", int(url.rpartition(":")[2])))
+            await loop.sock_sendall(asking, b"GET /block?height=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+            async with asyncio.timeout(30):
+                return (await loop.sock_recv(asking, 12))[9:]
+
+        for _ in range(room - 1):
+            assert await ask("127.0.0.1") == b"200"
+        assert [await ask("127.0.0.1") for _ in range(3)][1:] == [b"503", b"503"]
+        assert await ask("127.0.0.2") == b"200"

@@ -23,9 +23,11 @@ from local_chains.consortium.engine.lanes import ORDINARY
 from local_chains.consortium.ledger.genesis import GenesisAccount
 from local_chains.consortium.node import ConsortiumNode, Pace
 from local_chains.consortium.rpc.server import MAX_BODY_BYTES, RpcServer
-from local_chains.consortium.rpc.workshop import MAX_WAITING, Workshop
+from local_chains.consortium.rpc.transactions import MAX_COMMITS_OF_A_CLIENT, TransactionMethods
+from local_chains.consortium.rpc.workshop import CLIENT, MAX_WAITING, MAX_WAITING_OF_A_CLIENT, Workshop
 from local_chains.consortium.state import ledger_state, tree
 from tests.local_chains.consortium.support import ASSETS, CHAIN, Actor
+from tests.support import eventually
 
 HEADERS = "tm.event='NewBlockHeader'"
 HELD_S = 0.05
@@ -239,6 +241,45 @@ async def test_workshop_refuses_more_than_it_lets_wait() -> None:
     go.set()
     await asyncio.gather(*waiting)
     workshop.close()
+
+
+async def test_workshop_keeps_room_and_turns_for_other_clients() -> None:
+    workshop, go, made = Workshop(), threading.Event(), list[str]()
+
+    async def ask(client: str) -> None:
+        CLIENT.set(client)
+        await workshop.run(go.wait)
+        made.append(client)
+
+    many = [asyncio.create_task(ask("many")) for _ in range(MAX_WAITING_OF_A_CLIENT + 1)]
+    await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
+    assert isinstance(many[-1].exception(), RetryableError)
+    other = asyncio.create_task(ask("other"))
+    await asyncio.sleep(0)
+    go.set()
+    await other
+    assert made.count("many") <= 3, "what was begun, and one in turn"
+    await asyncio.gather(*many[:-1])
+    workshop.close()
+
+
+async def test_broadcasts_that_wait_leave_others_their_listeners(tmp_path: Path) -> None:
+    """One client's calls of `broadcast_tx_commit` wait for a block that does not come; another one can subscribe."""
+    engine = await open_engine(make_home(tmp_path))
+    methods = TransactionMethods(engine, Workshop())
+
+    async def send(sequence: int) -> Any:
+        CLIENT.set("many")
+        raw = SENDERS[0].signed(sequence, Transfer("cnyd", SENDERS[1].address, quantity(1)))
+        return await methods.broadcast_tx_commit({"tx": raw})
+
+    calls = [asyncio.create_task(send(sequence)) for sequence in range(MAX_COMMITS_OF_A_CLIENT + 5)]
+    await asyncio.wait(calls[MAX_COMMITS_OF_A_CLIENT:], timeout=60)
+    assert all("of one client" in str(one.exception()) for one in calls[MAX_COMMITS_OF_A_CLIENT:])
+    await eventually(lambda: len(engine.mempool) == MAX_COMMITS_OF_A_CLIENT)
+    await engine.produce_block()
+    assert {(await one)["height"] for one in calls[:MAX_COMMITS_OF_A_CLIENT]} == {"1"}
+    await engine.close()
 
 
 async def test_workshop_that_fails_once_makes_it_the_next_time() -> None:
