@@ -376,7 +376,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=Load.seconds, help="cometbft: for how long")
     parser.add_argument("--validators", type=int, default=Load.validators, help="cometbft: number of nodes")
     parser.add_argument("--flood", action="store_true", help="four nodes: how soon claims are in blocks under attack")
-    parser.add_argument("--quiet-seconds", type=float, default=Flood.quiet_s, help="flood: watch for so long before")
+    parser.add_argument("--quiet-seconds", type=float, default=Flood.quiet_s, help="flood: seconds watched before")
     parser.add_argument("--latency", action="store_true", help="four nodes: from broadcast to fact at another node")
     parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)

@@ -27,7 +27,7 @@ CHUNK_BYTES: Final = 256 * 1024
 TURN_S: Final = 0.002
 """How long answers are computed before other connections have their turn, a block's among them."""
 WRITTEN_TURNS: Final = 5
-"""After so many turns the answers are written, though more requests are here."""
+"""Turns after which answers are written, even if more requests are here."""
 LARGE_BYTES: Final = 64 * 1024
 """Longer requests are read in another thread."""
 
