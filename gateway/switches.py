@@ -19,7 +19,7 @@ from gateway.config import RelayerConfig, resolve_database
 from gateway.config.faults import choices
 from gateway.daemons.parts import opened_database
 from indexer import store
-from relayer import reloads, switches
+from relayer import reloads, switchboard
 from relayer.pump import tables
 from relayer.switches import EVERYTHING, Cause, Scope, Switch, pair_scope
 
@@ -82,14 +82,14 @@ async def put(
 ) -> Switch:
     """Store a switch and return it. Raise `NotFoundError` without a database, `RejectedError` for what makes none."""
     switch = Switch(scope, cause, reason, SystemClock().now_ns(), until_ns)
-    await _write(config, base, lambda c: switches.set_switch(c, switch))
+    await _write(config, base, lambda c: switchboard.set_switch(c, switch))
     return switch
 
 
 async def lifted(config: RelayerConfig, base: Path, scope: Scope | None) -> tuple[list[Switch], list[Switch]]:
     """Lift the operator's switches of a scope, None for all. Return those, and what still holds."""
     now_ns = SystemClock().now_ns()
-    return await _write(config, base, lambda c: (switches.lift(c, scope), switches.standing(c, now_ns)))
+    return await _write(config, base, lambda c: (switchboard.lift(c, scope), switchboard.standing(c, now_ns)))
 
 
 async def drained(config: RelayerConfig, base: Path, show: Callable[[int], None]) -> None:
@@ -111,7 +111,7 @@ async def collect_status(config: RelayerConfig, base: Path) -> dict[str, Any]:
     def read(connection: Connection) -> dict[str, Any]:
         return {
             "name": config.name,
-            "switches": [shown(one) for one in switches.standing(connection, now_ns)],
+            "switches": [shown(one) for one in switchboard.standing(connection, now_ns)],
             "swaps": {phase.value: count for phase, count in sorted(tables.counts_by_phase(connection).items())},
             "effects": journal.count_pending(connection),
             "chains": [_chain(row) for row in store.chain_rows(connection)],

@@ -17,12 +17,13 @@ from core.runtime.leases import this_process
 from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
 from indexer import reading
-from relayer import switches
+from relayer import switchboard
 from relayer.conditions import ChainLook, Conditions
 from relayer.metrics import RelayerMetrics
 from relayer.pump import tables
 from relayer.pump.wiring import Pump
-from relayer.switches import Cause, Scope, Switch, Switches
+from relayer.switchboard import Switches
+from relayer.switches import Cause, Scope, Switch
 from relayer.transactions import records
 
 NOTED_S: Final = 10.0
@@ -127,7 +128,7 @@ class Guard:
         same = {(one.scope, one.cause) for one in before} == {(one.scope, one.cause) for one in own}
         if same and (not own or now_s - self._noted_s < NOTED_S):
             return
-        await self._database.write(partial(switches.note_own, holder=self._holder, own=own, now_ns=now_ns))
+        await self._database.write(partial(switchboard.note_own, holder=self._holder, own=own, now_ns=now_ns))
         self._noted_s = now_s
 
     def _show(self) -> None:

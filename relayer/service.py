@@ -25,7 +25,7 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
-from relayer import reloads, switches
+from relayer import reloads, switchboard
 from relayer.api import access, idempotency
 from relayer.bridging.attestor import Attestor
 from relayer.conditions import Conditions
@@ -45,7 +45,8 @@ from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
 from relayer.story import Story
-from relayer.switches import Cause, Scope, Switches
+from relayer.switchboard import Switches
+from relayer.switches import Cause, Scope
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.treasury import orders as treasury_tables
@@ -70,7 +71,7 @@ TABLES: Final = (
     *idempotency.TABLES,
     *access.TABLES,
     *webhooks.TABLES,
-    *switches.TABLES,
+    *switchboard.TABLES,
     *reloads.TABLES,
     *treasury_tables.TABLES,
 )

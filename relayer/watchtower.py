@@ -27,7 +27,7 @@ from indexer.projections import ReportedAgreement, report_agreement
 from relayer.policy import RelayerPolicy
 from relayer.pump import observations, promises, swaps, tables
 from relayer.pump.updates import SwapUpdates
-from relayer.switches import Switches
+from relayer.switchboard import Switches
 
 MAX_LOCKS_READ = 100
 

@@ -13,6 +13,9 @@ environment variable that holds its passphrase.
     reading     files in and out
 """
 
+from typing import TYPE_CHECKING
+
+from core.runtime.lazy import lazily
 from gateway.config.model import (
     AccountConfig,
     ApiKeyConfig,
@@ -38,7 +41,21 @@ from gateway.config.model import (
     WebhookConfig,
     WebhooksConfig,
 )
-from gateway.config.reading import listen_address, load, load_into, resolve_database, to_toml, verified
+
+if TYPE_CHECKING:
+    from gateway.config.reading import listen_address, load, load_into, resolve_database, to_toml, verified
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "listen_address": "gateway.config.reading",
+            "load": "gateway.config.reading",
+            "load_into": "gateway.config.reading",
+            "resolve_database": "gateway.config.reading",
+            "to_toml": "gateway.config.reading",
+            "verified": "gateway.config.reading",
+        },
+    )
 
 __all__ = [
     "AccountConfig",

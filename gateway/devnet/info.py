@@ -8,7 +8,7 @@ import msgspec
 from core.model.errors import RejectedError
 from core.model.types import ChainId
 from core.runtime.files import replace_file
-from gateway.config import ChainConfig
+from gateway.config.model import ChainConfig
 
 DEVNET_FILE: Final = "devnet.json"
 

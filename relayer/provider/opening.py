@@ -58,7 +58,8 @@ from relayer.pump import places, promises, swaps, tables
 from relayer.pump.checks import Checks
 from relayer.pump.tables import SwapRow
 from relayer.pump.updates import SwapUpdates
-from relayer.switches import Switch, Switches
+from relayer.switchboard import Switches
+from relayer.switches import Switch
 
 T = TypeVar("T")
 

@@ -52,7 +52,7 @@ from relayer import inventory
 from relayer.inventory import ExitCosts, Promise
 from relayer.policy import RelayerPolicy
 from relayer.pump import places, promises, swaps
-from relayer.switches import Switches
+from relayer.switchboard import Switches
 from relayer.transactions import accounts
 
 PLACE_RETRIES: Final = 5

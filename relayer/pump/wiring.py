@@ -32,7 +32,7 @@ from relayer.pump.checks import Checks, Consultation, PreimageVault
 from relayer.pump.execute import Executor
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
-from relayer.switches import Switches
+from relayer.switchboard import Switches
 from relayer.transactions import accounts
 from relayer.transactions.accounts import ForeignUse
 from relayer.transactions.pipeline import Pipeline

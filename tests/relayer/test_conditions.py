@@ -13,7 +13,7 @@ from core.model.ports import ChainTiming
 from core.model.types import BaseUnits, BlockRef, ChainTime, Height, Seconds, SwapId
 from core.runtime.clock import NS_PER_S, run_virtually
 from indexer import store, tables
-from relayer import inventory, switches
+from relayer import inventory, switchboard
 from relayer.conditions import BAD_LOOKS, CALM_LOOKS, ChainLook, Conditions, stall_bound_s
 from relayer.provider.quoting import QuoteRequest
 from relayer.switches import Cause, PausedError, Scope, Switch
@@ -222,7 +222,7 @@ def test_a_chain_that_stands_still_is_paused_and_resumed() -> None:
             await service.desk.quote(QuoteRequest(COIN[A], COIN[B], BaseUnits(1000)))
         assert [one.split(":")[0] for one in await service.concerns()] == [A.split(":")[0]]
         assert house.metrics.value("relayer_paused", scope=A, cause="clock-skew") == 1
-        [row] = await house.database.read(lambda c: switches.standing(c, house.clock.now_ns()))
+        [row] = await house.database.read(lambda c: switchboard.standing(c, house.clock.now_ns()))
         assert (row.scope, row.cause) == (Scope(A), Cause.CLOCK_SKEW)
         house._producers.append(asyncio.create_task(house.chains[A].produce(1.0)))
 
@@ -233,7 +233,7 @@ def test_a_chain_that_stands_still_is_paused_and_resumed() -> None:
         await house.clock.sleep(4)
         await house.until(resumed)
         await service.desk.quote(QuoteRequest(COIN[A], COIN[B], BaseUnits(1000)))
-        assert await house.database.read(lambda c: switches.standing(c, house.clock.now_ns())) == []
+        assert await house.database.read(lambda c: switchboard.standing(c, house.clock.now_ns())) == []
 
     told(story)
 

@@ -12,7 +12,7 @@ from core.model.types import AssetId, BaseUnits
 from core.runtime.clock import NS_PER_S, run_virtually
 from core.runtime.database import InlineDatabase, create_schema
 from htlc.model import Leg, Phase
-from relayer import switches
+from relayer import switchboard
 from relayer.provider.desk import OpenSwap
 from relayer.provider.quoting import Pair, QuoteRequest, Rate
 from relayer.switches import EVERYTHING, Cause, PausedError, Scope, Switch, first_of, pair_scope, scopes_of
@@ -45,11 +45,11 @@ async def put(
 ) -> None:
     now_ns = house.clock.now_ns()
     until_ns = None if seconds is None else now_ns + seconds * NS_PER_S
-    await house.database.write(lambda c: switches.set_switch(c, Switch(scope, cause, "why", now_ns, until_ns)))
+    await house.database.write(lambda c: switchboard.set_switch(c, Switch(scope, cause, "why", now_ns, until_ns)))
 
 
 async def lift(house: House, scope: Scope | None = None) -> None:
-    await house.database.write(lambda c: switches.lift(c, scope))
+    await house.database.write(lambda c: switchboard.lift(c, scope))
 
 
 # --- the pure part --------------------------------------------------------------------------------------------------
@@ -126,50 +126,50 @@ def test_a_switch_that_makes_no_sense_is_refused(wrong: Any) -> None:
 
 async def test_rows_hold_one_switch_of_each_scope_and_cause() -> None:
     database = InlineDatabase()
-    await database.write(lambda c: create_schema(c, switches.TABLES))
+    await database.write(lambda c: create_schema(c, switchboard.TABLES))
     newer = switch(Scope(A), reason="newer")
     for one in (switch(Scope(A)), switch(cause=Cause.DRAIN), newer):
-        await database.write(lambda c, one=one: switches.set_switch(c, one))  # type: ignore[misc]
-    assert await database.read(switches.operators) == [switch(cause=Cause.DRAIN), newer]
-    assert await database.write(lambda c: switches.lift(c, Scope(B))) == []
-    assert await database.write(lambda c: switches.lift(c, Scope(A))) == [newer]
-    assert await database.write(switches.lift) == [switch(cause=Cause.DRAIN)]
-    assert await database.read(switches.operators) == []
+        await database.write(lambda c, one=one: switchboard.set_switch(c, one))  # type: ignore[misc]
+    assert await database.read(switchboard.operators) == [switch(cause=Cause.DRAIN), newer]
+    assert await database.write(lambda c: switchboard.lift(c, Scope(B))) == []
+    assert await database.write(lambda c: switchboard.lift(c, Scope(A))) == [newer]
+    assert await database.write(switchboard.lift) == [switch(cause=Cause.DRAIN)]
+    assert await database.read(switchboard.operators) == []
 
 
 async def test_what_came_by_itself_lapses_with_its_process() -> None:
     database = InlineDatabase()
-    await database.write(lambda c: create_schema(c, switches.TABLES))
+    await database.write(lambda c: create_schema(c, switchboard.TABLES))
     skew, gas = switch(Scope(A), Cause.CLOCK_SKEW), switch(Scope(B), Cause.LOW_GAS)
-    await database.write(lambda c: switches.note_own(c, "one", [skew, gas], NOW_NS))
-    await database.write(lambda c: switches.note_own(c, "two", [skew], NOW_NS))
+    await database.write(lambda c: switchboard.note_own(c, "one", [skew, gas], NOW_NS))
+    await database.write(lambda c: switchboard.note_own(c, "two", [skew], NOW_NS))
 
     async def causes(now_ns: int) -> list[str]:
-        return [one.cause.value for one in await database.read(lambda c: switches.standing(c, now_ns))]
+        return [one.cause.value for one in await database.read(lambda c: switchboard.standing(c, now_ns))]
 
     assert await causes(NOW_NS) == ["clock-skew", "low-gas"]
-    await database.write(lambda c: switches.note_own(c, "one", [], NOW_NS))
+    await database.write(lambda c: switchboard.note_own(c, "one", [], NOW_NS))
     assert await causes(NOW_NS) == ["clock-skew"]
-    lapsed_ns = NOW_NS + switches.SHOWN_FOR_S * NS_PER_S
+    lapsed_ns = NOW_NS + switchboard.SHOWN_FOR_S * NS_PER_S
     assert await causes(lapsed_ns) == []
-    await database.write(lambda c: switches.note_own(c, "one", [], lapsed_ns))
-    assert await database.read(lambda c: c.execute(switches.switches.select()).all()) == []
+    await database.write(lambda c: switchboard.note_own(c, "one", [], lapsed_ns))
+    assert await database.read(lambda c: c.execute(switchboard.switches.select()).all()) == []
 
 
 async def test_operators_cannot_set_more_switches_than_the_limit() -> None:
     database = InlineDatabase()
-    await database.write(lambda c: create_schema(c, switches.TABLES))
+    await database.write(lambda c: create_schema(c, switchboard.TABLES))
     with pytest.raises(RejectedError, match="comes by itself"):
-        await database.write(lambda c: switches.set_switch(c, switch(cause=Cause.LOW_GAS)))
+        await database.write(lambda c: switchboard.set_switch(c, switch(cause=Cause.LOW_GAS)))
 
     def fill(connection: Any) -> None:
-        for number in range(switches.MAX_SWITCHES):
-            switches.set_switch(connection, switch(Scope(f"eip155:{number + 1}")))
+        for number in range(switchboard.MAX_SWITCHES):
+            switchboard.set_switch(connection, switch(Scope(f"eip155:{number + 1}")))
 
     await database.write(fill)
-    await database.write(lambda c: switches.set_switch(c, switch(Scope("eip155:1"), reason="again")))
+    await database.write(lambda c: switchboard.set_switch(c, switch(Scope("eip155:1"), reason="again")))
     with pytest.raises(RejectedError, match="switches are set already"):
-        await database.write(lambda c: switches.set_switch(c, switch()))
+        await database.write(lambda c: switchboard.set_switch(c, switch()))
 
 
 # --- a relayer that is paused ---------------------------------------------------------------------------------------

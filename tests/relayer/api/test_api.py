@@ -15,7 +15,7 @@ from core.runtime.clock import NS_PER_S
 from core.runtime.sockets import free_port
 from core.runtime.web import RateLimit, serve
 from htlc.model import Phase, Role
-from relayer import switches
+from relayer import switchboard
 from relayer.api import wire
 from relayer.api.bodies import PauseBody, QuoteBody, QuoteCall, SwapBody, SwapCall, SwapsQuery, TermsBody, WatchCall
 from relayer.client import RelayerApi, SwapStep
@@ -123,7 +123,7 @@ def test_a_pair_that_is_paused_says_why_and_refuses_quotes() -> None:
         hashes = [pair.hash for pair in await world.api.pairs()]
         now_ns = world.clock.now_ns()
         made = Switch(pair_scope(COIN[A], COIN[B]), Cause.OPERATOR, "upgrade", now_ns, now_ns + 600 * NS_PER_S)
-        await world.database.write(lambda c: switches.set_switch(c, made))
+        await world.database.write(lambda c: switchboard.set_switch(c, made))
         await world.service.guard.look()
         pairs = {pair.initiator.id: pair for pair in await world.api.pairs()}
         assert pairs[COIN[B]].pause is None
