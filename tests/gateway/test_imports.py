@@ -19,7 +19,7 @@ LIGHT = {
     *("gateway", "gateway.cli", "core", "core.model", "core.model.errors", "core.model.types"),
     *("core.runtime", "core.runtime.logging", "core.runtime.repeats"),
 }
-"""What help needs of our own, next to the modules of commands."""
+"""Modules of ours that help needs, next to those of commands."""
 LIBRARIES = {
     *("aiohttp", "apscheduler", "asyncpg", "eth_account", "nacl", "prometheus_client", "requests"),
     *("sqlalchemy", "web3", "websockets"),
