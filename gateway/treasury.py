@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.engine import Connection
+
 from core.model.errors import NotFoundError, RejectedError, RetryableError
 from core.model.identifiers import parse_account, parse_chain
 from core.model.types import AccountId, Asset, ChainId, chain_of
@@ -157,14 +159,17 @@ def parse_receiver(text: str, chain: ChainId) -> AccountId:
 
 async def place(config: RelayerConfig, base: Path, placed: Sequence[Withdrawal]) -> None:
     """Write the orders, all or none, sealed with the keystore. Raise what `orders.write` raises."""
-    seal = Seal(wiring.open_keystore(config, base).key(config.quote_key).expose())
+    seal = wiring.seal(config, wiring.open_keystore(config, base))
+    async with opened_database(config.database, base) as database:
+        await _write(database, seal, placed)
 
-    def write(connection: Any) -> None:
+
+async def _write(database: Database, seal: Seal, placed: Sequence[Withdrawal]) -> None:
+    def write(connection: Connection) -> None:
         for one in placed:
             orders.write(connection, one, seal.of(one))
 
-    async with opened_database(config.database, base) as database:
-        await database.write(write)
+    await database.write(write)
 
 
 async def ended(config: RelayerConfig, base: Path, ids: Sequence[str]) -> list[Withdrawal]:
@@ -187,11 +192,11 @@ async def _ended(database: Database, ids: Sequence[str]) -> list[Withdrawal]:
         await asyncio.sleep(LOOK_S)
 
 
-async def carry_out(config: RelayerConfig, base: Path, ids: Sequence[str]) -> list[Withdrawal]:
-    """Carry the orders out here, since no relayer runs, and return them once they have ended.
+async def carry_out(config: RelayerConfig, base: Path, placed: Sequence[Withdrawal]) -> list[Withdrawal]:
+    """Write the orders and carry them out here, since no relayer runs, and return them once they have ended.
 
     Only our transactions go out and are followed; no swap is opened, funded or claimed. Raise `ConflictError` if a
-    relayer has the database, `RetryableError` after `MAX_WAIT_S`.
+    relayer has the database, with nothing written; `RetryableError` after `MAX_WAIT_S`.
     """
     keys = wiring.open_keystore(config, base)
     clock, metrics = SystemClock(), Metrics()
@@ -204,6 +209,8 @@ async def carry_out(config: RelayerConfig, base: Path, ids: Sequence[str]) -> li
         signers = wiring.signers(config, chains, keys)
         pump = Pump(own.database, access, signers, policy, FactSignal(), clock, measures)
         allowed = wiring.treasury_policy(config, keys)
+        await _write(own.database, wiring.seal(config, keys), placed)
+        ids = [one.id for one in placed]
         window = Teller(own.database, access, pump.pipelines, pump.checks, allowed, clock, measures)
         supervisor = Supervisor(clock, metrics)
         supervisor.add(*pump.account_workers(), Worker("treasury", window.run))
@@ -275,7 +282,7 @@ def _exists(config: RelayerConfig, base: Path) -> bool:
 async def transactions_of(config: RelayerConfig, base: Path, ids: Sequence[str]) -> dict[str, str]:
     """Return the hash of each order's transaction, in hex, for those that have one."""
 
-    def read(connection: Any) -> dict[str, str]:
+    def read(connection: Connection) -> dict[str, str]:
         found = {one: records.by_effect(connection, f"{records.WITHDRAWAL_PREFIX}{one}") for one in ids}
         return {one: (record.tx_hash or record.newest.hash).hex() for one, record in found.items() if record}
 

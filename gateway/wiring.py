@@ -213,11 +213,16 @@ def _pair(config: PairConfig) -> Pair:
     )
 
 
+def seal(config: RelayerConfig, keys: Keystore) -> Seal:
+    """Return the key that withdrawals are sealed with: whoever opens the keystore may order them."""
+    return Seal(keys.key(config.quote_key).expose())
+
+
 def treasury_policy(config: RelayerConfig, keys: Keystore) -> TreasuryPolicy:
     """Return the policy of withdrawals, which are sealed under the key that signs prices."""
     destinations = [parse_account(one.account) for one in config.treasury.destinations]
     return TreasuryPolicy(
-        seal=Seal(keys.key(config.quote_key).expose()),
+        seal=seal(config, keys),
         destinations=destinations or None,
         low={parse_asset(one.asset): one.amount for one in config.treasury.low},
     )

@@ -168,12 +168,13 @@ def _carry(
     if not yes and not _confirmed({one.receiver for one in placed}, as_json):
         typer.echo("nothing was written")
         raise typer.Exit(EXIT_REFUSED)
-    asyncio.run(treasury.place(config, base, placed))
     ids = [one.id for one in placed]
     found: Sequence[Withdrawal] = placed
     if now:
-        found = asyncio.run(treasury.carry_out(config, base, ids))
-    elif wait:
+        found = asyncio.run(treasury.carry_out(config, base, placed))
+    else:
+        asyncio.run(treasury.place(config, base, placed))
+    if wait and not now:
         found = asyncio.run(treasury.ended(config, base, ids))
     hashes = asyncio.run(treasury.transactions_of(config, base, ids)) if now or wait else {}
     if as_json:

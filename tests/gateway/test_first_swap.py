@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -58,10 +59,14 @@ async def allow_cold(reader: Reader) -> None:
     await reader.types("causeway relayer check --config relayer.toml")
 
 
+def plain(text: str) -> list[str]:
+    """The lines of a block without their comments."""
+    return [line.partition("  #")[0].strip() for line in text.splitlines()]
+
+
 async def take_out(reader: Reader) -> None:
     """The commands of the page on money, next to the running relayer."""
-    lines = block("operating/money.md", "causeway relayer balance").splitlines()
-    balance, send, withdraw, rest, _ = [line.partition("  #")[0].strip() for line in lines]
+    balance, send, withdraw, rest, _ = plain(block("operating/money.md", "causeway relayer balance"))
     assert "10,000.49" in await reader.types(balance)
     refused = await reader.start(send.replace("0x…", f"0x{'1' * 40}") + " --yes")
     shown, _ = await refused.communicate()
@@ -74,9 +79,31 @@ async def take_out(reader: Reader) -> None:
     assert "paid  987,625 CNYD" in await reader.types(f"{rest} --yes")
 
 
-async def sweep(reader: Reader) -> None:
-    """Without a relayer, by the command itself: all but the gas of one more exit."""
-    found = json.loads(await reader.types("causeway relayer sweep --now --yes --json"))
+async def running_relayer_refuses(reader: Reader) -> None:
+    """Who sends by the command itself while a relayer runs is refused, with nothing written."""
+    process = await reader.start("causeway relayer send 0.1 eth " + COLD + " --now --yes")
+    shown, _ = await process.communicate()
+    assert process.returncode == 1, shown
+    assert b"asked" not in (await reader.types("causeway relayer balance")).encode()
+
+
+async def rotate(reader: Reader, commands: Sequence[str]) -> None:
+    """A new key, by the commands of the page on relayers: the old one's money goes first."""
+    sweep, new, resume, run = commands
+    before = json.loads(await reader.types("causeway relayer balance --json"))["accounts"][0]["account"]
+    await swept(reader, sweep)
+    await reader.types(new)
+    file = reader.directory / "relayer.toml"
+    file.write_text(file.read_text().replace('key = "ethereum"', 'key = "ethereum-2"'))
+    await reader.types(resume)
+    async with reader.terminal(run, "is ready at"):
+        after = json.loads(await reader.types("causeway relayer balance --json"))["accounts"][0]["account"]
+    assert before != after
+
+
+async def swept(reader: Reader, command: str) -> None:
+    """All is gone but the gas of one more exit."""
+    found = json.loads(await reader.types(f"{command} --yes --json"))
     assert [(one["status"], one["asset"]) for one in found] == [("paid", "eip155:31337/slip44:60")]
     left = json.loads(await reader.types("causeway relayer balance --json"))
     [ether] = left["accounts"][0]["balances"]
@@ -100,7 +127,10 @@ async def test_empty_directory_becomes_a_first_swap(tmp_path: Path) -> None:
             shown = await reader.types(page.step("mkdir somebody"))
             took_s = time.monotonic() - begun_s
             await take_out(reader)
-        await sweep(reader)
+            await running_relayer_refuses(reader)
+            drain, *rest = plain(block("operating/relayer.md", "causeway relayer sweep --now"))
+            await reader.types(drain)
+        await rotate(reader, rest)
     assert "completed  swap " in shown
     assert "0.5 ETH for 12,375 CNYD" in shown
     assert took_s < SLOW_S, f"{took_s:.0f} s"
