@@ -203,13 +203,36 @@ def test_the_container_file_keeps_the_usual_rules() -> None:
     assert f"relayer:{port}" in (DEPLOY / "prometheus.yml").read_text()
 
 
+UNITS = sorted((*DEPLOY.glob("*.service"), *DEPLOY.glob("*.timer")))
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_takes_its_unit(tmp_path: Path) -> None:
-    unit = tmp_path / "causeway-relayer.service"
-    text = (DEPLOY / "causeway-relayer.service").read_text()
-    unit.write_text(text.replace("User=causeway", "User=root"))
-    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.replace(str(unit), "")) == (0, "")
+def test_systemd_takes_its_units(tmp_path: Path) -> None:
+    assert len(UNITS) == 4
+    copies = [tmp_path / unit.name for unit in UNITS]
+    for unit, copy in zip(UNITS, copies, strict=True):
+        text = unit.read_text().replace("User=causeway", "User=root")
+        copy.write_text(text.replace("/opt/causeway/bin/causeway", "/bin/true"))  # It has to be there.
+    done = subprocess.run(["systemd-analyze", "verify", *copies], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.replace(str(tmp_path), "")) == (0, "")
+
+
+def test_a_unit_of_a_daemon_is_started_again_unless_that_is_vain() -> None:
+    daemons = [unit.read_text() for unit in UNITS if " run --config" in unit.read_text()]
+    assert len(daemons) == 2
+    for text in daemons:
+        assert "Restart=always" in text
+        assert re.search(r"^RestartPreventExitStatus=(0 )?1 3$", text, re.MULTILINE)
+        assert " --json" in text
+
+
+def test_the_relayer_s_health_check_asks_for_liveness() -> None:
+    """One that asked for readiness would end processes that stand by, and exits with them."""
+    script = compose()["services"]["relayer"]["healthcheck"]["test"]
+    assert script[:3] == ["CMD", "python", "-c"]
+    compile(script[3], "healthcheck", "exec")
+    (port,) = re.findall(r"^EXPOSE (\d+)$", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    assert f"http://127.0.0.1:{port}/healthz" in script[3]
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")

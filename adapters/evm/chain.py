@@ -235,6 +235,9 @@ async def _parameters(
     contracts = contract_decoder(settings).addresses
     htlc = evm_address(settings.htlc)
     code = data_bytes(await endpoints.call("eth_getCode", hex_address(htlc), "latest"))
+    if not code and await endpoints.call("eth_syncing", into=object):
+        # A node that reads its chain from the beginning shows an old state as the newest (execution-apis, eth_syncing).
+        raise RetryableError(f"{settings.chain}: the endpoint still reads old blocks, in which no contract is yet")
     if keccak256(code) != htlc_code_hash():
         raise FatalError(f"there is no HashedTimelock of this version at {settings.htlc}")
     for address in contracts:

@@ -84,6 +84,6 @@ async def test_a_mistyped_pair_is_nobody_elses_trouble() -> None:
     house = House(clock=ManualClock())
     known = Pair(COIN[A], COIN[B], Rate(1, 1), BaseUnits(1), BaseUnits(2))
     mistyped = replace(known, participant_asset=AssetId(f"{B}/asset:gold"))
-    desk: Any = SimpleNamespace(pairs=lambda: [mistyped, known])
+    desk: Any = SimpleNamespace(pairs=lambda: [mistyped, known], paused=lambda pair: None)
     answers = Answers(desk, {chain: one.access() for chain, one in house.chains.items()}, house.clock)
     assert [body.id for body in await answers.pairs()] == [known.id]

@@ -397,6 +397,18 @@ async def test_a_chain_of_another_number_is_refused(evm: EvmHarness) -> None:
         await EvmChain.connect(replace(settings, tokens=(settings.htlc,)))
 
 
+async def test_a_node_that_still_reads_its_chain_is_waited_for(evm: EvmHarness, liar: MiddleMan) -> None:
+    """It shows the state of an old block, in which the contract is not there yet."""
+    settings = replace(settings_for(evm.anvil, evm.contracts), endpoints=(Endpoint(liar.url),))
+    missing: dict[str, Any] = {"eth_getCode": "0x", "eth_syncing": {"currentBlock": "0x1", "highestBlock": "0x9"}}
+    liar.tamper = lambda method, params, result: missing.get(method, result)
+    with pytest.raises(RetryableError, match="still reads old blocks"):
+        await EvmChain.connect(settings)
+    missing["eth_syncing"] = False
+    with pytest.raises(FatalError, match="no HashedTimelock"):
+        await EvmChain.connect(settings)
+
+
 async def test_assets_are_described_by_their_contracts(evm: EvmHarness) -> None:
     native, token = evm.access.parameters.assets.values()
     assert (native.symbol, native.decimals, native.id) == ("ETH", 18, "eip155:31337/slip44:60")
