@@ -1,6 +1,7 @@
 """A devnet's chains without a relayer of its own, relayers as processes next to it, and gates before what they need."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -16,7 +17,16 @@ import aiohttp
 import msgspec
 
 from core.runtime.sockets import HOST, free_port
-from gateway.config import AccountConfig, ChainConfig, EndpointConfig, PairConfig, RelayerConfig, to_toml
+from gateway.config import (
+    AccountConfig,
+    ApiKeyConfig,
+    ChainConfig,
+    EndpointConfig,
+    PairConfig,
+    RegulatorConfig,
+    RelayerConfig,
+    to_toml,
+)
 from gateway.devnet import Devnet, DevnetSettings
 from gateway.devnet.info import Keys
 from relayer.keys.keystore import QUOTE_KEY, write_keystore
@@ -93,9 +103,10 @@ async def _copied(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 @dataclass
 class RelayerProcess:
-    """`causeway relayer run` over a configuration file. `words` are its lines on standard output."""
+    """A daemon over its configuration file, `causeway relayer run`. `words` are its lines on standard output."""
 
     file: Path
+    daemon: str = "relayer"
     process: asyncio.subprocess.Process | None = None
     url: str = ""
     words: list[dict[str, Any]] = field(default_factory=list)
@@ -119,7 +130,7 @@ class RelayerProcess:
         self.words = []
         with self.log_file.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "gateway", "relayer", "run", "--json", "--config", str(self.file),
+                sys.executable, "-m", "gateway", self.daemon, "run", "--json", "--config", str(self.file),
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True,
                 env={**os.environ, "CAUSEWAY_PASSPHRASE": PASSPHRASE, "ETH_HASH_BACKEND": "pysha3"},
             )  # fmt: skip
@@ -208,6 +219,23 @@ class Town:
         file = directory / "relayer.toml"
         file.write_text(to_toml(config))
         return RelayerProcess(file)
+
+    def regulator(self) -> RelayerProcess:
+        """A supervision API of the devnet's chains, configured and not started."""
+        directory = self.directory / "regulator"
+        directory.mkdir()
+        key = ApiKeyConfig("officer", hashlib.sha256(b"a key").hexdigest(), ("read",))
+        config = RegulatorConfig(
+            name="regulator",
+            listen=f"{HOST}:0",
+            database="sqlite:///regulator.sqlite",
+            chains=self.chains,
+            keys=(key,),
+            bridge=self.chains[1].id,
+        )
+        file = directory / "regulator.toml"
+        file.write_text(to_toml(config))
+        return RelayerProcess(file, "regulator")
 
 
 def pairs(ether: str, yuan: str) -> tuple[PairConfig, ...]:
