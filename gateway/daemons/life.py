@@ -158,7 +158,7 @@ class Life:
 
     async def _lead_and_stand_by(self, database: Database, leadership: Leadership) -> None:
         while True:
-            await self._world.enough()  # who reaches no chain leaves the lead to one that does
+            await self.world.enough()  # who reaches no chain leaves the lead to one that does
             lease = await leadership.taken()
             try:
                 await run_until(self._at_work(FencedDatabase(database, lease)), leadership.keep(lease))
