@@ -26,6 +26,8 @@ _EMPTY_LISTS: Final = ("finalize_block_events", "validator_updates")
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 GENESIS_CHUNK_BYTES: Final = 16 * 1024 * 1024
+MAX_FOUND_BYTES: Final = 32 * 1024 * 1024
+"""Of the blocks in one answer of `block_search`; the first is in it, whatever its size."""
 COMET_VERSION: Final = "0.39.0"
 """The version that a node of CometBFT v0.40.0 gives itself: clients choose their decoders by it."""
 
@@ -211,8 +213,15 @@ class Methods:
         """Return the newest block first, unless asked otherwise."""
         query = parse_query(arguments.get("query", ""))
         heights = ordered(arguments, await find_blocks(self._engine, self._workshop, query), default="desc")
-        blocks = [await self._block({"height": height}) for height in page_of(arguments, heights)]
-        return {"blocks": [msgspec.Raw(stored.block) for stored in blocks], "total_count": str(len(heights))}
+        blocks: list[msgspec.Raw] = []
+        size = 0
+        for height in page_of(arguments, heights):
+            block = (await self._block({"height": height})).block
+            size += len(block)
+            if blocks and size > MAX_FOUND_BYTES:
+                raise internal(f"the blocks of this page have more than {MAX_FOUND_BYTES} bytes: lower per_page")
+            blocks.append(msgspec.Raw(block))
+        return {"blocks": blocks, "total_count": str(len(heights))}
 
     async def commit(self, arguments: Arguments) -> dict[str, Any]:
         head = await self._head(arguments)

@@ -241,7 +241,8 @@ class _Contents:
             "hash": comet_json.bytes_to_hex(transaction_hash(raw)),
             "height": str(self._height),
             "index": index,
-            "tx_result": self._results[index],
+            # A copy: the original keeps the results of the whole block in memory.
+            "tx_result": self._results[index].copy(),
             "tx": comet_json.bytes_to_base64(raw),
         }
         return answer | {"proof": self._proof(index)} if prove else answer

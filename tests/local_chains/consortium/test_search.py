@@ -27,7 +27,7 @@ from core.model.errors import RejectedError
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
-from local_chains.consortium.rpc import search
+from local_chains.consortium.rpc import methods, search
 from local_chains.consortium.state.marks import MARK_BYTES, attribute_mark, block_marks, may_hold, name_mark
 from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
@@ -231,6 +231,17 @@ async def test_a_search_that_reads_too_much_is_refused(tmp_path: Path, monkeypat
         monkeypatch.setattr(search, "MAX_BLOCKS", 2)
         with pytest.raises(RejectedError, match=r"narrow the query by block\.height"):
             await call("block_search", query="block.height > 0")
+
+
+async def test_page_of_blocks_too_large_for_one_answer_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with embedded(tmp_path / "chain") as call:
+        await pay_all(call)
+        monkeypatch.setattr(methods, "MAX_FOUND_BYTES", 600)
+        with pytest.raises(RejectedError, match="lower per_page"):
+            await call("block_search", query="block.height > 0")
+        assert len((await call("block_search", query="block.height > 0", per_page="1"))["blocks"]) == 1
 
 
 def test_marks_show_which_blocks_to_read() -> None:
