@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.model.errors import RetryableError
@@ -17,19 +18,23 @@ SHOWN_SWAPS = 20
 
 
 async def collect_status(directory: Path) -> dict[str, Any]:
-    """Chains, and each relayer's newest swaps, as JSON. Raise `RejectedError` if no devnet runs."""
+    """Return `relayer_status` of each relayer of a devnet. Raise `RejectedError` if no devnet runs."""
     info = load_info(directory)
-
-    async def ask(url: str) -> dict[str, Any]:
-        async with RelayerApi(url) as api:
-            try:
-                chains, swaps = await asyncio.gather(api.chains(), api.swaps(SwapsQuery(limit=SHOWN_SWAPS)))
-            except RetryableError as error:
-                return {"url": url, "up": False, "reason": error.message}
-        return {"url": url, "up": True, **msgspec.to_builtins({"chains": chains, "swaps": swaps})}
-
-    answers = await asyncio.gather(*map(ask, info.relayers.values()))
+    answers = await asyncio.gather(*map(relayer_status, info.relayers.values()))
     return {"directory": str(directory), "relayers": dict(zip(info.relayers, answers, strict=True))}
+
+
+async def relayer_status(url: str) -> dict[str, Any]:
+    """Return chains, what is paused (by pair), and the newest swaps of the relayer with this API, as JSON."""
+    async with RelayerApi(url) as api:
+        try:
+            chains, pairs, swaps = await asyncio.gather(
+                api.chains(), api.pairs(), api.swaps(SwapsQuery(limit=SHOWN_SWAPS))
+            )
+        except RetryableError as error:
+            return {"url": url, "up": False, "reason": error.message}
+    paused = {pair.id: pair.pause for pair in pairs if pair.pause is not None}
+    return {"url": url, "up": True, **msgspec.to_builtins({"chains": chains, "paused": paused, "swaps": swaps})}
 
 
 def show_status(found: dict[str, Any], console: Console) -> None:
@@ -39,6 +44,8 @@ def show_status(found: dict[str, Any], console: Console) -> None:
             console.print(f"[bold red]{name}[/]  {relayer['reason']}", soft_wrap=True)
             continue
         console.print(f"[bold green]{name}[/]  {relayer['url']}", highlight=False)
+        for reason in dict.fromkeys(pause["reason"] for pause in relayer["paused"].values()):
+            console.print(f"[bold yellow]paused[/]  {escape(reason)}", highlight=False, soft_wrap=True)
         table = Table(show_edge=False)
         for column in ("chain", "head", "finalized", "behind by"):
             table.add_column(column, justify="left" if column == "chain" else "right")

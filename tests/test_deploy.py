@@ -235,6 +235,49 @@ def test_the_relayer_s_health_check_asks_for_liveness() -> None:
     assert f"http://127.0.0.1:{port}/healthz" in script[3]
 
 
+SELECTED = re.compile(r"(causeway_[a-z_]+|\bup)\{([^}]*)\}")
+GROUPED = re.compile(r"\b(?:by|on|without|ignoring) ?\(([^)]*)\)")
+SHOWN = re.compile(r"\$labels\.(\w+)|\{\{ ?(\w+) ?\}\}")
+ALWAYS = {"instance", "job"}
+"""Labels that a scrape adds."""
+
+
+def labels_of(expression: str) -> set[str]:
+    """The labels that some metric of an expression has."""
+    known = registered()
+    names = (name for name in NAMED.findall(expression))
+    plain = {
+        next((name.removesuffix(end) for end in SUFFIXES if name.removesuffix(end) in known), name) for name in names
+    }
+    buckets = {"le"} if "_bucket" in expression else set()
+    return ALWAYS | buckets | {label for name in plain for label in known.get(name, ())}
+
+
+def expressions() -> list[tuple[str, str, str]]:
+    """Every expression of an alert or a panel: whose it is, itself, and the text that shows its labels."""
+    groups = yaml.safe_load((DEPLOY / "alerts.yml").read_text())["groups"]
+    found = [
+        (rule["alert"], rule["expr"], " ".join(rule["annotations"].values()))
+        for group in groups
+        for rule in group["rules"]
+    ]
+    for panel in json.loads((DEPLOY / "grafana/dashboards/causeway.json").read_text())["panels"]:
+        found += [(panel["title"], target["expr"], target.get("legendFormat", "")) for target in panel["targets"]]
+    return found
+
+
+@pytest.mark.parametrize(("whose", "expression", "text"), expressions(), ids=lambda value: str(value)[:40])
+def test_an_expression_asks_for_labels_that_its_metrics_have(whose: str, expression: str, text: str) -> None:
+    """One that does not exist selects nothing, groups nothing, and shows an empty text, without any error."""
+    for name, selectors in SELECTED.findall(expression):
+        asked = set(re.findall(r"(\w+) ?(?:=~|!~|!=|=)", selectors))
+        assert asked, (whose, selectors)
+        assert asked <= (ALWAYS if name == "up" else labels_of(name)), whose
+    for names in GROUPED.findall(expression):
+        assert {name.strip() for name in names.split(",")} <= labels_of(expression), whose
+    assert {one or two for one, two in SHOWN.findall(text)} <= labels_of(expression), whose
+
+
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
 def test_prometheus_takes_its_files() -> None:
     for arguments in (["check", "rules", "alerts.yml"], ["check", "config", "prometheus.yml"]):
@@ -249,3 +292,49 @@ def test_pre_commit_runs_programs_of_lint() -> None:
     for hook in repository["hooks"]:
         assert hook["language"] == "system"
         assert hook["entry"].removesuffix(" --fix") in recipe, hook["id"]
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
+def test_prometheus_takes_every_expression_of_the_dashboard(tmp_path: Path) -> None:
+    panels = json.loads((DEPLOY / "grafana/dashboards/causeway.json").read_text())["panels"]
+    asked = [target["expr"] for panel in panels for target in panel["targets"]]
+    rules = [{"record": f"panel:{number}", "expr": expression} for number, expression in enumerate(asked)]
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}))
+    command = ["promtool", "check", "rules", "rules.yml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(asked)} rules found" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's prometheus) is not installed")
+def test_an_alert_is_about_pauses_that_came_by_themselves(tmp_path: Path) -> None:
+    """An operator who pauses something is not woken for it."""
+    shutil.copy(DEPLOY / "alerts.yml", tmp_path)
+    series = [
+        {"series": f'causeway_relayer_paused{{scope="{scope}", cause="{cause}"}}', "values": values}
+        for scope, cause, values in (
+            ("eip155:1", "low-gas", "0 1x9"),
+            ("eip155:10", "finality-stall", "1 0x9"),
+            ("all", "operator", "1x10"),
+            ("all", "drain", "1x10"),
+        )
+    ]
+    summary = "eip155:1 is paused by itself (low-gas): nothing new is quoted or locked there"
+    runbook = "docs/operating/alarms.md#causewaypaused"
+    fires = {
+        "exp_labels": {"severity": "warn", "scope": "eip155:1", "cause": "low-gas"},
+        "exp_annotations": {"summary": summary, "runbook": runbook},
+    }
+    test = {
+        "interval": "1m",
+        "input_series": series,
+        "alert_rule_test": [
+            {"eval_time": "1m", "alertname": "CausewayPaused", "exp_alerts": []},
+            {"eval_time": "5m", "alertname": "CausewayPaused", "exp_alerts": [fires]},
+        ],
+    }
+    whole = {"rule_files": ["alerts.yml"], "evaluation_interval": "15s", "tests": [test]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump(whole))
+    command = ["promtool", "test", "rules", "test.yml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,6 @@
 """The dApp API over HTTP, before a whole relayer on memory chains."""
 
+import io
 from dataclasses import replace as changed
 from typing import Any
 
@@ -8,12 +9,14 @@ import msgspec
 import pytest
 from aiohttp import web
 from nacl.signing import SigningKey
+from rich.console import Console
 
 from core.model.errors import ConflictError, NotFoundError, RejectedError, RetryableError
 from core.model.types import Preimage
 from core.runtime.clock import NS_PER_S
 from core.runtime.sockets import free_port
 from core.runtime.web import RateLimit, serve
+from gateway.status import relayer_status, show_status
 from htlc.model import Phase, Role
 from relayer import switchboard
 from relayer.api import wire
@@ -135,6 +138,9 @@ def test_a_pair_that_is_paused_says_why_and_refuses_quotes() -> None:
         assert (problem["scope"], problem["cause"], problem["until"]) == (made.scope, "operator", made.until_s)
         with pytest.raises(RetryableError, match="paused by its operator: upgrade; until"):
             await quoted(world)
+        out = io.StringIO()
+        show_status({"relayers": {"r": await relayer_status(world.address)}}, Console(file=out, width=200))
+        assert made.sentence in out.getvalue()
 
     served(story)
 
