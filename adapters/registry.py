@@ -76,13 +76,15 @@ class ChainSpec:
 
 
 class EndpointReport(Protocol):
-    """An endpoint's own words at connect: what works less well, and what cannot work, in sentences.
+    """An endpoint's own words at connect: what it offers, what works less well, and what cannot work, in sentences.
 
     `url` may hold a provider's key in its path: show its origin only.
     """
 
     @property
     def url(self) -> str: ...
+    @property
+    def facts(self) -> tuple[str, ...]: ...
     @property
     def warnings(self) -> tuple[str, ...]: ...
     @property

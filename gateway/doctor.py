@@ -245,6 +245,8 @@ def _origin(url: str) -> str:
 def _reported(about: str, connected: ConnectedChain) -> list[Finding]:
     found = []
     for report in connected.reports:
+        if report.facts:
+            found.append(green(about, "; ".join(report.facts)))
         found += [red(about, sentence, "replace it, or change its settings") for sentence in report.faults]
         found += [yellow(about, sentence, "see docs/operating/ethereum-endpoints.md") for sentence in report.warnings]
     return found

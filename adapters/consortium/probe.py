@@ -36,6 +36,11 @@ class NodeReport:
     warnings: tuple[str, ...]
     faults: tuple[str, ...]
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Return what it offers, in words for people."""
+        return (f"CometBFT {self.version}", f"blocks from {self.earliest:,} to {self.head:,}")
+
     def log(self) -> None:
         for sentence in (*self.warnings, *self.faults):
             _log.warning("a setting of the node is in the way", endpoint=self.url, why=sentence)

@@ -63,6 +63,26 @@ class EndpointReport:
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """Return what it offers, in words for people."""
+        if not self.answers:
+            return ()
+        offered = {
+            "blocks' receipts": self.offers_receipts,
+            "a suggested tip": self.offers_tip,
+            "proofs": self.offers_proofs,
+            "base fees": self.base_fees,
+        }
+        final = " and of the finalized one" if self.keeps_finalized_state else ""
+        return (
+            self.client or "it does not say what it runs",
+            f"{self.batch_calls:,} calls in one request",
+            f"the state of the newest {self.state_blocks:,} blocks{final}",
+            f"offers {', '.join(name for name, there in offered.items() if there) or 'no more than calls'}",
+            *(() if self.pushes_heads is None else ("pushes heads" if self.pushes_heads else "pushes no heads",)),
+        )
+
     def log(self, chain: ChainId) -> None:
         if self.answers:
             log.info(

@@ -163,7 +163,12 @@ def relayer_restore(
 
 
 @relayer_app.command("check")
-def relayer_check(config: Config = Path("relayer.toml")) -> None:
+def relayer_check(
+    config: Config = Path("relayer.toml"),
+    online: Annotated[
+        bool, typer.Option("--online", help="Then hold it against the real chains, as `causeway doctor` does.")
+    ] = False,
+) -> None:
     """Check a configuration without starting anything: names, amounts, keys, files, and each pair's timelocks.
 
     Every fault is shown, with its place.
@@ -172,6 +177,10 @@ def relayer_check(config: Config = Path("relayer.toml")) -> None:
 
     for line in check_relayer_file(config):
         typer.echo(line)
+    if online:
+        from gateway.cli.doctor import doctor
+
+        doctor(config)
 
 
 @regulator_app.command("run")

@@ -150,7 +150,12 @@ async def _doctor_finds_what_is_wrong(file: Path, cwd: Path) -> None:
     whole = await levels()
     assert [one for one in whole["red"] if "gas for 0 claims" not in one] == [], "nothing but the empty purse is bad"
     assert len([one for one in whole["yellow"] if "less than the smallest swap pays out" in one]) == 2
+    assert any("calls in one request; the state of the newest" in one for one in whole["green"])
+    assert any(one.startswith("CometBFT ") for one in whole["green"])
     assert any("T_B > now + 20 s (U_lock 3 + I_A 2" in one for one in whole["green"])
+    online = await asyncio.to_thread(causeway, "relayer", "check", "--online", "--config", str(file), cwd=cwd, **SECRET)
+    assert (online.returncode, "which is believed" in online.stdout) == (1, True), "the file is right, the purse empty"
+    assert "gas for 0 claims" in online.stdout
     _spoil(file)
     wrong = await levels()
     assert any("timing.finality_s is 1" in one for one in wrong["red"])

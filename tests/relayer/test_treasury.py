@@ -1,6 +1,7 @@
 """Withdrawals by a whole relayer over two memory chains: what is free goes out once, what swaps keep never does."""
 
 import inspect
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from itertools import count
@@ -145,6 +146,57 @@ async def test_withdrawal_on_its_way_is_not_inventory(house: House) -> None:
     assert await house.database.read(promises.of_open_swaps) == []
     seen = inventory.as_seen([], [leaving])
     assert seen == [leaving], "a balance that was read before its block still has it"
+
+
+@pytest.mark.parametrize("seed", range(6))
+@without_fees
+async def test_orders_at_any_time_cost_no_swap(house: House, seed: int) -> None:
+    """Swaps one after the other, orders of any size at any time: every swap completes, and no coin is lost."""
+    rng = random.Random(seed)
+    placed: list[Withdrawal] = []
+
+    async def maybe() -> None:
+        for chain in (A, B):
+            if rng.random() < 0.5:
+                placed.append(await ask(house, chain, rng.choice([None, rng.randrange(1, START), 1])))
+        await house.clock.sleep(rng.choice([0.0, 0.5]))
+
+    for _ in range(3):
+        first = rng.choice([A, B])
+        try:
+            view = await house.open(first, amount=rng.randrange(10, 2_000))
+        except ConflictError:
+            break  # the inventory is out
+        await maybe()
+        await house.lock(view.initiator.terms)
+        await maybe()
+        await house.claim(await house.locked(view.id, Leg.PARTICIPANT))
+        await maybe()
+        await house.phase(view.id, Phase.COMPLETED)
+    for order in placed:
+        done = await end(house, order)
+        assert done.status in (WithdrawalStatus.PAID, WithdrawalStatus.REFUSED)
+    for chain in (A, B):
+        paid = [one for one in placed if one.chain == chain]
+        moved = [one.taken or one.amount or 0 for one in [await stands(house, one) for one in paid] if is_paid(one)]
+        parties = [house.relayer[chain].account, house.initiator[chain].account, COLD[chain]]
+        held = [await house.balance(chain, party) for party in parties]
+        assert sum(held) == 2 * START
+        assert held[-1] == sum(moved)
+
+
+def is_paid(order: Withdrawal) -> bool:
+    return order.status is WithdrawalStatus.PAID
+
+
+@virtually
+async def test_order_that_is_reset_pays_nothing_more(house: House) -> None:
+    """Whoever writes to the database may ask again for what was paid: its transaction is there already."""
+    order = await ask(house, A, 1_000)
+    paid = await end(house, order)
+    await house.database.write(lambda c: orders.change(c, paid, WithdrawalStatus.ASKED))
+    assert (await end(house, order)).status is WithdrawalStatus.PAID
+    assert await house.balance(A, COLD[A]) == 1_000
 
 
 @pytest.mark.parametrize(
