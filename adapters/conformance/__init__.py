@@ -24,6 +24,7 @@ pytest.register_assert_rewrite(
     "adapters.conformance.openings",
     "adapters.conformance.reorgs",
     "adapters.conformance.transactions",
+    "adapters.conformance.transfers",
 )
 
 from adapters.conformance.batches import BatchConformance  # noqa: E402
@@ -34,6 +35,7 @@ from adapters.conformance.locks import LockConformance, LockReaderConformance  #
 from adapters.conformance.openings import OpeningConformance  # noqa: E402
 from adapters.conformance.reorgs import ReorgConformance  # noqa: E402
 from adapters.conformance.transactions import TransactionConformance  # noqa: E402
+from adapters.conformance.transfers import TransferConformance  # noqa: E402
 
 
 class ChainConformance(
@@ -46,6 +48,7 @@ class ChainConformance(
     OpeningConformance,
     BatchConformance,
     TransactionConformance,
+    TransferConformance,
     ReorgConformance,
 ):
     """The whole suite."""
@@ -65,4 +68,5 @@ __all__ = [
     "ReorgConformance",
     "StateConformance",
     "TransactionConformance",
+    "TransferConformance",
 ]

@@ -23,7 +23,7 @@ from relayer.transactions import records
 from relayer.transactions.records import TransactionStatus
 from relayer.treasury import orders
 from relayer.treasury.orders import Seal, Withdrawal, WithdrawalStatus
-from relayer.treasury.teller import TreasuryPolicy
+from relayer.treasury.teller import LOW_LOOK_S, TreasuryPolicy
 from tests.relayer.house import COIN, START, A, B, House
 
 SEAL = Seal(b"\x01" * 32)
@@ -187,6 +187,18 @@ async def test_orders_at_any_time_cost_no_swap(house: House, seed: int) -> None:
 
 def is_paid(order: Withdrawal) -> bool:
     return order.status is WithdrawalStatus.PAID
+
+
+@virtually
+async def test_low_balance_is_shown_until_it_is_paid(house: House) -> None:
+    await house.kill()
+    house.treasury = TreasuryPolicy(SEAL, low={COIN[A]: START - 500, COIN[B]: START - 500})
+    await house.start()
+    assert (await end(house, await ask(house, A, 1_000))).status is WithdrawalStatus.PAID
+    await house.clock.sleep(2 * LOW_LOOK_S)
+    shown = house.metrics.exposition()[0].decode()
+    assert f'causeway_relayer_balance_low{{asset="{COIN[A]}"}} 1.0' in shown
+    assert f'causeway_relayer_balance_low{{asset="{COIN[B]}"}} 0.0' in shown
 
 
 @virtually
