@@ -381,7 +381,8 @@ async def _claim_if_there(record: Record, agreed: Agreed, preimage: Preimage, be
 async def _settled(record: Record) -> None:
     """Until every machine has ended and every lock of ours is finally settled, or it has lasted too long."""
     world = record.world
-    last_s = max((one.initiator_leg.timelock.seconds for one in record.agreed), default=0)
+    # What a provider opened for somebody who refused its answer has to end, too.
+    last_s = max((one.initiator_leg.timelock.seconds for one in record.agreed), default=world.clock.now())
     while world.clock.now() < last_s + SETTLING_S:
         await world.clock.sleep(3)
         if any(problem.kind is Kind.LOCK_LEFT for problem in ends.problems(record)):
