@@ -40,6 +40,7 @@ EXPECTED: Final = (
     *("switched-back", "emptied", "adopted", "two-processes", "fenced", "deep-reorg"),
     *("provider-vanishes", "payee-refused", "initiator-oversleeps"),
     *("endpoint-error", "endpoint-lost_reply", "endpoint-repeat_head", "endpoint-drop_head", "endpoint-late_head"),
+    "endpoint-late_events",
     *(f"lie-{lie}" for lie in Lie),
     *(f"said-{lie}" for lie in Lie if lie not in (Lie.HEADS_AND_LOCKS, Lie.HANGS)),
     *(f"malformed-{method}" for method in METHODS),

@@ -19,6 +19,7 @@ from gateway.simulation.plan import (
     FEW_OPERATORS,
     FICKLE_SHARE,
     FINALITY_DEPTH,
+    HIDING_SHARE,
     LATE_WATCH_SHARE,
     LEDGER_SHARE,
     MAX_AIMS,
@@ -103,6 +104,7 @@ def draw(seed: int) -> Plan:
     )
     plan = replace(plan, deals=_undone(random.Random(f"undone/{seed}"), plan.deals))
     plan = _with_moods(random.Random(f"moods/{seed}"), plan)
+    plan = _with_hiding(random.Random(f"hiding/{seed}"), plan)
     if any(aim.trouble is Trouble.PAUSED and aim.act in (Act.LOCK, Act.FUND) for aim in plan.aims):
         # It takes a while to find out about a pause: slow blocks put as much between a lock and what follows it.
         plan = replace(plan, block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S))
@@ -167,6 +169,16 @@ def _with_moods(source: random.Random, plan: Plan) -> Plan:
         dapps=tuple(map(moody, plan.dapps)),
         deals=tuple(map(changed, plan.deals)),
     )
+
+
+def _with_hiding(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints that show blocks without what happened in them."""
+
+    def hiding(party: Party) -> Party:
+        hides = source.random() < HIDING_SHARE and party.operators > 1 and party.lie is None
+        return replace(party, hides=hides)
+
+    return replace(plan, relayers=tuple(map(hiding, plan.relayers)), dapps=tuple(map(hiding, plan.dapps)))
 
 
 def _with_wrong_clock(source: random.Random, plan: Plan) -> Plan:

@@ -208,6 +208,8 @@ FICKLE_SHARE: Final = 0.3
 """Of parties, those whose signer does not always answer, or not in words that anybody knows."""
 MOODY_SHARE: Final = 0.15
 """Of parties, those whose endpoints now and then refuse what they took."""
+HIDING_SHARE: Final = 0.4
+"""Of parties with several operators none of which lies, those of which one hides what happened in blocks."""
 PUBLIC_SHARE: Final = 0.5
 """Of cheats who would vanish or lock for another, those who publish their preimage instead, before they lock."""
 NARROW_SHARE: Final = 0.3
@@ -331,6 +333,8 @@ class Party:
     outages: tuple[Outage, ...] = ()
     fickle: float = 0.0
     """The share of requests that its signer answers with an error of an unknown kind."""
+    hides: bool = False
+    """One of its operators (`liar`) shows a memory chain's blocks without anything that happened in them."""
     moody: float = 0.0
     """The share of transactions that each of its endpoints refuses though it took them."""
 

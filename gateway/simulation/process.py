@@ -18,7 +18,6 @@ from core.model.ports import ChainAccess, Signer
 from core.model.types import BaseUnits, ChainId
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
-from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.clocks import clock_of
 from gateway.simulation.door import Door
@@ -27,6 +26,7 @@ from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase,
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
 from gateway.simulation.regulator import TARGET, Regulator
 from gateway.simulation.statements import memory_database
+from gateway.simulation.unmeasured import Unmeasured
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
 from indexer.follower import Follower
@@ -269,11 +269,11 @@ class Relayer(Process):
             self._setup(access),
             signal,
             clock,
-            Metrics(),
+            Unmeasured(),
             self.seeded(),
             random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/waits"),
         )
-        followers = Supervisor(clock, Metrics())
+        followers = Supervisor(clock, Unmeasured())
         for one in access.values():
             follower = Follower(one.parameters, one.heads, one.blocks, database, signal, clock, FIRST[one.chain])
             followers.add(Worker(f"follower {one.chain}", follower.run))
@@ -380,6 +380,7 @@ class Dapp(Process):
             ClientPolicy(swap=POLICY, pipeline=PIPELINE),
             self.clock,
             self.seeded(),
+            metrics=Unmeasured(),
         )
         try:
             async with made as client:

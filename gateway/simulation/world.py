@@ -160,7 +160,9 @@ class World:
         # An operator that lies about locks has two endpoints, which are one voice.
         numbers = [*range(party.operators), *([party.liar] if party.lie is Lie.HEADS_AND_LOCKS else [])]
         for number in numbers:
-            endpoint = Endpoint(self.clock, self.random.getrandbits(48), party.rates)
+            hides = party.hides and number == party.liar
+            rates = replace(party.rates, late_events=1.0, late_events_s=inf) if hides else party.rates
+            endpoint = Endpoint(self.clock, self.random.getrandbits(48), rates)
             self.endpoints.append(endpoint)
             member = self._member(chain, f"operator-{number}", endpoint)
             if party.lie is not None and number == party.liar:

@@ -1,0 +1,175 @@
+"""Bugs as somebody from outside would plant them, in the rooms one after the other; written before any of them was
+played."""
+
+from typing import Final
+
+from gateway.simulation.mutants.planting import Mutant, plant
+
+DECISIONS, FACTS, CHECKS = "htlc/decisions.py", "htlc/facts.py", "relayer/pump/checks.py"
+INVENTORY, PIPELINE = "relayer/inventory.py", "relayer/transactions/pipeline.py"
+SUBMISSION, ORDERS = "relayer/transactions/submission.py", "relayer/transactions/orders.py"
+SENDER = "adapters/endpoints/transactions.py"
+
+STRANGE: Final[tuple[Mutant, ...]] = (
+    plant(
+        "verified-for-ever",
+        "What was found out about a lock counts for the lock that a reorg puts in its place.",
+        FACTS,
+        '    if name == "lock":\n        attempts',
+        '    if name == "locks":\n        attempts',
+    ),
+    plant(
+        "newest-lock-is-the-lock",
+        "A second lock under the agreed terms takes the place of the first.",
+        FACTS,
+        "    if leg.lock is not None and leg.lock_id != event.lock_id:",
+        "    if leg.lock is not None and not leg.lock_id:",
+    ),
+    plant(
+        "quote-expires-over-a-lock",
+        "A provider calls a swap off when its time to lock is over, though the initiator has locked.",
+        FACTS,
+        "            if has_funded(state) or ever_locked(state):\n                return state, ()",
+        "            if has_funded(state):\n                return state, ()",
+    ),
+    plant(
+        "refund-once-final",
+        "A lock is taken back once a final block has reached its timelock, not the newest one.",
+        DECISIONS,
+        "    return clock is not None and clock.head >= state.agreement.terms(leg).timelock",
+        "    return clock is not None and clock.finalized >= state.agreement.terms(leg).timelock",
+    ),
+    plant(
+        "woken-too-late",
+        "A swap hears of the time a while after its timelock.",
+        DECISIONS,
+        "    return t_a, t_b if open_gate is None else t_b - open_gate",
+        "    return t_a + 20, t_b + 20 if open_gate is None else t_b - open_gate",
+    ),
+    plant(
+        "time-to-lock-is-not-kept",
+        "An initiator locks after the quote's time to lock.",
+        DECISIONS,
+        "        if now_s > agreement.lock_deadline_s:",
+        "        if now_s > agreement.lock_deadline_s + 3600:",
+    ),
+    plant(
+        "reveal-without-the-own-lock",
+        "An initiator reveals though its own lock is gone.",
+        DECISIONS,
+        "other.final and own.open and state.preimage is None",
+        "other.final and state.preimage is None",
+    ),
+    plant(
+        "alarms-stop-nothing",
+        "A chain that replaced a finalized block is trusted as before.",
+        CHECKS,
+        "        if alarmed:\n",
+        "        if alarmed and not chains:\n",
+    ),
+    plant(
+        "everybody-comes-first",
+        "A promise is held against all others, also those that came after it.",
+        CHECKS,
+        "            if promise.swap_id != own.swap_id and promise.comes_before(own)",
+        "            if promise.swap_id != own.swap_id",
+    ),
+    plant(
+        "what-is-promised-is-free",
+        "Inventory that other swaps were promised is promised again.",
+        INVENTORY,
+        "        free = held[asset] - taken[asset]\n        if free >= wanted[asset]:",
+        "        free = held[asset]\n        if free >= wanted[asset]:",
+    ),
+    plant(
+        "windows-are-not-counted",
+        "All swaps may have their timelocks in one window.",
+        INVENTORY,
+        "        sum(promise.amount for promise in of_asset if promise.timelock_s // window_s == window),",
+        "        sum(promise.amount for promise in of_asset if promise.timelock_s == window),",
+    ),
+    plant(
+        "gaps-are-not-filled",
+        "A sequence that nothing uses keeps everything behind it from being mined.",
+        PIPELINE,
+        "        for sequence in missing[:MAX_FILLERS]:",
+        "        for sequence in missing[:0]:",
+    ),
+    plant(
+        "one-look-is-enough",
+        "A sequence that one look shows as used was used by somebody else.",
+        PIPELINE,
+        "        if looks < (EXIT_LOOKS if record.exits else LOOKS):",
+        "        if looks < 1:",
+    ),
+    plant(
+        "purse-is-not-asked",
+        "Whatever is signed, the purse is taken to cover it.",
+        ORDERS,
+        "        if free < amount:\n            raise UnaffordableError(",
+        "        if free < -amount:\n            raise UnaffordableError(",
+    ),
+    plant(
+        "unsent-is-forgotten-after-a-start",
+        "A process that comes back sends nothing of what it had signed.",
+        SUBMISSION,
+        "        self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.BROADCAST}",
+        "        self._unsent = {one.id for one in await self._open() if one.status is TransactionStatus.FINAL}",
+    ),
+    plant(
+        "replacements-outbid-nothing",
+        "What is signed again offers no more than before.",
+        "relayer/transactions/fees.py",
+        "    return -(-fee * (1000 + MINIMUM_RISE_PER_MILLE) // 1000)",
+        "    return fee",
+    ),
+    plant(
+        "one-voice-says-dropped",
+        "One endpoint that knows nothing of a transaction is enough to call it dropped.",
+        SENDER,
+        "        if len(gone) >= quorum:",
+        "        if gone:",
+    ),
+    plant(
+        "one-doubt-refuses",
+        "One endpoint that says a transaction would fail is enough to refuse it.",
+        SENDER,
+        "        if len(_operators(bad)) >= voters.quorum or (bad and not good):",
+        "        if bad:",
+    ),
+    plant(
+        "no-witness",
+        "One endpoint's blocks are taken as they are, whatever it leaves out.",
+        "adapters/endpoints/blocks.py",
+        "        if seen is None or seen.answer == found:",
+        "        if seen is None or found:",
+    ),
+    plant(
+        "lease-without-epochs",
+        "Whoever takes a lease gets the epoch of who had it.",
+        "core/runtime/leases.py",
+        "row.epoch + 1",
+        "row.epoch",
+    ),
+    plant(
+        "tower-forgets-the-revealed",
+        "A watchtower that hears of a swap late does not learn what was revealed before.",
+        "relayer/watchtower.py",
+        "    if preimage is not None:\n        found.append",
+        "    if preimage is not None and not connection:\n        found.append",
+    ),
+    plant(
+        "watches-pay-for-one-lock-each",
+        "Every watch that names a lock sends its own exit.",
+        "relayer/pump/neighbours.py",
+        "        if row.swap_id == asked.swap_id:",
+        "        if row.swap_id:",
+    ),
+    plant(
+        "one-endpoint-says-what-we-hold",
+        "The purse is what the endpoint says that is asked first.",
+        "adapters/endpoints/ports.py",
+        '            return BaseUnits(voters.reached(held, f"balance of {account}"))',
+        "            return BaseUnits(held[0][1])",
+    ),
+)
