@@ -25,6 +25,7 @@ from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.world import COIN, TOKEN, World
+from relayer.client import SwapClient
 from relayer.provider.desk import OpenSwap
 from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
@@ -139,7 +140,7 @@ async def _honest(record: Record, deal: Deal) -> None:
             if agreed is None:
                 agreed = _note_agreed(record, deal, swap, dapp.name)
                 await _surround(record, agreed)
-            await client.run(swap.id)
+            await _run_to_its_end(record, agreed, client)
             return
         except RejectedError as error:
             if swap is None:
@@ -150,6 +151,18 @@ async def _honest(record: Record, deal: Deal) -> None:
         except CausewayError:
             pass
         await record.world.clock.sleep(TRY_AGAIN_S)
+
+
+async def _run_to_its_end(record: Record, agreed: Agreed, client: SwapClient) -> None:
+    """Return once the swap has ended. One whose lock went with a final block never may: nobody waits for it beyond
+    what the last timelock allows."""
+    if Rough.DEEP_REORG not in record.plan.rough:
+        await client.run(agreed.swap_id)
+        return
+    left_s = agreed.initiator_leg.timelock.seconds + SETTLING_S - record.world.clock.now()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, left_s)):
+            await client.run(agreed.swap_id)
 
 
 def _note_agreed(record: Record, deal: Deal, swap: Any, dapp: str) -> Agreed:

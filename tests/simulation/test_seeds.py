@@ -41,7 +41,7 @@ from tests.support import LONG
 SEEDS = 200 if LONG else 40
 """`python -m gateway.simulation --seeds 1000 --jobs 2` plays more."""
 SMALL = 1_000 if LONG else 160
-KEPT = (1_000_203, 1_000_305)
+KEPT = (1_000_203, 1_000_305, 1_000_405)
 """Small towns that once failed, beyond those that are played anyway."""
 PLANS = 200
 PIECES = 200 if LONG else 20
@@ -145,6 +145,7 @@ def test_plans_differ_and_reach_every_kind_of_trouble() -> None:
     for trouble in ("tower", "reorgs", "spikes", "fees", "expiries", "batches"):
         assert {bool(getattr(each, trouble)) for each in plans} == {True, False}, trouble
     assert {bool(party.deaths) for party in parties} == {True, False}
+    assert {party.hides for party in parties} == {True, False}
 
 
 def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:
@@ -175,6 +176,18 @@ def test_an_honest_pair_completes_next_to_one_who(lie: Lie, liar: int) -> None:
     verdict = play(plan(deal(Style.HONEST), relayers=(among_three("relayer-0"),), dapps=(among_three("dapp-0"),)))
     assert verdict.ok, report(verdict)
     assert verdict.completed == 1
+
+
+@pytest.mark.parametrize("liar", [0, 1])
+def test_an_honest_pair_completes_next_to_one_who_hides(liar: int) -> None:
+    """What happened in blocks: the other lock, and the claim that shows the preimage."""
+
+    def among_three(name: str) -> Party:
+        return replace(calm(name), operators=3, hides=True, liar=liar)
+
+    verdict = play(plan(deal(Style.HONEST), relayers=(among_three("relayer-0"),), dapps=(among_three("dapp-0"),)))
+    assert verdict.ok, report(verdict)
+    assert (verdict.completed, verdict.faults["endpoint-late_events"] > 0) == (1, True)
 
 
 @pytest.mark.parametrize("stepwise", [False, True])

@@ -6,7 +6,7 @@ here.
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from core.model.facts import LockStatus
@@ -89,7 +89,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
         if left_s <= FUND_S:
             yield Problem(Kind.FUNDED_TOO_LATE, f"{who} funds {left_s} s before T_B, not more than {FUND_S} s")
         yield from _blocked(record, sent, deal)
-        if not _stands(record, sent, deal.initiator_leg):
+        if not _stands(record, sent, deal.initiator_leg) and not _is_unread(record, sent, terms):
             yield Problem(
                 Kind.FUNDED_ON_NOTHING, f"{who} funds, and the initiator's lock is not final, open and as agreed"
             )
@@ -149,6 +149,14 @@ def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:
     if reorg is not None and sent.at_s < reorg.at_s + ON_THE_WAY_S and sent.finalized[terms.chain] > reorg.fork:
         return True  # that state was replaced, or was just read
     return _open_at(record, terms, terms.chain, sent.finalized[terms.chain])
+
+
+def _is_unread(record: Record, sent: Sent, terms: LockTerms) -> bool:
+    """Return true for another form of a lock that left before a final block was replaced, by a process that was away
+    then and has not read the chains up."""
+    reorg_s = min((one.at_s for one in record.world.deep.values()), default=inf)
+    away = record.was_away(sent.party, reorg_s, reorg_s) and record.was_away(sent.party, sent.at_s - AWAY_S, sent.at_s)
+    return away and _another_form(record, sent, terms, reorg_s)
 
 
 def _open_at(record: Record, terms: LockTerms, chain: ChainId, at: Height) -> bool:
