@@ -56,7 +56,7 @@ EXPECTED: Final = (
     *(f"rough-{rough}" for rough in Rough),
     *(f"ledger-{what}" for what in LEDGER),
     *(f"aim-{trouble}-{act}" for trouble, act, _ in (*AIMED, *AIMED_AT_FUNDING)),
-    *("preimage-published", "took-and-refused", "bent-answer", "watched-late"),
+    *("preimage-published", "took-and-refused", "bent-answer", "watched-late", "locked-twice"),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

@@ -45,6 +45,7 @@ from gateway.simulation.plan import (
     SOON,
     SOONER,
     STORY_S,
+    TWICE_SHARE,
     UNDONE_SHARE,
     WEIGHTS,
     Act,
@@ -134,6 +135,7 @@ def _in_a_small_town(plan: Plan) -> Plan:
     source = random.Random(f"small/{plan.seed}")
     first = plan.deals[: source.randint(MIN_FEW, MAX_FEW)]
     deals = tuple(replace(one, relayer=0, start_s=one.start_s / SOONER) for one in first)
+    deals = _twice(random.Random(f"twice/{plan.seed}"), deals)
     relayers, dapps = (_few_endpoints(plan.relayers[0]),), (_few_endpoints(plan.dapps[0]),)
     is_watched = Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals)
     named = {one.name for one in (*relayers, *dapps)}
@@ -232,6 +234,12 @@ def _undone(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
     which one leg is claimed and the other refunded is lost, whoever lost it."""
     can = {deal.number for deal in deals if deal.style is Style.LAST_SECOND and not deal.watched}
     return tuple(replace(deal, undone=deal.number in can and source.random() < UNDONE_SHARE) for deal in deals)
+
+
+def _twice(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, on some of which the cheat locks a second time."""
+    late = [deal.number for deal in deals if deal.style is Style.LAST_SECOND and source.random() < TWICE_SHARE]
+    return tuple(replace(deal, twice=deal.number in late) for deal in deals)
 
 
 def _party(source: random.Random, name: str, outage_s: float) -> Party:

@@ -204,6 +204,8 @@ SOON: Final = 0.3
 """How much sooner than others something comes that takes long to be believed."""
 UNDONE_SHARE: Final = 0.4
 """Of claims in the last second, those that a reorg takes out."""
+TWICE_SHARE: Final = 0.3
+"""Of cheats who claim in the last second, those who lock a second time, which does not stay."""
 FICKLE_SHARE: Final = 0.3
 """Of parties, those whose signer does not always answer, or not in words that anybody knows."""
 MOODY_SHARE: Final = 0.15
@@ -290,6 +292,8 @@ class Deal:
     """The cheat claims a lock of its own under the hashlock before it locks."""
     late_watch: bool = False
     """Watched from when both locks are there, not from the agreement on."""
+    twice: bool = False
+    """The cheat locks under the same terms once more, when the provider has locked; a reorg takes that lock out."""
     undone: bool = False
     """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
 

@@ -322,11 +322,21 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
     locked = _bent(terms, deal.style, world)
     place = await hands.lock(world, signer, locked)
     async with asyncio.TaskGroup() as group:
+        if deal.twice and terms.chain in world.memory:
+            group.create_task(_lock_again(record, agreed))
         group.create_task(hands.take_back(world, signer, place, locked))
         if deal.style is Style.VANISHES:
             group.create_task(_ask_back(record, agreed, place))
         else:
             group.create_task(_claim_if_there(record, agreed, preimage, deal.before_timelock_s))
+
+
+async def _lock_again(record: Record, agreed: Agreed) -> None:
+    """A second lock under the same terms, once the provider has locked; it does not stay."""
+    world, terms = record.world, agreed.initiator_leg
+    if await _provider_locks(world, agreed, agreed.participant_leg.timelock.seconds - gates.REVEAL_S):
+        await hands.double_spend(world, world.signer(f"cheat-{agreed.deal.number}", terms.chain), terms)
+        world.faults["locked-twice"] += 1
 
 
 async def _ask_back(record: Record, agreed: Agreed, place: LockId) -> None:

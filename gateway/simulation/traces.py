@@ -204,6 +204,10 @@ class _Sight:
             for leg, terms in self._legs.items()
             if one.terms == terms
         }
+        self._again = {place for place in self._places if agreed.deal.twice and place not in self._firsts(happened)}
+        """Locks that a cheat made under the same terms once more: none of them is the leg."""
+        for place in self._again:
+            del self._places[place]
         self._taken_over_ns: dict[tuple[ChainId, LockId], int] = {}
         """When another lock took the place of one that a reorg took out: what settles it is none of this swap's."""
         held = set[tuple[ChainId, LockId]]()
@@ -220,6 +224,13 @@ class _Sight:
         """From this second on the initiator's lock comes back without anybody's consent."""
         self.off = self._off(int(model.value("TA", {})) - int(model.value("TB", {})))
 
+    def _firsts(self, happened: list[Happened]) -> set[tuple[ChainId, LockId]]:
+        """The place of each leg's first lock."""
+        found: dict[LockTerms, tuple[ChainId, LockId]] = {}
+        for one in happened:
+            found.setdefault(one.terms, (one.chain, one.lock_id))
+        return {found[terms] for terms in self._agreed.legs if terms in found}
+
     def _off(self, apart_s: int) -> str | None:
         """The quote was made at second 0, or by a chain's clock that was ahead."""
         if self._t_a - self._t_b != apart_s:
@@ -235,7 +246,8 @@ class _Sight:
 
     def of_chains(self, happened: list[Happened]) -> Iterator[Timed]:
         for one in happened:
-            if (letter := self._places.get((one.chain, one.lock_id))) is not None and one.terms in self._agreed.legs:
+            letter = self._places.get((one.chain, one.lock_id))
+            if letter is not None and one.terms in self._agreed.legs:
                 yield self._step(one.at_ns, "chain", "chain", one.event, letter)
 
     def of_wire(self, sent: Sequence[Sent], roles: Mapping[str, str]) -> Iterator[Timed]:
@@ -286,7 +298,7 @@ class _Sight:
             case events.TimeAdvanced(leg=leg, head=head):
                 yield self._step(at_ns, "journal", by, name, LETTER[leg], head=head.seconds - self._zero_s)
             case events.LockSeen(leg=leg, terms=terms):
-                if terms == self._legs[leg]:
+                if terms == self._legs[leg] and (terms.chain, event.lock_id) not in self._again:
                     yield self._step(at_ns, "journal", by, name, LETTER[leg])
             case (
                 events.LockFinal(leg=leg)

@@ -200,6 +200,14 @@ def test_a_token_s_allowance_is_there_before_its_lock(stepwise: bool) -> None:
     assert verdict.faults["allowance"] == 2
 
 
+def test_a_second_lock_that_goes_costs_nobody() -> None:
+    """Once the provider has locked, the cheat locks under the same terms again, and a reorg takes that lock out."""
+    late = deal(Style.LAST_SECOND, twice=True), deal(Style.HONEST, number=1)
+    verdict = play(plan(*late))
+    assert verdict.ok, report(verdict)
+    assert (verdict.completed, verdict.faults["locked-twice"]) == (2, 1)
+
+
 def test_what_was_locked_in_vain_is_given_back_early() -> None:
     verdict = play(plan(deal(Style.VANISHES), early_refunds=True))
     assert verdict.ok, report(verdict)
