@@ -38,7 +38,7 @@ EXPECTED: Final = (
     *("attestor-triggered", "token-fees", "allowance", "early-refund"),
     *("report-hangs", "report-connection-lost", "report-201", "report-307", "report-400", "report-401", "report-500"),
     *("switched-back", "emptied", "adopted", "two-processes", "fenced", "deep-reorg"),
-    *("provider-vanishes", "payee-refused", "initiator-oversleeps"),
+    *("provider-vanishes", "payee-refused", "initiator-oversleeps", "initiator-sleeps-at-once"),
     *("endpoint-error", "endpoint-lost_reply", "endpoint-repeat_head", "endpoint-drop_head", "endpoint-late_head"),
     "endpoint-late_events",
     *(f"lie-{lie}" for lie in Lie),

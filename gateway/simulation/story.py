@@ -35,6 +35,8 @@ SETTLING_S: Final = 60.0
 """After the last timelock: everybody is back, and refunds become final."""
 REGISTER_S: Final = 2.0
 """How long a swap waits for the tower that it is to be watched by: its own time to lock passes."""
+LATER_S: Final = 2.0
+"""How long after its time to lock an initiator comes back who slept."""
 TRY_AGAIN_S: Final = 1.0
 TRIES: Final = 30
 ALLOWED: Final = 10**9
@@ -232,7 +234,11 @@ async def _surround(record: Record, agreed: Agreed) -> None:
     elif Rough.PROVIDER_VANISHES in record.plan.rough and agreed.watched_since_s is not None:
         background.append(_vanish(record, agreed))
     if Rough.INITIATOR_OVERSLEEPS in record.plan.rough and agreed.dapp is not None:
-        background.append(_oversleep(record, agreed))
+        if record.plan.small and agreed.deal.number % 2:
+            record.dapps[agreed.deal.relayer].kill(POLICY.lock_s + LATER_S)
+            record.world.faults["initiator-sleeps-at-once"] += 1
+        else:
+            background.append(_oversleep(record, agreed))
     record.errands += [asyncio.create_task(one) for one in background]
 
 

@@ -12,25 +12,11 @@ SENDER = "adapters/endpoints/transactions.py"
 
 STRANGE: Final[tuple[Mutant, ...]] = (
     plant(
-        "verified-for-ever",
-        "What was found out about a lock counts for the lock that a reorg puts in its place.",
-        FACTS,
-        '    if name == "lock":\n        attempts',
-        '    if name == "locks":\n        attempts',
-    ),
-    plant(
         "newest-lock-is-the-lock",
         "A second lock under the agreed terms takes the place of the first.",
         FACTS,
         "    if leg.lock is not None and leg.lock_id != event.lock_id:",
         "    if leg.lock is not None and not leg.lock_id:",
-    ),
-    plant(
-        "quote-expires-over-a-lock",
-        "A provider calls a swap off when its time to lock is over, though the initiator has locked.",
-        FACTS,
-        "            if has_funded(state) or ever_locked(state):\n                return state, ()",
-        "            if has_funded(state):\n                return state, ()",
     ),
     plant(
         "refund-once-final",
@@ -52,13 +38,6 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         DECISIONS,
         "        if now_s > agreement.lock_deadline_s:",
         "        if now_s > agreement.lock_deadline_s + 3600:",
-    ),
-    plant(
-        "reveal-without-the-own-lock",
-        "An initiator reveals though its own lock is gone.",
-        DECISIONS,
-        "other.final and own.open and state.preimage is None",
-        "other.final and state.preimage is None",
     ),
     plant(
         "alarms-stop-nothing",
