@@ -180,7 +180,7 @@ def test_an_honest_pair_completes_next_to_one_who(lie: Lie, liar: int) -> None:
 
 @pytest.mark.parametrize("liar", [0, 1])
 def test_an_honest_pair_completes_next_to_one_who_hides(liar: int) -> None:
-    """What happened in blocks: the other lock, and the claim that shows the preimage."""
+    """Neither the other lock nor the claim that shows the preimage stays hidden."""
 
     def among_three(name: str) -> Party:
         return replace(calm(name), operators=3, hides=True, liar=liar)
