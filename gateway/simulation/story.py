@@ -260,9 +260,14 @@ async def _register(record: Record, agreed: Agreed) -> None:
 
 
 async def _watch_late(record: Record, agreed: Agreed) -> None:
-    """Registered once both locks are there, and before anybody vanishes."""
+    """Registered once both locks are there, and before anybody vanishes; in small towns some once the preimage is
+    public, so that the tower has to find it in blocks of the past."""
     if not await _provider_locks(record.world, agreed, agreed.participant_leg.timelock.seconds):
         return
+    if record.plan.small and agreed.deal.number % 2 and Rough.PROVIDER_VANISHES not in record.plan.rough:
+        latest_s = agreed.participant_leg.timelock.seconds
+        await hands.until(record.world, lambda: record.shown_at_s(agreed.hashlock) is not None, latest_s)
+        await record.world.clock.sleep(TIMING.observation_s)  # until the tower has read it
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(REGISTER_S):
             await _register(record, agreed)
