@@ -105,7 +105,8 @@ CHECKING: Final = (
         (
             Edit(
                 ACTS,
-                "        return sum((inventory.exits([chain], costs) for _ in locked), Counter[AssetId]())",
+                "        return {asset: locked * cost for asset, cost in inventory.exits([chain], costs).items() "
+                "if locked * cost > 0}",
                 "        return {}",
             ),
             Edit(
