@@ -1,7 +1,10 @@
 """Lock, claim and refund as unsigned transactions, and where a lock finds its lane."""
 
+import asyncio
 import secrets
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import count, islice, takewhile
 from typing import Final
 
@@ -13,7 +16,7 @@ from adapters.evm.names import hex_address, native_asset, token_address
 from adapters.evm.rpc import Call, quantity
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import UnsignedTransaction
-from core.model.types import AccountId, ChainId, LockId, LockTerms, Preimage, chain_of
+from core.model.types import AccountId, ChainId, Hashlock, LockId, LockTerms, Preimage, chain_of
 from core.proofs.lanes import MAX_LANE, Lane, evm_address, lane_lock_id, packed_terms, parse_lane
 
 # Gas limits, not estimates: a claim that carries an unrevealed preimage may not be shown to a node to be estimated.
@@ -34,7 +37,17 @@ STRIDES: Final = tuple(16**power for power in range(1, 8))
 """Distances at which lanes are looked at, so that one of them is free whatever number is in use."""
 BETWEEN_READ: Final = 16
 """Lanes looked at, in a second read, before the first free one of those."""
+HANDED_S: Final = 10.0
+"""How long a lane that was shown to one lock is shown to no other: until then it is written down, or not used."""
 MAX_SENDERS_REMEMBERED: Final = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """The hashlock of the lock that was shown a lane, and when (monotonic seconds)."""
+
+    hashlock: Hashlock
+    at_s: float
 
 
 class EvmLegBuilder:
@@ -45,12 +58,15 @@ class EvmLegBuilder:
         self._endpoints = endpoints
         self._htlc = htlc
         self._free_last: dict[bytes, int] = {}
+        self._handed: dict[Lane, _Handed] = {}
+        self._turns: dict[bytes, asyncio.Lock] = {}
 
     async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
         """A free lane of the sender's, a low one: at most two reads of the newest state, however many are in use.
 
         A lane is free if no lock is open in it, and no place in `taken` is a use of it that the chain does not show
-        yet. Should a reorg open it again, the contract refuses the lock, and nothing is lost but its gas. Raise
+        yet, and if it was not just shown to a lock under another hashlock, whose place may not be written down yet.
+        Should a reorg open it again, the contract refuses the lock, and nothing is lost but its gas. Raise
         `RetryableError` if no free lane is found, which takes more than 2**28 open locks.
         """
         self._own(terms)
@@ -59,6 +75,18 @@ class EvmLegBuilder:
         for place in map(parse_lane, taken):
             if place.sender == sender:
                 named.setdefault(place.number, []).append(place)
+        async with self._turn(sender):
+            now_s = time.monotonic()
+            lately = {lane: one for lane, one in self._handed.items() if now_s - one.at_s < HANDED_S}
+            for lane, one in lately.items():
+                if lane.sender == sender and one.hashlock != terms.hashlock:
+                    named.setdefault(lane.number, []).append(lane)
+            found = await self._free_lane(terms, sender, named)
+            self._handed = {**lately, found: _Handed(terms.hashlock, now_s)}
+        self._remember(sender, found.number)
+        return lane_lock_id(found)
+
+    async def _free_lane(self, terms: LockTerms, sender: bytes, named: Mapping[int, Sequence[Lane]]) -> Lane:
         near = self._free_last.get(sender, 0)
         low = {*_unnamed(count(0), LOWEST_READ, named), *_unnamed(count(near), NEAR_READ, named)}
         low.update(islice(sorted(named), NAMED_READ))
@@ -71,8 +99,7 @@ class EvmLegBuilder:
             found = _first_free(sender, numbers, await self._words(sender, numbers), named)
         if found is None:
             raise RetryableError(f"no free lane of {terms.sender} was found; all that were looked at hold open locks")
-        self._remember(sender, found.number)
-        return lane_lock_id(found)
+        return found
 
     async def prepare(self, terms: LockTerms) -> UnsignedTransaction | None:
         """See the port: the next step to the allowance that a token lock needs, if it is short.
@@ -146,6 +173,12 @@ class EvmLegBuilder:
         if terms.chain != self._chain:
             raise RejectedError(f"these terms are for {terms.chain}, this is {self._chain}")
         check_receiver(terms, self._htlc)
+
+    def _turn(self, sender: bytes) -> asyncio.Lock:
+        """Locks of one sender find their lanes one after another: side by side all would be shown the same."""
+        if len(self._turns) >= MAX_SENDERS_REMEMBERED:
+            self._turns = {one: turn for one, turn in self._turns.items() if turn.locked()}
+        return self._turns.setdefault(sender, asyncio.Lock())
 
     def _remember(self, sender: bytes, number: int) -> None:
         if len(self._free_last) >= MAX_SENDERS_REMEMBERED:

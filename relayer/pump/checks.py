@@ -5,7 +5,6 @@ a `RetryableError` (not final for the quorum yet, endpoints that disagree, clock
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -115,7 +114,6 @@ class Checks:
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
-        self._placing = defaultdict[ChainId, asyncio.Lock](asyncio.Lock)
         self._exit_costs: dict[ChainId, tuple[float, Mapping[AssetId, int]]] = {}
 
     # --- the other party's lock ---
@@ -374,14 +372,7 @@ class Checks:
     # --- the place of our lock ---
 
     async def place(self, swap_id: SwapId, terms: LockTerms) -> LockId:
-        """Return the id of our future lock, written down before it is signed; the same id if asked again.
-
-        One at a time on each chain: locks that are due together would all be shown the same free place.
-        """
-        async with self._placing[terms.chain]:
-            return await self._place(swap_id, terms)
-
-    async def _place(self, swap_id: SwapId, terms: LockTerms) -> LockId:
+        """Return the id of our future lock, written down before it is signed; the same id if asked again."""
         for _ in range(PLACE_RETRIES):
             known, taken = await self._database.read(
                 lambda c: (places.lock_place(c, swap_id), places.places_taken(c, terms.chain))

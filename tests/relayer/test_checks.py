@@ -1,7 +1,6 @@
 """Each check before a lock or a reveal by itself."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from itertools import product
 from typing import Any
@@ -24,7 +23,7 @@ from core.model.errors import (
     UnaffordableError,
 )
 from core.model.facts import Claimed, LockStatus
-from core.model.types import AccountId, BaseUnits, ChainId, LockId, LockTerms
+from core.model.types import AccountId, BaseUnits, ChainId, LockId
 from core.runtime.database import create_schema
 from htlc import events
 from htlc.effects import VerifyLock
@@ -131,30 +130,6 @@ async def test_locked_swaps_of_a_chain_are_counted_as_promised(office: Office) -
         expected = sum(chain in one.chains and (one.locked or one.funded) for one in open_ones)
         assert await office.database.read(partial(promises.locked_on, chain=chain)) == expected
         assert (expected > 0) == (chain in open_ones[0].chains)
-
-
-async def test_places_of_many_swaps_are_found_one_after_another(office: Office) -> None:
-    """Asked for side by side, each is shown a place that no other has: the chain is asked once for each."""
-    chain = office.chains[B]
-    asked = 0
-
-    async def lowest_free(terms: LockTerms, taken: Sequence[LockId] = ()) -> LockId:
-        nonlocal asked
-        asked += 1
-        free = next(name for number in range(100) if (name := LockId(f"place-{number}")) not in taken)
-        await asyncio.sleep(0)  # others would be shown the same place meanwhile
-        return free
-
-    chain.lock_id = lowest_free  # type: ignore[method-assign]
-    terms = office.agreement.participant_leg
-    made = [other_agreement(number) for number in range(1, 21)]
-    names = [one.swap_id for one in made]
-    for one in made:
-        await office.begin(one, f"q-{one.swap_id}")
-    found = await asyncio.gather(*(office.checks.place(name, terms) for name in names))
-    assert len(set(found)) == asked == 20
-    assert await asyncio.gather(*(office.checks.place(name, terms) for name in names)) == found
-    assert asked == 20
 
 
 @pytest.mark.parametrize("shows", [NotFoundError("none"), ReorgedError("replaced"), bytes(32)])

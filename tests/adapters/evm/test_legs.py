@@ -1,5 +1,6 @@
 """Lanes for locks, however many are in use, and payees that a lock may not have."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.conformance.harness import make_terms
+from adapters.evm import legs as module
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.legs import EvmLegBuilder
 from adapters.evm.names import account, native_asset, token_asset
@@ -86,6 +88,24 @@ async def test_places_that_no_chain_shows_yet_cost_one_read() -> None:
         taken.append(await legs.lock_id(terms_of(), taken))
         assert taken[-1] == lane_lock_id(Lane(SENDER, number, 1))
     assert chain.reads == 40
+
+
+async def test_locks_side_by_side_are_shown_a_lane_each() -> None:
+    """Before any of them is written down. The same lock that asks again may be shown the same."""
+    chain = Words(lambda lane: OPEN_WORD if lane < 5 else 0)
+    legs = builder(chain)
+    many = [replace(terms_of(), hashlock=Hashlock(bytes([number]) * 32)) for number in range(1, 51)]
+    places = await asyncio.gather(*(legs.lock_id(terms) for terms in many))
+    assert sorted(parse_lane(place).number for place in places) == list(range(5, 55))
+    assert chain.reads == 50
+    assert await legs.lock_id(many[0]) == places[0]
+
+
+async def test_lane_that_was_not_used_is_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HANDED_S", 0.0)
+    legs = builder(Words(lambda lane: 0))
+    first, second = terms_of(), replace(terms_of(), hashlock=Hashlock(bytes(31) + b"\2"))
+    assert await legs.lock_id(first) == await legs.lock_id(second)
 
 
 async def test_a_low_lane_that_settled_is_used_again() -> None:
