@@ -111,8 +111,8 @@ CHECKING: Final = (
             ),
             Edit(
                 INVENTORY,
-                "        found.update(exits(promise.chains, costs))\n    return found",
-                "        pass\n    return found",
+                "            found[asset] += times * cost\n",
+                "            pass\n",
             ),
         ),
     ),
