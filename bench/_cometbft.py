@@ -1,7 +1,8 @@
 """Transfers per second of a network of CometBFT nodes, all on this machine, fed over RPC.
 
 Timed from the first broadcast until every node has executed the last block with a transfer in it. CPU time is that of
-all the nodes' processes, user and system, from the first broadcast on.
+all the nodes' processes, user and system, from the first broadcast on. `cpu_share` is the share of all cores that nodes
+and client had meanwhile: well below 1 if others used the machine, too, or if the offered rate was the limit.
 """
 
 import asyncio
@@ -97,6 +98,7 @@ async def _wait_for_height(network: CometNetwork, height: int) -> None:
 async def _run(network: CometNetwork, transfers: Sequence[bytes], load: Load) -> dict[str, Any]:
     first = await network.nodes[0].height()
     go_s, python_s = _cpu_s(network)
+    client_s = time.process_time()
     began = time.monotonic()
     refused = await _feed(network, transfers, load)
     fed_s = time.monotonic() - began
@@ -105,6 +107,7 @@ async def _run(network: CometNetwork, transfers: Sequence[bytes], load: Load) ->
         await _results(node, first + len(blocks))
     span_s = time.monotonic() - began
     go_s, python_s = (after - before for after, before in zip(_cpu_s(network), (go_s, python_s), strict=True))
+    client_s = time.process_time() - client_s
     done = sum(blocks)
     each = done * load.validators
     return {
@@ -119,6 +122,8 @@ async def _run(network: CometNetwork, transfers: Sequence[bytes], load: Load) ->
         "node_cpu_us": round((go_s + python_s) / each * 1e6, 1),
         "cometbft_cpu_us": round(go_s / each * 1e6, 1),
         "ledger_cpu_us": round(python_s / each * 1e6, 1),
+        "client_cpu_us": round(client_s / done * 1e6, 1),
+        "cpu_share": round((go_s + python_s + client_s) / (span_s * (os.cpu_count() or 1)), 3),
         "per_core_second": round(each / (go_s + python_s), 1),
         "rss_mb": round(max(_rss_mb(pid) for node in network.nodes for pid in node.pids), 1),
         "rss_all_mb": round(sum(_rss_mb(pid) for node in network.nodes for pid in node.pids), 1),

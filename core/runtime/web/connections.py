@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from core.model.errors import RetryableError
@@ -38,6 +38,8 @@ SENT_BYTES: Final = 256 * 1024
 """Of an answer that the system takes in before its client has it: the rest is counted as untaken."""
 MAX_LINE_BYTES: Final = 8_190
 MAX_HEADERS: Final = 64
+MAX_HEAD_BYTES: Final = 32 * 1024
+"""Of a request's line and headers together, give or take a piece of `READ_BYTES`."""
 
 MAX_CONNECTIONS: Final = 1_000
 MIN_CONNECTIONS: Final = 8
@@ -164,6 +166,10 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self._untaken = server.untaken
         self._unread = b""
         """The piece that waits for its turn."""
+        self._head_bytes = 0
+        """Of headers that have not ended yet."""
+        self._payload: StreamReader = EMPTY_PAYLOAD
+        """The body of the last request whose headers are here."""
         self._socket: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._idle = True
@@ -213,6 +219,22 @@ class Connection(web.RequestHandler, asyncio.BufferedProtocol):
         self.data_received(data)
         if not self._reading_paused and not self._buffer_paused:
             self._resume_transport_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; end a connection whose headers do not end, since all of them are kept until they do.
+
+        aiohttp calls this, too, with no bytes, to go on with those that it has.
+        """
+        requests = self._request_count
+        super().data_received(data)
+        if self._request_count != requests:
+            self._head_bytes, self._payload = 0, self._messages[-1][1]
+        elif self._upgraded or not self._payload.is_eof():
+            self._head_bytes = 0
+        else:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._end_with(_too_large(f"All headers together have at most {MAX_HEAD_BYTES} bytes."))
 
     def _resume_transport_reading(self) -> None:
         # aiohttp asks for more when it has room again: not while something waits here.
@@ -467,14 +489,13 @@ def has_left(request: web.BaseRequest) -> bool:
     return request.transport is None or request.transport.is_closing()
 
 
+def _too_large(detail: str) -> Problem:
+    return Problem(431, "headers-too-large", "Headers too large", detail)
+
+
 def _malformed(error: HttpProcessingError) -> Problem:
     if isinstance(error, LineTooLong):
-        return Problem(
-            431,
-            "headers-too-large",
-            "Headers too large",
-            f"The request line and each header have at most {MAX_LINE_BYTES} bytes.",
-        )
+        return _too_large(f"The request line and each header have at most {MAX_LINE_BYTES} bytes.")
     return Problem(
         400,
         "malformed-http",

@@ -465,6 +465,24 @@ async def test_client_that_leaves_is_not_an_error(logged: list[Any]) -> None:
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
 
 
+async def test_headers_that_do_not_end_are_refused(short_waits: None) -> None:
+    """Each header is short, and there are fewer than a request may have; the whole is more than one may hold."""
+    async with serving() as port:
+        head = GET + b"".join(b"X-%d: %b\r\n" % (number, b"x" * 4_000) for number in range(16))
+        answer = await said(port, head)
+        assert answer.startswith(b"HTTP/1.1 431 ")
+        assert b"All headers together" in answer
+
+
+async def test_long_body_after_a_request_ahead_is_not_taken_for_headers() -> None:
+    body = b'{"a":1,"note":"' + b"x" * 60_000 + b'"}'
+    post = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
+    async with serving() as port:
+        ahead = (post % (len(body), b"") + body) * 3 + post % (len(body), b"Connection: close\r\n") + body
+        answer = await said(port, ahead, wait_s=30)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200"] * 4
+
+
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
