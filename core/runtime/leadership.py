@@ -10,7 +10,8 @@ of its own monotonic clock, the holder is silent. A look that fails begins the t
 cut off from the database itself takes nothing from one that was not.
 
 A holder that was paused inside a transaction would keep its locks, and with them whoever takes over, for as long as it
-is paused. So the server ends a transaction of a holder that is idle for `IDLE_S`.
+is paused. So whoever takes over has the server end what still keeps the row after `BLOCKED_S`, whatever that is in the
+middle of (a COPY has no time limit of the server's own), and the server ends a holder's transaction that is idle.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ from typing import Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import FencedError, RetryableError
+from core.model.errors import FatalError, FencedError, RetryableError
 from core.runtime import leases
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -38,15 +39,27 @@ RENEW_S: Final = 2.0
 LOOK_S: Final = 0.5
 CALL_S: Final = 3.0
 """How long a look or a renewal may take: a database that hangs is one that does not answer."""
+BLOCKED_S: Final = 1.0
+"""How long the last transaction of a silent holder may keep the row from whoever takes over."""
 IDLE_S: Final = 4.0
 TAKE_S: Final = IDLE_S + 1.0
-"""Whoever takes a lease waits for the holder's last transaction, which the server ends."""
+"""Without the right to end it, whoever takes over waits until the server does."""
 TAKEN_OVER_S: Final = 15.0
 """Within this time a holder that is killed is followed: its term, a look, the end of its transaction, and the start."""
 
 assert TERM_S > 2 * RENEW_S + CALL_S / 2
 assert TERM_S + 2 * LOOK_S + TAKE_S < TAKEN_OVER_S
 
+_OWN_BACKEND: Final = sa.text("SELECT pg_backend_pid()")
+_END_BLOCKERS: Final = sa.text("""
+WITH RECURSIVE blockers(pid) AS (
+    SELECT unnest(pg_blocking_pids(:backend))
+    UNION SELECT unnest(pg_blocking_pids(blockers.pid)) FROM blockers
+)
+SELECT count(pg_terminate_backend(pid)) FROM blockers JOIN pg_stat_activity USING (pid)
+WHERE wait_event_type IS DISTINCT FROM 'Lock'
+""")
+"""Ends what `backend` waits for, at the bottom; others who wait as well are left alone."""
 _IDLE_MS: Final = sa.text(f"SELECT set_config('idle_in_transaction_session_timeout', '{round(IDLE_S * 1000)}', true)")
 
 log = get_logger("core.runtime.leadership")
@@ -90,14 +103,30 @@ class Leadership:
 
     async def _tried(self, found: Lease | None) -> Lease | None:
         """Return our lease; None if another one was faster, or if the database does not let us take it yet."""
+        backends: list[int] = []
+        taking = asyncio.ensure_future(self._soon(self._database.write(partial(self._take, found, backends)), TAKE_S))
         try:
-            lease = await self._soon(self._database.write(partial(self._take, found=found)), TAKE_S)
+            done, _ = await asyncio.wait({taking}, timeout=BLOCKED_S)
+            if not done and backends:
+                await self._end_blockers(backends[-1])
+            lease = await taking
         except RetryableError as error:
             log.info("the lease is not taken", lease=self._name, reason=error.message)
             return None
+        finally:
+            taking.cancel()
         log.info("leads now", lease=self._name, epoch=lease.epoch, after=None if found is None else found.holder)
         self._note(self.holder)
         return lease
+
+    async def _end_blockers(self, backend: int) -> None:
+        try:
+            ended = await self._soon(
+                self._database.write(lambda c: c.execute(_END_BLOCKERS, {"backend": backend}).scalar()), CALL_S
+            )
+            log.warning("what the silent holder was in the middle of is ended", lease=self._name, transactions=ended)
+        except (RetryableError, FatalError) as error:
+            log.warning("what keeps the lease cannot be ended", lease=self._name, reason=error.message)
 
     async def keep(self, lease: Lease) -> None:
         """Renew the lease for ever. Raise `FencedError` once another process has it."""
@@ -133,9 +162,11 @@ class Leadership:
         """For people, and so that each renewal changes the row; nobody compares it with a clock."""
         return self._clock.now_ns() + round(TERM_S * NS_PER_S)
 
-    def _take(self, connection: Connection, found: Lease | None) -> Lease:
+    def _take(self, found: Lease | None, backends: list[int], connection: Connection) -> Lease:
         """Take over from exactly what was seen. Raise `LeaseHeldError` if the row has changed since."""
         bound_idle(connection)
+        if connection.dialect.name == "postgresql":
+            backends.append(connection.execute(_OWN_BACKEND).scalar_one())
         now_ns = 0 if found is None else found.until_ns
         lease = leases.take(connection, self._name, self.holder, now_ns=now_ns, until_ns=self._until_ns())
         if lease.epoch != (0 if found is None else found.epoch) + 1:

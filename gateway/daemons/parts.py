@@ -35,6 +35,8 @@ from relayer.pump.standing import accounts_in_use
 
 RELAYER_LEASE: Final = "relayer"
 """Whoever has it signs, drives swaps and follows chains, on a PostgreSQL that several processes share."""
+NO_DATABASE: Final = "3D000"
+"""PostgreSQL's invalid_catalog_name (its manual, appendix A): it may be created a moment later."""
 MAX_CONCERNS: Final = 10
 """How many concerns a health document lists."""
 LOOK_S: Final = 5.0
@@ -58,13 +60,18 @@ async def opened_database(url: str, base: Path) -> AsyncIterator[Database]:
 async def own_database(url: str, base: Path, waits: Waits | None = None) -> AsyncIterator[Database]:
     """A daemon's database with its schema, closed in the end.
 
-    A server that does not answer yet is waited for with `waits`, and gets some seconds without. Raise what opening it
-    raises. Nobody else is kept from it: see `held`.
+    A server that does not answer yet, or has no such database yet, is waited for with `waits`; without, it gets some
+    seconds. Raise what opening it raises. Nobody else is kept from it: see `held`.
     """
     clock, database = SystemClock(), open_database(resolve_database(url, base))
 
     async def open_schema() -> None:
-        await database.write(create_schema)
+        try:
+            await database.write(create_schema)
+        except FatalError as error:
+            if waits is None or error.fields.get("sqlstate") != NO_DATABASE:
+                raise
+            raise RetryableError(error.message) from error
 
     try:
         await (retrying(open_schema, CONNECT, clock) if waits is None else waits.until("database", open_schema, clock))

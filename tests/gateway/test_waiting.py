@@ -26,11 +26,14 @@ async def test_a_relayer_waits_for_its_database_and_chains(tmp_path: Path) -> No
             cluster.stop()
             for gate in here.gates.values():
                 await gate.shut()
-            relayer, regulator = here.relayer("early", here.devnet.info.users[0], cluster.url()), here.regulator()
+            place = cluster.url("later")
+            relayer, regulator = here.relayer("early", here.devnet.info.users[0], place), here.regulator()
             try:
                 await asyncio.gather(relayer.start(), regulator.start())
                 await says_what_it_waits_for(relayer, {"database"})
                 await asyncio.to_thread(cluster.start)
+                await eventually(lambda: misses_its_database(relayer), WAIT_S)
+                await asyncio.to_thread(cluster.psql, "create database later")
                 await says_what_it_waits_for(relayer, {ethereum, consortium})
                 await supervises_nothing_yet(regulator, ethereum, consortium)
                 await here.gates[consortium].open()
@@ -61,6 +64,10 @@ async def says_what_it_waits_for(relayer: RelayerProcess, what: set[str]) -> Non
     assert (await relayer.ask("/healthz"))[0] == 200
     assert "causeway_build_info" in (await relayer.ask("/metrics"))[1]
     assert not relayer.ready
+
+
+async def misses_its_database(relayer: RelayerProcess) -> bool:
+    return "no such database" in (await relayer.ask("/readyz"))[1].get("database", "")
 
 
 async def supervises_nothing_yet(regulator: RelayerProcess, *away: str) -> None:
