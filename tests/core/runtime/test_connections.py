@@ -474,7 +474,7 @@ async def test_headers_that_do_not_end_are_refused(short_waits: None) -> None:
         assert b"All headers together" in answer
 
 
-async def test_long_body_after_a_request_ahead_is_not_taken_for_headers() -> None:
+async def test_long_body_of_a_request_ahead_is_read_as_body() -> None:
     body = b'{"a":1,"note":"' + b"x" * 60_000 + b'"}'
     post = b"POST /v1/x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b\r\n"
     async with serving() as port:
