@@ -36,6 +36,7 @@ EXPECTED: Final = (
     ),
     *("provider-dies-at-the-claim", "finality-stall", "token-pause", "used-elsewhere", "restored"),
     *("attestor-triggered", "token-fees", "allowance", "early-refund"),
+    *("webhook-hangs", "webhook-connection-lost", "webhook-201", "webhook-307", "webhook-500"),
     *("report-hangs", "report-connection-lost", "report-201", "report-307", "report-400", "report-401", "report-500"),
     *("switched-back", "emptied", "adopted", "two-processes", "fenced", "deep-reorg"),
     *("provider-vanishes", "payee-refused", "initiator-oversleeps", "initiator-sleeps-at-once"),

@@ -24,7 +24,7 @@ from gateway.simulation.door import Door
 from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
-from gateway.simulation.regulator import TARGET, Regulator
+from gateway.simulation.regulator import HOOK, TARGET, Regulator
 from gateway.simulation.statements import memory_database
 from gateway.simulation.unmeasured import Unmeasured
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
@@ -33,6 +33,7 @@ from indexer.follower import Follower
 from relayer.api.answers import Answers
 from relayer.client import ClientPolicy, SwapClient, SwapStore
 from relayer.notices.reports import http_session
+from relayer.notices.webhooks import WebhookSetup
 from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
 from relayer.provider.quoting import Pair, Rate
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
@@ -287,7 +288,7 @@ class Relayer(Process):
                 self.service = None
 
     def _setup(self, access: Mapping[ChainId, ChainAccess]) -> RelayerSetup:
-        reports = self._regulator()
+        reports, hooks = self._server("report"), self._server("webhook")
         return RelayerSetup(
             chains=access,
             signers=self.hands,
@@ -304,6 +305,8 @@ class Relayer(Process):
             attestors=self._attestors(),
             regulator=None if reports is None else TARGET,
             report_session=http_session if reports is None else reports.session,
+            webhooks=WebhookSetup([] if hooks is None else [HOOK]),
+            webhook_post=None if hooks is None else hooks.hook,
         )
 
     def _attestors(self) -> list[AttestorSetup]:
@@ -315,11 +318,11 @@ class Relayer(Process):
         foreign = next(other for other in CHAINS if other != chain)
         return [AttestorSetup(chain, foreign, bridge, self.hands[chain], ATTESTED_BLOCKS)]
 
-    def _regulator(self) -> Regulator | None:
-        world = self.world
-        if world.plan.regulator is None:
-            return None
-        return Regulator(world.clock, f"{self.name}/{world.plan.seed}/{self.lives}", world.plan.regulator, world.faults)
+    def _server(self, what: str) -> Regulator | None:
+        """Return the server that takes reports, or messages of webhooks, None in towns without."""
+        world, works = self.world, self.world.plan.regulator
+        seed = f"{self.name}/{world.plan.seed}/{self.lives}" + ("" if what == "report" else f"/{what}")
+        return None if works is None else Regulator(world.clock, seed, works, world.faults, what)
 
     async def _expire(self, service: RelayerService) -> None:
         """Do what the service's scheduler triggers; that one looks at real time."""

@@ -1,18 +1,22 @@
-"""A regulator whose server answers as it likes, for as long as the story lasts: reports wait, and no swap may."""
+"""A regulator's server, and a webhook's, that answer as they like for as long as the story lasts: what is sent to them
+waits, and no swap may."""
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 
+from core.model.errors import RetryableError
 from core.runtime.clock import Clock
 from relayer.notices.reports import TIMEOUT_S, ReportTarget
+from relayer.notices.webhooks import WebhookTarget
 
 TARGET: Final = ReportTarget("http://regulator.invalid", "a key of the story")
+HOOK: Final = WebhookTarget("https://hook.invalid/", b"a webhook's secret in the story.")
 STATUSES: Final = (201, 307, 400, 401, 429, 500, 503)
 
 
@@ -34,7 +38,8 @@ class _Answer:
 class Regulator:
     """A stand-in for an `aiohttp.ClientSession`. `works` False: it never takes anything."""
 
-    def __init__(self, clock: Clock, seed: str, works: bool, faults: Counter[str]) -> None:
+    def __init__(self, clock: Clock, seed: str, works: bool, faults: Counter[str], what: str = "report") -> None:
+        self._what = what
         self._clock = clock
         self._source = random.Random(seed)
         self._works = works
@@ -49,16 +54,24 @@ class Regulator:
         """As a session's."""
         return self._answered()
 
+    async def hook(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
+        """As `relayer.notices.webhooks.guarded_post` posts."""
+        try:
+            async with self._answered() as answer:
+                return answer.status
+        except (TimeoutError, aiohttp.ClientError) as error:
+            raise RetryableError("the webhook does not answer") from error
+
     @asynccontextmanager
     async def _answered(self) -> AsyncIterator[_Answer]:
         draw = self._source.random()
         if draw < 0.15:
-            self._faults["report-hangs"] += 1
+            self._faults[f"{self._what}-hangs"] += 1
             await self._clock.sleep(TIMEOUT_S)
             raise TimeoutError
         if draw < 0.3:
-            self._faults["report-connection-lost"] += 1
+            self._faults[f"{self._what}-connection-lost"] += 1
             raise aiohttp.ServerDisconnectedError
         status = self._source.choice(STATUSES[1:] if not self._works else (201, *STATUSES))
-        self._faults[f"report-{status}"] += 1
+        self._faults[f"{self._what}-{status}"] += 1
         yield _Answer(status, _Content(self._source.randbytes(4096)))

@@ -57,6 +57,9 @@ MAX_HOOKS: Final = 10_000
 MAX_TARGETS: Final = 16
 """Addresses in a configuration."""
 LOOK_S: Final = 1.0
+"""Between two looks at the least."""
+IDLE_LOOK_S: Final = 5.0
+"""And at the most, for what another process may have changed."""
 BATCH: Final = 200
 PAGES: Final = 50
 """Of one look."""
@@ -360,7 +363,7 @@ class Webhooks:
             seen = self._changes.count
             await self.look()
             await self._clock.sleep(LOOK_S)
-            await self._changes.wait_beyond(seen, LOOK_S)
+            await self._changes.wait_beyond(seen, IDLE_LOOK_S)
 
     async def look(self) -> None:
         """Write down what has changed."""

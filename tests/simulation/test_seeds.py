@@ -235,11 +235,12 @@ def test_a_token_that_begins_to_take_fees_traps_nobody(at_s: float) -> None:
 
 
 @pytest.mark.parametrize("works", [False, True])
-def test_a_swap_waits_for_no_regulator(works: bool) -> None:
+def test_a_swap_waits_for_no_regulator_and_no_webhook(works: bool) -> None:
     verdict = play(plan(deal(Style.HONEST), regulator=works))
     assert verdict.ok, report(verdict)
     assert verdict.completed == 1
     assert any(name.startswith("report-") for name in verdict.faults)
+    assert any(name.startswith("webhook-") for name in verdict.faults)
 
 
 @pytest.mark.parametrize("who", ["relayer", "dapp"])
