@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.runtime import journal
+from gateway.cli.swap_views import _duration
 from gateway.daemons.parts import opened_database
 from htlc.events import SwapEvent
 from htlc.model import Leg, Role
@@ -44,6 +45,52 @@ def test_open_swap_is_listed_shown_and_explained(tmp_path: Path) -> None:
     assert explained.returncode == 0, explained.stderr
     assert "we are its liquidity-provider" in explained.stdout
     assert "then the swap ends, and we have locked nothing" in explained.stdout
+
+
+def test_tables_for_people_say_what_json_says(tmp_path: Path) -> None:
+    store(tmp_path)
+    listed = causeway("swap", "list", "--database", URL, cwd=tmp_path, COLUMNS="400")
+    assert listed.returncode == 0, listed.stderr
+    [row] = [line for line in listed.stdout.splitlines() if TERMS.swap_id[:12] in line]
+    assert {"liquidity-provider", "verifying"} <= set(row.replace("│", " ").split())
+    shown = causeway("swap", "show", TERMS.swap_id, "--database", URL, cwd=tmp_path, COLUMNS="400")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith(f"swap {TERMS.swap_id}  verifying, as liquidity-provider\nwaits for ")
+    legs = [line.replace("│", " ").split()[:4] for line in shown.stdout.splitlines() if " of " in line]
+    given, taken = TERMS.initiator_leg, TERMS.participant_leg
+    assert legs[-2:] == [
+        ["initiator", str(given.amount), "of", given.asset],
+        ["participant", str(taken.amount), "of", taken.asset],
+    ]
+    [seen] = [line for line in shown.stdout.splitlines() if "initiator's leg locked" in line]
+    assert seen.replace("│", " ").split()[-1] == "yes"
+
+
+def test_list_without_open_swaps_says_so(tmp_path: Path) -> None:
+    async def empty() -> None:
+        async with opened_database(URL, tmp_path):
+            pass
+
+    asyncio.run(empty())
+    for options, said in (((), "no swap is open: --all shows those that ended\n"), (("--json",), "[]\n")):
+        listed = causeway("swap", "list", "--database", URL, *options, cwd=tmp_path)
+        assert (listed.returncode, listed.stdout) == (0, said), listed.stderr
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min 00 s"),
+        (3_599, "59 min 59 s"),
+        (3_600, "1 h 00 min"),
+        (7_505, "2 h 05 min"),
+    ],
+)
+def test_time_left_is_written_for_people(seconds: int, text: str) -> None:
+    assert _duration(seconds) == text
+    assert seconds == 0 or _duration(-seconds) == f"-{text}"
 
 
 def test_replay_compares_with_the_stored_state(tmp_path: Path) -> None:
