@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from adapters.memory import FaultRates
 from core.model.types import ChainId
@@ -19,6 +20,7 @@ from gateway.simulation.plan import (
     FEW_OPERATORS,
     FICKLE_SHARE,
     FINALITY_DEPTH,
+    FORGETFUL,
     HIDING_SHARE,
     LATE_WATCH_SHARE,
     LEDGER_SHARE,
@@ -65,11 +67,15 @@ from gateway.simulation.plan import (
     Trouble,
 )
 
+PAUSED_SHARE: Final = 0.03
+DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES)
+"""Drawn from sources of their own, since they came later: the stories of other seeds stay as they are."""
+
 
 def draw(seed: int) -> Plan:
     """The plan of a seed."""
     source = random.Random(seed)
-    rough = frozenset(one for one in Rough if one is not Rough.CLOCK_WRONG and source.random() < 0.04)
+    rough = frozenset(one for one in Rough if one not in DRAWN_APART and source.random() < 0.04)
     count = source.choice((1, 1, 2))
     fees = frozenset(chain for chain in CHAINS if source.random() < 0.6)
     plan = Plan(
@@ -125,6 +131,9 @@ def draw(seed: int) -> Plan:
         plan = replace(plan, rough=plan.rough | {Rough.SHORT_PURSE})
     if (clocks := random.Random(f"clock/{seed}")).random() < CLOCK_SHARE:
         plan = _with_wrong_clock(clocks, plan)
+    if (pauses := random.Random(f"an operator pauses/{seed}")).random() < PAUSED_SHARE and not plan.rough & FORGETFUL:
+        at_s = {**plan.at_s, Rough.OPERATOR_PAUSES: pauses.uniform(5, STORY_S)}
+        plan = replace(plan, rough=plan.rough | {Rough.OPERATOR_PAUSES}, at_s=at_s)
     if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE:
         plan = _on_ledger(plan)
     return _in_a_small_town(plan) if plan.small else plan

@@ -1,5 +1,6 @@
 """Acts of operators on their own relayers, by need or by mistake; all of them on the first one."""
 
+import random
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ from gateway.simulation.process import Relayer
 from gateway.simulation.statements import memory_database
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.world import TOKEN
+from relayer import switchboard
+from relayer.switches import EVERYTHING, Cause, Switch, scope_of_chain
 from relayer.transactions import accounts
 
 OLDER_S: Final = 12.0
@@ -21,6 +24,8 @@ ON_THE_COPY_S: Final = 15.0
 ADOPT_S: Final = 20.0
 """When the operator has looked into what an empty database cannot know, and takes the accounts over."""
 PAUSE_S: Final = 25.0
+PAUSED_S: Final = 20.0
+"""How long an operator keeps a chain, or everything, paused."""
 
 
 async def _use_elsewhere(record: Record) -> None:
@@ -107,10 +112,26 @@ async def _start_twice(record: Record) -> None:
     world.faults["two-processes"] += 1
 
 
+async def _pause(record: Record) -> None:
+    """`causeway relayer pause`, in the midst of swaps: everything, or one chain; and `resume` after a while."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.OPERATOR_PAUSES])
+    scope = random.Random(f"scope/{world.plan.seed}").choice([EVERYTHING, *map(scope_of_chain, CHAINS)])
+    now_ns = world.clock.now_ns()
+    await relayer.database.write(
+        lambda c: switchboard.set_switch(c, Switch(scope, Cause.OPERATOR, "maintenance", now_ns))
+    )
+    record.paused.append((relayer.name, scope, world.clock.now(), world.clock.now() + PAUSED_S))
+    world.faults["operator-pauses"] += 1
+    await world.clock.sleep(PAUSED_S)
+    await relayer.database.write(switchboard.lift)
+
+
 MISHAPS: Final[Mapping[Rough, Callable[[Record], Coroutine[Any, Any, None]]]] = {
     Rough.USED_ELSEWHERE: _use_elsewhere,
     Rough.RESTORED: _restore,
     Rough.SWITCHED_BACK: _switch_back,
     Rough.EMPTIED: _empty,
     Rough.TWO_PROCESSES: _start_twice,
+    Rough.OPERATOR_PAUSES: _pause,
 }

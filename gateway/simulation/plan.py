@@ -125,6 +125,7 @@ class Rough(StrEnum):
     TOKEN_TAKES_FEES = "token-takes-fees"
     DATABASE_AWAY = "database-away"
     CLOCK_WRONG = "clock-wrong"
+    OPERATOR_PAUSES = "operator-pauses"
 
 
 COMMITS: Final = {

@@ -331,6 +331,8 @@ class Relayer(Process):
             for attestor in service.attestors:
                 self.world.faults["attestor-triggered"] += 1
                 attestor.trigger()
+            if Rough.OPERATOR_PAUSES in self.world.plan.rough:
+                service.guard.due.notify()
             try:
                 await service.pump.expire_quotes()
             except RetryableError:

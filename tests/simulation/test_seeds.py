@@ -36,6 +36,7 @@ from gateway.simulation.plan import (
     Style,
 )
 from gateway.simulation.story import play
+from relayer.switchboard import Switches
 from tests.support import LONG
 
 SEEDS = 200 if LONG else 40
@@ -333,6 +334,23 @@ def test_woken_process_ends_once_its_database_is_back() -> None:
     verdict = play(replace(both, relayers=(failing,), rough=frozenset({*both.rough, Rough.DATABASE_AWAY})))
     assert verdict.ok, report(verdict)
     assert (verdict.faults["fenced"], verdict.faults["database-gone"] > 0) == (1, True)
+
+
+def test_what_an_operator_paused_is_not_locked_and_exits_go_on() -> None:
+    """The first swaps are agreed or locked by then, the later ones meet a relayer that quotes nothing for a while."""
+    more = deal(Style.HONEST, B, 2, start_s=12.0), deal(Style.VANISHES, A, 3, start_s=6.0), deal(Style.HONEST, A, 4)
+    verdict = play(rough(Rough.OPERATOR_PAUSES, 2.0, *more))
+    assert verdict.ok, report(verdict)
+    assert verdict.faults["operator-pauses"] == 1
+
+
+def test_a_relayer_whose_locks_ask_no_switch_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Switches, "may_lock", lambda *_: None)
+    monkeypatch.setattr(Switches, "check_lock", lambda *_: None)
+    more = [deal(Style.HONEST, first, 2 + number, start_s=2.0 + number) for number in range(4) for first in (A, B)]
+    numbered = [replace(one, number=2 + number) for number, one in enumerate(more)]
+    verdict = play(rough(Rough.OPERATOR_PAUSES, 2.0, *numbered))
+    assert "locked-while-paused" in {problem.kind for problem in verdict.problems}, report(verdict)
 
 
 def test_an_empty_database_funds_nothing_before_it_is_adopted() -> None:

@@ -285,6 +285,16 @@ async def acted_while_blocked(stage: Stage) -> None:
     await _meet(stage, agreed, first)
 
 
+async def locked_while_paused(stage: Stage) -> None:
+    """The operator has paused everything before the provider locks."""
+    agreed = await stage.open()
+    now_s = stage.world.clock.now()
+    stage.record.paused.append((stage.relayer.name, "all", now_s, now_s + 3_600.0))
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await stage.pass_to(now_s + 5.0)
+    await _meet(stage, agreed, first)
+
+
 async def preimage_shown(stage: Stage) -> None:
     stage.world.wire.shown.append((stage.world.clock.now(), "dapp-0", b"..." + PREIMAGE.expose() + b"..."))
     await stage.played()

@@ -89,6 +89,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
         if left_s <= FUND_S:
             yield Problem(Kind.FUNDED_TOO_LATE, f"{who} funds {left_s} s before T_B, not more than {FUND_S} s")
         yield from _blocked(record, sent, deal)
+        yield from _paused(record, sent, terms, deal)
         if not _stands(record, sent, deal.initiator_leg) and not _is_unread(record, sent, terms):
             yield Problem(
                 Kind.FUNDED_ON_NOTHING, f"{who} funds, and the initiator's lock is not final, open and as agreed"
@@ -141,6 +142,20 @@ def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
         if named and since_s + known_s < sent.at_s < until_s:
             text = f"{sent.party} (deal {deal.deal.number}) acts while {asset} does not reach its receiver"
             yield Problem(Kind.ACTED_WHILE_BLOCKED, text)
+
+
+def _paused(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[Problem]:
+    """No relayer locks what its operator has paused. What was signed before may still leave, also late: after the
+    process was away, or in another form."""
+    scopes = {"all", *(leg.chain for leg in deal.legs)}
+    for name, scope, since_s, until_s in record.paused:
+        if name != sent.party or scope not in scopes or not since_s + ON_THE_WAY_S < sent.at_s < until_s:
+            continue
+        if _another_form(record, sent, terms, since_s) or record.was_away(name, since_s - AWAY_S, sent.at_s):
+            continue
+        yield Problem(
+            Kind.LOCKED_WHILE_PAUSED, f"{name} (deal {deal.deal.number}) locks {sent.at_s - since_s:.0f} s into a pause"
+        )
 
 
 def _stands(record: Record, sent: Sent, terms: LockTerms) -> bool:

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     REVEALED_ON_NOTHING = "revealed-on-nothing"
     ACTED_UNACKNOWLEDGED = "acted-unacknowledged"
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
+    LOCKED_WHILE_PAUSED = "locked-while-paused"
     # exits
     EXIT_LEFT_ALONE = "exit-left-alone"
     EXIT_SENT_LATE = "exit-sent-late"

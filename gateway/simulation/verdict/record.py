@@ -58,6 +58,9 @@ class Record:
     copies: list[tuple[str, float, float, float]] = field(default_factory=list)
     """Who worked with a copy made at the first time, from the second until the third (Unix seconds), and not later."""
 
+    paused: list[tuple[str, str, float, float]] = field(default_factory=list)
+    """Whose operator paused which scope, from when until when (Unix seconds)."""
+
     @property
     def plan(self) -> Plan:
         return self.world.plan
