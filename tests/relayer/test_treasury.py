@@ -18,6 +18,7 @@ from core.runtime.clock import NS_PER_S, SeededSecrets, run_virtually
 from htlc.model import Leg, Phase
 from relayer import inventory
 from relayer.inventory import Promise
+from relayer.provider.desk import SwapView
 from relayer.pump import promises
 from relayer.transactions import records
 from relayer.transactions.records import TransactionStatus
@@ -187,6 +188,31 @@ async def test_orders_at_any_time_cost_no_swap(house: House, seed: int) -> None:
 
 def is_paid(order: Withdrawal) -> bool:
     return order.status is WithdrawalStatus.PAID
+
+
+@without_fees
+async def test_swap_agreed_meanwhile_keeps_its_part(house: House) -> None:
+    """Between the look at what is free and the signature a swap is agreed: the order waits, and is refused."""
+    teller: Any = house.service.teller
+    look, agreed = teller._payment, list[SwapView]()
+
+    async def slow(*given: Any) -> Any:
+        made = await look(*given)
+        if not agreed:
+            agreed.append(await house.open(A, amount=1_000))
+        return made
+
+    async def opened() -> bool:
+        return bool(agreed)
+
+    teller._payment = slow
+    order = await ask(house, B, START - 500)
+    await house.until(opened)
+    await house.lock(agreed[0].initiator.terms)
+    await house.claim(await house.locked(agreed[0].id, Leg.PARTICIPANT))
+    await house.phase(agreed[0].id, Phase.COMPLETED)
+    assert (await end(house, order)).status is WithdrawalStatus.REFUSED
+    assert await house.balance(B, COLD[B]) == 0
 
 
 @virtually
