@@ -21,9 +21,9 @@ from indexer.projections import withdraw_agreement
 from relayer import inventory
 from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
-from relayer.notices import reports, webhooks
+from relayer.notices import reports, webhook_rows
 from relayer.notices.reports import REPORTS
-from relayer.notices.webhooks import WEBHOOKS
+from relayer.notices.webhook_rows import WEBHOOKS
 from relayer.policy import MAX_LAPSE_S
 from relayer.pump import promises, tables
 from relayer.pump.wiring import Pump
@@ -113,7 +113,7 @@ class Housekeeping:
 
 def _prune(connection: Connection, before_ns: int, limit: int) -> int:
     """Forget settled votes, allowances, reports and webhooks of before then; return how many."""
-    prunes = (transaction_tables.prune, deliveries.prune, webhooks.prune)
+    prunes = (transaction_tables.prune, deliveries.prune, webhook_rows.prune)
     return sum(one(connection, before_ns, limit) for one in prunes)
 
 
@@ -131,7 +131,7 @@ def _forget_nothing(connection: Connection, before_ns: int, limit: int) -> int:
         tables.forget(connection, row.swap_id)
         journal.forget(connection, row.swap_id)
         reports.forget(connection, row.swap_id)
-        webhooks.forget(connection, row.swap_id)
+        webhook_rows.forget(connection, row.swap_id)
         withdraw_agreement(connection, row.swap_id, row.hashlock)
         forgotten += 1
     return forgotten

@@ -32,7 +32,7 @@ from relayer.conditions import Conditions
 from relayer.guard import Guard
 from relayer.housekeeping import Housekeeping
 from relayer.metrics import RelayerMetrics
-from relayer.notices import webhooks
+from relayer.notices import webhook_rows
 from relayer.notices.reports import OpenSession, Reporter, ReportTarget, http_session
 from relayer.notices.webhooks import Post, Webhooks, WebhookSetup, guarded_post
 from relayer.policy import RelayerPolicy
@@ -70,7 +70,7 @@ TABLES: Final = (
     *price_rows.TABLES,
     *idempotency.TABLES,
     *access.TABLES,
-    *webhooks.TABLES,
+    *webhook_rows.TABLES,
     *switchboard.TABLES,
     *reloads.TABLES,
     *treasury_tables.TABLES,

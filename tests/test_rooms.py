@@ -13,7 +13,13 @@ SQL_STANDS_IN = (
     *("relayer/pump/set_aside.py", "relayer/transactions/records.py", "relayer/transactions/sequences.py"),
     *("relayer/transactions/accounts.py", "relayer/transactions/orders.py", "relayer/client/store.py"),
     *("regulator_api/audit.py", "gateway/simulation/", "relayer/provider/price_rows.py", "relayer/switchboard.py"),
-    *("relayer/treasury/orders.py", "relayer/api/idempotency.py", "relayer/notices/webhooks.py", "relayer/reloads.py"),
+    *(
+        "relayer/treasury/orders.py",
+        "relayer/api/idempotency.py",
+        "relayer/notices/webhook_rows.py",
+        "relayer/reloads.py",
+    ),
+    "relayer/api/access.py",
 )
 """The indexer is a room about SQL; the simulation's verdict reads what the code under test has stored."""
 OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/")}

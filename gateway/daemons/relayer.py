@@ -36,7 +36,8 @@ from relayer.keys.keystore import Keystore
 from relayer.metrics import RelayerMetrics
 from relayer.notices.addresses import Reach, parse_network
 from relayer.notices.reports import ReportTarget
-from relayer.notices.webhooks import WebhookSetup, WebhookTarget, parse_secret
+from relayer.notices.webhook_rows import WebhookTarget
+from relayer.notices.webhooks import WebhookSetup, parse_secret
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup

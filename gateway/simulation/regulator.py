@@ -13,7 +13,7 @@ import aiohttp
 from core.model.errors import RetryableError
 from core.runtime.clock import Clock
 from relayer.notices.reports import TIMEOUT_S, ReportTarget
-from relayer.notices.webhooks import WebhookTarget
+from relayer.notices.webhook_rows import WebhookTarget
 
 TARGET: Final = ReportTarget("http://regulator.invalid", "a key of the story")
 HOOK: Final = WebhookTarget("https://hook.invalid/", b"a webhook's secret in the story.")

@@ -14,9 +14,10 @@ from core.runtime.web import Problem
 from relayer.api import wire
 from relayer.api.access import Accesses
 from relayer.api.bodies import MessageBody, WebhookBody, WebhookCall, WebhookLogBody
-from relayer.notices import webhooks
+from relayer.notices import webhook_rows
 from relayer.notices.addresses import Reach
-from relayer.notices.webhooks import SECRET_BYTES, Hook, LogEntry
+from relayer.notices.webhook_rows import Hook, LogEntry
+from relayer.notices.webhooks import SECRET_BYTES, secret_text
 from relayer.provider.desk import Desk
 
 HOOK_BYTES: Final = 16
@@ -60,13 +61,13 @@ class Hooks:
             secret=self._secrets.token_bytes(SECRET_BYTES),
             created_ns=self._clock.now_ns(),
         )
-        await self._database.write(lambda c: webhooks.register(c, hook, caller))
-        return WebhookBody(id=hook.id, swap_id=hook.swap_id, url=hook.url, secret=webhooks.secret_text(hook.secret))
+        await self._database.write(lambda c: webhook_rows.register(c, hook, caller))
+        return WebhookBody(id=hook.id, swap_id=hook.swap_id, url=hook.url, secret=secret_text(hook.secret))
 
     async def log(self, request: web.Request) -> WebhookLogBody:
         """Raise what `_allowed` raises."""
         hook = await self._allowed(request)
-        entries = await self._database.read(lambda c: webhooks.log_of(c, hook.id))
+        entries = await self._database.read(lambda c: webhook_rows.log_of(c, hook.id))
         return WebhookLogBody(
             id=hook.id,
             swap_id=hook.swap_id,
@@ -78,14 +79,14 @@ class Hooks:
     async def remove(self, request: web.Request) -> WebhookLogBody:
         """Return the log as it was. Raise what `_allowed` raises."""
         log = await self.log(request)
-        await self._database.write(lambda c: webhooks.remove(c, log.id))
+        await self._database.write(lambda c: webhook_rows.remove(c, log.id))
         return log
 
     async def _allowed(self, request: web.Request) -> Hook:
         """Raise `NotFoundError` for an unknown webhook, a 401 `Problem` without its secret."""
-        hook = await self._database.read(lambda c: webhooks.hook_of(c, request.match_info["id"]))
+        hook = await self._database.read(lambda c: webhook_rows.hook_of(c, request.match_info["id"]))
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not hmac.compare_digest(given, f"Bearer {webhooks.secret_text(hook.secret)}".encode()):
+        if not hmac.compare_digest(given, f"Bearer {secret_text(hook.secret)}".encode()):
             raise Problem(
                 401,
                 "webhook-secret-missing",

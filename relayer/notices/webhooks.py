@@ -15,95 +15,34 @@ import hmac
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 
 import aiohttp
-import msgspec
-import sqlalchemy as sa
 from aiohttp.abc import AbstractResolver, ResolveResult
-from sqlalchemy.engine import Connection
 from yarl import URL
 
-from core.model.errors import NotFoundError, RejectedError, RetryableError, TooManyError
-from core.model.types import SwapId
-from core.runtime import deliveries
-from core.runtime.clock import NS_PER_S, Clock
-from core.runtime.database import METADATA, Database
-from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus, Queue
-from core.runtime.inserts import insert_if_absent
-from core.runtime.logging import get_logger
-from core.runtime.retry import RetryPolicy
+from core.model.errors import RejectedError, RetryableError
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.deliveries import Answer, Deliverer, Delivery, DeliveryStatus
 from core.runtime.signals import Signal
 from relayer.notices.addresses import Reach, Resolve, system_resolve
-from relayer.pump import tables
-from relayer.pump.tables import SwapRow
+from relayer.notices.webhook_rows import WEBHOOKS, WebhookTarget, any_hook, begin, collect, find, message_id, remove
 
-WEBHOOKS: Final = Queue(
-    "webhooks",
-    RetryPolicy((5.0, 60.0, 300.0, 1_800.0, 7_200.0, 18_000.0, 36_000.0, 72_000.0, 86_400.0)),
-    max_tries=12,
-    max_age_s=4 * 24 * 3_600,
-    max_waiting=50_000,
-)
 TIMEOUT_S: Final = 15.0
 MAX_ANSWER_BYTES: Final = 1_024
-MAX_WAITING_OF_A_HOOK: Final = 200
-"""Messages that wait for one address; beyond it the next change of a swap is not written down for it."""
-MAX_HOOKS_OF_A_SWAP: Final = 3
-MAX_HOOKS_OF_A_CALLER: Final = 100
-MAX_HOOKS: Final = 10_000
 MAX_TARGETS: Final = 16
 """Addresses in a configuration."""
 LOOK_S: Final = 1.0
 """Between two looks at the least."""
 IDLE_LOOK_S: Final = 5.0
 """And at the most, for what another process may have changed."""
-BATCH: Final = 200
 PAGES: Final = 50
 """Of one look."""
-OVERLAP_NS: Final = 30 * NS_PER_S
-"""A change that is committed this much later than its row says is still found, whichever process wrote it."""
 SECRET_BYTES: Final = 32
 SECRET_PREFIX: Final = "whsec_"
-LOG_ENTRIES: Final = 50
 GONE: Final = 410
-
-log = get_logger("relayer.notices.webhooks")
-
-webhooks = sa.Table(
-    "relayer_webhooks",
-    METADATA,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("swap_id", sa.Text, nullable=False, index=True),
-    sa.Column("url", sa.Text, nullable=False),
-    sa.Column("secret", sa.LargeBinary, nullable=False),
-    sa.Column("caller", sa.Text),
-    sa.Column("created_ns", sa.BigInteger, nullable=False),
-)
-webhook_marks = sa.Table(
-    "relayer_webhook_marks",
-    METADATA,
-    sa.Column("hook", sa.Text, primary_key=True),
-    sa.Column("swap_id", sa.Text, primary_key=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("phase", sa.Text, nullable=False),
-    sa.Column("noted_ns", sa.BigInteger, nullable=False, index=True),
-)
-"""The version and phase of a swap that each hook was last informed of."""
-webhook_cursor = sa.Table(
-    "relayer_webhook_cursor",
-    METADATA,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("updated_ns", sa.BigInteger, nullable=False),
-)
-
-_ITSELF: Final = ""
-"""The mark of a hook itself: since when it is there."""
-TABLES: Final = (webhooks, webhook_marks, webhook_cursor)
-_W: Final = webhooks.c
-_M: Final = webhook_marks.c
 
 
 def parse_secret(text: str) -> bytes:
@@ -129,19 +68,6 @@ def signature(secret: bytes, message_id: str, timestamp_s: int, body: bytes) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookTarget:
-    """An address of the operator's that hears of every swap."""
-
-    url: str
-    secret: bytes = field(repr=False)
-
-    @property
-    def id(self) -> str:
-        """The same in every process and after every start."""
-        return "operator-" + hashlib.sha256(self.url.encode()).hexdigest()[:24]
-
-
-@dataclass(frozen=True, slots=True)
 class WebhookSetup:
     """The operator's own addresses, if openers may register others, and which addresses may be posted to."""
 
@@ -156,188 +82,9 @@ class WebhookSetup:
             self.reach.check_url(target.url)
 
 
-@dataclass(frozen=True, slots=True)
-class Hook:
-    """One registered address."""
-
-    id: str
-    swap_id: SwapId
-    url: str
-    secret: bytes = field(repr=False)
-    created_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class LogEntry:
-    """One message to a hook, and what became of it. `attempts` counts tries, `next_ns` is when the next is due."""
-
-    message_id: str
-    body: bytes
-    status: DeliveryStatus
-    attempts: int
-    next_ns: int | None
-    reason: str | None
-
-
 Post = Callable[[str, Mapping[str, str], bytes], Awaitable[int]]
 """Posts a body to an address and returns the status. Raise `RejectedError` for an address that is closed to us,
 `RetryableError` if it does not answer."""
-
-
-# --- registrations -------------------------------------------------------------------------------------------------
-
-
-def register(connection: Connection, hook: Hook, caller: str | None) -> None:
-    """Raise `TooManyError` if the swap, the caller or the relayer has too many."""
-    for bound, where, whose in (
-        (MAX_HOOKS_OF_A_SWAP, _W.swap_id == hook.swap_id, "this swap"),
-        (MAX_HOOKS_OF_A_CALLER, _W.caller == caller, "this caller"),
-        (MAX_HOOKS, sa.true(), "all swaps together"),
-    ):
-        if connection.execute(sa.select(sa.func.count()).select_from(webhooks).where(where)).scalar_one() >= bound:
-            raise TooManyError(f"there are {bound} webhooks of {whose} already: remove one")
-    values = {"id": hook.id, "swap_id": hook.swap_id, "url": hook.url, "secret": hook.secret}
-    connection.execute(sa.insert(webhooks), {**values, "caller": caller, "created_ns": hook.created_ns})
-
-
-def find(connection: Connection, hook_id: str) -> Hook | None:
-    row = connection.execute(sa.select(webhooks).where(_W.id == hook_id)).one_or_none()
-    return None if row is None else Hook(row.id, SwapId(row.swap_id), row.url, row.secret, row.created_ns)
-
-
-def remove(connection: Connection, hook_id: str) -> None:
-    """Take a registration away, and what waits for it."""
-    connection.execute(sa.delete(webhooks).where(_W.id == hook_id))
-    connection.execute(sa.delete(webhook_marks).where(_M.hook == hook_id))
-    deliveries.withdraw(connection, WEBHOOKS, hook_id)
-
-
-def forget(connection: Connection, swap_id: SwapId) -> None:
-    """Delete all about a swap that came to nothing."""
-    connection.execute(sa.delete(webhooks).where(_W.swap_id == swap_id))
-    connection.execute(sa.delete(webhook_marks).where(_M.swap_id == swap_id))
-    deliveries.forget(connection, WEBHOOKS, swap_id)
-
-
-def prune(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget marks and registrations of swaps that have not changed since before then, at most `limit` of each."""
-    old = sa.select(_M.hook, _M.swap_id).where(_M.noted_ns < before_ns, _M.swap_id != _ITSELF).limit(limit)
-    for hook, swap_id in connection.execute(old).all():
-        connection.execute(sa.delete(webhook_marks).where(_M.hook == hook, _M.swap_id == swap_id))
-    hooks = sa.select(_W.id).where(_W.created_ns < before_ns).limit(limit)
-    return connection.execute(sa.delete(webhooks).where(_W.id.in_(hooks))).rowcount
-
-
-def log_of(connection: Connection, hook_id: str) -> list[LogEntry]:
-    """The newest messages to a hook, the newest first."""
-    return [
-        LogEntry(
-            message_id=_message_id(one.id, hook_id),
-            body=one.body,
-            status=one.status,
-            attempts=one.attempts,
-            next_ns=one.due_ns if one.status is DeliveryStatus.PENDING else None,
-            reason=one.reason,
-        )
-        for one in deliveries.newest(connection, WEBHOOKS, hook_id, LOG_ENTRIES)
-    ]
-
-
-# --- what has changed ----------------------------------------------------------------------------------------------
-
-
-Position = tuple[int, str]
-"""Behind which change of a swap to go on: its time in nanoseconds, and the swap's id."""
-
-
-def begin(connection: Connection, targets: Sequence[WebhookTarget], now_ns: int) -> None:
-    """Remember since when each of the operator's own addresses is there: it hears of nothing before."""
-    insert_if_absent(connection, webhook_cursor, id=1, updated_ns=now_ns)
-    for target in targets:
-        mark = {"hook": target.id, "swap_id": _ITSELF, "version": 0, "phase": ""}
-        insert_if_absent(connection, webhook_marks, **mark, noted_ns=now_ns)
-
-
-def collect(
-    connection: Connection, targets: Sequence[WebhookTarget], now_ns: int, behind: Position | None = None
-) -> Position | None:
-    """Write down a message for each swap whose phase a hook has not heard of.
-
-    Look at `BATCH` changes that are not older than the cursor, or that come behind `behind`. Return the position of
-    the last if there may be more.
-    """
-    cursor_ns = int(connection.execute(sa.select(webhook_cursor.c.updated_ns)).scalar_one())
-    since_ns = _since(connection, targets)
-    oldest_ns = connection.execute(sa.select(sa.func.min(_W.created_ns))).scalar()
-    begins_ns = [*since_ns.values(), *([] if oldest_ns is None else [oldest_ns])]
-    if not begins_ns:
-        return None
-    first = behind or (max(cursor_ns, min(begins_ns)) - OVERLAP_NS, "")
-    rows = tables.changed_behind(connection, first, BATCH)
-    for hook, row in _unheard(connection, since_ns, rows):
-        _note(connection, hook, row, now_ns)
-    if rows and rows[-1].updated_ns > cursor_ns:
-        connection.execute(sa.update(webhook_cursor).values(updated_ns=rows[-1].updated_ns))
-    return (rows[-1].updated_ns, rows[-1].swap_id) if len(rows) == BATCH else None
-
-
-def _since(connection: Connection, targets: Sequence[WebhookTarget]) -> dict[str, int]:
-    """Since when each of the operator's own addresses is there."""
-    query = sa.select(_M.hook, _M.noted_ns).where(_M.swap_id == _ITSELF, _M.hook.in_([one.id for one in targets]))
-    return {hook: int(noted_ns) for hook, noted_ns in connection.execute(query)}
-
-
-def _unheard(connection: Connection, since_ns: Mapping[str, int], rows: Sequence[SwapRow]) -> list[tuple[str, SwapRow]]:
-    """Each hook with each changed swap that it follows and has not heard of as it is now."""
-    ids = [row.swap_id for row in rows]
-    of_swap = {swap_id: dict(since_ns) for swap_id in ids}
-    registered = sa.select(_W.id, _W.swap_id, _W.created_ns).where(_W.swap_id.in_(ids))
-    for hook, swap_id, created_ns in connection.execute(registered):
-        of_swap[swap_id][hook] = int(created_ns)
-    if not any(of_swap.values()):
-        return []
-    marked = sa.select(_M.hook, _M.swap_id, _M.version).where(_M.swap_id.in_(ids))
-    known = {(hook, swap_id): int(version) for hook, swap_id, version in connection.execute(marked)}
-    return [
-        (hook, row)
-        for row in rows
-        for hook, begins_ns in of_swap[row.swap_id].items()
-        if row.updated_ns >= begins_ns - OVERLAP_NS and known.get((hook, row.swap_id), -1) < row.version
-    ]
-
-
-def _note(connection: Connection, hook: str, row: SwapRow, now_ns: int) -> None:
-    """Mark the swap as reported to a hook, and write the message if its phase has changed. Of two processes that do so
-    at once one writes."""
-    mark = {"hook": hook, "swap_id": row.swap_id}
-    insert_if_absent(connection, webhook_marks, **mark, version=-1, phase="", noted_ns=now_ns)
-    place = (_M.hook == hook) & (_M.swap_id == row.swap_id) & (_M.version < row.version)
-    before = connection.execute(sa.select(_M.phase).where(place)).scalar()
-    moved = sa.update(webhook_marks).where(place).values(version=row.version, phase=row.phase, noted_ns=now_ns)
-    if before is None or connection.execute(moved).rowcount == 0 or before == row.phase:
-        return
-    if deliveries.waiting_for(connection, WEBHOOKS, hook) >= MAX_WAITING_OF_A_HOOK:
-        log.warning("a webhook has too many messages waiting", hook=hook, swap_id=row.swap_id)
-        return
-    deliveries.enqueue(connection, WEBHOOKS, hook, message(row), now_ns=now_ns, topic=row.swap_id)
-
-
-def message(row: SwapRow) -> bytes:
-    """The body that is posted: which swap, and how it stands. What it is worth, the chains say."""
-    changed = datetime.fromtimestamp(row.updated_ns / NS_PER_S, UTC)
-    return msgspec.json.encode(
-        {
-            "type": "swap.changed",
-            "timestamp": changed.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "data": {
-                "id": row.swap_id,
-                "hashlock": "0x" + row.hashlock.hex(),
-                "phase": row.phase,
-                "done": row.done,
-                "version": row.version,
-            },
-        }
-    )
 
 
 # --- posting -------------------------------------------------------------------------------------------------------
@@ -367,7 +114,7 @@ class Webhooks:
 
     async def look(self) -> None:
         """Write down what has changed."""
-        if not self._targets and not await self._database.read(_any_hook):
+        if not self._targets and not await self._database.read(any_hook):
             return
         targets, position = tuple(self._targets.values()), None
         for _ in range(PAGES):
@@ -390,13 +137,13 @@ class Webhooks:
         if place is None:
             return Answer(DeliveryStatus.REFUSED, "it is not registered any more")
         url, secret = place
-        message_id, now_s = _message_id(one.id, one.destination), int(self._clock.now())
+        name, now_s = message_id(one.id, one.destination), int(self._clock.now())
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "causeway-webhooks",
-            "webhook-id": message_id,
+            "webhook-id": name,
             "webhook-timestamp": str(now_s),
-            "webhook-signature": signature(secret, message_id, now_s, one.body),
+            "webhook-signature": signature(secret, name, now_s, one.body),
         }
         try:
             status = await self._post(url, headers, one.body)
@@ -468,19 +215,3 @@ class _Pinned(AbstractResolver):
 
     async def close(self) -> None:
         return None
-
-
-def hook_of(connection: Connection, hook_id: str) -> Hook:
-    """Raise `NotFoundError`."""
-    found = find(connection, hook_id)
-    if found is None:
-        raise NotFoundError("no such webhook")
-    return found
-
-
-def _any_hook(connection: Connection) -> bool:
-    return connection.execute(sa.select(_W.id).limit(1)).first() is not None
-
-
-def _message_id(delivery_id: int, hook_id: str) -> str:
-    return f"msg_{hook_id}_{delivery_id}"

@@ -20,9 +20,10 @@ from core.runtime.deliveries import DeliveryStatus
 from core.runtime.signals import Signal
 from core.runtime.web import serve
 from htlc.model import Phase
-from relayer.notices import addresses, webhooks
+from relayer.notices import addresses, webhook_rows, webhooks
 from relayer.notices.addresses import Reach
-from relayer.notices.webhooks import Hook, Webhooks, WebhookSetup, WebhookTarget, guarded_post, signature
+from relayer.notices.webhook_rows import Hook, WebhookTarget
+from relayer.notices.webhooks import Webhooks, WebhookSetup, guarded_post, signature
 from relayer.pump import tables
 from relayer.pump.tables import relayer_swaps
 from tests.relayer.client.world import World, play
@@ -246,7 +247,7 @@ def row(number: int, updated_ns: int, version: int, phase: Phase = Phase.AGREED)
 async def prepared(rows: Sequence[dict[str, Any]] = ()) -> InlineDatabase:
     database = InlineDatabase()
     await database.write(create_schema)
-    await database.write(lambda c: webhooks.begin(c, [TARGET], 1))
+    await database.write(lambda c: webhook_rows.begin(c, [TARGET], 1))
 
     def store(connection: Connection) -> None:
         for one in rows:
@@ -262,7 +263,7 @@ def at_work(database: InlineDatabase, post: webhooks.Post, *targets: WebhookTarg
 
 
 async def waiting(database: InlineDatabase) -> int:
-    return (await database.read(deliveries.counts)).get((webhooks.WEBHOOKS.name, DeliveryStatus.PENDING), 0)
+    return (await database.read(deliveries.counts)).get((webhook_rows.WEBHOOKS.name, DeliveryStatus.PENDING), 0)
 
 
 async def nobody(url: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -270,7 +271,7 @@ async def nobody(url: str, headers: Mapping[str, str], body: bytes) -> int:
 
 
 async def test_many_changes_at_one_moment_are_all_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "BATCH", 7)
+    monkeypatch.setattr(webhook_rows, "BATCH", 7)
     database = await prepared([row(number, 50, 1) for number in range(40)])
     first, _ = at_work(database, nobody, TARGET)
     second, _ = at_work(database, nobody, TARGET)
@@ -291,7 +292,7 @@ async def test_many_changes_at_one_moment_are_all_found_once(monkeypatch: pytest
 async def test_opener_hears_of_their_swap_alone_until_it_is_gone() -> None:
     database = await prepared([row(1, 50, 1), row(2, 50, 1)])
     hook = Hook("aa", SwapId(f"{1:032x}"), "https://dapp.example/", SECRET, 40)
-    await database.write(lambda c: webhooks.register(c, hook, "1.2.3.4"))
+    await database.write(lambda c: webhook_rows.register(c, hook, "1.2.3.4"))
     seen: list[str] = []
 
     async def post(url: str, headers: Mapping[str, str], body: bytes) -> int:
@@ -303,7 +304,7 @@ async def test_opener_hears_of_their_swap_alone_until_it_is_gone() -> None:
     assert await waiting(database) == 1
     await work.step()
     assert seen == [hook.swap_id]
-    assert await database.read(lambda c: webhooks.find(c, "aa")) is None
+    assert await database.read(lambda c: webhook_rows.find(c, "aa")) is None
     await database.write(lambda c: c.execute(relayer_swaps.update().values(version=9, phase=Phase.FUNDING)))
     await work.look()
     assert await waiting(database) == 0
@@ -314,29 +315,29 @@ async def test_log_says_what_became_of_each_message() -> None:
     work, clock = at_work(database, nobody, TARGET)
     await work.look()
     await work.step()
-    [entry] = await database.read(lambda c: webhooks.log_of(c, TARGET.id))
+    [entry] = await database.read(lambda c: webhook_rows.log_of(c, TARGET.id))
     assert (entry.status, entry.attempts, entry.reason) == (DeliveryStatus.PENDING, 1, "it does not answer")
     assert entry.next_ns is not None
-    for _ in range(webhooks.WEBHOOKS.max_tries):
+    for _ in range(webhook_rows.WEBHOOKS.max_tries):
         await clock.advance(100_000)
         await work.step()
-    [entry] = await database.read(lambda c: webhooks.log_of(c, TARGET.id))
+    [entry] = await database.read(lambda c: webhook_rows.log_of(c, TARGET.id))
     assert (entry.status, entry.next_ns) == (DeliveryStatus.GIVEN_UP, None)
 
 
 async def test_webhooks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhooks, "MAX_WAITING_OF_A_HOOK", 5)
+    monkeypatch.setattr(webhook_rows, "MAX_WAITING_OF_A_HOOK", 5)
     database = await prepared([row(number, 50, 1) for number in range(9)])
     work, _ = at_work(database, nobody, TARGET)
     await work.look()
     assert await waiting(database) == 5
     hook = Hook("0", SwapId(f"{1:032x}"), "https://dapp.example/", SECRET, 40)
-    for number in range(webhooks.MAX_HOOKS_OF_A_SWAP):
+    for number in range(webhook_rows.MAX_HOOKS_OF_A_SWAP):
         one = replace(hook, id=str(number))
-        await database.write(lambda c, one=one: webhooks.register(c, one, "1.2.3.4"))  # type: ignore[misc]
+        await database.write(lambda c, one=one: webhook_rows.register(c, one, "1.2.3.4"))  # type: ignore[misc]
     with pytest.raises(TooManyError):
-        await database.write(lambda c: webhooks.register(c, replace(hook, id="x"), "1.2.3.4"))
-    await database.write(lambda c: webhooks.remove(c, TARGET.id))
+        await database.write(lambda c: webhook_rows.register(c, replace(hook, id="x"), "1.2.3.4"))
+    await database.write(lambda c: webhook_rows.remove(c, TARGET.id))
     assert await waiting(database) == 0
     with pytest.raises(RejectedError, match="at most"):
         WebhookSetup([TARGET, TARGET])

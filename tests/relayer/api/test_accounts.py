@@ -15,7 +15,7 @@ from core.model.types import AccountId
 from htlc.model import Phase
 from relayer.api import access
 from relayer.api.bodies import ChallengeBody, RestoreCall, WebhookBody, WebhookCall
-from relayer.notices import webhooks
+from relayer.notices import webhook_rows, webhooks
 from relayer.notices.addresses import Reach
 from relayer.notices.webhooks import WebhookSetup
 from tests.relayer.api.test_api import ask, opening, quoted
@@ -166,7 +166,7 @@ def test_webhook_is_refused_to_others_and_to_closed_addresses() -> None:
             for url in ("https://127.0.0.1/", "https://[::1]/", "http://10.2.0.1/", "https://u:p@dapp.example/"):
                 with pytest.raises(RejectedError):
                     await world.hook(agreed.id, world.initiator[A], url)
-            for _ in range(webhooks.MAX_HOOKS_OF_A_SWAP):
+            for _ in range(webhook_rows.MAX_HOOKS_OF_A_SWAP):
                 await world.hook(agreed.id, world.initiator[A], "http://10.1.2.3:8080/inside")
             with pytest.raises(RetryableError, match="of this swap"):
                 await world.hook(agreed.id, world.initiator[A])
