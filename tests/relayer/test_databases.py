@@ -14,9 +14,12 @@ from core.runtime.database import METADATA, Database, open_database
 from htlc.model import Leg, Phase
 from relayer.provider.desk import SwapView
 from relayer.pump import promises
-from tests.relayer.house import START, A, B, House
+from relayer.treasury.orders import WithdrawalStatus
+from relayer.treasury.teller import TreasuryPolicy
+from tests.relayer.house import COIN, START, A, B, House
 from tests.relayer.test_inventory import PATIENT, open_many
 from tests.relayer.test_together import Hall
+from tests.relayer.test_treasury import COLD, SEAL, ask, end
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -89,4 +92,26 @@ async def test_openings_at_once_promise_nothing_twice(database: Database) -> Non
     assert {type(one) for one in opened if not isinstance(one, SwapView)} == {ConflictError}
     promised = await database.read(promises.of_open_swaps)
     assert sum(one.amount for one in promised) <= START
+    await house.stop()
+
+
+async def test_withdrawal_and_openings_at_once_take_nothing_twice(database: Database) -> None:
+    """An order and swaps for more than there is, at the same time: together they take no more than that."""
+    house = House(clock=SystemClock(), block_s=0.2)
+    house.database = database
+    house.policy = replace(house.policy, swap=PATIENT)
+    house.treasury = TreasuryPolicy(SEAL)
+    await house.start()
+    await asyncio.sleep(0.5)
+    order = await ask(house, B, START * 4 // 10)
+    await open_many(house, [START * 4 // 10] * 4, [f"caller {number}" for number in range(4)])
+    done = await end(house, order)
+    promised = await database.read(promises.of_open_swaps)
+    reserved = sum(one.amount for one in promised if one.asset == COIN[B])
+    assert (done.status, await house.balance(B, COLD[B])) in (
+        (WithdrawalStatus.PAID, START * 4 // 10),
+        (WithdrawalStatus.REFUSED, 0),
+    )
+    assert reserved > 0
+    assert reserved <= await house.balance(B, house.relayer[B].account)
     await house.stop()
