@@ -19,6 +19,7 @@ from core.model.errors import (
     CausewayError,
     ConflictError,
     FatalError,
+    FencedError,
     GateClosedError,
     NotFoundError,
     NotYetFinalError,
@@ -94,6 +95,7 @@ ERRORS: dict[str, Exception] = {
     "unavailable": RetryableError("the endpoint is down"),
     "reorged": ReorgedError("the block was replaced"),
     "fatal": FatalError("the journal has a gap"),
+    "fenced": FencedError("another process has taken over"),
     "bug": KeyError("hunter2"),
 }
 
@@ -190,6 +192,7 @@ async def problem(response: aiohttp.ClientResponse) -> dict[str, Any]:
         ("rejected", 422),
         ("unavailable", 503),
         ("reorged", 503),
+        ("fenced", 503),
     ],
 )
 async def test_each_error_of_ours_has_its_problem_document(kind: str, status: int) -> None:
@@ -199,7 +202,7 @@ async def test_each_error_of_ours_has_its_problem_document(kind: str, status: in
         assert isinstance(error, CausewayError)
         assert (response.status, document["type"]) == (status, f"urn:causeway:problem:{kind}")
         assert document["detail"] == error.message
-        assert ("Retry-After" in response.headers) == isinstance(error, RetryableError | ReorgedError)
+        assert ("Retry-After" in response.headers) == isinstance(error, RetryableError | ReorgedError | FencedError)
 
 
 async def test_fields_become_extensions_but_never_members_nor_secrets() -> None:
