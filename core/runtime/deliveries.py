@@ -207,6 +207,12 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
     return connection.execute(sa.delete(deliveries).where(_D.id.in_(old))).rowcount
 
 
+def prune_settled(connection: Connection, queue: Queue, before_ns: int, limit: int) -> int:
+    """Forget what ended before then, taken or not, at most `limit`: for queues that strangers fill."""
+    old = sa.select(_D.id).where(_D.queue == queue.name, _D.settled_ns < before_ns).limit(limit)
+    return connection.execute(sa.delete(deliveries).where(_D.id.in_(old))).rowcount
+
+
 def counts(connection: Connection) -> dict[tuple[str, DeliveryStatus], int]:
     """Return how many deliveries there are, by queue and status."""
     return {(queue, DeliveryStatus(status)): count for queue, status, count in connection.execute(_COUNTS)}

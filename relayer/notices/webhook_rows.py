@@ -41,6 +41,8 @@ MAX_HOOKS: Final = 10_000
 BATCH: Final = 200
 OVERLAP_NS: Final = 30 * NS_PER_S
 """A change that is committed this much later than its row says is still found, whichever process wrote it."""
+KEPT_NS: Final = 14 * 24 * 3_600 * NS_PER_S
+"""How much longer a registration is kept: a swap lasts for days at the most, a message is tried for four."""
 LOG_ENTRIES: Final = 50
 
 log = get_logger("relayer.notices.webhook_rows")
@@ -151,11 +153,13 @@ def forget(connection: Connection, swap_id: SwapId) -> None:
 
 
 def prune(connection: Connection, before_ns: int, limit: int) -> int:
-    """Forget marks and registrations of swaps that have not changed since before then, at most `limit` of each."""
+    """Forget marks of swaps that have not changed since before then, messages that ended before then, and registrations
+    that are older by `KEPT_NS`, at most `limit` of each."""
+    deliveries.prune_settled(connection, WEBHOOKS, before_ns, limit)
     old = sa.select(_M.hook, _M.swap_id).where(_M.noted_ns < before_ns, _M.swap_id != _ITSELF).limit(limit)
     for hook, swap_id in connection.execute(old).all():
         connection.execute(sa.delete(webhook_marks).where(_M.hook == hook, _M.swap_id == swap_id))
-    hooks = sa.select(_W.id).where(_W.created_ns < before_ns).limit(limit)
+    hooks = sa.select(_W.id).where(_W.created_ns < before_ns - KEPT_NS).limit(limit)
     return connection.execute(sa.delete(webhooks).where(_W.id.in_(hooks))).rowcount
 
 

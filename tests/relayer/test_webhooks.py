@@ -323,6 +323,9 @@ async def test_log_says_what_became_of_each_message() -> None:
         await work.step()
     [entry] = await database.read(lambda c: webhook_rows.log_of(c, TARGET.id))
     assert (entry.status, entry.next_ns) == (DeliveryStatus.GIVEN_UP, None)
+    await database.write(lambda c: webhook_rows.prune(c, clock.now_ns() + 1, 100))
+    assert await database.read(lambda c: webhook_rows.log_of(c, TARGET.id)) == []
+    assert (await database.read(deliveries.counts)) == {}
 
 
 async def test_webhooks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
