@@ -32,12 +32,13 @@ from core.model.consortium import (
 )
 from core.model.errors import RejectedError
 from core.proofs.cometbft.json import bytes_to_base64
-from local_chains.consortium.cometbft import CometNetwork, CometNode, init_network, local_addresses
+from core.runtime.sockets import free_port
+from local_chains.consortium.cometbft import CometNetwork, CometNode, init_network
+from local_chains.consortium.engine.abci.network import NodeAddress
 from local_chains.consortium.ledger.genesis import GenesisAccount, GenesisAsset
 
 CHAIN: Final = "bench-1"
 SYMBOL: Final = "cnyd"
-FIRST_PORT: Final = 38_656
 NEVER: Final = 1 << 40
 BATCH: Final = 10
 """Calls in one HTTP request: as many as CometBFT takes."""
@@ -71,7 +72,7 @@ async def measure(load: Load) -> dict[str, Any]:
             load.validators,
             assets=[GenesisAsset(SYMBOL, addresses[0].hex(), 2)],
             accounts=[GenesisAccount(raw.hex(), {SYMBOL: "1000000"}) for raw in addresses],
-            addresses=local_addresses(load.validators, FIRST_PORT),
+            addresses=[NodeAddress(peer_port=free_port(), rpc_port=free_port()) for _ in range(load.validators)],
         )
         transfers = _transfers(keys, addresses, load.rate * load.seconds)
         async with CometNetwork(directory) as network:
