@@ -20,22 +20,43 @@ class Shown:
     refused: str | None
 
 
-async def register(config: RelayerConfig, chain: ConnectedChain, holder: AccountId | None = None) -> list[Shown]:
-    """Look at every token of the chain that a pair names. `holder`: our account there.
+Looks = Mapping[AssetId, frozenset[TokenTrait] | str]
+"""The traits of each token that was looked at, or a sentence about why it is not a token."""
+
+
+async def look(config: RelayerConfig, chain: ConnectedChain, holder: AccountId | None = None) -> Looks:
+    """Look at every token that is followed on the chain, so that a reload may trade any of them. `holder`: our account
+    there.
 
     Raise `RetryableError` while the chain does not answer: a token that nobody has looked at is not offered.
     """
-    found = []
-    for asset in traded_tokens(config, chain.access.chain):
-        if chain.traits is None:
+    found: dict[AssetId, frozenset[TokenTrait] | str] = {}
+    followed = (asset for one in config.chains if one.id == chain.access.chain for asset in one.assets)
+    for asset in map(AssetId, followed):
+        if chain.traits is None or TOKEN not in asset:
             continue
         try:
-            traits = await chain.traits(asset, holder)
+            found[asset] = await chain.traits(asset, holder)
         except RejectedError as error:
-            found.append(Shown(asset, frozenset(), error.message))
-            continue
-        found.append(Shown(asset, traits, _refusal(asset, traits - allowed(config).get(asset, frozenset()))))
+            found[asset] = error.message
     return found
+
+
+def judged(config: RelayerConfig, looks: Looks, chain: ChainId) -> list[Shown]:
+    """Hold the traded tokens of a chain against what the configuration allows."""
+    found = []
+    for asset in traded_tokens(config, chain):
+        seen = looks.get(asset, f"nobody has looked at {asset} yet")
+        if isinstance(seen, str):
+            found.append(Shown(asset, frozenset(), seen))
+        else:
+            found.append(Shown(asset, seen, _refusal(asset, seen - allowed(config).get(asset, frozenset()))))
+    return found
+
+
+async def register(config: RelayerConfig, chain: ConnectedChain, holder: AccountId | None = None) -> list[Shown]:
+    """Look at the chain's tokens and judge those that are traded. Raise as `look`."""
+    return judged(config, await look(config, chain, holder), chain.access.chain)
 
 
 def traded_tokens(config: RelayerConfig, chain: ChainId) -> list[AssetId]:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from adapters.registry import ConnectedChain
+from adapters.traits import TokenTrait
 from core.model.errors import RejectedError, require
 from core.model.types import AssetId, ChainId, chain_of
 from core.runtime.clock import SystemClock
@@ -59,18 +60,14 @@ async def run_relayer(
     in_force = Reloading(path, config, clock, follow_level)
     conditions = Conditions()
 
-    refused: dict[AssetId, str] = {}
+    looks: dict[AssetId, frozenset[TokenTrait] | str] = {}
 
     async def admit(chain: ConnectedChain) -> None:
         known, now = {chain.access.chain: chain}, in_force.config
         await check_starts(now.chains, known)
         check_traded(_traded(now), known)
         ours = wiring.signers(now, known, keys).get(chain.access.chain)
-        for shown in await tokens.register(now, chain, None if ours is None else ours.account):
-            # Not a reason not to start: exits of swaps that are open do not wait for anybody's word on a token.
-            if shown.refused is not None and refused.get(shown.asset) != shown.refused:
-                refused[shown.asset] = shown.refused
-                log.error("a token is refused", asset=shown.asset, reason=shown.refused)
+        looks.update(await tokens.look(now, chain, None if ours is None else ours.account))
 
     def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
         return made(in_force.config, database, chains, away)
@@ -82,7 +79,7 @@ async def run_relayer(
         away: Collection[ChainId],
     ) -> Work:
         signal = FactSignal()
-        setup = _relayer_setup(config, base, chains, keys, adopt, refused)
+        setup = _relayer_setup(config, base, chains, keys, adopt, _refused(config, chains, looks))
         service = RelayerService(database, setup, signal, clock, metrics, conditions=conditions)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         # One chain's follower ends no other chain's exits, whatever it meets.
@@ -127,6 +124,23 @@ async def run_relayer(
     life = Life(setting, admit, begin, clock, metrics, shown.critical_error, shown.leads)
     with in_force.by_signal():
         await life.run()
+
+
+def _refused(
+    config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], looks: tokens.Looks
+) -> Collection[AssetId]:
+    """Return the tokens of which no pair is offered. They are not a reason not to start: exits of swaps that are open
+    do not wait for anybody's word on a token."""
+    found = [
+        shown
+        for chain, connected in chains.items()
+        if connected.traits is not None
+        for shown in tokens.judged(config, looks, chain)
+        if shown.refused is not None
+    ]
+    for shown in found:
+        log.error("a token is refused", asset=shown.asset, reason=shown.refused)
+    return {shown.asset for shown in found}
 
 
 def _traded(config: RelayerConfig) -> list[Pair | Offer]:

@@ -34,7 +34,7 @@ CONNECT_S: Final = 20.0
 RELOADABLE: Final = frozenset(
     {
         *("pairs", "prices", "limits", "gas_per_exit", "max_open_swaps", "quote_ttl_s", "cors_origins", "log_level"),
-        *("opening", "watchtower", "treasury", "chains"),
+        *("tokens", "opening", "watchtower", "treasury", "chains"),
     }
 )
 RELOADABLE_OF_CHAINS: Final = frozenset({"endpoints", "max_fee_gwei"})

@@ -25,7 +25,7 @@ def configured(*allow: str, asset: str = TOKEN) -> RelayerConfig:
 
 def connected(*traits: TokenTrait, error: Exception | None = None) -> Any:
     async def read(asset: AssetId, holder: object) -> frozenset[TokenTrait]:
-        assert asset == TOKEN
+        assert "/erc20:" in asset
         if error is not None:
             raise error
         return frozenset(traits)
@@ -48,6 +48,17 @@ async def test_traits_are_allowed_one_by_one() -> None:
     [shown] = await tokens.register(configured("pausable", "blacklist"), both)
     assert shown.refused is None
     assert shown.traits == {TokenTrait.PAUSABLE, TokenTrait.BLACKLIST}
+
+
+async def test_token_of_a_pair_that_comes_later_was_looked_at() -> None:
+    """Every token that is followed is, so that a reload may trade it; one that is new to all is not offered."""
+    without = verified(relayer(chains=(CHAIN, LEDGER), pairs=(), limits=()))
+    looks = await tokens.look(without, connected(TokenTrait.PAUSABLE))
+    assert looks[AssetId(TOKEN)] == frozenset({TokenTrait.PAUSABLE})
+    [shown] = tokens.judged(configured("pausable"), looks, ChainId(ETHEREUM.id))
+    assert shown.refused is None
+    [shown] = tokens.judged(configured("pausable"), {}, ChainId(ETHEREUM.id))
+    assert shown.refused == f"nobody has looked at {TOKEN} yet"
 
 
 async def test_plain_token_is_offered() -> None:
