@@ -16,6 +16,7 @@ from gateway.simulation.plan import (
     CLOCK_SHARE,
     COME_BACK_S,
     COMMITS_OF,
+    CROWDED_SHARE,
     EXPIRING_SHARE,
     FEW_OPERATORS,
     FICKLE_SHARE,
@@ -30,6 +31,7 @@ from gateway.simulation.plan import (
     MAX_CLOCK_OFF_S,
     MAX_DEALS,
     MAX_FEW,
+    MAX_MUCH,
     MAX_REORGS,
     MAX_RESTARTS,
     MAX_SKEW_S,
@@ -37,6 +39,7 @@ from gateway.simulation.plan import (
     MIN_CLOCK_OFF_S,
     MIN_DEALS,
     MIN_FEW,
+    MIN_MUCH,
     MOODY_SHARE,
     NARROW_SHARE,
     POLICY,
@@ -145,6 +148,9 @@ def _in_a_small_town(plan: Plan) -> Plan:
     first = plan.deals[: source.randint(MIN_FEW, MAX_FEW)]
     deals = tuple(replace(one, relayer=0, start_s=one.start_s / SOONER) for one in first)
     deals = _twice(random.Random(f"twice/{plan.seed}"), deals)
+    crowd = random.Random(f"crowded/{plan.seed}")
+    if crowd.random() < CROWDED_SHARE or plan.narrow:
+        deals = _crowded(crowd, deals)
     relayers, dapps = (_few_endpoints(plan.relayers[0]),), (_few_endpoints(plan.dapps[0]),)
     is_watched = Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals)
     named = {one.name for one in (*relayers, *dapps)}
@@ -158,9 +164,20 @@ def _in_a_small_town(plan: Plan) -> Plan:
     )
 
 
+def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, all of them for the same, and for so much of it that limits and inventory are felt."""
+    first = deals[0]
+    return tuple(
+        replace(one, coin=first.coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals
+    )
+
+
 def _few_endpoints(party: Party) -> Party:
-    """The same party with the fewest endpoints that outvote one of them: each is asked for every head."""
-    return replace(party, operators=min(party.operators, FEW_OPERATORS), liar=min(party.liar, FEW_OPERATORS - 1))
+    """The same party with the fewest endpoints that outvote one of them: each is asked for every head. Next to one that
+    hangs the others answer: two of three that say nothing are more than a minority."""
+    rates = replace(party.rates, error=0.0) if party.lie is Lie.HANGS else party.rates
+    fewer = min(party.operators, FEW_OPERATORS)
+    return replace(party, operators=fewer, liar=min(party.liar, FEW_OPERATORS - 1), rates=rates)
 
 
 def _with_moods(source: random.Random, plan: Plan) -> Plan:

@@ -22,6 +22,7 @@ from gateway.simulation.plan import (
     CHAINS,
     MAX_FEW,
     MIN_FEW,
+    MIN_MUCH,
     SMALL_TOWNS,
     A,
     B,
@@ -161,6 +162,9 @@ def test_small_towns_differ_and_have_one_provider_and_few_swaps() -> None:
         assert {"relayer-0", "dapp-0"} <= names <= {"relayer-0", "dapp-0", "tower"}
         assert {one.relayer for one in each.deals} == {0}
         assert each.clock_of in {"", *names}
+    same = [each for each in plans if len({(one.first, one.coin) for one in each.deals}) == 1]
+    crowded = [each for each in same if min(one.amount for one in each.deals) >= MIN_MUCH]
+    assert PLANS / 10 < len(crowded) < PLANS / 2
 
 
 @pytest.mark.parametrize("first", CHAINS)
