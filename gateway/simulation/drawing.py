@@ -165,7 +165,7 @@ def _in_a_small_town(plan: Plan) -> Plan:
 
 
 def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
-    """The same deals, all of them for the same, and for so much of it that limits and inventory are felt."""
+    """The same deals, all of them for one pair of assets, and for amounts that come near limits and inventory."""
     first = deals[0]
     return tuple(
         replace(one, coin=first.coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals

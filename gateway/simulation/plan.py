@@ -208,7 +208,7 @@ UNDONE_SHARE: Final = 0.4
 CROWDED_SHARE: Final = 0.15
 """Of small towns, those in which everybody wants much of the same; of those with narrow inventories all."""
 MIN_MUCH, MAX_MUCH = 35_000, 60_000
-"""What an initiator gives there: two or three such swaps are as much as a limit allows."""
+"""The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
 TWICE_SHARE: Final = 0.3
 """Of cheats who claim in the last second, those who lock a second time, which does not stay."""
 FICKLE_SHARE: Final = 0.3
