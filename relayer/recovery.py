@@ -12,23 +12,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import LockStatus
 from core.model.ports import ChainParameters
-from core.model.types import AccountId, ChainId, Hashlock, SwapId
+from core.model.types import AccountId, ChainId, SwapId
 from core.runtime.clock import true_seconds
 from htlc.model import Agreement, Role, swap_id
 from indexer.projections import ReportedAgreement, report_agreement
-from indexer.projections.locks import LockRow, locks_under
-from indexer.tables import locks
+from indexer.projections.locks import LockRow, locks_of, open_hashlocks_of
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps, tables
 from relayer.watchtower import past_events
 
 MAX_LOCKS: Final = 100
-"""Locks under one hashlock that are looked at: anybody can copy one."""
+"""Locks under one hashlock that pay us and are looked at: anybody can copy a hashlock. Nobody else makes ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,8 @@ def recover(
 ) -> Recovery:
     """Watch over every swap of these accounts of which a leg is open. Again is harmless: what is known stays."""
     found = Recovery([], [])
-    for hashlock in _open_hashlocks(connection, accounts):
-        under = locks_under(connection, hashlock, MAX_LOCKS)
+    for hashlock in open_hashlocks_of(connection, accounts):
+        under = locks_of(connection, hashlock, accounts, MAX_LOCKS)
         paired = set[tuple[ChainId, int, int]]()
         for theirs, ours in _pairs(under, accounts):
             paired |= {theirs.place, ours.place}
@@ -69,21 +67,8 @@ def recover(
             if not tables.exists(connection, name):
                 _watch(connection, Recovered(name, theirs, ours), chains, policy, source, now_ns)
                 found.recovered.append(Recovered(name, theirs, ours))
-        found.alone.extend(
-            row
-            for row in under
-            if row.status is LockStatus.LOCKED and row.place not in paired and _is_own(row, accounts)
-        )
+        found.alone.extend(row for row in under if row.status is LockStatus.LOCKED and row.place not in paired)
     return found
-
-
-def _open_hashlocks(connection: Connection, accounts: Mapping[ChainId, AccountId]) -> list[Hashlock]:
-    mine = [
-        (locks.c.chain == chain) & ((locks.c.sender == account) | (locks.c.receiver == account))
-        for chain, account in accounts.items()
-    ]
-    query = sa.select(locks.c.hashlock).distinct().where(locks.c.status == LockStatus.LOCKED.value, sa.or_(*mine))
-    return [Hashlock(bytes(raw)) for raw in connection.execute(query.order_by(locks.c.hashlock)).scalars()]
 
 
 def _pairs(under: list[LockRow], accounts: Mapping[ChainId, AccountId]) -> Iterator[tuple[LockRow, LockRow]]:
@@ -93,10 +78,6 @@ def _pairs(under: list[LockRow], accounts: Mapping[ChainId, AccountId]) -> Itera
             pays_us = theirs.terms.receiver == accounts.get(theirs.chain)
             if pays_us and ours.chain != theirs.chain and ours.terms.sender == accounts.get(ours.chain):
                 yield theirs, ours
-
-
-def _is_own(row: LockRow, accounts: Mapping[ChainId, AccountId]) -> bool:
-    return accounts.get(row.chain) in (row.terms.sender, row.terms.receiver)
 
 
 def _watch(

@@ -6,7 +6,7 @@ stand in it are deleted.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -194,6 +194,31 @@ def locks_under(connection: Connection, hashlock: Hashlock, limit: int) -> list[
         .limit(limit)
     )
     return [lock_row(row) for row in connection.execute(query)]
+
+
+def open_hashlocks_of(connection: Connection, accounts: Mapping[ChainId, AccountId]) -> list[Hashlock]:
+    """Return the hashlocks of open locks that one of these accounts made, or is paid by."""
+    own = [
+        (locks.c.chain == chain) & ((locks.c.sender == account) | (locks.c.receiver == account))
+        for chain, account in accounts.items()
+    ]
+    query = sa.select(locks.c.hashlock).distinct().where(locks.c.status == LockStatus.LOCKED.value, sa.or_(*own))
+    return [Hashlock(bytes(raw)) for raw in connection.execute(query.order_by(locks.c.hashlock)).scalars()]
+
+
+def locks_of(
+    connection: Connection, hashlock: Hashlock, accounts: Mapping[ChainId, AccountId], limit: int
+) -> list[LockRow]:
+    """Return the locks under a hashlock that these accounts made, and the `limit` largest of those that pay them: a
+    stranger's small ones, however many, keep none of the others out."""
+    made, paid = list[LockRow](), list[LockRow]()
+    for chain, account in accounts.items():
+        here = sa.select(locks).where(locks.c.hashlock == hashlock, locks.c.chain == chain)
+        here = here.order_by(locks.c.lock_height, locks.c.lock_index)
+        made += [lock_row(row) for row in connection.execute(here.where(locks.c.sender == account))]
+        others = here.where(locks.c.receiver == account, locks.c.sender != account)
+        paid += [lock_row(row) for row in connection.execute(others)]
+    return [*made, *sorted(paid, key=lambda row: row.terms.amount, reverse=True)[:limit]]
 
 
 def matching_lock(connection: Connection, terms: LockTerms) -> LockRow | None:

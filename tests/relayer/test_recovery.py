@@ -1,14 +1,16 @@
 """A relayer that has lost its database gets its money back with its keys and the chains alone."""
 
+from dataclasses import replace
+
 import pytest
 
-from core.model.types import Height
+from core.model.types import BaseUnits, Height, LockId
 from core.runtime.clock import run_virtually
 from core.runtime.database import InlineDatabase, create_schema
 from htlc.model import Leg, Phase, Role
 from indexer.feed import FactSignal
 from indexer.follower import Follower
-from relayer.recovery import Recovery, recover
+from relayer.recovery import MAX_LOCKS, Recovery, recover
 from tests.relayer.house import A, B, House
 
 
@@ -90,6 +92,33 @@ def test_a_restore_again_finds_nothing_new() -> None:
             )
             assert again == found
             await house.start()
+        finally:
+            await house.stop()
+
+    run_virtually(story())
+
+
+def test_small_locks_under_our_hashlock_hide_none_of_ours() -> None:
+    """Anybody can copy a public hashlock, and make more locks under it than are looked at."""
+
+    async def story() -> None:
+        house = Loss()
+        try:
+            await house.start()
+            await house.clock.sleep(1.5)
+            view = await house.open(A, 1000)
+            legs, terms = house.chains[A].access().legs, view.initiator.terms
+            small = [replace(terms, amount=BaseUnits(1)) for _ in range(MAX_LOCKS + 5)]
+            known: list[LockId] = []
+            for one in small:
+                known.append(await legs.lock_id(one, known))
+            await house.together(A, [legs.lock(one, place) for one, place in zip(small, known, strict=True)])
+            await house.lock(terms)
+            view = await house.locked(view.id, Leg.PARTICIPANT)
+            await house.kill()
+            found = await house.restore()
+            assert view.id in {one.swap_id for one in found.recovered}
+            assert len(found.recovered) <= MAX_LOCKS
         finally:
             await house.stop()
 
