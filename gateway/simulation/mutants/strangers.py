@@ -33,13 +33,6 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "    return t_a + 20, t_b + 20 if open_gate is None else t_b - open_gate",
     ),
     plant(
-        "time-to-lock-is-not-kept",
-        "An initiator locks after the quote's time to lock.",
-        DECISIONS,
-        "        if now_s > agreement.lock_deadline_s:",
-        "        if now_s > agreement.lock_deadline_s + 3600:",
-    ),
-    plant(
         "alarms-stop-nothing",
         "A chain that replaced a finalized block is trusted as before.",
         CHECKS,
@@ -115,13 +108,6 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         SENDER,
         "        if len(_operators(bad)) >= voters.quorum or (bad and not good):",
         "        if bad:",
-    ),
-    plant(
-        "no-witness",
-        "One endpoint's blocks are taken as they are, whatever it leaves out.",
-        "adapters/endpoints/blocks.py",
-        "        if seen is None or seen.answer == found:",
-        "        if seen is None or found:",
     ),
     plant(
         "lease-without-epochs",
