@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
+from core.model.transactions import FeeBid
 from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.plan import CHAINS, Rough
@@ -24,6 +25,8 @@ ON_THE_COPY_S: Final = 15.0
 ADOPT_S: Final = 20.0
 """When the operator has looked into what an empty database cannot know, and takes the accounts over."""
 PAUSE_S: Final = 25.0
+MODEST_BID: Final = FeeBid(2_500, 100)
+"""A bid of a hand that has to look at its money: enough in a calm market."""
 PAUSED_S: Final = 20.0
 """How long an operator keeps a chain, or everything, paused."""
 
@@ -34,7 +37,9 @@ async def _use_elsewhere(record: Record) -> None:
     await world.clock.sleep(world.plan.at_s[Rough.USED_ELSEWHERE])
     for chain in CHAINS:
         signer = record.relayers[0].signers[chain]
-        await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]))
+        # A purse that is short could never pay a hand's usual bid, and whatever waits behind that waits for ever.
+        bid = MODEST_BID if Rough.SHORT_PURSE in world.plan.rough else hands.HAND_BID
+        await hands.send(world, signer, world.chains[chain].harmless(signer.account, TOKEN[chain]), bid=bid)
         world.faults["used-elsewhere"] += 1
         record.foreign.append((record.relayers[0].name, world.clock.now()))
 

@@ -35,7 +35,8 @@ def problems(record: Record) -> Iterator[Problem]:
         yield from _liveness(record, deal, locks)
         yield from _unrevealed(record, deal)
         yield from _watched(record, deal, locks)
-    if not record.agreed and not record.plan.rough and any(_is_modest(deal) for deal in record.plan.deals):
+    disturbed = record.plan.rough or record.plan.bending  # whoever bends its answers is refused, and rightly
+    if not record.agreed and not disturbed and any(_is_modest(deal) for deal in record.plan.deals):
         yield Problem(Kind.NOTHING_AGREED, "an honest initiator asked for little, and nobody was answered")
     for process in record.processes:
         yield from (Problem(Kind.PROCESS_ENDED, end) for end in process.ends)
