@@ -1,17 +1,32 @@
 """Metrics of the calls to an operator's endpoints: how many, of which kind, and how they fail."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+import aiohttp
 
 from core.model.errors import CausewayError
 from core.model.types import ChainId
 from core.runtime.metrics import Metrics
 
+_AUTHORITY_END: Final = re.compile("[/?#]")
+
 
 def origin(url: str) -> str:
     """An endpoint without user, path and query, where providers put their keys."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.split('/', 1)[0].rpartition('@')[2]}"
+    return f"{scheme}://{_AUTHORITY_END.split(rest, maxsplit=1)[0].rpartition('@')[2]}"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a call failed, without the address: some of aiohttp's errors quote the whole of it."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"it answers with status {error.status}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return "its address is not one"
+    return str(error) or type(error).__name__
 
 
 class RpcMetrics:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import aiohttp
 
+from adapters.observed import origin, reason_of
 from core.model.errors import RetryableError
 
 CONNECT_TIMEOUT_S: Final = 3.0
@@ -75,7 +76,7 @@ class HttpTransport:
                 raw = await _bounded(response)
                 return Reply(response.status, raw, response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(str(error) or type(error).__name__) from None
+            raise RetryableError(reason_of(error)) from None
 
     @asynccontextmanager
     async def subscribe(self, request: bytes) -> AsyncIterator[News]:
@@ -86,12 +87,12 @@ class HttpTransport:
                     f"{self._url}/websocket", heartbeat=HEARTBEAT_S, max_msg_size=MAX_NEWS_BYTES
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(f"{self._url} refuses a WebSocket: {error or type(error).__name__}") from None
+            raise RetryableError(f"{origin(self._url)} refuses a WebSocket: {reason_of(error)}") from None
         try:
             await socket.send_str(request.decode())
             yield _SocketNews(socket)
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise RetryableError(f"{self._url} closed the WebSocket: {error or type(error).__name__}") from None
+            raise RetryableError(f"{origin(self._url)} closed the WebSocket: {reason_of(error)}") from None
         finally:
             await socket.close()
 

@@ -16,7 +16,7 @@ from adapters.evm.decode import Number, RawHeader, header_of
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.errors import MAX_REASON_CHARS, printable
 from adapters.evm.rpc import Call
-from adapters.observed import origin
+from adapters.observed import origin, reason_of
 from core.model.errors import CausewayError, FatalError, NotYetFinalError, RetryableError
 from core.model.facts import BlockHeader, HeadUpdate
 from core.model.types import ChainId, Height
@@ -242,7 +242,7 @@ class _Subscription:
                 try:
                     reason = await self._listen(session)
                 except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                    reason = printable(str(error)) or type(error).__name__
+                    reason = printable(reason_of(error))
                 self._stands = False
                 self._failures += 1
                 if self._failures == LOUD_FAILURES:

@@ -8,7 +8,7 @@ import aiohttp
 
 from adapters.evm.errors import printable
 from adapters.evm.words import Refusal
-from adapters.observed import origin
+from adapters.observed import origin, reason_of
 from adapters.rates import retry_after_s
 from core.model.errors import RetryableError, UnclearRefusalError
 
@@ -57,7 +57,7 @@ class HttpTransport:
                 return Reply(200 if ok else response.status, raw, asked_s)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             # ValueError: what a server sent as headers, or in an encoding that it does not have.
-            detail = printable(str(error))[:MAX_MESSAGE_CHARS] or type(error).__name__
+            detail = printable(reason_of(error))[:MAX_MESSAGE_CHARS]
             raise RetryableError(f"{origin(self._url)} cannot be reached: {detail}") from error
 
 

@@ -25,6 +25,7 @@ from adapters.evm.signing import (
     recover_address,
 )
 from adapters.evm.transactions import SECP256K1_ORDER
+from adapters.observed import origin, reason_of
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import Consent, SigningRequest
 from core.model.types import AccountId, ChainId, chain_of
@@ -80,12 +81,14 @@ class Web3Signer:
         try:
             names = msgspec.json.decode(raw, type=list[str])[:MAX_KEYS]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise RetryableError(f"the signer at {self.url} does not answer with a list of keys") from None
+            raise RetryableError(f"the signer at {origin(self.url)} does not answer with a list of keys") from None
         wanted = evm_address(self._account)
         for name in names:
             if _address(name) == wanted:
                 return name
-        raise RetryableError(f"the signer at {self.url} has {len(names)} keys, none of them {self._account}'s: load it")
+        raise RetryableError(
+            f"the signer at {origin(self.url)} has {len(names)} keys, none of them {self._account}'s: load it"
+        )
 
     async def _signature(self, payload: bytes) -> bytes:
         """Raise `RetryableError` for an answer that is not the account's signature over these bytes."""
@@ -97,7 +100,7 @@ class Web3Signer:
                 return signature
         except RejectedError:
             pass
-        raise RetryableError(f"the answer of the signer at {self.url} is not {self._account}'s signature")
+        raise RetryableError(f"the answer of the signer at {origin(self.url)} is not {self._account}'s signature")
 
     async def _call(self, method: str, path: str, most: int, body: bytes | None = None) -> bytes:
         headers = {} if body is None else {"Content-Type": "application/json"}
@@ -112,12 +115,10 @@ class Web3Signer:
                     raw += more
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(
-                f"the signer at {self.url} does not answer: {str(error) or type(error).__name__}"
-            ) from error
+            raise RetryableError(f"the signer at {origin(self.url)} does not answer: {reason_of(error)}") from error
         if status != 200 or len(raw) > most:
             self._key = None  # it may have been taken out, or be named otherwise now
-            raise RetryableError(f"the signer at {self.url} answers {status} and {len(raw)} bytes")
+            raise RetryableError(f"the signer at {origin(self.url)} answers {status} and {len(raw)} bytes")
         return raw
 
     def __repr__(self) -> str:
