@@ -1,5 +1,7 @@
 """Settings of the whole suite."""
 
+import gc
+import logging
 import os
 from collections.abc import Iterator
 
@@ -7,6 +9,7 @@ from collections.abc import Iterator
 os.environ.setdefault("ETH_HASH_BACKEND", "pysha3")
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.postgres import open_directory
@@ -30,3 +33,23 @@ def postgres_url() -> Iterator[str]:
         server = pgserver.get_server(directory / "data", cleanup_mode="stop")
         yield server.get_uri()
         server.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Logs go where they went before the test: its own stream is closed after it."""
+    configured, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.configure(**configured)
+    root.handlers, root.level = handlers, level
+
+
+@pytest.fixture
+def own_garbage() -> Iterator[None]:
+    """The collector leaves what other tests of this process hold alone: a daemon's process is not full of them, and to
+    walk through it all takes longer than the bounds on one turn of an event loop."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()

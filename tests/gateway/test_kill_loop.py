@@ -29,12 +29,13 @@ from relayer.api.bodies import QuoteCall
 from relayer.client import RelayerApi, SwapClient, SwapOutcome
 from relayer.pump import tables
 from tests.local_chains.consortium.abci.comet import need_cometbft
-from tests.support import eventually
+from tests.support import LONG, eventually
 
 USERS: Final = ("alice", "bob", "carol", "dave")
 RELAYER: Final = "relayer-a"
 ALIVE_S: Final = (0.5, 4.0)
 """Bounds of the time between two deaths."""
+SWAPS, KILLS = (56, 50) if LONG else (4, 4)
 SETTLED_S: Final = 180.0
 GIVEN: Final = {"usdx": 5 * 10**6, "cnyd": 710}
 OTHER: Final = {"usdx": "cnyd", "cnyd": "usdx"}
@@ -101,22 +102,16 @@ async def killed(net: Devnet, rng: random.Random, times: int) -> None:
         await relayer.start()
 
 
-@pytest.mark.parametrize(
-    ("swaps", "kills"),
-    [
-        pytest.param(4, 4, marks=pytest.mark.long),
-        pytest.param(56, 50, marks=pytest.mark.endurance),
-    ],
-)
-async def test_swaps_settle_while_the_relayer_dies(tmp_path: Path, swaps: int, kills: int) -> None:
+@pytest.mark.endurance
+async def test_swaps_settle_while_the_relayer_dies(tmp_path: Path) -> None:
     need_cometbft()
-    rng = random.Random(swaps)
+    rng = random.Random(SWAPS)
     settings = DevnetSettings(tmp_path / "devnet", users=USERS, supervised=False, comet_nodes=1)
     async with Devnet(settings) as net, wiring.connected(net.info.chains) as chains:
         accounts = await accounts_of(net.info)
         before = await all_held(net, chains, accounts)
-        dying = asyncio.create_task(killed(net, rng, kills))
-        found = await asyncio.gather(*(several(net, chains, user, swaps // len(USERS)) for user in USERS))
+        dying = asyncio.create_task(killed(net, rng, KILLS))
+        found = await asyncio.gather(*(several(net, chains, user, SWAPS // len(USERS)) for user in USERS))
         await dying
         assert net.relayers[RELAYER].running
 
@@ -138,7 +133,7 @@ async def test_swaps_settle_while_the_relayer_dies(tmp_path: Path, swaps: int, k
                 expected[RELAYER, give] += given
                 expected[RELAYER, OTHER[give]] -= got
     assert set(phases) <= {Phase.COMPLETED, Phase.REFUNDED}, phases
-    assert phases.total() == swaps
+    assert phases.total() == SWAPS
     assert phases[Phase.COMPLETED]
     assert after == dict(expected)
 

@@ -131,6 +131,8 @@ async def test_lanes_are_handed_out_like_nonces(evm: EvmHarness) -> None:
         taken.append(await evm.access.legs.lock_id(terms, taken))
         assert taken[-1].endswith(f"/{number}/1")
     # What was taken long ago and is on chain by now stands in nobody's way.
+    sender = await evm.account()
+    terms = await make_terms(evm, sender, receiver, Preimage.generate())
     leg = await lock_between(evm, sender, receiver, Preimage.generate())
     await send_final(evm, receiver, claim(evm, leg, receiver))
     assert (await evm.access.legs.lock_id(terms, [leg.lock_id])).endswith("/0/2")

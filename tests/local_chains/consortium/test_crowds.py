@@ -29,6 +29,7 @@ from tests.local_chains.consortium.crowd import ASK
 from tests.local_chains.consortium.test_rpc_load import HELD_S, Held, full_block, make_home
 from tests.support import REPOSITORY, eventually
 
+pytestmark = pytest.mark.usefixtures("own_garbage")
 BLOCKS = 5
 INTERVAL_S = 0.25
 

@@ -29,6 +29,7 @@ from local_chains.consortium.state import ledger_state, tree
 from tests.local_chains.consortium.support import ASSETS, CHAIN, Actor
 from tests.support import eventually
 
+pytestmark = pytest.mark.usefixtures("own_garbage")
 HEADERS = "tm.event='NewBlockHeader'"
 HELD_S = 0.05
 """How long one call may hold the event loop."""

@@ -57,7 +57,7 @@ DIFFERENCES: Final = (
     ),
     Difference(
         "an argument has at most 256 KiB, the query of `block_search` 512 bytes, JSON about 1,000 levels; a search "
-        "reads a bounded number of blocks (below)",
+        "reads a bounded number of blocks (below); a page of `block_search` has at most 32 MiB",
         "bounds",
         (
             rpc("check_tx", {"tx": "A" * 300_000}),
