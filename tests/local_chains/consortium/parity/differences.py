@@ -67,7 +67,7 @@ DIFFERENCES: Final = (
     ),
     Difference(
         "a refusal before there is a request (an unknown HTTP method, spaces or other bytes than ASCII in its first "
-        "line, headers of more than 8 KiB, too many connections) is a problem document",
+        "line, headers of more than 8 KiB or 32 KiB together, too many connections) is a problem document",
         "the same as on all our servers",
         (
             Ask("FOO", "health"),
