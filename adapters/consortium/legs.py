@@ -5,6 +5,7 @@ from collections.abc import Collection
 from adapters.consortium.messages import transfer, unsigned
 from adapters.consortium.rpc import CometRpc
 from adapters.consortium.state import read_leaf
+from adapters.payments import check_transfer
 from core.model.consortium import (
     Claim,
     Lock,
@@ -20,7 +21,6 @@ from core.model.consortium import (
 from core.model.errors import ConflictError, RejectedError
 from core.model.transactions import UnsignedTransaction
 from core.model.types import (
-    MAX_BASE_UNITS,
     AccountId,
     AssetId,
     BaseUnits,
@@ -28,7 +28,6 @@ from core.model.types import (
     LockId,
     LockTerms,
     Preimage,
-    chain_of,
 )
 
 
@@ -81,10 +80,7 @@ class ConsortiumTransferBuilder:
     async def transfer(
         self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
     ) -> UnsignedTransaction:
-        if {chain_of(sender), chain_of(receiver), chain_of(asset)} != {self._chain}:
-            raise RejectedError(f"{sender}, {receiver} and {asset} are not all of {self._chain}")
-        if not 0 < amount <= MAX_BASE_UNITS:
-            raise RejectedError(f"{amount} is not an amount to transfer: base units, 1 or more and below 2^256")
+        check_transfer(self._chain, sender, receiver, asset, amount)
         if not any(raw_address(receiver)):
             raise RejectedError("the receiver is the zero address: name the account that is to be paid")
         return transfer(sender, receiver, asset, amount)

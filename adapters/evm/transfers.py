@@ -7,9 +7,10 @@ from adapters.evm.endpoints import Endpoints
 from adapters.evm.limits import PLAIN_GAS, fitted
 from adapters.evm.names import hex_address, native_asset, token_address
 from adapters.evm.rpc import data_bytes
+from adapters.payments import check_transfer
 from core.model.errors import RejectedError, RevertedError
 from core.model.transactions import UnsignedTransaction
-from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, BaseUnits, ChainId, chain_of
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId
 from core.proofs.lanes import evm_address
 
 TRANSFER_GAS: Final = 100_000
@@ -29,10 +30,7 @@ class EvmTransferBuilder:
         self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
     ) -> UnsignedTransaction:
         """See the port. A token is asked first: some answer false instead of reverting, and then nothing would move."""
-        if {chain_of(sender), chain_of(receiver), chain_of(asset)} != {self._chain}:
-            raise RejectedError(f"{sender}, {receiver} and {asset} are not all of {self._chain}")
-        if not 0 < amount <= MAX_BASE_UNITS:
-            raise RejectedError(f"{amount} is not an amount to transfer: base units, 1 or more and below 2^256")
+        check_transfer(self._chain, sender, receiver, asset, amount)
         paid, summary = evm_address(receiver), f"Transfer {amount} of {asset} to {receiver}"
         native = asset == native_asset(self._chain)
         self._check_receiver(paid, None if native else token_address(asset))

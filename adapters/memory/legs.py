@@ -18,6 +18,7 @@ from adapters.memory.transactions import (
     transfer,
     unsigned,
 )
+from adapters.payments import check_transfer
 from core.model.consortium import quantity
 from core.model.errors import (
     RejectedError,
@@ -37,7 +38,6 @@ from core.model.types import (
     LockId,
     LockTerms,
     Preimage,
-    chain_of,
 )
 
 MAX_LOCK_NUMBER: Final = 1_000_000
@@ -144,8 +144,5 @@ class MemoryTransferBuilder:
     async def transfer(
         self, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits
     ) -> UnsignedTransaction:
-        if {chain_of(sender), chain_of(receiver), chain_of(asset)} != {self._chain}:
-            raise RejectedError(f"{sender}, {receiver} and {asset} are not all of {self._chain}")
-        if not 0 < amount <= MAX_BASE_UNITS:
-            raise RejectedError(f"{amount} is not an amount to transfer")
+        check_transfer(self._chain, sender, receiver, asset, amount)
         return transfer(self._chain, sender, receiver, asset, amount)
