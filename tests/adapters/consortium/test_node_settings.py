@@ -25,7 +25,7 @@ from local_chains.consortium.ledger.genesis import GenesisAccount
 from tests.adapters.consortium.harness import CHAIN as HARNESS
 from tests.adapters.consortium.harness import running
 from tests.adapters.consortium.proxy import Forward, error_of, proxy
-from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
+from tests.local_chains.consortium.abci.comet import begun, make_network, need_cometbft
 from tests.local_chains.consortium.support import ACCOUNTS, ASSETS, CHAIN
 
 COMET = ChainId(f"causeway:{CHAIN}")
@@ -54,7 +54,7 @@ async def network_without(directory: Path, *missing: str) -> AsyncIterator[tuple
     leave_out(directory, missing)
     async with CometNetwork(directory) as network:
         [node] = network.nodes
-        await reached([node], 3)
+        await begun([node], 3)
         yield node, signer
 
 

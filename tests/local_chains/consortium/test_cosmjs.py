@@ -21,7 +21,7 @@ from core.proofs.ics23 import SMT_SPEC, decode_commitment_proof, verify_non_exis
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
-from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
+from tests.local_chains.consortium.abci.comet import begun, make_network, need_cometbft
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
 from tests.support import REPOSITORY, eventually
 
@@ -44,7 +44,7 @@ async def cometbft(directory: Path, kind: KeyKind) -> AsyncIterator[str]:
     need_cometbft()
     make_network(directory, kind)
     async with CometNetwork(directory) as network:
-        await reached(network.nodes, 1)
+        await begun(network.nodes, 1)
         yield network.nodes[0].rpc_url
 
 

@@ -33,7 +33,7 @@ from local_chains.consortium.engine.embedded import open_engine
 from local_chains.consortium.engine.home import init_home
 from local_chains.consortium.rpc.workshop import STOPS, Workshop
 from local_chains.consortium.state.snapshots import SnapshotFiles
-from tests.local_chains.consortium.abci.comet import broadcast, make_network, need_cometbft, reached
+from tests.local_chains.consortium.abci.comet import begun, broadcast, make_network, need_cometbft, reached
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, CHAIN, replayed_app_hash
 from tests.support import REPOSITORY, eventually
 
@@ -293,7 +293,7 @@ async def test_memory_at_its_end_ends_a_node_and_loses_nothing(tmp_path: Path) -
     make_network(tmp_path / "network", validators=1)
     node = CometNode(node_home(tmp_path / "network", 0))
     async with node:
-        await reached([node], 2)
+        await begun([node], 2)
         confirmed = await overload(node, partial(limit_memory, node.pids[0]))
         await eventually(lambda: NO_MEMORY.search(node.why_ended()), END_S, 0.1)
     await require_going_on(node, confirmed)
@@ -305,7 +305,7 @@ async def test_node_whose_consensus_has_failed_counts_as_ended(tmp_path: Path) -
     need_cometbft()
     make_network(tmp_path / "network", validators=1)
     async with CometNode(node_home(tmp_path / "network", 0)) as node:
-        await reached([node], 1)
+        await begun([node], 1)
         waiting = asyncio.ensure_future(node.wait())
         done, _ = await asyncio.wait([waiting], timeout=2.0)
         assert not done

@@ -29,7 +29,7 @@ from local_chains.consortium.engine.embedded import Pace
 from local_chains.consortium.node import ConsortiumNode, init_home
 from local_chains.consortium.rpc import methods, search
 from local_chains.consortium.state.marks import MARK_BYTES, attribute_mark, block_marks, may_hold, name_mark
-from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
+from tests.local_chains.consortium.abci.comet import begun, make_network, need_cometbft
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
 from tests.support import eventually
 
@@ -100,7 +100,7 @@ async def cometbft(directory: Path) -> AsyncIterator[Call]:
     need_cometbft()
     make_network(directory, validators=1)
     async with CometNetwork(directory) as network:
-        await reached(network.nodes, 1)
+        await begun(network.nodes, 1)
         yield network.nodes[0].call
 
 

@@ -59,6 +59,14 @@ async def reached(nodes: Sequence[CometNode], height: int) -> None:
         await eventually(there, BLOCKS_DEADLINE_S, 0.1)
 
 
+async def begun(nodes: Sequence[CometNode], height: int) -> None:
+    """Return when every node of a network that was just started has this block, and takes transactions: a node may look
+    for blocks that others have for some seconds, and takes none meanwhile."""
+    await reached(nodes, height)
+    for node in nodes:
+        await takes_part(node)
+
+
 async def more_blocks(network: CometNetwork, count: int = 2) -> int:
     """Return when every running node is so many blocks further; the height they all have then."""
     running = [node for node in network.nodes if node.running]

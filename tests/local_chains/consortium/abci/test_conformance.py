@@ -16,7 +16,7 @@ from core.model.types import AssetId, ChainTime, Seconds
 from local_chains.consortium.cometbft import CometNetwork
 from local_chains.consortium.ledger.genesis import GenesisAsset
 from tests.adapters.consortium.harness import CHAIN, CNYD, GRAIN, PURSE, SYMBOLS, make_signer
-from tests.local_chains.consortium.abci.comet import make_network, need_cometbft, reached
+from tests.local_chains.consortium.abci.comet import begun, make_network, need_cometbft
 from tests.support import eventually
 
 DEADLINE_S = 60.0
@@ -102,7 +102,7 @@ async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Com
     assets = [GenesisAsset(symbol, raw_address(issuer.account).hex(), 2) for symbol in SYMBOLS]
     make_network(directory, assets=assets, accounts=())
     async with CometNetwork(directory) as network:
-        await reached(network.nodes, 1)
+        await begun(network.nodes, 1)
         chain = await connect(network.nodes[0].rpc_url, CHAIN, SYMBOLS, poll_s=0.2)
         chain.learn(issuer.public_key)
         try:

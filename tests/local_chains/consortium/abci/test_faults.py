@@ -23,6 +23,7 @@ from local_chains.consortium.cometbft import CometNetwork, CometNode
 from local_chains.consortium.engine.home import CONSENSUS_KEY_FILE, load_consensus_key
 from tests.local_chains.consortium.abci.comet import (
     account,
+    begun,
     block,
     broadcast,
     included,
@@ -99,7 +100,7 @@ async def test_one_node_killed_is_missed_by_nobody_and_catches_up(tmp_path: Path
     make_network(tmp_path / "network")
     async with CometNetwork(tmp_path / "network") as network:
         nodes = network.nodes
-        await reached(nodes, 2)
+        await begun(nodes, 2)
         await nodes[3].kill()
         sent = [ANN.signed(sequence, Transfer("cnyd", BEN.address, quantity(1))) for sequence in range(5)]
         for raw in sent:
@@ -119,7 +120,7 @@ async def test_two_nodes_killed_halt_the_chain_and_fork_nothing(tmp_path: Path) 
     make_network(tmp_path / "network")
     async with CometNetwork(tmp_path / "network") as network:
         nodes = network.nodes
-        await reached(nodes, 2)
+        await begun(nodes, 2)
         await nodes[2].kill()
         await nodes[3].kill()
         undecided = await halted(nodes[:2])
@@ -146,7 +147,7 @@ async def test_a_proposer_that_slips_in_a_forged_transfer_is_outvoted(tmp_path: 
     own_address = load_consensus_key(forger.home / CONSENSUS_KEY_FILE).public_key.address
     async with network:
         nodes = network.nodes
-        await reached(nodes, 2)
+        await begun(nodes, 2)
         before = await account(nodes[0], ANN)
         height = await more_blocks(network, 6)
         rounds = {}
@@ -174,7 +175,7 @@ async def test_chain_that_halts_across_a_timelock_takes_no_late_claim(tmp_path: 
     hashlock = hashlib.sha256(preimage).digest()
     async with CometNetwork(tmp_path / "network") as network:
         nodes = network.nodes
-        await reached(nodes, 2)
+        await begun(nodes, 2)
         timelock = int(time.time()) + HALT_S
         lock = ANN.signed(0, Lock("cnyd", quantity(7), BEN.address, hashlock, timelock))
         assert (await broadcast(nodes[0], lock))["code"] == 0
@@ -237,7 +238,7 @@ async def test_a_node_ends_with_its_ledger(tmp_path: Path) -> None:
     make_network(tmp_path / "network", validators=1)
     async with CometNetwork(tmp_path / "network") as network:
         [node] = network.nodes
-        await reached([node], 2)
+        await begun([node], 2)
         ledger, _ = node._children
         ledger.kill()
         await eventually(lambda: all(child.returncode is not None for child in node._children), 20)

@@ -26,12 +26,12 @@ from local_chains.consortium.ledger.prices import MAX_BLOCK_ENTRIES
 from tests.local_chains.consortium import dear_blocks
 from tests.local_chains.consortium.abci import bomber, node
 from tests.local_chains.consortium.abci.comet import (
+    begun,
     broadcast,
     included,
     make_network,
     more_blocks,
     need_cometbft,
-    reached,
 )
 from tests.local_chains.consortium.abci.node import ACCEPT, REJECT
 from tests.local_chains.consortium.abci.test_application import (
@@ -120,7 +120,7 @@ async def test_one_proposer_with_a_bomb_ends_nobody(tmp_path: Path) -> None:
     network = CometNetwork(tmp_path / "network")
     network.nodes[1].ledger_module = bomber.__name__
     async with network:
-        await reached(network.nodes, 2)
+        await begun(network.nodes, 2)
         pay = transfers(ANN, 1)[0]
         assert (await broadcast(network.nodes[0], pay))["code"] == 0
         assert (await included(network.nodes[2], pay)).code == 0

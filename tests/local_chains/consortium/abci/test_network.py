@@ -34,6 +34,7 @@ from local_chains.consortium.state.tree import root_hash, update
 from tests.local_chains.consortium.abci import torsion_signer
 from tests.local_chains.consortium.abci.comet import (
     account,
+    begun,
     block,
     broadcast,
     included,
@@ -62,7 +63,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     directory = tmp_path_factory.mktemp("comet") / "network"
     genesis = make_network(directory)
     async with CometNetwork(directory) as network:
-        await reached(network.nodes, 1)
+        await begun(network.nodes, 1)
         yield World(genesis, network)
 
 
@@ -165,7 +166,7 @@ class TestNetwork:
 
     async def test_an_earlier_state_stays_provable(self, world: World) -> None:
         node = world.network.nodes[0]
-        await reached([node], 3)
+        await begun([node], 3)
         for height in (1, 2):
             leaf, proof, answered = await state_at(node, account_key(BEN.address), height)
             assert answered == height
@@ -210,7 +211,7 @@ async def test_validators_change_as_on_the_embedded_engine(tmp_path: Path) -> No
     ]
     async with CometNetwork(directory) as network:
         node = network.nodes[0]
-        await reached(network.nodes, 1)
+        await begun(network.nodes, 1)
         messages = [operators[0].signed(0, *(Propose(organisation) for organisation in terms))]
         messages += [operator.signed(0, Vote(1, True), Vote(2, True)) for operator in operators[1:3]]
         for raw in messages:
@@ -242,7 +243,7 @@ async def test_a_network_with_ed25519_validators(tmp_path: Path) -> None:
     need_cometbft()
     make_network(tmp_path / "network", KeyKind.ED25519)
     async with CometNetwork(tmp_path / "network") as network:
-        await reached(network.nodes, 2)
+        await begun(network.nodes, 2)
         node = network.nodes[0]
         members = await validators(node, 1)
         assert {member.public_key.kind for member in members.validators} == {KeyKind.ED25519}
@@ -268,7 +269,7 @@ async def test_commits_with_torsioned_signature_convince_light_client(tmp_path: 
     )
     try:
         async with CometNetwork(tmp_path / "network") as network:
-            await reached(network.nodes, 6)
+            await begun(network.nodes, 6)
             node = network.nodes[0]
             members = await validators(node, 1)
             present = 0

@@ -19,6 +19,7 @@ from local_chains.consortium.state.snapshots import Snapshot
 from tests.local_chains.consortium.abci import node
 from tests.local_chains.consortium.abci.comet import (
     account,
+    begun,
     broadcast,
     included,
     make_network,
@@ -187,7 +188,7 @@ async def test_a_real_node_that_lost_its_data_starts_from_a_snapshot(tmp_path: P
         )
     async with CometNetwork(tmp_path / "network") as network:
         nodes = network.nodes
-        await reached(nodes, 2)
+        await begun(nodes, 2)
         raw = ANN.signed(0, Transfer("cnyd", BEN.address, quantity(7)))
         await broadcast(nodes[0], raw)
         await included(nodes[0], raw)
