@@ -5,7 +5,7 @@ from core.model.types import MAX_BASE_UNITS, AccountId, AssetId, BaseUnits, Chai
 
 
 def check_transfer(chain: ChainId, sender: AccountId, receiver: AccountId, asset: AssetId, amount: BaseUnits) -> None:
-    """Raise `RejectedError` for accounts or an asset of another chain than this, and for an amount that is none."""
+    """Raise `RejectedError` for accounts or an asset of another chain than this, and for a malformed amount."""
     if {chain_of(sender), chain_of(receiver), chain_of(asset)} != {chain}:
         raise RejectedError(f"{sender}, {receiver} and {asset} are not all of {chain}")
     if not 0 < amount <= MAX_BASE_UNITS:
