@@ -77,6 +77,46 @@ def test_a_hold_ends_and_a_lock_renews_it() -> None:
     assert replace(opened, funded=True).is_firm(11)
 
 
+def test_exposure_is_by_asset_by_counterparty_and_by_window() -> None:
+    us, them, stranger = AccountId(f"{A}:us"), AccountId(f"{A}:them"), AccountId(f"{A}:stranger")
+    both = frozenset({us, them})
+    new = promise(timelock_s=250, counterparties=both, account=us, caller="c")
+    waiting = promise(locked=False, counterparties=frozenset({them}), account=stranger, caller="d", timelock_s=300)
+    others = [
+        promise("asset", 1_000, asset=COIN_A, counterparties=both, timelock_s=250),
+        promise("window", 1, counterparties=frozenset({stranger}), locked=False, timelock_s=299),
+        promise("locked", 2, counterparties=frozenset({them}), timelock_s=199),
+        replace(waiting, amount=BaseUnits(4), account=us),
+        replace(waiting, amount=BaseUnits(8), caller="c"),
+        replace(waiting, amount=BaseUnits(16)),
+        promise("disjoint", 32, counterparties=frozenset({stranger}), account=us, caller="c", timelock_s=200),
+    ]
+    assert inventory.exposure(others, new, Seconds(100)) == (63, 2 + 4 + 8, 1 + 32)
+
+
+def test_what_an_operator_leaves_is_firm_or_locked() -> None:
+    """And gas for one more exit on each chain that is named."""
+    costs = {A: {COIN_A: 7}, B: {COIN_B: 5}}
+    unproven = promise("unproven", 100, proven=False)
+    held = promise("held", 10, locked=False)
+    over = promise("over", 1, locked=False, hold_until_ns=4)
+    assert not unproven.is_firm(5)
+    assert inventory.kept([unproven, held, over], [A], costs, 5) == {COIN_A: 3 * 7, COIN_B: 100 + 10 + 2 * 5}
+
+
+def test_a_withdrawal_taken_in_meanwhile_counts_once_more() -> None:
+    out, swap = promise("out", leaves=True), promise("swap")
+    assert inventory.as_seen([], [out, swap]) == [out]
+    assert inventory.as_seen([out, swap], [out, swap]) == [out, swap]
+    assert inventory.as_seen([replace(out, leaves=False)], [out]) == [out, replace(out, leaves=False)]
+
+
+def test_a_withdrawal_comes_before_every_swap() -> None:
+    first = promise("a", reserved_ns=1)
+    assert promise("z", reserved_ns=9, leaves=True).comes_before(first)
+    assert not promise("z", reserved_ns=9).comes_before(first)
+
+
 def test_amount_locked_meanwhile_counts_twice_rather_than_never() -> None:
     """The balance was read before our lock was seen: it still holds what the lock took."""
     now = [promise("x", funded=True), promise("y", funded=True), promise("z", locked=True)]
