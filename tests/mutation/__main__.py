@@ -42,7 +42,7 @@ MEMORY_BYTES: Final = 3 << 30
 _HELD: Final = {
     "tests/htlc": "htlc/timelocks htlc/decisions htlc/facts htlc/transition",
     "tests/relayer/test_promises.py tests/relayer/test_inventory.py": "relayer/inventory",
-    "tests/relayer/test_checks.py tests/relayer/test_purse.py": "relayer/pump/checks",
+    "tests/relayer/test_checks.py tests/relayer/test_purse.py tests/relayer/test_switches.py": "relayer/pump/checks",
     "rlp ethereum ethereum_forms mpt": "rlp mpt ethereum keccak",
     "protobuf ics23 smt merkle cometbft": "protobuf ics23 smt merkle",
     "lanes ethereum_evidence": "lanes",
