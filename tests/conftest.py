@@ -12,6 +12,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
+from core.runtime.garbage import collect_seldom
 from tests.postgres import open_directory
 
 # Two shared cores: a slow example is not a finding. Derandomised, so that a red run is red again.
@@ -47,9 +48,10 @@ def logging_as_before() -> Iterator[None]:
 
 @pytest.fixture
 def own_garbage() -> Iterator[None]:
-    """The collector leaves what other tests of this process hold alone: a daemon's process is not full of them, and to
-    walk through it all takes longer than the bounds on one turn of an event loop."""
-    gc.collect()
-    gc.freeze()
+    """Garbage is collected as in a daemon, and what other tests of this process hold is left alone: to walk through it
+    all takes longer than the bounds on one turn of an event loop."""
+    thresholds = gc.get_threshold()
+    collect_seldom()
     yield
+    gc.set_threshold(*thresholds)
     gc.unfreeze()
