@@ -99,6 +99,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, tag="finished"):
     message: str
 
 
+Exit = ClaimLeg | RefundLeg
+"""An effect that brings home what is ours, or what is somebody's whom we watch over."""
 LegEffect = VerifyLock | FundLeg | RevealAndClaim | ClaimLeg | RefundLeg | SignEarlyRefund
 SwapEffect = LegEffect | NotifyParty | Finished
 

@@ -109,6 +109,11 @@ def gap_terms(initiator: ChainTiming, participant: ChainTiming, policy: SwapPoli
     }
 
 
+def claim_bound_s(timing: ChainTiming) -> int:
+    """Return the seconds within which a claim is final that is broadcast now, though a reorg may take it out once."""
+    return 2 * timing.inclusion_s + timing.finality_s + timing.lead_s
+
+
 # --- the gates ---------------------------------------------------------------------------------------------------
 
 

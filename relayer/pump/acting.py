@@ -32,6 +32,7 @@ from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from htlc import codec, decisions, effects, events, timelocks
+from htlc.effects import Exit
 from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
@@ -50,7 +51,6 @@ chain's own reason is worth that much, and a node that errs holds nobody up."""
 
 log = get_logger("relayer.pump.acting")
 
-Exit = effects.ClaimLeg | effects.RefundLeg
 EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(Exit) for leg in Leg)
 FUND_KINDS: Final = frozenset(effects.leg_kind(effects.FundLeg, leg) for leg in Leg)
 

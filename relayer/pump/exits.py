@@ -21,10 +21,12 @@ from core.runtime.database import Database
 from core.runtime.journal import StoredEffect
 from core.runtime.logging import get_logger
 from htlc import codec, effects
+from htlc.effects import Exit
 from htlc.model import Role
+from htlc.timelocks import claim_bound_s
 from relayer.metrics import RelayerMetrics
 from relayer.pump import neighbours, swaps
-from relayer.pump.acting import EXIT_KINDS, ActingChain, Exit, exit_deadline_s, exit_transaction
+from relayer.pump.acting import EXIT_KINDS, ActingChain, exit_deadline_s, exit_transaction
 from relayer.pump.checks import Checks
 from relayer.transactions import records
 
@@ -137,12 +139,10 @@ class SharedExits:
         return again or neighbours.left_to(connection, asked, timing, self._clock.now()) is not None
 
     def _is_urgent(self, asked: Exit, here: ActingChain) -> bool:
-        """Return true if a batch that comes to nothing would leave less time than a claim may need: to be
-        included, reorged out and included again, as the gates reckon."""
+        """Return true if a batch that comes to nothing would leave less time than a claim may need."""
         if (deadline_s := exit_deadline_s(asked)) is None:
             return False
-        timing = here.access.parameters.timing
-        needed_s = 2 * timing.inclusion_s + timing.finality_s + timing.lead_s
+        needed_s = claim_bound_s(here.access.parameters.timing)
         return deadline_s - self._clock.now() <= needed_s + TOGETHER_TIMEOUT_S
 
 

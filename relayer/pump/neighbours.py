@@ -16,15 +16,14 @@ from core.model.types import SwapId
 from core.runtime import journal
 from core.runtime.clock import Clock
 from htlc import effects
+from htlc.effects import Exit
 from htlc.model import Leg, Role, SwapState
+from htlc.timelocks import claim_bound_s
 from relayer.pump import swaps, tables
 from relayer.transactions import records
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 
 UNDER_WAY: Final = frozenset({TransactionStatus.BROADCAST, TransactionStatus.INCLUDED, TransactionStatus.FINAL})
-
-
-Exit = effects.ClaimLeg | effects.RefundLeg
 
 
 def gate(asked: Sequence[Exit], timing: ChainTiming, clock: Clock) -> Callable[[Connection], None]:
@@ -41,7 +40,7 @@ def gate(asked: Sequence[Exit], timing: ChainTiming, clock: Clock) -> Callable[[
 
 def left_to(connection: Connection, asked: Exit, timing: ChainTiming, now_s: float) -> SwapId | None:
     """Return the open swap that settles the lock from which a watch asks for an exit; None if the watch is to do it."""
-    if isinstance(asked, effects.ClaimLeg) and asked.terms.timelock.seconds - now_s <= _claim_s(timing):
+    if isinstance(asked, effects.ClaimLeg) and asked.terms.timelock.seconds - now_s <= claim_bound_s(timing):
         return None
     return _settled_by(connection, asked)
 
@@ -78,8 +77,3 @@ def _is_under_way(record: TransactionRecord | None, key: str) -> bool:
     if record is None or record.status not in UNDER_WAY or record.reverted:
         return False
     return all(item.left_out is None for item in record.effects if item.effect_key == key)
-
-
-def _claim_s(timing: ChainTiming) -> int:
-    """The time that a claim may need: to be included, reorged out and included again, as the gates reckon."""
-    return 2 * timing.inclusion_s + timing.finality_s + timing.lead_s

@@ -37,6 +37,13 @@ def test_a_plan_holds_quote_and_gap_and_not_a_second_less(
         timelocks.check_gap(t_a, t_b.plus(Seconds(1)), a, b, policy)
 
 
+@given(timings, policies)
+def test_bound_of_a_claim_is_what_the_reveal_gate_leaves_it(timing: ChainTiming, policy: SwapPolicy) -> None:
+    """Without the outage, which is over once the claim is sent."""
+    gate_s = sum(timelocks.reveal_terms(timing, policy).values())
+    assert timelocks.claim_bound_s(timing) == gate_s - policy.initiator_outage_s
+
+
 def test_the_later_clock_counts() -> None:
     late = timelocks.plan(ChainTime(A, NOW + 5), ChainTime(B, NOW), EVM_TIMING, LEDGER_TIMING, POLICY)
     assert late == timelocks.plan(ChainTime(A, NOW + 5), ChainTime(B, NOW + 5), EVM_TIMING, LEDGER_TIMING, POLICY)
