@@ -23,8 +23,8 @@ from gateway.config.prices import named_price
 from gateway.config.trading import POLICIES, opening_policy, watch_policy
 from relayer.keys.keystore import Keystore, read_keystore, read_passphrase
 from relayer.policy import ExposureLimit, RelayerPolicy
-from relayer.provider.prices import Feed, bounds_of
-from relayer.provider.pricing import Offer, parse_decimal, parse_path
+from relayer.provider.prices import Feed
+from relayer.provider.pricing import Offer, PriceBounds, parse_decimal, parse_path
 from relayer.provider.quoting import Pair, Rate
 from relayer.treasury.orders import Seal
 from relayer.treasury.teller import TreasuryPolicy
@@ -183,7 +183,7 @@ def feeds(configs: Sequence[PriceConfig], base: Path) -> tuple[Feed, ...]:
     return tuple(
         Feed(
             name=config.name,
-            bounds=bounds_of(config.max_age_s, config.max_jump_bps),
+            bounds=PriceBounds(Seconds(config.max_age_s), config.max_jump_bps),
             every_s=config.every_s,
             fixed=None if config.fixed is None else parse_decimal(config.fixed),
             file=None if config.file is None else base / config.file,

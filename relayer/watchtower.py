@@ -84,11 +84,12 @@ class Watchtower:
     def _store(self, connection: Connection, agreement: Agreement, caller: str | None, now_ns: int) -> bool:
         """Return false if it is watched already, or was and ended."""
         promises.one_at_a_time(connection)
-        if tables.exists(connection, agreement.swap_id) and not self._ended_unseen(connection, agreement.swap_id):
+        known = tables.exists(connection, agreement.swap_id)
+        if known and not self._ended_unseen(connection, agreement.swap_id):
             return False
         assets = agreement.initiator_leg.asset, agreement.participant_leg.asset
         self._switches.check_opening(connection, *assets, now_ns)
-        if tables.exists(connection, agreement.swap_id):
+        if known:
             # Somebody registered it too early. Nothing was ever done for it.
             tables.forget(connection, agreement.swap_id)
             journal.forget(connection, agreement.swap_id)

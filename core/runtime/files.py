@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import msgspec
 
-from core.model.errors import ConflictError, FatalError
+from core.model.errors import ConflictError, FatalError, RejectedError
 
 LOCK_SUFFIX: Final = ".lock"
 PRIVATE: Final = 0o600
@@ -172,19 +172,32 @@ def sync_directory(directory: Path) -> None:
 def read_small(path: Path, limit_bytes: int, what: str) -> bytes:
     """The content of a file of at most `limit_bytes`. `what` is called so in errors, such as `the keystore`.
 
-    Raise `FatalError` for a file that is missing, may not be read, is larger, or is a directory, a pipe or a device.
+    Raise `FatalError` for what `read_dated` refuses.
+    """
+    try:
+        return read_dated(path, limit_bytes, what)[0]
+    except RejectedError as error:
+        raise FatalError(error.message) from error
+
+
+def read_dated(path: Path, limit_bytes: int, what: str) -> tuple[bytes, int]:
+    """Return the content of a file of at most `limit_bytes`, and when it was written, in nanoseconds since the Unix
+    epoch. `what` is called so in errors.
+
+    Raise `RejectedError` for a file that is missing, may not be read, is larger, or is a directory, a pipe or a device.
     """
     try:
         # Not blocking: a pipe without a writer would keep us for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        known = os.fstat(descriptor)
+        if not stat.S_ISREG(known.st_mode):
             os.close(descriptor)
-            raise FatalError(f"{what} {path} cannot be read: it is not a file")
+            raise RejectedError(f"{what} {path} cannot be read: it is not a file")
         with os.fdopen(descriptor, "rb") as file:
             raw = file.read(limit_bytes + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its name is not a path"
-        raise FatalError(f"{what} {path} cannot be read: {reason}") from error
+        raise RejectedError(f"{what} {path} cannot be read: {reason}") from error
     if len(raw) > limit_bytes:
-        raise FatalError(f"{what} {path} has more than {limit_bytes} bytes: name the right file")
-    return raw
+        raise RejectedError(f"{what} {path} has more than {limit_bytes} bytes: name the right file")
+    return raw, known.st_mtime_ns

@@ -87,9 +87,16 @@ def create_api(
     sockets, events = Sockets(desk, answers, broadcaster, clock), Events(desk, answers, broadcaster, clock)
     secrets = secrets or SystemSecrets()
     accesses = Accesses(database, chains, desk.quote_key, clock, secrets)
-    own = _account_routes(answers, accesses, Hooks(database, desk, accesses, hooks, clock, secrets))
+    routes = [
+        *_offer_routes(answers),
+        *_swap_routes(answers),
+        *_settling_routes(answers),
+        *_change_routes(events, sockets),
+        *_account_routes(answers, accesses),
+        *_webhook_routes(Hooks(database, desk, accesses, hooks, clock, secrets)),
+    ]
     app = build_application(
-        _keyed([*_routes(answers, sockets, events), *own], Idempotency(database, clock)),
+        _keyed(routes, Idempotency(database, clock)),
         title="Causeway relayer",
         version=VERSION,
         metrics=metrics,
@@ -104,28 +111,11 @@ def create_api(
     return app
 
 
-def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
-    async def open_swap(request: web.Request) -> web.Response:
-        return respond(await answers.open_swap(await read_body(request, SwapCall), request[CALLER].id))
+def _offer_routes(answers: Answers) -> list[Route]:
+    """The relayer, and what it offers."""
 
     async def quote(request: web.Request) -> web.Response:
         return respond(await answers.quote(await read_body(request, QuoteCall)))
-
-    async def swap(request: web.Request) -> web.Response:
-        return respond(await answers.swap(request.match_info["id"]))
-
-    async def give_back(request: web.Request) -> web.Response:
-        return respond(await answers.give_back(request.match_info["id"]))
-
-    async def transaction(request: web.Request) -> web.Response:
-        call = await read_body(request, TransactionCall)
-        return respond(await answers.transaction(request.match_info["id"], call))
-
-    async def swaps(request: web.Request) -> web.Response:
-        return respond(await answers.swaps(read_query(request, SwapsQuery)))
-
-    async def watch(request: web.Request) -> web.Response:
-        return respond(await answers.watch(await read_body(request, WatchCall), request[CALLER].id))
 
     return [
         Route("GET", "/v1/relayer", _plain(answers.relayer), "Who answers here", answer=RelayerBody),
@@ -140,6 +130,22 @@ def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
             answer=QuoteBody,
             problems=((404, "No such pair."), _CLOSED),
         ),
+    ]
+
+
+def _swap_routes(answers: Answers) -> list[Route]:
+    """Agreeing on swaps, and looking at them."""
+
+    async def open_swap(request: web.Request) -> web.Response:
+        return respond(await answers.open_swap(await read_body(request, SwapCall), request[CALLER].id))
+
+    async def swaps(request: web.Request) -> web.Response:
+        return respond(await answers.swaps(read_query(request, SwapsQuery)))
+
+    async def swap(request: web.Request) -> web.Response:
+        return respond(await answers.swap(request.match_info["id"]))
+
+    return [
         Route(
             "POST",
             "/v1/swaps",
@@ -161,6 +167,23 @@ def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
             problems=((404, "No swap is called `before`."),),
         ),
         Route("GET", f"/v1/swaps/{{id:{SWAP_ID}}}", swap, "One swap", answer=SwapBody),
+    ]
+
+
+def _settling_routes(answers: Answers) -> list[Route]:
+    """Ways to the end of a swap, and of somebody else's."""
+
+    async def give_back(request: web.Request) -> web.Response:
+        return respond(await answers.give_back(request.match_info["id"]))
+
+    async def transaction(request: web.Request) -> web.Response:
+        call = await read_body(request, TransactionCall)
+        return respond(await answers.transaction(request.match_info["id"], call))
+
+    async def watch(request: web.Request) -> web.Response:
+        return respond(await answers.watch(await read_body(request, WatchCall), request[CALLER].id))
+
+    return [
         Route(
             "POST",
             f"/v1/swaps/{{id:{SWAP_ID}}}/early-refund",
@@ -194,6 +217,12 @@ def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
             answer=SwapBody,
             problems=((404, "This relayer watches over nobody."), _CLOSED),
         ),
+    ]
+
+
+def _change_routes(events: Events, sockets: Sockets) -> list[Route]:
+    """Swaps as they change."""
+    return [
         Route(
             "GET",
             "/v1/events",
@@ -210,8 +239,8 @@ def _routes(answers: Answers, sockets: Sockets, events: Events) -> list[Route]:
     ]
 
 
-def _account_routes(answers: Answers, accesses: Accesses, hooks: Hooks) -> list[Route]:
-    """The calls of an account's holder, and webhooks."""
+def _account_routes(answers: Answers, accesses: Accesses) -> list[Route]:
+    """The calls of an account's holder."""
 
     async def challenge(request: web.Request) -> web.Response:
         call = await read_body(request, ChallengeCall)
@@ -220,18 +249,7 @@ def _account_routes(answers: Answers, accesses: Accesses, hooks: Hooks) -> list[
     async def restore(request: web.Request) -> web.Response:
         return respond(await answers.restore(await read_body(request, RestoreCall), accesses))
 
-    async def register(request: web.Request) -> web.Response:
-        call = await read_body(request, WebhookCall)
-        return respond(await hooks.register(request.match_info["id"], call, request[CALLER].id))
-
-    async def log(request: web.Request) -> web.Response:
-        return respond(await hooks.log(request))
-
-    async def remove(request: web.Request) -> web.Response:
-        return respond(await hooks.remove(request))
-
     no_account = (404, "The account is not on a chain of this relayer.")
-    no_secret = (401, "The webhook's secret is missing or wrong.")
     return [
         Route(
             "POST",
@@ -252,6 +270,24 @@ def _account_routes(answers: Answers, accesses: Accesses, hooks: Hooks) -> list[
             answer=RestoredBody,
             problems=(no_account,),
         ),
+    ]
+
+
+def _webhook_routes(hooks: Hooks) -> list[Route]:
+    """Webhooks of openers."""
+
+    async def register(request: web.Request) -> web.Response:
+        call = await read_body(request, WebhookCall)
+        return respond(await hooks.register(request.match_info["id"], call, request[CALLER].id))
+
+    async def log(request: web.Request) -> web.Response:
+        return respond(await hooks.log(request))
+
+    async def remove(request: web.Request) -> web.Response:
+        return respond(await hooks.remove(request))
+
+    no_secret = (401, "The webhook's secret is missing or wrong.")
+    return [
         Route(
             "POST",
             f"/v1/swaps/{{id:{SWAP_ID}}}/webhooks",

@@ -41,17 +41,13 @@ OVERLAP_US: Final = 10_000_000
 _US_PER_S: Final = 1_000_000
 _NS_PER_US: Final = 1_000
 
-
 Followed = Annotated[str, msgspec.Meta(pattern=r"^(\*|[0-9a-f]{1,64})$", description="A swap's id, or *.")]
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which swaps: `swap` once for each id, or `*` for every one."""
 
-    swap: Annotated[
-        list[Annotated[str, msgspec.Meta(pattern=r"^(\*|[0-9a-f]{1,64})$")]],
-        msgspec.Meta(min_length=1, max_length=MAX_IDS),
-    ]
+    swap: Annotated[list[Followed], msgspec.Meta(min_length=1, max_length=MAX_IDS)]
 
 
 class Events:
@@ -72,7 +68,7 @@ class Events:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Raise `RejectedError` for a malformed `Last-Event-ID`, `NotFoundError` for an unknown swap."""
         query = read_query(request, EventsQuery)
-        since_us = _last_event(request)
+        since_us = _last_event(request, round(self._clock.now() * _US_PER_S))
         with self._places.taken(request[CALLER].id):
             listener = Listener()
             self._broadcaster.join(listener)
@@ -157,13 +153,14 @@ def _event_id(view: SwapView) -> int:
     return round(view.updated_at * _US_PER_S)
 
 
-def _last_event(request: web.Request) -> int | None:
+def _last_event(request: web.Request, now_us: int) -> int | None:
+    """Return where the stream goes on, None for a new one. An id from ahead of our clock is taken for one of now."""
     given = request.headers.get("Last-Event-ID", "")
     if not given:
         return None
     if not (given.isascii() and given.isdecimal() and len(given) <= 17):
         raise RejectedError("Last-Event-ID is the id of an event of this stream: a number", field="Last-Event-ID")
-    return int(given)
+    return min(int(given), now_us)
 
 
 async def _write(response: web.StreamResponse, text: str) -> None:

@@ -20,6 +20,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import RetryableError
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import METADATA, Database
+from core.runtime.inserts import insert_if_absent
 from core.runtime.logging import get_logger
 from core.runtime.web import CALLER, Handler, Problem, read_bytes
 
@@ -57,7 +58,9 @@ log = get_logger("relayer.api.idempotency")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
+    """An answer, and the SHA-256 of the request that it is for."""
+
     request: bytes
     status: int
     answer: bytes
@@ -94,13 +97,13 @@ class Idempotency:
         body = response.body if isinstance(response, web.Response) else None
         if response.status >= 300 or not isinstance(body, bytes) or len(body) > MAX_ANSWER_BYTES:
             return response
-        new = _Kept(digest, response.status, body)
+        new = Kept(digest, response.status, body)
         now_ns, oldest_ns = self._clock.now_ns(), self._oldest_ns()
 
-        def write(connection: Connection) -> _Kept | None:
+        def write(connection: Connection) -> Kept | None:
             first = _find(connection, caller, key, oldest_ns)
-            if first is None:
-                _store(connection, caller, key, new, now_ns, oldest_ns)
+            if first is None and not store(connection, caller, key, new, now_ns, oldest_ns):
+                first = _find(connection, caller, key, oldest_ns)
             return first
 
         try:
@@ -152,7 +155,7 @@ async def _digest(request: web.Request) -> bytes:
     return hashlib.sha256(head + await read_bytes(request)).digest()
 
 
-def _again(kept: _Kept, digest: bytes) -> web.Response:
+def _again(kept: Kept, digest: bytes) -> web.Response:
     if kept.request != digest:
         raise Problem(
             422,
@@ -165,17 +168,18 @@ def _again(kept: _Kept, digest: bytes) -> web.Response:
     )
 
 
-def _find(connection: Connection, caller: str, key: str, oldest_ns: int) -> _Kept | None:
+def _find(connection: Connection, caller: str, key: str, oldest_ns: int) -> Kept | None:
     found = connection.execute(
         sa.select(_A.request, _A.status, _A.answer).where(_A.caller == caller, _A.key == key, _A.kept_ns >= oldest_ns)
     ).one_or_none()
-    return None if found is None else _Kept(found.request, found.status, found.answer)
+    return None if found is None else Kept(found.request, found.status, found.answer)
 
 
-def _store(connection: Connection, caller: str, key: str, kept: _Kept, now_ns: int, oldest_ns: int) -> None:
-    """Keep an answer, and clear away what is too old or too much."""
+def store(connection: Connection, caller: str, key: str, kept: Kept, now_ns: int, oldest_ns: int) -> bool:
+    """Keep an answer, and clear away what is too old or too much. Return false if another process has kept one under
+    this key meanwhile: that one stays."""
     table = idempotent_answers
-    connection.execute(sa.delete(table).where(_A.caller == caller, _A.key == key))
+    connection.execute(sa.delete(table).where(_A.caller == caller, _A.key == key, _A.kept_ns < oldest_ns))
     old = sa.select(_A.caller, _A.key).where(_A.kept_ns < oldest_ns).limit(PRUNED)
     _delete(connection, old)
     oldest_first = sa.select(_A.caller, _A.key).order_by(_A.kept_ns)
@@ -188,10 +192,8 @@ def _store(connection: Connection, caller: str, key: str, kept: _Kept, now_ns: i
     if every >= MAX_KEYS:
         _delete(connection, oldest_first.limit(min(PRUNED, every + 1 - MAX_KEYS)))
     values = {"caller": caller, "key": key, "request": kept.request, "status": kept.status, "answer": kept.answer}
-    connection.execute(sa.insert(table), {**values, "kept_ns": now_ns})
+    return insert_if_absent(connection, table, **values, kept_ns=now_ns)
 
 
 def _delete(connection: Connection, which: sa.Select[tuple[str, str]]) -> None:
-    places = [(row.caller, row.key) for row in connection.execute(which)]
-    for caller, key in places:
-        connection.execute(sa.delete(idempotent_answers).where(_A.caller == caller, _A.key == key))
+    connection.execute(sa.delete(idempotent_answers).where(sa.tuple_(_A.caller, _A.key).in_(which)))

@@ -93,7 +93,7 @@ class WalletTransactions:
             raise ConflictError(f"the swap is {view.phase}: it has no lock to wait for")
         if self._clock.now() >= view.lock_deadline_s:
             raise GateClosedError("it is too late to lock: ask for a new quote", lock_deadline=view.lock_deadline_s)
-        legs = self._chains[one.chain].legs
+        legs = self._chain(one.chain).legs
         place = await legs.lock_id(one.terms)
         before = await legs.prepare(one.terms)
         lock = legs.lock(one.terms, place)
@@ -104,23 +104,23 @@ class WalletTransactions:
         if one.lock is None or not one.lock.final:
             raise NotYetFinalError("the lock is not final yet: a claim before could reveal the preimage for nothing")
         timelock = one.terms.timelock
-        head = (await self._chains[one.chain].heads.head()).head
+        head = (await self._chain(one.chain).heads.head()).head
         if head.time >= timelock:
             raise GateClosedError("the timelock is reached: a claim is refused from then on", timelock=timelock.seconds)
         public = view.preimage
         marker = None if public is not None else secrets.token_bytes(PREIMAGE_BYTES)
         opening = Preimage(public if public is not None else marker or b"")
-        transaction = self._chains[one.chain].legs.claim(one.terms, place, opening, sender)
+        transaction = self._chain(one.chain).legs.claim(one.terms, place, opening, sender)
         return _Built(transaction, place, valid_before=timelock.seconds, marker=marker)
 
     def _refund(self, one: LegView, sender: AccountId) -> _Built:
         place = _open_lock(one)
-        transaction = self._chains[one.chain].legs.refund(one.terms, place, sender)
+        transaction = self._chain(one.chain).legs.refund(one.terms, place, sender)
         return _Built(transaction, place, valid_from=one.terms.timelock.seconds)
 
     def _early_refund(self, view: SwapView, one: LegView, sender: AccountId) -> _Built:
         place = _open_lock(one)
-        consents = self._chains[one.chain].consents
+        consents = self._chain(one.chain).consents
         if consents is None:
             raise RejectedError(f"{one.chain} has no refund before the timelock: wait for the timelock")
         if sender != one.terms.receiver:
@@ -134,6 +134,13 @@ class WalletTransactions:
         until = one.terms.timelock.seconds
         draft = consents.refund(one.terms, place, ChainTime(one.chain, until))
         return _Built(draft.complete(b"", sender), place, valid_before=until)
+
+    def _chain(self, chain: ChainId) -> BuildingChain:
+        """Raise `ConflictError` for a chain of an old swap that is not in the configuration any more."""
+        found = self._chains.get(chain)
+        if found is None:
+            raise ConflictError(f"{chain} is not followed here any more: build the transaction with another client")
+        return found
 
     async def _body(self, call: TransactionCall, leg: Leg, sender: AccountId, built: _Built) -> WalletTransactionBody:
         transaction = built.transaction
@@ -172,7 +179,7 @@ class WalletTransactions:
         key = wire.bytes_from(call.public_key, 32, "public_key")
         if address(key) != raw_address(transaction.sender):
             raise RejectedError(f"this public key is not that of {transaction.sender}", field="public_key")
-        chain = self._chains[transaction.chain]
+        chain = self._chain(transaction.chain)
         sequence = (await chain.transactions.sequences(transaction.sender)).latest
         head = (await chain.heads.head()).head
         body = TransactionBody(

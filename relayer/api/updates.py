@@ -83,9 +83,11 @@ class Broadcaster:
                         for listener in self.listeners:
                             listener.offer(view)
             except RetryableError as error:
-                failures += 1
                 log.warning("updates are interrupted", reason=error.message)
-                await self._clock.sleep(retry.WORKER.delay_s(failures))
+            except Exception as error:  # one swap that cannot be read ends nobody's updates of the others
+                log.error("updates are interrupted", exc_info=error)
+            failures += 1
+            await self._clock.sleep(retry.WORKER.delay_s(failures))
 
     def join(self, listener: Listener) -> None:
         self.listeners.add(listener)

@@ -157,8 +157,7 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
     that are older by `KEPT_NS`, at most `limit` of each."""
     deliveries.prune_settled(connection, WEBHOOKS, before_ns, limit)
     old = sa.select(_M.hook, _M.swap_id).where(_M.noted_ns < before_ns, _M.swap_id != _ITSELF).limit(limit)
-    for hook, swap_id in connection.execute(old).all():
-        connection.execute(sa.delete(webhook_marks).where(_M.hook == hook, _M.swap_id == swap_id))
+    connection.execute(sa.delete(webhook_marks).where(sa.tuple_(_M.hook, _M.swap_id).in_(old)))
     hooks = sa.select(_W.id).where(_W.created_ns < before_ns - KEPT_NS).limit(limit)
     return connection.execute(sa.delete(webhooks).where(_W.id.in_(hooks))).rowcount
 

@@ -8,8 +8,6 @@ What was accepted last is a row of the database: a restart forgets no bound, sev
 
 import asyncio
 import json
-import os
-import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, field, replace
@@ -24,9 +22,10 @@ from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError, NotFoundError, RejectedError, RetryableError
 from core.model.ports import ChainParameters
-from core.model.types import AssetId, BaseUnits, ChainId, Seconds, chain_of
+from core.model.types import AssetId, BaseUnits, ChainId, chain_of
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
+from core.runtime.files import read_dated
 from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
 from relayer.metrics import RelayerMetrics
@@ -228,7 +227,7 @@ async def read_feed(feed: Feed, session: Any, clock: Clock) -> tuple[Fraction, i
     try:
         async with asyncio.timeout(LOOK_TIMEOUT_S):
             if feed.file is not None:
-                raw, at_ns = await asyncio.to_thread(read_file, feed.file)
+                raw, at_ns = await asyncio.to_thread(read_dated, feed.file, MAX_DOCUMENT_BYTES, "the file")
             else:
                 raw, at_ns = await fetch(session, feed.url or ""), clock.now_ns()
         return parse_document(feed, raw, at_ns)
@@ -261,28 +260,6 @@ def parse_document(feed: Feed, raw: bytes, at_ns: int) -> tuple[Fraction, int]:
     if time_s >= YEAR_5000_S:
         raise RejectedError("the price's time is neither Unix seconds nor milliseconds")
     return price, int(time_s * NS_PER_S)
-
-
-def read_file(path: Path) -> tuple[bytes, int]:
-    """Return a file's content, at most `MAX_DOCUMENT_BYTES`, and when it was written, in nanoseconds.
-
-    Raise `RejectedError` for what is not such a file. Nothing that blocks is opened.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            known = os.fstat(descriptor)
-            if not stat.S_ISREG(known.st_mode):
-                raise RejectedError(f"{path} is not a regular file")
-            with os.fdopen(os.dup(descriptor), "rb") as file:
-                raw = file.read(MAX_DOCUMENT_BYTES + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise RejectedError(f"{path} cannot be read: {error.strerror or type(error).__name__}") from None
-    if len(raw) > MAX_DOCUMENT_BYTES:
-        raise RejectedError(f"{path} is larger than {MAX_DOCUMENT_BYTES} bytes: is it a price?")
-    return raw, known.st_mtime_ns
 
 
 async def fetch(session: Any, url: str) -> bytes:
@@ -328,8 +305,3 @@ def largest_payout(pairs: Iterable[Pair]) -> dict[AssetId, BaseUnits]:
         most = max(1, pair.maximum * pair.rate.numerator // pair.rate.denominator)
         found[pair.participant_asset] = BaseUnits(max(most, found.get(pair.participant_asset, 0)))
     return found
-
-
-def bounds_of(max_age_s: int, max_jump_bps: int) -> PriceBounds:
-    """Raise `RejectedError` for numbers that allow nothing."""
-    return PriceBounds(Seconds(max_age_s), max_jump_bps)

@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from core.model.errors import ConflictError
 from core.model.facts import Claimed, Locked
 from core.runtime.clock import SystemClock
-from core.runtime.database import METADATA, Database, open_database
+from core.runtime.database import METADATA, Database, create_schema, open_database
 from htlc.model import Leg, Phase
+from relayer.api import idempotency
 from relayer.provider.desk import SwapView
 from relayer.pump import promises
 from relayer.treasury.orders import WithdrawalStatus
@@ -51,6 +53,20 @@ async def test_a_swap_and_a_restart_on_a_real_database(database: Database) -> No
         assert len(house.made(chain, Claimed, view.hashlock)) == 1
     assert house.metrics.value("relayer_swaps_settled_total", outcome="completed") == 1
     await house.stop()
+
+
+async def test_first_answer_under_an_idempotency_key_stands(database: Database) -> None:
+    """Two processes kept an answer at once: the second learns that it was not the first."""
+    await database.write(create_schema)
+    first, second = idempotency.Kept(bytes(32), 200, b"1"), idempotency.Kept(bytes(32), 200, b"2")
+    for answer, kept in ((first, True), (second, False)):
+        assert await database.write(lambda c, one=answer: idempotency.store(c, "us", "key", one, 1_000, 0)) is kept
+    stored = await database.read(
+        lambda c: c.execute(sa.select(idempotency.idempotent_answers.c.answer)).scalars().all()
+    )
+    assert stored == [b"1"]
+    # A day later another one takes its place.
+    assert await database.write(lambda c: idempotency.store(c, "us", "key", second, 3_000, 2_000))
 
 
 async def test_claims_share_a_transaction_after_restart_on_a_database(database: Database) -> None:

@@ -13,7 +13,7 @@ from core.runtime import database
 from core.runtime.database import SqliteDatabase
 from htlc.model import Phase
 from relayer.api import updates
-from relayer.api.updates import EVERY_SWAP, Listener
+from relayer.api.updates import EVERY_SWAP, Broadcaster, Listener
 from relayer.client import RelayerApi, SwapStore
 from relayer.provider.desk import SwapView
 from tests.relayer.api.test_api import opening, quoted
@@ -147,6 +147,36 @@ def test_slow_reader_gets_the_newest_view_never_an_older_one(monkeypatch: pytest
             assert not greedy.overrun
             greedy.offer(_named(new, number))
         assert greedy.overrun
+        await world.stop()
+
+    play(story())
+
+
+def test_swap_that_cannot_be_read_ends_no_updates(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        world = World()
+        await world.start()
+        desk, listener = world.service.desk, Listener()
+        listener.swaps[EVERY_SWAP] = None
+        broadcaster = Broadcaster(desk, world.clock)
+        broadcaster.join(listener)
+        reading = asyncio.create_task(broadcaster.run())
+        read, failed = desk.swap, asyncio.Event()
+
+        async def swap(swap_id: SwapId) -> SwapView:
+            if asyncio.current_task() is reading and not failed.is_set():
+                failed.set()
+                raise ValueError("this state cannot be read")
+            return await read(swap_id)
+
+        monkeypatch.setattr(desk, "swap", swap)
+        await asyncio.sleep(0)
+        _, ended = await views(world)
+        assert failed.is_set()
+        async with asyncio.timeout(60):
+            while ended not in await listener.next():
+                pass
+        reading.cancel()
         await world.stop()
 
     play(story())

@@ -10,9 +10,10 @@ from adapters.memory import MemoryChain
 from adapters.memory.transactions import Claim, GiveBack, Lock, Refund, decode_message, encode_message
 from core.model.errors import ConflictError, RejectedError
 from core.model.transactions import UnsignedTransaction
-from core.model.types import ChainId, Preimage
+from core.model.types import ChainId, Preimage, SwapId
 from htlc.model import Leg, LegStatus, Phase
 from relayer.api.bodies import SwapBody, SwapsQuery, TransactionCall, WalletTransactionBody
+from relayer.api.transactions import WalletTransactions
 from tests.relayer.api.test_api import opening, quoted
 from tests.relayer.api.world import ApiWorld, run_fast, served
 from tests.relayer.house import A, B
@@ -151,6 +152,16 @@ def test_transaction_that_cannot_succeed_is_refused() -> None:
         assert until.valid_before is not None
         await world.clock.sleep(until.valid_before - world.clock.now() + 1)
         await refused(Exception, "too late to lock|no lock to wait for", act="lock")
+
+    served(story)
+
+
+def test_transaction_on_a_chain_no_longer_followed_is_refused() -> None:
+    async def story(world: ApiWorld) -> None:
+        agreed = await world.api.open_swap(opening(world, await quoted(world)))
+        view = await world.service.desk.swap(SwapId(agreed.id))
+        with pytest.raises(ConflictError, match="not followed here any more"):
+            await WalletTransactions({}, world.clock).build(view, TransactionCall(act="lock"))
 
     served(story)
 
