@@ -27,6 +27,9 @@ from gateway.config.reading import check_database
 from gateway.daemons import relayer  # noqa: F401  # every table that a relayer has is known from here on
 from gateway.daemons.parts import opened_database
 
+LEFTOVERS: Final = ("-wal", "-journal")
+"""The endings of files next to an open database ("Temporary Files Used By SQLite"). SQLite plays those of a former
+database into whatever takes its name."""
 ROWS: Final = 500
 """Rows that are held in memory at once."""
 
@@ -78,6 +81,9 @@ def _new_file(path: Path) -> Iterator[Path]:
     taken = ConflictError(f"{path} exists: name a file that does not, so that nothing older is lost")
     if path.exists():
         raise taken
+    for left in (path.with_name(path.name + ending) for ending in LEFTOVERS):
+        if left.exists():
+            raise ConflictError(f"{left} is left of a former database, and would be played into this one: move it away")
     make_directory(path.parent)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.fchmod(descriptor, PRIVATE)

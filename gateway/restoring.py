@@ -30,10 +30,10 @@ async def restore_from_chain(config: RelayerConfig, base: Path) -> Recovery:
     clock, metrics = SystemClock(), Metrics()
     keys = wiring.open_keystore(config, base)
     async with AsyncExitStack() as stack:
-        database = (await stack.enter_async_context(sole_database(config.database, base))).database
+        own = await stack.enter_async_context(sole_database(config.database, base))
         chains = await stack.enter_async_context(wiring.connected(config.chains, metrics=metrics))
         await check_starts(config.chains, chains)
-        followers = make_followers(config.chains, chains, database, FactSignal(), clock, metrics)
+        followers = make_followers(config.chains, chains, own.database, FactSignal(), clock, metrics)
 
         async def at_their_heads() -> None:
             reached: set[ChainId] = set()
@@ -41,11 +41,11 @@ async def restore_from_chain(config: RelayerConfig, base: Path) -> Recovery:
                 reached |= {one.status.chain for one in followers if one.status.state is FollowerState.LIVE}
                 await asyncio.sleep(LOOK_S)
 
-        await run_until(at_their_heads(), following(followers, clock, metrics).run())
+        await run_until(at_their_heads(), following(followers, clock, metrics).run(), own.keep())
         accounts = {chain: one.account for chain, one in wiring.signers(config, chains, keys).items()}
         parameters = {chain: one.access.parameters for chain, one in chains.items()}
         policy, now_ns = wiring.relayer_policy(config), clock.now_ns()
-        return await database.write(lambda c: recover(c, accounts, parameters, policy, config.name, now_ns))
+        return await own.database.write(lambda c: recover(c, accounts, parameters, policy, config.name, now_ns))
 
 
 def describe_recovery(found: Recovery) -> Iterator[str]:

@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import signal
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -111,9 +111,9 @@ class Reloading:
     async def run(self, database: Database, chains: Chains, check: Check) -> None:
         """Reload whenever it is asked for; runs until cancelled, as it is by the work that begins again."""
         while True:
-            if self.asked.count > self._done:
-                self._done = self.asked.count
+            if (asked := self.asked.count) > self._done:
                 await self.reload(chains, check)
+                self._done = asked  # after it: a reload that another chain's coming cuts short is made up for
             with suppress(RetryableError):
                 await self._look(database, chains, check)
             await self.asked.wait_beyond(self._done, LOOK_S)
@@ -123,8 +123,8 @@ class Reloading:
         row = await database.read(reloads.newest)
         if row is None or (self._seen is not None and row.id <= self._seen):
             return
-        first, self._seen = self._seen is None, row.id
-        if first and row.asked_ns < self._started_ns:
+        if self._seen is None and row.asked_ns < self._started_ns:
+            self._seen = row.id
             return
 
         async def answer(refused: str) -> None:
@@ -133,6 +133,7 @@ class Reloading:
             await database.write(work)
 
         await self.reload(chains, check, row.digest, answer)
+        self._seen = row.id  # after it: one that the database, or another chain's coming, cuts short is made up for
 
     async def reload(
         self, chains: Chains, check: Check, digest: bytes | None = None, answer: Answer = _to_nobody
@@ -142,17 +143,19 @@ class Reloading:
         `answer` is awaited before, with the refusal or an empty text: what begins again cancels who asked.
         """
         made: dict[ChainId, ConnectedChain] = {}
-        try:
-            new = self._read(digest)
-            made = await self._connected(chains, new)
-            check(new, {**chains.chains, **made})
-        except (CausewayError, TimeoutError) as error:
-            await asyncio.gather(*(one.close() for one in made.values()), return_exceptions=True)
-            refused = error.message if isinstance(error, CausewayError) else "new endpoints do not answer in time"
-            log.warning("reload refused: what was in force stays", reason=refused)
-            await answer(refused)
-            return False
-        await answer("")
+        async with AsyncExitStack() as unless_in_force:
+            unless_in_force.push_async_callback(_close, made)
+            try:
+                new = self._read(digest)
+                await self._connect(chains, new, made)
+                check(new, {**chains.chains, **made})
+            except (CausewayError, TimeoutError) as error:
+                refused = error.message if isinstance(error, CausewayError) else "new endpoints do not answer in time"
+                log.warning("reload refused: what was in force stays", reason=refused)
+                await answer(refused)
+                return False
+            await answer("")
+            unless_in_force.pop_all()
         changed = [name for name in RELOADABLE if getattr(self.config, name) != getattr(new, name)]
         self.config = new
         if self._follow_level:
@@ -174,22 +177,24 @@ class Reloading:
             )
         return new
 
-    async def _connected(self, chains: Chains, new: RelayerConfig) -> dict[ChainId, ConnectedChain]:
-        """Connect the chains that have other endpoints now; all of them, or none."""
+    async def _connect(self, chains: Chains, new: RelayerConfig, made: dict[ChainId, ConnectedChain]) -> None:
+        """Connect the chains that have other endpoints now, into `made`. Raise once each has answered or failed, for
+        the first that failed."""
         former = {chain.id: chain for chain in self.config.chains}
+
+        async def one(chain: ChainConfig) -> None:
+            made[ChainId(chain.id)] = await chains.connected(chain)
+
         wanted = [chain for chain in new.chains if chain.endpoints != former[chain.id].endpoints]
         async with asyncio.timeout(CONNECT_S):
-            found = await asyncio.gather(*map(chains.connected, wanted), return_exceptions=True)
-        made = {
-            ChainId(chain.id): one
-            for chain, one in zip(wanted, found, strict=True)
-            if not isinstance(one, BaseException)
-        }
-        for chain, one in zip(wanted, found, strict=True):
-            if isinstance(one, BaseException):
-                await asyncio.gather(*(other.close() for other in made.values()), return_exceptions=True)
-                raise RejectedError(f"{chain.id} by its new endpoints: {one}") from one
-        return made
+            ends = await asyncio.gather(*map(one, wanted), return_exceptions=True)
+        for chain, end in zip(wanted, ends, strict=True):
+            if isinstance(end, BaseException):
+                raise RejectedError(f"{chain.id} by its new endpoints: {end}") from end
+
+
+async def _close(made: Mapping[ChainId, ConnectedChain]) -> None:
+    await asyncio.gather(*(one.close() for one in made.values()), return_exceptions=True)
 
 
 def digest_of(path: Path) -> bytes:

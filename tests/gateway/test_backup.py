@@ -10,19 +10,26 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError
+from core.model.errors import ConflictError, FatalError, FencedError, NotFoundError, RejectedError
 from core.model.types import AccountId, ChainId
-from core.runtime import journal
+from core.runtime import journal, leases
 from core.runtime.database import METADATA, Database, create_schema, open_database
+from gateway import restoring
 from gateway.backup import back_up, restore_copy
 from gateway.config import RelayerConfig
+from gateway.daemons.parts import RELAYER_LEASE
+from indexer.follower import FollowerState, FollowerStatus
+from relayer.keys.keystore import new_key, write_keystore
 from relayer.transactions import accounts
 from relayer.transactions.records import relayer_transactions
 from tests.gateway.test_config import relayer
 from tests.postgres import PostgresCluster, postgres_cluster
+from tests.support import eventually
 
 CHAIN = ChainId("eip155:31337")
 ACCOUNT = AccountId("eip155:31337:0x00000000000000000000000000000000000000aa")
+PASSPHRASE = "correct horse battery staple"
+WAIT_S = 30.0
 LARGE = 2**255
 """More than any integer of SQLite's own."""
 
@@ -127,6 +134,71 @@ async def test_a_copy_is_as_of_one_moment(tmp_path: Path, kind: str, cluster: Po
     finally:
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)
+        await database.close()
+
+
+async def test_leftovers_of_a_former_database_are_refused(tmp_path: Path, cluster: PostgresCluster) -> None:
+    """A process that was killed leaves changes in a file of their own, which SQLite would play into the copy."""
+    config, copy = config_of("sqlite", "killed", cluster), tmp_path / "copy"
+    database = opened(config, tmp_path)
+    await database.write(create_schema)
+    await back_up(config, tmp_path, copy)
+    await database.write(fill)
+    left = tmp_path / "killed.sqlite-wal"
+    changes = left.read_bytes()
+    await database.close()
+    (tmp_path / "killed.sqlite").unlink()
+    left.write_bytes(changes)
+    with pytest.raises(ConflictError, match="is left of a former database"):
+        await restore_copy(config, tmp_path, copy)
+    left.unlink()
+    await restore_copy(config, tmp_path, copy)
+    restored = opened(config, tmp_path)
+    assert (await restored.read(contents))["relayer_transactions"] == []
+    await restored.close()
+
+
+class Behind:
+    """A follower that never comes to its chain's head."""
+
+    status = FollowerStatus(CHAIN, FollowerState.BACKFILLING, "", None, None, None, 9, 0, 0, 0.0)
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_restore_from_chains_ends_once_another_leads(
+    tmp_path: Path, cluster: PostgresCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading the chains takes hours: the lease is kept meanwhile, and who has lost it stops."""
+    name = "restored_from_chains"
+    cluster.psql(f"create database {name}")
+    config = relayer(database=cluster.url(name), chains=(), accounts=(), pairs=())
+    monkeypatch.setenv(config.passphrase_env, PASSPHRASE)
+    write_keystore(tmp_path / config.keystore, PASSPHRASE, {config.quote_key: new_key()})
+    monkeypatch.setattr(restoring, "make_followers", lambda *_: [Behind()])
+    restore = asyncio.create_task(restoring.restore_from_chain(config, tmp_path))
+    database = open_database(config.database)
+
+    async def leads() -> leases.Lease:
+        await database.write(create_schema)
+        found = await database.read(lambda c: leases.find(c, RELAYER_LEASE))
+        assert found is not None
+        return found
+
+    async def renewed() -> bool:
+        return (await leads()).until_ns > first.until_ns
+
+    try:
+        first = await eventually(leads, WAIT_S)
+        await eventually(renewed, WAIT_S)
+        await database.write(lambda c: leases.take(c, RELAYER_LEASE, "another", now_ns=2**62, until_ns=2**62))
+        with pytest.raises(FencedError):
+            async with asyncio.timeout(WAIT_S):
+                await restore
+    finally:
+        restore.cancel()
+        await asyncio.gather(restore, return_exceptions=True)
         await database.close()
 
 

@@ -99,6 +99,59 @@ async def test_a_file_with_a_fault_changes_nothing(tmp_path: Path) -> None:
     assert chains.replaced == [(there.config.chains, {})]
 
 
+class Connected:
+    """A chain by its new endpoints."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+class Slow(Chains):
+    """A world with new endpoints, of which those of the ledger do not answer yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: list[Connected] = []
+        self.answers = asyncio.Event()
+
+    async def connected(self, config: Any) -> Any:
+        if config.id == LEDGER.id:
+            await self.answers.wait()
+        self.made.append(Connected())
+        return self.made[-1]
+
+
+@pytest.mark.parametrize("by_command", [False, True])
+async def test_reload_that_was_cut_short_is_made_up_for(tmp_path: Path, by_command: bool) -> None:
+    """As another chain's coming does; what was connected by then is closed."""
+    file, chains, clock, database = tmp_path / "relayer.toml", Slow(), ManualClock(1_800_000_000), InlineDatabase()
+    file.write_text(to_toml(relayer()))
+    there = Reloading(file, load(file, RelayerConfig), clock)
+    endpoints = (EndpointConfig("http://127.0.0.1:9", "other"),)
+    file.write_text(to_toml(changed(changed(relayer(), 0, endpoints=endpoints), 1, endpoints=endpoints)))
+    await database.write(lambda c: create_schema(c, reloads.TABLES))
+    if by_command:
+        await database.write(lambda c: reloads.ask(c, digest_of(file), clock.now_ns()))
+    else:
+        there.asked.notify()
+    first = asyncio.create_task(there.run(database, chains, taken))
+    await eventually(lambda: bool(chains.made), WAIT_S)
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert ([one.closed for one in chains.made], chains.replaced) == ([True], [])
+    chains.answers.set()
+    second = asyncio.create_task(there.run(database, chains, taken))
+    await eventually(lambda: bool(chains.replaced), WAIT_S)
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    assert [one.closed for one in chains.made] == [True, False, False]
+    assert len(chains.replaced) == 1
+    assert there.config.chains[1].endpoints == endpoints
+
+
 async def test_answers_to_reloads_are_kept_within_the_limit() -> None:
     database = InlineDatabase()
     await database.write(lambda c: create_schema(c, reloads.TABLES))
