@@ -1,12 +1,14 @@
-"""Amounts as people write and read them; everything else in the house counts base units.
+"""Amounts and assets as people write and read them; everything else in the house counts base units.
 
 Integer arithmetic throughout: a float, or a `Decimal` in its default context, rounds silently.
 """
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
-from core.model.errors import RejectedError
+from core.model.errors import NotFoundError, RejectedError
+from core.model.identifiers import parse_asset
 from core.model.types import MAX_BASE_UNITS, Asset, BaseUnits
 
 MAX_CHARS: Final = 160
@@ -50,3 +52,18 @@ def base_units(asset: Asset, text: str) -> BaseUnits:
     if units > MAX_BASE_UNITS:
         raise RejectedError(f"{shown} {asset.symbol} is more than a chain can count: at most 2^256 - 1 base units")
     return BaseUnits(units)
+
+
+def named_asset(assets: Sequence[Asset], name: str) -> Asset:
+    """Return the asset of this symbol, in any letters, or CAIP-19 id.
+
+    Raise `NotFoundError` for none, `RejectedError` for several, and what `parse_asset` raises.
+    """
+    wanted = parse_asset(name) if "/" in name else None
+    found = [one for one in assets if one.id == wanted or (wanted is None and one.symbol.lower() == name.lower())]
+    if not found:
+        symbols = ", ".join(sorted({one.symbol.lower() for one in assets}))
+        raise NotFoundError(f"{name[:160]!r} is not an asset here: write one of {symbols}")
+    if len(found) > 1:
+        raise RejectedError(f"{len(found)} assets are called {name}: write one of {', '.join(one.id for one in found)}")
+    return found[0]

@@ -8,13 +8,12 @@ from typing import Any
 from core.model.errors import NotFoundError, RetryableError
 from core.model.types import ChainId, ChainTime
 from core.runtime.clock import NS_PER_S
-from core.runtime.database_urls import SqliteAddress, parse_database_url
 from gateway import wiring
-from gateway.config import PairConfig, RelayerConfig, resolve_database
+from gateway.config import PairConfig, RelayerConfig
 from gateway.config.faults import choices
 from gateway.config.prices import named_price
 from gateway.config.trading import POLICIES
-from gateway.daemons.parts import opened_database
+from gateway.daemons.parts import database_exists, existing_database, opened_database
 from htlc import timelocks
 from relayer.provider import price_rows, pricing
 from relayer.provider.prices import Feed
@@ -36,23 +35,16 @@ async def confirm(config: RelayerConfig, base: Path, name: str) -> str:
     names = [one.name for one in config.prices]
     if name not in names:
         raise NotFoundError(f"{name[:64]!r} is not a price of the configuration: {choices(name, names)}")
-    if not _exists(config, base):
-        raise NotFoundError("there is no database yet: no relayer has run with this configuration")
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base) as database:
         return pricing.decimal_text(await database.write(lambda c: price_rows.confirm(c, name)))
 
 
 async def _states(config: RelayerConfig, base: Path, feeds: Mapping[str, Feed]) -> dict[str, PriceState]:
     looked = [feed.name for feed in feeds.values() if feed.fixed is None]
-    if not looked or not _exists(config, base):
+    if not looked or not database_exists(config.database, base):
         return {}
     async with opened_database(config.database, base) as database:
         return await database.read(lambda c: {name: price_rows.load(c, name) for name in looked})
-
-
-def _exists(config: RelayerConfig, base: Path) -> bool:
-    address = parse_database_url(resolve_database(config.database, base))
-    return not isinstance(address, SqliteAddress) or (address.path is not None and address.path.exists())
 
 
 def _document(

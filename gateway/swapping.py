@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from adapters.registry import ConnectedChain
-from core.model.errors import NotFoundError, RejectedError
-from core.model.identifiers import parse_asset
+from core.model.errors import RejectedError
 from core.model.types import Asset, ChainId
 from gateway import wiring
-from gateway.amounts import base_units, readable
+from gateway.amounts import base_units, named_asset, readable
 from gateway.config import ChainConfig, SwapConfig
 from gateway.config.trading import POLICIES
 from gateway.connect import connect
@@ -85,7 +84,7 @@ async def make(stage: Stage, asked: Asked, show: Callable[[str], None], agree: C
             transaction = "" if made.tx_hash is None else f"  tx {made.tx_hash.hex()}"
             show(f"{made.step:<22}{made.message}{place}{transaction}")
 
-        given, wanted = (_named(stage, assets, one) for one in (asked.give, asked.get))
+        given, wanted = (named_asset(assets, stage.nicknames.get(one.lower(), one)) for one in (asked.give, asked.get))
         for open_swap in await client.unfinished():
             show(f"swap {open_swap.id} was interrupted and goes on:")
             await client.resume(open_swap.id, step)
@@ -110,16 +109,3 @@ async def _opened(stage: Stage) -> AsyncIterator[tuple[SwapClient, list[Asset]]]
 
 def _assets(chains: Mapping[ChainId, ConnectedChain]) -> list[Asset]:
     return [asset for chain in chains.values() for asset in chain.access.parameters.assets.values()]
-
-
-def _named(stage: Stage, assets: Sequence[Asset], name: str) -> Asset:
-    """Return the asset of this symbol, nickname or CAIP-19 id. Raise `NotFoundError`, `RejectedError` for several."""
-    known = stage.nicknames.get(name.lower(), name)
-    wanted = parse_asset(known) if "/" in known else None
-    found = [one for one in assets if one.id == wanted or (wanted is None and one.symbol.lower() == name.lower())]
-    if not found:
-        symbols = ", ".join(sorted({one.symbol.lower() for one in assets}))
-        raise NotFoundError(f"{name[:160]!r} is not an asset here: write one of {symbols}")
-    if len(found) > 1:
-        raise RejectedError(f"{len(found)} assets are called {name}: write one of {', '.join(one.id for one in found)}")
-    return found[0]

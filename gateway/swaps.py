@@ -15,9 +15,8 @@ from core.model.errors import NotFoundError, RejectedError
 from core.model.types import AssetId, SwapId
 from core.runtime import journal
 from core.runtime.clock import NS_PER_S
-from core.runtime.database_urls import SqliteAddress, parse_database_url
-from gateway.config import RelayerConfig, resolve_database
-from gateway.daemons.parts import opened_database
+from gateway.config import RelayerConfig
+from gateway.daemons.parts import existing_database
 from htlc import codec, engine
 from htlc.events import event_name
 from htlc.explain import final_words, history, waits_for
@@ -115,10 +114,7 @@ async def replayed(place: Place, named: str) -> dict[str, Any]:
 
 
 async def _read(place: Place, work: Callable[[Connection], T]) -> T:
-    address = parse_database_url(resolve_database(place.url, place.base))
-    if isinstance(address, SqliteAddress) and (address.path is None or not address.path.exists()):
-        raise NotFoundError(f"there is no database at {address.path}: nothing has run with this configuration yet")
-    async with opened_database(place.url, place.base) as database:
+    async with existing_database(place.url, place.base, "nothing has run with this configuration yet") as database:
         return await database.read(work)
 
 

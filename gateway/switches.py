@@ -10,14 +10,13 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import Connection
 
-from core.model.errors import NotFoundError, RejectedError
+from core.model.errors import RejectedError
 from core.model.identifiers import parse_asset, parse_chain
 from core.runtime import journal
 from core.runtime.clock import NS_PER_S, SystemClock
-from core.runtime.database_urls import SqliteAddress, parse_database_url
-from gateway.config import RelayerConfig, resolve_database
+from gateway.config import RelayerConfig
 from gateway.config.faults import choices
-from gateway.daemons.parts import opened_database
+from gateway.daemons.parts import existing_database
 from indexer import store
 from relayer import reloads, switchboard
 from relayer.pump import tables
@@ -94,9 +93,8 @@ async def lifted(config: RelayerConfig, base: Path, scope: Scope | None) -> tupl
 
 async def drained(config: RelayerConfig, base: Path, show: Callable[[int], None]) -> None:
     """Wait until no swap is open. `show` hears how many are, each time that it is another number."""
-    _must_exist(config, base)
     last = None
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base) as database:
         while count := await database.read(_open_swaps):
             if count != last:
                 show(count)
@@ -147,21 +145,13 @@ def _open_swaps(connection: Connection) -> int:
 
 
 async def _write(config: RelayerConfig, base: Path, work: Callable[[Connection], T]) -> T:
-    _must_exist(config, base)
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base) as database:
         return await database.write(work)
 
 
 async def _read(config: RelayerConfig, base: Path, work: Callable[[Connection], T]) -> T:
-    _must_exist(config, base)
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base) as database:
         return await database.read(work)
-
-
-def _must_exist(config: RelayerConfig, base: Path) -> None:
-    address = parse_database_url(resolve_database(config.database, base))
-    if isinstance(address, SqliteAddress) and (address.path is None or not address.path.exists()):
-        raise NotFoundError(f"there is no database at {address.path}: no relayer has run with this configuration")
 
 
 def moment(seconds: int) -> str:
@@ -174,9 +164,8 @@ async def reloaded(config: RelayerConfig, base: Path, digest: bytes, wait_s: flo
 
     The first answer ends the wait of `wait_s` seconds, 0 for none; processes that answer later are not waited for.
     """
-    _must_exist(config, base)
     clock = SystemClock()
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base) as database:
         number = await database.write(lambda c: reloads.ask(c, digest, clock.now_ns()))
         until_s = clock.monotonic() + wait_s
         while clock.monotonic() < until_s:

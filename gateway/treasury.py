@@ -17,13 +17,15 @@ from core.model.identifiers import parse_account, parse_chain
 from core.model.types import AccountId, Asset, ChainId, chain_of
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.database import Database
-from core.runtime.database_urls import SqliteAddress, parse_database_url
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
 from gateway import wiring
-from gateway.amounts import base_units, readable
-from gateway.config import RelayerConfig, resolve_database
-from gateway.daemons.parts import opened_database, sole_database
+from gateway.amounts import base_units, named_asset, readable
+from gateway.config import RelayerConfig
+from gateway.config.chains import NOBODY
+from gateway.config.faults import choices
+from gateway.daemons.life import run_until
+from gateway.daemons.parts import database_exists, opened_database, sole_database
 from indexer.feed import FactSignal
 from relayer.metrics import RelayerMetrics
 from relayer.pump.checks import Checks
@@ -55,18 +57,8 @@ class Seen:
     withdrawals: tuple[Withdrawal, ...]
 
     def asset(self, name: str) -> Asset:
-        """Return the asset of this symbol or CAIP-19 id. Raise `RejectedError` for none, and for several."""
-        every = [asset for one in self.accounts for asset in one.assets]
-        found = [one for one in every if name in (one.id, one.symbol) or one.symbol.lower() == name.lower()]
-        if len(found) == 1:
-            return found[0]
-        known = ", ".join(sorted({one.symbol.lower() for one in every}))
-        several = ", ".join(one.id for one in found)
-        raise RejectedError(
-            f"{len(found)} assets are called {name}: write one of {several}"
-            if found
-            else f"{name[:160]!r} is not an asset of the relayer's chains: write one of {known}"
-        )
+        """Return what is called so. Raise what `named_asset` raises."""
+        return named_asset([asset for one in self.accounts for asset in one.assets], name)
 
     def payer(self, asset: Asset) -> AccountId:
         """Return our account on the asset's chain."""
@@ -95,7 +87,7 @@ async def look(config: RelayerConfig, base: Path) -> Seen:
             newest = [] if database is None else await database.read(lambda c: orders.newest(c, MAX_SHOWN))
             return Seen(found, purse, tuple(newest))
 
-        if not _exists(config, base):
+        if not database_exists(config.database, base):
             return await read(None)
         async with opened_database(config.database, base) as database:
             return await read(database)
@@ -154,6 +146,8 @@ def parse_receiver(text: str, chain: ChainId) -> AccountId:
     account = parse_account(text if text.startswith(f"{chain.partition(':')[0]}:") else f"{chain}:{text}")
     if chain_of(account) != chain:
         raise RejectedError(f"{text} is not an account on {chain}")
+    if account.endswith(NOBODY):
+        raise RejectedError(f"{account} is nobody's account: what is paid to it is lost")
     return account
 
 
@@ -214,19 +208,14 @@ async def carry_out(config: RelayerConfig, base: Path, placed: Sequence[Withdraw
         window = Teller(own.database, access, pump.pipelines, pump.checks, allowed, clock, measures)
         supervisor = Supervisor(clock, metrics)
         supervisor.add(*pump.account_workers(), Worker("treasury", window.run))
-        running = [asyncio.ensure_future(supervisor.run()), asyncio.ensure_future(own.keep())]
-        waiting = asyncio.ensure_future(_ended(own.database, ids))
         try:
-            done, _ = await asyncio.wait([*running, waiting], timeout=MAX_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
-            for task in done - {waiting}:
-                task.result()
-            if waiting not in done:
-                raise RetryableError("the withdrawals are still on their way: run the relayer, which goes on with them")
-            return waiting.result()
-        finally:
-            for task in (*running, waiting):
-                task.cancel()
-            await asyncio.gather(*running, waiting, return_exceptions=True)
+            async with asyncio.timeout(MAX_WAIT_S):
+                await run_until(_ended(own.database, ids), supervisor.run(), own.keep())
+        except TimeoutError:
+            raise RetryableError(
+                "the withdrawals are still on their way: run the relayer, which goes on with them"
+            ) from None
+        return await own.database.read(lambda c: orders.find(c, ids))
 
 
 def of_chain(config: RelayerConfig, text: str | None) -> ChainId | None:
@@ -234,8 +223,8 @@ def of_chain(config: RelayerConfig, text: str | None) -> ChainId | None:
     if text is None:
         return None
     chain = parse_chain(text)
-    if chain not in {one.id for one in config.chains}:
-        raise RejectedError(f"{chain} is not a configured chain: write one of {', '.join(c.id for c in config.chains)}")
+    if chain not in (known := [one.id for one in config.chains]):
+        raise RejectedError(f"{chain} is not a configured chain: {choices(chain, known)}")
     return chain
 
 
@@ -272,11 +261,6 @@ def order_to_json(one: Withdrawal) -> dict[str, Any]:
         "receiver": one.receiver,
         "reason": one.reason,
     }
-
-
-def _exists(config: RelayerConfig, base: Path) -> bool:
-    address = parse_database_url(resolve_database(config.database, base))
-    return not isinstance(address, SqliteAddress) or (address.path is not None and address.path.exists())
 
 
 async def transactions_of(config: RelayerConfig, base: Path, ids: Sequence[str]) -> dict[str, str]:

@@ -11,14 +11,14 @@ import typer
 from core.model.errors import RejectedError
 from core.model.types import ChainId
 from gateway.cli import EXIT_REFUSED, EXIT_TRY_AGAIN, EXIT_UNSAFE, contract_app
+from gateway.cli.options import PASSPHRASE, AsJson, PassphraseFile, PassphraseVariable
 
 Urls = Annotated[list[str], typer.Option("--rpc", help="An endpoint's URL, once for each; several are compared.")]
 Chain = Annotated[str | None, typer.Option(help="The CAIP-2 id that the endpoints must be of, such as eip155:1.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 
 
 @contract_app.command("hash")
-def contract_hash(as_json: Json = False) -> None:
+def contract_hash(as_json: AsJson = False) -> None:
     """Print the hash of the contract's code as we ship it (EIP-1052). Nobody is asked."""
     from adapters.evm.chain import htlc_code_hash
 
@@ -32,12 +32,10 @@ def contract_deploy(
     keystore: Annotated[Path, typer.Option("--keystore", help="The encrypted file with the key.")],
     key: Annotated[str, typer.Option("--key", help="The key that pays; best one that nothing else uses.")] = "deployer",
     chain: Chain = None,
-    passphrase_env: Annotated[str, typer.Option(help="The environment variable with the passphrase.")] = (
-        "CAUSEWAY_PASSPHRASE"
-    ),
-    passphrase_file: Annotated[Path | None, typer.Option(help="A file whose first line is the passphrase.")] = None,
+    passphrase_env: PassphraseVariable = PASSPHRASE,
+    passphrase_file: PassphraseFile = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before it is sent.")] = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Create the contract on a chain, and print what a configuration needs of it.
 
@@ -86,7 +84,7 @@ def contract_verify(
     address: Annotated[str, typer.Argument(help="The contract's address, 0x… or eip155:N:0x….")],
     rpc: Urls,
     chain: Chain = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare the code at an address with the contract that we ship, at each endpoint."""
     from adapters.evm.chain import htlc_code_hash

@@ -8,6 +8,7 @@ import typer
 
 from core.model.errors import RejectedError
 from gateway.cli import chain_app, regulator_app, relayer_app
+from gateway.cli.options import AsJson
 
 Json = Annotated[bool, typer.Option("--json", help="Say that it is ready in one JSON line; log as JSON lines.")]
 LogLevel = Annotated[
@@ -42,7 +43,7 @@ def relayer_run(
 @relayer_app.command("accounts")
 def relayer_accounts(
     config: Config = Path("relayer.toml"),
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show which accounts the keystore's keys are on each chain, and what they hold: fund these."""
     import json

@@ -3,13 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 import typer
 from rich.console import Console
 
 from gateway.cli import app
+from gateway.cli.options import AsJson, RelayerFile
 
 EXIT_CODES: Final = {"green": 0, "yellow": 0, "red": 1}
 MARKS: Final = {"green": "[green]ok[/]  ", "yellow": "[yellow]note[/]", "red": "[bold red]bad[/] "}
@@ -17,8 +18,8 @@ MARKS: Final = {"green": "[green]ok[/]  ", "yellow": "[yellow]note[/]", "red": "
 
 @app.command()
 def doctor(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The relayer's configuration.")] = Path("relayer.toml"),
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
+    config: RelayerFile = Path("relayer.toml"),
+    as_json: AsJson = False,
 ) -> None:
     """Hold everything that a relayer's configuration promises against this machine and the real chains.
 

@@ -8,23 +8,18 @@ import typer
 
 from core.model.errors import RejectedError
 from gateway.cli import keys_app
+from gateway.cli.options import PASSPHRASE, AsJson, PassphraseFile, PassphraseVariable
 
 Keystore = Annotated[Path, typer.Argument(help="The encrypted file, such as keystore.json.")]
 Name = Annotated[str, typer.Argument(help="What the key is called in it, such as ethereum.")]
-Variable = Annotated[str, typer.Option("--passphrase-env", help="The environment variable with the passphrase.")]
-File = Annotated[
-    Path | None, typer.Option("--passphrase-file", help="A file whose first line is the passphrase; else the variable.")
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
-VARIABLE = "CAUSEWAY_PASSPHRASE"
 
 
 @keys_app.command("new")
 def keys_new(
     keystore: Keystore,
     names: Annotated[list[str], typer.Argument(help="Names of fresh keys, such as ethereum consortium quote.")],
-    variable: Variable = VARIABLE,
-    file: File = None,
+    variable: PassphraseVariable = PASSPHRASE,
+    file: PassphraseFile = None,
 ) -> None:
     """Make fresh keys: in a new keystore, or next to the keys of one that exists."""
     from gateway import keyring
@@ -34,7 +29,9 @@ def keys_new(
 
 
 @keys_app.command("list")
-def keys_list(keystore: Keystore, variable: Variable = VARIABLE, file: File = None, as_json: Json = False) -> None:
+def keys_list(
+    keystore: Keystore, variable: PassphraseVariable = PASSPHRASE, file: PassphraseFile = None, as_json: AsJson = False
+) -> None:
     """Show the keys' names, and the address that each has on either kind of chain."""
     from gateway import keyring
 
@@ -51,8 +48,8 @@ def keys_address(
     keystore: Keystore,
     name: Name,
     chain: Annotated[str, typer.Option(help="A CAIP-2 id, such as eip155:1 or causeway:devnet-1.")] = "eip155:1",
-    variable: Variable = VARIABLE,
-    file: File = None,
+    variable: PassphraseVariable = PASSPHRASE,
+    file: PassphraseFile = None,
 ) -> None:
     """Print the account of one key on a chain (CAIP-10). The chain need not run."""
     from gateway import keyring
@@ -76,8 +73,8 @@ def keys_import(
     foreign_file: Annotated[
         Path | None, typer.Option("--from-passphrase-file", help="A file with the passphrase of the key file.")
     ] = None,
-    variable: Variable = VARIABLE,
-    file: File = None,
+    variable: PassphraseVariable = PASSPHRASE,
+    file: PassphraseFile = None,
 ) -> None:
     """Bring one key into a keystore, which is made if there is none."""
     from gateway import keyring
@@ -108,8 +105,8 @@ def keys_export(
     foreign_file: Annotated[
         Path | None, typer.Option("--to-passphrase-file", help="A file with the new file's passphrase; else a prompt.")
     ] = None,
-    variable: Variable = VARIABLE,
-    file: File = None,
+    variable: PassphraseVariable = PASSPHRASE,
+    file: PassphraseFile = None,
 ) -> None:
     """Write one key into a file of its own: an Ethereum key file (version 3) under a passphrase, or the bare bytes."""
     from gateway import keyring
@@ -124,8 +121,8 @@ def keys_passphrase(
     new_file: Annotated[
         Path | None, typer.Option("--new-file", help="A file whose first line is the new passphrase; else a prompt.")
     ] = None,
-    variable: Variable = VARIABLE,
-    file: File = None,
+    variable: PassphraseVariable = PASSPHRASE,
+    file: PassphraseFile = None,
 ) -> None:
     """Change the passphrase of a keystore. Copies of the file keep the former one."""
     from gateway import keyring
@@ -139,8 +136,8 @@ def keys_remove(
     keystore: Keystore,
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    variable: Variable = VARIABLE,
-    file: File = None,
+    variable: PassphraseVariable = PASSPHRASE,
+    file: PassphraseFile = None,
 ) -> None:
     """Take one key out of a keystore. What its account holds is lost unless the key is kept elsewhere."""
     import sys

@@ -14,6 +14,7 @@ from rich.table import Table
 from core.model.errors import RejectedError
 from core.runtime.logging import configure_logging
 from gateway.cli import chain_app
+from gateway.cli.options import PASSPHRASE, PassphraseFile, PassphraseVariable
 
 Url = Annotated[str, typer.Option("--rpc", help="A node's RPC.")]
 Key = Annotated[Path, typer.Option("--key", help="Your operator's key: operator_key.json of your home.")]
@@ -79,10 +80,8 @@ def chain_issue(
     keystore: Annotated[Path, typer.Option("--keystore", help="The encrypted file with the issuer's key.")],
     key: Annotated[str, typer.Option("--key", help="The name of the issuer's key in it.")] = "issuer",
     rpc: Url = DEFAULT_URL,
-    passphrase_env: Annotated[str, typer.Option(help="The environment variable with the passphrase.")] = (
-        "CAUSEWAY_PASSPHRASE"
-    ),
-    passphrase_file: Annotated[Path | None, typer.Option(help="A file whose first line is the passphrase.")] = None,
+    passphrase_env: PassphraseVariable = PASSPHRASE,
+    passphrase_file: PassphraseFile = None,
     as_json: Json = False,
 ) -> None:
     """Create an amount of an asset for an account, as the asset's issuer."""

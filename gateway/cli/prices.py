@@ -9,17 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from gateway.cli import relayer_app
+from gateway.cli.options import AsJson, RelayerFile
 
 
 @relayer_app.command("prices")
 def relayer_prices(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The relayer's TOML configuration.")] = Path(
-        "relayer.toml"
-    ),
+    config: RelayerFile = Path("relayer.toml"),
     confirm: Annotated[
         str | None, typer.Option("--confirm", metavar="NAME", help="The price to which NAME has jumped is right.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of lines.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is offered, at which price, what comes off it, and why a pair is paused.
 

@@ -9,6 +9,7 @@ import typer
 
 from core.model.errors import ConflictError, RejectedError
 from gateway.cli import relayer_app
+from gateway.cli.options import PASSPHRASE, PassphraseFile, PassphraseVariable
 
 if TYPE_CHECKING:
     from gateway.setup import Drafted
@@ -36,10 +37,8 @@ def relayer_init(
     database: Annotated[str, typer.Option("--database", help="sqlite:///FILE or postgresql://….")] = (
         "sqlite:///relayer.sqlite"
     ),
-    passphrase_env: Annotated[str, typer.Option(help="The environment variable with the keystore's passphrase.")] = (
-        "CAUSEWAY_PASSPHRASE"
-    ),
-    passphrase_file: Annotated[Path | None, typer.Option(help="A file whose first line is the passphrase.")] = None,
+    passphrase_env: PassphraseVariable = PASSPHRASE,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Write a commented configuration and make keys; what is not given is asked for.
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from core.model.errors import RejectedError
 from gateway.cli import swap_app
 from gateway.cli.devnet import DEFAULT_DIRECTORY
+from gateway.cli.options import AsJson
 
 if TYPE_CHECKING:
     from gateway.swaps import Place
@@ -22,7 +23,6 @@ Config = Annotated[
 ]
 Database = Annotated[str | None, typer.Option("--database", help="A database's URL instead: a dApp's store, for one.")]
 Named = Annotated[str, typer.Argument(help="The swap's id, or its first digits.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 EXPLAINED: Final = ("id", "phase", "role", "waits_for", "on", "until", "then", "reason", "effects")
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from core.model.errors import ConflictError
 from gateway.cli import swap_app
 from gateway.cli.devnet import DEFAULT_DIRECTORY, Directory
+from gateway.cli.options import PASSPHRASE, PassphraseFile, PassphraseVariable
 
 if TYPE_CHECKING:
     from gateway.swapping import Stage
@@ -80,16 +81,15 @@ def swap_init(
     contract: Annotated[
         str | None, typer.Option("--contract", help="The HashedTimelock's address; else the one that the relayer uses.")
     ] = None,
-    passphrase_env: Annotated[str, typer.Option(help="The environment variable with the keystore's passphrase.")] = (
-        "CAUSEWAY_PASSPHRASE"
-    ),
-    passphrase_file: Annotated[Path | None, typer.Option(help="A file whose first line is the passphrase.")] = None,
+    passphrase_env: PassphraseVariable = PASSPHRASE,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Write a configuration for swaps with one relayer, and make keys of your own.
 
     The relayer is asked for what it trades. The code of its contract is compared with ours on the chain, at your own
     endpoints; nothing is overwritten, and a keystore that is there keeps its keys.
     """
+    from core.model.types import ChainId
     from core.runtime.logging import configure_logging
     from gateway import keyring, setup, swap_setup
     from gateway.config.known_chains import known_chain
@@ -109,5 +109,5 @@ def swap_init(
     typer.echo(f"The key of the relayer's prices is {drafted.config.relayer_key}: compare it with a published one.")
     for one in drafted.config.accounts:
         kind = "ethereum" if one.chain.startswith("eip155:") else "consortium"
-        symbols = ", ".join(next(found for chain, found in drafted.symbols.items() if chain == one.chain))
+        symbols = ", ".join(drafted.symbols[ChainId(one.chain)])
         typer.echo(f"Your account for {symbols}: {one.chain}:{accounts[one.key][kind]}")

@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from gateway.cli import relayer_app
+from gateway.cli.options import AsJson, RelayerFile
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The relayer's TOML configuration.")]
-AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 What = Annotated[
     list[str] | None,
     typer.Argument(
@@ -27,7 +26,7 @@ def relayer_pause(
     reason: Reason = "",
     until: Annotated[str | None, typer.Option("--until", help="When it ends: 2026-12-01T09:30Z.")] = None,
     length: Annotated[str | None, typer.Option("--for", help="How long it lasts: 30m, 2h, 1d.")] = None,
-    config: Config = Path("relayer.toml"),
+    config: RelayerFile = Path("relayer.toml"),
     as_json: AsJson = False,
 ) -> None:
     """Quote nothing, open nothing and lock nothing, of a pair, on a chain or at all. Claims and refunds go on.
@@ -49,7 +48,7 @@ def relayer_pause(
 
 
 @relayer_app.command("resume")
-def relayer_resume(what: What = None, config: Config = Path("relayer.toml"), as_json: AsJson = False) -> None:
+def relayer_resume(what: What = None, config: RelayerFile = Path("relayer.toml"), as_json: AsJson = False) -> None:
     """Lift what `pause` and `drain` have set: of a pair, of a chain, or all of it.
 
     What has come by itself goes by itself, once its cause is gone.
@@ -77,7 +76,7 @@ def relayer_resume(what: What = None, config: Config = Path("relayer.toml"), as_
 def relayer_drain(
     reason: Reason = "",
     wait: Annotated[bool, typer.Option("--wait", help="Return once no swap is open.")] = False,
-    config: Config = Path("relayer.toml"),
+    config: RelayerFile = Path("relayer.toml"),
     as_json: AsJson = False,
 ) -> None:
     """Take no new swap, bring those that are agreed to their end, and then end with status 0.
@@ -99,7 +98,7 @@ def relayer_drain(
 
 
 @relayer_app.command("status")
-def relayer_status(config: Config = Path("relayer.toml"), as_json: AsJson = False) -> None:
+def relayer_status(config: RelayerFile = Path("relayer.toml"), as_json: AsJson = False) -> None:
     """How a relayer is, by its database alone: switches, open swaps, chains."""
     import json
 
@@ -127,7 +126,7 @@ def relayer_status(config: Config = Path("relayer.toml"), as_json: AsJson = Fals
 @relayer_app.command("reload")
 def relayer_reload(
     wait: Annotated[bool, typer.Option("--wait", help="Show what became of it; up to a minute.")] = False,
-    config: Config = Path("relayer.toml"),
+    config: RelayerFile = Path("relayer.toml"),
     as_json: AsJson = False,
 ) -> None:
     """Let a running relayer read its file again: pairs, prices, limits, endpoints, log level. SIGHUP does the same.

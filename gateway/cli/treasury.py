@@ -11,6 +11,7 @@ import typer
 
 from core.model.errors import RejectedError
 from gateway.cli import EXIT_REFUSED, relayer_app
+from gateway.cli.options import AsJson, RelayerFile
 
 if TYPE_CHECKING:
     from core.model.types import AccountId, Asset
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from gateway.treasury import Seen
     from relayer.treasury.orders import Withdrawal
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The relayer's TOML configuration.")]
 Amount = Annotated[str, typer.Argument(help="How much, such as 0.5; or all, for all that is free.")]
 Named = Annotated[str, typer.Argument(help="The asset's symbol, such as eth, or its CAIP-19 id.")]
 To = Annotated[str | None, typer.Option("--to", help="Which of [[treasury.destinations]], by its name.")]
@@ -26,13 +26,12 @@ Within = Annotated[int, typer.Option("--within", help="Seconds within which a bl
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until a final block has it, and say what became of it.")]
 Now = Annotated[bool, typer.Option("--now", help="Send it from here, since no relayer runs; waits for its end.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of lines.")]
 HOUR_S = 3_600
 TYPED_CHARS = 6
 
 
 @relayer_app.command("balance")
-def relayer_balance(config: Config = Path("relayer.toml"), as_json: Json = False) -> None:
+def relayer_balance(config: RelayerFile = Path("relayer.toml"), as_json: AsJson = False) -> None:
     """Show what the relayer holds, what open swaps keep of it, what is free, and the newest withdrawals."""
     from gateway import treasury
     from gateway.amounts import readable
@@ -57,12 +56,12 @@ def relayer_send(
     amount: Amount,
     asset: Named,
     account: Annotated[str, typer.Argument(help="Who is paid: an address on the asset's chain, or CAIP-10.")],
-    config: Config = Path("relayer.toml"),
+    config: RelayerFile = Path("relayer.toml"),
     within: Within = HOUR_S,
     yes: Yes = False,
     wait: Wait = False,
     now: Now = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Pay what is free to any account, by the relayer's own transactions. With destinations configured, only to these.
 
@@ -84,12 +83,12 @@ def relayer_withdraw(
     amount: Amount,
     asset: Named,
     to: To = None,
-    config: Config = Path("relayer.toml"),
+    config: RelayerFile = Path("relayer.toml"),
     within: Within = HOUR_S,
     yes: Yes = False,
     wait: Wait = False,
     now: Now = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take what is free out to a destination of the configuration, by the relayer's own transactions."""
     from core.model.types import chain_of
@@ -107,12 +106,12 @@ def relayer_withdraw(
 def relayer_sweep(
     chain: Annotated[str | None, typer.Option("--chain", help="Only this chain, a CAIP-2 id.")] = None,
     to: To = None,
-    config: Config = Path("relayer.toml"),
+    config: RelayerFile = Path("relayer.toml"),
     within: Within = HOUR_S,
     yes: Yes = False,
     wait: Wait = False,
     now: Now = False,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Take all that is free out to the destinations of the configuration, asset by asset, the native coin last."""
     from core.model.types import chain_of

@@ -6,8 +6,8 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account, parse_asset
-from core.model.types import MAX_BASE_UNITS, chain_of
-from gateway.config.chains import EVM, check_http_url, refuse_twins
+from core.model.types import chain_of
+from gateway.config.chains import EVM, check_amount, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import AccountConfig, ChainConfig, ReserveConfig
 
@@ -27,7 +27,7 @@ def signing_account(one: AccountConfig, place: str, chains: Collection[ChainConf
     if address is not None:
         with faults.at(f"{place}.address"):
             address = parse_account(address)
-            if chain_of(parse_account(address)) != one.chain:
+            if chain_of(address) != one.chain:
                 raise RejectedError(f"{shown(address)} is not an account on {one.chain}")
     assets = () if chain is None else chain.assets
     most = tuple(_most(each, f"{place}.max_take[{number}]", assets, faults) for number, each in enumerate(one.max_take))
@@ -36,9 +36,7 @@ def signing_account(one: AccountConfig, place: str, chains: Collection[ChainConf
 
 
 def _most(one: ReserveConfig, place: str, assets: Collection[str], faults: Faults) -> ReserveConfig:
-    if not 0 < one.amount <= MAX_BASE_UNITS:
-        number = str(one.amount) if abs(one.amount) <= MAX_BASE_UNITS else "the number"
-        faults.add(f"{place}.amount", f"{number} is not an amount: write base units, 1 or more and below 2^256")
+    check_amount(one.amount, f"{place}.amount", faults)
     with faults.at(f"{place}.asset"):
         asset = parse_asset(one.asset)
         if asset not in assets:

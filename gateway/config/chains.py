@@ -8,7 +8,7 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account, parse_asset, parse_chain
-from core.model.types import chain_of
+from core.model.types import MAX_BASE_UNITS, chain_of
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import ChainConfig, ContractConfig, EndpointConfig, TimingConfig
 
@@ -19,8 +19,8 @@ CONSORTIUM: Final = "consortium"
 NAMESPACES: Final = {EVM: "eip155", CONSORTIUM: "causeway"}
 NATIVE_REFERENCE: Final = "slip44:60"
 """The native coin of every EVM chain; see `adapters.evm.names`."""
-NOBODY: Final = f":0x{'0' * 40}"
-"""The end of an EVM account that nothing can be at."""
+NOBODY: Final = (f":0x{'0' * 40}", f":{'0' * 40}")
+"""The ends of accounts that nothing can be at: on an EVM chain, on a consortium chain."""
 MAX_ENDPOINTS: Final = 32
 MAX_TIMING_S: Final = 14 * 24 * 3600
 """As long as the longest timelock (`htlc.timelocks.MAX_PLAN_S`)."""
@@ -53,6 +53,15 @@ def refuse_twins(values: Iterable[str], place: Callable[[int], str], what: str, 
         if value in seen:
             faults.add(place(number), f"the {what} {shown(value)} is named twice: leave one of them out")
         seen.setdefault(value, number)
+
+
+def check_amount(value: int, place: str, faults: Faults) -> bool:
+    """Return true for base units of an asset, 1 or more."""
+    if 0 < value <= MAX_BASE_UNITS:
+        return True
+    number = str(value) if abs(value) <= MAX_BASE_UNITS else "the number"
+    faults.add(place, f"{number} is not an amount: write base units, 1 or more and below 2^256")
+    return False
 
 
 def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:

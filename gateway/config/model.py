@@ -67,7 +67,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of a native asset each open swap keeps back for its exits."""
+    """An amount of an asset, in base units: what an exit may cost, what one transaction may take, or a threshold."""
 
     asset: str
     amount: int

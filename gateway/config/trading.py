@@ -12,7 +12,7 @@ from core.model.identifiers import parse_asset, parse_chain
 from core.model.types import MAX_BASE_UNITS, BaseUnits, Seconds, chain_of
 from core.runtime.web.cors import Cors
 from gateway.config.accounts import signing_account
-from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_http_url, refuse_twins
+from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_amount, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import (
     AttestConfig,
@@ -183,20 +183,12 @@ def _known_asset(text: str, assets: Collection[str], place: str, faults: Faults)
     return asset
 
 
-def _check_amount(value: int, place: str, faults: Faults) -> bool:
-    if 0 < value <= MAX_BASE_UNITS:
-        return True
-    number = str(value) if abs(value) <= MAX_BASE_UNITS else "the number"
-    faults.add(place, f"{number} is not an amount: write base units, 1 or more and below 2^256")
-    return False
-
-
 def _pair(pair: PairConfig, place: str, assets: Collection[str], faults: Faults) -> PairConfig:
     give = _known_asset(pair.give, assets, f"{place}.give", faults)
     get = _known_asset(pair.get, assets, f"{place}.get", faults)
     if "/" in give and give.partition("/")[0] == get.partition("/")[0]:
         faults.add(place, f"both assets are on {give.partition('/')[0]}: a swap has its legs on two chains")
-    amounts = [_check_amount(getattr(pair, name), f"{place}.{name}", faults) for name in ("min_give", "max_give")]
+    amounts = [check_amount(getattr(pair, name), f"{place}.{name}", faults) for name in ("min_give", "max_give")]
     if all(amounts) and pair.min_give > pair.max_give:
         faults.add(place, f"the minimum is above the maximum: min_give = {pair.min_give}, max_give = {pair.max_give}")
     rate = _RATE.fullmatch(pair.rate) if len(pair.rate) <= MAX_RATE_CHARS else None
@@ -249,7 +241,7 @@ def _limit(
         idle = f"no pair pays out {asset} (`get`), so that its limit bounds nothing"
         faults.add(f"{place}.asset", f"{idle}: {choices(asset, paid_out)}")
     good = [
-        _check_amount(getattr(limit, name), f"{place}.{name}", faults)
+        check_amount(getattr(limit, name), f"{place}.{name}", faults)
         for name in ("total", "per_counterparty", "per_window")
     ]
     for name in ("per_counterparty", "per_window"):
@@ -266,7 +258,7 @@ def _reserve(reserve: ReserveConfig, place: str, assets: Collection[str], faults
         faults.add(
             f"{place}.asset", f"gas is not paid in {asset}: name the native coin, such as eip155:1/{NATIVE_REFERENCE}"
         )
-    _check_amount(reserve.amount, f"{place}.amount", faults)
+    check_amount(reserve.amount, f"{place}.amount", faults)
     return msgspec.structs.replace(reserve, asset=asset)
 
 

@@ -6,8 +6,8 @@ import msgspec
 
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_account, parse_asset
-from core.model.types import MAX_BASE_UNITS, chain_of
-from gateway.config.chains import NOBODY, refuse_twins
+from core.model.types import chain_of
+from gateway.config.chains import NOBODY, check_amount, refuse_twins
 from gateway.config.faults import Faults, choices
 from gateway.config.model import AccountConfig, DestinationConfig, ReserveConfig, TreasuryConfig
 
@@ -56,9 +56,7 @@ def _destination(
 def _low(
     one: ReserveConfig, place: str, assets: Collection[str], ours: Collection[str], faults: Faults
 ) -> ReserveConfig:
-    if not 0 < one.amount <= MAX_BASE_UNITS:
-        number = str(one.amount) if abs(one.amount) <= MAX_BASE_UNITS else "the number"
-        faults.add(f"{place}.amount", f"{number} is not an amount: write base units, 1 or more and below 2^256")
+    check_amount(one.amount, f"{place}.amount", faults)
     with faults.at(f"{place}.asset"):
         asset = parse_asset(one.asset)
         if asset not in assets:

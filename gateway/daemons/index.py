@@ -26,11 +26,11 @@ from gateway.config import ChainConfig, EndpointConfig, IndexConfig, listen_addr
 from gateway.config.reading import check_database
 from gateway.daemons.parts import (
     check_starts,
+    existing_database,
     fact_listeners,
     following,
     health_of,
     make_followers,
-    opened_database,
     own_database,
     until_stopped,
 )
@@ -44,7 +44,7 @@ from indexer.verification import Difference, compare, pick_ranges, stored_blocks
 LOOK_S: Final = 0.25
 MAX_SHOWN_ASIDE: Final = 100
 """Facts set aside that `causeway index status` names."""
-SQLITE: Final = "sqlite:///"
+ABSENT: Final = "causeway index run makes it"
 
 Show = Callable[[Sequence[FollowerStatus]], None]
 
@@ -91,9 +91,8 @@ async def _watch(followers: Sequence[Follower], show: Show, until_head: bool) ->
 
 async def index_status(config: IndexConfig, base: Path) -> list[dict[str, Any]]:
     """How far each chain is, as the database says. Raise `NotFoundError` if there is none."""
-    _must_exist(config, base)
     clock = SystemClock()
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base, ABSENT) as database:
         rows, aside = await database.read(lambda c: (store.chain_rows(c), list_set_aside(c, MAX_SHOWN_ASIDE)))
     return [_row(one, [fact for fact in aside if fact.where.chain == one.chain], clock.now()) for one in rows]
 
@@ -130,8 +129,7 @@ def _row(one: store.ChainRow, aside: Sequence[SetAside], now_s: float) -> dict[s
 
 async def rebuild_index(config: IndexConfig, base: Path, progress: Callable[[int, int], None]) -> int:
     """Rebuild all projections. `progress` hears (facts read, facts in all), from another thread. Return the latter."""
-    _must_exist(config, base)
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base, ABSENT) as database:
         total = await database.read(last_seq)
         progress(0, total)
         return await database.write(lambda connection: rebuild(connection, lambda done: progress(done, total)))
@@ -139,7 +137,6 @@ async def rebuild_index(config: IndexConfig, base: Path, progress: Callable[[int
 
 async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
     """Acknowledge the chain's reorgs below finality. Return how many were open. Raise `NotFoundError`."""
-    _must_exist(config, base)
     clock = SystemClock()
 
     def acknowledge(connection: Connection) -> int:
@@ -147,7 +144,7 @@ async def acknowledge_index(config: IndexConfig, base: Path, chain: str) -> int:
             raise NotFoundError(f"the index does not follow {chain[:64]!r}: causeway index status lists its chains")
         return store.acknowledge_alarms(connection, ChainId(chain), clock.now_ns())
 
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base, ABSENT) as database:
         return await database.write(acknowledge)
 
 
@@ -165,9 +162,8 @@ async def verify_index(
     They come from `endpoint`, or else from the last one configured, if several are; only what is final is compared,
     or everything if the chain has nothing final. Raise `RejectedError` if there is no other endpoint to ask.
     """
-    _must_exist(config, base)
     found = {}
-    async with opened_database(config.database, base) as database:
+    async with existing_database(config.database, base, ABSENT) as database:
         for chain in config.chains:
             other = msgspec.structs.replace(chain, endpoints=(_other_endpoint(chain, endpoint),))
             found[ChainId(chain.id)] = await _verify_chain(other, database, ranges, blocks, rng, progress)
@@ -220,11 +216,3 @@ async def _fetched(source: BlockSource, first: Height, last: Height) -> list[Blo
             raise
     middle = (first + last) // 2
     return await _fetched(source, first, Height(middle)) + await _fetched(source, Height(middle + 1), last)
-
-
-def _must_exist(config: IndexConfig, base: Path) -> None:
-    """A SQLite file that is not there would be made, and look like an index of nothing."""
-    url = resolve_database(config.database, base)
-    path = Path(url.removeprefix(SQLITE))
-    if url.startswith(SQLITE) and not path.exists():
-        raise NotFoundError(f"there is no index at {path}: causeway index run makes it")

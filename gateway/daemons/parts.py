@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from adapters.registry import ConnectedChain
-from core.model.errors import ConflictError, FatalError, RejectedError, RetryableError
+from core.model.errors import ConflictError, FatalError, NotFoundError, RejectedError, RetryableError
 from core.model.types import AccountId, ChainId, Height, chain_of
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.database import Database, create_schema, open_database
@@ -23,7 +23,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from core.runtime.web import Health
 from gateway.announce import stop_signals
 from gateway.config import ChainConfig, resolve_database
-from gateway.config.reading import check_database
+from gateway.config.reading import SQLITE, check_database
 from gateway.daemons.world import Waits
 from gateway.wiring import CONNECT
 from indexer.feed import FactSignal
@@ -35,6 +35,7 @@ from relayer.pump.standing import accounts_in_use
 
 RELAYER_LEASE: Final = "relayer"
 """Whoever has it signs, drives swaps and follows chains, on a PostgreSQL that several processes share."""
+NEVER_RAN: Final = "no relayer has run with this configuration"
 NO_DATABASE: Final = "3D000"
 """PostgreSQL's invalid_catalog_name (its manual, appendix A): it may be created a moment later."""
 MAX_CONCERNS: Final = 10
@@ -54,6 +55,24 @@ async def opened_database(url: str, base: Path) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def existing_database(url: str, base: Path, absent: str = NEVER_RAN) -> AsyncIterator[Database]:
+    """As `opened_database`, which would make a file that is not there, and show a database of nothing.
+
+    Raise `NotFoundError` instead; `absent` says why there may be none.
+    """
+    if not database_exists(url, base):
+        raise NotFoundError(f"there is no database at {resolve_database(url, base).removeprefix(SQLITE)}: {absent}")
+    async with opened_database(url, base) as database:
+        yield database
+
+
+def database_exists(url: str, base: Path) -> bool:
+    """Return false for a SQLite database that was not made yet, or is in memory; a server is not asked."""
+    address = parse_database_url(resolve_database(url, base))
+    return not isinstance(address, SqliteAddress) or (address.path is not None and address.path.exists())
 
 
 @asynccontextmanager

@@ -11,48 +11,16 @@ from gateway.simulation.plan import (
     AIMED,
     AIMED_AT_FUNDING,
     AWAY_S,
-    BENDING_SHARE,
     CHAINS,
-    CLOCK_SHARE,
     COME_BACK_S,
     COMMITS_OF,
-    CROWDED_SHARE,
-    EXPIRING_SHARE,
-    FEW_OPERATORS,
-    FICKLE_SHARE,
     FINALITY_DEPTH,
     FORGETFUL,
-    HIDING_SHARE,
-    LATE_WATCH_SHARE,
-    LEDGER_SHARE,
-    MAX_AIMS,
-    MAX_AIMS_AT_FUNDING,
     MAX_BLOCK_TIME_S,
-    MAX_CLOCK_OFF_S,
-    MAX_DEALS,
-    MAX_FEW,
-    MAX_MUCH,
-    MAX_REORGS,
-    MAX_RESTARTS,
     MAX_SKEW_S,
-    MAX_SPIKE_BLOCKS,
-    MIN_CLOCK_OFF_S,
-    MIN_DEALS,
-    MIN_FEW,
-    MIN_MUCH,
-    MOODY_SHARE,
-    NARROW_SHARE,
     POLICY,
-    PUBLIC_SHARE,
-    RARE_COMMITS,
     SENDINGS,
-    SHORT_SHARE,
-    SOON,
-    SOONER,
     STORY_S,
-    TWICE_SHARE,
-    UNDONE_SHARE,
-    WEIGHTS,
     Act,
     Aim,
     B,
@@ -70,6 +38,66 @@ from gateway.simulation.plan import (
     Trouble,
 )
 
+LEDGER_SHARE: Final = 0.5
+MIN_DEALS, MAX_DEALS = 14, 24
+"""The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
+MIN_FEW, MAX_FEW = 2, 4
+"""How many swaps a small town has."""
+FEW_OPERATORS: Final = 3
+"""How many endpoints a party of a small town has at most."""
+SOONER: Final = 5
+"""How many times earlier its swaps begin."""
+MAX_RESTARTS: Final = 3
+MAX_REORGS: Final = 5
+MAX_SPIKE_BLOCKS: Final = 15
+"""Full blocks in a row: enough to multiply the base fee by six (EIP-1559)."""
+MIN_CLOCK_OFF_S, MAX_CLOCK_OFF_S = 22, 60
+"""Beyond what a party takes for the age of a block: lag, inclusion and observation, next to the chain's own skew."""
+WEIGHTS: Final = {
+    Style.HONEST: 9,
+    Style.NEVER_LOCKS: 1,
+    Style.VANISHES: 1,
+    Style.LAST_SECOND: 3,
+    Style.LOCKS_TOO_LITTLE: 1,
+    Style.LOCKS_TOO_SHORT: 1,
+    Style.LOCKS_FOR_ANOTHER: 1,
+    Style.LOCKS_LATE: 1,
+    Style.DOUBLE_SPENDS: 1,
+    Style.COPIED: 1,
+}
+RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
+MAX_AIMS: Final = 3
+MAX_AIMS_AT_FUNDING: Final = 1
+SOON: Final = 0.3
+"""How much sooner than others something comes that takes long to be believed."""
+UNDONE_SHARE: Final = 0.4
+"""Of claims in the last second, those that a reorg takes out."""
+CROWDED_SHARE: Final = 0.15
+"""Of small towns, those in which everybody wants much of the same; of those with narrow inventories all."""
+MIN_MUCH, MAX_MUCH = 35_000, 60_000
+"""The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
+TWICE_SHARE: Final = 0.3
+"""Of cheats who claim in the last second, those who lock a second time, which does not stay."""
+FICKLE_SHARE: Final = 0.3
+"""Of parties, those whose signer does not always answer, or not in words that anybody knows."""
+MOODY_SHARE: Final = 0.15
+"""Of parties, those whose endpoints now and then refuse what they took."""
+HIDING_SHARE: Final = 0.4
+"""Of parties with several operators none of which lies, those of which one hides what happened in blocks."""
+PUBLIC_SHARE: Final = 0.5
+"""Of cheats who would vanish or lock for another, those who publish their preimage instead, before they lock."""
+NARROW_SHARE: Final = 0.3
+"""Of towns, those whose relayers have little of what they pay out."""
+BENDING_SHARE: Final = 0.2
+"""Of towns, those whose relayers bend what they answer to an opening, now and then."""
+LATE_WATCH_SHARE: Final = 0.5
+"""Of watched swaps, those that are registered once both locks are there."""
+SHORT_SHARE: Final = 0.05
+"""Of towns, those that have relayers with a short purse, on top of those that are drawn like the others."""
+EXPIRING_SHARE: Final = 0.3
+"""Of towns, those in which a refund outlives its first form, where a memory chain has expiries."""
+CLOCK_SHARE: Final = 0.06
+"""Of towns, those in which one party's clock goes wrong."""
 PAUSED_SHARE: Final = 0.03
 DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES)
 """Drawn from sources of their own, since they came later: the stories of other seeds stay as they are."""

@@ -1,12 +1,12 @@
-"""Amounts as people write and read them."""
+"""Amounts and assets as people write and read them."""
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from core.model.errors import RejectedError
+from core.model.errors import NotFoundError, RejectedError
 from core.model.types import MAX_BASE_UNITS, MAX_DECIMALS, Asset, AssetId, BaseUnits
-from gateway.amounts import base_units, readable
+from gateway.amounts import base_units, named_asset, readable
 
 ETHER = Asset(AssetId("eip155:1/slip44:60"), "ETH", 18)
 YUAN = Asset(AssetId("causeway:devnet-1/asset:cnyd"), "CNYD", 2)
@@ -80,3 +80,16 @@ def test_any_text_is_refused_or_read_exactly(text: str) -> None:
     assert text.isascii()
     whole, _, fraction = text.partition(".")
     assert units == int(whole) * 10**18 + int(fraction.ljust(18, "0"))
+
+
+def test_asset_is_named_by_symbol_or_id_in_any_spelling() -> None:
+    token = Asset(AssetId(f"eip155:1/erc20:0x{'ab' * 20}"), "USDX", 6)
+    assets = [ETHER, YUAN, token]
+    assert [named_asset(assets, name) for name in ("eth", "Eth", ETHER.id)] == [ETHER] * 3
+    assert named_asset(assets, f"eip155:1/erc20:0x{'AB' * 20}") == token
+    with pytest.raises(NotFoundError, match="write one of cnyd, eth, usdx"):
+        named_asset(assets, "btc")
+    twin = Asset(AssetId(f"eip155:1/erc20:0x{'cd' * 20}"), "eth", 18)
+    with pytest.raises(RejectedError, match=f"2 assets are called eth: write one of {ETHER.id}, {twin.id}"):
+        named_asset([*assets, twin], "eth")
+    assert named_asset([*assets, twin], ETHER.id) == ETHER

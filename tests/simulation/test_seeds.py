@@ -16,13 +16,10 @@ from core.model.types import ChainId
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.coverage import Coverage, never_seen
-from gateway.simulation.drawing import draw
+from gateway.simulation.drawing import MAX_FEW, MIN_FEW, MIN_MUCH, draw
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,
-    MAX_FEW,
-    MIN_FEW,
-    MIN_MUCH,
     SMALL_TOWNS,
     A,
     B,
