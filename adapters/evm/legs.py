@@ -76,15 +76,19 @@ class EvmLegBuilder:
             if place.sender == sender:
                 named.setdefault(place.number, []).append(place)
         async with self._turn(sender):
-            now_s = time.monotonic()
-            lately = {lane: one for lane, one in self._handed.items() if now_s - one.at_s < HANDED_S}
-            for lane, one in lately.items():
+            for lane, one in self._handed_lately().items():
                 if lane.sender == sender and one.hashlock != terms.hashlock:
                     named.setdefault(lane.number, []).append(lane)
             found = await self._free_lane(terms, sender, named)
-            self._handed = {**lately, found: _Handed(terms.hashlock, now_s)}
+            self._handed[found] = _Handed(terms.hashlock, time.monotonic())
         self._remember(sender, found.number)
         return lane_lock_id(found)
+
+    def _handed_lately(self) -> Mapping[Lane, _Handed]:
+        """Forget what was shown too long ago, and return the rest, of every sender."""
+        now_s = time.monotonic()
+        self._handed = {lane: one for lane, one in self._handed.items() if now_s - one.at_s < HANDED_S}
+        return self._handed
 
     async def _free_lane(self, terms: LockTerms, sender: bytes, named: Mapping[int, Sequence[Lane]]) -> Lane:
         near = self._free_last.get(sender, 0)

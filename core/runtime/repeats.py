@@ -5,6 +5,7 @@ same. Two messages are the same if level, source, event and fields are: numbers 
 """
 
 import re
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping
@@ -41,18 +42,23 @@ class _Known:
 
 
 class Repeats:
-    """A structlog processor. It comes before whatever formats exceptions, which costs the most."""
+    """A structlog processor, for every thread. It comes before whatever formats exceptions, which costs the most."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._known: OrderedDict[tuple[str, ...], _Known] = OrderedDict()
+        self._lock = threading.RLock()
 
     def __call__(self, _logger: Any, method: str, event: Event) -> Event:
         """Return the event, with `repeated` if it was counted before; raise `DropEvent` to count it."""
         if method not in SAID and "reason" not in event and "detail" not in event:
             return event
-        key, now_s = _key(method, event), self._clock()
-        known = self._known.get(key)
+        key = _key(method, event)
+        with self._lock:
+            return self._counted(key, method, event)
+
+    def _counted(self, key: tuple[str, ...], method: str, event: Event) -> Event:
+        known, now_s = self._known.get(key), self._clock()
         if known is not None and now_s - known.since_s < QUIET_S:
             known.count += 1
             raise DropEvent
@@ -68,8 +74,9 @@ class Repeats:
         """Return what was counted and has not come again for `QUIET_S`, oldest first, and forget it: the fields of one
         line each. `everything`: also what may come again, since the process ends."""
         now_s = self._clock()
-        over = [key for key, one in self._known.items() if everything or now_s - one.since_s >= QUIET_S]
-        found = [self._known.pop(key) for key in over]
+        with self._lock:
+            over = [key for key, one in self._known.items() if everything or now_s - one.since_s >= QUIET_S]
+            found = [self._known.pop(key) for key in over]
         return [
             {"what": one.event, "of": one.source, "times": one.count, "seconds": round(now_s - one.since_s)}
             for one in found

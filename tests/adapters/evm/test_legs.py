@@ -37,13 +37,19 @@ class Words:
     def __init__(self, words: Callable[[int], int]) -> None:
         self.words = words
         self.reads = 0
+        self.senders = {int.from_bytes(SENDER, "big")}
+        self.held: dict[int, asyncio.Event] = {}
+        """Reads of a sender's lanes that are not answered before this is set."""
 
     async def batch(self, calls: Sequence[Call]) -> list[str]:
         self.reads += 1
         assert len(calls) <= CALLS_MOST
         assert {(call.method, call.params[2]) for call in calls} == {("eth_getStorageAt", "latest")}
         slots = [int(call.params[1], 16) for call in calls]
-        assert {slot >> 96 for slot in slots} == {int.from_bytes(SENDER, "big")}
+        [sender] = {slot >> 96 for slot in slots}
+        assert sender in self.senders
+        if sender in self.held:
+            await self.held[sender].wait()
         return [hex(self.words(slot & MAX_LANE)) for slot in slots]
 
 
@@ -99,6 +105,21 @@ async def test_locks_side_by_side_are_shown_a_lane_each() -> None:
     assert sorted(parse_lane(place).number for place in places) == list(range(5, 55))
     assert chain.reads == 50
     assert await legs.lock_id(many[0]) == places[0]
+
+
+async def test_lanes_shown_to_another_sender_change_nothing() -> None:
+    """A lane that was shown while another sender's read was under way is remembered after that read as well."""
+    chain, other = Words(lambda lane: 0), b"\x44" * 20
+    go = chain.held[int.from_bytes(other, "big")] = asyncio.Event()
+    chain.senders.add(int.from_bytes(other, "big"))
+    legs = builder(chain)
+    slow = asyncio.create_task(legs.lock_id(replace(terms_of(), sender=account(CHAIN, other))))
+    await asyncio.sleep(0)
+    first = await legs.lock_id(terms_of())
+    go.set()
+    assert parse_lane(await slow).number == 0
+    second = await legs.lock_id(replace(terms_of(), hashlock=Hashlock(bytes(31) + b"\2")))
+    assert [parse_lane(first).number, parse_lane(second).number] == [0, 1]
 
 
 async def test_lane_that_was_not_used_is_shown_again(monkeypatch: pytest.MonkeyPatch) -> None:

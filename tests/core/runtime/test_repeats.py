@@ -5,6 +5,7 @@ import json
 import logging
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,6 +141,29 @@ def test_a_traceback_shows_no_local_variables(form: Any) -> None:
         root.handlers, root.level = before
     assert stream.getvalue().count("ValueError: 7 characters") == 3
     assert "hunter2" not in stream.getvalue()
+
+
+def test_threads_that_log_do_not_break_the_summary() -> None:
+    repeats, ended, every = Repeats(), threading.Event(), sys.getswitchinterval()
+
+    def log_on() -> None:
+        number = MAX_KNOWN
+        while not ended.is_set():
+            number += 1
+            repeats(None, "warning", {"event": f"event {number}"})
+
+    for number in range(MAX_KNOWN):
+        repeats(None, "warning", {"event": f"event {number}"})
+    other = threading.Thread(target=log_on)
+    sys.setswitchinterval(1e-6)
+    try:
+        other.start()
+        for _ in range(200):
+            repeats.sum_up()
+    finally:
+        ended.set()
+        other.join()
+        sys.setswitchinterval(every)
 
 
 LIBRARY = """
