@@ -164,17 +164,19 @@ async def _checked_genesis(rpc: CometRpc, chain: ChainId, pinned: bytes | None) 
         found = (await fetch_block(rpc, chain, FIRST)).ref.hash
     except NotFoundError as error:
         if await newest_height(rpc) == 0:
-            raise RetryableError(f"{rpc.place} has no block yet: it waits for the other nodes of its network") from None
+            raise RetryableError(
+                f"{rpc.origin} has no block yet: it waits for the other nodes of its network"
+            ) from None
         if pinned is None:
             raise NotFoundError(
-                f"{rpc.place} has pruned its first block, by which a chain is known: configure the genesis hash, or"
+                f"{rpc.origin} has pruned its first block, by which a chain is known: configure the genesis hash, or"
                 f" connect to a node that has all blocks ({error.message})"
             ) from None
         await fetch_block(rpc, chain)
-        _log.warning("its first block is pruned, so it is not compared with the genesis hash", endpoint=rpc.place)
+        _log.warning("its first block is pruned, so it is not compared with the genesis hash", endpoint=rpc.origin)
         return pinned
     if pinned is not None and found != pinned:
-        raise FatalError(f"{rpc.place} serves another {chain}: its first block is {found.hex()}")
+        raise FatalError(f"{rpc.origin} serves another {chain}: its first block is {found.hex()}")
     return found
 
 

@@ -61,7 +61,9 @@ class ConsortiumHeadSource:
                             yield update
                         await news.next(self._poll_s)
             except CausewayError as error:
-                _log.info("no subscription to new blocks, they are polled", endpoint=self._rpc.place, reason=str(error))
+                _log.info(
+                    "no subscription to new blocks, they are polled", endpoint=self._rpc.origin, reason=str(error)
+                )
             loop = asyncio.get_running_loop()
             reconnect_at = loop.time() + RECONNECT_S
             while loop.time() < reconnect_at:

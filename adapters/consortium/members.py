@@ -88,12 +88,12 @@ async def read_members(rpc: CometRpc, newest: int = NEWEST_PROPOSALS) -> Members
 async def _count(rpc: CometRpc, sequence: bytes, at: Height, limit: int) -> int:
     count = await read_count(rpc, sequence_count_key(sequence), at)
     if count > limit:
-        raise RejectedError(f"{rpc.place} counts {count} entries in a list that has at most {limit}")
+        raise RejectedError(f"{rpc.origin} counts {count} entries in a list that has at most {limit}")
     return count
 
 
 async def _there(rpc: CometRpc, key: bytes, kind: type[L], at: Height) -> L:
     leaf = await read_leaf(rpc, key, kind, at)
     if leaf is None:
-        raise RetryableError(f"{rpc.place} counts an entry at height {at} that is not there")
+        raise RetryableError(f"{rpc.origin} counts an entry at height {at} that is not there")
     return leaf

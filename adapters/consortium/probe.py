@@ -89,7 +89,7 @@ async def probe(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None = None
         "it is catching up: it takes no transactions, and shows old blocks as the newest": catching_up,
     }
     return NodeReport(
-        url=rpc.place,
+        url=rpc.origin,
         version=text_of(info.get("version")),
         head=head,
         earliest=earliest,
@@ -134,7 +134,7 @@ async def _tried(rpc: CometRpc, chain: ChainId, genesis_hash: bytes | None) -> N
     try:
         return await probe(rpc, chain, genesis_hash)
     except (RetryableError, RejectedError) as error:
-        _log.warning("an endpoint could not be looked at", endpoint=rpc.place, reason=error.message)
+        _log.warning("an endpoint could not be looked at", endpoint=rpc.origin, reason=error.message)
         return None
 
 

@@ -139,7 +139,7 @@ class ConsortiumProver:
         answer = await (self._rpc.call("commit") if height is None else self._rpc.call("commit", height=str(height)))
         signed = parsed(lambda: signed_header_from_json(object_from_json(answer.get("signed_header"))))
         if height is not None and signed.header.height != height:
-            raise RetryableError(f"{self._rpc.place} answers with another commit than it was asked for")
+            raise RetryableError(f"{self._rpc.origin} answers with another commit than it was asked for")
         return signed
 
     async def _validators(self, height: Height) -> ValidatorSet:

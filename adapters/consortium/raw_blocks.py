@@ -63,7 +63,7 @@ async def fetch_block(rpc: CometRpc, chain: ChainId, at: Height | bytes | None =
         result = await rpc.call("block", height=str(at))
     block = parsed(lambda: RawBlock(chain, result))
     if at is not None and at not in (block.ref.height, block.ref.hash):
-        raise RetryableError(f"{rpc.place} answers with another block than it was asked for")
+        raise RetryableError(f"{rpc.origin} answers with another block than it was asked for")
     return block
 
 

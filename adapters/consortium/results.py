@@ -55,7 +55,7 @@ class BlockResults:
             if isinstance(error, RetryableError):
                 raise
             self._without_until_s = 0.0
-            raise RetryableError(f"{self._rpc.place}: {NEITHER} ({error.message})") from None
+            raise RetryableError(f"{self._rpc.origin}: {NEITHER} ({error.message})") from None
 
     async def _soon(self, block: RawBlock) -> list[Mapping[str, Any]]:
         """As `kept`: a node shows a block a moment before its results."""

@@ -81,7 +81,7 @@ class CometRpc:
         self._limit = RateLimit(calls_per_s)
         self._pace = Pace()
         self.url = url.rstrip("/")
-        self.place = origin(self.url)
+        self.origin = origin(self.url)
         """For messages: providers put their keys behind it."""
         self._transport = transport or HttpTransport(self.url, timeout_s)
         self._ids = itertools.count(1)
@@ -103,7 +103,7 @@ class CometRpc:
         """`call`, for those who look at the endpoint's own error: raises `RpcError` instead of a translation."""
         if self._observed is None:
             return await self._call(method, params)
-        with self._observed.calling(self.place, method):
+        with self._observed.calling(self.origin, method):
             return await self._call(method, params)
 
     async def _call(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -115,7 +115,7 @@ class CometRpc:
             async with self._exits if broadcast else self._slots:
                 reply = await self._transport.post(msgspec.json.encode(request))
         except RetryableError as error:
-            raise RetryableError(f"{self.place} does not answer {method}: {error.message}") from None
+            raise RetryableError(f"{self.origin} does not answer {method}: {error.message}") from None
         if reply.status in _HTTP_TOO_OFTEN:
             asked_s = retry_after_s(reply.headers.get("Retry-After"), time.time())
             if reply.status == 429 or asked_s is not None:
@@ -133,13 +133,13 @@ class CometRpc:
         """Return when the endpoint may be asked. Raise `RetryableError` if it wants to be left alone for long."""
         await self._limit.wait()
         if self._pace.pause_s > MAX_RATE_WAIT_S:
-            raise RetryableError(f"{self.place} asks to wait {self._pace.pause_s:.0f} s more ({method})")
+            raise RetryableError(f"{self.origin} asks to wait {self._pace.pause_s:.0f} s more ({method})")
         await asyncio.sleep(self._pace.turn_s())
 
     def _too_often(self, method: str, asked_s: float | None) -> RetryableError:
         pause_s = self._pace.refused(asked_s)
         return RetryableError(
-            f"{self.place} was asked too often, {method} waits for {pause_s:.1f} s: set its calls_per_s to its limit"
+            f"{self.origin} was asked too often, {method} waits for {pause_s:.1f} s: set its calls_per_s to its limit"
         )
 
     def new_blocks(self) -> AbstractAsyncContextManager[News]:
@@ -163,7 +163,7 @@ class CometRpc:
         if error is not None:
             raise RpcError(method, code, text)
         if envelope.get("id") != request_id:
-            raise RetryableError(f"{self.place} answers {method} with the answer to another request")
+            raise RetryableError(f"{self.origin} answers {method} with the answer to another request")
         return result
 
     def _nonsense(self, method: str, reply: Reply) -> CausewayError:
@@ -176,7 +176,7 @@ class CometRpc:
             what = f"a redirection to {target}: configure that URL"
         elif reply.headers.get("Content-Encoding", "identity") != "identity":
             what = "a packed body that was not asked for"
-        return RetryableError(f"{self.place} answers {method} with HTTP {status} and {what}")
+        return RetryableError(f"{self.origin} answers {method} with HTTP {status} and {what}")
 
 
 def _text(message: Any, data: Any) -> str:

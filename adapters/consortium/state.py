@@ -84,7 +84,7 @@ async def read_count(rpc: CometRpc, key: bytes, at: Height | None = None) -> int
 async def read_account(rpc: CometRpc, account: AccountId, at: Height | None = None) -> AccountLeaf:
     leaf = await read_leaf(rpc, account_key(raw_address(account)), AccountLeaf, at)
     if leaf is not None and leaf.sequence < 0:
-        raise RetryableError(f"{rpc.place} says that the next sequence of {account} is {leaf.sequence}")
+        raise RetryableError(f"{rpc.origin} says that the next sequence of {account} is {leaf.sequence}")
     return leaf or AccountLeaf(0, ())
 
 

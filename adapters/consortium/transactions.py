@@ -175,7 +175,7 @@ class ConsortiumTransactionSender:
             self._scan.taken(signed.hash)
             return
         if code == ResultCode.NO_ROOM:
-            raise RetryableError(f"{self._rpc.place} takes no transaction now: {log}")
+            raise RetryableError(f"{self._rpc.origin} takes no transaction now: {log}")
         # Both are also what the ledger says of bytes that it has included long ago.
         if code in (ResultCode.WRONG_SEQUENCE, ResultCode.EXPIRED):
             if await self._is_known(signed.hash):
@@ -190,8 +190,8 @@ class ConsortiumTransactionSender:
             if await self._is_known(signed.hash):
                 return
         if error.method_unknown or _NOT_NOW.search(error.text):
-            raise RetryableError(f"{self._rpc.place} takes no transaction now: {error.message}")
-        raise UnclearRefusalError(f"{self._rpc.place} refuses the transaction: {error.message}")
+            raise RetryableError(f"{self._rpc.origin} takes no transaction now: {error.message}")
+        raise UnclearRefusalError(f"{self._rpc.origin} refuses the transaction: {error.message}")
 
     async def _is_known(self, tx_hash: bytes) -> bool:
         """True if it waits, or is in a block with any effect."""
@@ -229,7 +229,7 @@ class ConsortiumTransactionSender:
         if found is not None:
             return found
         if self._scans and not self._scan.is_conclusive(tx_hash):
-            _log.warning("a transaction may be in an older block than is read", endpoint=self._rpc.place, why=NO_INDEX)
+            _log.warning("a transaction may be in an older block than is read", endpoint=self._rpc.origin, why=NO_INDEX)
             return Outcome(OutcomeStatus.PENDING)
         return Outcome(OutcomeStatus.DROPPED)
 
@@ -246,7 +246,9 @@ class ConsortiumTransactionSender:
                 if isinstance(error.translated(), NotFoundError):
                     return None
                 self._unindexed_until_s = asyncio.get_running_loop().time() + REMEMBER_S
-                _log.warning("blocks are read for outcomes", endpoint=self._rpc.place, why=NO_INDEX, said=error.message)
+                _log.warning(
+                    "blocks are read for outcomes", endpoint=self._rpc.origin, why=NO_INDEX, said=error.message
+                )
             else:
                 return await self._indexed(tx_hash, answer)
         return await self._scanned(tx_hash)
@@ -255,7 +257,7 @@ class ConsortiumTransactionSender:
         height = parsed(lambda: Height(integer_from_json(answer.get("height"))))
         block = await self._block(height)
         if tx_hash not in map(transaction_hash, block.entries):
-            raise RetryableError(f"{self._rpc.place} names block {height} for a transaction that is not in it")
+            raise RetryableError(f"{self._rpc.origin} names block {height} for a transaction that is not in it")
         return parsed(lambda: _outcome(block.ref, object_from_json(answer.get("tx_result"))))
 
     async def _scanned(self, tx_hash: bytes) -> Outcome | None:
@@ -286,7 +288,7 @@ class ConsortiumTransactionSender:
         try:
             answer = await self._rpc.call_raw("unconfirmed_txs", limit=str(MAX_PENDING))
         except RpcError as error:
-            _log.info("waiting transactions are not listed", endpoint=self._rpc.place, said=error.message)
+            _log.info("waiting transactions are not listed", endpoint=self._rpc.origin, said=error.message)
             return []
         return parsed(lambda: [bytes_of(raw) for raw in list_from_json(answer.get("txs"), MAX_PENDING)])
 

@@ -16,12 +16,11 @@ from adapters.evm.state import ALLOWANCE, token_word
 from core.model.errors import RejectedError, RevertedError
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId
-from core.proofs.lanes import evm_address
+from core.proofs.lanes import WORD_SIZE, evm_address
 
 APPROVE_GAS: Final = 100_000
 UNLIMITED: Final = 2**256 - 1
 MAX_96_BITS: Final = 2**96 - 1
-WORD_BYTES: Final = 32
 
 
 async def next_allowance(
@@ -64,4 +63,9 @@ async def _is_taken(endpoints: Endpoints, owner: AccountId, token: bytes, spende
         answer = data_bytes(await endpoints.call("eth_call", call, "latest"))
     except RevertedError:
         return False
-    return not answer or (len(answer) >= WORD_BYTES and any(answer[:WORD_BYTES]))
+    return agrees(answer)
+
+
+def agrees(answer: bytes) -> bool:
+    """Return true for what a token answers if it does as it was asked: nothing, or a word that is not zero."""
+    return not answer or (len(answer) >= WORD_SIZE and any(answer[:WORD_SIZE]))

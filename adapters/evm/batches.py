@@ -21,7 +21,7 @@ from adapters.evm.names import hex_address, parse_address
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import LeftOut, UnsignedTransaction
 from core.proofs.keccak import keccak256
-from core.proofs.lanes import WORD_SIZE
+from core.proofs.lanes import ERC20_KIND, WORD_SIZE
 
 MAX_EXITS: Final = 16
 """Bounded so that the whole fits into a block with others: at most 4.3M gas, of the 16.7M that EIP-7825 allows."""
@@ -56,7 +56,6 @@ _BULK: Final = {
     for name, topic in (("bulkClaim", CLAIMED_TOPIC), ("bulkRefund", REFUNDED_TOPIC))
 }
 """The events that items of these calls leave."""
-_ERC20_KIND: Final = 1 << 160
 
 
 class EvmBatchBuilder:
@@ -106,7 +105,7 @@ class EvmBatchBuilder:
         """`payment_gas`: what one of them may use alone."""
         words = [decode([_ITEM], call[4 : 4 + 4 * WORD_SIZE])[0] for call in calls]
         items = [(opening, terms, parse_address(sender), amount) for opening, terms, sender, amount in words]
-        token = None if own.asset == 0 else (own.asset & (_ERC20_KIND - 1)).to_bytes(20, "big")
+        token = None if own.asset == 0 else (own.asset & (ERC20_KIND - 1)).to_bytes(20, "big")
         return unsigned_call(
             exits[0].sender,
             self._htlc,
@@ -138,7 +137,7 @@ def _own(exit_: UnsignedTransaction) -> _Own | None:
     if payee != parse_address(body.sender):
         return None
     token = call[4 + 4 * WORD_SIZE :]
-    return _Own(claims, _ERC20_KIND | int.from_bytes(token, "big") if token else 0)
+    return _Own(claims, ERC20_KIND | int.from_bytes(token, "big") if token else 0)
 
 
 def _settles(call: bytes) -> bool:

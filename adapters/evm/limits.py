@@ -7,13 +7,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from adapters.evm.calls import CallBody, body_of, rpc_call
-from adapters.evm.contracts.artifacts import load_artifact
+from adapters.evm.contracts.artifacts import load_artifact, selector_of
 from adapters.evm.names import native_asset, token_asset
 from adapters.evm.rpc import quantity
 from core.model.errors import CausewayError
 from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import AssetId, ChainId
-from core.proofs.keccak import keccak256
 from core.proofs.lanes import WORD_SIZE
 
 PLAIN_GAS: Final = 21_000
@@ -54,12 +53,10 @@ def cost(chain: ChainId, body: CallBody, fee: FeeBid | None) -> Mapping[AssetId,
 
 @cache
 def _token_locks() -> frozenset[bytes]:
-    """Selectors of the functions that lock a token, from the ABI: none has a tuple among its arguments."""
+    """Selectors of the functions that lock a token, from the ABI."""
     found = [entry for entry in load_artifact("HashedTimelock").abi if entry["type"] == "function"]
     return frozenset(
-        keccak256(f"{entry['name']}({','.join(item['type'] for item in entry['inputs'])})".encode())[:4]
-        for entry in found
-        if tuple(item["name"] for item in entry["inputs"][:4]) == _TOKEN_LOCK
+        selector_of(entry) for entry in found if tuple(item["name"] for item in entry["inputs"][:4]) == _TOKEN_LOCK
     )
 
 

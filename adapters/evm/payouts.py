@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.legs import SETTLE_GAS, SETTLE_TOKEN_GAS
+from adapters.evm.limits import TRANSFER
 from adapters.evm.names import hex_address, native_asset, token_address
 from adapters.evm.rpc import RpcClient, data_bytes, quantity
 from adapters.evm.state import BALANCE_OF
@@ -31,8 +32,6 @@ from core.model.errors import (
 from core.model.types import ChainId, LockTerms
 from core.proofs.lanes import evm_address
 
-TRANSFER: Final = "a9059cbb"
-"""Selector of `transfer(address,uint256)` (EIP-20)."""
 CLAIM_OVERHEAD_GAS: Final = 30_000
 """Gas of a claim without its payment and the 21,000 of every transaction, which `eth_call` counts, too."""
 MAX_BALANCE: Final = 2**128
@@ -106,7 +105,7 @@ class Payouts:
     async def _transfer_refusal(
         self, client: RpcClient, token: str, payer: str, terms: LockTerms, amount: int
     ) -> str | None:
-        data = f"0x{TRANSFER}{evm_address(terms.receiver).hex():0>64}{amount:064x}"
+        data = f"0x{TRANSFER.hex()}{evm_address(terms.receiver).hex():0>64}{amount:064x}"
         call = {**self._call(payer, token, 0, SETTLE_TOKEN_GAS), "input": data}
         try:
             answer = data_bytes(await client.call("eth_call", call, "latest"))

@@ -34,12 +34,7 @@ class LocalSigner:
 
     async def sign(self, request: SigningRequest) -> bytes:
         """r‖s‖v. Raise `RejectedError` for another scheme, another account's transaction, or typed data."""
-        if request.scheme != SIGNATURE_SCHEME:
-            raise RejectedError(f"this key signs {SIGNATURE_SCHEME}, not {request.scheme}")
-        if request.transaction.sender != self._account:
-            raise RejectedError(f"this key is {self._account}'s, not {request.transaction.sender}'s")
-        if request.payload.startswith(TYPED_DATA[:1]):
-            raise RejectedError("this is not a transaction: it begins as typed data does")
+        check_request(self._account, request)
         return self._key.sign_recoverable(keccak256(request.payload), hasher=None)
 
     async def consent(self, asked: Consent) -> bytes:
@@ -47,10 +42,7 @@ class LocalSigner:
 
         Raise `RejectedError` for another's consent, and for anything but typed data (EIP-712).
         """
-        if asked.account != self._account:
-            raise RejectedError(f"this key is {self._account}'s, not {asked.account}'s")
-        if len(asked.payload) != TYPED_DATA_BYTES or not asked.payload.startswith(TYPED_DATA):
-            raise RejectedError("this is not a consent: its bytes are not typed data (EIP-712)")
+        check_consent(self._account, asked)
         signature = self._key.sign_recoverable(keccak256(asked.payload), hasher=None)
         return signature[:64] + bytes([signature[64] + WALLET_V])
 
@@ -59,6 +51,24 @@ class LocalSigner:
 
     def __reduce__(self) -> str:
         raise TypeError("a key does not leave the process by pickling")
+
+
+def check_request(owner: AccountId, request: SigningRequest) -> None:
+    """Raise `RejectedError` for another scheme, another account's transaction, or typed data."""
+    if request.scheme != SIGNATURE_SCHEME:
+        raise RejectedError(f"this key signs {SIGNATURE_SCHEME}, not {request.scheme}")
+    if request.transaction.sender != owner:
+        raise RejectedError(f"this key is {owner}'s, not {request.transaction.sender}'s")
+    if request.payload.startswith(TYPED_DATA[:1]):
+        raise RejectedError("this is not a transaction: it begins as typed data does")
+
+
+def check_consent(owner: AccountId, asked: Consent) -> None:
+    """Raise `RejectedError` for another's consent, and for anything but typed data (EIP-712)."""
+    if asked.account != owner:
+        raise RejectedError(f"this key is {owner}'s, not {asked.account}'s")
+    if len(asked.payload) != TYPED_DATA_BYTES or not asked.payload.startswith(TYPED_DATA):
+        raise RejectedError("this is not a consent: its bytes are not typed data (EIP-712)")
 
 
 def development_signer(chain: ChainId, mnemonic: str, index: int) -> LocalSigner:

@@ -9,7 +9,7 @@ from typing import Final
 from eth_account.messages import encode_typed_data
 
 from adapters.evm.calls import CallBody
-from adapters.evm.contracts.artifacts import load_artifact
+from adapters.evm.contracts.artifacts import load_artifact, selector_of
 from adapters.evm.limits import TRANSFER, cost
 from adapters.evm.names import account, chain_number, hex_address
 from adapters.evm.transactions import DYNAMIC_FEE
@@ -19,12 +19,10 @@ from core.model.transactions import Consent, SigningRequest
 from core.model.types import ChainId
 from core.proofs import rlp
 from core.proofs.errors import ProofError
-from core.proofs.keccak import keccak256
-from core.proofs.lanes import evm_address
+from core.proofs.lanes import WORD_SIZE, evm_address
 
 APPROVE: Final = bytes.fromhex("095ea7b3")
 """The selector of `approve(address,uint256)` (EIP-20)."""
-WORD: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,7 @@ class EvmSigningRules:
         self._limits.check_taken(cost(self._chain, body, None))
 
     def _check_target(self, call: Call) -> None:
-        selector, words = call.data[:4], [call.data[at : at + WORD] for at in range(4, len(call.data), WORD)]
+        selector, words = call.data[:4], [call.data[at : at + WORD_SIZE] for at in range(4, len(call.data), WORD_SIZE)]
         if call.to == self._htlc:
             if selector in _functions():
                 return
@@ -86,7 +84,7 @@ class EvmSigningRules:
         if not call.data:
             self._limits.check_receiver(account(self._chain, call.to))
             return
-        if call.to in self._tokens and call.value == 0 and len(words) == 2 and len(words[1]) == WORD:
+        if call.to in self._tokens and call.value == 0 and len(words) == 2 and len(words[1]) == WORD_SIZE:
             if selector == APPROVE and words[0][12:] == self._htlc:
                 return
             if selector == TRANSFER:
@@ -133,18 +131,4 @@ def call_of(payload: bytes) -> Call:
 @cache
 def _functions() -> frozenset[bytes]:
     """The selectors of the HTLC's functions, from its ABI."""
-    return frozenset(
-        keccak256(f"{one['name']}({','.join(_type(item) for item in one['inputs'])})".encode())[:4]
-        for one in load_artifact("HashedTimelock").abi
-        if one["type"] == "function"
-    )
-
-
-def _type(item: dict[str, object]) -> str:
-    """A parameter's canonical type (Solidity ABI specification): tuples are written out."""
-    kind = str(item["type"])
-    if not kind.startswith("tuple"):
-        return kind
-    parts = item["components"]
-    assert isinstance(parts, list)
-    return f"({','.join(map(_type, parts))}){kind.removeprefix('tuple')}"
+    return frozenset(selector_of(one) for one in load_artifact("HashedTimelock").abi if one["type"] == "function")

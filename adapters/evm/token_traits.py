@@ -13,8 +13,8 @@ upgrade will bring. A trait that is shown may never be used. It is a reason to a
 from typing import Any, Final
 
 from adapters.evm.endpoints import Endpoints
+from adapters.evm.limits import TRANSFER
 from adapters.evm.names import hex_address
-from adapters.evm.payouts import TRANSFER
 from adapters.evm.rpc import Call, RpcClient, data_bytes
 from adapters.evm.state import BALANCE_OF
 from adapters.traits import TokenTrait
@@ -241,20 +241,20 @@ async def _delivers_less(endpoints: Endpoints, token: bytes, holder: bytes) -> b
     ]
     if held == 0:
         return False
-    data = f"0x{TRANSFER}{receiver.hex():0>64}{held:064x}"
+    data = f"0x{TRANSFER.hex()}{receiver.hex():0>64}{held:064x}"
     calls = [{"from": hex_address(holder), "to": where, "data": data}, {"to": where, "data": balances[1]}]
 
     async def simulated(client: RpcClient) -> Any:
         return await client.call("eth_simulateV1", {"blockStateCalls": [{"calls": calls}]}, "latest", into=Any)
 
     for answer in await endpoints.each(simulated):
-        moved = None if isinstance(answer, CausewayError) else _results(answer)
+        moved = None if isinstance(answer, CausewayError) else _balance_after(answer)
         if moved is not None:
             return moved - had < held
     return False
 
 
-def _results(answer: Any) -> int | None:
+def _balance_after(answer: Any) -> int | None:
     """The receiver's balance after both calls; None for an answer of another shape, or if one of them failed."""
     try:
         transfer, balance = answer[0]["calls"]

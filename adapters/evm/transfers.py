@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from adapters.evm.allowances import agrees
 from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.limits import PLAIN_GAS, fitted
@@ -15,7 +16,6 @@ from core.proofs.lanes import evm_address
 
 TRANSFER_GAS: Final = 100_000
 """A token's transfer, with room for tokens behind proxies; an estimate may raise it."""
-WORD_BYTES: Final = 32
 
 
 class EvmTransferBuilder:
@@ -61,5 +61,5 @@ class EvmTransferBuilder:
             answer = data_bytes(await self._endpoints.call("eth_call", call, "latest"))
         except RevertedError as error:
             raise RejectedError(f"the token {hex_address(token)} refuses the transfer: {error.message}") from error
-        if answer and not (len(answer) >= WORD_BYTES and any(answer[:WORD_BYTES])):
+        if not agrees(answer):
             raise RejectedError(f"the token {hex_address(token)} refuses the transfer without a reason")

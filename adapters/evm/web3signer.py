@@ -17,11 +17,10 @@ from coincurve import PublicKey
 from adapters.evm.names import account
 from adapters.evm.signing import (
     SIGNATURE_BYTES,
-    SIGNATURE_SCHEME,
-    TYPED_DATA,
-    TYPED_DATA_BYTES,
     WALLET_V,
     address_of_key,
+    check_consent,
+    check_request,
     recover_address,
 )
 from adapters.evm.transactions import SECP256K1_ORDER
@@ -53,20 +52,12 @@ class Web3Signer:
     async def sign(self, request: SigningRequest) -> bytes:
         """r‖s‖v. Raise `RejectedError` for another scheme, another account's transaction, or typed data;
         `RetryableError` while the signer does not answer, or does not sign."""
-        if request.scheme != SIGNATURE_SCHEME:
-            raise RejectedError(f"this signer signs {SIGNATURE_SCHEME}, not {request.scheme}")
-        if request.transaction.sender != self._account:
-            raise RejectedError(f"this signer is {self._account}'s, not {request.transaction.sender}'s")
-        if request.payload.startswith(TYPED_DATA[:1]):
-            raise RejectedError("this is not a transaction: it begins as typed data does")
+        check_request(self._account, request)
         return await self._signature(request.payload)
 
     async def consent(self, asked: Consent) -> bytes:
         """r‖s‖v with v 27 or 28. Raise as `LocalSigner.consent`, and `RetryableError` as `sign`."""
-        if asked.account != self._account:
-            raise RejectedError(f"this signer is {self._account}'s, not {asked.account}'s")
-        if len(asked.payload) != TYPED_DATA_BYTES or not asked.payload.startswith(TYPED_DATA):
-            raise RejectedError("this is not a consent: its bytes are not typed data (EIP-712)")
+        check_consent(self._account, asked)
         signature = await self._signature(asked.payload)
         return signature[:64] + bytes([signature[64] + WALLET_V])
 

@@ -11,7 +11,19 @@ MAX_PROOF_BYTES: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Opening:
+class _OfAccount:
+    """A statement's account, which signs it."""
+
+    account: AccountId
+
+    @property
+    def chain(self) -> ChainId:
+        """The chain of the account, by whose rules it signs."""
+        return chain_of(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening(_OfAccount):
     """One swap that `account` asks a relayer to open: the quote, the hashlock, and what is exchanged.
 
     `relayer` is the relayer's ed25519 quote key, 32 bytes. `account` gives `given_amount` (base units) of `given_asset`
@@ -19,7 +31,6 @@ class Opening:
     the quote's, in Unix seconds.
     """
 
-    account: AccountId
     relayer: bytes
     quote_id: str
     hashlock: Hashlock
@@ -32,11 +43,6 @@ class Opening:
     expires_at: int
 
     @property
-    def chain(self) -> ChainId:
-        """The chain on which the account locks, and by whose rules it signs."""
-        return chain_of(self.account)
-
-    @property
     def summary(self) -> str:
         """A sentence for people."""
         return (
@@ -46,21 +52,15 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Access(_OfAccount):
     """Whoever asks a relayer holds `account`: its signature over a challenge that the relayer made, 32 bytes.
 
     `relayer` is the relayer's ed25519 quote key, 32 bytes; `expires_at` is in Unix seconds.
     """
 
-    account: AccountId
     relayer: bytes
     challenge: bytes
     expires_at: int
-
-    @property
-    def chain(self) -> ChainId:
-        """The chain of the account, by whose rules it signs."""
-        return chain_of(self.account)
 
     @property
     def summary(self) -> str:

@@ -25,7 +25,8 @@ _LOCK_ID = re.compile(r"(0x[0-9a-f]{40})/(0|[1-9]\d{0,9})/(0|[1-9]\d{0,4})", re.
 _ASSET = re.compile(r"[^/]+/(?:slip44:60|erc20:(0x[0-9a-f]{40}))", re.ASCII)
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 
-_ERC20_KIND = 1 << 160
+ERC20_KIND = 1 << 160
+"""The bit above a token's address in its committed word; the native coin's word is 0."""
 _COMMITMENT_MASK = ((1 << 224) - 1) << 32
 
 
@@ -97,7 +98,7 @@ def asset_word(asset: AssetId) -> int:
     match = _ASSET.fullmatch(asset)
     if match is None:
         raise RejectedError(f"{asset[:128]!r} is neither the native coin nor an ERC-20 token")
-    return 0 if match[1] is None else _ERC20_KIND | int(match[1], 16)
+    return 0 if match[1] is None else ERC20_KIND | int(match[1], 16)
 
 
 def settled_word(terms: LockTerms, lane: Lane) -> int:

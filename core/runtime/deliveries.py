@@ -170,14 +170,17 @@ def forget(connection: Connection, queue: Queue, topic: str) -> None:
 
 def withdraw(connection: Connection, queue: Queue, destination: str) -> None:
     """Take away everything that waits for a destination that is not there any more."""
-    waits = (_D.queue == queue.name) & (_D.destination == destination) & (_D.status == DeliveryStatus.PENDING)
-    connection.execute(sa.delete(deliveries).where(waits))
+    connection.execute(sa.delete(deliveries).where(_waits_for(queue, destination)))
 
 
 def waiting_for(connection: Connection, queue: Queue, destination: str) -> int:
     """Return how many deliveries wait for a destination."""
-    waits = (_D.queue == queue.name) & (_D.destination == destination) & (_D.status == DeliveryStatus.PENDING)
-    return int(connection.execute(sa.select(sa.func.count()).select_from(deliveries).where(waits)).scalar_one())
+    query = sa.select(sa.func.count()).select_from(deliveries).where(_waits_for(queue, destination))
+    return int(connection.execute(query).scalar_one())
+
+
+def _waits_for(queue: Queue, destination: str) -> sa.ColumnElement[bool]:
+    return (_D.queue == queue.name) & (_D.destination == destination) & (_D.status == DeliveryStatus.PENDING)
 
 
 @dataclass(frozen=True, slots=True)

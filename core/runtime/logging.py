@@ -67,7 +67,6 @@ def configure_logging(level: Level = "info", form: Format = "json", stream: Text
             redact,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.PrintLoggerFactory(target),
         cache_logger_on_first_use=False,
     )
@@ -83,10 +82,8 @@ def configure_logging(level: Level = "info", form: Format = "json", stream: Text
             ],
         )
     )
-    root = logging.getLogger()
-    root.handlers = [handler]
-    # Libraries report their routine at INFO (every request, every job); we report ours ourselves.
-    root.setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+    logging.getLogger().handlers = [handler]
+    set_level(level)
 
 
 def sum_up(*, everything: bool = False) -> None:
@@ -97,8 +94,10 @@ def sum_up(*, everything: bool = False) -> None:
 
 def set_level(level: Level) -> None:
     """Log from this level on, in the form and to the stream that were configured."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())))
-    logging.getLogger().setLevel(max(logging.WARNING, getattr(logging, level.upper())))
+    least = getattr(logging, level.upper())
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(least))
+    # Libraries report their routine at INFO (every request, every job); we report ours ourselves.
+    logging.getLogger().setLevel(max(logging.WARNING, least))
 
 
 def get_logger(name: str, **fields: Any) -> structlog.typing.FilteringBoundLogger:

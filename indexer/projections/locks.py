@@ -214,10 +214,12 @@ def locks_of(
     made, paid = list[LockRow](), list[LockRow]()
     for chain, account in accounts.items():
         here = sa.select(locks).where(locks.c.hashlock == hashlock, locks.c.chain == chain)
-        here = here.order_by(locks.c.lock_height, locks.c.lock_index)
-        made += [lock_row(row) for row in connection.execute(here.where(locks.c.sender == account))]
+        order = (locks.c.lock_height, locks.c.lock_index)
+        own = here.where(locks.c.sender == account).order_by(*order)
+        made += [lock_row(row) for row in connection.execute(own)]
         others = here.where(locks.c.receiver == account, locks.c.sender != account)
-        paid += [lock_row(row) for row in connection.execute(others)]
+        largest = others.order_by(locks.c.amount.desc(), *order).limit(limit)
+        paid += [lock_row(row) for row in connection.execute(largest)]
     return [*made, *sorted(paid, key=lambda row: row.terms.amount, reverse=True)[:limit]]
 
 

@@ -1,11 +1,14 @@
 """The committed artifacts of our contracts: ABI and bytecode, read without a compiler."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from core.proofs.keccak import keccak256
 
 ARTIFACTS_DIR = Path(__file__).parent / "artifacts"
 
@@ -34,3 +37,17 @@ def load_artifact(contract: str) -> Artifact:
         bytecode=bytes.fromhex(raw["bytecode"]),
         deployed_bytecode=bytes.fromhex(raw["deployed_bytecode"]),
     )
+
+
+def selector_of(entry: Mapping[str, Any]) -> bytes:
+    """The selector of an ABI's function or error: 4 bytes of its signature's hash (Solidity, "Contract ABI
+    Specification")."""
+    return keccak256(f"{entry['name']}({','.join(map(_type, entry['inputs']))})".encode())[:4]
+
+
+def _type(item: Mapping[str, Any]) -> str:
+    """A parameter's canonical type: tuples are written out."""
+    kind = str(item["type"])
+    if not kind.startswith("tuple"):
+        return kind
+    return f"({','.join(map(_type, item['components']))}){kind.removeprefix('tuple')}"

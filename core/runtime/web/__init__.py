@@ -8,15 +8,17 @@ async with serve(app, "127.0.0.1", 8080) as address: ...
 from core.runtime.callers import ApiKey, Caller, KeyRing, client_of, issue_key
 from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.bodies import read_body, read_bytes, read_query, read_sent, respond
-from core.runtime.web.connections import ConnectionLimits, Runner, has_left, sending
+from core.runtime.web.connections import has_left, sending
 from core.runtime.web.cors import ANYBODY, Cors
+from core.runtime.web.crowd import ConnectionLimits
 from core.runtime.web.front import Absence, Front
 from core.runtime.web.limits import Places, RateLimit, RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.pages import Page, PageCursors, PageQuery, after
 from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
-from core.runtime.web.turns import Gate, Turns
+from core.runtime.web.runner import Runner
+from core.runtime.web.turns import Entrance, Turns
 
 __all__ = [
     "ANYBODY",
@@ -27,8 +29,8 @@ __all__ = [
     "Caller",
     "ConnectionLimits",
     "Cors",
+    "Entrance",
     "Front",
-    "Gate",
     "Handler",
     "Health",
     "KeyRing",

@@ -22,12 +22,13 @@ from core.runtime.signals import Signal
 from core.runtime.web import docs_page
 from core.runtime.web.auth import caller_of, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
-from core.runtime.web.connections import Runner, has_left
+from core.runtime.web.connections import has_left
 from core.runtime.web.cors import Cors
 from core.runtime.web.limits import RateLimiter
 from core.runtime.web.openapi import openapi
 from core.runtime.web.problems import Problem, allowed_methods, problem_of
 from core.runtime.web.routes import CALLER, REQUEST_ID, Handler, Route
+from core.runtime.web.runner import Runner
 
 MAX_PATH_CHARS: Final = 2_048
 SHUTDOWN_S: Final = 3.0

@@ -1,17 +1,15 @@
-"""How many connections a server has, and how long each may keep it waiting.
+"""How long each connection may keep a server waiting.
 
 aiohttp waits for a client without an end: for headers, for the rest of a body, for an answer to be read. Here each wait
-has a limit, and a connection that waits for its client gives way to a newer one when there are too many. How many
-that is follows from the files that the process may open, since chains and the database need files as well.
+has a limit, and a connection that waits for its client gives way to a newer one when there are too many
+(`core.runtime.web.crowd`).
 """
 
 import asyncio
-import resource
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import EMPTY_PAYLOAD, StreamReader, web
@@ -20,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from core.model.errors import RetryableError
 from core.runtime.callers import client_of
 from core.runtime.logging import get_logger
+from core.runtime.web.crowd import ConnectionLimits, Connections
 from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.turns import Turns
 from core.runtime.web.untaken import Untaken
@@ -41,102 +40,9 @@ MAX_HEADERS: Final = 64
 MAX_HEAD_BYTES: Final = 32 * 1024
 """Of a request's line and headers together, give or take a piece of `READ_BYTES`."""
 
-MAX_CONNECTIONS: Final = 1_000
-MIN_CONNECTIONS: Final = 8
-MAX_ACCEPTS: Final = 8
-"""In one round of the event loop."""
-MAX_WAITING: Final = 1_024
-"""Connections that the system keeps until they are accepted, if its own limit (`somaxconn`) allows it."""
-ROUNDS_OF_A_BEGINNING: Final = 3
-"""Of the event loop, from a connection's acceptance to `connection_made`."""
-RESERVED_FILES: Final = 64
-"""Files that the rest of a process may open: databases, logs, connections to chains."""
-
 assert HEADERS_S < KEEP_ALIVE_S
 
 log = get_logger("core.runtime.web")
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionLimits:
-    """`total` connections at once, `per_client` of one address (one network of 64 bits for IPv6).
-
-    Up to `accepts` more are accepted before the surplus is closed.
-    """
-
-    total: int
-    per_client: int
-    accepts: int
-
-    @classmethod
-    def of_process(cls) -> "ConnectionLimits":
-        """The limits for one server in a process that may open as many files as this one."""
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        spare = MAX_CONNECTIONS * 2 if files == resource.RLIM_INFINITY else files - RESERVED_FILES
-        total = min(MAX_CONNECTIONS, max(MIN_CONNECTIONS, spare * 2 // 3))
-        return cls(total, total // 2, min(MAX_ACCEPTS, total // 2))
-
-
-class Connections:
-    """The open connections of one server, and by age those that wait for their clients.
-
-    Without `limits` they are the process's, which its operator may change while it runs.
-    """
-
-    def __init__(self, limits: ConnectionLimits | None) -> None:
-        self._limits = limits
-        self._clients: dict[str, _Client] = {}
-        self._open = 0
-
-    def __len__(self) -> int:
-        return self._open
-
-    def join(self, connection: "Connection") -> bool:
-        """Count a new connection; if there are too many, end the oldest that waits. Return False if all are busy."""
-        limits = self._limits or ConnectionLimits.of_process()
-        client = self._clients.get(connection.client)
-        crowded: list[_Client] = []
-        if client is not None and len(client.open) >= limits.per_client:
-            crowded = [client]
-        elif self._open >= limits.total:
-            crowded = sorted(self._clients.values(), key=lambda one: len(one.open), reverse=True)
-        if crowded:
-            oldest = next((next(iter(one.waiting)) for one in crowded if one.waiting), None)
-            if oldest is None:
-                return False
-            self.leave(oldest)
-            oldest.abort()
-        client = self._clients.setdefault(connection.client, _Client({}, {}))
-        client.open[connection] = client.waiting[connection] = None
-        self._open += 1
-        return True
-
-    def leave(self, connection: "Connection") -> None:
-        client = self._clients.get(connection.client)
-        if client is None or connection not in client.open:
-            return
-        del client.open[connection]
-        client.waiting.pop(connection, None)
-        self._open -= 1
-        if not client.open:
-            del self._clients[connection.client]
-
-    def waits(self, connection: "Connection", waiting: bool) -> None:
-        """Note that a connection waits for its client from now on, or that it is the client who waits."""
-        client = self._clients.get(connection.client)
-        if client is None or connection not in client.open:
-            return
-        client.waiting.pop(connection, None)
-        if waiting:
-            client.waiting[connection] = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Client:
-    """One client's connections, oldest first; `waiting` by how long they have been."""
-
-    open: dict["Connection", None]
-    waiting: dict["Connection", None]
 
 
 class Connection(web.RequestHandler, asyncio.BufferedProtocol):
@@ -390,73 +296,6 @@ class Server(web.Server):
             return problem_of(error).response(_request_id())
         finally:
             connection.request_handled()
-
-
-class Runner(web.AppRunner):
-    """Run `app` behind a `Server`. `shutdown_s`: how long open requests may take to end when it stops."""
-
-    def __init__(self, app: web.Application, shutdown_s: float, limits: ConnectionLimits | None = None) -> None:
-        super().__init__(app, access_log=None, shutdown_timeout=shutdown_s)
-        self._limits = limits
-        self._shutdown_s = shutdown_s
-        self._own: web.Server | None = None
-        self._guest: web.AppRunner | None = None
-        self._listening: list[socket.socket] = []
-
-    async def _make_server(self) -> web.Server:
-        self._own = await super()._make_server()
-        return Server(self._own, self._limits)
-
-    async def exchange(self, app: web.Application | None) -> None:
-        """Let `app` answer in place of our own, None our own again. The one before is shut down; its sockets end."""
-        guest = None if app is None else web.AppRunner(app, access_log=None, shutdown_timeout=self._shutdown_s)
-        if guest is not None:
-            await guest.setup()
-        former, self._guest = self._guest, guest
-        inner = self._own if guest is None else guest.server
-        if isinstance(self.server, Server) and inner is not None:
-            self.server.turn_to(inner)
-        if former is not None:
-            await former.cleanup()
-
-    async def cleanup(self) -> None:
-        """Stop listening, then the application in our own's place first: its sockets end, and keep nobody waiting."""
-        while self._listening:
-            asyncio.get_running_loop().remove_reader(self._listening.pop())
-        # asyncio loses a connection that it accepted in the round before its server is closed.
-        for _ in range(ROUNDS_OF_A_BEGINNING):
-            await asyncio.sleep(0)
-        await self.exchange(None)
-        await super().cleanup()
-
-    async def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Listen, and return the (host, port) that was bound; port 0 takes a free one. Raise `OSError`."""
-        await self.setup()
-        accepts = (self._limits or ConnectionLimits.of_process()).accepts
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        for family, _, _, _, address in dict.fromkeys(found):
-            listening = _bound(family, (address[0], port, *address[2:]))
-            # asyncio accepts as many connections at once as the backlog it is given, before any can be closed again:
-            # few. The system lets more wait.
-            await web.SockSite(self, listening, backlog=accepts).start()
-            listening.listen(MAX_WAITING)
-            self._listening.append(listening)
-            port = listening.getsockname()[1]
-        bound_host, bound_port = self.addresses[0][:2]
-        return bound_host, bound_port
-
-
-def _bound(family: int, address: tuple[Any, ...]) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind(address)
-    except OSError:
-        listening.close()
-        raise
-    return listening
 
 
 @contextmanager

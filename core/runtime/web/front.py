@@ -23,8 +23,8 @@ from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal
 from core.runtime.version import VERSION
 from core.runtime.web.application import Health, build_application, listening
-from core.runtime.web.connections import Runner
 from core.runtime.web.problems import RETRY_AFTER_S, Problem
+from core.runtime.web.runner import Runner
 
 STARTING: Final = "starting"
 STANDING_BY: Final = "standing-by"

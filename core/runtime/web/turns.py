@@ -86,11 +86,11 @@ def _settle(turn: asyncio.Future[None]) -> None:
         turn.set_result(None)
 
 
-class Gate:
-    """At most `most` requests at work at once; what takes longer than `counted_s` waits for something else than the
+class Entrance:
+    """At most `most` requests at work at once. With `counted_s`, what takes longer waits for something else than the
     event loop, and counts no more."""
 
-    def __init__(self, most: int, counted_s: float) -> None:
+    def __init__(self, most: int, counted_s: float | None = None) -> None:
         self._free = most
         self._counted_s = counted_s
         self._waiting: Rotation[asyncio.Future[None]] = Rotation()
@@ -107,11 +107,12 @@ class Gate:
                 counted = False
                 self._leave()
 
-        late = asyncio.get_running_loop().call_later(self._counted_s, leave)
+        late = None if self._counted_s is None else asyncio.get_running_loop().call_later(self._counted_s, leave)
         try:
             yield
         finally:
-            late.cancel()
+            if late is not None:
+                late.cancel()
             leave()
 
     async def _pass(self, client: str) -> None:

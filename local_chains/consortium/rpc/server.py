@@ -11,7 +11,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from core.model.errors import RetryableError
 from core.runtime.web import (
-    Gate,
+    Entrance,
     Places,
     Problem,
     Runner,
@@ -81,7 +81,7 @@ class RpcServer:
         self._news = Workshop()
         """Its own, so that new blocks do not wait for searches."""
         self._turns = asyncio.Lock()
-        self._gate = Gate(MAX_AT_WORK, COUNTED_S)
+        self._entrance = Entrance(MAX_AT_WORK, COUNTED_S)
         self._answers = Turns()
         self._bodies = Places("bodies", MAX_LARGE_BODIES, MAX_LARGE_BODIES_OF_A_CLIENT)
         self._ending = False
@@ -138,7 +138,7 @@ class RpcServer:
         body = await self._body(request, client)
         if isinstance(body, web.Response):
             return body
-        async with self._gate.passed(client):
+        async with self._entrance.passed(client):
             if has_left(request):
                 raise ConnectionResetError("the client left before its turn came")
             if self._ending:
@@ -224,7 +224,7 @@ class RpcServer:
         try:
             async for message in socket:
                 if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    async with self._gate.passed(client):
+                    async with self._entrance.passed(client):
                         await connection.receive(message.data)
                     continue
                 await self._in_turn(client)

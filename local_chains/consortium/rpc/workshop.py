@@ -12,15 +12,13 @@ from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 
 from core.model.errors import RetryableError
-from core.runtime.web import Gate
+from core.runtime.web import Entrance
 
 CLIENT: Final[ContextVar[str]] = ContextVar("client", default="")
 """Who sent the request that is being answered; empty for nobody over the network."""
 MAX_WAITING: Final = 64
 MAX_WAITING_OF_A_CLIENT: Final = MAX_WAITING // 2
 """Pieces of work that wait for their turn."""
-LONGEST_S: Final = 86_400.0
-"""For a piece of work: none takes as long."""
 STOPS: Final = "the node stops: ask another, or again later"
 MAX_KEPT: Final = 4
 MAX_KEPT_BYTES: Final = 64 * 1024 * 1024
@@ -37,7 +35,7 @@ class Workshop:
         self._thread = ThreadPoolExecutor(1, "rpc answers") if threads else None
         self._making: dict[Hashable, asyncio.Future[Any]] = {}
         self._kept: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
-        self._turn = Gate(1, LONGEST_S)
+        self._turn = Entrance(1)
         self._waiting: Counter[str] = Counter()
         self._closed = False
 

@@ -27,7 +27,7 @@ from core.runtime.logging import configure_logging
 from core.runtime.metrics import Metrics
 from core.runtime.web import Route, bodies, build_application, connections, read_body, respond, serve
 from core.runtime.web.bodies import MAX_BODY_BYTES
-from core.runtime.web.connections import ConnectionLimits
+from core.runtime.web.crowd import RESERVED_FILES, ConnectionLimits
 from tests.support import eventually
 
 
@@ -304,7 +304,7 @@ def test_limits_follow_the_files_of_the_process(monkeypatch: pytest.MonkeyPatch)
     assert limits(1 << 20) == limits(resource.RLIM_INFINITY) == ConnectionLimits(1_000, 500, 8)
     for files in range(76, 3_000):
         found = limits(files)
-        assert found.total + found.accepts <= files - connections.RESERVED_FILES
+        assert found.total + found.accepts <= files - RESERVED_FILES
         assert 0 < found.per_client <= found.total
 
 

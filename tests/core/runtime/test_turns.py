@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from functools import partial
 
-from core.runtime.web import Gate, Turns
+from core.runtime.web import Entrance, Turns
 from tests.support import eventually
 
 
@@ -62,11 +62,11 @@ async def test_who_gives_up_waiting_costs_others_nothing() -> None:
     await turns.come("later")
 
 
-async def test_gate_lets_a_few_in_and_clients_rotate() -> None:
-    gate, begun, go = Gate(2, 60.0), [], asyncio.Event()
+async def test_entrance_lets_a_few_in_and_clients_rotate() -> None:
+    entrance, begun, go = Entrance(2, 60.0), [], asyncio.Event()
 
     async def request(client: str) -> None:
-        async with gate.passed(client):
+        async with entrance.passed(client):
             begun.append(client)
             await go.wait()
 
@@ -82,27 +82,27 @@ async def test_gate_lets_a_few_in_and_clients_rotate() -> None:
 
 
 async def test_request_that_waits_long_counts_no_more() -> None:
-    gate = Gate(1, 0.02)
+    entrance = Entrance(1, 0.02)
     async with AsyncExitStack() as stack:
         for _ in range(3):
-            await asyncio.wait_for(stack.enter_async_context(gate.passed("slow")), 10)
-    async with gate.passed("next"):
+            await asyncio.wait_for(stack.enter_async_context(entrance.passed("slow")), 10)
+    async with entrance.passed("next"):
         pass
 
 
 async def test_place_of_one_who_gives_up_goes_to_the_next() -> None:
-    gate, passed = Gate(1, 60.0), []
+    entrance, passed = Entrance(1, 60.0), []
 
     async def request(client: str) -> None:
-        async with gate.passed(client):
+        async with entrance.passed(client):
             passed.append(client)
 
-    async with gate.passed("first"):
+    async with entrance.passed("first"):
         waiting = [asyncio.create_task(request(f"client {number}")) for number in range(3)]
         await asyncio.sleep(0)
         waiting[0].cancel()
     waiting[1].cancel()  # it was given the place, and has not taken it yet
     await eventually(lambda: waiting[2].done())
     assert passed == ["client 2"]
-    async with gate.passed("last"):
+    async with entrance.passed("last"):
         assert [one.cancelled() for one in waiting] == [True, True, False]
