@@ -36,11 +36,6 @@ async def devnet(tmp_path: Path) -> AsyncIterator[Devnet]:
 
 async def test_the_first_steps_of_each_reader_work_as_written(devnet: Devnet, tmp_path: Path) -> None:
     reader = Reader(tmp_path)
-    await developer(reader, devnet)
-    await supervisor(reader, devnet)
-
-
-async def developer(reader: Reader, devnet: Devnet) -> None:
     page = "dapps/first-swap.md"
     assert "completed" in await reader.types(block(page, "causeway swap"))
     (reader.directory / "first_swap.py").write_text(block(page, "import asyncio"))
@@ -50,9 +45,6 @@ async def developer(reader: Reader, devnet: Devnet) -> None:
     shown = await reader.types(block(page, "curl -s $RELAYER/v1/relayer"), {"RELAYER": relayer_url})
     assert '"watchtower"' in shown
     assert devnet.info.yuan in shown
-
-
-async def supervisor(reader: Reader, devnet: Devnet) -> None:
     steps = without(block("supervising/api.md", "export API="), "export API=")
     shown = await reader.types(steps, {"API": devnet.info.regulator, "KEY": devnet.info.regulator_key})
     assert '"conservation"' in shown

@@ -201,7 +201,10 @@ async def test_a_running_relayer_is_reloaded_and_drained(tmp_path: Path) -> None
             await prices_are_reloaded(running)
             await what_is_wrong_is_refused(running)
             await endpoints_are_reloaded(here, running)
-            await a_drain_ends_it(running)
+            await is_drained(running)
+            assert await asyncio.wait_for(running.ended(), WAIT_S) == 0
+            assert [line["why"] for line in running.logged("stops")] == ["it is done"]
+            assert len(running.logged("starts")) == 1
         finally:
             await running.end()
 
@@ -254,16 +257,12 @@ async def endpoints_are_reloaded(here: Town, running: RelayerProcess) -> None:
     assert (shown.returncode, json.loads(shown.stdout)["answers"][0]["refused"]) == (0, None)
     for gate in here.gates.values():
         await gate.shut()
-
-    async def is_ready() -> bool:
-        return (await running.ask("/readyz"))[0] == 200
-
-    await eventually(is_ready, WAIT_S)
+    await eventually(running.is_ready, WAIT_S)
     status, chains = await running.ask("/v1/chains")
     assert (status, [one["reachable"] for one in chains]) == (200, [True, True])
 
 
-async def a_drain_ends_it(running: RelayerProcess) -> None:
+async def is_drained(running: RelayerProcess) -> None:
     paused = await asyncio.to_thread(causeway, "relayer", "pause", "--reason", "upgrade", cwd=running.file.parent)
     assert paused.returncode == 0
 
@@ -273,6 +272,3 @@ async def a_drain_ends_it(running: RelayerProcess) -> None:
 
     await eventually(shows, WAIT_S)
     assert (await asyncio.to_thread(causeway, "relayer", "drain", "--wait", cwd=running.file.parent)).returncode == 0
-    assert await asyncio.wait_for(running.ended(), WAIT_S) == 0
-    assert [line["why"] for line in running.logged("stops")] == ["it is done"]
-    assert len(running.logged("starts")) == 1

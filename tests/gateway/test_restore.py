@@ -37,7 +37,7 @@ async def test_a_lost_database_costs_no_money(tmp_path: Path) -> None:
 
         try:
             await relayer.start()
-            await eventually(lambda: is_ready(relayer), WAIT_S)
+            await eventually(relayer.is_ready, WAIT_S)
             async with (
                 wiring.connected(info.chains) as chains,
                 connect(relayer.url, chains, secrets, tmp_path / "bob.sqlite", PRODUCTION_POLICY) as client,
@@ -58,10 +58,6 @@ async def test_a_lost_database_costs_no_money(tmp_path: Path) -> None:
             assert "causeway relayer adopt" in json.dumps(problem)
         finally:
             await relayer.end()
-
-
-async def is_ready(relayer: RelayerProcess) -> bool:
-    return (await relayer.ask("/readyz"))[0] == 200
 
 
 async def loses_everything(relayer: RelayerProcess, swap_id: str) -> None:

@@ -15,10 +15,6 @@ pytestmark = [pytest.mark.long, pytest.mark.alone]
 WAIT_S = 60.0
 
 
-async def is_ready(relayer: RelayerProcess) -> bool:
-    return (await relayer.ask("/readyz"))[0] == 200
-
-
 async def test_a_relayer_waits_for_its_database_and_chains(tmp_path: Path) -> None:
     with postgres_cluster() as cluster:
         async with town(tmp_path) as here:
@@ -39,12 +35,12 @@ async def test_a_relayer_waits_for_its_database_and_chains(tmp_path: Path) -> No
                 await here.gates[consortium].open()
                 await works_with_what_is_there(relayer, ethereum, consortium)
                 await here.gates[ethereum].open()
-                await eventually(lambda: is_ready(relayer), WAIT_S)
+                await eventually(relayer.is_ready, WAIT_S)
                 await eventually(lambda: relayer.ready, WAIT_S)
                 assert len((await relayer.ask("/v1/pairs"))[1]) == 2
                 waited = [line["what"] for line in relayer.logged("waiting")]
                 assert sorted(waited) == sorted({"database", ethereum, consortium})
-                await eventually(lambda: is_ready(regulator), WAIT_S)
+                await eventually(regulator.is_ready, WAIT_S)
                 for one in (relayer, regulator):
                     one.send(signal.SIGTERM)
                     assert await one.ended() == 0

@@ -161,6 +161,10 @@ class RelayerProcess:
         if self._reading is not None:
             await self._reading
 
+    async def is_ready(self) -> bool:
+        """`/readyz` is 200."""
+        return (await self.ask("/readyz"))[0] == 200
+
     def logged(self, event: str) -> list[dict[str, Any]]:
         """Its log's lines with this event."""
         lines = (json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{"))

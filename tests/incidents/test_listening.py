@@ -15,7 +15,7 @@ from core.runtime.database import create_schema, open_database
 from htlc.model import Leg, Phase
 from relayer.transactions import accounts
 from tests.adapters.endpoints.test_quorum import World, play
-from tests.incidents.test_swaps import locked_both, played
+from tests.incidents.test_swaps import WIN, locked_both, played
 from tests.relayer.house import COIN, A, B, House
 
 CROWDED = 150
@@ -31,6 +31,7 @@ def test_hermes_3819_head_stream_is_dead_and_the_process_lives() -> None:
         view = await locked_both(house)
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
+        assert await house.gains() == WIN
 
     played(story)
 
@@ -72,7 +73,9 @@ def test_hermes_4418_gauges_move_again_after_an_outage() -> None:
             house.service.housekeeping.due.notify()
             return house.metrics.value("relayer_wallet_balance", asset=COIN[A]) == expected
 
+        assert not await shown()
         await house.until(shown, deadline_s=30, what="the new balance in the gauge")
+        assert house.metrics.value("relayer_wallet_balance", asset=COIN[A]) == expected
 
     played(story)
 
@@ -113,6 +116,8 @@ def test_raiden_5044_wallet_with_our_key_stops_no_exit(chain: ChainId) -> None:
         await house.two_blocks()
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
+        paid = [1 if one == chain else 0 for one in (A, B)]
+        assert (await house.gains())["relayer"] == (1000 - paid[0], -2000 - paid[1])
 
     played(story)
 

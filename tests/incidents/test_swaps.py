@@ -104,6 +104,7 @@ def test_kdf_1293_one_silent_chain_stalls_no_other() -> None:
             return settle is not None and settle.final
 
         await house.until(claimed, deadline_s=8)
+        assert len(house.made(A, Claimed, there.hashlock)) == 1
         house.endpoints[B].wake()
         await house.phase(there.id, Phase.COMPLETED)
 
@@ -231,6 +232,7 @@ def test_hyperlane_8680_claim_above_the_cap_needs_no_restart() -> None:
         await house.clock.sleep(8)
         sender.submit = real
         await house.phase(view.id, Phase.COMPLETED, deadline_s=10)
+        assert await house.gains() == WIN
 
     played(story)
 
@@ -309,6 +311,7 @@ def test_rly_267_start_without_a_chain_is_no_end(chain: Any) -> None:
         view = await locked_both(house)
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
+        assert await house.gains() == WIN
         await house.stop()
 
     run_virtually(whole())

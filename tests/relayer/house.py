@@ -29,7 +29,7 @@ from core.model.types import (
     Seconds,
     SwapId,
 )
-from core.runtime.clock import Clock, SeededSecrets, VirtualClock
+from core.runtime.clock import Clock, SeededSecrets, VirtualClock, run_virtually
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor, Worker
@@ -361,6 +361,19 @@ class House:
             for logged in block.events
             if isinstance(logged.event, kind) and hashlock_of(logged) == hashlock
         ]
+
+
+def told(story: Callable[[Any], Awaitable[None]], house_type: type[House] = House, **given: Any) -> None:
+    """Play a story over a fresh house in virtual time, and stop the house, however it ends."""
+
+    async def whole() -> None:
+        house = house_type(**given)
+        try:
+            await story(house)
+        finally:
+            await house.stop()
+
+    run_virtually(whole())
 
 
 def replayed_swaps(connection: Connection) -> None:

@@ -53,14 +53,6 @@ from tests.relayer.office import CODE, FIRST, OURS, SECOND, Office, other_agreem
 
 
 @pytest_asyncio.fixture
-async def office() -> AsyncIterator[Office]:
-    made = Office()
-    await made.database.write(create_schema)
-    yield made
-    await made.database.close()
-
-
-@pytest_asyncio.fixture
 async def initiators() -> AsyncIterator[Office]:
     made = Office(Role.INITIATOR)
     await made.database.write(create_schema)
@@ -315,8 +307,13 @@ async def test_earlier_promises_come_first_and_later_ones_do_not(office: Office)
 async def test_promise_that_is_not_firm_reserves_nothing(office: Office) -> None:
     await office.begin(other_agreement(1, 10**6), quote="unproven", proven=False)
     await office.begin(other_agreement(2, 10**6), quote="over", hold_until_ns=office.clock.now_ns() - 1)
-    office.chains[B].held[office.agreement.participant_leg.asset] = office.agreement.participant_leg.amount
-    await office.checks.before_funding(await office.ready_to_fund())
+    asset, state = office.agreement.participant_leg.asset, await office.ready_to_fund()
+    office.chains[B].held[asset] = office.agreement.participant_leg.amount
+    await office.checks.before_funding(state)
+    office.chains[B].held[asset] -= 1
+    with pytest.raises(UnaffordableError) as short:
+        await office.checks.before_funding(state)
+    assert short.value.fields == {"asset": asset, "free": office.agreement.participant_leg.amount - 1}
 
 
 async def test_exposure_is_looked_at_again_before_funding(office: Office) -> None:

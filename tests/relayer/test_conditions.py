@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from core.model.facts import BlockHeader, HeadUpdate
 from core.model.ports import ChainTiming
 from core.model.types import BaseUnits, BlockRef, ChainTime, Height, Seconds, SwapId
-from core.runtime.clock import NS_PER_S, run_virtually
+from core.runtime.clock import NS_PER_S
 from indexer import store, tables
 from relayer import inventory, switchboard
 from relayer.conditions import BAD_LOOKS, CALM_LOOKS, ChainLook, Conditions, stall_bound_s
 from relayer.provider.quoting import QuoteRequest
 from relayer.switches import Cause, PausedError, Scope, Switch
-from tests.relayer.house import COIN, A, B, House
+from tests.relayer.house import COIN, A, B, House, told
 
 TIMING = ChainTiming(Seconds(1), Seconds(2), Seconds(10), Seconds(3), Seconds(2), Seconds(4))
 BOUND_S = 2 * 10 + 2 + 3
@@ -193,17 +193,6 @@ def test_shortages_count_as_many_spare_exits_as_named(held: int, spare: int, sho
 
 
 # --- in a relayer ---------------------------------------------------------------------------------------------------
-
-
-def told(story: Any) -> None:
-    async def whole() -> None:
-        house = House()
-        try:
-            await story(house)
-        finally:
-            await house.stop()
-
-    run_virtually(whole())
 
 
 def test_a_chain_that_stands_still_is_paused_and_resumed() -> None:

@@ -12,7 +12,6 @@ from core.model.facts import Claimed, Locked
 from core.model.transactions import FeeMarket
 from core.model.types import BaseUnits, PublicPreimage, SwapId
 from core.runtime import journal
-from core.runtime.clock import run_virtually
 from htlc import events
 from htlc.model import Leg, Phase
 from htlc.timelocks import DEVNET_POLICY
@@ -21,20 +20,9 @@ from relayer.pump import swaps
 from relayer.transactions import accounts, records
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.pipeline import PipelinePolicy
-from tests.relayer.house import COIN, A, B, House
+from tests.relayer.house import COIN, A, B, House, told
 
 ERRORS = [FatalError("an invariant is broken"), KeyError("a bug"), RetryableError("later")]
-
-
-def told(story: Any, **given: Any) -> None:
-    async def whole() -> None:
-        house = House(**given)
-        try:
-            await story(house)
-        finally:
-            await house.stop()
-
-    run_virtually(whole())
 
 
 def raising(error: Exception) -> Any:
@@ -152,6 +140,7 @@ def test_a_claim_waits_for_no_estimate(error: Exception | None) -> None:
 
         service._setup.chains[A].transactions.fitted = silent if error is None else raising(error)
         await complete(house, view)
+        assert (await house.gains())["relayer"] == (1000, -2000)
 
     told(story)
 
@@ -224,6 +213,7 @@ def test_dead_exits_of_one_chain_take_no_place_from_another_s() -> None:
         await house.lock(view.initiator.terms)
         view = await house.phase(view.id, Phase.FUNDING, Phase.BOTH_LOCKED)
         await complete(house, view)
+        assert (await house.gains())["relayer"] == (1000, -2000)
 
     told(story)
 

@@ -72,6 +72,7 @@ def test_no_node_keeps_an_exit_back(error: Exception) -> None:
         await house.clock.sleep(3)
         house.chains[A].tokens.refused.discard(refused)
         await house.phase(view.id, Phase.COMPLETED, deadline_s=20)
+        assert len(house.made(A, Claimed, view.hashlock)) == 1
 
     told(story)
 

@@ -1,10 +1,8 @@
 """Limits of exposure, what exits cost and keep, and the places of our locks."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from core.model.errors import (
     ConflictError,
@@ -17,7 +15,6 @@ from core.model.types import (
     BaseUnits,
     LockId,
 )
-from core.runtime.database import create_schema
 from relayer.policy import ExposureLimit, WatchPolicy
 from relayer.pump.checks import EXIT_COST_AGE_S, PLACE_RETRIES
 from tests.htlc.scenarios import (
@@ -26,15 +23,6 @@ from tests.htlc.scenarios import (
 )
 from tests.relayer.office import NATIVE, Office, other_agreement
 from tests.relayer.test_inventory import promise
-
-
-@pytest_asyncio.fixture
-async def office() -> AsyncIterator[Office]:
-    made = Office()
-    await made.database.write(create_schema)
-    yield made
-    await made.database.close()
-
 
 # --- exposure -------------------------------------------------------------------------------------------------------
 
@@ -73,7 +61,10 @@ def test_exposure_reaches_each_limit_and_no_further(limit: ExposureLimit, words:
 def test_asset_without_a_limit_is_bounded_by_the_purse_alone() -> None:
     other = promise(asset=AssetId(f"{A}/slip44:60"))
     limit = ExposureLimit(BaseUnits(0), BaseUnits(0), BaseUnits(0))
-    Office().made(exposure={promise().asset: limit}).check_exposure([], other)
+    checks = Office().made(exposure={promise().asset: limit})
+    checks.check_exposure([], other)
+    with pytest.raises(ConflictError, match="exposure limit in all"):
+        checks.check_exposure([], promise())
 
 
 # --- the purse --------------------------------------------------------------------------------------------------------

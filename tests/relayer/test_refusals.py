@@ -1,6 +1,5 @@
 """Acts that the relayer must not do, and what it says instead. Nothing is ever locked for nothing."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -8,28 +7,14 @@ import pytest
 from core.model.errors import ConflictError, NotFoundError, RejectedError
 from core.model.facts import Claimed, Locked, Refunded
 from core.model.types import AccountId, AssetId, BaseUnits, ChainTime, Preimage, Seconds, SwapId
-from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
 from htlc.timelocks import ClockSkewError
 from relayer.policy import ExposureLimit, RelayerPolicy
 from relayer.provider.desk import OpenSwap, SwapFilter
 from relayer.provider.quoting import QuoteRequest
-from tests.relayer.house import COIN, A, B, House
+from tests.relayer.house import COIN, A, B, House, told
 
 OTHER_PREIMAGE = Preimage(bytes(range(32)))
-
-
-def told(story: Callable[[House], Awaitable[None]]) -> None:
-    """Run a story over a fresh house in virtual time."""
-
-    async def whole() -> None:
-        house = House()
-        try:
-            await story(house)
-        finally:
-            await house.stop()
-
-    run_virtually(whole())
 
 
 @pytest.mark.parametrize("wrong", ["amount", "receiver", "timelock", "hashlock"])
@@ -297,6 +282,7 @@ def test_it_starts_while_a_chain_is_down() -> None:
         view = await house.locked(view.id, Leg.PARTICIPANT)
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
+        assert (await house.gains())["relayer"] == (1000, -2000)
 
     told(story)
 

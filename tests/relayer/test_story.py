@@ -8,12 +8,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from core.model.types import Preimage
-from core.runtime.clock import run_virtually
 from core.runtime.logging import configure_logging
 from htlc.model import Leg, Phase
 from relayer.service import RelayerService
 from relayer.story import GATHER_S, Story
-from tests.relayer.house import A, B, House
+from tests.relayer.house import A, B, House, told
 
 
 @pytest.fixture(autouse=True)
@@ -31,17 +30,6 @@ def story_of(lines: list[Any], swap_id: str) -> list[str]:
             leg = f" {line['leg']}" if "leg" in line else ""
             found.append(f"{line['event']}{leg}" + (f" {line['what']}" if "what" in line else ""))
     return found
-
-
-def told(story: Any) -> None:
-    async def whole() -> None:
-        house = House()
-        try:
-            await story(house)
-        finally:
-            await house.stop()
-
-    run_virtually(whole())
 
 
 async def complete(house: House, service: RelayerService) -> Any:

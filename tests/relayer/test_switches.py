@@ -9,7 +9,7 @@ import pytest
 from core.model.errors import RejectedError
 from core.model.facts import Claimed, Locked
 from core.model.types import AssetId, BaseUnits
-from core.runtime.clock import NS_PER_S, run_virtually
+from core.runtime.clock import NS_PER_S
 from core.runtime.database import InlineDatabase, create_schema
 from htlc.model import Leg, Phase
 from relayer import switchboard
@@ -17,23 +17,12 @@ from relayer.provider.desk import OpenSwap
 from relayer.provider.quoting import Pair, QuoteRequest, Rate
 from relayer.switches import EVERYTHING, Cause, PausedError, Scope, Switch, first_of, pair_scope, scopes_of
 from relayer.watchtower import Registration
-from tests.relayer.house import COIN, A, B, House
+from tests.relayer.house import COIN, A, B, House, told
 
 NOW = int(datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp())
 NOW_NS = NOW * NS_PER_S
 THERE = pair_scope(COIN[A], COIN[B])
 BACK = pair_scope(COIN[B], COIN[A])
-
-
-def told(story: Any, **given: Any) -> None:
-    async def whole() -> None:
-        house = House(**given)
-        try:
-            await story(house)
-        finally:
-            await house.stop()
-
-    run_virtually(whole())
 
 
 def switch(scope: Scope = EVERYTHING, cause: Cause = Cause.OPERATOR, **given: Any) -> Switch:

@@ -447,9 +447,11 @@ def test_update_of_trust_is_verified() -> None:
 
 
 def test_next_header_needs_no_trusted_validator_set() -> None:
-    first, second = _blocks(2)
-    unknown = TrustedState(first.header, validator_set(validator_keys(4, seed="other")))
-    light_client.verify_update(unknown, second, second.header.time, POLICY)
+    first, second, third = _blocks(3)
+    unknown, now = TrustedState(first.header, validator_set(validator_keys(4, seed="other"))), third.header.time
+    assert light_client.update_trusted(unknown, second, now, POLICY) == light_client.trust(second)
+    with pytest.raises(LightClientError):
+        light_client.update_trusted(unknown, third, now, POLICY)
 
 
 def test_votes_for_nil_do_not_vouch() -> None:

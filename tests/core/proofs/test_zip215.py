@@ -182,7 +182,7 @@ def test_commit_of_a_validator_with_torsion_is_verified() -> None:
     policy = light_client.LightClientPolicy(trusting_period_ns=10**12, max_clock_drift_ns=10**9)
     for count in range(5):
         block = _with_torsion(second, keys[:count])
-        light_client.verify_update(trusted, block, now, policy)
+        assert light_client.update_trusted(trusted, block, now, policy) == light_client.trust(block)
         light_client.verify_commit_trusting(chain.chain_id, block.validators, block.commit, light_client.TWO_THIRDS)
 
 

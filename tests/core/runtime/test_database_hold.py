@@ -19,8 +19,12 @@ def test_a_sqlite_file_is_one_daemons(tmp_path: Path) -> None:
         pass
 
 
-def test_a_postgres_is_held_by_nobody() -> None:
+def test_a_postgres_is_held_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It need not even be there: leases say who works on it."""
+    monkeypatch.chdir(tmp_path)
     url = "postgresql://nobody@127.0.0.1:1/none"
+    inside = 0
     with held(url), held(url):
-        pass
+        inside += 1
+    assert inside == 1
+    assert list(tmp_path.iterdir()) == []

@@ -3,25 +3,12 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from core.model.types import Preimage
-from core.runtime.logging import HIDDEN, configure_logging, get_logger, printable
+from core.runtime.logging import HIDDEN, get_logger, printable
 from core.runtime.metrics import Metrics
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    stream = io.StringIO()
-    configure_logging("info", "json", stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers, root.level = before
 
 
 def test_a_message_is_one_json_line_with_its_fields(lines: io.StringIO) -> None:

@@ -6,7 +6,6 @@ import logging
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -92,17 +91,6 @@ def test_as_many_messages_are_remembered_as_the_limit_says() -> None:
     assert len(repeats._known) == MAX_KNOWN
 
 
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = root.handlers, root.level
-    stream = io.StringIO()
-    configure_logging("info", "json", stream)
-    yield stream
-    structlog.reset_defaults()
-    root.handlers, root.level = before
-
-
 def test_the_end_of_a_process_says_what_was_counted(lines: io.StringIO) -> None:
     for _ in range(4):
         get_logger("x").warning("endpoint down", endpoint="one")
@@ -124,21 +112,15 @@ def test_the_level_changes_while_a_process_runs(lines: io.StringIO) -> None:
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_traceback_shows_no_local_variables(form: Any) -> None:
-    root = logging.getLogger()
-    before = root.handlers, root.level
     stream = io.StringIO()
     configure_logging("info", form, stream)
     try:
-        try:
-            treasure = "hunter2"
-            raise ValueError(f"{len(treasure)} characters")
-        except ValueError as error:
-            get_logger("x").error("failed", exc_info=error)
-            get_logger("x").exception("failed too")
-            logging.getLogger("library").exception("failed in a library")
-    finally:
-        structlog.reset_defaults()
-        root.handlers, root.level = before
+        treasure = "hunter2"
+        raise ValueError(f"{len(treasure)} characters")
+    except ValueError as error:
+        get_logger("x").error("failed", exc_info=error)
+        get_logger("x").exception("failed too")
+        logging.getLogger("library").exception("failed in a library")
     assert stream.getvalue().count("ValueError: 7 characters") == 3
     assert "hunter2" not in stream.getvalue()
 

@@ -82,12 +82,15 @@ async def test_entrance_lets_a_few_in_and_clients_rotate() -> None:
 
 
 async def test_request_that_waits_long_counts_no_more() -> None:
-    entrance = Entrance(1, 0.02)
+    entrance, passed = Entrance(1, 0.02), []
     async with AsyncExitStack() as stack:
-        for _ in range(3):
+        for number in range(3):
             await asyncio.wait_for(stack.enter_async_context(entrance.passed("slow")), 10)
+            passed.append(number)
+        assert passed == [0, 1, 2], "all at once, through an entrance for one"
     async with entrance.passed("next"):
-        pass
+        passed.append(3)
+    assert passed == [0, 1, 2, 3]
 
 
 async def test_place_of_one_who_gives_up_goes_to_the_next() -> None:

@@ -295,7 +295,7 @@ async def test_memory_at_its_end_ends_a_node_and_loses_nothing(tmp_path: Path) -
     async with node:
         await begun([node], 2)
         confirmed = await overload(node, partial(limit_memory, node.pids[0]))
-        await eventually(lambda: NO_MEMORY.search(node.why_ended()), END_S, 0.1)
+        assert await eventually(lambda: NO_MEMORY.search(node.why_ended()), END_S, 0.1)
     await require_going_on(node, confirmed)
 
 
