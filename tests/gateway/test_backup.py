@@ -131,6 +131,7 @@ async def test_a_copy_is_as_of_one_moment(tmp_path: Path, kind: str, cluster: Po
                 positions = {row[0] for row in found.execute("SELECT position FROM cursors")}
             found.close()
             assert len(positions) == 1
+        assert not moving.done(), "it writes until the end"
     finally:
         moving.cancel()
         await asyncio.gather(moving, return_exceptions=True)

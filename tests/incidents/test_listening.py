@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.engine import Connection
 
 from adapters.memory.transactions import transfer
-from core.model.errors import DisagreementError, FatalError
+from core.model.errors import DisagreementError, FatalError, RetryableError
 from core.model.facts import Claimed, LockStatus
 from core.model.types import BaseUnits, ChainId
 from core.runtime.clock import run_virtually
@@ -138,7 +138,7 @@ def test_loop_948_lost_database_promises_nothing() -> None:
             return bool(accounts.unacknowledged(connection))
 
         assert await house.database.read(unknown)
-        with pytest.raises(Exception, match="acknowledge|not known|nobody"):
+        with pytest.raises(RetryableError, match="used, but not by this journal"):
             await house.open(A)
         await house.kill()
         assert view.participant.lock_id is not None

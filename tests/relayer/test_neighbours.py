@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.model.errors import RejectedError
 from core.model.facts import Claimed, Refunded
 from core.model.types import BaseUnits, ChainId, LockTerms
 from core.runtime.clock import run_virtually
@@ -118,12 +119,12 @@ def test_a_watch_over_what_pays_us_costs_us_nothing(batches: bool) -> None:
 
 
 def test_a_nonsense_watch_keeps_no_claim_from_another() -> None:
-    """It has the right lock and another hashlock's preimage never comes: it sends nothing, and nobody waits for it."""
+    """Its legs are the wrong way round, so that it never sees its locks: it sends nothing, and nobody waits for it."""
 
     async def story(house: TwoParties) -> None:
         legs = await house.agree()
         swapped = replace(legs.participant_leg, amount=BaseUnits(1), receiver=legs.participant_leg.sender)
-        with pytest.raises(Exception, match="pays its own sender"):
+        with pytest.raises(RejectedError, match="pays its own sender"):
             await house.service.watchtower.register(Registration(legs.initiator_leg, swapped))
         await house.service.watchtower.register(Registration(legs.participant_leg, legs.initiator_leg))
         swap_id = await house.service.watchtower.register(legs)

@@ -5,11 +5,10 @@ count.
 """
 
 import asyncio
-import gc
 import socket
 import statistics
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -32,15 +31,6 @@ from tests.support import REPOSITORY, eventually
 pytestmark = pytest.mark.usefixtures("own_garbage")
 BLOCKS = 5
 INTERVAL_S = 0.25
-
-
-@pytest.fixture(autouse=True)
-def leave_the_tests_own_objects_alone() -> Iterator[None]:
-    """As a daemon does once it has started: this process holds many more that a collection would look at."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.memory import MemoryChain
 from adapters.memory.transactions import Claim, GiveBack, Lock, Refund, decode_message, encode_message
-from core.model.errors import ConflictError, RejectedError
+from core.model.errors import CausewayError, ConflictError, RejectedError
 from core.model.transactions import UnsignedTransaction
 from core.model.types import ChainId, Preimage, SwapId
 from htlc.model import Leg, LegStatus, Phase
@@ -140,7 +140,7 @@ def test_transaction_that_cannot_succeed_is_refused() -> None:
     async def story(world: ApiWorld) -> None:
         agreed = await world.api.open_swap(opening(world, await quoted(world)))
 
-        async def refused(kind: type[Exception], words: str, **call: Any) -> None:
+        async def refused(kind: type[CausewayError], words: str, **call: Any) -> None:
             with pytest.raises(kind, match=words):
                 await world.api.transaction(agreed.id, TransactionCall(**call))
 
@@ -151,7 +151,7 @@ def test_transaction_that_cannot_succeed_is_refused() -> None:
         until = await world.api.transaction(agreed.id, TransactionCall(act="lock"))
         assert until.valid_before is not None
         await world.clock.sleep(until.valid_before - world.clock.now() + 1)
-        await refused(Exception, "too late to lock|no lock to wait for", act="lock")
+        await refused(CausewayError, "too late to lock|no lock to wait for", act="lock")
 
     served(story)
 
