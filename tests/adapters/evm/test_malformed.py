@@ -230,7 +230,7 @@ async def answered(stage: Stage, port: Port) -> Any:
 
 def unsaid(answer: Any) -> bool:
     """Return true for an error without a sentence."""
-    return isinstance(answer, CausewayError) and not str(answer)
+    return isinstance(answer, CausewayError) and not answer.message
 
 
 @pytest.mark.parametrize("name", PORTS)
