@@ -59,8 +59,8 @@ async def test_first_answer_under_an_idempotency_key_stands(database: Database) 
     """Two processes kept an answer at once: the second learns that it was not the first."""
     await database.write(create_schema)
     first, second = idempotency.Kept(bytes(32), 200, b"1"), idempotency.Kept(bytes(32), 200, b"2")
-    for answer, kept in ((first, True), (second, False)):
-        assert await database.write(lambda c, one=answer: idempotency.store(c, "us", "key", one, 1_000, 0)) is kept
+    assert await database.write(lambda c: idempotency.store(c, "us", "key", first, 1_000, 0))
+    assert not await database.write(lambda c: idempotency.store(c, "us", "key", second, 1_000, 0))
     stored = await database.read(
         lambda c: c.execute(sa.select(idempotency.idempotent_answers.c.answer)).scalars().all()
     )
