@@ -124,13 +124,18 @@ def _watchtower_outcome(state: SwapState) -> Phase | None:
     if state.closed is not None and state.closed.code == GIVEN_UP:
         return Phase.ABANDONED
     if first.status is LegStatus.ABSENT and second.status is LegStatus.ABSENT:
-        over = state.closed is not None or _can_never_be_claimed(state, Leg.INITIATOR)
+        over = state.closed is not None or all(_can_never_be_claimed(state, leg) for leg in Leg)
         return Phase.ABANDONED if over else None
-    if first.settled and (second.settled or second.status is LegStatus.ABSENT):
-        return _SETTLEMENTS.get((first.status, second.status), Phase.LOST)
-    if first.status is LegStatus.ABSENT and second.settled and _can_never_be_claimed(state, Leg.INITIATOR):
+    if all(_is_over(state, leg) for leg in Leg):
         return _SETTLEMENTS.get((first.status, second.status), Phase.LOST)
     return None
+
+
+def _is_over(state: SwapState, leg: Leg) -> bool:
+    """Return true if a leg is finally settled, or its own chain is final beyond its timelock without a lock: until then
+    one that we have not read yet may stand there."""
+    facts = state.leg(leg)
+    return facts.settled or (facts.status is LegStatus.ABSENT and _can_never_be_claimed(state, leg))
 
 
 _SETTLEMENTS: Final = {

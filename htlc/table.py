@@ -108,7 +108,7 @@ _MOVES: Final[Mapping[Phase, Mapping[EventType, tuple[Phase, ...]]]] = {
     _P.BOTH_LOCKED: {
         events.LockSeen: (_P.VERIFYING, _P.REFUNDING),
         events.LockFinal: (_P.VERIFYING,),
-        events.LockReverted: (_P.AGREED, _P.FUNDING, _P.INITIATOR_LOCKED, _P.ABANDONED),
+        events.LockReverted: (_P.AGREED, _P.FUNDING, _P.INITIATOR_LOCKED),
         events.ClaimSeen: (_P.CLAIMING,),
         events.RefundSeen: (_P.REFUNDING,),
         events.RefundReverted: (_P.VERIFYING,),

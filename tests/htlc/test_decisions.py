@@ -53,6 +53,8 @@ def tried(status: AttemptStatus, **more: Any) -> Attempt:
     return Attempt(sequence=1, status=status, **more)
 
 
+OVER = {"participant_clock": clock(SECOND, 99)}
+"""The participant's chain is final beyond its timelock: no lock that was not read yet can stand there."""
 FUND, VERIFY = leg_kind(FundLeg, SECOND), leg_kind(VerifyLock, FIRST)
 CLAIM, REFUND = leg_kind(ClaimLeg, FIRST), leg_kind(RefundLeg, SECOND)
 REVEAL = leg_kind(RevealAndClaim, SECOND)
@@ -139,15 +141,19 @@ def test_swap_without_our_lock_ends_once_it_is_closed(role: Role) -> None:
     [
         (LegState(), LegState(), {}, None),
         (LegState(), LegState(), {"closed": Reason("quote-expired", "late")}, Phase.ABANDONED),
-        (LegState(), LegState(), {"initiator_clock": clock(FIRST, 99)}, Phase.ABANDONED),
+        (LegState(), LegState(), {"initiator_clock": clock(FIRST, 99)}, None),
+        (LegState(), LegState(), {**OVER, "initiator_clock": clock(FIRST, 99)}, Phase.ABANDONED),
         (locked(FIRST), LegState(), {"closed": Reason(decisions.GIVEN_UP, "enough")}, Phase.ABANDONED),
         (locked(FIRST), locked(SECOND), {}, None),
         (locked(FIRST, claim=seen(FIRST)), locked(SECOND, claim=seen(SECOND)), {}, Phase.COMPLETED),
         (locked(FIRST, claim=seen(FIRST, False)), locked(SECOND, claim=seen(SECOND)), {}, None),
         (locked(FIRST, claim=seen(FIRST)), locked(SECOND, claim=seen(SECOND, False)), {}, None),
         (locked(FIRST, refund=seen(FIRST)), locked(SECOND, refund=seen(SECOND)), {}, Phase.REFUNDED),
-        (locked(FIRST, refund=seen(FIRST)), LegState(), {}, Phase.REFUNDED),
-        (locked(FIRST, claim=seen(FIRST)), LegState(), {}, Phase.LOST),
+        (locked(FIRST, refund=seen(FIRST)), LegState(), {}, None),
+        (locked(FIRST, refund=seen(FIRST)), LegState(), OVER, Phase.REFUNDED),
+        (locked(FIRST, claim=seen(FIRST)), LegState(), {}, None),
+        (locked(FIRST, claim=seen(FIRST)), LegState(), {"participant_clock": clock(SECOND, 99, 0)}, None),
+        (locked(FIRST, claim=seen(FIRST)), LegState(), OVER, Phase.LOST),
         (locked(FIRST, claim=seen(FIRST)), locked(SECOND, refund=seen(SECOND)), {}, Phase.LOST),
         (LegState(), locked(SECOND, refund=seen(SECOND)), {}, None),
         (LegState(), locked(SECOND, refund=seen(SECOND)), {"initiator_clock": clock(FIRST, 99)}, Phase.REFUNDED),

@@ -20,6 +20,7 @@ STATES_PER_ROLE = 6_000
 RARE = {
     (Phase.BOTH_LOCKED, "time-advanced", Phase.ABANDONED),
     (Phase.CLAIMING, "claim-reverted", Phase.REFUNDED),
+    (Phase.CLAIMING, "lock-reverted", Phase.REFUNDED),
     (Phase.CLAIMING, "refund-final", Phase.COMPLETED),
     (Phase.REFUNDING, "time-advanced", Phase.ABANDONED),
     (Phase.REFUNDING, "time-advanced", Phase.REFUNDED),

@@ -25,6 +25,10 @@ CALM_S: Final = 1.5
 """The same for one whose endpoints, signer and database do what they are asked for."""
 SILENCE_S: Final = 9.0
 """How much longer it may take next to an endpoint that hangs."""
+FOREIGN_S: Final = 2.0
+"""How long before an exit left another hand's transaction may have been final."""
+LOOKS_S: Final = 9.0
+"""How long a party may take to be sure of that: three looks, each at another head."""
 BACK_S: Final = 10.0
 """Whoever was away so lately has blocks to read first."""
 ROUNDED_S: Final = 1
@@ -83,8 +87,9 @@ def _left_alone(record: Record, lock: LockOutcome, party: str, sendings: list[Se
     if any(_claims(sent, lock) for sent in sendings) or lock.status is LockStatus.CLAIMED:
         until_s = min(until_s, lock.terms.timelock.seconds - skew_s)
     times = [sent.at_s for sent in sendings if sent.at_s < until_s]
-    again_s = AGAIN_S + _silence_s(record, party)
+    usual_s = AGAIN_S + _silence_s(record, party)
     for since_s, next_s in pairwise([*times, until_s]):
+        again_s = usual_s + (LOOKS_S if _displaced(record, party, since_s, next_s) else 0.0)
         if next_s - since_s <= again_s or _reorged(record, lock.terms.chain, since_s, next_s):
             continue
         if record.was_away(party, since_s - again_s, next_s) or _held_up(record, lock, since_s, next_s):
@@ -92,6 +97,11 @@ def _left_alone(record: Record, lock: LockOutcome, party: str, sendings: list[Se
         text = f"{party} leaves its exit from {lock.lock_id} of {lock.terms.chain} alone for {next_s - since_s:.0f} s"
         yield Problem(Kind.EXIT_LEFT_ALONE, text)
         return
+
+
+def _displaced(record: Record, party: str, since_s: float, until_s: float) -> bool:
+    """Another hand used its account then: an exit under that sequence can never be mined."""
+    return any(name == party and since_s - FOREIGN_S < at_s < until_s for name, at_s in record.foreign)
 
 
 def _began_s(record: Record) -> float:
