@@ -99,9 +99,9 @@ class ConnectedChain:
     """A chain's ports, and what only some kinds have.
 
     `signer` makes a signer of a 32-byte private key, whose transactions `access` can then assemble; `remote` one of an
-    account whose key the machine at a URL holds. `rules` judge what an account signs. `prover` proves
-    by itself; `states` can be proven if `attested_by` of another chain attests its headers. `reports` are what
-    endpoints said of themselves at connect.
+    account whose key the machine at a URL holds, by the name of the API that it speaks. `rules` judge what an account
+    signs. `prover` proves by itself; `states` can be proven if `attested_by` of another chain attests its headers.
+    `reports` are what endpoints said of themselves at connect.
     """
 
     access: ChainAccess
@@ -115,7 +115,7 @@ class ConnectedChain:
     traits: ReadTraits | None = None
     """Traits of a token of the chain; `holder`: an account whose balance is moved in a simulation. None for chains
     whose assets are all alike."""
-    remote: Callable[[str, AccountId], Signer] | None = None
+    remote: Callable[[str, AccountId, str], Signer] | None = None
     rules: Callable[[SigningLimits], SigningRules] | None = None
 
 
@@ -222,10 +222,10 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
     """Kind `evm`: an Ethereum JSON-RPC chain with our HashedTimelock at `contract`."""
     from adapters.evm.chain import ContractAbi, EvmChain, EvmChainSettings
     from adapters.evm.endpoints import Endpoint
+    from adapters.evm.rpc_signer import remote_signer
     from adapters.evm.signed_locks import PERMIT2
     from adapters.evm.signing import LocalSigner
     from adapters.evm.signing_rules import EvmSigningRules
-    from adapters.evm.web3signer import remote_signer
 
     if spec.contract is None:
         raise RejectedError(f"{spec.chain} needs the address of its HashedTimelock: contract = …")

@@ -48,7 +48,7 @@ class SigningRules(Protocol):
 
 
 class GuardedSigner:
-    """`Signer` and `ConsentSigner` behind rules. Has no `repr` of a key."""
+    """`Signer` behind rules. Has no `repr` of a key."""
 
     def __init__(self, inner: Signer, rules: SigningRules) -> None:
         self._inner = inner
@@ -63,12 +63,26 @@ class GuardedSigner:
         self._rules.check(request)
         return await self._inner.sign(request)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.account})"
+
+
+class GuardedConsentSigner(GuardedSigner):
+    """`Signer` and `ConsentSigner` behind rules."""
+
+    def __init__(self, inner: Signer, consents: ConsentSigner, rules: SigningRules) -> None:
+        super().__init__(inner, rules)
+        self._consents = consents
+
     async def consent(self, asked: Consent) -> bytes:
         """Raise `RejectedError` for what the rules refuse, and what the signer raises."""
         self._rules.check_consent(asked)
-        if not isinstance(self._inner, ConsentSigner):
-            raise RejectedError(f"the signer of {self.account} gives no consents")
-        return await self._inner.consent(asked)
+        return await self._consents.consent(asked)
 
-    def __repr__(self) -> str:
-        return f"GuardedSigner({self.account})"
+
+def guarded(signer: Signer, rules: SigningRules) -> GuardedSigner:
+    """Return the signer behind these rules, with consents only if it gives them: who asks for one that is not given
+    has to do without."""
+    if isinstance(signer, ConsentSigner):
+        return GuardedConsentSigner(signer, signer, rules)
+    return GuardedSigner(signer, rules)

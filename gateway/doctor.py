@@ -17,6 +17,7 @@ from typing import Final
 
 import msgspec
 
+from adapters.evm.rpc_signer import RpcSigner
 from adapters.evm.web3signer import Web3Signer
 from adapters.registry import ConnectedChain, connect
 from core.model.errors import CausewayError, RejectedError, RetryableError
@@ -318,10 +319,10 @@ async def _account(config: RelayerConfig, chain: ChainConfig, ours: AccountConfi
 
 async def _remote(signer: Signer) -> list[Finding]:
     """Ask a signer on another machine if it has the account's key."""
-    if not isinstance(signer, Web3Signer):
+    if not isinstance(signer, Web3Signer | RpcSigner):
         return []
     try:
-        await signer.find_key()
+        await signer.check_key()
     except RetryableError as error:
         return [red(signer.account, error.message, "nothing is signed without: mend the signer, or its network")]
     return [green(signer.account, "its signer answers, and has its key")]

@@ -9,7 +9,7 @@ from typing import Final
 from nacl.signing import SigningKey
 
 from adapters.registry import ChainSpec, ConnectedChain, ContractSpec, EndpointSpec, connect
-from adapters.signing_rules import GuardedSigner, SigningLimits
+from adapters.signing_rules import SigningLimits, guarded
 from core.model.errors import RejectedError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account, parse_asset, parse_chain
@@ -125,7 +125,7 @@ def account_signer(account: AccountConfig, chain: ConnectedChain, keys: Keystore
         return chain.signer(keys.key(account.key).expose())
     if chain.remote is None:
         raise RejectedError(f"no signer on another machine is known for {account.chain}: name a key")
-    return chain.remote(account.signer, parse_account(account.address))
+    return chain.remote(account.signer, parse_account(account.address), account.dialect)
 
 
 def _guarded(config: RelayerConfig, account: AccountConfig, chain: ConnectedChain, keys: Keystore) -> Signer:
@@ -141,7 +141,7 @@ def _guarded(config: RelayerConfig, account: AccountConfig, chain: ConnectedChai
         most={parse_asset(one.asset): one.amount for one in account.max_take},
         max_fee=OUTBID_TIMES * ceiling.exit_factor * ceiling.ceiling,
     )
-    return GuardedSigner(signer, chain.rules(limits))
+    return guarded(signer, chain.rules(limits))
 
 
 def quote_key(config: RelayerConfig, keys: Keystore) -> SigningKey:

@@ -10,6 +10,7 @@ from core.model.transactions import Consent, SigningRequest
 from core.model.types import AccountId, ChainId
 from core.proofs.keccak import keccak256
 
+SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 SIGNATURE_SCHEME: Final = "secp256k1-keccak256"
 SIGNATURE_BYTES: Final = 65
 TYPED_DATA: Final = b"\x19\x01"
@@ -90,6 +91,14 @@ def recover_address(payload: bytes, signature: bytes) -> bytes:
     except Exception as error:  # coincurve raises a bare Exception for a point that is not on the curve
         raise RejectedError("this is not a signature") from error
     return address_of_key(key)
+
+
+def low_s(r_and_s: bytes, parity: int) -> bytes:
+    """Return r‖s‖v with v 0 or 1 and s in the lower half (EIP-2), of 64 bytes whose s may be in either."""
+    s = int.from_bytes(r_and_s[32:], "big")
+    if s > SECP256K1_ORDER // 2:
+        parity, s = 1 - parity, abs(SECP256K1_ORDER - s)
+    return r_and_s[:32] + s.to_bytes(32, "big") + bytes([parity])
 
 
 def address_of_key(key: PublicKey) -> bytes:

@@ -17,7 +17,7 @@ from adapters.evm.market import fee_market
 from adapters.evm.names import chain_number, hex_address, native_asset
 from adapters.evm.rpc import Call, RpcClient, data_bytes, quantity
 from adapters.evm.sequences import FinalSequences
-from adapters.evm.signing import SIGNATURE_SCHEME, recover_address
+from adapters.evm.signing import SECP256K1_ORDER, SIGNATURE_SCHEME, recover_address
 from core.model.errors import (
     CausewayError,
     ConflictError,
@@ -47,7 +47,6 @@ DYNAMIC_FEE: Final = b"\x02"
 """EIP-2718 type of EIP-1559 transactions."""
 EIP_155_V: Final = 35
 """EIP-155: v is this, twice the chain id, and the parity."""
-SECP256K1_ORDER: Final = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _HEADER: Final = RawHeader | None
 
 

@@ -7,30 +7,27 @@
 can log and judge it. An answer counts once it is the account's own signature over these very bytes.
 """
 
-import asyncio
 from typing import Final
 
-import aiohttp
 import msgspec
 from coincurve import PublicKey
 
-from adapters.evm.names import account
+from adapters.evm.remote_calls import ask_signer
 from adapters.evm.signing import (
     SIGNATURE_BYTES,
     WALLET_V,
     address_of_key,
     check_consent,
     check_request,
+    low_s,
     recover_address,
 )
-from adapters.evm.transactions import SECP256K1_ORDER
-from adapters.observed import origin, reason_of
+from adapters.observed import origin
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import Consent, SigningRequest
-from core.model.types import AccountId, ChainId, chain_of
+from core.model.types import AccountId
 from core.proofs.lanes import evm_address
 
-TIMEOUT_S: Final = 5.0
 MAX_KEYS_BYTES: Final = 1024 * 1024
 MAX_SIGNATURE_BYTES: Final = 1024
 MAX_KEYS: Final = 1_000
@@ -67,6 +64,10 @@ class Web3Signer:
             self._key = await self._found()
         return self._key
 
+    async def check_key(self) -> None:
+        """Raise `RetryableError` if the signer does not have the account's key."""
+        await self.find_key()
+
     async def _found(self) -> str:
         raw = await self._call("GET", "/api/v1/eth1/publicKeys", MAX_KEYS_BYTES)
         try:
@@ -94,33 +95,14 @@ class Web3Signer:
         raise RetryableError(f"the answer of the signer at {origin(self.url)} is not {self._account}'s signature")
 
     async def _call(self, method: str, path: str, most: int, body: bytes | None = None) -> bytes:
-        headers = {} if body is None else {"Content-Type": "application/json"}
         try:
-            async with (
-                asyncio.timeout(TIMEOUT_S),
-                aiohttp.ClientSession() as session,
-                session.request(method, self.url + path, data=body, headers=headers, allow_redirects=False) as response,
-            ):
-                raw = await response.content.read(most + 1)
-                while len(raw) <= most and (more := await response.content.read(most + 1 - len(raw))):
-                    raw += more
-                status = response.status
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise RetryableError(f"the signer at {origin(self.url)} does not answer: {reason_of(error)}") from error
-        if status != 200 or len(raw) > most:
+            return await ask_signer(self.url, method, path, most, body)
+        except RetryableError:
             self._key = None  # it may have been taken out, or be named otherwise now
-            raise RetryableError(f"the signer at {origin(self.url)} answers {status} and {len(raw)} bytes")
-        return raw
+            raise
 
     def __repr__(self) -> str:
         return f"Web3Signer({self._account})"
-
-
-def remote_signer(chain: ChainId, url: str, owner: AccountId) -> Web3Signer:
-    """The signer of an account on this chain. Raise `RejectedError` for one on another."""
-    if chain_of(owner) != chain:
-        raise RejectedError(f"{owner} is not an account on {chain}")
-    return Web3Signer(url, account(chain, evm_address(owner)))
 
 
 def _address(name: str) -> bytes | None:
@@ -142,7 +124,4 @@ def _parsed(raw: bytes) -> bytes:
         return b""
     if len(found) != SIGNATURE_BYTES or found[64] not in (0, 1, WALLET_V, WALLET_V + 1):
         return b""
-    parity, s = found[64] % WALLET_V, int.from_bytes(found[32:64], "big")
-    if s > SECP256K1_ORDER // 2:
-        parity, s = 1 - parity, SECP256K1_ORDER - s
-    return found[:32] + s.to_bytes(32, "big") + bytes([parity])
+    return low_s(found[:64], found[64] % WALLET_V)

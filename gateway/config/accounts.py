@@ -16,13 +16,15 @@ def signing_account(one: AccountConfig, place: str, chains: Collection[ChainConf
     """An account whose chain is canonical already, with who signs for it: a key of the keystore, or a signer."""
     chain = next((chain for chain in chains if chain.id == one.chain), None)
     if one.key and (one.signer is not None or one.address is not None):
-        faults.add(place, "key is of the keystore, signer and address are of a Web3Signer: write one or the other")
+        faults.add(place, "key is of the keystore, signer and address are of another machine: write one or the other")
     if not one.key and (one.signer is None or one.address is None):
         faults.add(place, "nobody signs for it: write key, or signer and address")
     if one.signer is not None:
         check_http_url(one.signer, f"{place}.signer", faults)
         if chain is not None and chain.kind != EVM:
-            faults.add(f"{place}.signer", f"a Web3Signer signs on EVM chains, not on {chain.id}: write key")
+            faults.add(f"{place}.signer", f"another machine signs on EVM chains only, not on {chain.id}: write key")
+    elif one.dialect != "web3signer":
+        faults.add(f"{place}.dialect", "is of a signer on another machine: write signer and address, or leave it out")
     address = one.address
     if address is not None:
         with faults.at(f"{place}.address"):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 LogLevel = Literal["debug", "info", "warning", "error"]
+Dialect = Literal["web3signer", "eth_signTransaction", "account_signTransaction"]
 
 
 class EndpointConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -75,7 +76,8 @@ class ReserveConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The account this daemon acts with on a chain. `key` names an entry of the keystore; without it, `address` is the
-    account (CAIP-10), and the Web3Signer at the URL `signer` holds its key.
+    account (CAIP-10), and the machine at the URL `signer` holds its key and speaks `dialect`; see
+    `adapters.evm.rpc_signer`.
 
     `max_take`: what one transaction of it may take, by asset.
     """
@@ -84,6 +86,7 @@ class AccountConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key: str = ""
     signer: str | None = None
     address: str | None = None
+    dialect: Dialect = "web3signer"
     max_take: tuple[ReserveConfig, ...] = ()
 
 

@@ -42,6 +42,7 @@ def with_account(ethereum: AccountConfig, **changed: Any) -> RelayerConfig:
         (AccountConfig(CHAIN), r"accounts\[0\]: nobody signs for it"),
         (AccountConfig(CHAIN, "ethereum", signer=URL, address=ADDRESS), r"accounts\[0\]: key is of the keystore"),
         (AccountConfig(CHAIN, signer=URL), r"accounts\[0\]: nobody signs for it"),
+        (AccountConfig(CHAIN, "e", dialect="eth_signTransaction"), r"accounts\[0\].dialect: is of a signer on another"),
         (AccountConfig(CHAIN, signer="signer:9000", address=ADDRESS), r"accounts\[0\].signer: .* is not a URL"),
         (
             AccountConfig(CHAIN, signer=URL, address=f"eip155:1:0x{'7' * 40}"),
@@ -59,7 +60,7 @@ def test_account_that_nobody_signs_for_is_refused(ethereum: AccountConfig, said:
 
 def test_signer_of_a_ledgers_account_is_refused() -> None:
     ledger = AccountConfig(LEDGER.id, signer=URL, address=f"{LEDGER.id}:{'7' * 40}")
-    with pytest.raises(RejectedError, match="signs on EVM chains"):
+    with pytest.raises(RejectedError, match="another machine signs on EVM chains only"):
         verified(relayer(accounts=(AccountConfig(CHAIN, "ethereum"), ledger)))
 
 

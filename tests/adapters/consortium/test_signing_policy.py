@@ -7,7 +7,7 @@ import pytest
 from adapters.consortium.messages import unsigned
 from adapters.consortium.signing import Ed25519Signer
 from adapters.consortium.signing_rules import ConsortiumSigningRules
-from adapters.signing_rules import GuardedSigner, SigningLimits
+from adapters.signing_rules import GuardedConsentSigner, SigningLimits
 from core.model.consortium import (
     AttestHeader,
     Burn,
@@ -33,7 +33,7 @@ CHAIN = caip_chain("mine-1")
 KEY = Ed25519Signer(CHAIN, b"\x01" * 32)
 COLD, STRANGER = (caip_account(CHAIN, bytes.fromhex(byte * 20)) for byte in ("c0", "5e"))
 LIMITS = SigningLimits(KEY.account, frozenset({COLD}), {caip_asset(CHAIN, "cnyd"): 100})
-SIGNER = GuardedSigner(KEY, ConsortiumSigningRules(CHAIN, LIMITS))
+SIGNER = GuardedConsentSigner(KEY, KEY, ConsortiumSigningRules(CHAIN, LIMITS))
 
 
 def request(*messages: Message, reference: str = "mine-1") -> SigningRequest:

@@ -9,7 +9,7 @@ from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.names import account, native_asset, token_asset
 from adapters.evm.signing import LocalSigner
 from adapters.evm.signing_rules import EvmSigningRules
-from adapters.signing_rules import GuardedSigner, SigningLimits
+from adapters.signing_rules import GuardedConsentSigner, GuardedSigner, SigningLimits
 from core.model.errors import RejectedError
 from core.model.openings import Opening
 from core.model.transactions import FeeBid, UnsignedTransaction
@@ -23,12 +23,12 @@ FEE = FeeBid(10**9, 1)
 MOST = 10**6
 
 
-def guarded(evm: EvmHarness, signer: LocalSigner, **changed: object) -> GuardedSigner:
+def guarded(evm: EvmHarness, signer: LocalSigner, **changed: object) -> GuardedConsentSigner:
     """`signer` behind the policy of this chain's contracts."""
     limits = SigningLimits(signer.account, frozenset({COLD}), {NATIVE: MOST}, 10 * FEE.max_fee)
     tokens = [evm_address(token) for token in evm.contracts.tokens]
     rules = EvmSigningRules(CHAIN, evm_address(evm.contracts.htlc), tokens, replace(limits, **changed))  # type: ignore[arg-type]
-    return GuardedSigner(signer, rules)
+    return GuardedConsentSigner(signer, signer, rules)
 
 
 async def sign(evm: EvmHarness, signer: GuardedSigner, unsigned: UnsignedTransaction, fee: FeeBid = FEE) -> bytes:

@@ -15,8 +15,8 @@ from adapters.evm.calls import body_of, unsigned_call
 from adapters.evm.contracts.deployer import created_address, pay_native
 from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.keystore import keystore_signer
-from adapters.evm.signing import LocalSigner, development_signer, recover_address
-from adapters.evm.transactions import SECP256K1_ORDER, EvmTransactionSender
+from adapters.evm.signing import SECP256K1_ORDER, LocalSigner, development_signer, recover_address
+from adapters.evm.transactions import EvmTransactionSender
 from core.model.errors import FatalError, RejectedError, RetryableError, RevertedError
 from core.model.transactions import FeeBid, OutcomeStatus, UnsignedTransaction
 from core.model.types import BaseUnits, ChainId, Preimage

@@ -9,9 +9,10 @@ from aiohttp import web
 from coincurve import PrivateKey
 
 from adapters.evm.names import account
-from adapters.evm.signing import LocalSigner, address_of_key
-from adapters.evm.transactions import SECP256K1_ORDER, EvmTransactionSender
-from adapters.evm.web3signer import MAX_KEYS_BYTES, Web3Signer, remote_signer
+from adapters.evm.rpc_signer import Dialect, remote_signer
+from adapters.evm.signing import SECP256K1_ORDER, LocalSigner, address_of_key
+from adapters.evm.transactions import EvmTransactionSender
+from adapters.evm.web3signer import MAX_KEYS_BYTES, Web3Signer
 from core.model.errors import RejectedError, RetryableError
 from core.model.transactions import Consent, FeeBid, SigningRequest, UnsignedTransaction
 from core.model.types import AccountId, ChainId
@@ -56,7 +57,9 @@ async def running() -> AsyncIterator[tuple[Machine, Web3Signer]]:
     await runner.setup()
     await web.TCPSite(runner, HOST, port).start()
     try:
-        yield machine, remote_signer(CHAIN, f"http://{HOST}:{port}/", OWNER)
+        signer = remote_signer(CHAIN, f"http://{HOST}:{port}/", OWNER, Dialect.WEB3SIGNER)
+        assert isinstance(signer, Web3Signer)
+        yield machine, signer
     finally:
         await runner.cleanup()
 
@@ -147,6 +150,6 @@ async def test_dead_signer_is_retried_and_strange_requests_refused(evm: EvmHarne
         with pytest.raises(RejectedError):
             await signer.sign(other)
     with pytest.raises(RejectedError, match="is not an account on"):
-        remote_signer(ChainId("eip155:1"), "http://127.0.0.1:9", OWNER)
+        remote_signer(ChainId("eip155:1"), "http://127.0.0.1:9", OWNER, Dialect.WEB3SIGNER)
     assert NAME not in repr(signer)
     assert isinstance(evm.access.transactions, EvmTransactionSender)
