@@ -138,6 +138,13 @@ def _is_over(state: SwapState, leg: Leg) -> bool:
     return facts.settled or (facts.status is LegStatus.ABSENT and _can_never_be_claimed(state, leg))
 
 
+def ends_a_watched_leg(before: SwapState, after: SwapState) -> bool:
+    """Return true if a leg that is watched for others is over by this step, and was not before."""
+    if after.agreement.role is not Role.WATCHTOWER:
+        return False
+    return any(_is_over(after, leg) and not _is_over(before, leg) for leg in Leg)
+
+
 _SETTLEMENTS: Final = {
     (LegStatus.CLAIMED, LegStatus.CLAIMED): Phase.COMPLETED,
     (LegStatus.REFUNDED, LegStatus.REFUNDED): Phase.REFUNDED,

@@ -36,7 +36,10 @@ def transition(state: SwapState | None, event: events.SwapEvent, policy: SwapPol
 
 
 def only_time_passed(before: SwapState, after: SwapState, effects: tuple[SwapEffect, ...]) -> bool:
-    """Return true if a step did nothing but move clocks. It need not be stored: the next one brings newer times."""
+    """Return true if a step did nothing but move clocks. It need not be stored: the next one brings newer times.
+
+    Not so for a watched leg that is over by it: the other chain's clock comes with another step.
+    """
     still = replace(
         after,
         sequence=before.sequence,
@@ -44,7 +47,7 @@ def only_time_passed(before: SwapState, after: SwapState, effects: tuple[SwapEff
         initiator_clock=before.initiator_clock,
         participant_clock=before.participant_clock,
     )
-    return not effects and still == before
+    return not effects and still == before and not decisions.ends_a_watched_leg(before, after)
 
 
 def _begin(event: events.SwapEvent, policy: SwapPolicy) -> Step:

@@ -22,6 +22,7 @@ from tests.htlc.scenarios import (
     lock_seen,
     random_history,
     time,
+    timelock,
     verified,
 )
 
@@ -62,6 +63,32 @@ async def test_events_states_and_effects_are_stored_together(database: Database)
     assert [codec.decode_effect(effect.body) for effect in stored] == list(taken.asked)
     assert [effects.effect_key(effect) for effect in taken.asked] == [effect.key for effect in stored]
     await database.read(lambda c: engine.check_replay(c, terms.swap_id))
+
+
+@pytest.mark.parametrize("seen", [[], [FIRST]])
+async def test_a_watch_ends_once_both_chains_are_past_it(database: Database, seen: list[Leg]) -> None:
+    """Steps of time alone are not stored, but for the ones by which a leg without a lock is over."""
+    terms = agreement(Role.WATCHTOWER)
+    phases = list[Phase]()
+
+    def take(connection: Connection, *happened: SwapEvent) -> int:
+        taken = engine.take(connection, terms.swap_id, happened, now_ns=NOW_NS)
+        phases.append(taken.state.phase)
+        return taken.stored
+
+    def story(connection: Connection) -> list[int]:
+        engine.begin(connection, terms, now_s=NOW, now_ns=NOW_NS)
+        for leg in seen:
+            take(connection, lock_seen(terms, leg), lock_final(leg), claim_seen(leg), claim_final(leg))
+        late = {leg: timelock(terms, leg) for leg in Leg}
+        steps = [time(SECOND, late[SECOND] + 1), time(SECOND, late[SECOND] + 3), time(SECOND, late[SECOND] + 4)]
+        return [take(connection, step) for step in [*steps, time(FIRST, late[FIRST] + 3)]]
+
+    stored = await database.write(story)
+    over = Phase.LOST if seen else Phase.ABANDONED
+    assert stored[:3] == [0, 1, 0]
+    assert over not in phases[: len(seen) + 1]
+    assert phases[-1] is over
 
 
 async def test_what_fails_in_a_batch_leaves_nothing_of_it(database: Database) -> None:
