@@ -6,30 +6,14 @@ every move that random histories make is in it, and every move in it is made.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from core.model.tables import Ignored, Table, Taken
 from htlc import events
-from htlc.events import EVENT_TYPES, SwapEvent
+from htlc.events import EVENT_TYPES, SwapEvent, event_name
 from htlc.model import TERMINAL, Phase
 
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """The event becomes a fact. `to` are the phases it may lead to, and it may always stay in the present one."""
-
-    to: frozenset[Phase]
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Ignored:
-    """The event changes nothing in this phase, on purpose."""
-
-    why: str
-
-
-Answer = Taken | Ignored
+Answer = Taken[Phase] | Ignored
 EventType = type[SwapEvent]
 
 MEANING: Final[Mapping[EventType, str]] = {
@@ -202,12 +186,14 @@ def _cell(phase: Phase, event: EventType) -> Answer:
     return Taken(frozenset(_MOVES[phase].get(event, ())), MEANING[event])
 
 
-TABLE: Final[Mapping[Phase, Mapping[EventType, Answer]]] = {
-    phase: {event: _cell(phase, event) for event in EVENT_TYPES} for phase in Phase
-}
+TABLE: Final = Table(
+    phases=Phase,
+    terminal=TERMINAL,
+    event_types=EVENT_TYPES,
+    name_of=event_name,
+    meaning=MEANING,
+    cells={phase: {event: _cell(phase, event) for event in EVENT_TYPES} for phase in Phase},
+)
 """Every phase's answer to every event."""
 
-
-def answer(phase: Phase, event: SwapEvent) -> Answer:
-    """How `phase` answers `event`."""
-    return TABLE[phase][type(event)]
+answer = TABLE.answer

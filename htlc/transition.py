@@ -11,11 +11,12 @@ Which phase answers which event, and how, is the table in `htlc.table`; the diag
 from msgspec.structs import replace
 
 from core.model.errors import RejectedError
+from core.model.tables import Ignored
 from htlc import decisions, events
 from htlc.effects import Finished, NotifyParty, SwapEffect, kind_of
 from htlc.facts import record, with_attempt
 from htlc.model import Attempt, AttemptStatus, Phase, Reason, SwapState
-from htlc.table import Ignored, answer
+from htlc.table import answer
 from htlc.timelocks import SwapPolicy
 
 Step = tuple[SwapState, tuple[SwapEffect, ...]]

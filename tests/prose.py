@@ -17,7 +17,19 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 ROOMS: Final = (
-    *("core", "adapters", "htlc", "indexer", "local_chains", "relayer", "regulator_api", "gateway", "bench", "tests"),
+    *(
+        "core",
+        "adapters",
+        "htlc",
+        "queries",
+        "indexer",
+        "local_chains",
+        "relayer",
+        "regulator_api",
+        "gateway",
+        "bench",
+        "tests",
+    ),
 )
 MAX_TEST_NAME: Final = 60
 EXEMPT: Final = "prose: ok"

@@ -14,7 +14,7 @@ from tests.test_docs import anchors
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/operating/alarms.md"
-ROOMS = ("core", "adapters", "htlc", "indexer", "relayer", "regulator_api", "gateway", "local_chains")
+ROOMS = ("core", "adapters", "htlc", "queries", "indexer", "relayer", "regulator_api", "gateway", "local_chains")
 EVENT = re.compile(r"`([^`]+)`")
 CODED = re.compile(r'(?:Reason|close)\((?:[a-z]+, )?\s*(f?"[a-z{][\w.{}-]+")')
 """The code of a notice where it is made."""

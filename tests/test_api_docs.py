@@ -73,7 +73,9 @@ def test_every_problem_of_the_api_is_in_its_docs() -> None:
 
 def test_a_problem_in_the_docs_exists() -> None:
     sources = "".join(
-        path.read_text(encoding="utf-8") for room in ("core", "htlc", "relayer") for path in (ROOT / room).rglob("*.py")
+        path.read_text(encoding="utf-8")
+        for room in ("core", "htlc", "queries", "relayer")
+        for path in (ROOT / room).rglob("*.py")
     )
     assert 'f"invalid-{part}"' in sources
     written = {kind.replace("invalid-body", "invalid-{part}") for kind in documented()}

@@ -6,7 +6,7 @@ from coverage import CoverageData
 
 from tests.coverage import FLOOR, FLOORS, ROOMS, ROOT, added_up, below, pieces
 
-MODULE = "htlc/diagram.py"
+MODULE = "htlc/facts.py"
 
 
 def measured(path: Path, arcs: list[tuple[int, int]]) -> Path:

@@ -23,7 +23,7 @@ from relayer.metrics import RelayerMetrics
 
 ROOT = Path(__file__).resolve().parents[1]
 DEPLOY = ROOT / "deploy"
-ROOMS = ("core", "adapters", "htlc", "indexer", "relayer", "regulator_api", "gateway")
+ROOMS = ("core", "adapters", "htlc", "queries", "indexer", "relayer", "regulator_api", "gateway")
 MADE = re.compile(r"\b(?:gauge|counter|histogram)\(\s*f?\"([a-z_]+)\"")
 NAMED = re.compile(r"\bcauseway_[a-z_]+\b")
 SUFFIXES = ("_bucket", "_sum", "_count")

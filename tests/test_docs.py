@@ -7,7 +7,19 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
-ROOMS = ("core", "adapters", "htlc", "indexer", "local_chains", "relayer", "regulator_api", "gateway", "bench", "tests")
+ROOMS = (
+    "core",
+    "adapters",
+    "htlc",
+    "queries",
+    "indexer",
+    "local_chains",
+    "relayer",
+    "regulator_api",
+    "gateway",
+    "bench",
+    "tests",
+)
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "changelog.d").glob("*.md"), *DOCS.rglob("*.md")])
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

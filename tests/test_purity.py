@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = ("aiohttp", "asyncio", "asyncpg", "prometheus_client", "sqlalchemy", "sqlite3", "structlog")
-IMPURE = {"htlc.engine"}
-"""The machine over a database."""
+IMPURE = {"htlc.engine", "queries.engine"}
+"""The machines over a database."""
 
 
 def modules(folder: str) -> list[str]:
@@ -22,7 +22,7 @@ def modules(folder: str) -> list[str]:
 
 
 PURE = [
-    *(name for name in modules("htlc") if name not in IMPURE),
+    *(name for room in ("htlc", "queries") for name in modules(room) if name not in IMPURE),
     *modules("core/model"),
     *modules("core/proofs"),
     "relayer.inventory",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("core", "htlc", "adapters", "relayer", "regulator_api", "gateway")
+ROOMS = ("core", "htlc", "queries", "adapters", "relayer", "regulator_api", "gateway")
 SQL_STANDS_IN = (
     *("core/runtime/", "relayer/pump/tables.py", "relayer/pump/promises.py", "relayer/pump/places.py"),
     *("relayer/pump/set_aside.py", "relayer/transactions/records.py", "relayer/transactions/sequences.py"),
@@ -59,7 +59,7 @@ def test_nobody_else_writes_sql_against_a_room_s_tables(tables: Any, owners: Any
     assert [path for path in others if tables in imports(ROOT / path)] == []
 
 
-@pytest.mark.parametrize("path", files("relayer", "indexer", "regulator_api", "htlc"))
+@pytest.mark.parametrize("path", files("relayer", "indexer", "regulator_api", "htlc", "queries"))
 def test_a_part_takes_ports_and_no_chain_as_a_whole(path: str) -> None:
     if path not in JOIN_PARTS:
         assert "core.model.ports.ChainAccess" not in imports(ROOT / path)

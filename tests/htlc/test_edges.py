@@ -118,7 +118,7 @@ def test_page_of_the_table_is_written(tmp_path: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(diagram, "PAGE", tmp_path / "page.md")
     diagram.main()
     assert (tmp_path / "page.md").read_text(encoding="utf-8") == diagram.page()
-    assert all(phase.value in diagram.page() for phase in TABLE)
+    assert all(phase.value in diagram.page() for phase in TABLE.cells)
 
 
 def test_lock_reverted_of_another_block_stays() -> None:

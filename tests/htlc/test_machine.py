@@ -7,12 +7,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from core.model.tables import Ignored, Taken
 from htlc import codec, decisions, diagram
 from htlc.effects import EFFECT_TYPES, ClaimLeg, Finished, FundLeg, RefundLeg, RevealAndClaim, SwapEffect, effect_key
 from htlc.events import EVENT_TYPES, SwapEvent, event_name
 from htlc.facts import record
 from htlc.model import TERMINAL, Leg, Phase, Role, SwapState
-from htlc.table import TABLE, Ignored, Taken
+from htlc.table import TABLE
 from htlc.transition import transition
 from tests.htlc.scenarios import POLICY, agreement, alphabet, begin, explore, possible
 
@@ -36,7 +37,7 @@ def moves() -> dict[tuple[Phase, type[SwapEvent]], set[Phase]]:
     found: dict[tuple[Phase, type[SwapEvent]], set[Phase]] = defaultdict(set)
     for role in Role:
         for before, event, after in explore(role, STATES_PER_ROLE):
-            if isinstance(TABLE[before.phase][type(event)], Ignored):
+            if isinstance(TABLE.cells[before.phase][type(event)], Ignored):
                 assert after is before
                 _ignoring_is_harmless(before, event)
             elif after.phase is not before.phase:
@@ -54,15 +55,15 @@ def _ignoring_is_harmless(state: SwapState, event: SwapEvent) -> None:
 
 
 def test_every_phase_answers_every_event() -> None:
-    assert set(TABLE) == set(Phase)
-    for answers in TABLE.values():
+    assert set(TABLE.cells) == set(Phase)
+    for answers in TABLE.cells.values():
         assert list(answers) == list(EVENT_TYPES)
         assert all(answer.why for answer in answers.values())
 
 
 def test_terminal_is_terminal() -> None:
     for phase in TERMINAL:
-        for answer in TABLE[phase].values():
+        for answer in TABLE.cells[phase].values():
             assert isinstance(answer, Ignored) or not answer.to
 
 
@@ -71,7 +72,7 @@ def test_every_move_is_in_the_table(moves: dict[tuple[Phase, type[SwapEvent]], s
         f"{phase} {event_name(event)} {target}"
         for (phase, event), targets in moves.items()
         for target in targets
-        if not isinstance(answer := TABLE[phase][event], Taken) or target not in answer.to
+        if not isinstance(answer := TABLE.cells[phase][event], Taken) or target not in answer.to
     ]
     assert not surprises
 
@@ -80,7 +81,7 @@ def test_every_move_of_the_table_is_made(moves: dict[tuple[Phase, type[SwapEvent
     """Breadth reaches all but `RARE` within its limit; a wider search has seen those."""
     never = {
         (phase, event_name(event), target)
-        for phase, answers in TABLE.items()
+        for phase, answers in TABLE.cells.items()
         for event, answer in answers.items()
         if isinstance(answer, Taken)
         for target in answer.to

@@ -1,0 +1,63 @@
+"""Events in, state and effects out: the query's machine over a database (`core.runtime.machine`)."""
+
+from typing import Final
+
+from sqlalchemy.engine import Connection
+
+from core.model.types import BlockRef
+from core.runtime import machine
+from queries import codec, events
+from queries.effects import QueryEffect, kind_of
+from queries.events import QueryEvent
+from queries.model import QueryState, Request
+from queries.transition import only_time_passed, transition
+
+STREAM_PREFIX: Final = "query-"
+"""Swaps and queries share a journal."""
+
+Taken = machine.Taken[QueryState, QueryEffect]
+
+
+class _QueryRules:
+    """The query's pure part, as a `machine.Rules`."""
+
+    name = "query"
+
+    def transition(self, state: QueryState | None, event: QueryEvent) -> tuple[QueryState, tuple[QueryEffect, ...]]:
+        return transition(state, event)
+
+    def is_worth_storing(
+        self, before: QueryState, event: QueryEvent, after: QueryState, asked: tuple[QueryEffect, ...]
+    ) -> bool:
+        return not only_time_passed(before, after, asked)
+
+    def stream_of(self, state: QueryState) -> str:
+        return STREAM_PREFIX + state.query_id
+
+    def sequence_of(self, state: QueryState) -> int:
+        return state.sequence
+
+    def kind_of(self, effect: QueryEffect) -> str:
+        return kind_of(effect)
+
+    def encode(self, value: QueryState | QueryEvent | QueryEffect) -> bytes:
+        return codec.encode(value)
+
+    def decode_state(self, raw: bytes) -> QueryState:
+        return codec.decode_state(raw)
+
+    def decode_event(self, raw: bytes) -> QueryEvent:
+        return codec.decode_event(raw)
+
+
+QUERIES: Final[machine.Machine[QueryState, QueryEvent, QueryEffect]] = machine.Machine(_QueryRules())
+
+take = QUERIES.take
+load = QUERIES.load
+replayed = QUERIES.replayed
+check_replay = QUERIES.check_replay
+
+
+def begin(connection: Connection, request: Request, block: BlockRef | None, *, now_s: int, now_ns: int) -> QueryState:
+    """Store a new query and what follows from its request. Raise `ConflictError` if it exists."""
+    return QUERIES.begin(connection, events.Asked(request, block, now_s), now_ns=now_ns)
