@@ -3,7 +3,7 @@
     Prove     ask a prover, verify what it answers, keep it           → Proven | NotProven
     Deliver   check the deadline again, then send the answer          → DeliverySubmitted | DeliveryFailed |
                                                                         DeliveryRefused
-    Finished  the query has ended: tell whoever follows it
+    Finished  the query has ended: notify whoever follows it
 
 Answers to a caller of ours are kept for them under the query's id; `Deliver` then only makes them known.
 """
