@@ -4,7 +4,7 @@ A foreign chain's state is believed under a header that more than ⅔ of a conso
 So evidence about it has two halves: the ledger proves the attestation, the foreign chain's nodes the state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import structlog
@@ -19,10 +19,24 @@ from core.model.errors import (
     RetryableError,
 )
 from core.model.ports import Prover
-from core.model.questions import Evidence, Question
+from core.model.questions import Evidence, LogQuestion, Question
 from core.model.types import BlockRef, ChainId, Height
 from core.proofs.errors import ProofError
-from core.proofs.evidence import EthereumProof, StateEntry, Trail, ethereum_evidence
+from core.proofs.evidence import (
+    REVIEWED_LAYOUTS,
+    EthereumProof,
+    ImplementationProof,
+    Layouts,
+    LogProof,
+    StateEntry,
+    TokenProof,
+    Trail,
+    ethereum_evidence,
+    is_token_balance,
+    log_evidence,
+    token_evidence,
+)
+from core.proofs.evidence.ethereum_log import MAX_BLOCK_LINKS
 
 _log = structlog.get_logger(__name__)
 
@@ -40,11 +54,46 @@ class ProvenNodes(Protocol):
     def storage_nodes(self) -> tuple[bytes, ...]: ...
 
 
-class StateProofs(Protocol):
-    """The half that the foreign chain gives."""
+class ProvenToken(Protocol):
+    """Nodes of a token, of the holder's word, and of a proxy's implementation, None if it is not a proxy."""
 
-    async def state_proof(self, question: Question, at: Height | None = None) -> ProvenNodes:
-        """Raise `NotYetFinalError` above the finalized height, `NotFoundError` if the state is pruned."""
+    @property
+    def block(self) -> BlockRef: ...
+    @property
+    def header(self) -> bytes: ...
+    @property
+    def account_nodes(self) -> tuple[bytes, ...]: ...
+    @property
+    def balance_nodes(self) -> tuple[bytes, ...]: ...
+    @property
+    def slot_nodes(self) -> tuple[bytes, ...] | None: ...
+    @property
+    def implementation_nodes(self) -> tuple[bytes, ...] | None: ...
+
+
+class ProvenLog(Protocol):
+    """Nodes of the transactions and the receipts trie of the block with this header, for the entry at `index`."""
+
+    @property
+    def block(self) -> BlockRef: ...
+    @property
+    def header(self) -> bytes: ...
+    @property
+    def index(self) -> int: ...
+    @property
+    def transaction_nodes(self) -> tuple[bytes, ...]: ...
+    @property
+    def receipt_nodes(self) -> tuple[bytes, ...]: ...
+
+
+class StateProofs(Protocol):
+    """The half that the foreign chain gives. All raise `NotYetFinalError` above the finalized height, `NotFoundError`
+    if the state is pruned or the transaction unknown."""
+
+    async def state_proof(self, question: Question, at: Height | None = None) -> ProvenNodes: ...
+    async def token_proof(self, question: Question, layouts: Layouts, at: Height | None = None) -> ProvenToken: ...
+    async def log_proof(self, question: LogQuestion) -> ProvenLog: ...
+    async def headers(self, newest: Height, oldest: Height) -> tuple[bytes, ...]: ...
 
 
 class Attestations(Protocol):
@@ -52,36 +101,92 @@ class Attestations(Protocol):
 
     async def provable_height(self, at: Height | None = None) -> Height: ...
     async def attested_height(self, foreign: ChainId, height: Height) -> Height: ...
+    async def attested_from(self, foreign: ChainId, foreign_height: Height, height: Height) -> Height: ...
     async def attestation(self, foreign: ChainId, foreign_height: Height, height: Height) -> StateEntry: ...
     async def trail(self, target: Height) -> Trail: ...
 
 
 class AttestedStateProver:
-    """`Prover` for an Ethereum chain whose headers are attested on a consortium chain."""
+    """`Prover` for an Ethereum chain whose headers are attested on a consortium chain.
 
-    def __init__(self, states: StateProofs, attestations: Attestations) -> None:
+    `layouts`: of the tokens whose balances can be asked for.
+    """
+
+    def __init__(self, states: StateProofs, attestations: Attestations, layouts: Layouts = REVIEWED_LAYOUTS) -> None:
         self._states = states
         self._attestations = attestations
+        self._layouts = layouts
 
     async def prove(self, question: Question, at: Height | None = None) -> Evidence:
-        """`at` is a height of the foreign chain, which must be an attested one; None takes the newest attested."""
+        """`at` is a height of the foreign chain, which must be an attested one; None takes the newest attested.
+
+        A log is as of its own block, and `at` can only be that one's height.
+        """
         home_height = await self._attestations.provable_height()
-        newest = await self._attestations.attested_height(question.chain, home_height)
-        if not newest or (at is not None and at > newest):
-            raise NotYetFinalError(f"{question.chain} is attested up to height {newest} so far", newest=newest)
+        if isinstance(question, LogQuestion):
+            return await self._prove_log(question, at, home_height)
+        newest = await self._newest(question.chain, at, home_height)
         height = newest if at is None else at
         attestation = await self._attestations.attestation(question.chain, height, home_height)
         if attestation.value is None:
             raise NotFoundError(f"height {height} of {question.chain} was never attested: take {newest}", newest=newest)
+        if is_token_balance(question):
+            token = await self._states.token_proof(question, self._layouts, height)
+            _require_attested(attestation, token.block)
+            trail = await self._attestations.trail(Height(home_height + 1))
+            return _joined(lambda: token_evidence(question, _token(trail, attestation, token), self._layouts))
         nodes = await self._states.state_proof(question, height)
-        if decode_leaf(attestation.value, HeaderLeaf).block_hash != nodes.block.hash:
-            raise DisagreementError(f"the endpoint shows another block {height} of {question.chain} than the attested")
+        _require_attested(attestation, nodes.block)
         trail = await self._attestations.trail(Height(home_height + 1))
         proof = EthereumProof(trail, attestation, nodes.header, nodes.account_nodes, nodes.storage_nodes)
-        try:
-            return ethereum_evidence(question, proof)
-        except ProofError as error:
-            raise RetryableError(f"the endpoints' halves do not make a proof: {error.message}") from error
+        return _joined(lambda: ethereum_evidence(question, proof))
+
+    async def _prove_log(self, question: LogQuestion, at: Height | None, home_height: Height) -> Evidence:
+        found = await self._states.log_proof(question)
+        height = found.block.height
+        if at is not None and at != height:
+            raise RejectedError(f"the transaction stands in block {height} of {question.chain}, not in {at}")
+        await self._newest(question.chain, height, home_height)
+        nearest = await self._attestations.attested_from(question.chain, height, home_height)
+        if nearest - height > MAX_BLOCK_LINKS:
+            raise RejectedError(
+                f"block {height} of {question.chain} is more than {MAX_BLOCK_LINKS} blocks before an attested one: "
+                f"have the operators attest a nearer one than {nearest}"
+            )
+        attestation = await self._attestations.attestation(question.chain, nearest, home_height)
+        linked = () if nearest == height else await self._states.headers(nearest, Height(height + 1))
+        trail = await self._attestations.trail(Height(home_height + 1))
+        nodes = (found.transaction_nodes, found.receipt_nodes)
+        proof = LogProof(trail, attestation, (*linked, found.header), found.index, *nodes)
+        return _joined(lambda: log_evidence(question, proof))
+
+    async def _newest(self, foreign: ChainId, at: Height | None, home_height: Height) -> Height:
+        """The newest attested height. Raise `NotYetFinalError` if `at` is above it, or there is none."""
+        newest = await self._attestations.attested_height(foreign, home_height)
+        if not newest or (at is not None and at > newest):
+            raise NotYetFinalError(f"{foreign} is attested up to height {newest} so far", newest=newest)
+        return newest
+
+
+def _require_attested(attestation: StateEntry, block: BlockRef) -> None:
+    """Raise `DisagreementError` if the endpoint shows another block than the ledger attests."""
+    assert attestation.value is not None
+    if decode_leaf(attestation.value, HeaderLeaf).block_hash != block.hash:
+        raise DisagreementError(f"the endpoint shows another block {block.height} of {block.chain} than the attested")
+
+
+def _token(trail: Trail, attestation: StateEntry, nodes: ProvenToken) -> TokenProof:
+    behind = None
+    if nodes.slot_nodes is not None and nodes.implementation_nodes is not None:
+        behind = ImplementationProof(nodes.slot_nodes, nodes.implementation_nodes)
+    return TokenProof(trail, attestation, nodes.header, nodes.account_nodes, nodes.balance_nodes, behind)
+
+
+def _joined(make: Callable[[], Evidence]) -> Evidence:
+    try:
+        return make()
+    except ProofError as error:
+        raise RetryableError(f"the endpoints' halves do not make a proof: {error.message}") from error
 
 
 class FailoverProver:

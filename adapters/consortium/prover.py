@@ -4,6 +4,7 @@ The state after block H is proven by the header of H + 1, so the newest height t
 head.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,8 +12,14 @@ from typing import Final
 
 from adapters.consortium.rpc import CometRpc, count_of, parsed
 from adapters.consortium.state import query
-from core.model.consortium import attested_header_key, attested_latest_key
-from core.model.errors import CausewayError, NotYetFinalError, RejectedError, RetryableError
+from core.model.consortium import (
+    attested_header_key,
+    attested_headers,
+    attested_latest_key,
+    sequence_count_key,
+    sequence_key,
+)
+from core.model.errors import CausewayError, NotFoundError, NotYetFinalError, RejectedError, RetryableError
 from core.model.questions import Anchor, Evidence, Question
 from core.model.types import ChainId, Height, Seconds
 from core.proofs.cometbft.hashing import header_hash
@@ -31,6 +38,7 @@ from core.proofs.evidence.trail import MAX_LINKS, MAX_STEPS
 from core.proofs.smt import decode_proof
 
 VALIDATORS_PER_PAGE: Final = 100
+MAX_TRAILS: Final = 8
 DEFAULT_TRUSTING_PERIOD_S: Final = Seconds(14 * 86_400)
 
 
@@ -42,6 +50,7 @@ class ConsortiumProver:
         self._chain = chain
         self._genesis_hash = genesis_hash
         self._trusted_height = trusted_height
+        self._trails: dict[Height, Trail] = {}
 
     async def prove(self, question: Question, at: Height | None = None) -> Evidence:
         if question.chain != self._chain:
@@ -51,11 +60,11 @@ class ConsortiumProver:
         while True:
             values = {key: entry.value for key, entry in known.items()}
             keys = _needed(question, values)
-            unknown = [key for key in keys if key not in known]
+            unknown = [key for key in dict.fromkeys(keys) if key not in known]
             if not unknown:
                 break
-            for key in unknown:
-                known[key] = await self.entry(key, height)
+            entries = await asyncio.gather(*(self.entry(key, height) for key in unknown))
+            known.update(zip(unknown, entries, strict=True))
         trail = await self.trail(Height(height + 1))
         return parsed(lambda: consortium_evidence(question, ConsortiumProof(trail, tuple(known[key] for key in keys))))
 
@@ -76,6 +85,33 @@ class ConsortiumProver:
         found = await query(self._rpc, attested_latest_key(foreign), height)
         return Height(parsed(lambda: count_of(found.value)))
 
+    async def attested_from(self, foreign: ChainId, foreign_height: Height, height: Height) -> Height:
+        """The lowest height from `foreign_height` on that is attested in the state after block `height`.
+
+        Searches by halves, as heights are attested in ascending order; if some came late, a higher one may be found.
+        Raise `NotFoundError` if there is none.
+        """
+        exact = await query(self._rpc, attested_header_key(foreign, foreign_height), height)
+        if exact.value is not None:
+            return foreign_height
+        sequence = attested_headers(foreign)
+        low, high = 1, await self._count(sequence_count_key(sequence), height)
+        found: Height | None = None
+        while low <= high:
+            middle = (low + high) // 2
+            at = await self._count(sequence_key(sequence, middle), height)
+            if at >= foreign_height:
+                found, high = Height(at), middle - 1
+            else:
+                low = middle + 1
+        if found is None:
+            raise NotFoundError(f"no height of {foreign} from {foreign_height} on is attested")
+        return found
+
+    async def _count(self, key: bytes, height: Height) -> int:
+        found = await query(self._rpc, key, height)
+        return parsed(lambda: count_of(found.value))
+
     async def attestation(self, foreign: ChainId, foreign_height: Height, height: Height) -> StateEntry:
         """The ledger's leaf about a foreign header, proven, or its proven absence."""
         return await self.entry(attested_header_key(foreign, foreign_height), height)
@@ -94,7 +130,18 @@ class ConsortiumProver:
     # --- trails --------------------------------------------------------------------------------------------------
 
     async def trail(self, target: Height) -> Trail:
-        """From the trusted header to that of `target`. Raise `RejectedError` if the way is too long."""
+        """From the trusted header to that of `target`. Raise `RejectedError` if the way is too long.
+
+        The newest ones are kept: what was signed stays signed, and many answers hang under one header.
+        """
+        known = self._trails.get(target)
+        if known is None:
+            known = self._trails[target] = await self._new_trail(target)
+            while len(self._trails) > MAX_TRAILS:
+                self._trails.pop(next(iter(self._trails)))
+        return known
+
+    async def _new_trail(self, target: Height) -> Trail:
         trusted = (await self._signed_header(self._trusted_height)).header
         if target <= self._trusted_height:
             links = await self._links(target)

@@ -5,9 +5,12 @@ with. That is the `Anchor`, and it never comes out of the evidence itself.
 """
 
 from dataclasses import dataclass
+from typing import Final
 
+from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.types import (
+    MAX_IDENTIFIER_CHARS,
     AccountId,
     AssetId,
     BaseUnits,
@@ -18,7 +21,17 @@ from core.model.types import (
     LockId,
     LockTerms,
     Seconds,
+    chain_of,
 )
+
+MAX_LIST_ENTRIES: Final = 100
+"""Entries of a list that one question asks for."""
+MAX_LIST_PLACE: Final = 2**63 - 1
+MAX_STATE_KEY_BYTES: Final = 256
+MAX_SLOT: Final = 2**256 - 1
+MAX_LANE: Final = 2**32 - 1
+MAX_LOG_INDEX: Final = 2**16 - 1
+TRANSACTION_HASH_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +65,102 @@ class BalanceQuestion:
     asset: AssetId
 
 
-Question = RecordQuestion | LockQuestion | BalanceQuestion
+@dataclass(frozen=True, slots=True)
+class LeafQuestion:
+    """Asks for the leaf at a key of a consortium ledger's state, byte for byte. Raise `RejectedError` for a bad key."""
+
+    chain: ChainId
+    key: bytes
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.key) <= MAX_STATE_KEY_BYTES:
+            raise RejectedError(f"a state key has 1 to {MAX_STATE_KEY_BYTES} bytes, not {len(self.key)}")
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuestion:
+    """Asks for the entries from place `first` to `last`, inclusive and from 1, of a list of a consortium ledger.
+
+    Names of lists: `core.model.consortium.sequence_of`. Raise `RejectedError` for places out of bounds.
+    """
+
+    chain: ChainId
+    name: str
+    first: int
+    last: int
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= MAX_IDENTIFIER_CHARS:
+            raise RejectedError(f"the name of a list has 1 to {MAX_IDENTIFIER_CHARS} characters")
+        if not 1 <= self.first <= self.last <= MAX_LIST_PLACE:
+            raise RejectedError(f"a list has no places {self.first} to {self.last}: count from 1, `from` before `to`")
+        if self.last - self.first >= MAX_LIST_ENTRIES:
+            raise RejectedError(f"one question asks for at most {MAX_LIST_ENTRIES} entries of a list: ask for fewer")
+
+
+@dataclass(frozen=True, slots=True)
+class StorageQuestion:
+    """Asks for the 256-bit word at a storage slot of a contract on Ethereum."""
+
+    chain: ChainId
+    contract: AccountId
+    slot: int
+
+    def __post_init__(self) -> None:
+        _require_chain(self.chain, self.contract)
+        if not 0 <= self.slot <= MAX_SLOT:
+            raise RejectedError("a storage slot is a number 0 ≤ n < 2**256")
+
+
+@dataclass(frozen=True, slots=True)
+class LaneQuestion:
+    """Asks how a sender's lane of the HashedTimelock contract `holder` stands, whatever was locked in it."""
+
+    chain: ChainId
+    holder: AccountId
+    sender: AccountId
+    lane: int
+
+    def __post_init__(self) -> None:
+        _require_chain(self.chain, self.holder)
+        _require_chain(self.chain, self.sender)
+        if not 0 <= self.lane <= MAX_LANE:
+            raise RejectedError(f"a lane is a number from 0 to {MAX_LANE}")
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuestion:
+    """Asks for log `index` of a transaction on Ethereum, counted from 0 within the transaction.
+
+    Its answer never changes once the block is final, so it is as of the transaction's own block.
+    """
+
+    chain: ChainId
+    transaction: bytes
+    index: int
+
+    def __post_init__(self) -> None:
+        if len(self.transaction) != TRANSACTION_HASH_BYTES:
+            raise RejectedError(f"a transaction hash has {TRANSACTION_HASH_BYTES} bytes, not {len(self.transaction)}")
+        if not 0 <= self.index <= MAX_LOG_INDEX:
+            raise RejectedError(f"a log's index is a number from 0 to {MAX_LOG_INDEX}")
+
+
+Question = (
+    RecordQuestion
+    | LockQuestion
+    | BalanceQuestion
+    | LeafQuestion
+    | ListQuestion
+    | StorageQuestion
+    | LaneQuestion
+    | LogQuestion
+)
+
+
+def _require_chain(chain: ChainId, account: AccountId) -> None:
+    if chain_of(account) != chain:
+        raise RejectedError(f"{account[:128]!r} is not on {chain}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +186,58 @@ class BalanceAnswer:
     amount: BaseUnits
 
 
-Answer = RecordAnswer | LockAnswer | BalanceAnswer
+@dataclass(frozen=True, slots=True)
+class LeafAnswer:
+    """The leaf's bytes, None if its key is proven absent."""
+
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListAnswer:
+    """`count`: the length of the whole list; `entries`: all of those that were asked for and exist, in order."""
+
+    count: int
+    entries: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageAnswer:
+    """A word that was never written is 0; `code_hash` is that of the contract, of no code if there is none."""
+
+    word: int
+    code_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LaneAnswer:
+    """The newest lock of the lane: its status, generation and the commitment (28 bytes) to its terms."""
+
+    status: LockStatus
+    generation: int
+    commitment: bytes
+    code_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EventLog:
+    """A log of a transaction: the contract that wrote it, up to four topics of 32 bytes, and data."""
+
+    contract: AccountId
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LogAnswer:
+    """`succeeded`: the transaction was not reverted. `count`: how many logs it has. `log` is None beyond these."""
+
+    succeeded: bool
+    count: int
+    log: EventLog | None
+
+
+Answer = RecordAnswer | LockAnswer | BalanceAnswer | LeafAnswer | ListAnswer | StorageAnswer | LaneAnswer | LogAnswer
 
 
 @dataclass(frozen=True, slots=True)

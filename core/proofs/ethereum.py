@@ -226,10 +226,14 @@ def verify_storage(storage_root: bytes, slot: int, nodes: Sequence[bytes]) -> in
 # --- receipts ----------------------------------------------------------------------------------------------------
 
 
+def index_key(index: int) -> bytes:
+    """Key of entry `index` in the tries of a block's transactions and receipts: its RLP (Yellow Paper §4.3)."""
+    return rlp.encode(rlp.encode_integer(index))
+
+
 def verify_receipt(receipts_root: bytes, index: int, nodes: Sequence[bytes]) -> Receipt | None:
     """Receipt of transaction `index` of the block, or None if the block has no such transaction."""
-    key = rlp.encode(rlp.encode_integer(index))
-    leaf = mpt.verify(receipts_root, key, nodes, max_node_bytes=mpt.MAX_RECEIPT_NODE_BYTES)
+    leaf = mpt.verify(receipts_root, index_key(index), nodes, max_node_bytes=mpt.MAX_RECEIPT_NODE_BYTES)
     return None if leaf is None else decode_receipt(leaf)
 
 

@@ -18,6 +18,7 @@ from core.proofs.keccak import keccak256
 
 ADDRESS_SIZE = 20
 WORD_SIZE = 32
+COMMITMENT_SIZE = 28
 MAX_LANE = (1 << 32) - 1
 MAX_GENERATION = (1 << 16) - 1
 
@@ -112,6 +113,20 @@ def settled_word(terms: LockTerms, lane: Lane) -> int:
     )
     digest = keccak256(b"".join(word.to_bytes(WORD_SIZE, "big") for word in words))
     return int.from_bytes(digest, "big") & _COMMITMENT_MASK | lane.generation << 16
+
+
+def split_lane(word: int) -> tuple[LockStatus, int, bytes]:
+    """(status, generation, commitment of 28 bytes) of a lane's word. Raise as `read_lane`."""
+    if not word:
+        return LockStatus.ABSENT, 0, bytes(COMMITMENT_SIZE)
+    status = word & 0xFFFF
+    if status not in _SAME_GENERATION:
+        raise InvalidProofError("the word is not that of a lane", status=status)
+    return (
+        _SAME_GENERATION[LaneStatus(status)],
+        word >> 16 & MAX_GENERATION,
+        (word >> 32).to_bytes(COMMITMENT_SIZE, "big"),
+    )
 
 
 def read_lane(word: int, terms: LockTerms, lane: Lane) -> tuple[LockStatus, bool]:

@@ -75,7 +75,8 @@ def _read(path: Path) -> bytes:
 
 def _describe(proven: Any) -> dict[str, Any]:
     """The proven question, answer and as-of for people and programs."""
-    from core.proofs.evidence.codec import answer_to_json, as_of_to_json, question_to_json
+    from core.proofs.evidence.codec import as_of_to_json
+    from core.proofs.evidence.forms import answer_to_json, question_to_json
 
     return {
         "question": question_to_json(proven.question),

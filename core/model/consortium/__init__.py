@@ -32,6 +32,7 @@ from core.model.consortium.events import (
 from core.model.consortium.keys import (
     ASSETS,
     CLOCK_KEY,
+    LISTS,
     PROOF_OP,
     access_versions,
     account_key,
@@ -50,6 +51,7 @@ from core.model.consortium.keys import (
     records_in,
     sequence_count_key,
     sequence_key,
+    sequence_of,
 )
 from core.model.consortium.leaves import (
     AccessLeaf,
@@ -109,6 +111,7 @@ __all__ = [
     "ASSETS",
     "CLOCK_KEY",
     "CLOCK_PREFIX",
+    "LISTS",
     "MAX_CLOCK_MS",
     "MAX_DOCUMENT_BYTES",
     "MAX_MESSAGES",
@@ -186,6 +189,7 @@ __all__ = [
     "records_in",
     "sequence_count_key",
     "sequence_key",
+    "sequence_of",
     "sign_bytes",
     "transaction_hash",
     "value_of",

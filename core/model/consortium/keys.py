@@ -1,6 +1,12 @@
 """Keys of the ledger's state, as proofs name them."""
 
+import re
 from typing import Final
+
+from core.model.consortium.names import ADDRESS_BYTES, NAME_PATTERN
+from core.model.consortium_members import MISBEHAVIOUR, ORGANISATIONS, PROPOSALS
+from core.model.errors import RejectedError
+from core.model.identifiers import parse_chain
 
 # An account is one leaf. Hashed keys have no order, so a list is a sequence `…/n` with its length at `…/count`.
 
@@ -92,3 +98,47 @@ def attests_for_key(attestor: bytes) -> bytes:
 def attested_latest_key(chain: str) -> bytes:
     """The newest attested height of a foreign chain, an 8-byte big-endian integer."""
     return f"bridge/latest/{chain}".encode()
+
+
+# --- lists -------------------------------------------------------------------------------------------------------
+
+LISTS: Final = (
+    "assets",
+    "organisations",
+    "proposals",
+    "misbehaviour",
+    "records/{namespace}",
+    "records/{namespace}/{key}",
+    "records/{namespace}/{key}/access",
+    "locks/{sender}",
+    "headers/{chain}",
+)
+"""Names of the ledger's sequences, as a question writes them."""
+_FIXED: Final = {
+    "assets": ASSETS,
+    "organisations": ORGANISATIONS,
+    "proposals": PROPOSALS,
+    "misbehaviour": MISBEHAVIOUR,
+}
+
+
+def sequence_of(name: str) -> bytes:
+    """Return the sequence that a list's name stands for, one of `LISTS`. Raise `RejectedError` for any other name."""
+    match name.split("/"):
+        case [fixed] if fixed in _FIXED:
+            return _FIXED[fixed]
+        case ["records", namespace] if _is_name(namespace):
+            return records_in(namespace)
+        case ["records", namespace, key] if _is_name(namespace) and _is_name(key):
+            return record_versions(namespace, key)
+        case ["records", namespace, key, "access"] if _is_name(namespace) and _is_name(key):
+            return access_versions(namespace, key)
+        case ["locks", sender] if re.fullmatch(rf"[0-9a-f]{{{2 * ADDRESS_BYTES}}}", sender):
+            return locks_of(bytes.fromhex(sender))
+        case ["headers", chain]:
+            return attested_headers(parse_chain(chain))
+    raise RejectedError(f"{name[:128]!r} is not a list of a consortium ledger: use one of {', '.join(LISTS)}")
+
+
+def _is_name(text: str) -> bool:
+    return re.fullmatch(NAME_PATTERN, text) is not None

@@ -8,45 +8,68 @@ A prover collects leaves (`needed_keys`), a trail and, for Ethereum, account and
 """
 
 from core.proofs.evidence.codec import decode_anchor, decode_evidence, encode_anchor, encode_evidence
+from core.proofs.evidence.ethereum_log import ETHEREUM_LOG, LogProof, log_evidence
+from core.proofs.evidence.ethereum_state import (
+    ETHEREUM_STATE,
+    EthereumProof,
+    ethereum_evidence,
+    proven_address,
+    storage_slot,
+)
+from core.proofs.evidence.ethereum_token import (
+    ETHEREUM_TOKEN,
+    ImplementationProof,
+    TokenProof,
+    is_token_balance,
+    token_evidence,
+)
+from core.proofs.evidence.kinds import Verified, Verifier
+from core.proofs.evidence.layouts import REVIEWED_LAYOUTS, Layouts, TokenLayout, decode_layouts, encode_layouts
 from core.proofs.evidence.state import StateEntry, ledger_code_hash, needed_keys
 from core.proofs.evidence.trail import Trail, verify_trail
 from core.proofs.evidence.verification import (
     BUILT_IN_VERIFIERS,
     CONSORTIUM_STATE,
-    ETHEREUM_STATE,
     ConsortiumProof,
-    EthereumProof,
-    Verified,
-    Verifier,
     consortium_evidence,
-    ethereum_evidence,
     installed_verifiers,
-    proven_address,
-    storage_slot,
     verify,
 )
 
 __all__ = [
     "BUILT_IN_VERIFIERS",
     "CONSORTIUM_STATE",
+    "ETHEREUM_LOG",
     "ETHEREUM_STATE",
+    "ETHEREUM_TOKEN",
+    "REVIEWED_LAYOUTS",
     "ConsortiumProof",
     "EthereumProof",
+    "ImplementationProof",
+    "Layouts",
+    "LogProof",
     "StateEntry",
+    "TokenLayout",
+    "TokenProof",
     "Trail",
     "Verified",
     "Verifier",
     "consortium_evidence",
     "decode_anchor",
     "decode_evidence",
+    "decode_layouts",
     "encode_anchor",
     "encode_evidence",
+    "encode_layouts",
     "ethereum_evidence",
     "installed_verifiers",
+    "is_token_balance",
     "ledger_code_hash",
+    "log_evidence",
     "needed_keys",
     "proven_address",
     "storage_slot",
+    "token_evidence",
     "verify",
     "verify_trail",
 ]

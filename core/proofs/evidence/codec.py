@@ -10,47 +10,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.model.errors import RejectedError
-from core.model.facts import LockStatus
-from core.model.identifiers import parse_account, parse_asset, parse_chain
-from core.model.questions import (
-    Anchor,
-    Answer,
-    AsOf,
-    BalanceAnswer,
-    BalanceQuestion,
-    Evidence,
-    LockAnswer,
-    LockQuestion,
-    Question,
-    RecordAnswer,
-    RecordQuestion,
-)
-from core.model.types import (
-    MAX_BASE_UNITS,
-    MAX_IDENTIFIER_CHARS,
-    MAX_TIMELOCK_S,
-    AccountId,
-    BaseUnits,
-    BlockRef,
-    ChainId,
-    ChainTime,
-    Height,
-    LockId,
-    LockTerms,
-    Seconds,
-    chain_of,
-    hashlock,
-)
+from core.model.identifiers import parse_chain
+from core.model.questions import Anchor, AsOf, Evidence
+from core.model.types import MAX_IDENTIFIER_CHARS, BlockRef, ChainId, ChainTime, Height, Seconds
 from core.proofs.errors import MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.canonical import MAX_DOCUMENT_BYTES, members
+from core.proofs.evidence.forms import (
+    HASH_SIZE,
+    Json,
+    answer_from_json,
+    answer_to_json,
+    question_from_json,
+    question_to_json,
+)
 
 FORMAT_VERSION = 1
-HASH_SIZE = 32
-MAX_RECORD_BYTES = 1 << 18
 MAX_TRUSTING_PERIOD_S = 10 * 365 * 86_400
-
-Json = dict[str, Any]
 
 
 # --- files -------------------------------------------------------------------------------------------------------
@@ -140,147 +116,7 @@ def _hash(value: Any) -> bytes:
     return raw
 
 
-# --- questions ---------------------------------------------------------------------------------------------------
-
-
-def question_to_json(question: Question) -> Json:
-    """The question as an object with its `type`."""
-    if isinstance(question, RecordQuestion):
-        return {
-            "type": "record",
-            "chain": question.chain,
-            "namespace": question.namespace,
-            "key": question.key,
-        }
-    if isinstance(question, LockQuestion):
-        return {
-            "type": "lock",
-            "chain": question.chain,
-            "lock_id": question.lock_id,
-            "terms": _terms_to_json(question.terms),
-            "holder": question.holder,
-        }
-    return {
-        "type": "balance",
-        "chain": question.chain,
-        "account": question.account,
-        "asset": question.asset,
-    }
-
-
-def question_from_json(value: Any) -> Question:
-    """Inverse of `question_to_json`. Raise MalformedProofError."""
-    kind = value.get("type") if isinstance(value, dict) else None
-    try:
-        if kind == "record":
-            fields = members(value, "type", "chain", "namespace", "key")
-            return RecordQuestion(
-                parse_chain(_identifier(fields["chain"])),
-                _identifier(fields["namespace"]),
-                _identifier(fields["key"]),
-            )
-        if kind == "lock":
-            fields = members(value, "type", "chain", "lock_id", "terms", "holder")
-            return LockQuestion(
-                parse_chain(_identifier(fields["chain"])),
-                LockId(_identifier(fields["lock_id"])),
-                _terms_from_json(fields["terms"]),
-                canonical.optional(fields["holder"], _account),
-            )
-        if kind == "balance":
-            fields = members(value, "type", "chain", "account", "asset")
-            return BalanceQuestion(
-                parse_chain(_identifier(fields["chain"])),
-                _account(fields["account"]),
-                parse_asset(_identifier(fields["asset"])),
-            )
-    except MalformedProofError:
-        raise
-    except RejectedError as error:
-        raise MalformedProofError(f"question is malformed: {error.message}") from error
-    raise MalformedProofError("question has an unknown type")
-
-
-def _terms_to_json(terms: LockTerms) -> Json:
-    return {
-        "asset": terms.asset,
-        "amount": str(terms.amount),
-        "sender": terms.sender,
-        "receiver": terms.receiver,
-        "hashlock": terms.hashlock.hex(),
-        "timelock": terms.timelock.seconds,
-    }
-
-
-def _terms_from_json(value: Any) -> LockTerms:
-    fields = members(value, "asset", "amount", "sender", "receiver", "hashlock", "timelock")
-    asset = parse_asset(_identifier(fields["asset"]))
-    return LockTerms(
-        asset,
-        BaseUnits(canonical.decimal(fields["amount"], MAX_BASE_UNITS)),
-        _account(fields["sender"]),
-        _account(fields["receiver"]),
-        hashlock(canonical.hex_bytes(fields["hashlock"], HASH_SIZE)),
-        ChainTime(chain_of(asset), canonical.integer(fields["timelock"], MAX_TIMELOCK_S)),
-    )
-
-
-def _identifier(value: Any) -> str:
-    return canonical.text(value, MAX_IDENTIFIER_CHARS)
-
-
-def _account(value: Any) -> AccountId:
-    return parse_account(_identifier(value))
-
-
-# --- answers -----------------------------------------------------------------------------------------------------
-
-
-def answer_to_json(answer: Answer) -> Json:
-    """The answer as an object with its `type`; documents are hex."""
-    if isinstance(answer, RecordAnswer):
-        return {
-            "type": "record",
-            "version": answer.version,
-            "author": answer.author,
-            "document": answer.document.hex(),
-        }
-    if isinstance(answer, LockAnswer):
-        return {
-            "type": "lock",
-            "status": answer.status.value,
-            "terms_match": answer.terms_match,
-            "code_hash": answer.code_hash.hex(),
-        }
-    return {"type": "balance", "amount": str(answer.amount)}
-
-
-def answer_from_json(value: Any) -> Answer:
-    """Inverse of `answer_to_json`. Raise MalformedProofError."""
-    kind = value.get("type") if isinstance(value, dict) else None
-    try:
-        if kind == "record":
-            fields = members(value, "type", "version", "author", "document")
-            return RecordAnswer(
-                canonical.integer(fields["version"]),
-                canonical.optional(fields["author"], _account),
-                canonical.hex_bytes(fields["document"], MAX_RECORD_BYTES),
-            )
-        if kind == "lock":
-            fields = members(value, "type", "status", "terms_match", "code_hash")
-            return LockAnswer(
-                LockStatus(canonical.text(fields["status"], MAX_IDENTIFIER_CHARS)),
-                canonical.boolean(fields["terms_match"]),
-                canonical.hex_bytes(fields["code_hash"], HASH_SIZE),
-            )
-        if kind == "balance":
-            fields = members(value, "type", "amount")
-            return BalanceAnswer(BaseUnits(canonical.decimal(fields["amount"], MAX_BASE_UNITS)))
-    except MalformedProofError:
-        raise
-    except (RejectedError, ValueError) as error:
-        raise MalformedProofError("answer is malformed") from error
-    raise MalformedProofError("answer has an unknown type")
+# --- as of -------------------------------------------------------------------------------------------------------
 
 
 def as_of_to_json(as_of: AsOf) -> Json:
@@ -301,5 +137,5 @@ def as_of_from_json(value: Any) -> AsOf:
     return AsOf(
         BlockRef(chain, Height(canonical.integer(fields["height"])), _hash(fields["block_hash"])),
         ChainTime(chain, canonical.integer(fields["time"])),
-        _identifier(fields["finality"]),
+        canonical.text(fields["finality"], MAX_IDENTIFIER_CHARS),
     )

@@ -30,14 +30,22 @@ from core.model.consortium import (
     raw_address,
     record_count_key,
     record_key,
+    sequence_count_key,
+    sequence_key,
+    sequence_of,
     value_of,
 )
 from core.model.errors import RejectedError
 from core.model.facts import LockStatus
 from core.model.questions import (
+    MAX_LIST_ENTRIES,
     Answer,
     BalanceAnswer,
     BalanceQuestion,
+    LeafAnswer,
+    LeafQuestion,
+    ListAnswer,
+    ListQuestion,
     LockAnswer,
     LockQuestion,
     Question,
@@ -49,7 +57,8 @@ from core.proofs import smt
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 
-MAX_ENTRIES = 8
+MAX_ENTRIES = MAX_LIST_ENTRIES + 2
+"""A list's entries, its length and the ledger's clock."""
 MAX_LEAF_BYTES = 1 << 18
 COUNT_SIZE = 8
 
@@ -81,7 +90,13 @@ def answer_from_state(question: Question, read: ReadLeaf, app_version: int) -> t
         return _record(question, read), time
     if isinstance(question, LockQuestion):
         return _lock(question, read, app_version), time
-    return _balance(question, read), time
+    if isinstance(question, BalanceQuestion):
+        return _balance(question, read), time
+    if isinstance(question, LeafQuestion):
+        return LeafAnswer(read(question.key)), time
+    if isinstance(question, ListQuestion):
+        return _list(question, read), time
+    raise RejectedError(f"{question.chain} is a consortium ledger, which has neither storage slots nor lanes nor logs")
 
 
 def needed_keys(question: Question, known: Mapping[bytes, bytes | None]) -> tuple[bytes, ...]:
@@ -99,6 +114,9 @@ def needed_keys(question: Question, known: Mapping[bytes, bytes | None]) -> tupl
 
     with contextlib.suppress(_Unknown):
         answer_from_state(question, read, 0)
+    if isinstance(question, ListQuestion) and len(keys) > 2:
+        # A list's length shows all its keys at once.
+        return (*keys[:2], *_places(question, _count(known[keys[1]])))
     return tuple(keys)
 
 
@@ -193,6 +211,24 @@ def _balance(question: BalanceQuestion, read: ReadLeaf) -> BalanceAnswer:
     balances = _leaf(raw, AccountLeaf).balances
     symbol = asset_symbol(question.asset)
     return BalanceAnswer(BaseUnits(next((_amount(held) for name, held in balances if name == symbol), 0)))
+
+
+def _list(question: ListQuestion, read: ReadLeaf) -> ListAnswer:
+    """Complete: the proven length says which of the places exist, and each of these is proven."""
+    count = _count(read(sequence_count_key(sequence_of(question.name))))
+    entries = []
+    for key in _places(question, count):
+        entry = read(key)
+        if entry is None:
+            raise InvalidProofError("an entry within the list's length is missing", key=key.hex())
+        entries.append(entry)
+    return ListAnswer(count, tuple(entries))
+
+
+def _places(question: ListQuestion, count: int) -> tuple[bytes, ...]:
+    """Keys of the entries that are asked for and exist."""
+    sequence = sequence_of(question.name)
+    return tuple(sequence_key(sequence, place) for place in range(question.first, min(question.last, count) + 1))
 
 
 def _require_chain(chain: ChainId, identifier: AccountId | AssetId) -> None:

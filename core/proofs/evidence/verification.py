@@ -1,61 +1,39 @@
 """Verifiers by kind of trust, and `verify`, which decides whether an evidence file is believed.
 
-Two kinds are built in. Third parties add theirs under the entry point group `causeway.verifiers`, named by kind: a
-function `(evidence, anchor, now_s) -> Verified` that recomputes question, answer and as-of from the proof alone.
+    consortium-state    a ledger's state, under commits of its validators
+    ethereum-state      an account and a storage word, under a header that the ledger attests
+    ethereum-token      a token's balance, for reviewed layouts
+    ethereum-log        a log of a transaction
+
+Third parties add theirs under the entry point group `causeway.verifiers`, named by kind: a function
+`(evidence, anchor, now_s) -> Verified` that recomputes question, answer and as-of from the proof alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Final
 
-from core.model.errors import RejectedError
-from core.model.facts import LockStatus
-from core.model.questions import (
-    Anchor,
-    Answer,
-    AsOf,
-    BalanceAnswer,
-    BalanceQuestion,
-    Evidence,
-    LockAnswer,
-    LockQuestion,
-    Question,
-)
-from core.model.types import BaseUnits, BlockRef, ChainTime, Height, chain_of
-from core.proofs import ethereum, lanes, mpt
+from core.model.questions import Anchor, Answer, AsOf, Evidence, Question
+from core.model.types import BlockRef, Height
 from core.proofs.errors import AnchorMismatchError, InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
+from core.proofs.evidence.ethereum_log import ETHEREUM_LOG, verify_ethereum_log
+from core.proofs.evidence.ethereum_state import ETHEREUM_STATE, verify_ethereum_state
+from core.proofs.evidence.ethereum_token import ETHEREUM_TOKEN, TokenVerifier
+from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Verified, Verifier
+from core.proofs.evidence.layouts import REVIEWED_LAYOUTS, Layouts
 from core.proofs.evidence.state import (
     ProvenState,
     StateEntry,
     answer_from_state,
-    attested_header,
     entries_from_json,
     entries_to_json,
 )
 from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
 
 CONSORTIUM_STATE: Final = "consortium-state"
-ETHEREUM_STATE: Final = "ethereum-state"
 ENTRY_POINT_GROUP: Final = "causeway.verifiers"
-
-FINAL_BY_COMMIT: Final = "commit"
-FINAL_BY_ATTESTATION: Final = "attested"
-
-MAX_HEADER_BYTES: Final = ethereum.MAX_HEADER_BYTES
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """A proven answer. Only a verifier makes one."""
-
-    question: Question
-    answer: Answer
-    as_of: AsOf
-
-
-Verifier = Callable[[Evidence, Anchor, int], Verified]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +45,6 @@ class ConsortiumProof:
 
     trail: Trail
     entries: tuple[StateEntry, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EthereumProof:
-    """Kind `ethereum-state`: account and storage word under a header that the consortium's ledger attests as final.
-
-    `attestation` is the ledger's leaf about the header, `header` its RLP; node lists are EIP-1186's.
-    """
-
-    trail: Trail
-    attestation: StateEntry
-    header: bytes
-    account_nodes: tuple[bytes, ...]
-    storage_nodes: tuple[bytes, ...]
 
 
 def verify(evidence: Evidence, anchor: Anchor, now_s: int, verifiers: Mapping[str, Verifier] | None = None) -> Verified:
@@ -99,10 +63,13 @@ def verify(evidence: Evidence, anchor: Anchor, now_s: int, verifiers: Mapping[st
     return proven
 
 
-def installed_verifiers() -> dict[str, Verifier]:
-    """Built-in verifiers and those of installed packages, which cannot replace built-in ones."""
+def installed_verifiers(layouts: Layouts = REVIEWED_LAYOUTS) -> dict[str, Verifier]:
+    """Built-in verifiers and those of installed packages, which cannot replace built-in ones.
+
+    `layouts`: of the tokens whose balances are believed.
+    """
     found = {point.name: point.load() for point in entry_points(group=ENTRY_POINT_GROUP)}
-    return {**found, **BUILT_IN_VERIFIERS}
+    return {**found, **BUILT_IN_VERIFIERS, ETHEREUM_TOKEN: TokenVerifier(layouts)}
 
 
 # --- consortium --------------------------------------------------------------------------------------------------
@@ -152,110 +119,9 @@ def decode_consortium_proof(data: bytes) -> ConsortiumProof:
     return proof
 
 
-# --- Ethereum ----------------------------------------------------------------------------------------------------
-
-
-def ethereum_evidence(question: Question, proof: EthereumProof) -> Evidence:
-    """Evidence from its proof, computed as a verifier computes it; the trail is not checked."""
-    answer, as_of = _ethereum_claim(question, proof)
-    return Evidence(question, answer, as_of, ETHEREUM_STATE, encode_ethereum_proof(proof))
-
-
-def verify_ethereum_state(evidence: Evidence, anchor: Anchor, now_s: int) -> Verified:
-    """Verifier of kind `ethereum-state`."""
-    proof = decode_ethereum_proof(evidence.proof)
-    verify_trail(proof.trail, anchor, now_s)
-    answer, as_of = _ethereum_claim(evidence.question, proof)
-    return Verified(evidence.question, answer, as_of)
-
-
-def storage_slot(question: Question) -> int | None:
-    """The storage slot of its holder that the question is about, None if the account alone answers."""
-    return lanes.lane_slot(lanes.parse_lane(question.lock_id)) if isinstance(question, LockQuestion) else None
-
-
-def proven_address(question: Question) -> bytes:
-    """The account whose proof answers. Raise RejectedError for what Ethereum's state cannot prove."""
-    if isinstance(question, LockQuestion):
-        if question.holder is None:
-            raise RejectedError("a lock on Ethereum is held by a contract, and the question names none")
-        account = question.holder
-    elif isinstance(question, BalanceQuestion) and question.asset == f"{question.chain}/slip44:60":
-        account = question.account
-    else:
-        raise RejectedError("Ethereum's state proves locks and balances of the native coin only")
-    if chain_of(account) != question.chain:
-        raise RejectedError(f"{account[:128]!r} is not on {question.chain}")
-    return lanes.evm_address(account)
-
-
-def _ethereum_claim(question: Question, proof: EthereumProof) -> tuple[Answer, AsOf]:
-    header = ethereum.decode_header(proof.header)
-    state = ProvenState(proof.trail.target.app_hash, (proof.attestation,))
-    attested = attested_header(question.chain, header.number, state.read)
-    block_hash = ethereum.header_hash(header)
-    if (attested.block_hash, attested.time) != (block_hash, header.timestamp):
-        raise InvalidProofError("the ledger attests another header at this height", height=header.number)
-    account = ethereum.verify_account(header.state_root, proven_address(question), proof.account_nodes)
-    answer = _ethereum_answer(question, account, proof.storage_nodes)
-    block = BlockRef(question.chain, Height(header.number), block_hash)
-    return answer, AsOf(block, ChainTime(question.chain, header.timestamp), FINAL_BY_ATTESTATION)
-
-
-def _ethereum_answer(question: Question, account: ethereum.Account | None, storage_nodes: Sequence[bytes]) -> Answer:
-    if not isinstance(question, LockQuestion):
-        if storage_nodes:
-            raise InvalidProofError("an account's balance needs no storage proof")
-        return BalanceAnswer(BaseUnits(0 if account is None else account.balance))
-    if chain_of(question.terms.asset) != question.chain:
-        raise RejectedError("the terms are of another chain than the question")
-    lane = lanes.parse_lane(question.lock_id)
-    if account is None:
-        if storage_nodes:
-            raise InvalidProofError("an absent account has no storage")
-        return LockAnswer(LockStatus.ABSENT, False, ethereum.EMPTY_CODE_HASH)
-    word = ethereum.verify_storage(account.storage_root, lanes.lane_slot(lane), storage_nodes)
-    status, terms_match = lanes.read_lane(word, question.terms, lane)
-    return LockAnswer(status, terms_match, account.code_hash)
-
-
-def encode_ethereum_proof(proof: EthereumProof) -> bytes:
-    """Canonical JSON of the proof."""
-    return canonical.dump(
-        {
-            "trail": trail_to_json(proof.trail),
-            "attestation": entries_to_json((proof.attestation,)),
-            "header": proof.header.hex(),
-            "account_nodes": [node.hex() for node in proof.account_nodes],
-            "storage_nodes": [node.hex() for node in proof.storage_nodes],
-        }
-    )
-
-
-def decode_ethereum_proof(data: bytes) -> EthereumProof:
-    """Inverse of `encode_ethereum_proof`; one form only. Raise MalformedProofError."""
-    names = ("trail", "attestation", "header", "account_nodes", "storage_nodes")
-    fields = canonical.members(canonical.load(data), *names)
-    attestation = entries_from_json(fields["attestation"])
-    if len(attestation) != 1:
-        raise MalformedProofError("exactly one leaf attests the header")
-    account_nodes, storage_nodes = (
-        tuple(canonical.hex_bytes(node, mpt.MAX_STATE_NODE_BYTES) for node in canonical.items(nodes, mpt.MAX_NODES))
-        for nodes in (fields["account_nodes"], fields["storage_nodes"])
-    )
-    proof = EthereumProof(
-        trail_from_json(fields["trail"]),
-        attestation[0],
-        canonical.hex_bytes(fields["header"], MAX_HEADER_BYTES),
-        account_nodes,
-        storage_nodes,
-    )
-    if encode_ethereum_proof(proof) != data:
-        raise MalformedProofError("proof is not in its canonical form")
-    return proof
-
-
 BUILT_IN_VERIFIERS: Final[Mapping[str, Verifier]] = {
     CONSORTIUM_STATE: verify_consortium_state,
     ETHEREUM_STATE: verify_ethereum_state,
+    ETHEREUM_TOKEN: TokenVerifier(REVIEWED_LAYOUTS),
+    ETHEREUM_LOG: verify_ethereum_log,
 }

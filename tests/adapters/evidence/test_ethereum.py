@@ -1,14 +1,12 @@
 """A lock on Ethereum, proven under a header that the consortium's operators attested. anvil and our ledger run."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from adapters.conformance.harness import Leg, claim, finalized, lock, send_final
-from adapters.consortium import Ed25519Signer
-from adapters.evidence import AttestedStateProver
 from adapters.registry import ChainSpec, ConnectedChain, EndpointSpec, connect, installed_factories, joined_prover
 from core.model.errors import DisagreementError, NotFoundError, NotYetFinalError, RejectedError
 from core.model.facts import BlockHeader, LockStatus
@@ -17,40 +15,17 @@ from core.model.types import ChainId, Height
 from core.proofs.errors import ProofError
 from core.proofs.evidence import decode_evidence, encode_evidence, verify
 from core.runtime.sockets import free_port
-from local_chains.consortium.node import load_operator_keys
 from tests.adapters.consortium.harness import CHAIN as LEDGER
-from tests.adapters.consortium.harness import CNYD, ConsortiumHarness, running
+from tests.adapters.consortium.harness import CNYD
+from tests.adapters.evidence.both import Both, both_running
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
-from tests.adapters.evm.harness import TIMING, EvmHarness, evm_harness
-
-
-@dataclass
-class Both:
-    evm: EvmHarness
-    ledger: ConsortiumHarness
-    operators: list[Ed25519Signer]
-
-    async def attest(self, header: BlockHeader) -> None:
-        """More than ⅔ of the operators vote, and one more block proves it."""
-        for operator in self.operators[:3]:
-            await self.ledger.send(operator, self.ledger.chain.bridge.attest(header, operator.account))
-        await self.ledger.advance()
-
-    def prover(self) -> AttestedStateProver:
-        return AttestedStateProver(self.evm.chain.proofs, self.ledger.chain.prover)
-
-    def now_s(self) -> int:
-        return self.ledger.node.engine.tip.time.seconds + 1
+from tests.adapters.evm.harness import TIMING
 
 
 @pytest.fixture
 async def both(tmp_path: Path) -> AsyncIterator[Both]:
-    home = tmp_path / "chain"
-    async with evm_harness() as evm, running(home) as ledger:
-        operators = [Ed25519Signer(LEDGER, key.seed) for key in load_operator_keys(home)]
-        for operator in operators:
-            ledger.chain.learn(operator.public_key)
-        yield Both(evm, ledger, operators)
+    async with both_running(tmp_path / "chain") as chains:
+        yield chains
 
 
 def question_of(both: Both, leg: Leg) -> LockQuestion:

@@ -188,7 +188,7 @@ def _entry(value: bytes | None = b"1") -> dict[str, Any]:
 def test_entries_survive_json_within_their_limits() -> None:
     entries = (StateEntry(b"1", smt.SmtProof(())), StateEntry(None, smt.SmtProof((b"\x01" * 32,))))
     assert evidence_state.entries_from_json(evidence_state.entries_to_json(entries)) == entries
-    assert len(evidence_state.entries_from_json([_entry()] * evidence_state.MAX_ENTRIES)) == 8
+    assert len(evidence_state.entries_from_json([_entry()] * evidence_state.MAX_ENTRIES)) == 102
     largest = _entry(bytes(evidence_state.MAX_LEAF_BYTES))
     assert evidence_state.entries_from_json([largest])[0].value == bytes(1 << 18)
 

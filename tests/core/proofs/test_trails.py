@@ -27,6 +27,8 @@ from core.proofs.evidence import (
     consortium_evidence,
     decode_evidence,
     encode_evidence,
+    ethereum_state,
+    forms,
     trail,
     verification,
 )
@@ -269,23 +271,23 @@ def test_file_ends_at_its_size() -> None:
     ],
 )
 def test_answers_survive_json(answer: Any) -> None:
-    assert codec.answer_from_json(codec.answer_to_json(answer)) == answer
+    assert forms.answer_from_json(forms.answer_to_json(answer)) == answer
 
 
 @pytest.mark.parametrize("question", [RECORD, LOCK, BALANCE, replace(LOCK, holder=BALANCE.account), ETHER])
 def test_questions_survive_json(question: Any) -> None:
-    assert codec.question_from_json(codec.question_to_json(question)) == question
+    assert forms.question_from_json(forms.question_to_json(question)) == question
 
 
 @pytest.mark.parametrize(
     ("read", "value", "why"),
     [
-        (codec.question_from_json, {"type": "record", "chain": RECORD.chain}, "exactly its members"),
-        (codec.question_from_json, {"type": "other"}, "unknown type"),
-        (codec.answer_from_json, {"type": "balance"}, "exactly its members"),
-        (codec.answer_from_json, {"type": "lock", "status": "lost", "terms_match": True, "code_hash": ""}, "malformed"),
-        (codec.answer_from_json, {"type": "record", "version": 1, "author": "nobody", "document": ""}, "malformed"),
-        (codec.answer_from_json, {"type": "other"}, "unknown type"),
+        (forms.question_from_json, {"type": "record", "chain": RECORD.chain}, "exactly its members"),
+        (forms.question_from_json, {"type": "other"}, "unknown type"),
+        (forms.answer_from_json, {"type": "balance"}, "exactly its members"),
+        (forms.answer_from_json, {"type": "lock", "status": "lost", "terms_match": True, "code_hash": ""}, "malformed"),
+        (forms.answer_from_json, {"type": "record", "version": 1, "author": "nobody", "document": ""}, "malformed"),
+        (forms.answer_from_json, {"type": "other"}, "unknown type"),
     ],
 )
 def test_refusal_says_what_is_wrong(read: Callable[[Any], Any], value: Any, why: str) -> None:
@@ -294,10 +296,10 @@ def test_refusal_says_what_is_wrong(read: Callable[[Any], Any], value: Any, why:
 
 
 def test_terms_of_two_chains_are_no_question() -> None:
-    mixed = codec.question_to_json(LOCK)
+    mixed = forms.question_to_json(LOCK)
     mixed["terms"]["receiver"] = ETHER.account
     with pytest.raises(MalformedProofError, match="question is malformed"):
-        codec.question_from_json(mixed)
+        forms.question_from_json(mixed)
 
 
 # --- proofs -----------------------------------------------------------------------------------------------------------
@@ -320,36 +322,36 @@ def test_lock_is_asked_for_in_lower_case() -> None:
 
 def test_terms_on_another_chain_than_the_lock_are_refused() -> None:
     proof = LOCKED.proof(ETHER_LOCK)
-    assert verification.ethereum_evidence(ETHER_LOCK, proof).answer == LockAnswer(LockStatus.LOCKED, True, CODE_HASH)
+    assert ethereum_state.ethereum_evidence(ETHER_LOCK, proof).answer == LockAnswer(LockStatus.LOCKED, True, CODE_HASH)
     with pytest.raises(RejectedError, match="the terms are of another chain"):
-        verification.ethereum_evidence(replace(ETHER_LOCK, terms=LOCK.terms), proof)
+        ethereum_state.ethereum_evidence(replace(ETHER_LOCK, terms=LOCK.terms), proof)
 
 
 @pytest.mark.parametrize("place", ["header", "validator"])
 def test_proof_with_members_of_no_meaning_is_refused(place: str) -> None:
     """Two files that prove the same have the same bytes."""
-    raw = json.loads(verification.encode_ethereum_proof(LOCKED.proof(ETHER)))
-    assert verification.decode_ethereum_proof(canonical.dump(raw)) == LOCKED.proof(ETHER)
+    raw = json.loads(ethereum_state.encode_ethereum_proof(LOCKED.proof(ETHER)))
+    assert ethereum_state.decode_ethereum_proof(canonical.dump(raw)) == LOCKED.proof(ETHER)
     if place == "header":
         raw["trail"]["trusted"]["more"] = "1"
     else:
         raw["trail"]["steps"][0]["validators"][0]["proposer_priority"] = "7"
     with pytest.raises(MalformedProofError, match="canonical form"):
-        verification.decode_ethereum_proof(canonical.dump(raw))
+        ethereum_state.decode_ethereum_proof(canonical.dump(raw))
 
 
 @pytest.mark.parametrize("leaves", [0, 2])
 def test_one_leaf_attests_an_ethereum_header(leaves: int) -> None:
-    raw = json.loads(verification.encode_ethereum_proof(LOCKED.proof(ETHER)))
+    raw = json.loads(ethereum_state.encode_ethereum_proof(LOCKED.proof(ETHER)))
     raw["attestation"] = raw["attestation"] * leaves
     with pytest.raises(MalformedProofError, match="exactly one leaf"):
-        verification.decode_ethereum_proof(canonical.dump(raw))
+        ethereum_state.decode_ethereum_proof(canonical.dump(raw))
 
 
 def test_proof_of_a_balance_has_no_storage() -> None:
     proof = LOCKED.proof(ETHER)
     with pytest.raises(RejectedError, match="needs no storage proof"):
-        verification.ethereum_evidence(ETHER, replace(proof, storage_nodes=proof.account_nodes))
+        ethereum_state.ethereum_evidence(ETHER, replace(proof, storage_nodes=proof.account_nodes))
 
 
 def test_installed_verifiers_replace_no_built_in_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,124 @@
+"""Kind `ethereum-log`: a log of a transaction, in a block that an attested header commits to.
+
+The ledger attests some blocks only, so hashes lead from an attested header back to the block of the transaction. There
+the transactions trie shows at which index the transaction stands, and the receipts trie what it logged.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.model.errors import RejectedError
+from core.model.questions import Anchor, AsOf, EventLog, Evidence, LogAnswer, LogQuestion, Question
+from core.model.types import AccountId
+from core.proofs import ethereum, mpt
+from core.proofs.errors import InvalidProofError, MalformedProofError
+from core.proofs.evidence import canonical
+from core.proofs.evidence.attested import as_of_header, attested_block, nodes_from_json, nodes_to_json
+from core.proofs.evidence.kinds import Verified
+from core.proofs.evidence.state import StateEntry, entries_from_json, entries_to_json
+from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
+from core.proofs.keccak import keccak256
+
+ETHEREUM_LOG: Final = "ethereum-log"
+MAX_BLOCK_LINKS: Final = 256
+"""Headers between an attested block and that of the transaction."""
+MAX_TRANSACTION_INDEX: Final = 2**16 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class LogProof:
+    """`headers` are RLP, from the attested one back to that of the block, each the parent of the one before.
+
+    `index` is the transaction's in its block; node lists are those of the transactions and of the receipts trie.
+    """
+
+    trail: Trail
+    attestation: StateEntry
+    headers: tuple[bytes, ...]
+    index: int
+    transaction_nodes: tuple[bytes, ...]
+    receipt_nodes: tuple[bytes, ...]
+
+
+def log_evidence(question: Question, proof: LogProof) -> Evidence:
+    """Evidence from its proof, computed as a verifier computes it; the trail is not checked."""
+    answer, as_of = _claim(question, proof)
+    return Evidence(question, answer, as_of, ETHEREUM_LOG, encode_log_proof(proof))
+
+
+def verify_ethereum_log(evidence: Evidence, anchor: Anchor, now_s: int) -> Verified:
+    """Verifier of kind `ethereum-log`."""
+    proof = decode_log_proof(evidence.proof)
+    verify_trail(proof.trail, anchor, now_s)
+    answer, as_of = _claim(evidence.question, proof)
+    return Verified(evidence.question, answer, as_of)
+
+
+def _claim(question: Question, proof: LogProof) -> tuple[LogAnswer, AsOf]:
+    if not isinstance(question, LogQuestion):
+        raise RejectedError("a receipt proves logs of transactions only")
+    header = _block(question, proof)
+    transaction = _leaf(header.transactions_root, proof.index, proof.transaction_nodes)
+    if transaction is None or keccak256(transaction) != question.transaction:
+        raise InvalidProofError("another transaction stands at this index of the block", index=proof.index)
+    receipt = ethereum.verify_receipt(header.receipts_root, proof.index, proof.receipt_nodes)
+    if receipt is None:
+        raise InvalidProofError("the block has no receipt of the transaction")
+    logs, index = receipt.logs, question.index
+    log = _event_log(question, logs[index]) if index < len(logs) else None
+    return LogAnswer(receipt.status == 1, len(logs), log), as_of_header(question, header)
+
+
+def _block(question: LogQuestion, proof: LogProof) -> ethereum.EthereumHeader:
+    if not proof.headers:
+        raise MalformedProofError("the proof has no header")
+    header = attested_block(question, proof.trail, proof.attestation, proof.headers[0])
+    for raw in proof.headers[1:]:
+        older = ethereum.decode_header(raw)
+        if ethereum.header_hash(older) != header.parent_hash or older.number + 1 != header.number:
+            raise InvalidProofError("a header is not the parent of the one before", height=older.number)
+        header = older
+    return header
+
+
+def _leaf(root: bytes, index: int, nodes: tuple[bytes, ...]) -> bytes | None:
+    return mpt.verify(root, ethereum.index_key(index), nodes, max_node_bytes=mpt.MAX_RECEIPT_NODE_BYTES)
+
+
+def _event_log(question: LogQuestion, log: ethereum.Log) -> EventLog:
+    return EventLog(AccountId(f"{question.chain}:0x{log.address.hex()}"), log.topics, log.data)
+
+
+def encode_log_proof(proof: LogProof) -> bytes:
+    """Canonical JSON of the proof."""
+    return canonical.dump(
+        {
+            "trail": trail_to_json(proof.trail),
+            "attestation": entries_to_json((proof.attestation,)),
+            "headers": nodes_to_json(proof.headers),
+            "index": proof.index,
+            "transaction_nodes": nodes_to_json(proof.transaction_nodes),
+            "receipt_nodes": nodes_to_json(proof.receipt_nodes),
+        }
+    )
+
+
+def decode_log_proof(data: bytes) -> LogProof:
+    """Inverse of `encode_log_proof`; one form only. Raise MalformedProofError."""
+    names = ("trail", "attestation", "headers", "index", "transaction_nodes", "receipt_nodes")
+    fields = canonical.members(canonical.load(data), *names)
+    attestation = entries_from_json(fields["attestation"])
+    if len(attestation) != 1:
+        raise MalformedProofError("exactly one leaf attests the header")
+    headers = canonical.items(fields["headers"], MAX_BLOCK_LINKS + 1)
+    proof = LogProof(
+        trail_from_json(fields["trail"]),
+        attestation[0],
+        tuple(canonical.hex_bytes(header, ethereum.MAX_HEADER_BYTES) for header in headers),
+        canonical.integer(fields["index"], MAX_TRANSACTION_INDEX),
+        nodes_from_json(fields["transaction_nodes"], mpt.MAX_RECEIPT_NODE_BYTES),
+        nodes_from_json(fields["receipt_nodes"], mpt.MAX_RECEIPT_NODE_BYTES),
+    )
+    if encode_log_proof(proof) != data:
+        raise MalformedProofError("proof is not in its canonical form")
+    return proof
