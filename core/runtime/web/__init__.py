@@ -8,7 +8,7 @@ async with serve(app, "127.0.0.1", 8080) as address: ...
 from core.runtime.callers import ApiKey, Caller, KeyRing, client_of, issue_key
 from core.runtime.web.application import Health, build_application, serve
 from core.runtime.web.bodies import read_body, read_bytes, read_query, read_sent, respond
-from core.runtime.web.connections import has_left, sending
+from core.runtime.web.connections import has_left, opens_websocket, sending
 from core.runtime.web.cors import ANYBODY, Cors
 from core.runtime.web.crowd import ConnectionLimits
 from core.runtime.web.front import Absence, Front
@@ -50,6 +50,7 @@ __all__ = [
     "has_left",
     "issue_key",
     "openapi",
+    "opens_websocket",
     "problem_of",
     "read_body",
     "read_bytes",

@@ -22,7 +22,7 @@ from core.runtime.signals import Signal
 from core.runtime.web import docs_page
 from core.runtime.web.auth import caller_of, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
-from core.runtime.web.connections import has_left
+from core.runtime.web.connections import has_left, opens_websocket
 from core.runtime.web.cors import Cors
 from core.runtime.web.limits import RateLimiter
 from core.runtime.web.openapi import openapi
@@ -183,7 +183,7 @@ def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -
             count(caller.id)
         if route.scope is not None:
             require_scope(caller, route.scope, request)
-        if route.websocket and (request.method == "HEAD" or not web.WebSocketResponse().can_prepare(request).ok):
+        if route.websocket and (request.method == "HEAD" or not opens_websocket(request)):
             raise Problem(
                 426,
                 "not-a-websocket",

@@ -290,12 +290,21 @@ class Server(web.Server):
         assert isinstance(connection, Connection)
         connection.request_begun()
         try:
+            _require_ascii(request)
             return await self._inner(request)
         except (Problem, RetryableError, web.HTTPException) as error:
             # Raised before an application's middlewares, or by one without them.
             return problem_of(error).response(_request_id())
         finally:
             connection.request_handled()
+
+
+def opens_websocket(request: web.BaseRequest) -> bool:
+    """Return True if the request is a handshake as RFC 6455 section 4.2.1 has it."""
+    try:
+        return web.WebSocketResponse().can_prepare(request).ok
+    except ValueError:
+        return False  # a header that is not ASCII: aiohttp would answer with its text, and cannot encode that
 
 
 @contextmanager
@@ -341,6 +350,15 @@ def _malformed(error: HttpProcessingError) -> Problem:
         "Not an HTTP request",
         f"The request cannot be read: send HTTP/1.1 with at most {MAX_HEADERS} headers.",
     )
+
+
+def _require_ascii(request: web.BaseRequest) -> None:
+    """Refuse what would become part of an answer and could not be encoded there."""
+    if not request.headers.get("Host", "").isascii():
+        # RFC 9112 section 3.2.
+        raise Problem(400, "malformed-http", "Not an HTTP request", "The Host header is not a host: send it in ASCII.")
+    if not request.headers.get("Expect", "").isascii():
+        raise web.HTTPExpectationFailed
 
 
 def _request_id() -> str:

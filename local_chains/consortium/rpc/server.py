@@ -18,6 +18,7 @@ from core.runtime.web import (
     Turns,
     client_of,
     has_left,
+    opens_websocket,
     problem_of,
     read_bytes,
     read_sent,
@@ -207,7 +208,7 @@ class RpcServer:
         return web.Response(body=page.encode(), headers={"Content-Type": "text/html"})
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if not web.WebSocketResponse().can_prepare(request).ok:
+        if not opens_websocket(request):
             return web.Response(status=400, text="Bad Request\n")
         client = client_of(request.remote)
         with self._places.taken(client):

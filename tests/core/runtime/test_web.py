@@ -424,6 +424,34 @@ async def test_websockets_answer_and_plain_requests_are_refused() -> None:
             await problem(response)
 
 
+HANDSHAKE = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+HANDSHAKE_KEY = {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="}
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "status"),
+    [
+        *(("/v1/ws", name, 426) for name in (*HANDSHAKE, *HANDSHAKE_KEY)),
+        ("/v1/ws", "Sec-WebSocket-Protocol", 101),
+        *((path, "Expect", 417) for path in ("/v1/ws", "/v1/items", "/nowhere")),
+        *(("/v1/items", name, 200) for name in ("Upgrade", "Connection", "Origin", "Cookie", "X-Request-Id")),
+        ("/v1/who", "Authorization", 401),
+        ("/v1/items", "Host", 400),
+    ],
+)
+@pytest.mark.parametrize("value", [b"\x80", b"a\xc3\xa9", b"a\xff\xfe"])
+async def test_header_beyond_ascii_is_never_a_server_fault(path: str, name: str, status: int, value: bytes) -> None:
+    headers = {"Host": "x", **(HANDSHAKE | HANDSHAKE_KEY if path == "/v1/ws" else {}), name: ""}
+    async with api() as (address, _, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+        lines = [f"{one}: {given}".encode() + (value if one == name else b"") for one, given in headers.items()]
+        writer.write(b"\r\n".join([f"GET {path} HTTP/1.1".encode(), *lines, b"", b""]))
+        async with asyncio.timeout(10):
+            head = await reader.readuntil(b"\r\n")
+        writer.transport.abort()
+    assert head.split()[1] == str(status).encode()
+
+
 async def test_health_and_metrics() -> None:
     healthy = asyncio.Event()
 

@@ -279,6 +279,26 @@ async def test_body_not_in_its_coding_is_refused(client: Client) -> None:
             assert response.content_type == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("path", "name", "status"),
+    [
+        *(("/websocket", name, 400) for name in ("Upgrade", "Connection", "Sec-WebSocket-Version")),
+        ("/websocket", "Sec-WebSocket-Key", 400),
+        ("/websocket", "Sec-WebSocket-Protocol", 101),
+        *(("/", name, status) for name, status in (("Host", 400), ("Expect", 417), ("Upgrade", 200))),
+    ],
+)
+async def test_header_beyond_ascii_is_never_a_nodes_fault(client: Client, path: str, name: str, status: int) -> None:
+    headers = {"Host": "x", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    headers |= {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", name: "\x80"}
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(client.node.rpc_url.rpartition(":")[2]))
+    lines = [f"{one}: {given}" for one, given in headers.items()]
+    writer.write("\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode("latin-1"))
+    async with asyncio.timeout(10):
+        assert (await reader.readuntil(b"\r\n")).split()[1] == str(status).encode()
+    writer.transport.abort()
+
+
 async def test_silent_connections_take_no_place(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEADERS_S", 0.3)
     port = int(client.node.rpc_url.rpartition(":")[2])
