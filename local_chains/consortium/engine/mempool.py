@@ -9,7 +9,7 @@ from typing import Final
 from core.model.consortium import ResultCode, transaction_hash
 from core.model.errors import ConflictError, RejectedError, RetryableError
 from local_chains.consortium.engine.lanes import OF_ACCOUNT, ORDINARY, Candidate, Classifier, Room, chosen
-from local_chains.consortium.ledger.execution import Result, check_transaction, ledger_time_ms
+from local_chains.consortium.ledger.execution import Priced, Result, check_transaction, ledger_time_ms
 from local_chains.consortium.ledger.leaves import next_sequence
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.ledger.view import Overlay, Written
@@ -92,10 +92,10 @@ class Mempool:
         name = transaction_hash(raw)
         if name in self._seen:
             raise AlreadySeenError("tx already exists in cache")
-        one = self._candidate(raw)
+        one, priced = self._priced(raw)
         if one is not None:
             self._require_room(one)
-        result = self._check(raw, self._pending)
+        result = self._check(raw, self._pending, priced)
         if result.code is ResultCode.OK and one is not None:
             self._keep(name, one)
             self._remember(name)
@@ -183,10 +183,10 @@ class Mempool:
             self.recheck_some()
 
     def _check_again(self, name: bytes, raw: bytes) -> None:
-        one = self._candidate(raw)
+        one, priced = self._priced(raw)
         if one is None or self._room.take(one):
             self._seen.pop(name, None)
-        elif self._check(raw, self._pending).code is ResultCode.OK:
+        elif self._check(raw, self._pending, priced).code is ResultCode.OK:
             self._keep(name, one)
         else:
             self._room.give_back(one)
@@ -200,10 +200,16 @@ class Mempool:
 
     def _candidate(self, raw: bytes) -> Candidate | None:
         """None for bytes that the ledger will refuse."""
+        return self._priced(raw)[0]
+
+    def _priced(self, raw: bytes) -> tuple[Candidate, Priced] | tuple[None, None]:
+        """The candidate, and what need not be found out about it twice; none for bytes that the ledger will refuse."""
         try:
-            return self._classifier.candidate(raw, self._signatures.decode(raw))
+            transaction = self._signatures.decode(raw)
+            one = self._classifier.candidate(raw, transaction)
         except RejectedError:
-            return None
+            return None, None
+        return one, (transaction, one.cost)
 
     def _require_room(self, one: Candidate) -> None:
         count, most = (self._exits, MAX_EXITS) if one.is_exit else (len(self._waiting) - self._exits, MAX_TRANSACTIONS)
@@ -231,14 +237,16 @@ class Mempool:
             self._room.give_back(one)
         return one.raw
 
-    def _check(self, raw: bytes, state: Overlay) -> Result:
+    def _check(self, raw: bytes, state: Overlay, priced: Priced | None = None) -> Result:
         # What the next block's clock will be at least; ledger time itself is that of the block before.
         time_ms = max(self._now_ms(), self._least_ms)
         height, tariff = self._state.height + 1, self._classifier.tariff
-        return check_transaction(state, self._chain_id, height, time_ms, raw, self._signatures, tariff)
+        return check_transaction(state, self._chain_id, height, time_ms, raw, self._signatures, tariff, priced)
 
     def _remember(self, name: bytes) -> None:
-        self._seen.pop(name, None)
+        if name in self._seen:
+            self._seen.move_to_end(name)
+            return
         while len(self._seen) >= MAX_SEEN:
             self._seen.popitem(last=False)
         self._seen[name] = None

@@ -12,13 +12,14 @@ from core.model.consortium import (
     Issue,
     ResultCode,
     Transfer,
+    account_key,
     asset_key,
     quantity,
     value_of,
 )
 from core.model.types import MAX_BASE_UNITS
 from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address, require_name
-from local_chains.consortium.ledger.leaves import read_account, read_asset, write, write_account
+from local_chains.consortium.ledger.leaves import put_account, read_asset, write
 from local_chains.consortium.ledger.members import require_role
 from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import Overlay
@@ -81,17 +82,19 @@ def burn(context: Context, message: Burn) -> None:
 
 def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Take from a balance. Refuses what it does not cover."""
-    account = read_account(state, address)
+    key = account_key(address)
+    account = state.account(key)
     balance = account.balance(symbol)
     if balance < amount:
         refuse(ResultCode.INSUFFICIENT_FUNDS, f"the balance is {balance} {symbol}, {amount} are needed")
-    write_account(state, address, account.with_balance(symbol, balance - amount))
+    put_account(state, key, account.with_balance(symbol, balance - amount))
 
 
 def credit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:
     """Add to a balance. Cannot overflow: no balance is above its asset's supply."""
-    account = read_account(state, address)
-    write_account(state, address, account.with_balance(symbol, account.balance(symbol) + amount))
+    key = account_key(address)
+    account = state.account(key)
+    put_account(state, key, account.with_balance(symbol, account.balance(symbol) + amount))
 
 
 def _require_asset(context: Context, symbol: str) -> AssetLeaf:

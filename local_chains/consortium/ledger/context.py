@@ -1,8 +1,9 @@
 """The context of every module's handler, and the way it refuses."""
 
 import re
-from dataclasses import dataclass, field
 from typing import NoReturn
+
+import msgspec
 
 from core.model.consortium import ADDRESS_BYTES, NAME_PATTERN, LedgerEvent, ResultCode, value_of
 from core.model.errors import RejectedError
@@ -19,15 +20,14 @@ class Refusal(RejectedError):
         self.result = result
 
 
-@dataclass(slots=True)
-class Context:
+class Context(msgspec.Struct, gc=False):
     """One transaction on its way: the state it may write, who signed it, ledger time, and the events so far."""
 
     state: Overlay
     sender: bytes
     height: int
     time_ms: int
-    events: list[LedgerEvent] = field(default_factory=list)
+    events: list[LedgerEvent] = []
 
 
 def refuse(result: ResultCode, sentence: str) -> NoReturn:

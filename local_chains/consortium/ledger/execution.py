@@ -7,7 +7,7 @@ in a block can never be played again by somebody else.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,7 @@ from core.model.consortium import (
     Transaction,
     Transfer,
     WriteRecord,
+    account_key,
     decode_clock,
 )
 from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
@@ -36,7 +37,7 @@ from core.model.errors import RejectedError
 from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, records
 from local_chains.consortium.ledger.accounts import Account
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
-from local_chains.consortium.ledger.leaves import read_account, read_count, write_account, write_count
+from local_chains.consortium.ledger.leaves import put_account, read_count, write_count
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.misbehaviour import Misbehaviour, record_misbehaviour
 from local_chains.consortium.ledger.prices import (
@@ -93,6 +94,8 @@ class BlockResult:
     events: tuple[LedgerEvent, ...] = ()
 
 
+Priced: TypeAlias = tuple[Transaction, int]
+"""What bytes decode to, and the price of that."""
 OK: Final = Result(ResultCode.OK)
 NO_ROOM: Final = Result(ResultCode.NO_ROOM)
 """The result of an entry that was not looked at. There may be millions, so it has no log."""
@@ -142,28 +145,32 @@ def apply_transaction(
     signatures: SignatureChecker,
     tariff: Tariff,
     left: int = MAX_BLOCK_COST,
+    priced: Priced | None = None,
 ) -> Result:
     """Apply one transaction to `state` as part of block `height` at ledger time `time_ms`.
 
-    `tariff` has the prices, `left` is what the block has left of its cost. `state.take_back()` undoes it until the
-    next transaction.
+    `tariff` has the prices, `left` is what the block has left of its cost; `priced` spares whoever has decoded these
+    bytes doing it twice. `state.take_back()` undoes it until the next transaction.
     """
     state.begin()
-    cost = unread(raw)
+    cost = None
     try:
-        transaction = _decoded(raw, signatures)
-        price = tariff.of(raw, transaction)
+        if priced is None:
+            transaction = _decoded(raw, signatures)
+            price = tariff.of(raw, transaction)
+        else:
+            transaction, price = priced
+            _require_messages(transaction)
         if price > left:
-            return Result(
-                ResultCode.NO_ROOM, f"{ResultCode.NO_ROOM.word}: the block has {left} left, not {price}", (), cost
-            )
+            no_room = f"{ResultCode.NO_ROOM.word}: the block has {left} left, not {price}"
+            return Result(ResultCode.NO_ROOM, no_room, (), unread(raw))
         cost = price
-        sender, account = _pass_gates(state, chain_id, height, raw, transaction, price, signatures)
+        key, account = _pass_gates(state, chain_id, height, raw, transaction, price, signatures)
     except Refusal as refusal:
-        return Result(refusal.result, refusal.message, (), cost)
-    write_account(state, sender, Account(account.sequence + 1, account.balances))
+        return Result(refusal.result, refusal.message, (), unread(raw) if cost is None else cost)
+    put_account(state, key, Account(account.sequence + 1, account.balances))
     before_messages = state.mark
-    context = Context(state, sender, height, time_ms)
+    context = Context(state, sender_of(transaction.body.public_key), height, time_ms)
     try:
         for message in transaction.body.messages:
             _HANDLERS[type(message)](context, message)
@@ -181,13 +188,15 @@ def check_transaction(
     raw: bytes,
     signatures: SignatureChecker,
     tariff: Tariff | None = None,
+    priced: Priced | None = None,
 ) -> Result:
     """Return a transaction's result in block `height`; `state`, the mempool's own, changes only if it would.
 
-    `tariff` has the prices of the newest block's state, by default those of `state`.
+    `tariff` has the prices of the newest block's state, by default those of `state`; `priced` is by the same.
     """
+    tariff = tariff or Tariff(state)
     try:
-        result = apply_transaction(state, chain_id, height, time_ms, raw, signatures, tariff or Tariff(state))
+        result = apply_transaction(state, chain_id, height, time_ms, raw, signatures, tariff, MAX_BLOCK_COST, priced)
     except BaseException:
         state.take_back()
         raise
@@ -239,13 +248,17 @@ def _decoded(raw: bytes, signatures: SignatureChecker) -> Transaction:
         transaction = signatures.decode(raw)
     except RejectedError as error:
         refuse(ResultCode.MALFORMED, error.message)
-    if not 0 < len(transaction.body.messages) <= MAX_MESSAGES:
-        refuse(ResultCode.MALFORMED, f"a transaction has 1 to {MAX_MESSAGES} messages")
+    _require_messages(transaction)
     return transaction
 
 
+def _require_messages(transaction: Transaction) -> None:
+    if not 0 < len(transaction.body.messages) <= MAX_MESSAGES:
+        refuse(ResultCode.MALFORMED, f"a transaction has 1 to {MAX_MESSAGES} messages")
+
+
 def _pass_gates(
-    state: StateView,
+    state: Overlay,
     chain_id: str,
     height: int,
     raw: bytes,
@@ -253,10 +266,10 @@ def _pass_gates(
     price: int,
     signatures: SignatureChecker,
 ) -> tuple[bytes, Account]:
-    """The sender's address and account. Raise `Refusal`."""
+    """The sender's account and its key. Raise `Refusal`."""
     body = transaction.body
     try:
-        sender = sender_of(body.public_key)
+        key = account_key(sender_of(body.public_key))
     except RejectedError as error:
         refuse(ResultCode.MALFORMED, error.message)
     if price > MAX_TRANSACTION_COST:
@@ -265,10 +278,10 @@ def _pass_gates(
         refuse(ResultCode.WRONG_CHAIN, f"this chain is {chain_id}")
     if height > body.expiry_height:
         refuse(ResultCode.EXPIRED, f"it was valid up to height {body.expiry_height}, this would be {height}")
-    account = read_account(state, sender)
+    account = state.account(key)
     expected = account.sequence
     if body.sequence != expected or expected >= MAX_SEQUENCE:
         refuse(ResultCode.WRONG_SEQUENCE, f"the account's next sequence is {expected}, not {body.sequence}")
     if not signatures.holds(raw, transaction):
         refuse(ResultCode.BAD_SIGNATURE, "the signature is not by the account's key")
-    return sender, account
+    return key, account

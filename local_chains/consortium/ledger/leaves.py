@@ -133,10 +133,10 @@ def next_sequence(state: StateView, address: bytes) -> int:
     return decode_sequence(state.get(account_key(address)))
 
 
-def write_account(state: Overlay, address: bytes, account: Account) -> None:
+def put_account(state: Overlay, key: bytes, account: Account) -> None:
+    """Write an account under its key, `account_key` of its address."""
     # Decoded, an account of many assets takes several times the memory of its leaf.
-    few = len(account.balances) <= MAX_DECODED
-    state.put(account_key(address), account if few else encode_account(account))
+    state.put(key, account if len(account.balances) <= MAX_DECODED else encode_account(account))
 
 
 def read_asset(state: StateView, symbol: str) -> AssetLeaf | None:

@@ -118,7 +118,10 @@ def document_fault(raw: bytes) -> str:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets nest outside strings; found before parsing, since parsers recurse."""
+    """How deep brackets nest outside strings, at most; found before parsing, since parsers recurse."""
+    opened = text.count("[") + text.count("{")
+    if opened <= MAX_DOCUMENT_DEPTH:
+        return opened  # no deeper than there are brackets, in strings or outside
     depth = deepest = 0
     for character in _STRING.sub("", text):
         if character in "[{":

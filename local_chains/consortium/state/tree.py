@@ -67,6 +67,8 @@ def update(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
     changes: list[_Change] = []
     for key, value in writes.items():
         changes.append((int.from_bytes(path_of(key), "big"), None) if value is None else _leaf(key, value))
+    if len(changes) < 2:
+        return _one_updated(root, changes[0], 0) if changes else root
     changes.sort(key=_PATH)
     return _updated(root, changes, 0, len(changes), 0)
 
@@ -139,13 +141,10 @@ def _outermost(node: Node, side: int) -> bytes | None:
 
 
 def _updated(node: Node, changes: list[_Change], start: int, end: int, depth: int) -> Node:
-    """`node` after `changes[start:end]`, all of which lie below it. Most of a block's work happens here."""
-    if start == end:
-        return node
+    """`node` after `changes[start:end]`, at least two, all of which lie below it. Most of a block's work happens here
+    and in `_one_updated`."""
     if type(node) is not InnerNode:
         return _replaced(node, changes[start:end], depth)
-    if end - start == 1:
-        return _one_updated(node, changes[start], depth)
     bit = 1 << (_TOP - depth)
     low, high = start, end
     while low < high:
@@ -154,15 +153,23 @@ def _updated(node: Node, changes: list[_Change], start: int, end: int, depth: in
             high = middle
         else:
             low = middle + 1
-    return _joined(
-        _updated(node.left, changes, start, low, depth + 1),
-        _updated(node.right, changes, low, end, depth + 1),
-    )
+    left, right = node.left, node.right
+    if low - start == 1:
+        left = _one_updated(left, changes[start], depth + 1)
+    elif low > start:
+        left = _updated(left, changes, start, low, depth + 1)
+    if end - low == 1:
+        right = _one_updated(right, changes[low], depth + 1)
+    elif end > low:
+        right = _updated(right, changes, low, end, depth + 1)
+    if left is None or right is None:
+        return _joined(left, right)
+    return InnerNode(_sha256(INNER_PREFIX + left.hash + right.hash).digest(), left, right)
 
 
 def _one_updated(node: Node, change: _Change, depth: int) -> Node:
     """`_updated` for a single change, without recursion."""
-    path = change[0]
+    path, leaf = change
     bit = 1 << (_TOP - depth)
     way: list[tuple[bool, Node]] = []
     while type(node) is InnerNode:
@@ -173,10 +180,12 @@ def _one_updated(node: Node, change: _Change, depth: int) -> Node:
             way.append((False, node.right))
             node = node.left
         bit >>= 1
-        depth += 1
-    node = _replaced(node, [change], depth)
-    while way:
-        right, sibling = way.pop()
+    if type(node) is LeafNode and leaf is not None and node.content[:HASH_SIZE] == leaf.content[:HASH_SIZE]:
+        node = leaf
+    else:
+        node = _replaced(node, [change], depth + len(way))
+    way.reverse()
+    for right, sibling in way:
         if node is None or sibling is None:
             node = _joined(sibling, node) if right else _joined(node, sibling)
         elif right:

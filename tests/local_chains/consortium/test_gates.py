@@ -5,6 +5,7 @@ import pytest
 
 from core.model.consortium import (
     CLOCK_PREFIX,
+    AttestHeader,
     Burn,
     ResultCode,
     Transaction,
@@ -24,6 +25,7 @@ from local_chains.consortium.ledger.execution import (
     process_proposal,
     proposer_clock_ms,
 )
+from local_chains.consortium.ledger.prices import Tariff
 from local_chains.consortium.ledger.signatures import SignatureChecker, verify_all, verify_ed25519
 from local_chains.consortium.ledger.view import Overlay
 from tests.local_chains.consortium.support import ANN, BEN, CHAIN, START_MS, Chain
@@ -144,6 +146,35 @@ def test_check_transaction_keeps_only_what_would_succeed() -> None:
     assert check_transaction(pending, CHAIN, 1, START_MS + 1, poor, *checks).code is ResultCode.INSUFFICIENT_FUNDS
     fits = ANN.signed(1, Transfer("cnyd", BEN.address, quantity(100)))
     assert check_transaction(pending, CHAIN, 1, START_MS + 1, fits, *checks).code is ResultCode.OK
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        ANN.signed(0, PAY),
+        ANN.signed(0),
+        ANN.signed(0, *[PAY] * 64),
+        ANN.signed(0, *[PAY] * 65),
+        ANN.signed(0, PAY, chain="other-1"),
+        ANN.signed(1, PAY),
+        ANN.signed(0, PAY, expiry=0),
+        flipped(ANN.signed(0, PAY), -1),
+        ANN.signed(0, *[WriteRecord("n", f"k{number}", b'"' + b"x" * 1_000 + b'"') for number in range(60)]),
+        ANN.signed(0, *[AttestHeader("eip155:1", 1, bytes(32), 1)] * 64),
+    ],
+)
+def test_transaction_that_was_decoded_is_checked_alike(raw: bytes) -> None:
+    chain = Chain()
+    tariff = Tariff(chain.leaves)
+    results = []
+    for known in (False, True):
+        pending = Overlay(chain.leaves)
+        transaction = decode_transaction(raw)
+        priced = (transaction, tariff.of(raw, transaction)) if known else None
+        checker = SignatureChecker()
+        result = check_transaction(pending, CHAIN, 1, START_MS + 1, raw, checker, tariff, priced)
+        results.append((result, pending.writes))
+    assert results[0] == results[1]
 
 
 # --- the clock ---

@@ -155,7 +155,8 @@ class LedgerApplication:
         After each block CometBFT asks again for what still waits, in order.
         """
         try:
-            one = self._classifier.candidate(raw, self._signatures.decode(raw))
+            transaction = self._signatures.decode(raw)
+            one = self._classifier.candidate(raw, transaction)
         except RejectedError as error:
             return Result(ResultCode.MALFORMED, f"{ResultCode.MALFORMED.word}: {error.message}", (), unread(raw))
         fault = self._room.take(one)
@@ -163,9 +164,9 @@ class LedgerApplication:
             return Result(ResultCode.NO_ROOM, f"{ResultCode.NO_ROOM.word}: mempool is full: {fault}", (), one.cost)
         # What the next block's clock will be at least; ledger time itself is that of the block before.
         time_ms = max(self._now_ms(), ledger_time_ms(self._state) + 1)
-        height = self._state.height + 1
+        height, tariff, priced = self._state.height + 1, self._classifier.tariff, (transaction, one.cost)
         result = check_transaction(
-            self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures, self._classifier.tariff
+            self._waiting, self.genesis.chain_id, height, time_ms, raw, self._signatures, tariff, priced
         )
         if result.code is not ResultCode.OK:
             self._room.give_back(one)
