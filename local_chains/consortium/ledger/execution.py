@@ -95,7 +95,7 @@ class BlockResult:
 
 
 Priced: TypeAlias = tuple[Transaction, int]
-"""What bytes decode to, and the price of that."""
+"""A decoded transaction and its price."""
 OK: Final = Result(ResultCode.OK)
 NO_ROOM: Final = Result(ResultCode.NO_ROOM)
 """The result of an entry that was not looked at. There may be millions, so it has no log."""

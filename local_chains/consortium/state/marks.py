@@ -4,8 +4,10 @@ An index of every attribute would write as much as the ledger itself. A mark may
 (CRC-32): whoever searches reads the block to be sure.
 """
 
+from binascii import hexlify
 from collections.abc import Iterable
 from functools import cache
+from struct import pack
 from typing import Final
 from zlib import crc32
 
@@ -32,9 +34,8 @@ def block_marks(events: Iterable[LedgerEvent]) -> bytes:
         marks |= names
         for field, seed in seeds:
             value = getattr(event, field)
-            text = value.hex() if type(value) is bytes else str(value)
-            marks.add(crc32(text.encode(), seed))
-    return b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+            marks.add(crc32(hexlify(value) if type(value) is bytes else str(value).encode(), seed))
+    return pack(f">{len(marks)}I", *marks)
 
 
 @cache
