@@ -22,6 +22,8 @@ BATCH: Final = 512
 """Transactions whose signatures are checked together, at least as many as came at once."""
 BATCHES_AHEAD: Final = 3
 MAX_WAITING: Final = 20_000
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Transactions on their way, and their bytes."""
 TURN: Final = 64
 """Transactions taken before others have their turn on the event loop."""
 
@@ -34,10 +36,11 @@ Admission = Result | CausewayError
 class _Group:
     """Transactions that came together, and who waits for their admissions."""
 
-    __slots__ = ("admissions", "transactions")
+    __slots__ = ("admissions", "size_bytes", "transactions")
 
     def __init__(self, transactions: Sequence[bytes]) -> None:
         self.transactions = transactions
+        self.size_bytes = sum(map(len, transactions))
         self.admissions: asyncio.Future[list[Admission]] = asyncio.get_running_loop().create_future()
 
 
@@ -59,16 +62,22 @@ class Intake:
         self._signatures = signatures
         self._pool = pool
         self._arrived: deque[_Group] = deque()
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
         self._working: asyncio.Task[None] | None = None
 
     async def admit(self, transactions: Sequence[bytes]) -> list[Admission]:
         """One admission for each, in order. Raise `MempoolFullError` when too many are on their way already."""
-        if self._waiting + len(transactions) > MAX_WAITING:
-            raise MempoolFullError(f"{self._waiting} transactions are on their way to the mempool already")
         group = _Group(transactions)
+        if (
+            self._waiting + len(transactions) > MAX_WAITING
+            or self._waiting_bytes + group.size_bytes > MAX_WAITING_BYTES
+        ):
+            raise MempoolFullError(
+                f"{self._waiting} transactions of {self._waiting_bytes} bytes are on their way to the mempool already"
+            )
         self._arrived.append(group)
         self._waiting += len(transactions)
+        self._waiting_bytes += group.size_bytes
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         return await asyncio.shield(group.admissions)
@@ -128,6 +137,7 @@ class Intake:
                     await asyncio.sleep(0)
                     await self._settled()
             self._waiting -= len(group.transactions)
+            self._waiting_bytes -= group.size_bytes
             if not group.admissions.done():
                 group.admissions.set_result(admissions)
 
@@ -149,4 +159,4 @@ class Intake:
                     [RetryableError(f"the transaction was not checked: {reason}") for _ in group.transactions]
                 )
         self._arrived.clear()
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0

@@ -12,8 +12,10 @@ import pytest_asyncio
 
 from core.model.consortium import ResultCode, Transfer, quantity
 from core.model.errors import RetryableError
+from local_chains.consortium.engine import intake
 from local_chains.consortium.engine.embedded import open_engine
 from local_chains.consortium.engine.home import init_home
+from local_chains.consortium.engine.mempool import MempoolFullError
 from local_chains.consortium.engine.verification import CHUNK, MIN_POOLED, SignaturePool
 from local_chains.consortium.ledger.signatures import verify_all
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN
@@ -82,6 +84,23 @@ async def test_uncheckable_admissions_say_so_and_the_next_are_checked(tmp_path: 
     assert all(isinstance(one, RetryableError) and "not checked" in one.message for one in refused)
     engine._pool.verify = verify  # type: ignore[method-assign]
     assert [getattr(one, "code", one) for one in await engine.admit(many)] == [ResultCode.OK] * 40
+    await engine.close()
+
+
+async def test_bytes_on_their_way_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    init_home(tmp_path / "chain", CHAIN, assets=ASSETS, accounts=ACCOUNTS)
+    engine = await open_engine(tmp_path / "chain")
+    many = [ANN.signed(place, Transfer("cnyd", BEN.address, quantity(1))) for place in range(40)]
+    monkeypatch.setattr(intake, "MAX_WAITING_BYTES", sum(map(len, many)))
+    admitting = asyncio.create_task(engine.admit(many))
+    await asyncio.sleep(0)
+    with pytest.raises(MempoolFullError, match="40 transactions of"):
+        await engine.admit([b"x"])
+    assert [getattr(one, "code", one) for one in await admitting] == [ResultCode.OK] * 40
+    with pytest.raises(MempoolFullError, match="0 transactions of 0 bytes"):
+        await engine.admit([*many, b"x"])
+    [refused] = await engine.admit([b"x"])
+    assert getattr(refused, "code", None) is ResultCode.MALFORMED
     await engine.close()
 
 
