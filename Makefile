@@ -9,7 +9,7 @@ COMETBFT_VERSION := v0.40.0
 SEEDS ?= 200
 # Most tests wait for chains; `make test TEST_PROCESSES=0` runs them one after another.
 TEST_PROCESSES ?= 3
-ROOMS := core adapters htlc indexer local_chains relayer regulator_api gateway
+ROOMS := core adapters htlc queries indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
 .PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean

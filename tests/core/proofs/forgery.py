@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import strategies as st
@@ -27,7 +27,7 @@ def forge(file: bytes, part: str, data: st.DataObject) -> bytes | None:
         body[part] = json.loads(flip(plain, data.draw(st.integers(0, 8 * len(plain) - 1))))
     except ValueError:
         return None
-    forged = _compact({**body, "digest": hashlib.sha256(_compact(body)).hexdigest()})
+    forged = _digested(body)
     return None if forged == file else forged
 
 
@@ -38,13 +38,33 @@ ODD_VALUES: list[Any] = [
 
 def replant(file: bytes, data: st.DataObject) -> bytes | None:
     """The file with one value anywhere in it replaced by something of another kind, the digest made to fit."""
+    forged = replanted(file, lambda places: data.draw(st.sampled_from(places)), data.draw(st.sampled_from(ODD_VALUES)))
+    return None if forged == file else forged
+
+
+def replanted(file: bytes, choose: Callable[[list[tuple[Any, Any]]], tuple[Any, Any]], odd: Any) -> bytes:
+    """Return the file with the value at a chosen (container, key) replaced by `odd`, the digest made to fit."""
     body = json.loads(file)
     del body["digest"]
-    places = list(_places(body))
-    container, key = data.draw(st.sampled_from(places))
-    container[key] = data.draw(st.sampled_from(ODD_VALUES))
-    forged = _compact({**body, "digest": hashlib.sha256(_compact(body)).hexdigest()})
-    return None if forged == file else forged
+    container, key = choose(list(_places(body)))
+    container[key] = odd
+    return _digested(body)
+
+
+def redigested(file: bytes, change: Callable[[bytes], bytes]) -> bytes:
+    """Return the file with its bytes but for the digest changed, and the digest made to fit if they are still JSON."""
+    body = json.loads(file)
+    del body["digest"]
+    touched = change(_compact(body))
+    try:
+        found = json.loads(touched)
+    except ValueError:
+        return touched
+    return _digested(found) if isinstance(found, dict) else touched
+
+
+def _digested(body: dict[str, Any]) -> bytes:
+    return _compact({**body, "digest": hashlib.sha256(_compact(body)).hexdigest()})
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

@@ -24,7 +24,7 @@ from core.model.consortium import (
 from core.model.questions import Anchor, BalanceQuestion, LockQuestion, Question, RecordQuestion
 from core.model.types import BaseUnits, ChainId, ChainTime, Hashlock, Height, LockTerms, Seconds
 from core.proofs.cometbft.hashing import header_hash
-from core.proofs.cometbft.types import Header, LightBlock
+from core.proofs.cometbft.types import Header, KeyKind, LightBlock
 from core.proofs.evidence import ConsortiumProof, StateEntry, Trail, needed_keys
 from tests.core.proofs.chains import CHAIN_ID, ToyChain, validator_keys
 from tests.core.proofs.trees import SparseTree
@@ -77,11 +77,12 @@ class World:
     state: dict[bytes, bytes] = field(default_factory=ledger_state)
     validators: int = 4
     length: int = 6
+    kind: KeyKind = KeyKind.SECP256K1_ETH
     blocks: list[LightBlock] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.tree = SparseTree(self.state)
-        self.chain = ToyChain(validator_keys(self.validators), app_hash=self.tree.root)
+        self.chain = ToyChain(validator_keys(self.validators, self.kind), app_hash=self.tree.root)
         self.blocks.extend(self.chain.produce() for _ in range(self.length))
 
     @property

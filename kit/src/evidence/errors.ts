@@ -1,0 +1,26 @@
+/** Why a proof is not accepted. The codes are those of the Python verifier (`core/proofs/errors.py`). */
+export type ProofErrorCode =
+  | "invalid-proof"
+  | "malformed-proof"
+  | "untrusted-header"
+  | "not-enough-trust"
+  | "trust-expired"
+  | "wrong-anchor"
+  | "rejected";
+
+/** Evidence that is not believed. Trying again does not help: the proof, or the anchor, has to change. */
+export class ProofError extends Error {
+  override readonly name = "ProofError";
+
+  constructor(
+    readonly code: ProofErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export const malformed = (message: string): ProofError => new ProofError("malformed-proof", message);
+export const invalid = (message: string): ProofError => new ProofError("invalid-proof", message);
+export const untrusted = (message: string): ProofError => new ProofError("untrusted-header", message);
+export const rejected = (message: string): ProofError => new ProofError("rejected", message);

@@ -1,0 +1,10 @@
+/**
+ * Evidence about chains, verified where it is read: no network, no server, no trust in whoever handed it over.
+ *
+ *     const proven = verify(evidenceBytes, readAnchor(anchorBytes));   // throws ProofError, or it is true
+ */
+export type { Bytes } from "./bytes.js";
+export { ProofError, type ProofErrorCode } from "./errors.js";
+export type { Anchor } from "./light.js";
+export type { Answer, AsOf, LockStatus, Question, Terms } from "./questions.js";
+export { readAnchor, verify, type Verified } from "./verify.js";

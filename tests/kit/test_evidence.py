@@ -1,0 +1,198 @@
+"""The verifier in JavaScript, held against the one in Python: the same verdict on every file, right and tampered."""
+
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.model.errors import RejectedError
+from core.model.questions import Anchor, RecordQuestion
+from core.model.types import ChainId, Height, Seconds
+from core.proofs import lanes
+from core.proofs.cometbft.types import KeyKind
+from core.proofs.errors import ProofError
+from core.proofs.evidence import (
+    consortium_evidence,
+    decode_anchor,
+    decode_evidence,
+    encode_anchor,
+    encode_evidence,
+    ethereum_evidence,
+    verify,
+)
+from core.proofs.evidence.codec import answer_to_json, as_of_to_json
+from tests.core.proofs import test_ethereum_evidence as ethereum
+from tests.core.proofs.forgery import ODD_VALUES, flip, redigested, replanted
+from tests.core.proofs.worlds import BALANCE, CHAIN, LOCK, RECORD, World
+
+TAMPERED = 1_500
+JUDGE = Path(__file__).resolve().parent / "judge.mjs"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, the anchor that it is judged by, and when."""
+
+    evidence: bytes
+    anchor: bytes
+    now_s: int
+
+
+def judged_by_kit(kit: Path, cases: list[Case]) -> list[dict[str, Any]]:
+    asked = json.dumps(
+        [{"evidence": one.evidence.hex(), "anchor": one.anchor.hex(), "now": one.now_s} for one in cases]
+    )
+    node = shutil.which("node")
+    assert node is not None
+    done = subprocess.run([node, JUDGE, kit], input=asked, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    verdicts: list[dict[str, Any]] = json.loads(done.stdout)
+    return verdicts
+
+
+def judged(case: Case) -> dict[str, Any]:
+    """Return what Python's verifier says, in the same form."""
+    try:
+        proven = verify(decode_evidence(case.evidence), decode_anchor(case.anchor), case.now_s)
+    except ProofError as error:
+        return {"refused": error.code}
+    except RejectedError:
+        return {"refused": "rejected"}
+    return {"answer": answer_to_json(proven.answer), "as_of": as_of_to_json(proven.as_of)}
+
+
+def said(verdict: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict of the kit as `judged` has it."""
+    assert "broken" not in verdict, verdict["broken"]
+    if "refused" in verdict:
+        return {"refused": verdict["refused"]}
+    answer, as_of = verdict["proven"]["answer"], verdict["proven"]["asOf"]
+    match answer["type"]:
+        case "record":
+            answer = {**answer, "version": int(answer["version"])}
+        case "lock":
+            answer = {
+                "type": "lock",
+                "status": answer["status"],
+                "terms_match": answer["termsMatch"],
+                "code_hash": answer["codeHash"],
+            }
+    return {
+        "answer": answer,
+        "as_of": {
+            "chain": as_of["chain"],
+            "height": int(as_of["height"]),
+            "block_hash": as_of["blockHash"],
+            "time": int(as_of["time"]),
+            "finality": as_of["finality"],
+        },
+    }
+
+
+def right_files() -> Iterator[Case]:
+    """Every question, by every way to its header, on both kinds of validator keys."""
+    absent = RecordQuestion(CHAIN, "provenance", "crate-8")
+    for kind in KeyKind:
+        world = World(kind=kind)
+        one_by_one = world.trail(2, tuple(replace(block, next_validators=None) for block in world.blocks[2:]))
+        back = replace(world.trail(5, ()), links=(world.header(4), world.header(3)))
+        for question in (RECORD, LOCK, BALANCE, absent):
+            for trail in (world.skip(), one_by_one, back):
+                data = encode_evidence(consortium_evidence(question, world.proof(question, trail)))
+                yield Case(data, encode_anchor(world.anchor(trail.trusted.height)), world.now_s)
+    for status in lanes.LaneStatus:
+        word = lanes.settled_word(ethereum.TERMS, ethereum.LANE) | status if status else 0
+        block = ethereum.Ethereum(word)
+        for asked in (ethereum.LOCK, ethereum.lane_at(6), ethereum.lane_at(8), ethereum.BALANCE):
+            data = encode_evidence(ethereum_evidence(asked, block.proof(asked)))
+            yield Case(data, encode_anchor(block.world.anchor()), block.world.now_s)
+
+
+RIGHT = list(right_files())
+
+
+def test_right_files_are_proven_by_both(kit: Path) -> None:
+    expected = [judged(case) for case in RIGHT]
+    assert all("answer" in one for one in expected)
+    assert [said(one) for one in judged_by_kit(kit, RIGHT)] == expected
+    assert len({json.dumps(one) for one in expected}) >= 12, "different answers"
+
+
+def tampered(rng: random.Random) -> Case:
+    """A right file with a bit turned, a value replaced (the digest made to fit), or judged from another anchor."""
+    case = rng.choice(RIGHT)
+    match rng.randrange(6):
+        case 0:
+            return replace(case, evidence=flip(case.evidence, rng.randrange(8 * len(case.evidence))))
+        case 1:
+            start = rng.randrange(len(case.evidence))
+            return replace(case, evidence=case.evidence[:start] + case.evidence[start + rng.randint(1, 80) :])
+        case 2 | 3:
+            return replace(case, evidence=replanted(case.evidence, rng.choice, rng.choice(ODD_VALUES)))
+        case 4:
+            return replace(case, evidence=redigested(case.evidence, lambda raw: flip(raw, rng.randrange(8 * len(raw)))))
+        case _:
+            return replace(case, anchor=encode_anchor(rng.choice(CHANGES)(decode_anchor(case.anchor))))
+
+
+CHANGES: list[Callable[[Anchor], Anchor]] = [
+    lambda one: replace(one, chain=ChainId("causeway:other-1")),
+    lambda one: replace(one, genesis_hash=bytes(32)),
+    lambda one: replace(one, trusted_height=Height(one.trusted_height + 1)),
+    lambda one: replace(one, trusted_hash=bytes(32)),
+    lambda one: replace(one, trusting_period_s=Seconds(1)),
+]
+
+
+def is_of_other_chains(verdict: dict[str, Any], python: dict[str, Any]) -> bool:
+    """The kit reads evidence about two kinds of chains only, and refuses names of others before Python has a reason."""
+    return "is not read here" in verdict.get("why", "") and "refused" in python
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_both_say_the_same_of_tampered_files(kit: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    cases = [tampered(rng) for _ in range(TAMPERED // 3)]
+    expected = [judged(case) for case in cases]
+    found = judged_by_kit(kit, cases)
+    different = [
+        (case.evidence[:200], python, verdict)
+        for case, python, verdict in zip(cases, expected, found, strict=True)
+        if said(verdict) != python and not is_of_other_chains(verdict, python)
+    ]
+    assert not different
+    assert {one.get("refused") for one in expected} >= {"malformed-proof", "invalid-proof", "wrong-anchor", None}
+
+
+@pytest.mark.parametrize(("later_s", "verdict"), [(-1_000_000, "refused"), (20 * 365 * 86_400, "refused")])
+def test_time_decides_alike(kit: Path, later_s: int, verdict: str) -> None:
+    cases = [replace(case, now_s=max(0, case.now_s + later_s)) for case in RIGHT]
+    expected = [judged(case) for case in cases]
+    assert any(verdict in one for one in expected)
+    assert [said(one) for one in judged_by_kit(kit, cases)] == expected
+
+
+def test_command_line_prints_what_is_proven(kit: Path, tmp_path: Path) -> None:
+    case = RIGHT[0]
+    (tmp_path / "evidence.json").write_bytes(case.evidence)
+    (tmp_path / "anchor.json").write_bytes(case.anchor)
+    (tmp_path / "broken.json").write_bytes(case.evidence.replace(b"1", b"2", 1))
+    node = shutil.which("node")
+    assert node is not None
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [node, str(kit / "evidence/cli.js"), *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    good = run("evidence.json", "--anchor", "anchor.json", "--now", str(case.now_s))
+    assert (good.returncode, good.stdout.splitlines()[0]) == (0, "proven")
+    bad = run("broken.json", "--anchor", "anchor.json", "--now", str(case.now_s))
+    assert (bad.returncode, bad.stderr.startswith("not proven: ")) == (2, True)
+    assert run("missing.json", "--anchor", "anchor.json").returncode == 1
+    assert run("evidence.json").stderr.startswith("usage: causeway-verify")
