@@ -26,7 +26,7 @@ from core.proofs.evidence import (
     ethereum_evidence,
     verify,
 )
-from core.proofs.evidence.codec import answer_to_json, as_of_to_json
+from core.proofs.evidence.forms import answer_to_json, as_of_to_json
 from tests.core.proofs import test_ethereum_evidence as ethereum
 from tests.core.proofs.forgery import ODD_VALUES, flip, redigested, replanted
 from tests.core.proofs.worlds import BALANCE, CHAIN, LOCK, RECORD, World
