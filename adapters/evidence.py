@@ -103,7 +103,7 @@ class Attestations(Protocol):
     async def attested_height(self, foreign: ChainId, height: Height) -> Height: ...
     async def attested_from(self, foreign: ChainId, foreign_height: Height, height: Height) -> Height: ...
     async def attestation(self, foreign: ChainId, foreign_height: Height, height: Height) -> StateEntry: ...
-    async def trail(self, target: Height) -> Trail: ...
+    async def trail(self, target: Height, trusted: Height | None = None) -> Trail: ...
 
 
 class AttestedStateProver:
@@ -117,14 +117,14 @@ class AttestedStateProver:
         self._attestations = attestations
         self._layouts = layouts
 
-    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+    async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         """`at` is a height of the foreign chain, which must be an attested one; None takes the newest attested.
 
         A log is as of its own block, and `at` can only be that one's height.
         """
         home_height = await self._attestations.provable_height()
         if isinstance(question, LogQuestion):
-            return await self._prove_log(question, at, home_height)
+            return await self._prove_log(question, at, trusted, home_height)
         newest = await self._newest(question.chain, at, home_height)
         height = newest if at is None else at
         attestation = await self._attestations.attestation(question.chain, height, home_height)
@@ -133,15 +133,17 @@ class AttestedStateProver:
         if is_token_balance(question):
             token = await self._states.token_proof(question, self._layouts, height)
             _require_attested(attestation, token.block)
-            trail = await self._attestations.trail(Height(home_height + 1))
+            trail = await self._attestations.trail(Height(home_height + 1), trusted)
             return _joined(lambda: token_evidence(question, _token(trail, attestation, token), self._layouts))
         nodes = await self._states.state_proof(question, height)
         _require_attested(attestation, nodes.block)
-        trail = await self._attestations.trail(Height(home_height + 1))
+        trail = await self._attestations.trail(Height(home_height + 1), trusted)
         proof = EthereumProof(trail, attestation, nodes.header, nodes.account_nodes, nodes.storage_nodes)
         return _joined(lambda: ethereum_evidence(question, proof))
 
-    async def _prove_log(self, question: LogQuestion, at: Height | None, home_height: Height) -> Evidence:
+    async def _prove_log(
+        self, question: LogQuestion, at: Height | None, trusted: Height | None, home_height: Height
+    ) -> Evidence:
         found = await self._states.log_proof(question)
         height = found.block.height
         if at is not None and at != height:
@@ -155,7 +157,7 @@ class AttestedStateProver:
             )
         attestation = await self._attestations.attestation(question.chain, nearest, home_height)
         linked = () if nearest == height else await self._states.headers(nearest, Height(height + 1))
-        trail = await self._attestations.trail(Height(home_height + 1))
+        trail = await self._attestations.trail(Height(home_height + 1), trusted)
         nodes = (found.transaction_nodes, found.receipt_nodes)
         proof = LogProof(trail, attestation, (*linked, found.header), found.index, *nodes)
         return _joined(lambda: log_evidence(question, proof))
@@ -197,12 +199,12 @@ class FailoverProver:
             raise RejectedError("there is no prover to ask")
         self._provers = tuple(provers)
 
-    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+    async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         """Raise what the last prover raises; a refusal only if all refuse, since one may be of a bad endpoint."""
         failure: CausewayError | None = None
         for prover in self._provers:
             try:
-                return await prover.prove(question, at)
+                return await prover.prove(question, at, trusted=trusted)
             except (RetryableError, NotFoundError) as error:
                 failure = error
             except CausewayError as error:
@@ -220,9 +222,9 @@ class ProverByChain:
     def __init__(self, provers: Mapping[ChainId, Prover]) -> None:
         self._provers = dict(provers)
 
-    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+    async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         """Raise `RejectedError` for a chain that nobody here can prove."""
         prover = self._provers.get(question.chain)
         if prover is None:
             raise RejectedError(f"nothing on {question.chain} can be proven here")
-        return await prover.prove(question, at)
+        return await prover.prove(question, at, trusted=trusted)

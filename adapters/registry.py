@@ -21,6 +21,7 @@ from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account
 from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
+from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts
 from core.proofs.lanes import evm_address
 from core.runtime.metrics import Metrics
 
@@ -110,7 +111,7 @@ class ConnectedChain:
     prover: Prover | None = None
     bridge: BridgeBuilder | None = None
     states: StateProofs | None = None
-    attested_by: Callable[[StateProofs], Prover] | None = None
+    attested_by: Callable[[StateProofs, Layouts], Prover] | None = None
     reports: tuple[EndpointReport, ...] = ()
     traits: ReadTraits | None = None
     """Traits of a token of the chain; `holder`: an account whose balance is moved in a simulation. None for chains
@@ -139,15 +140,20 @@ def installed_factories() -> dict[str, Factory]:
     return {**found, **BUILT_IN}
 
 
-def joined_prover(chains: Mapping[ChainId, ConnectedChain], bridge: ChainId | None) -> Prover:
-    """One prover for all chains: each that can proves itself, the others through attestations on `bridge`."""
+def joined_prover(
+    chains: Mapping[ChainId, ConnectedChain], bridge: ChainId | None, layouts: Layouts = REVIEWED_LAYOUTS
+) -> Prover:
+    """One prover for all chains: each that can proves itself, the others through attestations on `bridge`.
+
+    `layouts`: of the tokens whose balances can be asked for.
+    """
     home = None if bridge is None else chains.get(bridge)
     provers: dict[ChainId, Prover] = {}
     for chain, connected in chains.items():
         if connected.prover is not None:
             provers[chain] = connected.prover
         elif connected.states is not None and home is not None and home.attested_by is not None:
-            provers[chain] = home.attested_by(connected.states)
+            provers[chain] = home.attested_by(connected.states, layouts)
     return ProverByChain(provers)
 
 
@@ -201,7 +207,9 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         close=close,
         prover=FailoverProver([chain.prover for chain in chains]),
         bridge=FailoverBridgeBuilder([chain.bridge for chain in chains]),
-        attested_by=lambda states: FailoverProver([AttestedStateProver(states, chain.prover) for chain in chains]),
+        attested_by=lambda states, layouts: FailoverProver(
+            [AttestedStateProver(states, chain.prover, layouts) for chain in chains]
+        ),
         reports=tuple(reports),
         rules=partial(ConsortiumSigningRules, spec.chain),
     )

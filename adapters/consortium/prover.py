@@ -50,9 +50,9 @@ class ConsortiumProver:
         self._chain = chain
         self._genesis_hash = genesis_hash
         self._trusted_height = trusted_height
-        self._trails: dict[Height, Trail] = {}
+        self._trails: dict[tuple[Height, Height], Trail] = {}
 
-    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+    async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         if question.chain != self._chain:
             raise RejectedError(f"this prover answers for {self._chain}, not for {question.chain}")
         height = await self.provable_height(at)
@@ -65,7 +65,7 @@ class ConsortiumProver:
                 break
             entries = await asyncio.gather(*(self.entry(key, height) for key in unknown))
             known.update(zip(unknown, entries, strict=True))
-        trail = await self.trail(Height(height + 1))
+        trail = await self.trail(Height(height + 1), trusted)
         return parsed(lambda: consortium_evidence(question, ConsortiumProof(trail, tuple(known[key] for key in keys))))
 
     async def provable_height(self, at: Height | None = None) -> Height:
@@ -116,44 +116,51 @@ class ConsortiumProver:
         """The ledger's leaf about a foreign header, proven, or its proven absence."""
         return await self.entry(attested_header_key(foreign, foreign_height), height)
 
-    async def anchor(self, trusting_period_s: Seconds = DEFAULT_TRUSTING_PERIOD_S) -> Anchor:
-        """Return the anchor of this prover's evidence, as *this endpoint* states it: for whoever trusts it."""
-        trusted = (await self._signed_header(self._trusted_height)).header
+    async def anchor(
+        self, trusting_period_s: Seconds = DEFAULT_TRUSTING_PERIOD_S, height: Height | None = None
+    ) -> Anchor:
+        """Return the anchor at `height` (None: where this prover's evidence starts), as *this endpoint* states it: for
+        whoever trusts it."""
+        height = self._trusted_height if height is None else height
+        trusted = (await self._signed_header(height)).header
         return Anchor(
             chain=self._chain,
             genesis_hash=self._genesis_hash,
-            trusted_height=self._trusted_height,
+            trusted_height=height,
             trusted_hash=parsed(lambda: header_hash(trusted)),
             trusting_period_s=trusting_period_s,
         )
 
     # --- trails --------------------------------------------------------------------------------------------------
 
-    async def trail(self, target: Height) -> Trail:
-        """From the trusted header to that of `target`. Raise `RejectedError` if the way is too long.
+    async def trail(self, target: Height, trusted: Height | None = None) -> Trail:
+        """From the header at `trusted` (None: the prover's own) to that of `target`.
+
+        Raise `RejectedError` if the way is too long, `NotYetFinalError` if the trusted header is not there yet.
 
         The newest ones are kept: what was signed stays signed, and many answers hang under one header.
         """
-        known = self._trails.get(target)
+        start = self._trusted_height if trusted is None else trusted
+        known = self._trails.get((start, target))
         if known is None:
-            known = self._trails[target] = await self._new_trail(target)
+            known = self._trails[start, target] = await self._new_trail(start, target)
             while len(self._trails) > MAX_TRAILS:
                 self._trails.pop(next(iter(self._trails)))
         return known
 
-    async def _new_trail(self, target: Height) -> Trail:
-        trusted = (await self._signed_header(self._trusted_height)).header
-        if target <= self._trusted_height:
-            links = await self._links(target)
+    async def _new_trail(self, start: Height, target: Height) -> Trail:
+        trusted = (await self._signed_header(start)).header
+        if target <= start:
+            links = await self._links(start, target)
             return Trail(self._genesis_hash, trusted, None, (), links)
-        following = await self._validators(Height(self._trusted_height + 1))
+        following = await self._validators(Height(start + 1))
         steps = await self._steps(trusted, following, target)
         return Trail(self._genesis_hash, trusted, following, steps)
 
-    async def _links(self, target: Height) -> tuple[Header, ...]:
-        if self._trusted_height - target > MAX_LINKS:
+    async def _links(self, start: Height, target: Height) -> tuple[Header, ...]:
+        if start - target > MAX_LINKS:
             raise RejectedError(f"height {target} is more than {MAX_LINKS} blocks before the trusted header")
-        heights = range(self._trusted_height - 1, target - 1, -1)
+        heights = range(start - 1, target - 1, -1)
         return tuple([(await self._signed_header(Height(height))).header for height in heights])
 
     async def _steps(self, trusted: Header, following: ValidatorSet, target: Height) -> tuple[LightBlock, ...]:

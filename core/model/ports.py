@@ -144,9 +144,10 @@ class LockReader(Protocol):
 class Prover(Protocol):
     """Answers with proof."""
 
-    async def prove(self, question: Question, at: Height | None = None) -> Evidence:
+    async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         """Prove the answer at a finalized height (None: the newest that can be proven).
 
+        `trusted`: the height of the verifier's anchor, at which the evidence starts; None: the prover's own.
         Proof or an exception: `NotYetFinalError` if the height is not final or not provable yet,
         `NotFoundError` if it is pruned, `RejectedError` for a question that this chain cannot prove.
         """

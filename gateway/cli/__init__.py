@@ -87,6 +87,7 @@ def main() -> None:
     import gateway.cli.keys
     import gateway.cli.members
     import gateway.cli.prices
+    import gateway.cli.queries
     import gateway.cli.setup
     import gateway.cli.swap_views
     import gateway.cli.swaps

@@ -3,83 +3,158 @@
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from core.model.errors import CausewayError, RejectedError
 from gateway.cli import app
 
+if TYPE_CHECKING:
+    from core.model.questions import Anchor
+    from core.proofs.evidence import Layouts
+
 MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_EVIDENCE_FILE_BYTES: Final = 16 * MAX_FILE_BYTES
+"""Evidence for as many questions as one request asks."""
 EXIT_NOT_PROVEN: Final = 2
+
+AnchorFile = Annotated[
+    Path, typer.Option("--anchor", help="Your trust: a header of the consortium chain, learnt out of band.")
+]
+LayoutsFile = Annotated[
+    Path | None, typer.Option("--layouts", help="Layouts of tokens that you reviewed, next to those built in.")
+]
 
 
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="The evidence file, as the API, the client or the demo wrote it.")],
-    anchor: Annotated[
-        Path, typer.Option(help="What you trust to begin with: a header of the consortium chain, learnt out of band.")
-    ] = Path("anchor.json"),
+    anchor: AnchorFile = Path("anchor.json"),
+    layouts: LayoutsFile = None,
+    now: Annotated[
+        str | None,
+        typer.Option("--now", help="The time to verify by, such as 2026-11-29T15:00:00Z or Unix seconds; else now."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,
 ) -> None:
-    """Verify an answer offline: recompute it from its proof, under the headers that lead from your anchor.
+    """Verify answers offline: recompute them from their proofs, under the headers that lead from your anchor.
 
-    Exit code 0: proven. 2: not proven, with the reason. 1: the files cannot be read.
+    A file with several answers has one on each line. Exit code 0: all are proven. 2: one is not, with the reason.
+    1: the files cannot be read.
     """
     from core.proofs.errors import ProofError
-    from core.proofs.evidence.codec import decode_anchor, decode_evidence
-    from core.proofs.evidence.verification import installed_verifiers
-    from core.proofs.evidence.verification import verify as verify_evidence
+    from core.proofs.evidence import decode_anchor
 
-    raw, trusted = _read(file), _read(anchor)
+    raw, trusted = _read(file, MAX_EVIDENCE_FILE_BYTES), _read(anchor)
+    at_s, reviewed = moment(now), read_layouts(layouts)
     try:
-        proven = verify_evidence(
-            decode_evidence(raw), decode_anchor(trusted), int(time.time()), verifiers=installed_verifiers()
-        )
-    except (ProofError, RejectedError) as error:
+        ground = decode_anchor(trusted)
+    except ProofError as error:
         _refuse(file, error, as_json)
-    result = _describe(proven)
+    verdicts = [_verdict(line, ground, at_s, reviewed) for line in raw.splitlines() or [b""]]
+    show(verdicts, str(file), as_json)
+
+
+def show(verdicts: list[dict[str, Any]], title: str, as_json: bool) -> None:
+    """Print verdicts, and end with `EXIT_NOT_PROVEN` if one is not proven."""
+    proven = all(one["verified"] for one in verdicts)
     if as_json:
-        typer.echo(json.dumps({"verified": True, "file": str(file), **result}))
+        [*many] = verdicts
+        body = many[0] if len(many) == 1 else {"verified": proven, "answers": many}
+        typer.echo(json.dumps({"file": title, **body}))
+    else:
+        for one in verdicts:
+            _print(one, title)
+    if not proven:
+        sys.exit(EXIT_NOT_PROVEN)
+
+
+def read_anchor(path: Path) -> "Anchor":
+    """Raise `RejectedError` for a file that is missing or not an anchor."""
+    from core.proofs.evidence import decode_anchor
+
+    return decode_anchor(_read(path))
+
+
+def read_layouts(path: Path | None) -> "Layouts":
+    """The built-in layouts and those of the file. Raise `RejectedError` for a file that cannot be read."""
+    from core.proofs.evidence import REVIEWED_LAYOUTS, decode_layouts
+
+    return REVIEWED_LAYOUTS if path is None else (*REVIEWED_LAYOUTS, *decode_layouts(_read(path)))
+
+
+def moment(text: str | None) -> int:
+    """Unix seconds of a time that somebody wrote, None for the present. Raise `RejectedError`."""
+    if text is None:
+        return int(time.time())
+    try:
+        if text.isascii() and text.isdigit():
+            return int(text[:12])
+        written = datetime.fromisoformat(text)
+        return int(written.replace(tzinfo=written.tzinfo or UTC).timestamp())
+    except (ValueError, OverflowError):
+        raise RejectedError(f"{text[:64]!r} is not a time: write 2026-11-29T15:00:00Z or Unix seconds") from None
+
+
+def _verdict(raw: bytes, anchor: "Anchor", at_s: int, layouts: "Layouts") -> dict[str, Any]:
+    from core.proofs.evidence import decode_evidence, installed_verifiers
+    from core.proofs.evidence import verify as verify_evidence
+    from gateway.proven import document
+
+    try:
+        evidence = decode_evidence(raw)
+        proven = verify_evidence(evidence, anchor, at_s, installed_verifiers(layouts))
+    except RejectedError as error:
+        return refusal(error)
+    return {"verified": True, **document(proven, anchor, evidence.kind, at_s, int(time.time()))}
+
+
+def refusal(error: CausewayError, uri: str | None = None) -> dict[str, Any]:
+    """The verdict about something that is not proven. Expired trust gets a way on."""
+    from core.proofs.errors import TrustExpiredError
+
+    reason = error.message
+    if isinstance(error, TrustExpiredError):
+        reason += (
+            ". Take a newer anchor, and ask again; or verify the file by the time it is from (--now), if you know that "
+            "it existed then"
+        )
+    named = {} if uri is None else {"uri": uri}
+    return {"verified": False, **named, "reason": reason}
+
+
+def _print(verdict: dict[str, Any], title: str) -> None:
+    if not verdict["verified"]:
+        named = verdict.get("uri", title)
+        Console(stderr=True).print(
+            f"[bold red]not proven[/]  {escape(named)}: {escape(verdict['reason'])}", soft_wrap=True
+        )
         return
-    table = Table(title=f"[bold green]proven[/]  {file}", show_header=False, title_justify="left")
-    for name, value in result.items():
-        table.add_row(name, value if isinstance(value, str) else json.dumps(value, indent=2))
+    table = Table(title=f"[bold green]proven[/]  {escape(title)}", show_header=False, title_justify="left")
+    parts = [("asked", verdict["uri"] or json.dumps(verdict["question"], indent=2))]
+    parts += [(name, verdict[name]) for name in ("what", "when", "trust", "caution") if name in verdict]
+    for name, value in parts:
+        table.add_row(name, escape(value))
     Console().print(table)
 
 
 def _refuse(file: Path, error: CausewayError, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps({"verified": False, "file": str(file), "reason": error.message}))
-    else:
-        Console(stderr=True).print(f"[bold red]not proven[/]  {file}: {error.message}", soft_wrap=True)
-    sys.exit(EXIT_NOT_PROVEN)
+    show([refusal(error)], str(file), as_json)
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_FILE_BYTES + 1)
+            raw = file.read(most + 1)
     except OSError as error:
         hint = "; name the anchor with --anchor FILE" if path.name == "anchor.json" else ""
         raise RejectedError(f"cannot read {path}: {error.strerror}{hint}") from None
-    if len(raw) > MAX_FILE_BYTES:
-        raise RejectedError(
-            f"{path} is larger than {MAX_FILE_BYTES // 1024} KiB, the most that evidence or an anchor may have"
-        )
+    if len(raw) > most:
+        raise RejectedError(f"{path} is larger than {most // 1024} KiB, the most that such a file may have")
     return raw
-
-
-def _describe(proven: Any) -> dict[str, Any]:
-    """The proven question, answer and as-of for people and programs."""
-    from core.proofs.evidence.codec import as_of_to_json
-    from core.proofs.evidence.forms import answer_to_json, question_to_json
-
-    return {
-        "question": question_to_json(proven.question),
-        "answer": answer_to_json(proven.answer),
-        "as_of": as_of_to_json(proven.as_of),
-    }

@@ -30,6 +30,7 @@ from gateway.daemons.parts import (
     make_followers,
 )
 from gateway.daemons.reloading import Reloading
+from gateway.queries import prover_of
 from indexer.feed import FactSignal
 from relayer.api import create_api
 from relayer.conditions import Conditions
@@ -95,6 +96,7 @@ async def run_relayer(
             ready=health_of(followers, service.concerns, life.waits),
             name=config.name,
             cors=Cors(config.cors_origins),
+            prover=prover_of(chains),
             hooks=setup.webhooks.reach if setup.webhooks.openers else None,
         )
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from core.model.ports import Prover
 from core.model.types import ChainId
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
@@ -48,6 +49,8 @@ from relayer.api.bodies import (
 from relayer.api.events import Events, EventsQuery
 from relayer.api.hooks import Hooks
 from relayer.api.idempotency import Idempotency
+from relayer.api.queries import Queries
+from relayer.api.query_bodies import QueriesBody, QueriesCall
 from relayer.api.socket import Sockets
 from relayer.api.updates import Broadcaster
 from relayer.notices.addresses import Reach
@@ -78,10 +81,11 @@ def create_api(
     cors: Cors | None = None,
     hooks: Reach | None = None,
     secrets: SecretSource | None = None,
+    prover: Prover | None = None,
 ) -> web.Application:
     """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
     call from browsers, None lets none. `database` keeps what is the API's own. `hooks` says to which
-    addresses openers may have changes posted, None to none."""
+    addresses openers may have changes posted, None to none. `prover` answers questions, None if none can be proven."""
     answers = Answers(desk, chains, clock, watchtower, name)
     broadcaster = Broadcaster(desk, clock)
     sockets, events = Sockets(desk, answers, broadcaster, clock), Events(desk, answers, broadcaster, clock)
@@ -93,6 +97,7 @@ def create_api(
         *_settling_routes(answers),
         *_change_routes(events, sockets),
         *_account_routes(answers, accesses),
+        *query_routes(Queries(prover, clock)),
         *_webhook_routes(Hooks(database, desk, accesses, hooks, clock, secrets)),
     ]
     app = build_application(
@@ -269,6 +274,27 @@ def _account_routes(answers: Answers, accesses: Accesses) -> list[Route]:
             body=RestoreCall,
             answer=RestoredBody,
             problems=(no_account,),
+        ),
+    ]
+
+
+def query_routes(queries: Queries) -> list[Route]:
+    """Questions to chains."""
+
+    async def ask(request: web.Request) -> web.Response:
+        return respond(await queries.answer(await read_body(request, QueriesCall)))
+
+    return [
+        Route(
+            "POST",
+            "/v1/queries",
+            ask,
+            "Ask chains, and get answers that prove themselves",
+            description="Answered as of one height per chain. Verify each evidence with an anchor of your own "
+            "(`causeway verify`): the relayer need not be believed.",
+            body=QueriesCall,
+            answer=QueriesBody,
+            problems=((404, "This relayer proves nothing."),),
         ),
     ]
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from relayer.client.api import RelayerApi
     from relayer.client.hooks import Hook
     from relayer.client.progress import SwapOutcome, SwapProgress, SwapStep
-    from relayer.client.queries import ProvenQueries
+    from relayer.client.queries import Proven, ProvenQueries, RelayerProver
     from relayer.client.store import ClientSwap, SwapStore
     from relayer.client.swap_client import SwapClient
 else:
@@ -22,7 +22,9 @@ else:
             "SwapOutcome": "relayer.client.progress",
             "SwapProgress": "relayer.client.progress",
             "SwapStep": "relayer.client.progress",
+            "Proven": "relayer.client.queries",
             "ProvenQueries": "relayer.client.queries",
+            "RelayerProver": "relayer.client.queries",
             "ClientSwap": "relayer.client.store",
             "SwapStore": "relayer.client.store",
             "SwapClient": "relayer.client.swap_client",
@@ -33,8 +35,10 @@ __all__ = [
     "ClientPolicy",
     "ClientSwap",
     "Hook",
+    "Proven",
     "ProvenQueries",
     "RelayerApi",
+    "RelayerProver",
     "SwapClient",
     "SwapOutcome",
     "SwapProgress",

@@ -41,10 +41,13 @@ from relayer.api.bodies import (
     WebhookBody,
     WebhookCall,
 )
+from relayer.api.queries import PROOF_TIMEOUT_S
+from relayer.api.query_bodies import MAX_WAIT_S, QueriesBody, QueriesCall
 
 T = TypeVar("T")
 
 TIMEOUT_S: Final = 15.0
+QUERY_TIMEOUT_S: Final = TIMEOUT_S + PROOF_TIMEOUT_S + MAX_WAIT_S
 HEARTBEAT_S: Final = 15.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
 MAX_TOLD_CHARS: Final = 1_000
@@ -139,6 +142,10 @@ class RelayerApi:
         """Have changes of the swap posted to an address."""
         return await self._call("POST", f"/v1/swaps/{quote(swap_id, safe='')}/webhooks", WebhookBody, call)
 
+    async def queries(self, call: QueriesCall) -> QueriesBody:
+        """Evidence for questions to chains. Verify it (`relayer.client.ProvenQueries` does): nothing here is proven."""
+        return await self._call("POST", "/v1/queries", QueriesBody, call, timeout_s=QUERY_TIMEOUT_S)
+
     async def watch(self, call: WatchCall) -> SwapBody:
         """Register a swap of two other parties with this relayer's watchtower; again is harmless."""
         return await self._call("POST", "/v1/watches", SwapBody, call)
@@ -167,13 +174,19 @@ class RelayerApi:
         raise RetryableError(f"{self._url} has closed the connection")
 
     async def _call(
-        self, method: str, path: str, into: type[T], body: msgspec.Struct | None = None, query: Any = None
+        self,
+        method: str,
+        path: str,
+        into: type[T],
+        body: msgspec.Struct | None = None,
+        query: Any = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> T:
         data = None if body is None else msgspec.json.encode(body)
         headers = {"Content-Type": "application/json"} if data is not None else {}
         try:
             async with (
-                asyncio.timeout(TIMEOUT_S),
+                asyncio.timeout(timeout_s),
                 self._http().request(method, self._url + path, data=data, headers=headers, params=query) as response,
             ):
                 raw = await _bounded(response)
@@ -213,6 +226,11 @@ def _document(raw: bytes, status: int) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         found = None
     return {**found, "status": status} if isinstance(found, dict) else {"status": status}
+
+
+def error_of(code: str, detail: str) -> CausewayError:
+    """The error that a problem's kind stands for, as far as a client knows it."""
+    return _KINDS.get(code, RetryableError)(detail[:MAX_TOLD_CHARS])
 
 
 def _refusal(problem: dict[str, Any]) -> CausewayError:

@@ -30,7 +30,7 @@ class Endpoint:
         answer = self._answer()
         return await answer if isinstance(answer, Awaitable) else answer
 
-    async def prove(self, question: Any, at: Any = None) -> Any:
+    async def prove(self, question: Any, at: Any = None, *, trusted: Any = None) -> Any:
         return await self.attested(CHAIN)
 
 

@@ -209,7 +209,7 @@ async def refuses_other_answers(queries: ProvenQueries, chain: ConsortiumChain, 
     """A prover that answers another question, honestly proven; and an anchor of another chain."""
 
     class Elsewhere:
-        async def prove(self, _: Question, at: Any = None) -> Any:
+        async def prove(self, _: Question, at: Any = None, *, trusted: Any = None) -> Any:
             return await chain.prover.prove(RecordQuestion(LEDGER, "provenance", "nothing"), at)
 
     anchor = await chain.prover.anchor()

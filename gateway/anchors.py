@@ -1,0 +1,95 @@
+"""Anchors: taken from nodes of a consortium chain, to be compared out of band, and moved on by the light client."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Final, TypeVar
+
+from adapters.consortium.prover import DEFAULT_TRUSTING_PERIOD_S, ConsortiumProver
+from adapters.consortium.raw_blocks import fetch_block
+from adapters.consortium.rpc import CometRpc, parsed
+from core.model.consortium import caip_chain
+from core.model.errors import CausewayError, DisagreementError, RejectedError
+from core.model.identifiers import parse_chain
+from core.model.questions import Anchor
+from core.model.types import ChainId, Height, Seconds
+from core.proofs.cometbft.hashing import header_hash
+from core.proofs.cometbft.json import object_from_json, signed_header_from_json
+from core.proofs.evidence import verify_trail
+
+FIRST: Final = Height(1)
+MAX_NODES: Final = 16
+
+T = TypeVar("T")
+
+
+async def fetch_anchor(
+    urls: Sequence[str], height: Height | None = None, trusting_period_s: Seconds = DEFAULT_TRUSTING_PERIOD_S
+) -> Anchor:
+    """The anchor at `height` (None: the newest that all nodes have) as all of these nodes state it.
+
+    Raise `DisagreementError` if they contradict each other, `RejectedError` for no or too many nodes, and what
+    connecting raises. Nodes that agree may still all be one liar's: compare it out of band.
+    """
+    if not 0 < len(urls) <= MAX_NODES:
+        raise RejectedError(f"name 1 to {MAX_NODES} nodes of the chain")
+    async with _clients(urls) as clients:
+        stated = await asyncio.gather(*map(_stated, clients))
+        chain, genesis_hash = _same([(one[0], one[1]) for one in stated], urls, "chain and first block")
+        height = min(one[2] for one in stated) if height is None else height
+        provers = [ConsortiumProver(client, chain, genesis_hash, height) for client in clients]
+        anchors = await asyncio.gather(*(prover.anchor(trusting_period_s) for prover in provers))
+    return _same(list(anchors), urls, f"block {height}")
+
+
+async def update_anchor(anchor: Anchor, urls: Sequence[str], now_s: int | None = None) -> Anchor:
+    """The anchor at the newest header to which the light client gets from `anchor`; nothing that nodes say is believed.
+
+    Raise a `ProofError` if the way there does not hold, such as `TrustExpiredError`; the first node that shows a way is
+    enough, since it proves itself.
+    """
+    failure: CausewayError = RejectedError("name a node of the chain")
+    async with _clients(urls) as clients:
+        for client in clients:
+            prover = ConsortiumProver(client, anchor.chain, anchor.genesis_hash, anchor.trusted_height)
+            try:
+                trail = await prover.trail(Height(max(await prover.provable_height() + 1, anchor.trusted_height)))
+                header = verify_trail(trail, anchor, int(time.time()) if now_s is None else now_s)
+            except CausewayError as error:
+                failure = error
+                continue
+            return replace(anchor, trusted_height=Height(header.height), trusted_hash=header_hash(header))
+    raise failure
+
+
+def in_groups(raw: bytes) -> str:
+    """Hex in groups of eight, for reading out on a telephone."""
+    digits = raw.hex()
+    return " ".join(digits[start : start + 8] for start in range(0, len(digits), 8))
+
+
+@asynccontextmanager
+async def _clients(urls: Sequence[str]) -> AsyncIterator[list[CometRpc]]:
+    clients = [CometRpc(url) for url in urls]
+    try:
+        yield clients
+    finally:
+        for client in clients:
+            await client.close()
+
+
+async def _stated(client: CometRpc) -> tuple[ChainId, bytes, Height]:
+    """(chain, hash of its first block, newest height) in the node's own words."""
+    answer = await client.call("commit")
+    header = parsed(lambda: signed_header_from_json(object_from_json(answer.get("signed_header")))).header
+    chain = parse_chain(caip_chain(header.chain_id))
+    return chain, (await fetch_block(client, chain, FIRST)).ref.hash, Height(header.height)
+
+
+def _same(found: Sequence[T], urls: Sequence[str], what: str) -> T:
+    if any(one != found[0] for one in found):
+        said = "; ".join(f"{url}: {one}" for url, one in zip(urls, found, strict=True))
+        raise DisagreementError(f"the nodes state different things about {what}: {said}")
+    return found[0]

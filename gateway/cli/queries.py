@@ -1,0 +1,161 @@
+"""`causeway query` and `causeway anchor`: ask chains, and keep the ground on which answers are verified."""
+
+import asyncio
+import time
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.model.errors import CausewayError, ConflictError
+from gateway.cli import app
+from gateway.cli.devnet import DEFAULT_DIRECTORY, Directory
+from gateway.cli.options import AsJson
+from gateway.cli.verification import LayoutsFile, read_anchor, read_layouts, refusal, show
+
+if TYPE_CHECKING:
+    from core.model.questions import Anchor
+    from core.proofs.evidence import Layouts
+    from relayer.client import Proven, ProvenQueries
+
+anchor_app = typer.Typer(
+    help="Get, compare and renew the anchor that evidence is verified under.", no_args_is_help=True
+)
+app.add_typer(anchor_app, name="anchor")
+
+Nodes = Annotated[list[str], typer.Option("--rpc", help="The RPC of a consortium chain's node, once for each.")]
+
+
+@app.command()
+def query(
+    questions: Annotated[list[str], typer.Argument(help="URIs, such as causeway:devnet-1/records/charity/x.")],
+    relayer: Annotated[
+        str | None, typer.Option("--relayer", help="The URL of a relayer's API; else the devnet's first.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="A swap.toml: ask its chains instead of a relayer.")
+    ] = None,
+    anchor: Annotated[
+        Path | None, typer.Option("--anchor", help="Your trust: a header of the chain; else the devnet's.")
+    ] = None,
+    layouts: LayoutsFile = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the evidence here, one answer a line.")] = None,
+    wait_s: Annotated[
+        float, typer.Option("--wait-s", min=0, max=20, help="How long a relayer waits for a height to be provable.")
+    ] = 10.0,
+    directory: Directory = DEFAULT_DIRECTORY,
+    as_json: AsJson = False,
+) -> None:
+    """Ask chains, as of one height for each, and verify the answers under your anchor before they are shown.
+
+    Exit code 0: all are proven. 2: one is not, with the reason.
+    """
+    from core.runtime.files import replace_file
+    from core.runtime.logging import configure_logging
+
+    configure_logging(level="error", form="console")
+    ground, opened = _asked_of(relayer, config, anchor, directory, wait_s, read_layouts(layouts))
+    answers = asyncio.run(_answers(opened, questions))
+    found = [one for one in answers if not isinstance(one, CausewayError)]
+    if out is not None and found:
+        replace_file(out, b"\n".join(one.file for one in found))
+    verdicts = [_verdict(uri, one, ground) for uri, one in zip(questions, answers, strict=True)]
+    show(verdicts, str(out) if out is not None and found else "asked now", as_json)
+
+
+def _asked_of(
+    relayer: str | None, config: Path | None, anchor: Path | None, directory: Path, wait_s: float, layouts: "Layouts"
+) -> "tuple[Anchor, AbstractAsyncContextManager[ProvenQueries]]":
+    from gateway import config as settings
+    from gateway import queries
+    from gateway.devnet.info import load_info
+
+    if relayer is not None and config is not None:
+        raise ConflictError("--relayer and --config are two ways to ask: choose one")
+    if anchor is None or (relayer is None and config is None):
+        info = load_info(directory)
+        relayer = relayer if relayer or config else next(iter(info.relayers.values()))
+        anchor = anchor or Path(info.anchor)
+    ground = read_anchor(anchor)
+    if config is not None:
+        chains = settings.load(config, settings.SwapConfig).chains
+        return ground, queries.through_chains(chains, ground, layouts)
+    assert relayer is not None
+    return ground, queries.through_relayer(relayer, ground, wait_s, layouts)
+
+
+async def _answers(
+    opened: "AbstractAsyncContextManager[ProvenQueries]", questions: list[str]
+) -> "list[Proven | CausewayError]":
+    async with opened as asking:
+        return await asking.answers(questions)
+
+
+def _verdict(uri: str, answer: "Proven | CausewayError", anchor: "Anchor") -> dict[str, Any]:
+    from core.proofs.evidence import decode_evidence
+    from gateway.proven import document
+
+    if isinstance(answer, CausewayError):
+        return refusal(answer, uri)
+    now_s = int(time.time())
+    return {"verified": True, **document(answer.verified, anchor, decode_evidence(answer.file).kind, now_s, now_s)}
+
+
+@anchor_app.command("fetch")
+def fetch(
+    rpc: Nodes,
+    height: Annotated[int | None, typer.Option("--height", min=1, help="Which block; else the newest.")] = None,
+    trusting_days: Annotated[
+        int, typer.Option("--trusting-days", min=1, max=3650, help="Days for which it may vouch for newer headers.")
+    ] = 14,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write it; nothing is overwritten.")] = Path(
+        "anchor.json"
+    ),
+) -> None:
+    """Write an anchor as these nodes state it, and show what to compare out of band before you trust it."""
+    from core.model.types import Height, Seconds
+    from core.proofs.evidence import encode_anchor
+    from gateway import anchors
+
+    if out.exists():
+        raise ConflictError(
+            f"{out} exists already: name another file with --out, or renew it by `causeway anchor update`"
+        )
+    period = Seconds(trusting_days * 86_400)
+    found = asyncio.run(anchors.fetch_anchor(rpc, None if height is None else Height(height), period))
+    out.write_bytes(encode_anchor(found))
+    _show_anchor(found, out)
+    typer.echo(
+        "These nodes say so; they may all be one liar's. Before you trust it, compare both hashes by another way than "
+        "this network: by telephone, on paper, or on the pages of several organisations of the chain."
+    )
+
+
+@anchor_app.command("update")
+def update(
+    rpc: Nodes,
+    anchor: Annotated[Path, typer.Option("--anchor", help="The anchor to renew.")] = Path("anchor.json"),
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Where to write it; else over the old one.")] = None,
+) -> None:
+    """Follow the chain from your anchor by its light client, before its trusting period is over.
+
+    Evidence that begins at the old anchor is verified under the old one: keep it with that evidence.
+    """
+    from core.proofs.evidence import encode_anchor
+    from core.runtime.files import replace_file
+    from gateway import anchors
+
+    found = asyncio.run(anchors.update_anchor(read_anchor(anchor), rpc))
+    replace_file(out or anchor, encode_anchor(found))
+    _show_anchor(found, out or anchor)
+    typer.echo("More than ⅔ of the power that your old anchor trusts signed the way to it: nothing new is trusted.")
+
+
+def _show_anchor(found: "Anchor", path: Path) -> None:
+    from gateway.anchors import in_groups
+
+    typer.echo(f"{path} is written: {found.chain}, block {found.trusted_height}")
+    typer.echo(f"  its hash      {in_groups(found.trusted_hash)}")
+    typer.echo(f"  first block   {in_groups(found.genesis_hash)}")
+    typer.echo(f"  trusted for   {found.trusting_period_s // 86_400} days from that block's time on")

@@ -1,0 +1,142 @@
+"""A proven answer in words: what it says, as of when, and on whose word."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from core.model.errors import RejectedError
+from core.model.questions import (
+    Anchor,
+    Answer,
+    BalanceAnswer,
+    LaneAnswer,
+    LeafAnswer,
+    ListAnswer,
+    LockAnswer,
+    LogAnswer,
+    RecordAnswer,
+    StorageAnswer,
+)
+from core.model.uris import print_uri
+from core.proofs.evidence import ETHEREUM_LOG, ETHEREUM_TOKEN, Verified
+from core.proofs.evidence.codec import as_of_to_json
+from core.proofs.evidence.forms import answer_to_json, question_to_json
+from core.proofs.evidence.kinds import FINAL_BY_ATTESTATION, FINAL_BY_COMMIT
+
+MAX_SHOWN_CHARS: Final = 400
+MAX_SHOWN_ENTRIES: Final = 20
+OLD_S: Final = 60
+"""`now` is called the past if it is further back than this."""
+
+
+def document(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int) -> dict[str, Any]:
+    """The JSON of a proven answer: its parts as in the evidence, its URI if it has one, and sentences about them.
+
+    `at_s`: the time by which it was verified; `now_s`: the real one.
+    """
+    return {
+        "uri": uri_of(proven),
+        "question": question_to_json(proven.question),
+        "answer": answer_to_json(proven.answer),
+        "as_of": as_of_to_json(proven.as_of),
+        "kind": kind,
+        **sentences(proven, anchor, kind, at_s, now_s),
+    }
+
+
+def sentences(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int) -> dict[str, str]:
+    """`what`, `when` and `trust`, and `caution` for what cannot be said any more."""
+    found = {
+        "what": what(proven.answer),
+        "when": when(proven, at_s),
+        "trust": trust(proven, anchor, kind),
+    }
+    if at_s < now_s - OLD_S:
+        found["caution"] = (
+            f"verified by the time {_time(at_s)}, which is past: whoever holds keys of that day's validators today can "
+            "make such a file now. It proves something only if you know that it existed then"
+        )
+    return found
+
+
+def uri_of(proven: Verified) -> str | None:
+    """The question's URI, None for a lock whose terms contradict its id."""
+    try:
+        return print_uri(proven.question)
+    except RejectedError:
+        return None
+
+
+def what(answer: Answer) -> str:
+    """The answer in a sentence."""
+    match answer:
+        case RecordAnswer(version=0):
+            return "there is no such record"
+        case RecordAnswer():
+            return f"version {answer.version}, written by {answer.author}: {_text(answer.document)}"
+        case LockAnswer():
+            terms = "under exactly these terms" if answer.terms_match else "not under these terms"
+            return f"the lock is {answer.status}, {terms}; code {answer.code_hash.hex()}"
+        case BalanceAnswer():
+            return f"{answer.amount} base units"
+        case LeafAnswer():
+            return "there is no such leaf" if answer.value is None else _text(answer.value)
+        case ListAnswer():
+            shown = ", ".join(map(_text, answer.entries[:MAX_SHOWN_ENTRIES]))
+            more = len(answer.entries) - MAX_SHOWN_ENTRIES
+            rest = f" and {more} more" if more > 0 else ""
+            return f"{len(answer.entries)} of the list's {answer.count} entries, none left out: {shown or 'none'}{rest}"
+        case LaneAnswer():
+            return f"generation {answer.generation} is {answer.status}; code {answer.code_hash.hex()}"
+        case LogAnswer(log=None):
+            return f"the transaction {_outcome(answer)} and has {answer.count} logs: there is no such log"
+        case LogAnswer():
+            assert answer.log is not None
+            topics = " ".join(f"0x{topic.hex()}" for topic in answer.log.topics)
+            return (
+                f"the transaction {_outcome(answer)}; {answer.log.contract} logged {topics}: {_text(answer.log.data)}"
+            )
+        case StorageAnswer():
+            return f"0x{answer.word:064x}, which is {answer.word}; code {answer.code_hash.hex()}"
+
+
+def when(proven: Verified, at_s: int) -> str:
+    """The block, its time, and how long before `at_s` that was."""
+    block, time = proven.as_of.block, proven.as_of.time.seconds
+    age = f"{at_s - time} s before the time of this check" if at_s >= time else "by its own chain's clock"
+    return f"as of block {block.height} of {block.chain}, {_time(time)}, {age}"
+
+
+def trust(proven: Verified, anchor: Anchor, kind: str) -> str:
+    """Whose word the answer rests on."""
+    followed = f"followed from your anchor, block {anchor.trusted_height}"
+    if proven.as_of.finality == FINAL_BY_COMMIT:
+        return f"validators with more than ⅔ of the power of {anchor.chain}, {followed}, signed the header above it"
+    if proven.as_of.finality != FINAL_BY_ATTESTATION:
+        return f"finality by {proven.as_of.finality}, from your anchor, block {anchor.trusted_height} of {anchor.chain}"
+    block = "a later block, to whose parents this one belongs," if kind == ETHEREUM_LOG else "this block"
+    layout = "; a reviewed layout says that this word is the balance" if kind == ETHEREUM_TOKEN else ""
+    return (
+        f"operators with more than ⅔ of the power of {anchor.chain} attest {block} as final, in a ledger whose "
+        f"validators are {followed}{layout}"
+    )
+
+
+def _outcome(answer: LogAnswer) -> str:
+    return "succeeded" if answer.succeeded else "was reverted"
+
+
+def _text(raw: bytes) -> str:
+    """Printable text as it is, other bytes in hex; cut if long."""
+    try:
+        shown = raw.decode()
+        shown = shown if shown.isprintable() and shown else f"0x{raw.hex()}"
+    except UnicodeDecodeError:
+        shown = f"0x{raw.hex()}"
+    return shown if len(shown) <= MAX_SHOWN_CHARS else f"{shown[:MAX_SHOWN_CHARS]}… ({len(raw)} bytes)"
+
+
+def _time(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return f"Unix time {seconds}"

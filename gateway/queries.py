@@ -1,0 +1,44 @@
+"""Whom the command line asks: a relayer's API, or the chains themselves. Neither is believed."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+from adapters.registry import ConnectedChain, joined_prover
+from core.model.errors import RejectedError
+from core.model.ports import Prover
+from core.model.questions import Anchor
+from core.model.types import ChainId
+from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts, installed_verifiers
+from gateway import wiring
+from gateway.config import ChainConfig
+from relayer.client import ProvenQueries, RelayerApi, RelayerProver
+
+
+def prover_of(chains: Mapping[ChainId, ConnectedChain], layouts: Layouts = REVIEWED_LAYOUTS) -> Prover | None:
+    """The prover for questions about these chains, None if none of them proves anything.
+
+    Foreign headers are believed as the consortium chain attests them, if exactly one is connected.
+    """
+    homes = [chain for chain, connected in chains.items() if connected.attested_by is not None]
+    return joined_prover(chains, homes[0] if len(homes) == 1 else None, layouts) if homes else None
+
+
+@asynccontextmanager
+async def through_relayer(
+    url: str, anchor: Anchor, wait_s: float, layouts: Layouts = REVIEWED_LAYOUTS
+) -> AsyncIterator[ProvenQueries]:
+    """Questions to the relayer at `url`, whose answers are verified under `anchor`."""
+    async with RelayerApi(url) as api:
+        yield ProvenQueries(RelayerProver(api, wait_s), anchor, verifiers=installed_verifiers(layouts))
+
+
+@asynccontextmanager
+async def through_chains(
+    configs: Sequence[ChainConfig], anchor: Anchor, layouts: Layouts = REVIEWED_LAYOUTS
+) -> AsyncIterator[ProvenQueries]:
+    """Questions to the chains themselves. Raise `RejectedError` if none of them proves anything."""
+    async with wiring.connected(configs, anchor.trusted_height) as chains:
+        prover = prover_of(chains, layouts)
+        if prover is None:
+            raise RejectedError("no consortium chain is configured, by which answers are proven: add one")
+        yield ProvenQueries(prover, anchor, verifiers=installed_verifiers(layouts))

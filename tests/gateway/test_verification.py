@@ -1,0 +1,117 @@
+"""`causeway verify` in this process, over files of toy chains: what it says, and when it does not believe."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from core.model.questions import Evidence
+from core.proofs.evidence import encode_anchor, encode_evidence, encode_layouts
+from gateway.cli import app, verification  # noqa: F401 (registers the command)
+from gateway.proven import uri_of
+from tests.core.proofs.test_question_evidence import ALL, ANSWERS, EVIDENCE, LAYOUTS
+from tests.core.proofs.worlds import LOCK
+
+
+def files(directory: Path, evidence: Sequence[Evidence]) -> None:
+    (directory / "answers.json").write_bytes(b"\n".join(map(encode_evidence, evidence)))
+    (directory / "anchor.json").write_bytes(encode_anchor(ALL.world.anchor()))
+    (directory / "layouts.json").write_bytes(encode_layouts(LAYOUTS))
+
+
+def verify(directory: Path, *options: str, now: str | None = None) -> tuple[int, Any]:
+    found = CliRunner().invoke(
+        app,
+        [
+            "verify", str(directory / "answers.json"), "--anchor", str(directory / "anchor.json"),
+            "--layouts", str(directory / "layouts.json"), "--now", now or str(ALL.world.now_s), "--json", *options,
+        ],
+    )  # fmt: skip
+    return found.exit_code, json.loads(found.stdout)
+
+
+@pytest.mark.parametrize("name", sorted(EVIDENCE))
+def test_answer_says_what_when_and_on_whose_word(name: str, tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE[name]])
+    code, said = verify(tmp_path)
+    assert (code, said["verified"], said["kind"]) == (0, True, EVIDENCE[name].kind)
+    assert said["answer"]["type"] == said["question"]["type"]
+    assert said["uri"].startswith(EVIDENCE[name].question.chain)
+    assert f"block {EVIDENCE[name].as_of.block.height} of {EVIDENCE[name].question.chain}" in said["when"]
+    assert "more than ⅔ of the power" in said["trust"]
+    assert "your anchor, block 2" in said["trust"]
+    assert ("attest" in said["trust"]) == said["kind"].startswith("ethereum")
+
+
+def test_sentences_show_the_answers(tmp_path: Path) -> None:
+    files(tmp_path, list(EVIDENCE.values()))
+    _, said = verify(tmp_path)
+    what = dict(zip(EVIDENCE, (one["what"] for one in said["answers"]), strict=True))
+    assert what["list"] == "2 of the list's 3 entries, none left out: donation-2, donation-3"
+    assert what["token"] == "700 base units"
+    assert what["leaf"] == "0x0000000000000002"
+    assert what["lane"].startswith("generation 7 is claimed")
+    assert "which is 55" in what["storage"]
+    assert "succeeded" in what["log"]
+    assert what["log"].endswith(": data 1")
+    assert set(what) == set(ANSWERS)
+
+
+def test_several_answers_are_judged_each_by_itself(tmp_path: Path) -> None:
+    forged = replace(EVIDENCE["leaf"], answer=ANSWERS["list"])
+    files(tmp_path, [EVIDENCE["list"], forged, EVIDENCE["token"]])
+    code, said = verify(tmp_path)
+    assert (code, said["verified"]) == (2, False)
+    assert [one["verified"] for one in said["answers"]] == [True, False, True]
+    assert "another answer" in said["answers"][1]["reason"]
+
+
+def test_kept_file_verifies_by_its_own_time_with_a_caution(tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE["list"]])
+    code, said = verify(tmp_path)
+    assert (code, said["verified"]) == (0, True)
+    assert "only if you know that it existed then" in said["caution"]
+    code, said = verify(tmp_path, now="2040-01-01T00:00:00Z")
+    assert (code, said["verified"]) == (2, False)
+    assert "--now" in said["reason"]
+
+
+@pytest.mark.parametrize("now", ["yesterday", "2026-13-01", "-5"])
+def test_time_that_is_none_is_refused(now: str, tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE["list"]])
+    found = CliRunner().invoke(
+        app, ["verify", str(tmp_path / "answers.json"), "--anchor", str(tmp_path / "anchor.json"), f"--now={now}"]
+    )
+    assert "is not a time" in str(found.exception)
+
+
+def test_token_without_its_layout_is_not_proven(tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE["proxy"]])
+    (tmp_path / "layouts.json").write_bytes(encode_layouts(()))
+    code, said = verify(tmp_path)
+    assert (code, said["verified"]) == (2, False)
+    assert "reviewed" in said["reason"]
+
+
+def test_empty_file_is_not_proven(tmp_path: Path) -> None:
+    files(tmp_path, [])
+    code, said = verify(tmp_path)
+    assert (code, said["verified"]) == (2, False)
+
+
+def test_lock_without_a_uri_is_described_by_its_parts() -> None:
+    evidence = ALL.world.proof(LOCK)
+    assert evidence.entries
+    odd = replace(LOCK, terms=replace(LOCK.terms, sender=LOCK.terms.receiver))
+    assert uri_of(replace(_verified(), question=odd)) is None
+    assert uri_of(replace(_verified(), question=LOCK)) is not None
+
+
+def _verified() -> Any:
+    from core.proofs.evidence import Verified
+
+    return Verified(LOCK, ANSWERS["list"], EVIDENCE["list"].as_of)
