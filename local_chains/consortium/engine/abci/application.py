@@ -30,7 +30,6 @@ from local_chains.consortium.engine.home import Genesis, load_genesis
 from local_chains.consortium.engine.lanes import Candidate, Classifier, Room, chosen
 from local_chains.consortium.engine.queries import SNAPSHOTS_PATH, QueryAnswer, answer_query
 from local_chains.consortium.ledger.execution import (
-    BlockResult,
     Result,
     check_transaction,
     execute_block,
@@ -60,12 +59,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Executed:
-    """The result of FinalizeBlock, until Commit."""
+    """The result of FinalizeBlock, until Commit; `answer` is its encoded response."""
 
     stored: StoredBlock
     changes: Changes
     root: Node
-    outcome: BlockResult
+    answer: bytes
 
 
 class LedgerApplication:
@@ -119,8 +118,7 @@ class LedgerApplication:
             case messages.Query():
                 return await self._query(request)
             case messages.PrepareProposal():
-                entries = await asyncio.to_thread(self.prepare_proposal, request.txs, request.max_tx_bytes)
-                return messages.prepare_proposal(entries)
+                return await asyncio.to_thread(self._proposal, request)
             case messages.ProcessProposal():
                 return messages.process_proposal(await self._process_proposal(request))
             case messages.FinalizeBlock():
@@ -186,6 +184,9 @@ class LedgerApplication:
         room = max_bytes - len(message_field(1, clock))
         return [clock, *chosen(candidates, partial(next_sequence, self._state), room)]
 
+    def _proposal(self, request: messages.PrepareProposal) -> bytes:
+        return messages.prepare_proposal(self.prepare_proposal(request.txs, request.max_tx_bytes))
+
     def _candidate(self, classifier: Classifier, raw: bytes) -> Candidate | None:
         """None for bytes that no honest proposer puts into a block. They and the state before the block alone decide,
         never the clock, so that all validators agree. A signature that is not known to hold is verified."""
@@ -242,10 +243,11 @@ class LedgerApplication:
             raise FatalError(f"the node decides height {request.height}, its application has {self._state.height}")
         require_memory("the ledger")
         self._executed = await asyncio.to_thread(self._execute, request)
-        return outcomes.finalize_block(self._executed.outcome, self._executed.stored.app_hash)
+        return self._executed.answer
 
     def _execute(self, request: messages.FinalizeBlock) -> _Executed:
-        """Execute the block without changing anything, so it may run in another thread than the event loop."""
+        """Execute the block and encode its results without changing anything, so it may run in another thread than the
+        event loop."""
         reported = [messages.decode_misbehaviour(raw) for raw in request.misbehavior]
         for one in reported:
             _log.warning("a validator misbehaved", validator=one.validator.hex(), height=one.height, kind=one.kind)
@@ -265,7 +267,8 @@ class LedgerApplication:
             results_hash=b"",
             app_hash=root_hash(root),
         )
-        return _Executed(stored, self._state.changes(outcome.writes), root, outcome)
+        answer = outcomes.finalize_block(outcome, stored.app_hash)
+        return _Executed(stored, self._state.changes(outcome.writes), root, answer)
 
     async def _commit(self) -> bytes:
         executed = self._executed

@@ -31,6 +31,7 @@ from core.proofs.cometbft import hashing
 from core.proofs.protobuf import decode_fields, delimited, message_field, varint_field
 from core.proofs.smt import decode_proof, verify_inclusion
 from core.runtime.clock import ManualClock
+from local_chains.consortium.engine.abci import messages
 from local_chains.consortium.engine.abci.application import LedgerApplication, open_application
 from local_chains.consortium.engine.abci.network import init_network, node_home
 from local_chains.consortium.engine.abci.server import MAX_MESSAGE_BYTES, AbciServer
@@ -40,6 +41,7 @@ from local_chains.consortium.ledger.execution import MAX_CLOCK_DIFFERENCE_MS
 from tests.local_chains.consortium.abci import node
 from tests.local_chains.consortium.abci.node import ACCEPT, REJECT, Connection
 from tests.local_chains.consortium.support import ACCOUNTS, ANN, ASSETS, BEN, CHAIN, Actor
+from tests.local_chains.consortium.test_rpc_load import HELD_S, Held
 
 START_MS = 1_700_000_000_000
 
@@ -247,6 +249,30 @@ async def test_a_block_accepted_once_is_accepted_for_good(tmp_path: Path) -> Non
         assert await driver.propose(*entries, name=b"b" * 32) == REJECT
         await driver.decide()
         assert await driver.propose(*entries, name=b"a" * 32) == REJECT
+
+
+async def test_block_of_most_events_leaves_others_their_turn(tmp_path: Path) -> None:
+    """Deciding and committing it holds the event loop, and with it checks and queries, for a moment at most."""
+    payments = [Transfer("cnyd", ANN.address, quantity(1))] * 64
+    transactions = [ANN.signed(sequence, *payments) for sequence in range(180)]
+    clock = ManualClock(START_MS / 1000 + 1)
+    application = await open_application(make_home(tmp_path / "network"), clock)
+    deciding = node.finalize_block((encode_clock(START_MS + 2_000), *transactions), 1, bytes(32))
+    requests = [messages.decode_request(one) for one in (deciding, node.commit())]
+    held = Held()
+    watching = asyncio.create_task(held.watch())
+    await asyncio.sleep(0)
+    try:
+        answers = [await application.answer(one) for one in requests]
+    finally:
+        watching.cancel()
+        await application.close()
+    [decided] = decode_fields(answers[0])
+    assert isinstance(decided.value, bytes)
+    found = codes({2: [field.value for field in decode_fields(decided.value) if field.number == 2]})
+    assert found.count(ResultCode.OK) > 170
+    assert ResultCode.NO_ROOM in found
+    assert held.longest_s < HELD_S / 5, "its answer is encoded elsewhere"
 
 
 async def test_a_late_claim_that_waited_is_refused_in_the_block(tmp_path: Path) -> None:
