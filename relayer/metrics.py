@@ -28,6 +28,7 @@ class RelayerMetrics:
         self.exits_together = counter(
             "relayer_exits_together_total", "Claims and refunds that shared a transaction", ["chain"]
         )
+        self.locks_together = counter("relayer_locks_together_total", "Own locks that shared a transaction", ["chain"])
         self.submitted_s = histogram("relayer_tx_latency_submitted_seconds", "From signed to broadcast", ["chain"])
         self.confirmed_s = histogram("relayer_tx_latency_confirmed_seconds", "From signed to included", ["chain"])
         self.wallet_balance = gauge("relayer_wallet_balance", "Base units that the relayer holds", ["asset"])

@@ -1,4 +1,4 @@
-"""Several exits in one transaction, on chains where each stands alone in it."""
+"""Several exits, or several locks, in one transaction, on chains where each stands alone in it."""
 
 from dataclasses import replace
 
@@ -13,13 +13,14 @@ from adapters.conformance.harness import (
     finalized,
     head,
     lock,
+    make_terms,
     refund,
     send,
     settled,
     signed,
 )
-from core.model.errors import RejectedError
-from core.model.facts import Claimed, LockStatus, Refunded
+from core.model.errors import RejectedError, RevertedError
+from core.model.facts import Claimed, Locked, LockStatus, Refunded
 from core.model.ports import BatchBuilder, Signer
 from core.model.transactions import Outcome, OutcomeStatus, UnsignedTransaction
 from core.model.types import Preimage
@@ -35,6 +36,23 @@ async def _sent(harness: ChainHarness, signer: Signer, batch: UnsignedTransactio
     sent = await signed(harness, signer, batch)
     await harness.access.transactions.submit(sent)
     return await settled(harness, sent.hash)
+
+
+async def _new_locks(harness: ChainHarness, count: int, kind: int = 0) -> tuple[Signer, list[Leg]]:
+    """Locks of one sender and one kind of asset, their places taken, their allowance there; none of them is sent."""
+    sender, receiver, legs = await harness.account(), await harness.account(), list[Leg]()
+    for _ in range(count):
+        preimage = Preimage.generate()
+        terms = await make_terms(harness, sender, receiver, preimage, harness.assets[kind % len(harness.assets)])
+        place = await harness.access.legs.lock_id(terms, [leg.lock_id for leg in legs])
+        legs.append(Leg(terms, place, preimage, sender, receiver, None))  # type: ignore[arg-type]
+    while (allowance := await harness.access.legs.prepare(legs[0].terms)) is not None:
+        await send(harness, sender, allowance)
+    return sender, legs
+
+
+def _unsigned(harness: ChainHarness, legs: list[Leg]) -> list[UnsignedTransaction]:
+    return [harness.access.legs.lock(leg.terms, leg.lock_id) for leg in legs]
 
 
 async def _legs(harness: ChainHarness, count: int) -> list[Leg]:
@@ -120,6 +138,52 @@ class BatchConformance:
         for exits in ([], [mine, theirs], [a_lock], [mine] * (batches.max_exits + 1), [batches.batch([mine])]):
             with pytest.raises(RejectedError):
                 batches.batch(exits)
+
+    @pytest.mark.parametrize("kind", [0, 1])
+    async def test_locks_of_one_asset_are_made_in_one_transaction(self, harness: ChainHarness, kind: int) -> None:
+        batches = _batches(harness)
+        sender, legs = await _new_locks(harness, 3, kind)
+        asset = legs[0].terms.asset
+        before, first = await balance(harness, sender, asset), (await head(harness)).height
+        batch = batches.locks(_unsigned(harness, legs))
+        assert harness.access.transactions.cost(batch, None)[asset] == 3 * AMOUNT
+        outcome = await _sent(harness, sender, batch)
+        assert (outcome.status, outcome.left_out, batch.reveals) == (OutcomeStatus.INCLUDED, (), False)
+        assert before - await balance(harness, sender, asset) >= 3 * AMOUNT
+        blocks = await harness.access.blocks.blocks(first, (await head(harness)).height)
+        seen = {
+            event.lock_id: event.terms
+            for block in blocks
+            for one in block.events
+            if isinstance(event := one.event, Locked)
+        }
+        assert seen == {leg.lock_id: leg.terms for leg in legs}
+
+    async def test_a_lock_that_cannot_be_made_is_left_out_alone(self, harness: ChainHarness) -> None:
+        """Its place is taken meanwhile; what it would have locked stays with the sender."""
+        batches = _batches(harness)
+        sender, legs = await _new_locks(harness, 3, 1)
+        asset = legs[0].terms.asset
+        await send(harness, sender, harness.access.legs.lock(legs[1].terms, legs[1].lock_id))
+        before = await balance(harness, sender, asset)
+        whole = batches.locks(_unsigned(harness, legs), each=False)
+        with pytest.raises(RevertedError):
+            await harness.access.transactions.simulate(whole)
+        outcome = await _sent(harness, sender, batches.locks(_unsigned(harness, legs)))
+        assert outcome.status is OutcomeStatus.INCLUDED
+        assert [item.index for item in outcome.left_out] == [1]
+        assert outcome.left_out[0].reason not in ("", "left out")
+        assert before - await balance(harness, sender, asset) == 2 * AMOUNT
+
+    async def test_what_is_no_batch_of_locks_is_not_built(self, harness: ChainHarness) -> None:
+        batches, (_, legs), (_, others) = _batches(harness), await _new_locks(harness, 1), await _new_locks(harness, 1)
+        _, tokens = await _new_locks(harness, 1, 1)
+        [mine], [theirs], [token] = (_unsigned(harness, found) for found in (legs, others, tokens))
+        back = refund(harness, legs[0], legs[0].sender)
+        wrong = [[], [mine, theirs], [token, mine], [back], [mine, back], [mine] * (batches.max_locks + 1)]
+        for locks in (*wrong, [batches.locks([mine])]):
+            with pytest.raises(RejectedError):
+                batches.locks(locks)
 
     async def test_a_batch_reveals_where_one_of_its_claims_does(self, harness: ChainHarness) -> None:
         batches, leg, third = _batches(harness), await lock(harness), await harness.account()

@@ -13,7 +13,8 @@ from adapters.evm.rpc import quantity
 from core.model.errors import CausewayError
 from core.model.transactions import FeeBid, UnsignedTransaction
 from core.model.types import AssetId, ChainId
-from core.proofs.lanes import WORD_SIZE
+from core.proofs.keccak import keccak256
+from core.proofs.lanes import ERC20_KIND, WORD_SIZE
 
 PLAIN_GAS: Final = 21_000
 """A payment without data (G_transaction of the Ethereum Yellow Paper)."""
@@ -27,6 +28,7 @@ MOST_GAS: Final = 16_777_216
 
 TRANSFER: Final = bytes.fromhex("a9059cbb")
 """The selector of `transfer(address,uint256)` (EIP-20)."""
+_BULK_LOCK: Final = keccak256(b"bulkLock(bool,(bytes32,uint256,uint256)[],uint256)")[:4]
 _TOKEN_LOCK: Final = ("hashlock", "terms", "amount", "token")
 """How the arguments of every function that locks a token begin."""
 
@@ -46,9 +48,26 @@ def cost(chain: ChainId, body: CallBody, fee: FeeBid | None) -> Mapping[AssetId,
     words = [data[start : start + WORD_SIZE] for start in range(4, 4 + len(_TOKEN_LOCK) * WORD_SIZE, WORD_SIZE)]
     if data[:4] in _token_locks() and all(len(word) == WORD_SIZE for word in words):
         found[token_asset(chain, words[3][12:])] = int.from_bytes(words[2], "big")
+    if (summed := _sum_of_locks(data)) is not None:
+        found[token_asset(chain, summed[0])] = summed[1]
     if data[:4] == TRANSFER and len(words[1]) == WORD_SIZE and body.to is not None:
         found[token_asset(chain, bytes.fromhex(body.to[2:]))] = int.from_bytes(words[1], "big")
     return found
+
+
+def _sum_of_locks(data: bytes) -> tuple[bytes, int] | None:
+    """Return the token of a `bulkLock`, and the sum of its amounts; None for any other call, for one of the native
+    coin, and for one that the contract cannot read."""
+    head = [int.from_bytes(data[at : at + WORD_SIZE], "big") for at in range(4, 4 + 3 * WORD_SIZE, WORD_SIZE)]
+    if data[:4] != _BULK_LOCK or len(data) < 4 + 3 * WORD_SIZE or head[2] & ~(ERC20_KIND - 1) != ERC20_KIND:
+        return None
+    array = data[4 + head[1] :]
+    count, items = int.from_bytes(array[:WORD_SIZE], "big"), array[WORD_SIZE:]
+    if len(array) < WORD_SIZE or count * 3 * WORD_SIZE > len(items):
+        return None
+    amounts = (items[at + 2 * WORD_SIZE : at + 3 * WORD_SIZE] for at in range(0, count * 3 * WORD_SIZE, 3 * WORD_SIZE))
+    token = head[2] & (ERC20_KIND - 1)
+    return token.to_bytes(20, "big"), sum(int.from_bytes(amount, "big") for amount in amounts)
 
 
 @cache

@@ -176,14 +176,17 @@ def apply(
 def apply_each(
     rules: Rulebook, state: Overlay, sender: AccountId, batch: Batch, time: ChainTime
 ) -> tuple[tuple[ChainEvent, ...], tuple[LeftOut, ...]]:
-    """Apply what can be applied of a batch; says what happened, and what was left out."""
+    """Apply what can be applied of a batch; says what happened, and what was left out. Raise `Refused` for one whose
+    items are to hold together."""
     events: list[ChainEvent] = []
     left_out: list[LeftOut] = []
-    for index, item in enumerate(batch.exits):
+    for index, item in enumerate(batch.items):
         alone = Overlay(state)
         try:
             events += apply(rules, alone, sender, item, time)
         except Refused as refused:
+            if not batch.each:
+                raise
             left_out.append(LeftOut(index, str(refused)))
         else:
             state.changes.update(alone.changes)
@@ -191,7 +194,9 @@ def apply_each(
 
 
 def moved(message: Message, asset: AssetId) -> int:
-    """How much of `asset` the message takes from its sender."""
+    """How much of `asset` the message takes from its sender, if all of it can be applied."""
+    if isinstance(message, Batch):
+        return sum(moved(item, asset) for item in message.items)
     if isinstance(message, Lock | Transfer) and message.asset == asset:
         return value_of(message.amount)
     return 0

@@ -42,6 +42,7 @@ from core.model.types import (
 
 MAX_LOCK_NUMBER: Final = 1_000_000
 MAX_EXITS: Final = 8
+MAX_LOCKS: Final = 8
 
 
 class MemoryLegBuilder:
@@ -117,6 +118,7 @@ class MemoryConsentBuilder:
 
 class MemoryBatchBuilder:
     max_exits: int = MAX_EXITS
+    max_locks: int = MAX_LOCKS
 
     def __init__(self, chain: ChainId) -> None:
         self._chain = chain
@@ -133,6 +135,15 @@ class MemoryBatchBuilder:
             raise RejectedError(f"a batch has 1 to {MAX_EXITS} claims and refunds, all of one sender")
         reveals = any(one.reveals for one in exits)
         return unsigned(self._chain, exits[0].sender, Batch(items), "; ".join(one.summary for one in exits), reveals)
+
+    def locks(self, locks: Sequence[UnsignedTransaction], *, each: bool = True) -> UnsignedTransaction:
+        messages = [decode_message(one.body) for one in locks]
+        items = tuple(message for message in messages if isinstance(message, Lock))
+        alike = {(one.chain, one.sender) for one in locks}, {item.asset for item in items}
+        if not 0 < len(locks) <= MAX_LOCKS or len(items) != len(messages) or any(len(one) != 1 for one in alike):
+            raise RejectedError(f"a batch has 1 to {MAX_LOCKS} locks, all of one sender and one asset")
+        summary = "; ".join(one.summary for one in locks)
+        return unsigned(self._chain, locks[0].sender, Batch(items, each), summary)
 
 
 class MemoryTransferBuilder:

@@ -9,6 +9,7 @@ from adapters.memory.blockchain import Blockchain
 from adapters.memory.faults import Endpoint
 from adapters.memory.legs import MemoryBatchBuilder, MemoryConsentBuilder, MemoryLegBuilder, MemoryTransferBuilder
 from adapters.memory.transactions import (
+    Batch,
     Body,
     Lock,
     Nothing,
@@ -283,7 +284,8 @@ class MemoryTransactionSender:
 
     def cost(self, transaction: UnsignedTransaction, fee: FeeBid | None) -> Mapping[AssetId, int]:
         message, native = decode_message(transaction.body), self._chain.rules.native
-        assets = {AssetId(message.asset)} if isinstance(message, Lock | Transfer) else set[AssetId]()
+        items = message.items if isinstance(message, Batch) else (message,)
+        assets = {AssetId(item.asset) for item in items if isinstance(item, Lock | Transfer)}
         found = {asset: ledger.moved(message, asset) for asset in assets}
         if fee is not None and native is not None:
             found[native] = found.get(native, 0) + self._chain.rules.gas * fee.max_fee

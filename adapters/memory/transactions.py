@@ -68,9 +68,10 @@ class Attest(msgspec.Struct, frozen=True, array_like=True, tag="attest", forbid_
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="batch", forbid_unknown_fields=True):
-    """Exits that stand alone each: one that is refused is left out."""
+    """Exits, or locks, that stand alone each: one that is refused is left out. Without `each`, all or none."""
 
-    exits: tuple[Claim | Refund, ...]
+    items: tuple[Lock | Claim | Refund, ...]
+    each: bool = True
 
 
 class Nothing(msgspec.Struct, frozen=True, array_like=True, tag="nothing", forbid_unknown_fields=True):

@@ -175,11 +175,15 @@ class LegBuilder(Protocol):
 
 
 class BatchBuilder(Protocol):
-    """Several exits in one transaction; only on chains where one that fails takes nothing with it."""
+    """Several exits, or locks, in one transaction; only on chains where one that fails takes nothing with it."""
 
     @property
     def max_exits(self) -> int:
-        """How many one transaction may hold."""
+        """How many exits one transaction may hold."""
+
+    @property
+    def max_locks(self) -> int:
+        """How many locks one transaction may hold."""
 
     def divided(self, exits: Sequence[UnsignedTransaction]) -> Sequence[Sequence[int]]:
         """Return which of them go out together, by their indices: each part is a batch of 2 to `max_exits`.
@@ -192,6 +196,14 @@ class BatchBuilder(Protocol):
 
         Each stands alone, with bounds of its own: `Outcome.left_out` says which did nothing. Raise `RejectedError`
         for none, for more than `max_exits`, for several senders, and for what is neither claim nor refund.
+        """
+
+    def locks(self, locks: Sequence[UnsignedTransaction], *, each: bool = True) -> UnsignedTransaction:
+        """Locks of one sender and one asset, as `LegBuilder` made them, in their order.
+
+        Each stands alone: `Outcome.left_out` says which did nothing, and its amount stays with the sender. With `each`
+        false all are made or none, as a simulation should have it. Raise `RejectedError` for none, for more than
+        `max_locks`, for several senders or assets, and for what is not a plain lock.
         """
 
 

@@ -37,7 +37,7 @@ BUSY_TIMEOUT_MS: Final = 5_000
 READERS: Final = 2
 MAX_QUEUED: Final = 1_000
 """Reads and writes that may wait for one database; one more is refused as retryable."""
-SCHEMA: Final = "0008"
+SCHEMA: Final = "0009"
 """The newest revision of `core.runtime.migrations`: what `create_schema` leads to."""
 FIRST_SCHEMA: Final = "0000"
 """A database from before there were revisions: with a table `schema_version` of our own."""

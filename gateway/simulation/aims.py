@@ -197,7 +197,7 @@ def _act_of(body: Body) -> Act | None:
     """Return the act of a transaction on a swap, by its first item; None for anything else."""
     message = body.message
     if isinstance(message, Batch):
-        message = message.exits[0]
+        message = message.items[0]
     for kind, act in ((Lock, Act.LOCK), (Claim, Act.CLAIM), (Refund, Act.REFUND)):
         if isinstance(message, kind):
             return act
@@ -207,7 +207,7 @@ def _act_of(body: Body) -> Act | None:
 def _terms_of(chain: PlayedMemory, body: Body) -> list[LockTerms]:
     """The terms of the locks that an exit settles, as far as the chain knows them."""
     message = body.message
-    items = message.exits if isinstance(message, Batch) else (message,)
+    items = message.items if isinstance(message, Batch) else (message,)
     rows = [chain.lock_at(LockId(item.lock_id)) for item in items if isinstance(item, Claim | Refund)]
     return [row.terms for row in rows if row is not None]
 
@@ -218,15 +218,18 @@ def _bears_most(chain: PlayedMemory, act: Act) -> bool:
 
 
 def _assets(body: Body) -> set[str]:
-    """The asset that a lock is of."""
-    return {body.message.asset} if isinstance(body.message, Lock) else set()
+    """The assets that locks are of."""
+    message = body.message
+    items = message.items if isinstance(message, Batch) else (message,)
+    return {item.asset for item in items if isinstance(item, Lock)}
 
 
 def _hashlocks(chain: PlayedMemory, body: Body) -> set[bytes]:
     """The hashlocks that a transaction is about."""
     message = body.message
-    if isinstance(message, Lock):
-        return {message.hashlock}
+    items = message.items if isinstance(message, Batch) else (message,)
+    if all(isinstance(item, Lock) for item in items):
+        return {item.hashlock for item in items if isinstance(item, Lock)}
     if isinstance(message, Claim):
         return {hashlib.sha256(message.preimage).digest()}
     return {terms.hashlock for terms in _terms_of(chain, body)}

@@ -142,7 +142,7 @@ class PlayedMemory(MemoryChain):
 
     def read(self, raw: bytes) -> Body:
         body = decode_wire(raw).body
-        messages = body.message.exits if isinstance(body.message, Batch) else (body.message,)
+        messages = body.message.items if isinstance(body.message, Batch) else (body.message,)
         return Body(
             AccountId(body.sender),
             body.sequence,

@@ -440,6 +440,7 @@ async def _judge(record: Record, found: list[Problem]) -> Verdict:
     for endpoint in record.world.endpoints:
         faults.update({f"endpoint-{name}": count for name, count in endpoint.counts.items()})
     faults.update({f"raised-{name}": count for name, count in record.world.wire.errors.items()})
+    faults += record.world.wire.shared()
     faults.update(f"style-{one.deal.style}" for one in record.agreed)
     faults.update(f"stranger-{one}" for one in record.plan.strangers)
     faults.update(f"rough-{rough}" for rough in record.plan.rough)

@@ -11,7 +11,7 @@ from typing import Any
 from core.model.errors import CausewayError
 from core.model.ports import ChainAccess, TransactionSender
 from core.model.transactions import FeeBid, SignedTransaction, UnsignedTransaction
-from core.model.types import ChainId, Height, LockTerms
+from core.model.types import ChainId, Height
 from core.runtime.clock import Clock
 from gateway.simulation.chains import Body, PlayedChain
 
@@ -75,6 +75,20 @@ class Wire:
         """Each party's every signed form once, in the order of first sendings."""
         return [sent for sent in self.sent if sent.first]
 
+    def shared(self) -> Counter[str]:
+        """Count by name the transactions of several locks, those that were signed again without some of them, and those
+        that were cancelled."""
+        counts: Counter[str] = Counter()
+        held: dict[tuple[str, ChainId, str, int], int] = {}
+        for sent in self.firsts():
+            place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
+            locks, before = len(sent.body.locks), held.get(place, 0)
+            counts["locks-together"] += locks > 1 and before == 0
+            counts["lock-taken-out"] += 0 < locks < before
+            counts["locks-cancelled"] += locks == 0 and before > 1
+            held[place] = locks
+        return counts
+
 
 class _Tap:
     """A `TransactionSender` that notes what goes through it."""
@@ -108,8 +122,3 @@ class _Tap:
         except CausewayError as error:
             self._wire.errors[type(error).__name__] += 1
             raise
-
-
-def lock_terms(body: Body) -> LockTerms | None:
-    """The terms that a transaction locks under, None for one that does something else."""
-    return next(iter(body.locks), None)

@@ -6,7 +6,7 @@ funds or reveals is checked again right before it is signed.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol, assert_never, get_args
@@ -22,6 +22,7 @@ from core.model.errors import (
     RejectedError,
     RetryableError,
     RevertedError,
+    refuse,
 )
 from core.model.facts import LockStatus
 from core.model.ports import BatchBuilder, ChainParameters, ConsentBuilder, LegBuilder, LockReader, TransactionSender
@@ -36,9 +37,10 @@ from htlc.effects import Exit
 from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
-from relayer.pump import neighbours, promises, swaps
+from relayer.pump import neighbours, places, promises, swaps
 from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, PreimageVault
+from relayer.pump.locks import ReadyLock, SharedLocks
 from relayer.pump.outcomes import outcome_event
 from relayer.transactions import records
 from relayer.transactions.pipeline import Pipeline
@@ -99,9 +101,16 @@ class Acts:
         self._clock = clock
         self._metrics = metrics
         self._vault = vault
-        for one in chains.values():
+        self._locks = {
+            chain: SharedLocks(
+                database, one.access.batches, one.pipeline, partial(self._kept_for_exits, chain), clock, metrics
+            )
+            for chain, one in chains.items()
+        }
+        for chain, one in chains.items():
             one.pipeline.rebuild = self._rebuild
             one.pipeline.closed_gate = self._closed_gate
+            one.pipeline.compose = partial(self._compose, chain)
 
     async def do(self, asked: effects.SwapEffect, key: str) -> events.SwapEvent | None:
         """Do what is asked for; returns the event that follows. Raise as `execute` sorts it."""
@@ -128,37 +137,48 @@ class Acts:
                 assert_never(asked)
 
     async def _fund(self, asked: effects.FundLeg, key: str) -> events.SwapEvent:
-        here = self._chain(asked.terms.chain)
-        if (sent := await here.pipeline.transaction(key)) is None:
-            state = await self._state(asked.swap_id)
-            deadline_s = _lock_deadline_s(state.agreement)
-            place, keep, _ = await asyncio.gather(
-                self._checks.place(asked.swap_id, asked.terms),
-                self._kept_for_exits(asked.terms.chain),
-                self._checks.before_funding(state),
-            )
-            async with here.allowances.turn(asked.terms) as short:
-                by_consent = await self._lock_by_consent(here, asked.terms, place) if short else None
-                if short and by_consent is None:
-                    await here.allowances.provide(asked.terms, f"{key}:prepare", deadline_s)
-                self._checks.time_to_fund(state)
-                lock = by_consent or here.access.legs.lock(asked.terms, place)
-                sent = await here.pipeline.send(
-                    key,
-                    lock,
-                    deadline_s,
-                    watched=True,
-                    guarded=True,
-                    gate=partial(self._fund_gate, swap_id=asked.swap_id),
-                    keep=keep,
-                )
+        sent = await self._chain(asked.terms.chain).pipeline.transaction(key)
+        if sent is None and (sent := await self._lock(asked, key, shared=True)) is None:
+            # A batch that came to nothing took its time: everything that had to hold before it has to hold again.
+            sent = await self._lock(asked, key, shared=False)
+        if sent is None:
+            refuse("a lock that goes alone is sent or refused", effect=key)
         return submitted(asked, sent)
 
-    async def _kept_for_exits(self, chain: ChainId) -> Mapping[AssetId, int]:
+    async def _lock(self, asked: effects.FundLeg, key: str, *, shared: bool) -> records.TransactionRecord | None:
+        """Check everything and lock, with others if `shared` allows it; None if that came to nothing."""
+        here, locks = self._chain(asked.terms.chain), self._locks[asked.terms.chain]
+        state = await self._state(asked.swap_id)
+        deadline_s = _lock_deadline_s(state.agreement)
+        place, keep, _ = await asyncio.gather(
+            self._checks.place(asked.swap_id, asked.terms),
+            self._kept_for_exits(asked.terms.chain, ()),
+            self._checks.before_funding(state),
+        )
+        async with here.allowances.turn(asked.terms) as short:
+            by_consent = await self._lock_by_consent(here, asked.terms, place) if short else None
+            if short and by_consent is None:
+                await here.allowances.provide(asked.terms, f"{key}:prepare", deadline_s)
+            self._checks.time_to_fund(state)
+            ready = ReadyLock(
+                key,
+                asked.swap_id,
+                asked.terms.asset,
+                by_consent or here.access.legs.lock(asked.terms, place),
+                deadline_s,
+                partial(self._fund_gate, swap_id=asked.swap_id),
+                keep,
+                _gate_closes_s(state.agreement),
+            )
+            if shared and by_consent is None:
+                return await locks.send(ready)
+            return await locks.alone(ready)
+
+    async def _kept_for_exits(self, chain: ChainId, more: Collection[SwapId]) -> Mapping[AssetId, int]:
         """Return what our lock must leave in the purse: the gas of an exit for every open swap in which anything is
-        locked."""
+        locked, and for those `more`, which are about to be."""
         costs = await self._checks.exit_costs([chain])
-        locked = await self._database.read(lambda c: promises.locked_on(c, chain))
+        locked = await self._database.read(lambda c: promises.locked_on(c, chain, more))
         return {asset: locked * cost for asset, cost in inventory.exits([chain], costs).items() if locked * cost > 0}
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
@@ -296,6 +316,28 @@ class Acts:
             return None
         return self._revealing_claim(self._chain(asked.terms.chain), self._vault, asked)
 
+    async def _compose(self, chain: ChainId, effect_keys: Sequence[str]) -> UnsignedTransaction | None:
+        """The locks of these effects in one transaction, at the places that were written down for them; None if it
+        cannot be made."""
+        here = self._chain(chain)
+
+        def read(connection: Connection) -> list[tuple[effects.SwapEffect, LockId | None]]:
+            asked = [codec.decode_effect(journal.effect(connection, key).body) for key in effect_keys]
+            return [(one, places.lock_place(connection, one.swap_id)) for one in asked]
+
+        try:
+            found = await self._database.read(read)
+        except NotFoundError:
+            return None
+        locks = [
+            here.access.legs.lock(asked.terms, place)
+            for asked, place in found
+            if isinstance(asked, effects.FundLeg) and place is not None
+        ]
+        if len(locks) != len(effect_keys) or here.access.batches is None:
+            return None
+        return locks[0] if len(locks) == 1 else here.access.batches.locks(locks)
+
     def _chain(self, chain: ChainId) -> ActingChain:
         if chain not in self._chains:
             raise RetryableError(f"{chain} is not configured here: configure it, its swap is waiting")
@@ -356,6 +398,15 @@ def _lock_deadline_s(agreement: Agreement) -> float:
         return agreement.lock_deadline_s
     needed_s = timelocks.reveal_terms(agreement.participant_timing, agreement.policy)
     return agreement.participant_leg.timelock.seconds - sum(needed_s.values())
+
+
+def _gate_closes_s(agreement: Agreement) -> int:
+    """Return when (true time, Unix seconds) the time gate of our lock closes."""
+    t_b, first, second = agreement.participant_leg.timelock, agreement.initiator_timing, agreement.participant_timing
+    if agreement.own_leg is Leg.PARTICIPANT:
+        return t_b.seconds - sum(timelocks.fund_terms(second, agreement.policy).values())
+    needed_s = sum(timelocks.quote_terms(first, second, agreement.policy).values()) - agreement.policy.lock_s
+    return min(agreement.lock_deadline_s, t_b.seconds - needed_s)
 
 
 def submitted(asked: effects.LegEffect, sent: records.TransactionRecord) -> events.SwapEvent:

@@ -50,7 +50,7 @@ _LOCKED_ON: Final = (
         ~_S.done,
         _S.own_asset.is_not(None),
         (_S.initiator_chain == sa.bindparam("on_chain")) | (_S.participant_chain == sa.bindparam("on_chain")),
-        _S.own_funded | (_S.phase != Phase.AGREED),
+        _S.own_funded | (_S.phase != Phase.AGREED) | _S.swap_id.in_(sa.bindparam("more", expanding=True)),
     )
 )
 _PROMISE: Final = _PROMISES.where(_S.swap_id == sa.bindparam("of_swap"))
@@ -88,9 +88,10 @@ def _withdrawals(connection: Connection) -> list[Promise]:
     ]
 
 
-def locked_on(connection: Connection, chain: ChainId) -> int:
-    """Count the open swaps on this chain in which we fund a leg and anything is locked."""
-    return int(connection.execute(_LOCKED_ON, {"on_chain": chain}).scalar_one())
+def locked_on(connection: Connection, chain: ChainId, more: Collection[SwapId] = ()) -> int:
+    """Count the open swaps on this chain in which we fund a leg and anything is locked, and those `more`, in which
+    it is about to be."""
+    return int(connection.execute(_LOCKED_ON, {"on_chain": chain, "more": list(more)}).scalar_one())
 
 
 def of_swap(connection: Connection, swap_id: SwapId) -> Promise | None:

@@ -24,7 +24,8 @@ Gate = Callable[[Connection], None]
 class Order:
     """Something to be signed for the first time.
 
-    `deadline_ns`: Unix time by which it must be included. `watched`: its progress is reported to its swap. `exits`: see
+    `deadline_ns`: Unix time by which it must be included. `items`: the effects of a batch, and `deadlines_ns` theirs,
+    in the same order, if each has its own. `watched`: its progress is reported to its swap. `exits`: see
     `TransactionRecord`. `guarded`: it funds or reveals, so it waits while a foreign use of the account is not
     acknowledged. `gate` is asked once more inside the database transaction that stores the first signature, and
     raises a `RejectedError` if the act must not happen any more. `keep`: what has to be left in the purse, by asset.
@@ -36,6 +37,7 @@ class Order:
     deadline_ns: int | None = None
     watched: bool = False
     items: Sequence[str] = ()
+    deadlines_ns: Sequence[int] = ()
     exits: bool = False
     guarded: bool = False
     gate: Gate | None = None
@@ -112,7 +114,11 @@ def store_first(
     records.insert_attempt(connection, transaction_id, chain, 1, attempt)
     _reserve(connection, transaction_id, cost)
     if order.items:
-        rows = [{"effect_key": key, "transaction_id": transaction_id, "number": n} for n, key in enumerate(order.items)]
+        deadlines: Sequence[int | None] = order.deadlines_ns or [None] * len(order.items)
+        rows = [
+            {"effect_key": key, "transaction_id": transaction_id, "number": number, "deadline_ns": deadline_ns}
+            for number, (key, deadline_ns) in enumerate(zip(order.items, deadlines, strict=True))
+        ]
         connection.execute(sa.insert(records.relayer_batch_items), rows)
     stored = records.by_effect(connection, order.effect_key)
     if stored is None:

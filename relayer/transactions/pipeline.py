@@ -18,7 +18,7 @@ from typing import Final
 
 from core.model.errors import FatalError, RetryableError
 from core.model.ports import Signer
-from core.model.transactions import FeeBid, Outcome, OutcomeStatus, SequenceView, UnsignedTransaction
+from core.model.transactions import FeeBid, LeftOut, Outcome, OutcomeStatus, SequenceView, UnsignedTransaction
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -44,6 +44,8 @@ RETRY_S: Final = 1.0
 """How soon a step that met a dead endpoint is tried again, heads or not."""
 IDLE_S: Final = 20.0
 """How long a step waits for a head before it looks all the same."""
+TAKEN_OUT: Final = "its time was over, or its gate closed: another form of the batch was mined, without it"
+"""Why an item did nothing that the form in a block does not have."""
 OVERLAP_SHARE: Final = 3
 """An exit is signed again when a third of its time to expire is left: the older form stays good meanwhile."""
 
@@ -192,9 +194,9 @@ class Pipeline(Sending):
         if await self._outbid(record, urgency):
             return False
         if dropped:  # nodes forget what they took, and blocks that held it are replaced
-            if not await self._may_go_out(record):
+            if not record.exits and not record.cancelling and (over := await self._over(record, in_time=True)):
                 if record.newest.fee is not None:
-                    await self._cancel(record, urgency)
+                    await self._take_out(record, over, urgency)
                 return False
             self._metrics.rebroadcasts.labels(self.chain).inc()
         return dropped or urgency.exits or record.cancelling
@@ -203,10 +205,11 @@ class Pipeline(Sending):
         """True unless its gates, those of time too, have closed since it was signed."""
         if record.exits or record.cancelling:
             return True
-        return not self._is_late(record) and not await self._closed(record, in_time=True)
+        return not await self._over(record, in_time=True)
 
     async def _included(self, record: TransactionRecord, attempt: SignedForm, outcome: Outcome) -> None:
         status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED
+        outcome = _by_items(record, attempt, outcome)
         if attempt.cancels and outcome.final:
             await self._note(record, TransactionStatus.SUPERSEDED, reason="its cancellation came first")
             return
@@ -245,11 +248,11 @@ class Pipeline(Sending):
     async def _still_refused(self, record: TransactionRecord, urgency: Urgency, view: SequenceView | None) -> None:
         """Neither signed nor sent again: its effect is asked for again, or called off. Only its sequence matters."""
         self._unsent.discard(record.id)
-        expiry = record.newest.expiry_height
+        expiry, now_ns = record.newest.expiry_height, self._clock.now_ns()
         if expiry is not None and expiry < (await self._board.current()).finalized.height:
             if view is not None:
                 await self._expired(record, record.reason or "refused")
-        elif expiry is None and not record.exits and self._is_late(record) and not await self._handed_on(record):
+        elif expiry is None and not record.exits and _is_late(record, now_ns) and not await self._handed_on(record):
             await self._cancel(record, urgency)
 
     async def _handed_on(self, record: TransactionRecord) -> bool:
@@ -275,7 +278,9 @@ class Pipeline(Sending):
         # Nobody takes it any more. Other bytes only once no branch can hold it, and only if it still may happen.
         if not unused or last >= heights.finalized.height:
             return True
-        if not await self._may_go_out(record) or not await self._sign_again(record, None):
+        over = await self._over(record, in_time=True)
+        left = len(over) < len(record.carried) and not record.cancelling
+        if not left or not await self._sign_again(record, None, without=record.newest.without | over):
             await self._expired(record, "it expired before any block took it")
         return True
 
@@ -290,25 +295,39 @@ class Pipeline(Sending):
         """On chains with fees: cancel what is too late, is not wanted any more, or stands unpaid before an exit."""
         if record.newest.fee is None or record.cancelling:
             return False
-        over = self._is_late(record) or await self._closed(record, in_time=False)
-        if over or (urgency.exits and await self._cannot_pay(record)):
-            return await self._cancel(record, urgency) or over
-        return False
+        if over := await self._over(record, in_time=False):
+            await self._take_out(record, over, urgency)
+            return True
+        return urgency.exits and await self._cannot_pay(record) and await self._cancel(record, urgency)
 
-    def _is_late(self, record: TransactionRecord) -> bool:
-        return record.deadline_ns is not None and self._clock.now_ns() >= record.deadline_ns
+    async def _over(self, record: TransactionRecord, in_time: bool) -> frozenset[int]:
+        """The numbers of its effects, of those in its newest form, that must not happen any more: their deadline has
+        passed, or their gate has closed since it was signed."""
+        if record.exits:
+            return frozenset()
+        now_ns, carried, gate = self._clock.now_ns(), record.carried, self.closed_gate
+        late = {number for number, item in carried if item.deadline_ns is not None and now_ns >= item.deadline_ns}
+        if gate is None:
+            return frozenset(late)
+        closed = await self._database.read(
+            lambda c: {number for number, item in carried if gate(c, item.effect_key, in_time) is not None}
+        )
+        return frozenset(late | closed)
 
-    async def _closed(self, record: TransactionRecord, in_time: bool) -> bool:
-        """Its gate has closed since it was signed."""
-        if self.closed_gate is None or record.exits:
-            return False
-        gate = self.closed_gate
-        reasons = await self._database.read(lambda c: [gate(c, item.effect_key, in_time) for item in record.effects])
-        return any(reason is not None for reason in reasons)
+    async def _take_out(self, record: TransactionRecord, over: frozenset[int], urgency: Urgency) -> bool:
+        """Outbid it with a form without these effects; with a cancellation if nothing is left of it, or if there is no
+        room for such a form. True if one was signed."""
+        left = len(over) < len(record.carried) and len(record.attempts) < records.MAX_ATTEMPTS
+        bid = await self._bid_for(record, urgency, must=True) if left else None
+        if bid is not None:
+            _log.warning("taken out of a batch", chain=self.chain, effect=record.effect_key, items=sorted(over))
+            if await self._sign_again(record, bid, without=record.newest.without | over):
+                return True
+        return await self._cancel(record, urgency)
 
     async def _cannot_pay(self, record: TransactionRecord) -> bool:
         """The purse holds less than it takes next to the exits behind it: no block could hold it, or then not them."""
-        if (cost := self._hand.cost_of(record)) is None:
+        if (cost := await self._hand.cost_of(record)) is None:
             return False
         purse = await self._hand.purse(cost, lenient=True)
         return purse is not None and await self._hand.lacks(record, cost, purse)
@@ -331,10 +350,11 @@ class Pipeline(Sending):
         bid = await self._bid_for(record, urgency, must=False)
         if bid is None:
             return False
-        if record.cancelling or (not record.exits and await self._closed(record, in_time=True)):
+        over = frozenset[int]() if record.cancelling else await self._over(record, in_time=True)
+        if record.cancelling or len(over) == len(record.carried):
             cancellation = await self._sender.cancellation(self.account)
             return cancellation is not None and await self._sign_again(record, bid, cancellation)
-        return await self._sign_again(record, bid)
+        return await self._sign_again(record, bid, without=record.newest.without | over)
 
     async def _bid_for(self, record: TransactionRecord, urgency: Urgency, must: bool) -> FeeBid | None:
         """A better bid than all so far, None if none is called for (unless it `must`) or the ceiling allows none."""
@@ -357,10 +377,14 @@ class Pipeline(Sending):
         return FeeBid(max(bid.max_fee, below.max_fee), max(bid.priority_fee, below.priority_fee))
 
     async def _sign_again(
-        self, record: TransactionRecord, bid: FeeBid | None, cancellation: UnsignedTransaction | None = None
+        self,
+        record: TransactionRecord,
+        bid: FeeBid | None,
+        cancellation: UnsignedTransaction | None = None,
+        without: frozenset[int] | None = None,
     ) -> bool:
-        """Another form under the same sequence, broadcast; false if nothing was signed."""
-        attempt = await self._hand.again(record, bid, cancellation)
+        """Another form under the same sequence, broadcast; false if nothing was signed. See `Signatory.again`."""
+        attempt = await self._hand.again(record, bid, cancellation, without)
         if attempt is None:
             return False
         self._metrics.replacements.labels(self.chain).inc()
@@ -381,3 +405,17 @@ class Pipeline(Sending):
                 return
             key = f"gap/{self.account}/{sequence}/{self._clock.now_ns()}"
             await self._send_first(Order(key, nothing, exits=True, sequence=sequence))
+
+
+def _is_late(record: TransactionRecord, now_ns: int) -> bool:
+    return record.deadline_ns is not None and now_ns >= record.deadline_ns
+
+
+def _by_items(record: TransactionRecord, attempt: SignedForm, outcome: Outcome) -> Outcome:
+    """The outcome of a form that is without some items, as one of all of them: what was left out, by their numbers."""
+    if not attempt.without:
+        return outcome
+    held = [number for number in range(len(record.items)) if number not in attempt.without]
+    reasons = {held[one.index]: one.reason for one in outcome.left_out if one.index < len(held)}
+    reasons |= dict.fromkeys(attempt.without, TAKEN_OUT)
+    return replace(outcome, left_out=tuple(LeftOut(number, reason) for number, reason in sorted(reasons.items())))

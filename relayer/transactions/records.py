@@ -6,7 +6,7 @@ the only one who can store signed bytes for it. What an open transaction may sti
 in the same database transaction, so that nothing is ever signed that the purse cannot carry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -61,7 +61,8 @@ class SequenceTakenError(ConflictError):
 @dataclass(frozen=True, slots=True)
 class SignedForm:
     """One signed form of an effect. `expiry_height` binds only on chains that know one. `cancels`: it does nothing but
-    use up the sequence, so that the effect can never be mined."""
+    use up the sequence, so that the effect can never be mined. `without`: the items of a batch, by their numbers, that
+    are not in this form."""
 
     hash: bytes
     raw: bytes = field(repr=False)
@@ -69,14 +70,17 @@ class SignedForm:
     expiry_height: Height | None
     signed_ns: int
     cancels: bool = False
+    without: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One effect of a transaction. `left_out`: why it did nothing, if the rest of a batch went through."""
+    """One effect of a transaction. `left_out`: why it did nothing, if the rest of a batch went through. `deadline_ns`:
+    Unix time by which it must be included."""
 
     effect_key: str
     left_out: str | None = None
+    deadline_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class TransactionRecord:
 
     It is one effect's, `effect_key`; or a batch, which has a key of its own, and its effects in `items`. `exits`: it is
     a claim or a refund, or clears the way for one: never cancelled, and broadcast again until it is in a block.
+    `deadline_ns`: the nearest of the effects that its newest form is for.
     """
 
     id: int
@@ -108,7 +113,12 @@ class TransactionRecord:
     @property
     def effects(self) -> tuple[Item, ...]:
         """The effects that this transaction is for."""
-        return self.items or (Item(self.effect_key),)
+        return self.items or (Item(self.effect_key, deadline_ns=self.deadline_ns),)
+
+    @property
+    def carried(self) -> tuple[tuple[int, Item], ...]:
+        """The effects that the newest form is for, each with its number."""
+        return tuple((number, item) for number, item in enumerate(self.effects) if number not in self.newest.without)
 
     @property
     def newest(self) -> SignedForm:
@@ -181,7 +191,9 @@ relayer_transaction_attempts = sa.Table(
     sa.Column("expiry_height", sa.BigInteger),
     sa.Column("signed_ns", sa.BigInteger, nullable=False),
     sa.Column("cancels", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("without", sa.Text, nullable=False, server_default=""),
 )
+"""`without`: numbers of a batch's items, in order, with commas between them."""
 relayer_reservations = sa.Table(
     "relayer_reservations",
     METADATA,
@@ -198,6 +210,7 @@ relayer_batch_items = sa.Table(
     sa.Column("transaction_id", sa.ForeignKey(relayer_transactions.c.id), nullable=False, index=True),
     sa.Column("number", sa.Integer, nullable=False),
     sa.Column("left_out", sa.Text),
+    sa.Column("deadline_ns", sa.BigInteger),
 )
 """The effects of a batch, in its order. An effect has one transaction in its life, alone or in a batch."""
 
@@ -292,6 +305,7 @@ def insert_attempt(
             "expiry_height": attempt.expiry_height,
             "signed_ns": attempt.signed_ns,
             "cancels": attempt.cancels,
+            "without": ",".join(map(str, sorted(attempt.without))),
         },
     )
 
@@ -428,7 +442,7 @@ def _records(connection: Connection, statement: sa.Select[Any], **asked: object)
     for row in connection.execute(_ATTEMPTS, {"ids": list(attempts)}):
         fee = None if row.max_fee is None else FeeBid(row.max_fee, row.priority_fee)
         attempts[row.transaction_id].append(
-            SignedForm(row.hash, row.raw, fee, row.expiry_height, row.signed_ns, row.cancels)
+            SignedForm(row.hash, row.raw, fee, row.expiry_height, row.signed_ns, row.cancels, _numbers(row.without))
         )
     return [_record(row, tuple(attempts[row.id]), tuple(items.get(row.id, ()))) for row in rows]
 
@@ -440,11 +454,22 @@ def _items(connection: Connection, batches: Sequence[int]) -> dict[int, list[Ite
         table = relayer_batch_items
         query = sa.select(table).where(table.c.transaction_id.in_(batches)).order_by(table.c.number)
         for row in connection.execute(query):
-            found.setdefault(row.transaction_id, []).append(Item(row.effect_key, row.left_out))
+            found.setdefault(row.transaction_id, []).append(Item(row.effect_key, row.left_out, row.deadline_ns))
     return found
 
 
+def _numbers(text: str) -> frozenset[int]:
+    return frozenset(map(int, text.split(","))) if text else frozenset()
+
+
+def soonest_ns(items: Iterable[Item]) -> int | None:
+    """Return the nearest deadline of these effects; None if none has one."""
+    return min((item.deadline_ns for item in items if item.deadline_ns is not None), default=None)
+
+
 def _record(row: Row[Any], attempts: tuple[SignedForm, ...], items: tuple[Item, ...]) -> TransactionRecord:
+    carried = (item for number, item in enumerate(items) if number not in attempts[-1].without)
+    soonest = soonest_ns(carried)
     block = None
     if row.block_hash is not None:
         block = BlockRef(ChainId(row.chain), Height(row.block_height), row.block_hash)
@@ -457,7 +482,7 @@ def _record(row: Row[Any], attempts: tuple[SignedForm, ...], items: tuple[Item, 
         status=TransactionStatus(row.status),
         summary=row.summary,
         body=row.body,
-        deadline_ns=row.deadline_ns,
+        deadline_ns=row.deadline_ns if soonest is None else soonest,
         created_ns=row.created_ns,
         tx_hash=row.tx_hash,
         block=block,

@@ -9,7 +9,8 @@ is not answered is done without: the last known market, the journal's own count,
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -35,6 +36,16 @@ ANY_BID: Final = FeeBid(1, 0)
 """Shows which assets a transaction takes."""
 
 Rebuild = Callable[[str], Awaitable[UnsignedTransaction | None]]
+Compose = Callable[[Sequence[str]], Awaitable[UnsignedTransaction | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The chain's answers that a first signature needs: the market, how many sequences it counts as used, the purse."""
+
+    market: FeeMarket | None
+    count: int
+    purse: Purse | None
 
 
 class _Refused(Exception):
@@ -72,6 +83,7 @@ class Signatory:
     ) -> None:
         self.epoch = 0
         self.rebuild: Rebuild | None = None
+        self.compose: Compose | None = None
         self.bodies: dict[str, UnsignedTransaction] = {}
         """Bodies by effect key; those that reveal are nowhere else."""
         self.market = Market(access.transactions.fee_market, clock, access.parameters.timing.block_time_s)
@@ -88,26 +100,37 @@ class Signatory:
 
     # --- the first time ---
 
-    async def first(self, order: Order) -> TransactionRecord:
+    async def ask(self, unsigned: UnsignedTransaction, *, exits: bool, guarded: bool) -> Asked:
+        """Return what the chain has to say before this is signed, or anything else that takes the same assets.
+
+        Raise `RetryableError` if it does not answer, or while only exits are signed; an exit does without.
+        """
+        assets = self._sender.cost(unsigned, ANY_BID)
+        (market, count), purse = await asyncio.gather(
+            self._counted(exits and not guarded), self.purse(assets, lenient=exits)
+        )
+        return Asked(market, count, purse)
+
+    async def first(self, order: Order, asked: Asked | None = None) -> TransactionRecord:
         """Sign and store; a transaction that is there already for any of the order's effects stays, and is returned.
 
-        Raise as `orders.store_first`, and `RetryableError` if the chain does not answer.
+        `asked`: what was asked for it a moment ago. Raise as `orders.store_first`, and as `ask`.
         """
-        assets = self._sender.cost(order.unsigned, ANY_BID)
-        (market, count), purse = await asyncio.gather(self._asked(order), self.purse(assets, order.exits))
+        if asked is None:
+            asked = await self.ask(order.unsigned, exits=order.exits, guarded=order.guarded)
         async with self._signing:
             for _ in range(SIGNING_RETRIES):
                 try:
-                    return await self._try_first(order, market, count, purse)
+                    return await self._try_first(order, asked.market, asked.count, asked.purse)
                 except SequenceTakenError:
                     continue
                 except _Refused as refused:
                     raise refused.error from None
         raise RetryableError(f"no sequence of {self._signer.account} could be allotted: others sign for it, too")
 
-    async def _asked(self, order: Order) -> tuple[FeeMarket | None, int]:
-        """Return the market, and how many sequences the chain counts as used; 0 if an exit cannot learn it."""
-        if order.exits and not order.guarded:
+    async def _counted(self, lenient: bool) -> tuple[FeeMarket | None, int]:
+        """Return the market, and how many sequences the chain counts as used; if `lenient`, 0 if nobody says."""
+        if lenient:
             known = self._watch.soon(EXIT_ASKS_S)
             market, seen = await asyncio.gather(self.market.now(EXIT_ASKS_S), known)
             return market, 0 if seen is None else seen.latest
@@ -191,20 +214,29 @@ class Signatory:
     # --- again ---
 
     async def again(
-        self, record: TransactionRecord, bid: FeeBid | None, cancellation: UnsignedTransaction | None = None
+        self,
+        record: TransactionRecord,
+        bid: FeeBid | None,
+        cancellation: UnsignedTransaction | None = None,
+        without: frozenset[int] | None = None,
     ) -> SignedForm | None:
         """Sign and store another form under the record's sequence; None if there is nothing to sign, if the purse
-        cannot carry it, or if the record is settled meanwhile."""
-        unsigned = cancellation or await self._body(record)
+        cannot carry it, or if the record is settled meanwhile. `without`: the items of a batch that are not to be in it
+        (None: those that are not in its newest form)."""
+        without = frozenset() if cancellation else record.newest.without if without is None else without
+        unsigned = cancellation or await self._body(record, without)
         if unsigned is None:
             return None
+        left = (item for number, item in enumerate(record.effects) if number not in without)
+        deadline_ns = records.soonest_ns(left) if record.items and not record.exits else record.deadline_ns
         cost = self._sender.cost(unsigned, bid)
         if bid is not None and not await self._can_pay(record, cost):
             return None
         async with self._signing:
             attempt = await self._sign(
-                unsigned, record.sequence, bid, record.deadline_ns, record.exits, cancels=cancellation is not None
+                unsigned, record.sequence, bid, deadline_ns, record.exits, cancels=cancellation is not None
             )
+            attempt = replace(attempt, without=without)
             if attempt.hash in {known.hash for known in record.attempts}:
                 return None
             expires = attempt.expiry_height is not None
@@ -217,7 +249,10 @@ class Signatory:
                 return None
         return attempt
 
-    async def _body(self, record: TransactionRecord) -> UnsignedTransaction | None:
+    async def _body(self, record: TransactionRecord, without: frozenset[int]) -> UnsignedTransaction | None:
+        if without:
+            left = [item.effect_key for number, item in enumerate(record.effects) if number not in without]
+            return None if self.compose is None else await self.compose(left)
         if (kept := self.bodies.get(record.effect_key)) is not None:
             return kept
         if record.body is not None:
@@ -239,11 +274,9 @@ class Signatory:
         )
         return any(purse.held.get(asset, 0) - promised.get(asset, 0) < amount for asset, amount in cost.items())
 
-    def cost_of(self, record: TransactionRecord) -> Mapping[AssetId, int] | None:
-        """Return what the record's own effect takes under its newest bid; None if its body is not at hand."""
-        unsigned = self.bodies.get(record.effect_key)
-        if unsigned is None and record.body is not None:
-            unsigned = UnsignedTransaction(record.chain, record.account, record.body, False, record.summary)
+    async def cost_of(self, record: TransactionRecord) -> Mapping[AssetId, int] | None:
+        """Return what the record's own effects take under its newest bid; None if its body is not at hand."""
+        unsigned = await self._body(record, record.newest.without)
         return None if unsigned is None else self._sender.cost(unsigned, record.newest.fee)
 
     # --- small ---

@@ -29,7 +29,7 @@ from relayer.transactions import accounts, fees, records
 from relayer.transactions.fees import FeePolicy
 from relayer.transactions.orders import Gate, Order
 from relayer.transactions.records import SignedForm, TransactionRecord, TransactionStatus
-from relayer.transactions.signing import Rebuild, SendingChain, Signatory
+from relayer.transactions.signing import Asked, Compose, Rebuild, SendingChain, Signatory
 from relayer.transactions.tracking import AccountWatch
 
 MAX_AT_ONCE: Final = 16
@@ -107,6 +107,15 @@ class Sending:
     def rebuild(self, rebuild: Rebuild) -> None:
         self._hand.rebuild = rebuild
 
+    @property
+    def compose(self) -> Compose | None:
+        """Makes one transaction of some effects of a batch of locks."""
+        return self._hand.compose
+
+    @compose.setter
+    def compose(self, compose: Compose) -> None:
+        self._hand.compose = compose
+
     async def start(self) -> None:
         """Take the account over and broadcast again whatever is open.
 
@@ -143,6 +152,7 @@ class Sending:
         guarded: bool = False,
         gate: Gate | None = None,
         keep: Mapping[AssetId, int] | None = None,
+        asked: Asked | None = None,
     ) -> TransactionRecord:
         """Sign, store and broadcast an effect's transaction, or return the one that is there already.
 
@@ -171,7 +181,43 @@ class Sending:
             gate=gate,
             keep=keep or {},
         )
-        return await self._send_first(order)
+        return await self._send_first(order, asked)
+
+    async def ask_for_lock(self, lock: UnsignedTransaction) -> Asked:
+        """Return what the chain has to say before this lock is signed, or several of its asset. Raise as `send`."""
+        self._check(lock)
+        return await self._hand.ask(lock, exits=False, guarded=True)
+
+    async def send_locks(
+        self,
+        effect_keys: Sequence[str],
+        deadlines_s: Sequence[float],
+        batch: UnsignedTransaction,
+        simulated: UnsignedTransaction,
+        asked: Asked,
+        gate: Gate,
+        keep: Mapping[AssetId, int],
+    ) -> None:
+        """Send one transaction for several locks, in the order of its items, each with its deadline (Unix time),
+        watched and guarded. `simulated`: the same locks, of which all or none are made.
+
+        If one of them has a transaction already, nothing is sent. Raise as `send`.
+        """
+        self._check(batch)
+        await self._simulate(simulated)
+        deadlines_ns = [round(one * NS_PER_S) for one in deadlines_s]
+        order = Order(
+            f"{records.BATCH_PREFIX}{effect_keys[0]}",
+            batch,
+            min(deadlines_ns),
+            watched=True,
+            items=tuple(effect_keys),
+            deadlines_ns=deadlines_ns,
+            guarded=True,
+            gate=gate,
+            keep=keep,
+        )
+        await self._send_first(order, asked)
 
     async def send_together(
         self,
@@ -204,9 +250,10 @@ class Sending:
             self._metrics.simulate_errors.labels(self.chain).inc()
             raise
 
-    async def _send_first(self, order: Order) -> TransactionRecord:
-        record = await self._hand.first(order)
-        if record.effect_key == order.effect_key:
+    async def _send_first(self, order: Order, asked: Asked | None = None) -> TransactionRecord:
+        record = await self._hand.first(order, asked)
+        # A batch is named by its first effect: one that was there already may be of others, too.
+        if record.effect_key == order.effect_key and tuple(item.effect_key for item in record.items) == (*order.items,):
             self._bodies[order.effect_key] = order.unsigned
             await self._in_turn(record, record.newest)
         self.changed.notify()
@@ -260,7 +307,7 @@ class Sending:
                 await self._sender.submit(record.signed(attempt))
         except (RetryableError, TimeoutError) as error:
             self._metrics.broadcast_errors.labels(self.chain, getattr(error, "code", "timeout")).inc()
-            if record.items and self._gives_up(record, error):
+            if record.items and record.exits and self._gives_up(record, error):
                 await self._give_up_batch(record, str(error) or "it takes too long")
                 return
             self._unsent.add(record.id)

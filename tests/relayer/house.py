@@ -67,7 +67,7 @@ class MortalDatabase:
 
     def __init__(self, inner: Database, fatal: int | None = None, after_commit: bool = True) -> None:
         self._inner = inner
-        self._fatal = fatal
+        self.fatal = fatal
         self._after_commit = after_commit
         self.writes = 0
         self.dead = False
@@ -75,7 +75,7 @@ class MortalDatabase:
     async def write(self, work: Callable[[Connection], T]) -> T:
         self._alive()
         self.writes += 1
-        if self.writes == self._fatal:
+        if self.writes == self.fatal:
             self.dead = True
             if self._after_commit:
                 await self._inner.write(work)

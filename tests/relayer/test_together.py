@@ -14,7 +14,7 @@ from adapters.memory import Endpoint, FaultRates, MemoryChain, MemoryRules, ledg
 from adapters.memory.transactions import Batch, decode_wire
 from core.model.errors import ConflictError, RejectedError, UnaffordableError
 from core.model.facts import Claimed, Refunded
-from core.model.transactions import FeeMarket, LeftOut, SignedTransaction, UnsignedTransaction
+from core.model.transactions import FeeBid, FeeMarket, LeftOut, SignedTransaction, UnsignedTransaction
 from core.model.types import (
     AccountId,
     BaseUnits,
@@ -57,6 +57,15 @@ class Hall(House):
 
     async def both_locked(self, count: int = COUNT) -> list[SwapView]:
         """Opened at one moment, so that all timelocks are the same; both legs locked, finally."""
+        return [await self.locked(view.id, Leg.PARTICIPANT) for view in await self.begun(count)]
+
+    async def begun(self, count: int = COUNT) -> list[SwapView]:
+        """Opened at one moment; the initiator's locks are sent, all for one block."""
+        views = await self.opened(count)
+        await self.lock_all(views)
+        return views
+
+    async def opened(self, count: int) -> list[SwapView]:
         self.preimages = {}
         views = []
         for number in range(count):
@@ -65,6 +74,9 @@ class Hall(House):
             request = OpenSwap(quote, preimage.hashlock(), self.initiator[A].account, self.initiator[B].account)
             views.append(await self.service.desk.open_swap(request))
             self.preimages[views[-1].id] = preimage
+        return views
+
+    async def lock_all(self, views: list[SwapView]) -> None:
         legs = self.chains[A].access().legs
         places: list[LockId] = []
         for view in views:
@@ -72,14 +84,14 @@ class Hall(House):
         await self.send_all(
             A, [legs.lock(view.initiator.terms, place) for view, place in zip(views, places, strict=True)]
         )
-        return [await self.locked(view.id, Leg.PARTICIPANT) for view in views]
 
     async def send_all(self, chain: ChainId, calls: list[UnsignedTransaction]) -> None:
         """By the initiator's own hand, into one block."""
         sender, signer = self.chains[chain].access().transactions, self.initiator[chain]
-        first = (await sender.sequences(signer.account)).latest
+        first, market = (await sender.sequences(signer.account)).latest, await sender.fee_market()
+        bid = None if market is None else FeeBid(16 * market.base_fee, 8 * market.priority_fee)
         for number, unsigned in enumerate(calls):
-            request = sender.assemble(unsigned, first + number, None, None)
+            request = sender.assemble(unsigned, first + number, bid, None)
             await sender.submit(sender.attach(request, await signer.sign(request)))
 
     async def claim_all(self, views: list[SwapView]) -> None:

@@ -50,8 +50,8 @@ SENDING: Final = (
         (
             Edit(
                 PIPELINE,
-                "        return any(reason is not None for reason in reasons)",
-                "        return False",
+                "        return frozenset(late | closed)",
+                "        return frozenset(late)",
             ),
         ),
     ),
@@ -106,13 +106,13 @@ SENDING: Final = (
         (
             Edit(
                 PIPELINE,
-                "        over = self._is_late(record) or await self._closed(record, in_time=False)",
-                "        over = False",
+                "        if over := await self._over(record, in_time=False):",
+                "        if over := frozenset[int]():",
             ),
             Edit(
                 PIPELINE,
-                "        if record.cancelling or (not record.exits and await self._closed(record, in_time=True)):",
-                "        if record.cancelling:",
+                "        over = frozenset[int]() if record.cancelling else await self._over(record, in_time=True)\n",
+                "        over = frozenset[int]()\n",
             ),
         ),
     ),

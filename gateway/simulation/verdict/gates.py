@@ -15,7 +15,7 @@ from gateway.simulation.plan import POLICY, TIMING, Lie
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
-from gateway.simulation.wire import Sent, lock_terms
+from gateway.simulation.wire import Sent
 
 ON_THE_WAY_S: Final = 1
 """The time that may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
@@ -49,9 +49,9 @@ def problems(record: Record) -> Iterator[Problem]:
         yield from _of_agreement(deal)
     revealed: set[bytes] = set()
     for sent in record.world.wire.firsts():
-        terms = lock_terms(sent.body)
-        if terms is not None and terms.hashlock in by_hashlock:
-            yield from _of_lock(record, sent, terms, by_hashlock[terms.hashlock])
+        for terms in sent.body.locks:
+            if terms.hashlock in by_hashlock:
+                yield from _of_lock(record, sent, terms, by_hashlock[terms.hashlock])
         for preimage in sent.body.preimages:
             yield from _of_claim(record, sent, preimage, by_hashlock, revealed)
 
@@ -88,7 +88,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
             yield Problem(Kind.OTHER_TERMS, f"{who} locks under other terms than were agreed")
         if left_s <= FUND_S:
             yield Problem(Kind.FUNDED_TOO_LATE, f"{who} funds {left_s} s before T_B, not more than {FUND_S} s")
-        yield from _blocked(record, sent, deal)
+        yield from _blocked(record, sent, deal, terms)
         yield from _paused(record, sent, terms, deal)
         if not _stands(record, sent, deal.initiator_leg) and not _is_unread(record, sent, terms):
             yield Problem(
@@ -99,7 +99,7 @@ def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iter
             yield Problem(Kind.OTHER_TERMS, f"{who} locks under other terms than were agreed")
         if left_s <= LOCK_S:
             yield Problem(Kind.LOCKED_TOO_LATE, f"{who} locks {left_s} s before T_B, not more than {LOCK_S} s")
-        yield from _blocked(record, sent, deal)
+        yield from _blocked(record, sent, deal, terms)
         if sent.at_s > deal.lock_deadline_s + ON_THE_WAY_S:
             yield Problem(Kind.LOCKED_PAST_DEADLINE, f"{who} locks after the quote's time to lock")
     public_s = _public_at(record, sent, deal)
@@ -127,12 +127,11 @@ def _of_claim(
         )
 
 
-def _blocked(record: Record, sent: Sent, deal: Agreed) -> Iterator[Problem]:
-    """Nobody locks or reveals while a claim of either leg has been known for a while not to pay. What was signed before
-    a process was away goes out as soon as it is back, and has asked before."""
+def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None = None) -> Iterator[Problem]:
+    """Nobody locks (these terms) or reveals while a claim of either leg has been known for a while not to pay. What was
+    signed before a process was away goes out as soon as it is back, and has asked before."""
     lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
     known_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else KNOWN_S
-    terms = lock_terms(sent.body)
     if terms is not None and record.was_away(sent.party, sent.at_s - known_s, sent.at_s):
         return
     for asset, account, since_s, until_s in record.world.blocked:
@@ -186,7 +185,7 @@ def _another_form(record: Record, sent: Sent, terms: LockTerms, before_s: float)
         one.at_s < before_s
         and (one.party, one.chain, one.body.sender, one.body.sequence)
         == (sent.party, sent.chain, sent.body.sender, sent.body.sequence)
-        and lock_terms(one.body) == terms
+        and terms in one.body.locks
         for one in record.world.wire.sent
     )
 

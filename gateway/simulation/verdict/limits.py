@@ -13,7 +13,7 @@ from gateway.simulation.process import MOST, Process
 from gateway.simulation.verdict.chains import all_locks, events_of
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
-from gateway.simulation.wire import Sent, lock_terms
+from gateway.simulation.wire import Sent
 from gateway.simulation.world import CALM_FEES, GAS
 from relayer.policy import EXPIRY_WINDOW_S
 
@@ -128,20 +128,20 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
 
 
 def _exits_paid(record: Record) -> Iterator[Problem]:
-    """A provider's lock leaves in the purse what a refund of each of its own open locks costs in a calm market."""
+    """A provider's locks leave in the purse what a refund of each of its own open locks costs in a calm market."""
     for sent in record.world.wire.firsts():
-        terms, here = lock_terms(sent.body), record.world.chains[sent.chain]
-        if terms is None or here.native is None or sent.party not in {one.name for one in record.relayers}:
+        locks, here = sent.body.locks, record.world.chains[sent.chain]
+        if not locks or here.native is None or sent.party not in {one.name for one in record.relayers}:
             continue
         at = sent.heights[sent.chain]
-        mine = [lock for lock in all_locks(here) if lock.terms.sender == terms.sender]
+        mine = [lock for lock in all_locks(here) if lock.terms.sender == sent.body.sender]
         states = [here.lock_at(lock.lock_id, at) for lock in mine]
         standing = sum(state is not None and state.status is LockStatus.LOCKED for state in states)
-        held = here.balance(AccountId(terms.sender), here.native, at)
-        left = held - (terms.amount if terms.asset == here.native else 0)
-        needed = (standing + 1) * GAS * CALM_FEES.base_fee
+        held = here.balance(AccountId(sent.body.sender), here.native, at)
+        left = held - sum(terms.amount for terms in locks if terms.asset == here.native)
+        needed = (standing + len(locks)) * GAS * CALM_FEES.base_fee
         if left < needed:
-            text = f"{sent.party} locks and keeps {left} of {here.native}: {standing + 1} exits cost {needed}"
+            text = f"{sent.party} locks and keeps {left} of {here.native}: {standing + len(locks)} exits cost {needed}"
             yield Problem(Kind.EXITS_UNPAID, text)
 
 
@@ -190,9 +190,9 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
     """Two signed forms that lock under one hashlock could both be mined, unless they share a sequence, or the first
     one's sequence was finally used by something else, or it had finally expired."""
     seen: dict[tuple[str, bytes], list[Sent]] = {}
-    for sent in record.world.wire.firsts():
-        terms = lock_terms(sent.body)
-        if terms is None or record.owner(terms.sender) is None:
+    locks = [(sent, terms) for sent in record.world.wire.firsts() for terms in sent.body.locks]
+    for sent, terms in locks:
+        if record.owner(terms.sender) is None:
             continue
         before = seen.setdefault((sent.party, terms.hashlock), [])
         for one in before:
@@ -208,7 +208,8 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
 
 def _sequences(record: Record) -> Iterator[Problem]:
     """A transaction that a chain took keeps its sequence, until that form has finally expired or can do nothing more,
-    or the sequence is used; or until a quorum of the party's endpoints said that they do not take it any more."""
+    or the sequence is used; or until a quorum of the party's endpoints said that they do not take it any more. Of
+    several locks some may be taken out."""
     taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
     for sent in record.world.wire.firsts():
         deed = sent.body.locks, sent.body.preimages
@@ -218,9 +219,10 @@ def _sequences(record: Record) -> Iterator[Problem]:
         former = taken.get(place)
         if former is not None and deed != (former.body.locks, former.body.preimages):
             expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
+            fewer = not sent.body.preimages and {*sent.body.locks} < {*former.body.locks}
             open_still = (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final)
             refused = record.world.refused_s.get((sent.party, former.raw), inf) <= sent.at_s
-            if open_still and not refused and not record.never_knew(sent.party, former.at_s, sent.at_s):
+            if not fewer and open_still and not refused and not record.never_knew(sent.party, former.at_s, sent.at_s):
                 text = f"{sent.party} uses sequence {sent.body.sequence} of {sent.chain} for two things"
                 yield Problem(Kind.SEQUENCE_REUSED, text)
         if sent.raw in record.world.wire.accepted:

@@ -12,7 +12,7 @@ from typing import Final
 from gateway.simulation.plan import FORGETFUL, Rough
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
-from gateway.simulation.wire import Sent, lock_terms
+from gateway.simulation.wire import Sent
 from gateway.simulation.world import DeepReorg
 
 NOTICE_S: Final = 10
@@ -37,9 +37,9 @@ def problems(record: Record) -> Iterator[Problem]:
 
 def _commits(record: Record, sent: Sent, deal: Agreed) -> bool:
     """True for a lock of this deal's parties, and for the initiator's reveal: once that is out, a claim is an exit."""
-    terms = lock_terms(sent.body)
-    if terms is not None:
-        return terms.hashlock == deal.hashlock and sent.party in (deal.relayer, deal.dapp)
+    if sent.body.locks:
+        locks = any(terms.hashlock == deal.hashlock for terms in sent.body.locks)
+        return locks and sent.party in (deal.relayer, deal.dapp)
     if sent.party != deal.dapp or not _reveals(sent, deal):
         return False
     return not any(_reveals(one, deal) for one in _before(record, sent))

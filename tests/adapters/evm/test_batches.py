@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from adapters.conformance.harness import Leg, claim, lock, make_terms, refund
-from adapters.evm.batches import MAX_EXITS, EvmBatchBuilder, left_out
+from adapters.evm import legs as legs_module
+from adapters.evm.batches import MAX_EXITS, MAX_LOCKS, EvmBatchBuilder, left_out
 from adapters.evm.calls import body_of, encode_call, unsigned_call
 from adapters.evm.contracts.deployer import CREATE_GAS, created_address
 from core.model.facts import LockStatus
@@ -112,6 +113,44 @@ async def test_own_claims_share_one_payment(evm: EvmHarness, kind: int) -> None:
     await evm.advance(3)
     for leg in legs:
         assert (await evm.access.locks.lock(leg.lock_id, leg.terms)).status is LockStatus.CLAIMED
+
+
+@pytest.mark.parametrize(("kind", "most"), [(0, 11_500), (1, 15_500)], ids=["ether", "token"])
+async def test_own_locks_share_one_payment(
+    evm: EvmHarness, kind: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In lanes that were used before; as many as a batch may hold fit in fresh ones, with gas to spare. The contract
+    holds nothing of the token before, which costs 17,100 gas once."""
+    monkeypatch.setattr(legs_module, "HANDED_S", 0.0)  # the second round uses the lanes of the first
+    me, other = await evm.account(), await evm.account()
+    for count in (MAX_LOCKS, 10):
+        legs = await legs_of(evm, me, other, evm.assets[kind], count)
+        before = await held(evm, me, evm.assets[kind])
+        batch = evm.chain.batches.locks([evm.access.legs.lock(leg.terms, leg.lock_id) for leg in legs])
+        [tx_hash] = await evm.send(me, batch)
+        outcome = await evm.access.transactions.outcome(tx_hash)
+        assert (outcome.status, outcome.left_out) == (OutcomeStatus.INCLUDED, ())
+        receipt = await evm.rpc("eth_getTransactionReceipt", "0x" + tx_hash.hex())
+        used, price = int(receipt["gasUsed"], 16), int(receipt["effectiveGasPrice"], 16)
+        assert used * 3 < int(body_of(batch).gas, 16) * 2 < TX_GAS_CAP
+        fee = used * price if kind == 0 else 0
+        assert before - await held(evm, me, evm.assets[kind]) - fee == sum(leg.terms.amount for leg in legs)
+        claims = [claim(evm, leg, other) for leg in legs]
+        await evm.send(other, evm.chain.batches.batch(claims))
+    assert used < 10 * most
+
+
+async def legs_of(evm: EvmHarness, sender: Signer, receiver: Signer, asset: AssetId, count: int) -> list[Leg]:
+    """Not sent yet; their places are taken, and their allowance is there."""
+    legs = list[Leg]()
+    for _ in range(count):
+        preimage = Preimage.generate()
+        terms = await make_terms(evm, sender, receiver, preimage, asset)
+        place = await evm.access.legs.lock_id(terms, [leg.lock_id for leg in legs])
+        legs.append(Leg(terms, place, preimage, sender, receiver, None))  # type: ignore[arg-type]
+    if (allowance := await evm.access.legs.prepare(legs[0].terms)) is not None:
+        await evm.send(sender, allowance)
+    return legs
 
 
 async def test_own_claim_that_somebody_else_made_is_left_out(evm: EvmHarness) -> None:

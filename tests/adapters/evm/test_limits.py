@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.conformance.harness import claim, lock
-from adapters.evm.calls import body_of, unsigned_call
+from adapters.evm.calls import body_of, encode_call, unsigned_call
 from adapters.evm.limits import MOST_GAS, MOST_TIMES, cost, fitted
-from adapters.evm.names import account, evm_chain, native_asset
+from adapters.evm.names import account, evm_chain, native_asset, token_asset
 from core.model.errors import RetryableError
 from core.model.transactions import FeeBid
+from core.model.types import AssetId
 from tests.adapters.evm.harness import EvmHarness
 
 CHAIN = evm_chain(31337)
@@ -61,6 +62,20 @@ async def test_a_claim_on_anvil_grows_with_its_tries(evm: EvmHarness) -> None:
     public = replace(claim(evm, leg, leg.receiver), reveals=False)
     limits = [int(body_of(await evm.access.transactions.fitted(public, tries)).gas, 16) for tries in range(3)]
     assert limits[0] == int(body_of(public).gas, 16) < limits[1] < limits[2] <= MOST_GAS
+
+
+def test_the_cost_of_a_batch_of_token_locks_is_its_sum() -> None:
+    items = [(bytes(32), 1, 5), (bytes(32), 2, 7)]
+    data = encode_call("HashedTimelock", "bulkLock", True, items, 1 << 160 | 9)
+    token = token_asset(CHAIN, bytes(19) + b"\x09")
+
+    def counted(data: bytes) -> dict[AssetId, int]:
+        return dict(cost(CHAIN, body_of(unsigned_call(SENDER, bytes(20), data, gas=0, summary="x")), None))
+
+    assert counted(data) == {token: 12}
+    assert counted(encode_call("HashedTimelock", "bulkLock", True, items, 0)) == {}
+    for cut in range(len(data)):
+        assert counted(data[:cut]) == {}, cut
 
 
 @given(st.binary(max_size=200), st.integers(0, 2**128), st.integers(0, 10**7), st.integers(0, 10**12))
