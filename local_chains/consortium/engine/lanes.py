@@ -174,8 +174,10 @@ class Room:
         cost, size = one.cost, one.size
         for taken in shares:
             if taken.cost + cost > taken.most_cost or taken.bytes + size > taken.most_bytes:
+                self._forget_unused(one)
                 return f"{taken.name} has no more room until the next block"
         if self._count >= MAX_BLOCK_ENTRIES * self._blocks - 1:
+            self._forget_unused(one)
             return f"there are {self._count} transactions already"
         for taken in shares:
             taken.cost += cost
@@ -192,6 +194,10 @@ class Room:
             taken.bytes -= size
             taken.count -= 1
         self._count -= 1
+        self._forget_unused(one)
+
+    def _forget_unused(self, one: Candidate) -> None:
+        """Remember no shares of accounts that have nothing here: whoever is refused may have any number of keys."""
         if not one.is_exit and not self._accounts[one.sender].count:
             del self._accounts[one.sender]
         for owner, _ in one.owners:

@@ -94,7 +94,11 @@ class Mempool:
             raise AlreadySeenError("tx already exists in cache")
         one, priced = self._priced(raw)
         if one is not None:
-            self._require_room(one)
+            try:
+                self._require_room(one)
+            except MempoolFullError:
+                self._signatures.forget(raw)
+                raise
         result = self._check(raw, self._pending, priced)
         if result.code is ResultCode.OK and one is not None:
             self._keep(name, one)

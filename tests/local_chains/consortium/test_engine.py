@@ -500,6 +500,10 @@ async def test_the_mempool_is_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     engine.submit(pay(1))
     with pytest.raises(MempoolFullError):
         engine.submit(pay(2))
+    # Its signature, which other processes have verified, is not remembered either.
+    refused = await engine.admit([pay(sequence) for sequence in range(2, 22)])
+    assert {type(one) for one in refused} == {MempoolFullError}
+    assert set(engine._signatures._verified) == {pay(0), pay(1)}
     assert MAX_TRANSACTIONS == 20_000
     await engine.close()
 

@@ -2,9 +2,20 @@
 
 import hashlib
 
+import pytest
+
 from core.model.consortium import Claim, Lock, Refund, ResultCode, Transfer, WriteRecord, decode_transaction, quantity
 from core.model.consortium_members import MAX_ADMITTED, Admit, Organisation, Propose, Vote, admission_key
-from local_chains.consortium.engine.lanes import OF_ACCOUNT, OF_OWNER, STRANGERS, Candidate, Classifier, Room, chosen
+from local_chains.consortium.engine.lanes import (
+    OF_ACCOUNT,
+    OF_OWNER,
+    ORDINARY,
+    STRANGERS,
+    Candidate,
+    Classifier,
+    Room,
+    chosen,
+)
 from local_chains.consortium.ledger.admission import Standing, standing
 from local_chains.consortium.ledger.leaves import read_account, write_count
 from local_chains.consortium.ledger.view import Overlay
@@ -184,6 +195,21 @@ def test_one_account_has_a_quota_by_its_standing() -> None:
 
 def exit_of(sender: bytes, *owners: bytes, kind: Standing = Standing.ADMITTED) -> Candidate:
     return Candidate(bytes(200), sender, 0, 3_000, Standing.STRANGER, True, tuple((owner, kind) for owner in owners))
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_accounts_that_find_no_room_are_not_remembered(waiting: bool) -> None:
+    room = Room(waiting=waiting)
+    taken(room, "s", Standing.STRANGER)
+    taken(room, "a", Standing.ADMITTED)
+    while not room.take(exit_of(b"e")) or not room.take(exit_of(b"e", b"locker")):
+        pass
+    before = len(room._accounts), len(room._owners)
+    for number in range(100):
+        assert room.take(Candidate(bytes(200), b"other %d" % number, 0, 3_000, Standing.STRANGER))
+        assert room.take(Candidate(bytes(200), b"another %d" % number, 0, ORDINARY.cost, Standing.ADMITTED))
+        assert room.take(exit_of(b"x%d" % number)), "the strangers' share of exits is full"
+    assert (len(room._accounts), len(room._owners)) == before
 
 
 def test_room_that_is_given_back_is_there_again() -> None:
