@@ -11,7 +11,7 @@ from adapters.endpoints import Member
 from adapters.memory import Endpoint, MemoryChain, MemoryRules
 from adapters.memory.ledger import LockRow, balance_key, lock_key, sequence_key
 from adapters.memory.ports import MemoryLockReader
-from adapters.memory.transactions import Batch, Claim, Lock, Refund, decode_wire, transfer
+from adapters.memory.transactions import Batch, Claim, Lock, Refund, Transfer, decode_wire, transfer
 from core.model.consortium import value_of
 from core.model.facts import Block, Locked, LockStatus
 from core.model.ports import ChainAccess, Signer
@@ -33,12 +33,21 @@ from core.runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
+class Payment:
+    """Base units of an asset that leave the sender for a receiver, by no swap."""
+
+    asset: AssetId
+    receiver: AccountId
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
 class Body:
     """The effect of signed bytes. `max_fee`: for a unit of gas, 0 without fees. `locks`: the terms that they lock
     under.
 
     `preimages`: what they reveal. `expiry_height`: the last block that may hold them, None for any. `settles`: the
-    locks that they claim or refund.
+    locks that they claim or refund. `pays`: what they pay to others.
     """
 
     sender: AccountId
@@ -48,6 +57,7 @@ class Body:
     preimages: tuple[bytes, ...]
     expiry_height: Height | None
     settles: tuple[LockId, ...] = ()
+    pays: tuple[Payment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +161,11 @@ class PlayedMemory(MemoryChain):
             tuple(message.preimage for message in messages if isinstance(message, Claim)),
             Height(body.expiry_height) if self.rules.knows_expiry and body.expiry_height else None,
             tuple(LockId(message.lock_id) for message in messages if isinstance(message, Claim | Refund)),
+            tuple(self._payment(message) for message in messages if isinstance(message, Transfer)),
         )
+
+    def _payment(self, message: Transfer) -> Payment:
+        return Payment(AssetId(message.asset), AccountId(message.receiver), value_of(message.amount))
 
     def _terms(self, sender: str, message: Lock) -> LockTerms:
         return LockTerms(

@@ -5,7 +5,19 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from gateway.simulation.liars import METHODS, REFUSALS
-from gateway.simulation.plan import AIMED, AIMED_AT_FUNDING, CHAINS, COMMITS_OF, SENDINGS, Lie, Rough, Stranger, Style
+from gateway.simulation.plan import (
+    AIMED,
+    AIMED_AT_FUNDING,
+    CHAINS,
+    COMMITS_OF,
+    SENDINGS,
+    Fall,
+    Lie,
+    Purpose,
+    Rough,
+    Stranger,
+    Style,
+)
 from htlc.effects import EFFECT_TYPES
 from htlc.events import EVENT_TYPES, QuoteCancelled, event_name
 from htlc.model import Phase
@@ -58,6 +70,10 @@ EXPECTED: Final = (
     *(f"ledger-{what}" for what in LEDGER),
     *(f"aim-{trouble}-{act}" for trouble, act, _ in (*AIMED, *AIMED_AT_FUNDING)),
     *("preimage-published", "took-and-refused", "bent-answer", "watched-late", "locked-twice"),
+    *(f"withdrawal-{purpose}" for purpose in Purpose),
+    *(f"leader-{fall}" for fall in Fall),
+    *(f"price-{what}" for what in ("jump", "stall", "hangs", "unreachable", "nonsense")),
+    *("leader-stands-by", "from-chain", "found-again"),
     *("raised-RetryableError", "raised-RevertedError", "raised-ConflictError"),
 )
 

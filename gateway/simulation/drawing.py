@@ -7,6 +7,8 @@ from typing import Final
 
 from adapters.memory import FaultRates
 from core.model.types import ChainId
+from gateway.simulation import treasury
+from gateway.simulation.feeds import MAX_AGE_S
 from gateway.simulation.plan import (
     AIMED,
     AIMED_AT_FUNDING,
@@ -26,10 +28,13 @@ from gateway.simulation.plan import (
     B,
     Deal,
     Death,
+    Fall,
+    Leading,
     Lie,
     Outage,
     Party,
     Plan,
+    Pricing,
     Reorg,
     Rough,
     Spike,
@@ -98,8 +103,24 @@ EXPIRING_SHARE: Final = 0.3
 """Of towns, those in which a refund outlives its first form, where a memory chain has expiries."""
 CLOCK_SHARE: Final = 0.06
 """Of towns, those in which one party's clock goes wrong."""
+WATCHFUL_SHARE: Final = 0.2
+"""Of towns in which nothing rough comes, those whose relayers' guards look."""
+PRICED_SHARE: Final = 0.25
+"""Of towns, those whose relayers trade at a price that changes."""
+LED_SHARE: Final = 0.12
+"""Of towns, those whose first relayer has two processes."""
+UNLED: Final = FORGETFUL | {Rough.TWO_PROCESSES, Rough.PROVIDER_VANISHES, Rough.DATABASE_AWAY, Rough.CLOCK_WRONG}
+"""Trouble that is about a relayer with one process."""
+AIMED_FALL_SHARE: Final = 0.5
+FALLEN_S: Final = (3.0, 30.0)
+FROM_CHAIN_SHARE: Final = 0.05
+NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
+"""Trouble that stops a relayer's offers by itself."""
+LATECOMERS: Final = 3
+LATE_S: Final = (12.0, 58.0)
+"""When they come, in seconds from when the trouble begins."""
 PAUSED_SHARE: Final = 0.03
-DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES)
+DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES, Rough.FROM_CHAIN)
 """Drawn from sources of their own, since they came later: the stories of other seeds stay as they are."""
 
 
@@ -165,9 +186,88 @@ def draw(seed: int) -> Plan:
     if (pauses := random.Random(f"an operator pauses/{seed}")).random() < PAUSED_SHARE and not plan.rough & FORGETFUL:
         at_s = {**plan.at_s, Rough.OPERATOR_PAUSES: pauses.uniform(5, STORY_S)}
         plan = replace(plan, rough=plan.rough | {Rough.OPERATOR_PAUSES}, at_s=at_s)
+    if (lost := random.Random(f"from the chains/{seed}")).random() < FROM_CHAIN_SHARE and not plan.rough & UNLED:
+        # Nothing else keeps it away meanwhile: whoever reads the chains at once loses nothing.
+        first = replace(plan.relayers[0], deaths=(), outages=(), locked=0.0)
+        plan = replace(
+            plan,
+            rough=plan.rough | {Rough.FROM_CHAIN},
+            at_s={**plan.at_s, Rough.FROM_CHAIN: lost.uniform(5, 2 * STORY_S)},
+            relayers=(first, *plan.relayers[1:]),
+            deals=tuple(replace(one, provider_dies=False) for one in plan.deals),
+        )
     if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE:
         plan = _on_ledger(plan)
-    return _in_a_small_town(plan) if plan.small else plan
+    plan = _in_a_small_town(plan) if plan.small else plan
+    plan = replace(
+        plan,
+        withdrawals=treasury.drawn(random.Random(f"withdrawals/{seed}"), plan),
+        watchful=random.Random(f"watchful/{seed}").random() < WATCHFUL_SHARE,
+    )
+    plan = replace(plan, pricing=_pricing(random.Random(f"pricing/{seed}"), plan))
+    plan = _with_latecomers(random.Random(f"latecomers/{seed}"), plan)
+    return _led(random.Random(f"leading/{seed}"), plan)
+
+
+def _pricing(source: random.Random, plan: Plan) -> Pricing | None:
+    """Of a price that jumps, and stands still, while people ask for it."""
+    if source.random() >= PRICED_SHARE:
+        return None
+    story_s = STORY_S / SOONER if plan.small else STORY_S
+    return Pricing(
+        jump_at_s=source.uniform(3, story_s),
+        jump_for_s=source.choice((0, 4, 15)),
+        jump_percent=source.choice((60, 90, 110, 160)),
+        stall_at_s=source.uniform(3, story_s),
+        stall_for_s=source.choice((0, 5, 35)),
+        flaky=source.choice((0.0, 0.1, 0.4)),
+    )
+
+
+def _led(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story with two processes of the first relayer, one of which falls: that, and nothing else
+    that would have it away for longer than is promised."""
+    if source.random() >= LED_SHARE or plan.rough & UNLED:
+        return plan
+    first = replace(plan.relayers[0], deaths=(), outages=(), locked=0.0)
+    fall = source.choice(list(Fall))
+    is_aimed = source.random() < AIMED_FALL_SHARE
+    return replace(
+        plan,
+        relayers=(first, *plan.relayers[1:]),
+        deals=tuple(replace(one, provider_dies=one.provider_dies and one.relayer > 0) for one in plan.deals),
+        leading=Leading(
+            fall,
+            at_s=source.uniform(5, 2 * STORY_S),
+            for_s=source.uniform(*FALLEN_S),
+            funding=source.randint(1, max(1, len(plan.deals) // 2)) if is_aimed else 0,
+        ),
+    )
+
+
+def _with_latecomers(source: random.Random, plan: Plan) -> Plan:
+    """The same story with people who come while relayers should have noticed that something is wrong, and after it."""
+    began = [plan.at_s[one] for one in sorted(plan.rough & NOTICED)]
+    began += [plan.pricing.stall_at_s] if plan.pricing is not None and plan.pricing.stall_for_s > MAX_AGE_S else []
+    if not began:
+        return plan
+    began_s = min(began)
+    later = tuple(
+        replace(
+            source.choice(plan.deals),
+            number=max(one.number for one in plan.deals) + number,
+            style=Style.HONEST,
+            start_s=began_s + source.uniform(*LATE_S),
+            watched=False,
+            late_watch=False,
+            undone=False,
+            twice=False,
+            public=False,
+            provider_dies=False,
+        )
+        for number in range(1, LATECOMERS + 1)
+    )
+    return replace(plan, deals=(*plan.deals, *later))
 
 
 def _in_a_small_town(plan: Plan) -> Plan:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -88,7 +88,7 @@ class MortalDatabase:
         inner: InlineDatabase,
         fuse: Fuse,
         locked: float,
-        outages: tuple[Outage, ...],
+        outages: Sequence[Outage],
         source: random.Random,
         world: World,
     ) -> None:

@@ -7,7 +7,8 @@ from typing import Any, Final
 from core.model.transactions import FeeBid
 from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
-from gateway.simulation.plan import CHAINS, Rough
+from gateway.simulation.leading import LedRelayer
+from gateway.simulation.plan import CHAINS, STORY_S, Leading, Rough
 from gateway.simulation.process import Relayer
 from gateway.simulation.statements import memory_database
 from gateway.simulation.verdict.record import Record
@@ -19,6 +20,8 @@ from relayer.transactions import accounts
 OLDER_S: Final = 12.0
 """How old a restored copy is."""
 RESTORE_S: Final = 2.0
+COPY_SHARE: Final = 0.4
+"""Of databases that are lost, those of which there is an older copy, when the chains are read as well."""
 LONG_S: Final = 60.0
 ON_THE_COPY_S: Final = 15.0
 """How long a relayer runs on an older copy before the newer one is found."""
@@ -27,6 +30,7 @@ ADOPT_S: Final = 20.0
 PAUSE_S: Final = 25.0
 MODEST_BID: Final = FeeBid(2_500, 100)
 """A bid of a hand that has to look at its money: enough in a calm market."""
+AT_ONCE_S: Final = 0.1
 PAUSED_S: Final = 20.0
 """How long an operator keeps a chain, or everything, paused."""
 
@@ -64,10 +68,9 @@ async def _switch_back(record: Record) -> None:
     newer = relayer.database
     switched_s = world.clock.now()
     await _start_with(record, relayer, older)
-    began_s = world.clock.now()
     await world.clock.sleep(ON_THE_COPY_S)
     await _start_with(record, relayer, newer)
-    record.copies.append((relayer.name, copied_s, began_s, world.clock.now()))
+    record.copies.append((relayer.name, copied_s, switched_s, world.clock.now()))
     record.forgotten.append((relayer.name, switched_s, world.clock.now()))
     world.faults["switched-back"] += 1
     await world.clock.sleep(ADOPT_S)
@@ -91,6 +94,30 @@ async def _empty(record: Record) -> None:
     await world.clock.sleep(ADOPT_S)
     if any(used.values()):
         record.unadopted[relayer.name] = emptied_s, world.clock.now()
+    await _adopt(record, relayer)
+
+
+async def _restore_from_chain(record: Record) -> None:
+    """The disk is lost, and there is no copy, or an older one: open locks are found again from the chains."""
+    world, relayer = record.world, record.relayers[0]
+    await world.clock.sleep(world.plan.at_s[Rough.FROM_CHAIN])
+    if random.Random(f"a copy/{world.plan.seed}").random() < COPY_SHARE:
+        database, copied_s = relayer.database.copy(), world.clock.now()
+        await world.clock.sleep(OLDER_S)
+    else:
+        database, copied_s = memory_database(), 0.0
+        await database.write(create_schema)
+    relayer.restores = True
+    await _start_with(record, relayer, database)
+    record.forgotten.append((relayer.name, copied_s, world.clock.now()))
+    lost_s = world.clock.now()
+    if not await hands.until(world, lambda: not relayer.restores, lost_s + LONG_S):
+        return
+    record.rebuilt[relayer.name] = lost_s, world.clock.now()
+    found = relayer.found_again
+    world.faults["from-chain"] += 1
+    world.faults["found-again"] += 0 if found is None else len(found.recovered)
+    await world.clock.sleep(ADOPT_S)
     await _adopt(record, relayer)
 
 
@@ -132,11 +159,29 @@ async def _pause(record: Record) -> None:
     await relayer.database.write(switchboard.lift)
 
 
+async def fell_the_leader(record: Record, leading: Leading) -> None:
+    """The process that leads falls at its time, or right after a lock of the relayer has left."""
+    world, relayer = record.world, record.relayers[0]
+    if not isinstance(relayer, LedRelayer):
+        return
+    if leading.funding:
+        locks = 0
+        while locks < leading.funding:
+            if world.seconds > 2 * STORY_S:
+                return
+            await world.clock.sleep(AT_ONCE_S)
+            locks = len({one.body.sequence for one in world.wire.sent if one.party == relayer.name and one.body.locks})
+    else:
+        await world.clock.sleep(leading.at_s - world.seconds)
+    relayer.falls(leading.fall, leading.for_s)
+
+
 MISHAPS: Final[Mapping[Rough, Callable[[Record], Coroutine[Any, Any, None]]]] = {
     Rough.USED_ELSEWHERE: _use_elsewhere,
     Rough.RESTORED: _restore,
     Rough.SWITCHED_BACK: _switch_back,
     Rough.EMPTIED: _empty,
+    Rough.FROM_CHAIN: _restore_from_chain,
     Rough.TWO_PROCESSES: _start_twice,
     Rough.OPERATOR_PAUSES: _pause,
 }

@@ -97,6 +97,7 @@ class Rough(StrEnum):
     DATABASE_AWAY = "database-away"
     CLOCK_WRONG = "clock-wrong"
     OPERATOR_PAUSES = "operator-pauses"
+    FROM_CHAIN = "from-chain"
 
 
 COMMITS: Final = {
@@ -123,7 +124,7 @@ SENDINGS: Final = ("lock", "claim", "other")
 """The kinds of effects."""
 
 
-FORGETFUL: Final = frozenset({Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED})
+FORGETFUL: Final = frozenset({Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED, Rough.FROM_CHAIN})
 """After these a party may not know what it signed."""
 
 
@@ -246,6 +247,71 @@ class Deal:
 
 
 @dataclass(frozen=True, slots=True)
+class Pricing:
+    """Relayers trade at a price that is looked at. `jump_at_s`, `stall_at_s`: seconds of the story at which it jumps to
+    `jump_percent`, or stands still, each for a time. `flaky`: the share of looks that bring nothing."""
+
+    jump_at_s: float
+    jump_for_s: float
+    jump_percent: int
+    stall_at_s: float
+    stall_for_s: float
+    flaky: float
+
+
+class Fall(StrEnum):
+    """A trouble of the process that leads, while another of the same relayer stands by."""
+
+    KILLED = "killed"
+    PAUSED = "paused"
+    CUT_OFF = "cut-off"
+    """From the database, not from the chains."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leading:
+    """The first relayer has two processes on one database. At `at_s` the one that leads falls, for `for_s`; or as soon
+    as it has sent its `funding`-th lock."""
+
+    fall: Fall
+    at_s: float
+    for_s: float
+    funding: int = 0
+
+
+class Purpose(StrEnum):
+    """An order to pay out of a relayer's accounts: how much, to whom, by whom."""
+
+    SOME = "some"
+    ALL = "all"
+    """All that is free."""
+    TOO_MUCH = "too-much"
+    ELSEWHERE = "elsewhere"
+    """To an account that its configuration does not name."""
+    FORGED = "forged"
+    """By somebody who can write to the database and has no key."""
+
+    @property
+    def may_pay(self) -> bool:
+        return self in (Purpose.SOME, Purpose.ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawing:
+    """A withdrawal of a relayer's coin or token on a chain, ordered `at_s` seconds into the story, or behind the
+    `after`-th agreement. `percent` of what it holds."""
+
+    relayer: int
+    purpose: Purpose
+    chain: ChainId
+    coin: bool
+    percent: int
+    at_s: float
+    after: int
+    within_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Reorg:
     """`at_s` seconds into the story the newest `depth` blocks go; of their transactions a share returns."""
 
@@ -334,6 +400,16 @@ class Plan:
     clock_off_s: int = 0
     """How far the clock of `clock_of` is off from the second `at_s` on, where a plan has that."""
     clock_of: str = ""
+    withdrawals: tuple[Withdrawing, ...] = ()
+    leading: Leading | None = None
+    pricing: Pricing | None = None
+    watchful: bool = False
+    """The relayers' guards look though nothing rough is to come."""
+
+    @property
+    def guarded(self) -> bool:
+        """True if guards look: what they look at costs as much as everything else, and mostly shows nothing."""
+        return self.watchful or bool(self.rough)
 
     @property
     def small(self) -> bool:

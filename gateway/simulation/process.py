@@ -15,17 +15,20 @@ from nacl.signing import SigningKey
 
 from core.model.errors import FatalError, FencedError, RetryableError
 from core.model.ports import ChainAccess, Signer
-from core.model.types import BaseUnits, ChainId
+from core.model.types import BaseUnits, ChainId, Seconds
 from core.runtime.clock import SeededSecrets
 from core.runtime.database import Database, InlineDatabase, create_schema
 from core.runtime.supervisor import Supervisor, Worker
 from gateway.simulation.clocks import clock_of
 from gateway.simulation.door import Door
+from gateway.simulation.feeds import FEED, VALID_S, PriceFeed, offers
 from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
 from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
 from gateway.simulation.regulator import HOOK, TARGET, Regulator
+from gateway.simulation.restoring import restore_from_chain
 from gateway.simulation.statements import memory_database
+from gateway.simulation.treasury import treasury_of
 from gateway.simulation.unmeasured import Unmeasured
 from gateway.simulation.world import COIN, FIRST, PURSE, TOKEN, World
 from indexer.feed import FactSignal
@@ -34,8 +37,10 @@ from relayer.api.answers import Answers
 from relayer.client import ClientPolicy, SwapClient, SwapStore
 from relayer.notices.reports import http_session
 from relayer.notices.webhooks import WebhookSetup
-from relayer.policy import ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
+from relayer.policy import QUOTE_LIFETIME_S, ExposureLimit, OpeningPolicy, RelayerPolicy, WatchPolicy
+from relayer.provider.prices import http_session as price_session
 from relayer.provider.quoting import Pair, Rate
+from relayer.recovery import Recovery
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 from relayer.transactions.pipeline import PipelinePolicy
 
@@ -60,6 +65,10 @@ NARROW: Final = 160_000
 
 class Process(ABC):
     """The common part of relayers and clients: a name, accounts, a database, deaths. `lives` counts starts."""
+
+    number = 0
+    """Which of a party's processes it is."""
+    can_pause = False
 
     def __init__(self, world: World, party: Party, purse: int = PURSE, inventory: int = PURSE) -> None:
         """`purse`: what it holds of what pays fees; `inventory`: of everything else. Base units."""
@@ -101,7 +110,8 @@ class Process(ABC):
         """Of the present life; it is paused while this is not set."""
         self._pause_s: float | None = None
         self._paused: list[asyncio.Task[None]] = []
-        self._access = {chain: world.access(party, chain) for chain in CHAINS}
+        self.outages = list(party.outages)
+        self._access = {chain: world.access(party, chain, self.number) for chain in CHAINS}
 
     async def run(self) -> None:
         """Live, die as the plan has it, come back, for ever."""
@@ -114,11 +124,15 @@ class Process(ABC):
                 self._how = ""
                 down = self.world.seconds
                 await self.world.clock.sleep(self._outage_s)
-                self.away.append((down, self.world.seconds))
+                self.came_back(down)
         finally:
             for one in self._paused:
                 one.cancel()
             await asyncio.gather(*self._paused, return_exceptions=True)
+
+    def came_back(self, down_s: float) -> None:
+        """The process starts again, down since then."""
+        self.away.append((down_s, self.world.seconds))
 
     async def _live_once(self, death: Death | None) -> None:
         self._outage_s = 0.0 if death is None else death.outage_s
@@ -216,12 +230,12 @@ class Process(ABC):
     async def _live(self, fuse: Fuse, awake: asyncio.Event) -> None:
         source = random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/locked")
         party, world = self.party, self.world
-        database: Database = MortalDatabase(self.database, fuse, party.locked, party.outages, source, world)
+        database: Database = MortalDatabase(self.database, fuse, party.locked, self.outages, source, world)
         access = {
             chain: replace(one, transactions=MortalSender(one.transactions, fuse, world.chains[chain]))
             for chain, one in self._access.items()
         }
-        if Rough.TWO_PROCESSES in world.plan.rough:
+        if self.can_pause or Rough.TWO_PROCESSES in world.plan.rough:
             database, access = Held(database, awake), {chain: held(one, awake) for chain, one in access.items()}
         try:
             await self.live(database, access)
@@ -245,8 +259,17 @@ class Relayer(Process):
             purse = inventory = random.Random(f"{party.name}/{world.plan.seed}/purse").randint(*SHORT_PURSE)
         super().__init__(world, party, purse, inventory)
         self.service: RelayerService | None = None
-        self._pairs = _pairs() if quotes else []
+        self.restores = False
+        """Its next life begins with `causeway relayer restore --from-chain`."""
+        self.found_again: Recovery | None = None
+        self.feed = PriceFeed(world, world.plan.pricing) if quotes and world.plan.pricing is not None else None
+        """Its price, if that may change."""
+        self._pairs = _pairs() if quotes and self.feed is None else []
         self._bridge = world.bridge(party) if quotes else None
+        self.secret = party.name.encode().ljust(32, b"\0")
+        """The key that it signs quotes with, and its operator seals withdrawals by."""
+        number = int(party.name.rpartition("-")[2]) if quotes else -1
+        self._treasury = treasury_of(world, number, self.secret)
 
     async def prepare(self) -> None:
         self.database = await _with_tables()
@@ -265,27 +288,48 @@ class Relayer(Process):
 
     async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
         signal, clock = FactSignal(), self.clock
+        setup = self._setup(access)
+        if self.restores:
+            followers = self._followers(access, database, FactSignal())
+            arguments = access, self.accounts, setup.policy, self.name, clock, Unmeasured()
+            self.found_again = await restore_from_chain(database, followers, *arguments)
+            self.restores = False
         service = RelayerService(
             database,
-            self._setup(access),
+            setup,
             signal,
             clock,
             Unmeasured(),
             self.seeded(),
             random.Random(f"{self.name}/{self.world.plan.seed}/{self.lives}/waits"),
         )
-        followers = Supervisor(clock, Unmeasured())
-        for one in access.values():
-            follower = Follower(one.parameters, one.heads, one.blocks, database, signal, clock, FIRST[one.chain])
-            followers.add(Worker(f"follower {one.chain}", follower.run))
+        following = Supervisor(clock, Unmeasured())
+        for follower in self._followers(access, database, signal):
+            following.add(Worker(f"follower {follower.status.chain}", follower.run))
         try:
             async with asyncio.TaskGroup() as group:
-                for work in (followers.run(), service.supervisor.run(), self._expire(service)):
+                for work in (following.run(), service.supervisor.run(), self._expire(service)):
                     group.create_task(work)
-                self.service = service
+                self.serve(service)
         finally:
-            if self.service is service:
-                self.service = None
+            self.stop_serving(service)
+
+    def _followers(
+        self, access: Mapping[ChainId, ChainAccess], database: Database, signal: FactSignal
+    ) -> list[Follower]:
+        return [
+            Follower(one.parameters, one.heads, one.blocks, database, signal, self.clock, FIRST[one.chain])
+            for one in access.values()
+        ]
+
+    def serve(self, service: RelayerService) -> None:
+        """This is what answers at the relayer's address from now on."""
+        self.service = service
+
+    def stop_serving(self, service: RelayerService) -> None:
+        """Nobody answers there, unless another one does by now."""
+        if self.service is service:
+            self.service = None
 
     def _setup(self, access: Mapping[ChainId, ChainAccess]) -> RelayerSetup:
         reports, hooks = self._server("report"), self._server("webhook")
@@ -298,15 +342,20 @@ class Relayer(Process):
                 watch=WatchPolicy(enabled=True),
                 opening=OpeningPolicy(early_refunds=self.world.plan.early_refunds),
                 pipeline=PIPELINE,
+                quote_lifetime_s=Seconds(QUOTE_LIFETIME_S if self.feed is None else VALID_S),
             ),
             pairs=self._pairs,
-            quote_key=SigningKey(self.name.encode().ljust(32, b"\0")),
+            quote_key=SigningKey(self.secret),
             source=self.name,
             attestors=self._attestors(),
             regulator=None if reports is None else TARGET,
             report_session=http_session if reports is None else reports.session,
             webhooks=WebhookSetup([] if hooks is None else [HOOK]),
             webhook_post=None if hooks is None else hooks.hook,
+            treasury=self._treasury,
+            offers=[] if self.feed is None else offers(),
+            feeds=[] if self.feed is None else [FEED],
+            price_session=price_session if self.feed is None else self.feed.session,
         )
 
     def _attestors(self) -> list[AttestorSetup]:
@@ -322,7 +371,9 @@ class Relayer(Process):
         """Return the server that takes reports, or messages of webhooks, None in towns without."""
         world, works = self.world, self.world.plan.regulator
         seed = f"{self.name}/{world.plan.seed}/{self.lives}" + ("" if what == "report" else f"/{what}")
-        return None if works is None else Regulator(world.clock, seed, works, world.faults, what)
+        return (
+            None if works is None else Regulator(world.clock, seed, works, world.faults, world.posted, self.name, what)
+        )
 
     async def _expire(self, service: RelayerService) -> None:
         """Do what the service's scheduler triggers; that one looks at real time."""
@@ -331,7 +382,7 @@ class Relayer(Process):
             for attestor in service.attestors:
                 self.world.faults["attestor-triggered"] += 1
                 attestor.trigger()
-            if Rough.OPERATOR_PAUSES in self.world.plan.rough:
+            if self.world.plan.guarded:
                 service.guard.due.notify()
             try:
                 await service.pump.expire_quotes()

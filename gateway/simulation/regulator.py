@@ -35,10 +35,30 @@ class _Answer:
     content: _Content
 
 
-class Regulator:
-    """A stand-in for an `aiohttp.ClientSession`. `works` False: it never takes anything."""
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A message as a webhook's server got it, at a time (Unix seconds), and its answer; None if none came back."""
 
-    def __init__(self, clock: Clock, seed: str, works: bool, faults: Counter[str], what: str = "report") -> None:
+    party: str
+    at_s: float
+    headers: Mapping[str, str]
+    body: bytes
+    status: int | None
+
+    @property
+    def taken(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Regulator:
+    """A stand-in for an `aiohttp.ClientSession`. `works` False: it never takes anything. `posted` is what its webhook
+    got from `party`."""
+
+    def __init__(
+        self, clock: Clock, seed: str, works: bool, faults: Counter[str], posted: list[Posted], party: str, what: str
+    ) -> None:
+        self._posted = posted
+        self._party = party
         self._what = what
         self._clock = clock
         self._source = random.Random(seed)
@@ -56,11 +76,15 @@ class Regulator:
 
     async def hook(self, url: str, headers: Mapping[str, str], body: bytes) -> int:
         """As `relayer.notices.webhooks.guarded_post` posts."""
+        status: int | None = None
         try:
             async with self._answered() as answer:
-                return answer.status
+                status = answer.status
+                return status
         except (TimeoutError, aiohttp.ClientError) as error:
             raise RetryableError("the webhook does not answer") from error
+        finally:
+            self._posted.append(Posted(self._party, self._clock.now(), dict(headers), body, status))
 
     @asynccontextmanager
     async def _answered(self) -> AsyncIterator[_Answer]:

@@ -12,9 +12,10 @@ from core.model.errors import CausewayError, RejectedError
 from core.model.facts import LockStatus
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import run_virtually
-from gateway.simulation import hands, operators, strangers, traces
+from gateway.simulation import hands, operators, strangers, traces, withdrawing
 from gateway.simulation.drawing import draw
 from gateway.simulation.journeys import journeys
+from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.lull import is_lull
 from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, Deal, Plan, Rough, Style
@@ -39,6 +40,7 @@ LATER_S: Final = 2.0
 """How long after its time to lock an initiator comes back who slept."""
 TRY_AGAIN_S: Final = 1.0
 TRIES: Final = 30
+PATIENCE_S: Final = 60.0
 ALLOWED: Final = 10**9
 """More of a token than a dApp locks in a story."""
 ALLOWED_S: Final = 60
@@ -78,7 +80,11 @@ def play(plan: Plan) -> Verdict:
 
 async def _play(plan: Plan) -> Verdict:
     world = World(plan)
-    relayers = [Relayer(world, party) for party in plan.relayers]
+    led = plan.leading is not None
+    relayers = [
+        LedRelayer(world, party) if led and number == 0 else Relayer(world, party)
+        for number, party in enumerate(plan.relayers)
+    ]
     dapps = [Dapp(world, party, relayer) for party, relayer in zip(plan.dapps, relayers, strict=True)]
     tower = None if plan.tower is None else Relayer(world, plan.tower, quotes=False)
     record = Record(world, relayers, dapps, tower)
@@ -97,6 +103,12 @@ async def _play(plan: Plan) -> Verdict:
                 for mishap in sorted(operators.MISHAPS.keys() & plan.rough):
                     group.create_task(operators.MISHAPS[mishap](record))
                 record.errands += [asyncio.create_task(strangers.act(record, one)) for one in sorted(plan.strangers)]
+                record.errands += [
+                    asyncio.create_task(withdrawing.order(record, number)) for number in range(len(plan.withdrawals))
+                ]
+                record.errands += [asyncio.create_task(one.feed.run()) for one in relayers if one.feed is not None]
+                if plan.leading is not None:
+                    record.errands.append(asyncio.create_task(operators.fell_the_leader(record, plan.leading)))
                 if world.ledger is not None:
                     record.errands.append(asyncio.create_task(try_rules(world)))
             await _settled(record)
@@ -134,7 +146,10 @@ async def _honest(record: Record, deal: Deal) -> None:
     """Quote, open and run by the dApp's client, however often its process dies on the way."""
     dapp, kind = record.dapps[deal.relayer], COIN if deal.coin else TOKEN
     quote = swap = agreed = None
+    began_s = record.world.clock.now()
     for _ in range(TRIES):
+        if agreed is None and record.world.clock.now() - began_s > PATIENCE_S:
+            return  # nothing is offered, for longer than people wait
         client = await dapp.ready()
         try:
             quote = quote or await client.quote(kind[deal.first], kind[deal.second], initiator_amount=deal.amount)

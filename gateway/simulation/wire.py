@@ -19,7 +19,8 @@ from gateway.simulation.chains import Body, PlayedChain
 @dataclass(frozen=True, slots=True)
 class Sent:
     """Bytes that left a party. `first`: never sent before. `at_s`: true time, Unix seconds. `finalized`: the height
-    that was final on each chain then; `used`: how many sequences of the account were finally used."""
+    that was final on each chain then; `used`: how many sequences of the account were finally used. `process`: which of
+    the party's processes sent them."""
 
     party: str
     chain: ChainId
@@ -30,6 +31,7 @@ class Sent:
     heights: Mapping[ChainId, Height]
     finalized: Mapping[ChainId, Height]
     used: int
+    process: int = 0
 
 
 class Wire:
@@ -48,11 +50,11 @@ class Wire:
         self.heard: Callable[[Sent], None] = lambda sent: None
         """Is called with every note."""
 
-    def tapped(self, party: str, access: ChainAccess) -> ChainAccess:
+    def tapped(self, party: str, access: ChainAccess, process: int = 0) -> ChainAccess:
         """The chain, with everything that is sent over it noted."""
-        return replace(access, transactions=_Tap(self, party, access.chain, access.transactions))
+        return replace(access, transactions=_Tap(self, party, process, access.chain, access.transactions))
 
-    def note(self, party: str, chain: ChainId, raw: bytes) -> None:
+    def note(self, party: str, chain: ChainId, raw: bytes, process: int = 0) -> None:
         here = self._chains[chain]
         body = here.read(raw)
         first = (party, raw) not in self._known
@@ -67,6 +69,7 @@ class Wire:
             {name: one.height for name, one in self._chains.items()},
             {name: one.finalized_height for name, one in self._chains.items()},
             here.used(body.sender, here.finalized_height),
+            process,
         )
         self.sent.append(sent)
         self.heard(sent)
@@ -93,9 +96,10 @@ class Wire:
 class _Tap:
     """A `TransactionSender` that notes what goes through it."""
 
-    def __init__(self, wire: Wire, party: str, chain: ChainId, inner: TransactionSender) -> None:
+    def __init__(self, wire: Wire, party: str, process: int, chain: ChainId, inner: TransactionSender) -> None:
         self._wire = wire
         self._party = party
+        self._process = process
         self._chain = chain
         self._inner = inner
 
@@ -103,7 +107,7 @@ class _Tap:
         return getattr(self._inner, name)
 
     async def submit(self, signed: SignedTransaction) -> None:
-        self._wire.note(self._party, self._chain, signed.raw)
+        self._wire.note(self._party, self._chain, signed.raw, self._process)
         await self._counted(self._inner.submit, signed)
         self._wire.accepted.add(signed.raw)
 

@@ -38,6 +38,7 @@ from gateway.simulation.plan import (
     Reorg,
     Rough,
 )
+from gateway.simulation.regulator import Posted
 from gateway.simulation.wire import Wire
 
 PURSE: Final = 10**15
@@ -49,7 +50,7 @@ FIRST: Final = {A: Height(0), B: Height(1)}
 GAS: Final = 100
 """The gas of a transaction."""
 STALL_S: Final = 30.0
-"""How long finality stands still, if a plan has it."""
+"""How long finality stands still, if a plan has it; sometimes twice that: then relayers notice, and offer nothing."""
 NODES: Final = (Settings.FULL, Settings.FULL, Settings.NO_INDEX, Settings.NO_RESULTS)
 """The settings of the ledger's nodes, each as often as it stands here."""
 MAX_BELOW_FINAL: Final = 5
@@ -96,6 +97,10 @@ class World:
         """Which chain was reorganised, and when in the story."""
         self.blocked: list[tuple[AssetId, AccountId | None, float, float]] = []
         """Which asset reached nobody, or not this account, from when until when (Unix seconds)."""
+        self.stalled: list[tuple[ChainId, float, float]] = []
+        """Which chain made nothing final, from when until when (Unix seconds)."""
+        self.posted: list[Posted] = []
+        """Everything that webhooks got."""
         self.deep: dict[ChainId, DeepReorg] = {}
         self.undone: set[Hashlock] = set()
         """Of swaps of which something happened in a finalized block that was replaced."""
@@ -154,8 +159,8 @@ class World:
         """How much of an asset there is: what was given to accounts before the newest block."""
         return sum(held.get(asset, 0) for height, held in self._issues if height < self.chains[chain].height)
 
-    def access(self, party: Party, chain: ChainId) -> ChainAccess:
-        """The chain as this party's process sees it, through its own endpoints, with what it sends noted."""
+    def access(self, party: Party, chain: ChainId, process: int = 0) -> ChainAccess:
+        """The chain as this process of a party sees it, through its own endpoints, with what it sends noted."""
         members = []
         # An operator that lies about locks has two endpoints, which are one voice.
         numbers = [*range(party.operators), *([party.liar] if party.lie is Lie.HEADS_AND_LOCKS else [])]
@@ -171,7 +176,7 @@ class World:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
                 member = moody(member, party.moody, moods, partial(self._took_and_refused, chain, party, number))
             members.append(member)
-        return self.wire.tapped(party.name, combine(members))
+        return self.wire.tapped(party.name, combine(members), process)
 
     def _took_and_refused(self, chain: ChainId, party: Party, number: int, raw: bytes) -> None:
         """An endpoint took these bytes and said that it did not: a lock may be given up for that."""
@@ -323,6 +328,10 @@ class World:
         self.reorged.append((name, self.seconds))
         self.faults["deep-reorg"] += 1
 
+    @property
+    def _stall_s(self) -> float:
+        return STALL_S * random.Random(f"stall/{self.plan.seed}").choice((1, 2))
+
     async def _stall(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.FINALITY_STALLS])
         if name not in self.memory:
@@ -332,7 +341,8 @@ class World:
         usual = chain.rules
         chain.rules = replace(usual, finality_depth=UNREACHABLE)
         self.faults["finality-stall"] += 1
-        await self.clock.sleep(STALL_S)
+        self.stalled.append((name, self.clock.now(), self.clock.now() + self._stall_s))
+        await self.clock.sleep(self._stall_s)
         chain.rules = usual
 
     async def _halt(self) -> None:
@@ -341,7 +351,7 @@ class World:
             self.ledger.halted = True
             self.faults["finality-stall"] += 1
             self.faults["ledger-halt"] += 1
-            await self.clock.sleep(STALL_S)
+            await self.clock.sleep(self._stall_s)
             self.ledger.halted = False
 
     async def _take_fees(self, name: ChainId) -> None:

@@ -23,6 +23,7 @@ from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
 from htlc.model import Leg, Role
+from tests.simulation import planted_operators
 from tests.simulation.stage import PREIMAGE, Stage, deal, plan
 
 
@@ -569,6 +570,7 @@ async def ledger_rule(stage: Stage) -> None:
 ELSEWHERE = {Kind.STORY_UNENDED, Kind.TRACE_REFUSED}
 """Planted in whole stories: the first below, the second in `test_traces`."""
 PLANTED = {kind: globals()[kind.replace("-", "_")] for kind in Kind if kind.replace("-", "_") in globals()}
+PLANTED |= {Kind(act.__name__.replace("_", "-")): act for act in planted_operators.PLANTED}
 
 
 def judged(act: Any) -> list[Problem]:
@@ -614,6 +616,10 @@ ALSO = {
     # A quote gives time for the first gate behind it.
     Kind.LOCKED_TOO_LATE: {Kind.LOCKED_PAST_DEADLINE},
     Kind.MACHINE_LOST: {Kind.STATE_OFF_CHAIN},
+    # Nothing is left to lock.
+    Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},
+    # The machine is marked as ended by hand.
+    Kind.HOOK_NEVER: {Kind.MACHINE_UNENDED},
 }
 
 

@@ -31,6 +31,7 @@ from core.model.consortium import (
     Refund,
     Transaction,
     TransactionBody,
+    Transfer,
     account_key,
     address,
     asset_symbol,
@@ -68,7 +69,7 @@ from core.model.types import (
 )
 from core.proofs.evidence import ledger_code_hash
 from core.runtime.clock import Clock
-from gateway.simulation.chains import Body, LockState
+from gateway.simulation.chains import Body, LockState, Payment
 from gateway.simulation.ledger.engine import TownEngine
 from gateway.simulation.ledger.node import Node, Settings
 from gateway.simulation.ledger.ports import ToldHeads, ToldLocks
@@ -227,7 +228,12 @@ class PlayedLedger:
             tuple(message.preimage for message in body.messages if isinstance(message, Claim)),
             None if body.expiry_height == NEVER else Height(body.expiry_height),
             tuple(self._settled(message) for message in body.messages if isinstance(message, Claim | Refund)),
+            tuple(self._payment(message) for message in body.messages if isinstance(message, Transfer)),
         )
+
+    def _payment(self, message: Transfer) -> Payment:
+        receiver = caip_account(self.chain, message.receiver)
+        return Payment(caip_asset(self.chain, message.asset), receiver, value_of(message.amount))
 
     def _settled(self, message: Claim | Refund) -> LockId:
         hashlock = hashlib.sha256(message.preimage).digest() if isinstance(message, Claim) else message.hashlock

@@ -35,7 +35,8 @@ def problems(record: Record) -> Iterator[Problem]:
         yield from _liveness(record, deal, locks)
         yield from _unrevealed(record, deal)
         yield from _watched(record, deal, locks)
-    disturbed = record.plan.rough or record.plan.bending  # whoever bends its answers is refused, and rightly
+    # Whoever bends its answers is refused, and rightly; what a withdrawal has taken, or has no price, is not for sale.
+    disturbed = record.plan.rough or record.plan.bending or record.plan.withdrawals or record.plan.pricing
     if not record.agreed and not disturbed and any(_is_modest(deal) for deal in record.plan.deals):
         yield Problem(Kind.NOTHING_AGREED, "an honest initiator asked for little, and nobody was answered")
     for process in record.processes:
@@ -57,7 +58,7 @@ def _left_to_the_provider(record: Record, lock: LockOutcome, locks: list[LockOut
     if lock.terms.hashlock in record.world.undone:
         return True
     for deal in record.agreed:
-        if lock.terms == deal.participant_leg and record.has_forgotten(deal):
+        if lock.terms == deal.participant_leg and record.has_forgotten(deal) and record.is_lost(deal):
             return True
         if lock.terms == deal.initiator_leg and excused(record, deal):
             return any(one.terms == deal.participant_leg and one.status is LockStatus.CLAIMED for one in locks)

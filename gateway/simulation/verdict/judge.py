@@ -1,7 +1,21 @@
 """The verdict as a whole."""
 
 from gateway.simulation.ledger.rules import broken, lasting
-from gateway.simulation.verdict import ends, exits, gates, limits, machines, money, secrets, trust
+from gateway.simulation.verdict import (
+    ends,
+    exits,
+    gates,
+    leads,
+    limits,
+    machines,
+    money,
+    notices,
+    prices,
+    secrets,
+    switches,
+    trust,
+    withdrawals,
+)
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 
@@ -9,10 +23,13 @@ from gateway.simulation.verdict.record import Record
 async def problems(record: Record) -> list[Problem]:
     """Everything that went wrong in a story, what it cost first."""
     found: list[Problem] = []
-    for judge in (money, gates, trust, limits, exits, ends):
+    for judge in (money, gates, trust, limits, exits, ends, switches, prices):
         found += judge.problems(record)
     ledger = record.world.ledger
     if ledger is not None:
         breaches = (*broken(ledger), *lasting(record.world.wire.firsts(), ledger.chain))
         found += [Problem(Kind.LEDGER_RULE, text) for text in breaches]
+    found += await withdrawals.problems(record)
+    found += await notices.problems(record)
+    found += await leads.problems(record)
     return [*found, *await machines.problems(record), *await secrets.problems(record)]

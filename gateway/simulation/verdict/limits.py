@@ -146,8 +146,8 @@ def _exits_paid(record: Record) -> Iterator[Problem]:
 
 
 def _overdrawn(record: Record) -> Iterator[Problem]:
-    """A party that locks can pay for all it has signed that a block may still hold: of the forms under one sequence
-    for the dearest. Exits go out all the same."""
+    """A party that locks, or pays out, can pay for all it has signed that a block may still hold: of the forms under
+    one sequence for the dearest. Exits go out all the same."""
     if record.plan.rough & {*FORGETFUL, Rough.USED_ELSEWHERE, Rough.TWO_PROCESSES, Rough.DEEP_REORG}:
         return
     forms: defaultdict[tuple[str, ChainId], dict[int, list[Sent]]] = defaultdict(dict)
@@ -155,7 +155,7 @@ def _overdrawn(record: Record) -> Iterator[Problem]:
         mine, here = forms[sent.party, sent.chain], record.world.chains[sent.chain]
         fresh = sent.body.sequence not in mine
         mine.setdefault(sent.body.sequence, []).append(sent)
-        if not fresh or not sent.body.locks:
+        if not fresh or not (sent.body.locks or _deed(sent)[-1]):
             continue
         at = sent.heights[sent.chain]
         account = AccountId(sent.body.sender)
@@ -180,6 +180,8 @@ def _dearest(forms: list[Sent], native: AssetId | None, at: Height) -> Counter[A
         cost: Counter[AssetId] = Counter()
         for terms in sent.body.locks:
             cost[terms.asset] += terms.amount
+        for payment in sent.body.pays:
+            cost[payment.asset] += payment.amount
         if native is not None:
             cost[native] += GAS * sent.body.max_fee
         most |= cost
@@ -200,10 +202,19 @@ def _signed_twice(record: Record) -> Iterator[Problem]:
                 continue
             if one.chain == sent.chain and sent.used > one.body.sequence:
                 continue
+            if record.never_knew(sent.party, one.at_s, sent.at_s) and not _is_shown(record, one, sent):
+                continue
             both = f"{one.body.sequence} and {sent.body.sequence}"
             text = f"{sent.party} signs a second lock under one hashlock: sequences {both}"
             yield Problem(Kind.BOTH_COULD_PAY, text)
         before.append(sent)
+
+
+def _is_shown(record: Record, former: Sent, sent: Sent) -> bool:
+    """A block showed that the former's sequence was used, when this left. What only waits for one, a database that does
+    not know it cannot learn."""
+    here = record.world.chains[former.chain]
+    return here.used(AccountId(former.body.sender), sent.heights[former.chain]) > former.body.sequence
 
 
 def _sequences(record: Record) -> Iterator[Problem]:
@@ -212,12 +223,12 @@ def _sequences(record: Record) -> Iterator[Problem]:
     several locks some may be taken out."""
     taken: dict[tuple[str, ChainId, AccountId, int], Sent] = {}
     for sent in record.world.wire.firsts():
-        deed = sent.body.locks, sent.body.preimages
+        deed = _deed(sent)
         if not any(deed):
             continue
         place = sent.party, sent.chain, sent.body.sender, sent.body.sequence
         former = taken.get(place)
-        if former is not None and deed != (former.body.locks, former.body.preimages):
+        if former is not None and deed != _deed(former):
             expiry, final = former.body.expiry_height, sent.finalized[sent.chain]
             fewer = not sent.body.preimages and {*sent.body.locks} < {*former.body.locks}
             open_still = (expiry is None or expiry >= final) and not _is_done_by_others(record, former, final)
@@ -227,6 +238,11 @@ def _sequences(record: Record) -> Iterator[Problem]:
                 yield Problem(Kind.SEQUENCE_REUSED, text)
         if sent.raw in record.world.wire.accepted:
             taken[place] = sent
+
+
+def _deed(sent: Sent) -> tuple[object, ...]:
+    payments = tuple(one for one in sent.body.pays if one.receiver != sent.body.sender)
+    return sent.body.locks, sent.body.preimages, payments
 
 
 def _is_done_by_others(record: Record, sent: Sent, at: Height) -> bool:

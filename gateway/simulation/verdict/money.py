@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from core.model.facts import LockStatus
-from gateway.simulation.plan import CHAINS, FORGETFUL, Rough
+from gateway.simulation.plan import CHAINS, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
@@ -45,7 +45,7 @@ def excused(record: Record, deal: Agreed) -> bool:
     rough = record.plan.rough
     if Rough.TOKEN_PAUSES in rough and not deal.deal.coin:
         return True
-    if rough & FORGETFUL or deal.hashlock in record.world.undone:
+    if record.is_lost(deal) or deal.hashlock in record.world.undone:
         return True
     gone = Rough.DATABASE_AWAY in rough and deal.relayer == record.relayers[0].name
     if gone and not deal.watched_since_s:

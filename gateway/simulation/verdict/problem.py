@@ -24,6 +24,26 @@ class Kind(StrEnum):
     BOTH_COULD_PAY = "both-could-pay"
     SEQUENCE_REUSED = "sequence-reused"
     EXIT_LAPSED = "exit-lapsed"
+    # withdrawals
+    PAID_UNORDERED = "paid-unordered"
+    PAID_TWICE = "paid-twice"
+    RESERVED_PAID_OUT = "reserved-paid-out"
+    ORDER_OFF_CHAIN = "order-off-chain"
+    ORDER_LEFT = "order-left"
+    # leads
+    NOT_TAKEN_OVER = "not-taken-over"
+    SENT_UNSTORED = "sent-unstored"
+    SIGNED_UNLED = "signed-unled"
+    # prices
+    PRICED_STALE = "priced-stale"
+    PRICED_OFF = "priced-off"
+    # webhooks
+    HOOK_UNSIGNED = "hook-unsigned"
+    HOOK_TWICE = "hook-twice"
+    HOOK_NEVER = "hook-never"
+    # switches
+    OFFERED_ON_TROUBLE = "offered-on-trouble"
+    SWITCH_STUCK = "switch-stuck"
     # gates
     QUOTED_TOO_SHORT = "quoted-too-short"
     QUOTED_TOO_LONG = "quoted-too-long"

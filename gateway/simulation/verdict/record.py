@@ -2,12 +2,20 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Final
 
 from core.model.types import AccountId, Hashlock, LockTerms, SwapId
-from gateway.simulation.plan import POLICY, Deal, Plan
+from core.runtime.clock import NS_PER_S
+from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Plan, Purpose, Rough
 from gateway.simulation.process import Dapp, Process, Relayer
 from gateway.simulation.verdict.chains import shown_at_s
 from gateway.simulation.world import World
+from relayer.treasury.orders import Withdrawal
+
+READ_S: Final = 2.0 * TIMING.observation_s
+"""How long before a database was made again from the chains a lock must have been in a block to be found."""
+LATE_S: Final = 600.0
+"""A lock that was on its way then is found by nobody, however late it comes."""
 
 
 @dataclass(slots=True)
@@ -34,6 +42,16 @@ class Agreed:
         return self.initiator_leg, self.participant_leg
 
 
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """A withdrawal that stands in a relayer's database since `at_s` (Unix seconds)."""
+
+    relayer: str
+    order: Withdrawal
+    purpose: Purpose
+    at_s: float
+
+
 @dataclass(slots=True)
 class Record:
     """One story: its world and its people, and what they agreed on."""
@@ -58,8 +76,13 @@ class Record:
     copies: list[tuple[str, float, float, float]] = field(default_factory=list)
     """Who worked with a copy made at the first time, from the second until the third (Unix seconds), and not later."""
 
+    rebuilt: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Whose database was lost when, and made again from the chains by when (Unix seconds)."""
+
     paused: list[tuple[str, str, float, float]] = field(default_factory=list)
     """Whose operator paused which scope, from when until when (Unix seconds)."""
+
+    orders: list[Ordered] = field(default_factory=list)
 
     @property
     def plan(self) -> Plan:
@@ -83,6 +106,20 @@ class Record:
             name == agreed.relayer and since_s <= agreed.agreed_at_s and quoted_s <= until_s
             for name, since_s, until_s in self.forgotten
         )
+
+    def is_lost(self, agreed: Agreed) -> bool:
+        """True if nothing can save what a provider has in a swap that its database may know nothing of: it was not made
+        again from the chains, or only before a block had its lock, which was on its way."""
+        if Rough.FROM_CHAIN not in self.plan.rough or agreed.relayer not in self.rebuilt:
+            return bool(self.plan.rough & FORGETFUL)
+        _, read_s = self.rebuilt[agreed.relayer]
+        leg = agreed.participant_leg
+        seen = [
+            one.at_ns / NS_PER_S
+            for one in self.world.histories[leg.chain].happened
+            if one.event == "LockSeen" and one.terms == leg
+        ]
+        return bool(seen) and read_s - READ_S < min(seen) < read_s + LATE_S and self.has_forgotten(agreed)
 
     def never_knew(self, party: str, then_s: float, now_s: float) -> bool:
         """True if what this party did at one Unix time is unknown to the database that it had at a later one."""

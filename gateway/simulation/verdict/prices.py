@@ -1,0 +1,38 @@
+"""Prices: whatever was quoted was published a moment ago, less the spread, and is not a jump that nobody follows."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Final
+
+from gateway.simulation.feeds import MAX_AGE_S, SPREAD_BPS, VALID_S
+from gateway.simulation.plan import POLICY
+from gateway.simulation.verdict.problem import Kind, Problem
+from gateway.simulation.verdict.record import Agreed, Record
+
+ROUNDED_S: Final = 2.0
+"""Times of quotes, and of prices, are cut to seconds."""
+
+
+def problems(record: Record) -> Iterator[Problem]:
+    """Every agreement at a price that a relayer should not have quoted."""
+    for deal in record.agreed:
+        yield from _priced(record, deal)
+
+
+def _priced(record: Record, deal: Agreed) -> Iterator[Problem]:
+    feed = next(one for one in record.relayers if one.name == deal.relayer).feed
+    if feed is None or deal.relayer == record.plan.clock_of:
+        return
+    quoted_s = deal.lock_deadline_s - POLICY.lock_s
+    # By then it was opened: its quote may be as old as a quote may be, and the price of that one as old as a price may.
+    known = [one for one in feed.published if one.at_s <= quoted_s + ROUNDED_S]
+    fresh = [one for one in known if one.at_s >= quoted_s - MAX_AGE_S - VALID_S - ROUNDED_S]
+    who = f"{deal.relayer} (deal {deal.deal.number})"
+    if not fresh:
+        yield Problem(Kind.PRICED_STALE, f"{who} quotes a price that is {quoted_s - known[-1].at_s:.0f} s old")
+        return
+    most = max((one.value for one in fresh if not one.jumped), default=Fraction(0))
+    paid, given = int(deal.participant_leg.amount), int(deal.initiator_leg.amount)
+    if paid > given * most * Fraction(10_000 - SPREAD_BPS, 10_000):
+        text = f"{who} gives {paid} for {given}: the price was {float(most):.4f} at most, less the spread"
+        yield Problem(Kind.PRICED_OFF, text)
