@@ -43,8 +43,6 @@ contract ConsortiumLightClient is ILightClient {
         uint64 time;
     }
 
-    uint256 private constant ADDRESS_MASK = (1 << 160) - 1;
-
     /// The hash of the header that the creator trusts.
     bytes32 public immutable anchor;
     uint64 public immutable trustingPeriodS;
