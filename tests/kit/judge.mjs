@@ -2,15 +2,19 @@
 import { readFileSync } from "node:fs";
 
 const kit = await import(`${process.argv[2]}/evidence/index.js`);
+const { dump } = await import(`${process.argv[2]}/evidence/canonical.js`);
+const { writeAnswer, writeAsOf } = await import(`${process.argv[2]}/evidence/questions.js`);
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
-const plain = (_, value) => (typeof value === "bigint" ? value.toString() : value);
 
-const verdicts = JSON.parse(readFileSync(0, "utf8")).map(({ evidence, anchor, now }) => {
+const { layouts, cases } = JSON.parse(readFileSync(0, "utf8"));
+const believed = kit.readLayouts(bytes(layouts));
+const verdicts = cases.map(({ evidence, anchor, now }) => {
   try {
-    return { proven: kit.verify(bytes(evidence), kit.readAnchor(bytes(anchor)), BigInt(now)) };
+    const { answer, asOf } = kit.verify(bytes(evidence), kit.readAnchor(bytes(anchor)), { now: BigInt(now), layouts: believed });
+    return { answer: dump(writeAnswer(answer)), as_of: dump(writeAsOf(asOf)) };
   } catch (error) {
     if (!(error instanceof kit.ProofError)) return { broken: String(error.stack) };
     return { refused: error.code, why: error.message };
   }
 });
-process.stdout.write(JSON.stringify(verdicts, plain));
+process.stdout.write(JSON.stringify(verdicts));

@@ -18,19 +18,25 @@ from core.proofs import lanes
 from core.proofs.cometbft.types import KeyKind
 from core.proofs.errors import ProofError
 from core.proofs.evidence import (
+    canonical,
     consortium_evidence,
     decode_anchor,
     decode_evidence,
     encode_anchor,
     encode_evidence,
     ethereum_evidence,
+    installed_verifiers,
     verify,
 )
-from core.proofs.evidence.forms import answer_to_json, as_of_to_json
+from core.proofs.evidence.codec import as_of_to_json
+from core.proofs.evidence.forms import answer_to_json
+from core.proofs.evidence.layouts import encode_layouts
 from tests.core.proofs import test_ethereum_evidence as ethereum
+from tests.core.proofs import test_question_evidence as questions
 from tests.core.proofs.forgery import ODD_VALUES, flip, redigested, replanted
 from tests.core.proofs.worlds import BALANCE, CHAIN, LOCK, RECORD, World
 
+VERIFIERS = installed_verifiers(questions.LAYOUTS)
 TAMPERED = 1_500
 JUDGE = Path(__file__).resolve().parent / "judge.mjs"
 
@@ -45,9 +51,8 @@ class Case:
 
 
 def judged_by_kit(kit: Path, cases: list[Case]) -> list[dict[str, Any]]:
-    asked = json.dumps(
-        [{"evidence": one.evidence.hex(), "anchor": one.anchor.hex(), "now": one.now_s} for one in cases]
-    )
+    files = [{"evidence": one.evidence.hex(), "anchor": one.anchor.hex(), "now": one.now_s} for one in cases]
+    asked = json.dumps({"layouts": encode_layouts(questions.LAYOUTS).hex(), "cases": files})
     node = shutil.which("node")
     assert node is not None
     done = subprocess.run([node, JUDGE, kit], input=asked, capture_output=True, text=True, timeout=300, check=False)
@@ -59,40 +64,19 @@ def judged_by_kit(kit: Path, cases: list[Case]) -> list[dict[str, Any]]:
 def judged(case: Case) -> dict[str, Any]:
     """Return what Python's verifier says, in the same form."""
     try:
-        proven = verify(decode_evidence(case.evidence), decode_anchor(case.anchor), case.now_s)
+        proven = verify(decode_evidence(case.evidence), decode_anchor(case.anchor), case.now_s, VERIFIERS)
     except ProofError as error:
         return {"refused": error.code}
     except RejectedError:
         return {"refused": "rejected"}
-    return {"answer": answer_to_json(proven.answer), "as_of": as_of_to_json(proven.as_of)}
+    parts = {"answer": answer_to_json(proven.answer), "as_of": as_of_to_json(proven.as_of)}
+    return {name: canonical.dump(part).decode() for name, part in parts.items()}
 
 
 def said(verdict: dict[str, Any]) -> dict[str, Any]:
     """Return a verdict of the kit as `judged` has it."""
     assert "broken" not in verdict, verdict["broken"]
-    if "refused" in verdict:
-        return {"refused": verdict["refused"]}
-    answer, as_of = verdict["proven"]["answer"], verdict["proven"]["asOf"]
-    match answer["type"]:
-        case "record":
-            answer = {**answer, "version": int(answer["version"])}
-        case "lock":
-            answer = {
-                "type": "lock",
-                "status": answer["status"],
-                "terms_match": answer["termsMatch"],
-                "code_hash": answer["codeHash"],
-            }
-    return {
-        "answer": answer,
-        "as_of": {
-            "chain": as_of["chain"],
-            "height": int(as_of["height"]),
-            "block_hash": as_of["blockHash"],
-            "time": int(as_of["time"]),
-            "finality": as_of["finality"],
-        },
-    }
+    return {name: value for name, value in verdict.items() if name != "why"}
 
 
 def right_files() -> Iterator[Case]:
@@ -112,6 +96,9 @@ def right_files() -> Iterator[Case]:
         for asked in (ethereum.LOCK, ethereum.lane_at(6), ethereum.lane_at(8), ethereum.BALANCE):
             data = encode_evidence(ethereum_evidence(asked, block.proof(asked)))
             yield Case(data, encode_anchor(block.world.anchor()), block.world.now_s)
+    world = questions.ALL.world
+    for data in questions.FILES.values():
+        yield Case(data, encode_anchor(world.anchor()), world.now_s)
 
 
 RIGHT = list(right_files())

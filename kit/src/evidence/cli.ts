@@ -24,7 +24,8 @@ function main(): number {
     return 1;
   }
   try {
-    const { question, answer, asOf } = verify(evidence, readAnchor(anchor), now);
+    const { question, answer, asOf } = verify(evidence, readAnchor(anchor), now === undefined ? {} : { now });
+    // Exact types are of no use here: every member is a value of JSON, or bigint.
     const facts = [question, answer, asOf].map((value) => dump(value as unknown as Json));
     console.log(`proven\n  question ${facts[0]}\n  answer   ${facts[1]}\n  as of    ${facts[2]}`);
     return 0;

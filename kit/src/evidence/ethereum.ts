@@ -16,6 +16,10 @@ const MAX_EXTRA_DATA = 32;
 const HEADER_LENGTHS = [15, 16, 17, 20, 21];
 export const MAX_NODES = 65;
 export const MAX_NODE_BYTES = 1024;
+export const MAX_RECEIPT_NODE_BYTES = 1 << 21;
+const MAX_LOGS = 1 << 16;
+const MAX_TOPICS = 4;
+const MAX_TRANSACTION_TYPE = 0x7f;
 const EMPTY_ROOT = keccak256(Uint8Array.of(STRING));
 export const EMPTY_CODE_HASH = keccak256();
 
@@ -93,6 +97,8 @@ export function asInteger(item: Rlp | undefined, maxBytes = 32): bigint {
 
 export interface EthereumHeader {
   readonly hash: Bytes;
+  readonly parentHash: Bytes;
+  readonly transactionsRoot: Bytes;
   readonly stateRoot: Bytes;
   readonly receiptsRoot: Bytes;
   readonly number: bigint;
@@ -103,7 +109,7 @@ export function decodeHeader(data: Bytes): EthereumHeader {
   if (data.length > MAX_HEADER_BYTES) throw malformed("header is too large");
   const items = asList(decodeRlp(data));
   if (!HEADER_LENGTHS.includes(items.length)) throw malformed("header has the fields of no known fork");
-  for (const [place, size] of [[0, 32], [1, 32], [2, 20], [4, 32], [6, 256], [13, 32], [14, 8]] as const) {
+  for (const [place, size] of [[1, 32], [2, 20], [6, 256], [13, 32], [14, 8]] as const) {
     asBytes(items[place], size);
   }
   asInteger(items[7]);
@@ -114,7 +120,9 @@ export function decodeHeader(data: Bytes): EthereumHeader {
   return {
     // The encoding is strict, so these bytes are the only form of the header.
     hash: keccak256(data),
+    parentHash: asBytes(items[0], HASH_SIZE),
     stateRoot: asBytes(items[3], HASH_SIZE),
+    transactionsRoot: asBytes(items[4], HASH_SIZE),
     receiptsRoot: asBytes(items[5], HASH_SIZE),
     number: asInteger(items[8], 8),
     timestamp: asInteger(items[11], 8),
@@ -144,6 +152,43 @@ export function verifyStorage(storageRoot: Bytes, slot: bigint, nodes: readonly 
   const word = asInteger(decodeRlp(leaf));
   if (word === 0n) throw malformed("a stored word is never zero");
   return word;
+}
+
+// --- receipts ----------------------------------------------------------------------------------------------------------
+
+/** Key of entry `index` in the tries of a block's transactions and receipts: its RLP. */
+export const indexKey = (index: bigint): Bytes => encodeRlp(fromBigInt(index));
+
+export interface Receipt {
+  readonly succeeded: boolean;
+  readonly logs: readonly { readonly address: Bytes; readonly topics: readonly Bytes[]; readonly data: Bytes }[];
+}
+
+/** A legacy or typed receipt after Byzantium (EIP-658, EIP-2718). */
+export function decodeReceipt(data: Bytes): Receipt {
+  if (data[0] === 0) throw malformed("a legacy receipt carries no type");
+  const typed = data.length > 0 && (data[0] as number) <= MAX_TRANSACTION_TYPE;
+  const items = asList(decodeRlp(typed ? data.slice(1) : data));
+  if (items.length !== 4) throw malformed("receipt does not have four fields");
+  const status = asInteger(items[0], 1);
+  if (status > 1n) throw malformed("receipt status is neither success nor failure");
+  const logs = asList(items[3]);
+  if (logs.length > MAX_LOGS) throw malformed("receipt has too many logs");
+  asInteger(items[1], 8);
+  asBytes(items[2], 256);
+  return { succeeded: status === 1n, logs: logs.map(decodeLog) };
+}
+
+function decodeLog(item: Rlp): Receipt["logs"][number] {
+  const fields = asList(item);
+  if (fields.length !== 3) throw malformed("log does not have three fields");
+  const topics = asList(fields[1]);
+  if (topics.length > MAX_TOPICS) throw malformed("log has too many topics");
+  return {
+    address: asBytes(fields[0], 20),
+    topics: topics.map((topic) => asBytes(topic, HASH_SIZE)),
+    data: asBytes(fields[2]),
+  };
 }
 
 // --- the Merkle Patricia trie ------------------------------------------------------------------------------------------

@@ -6,5 +6,6 @@
 export type { Bytes } from "./bytes.js";
 export { ProofError, type ProofErrorCode } from "./errors.js";
 export type { Anchor } from "./light.js";
-export type { Answer, AsOf, LockStatus, Question, Terms } from "./questions.js";
-export { readAnchor, verify, type Verified } from "./verify.js";
+export { readLayouts, REVIEWED_LAYOUTS, type ProxyLayout, type TokenLayout } from "./layouts.js";
+export type { Answer, AsOf, EventLog, LockStatus, Question, Terms, Verified } from "./questions.js";
+export { readAnchor, verify, type Options } from "./verify.js";

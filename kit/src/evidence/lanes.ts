@@ -33,6 +33,15 @@ export function evmAddress(account: string): Bytes {
   return fromHex(found.slice(2));
 }
 
+/** Status, generation and commitment (28 bytes) of a lane's word. */
+export function splitLane(word: bigint): { status: LockStatus; generation: bigint; commitment: string } {
+  if (word === 0n) return { status: "absent", generation: 0n, commitment: "00".repeat(28) };
+  const status = STATUSES[(word & 0xffffn).toString()];
+  if (status === undefined) throw invalid("the word is not that of a lane");
+  const commitment = (word >> 32n).toString(16).padStart(56, "0");
+  return { status, generation: (word >> 16n) & MAX_GENERATION, commitment };
+}
+
 /** Status, and if the terms are exactly these, of the lock that a lane's word shows. Generations wrap at 2¹⁶. */
 export function readLane(word: bigint, terms: Terms, lane: Lane): { status: LockStatus; termsMatch: boolean } {
   if (word === 0n) return { status: "absent", termsMatch: false };
