@@ -14,6 +14,7 @@ production, since a crowd that begins at one moment needs more than the seconds 
                       taken in, until the signed bytes are stored; plus the 95th percentile of the broadcast after it
     rss_mb_start      the relayer's memory when as many swaps as are in flight at once have ended
     rss_mb_end        the same when all have
+    rss_mb            the same after each tenth of them
 
     python -m bench.swaps [--swaps 1000] [--in-flight 200] [--json]
 """
@@ -54,6 +55,7 @@ from relayer.transactions import records
 ETHER: Final = 10**16
 YUAN: Final = 100_00
 SWAP_TIMEOUT_S: Final = 120.0
+TENTHS: Final = 10
 IDLE_S: Final = 5.0
 """How long the relayer is watched at rest first."""
 MANY: Final = 100_000
@@ -121,6 +123,7 @@ async def _measured(
 ) -> dict[str, Any]:
     places, done, failures = asyncio.Semaphore(in_flight), list[Swapped](), list[str]()
     warm: Usage | None = None
+    held = dict[int, float]()
 
     async def one(number: int) -> None:
         nonlocal warm
@@ -130,8 +133,11 @@ async def _measured(
                     done.append(await initiator.swap(*pairs[number % len(pairs)]))
             except Exception as error:
                 failures.append(f"{type(error).__name__}: {error}")
-            if len(done) + len(failures) == min(in_flight, swaps):
+            ended = len(done) + len(failures)
+            if ended == min(in_flight, swaps):
                 warm = Usage.of(pid)
+            if ended % max(1, swaps // TENTHS) == 0:
+                held[ended] = _megabytes(Usage.of(pid))
 
     at_rest = Usage.of(pid)
     await asyncio.sleep(IDLE_S)
@@ -153,10 +159,15 @@ async def _measured(
         "cpu_ms_per_s_at_rest": round((before.cpu_s - at_rest.cpu_s) * 1000 / IDLE_S, 1),
         "p50_ratio": round(_quantile(ratios, 0.5), 3),
         "p99_ratio": round(_quantile(ratios, 0.99), 3),
-        "rss_mb_start": round(warm.rss / 2**20, 1),
-        "rss_mb_end": round(after.rss / 2**20, 1),
+        "rss_mb_start": _megabytes(warm),
+        "rss_mb_end": _megabytes(after),
+        "rss_mb": held,
         "names": [one.id for one in done],
     }
+
+
+def _megabytes(usage: Usage) -> float:
+    return round(usage.rss / 2**20, 1)
 
 
 async def _ratio(initiator: Initiator, one: Swapped) -> float:
