@@ -228,7 +228,7 @@ def main() -> None:
     figures = asyncio.run(measure(arguments.swaps, arguments.in_flight))
     if not arguments.json:
         for name, value in figures.items():
-            print(f"{name:24} {value:>10}")
+            print(f"{name:24} {value!s:>10}")
     print(json.dumps(figures))
 
 
