@@ -1,4 +1,4 @@
-"""What everybody of a devnet holds, and what Ethereum took for their transactions."""
+"""Holdings of a devnet's actors, and the fees that Ethereum took from each of them."""
 
 import asyncio
 from collections import Counter

@@ -163,7 +163,7 @@ async def test_of_three_relayers_one_leads_whatever_happens(tmp_path: Path) -> N
 
 
 def move(held: Counter[tuple[str, AssetId]], user: str, swap: ClientSwap) -> None:
-    """What one completed swap moves between its user and the relayer."""
+    """Enter what one completed swap moves between its user and the relayer."""
     given, got = swap.agreement.initiator_leg, swap.agreement.participant_leg
     held[user, given.asset] -= given.amount
     held[OPERATOR, given.asset] += given.amount
