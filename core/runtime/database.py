@@ -14,7 +14,6 @@ cancelled meanwhile the transaction may or may not be committed: as after a cras
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
@@ -28,6 +27,7 @@ from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 from core.model.errors import FatalError, RetryableError
 from core.runtime.database_errors import translating
 from core.runtime.database_files import make_room
+from core.runtime.database_threads import DatabaseThreads
 from core.runtime.database_urls import PostgresAddress, SqliteAddress, parse_database_url
 
 T = TypeVar("T")
@@ -111,7 +111,8 @@ class InlineDatabase:
 
 
 class SqliteDatabase:
-    """One SQLite file, by URL or path: one writer thread, `READERS` reader threads, WAL and `synchronous=FULL`."""
+    """One SQLite file, by URL or path: one writer thread, `READERS` reader threads, WAL and `synchronous=FULL`. What
+    waits together shares a transaction (`core.runtime.database_threads`)."""
 
     def __init__(self, place: str | Path) -> None:
         self._path = place if isinstance(place, Path) else _sqlite_path(place)
@@ -120,21 +121,22 @@ class SqliteDatabase:
         self._writer_engine = _sqlite_engine(self._path, _WRITER, StaticPool)
         self._reader_engine = _sqlite_engine(self._path, _READER, QueuePool, pool_size=READERS, max_overflow=0)
         sa.event.listen(self._reader_engine, "connect", _refuse_writes)
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="database-writer")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="database-reader")
+        place = str(self._path)
+        self._writer = DatabaseThreads(self._writer_engine, place, 1, "database-writer", writes=True)
+        self._readers = DatabaseThreads(self._reader_engine, place, READERS, "database-reader", writes=False)
         self._queued = 0
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(self._writer, self._writer_engine, work)
+        return await self._run(self._writer, work)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        return await self._run(self._readers, self._reader_engine, work)
+        return await self._run(self._readers, work)
 
-    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
+    async def _run(self, threads: DatabaseThreads, work: Callable[[Connection], T]) -> T:
         if self._queued >= MAX_QUEUED:
             raise RetryableError(f"{MAX_QUEUED} pieces of work wait for the database already: try again later")
         self._queued += 1
-        running = asyncio.get_running_loop().run_in_executor(threads, _transaction, engine, self._path, work)
+        running = threads.run(work)
         running.add_done_callback(self._one_done)
         return await running
 
@@ -203,11 +205,6 @@ def _stored_schema(connection: Connection) -> str:
     if names.has_table(schema_version.name):
         return str(connection.execute(sa.select(schema_version.c.version_num)).scalar_one())
     return FIRST_SCHEMA if names.has_table("schema_version") else NO_SCHEMA
-
-
-def _transaction(engine: Engine, path: Path | None, work: Callable[[Connection], T]) -> T:
-    with translating("in memory" if path is None else str(path)), engine.begin() as connection:
-        return work(connection)
 
 
 def _sqlite_path(url: str) -> Path | None:
