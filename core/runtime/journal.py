@@ -10,7 +10,7 @@ batch of events with the cursor they came from is several calls in one `write`.
 Effects are executed at least once under their `EffectKey`: who executes looks at the chain first.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -55,6 +55,10 @@ class StoredEffect:
     attempts: int
     due_ns: int
     error: str | None
+
+
+Mark = tuple[str, int]
+"""An effect's key and its tries: with a failed try comes another due time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +142,12 @@ _PENDING: Final = (
     .order_by(outbox.c.due_ns, outbox.c.stream, outbox.c.sequence, outbox.c.kind)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
+_PENDING_MARKS: Final = _PENDING.with_only_columns(outbox.c.key, outbox.c.attempts)
+_EFFECTS: Final = sa.select(outbox).where(outbox.c.key.in_(sa.bindparam("keys", expanding=True)))
 _PENDING_OF_KINDS: Final = _PENDING.where(outbox.c.kind.in_(sa.bindparam("kinds", expanding=True)))
 _NEXT_DUE: Final = sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status == EffectStatus.PENDING)
 _EFFECTS_OF_STREAM: Final = (
     sa.select(outbox).where(outbox.c.stream == _STREAM).order_by(outbox.c.sequence, outbox.c.kind)
-)
-_PENDING_OF_STREAM: Final = _EFFECTS_OF_STREAM.where(
-    outbox.c.status == EffectStatus.PENDING, outbox.c.due_ns <= sa.bindparam("now_ns")
 )
 _EFFECT: Final = sa.select(outbox).where(outbox.c.key == sa.bindparam("of_key"))
 _CHANGE_PENDING: Final = sa.update(outbox).where(
@@ -258,6 +261,21 @@ def pending_effects(
     return [_stored(row) for row in connection.execute(_PENDING_OF_KINDS, asked | {"kinds": sorted(kinds)})]
 
 
+def pending_again(
+    connection: Connection, now_ns: int, limit: int, known: Mapping[Mark, StoredEffect]
+) -> dict[Mark, StoredEffect]:
+    """As `pending_effects`, by their marks: only those that are not `known` are read, since few have changed."""
+    asked = {"now_ns": now_ns, "most": limit}
+    marks: list[Mark] = [(key, tries) for key, tries in connection.execute(_PENDING_MARKS, asked)]
+    new = [key for key, tries in marks if (key, tries) not in known]
+    read = {effect.key: effect for effect in _effects(connection, new)}
+    return {mark: known[mark] if mark in known else read[mark[0]] for mark in marks}
+
+
+def _effects(connection: Connection, keys: Sequence[str]) -> list[StoredEffect]:
+    return [_stored(row) for row in connection.execute(_EFFECTS, {"keys": keys})] if keys else []
+
+
 def count_pending(connection: Connection) -> int:
     """Return how many effects are not done, those that are not due yet included."""
     query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.status == EffectStatus.PENDING)
@@ -272,12 +290,6 @@ def next_due_ns(connection: Connection) -> int | None:
 def stream_effects(connection: Connection, stream: str) -> list[StoredEffect]:
     """All effects of a stream, settled ones too, in the order in which they were asked for."""
     return [_stored(row) for row in connection.execute(_EFFECTS_OF_STREAM, {"of_stream": stream})]
-
-
-def pending_of_stream(connection: Connection, stream: str, now_ns: int) -> list[StoredEffect]:
-    """Effects of a stream that are due, in the order in which they were asked for."""
-    asked = {"of_stream": stream, "now_ns": now_ns}
-    return [_stored(row) for row in connection.execute(_PENDING_OF_STREAM, asked)]
 
 
 def effect(connection: Connection, key: str) -> StoredEffect:

@@ -77,6 +77,9 @@ class Executor:
         self._acts = Acts(database, acting, checks, clock, metrics, vault)
         self._exits = SharedExits(database, acting, checks, clock, metrics)
         self._running: dict[Lane, Room] = {}
+        self._ended: set[Lane] = set()
+        """Lanes that have ended since the last look at the outbox began."""
+        self._due: dict[journal.Mark, StoredEffect] = {}
 
     async def run(self) -> None:
         """Run effects for ever as they become due. Raise `FencedError`, and what is fatal of the database."""
@@ -104,49 +107,46 @@ class Executor:
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
         """Start what is due and not running, then wait for news or for the next retry."""
         seen, now_ns = self._updates.effects.count, self._clock.now_ns()
-        due, next_ns = await self._database.read(partial(self._due, now_ns=now_ns))
+        self._ended.clear()
+        self._due, exits, next_ns = await self._database.read(partial(_look, now_ns=now_ns, known=self._due))
+        due = {effect.key: effect for effect in (*exits, *self._due.values())}.values()
         self._metrics.effect_backlog.set(len(due))
-        first = {_lane(effect): effect for effect in reversed(due)}
-        starting = self._with_room(first)
-        self._running.update({lane: _room(first[lane]) for lane in starting})
-        for chain, exits in self._exits.sharing([first[lane] for lane in starting]).items():
-            if len(exits) > 1:
-                starting = [lane for lane in starting if lane not in {_lane(effect) for effect in exits}]
-                together = self._exits.work(chain, exits, partial(self._go_alone, group))
+        lanes: dict[Lane, list[StoredEffect]] = {}
+        for effect in due:
+            lanes.setdefault(_lane(effect), []).append(effect)
+        starting = self._with_room({lane: waiting[0] for lane, waiting in lanes.items()})
+        self._running.update({lane: _room(lanes[lane][0]) for lane in starting})
+        for chain, shared in self._exits.sharing([lanes[lane][0] for lane in starting]).items():
+            if len(shared) > 1:
+                starting = [lane for lane in starting if lane not in {_lane(effect) for effect in shared}]
+                together = self._exits.work(chain, shared, partial(self._go_alone, group, lanes))
                 group.create_task(together, name=f"exits of {chain}")
         for lane in starting:
-            group.create_task(self._work(lane), name=f"effects of {lane}")
+            group.create_task(self._work(lane, lanes[lane]), name=f"effects of {lane}")
         await self._updates.effects.wait_beyond(seen, _idle_s(next_ns, now_ns))
-
-    def _due(self, connection: Connection, now_ns: int) -> tuple[list[StoredEffect], int | None]:
-        """Exits first, and as many of them however much else is due."""
-        due = journal.pending_effects(connection, now_ns, MAX_PENDING)
-        exits = [one for one in due if one.kind in EXIT_KINDS]
-        if len(due) == MAX_PENDING:  # there may be exits behind them
-            exits = journal.pending_effects(connection, now_ns, MAX_PENDING, EXIT_KINDS)
-        known = {effect.key for effect in exits}
-        return [*exits, *(one for one in due if one.key not in known)], journal.next_due_ns(connection)
 
     def _with_room(self, first: Mapping[Lane, StoredEffect]) -> list[Lane]:
         """Lanes to start, by their first effect. Each chain has room of its own, and its exits have theirs: what hangs
-        there takes no place from the others."""
+        there takes no place from the others. A lane that has ended since is left: what was read of it is old."""
         taken = Counter(self._running.values())
         starting = []
         for lane, effect in sorted(first.items(), key=lambda item: item[1].kind not in EXIT_KINDS):
-            if lane not in self._running and taken[_room(effect)] < MAX_LANES_AT_ONCE:
+            if lane not in self._running and lane not in self._ended and taken[_room(effect)] < MAX_LANES_AT_ONCE:
                 taken[_room(effect)] += 1
                 starting.append(lane)
         return starting
 
-    def _go_alone(self, group: asyncio.TaskGroup, due: Sequence[StoredEffect]) -> None:
-        for effect in due:
-            group.create_task(self._work(_lane(effect)), name=f"effects of {_lane(effect)}")
+    def _go_alone(
+        self, group: asyncio.TaskGroup, lanes: Mapping[Lane, Sequence[StoredEffect]], due: Sequence[StoredEffect]
+    ) -> None:
+        for lane in map(_lane, due):
+            group.create_task(self._work(lane, lanes[lane]), name=f"effects of {lane}")
 
-    async def _work(self, lane: Lane) -> None:
+    async def _work(self, lane: Lane, due: Sequence[StoredEffect]) -> None:
+        """Execute them in the order in which they were asked for. What comes meanwhile begins when this has ended."""
         try:
-            while pending := await self._database.read(lambda c: self._pending_in(c, lane)):
-                for effect in pending:
-                    await self.execute(effect)
+            for effect in sorted(due, key=lambda one: (one.sequence, one.kind)):
+                await self.execute(effect)
         except RetryableError as error:
             log.warning("the database does not answer", swap=lane[0], reason=error.message)
             await self._clock.sleep(retry.CALL.delay_s(1))
@@ -158,11 +158,8 @@ class Executor:
             await self._clock.sleep(SET_ASIDE_S)
         finally:
             self._running.pop(lane, None)
+            self._ended.add(lane)
             self._updates.effects.notify()
-
-    def _pending_in(self, connection: Connection, lane: Lane) -> list[StoredEffect]:
-        now_ns = self._clock.now_ns()
-        return [effect for effect in journal.pending_of_stream(connection, lane[0], now_ns) if _lane(effect) == lane]
 
     async def execute(self, effect: StoredEffect) -> None:
         """Try one effect once and store what came of it.
@@ -230,6 +227,17 @@ class Executor:
 
         if await swaps.write(self._database, store):
             self._updates.changed([swap_id])
+
+
+def _look(
+    connection: Connection, now_ns: int, known: Mapping[journal.Mark, StoredEffect]
+) -> tuple[dict[journal.Mark, StoredEffect], list[StoredEffect], int | None]:
+    """What is due, the exits among it, and when the next effect is: as many exits however much else is due."""
+    due = journal.pending_again(connection, now_ns, MAX_PENDING, known)
+    exits = [one for one in due.values() if one.kind in EXIT_KINDS]
+    if len(due) == MAX_PENDING:  # there may be exits behind them
+        exits = journal.pending_effects(connection, now_ns, MAX_PENDING, EXIT_KINDS)
+    return due, exits, journal.next_due_ns(connection)
 
 
 def _idle_s(next_ns: int | None, now_ns: int) -> float:

@@ -1,4 +1,4 @@
-"""What waits for SQLite together shares a transaction, and nobody notices but by the time it takes."""
+"""SQLite transactions that pieces of work share, of which nobody notices more than the time they take."""
 
 import asyncio
 import sqlite3

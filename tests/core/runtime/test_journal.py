@@ -26,8 +26,8 @@ from core.runtime.journal import (
     fail_effect,
     load,
     next_due_ns,
+    pending_again,
     pending_effects,
-    pending_of_stream,
     replay,
     retry_effect,
     snapshots,
@@ -96,8 +96,6 @@ async def test_effects_wait_until_due_then_settle_once(database: Database) -> No
     assert [e.body for e in await database.read(lambda c: pending_effects(c, 50, kinds={"later"}))] == [b"L"]
     assert len(await database.read(lambda c: pending_effects(c, 50, limit=1))) == 1
     assert await database.read(next_due_ns) == 0
-    assert [e.key for e in await database.read(lambda c: pending_of_stream(c, "s", 49))] == ["s:1:now"]
-    assert await database.read(lambda c: pending_of_stream(c, "other", 50)) == []
 
     await database.write(lambda c: complete_effect(c, "s:1:now", now_ns=60))
     await database.write(lambda c: complete_effect(c, "s:1:now", now_ns=61))
@@ -120,11 +118,28 @@ async def test_effects_wait_until_due_then_settle_once(database: Database) -> No
         await database.write(lambda c: complete_effect(c, "s:1:later", now_ns=73))
     assert await database.read(next_due_ns) is None
     settled = {e.kind: (e.status, e.error) for e in await database.read(lambda c: stream_effects(c, "s"))}
-    assert await database.read(lambda c: pending_of_stream(c, "s", 99)) == []
+    assert await database.read(lambda c: pending_effects(c, 99)) == []
     assert settled == {
         "now": (EffectStatus.DONE, None),
         "later": (EffectStatus.FAILED, "refused for good"),
     }
+
+
+async def test_known_effects_are_not_read_until_they_change(database: Database) -> None:
+    effects = [Effect("first", b"1"), Effect("second", b"2"), Effect("third", b"3", due_ns=5)]
+    await database.write(lambda c: append(c, "s", 0, b"e", b"s", effects, now_ns=1))
+    before = await database.read(lambda c: pending_again(c, 4, 9, {}))
+    assert list(before) == [("s:1:first", 0), ("s:1:second", 0)]
+    assert [one.body for one in before.values()] == [b"1", b"2"]
+    again = await database.read(lambda c: pending_again(c, 4, 9, before))
+    assert all(again[mark] is before[mark] for mark in before)
+
+    await database.write(lambda c: retry_effect(c, "s:1:first", due_ns=5, error="not yet"))
+    await database.write(lambda c: complete_effect(c, "s:1:second", now_ns=3))
+    after = await database.read(lambda c: pending_again(c, 5, 9, before))
+    assert list(after) == [("s:1:first", 1), ("s:1:third", 0)]
+    assert after["s:1:first", 1].error == "not yet"
+    assert list(await database.read(lambda c: pending_again(c, 5, 1, before))) == [("s:1:first", 1)]
 
 
 async def test_unknown_effects_are_not_found(database: Database) -> None:
