@@ -145,37 +145,46 @@ class Signatory:
     async def _try_first(
         self, order: Order, market: FeeMarket | None, count: int, purse: Purse | None
     ) -> TransactionRecord:
-        unsigned = order.unsigned
-        chain, account = unsigned.chain, unsigned.sender
-
-        def look(connection: Connection) -> tuple[TransactionRecord | None, int, FeeBid | None, Mapping[AssetId, int]]:
-            sequence = order.sequence
-            if sequence is None:
-                sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits)
-            known = records.by_effects(connection, (order.effect_key, *order.items))
-            former = records.with_sequence(connection, chain, account, sequence)
-            promised = {} if purse is None else _promised(connection, order, purse.height, sequence)
-            return known, sequence, _highest([one.bid for one in former]), promised
-
-        known, sequence, floor, promised = await self._database.read(look)
+        look = partial(self._planned, order=order, market=market, usual=self.market.usual, count=count, purse=purse)
+        known, sequence, bid, cost = await self._database.read(look)
         if known is not None:
             return known
-        bid = None if market is None else self._first_bid(market, floor, order.exits)
-        cost = self._sender.cost(unsigned, bid)
-        if order.exits and purse is not None:
-            bid = self._within(order, bid, market, purse, promised)
-            cost = self._sender.cost(unsigned, bid)
-        # The purse and the gates, before the signature and once more in the transaction that stores it.
-        await self._database.read(lambda c: _checked(c, order, cost, purse))
-        attempt = await self._sign(unsigned, sequence, bid, order.deadline_ns, order.exits)
+        attempt = await self._sign(order.unsigned, sequence, bid, order.deadline_ns, order.exits)
         store = partial(
             _stored, epoch=self.epoch, order=order, sequence=sequence, attempt=attempt, cost=cost, purse=purse
         )
         return await self._database.write(store)
 
-    def _first_bid(self, market: FeeMarket, floor: FeeBid | None, exits: bool) -> FeeBid:
+    def _planned(
+        self,
+        connection: Connection,
+        order: Order,
+        market: FeeMarket | None,
+        usual: int,
+        count: int,
+        purse: Purse | None,
+    ) -> tuple[TransactionRecord | None, int, FeeBid | None, Mapping[AssetId, int]]:
+        """The transaction that is there already; else the sequence, the bid and the cost of the one to be signed. The
+        purse and the gates hold for it now, and are asked once more in the transaction that stores it."""
+        unsigned = order.unsigned
+        chain, account = unsigned.chain, unsigned.sender
+        sequence = order.sequence
+        if sequence is None:
+            sequence = sequences.free_sequence(connection, chain, account, count, exits=order.exits)
+        if (known := records.by_effects(connection, (order.effect_key, *order.items))) is not None:
+            return known, sequence, None, {}
+        floor = _highest([one.bid for one in records.with_sequence(connection, chain, account, sequence)])
+        bid = None if market is None else self._first_bid(market, usual, floor, order.exits)
+        if order.exits and purse is not None:
+            promised = _promised(connection, order, purse.height, sequence)
+            bid = self._within(order, bid, market, purse, promised)
+        cost = self._sender.cost(unsigned, bid)
+        _checked(connection, order, cost, purse)
+        return None, sequence, bid, cost
+
+    def _first_bid(self, market: FeeMarket, usual: int, floor: FeeBid | None, exits: bool) -> FeeBid:
         """Return a bid of what the market asks, and more than anything that was ever offered under this sequence."""
-        most = self._policy.most(self.market.usual, 0.0, exits)
+        most = self._policy.most(usual, 0.0, exits)
         bid = fees.first_bid(market, 0.0, most)
         if floor is None:
             return bid
