@@ -17,6 +17,7 @@ import msgspec
 from adapters.consortium.transport import HttpTransport, News, Reply, Transport
 from adapters.observed import RpcMetrics, origin
 from adapters.rates import Pace, RateLimit, retry_after_s
+from adapters.sharing import SharedRequests
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError
 from core.proofs.cometbft.json import bytes_from_base64, bytes_to_base64, object_from_json
 
@@ -84,6 +85,7 @@ class CometRpc:
         self.origin = origin(self.url)
         """For messages: providers put their keys behind it."""
         self._transport = transport or HttpTransport(self.url, timeout_s)
+        self._shared = SharedRequests()
         self._ids = itertools.count(1)
         self._slots = asyncio.Semaphore(MAX_PARALLEL_CALLS)
         self._exits = asyncio.Semaphore(MAX_PARALLEL_CALLS)
@@ -101,10 +103,16 @@ class CometRpc:
 
     async def call_raw(self, method: str, **params: Any) -> Mapping[str, Any]:
         """`call`, for those who look at the endpoint's own error: raises `RpcError` instead of a translation."""
-        if self._observed is None:
-            return await self._call(method, params)
-        with self._observed.calling(self.origin, method):
-            return await self._call(method, params)
+
+        async def send() -> Mapping[str, Any]:
+            if self._observed is None:
+                return await self._call(method, params)
+            with self._observed.calling(self.origin, method):
+                return await self._call(method, params)
+
+        if method.startswith(_BROADCAST):
+            return await send()
+        return await self._shared.ask((method, msgspec.json.encode(params)), send)
 
     async def _call(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         request = self._request(method, params)

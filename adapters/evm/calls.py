@@ -9,11 +9,9 @@ from functools import cache
 from typing import Any, Final
 
 import msgspec
-from eth_typing import HexStr
-from web3 import Web3
-from web3.contract import Contract
+from eth_abi.abi import encode
 
-from adapters.evm.contracts.artifacts import load_artifact
+from adapters.evm.contracts.artifacts import load_artifact, selector_of, types_of
 from adapters.evm.names import chain_number, hex_address
 from core.model.errors import RejectedError
 from core.model.transactions import UnsignedTransaction
@@ -102,18 +100,20 @@ def rpc_call(body: CallBody) -> dict[str, Any]:
 
 
 def encode_call(contract: str, function: str, *arguments: Any) -> bytes:
-    """The call data of one of our contracts' functions."""
-    encoded: HexStr = _contract(contract).encode_abi(function, args=arguments)
-    return bytes.fromhex(encoded[2:])
+    """The call data of one of our contracts' functions. Raise `EncodingError` of eth_abi for others."""
+    selector, types = _function(contract, function)
+    return selector + encode(types, arguments)
 
 
 def encode_creation(contract: str, *arguments: Any) -> bytes:
-    """The data of the transaction that creates one of our contracts."""
-    encoded = _contract(contract).constructor(*arguments).data_in_transaction
-    return bytes.fromhex(str(encoded)[2:])
+    """The data of the transaction that creates one of our contracts. Raise as `encode_call`."""
+    artifact = load_artifact(contract)
+    types = [one for entry in artifact.abi if entry["type"] == "constructor" for one in types_of(entry)]
+    return artifact.bytecode + encode(types, arguments)
 
 
 @cache
-def _contract(name: str) -> type[Contract]:
-    artifact = load_artifact(name)
-    return Web3().eth.contract(abi=artifact.abi, bytecode=artifact.bytecode)
+def _function(contract: str, name: str) -> tuple[bytes, tuple[str, ...]]:
+    """The selector and the parameters' types of a function. None of our contracts has two of one name."""
+    [entry] = (one for one in load_artifact(contract).abi if one["type"] == "function" and one["name"] == name)
+    return selector_of(entry), tuple(types_of(entry))

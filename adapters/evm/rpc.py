@@ -8,7 +8,7 @@ in another order, and how many calls it may hold is found out by trying. All of 
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +23,7 @@ from adapters.evm.words import Refusal
 from adapters.learnt import LearntLimit
 from adapters.observed import RpcMetrics, origin
 from adapters.rates import Pace, RateLimit
+from adapters.sharing import SharedRequests
 from core.model.errors import CausewayError, NotFoundError, RejectedError, RetryableError, UnclearRefusalError
 
 CALL_TIMEOUT_S: Final = 10.0
@@ -56,6 +57,11 @@ class Call:
     method: str
     params: tuple[Any, ...] = ()
     into: Any = str
+
+    @property
+    def question(self) -> Hashable:
+        """Equal for calls that ask the same."""
+        return self.method, msgspec.json.encode(self.params), self.into
 
 
 @dataclass(slots=True)
@@ -98,6 +104,7 @@ class RpcClient:
         self._limit = RateLimit(calls_per_s)
         self._pace = Pace()
         self._transport = HttpTransport(url, timeout_s)
+        self._shared = SharedRequests()
 
     async def close(self) -> None:
         await self._transport.close()
@@ -105,9 +112,14 @@ class RpcClient:
     async def call(self, method: str, *params: Any, into: type[T] | Any = str) -> T:
         """One call, its result decoded into `into` (a msgspec type)."""
         call = Call(method, params, into)
-        with self._observing(method):
-            result = await self._one(call)
-        return cast(T, result)
+
+        async def send() -> Any:
+            with self._observing(method):
+                return await self._one(call)
+
+        if method == SEND_TRANSACTION:
+            return cast(T, await send())
+        return cast(T, await self._shared.ask(call.question, send))
 
     async def batch(self, calls: Sequence[Call]) -> list[Any]:
         """Many calls, results in their order. Raise what the first failed call raises."""
@@ -123,13 +135,19 @@ class RpcClient:
             return []
         if len(calls) > MAX_BATCH_CALLS:
             raise ValueError(f"a batch holds at most {MAX_BATCH_CALLS} calls")
-        with self._observing(*(call.method for call in calls)):
-            results = await self._all(calls)
-        if self._observed is not None:
-            for call, result in zip(calls, results, strict=True):
-                if isinstance(result, CausewayError):
-                    self._observed.failed(str(self), call.method, result)
-        return results
+
+        async def send() -> list[Any]:
+            with self._observing(*(call.method for call in calls)):
+                results = await self._all(calls)
+            if self._observed is not None:
+                for call, result in zip(calls, results, strict=True):
+                    if isinstance(result, CausewayError):
+                        self._observed.failed(str(self), call.method, result)
+            return results
+
+        if any(call.method == SEND_TRANSACTION for call in calls):
+            return await send()
+        return list(await self._shared.ask(tuple(call.question for call in calls), send))
 
     async def longest_batch(self, most: int) -> int:
         """Find how many calls, `most` at most, it takes in a request, and remember it in `batches`.

@@ -42,7 +42,12 @@ def load_artifact(contract: str) -> Artifact:
 def selector_of(entry: Mapping[str, Any]) -> bytes:
     """The selector of an ABI's function or error: 4 bytes of its signature's hash (Solidity, "Contract ABI
     Specification")."""
-    return keccak256(f"{entry['name']}({','.join(map(_type, entry['inputs']))})".encode())[:4]
+    return keccak256(f"{entry['name']}({','.join(types_of(entry))})".encode())[:4]
+
+
+def types_of(entry: Mapping[str, Any]) -> list[str]:
+    """The canonical types of an ABI entry's parameters."""
+    return [_type(item) for item in entry["inputs"]]
 
 
 def _type(item: Mapping[str, Any]) -> str:
