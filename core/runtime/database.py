@@ -35,6 +35,8 @@ T = TypeVar("T")
 BUSY_TIMEOUT_MS: Final = 5_000
 """How long SQLite waits for another process's lock before the work is refused as retryable."""
 READERS: Final = 2
+STATEMENTS_KEPT: Final = 512
+"""Of each SQLite connection: more than a relayer's workers have."""
 MAX_QUEUED: Final = 1_000
 """Reads and writes that may wait for one database; one more is refused as retryable."""
 SCHEMA: Final = "0009"
@@ -259,7 +261,8 @@ def _sqlite_engine(path: Path | None, dialect: str, pool: type[sa.Pool], **sizes
     if path is not None:
         make_room(path)
     url = URL.create(dialect, database=None if path is None else str(path))
-    engine = sa.create_engine(url, connect_args={"check_same_thread": False}, poolclass=pool, **sizes)
+    arguments = {"check_same_thread": False, "cached_statements": STATEMENTS_KEPT}
+    engine = sa.create_engine(url, connect_args=arguments, poolclass=pool, **sizes)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

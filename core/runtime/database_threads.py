@@ -11,13 +11,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, local
 from typing import Any, Final, TypeVar
 
 from sqlalchemy.engine import Connection, Engine
 
+from core.model.errors import CausewayError
 from core.runtime.database_errors import translating
+from core.runtime.statements import PreparedConnection
 
 T = TypeVar("T")
 
@@ -54,6 +57,8 @@ class DatabaseThreads:
         self._working = 0
         self._count = 0
         self._answers: dict[asyncio.AbstractEventLoop, list[tuple[_Piece, Any]]] = {}
+        self._own = local()
+        self._connections = list[PreparedConnection]()
 
     def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
         """Return the future of what `work` returns or raises. Work whose future is cancelled in time does not begin."""
@@ -68,8 +73,10 @@ class DatabaseThreads:
         return future
 
     def shutdown(self) -> None:
-        """Return once nothing waits and nothing runs."""
+        """Return once nothing waits and nothing runs, and the file is let go of."""
         self._pool.shutdown()
+        for connection in self._connections:
+            connection.close()
 
     def _work(self) -> None:
         while (newest := self._newest()) is not None:
@@ -97,7 +104,8 @@ class DatabaseThreads:
         asked for. No piece that another thread could begin waits for one that takes long."""
         begun, answers = list[_Piece](), list[tuple[_Piece, Any]]()
         try:
-            with self._engine.begin() as connection:
+            connection = self._connected()
+            with connection.begin():
                 ends_s = time.monotonic() + TOGETHER_S
                 while len(begun) < MAX_TOGETHER and (not begun or time.monotonic() < ends_s):
                     if (piece := self._next(newest)) is None:
@@ -107,9 +115,27 @@ class DatabaseThreads:
                     if not self._writes:
                         self._answer([answers.pop()])
         except BaseException as error:
+            if not isinstance(error, CausewayError):
+                self._disconnect()
             failed = begun or [piece for piece in [self._next(newest)] if piece is not None]
             answers = [(piece, _Failed(self._translated(error))) for piece in failed]
         self._answer(answers)
+
+    def _connected(self) -> PreparedConnection:
+        """This thread's own connection."""
+        connection: PreparedConnection | None = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = PreparedConnection(self._engine)
+            self._connections.append(connection)
+        return connection
+
+    def _disconnect(self) -> None:
+        """Begin with another connection next time: what the database itself refused may have left this one unfit."""
+        connection: PreparedConnection | None = self._own.__dict__.pop("connection", None)
+        if connection is not None:
+            self._connections.remove(connection)
+            with suppress(Exception):
+                connection.close()
 
     def _result(self, connection: Connection, piece: _Piece, first: bool) -> Any:
         """What a piece returns or, as `_Failed`, raises. Raise what ends the whole transaction."""

@@ -1,216 +1,48 @@
-"""Databases in memory, of which a story has many and asks each thousands of times: what is asked again is prepared.
-
-SQLAlchemy looks at a statement, its values and its rows again whenever it is executed, which takes longer than SQLite
-itself does. Here a statement that comes again, the same object with values of the same names, goes to SQLite as
-SQLAlchemy has compiled it, and each value and row through the processors of its SQLAlchemy type. Everything else, such
-as statements that are made for one use, goes SQLAlchemy's own way.
+"""Databases in memory, of which a story has many and asks each thousands of times: what is asked again is prepared, and
+what is written can be noted.
 """
 
-import re
-import sqlite3
-from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
-from typing import Any, Final
-from weakref import WeakKeyDictionary
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from core.runtime.database import InlineDatabase
-
-Process = Callable[[Any], Any]
-_WRITES: Final = re.compile(r"\s*(?:INSERT INTO|UPDATE|DELETE FROM)\s+\"?(\w+)")
-_QUICK: Final = re.compile("INSERT|SELECT|WITH|SAVEPOINT|RELEASE|ROLLBACK")
-"""Texts of SQL that are often executed begin so; SQLAlchemy's own questions to SQLite (PRAGMA) do not."""
+from core.runtime.statements import Found, Prepared, PreparedConnection, table_written
 
 
-class Found:
-    """A result: all of its rows at once, under the names of `sqlalchemy.Result`."""
-
-    __slots__ = ("_rows", "rowcount")
-
-    def __init__(self, rows: Sequence[Any], rowcount: int) -> None:
-        self._rows = rows
-        self.rowcount = rowcount
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
-
-    def all(self) -> list[Any]:
-        return list(self._rows)
-
-    fetchall = all
-
-    def first(self) -> Any:
-        return self._rows[0] if self._rows else None
-
-    def one(self) -> Any:
-        """Raise `sqlalchemy.exc.NoResultFound` or `MultipleResultsFound`."""
-        if not self._rows:
-            raise sa.exc.NoResultFound("no row was found where one is needed")
-        return self.one_or_none()
-
-    def one_or_none(self) -> Any:
-        """Raise `sqlalchemy.exc.MultipleResultsFound`."""
-        if len(self._rows) > 1:
-            raise sa.exc.MultipleResultsFound("several rows were found where one is needed")
-        return self.first()
-
-    def scalar(self) -> Any:
-        return self._rows[0][0] if self._rows else None
-
-    def scalar_one(self) -> Any:
-        """Raise as `one`."""
-        return self.one()[0]
-
-    def scalar_one_or_none(self) -> Any:
-        """Raise as `one_or_none`."""
-        found = self.one_or_none()
-        return None if found is None else found[0]
-
-    def scalars(self) -> "Found":
-        return Found([row[0] for row in self._rows], self.rowcount)
-
-
-class Prepared:
-    """A statement for values of the same names and lengths, as SQLite takes it."""
-
-    def __init__(self, statement: Any, compiled: SQLCompiler, values: Mapping[str, Any]) -> None:
-        dialect, state = compiled.dialect, compiled.construct_expanded_state(values)
-        self.sql = state.statement
-        wrote = _WRITES.match(self.sql)
-        self.table = None if wrote is None else wrote[1]
-        """The table that it writes."""
-        binds = {name: bind for bind, name in compiled.bind_names.items()}
-        parts = {part: (name, at) for name, names in state.parameter_expansion.items() for at, part in enumerate(names)}
-        self._slots: list[tuple[str | None, int | None, Any, Process | None]] = []
-        for part in state.positiontup or ():
-            name, at = parts.get(part, (part, None))
-            bind = binds[name]
-            key = next((one for one in (bind.key, name) if one in values), None)
-            process = bind.type.dialect_impl(dialect).bind_processor(dialect)
-            self._slots.append((key, at, None if key is not None else state.parameters[part], process))
-        plain = all(key is not None and at is None and process is None for key, at, _, process in self._slots)
-        self._keys = [key for key, _, _, _ in self._slots if key is not None] if plain else None
-        """The names of the values in SQLite's order, if SQLite takes all of them as they are."""
-        columns = list(statement.exported_columns)
-        kinds = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
-        self.returns = bool(columns)
-        self._row = _row(tuple(statement.exported_columns.keys()))
-        self._processes = [(place, process) for place, process in enumerate(kinds) if process is not None]
-
-    def bound(self, values: Mapping[str, Any]) -> list[Any]:
-        """The values in SQLite's order, as SQLite takes them."""
-        if self._keys is not None:
-            return [values[key] for key in self._keys]
-        made = []
-        for key, at, value, process in self._slots:
-            if key is not None:
-                value = values[key] if at is None else values[key][at]
-            made.append(value if process is None else process(value))
-        return made
-
-    def found(self, cursor: sqlite3.Cursor) -> Found:
-        if not self.returns:
-            return Found((), cursor.rowcount)
-        rows: Sequence[Any] = cursor.fetchall()
-        if self._processes and rows:
-            rows = [self._processed(row) for row in rows]
-        return Found(list(map(self._row, rows)), cursor.rowcount)
-
-    def _processed(self, row: tuple[Any, ...]) -> list[Any]:
-        values = list(row)
-        for place, process in self._processes:
-            values[place] = process(values[place])
-        return values
-
-
-@cache
-def _row(names: tuple[str, ...]) -> Callable[[Any], Any]:
-    """Return what makes a row of these columns from its values."""
-    kind: Any = namedtuple  # to mypy the names of a namedtuple are fixed
-    made: Callable[[Any], Any] = kind("Row", names, rename=True)._make
-    return made
-
-
-@dataclass(frozen=True, slots=True)
-class Forms:
-    """A statement for values of some names: one form for each length of the values that are lists."""
-
-    compiled: SQLCompiler
-    lists: tuple[str, ...]
-    made: dict[tuple[int, ...], Prepared]
-
-
-_PREPARED: Final[WeakKeyDictionary[Any, dict[tuple[str, ...], Forms | None]]] = WeakKeyDictionary()
-"""By statement; none of it is prepared when it is seen for the first time, since most of those are never seen again."""
-
-
-class PreparedConnection(Connection):
-    """A connection to SQLite that prepares what is asked again."""
+class NotingConnection(PreparedConnection):
+    """A connection that notes which tables are written, while somebody wants to know."""
 
     written: set[str] | None = None
-    """Tables that are written, while somebody wants to know."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._driver: Any = self.connection.driver_connection
         sa.event.listen(self, "before_cursor_execute", self._note)
 
-    def execute(self, statement: Any, parameters: Any = None, *, execution_options: Any = None) -> Any:
-        many = type(parameters) is list and bool(parameters)
-        values: Any = parameters[0] if many else {} if parameters is None else parameters
-        if execution_options is None and type(values) is dict and self.in_transaction():
-            prepared = _prepared(statement, values, self)
-            if prepared is not None and not (many and prepared.returns):
-                return self._ask(prepared, parameters if many else values, many)
-        return super().execute(statement, parameters, execution_options=execution_options)
-
     def exec_driver_sql(self, statement: str, parameters: Any = None, execution_options: Any = None) -> Any:
-        quick = _QUICK.match(statement) is not None and self.written is None and self.in_transaction()
-        if execution_options is not None or not quick:
-            return super().exec_driver_sql(statement, parameters, execution_options)
-        try:
-            if type(parameters) is list:
-                cursor = self._driver.executemany(statement, parameters)
-            else:
-                cursor = self._driver.execute(statement, parameters or ())
-        except Exception as error:
-            raise self._raised(statement, parameters, error) from error
-        if cursor.description is None:
-            return Found((), cursor.rowcount)
-        make = _row(tuple(column[0] for column in cursor.description))
-        return Found(list(map(make, cursor.fetchall())), cursor.rowcount)
+        if self.written is not None:
+            return Connection.exec_driver_sql(self, statement, parameters, execution_options)
+        return super().exec_driver_sql(statement, parameters, execution_options)
 
     def _ask(self, prepared: Prepared, values: Any, many: bool) -> Found:
         if self.written is not None and prepared.table is not None:
             self.written.add(prepared.table)
-        try:
-            if many:
-                return Found((), self._driver.executemany(prepared.sql, list(map(prepared.bound, values))).rowcount)
-            return prepared.found(self._driver.execute(prepared.sql, prepared.bound(values)))
-        except Exception as error:
-            raise self._raised(prepared.sql, values, error) from error
-
-    def _raised(self, statement: str, values: Any, error: Exception) -> BaseException:
-        """The error that SQLAlchemy makes of one of the driver's, or of a type's."""
-        return sa.exc.DBAPIError.instance(statement, values, error, sqlite3.Error, dialect=self.dialect)
+        return super()._ask(prepared, values, many)
 
     def _note(self, _connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        if self.written is not None and (found := _WRITES.match(statement)) is not None:
-            self.written.add(found[1])
+        if self.written is not None and (table := table_written(statement)) is not None:
+            self.written.add(table)
 
 
 @contextmanager
 def written(connection: Connection) -> Iterator[set[str]]:
     """The tables that are written meanwhile."""
     tables: set[str] = set()
-    if not isinstance(connection, PreparedConnection):
-        raise TypeError("only a connection that prepares statements notes what is written")
+    if not isinstance(connection, NotingConnection):
+        raise TypeError("only a connection of a database in memory notes what is written")
     connection.written = tables
     try:
         yield tables
@@ -220,31 +52,4 @@ def written(connection: Connection) -> Iterator[set[str]]:
 
 def memory_database() -> InlineDatabase:
     """An empty database."""
-    return InlineDatabase(connect=PreparedConnection)
-
-
-def _prepared(statement: Any, values: Mapping[str, Any], connection: Connection) -> Prepared | None:
-    """The statement for values of these names and lengths; None if it is seen for the first time, or if SQLAlchemy
-    makes some of its values itself."""
-    known = _PREPARED.get(statement)
-    if known is None:
-        if isinstance(statement, sa.Select | sa.CompoundSelect | sa.Insert | sa.Update | sa.Delete):
-            _PREPARED[statement] = {}
-        return None
-    names = tuple(values)
-    if names not in known:
-        known[names] = _forms(statement, values, connection)
-    forms = known[names]
-    if forms is None:
-        return None
-    lengths = tuple([len(values[name]) for name in forms.lists])
-    if lengths not in forms.made:
-        forms.made[lengths] = Prepared(statement, forms.compiled, values)
-    return forms.made[lengths]
-
-
-def _forms(statement: Any, values: Mapping[str, Any], connection: Connection) -> Forms | None:
-    compiled = statement.compile(dialect=connection.dialect, column_keys=sorted(values))
-    if compiled.insert_prefetch or compiled.update_prefetch or compiled.escaped_bind_names:
-        return None
-    return Forms(compiled, tuple(bind.key for bind in compiled.bind_names if bind.expanding and bind.key in values), {})
+    return InlineDatabase(connect=NotingConnection)

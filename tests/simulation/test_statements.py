@@ -9,7 +9,8 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, FatalError
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import InlineDatabase
-from gateway.simulation.statements import Found, Prepared, memory_database, written
+from core.runtime.statements import Found, Prepared
+from gateway.simulation.statements import memory_database, written
 
 TABLE = sa.Table(
     "statements_kept",
