@@ -138,7 +138,7 @@ class DatabaseThreads:
                 connection.close()
 
     def _result(self, connection: Connection, piece: _Piece, first: bool) -> Any:
-        """What a piece returns or, as `_Failed`, raises. Raise what ends the whole transaction."""
+        """Return what a piece returns, `_Failed` for what it raises. Raise what ends the whole transaction."""
         if first:  # nothing else would be lost with it
             return piece.work(connection)
         try:

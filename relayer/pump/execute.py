@@ -232,7 +232,7 @@ class Executor:
 def _look(
     connection: Connection, now_ns: int, known: Mapping[journal.Mark, StoredEffect]
 ) -> tuple[dict[journal.Mark, StoredEffect], list[StoredEffect], int | None]:
-    """What is due, the exits among it, and when the next effect is: as many exits however much else is due."""
+    """Return what is due, the exits among it, and when the next effect is. However much is due, all exits are there."""
     due = journal.pending_again(connection, now_ns, MAX_PENDING, known)
     exits = [one for one in due.values() if one.kind in EXIT_KINDS]
     if len(due) == MAX_PENDING:  # there may be exits behind them
