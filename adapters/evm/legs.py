@@ -50,6 +50,14 @@ class _Handed:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Words of low lanes by their number, and when their read began (monotonic seconds)."""
+
+    words: Mapping[int, int]
+    began_s: float
+
+
 class EvmLegBuilder:
     """`LegBuilder` over one HashedTimelock."""
 
@@ -59,10 +67,12 @@ class EvmLegBuilder:
         self._htlc = htlc
         self._free_last: dict[bytes, int] = {}
         self._handed: dict[Lane, _Handed] = {}
+        self._read: dict[bytes, _Read] = {}
         self._turns: dict[bytes, asyncio.Lock] = {}
 
     async def lock_id(self, terms: LockTerms, taken: Collection[LockId] = ()) -> LockId:
-        """A free lane of the sender's, a low one: at most two reads of the newest state, however many are in use.
+        """A free lane of the sender's, a low one: at most two reads of the newest state, however many are in use. Those
+        who ask while a read is awaited share the next one.
 
         A lane is free if no lock is open in it, and no place in `taken` is a use of it that the chain does not show
         yet, and if it was not just shown to a lock under another hashlock, whose place may not be written down yet.
@@ -70,7 +80,7 @@ class EvmLegBuilder:
         `RetryableError` if no free lane is found, which takes more than 2**28 open locks.
         """
         self._own(terms)
-        sender = evm_address(terms.sender)
+        sender, asked_s = evm_address(terms.sender), time.monotonic()
         named: dict[int, list[Lane]] = {}
         for place in map(parse_lane, taken):
             if place.sender == sender:
@@ -79,7 +89,7 @@ class EvmLegBuilder:
             for lane, one in self._handed_lately().items():
                 if lane.sender == sender and one.hashlock != terms.hashlock:
                     named.setdefault(lane.number, []).append(lane)
-            found = await self._free_lane(terms, sender, named)
+            found = self._lane_just_read(sender, asked_s, named) or await self._free_lane(terms, sender, named)
             self._handed[found] = _Handed(terms.hashlock, time.monotonic())
         self._remember(sender, found.number)
         return lane_lock_id(found)
@@ -90,12 +100,24 @@ class EvmLegBuilder:
         self._handed = {lane: one for lane, one in self._handed.items() if now_s - one.at_s < HANDED_S}
         return self._handed
 
+    def _lane_just_read(self, sender: bytes, asked_s: float, named: Mapping[int, Sequence[Lane]]) -> Lane | None:
+        """Return a free lane of the last read, if that began after somebody asked for one: it is as new as their own
+        would be."""
+        read = self._read.get(sender)
+        if read is None or read.began_s < asked_s:
+            return None
+        return _first_free(sender, sorted(read.words), read.words, named)
+
     async def _free_lane(self, terms: LockTerms, sender: bytes, named: Mapping[int, Sequence[Lane]]) -> Lane:
         near = self._free_last.get(sender, 0)
         low = {*_unnamed(count(0), LOWEST_READ, named), *_unnamed(count(near), NEAR_READ, named)}
         low.update(islice(sorted(named), NAMED_READ))
         far = [number for stride in STRIDES for number in _unnamed(count(near + stride), 1, named)]
+        began_s = time.monotonic()
         words = await self._words(sender, [*low, *far])
+        if len(self._read) >= MAX_SENDERS_REMEMBERED:
+            self._read.clear()
+        self._read[sender] = _Read({number: words[number] for number in low}, began_s)
         found = _first_free(sender, sorted(low), words, named)
         if found is None:
             end = next((number for number in far if next_use(sender, number, words[number]) is not None), None)
