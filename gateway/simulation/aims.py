@@ -12,7 +12,7 @@ by refunds.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from adapters.memory.transactions import Batch, Body, Claim, Lock, Refund, decode_wire, transaction_hash
@@ -37,6 +37,8 @@ LEFT_S: Final = (
 )
 """How long before any timelock of the token a pause is over at the latest."""
 MIN_PAUSE_S: Final = 3.0
+A_MOMENT_S: Final = 0.01
+"""Times are sums of others."""
 
 Place = tuple[ChainId, str, int]
 """A chain, an account and a sequence: what all forms of one transaction share."""
@@ -146,7 +148,8 @@ class Aims:
         for (name, asset), until_s in list(self._paused.items()):
             if name == chain.chain and now_s >= until_s:
                 del self._paused[name, asset]
-                chain.tokens.paused.discard(asset)
+                if not is_paused(self._blocked, asset, now_s):
+                    chain.tokens.paused.discard(asset)
 
     def after_block(self, chain: PlayedMemory) -> None:
         """The chain has produced a block."""
@@ -191,6 +194,16 @@ class Aims:
         # A refund waits for another one: neither has a deadline.
         patient = {Act.LOCK, Act.REFUND} if _act_of(body) is Act.REFUND else {Act.LOCK}
         return any(_act_of(one) not in patient for one in behind)
+
+
+def is_paused(
+    blocked: Collection[tuple[AssetId, AccountId | None, float, float]], asset: AssetId, now_s: float
+) -> bool:
+    """Return true if any pause of the asset is not over: of two that overlap, the one that ends first lifts nothing."""
+    return any(
+        one == asset and whom is None and since_s <= now_s < until_s - A_MOMENT_S
+        for one, whom, since_s, until_s in blocked
+    )
 
 
 def _act_of(body: Body) -> Act | None:

@@ -179,7 +179,7 @@ class Process(ABC):
                 fenced = error.subgroup(FencedError) if isinstance(error, BaseExceptionGroup) else error
                 if isinstance(fenced, FencedError | BaseExceptionGroup):
                     self.world.faults["fenced"] += 1
-                else:
+                elif not self._is_full(error):
                     self.ends.append(f"{self.name}'s former process woke and ended by itself: {error!r}")
         finally:
             awake.set()
@@ -204,11 +204,15 @@ class Process(ABC):
         if isinstance(error, Crash):
             return
         self._outage_s = RESTART_S
-        fatal, _ = error.split(FatalError) if isinstance(error, BaseExceptionGroup) else (error, None)
-        if isinstance(fatal, FatalError | BaseExceptionGroup) and self.party.full_at(self.world.seconds):
-            return  # as it says of itself: free some space and start it again
+        if self._is_full(error):
+            return
         if not isinstance(error, RetryableError):  # which a start may raise: the caller is to try again
             self.ends.append(f"{self.name}'s process ended by itself: {error!r}")
+
+    def _is_full(self, error: BaseException | None) -> bool:
+        """True if it ended since its disk is full, as it says of itself: free some space and start it again."""
+        fatal, _ = error.split(FatalError) if isinstance(error, BaseExceptionGroup) else (error, None)
+        return isinstance(fatal, FatalError | BaseExceptionGroup) and self.party.full_at(self.world.seconds)
 
     def kill(self, outage_s: float) -> None:
         """A power cut now, for this time."""

@@ -20,7 +20,7 @@ from core.model.ports import BridgeBuilder, ChainAccess, Signer
 from core.model.transactions import FeeMarket
 from core.model.types import AccountId, Asset, AssetId, ChainId, Hashlock, Height
 from core.runtime.clock import SeededSecrets, VirtualClock
-from gateway.simulation.aims import CALM_TIP, Aims
+from gateway.simulation.aims import CALM_TIP, Aims, is_paused
 from gateway.simulation.chains import PlayedChain, PlayedMemory
 from gateway.simulation.history import History
 from gateway.simulation.ledger import PlayedLedger, Settings, Skewed
@@ -316,6 +316,8 @@ class World:
     async def _reorganise_deeply(self, name: ChainId) -> None:
         await self.clock.sleep(self.plan.at_s[Rough.DEEP_REORG])
         chain = self.memory[name]
+        while chain.finalized_height <= 1:
+            await self.clock.sleep(1)  # until there is a finalized block above the fork
         fork = Height(max(1, chain.finalized_height - self.random.randint(1, MAX_BELOW_FINAL)))
         for height in range(fork + 1, chain.finalized_height + 1):
             happened = chain.block(Height(height)).events
@@ -367,7 +369,8 @@ class World:
         for_s = self.random.uniform(5, 2 * STALL_S)
         self.blocked.append((TOKEN[name], None, self.clock.now(), self.clock.now() + for_s))
         await self.clock.sleep(for_s)
-        tokens.paused.discard(TOKEN[name])
+        if not is_paused(self.blocked, TOKEN[name], self.clock.now()):
+            tokens.paused.discard(TOKEN[name])
 
 
 def _assets(chain: ChainId) -> dict[AssetId, Asset]:

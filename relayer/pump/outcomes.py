@@ -7,11 +7,12 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from core.model.effect_keys import EffectKey
-from core.model.errors import FencedError, RetryableError
+from core.model.errors import ConflictError, FencedError, RetryableError
 from core.model.types import SwapId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
+from core.runtime.savepoints import contained
 from core.runtime.signals import wait_any
 from htlc import events
 from relayer.pump import swaps
@@ -63,15 +64,27 @@ class OutcomeRecorder:
         return len(waiting)
 
     async def _report_alone(self, record: TransactionRecord) -> set[SwapId]:
-        now_ns = self._clock.now_ns()
-        try:
-            return await swaps.write(self._database, lambda c: set(_report(c, record, now_ns)))
-        except (RetryableError, FencedError):
-            raise
-        except Exception as error:
+        """Raise what the database raises: a full disk is not its fault, and it is reported once there is room."""
+        changed, error = await swaps.write(
+            self._database, partial(_report_or_set_aside, record=record, now_ns=self._clock.now_ns())
+        )
+        if error is not None:
             log.error("outcome set aside", effect=record.effect_key, status=record.status, exc_info=error)
-            await self._database.write(lambda c: records.note_reported(c, record))
-            return set()
+        return changed
+
+
+def _report_or_set_aside(
+    connection: Connection, record: TransactionRecord, now_ns: int
+) -> tuple[set[SwapId], Exception | None]:
+    """Return the swaps that changed, and the error for which the outcome counts as reported without them."""
+    changed = set[SwapId]()
+    error = contained(connection, lambda: changed.update(_report(connection, record, now_ns)))
+    if error is None:
+        return changed, None
+    if isinstance(error, ConflictError | FencedError):
+        raise error  # another one was faster, or has taken over
+    records.note_reported(connection, record)
+    return set(), error
 
 
 def _report_all(connection: Connection, now_ns: int) -> set[SwapId]:

@@ -7,7 +7,7 @@ from typing import Final
 
 from core.model.facts import LockStatus
 from core.runtime.clock import NS_PER_S
-from gateway.simulation.plan import CHAINS, POLICY, Deal, Rough, Style
+from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Deal, Lie, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import REVEAL_S
@@ -134,11 +134,19 @@ def _undisturbed(record: Record, deal: Agreed) -> bool:
         return False
     dapp, relayer = deal.dapp or "", deal.relayer
     bound_until = {dapp: _first_s(record, dapp, deal, reveals=True), relayer: _first_s(record, relayer, deal)}
+    if _locks_slowly(record, dapp) and bound_until[dapp] == inf:
+        return False
     return not any(
-        since < min(acted_s + 1, began + LEAST_S) and until > began - 1
+        since < min(acted_s + 1, began + LEAST_S) and until > began - COME_BACK_S
         for name, acted_s in bound_until.items()
         for since, until in record.process(name).away
     )
+
+
+def _locks_slowly(record: Record, party: str) -> bool:
+    """Asks an endpoint that hangs, and has to ask again if its database fails: that is longer than the time to lock."""
+    one = next(each for each in record.plan.parties if each.name == party)
+    return one.lie is Lie.HANGS and bool(one.locked)
 
 
 def _first_s(record: Record, party: str, deal: Agreed, reveals: bool = False) -> float:

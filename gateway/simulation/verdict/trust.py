@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import takewhile
 from typing import Final
 
-from gateway.simulation.plan import FORGETFUL, Rough
+from gateway.simulation.plan import FORGETFUL, TIMING, Lie, Rough
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent
@@ -20,6 +20,8 @@ NOTICE_S: Final = 10
 next to an endpoint that hangs."""
 ON_THE_WAY_S: Final = 2.0
 """How long bytes may be on their way that were signed before the clock went wrong."""
+SILENT_S: Final = TIMING.observation_s
+"""The same for a party that waits for an endpoint which says nothing, or the past."""
 FOREIGN_S: Final = 20.0
 """How long it may take to be sure that somebody else uses an account: some looks, a block apart."""
 
@@ -75,7 +77,9 @@ def _of_wrong_clock(record: Record, sent: Sent, deal: Agreed) -> Iterator[Proble
     if sent.party != record.plan.clock_of or _is_again(record, sent):
         return
     wrong_s = record.world.clock.now() - record.world.seconds + record.plan.at_s[Rough.CLOCK_WRONG]
-    if sent.at_s > wrong_s + ON_THE_WAY_S:
+    lie = next(one.lie for one in record.plan.parties if one.name == sent.party)
+    on_the_way_s = SILENT_S if lie in (Lie.HANGS, Lie.FROM_THE_PAST) else ON_THE_WAY_S
+    if sent.at_s > wrong_s + on_the_way_s:
         text = f"{sent.party} (deal {deal.deal.number}) acts though its clock is {record.plan.clock_off_s} s off"
         yield Problem(Kind.ACTED_BY_WRONG_CLOCK, text)
 
