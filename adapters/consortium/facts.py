@@ -14,6 +14,9 @@ from core.model.consortium import (
     LockCreated,
     LockLeaf,
     LockRefunded,
+    QueryAnswered,
+    QueryAsked,
+    QueryExpired,
     RecordStored,
     caip_account,
     caip_asset,
@@ -83,6 +86,8 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
         case AccessSet() | HeaderVoted() | MemberProposed() | MemberVoted() | MemberChanged():
             return None
         case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted() | AttestorAppointed():
+            return None
+        case QueryAsked() | QueryAnswered() | QueryExpired():
             return None
         case _:
             assert_never(event)

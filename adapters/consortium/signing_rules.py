@@ -6,8 +6,10 @@ from adapters.ed25519_openings import CONSENT_PREFIX
 from adapters.signing_rules import SigningLimits
 from core.model.consortium import (
     SIGN_PREFIX,
+    AnswerQuery,
     AttestHeader,
     Claim,
+    ExpireQuery,
     Lock,
     Refund,
     TransactionBody,
@@ -38,7 +40,7 @@ class ConsortiumSigningRules:
         taken: dict[AssetId, int] = {}
         for message in body.messages:
             match message:
-                case Claim() | Refund() | AttestHeader():
+                case Claim() | Refund() | AttestHeader() | AnswerQuery() | ExpireQuery():
                     continue
                 case Lock() | Transfer():
                     asset = caip_asset(self._chain, message.asset)

@@ -17,11 +17,14 @@ import pytest
 
 from adapters.consortium import Ed25519Signer, unsigned
 from core.model.consortium import (
+    AnswerQuery,
     Appoint,
+    AskQuery,
     AttestHeader,
     Burn,
     Claim,
     CreateAsset,
+    ExpireQuery,
     Issue,
     Lock,
     Message,
@@ -38,6 +41,8 @@ from core.model.errors import RejectedError
 from core.model.facts import Block, HeaderAttested, RecordWritten
 from core.model.ports import ChainAccess
 from core.model.types import MAX_BASE_UNITS, MAX_TIMELOCK_S, ChainTime, Height
+from core.model.uris import print_uri
+from core.proofs.ethereum import header_hash
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
 from indexer.feed import FactSignal
@@ -45,8 +50,11 @@ from indexer.follower import Follower, FollowerState
 from indexer.projections.balances import balance_at
 from local_chains.consortium.node import load_operator_keys
 from tests.adapters.consortium.harness import CHAIN, SYMBOLS, ConsortiumHarness, running
+from tests.core.proofs.test_question_evidence import CHAIN as FOREIGN
+from tests.core.proofs.test_question_evidence import STORAGE
 from tests.indexer.recomputed import check_projections
 from tests.indexer.truth import all_facts, replay
+from tests.local_chains.consortium.test_queries import REVIEWED, proof_of
 from tests.support import LONG
 
 BLOCKS = 400 if LONG else 100
@@ -57,7 +65,10 @@ NAMES: Final = ("a", "z" * 64, "0.-_", "records")
 DOCUMENTS: Final = (b"{}", json.dumps({"\0": "\ud7ff\0\u202e", "deep": [[[]]]}).encode(), b'"' + b"x" * 16_000 + b'"')
 OF_ISSUER: Final[tuple[type[Message], ...]] = (Issue, Issue, CreateAsset, Burn)
 OF_OPERATORS: Final[tuple[type[Message], ...]] = (AttestHeader, Appoint, Propose, Vote, Admit, WriteRecord, SetAccess)
-OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (Transfer, Lock, Lock, Claim, Refund, Refund, Burn)
+OF_ACCOUNTS: Final[tuple[type[Message], ...]] = (
+    Transfer, Lock, Lock, Claim, Refund, Refund, Burn, AskQuery, AskQuery, AnswerQuery, ExpireQuery,
+)  # fmt: skip
+STORED: Final = proof_of(STORAGE)
 KINDS: Final = tuple(dict.fromkeys((*OF_ISSUER, *OF_OPERATORS, *OF_ACCOUNTS)))
 assert set(KINDS) == set(get_args(Message)), "a message that the ledger knows is missing here"
 
@@ -83,6 +94,7 @@ class LedgerStrangers:
         self.ledger, self.rng, self.everybody = ledger, rng, everybody
         self.symbols = list(SYMBOLS)
         self.locks: list[tuple[bytes, bytes, int]] = []
+        self.asked = 0
         self.done: Counter[type[Message]] = Counter()
 
     @classmethod
@@ -165,7 +177,19 @@ class LedgerStrangers:
                 writers = {raw_address(one.account) for one in rng.sample(self.everybody, 2)} - {party}
                 return SetAccess(rng.choice(NAMES), rng.choice(NAMES), party, tuple(sorted(writers)))
             case "AttestHeader":
+                if rng.random() < 0.5:
+                    header = REVIEWED.header
+                    return AttestHeader(FOREIGN, header.number, header_hash(header), header.timestamp)
                 return AttestHeader("eip155:1", rng.choice((0, 7, 2**63 - 1)), b"\xff" * 32, 7)
+            case "AskQuery":
+                self.asked += 1
+                uri = print_uri(STORAGE) if rng.random() < 0.9 else rng.choice(NAMES)
+                fee = rng.choice((quantity(1), amount))
+                return AskQuery(uri, 0, rng.choice((40, 2**63 - 1)), now_s + rng.choice((1, 3, 500)), symbol, fee)
+            case "AnswerQuery":
+                return AnswerQuery(rng.randrange(self.asked + 2), rng.choice((STORED, STORED, STORED[:-1])))
+            case "ExpireQuery":
+                return ExpireQuery(rng.randrange(self.asked + 2))
             case "Appoint":
                 return Appoint(odd if rng.random() < 0.7 else b"")
             case "Admit":

@@ -86,6 +86,32 @@ class AttestorAppointed(msgspec.Struct, frozen=True, tag="bridge.appoint"):
     attestor: bytes
 
 
+class QueryAsked(msgspec.Struct, frozen=True, gc=False, tag="bridge.ask"):
+    """`fee` is in base units of `asset`."""
+
+    number: int
+    asker: bytes
+    uri: str
+    first: int
+    last: int
+    deadline: int
+    asset: str
+    fee: int
+
+
+class QueryAnswered(msgspec.Struct, frozen=True, gc=False, tag="bridge.answer"):
+    """`digest` is the SHA-256 of the answer that the query's leaf holds."""
+
+    number: int
+    answerer: bytes
+    height: int
+    digest: bytes
+
+
+class QueryExpired(msgspec.Struct, frozen=True, gc=False, tag="bridge.expire"):
+    number: int
+
+
 LedgerEvent = (
     AssetMoved
     | AssetCreated
@@ -97,6 +123,9 @@ LedgerEvent = (
     | HeaderVoted
     | HeaderAccepted
     | AttestorAppointed
+    | QueryAsked
+    | QueryAnswered
+    | QueryExpired
     | MembersEvent
 )
 _EVENT_TYPES: Final[dict[str, type[LedgerEvent]]] = {

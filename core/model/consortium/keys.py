@@ -95,6 +95,19 @@ def attests_for_key(attestor: bytes) -> bytes:
     return b"bridge/attests-for/" + attestor
 
 
+QUERIES: Final = b"bridge/queries"
+"""The sequence of all questions to foreign chains; an entry is a `QueryLeaf`, by the query's number."""
+
+
+def query_key(number: int) -> bytes:
+    return sequence_key(QUERIES, number)
+
+
+def open_queries_key(asker: bytes) -> bytes:
+    """How many questions of an account are open, an 8-byte big-endian integer."""
+    return b"bridge/asking/" + asker
+
+
 def attested_latest_key(chain: str) -> bytes:
     """The newest attested height of a foreign chain, an 8-byte big-endian integer."""
     return f"bridge/latest/{chain}".encode()
@@ -107,6 +120,7 @@ LISTS: Final = (
     "organisations",
     "proposals",
     "misbehaviour",
+    "queries",
     "records/{namespace}",
     "records/{namespace}/{key}",
     "records/{namespace}/{key}/access",
@@ -119,6 +133,7 @@ _FIXED: Final = {
     "organisations": ORGANISATIONS,
     "proposals": PROPOSALS,
     "misbehaviour": MISBEHAVIOUR,
+    "queries": QUERIES,
 }
 
 

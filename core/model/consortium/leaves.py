@@ -60,6 +60,27 @@ class AccessLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_
     writers: tuple[bytes, ...]
 
 
+class QueryLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
+    """One question to a foreign chain for ever: what `AskQuery` asked, and how it ended.
+
+    `answer` is the JSON of the answer as evidence has it (`core.proofs.evidence.forms`), `height` and `block_hash`
+    those of the block that answers, and `answerer` proved it; 0 and empty until then.
+    """
+
+    asker: bytes
+    uri: str
+    first: int
+    last: int
+    deadline: int
+    asset: str
+    fee: bytes
+    status: Literal["open", "answered", "expired"]
+    answerer: bytes = b""
+    height: int = 0
+    block_hash: bytes = b""
+    answer: bytes = b""
+
+
 class HeaderLeaf(msgspec.Struct, frozen=True, gc=False, array_like=True, forbid_unknown_fields=True):
     """A foreign block that more than ⅔ of the power attested as final. `time` is its own Unix time in seconds."""
 
@@ -74,6 +95,7 @@ Leaf = (
     | RecordLeaf
     | AccessLeaf
     | HeaderLeaf
+    | QueryLeaf
     | Organisation
     | ProposalLeaf
     | ValidatorsLeaf

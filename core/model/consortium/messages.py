@@ -112,6 +112,38 @@ class Appoint(msgspec.Struct, frozen=True, array_like=True, tag="bridge/appoint"
     attestor: bytes
 
 
+class AskQuery(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bridge/ask", forbid_unknown_fields=True):
+    """Ask a foreign chain. `uri` is the question in its canonical form, without a height.
+
+    A block of that chain answers if its height is from `first` to `last`, inclusive; strictly before `deadline` (Unix
+    seconds of ledger time) whoever proves the answer takes `fee` of `asset`, which may be nothing (empty).
+    """
+
+    uri: str
+    first: int
+    last: int
+    deadline: int
+    asset: str
+    fee: bytes
+
+
+class AnswerQuery(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bridge/answer", forbid_unknown_fields=True
+):
+    """Answer query `number` by a proof (`core.proofs.evidence.bare`) under a header that this ledger attests."""
+
+    number: int
+    proof: bytes
+
+
+class ExpireQuery(
+    msgspec.Struct, frozen=True, gc=False, array_like=True, tag="bridge/expire", forbid_unknown_fields=True
+):
+    """Give the fee of query `number` back to its asker, at or after its deadline."""
+
+    number: int
+
+
 Message = (
     Issue
     | Transfer
@@ -124,6 +156,9 @@ Message = (
     | SetAccess
     | AttestHeader
     | Appoint
+    | AskQuery
+    | AnswerQuery
+    | ExpireQuery
     | Propose
     | Vote
     | Admit

@@ -4,6 +4,7 @@ The ledger attests some blocks only, so hashes lead from an attested header back
 the transactions trie shows at which index the transaction stands, and the receipts trie what it logged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -55,25 +56,38 @@ def verify_ethereum_log(evidence: Evidence, anchor: Anchor, now_s: int) -> Verif
 
 
 def _claim(question: Question, proof: LogProof) -> tuple[LogAnswer, AsOf]:
+    if not proof.headers:
+        raise MalformedProofError("the proof has no header")
+    attested = attested_block(question, proof.trail, proof.attestation, proof.headers[0])
+    nodes = proof.transaction_nodes, proof.receipt_nodes
+    return log_answer(question, attested, proof.headers[1:], proof.index, *nodes)
+
+
+def log_answer(
+    question: Question,
+    attested: ethereum.EthereumHeader,
+    older: Sequence[bytes],
+    index: int,
+    transaction_nodes: Sequence[bytes],
+    receipt_nodes: Sequence[bytes],
+) -> tuple[LogAnswer, AsOf]:
+    """The answer and its block, which `older` headers link to one that is believed. Raise as `verify`."""
     if not isinstance(question, LogQuestion):
         raise RejectedError("a receipt proves logs of transactions only")
-    header = _block(question, proof)
-    transaction = _leaf(header.transactions_root, proof.index, proof.transaction_nodes)
+    header = _linked(attested, older)
+    transaction = _leaf(header.transactions_root, index, transaction_nodes)
     if transaction is None or keccak256(transaction) != question.transaction:
-        raise InvalidProofError("another transaction stands at this index of the block", index=proof.index)
-    receipt = ethereum.verify_receipt(header.receipts_root, proof.index, proof.receipt_nodes)
+        raise InvalidProofError("another transaction stands at this index of the block", index=index)
+    receipt = ethereum.verify_receipt(header.receipts_root, index, receipt_nodes)
     if receipt is None:
         raise InvalidProofError("the block has no receipt of the transaction")
-    logs, index = receipt.logs, question.index
-    log = _event_log(question, logs[index]) if index < len(logs) else None
+    logs = receipt.logs
+    log = _event_log(question, logs[question.index]) if question.index < len(logs) else None
     return LogAnswer(receipt.status == 1, len(logs), log), as_of_header(question, header)
 
 
-def _block(question: LogQuestion, proof: LogProof) -> ethereum.EthereumHeader:
-    if not proof.headers:
-        raise MalformedProofError("the proof has no header")
-    header = attested_block(question, proof.trail, proof.attestation, proof.headers[0])
-    for raw in proof.headers[1:]:
+def _linked(header: ethereum.EthereumHeader, links: Sequence[bytes]) -> ethereum.EthereumHeader:
+    for raw in links:
         older = ethereum.decode_header(raw)
         if ethereum.header_hash(older) != header.parent_hash or older.number + 1 != header.number:
             raise InvalidProofError("a header is not the parent of the one before", height=older.number)
@@ -81,7 +95,7 @@ def _block(question: LogQuestion, proof: LogProof) -> ethereum.EthereumHeader:
     return header
 
 
-def _leaf(root: bytes, index: int, nodes: tuple[bytes, ...]) -> bytes | None:
+def _leaf(root: bytes, index: int, nodes: Sequence[bytes]) -> bytes | None:
     return mpt.verify(root, ethereum.index_key(index), nodes, max_node_bytes=mpt.MAX_RECEIPT_NODE_BYTES)
 
 

@@ -96,8 +96,18 @@ def proven_address(question: Question) -> bytes:
 
 def _ethereum_claim(question: Question, proof: EthereumProof) -> tuple[Answer, AsOf]:
     header = attested_block(question, proof.trail, proof.attestation, proof.header)
-    account = ethereum.verify_account(header.state_root, proven_address(question), proof.account_nodes)
-    return _answer(question, account, proof.storage_nodes), as_of_header(question, header)
+    return state_answer(question, header, proof.account_nodes, proof.storage_nodes), as_of_header(question, header)
+
+
+def state_answer(
+    question: Question,
+    header: ethereum.EthereumHeader,
+    account_nodes: Sequence[bytes],
+    storage_nodes: Sequence[bytes],
+) -> Answer:
+    """The answer under a header that is believed. Raise as `verify`."""
+    account = ethereum.verify_account(header.state_root, proven_address(question), account_nodes)
+    return _answer(question, account, storage_nodes)
 
 
 def _answer(question: Question, account: ethereum.Account | None, storage_nodes: Sequence[bytes]) -> Answer:

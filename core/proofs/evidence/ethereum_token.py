@@ -4,6 +4,7 @@ The proof shows the token's code; if a reviewed layout of that code is a proxy's
 and that one's code; then the word that the layout calls the holder's balance.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -97,15 +98,28 @@ def implementation_address(word: int) -> bytes:
 
 
 def _claim(question: Question, proof: TokenProof, layouts: Layouts) -> tuple[BalanceAnswer, AsOf]:
-    token, holder = token_and_holder(question)
     header = attested_block(question, proof.trail, proof.attestation, proof.header)
-    account = ethereum.verify_account(header.state_root, token, proof.account_nodes)
+    nodes = proof.account_nodes, proof.balance_nodes, proof.implementation
+    return token_answer(question, header, *nodes, layouts), as_of_header(question, header)
+
+
+def token_answer(
+    question: Question,
+    header: ethereum.EthereumHeader,
+    account_nodes: Sequence[bytes],
+    balance_nodes: Sequence[bytes],
+    implementation: ImplementationProof | None,
+    layouts: Layouts,
+) -> BalanceAnswer:
+    """The answer under a header that is believed. Raise as `verify`."""
+    token, holder = token_and_holder(question)
+    account = ethereum.verify_account(header.state_root, token, account_nodes)
     if account is None or account.code_hash == ethereum.EMPTY_CODE_HASH:
         raise InvalidProofError("there is no contract at the token's address")
-    proxy = _proxy(header.state_root, account, proof.implementation, layouts)
+    proxy = _proxy(header.state_root, account, implementation, layouts)
     layout = chosen_layout(layouts, account.code_hash, proxy)
-    word = ethereum.verify_storage(account.storage_root, layout.slot_of(holder), proof.balance_nodes)
-    return BalanceAnswer(BaseUnits(layout.balance_in(word))), as_of_header(question, header)
+    word = ethereum.verify_storage(account.storage_root, layout.slot_of(holder), balance_nodes)
+    return BalanceAnswer(BaseUnits(layout.balance_in(word)))
 
 
 def _proxy(

@@ -15,11 +15,14 @@ from core.model.consortium import (
     CLOCK_KEY,
     MAX_CLOCK_MS,
     MAX_MESSAGES,
+    AnswerQuery,
     Appoint,
+    AskQuery,
     AttestHeader,
     Burn,
     Claim,
     CreateAsset,
+    ExpireQuery,
     Issue,
     LedgerEvent,
     Lock,
@@ -34,7 +37,7 @@ from core.model.consortium import (
 )
 from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
 from core.model.errors import RejectedError
-from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, records
+from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, queries, records
 from local_chains.consortium.ledger.accounts import Account
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import put_account, read_count, write_count
@@ -66,6 +69,9 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
     SetAccess: records.set_access,
     AttestHeader: bridge.attest_header,
     Appoint: bridge.appoint,
+    AskQuery: queries.ask,
+    AnswerQuery: queries.answer,
+    ExpireQuery: queries.expire,
     Propose: members.propose,
     Vote: members.vote,
     Admit: admission.admit,

@@ -11,6 +11,7 @@ from core.model.consortium import (
     AssetLeaf,
     HeaderLeaf,
     LockLeaf,
+    QueryLeaf,
     RecordLeaf,
     account_key,
     asset_key,
@@ -57,6 +58,7 @@ AnyLeaf = (
     | RecordLeaf
     | AccessLeaf
     | HeaderLeaf
+    | QueryLeaf
     | Organisation
     | ProposalLeaf
     | ValidatorsLeaf

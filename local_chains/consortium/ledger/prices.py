@@ -13,11 +13,14 @@ from typing import Final
 
 from core.model.consortium import (
     ASSETS,
+    AnswerQuery,
     Appoint,
+    AskQuery,
     AttestHeader,
     Burn,
     Claim,
     CreateAsset,
+    ExpireQuery,
     Issue,
     Lock,
     Refund,
@@ -51,6 +54,14 @@ CHANGE_COST: Final = 800 * MAX_VOIDED
 """A proposal that passes ends others about the same organisation."""
 
 
+PROOF_UNITS_PER_BYTE: Final = 4
+"""Of an answer to a query. A header or a receipt of many tiny items is the dearest."""
+URI_UNITS_PER_CHARACTER: Final = 12
+"""Of a query: it is read and written again."""
+QUERY_COST: Final = 4_000
+"""Reading the question, the header and the answer of a query."""
+
+
 class Tariff:
     """The prices at one state."""
 
@@ -68,6 +79,10 @@ class Tariff:
             cost += self._of_message[type(message)]
             if type(message) is WriteRecord:
                 cost += DOCUMENT_UNITS_PER_BYTE * len(message.document)
+            elif type(message) is AnswerQuery:
+                cost += PROOF_UNITS_PER_BYTE * len(message.proof)
+            elif type(message) is AskQuery:
+                cost += URI_UNITS_PER_CHARACTER * len(message.uri)
         return cost
 
 
@@ -91,6 +106,9 @@ _PRICES: Final[dict[type, _Price]] = {
     SetAccess: lambda account, operators: 5 * LEAF_COST,
     Admit: lambda account, operators: 5 * LEAF_COST,
     AttestHeader: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
+    AskQuery: lambda account, operators: 2 * account + 4 * LEAF_COST,
+    AnswerQuery: lambda account, operators: 2 * account + 4 * LEAF_COST + QUERY_COST,
+    ExpireQuery: lambda account, operators: 2 * account + 4 * LEAF_COST,
     Appoint: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
     Propose: lambda account, operators: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
     Vote: lambda account, operators: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,

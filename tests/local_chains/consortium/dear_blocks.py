@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import Final
 
+import msgspec
+
 from core.model.consortium import (
     MAX_MESSAGES,
     MAX_TRANSACTION_BYTES,
     AccountLeaf,
+    AnswerQuery,
     Appoint,
+    AskQuery,
     AttestHeader,
     Claim,
     CreateAsset,
@@ -37,6 +41,9 @@ from core.model.consortium import (
     quantity,
 )
 from core.model.consortium_members import MAX_VALIDATORS, Admit, Organisation, Propose, Vote
+from core.proofs.ethereum import EthereumHeader, Log, Receipt, encode_header, encode_receipt, index_key
+from core.proofs.evidence.bare import BareLog, BareState
+from core.proofs.keccak import keccak256
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES
 from local_chains.consortium.ledger.bank import MAX_ASSETS
 from local_chains.consortium.ledger.execution import BlockResult, execute_block
@@ -50,6 +57,7 @@ from local_chains.consortium.ledger.genesis import (
 from local_chains.consortium.ledger.prices import MAX_BLOCK_COST, MAX_TRANSACTION_COST, Tariff
 from local_chains.consortium.ledger.signatures import SignatureChecker
 from local_chains.consortium.state.tree import Node, build, update
+from tests.core.proofs.tries import Trie
 from tests.local_chains.consortium.support import CHAIN, FAR, START_MS, START_S, Actor, consensus_key
 
 AMOUNT: Final = quantity(2**255)
@@ -259,6 +267,48 @@ def admissions() -> tuple[World, list[bytes]]:
     return world, filled(world, world.operators, some)
 
 
+def questions() -> tuple[World, list[bytes]]:
+    """As long as they may be."""
+    world = World(assets=MAX_ASSETS)
+    lock = f"0x{'ab' * 20}/4294967295/65535?amount={2**256 - 1}&asset=erc20:0x{'cd' * 20}&hashlock={'ef' * 32}"
+    uri = f"eip155:{'9' * 32}/htlc/0x{'01' * 20}/{lock}&receiver=0x{'23' * 20}&timelock={2**40 - 1}"
+    some = (AskQuery(uri, 0, 2**63 - 1, FAR - 1, world.symbols[n % MAX_ASSETS], AMOUNT[:1]) for n in count())
+    admitted = [Admit(one.address, True) for one in world.senders[:32]]
+    run(world, [world.signed(world.operators[0], admitted)])
+    return world, filled(world, world.senders[:32], some, most=1)
+
+
+def answers() -> tuple[World, list[bytes]]:
+    """A receipt of as many logs as fit, proven, of a height that was not asked for, which shows last."""
+    world = World()
+    receipt = encode_receipt(Receipt(2, 1, 1, bytes(256), (Log(b"\1" * 20, (), b""),) * 1_700))
+    key, transaction = index_key(0), b"\2transaction"
+    transactions, receipts = Trie({key: transaction}), Trie({key: receipt})
+    header = EthereumHeader(
+        bytes(32), bytes(32), bytes(20), bytes(32), transactions.root, receipts.root, bytes(256), 0, 40,
+        30_000_000, 0, START_S, b"", bytes(32), bytes(8), 7, bytes(32), 0, 0, bytes(32), bytes(32),
+    )  # fmt: skip
+    raw = encode_header(header)
+    proof = msgspec.msgpack.encode(BareLog(raw, (), 0, tuple(transactions.prove(key)), tuple(receipts.prove(key))))
+    return world, filled(world, world.senders, _answers_to(world, keccak256(transaction), keccak256(raw), proof))
+
+
+def answers_under_nonsense() -> tuple[World, list[bytes]]:
+    """Headers of as many items as fit."""
+    world = World()
+    proof = msgspec.msgpack.encode(BareState(b"\xf9\x03\xfd" + b"\1" * 1021, (), ()))
+    return world, filled(world, world.senders, _answers_to(world, bytes(32), bytes(32), proof), most=1)
+
+
+def _answers_to(world: World, transaction: bytes, block_hash: bytes, proof: bytes) -> Iterator[Message]:
+    vote = AttestHeader("eip155:1", 40, block_hash, START_S)
+    for one in world.operators[:3]:
+        run(world, [world.signed(one, [vote])])
+    question = AskQuery(f"eip155:1/tx/0x{transaction.hex()}/log/0", 41, 2**63 - 1, FAR - 1, "", b"")
+    run(world, [world.signed(world.operators[0], [question])])
+    return (AnswerQuery(1, proof) for _ in count())
+
+
 def appointments() -> tuple[World, list[bytes]]:
     """Each replaces the one before."""
     world = World(operators=MAX_VALIDATORS)
@@ -297,6 +347,9 @@ KINDS: Final[tuple[Callable[[], tuple[World, list[bytes]]], ...]] = (
     small_documents,
     access_lists,
     attestations,
+    questions,
+    answers,
+    answers_under_nonsense,
     appointments,
     proposals,
     votes,

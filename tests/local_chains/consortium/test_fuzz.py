@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.model.consortium import (
+    AnswerQuery,
     Appoint,
+    AskQuery,
     AttestHeader,
     Burn,
     Claim,
     CreateAsset,
+    ExpireQuery,
     Issue,
     Lock,
     Message,
@@ -73,6 +76,7 @@ documents = mostly(st.sampled_from([b"{}", b'{"a":[1]}']), st.just(b"[" * 999), 
 chains = mostly(st.just("eip155:1"), st.text(max_size=12))
 hashes = mostly(st.just(b"x" * 32), st.just(b"y" * 32), st.binary(max_size=33))
 
+uris = mostly(st.sampled_from(["eip155:1/slip44:60/balanceOf/0x" + "ab" * 20]), st.text(max_size=60))
 decimals = mostly(st.integers(0, 36), integers)
 writers = mostly(
     st.lists(st.sampled_from([actor.address for actor in ACTORS]), max_size=3, unique=True).map(
@@ -117,6 +121,9 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(WriteRecord, names, names, documents),
     st.builds(AttestHeader, chains, heights, hashes, times),
     st.builds(Appoint, st.just(b"") | addresses),
+    st.builds(AskQuery, uris, heights, heights, integers, mostly(symbols, st.just("")), amounts),
+    st.builds(AnswerQuery, proposals, st.binary(max_size=80)),
+    st.builds(ExpireQuery, proposals),
     st.builds(CreateAsset, symbols, decimals),
     st.builds(SetAccess, names, names, addresses, writers),
     st.builds(Propose, organisations),

@@ -22,7 +22,7 @@ from tests.local_chains.consortium.dear_blocks import NEXT_MS, World
 from tests.local_chains.consortium.support import ANN, BEN, CHAIN, Chain
 
 BLOCK_S = 1.0
-FAILING = ("nonsense", "long_nonsense", "forged")
+FAILING = ("nonsense", "long_nonsense", "forged", "answers", "answers_under_nonsense")
 
 
 @pytest.mark.timed
