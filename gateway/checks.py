@@ -101,8 +101,14 @@ def relayer_keys(
 
 
 def _check_names(config: RelayerConfig, names: tuple[str, ...], faults: Faults) -> None:
-    wanted = {f"accounts[{number}].key": one.key for number, one in enumerate(config.accounts) if one.signer is None}
+    wanted = {
+        f"{place}[{number}].key": one.key
+        for place, given in (("accounts", config.accounts), ("retiring", config.retiring))
+        for number, one in enumerate(given)
+        if one.signer is None
+    }
     wanted["quote_key"] = config.quote_key
+    wanted |= {f"treasury.top_up[{number}].key": one.key for number, one in enumerate(config.treasury.top_up)}
     if config.attest is not None:
         wanted |= {f"attest.keys[{number}]": name for number, name in enumerate(config.attest.keys)}
     for place, name in wanted.items():

@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,15 +21,23 @@ from adapters.evm.rpc_signer import RpcSigner
 from adapters.evm.web3signer import Web3Signer
 from adapters.registry import ConnectedChain, connect
 from core.model.errors import CausewayError, RejectedError, RetryableError
+from core.model.identifiers import parse_asset
 from core.model.ports import ChainAccess, Signer
-from core.model.types import AccountId, AssetId, BaseUnits
+from core.model.types import AccountId, AssetId, BaseUnits, chain_of
 from core.runtime.clock import NS_PER_S, SystemClock
 from core.runtime.database import ask, open_database
 from core.runtime.database_urls import SqliteAddress, parse_database_url
 from gateway import tokens, wiring
 from gateway.amounts import readable
 from gateway.checks import check_relayer, relayer_keys
-from gateway.config import AccountConfig, ChainConfig, EndpointConfig, RelayerConfig, resolve_database
+from gateway.config import (
+    AccountConfig,
+    ChainConfig,
+    EndpointConfig,
+    RelayerConfig,
+    TopUpConfig,
+    resolve_database,
+)
 from gateway.config.faults import Faults
 from gateway.config.prices import named_price
 from htlc import timelocks
@@ -283,11 +291,15 @@ async def _heads(about: str, chain: ChainConfig, access: ChainAccess) -> list[Fi
 async def _accounts(config: RelayerConfig, keys: Keystore) -> list[Finding]:
     found: list[Finding] = []
     for chain in config.chains:
-        ours = [one for one in config.accounts if one.chain == chain.id]
-        if not ours or (ours[0].signer is None and ours[0].key not in keys.names()):
-            continue
-        found += await _in_time(chain.id, _account(config, chain, ours[0], keys))
+        ours = [one for one in config.accounts if one.chain == chain.id and _is_there(one, keys)]
+        former = [one for one in config.retiring if one.chain == chain.id and _is_there(one, keys)]
+        if ours:
+            found += await _in_time(chain.id, _account(config, chain, ours[0], former, keys))
     return found
+
+
+def _is_there(account: AccountConfig, keys: Keystore) -> bool:
+    return account.signer is not None or account.key in keys.names()
 
 
 async def _in_time(about: str, work: Awaitable[list[Finding]]) -> list[Finding]:
@@ -300,7 +312,9 @@ async def _in_time(about: str, work: Awaitable[list[Finding]]) -> list[Finding]:
         return [red(about, "its account cannot be looked at in time", "mend its endpoints first")]
 
 
-async def _account(config: RelayerConfig, chain: ChainConfig, ours: AccountConfig, keys: Keystore) -> list[Finding]:
+async def _account(
+    config: RelayerConfig, chain: ChainConfig, ours: AccountConfig, former: Sequence[AccountConfig], keys: Keystore
+) -> list[Finding]:
     connected = await connect(wiring.chain_spec(chain))
     try:
         access = connected.access
@@ -312,9 +326,32 @@ async def _account(config: RelayerConfig, chain: ChainConfig, ours: AccountConfi
             *await _gas(access, account, held),
             *_inventory(config, access, account, held),
         ]
+        for one in former:
+            found += await _former(access, wiring.account_signer(one, connected, keys))
+        for top_up in config.treasury.top_up:
+            if chain_of(parse_asset(top_up.asset)) == access.chain and top_up.key in keys.names():
+                found += await _funder(access, connected.signer(keys.key(top_up.key).expose()), top_up)
         return [*found, *await _tokens(config, connected, account)]
     finally:
         await connected.close()
+
+
+async def _former(access: ChainAccess, signer: Signer) -> list[Finding]:
+    """Look at an account that retires: it needs gas as long as swaps that it began are open."""
+    assets = access.parameters.assets
+    held = [readable(one, await access.state.balance(signer.account, asset), 6) for asset, one in assets.items()]
+    retires = green(signer.account, f"retires; it holds {', '.join(held)}")
+    return [*await _remote(signer), retires]
+
+
+async def _funder(access: ChainAccess, signer: Signer, top_up: TopUpConfig) -> list[Finding]:
+    """Look at an account that pays for gas."""
+    asset = parse_asset(top_up.asset)
+    held = await access.state.balance(signer.account, asset)
+    text = f"pays for gas; it holds {readable(access.parameters.assets[asset], held, 6)}"
+    if held < top_up.target:
+        return [yellow(signer.account, text, "pay some to it: it cannot fill the account up once")]
+    return [green(signer.account, text)]
 
 
 async def _remote(signer: Signer) -> list[Finding]:

@@ -42,7 +42,8 @@ async def restore_from_chain(config: RelayerConfig, base: Path) -> Recovery:
                 await asyncio.sleep(LOOK_S)
 
         await run_until(at_their_heads(), following(followers, clock, metrics).run(), own.keep())
-        accounts = {chain: one.account for chain, one in wiring.signers(config, chains, keys).items()}
+        signers = [*wiring.signers(config, chains, keys).values(), *wiring.retiring_signers(config, chains, keys)]
+        accounts = [one.account for one in signers]
         parameters = {chain: one.access.parameters for chain, one in chains.items()}
         policy, now_ns = wiring.relayer_policy(config), clock.now_ns()
         return await own.database.write(lambda c: recover(c, accounts, parameters, policy, config.name, now_ns))

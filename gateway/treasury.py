@@ -42,10 +42,13 @@ MAX_SHOWN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of the relayer, and the assets that it may hold."""
+    """One account of the relayer, with the assets that it may hold and what it holds. `retiring`: it only ends what it
+    began."""
 
     account: AccountId
     assets: tuple[Asset, ...]
+    purse: Purse
+    retiring: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +56,15 @@ class Seen:
     """The relayer's accounts with what they hold, and the newest withdrawals."""
 
     accounts: tuple[Account, ...]
-    purse: Purse
     withdrawals: tuple[Withdrawal, ...]
 
     def asset(self, name: str) -> Asset:
         """Return what is called so. Raise what `named_asset` raises."""
         return named_asset([asset for one in self.accounts for asset in one.assets], name)
 
-    def payer(self, asset: Asset) -> AccountId:
-        """Return our account on the asset's chain."""
-        return next(one.account for one in self.accounts if chain_of(one.account) == chain_of(asset.id))
+    def present(self, chain: ChainId) -> Account:
+        """Return our account on a chain that opens swaps."""
+        return next(one for one in self.accounts if chain_of(one.account) == chain and not one.retiring)
 
 
 async def look(config: RelayerConfig, base: Path) -> Seen:
@@ -72,20 +74,24 @@ async def look(config: RelayerConfig, base: Path) -> Seen:
     """
     keys = wiring.open_keystore(config, base)
     async with wiring.connected(config.chains) as chains:
-        signers = wiring.signers(config, chains, keys)
-        accounts = {chain: signer.account for chain, signer in signers.items()}
+        accounts = {chain: one.account for chain, one in wiring.signers(config, chains, keys).items()}
+        former = [one.account for one in wiring.retiring_signers(config, chains, keys)]
         access = {chain: connected.access for chain, connected in chains.items()}
-        found = tuple(
-            Account(account, tuple(access[chain].parameters.assets.values())) for chain, account in accounts.items()
-        )
-        assets = [asset.id for one in found for asset in one.assets]
         clock = SystemClock()
 
         async def read(database: Database | None) -> Seen:
             checks = Checks(database or _Nothing(), access, accounts, wiring.relayer_policy(config), clock)
-            purse = await teller.look(database, checks, assets, sorted(accounts), clock.now_ns())
+
+            async def one(account: AccountId, retiring: bool) -> Account:
+                assets = tuple(access[chain_of(account)].parameters.assets.values())
+                ids = [asset.id for asset in assets]
+                purse = await teller.look(database, checks, account, ids, clock.now_ns(), retiring)
+                return Account(account, assets, purse, retiring)
+
+            found = [await one(account, False) for account in accounts.values()]
+            found += [await one(account, True) for account in former]
             newest = [] if database is None else await database.read(lambda c: orders.newest(c, MAX_SHOWN))
-            return Seen(found, purse, tuple(newest))
+            return Seen(tuple(found), tuple(newest))
 
         if not database_exists(config.database, base):
             return await read(None)
@@ -106,25 +112,34 @@ class _Nothing:
 
 
 def order(
-    seen: Seen, config: RelayerConfig, asset: Asset, amount: str | None, receiver: AccountId, within_s: int
+    seen: Seen,
+    config: RelayerConfig,
+    asset: Asset,
+    amount: str | None,
+    receiver: AccountId,
+    within_s: int,
+    payer: Account | None = None,
 ) -> Withdrawal:
     """Return an order for `amount` (such as 0.5), or for all that is free, as the configuration allows it.
 
-    Raise `RejectedError` for what is not allowed, not free, or not an amount.
+    `payer`: which account of ours pays, None for the one that opens swaps; one that retires may pay that one. Raise
+    `RejectedError` for what is not allowed, not free, or not an amount.
     """
+    present = seen.present(chain_of(asset.id))
+    payer = payer or present
     allowed = [parse_account(one.account) for one in config.treasury.destinations]
-    if allowed and receiver not in allowed:
+    if allowed and receiver not in allowed and not (payer.retiring and receiver == present.account):
         raise RejectedError(
             f"{receiver} is not among [[treasury.destinations]]: pay one of {', '.join(allowed)}, or add it to the file"
         )
-    units, free = None if amount is None else base_units(asset, amount), seen.purse.free(asset.id)
+    units, free = None if amount is None else base_units(asset, amount), payer.purse.free(asset.id)
     if free < (units or 1):
         raise RejectedError(
-            f"{readable(asset, free)} are free; {readable(asset, seen.purse.held[asset.id])} are held, and the rest is "
-            "kept for open swaps, and for the gas of their exits and one more"
+            f"{readable(asset, free)} are free; {readable(asset, payer.purse.held[asset.id])} are held, and the rest "
+            "is kept for open swaps, and for the gas of their exits and one more"
         )
     now_ns = SystemClock().now_ns()
-    return orders.new_order(SystemSecrets(), seen.payer(asset), receiver, asset.id, units, now_ns, within_s)
+    return orders.new_order(SystemSecrets(), payer.account, receiver, asset.id, units, now_ns, within_s)
 
 
 def destination(config: RelayerConfig, chain: ChainId, name: str | None) -> AccountId:
@@ -200,12 +215,12 @@ async def carry_out(config: RelayerConfig, base: Path, placed: Sequence[Withdraw
     ):
         access = {chain: connected.access for chain, connected in chains.items()}
         policy, measures = wiring.relayer_policy(config), RelayerMetrics(metrics)
-        signers = wiring.signers(config, chains, keys)
-        pump = Pump(own.database, access, signers, policy, FactSignal(), clock, measures)
+        signers, former = wiring.signers(config, chains, keys), wiring.retiring_signers(config, chains, keys)
+        pump = Pump(own.database, access, signers, policy, FactSignal(), clock, measures, retiring=former)
         allowed = wiring.treasury_policy(config, keys)
         await _write(own.database, wiring.seal(config, keys), placed)
         ids = [one.id for one in placed]
-        window = Teller(own.database, access, pump.pipelines, pump.checks, allowed, clock, measures)
+        window = Teller(own.database, access, pump.pipelines, pump.checks, allowed, clock, measures, pump.retiring)
         supervisor = Supervisor(clock, metrics)
         supervisor.add(*pump.account_workers(), Worker("treasury", window.run))
         try:
@@ -234,13 +249,14 @@ def seen_to_json(seen: Seen) -> dict[str, Any]:
         "accounts": [
             {
                 "account": one.account,
+                "retiring": one.retiring,
                 "balances": [
                     {
                         "asset": asset.id,
                         "symbol": asset.symbol,
-                        "held": str(seen.purse.held[asset.id]),
-                        "kept": str(seen.purse.kept[asset.id]),
-                        "free": str(seen.purse.free(asset.id)),
+                        "held": str(one.purse.held[asset.id]),
+                        "kept": str(one.purse.kept[asset.id]),
+                        "free": str(one.purse.free(asset.id)),
                     }
                     for asset in one.assets
                 ],

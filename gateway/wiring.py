@@ -14,7 +14,7 @@ from core.model.errors import RejectedError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.ports import ChainTiming, Signer
-from core.model.types import BaseUnits, ChainId, Height, Seconds
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, Seconds, chain_of
 from core.runtime.clock import Clock, SystemClock
 from core.runtime.metrics import Metrics
 from core.runtime.retry import RetryPolicy, retrying
@@ -28,6 +28,7 @@ from relayer.provider.pricing import Offer, PriceBounds, parse_decimal, parse_pa
 from relayer.provider.quoting import Pair, Rate
 from relayer.treasury.orders import Seal
 from relayer.treasury.teller import TreasuryPolicy
+from relayer.treasury.top_ups import TopUp
 
 NATIVE: Final[Mapping[bool | str, NativeTransfers]] = {
     False: NativeTransfers.NONE,
@@ -116,6 +117,34 @@ def signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], key
     return made
 
 
+def retiring_signers(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> list[Signer]:
+    """The signers of former accounts on these chains, which may pay what they hold to the present ones."""
+    there = [account for account in config.retiring if account.chain in chains]
+    if not there:
+        return []
+    present = signers(config, chains, keys)
+    return [
+        _guarded(config, account, chains[ChainId(account.chain)], keys, present[ChainId(account.chain)].account)
+        for account in there
+    ]
+
+
+def top_ups(
+    config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore
+) -> list[tuple[TopUp, Signer]]:
+    """Top-ups on these chains, each with the signer of the account that pays: our account there, and nobody else."""
+    made = list[tuple[TopUp, Signer]]()
+    for one in config.treasury.top_up:
+        asset = parse_asset(one.asset)
+        if (chain := chains.get(chain_of(asset))) is None:
+            continue
+        paid = signers(config, {chain_of(asset): chain}, keys)[chain_of(asset)].account
+        signer = chain.signer(keys.key(one.key).expose())
+        behind = _behind_rules(config, chain, signer, frozenset({paid}), {asset: 2 * one.target})
+        made.append((TopUp(asset, signer.account, one.low, one.target, one.per_day), behind))
+    return made
+
+
 def account_signer(account: AccountConfig, chain: ConnectedChain, keys: Keystore) -> Signer:
     """Return who signs for an account: a key of the keystore, or a signer on another machine, which is not asked yet.
 
@@ -128,17 +157,37 @@ def account_signer(account: AccountConfig, chain: ConnectedChain, keys: Keystore
     return chain.remote(account.signer, parse_account(account.address), account.dialect)
 
 
-def _guarded(config: RelayerConfig, account: AccountConfig, chain: ConnectedChain, keys: Keystore) -> Signer:
-    """The account's signer behind the policy of what it signs, if its kind of chain has one."""
+def _guarded(
+    config: RelayerConfig,
+    account: AccountConfig,
+    chain: ConnectedChain,
+    keys: Keystore,
+    successor: AccountId | None = None,
+) -> Signer:
+    """The account's signer behind the policy of what it signs, if its kind of chain has one. `successor` may be paid,
+    too."""
     signer = account_signer(account, chain, keys)
+    destinations = [parse_account(one.account) for one in config.treasury.destinations]
+    paid = frozenset({*destinations, *filter(None, [successor])}) if destinations else None
+    return _behind_rules(config, chain, signer, paid, {parse_asset(one.asset): one.amount for one in account.max_take})
+
+
+def _behind_rules(
+    config: RelayerConfig,
+    chain: ConnectedChain,
+    signer: Signer,
+    paid: frozenset[AccountId] | None,
+    most: Mapping[AssetId, int],
+) -> Signer:
+    """The signer behind the rules of its kind of chain. `paid`: whom plain transfers may pay, None for anybody; `most`:
+    what one transaction may take."""
     if chain.rules is None:
         return signer
-    destinations = [parse_account(one.account) for one in config.treasury.destinations]
     ceiling = relayer_policy(config).pipeline_on(chain.access.chain).fees
     limits = SigningLimits(
         account=signer.account,
-        destinations=frozenset(destinations) if destinations else None,
-        most={parse_asset(one.asset): one.amount for one in account.max_take},
+        destinations=paid,
+        most=most,
         max_fee=OUTBID_TIMES * ceiling.exit_factor * ceiling.ceiling,
     )
     return guarded(signer, chain.rules(limits))
@@ -219,12 +268,14 @@ def seal(config: RelayerConfig, keys: Keystore) -> Seal:
 
 
 def treasury_policy(config: RelayerConfig, keys: Keystore) -> TreasuryPolicy:
-    """Return the policy of withdrawals, which are sealed under the key that signs prices."""
+    """Return the policy of withdrawals, which are sealed under the key that signs prices. A threshold of a top-up is
+    one below which the operator hears of it, too."""
     destinations = [parse_account(one.account) for one in config.treasury.destinations]
+    low = {parse_asset(one.asset): one.low for one in config.treasury.top_up}
     return TreasuryPolicy(
         seal=seal(config, keys),
         destinations=destinations or None,
-        low={parse_asset(one.asset): one.amount for one in config.treasury.low},
+        low={**low, **{parse_asset(one.asset): one.amount for one in config.treasury.low}},
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 from core.model.errors import RejectedError
 from core.model.ports import ChainTiming
 from core.model.types import (
+    AccountId,
     BlockRef,
     ChainId,
     ChainTime,
@@ -125,6 +126,18 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
                 return Leg.PARTICIPANT
             case Role.WATCHTOWER:
                 return None
+
+    @property
+    def own_accounts(self) -> tuple[AccountId, ...]:
+        """Our accounts that this swap needs, one on each chain at most: those that lock, and the provider's that is
+        paid. None for a watchtower: anybody may claim and refund for others."""
+        match self.role:
+            case Role.INITIATOR:
+                return (self.initiator_leg.sender,)
+            case Role.LIQUIDITY_PROVIDER:
+                return (self.initiator_leg.receiver, self.participant_leg.sender)
+            case Role.WATCHTOWER:
+                return ()
 
     def terms(self, leg: Leg) -> LockTerms:
         return self.initiator_leg if leg is Leg.INITIATOR else self.participant_leg

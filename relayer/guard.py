@@ -105,7 +105,7 @@ class Guard:
 
     def _open_things(self, connection: Connection) -> int:
         """Count what a drain waits for: swaps, effects that are due or will be, and transactions that may change."""
-        ours = [(one.chain, one.account) for one in self._pump.pipelines.values()]
+        ours = [(one.chain, one.account) for one in self._pump.own_pipelines]
         return (
             sum(tables.counts_by_phase(connection).values())
             + journal.count_pending(connection)

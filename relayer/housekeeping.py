@@ -68,7 +68,7 @@ class Housekeeping:
             await self._database.write(partial(_forget_nothing, before_ns=before_ns, limit=PRUNED_AT_ONCE))
 
     async def _measure_reserved(self, promised: Sequence[Promise]) -> None:
-        firm = inventory.firm(promised, self._clock.now_ns())
+        firm = inventory.of_purses(inventory.firm(promised, self._clock.now_ns()), self._pump.accounts.values())
         try:
             costs = await self._pump.checks.exit_costs(sorted(self._pump.pipelines))
             low = await self._pump.checks.understated()

@@ -20,7 +20,7 @@ from typing import Final
 
 from core.model.errors import ConflictError, TooManyError
 from core.model.transactions import FeeBid, FeeMarket
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Seconds, SwapId
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Seconds, SwapId, chain_of
 
 EXIT_FEE_MULTIPLE: Final = 2
 """An exit's reserve is its gas limit times this multiple of a first bid now, which is twice the base fee and the tip.
@@ -39,7 +39,8 @@ class Promise:
     `given_amount` of `given_asset`; None and 0 in rows of older versions. `hold_until_ns`: until when it is firm
     without a lock, None for ever. `reserved_ns`: since when it has been firm without a break, which decides who comes
     first. Both are nanoseconds since the Unix epoch. `leaves`: a signed withdrawal, not a swap; it
-    reserves, and exposes us to nobody.
+    reserves, and exposes us to nobody. `payers`: our accounts whose purses it draws on, at most one on each chain; on a
+    chain without one it draws on whichever purse is looked at.
     """
 
     swap_id: SwapId
@@ -59,6 +60,7 @@ class Promise:
     given_asset: AssetId | None = None
     given_amount: int = 0
     leaves: bool = False
+    payers: frozenset[AccountId] = frozenset()
 
     def is_firm(self, now_ns: int) -> bool:
         """Return true if it reserves what it promises."""
@@ -111,6 +113,18 @@ def exits(chains: Collection[ChainId], costs: ExitCosts) -> Counter[AssetId]:
     for chain in chains:
         found.update(costs.get(chain, {}))
     return found
+
+
+def of_purses(promises: Iterable[Promise], accounts: Collection[AccountId]) -> list[Promise]:
+    """The promises as the purses of these accounts of ours keep them: nothing of what other accounts of ours pay."""
+    ours = frozenset(accounts)
+    return [one if one.payers <= ours else _paid_by(one, ours) for one in promises]
+
+
+def _paid_by(one: Promise, ours: frozenset[AccountId]) -> Promise:
+    elsewhere = {chain_of(account) for account in one.payers - ours}
+    amount = BaseUnits(0) if chain_of(one.asset) in elsewhere else one.amount
+    return replace(one, amount=amount, chains=one.chains - elsewhere)
 
 
 def kept(promises: Collection[Promise], chains: Collection[ChainId], costs: ExitCosts, now_ns: int) -> Counter[AssetId]:

@@ -45,6 +45,7 @@ class RelayerMetrics:
         self.effects = counter("relayer_effects_total", "Effects tried, by result", ["kind", "result"])
         self.effect_backlog = gauge("relayer_effect_backlog", "Effects that are due and not done")
         self.gates_closed = counter("relayer_gates_closed_total", "Refusals to quote, fund or reveal", ["gate"])
+        self.retiring = gauge("relayer_retiring_open", "What an account that retires has left to do", ["account"])
         self.paused = gauge("relayer_paused", "1 while a switch keeps something back", ["scope", "cause"])
         self.nearest_timelock_s = gauge("relayer_nearest_timelock_seconds", "Until an open swap's next timelock")
         self.critical_error = gauge("relayer_critical_error", "1 after an error that ended the relayer")

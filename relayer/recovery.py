@@ -8,7 +8,7 @@ has passed. Nothing is funded or revealed by that, so that a pair which is not w
 Plain functions over a `Connection`, after the index has reached the chains' heads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -48,7 +48,7 @@ class Recovery:
 
 def recover(
     connection: Connection,
-    accounts: Mapping[ChainId, AccountId],
+    accounts: Collection[AccountId],
     chains: Mapping[ChainId, ChainParameters],
     policy: RelayerPolicy,
     source: str,
@@ -71,12 +71,12 @@ def recover(
     return found
 
 
-def _pairs(under: list[LockRow], accounts: Mapping[ChainId, AccountId]) -> Iterator[tuple[LockRow, LockRow]]:
+def _pairs(under: list[LockRow], accounts: Collection[AccountId]) -> Iterator[tuple[LockRow, LockRow]]:
     """A lock that pays us on one chain with one that we made on another."""
     for theirs in under:
         for ours in under:
-            pays_us = theirs.terms.receiver == accounts.get(theirs.chain)
-            if pays_us and ours.chain != theirs.chain and ours.terms.sender == accounts.get(ours.chain):
+            pays_us = theirs.terms.receiver in accounts
+            if pays_us and ours.chain != theirs.chain and ours.terms.sender in accounts:
                 yield theirs, ours
 
 

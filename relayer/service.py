@@ -17,7 +17,7 @@ from nacl.signing import SigningKey
 
 from core.model.errors import FatalError, RejectedError, RetryableError
 from core.model.ports import BridgeBuilder, ChainAccess, Signer
-from core.model.types import AssetId, BaseUnits, ChainId, chain_of
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, chain_of
 from core.runtime import deliveries
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
@@ -44,6 +44,7 @@ from relayer.provider.quoting import Pair
 from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
+from relayer.retirements import Retirements
 from relayer.story import Story
 from relayer.switchboard import Switches
 from relayer.switches import Cause, Scope
@@ -51,6 +52,7 @@ from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.treasury import orders as treasury_tables
 from relayer.treasury.teller import Teller, TreasuryPolicy
+from relayer.treasury.top_ups import TopUps
 from relayer.watchtower import Watchtower
 
 HOUSEKEEPING_S: Final = 2.0
@@ -95,8 +97,9 @@ class AttestorSetup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerSetup:
-    """The parts of one relayer. `signers` hold one account for each chain; `source` names it to others. `pairs` are
-    traded at fixed rates, `offers` at prices, of which `feeds` are looked at.
+    """The parts of one relayer. `signers` hold one account for each chain, `retiring` others of ours, which only end
+    what they began, and `funders` accounts that pay for gas; `source` names it to others. `pairs` are traded at fixed
+    rates, `offers` at prices, of which `feeds` are looked at.
 
     `adopt`: accounts that their chains show as used and the database has never seen are taken over: a deliberate first
     start. Without it nothing is quoted, funded or revealed until the operator acknowledges those uses.
@@ -119,11 +122,19 @@ class RelayerSetup:
     feeds: Sequence[Feed] = ()
     price_session: prices.OpenSession = prices.http_session
     treasury: TreasuryPolicy | None = None
+    retiring: Sequence[Signer] = ()
+    funders: Sequence[Signer] = ()
 
     def __post_init__(self) -> None:
         for chain, signer in self.signers.items():
             if chain not in self.chains or chain_of(signer.account) != chain:
                 raise RejectedError(f"the account {signer.account} is not on the configured chain {chain}")
+        present = {signer.account for signer in self.signers.values()}
+        if clash := {one.account for one in self.funders} & {*present, *(one.account for one in self.retiring)}:
+            raise RejectedError(f"{min(clash)} pays for gas, and swaps are settled with it: name another key for one")
+        for former in self.retiring:
+            if chain_of(former.account) not in self.signers or former.account in present:
+                raise RejectedError(f"{former.account} retires: another account on its chain has to open swaps")
 
 
 class RelayerService:
@@ -143,6 +154,7 @@ class RelayerService:
         self._database = database
         self._setup = setup
         self._clock = clock
+        self._secrets = secrets or SystemSecrets()
         self._metrics = RelayerMetrics(metrics)
         policy = replace(setup.policy, pipeline=replace(setup.policy.pipeline, adopt=setup.adopt))
         self.switches = Switches(clock)
@@ -156,6 +168,7 @@ class RelayerService:
             self._metrics,
             vault=setup.vault,
             switches=self.switches,
+            retiring=setup.retiring,
         )
         parameters = {chain: access.parameters for chain, access in setup.chains.items()}
         self.prices = PriceBoard(
@@ -179,16 +192,18 @@ class RelayerService:
             self.pump.checks,
             self.pump.updates,
             clock,
-            secrets or SystemSecrets(),
+            self._secrets,
             setup.source,
             reports=setup.regulator is not None,
             switches=self.switches,
+            retiring=[one.account for one in setup.retiring],
         )
         self.watchtower = Watchtower(
             database, parameters, setup.policy, self.pump.updates, clock, setup.source, self.switches
         )
         self.housekeeping = Housekeeping(database, self.pump, self.prices.assets, clock, self._metrics)
         timings = {chain: one.timing for chain, one in parameters.items()}
+        self.retirements = Retirements(database, self.pump, clock, self._metrics)
         self.story = Story(database, self.pump.updates, clock)
         self.guard = Guard(
             database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics, conditions
@@ -216,6 +231,12 @@ class RelayerService:
         """The ways out of the relayer's accounts, by chain."""
         return self.pump.pipelines
 
+    @property
+    def answers(self) -> bool:
+        """True once it can quote: every chain has shown a head, and every price was looked at."""
+        looked = sum(feed.fixed is None for feed in self._setup.feeds)
+        return self.prices.looked.count >= looked and all(one.latest is not None for one in self.pump.heads.values())
+
     # --- joining the parts ---
 
     def _attestor(self, setup: AttestorSetup) -> Attestor:
@@ -225,7 +246,17 @@ class RelayerService:
 
     def _teller(self, policy: TreasuryPolicy) -> Teller:
         pump, clock = self.pump, self._clock
-        return Teller(self._database, self._setup.chains, pump.pipelines, pump.checks, policy, clock, self._metrics)
+        return Teller(
+            self._database,
+            self._setup.chains,
+            pump.pipelines,
+            pump.checks,
+            policy,
+            clock,
+            self._metrics,
+            pump.retiring,
+            [pump.pipeline_of(chain_of(one.account), one, shared=True) for one in self._setup.funders],
+        )
 
     def _workers(self) -> list[Worker]:
         """The pump's, and the duties of a relayer: each of those rests alone if it cannot go on."""
@@ -233,12 +264,19 @@ class RelayerService:
             *(Worker(f"allowances {chain}", self._allowed(one)) for chain, one in self.pump.pipelines.items()),
             Worker("housekeeping", self.housekeeping.run),
             Worker("guard", self.guard.run),
+            *([Worker("retirements", self.retirements.run)] if self.pump.retiring else []),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
         ]
         if any(feed.fixed is None for feed in self._setup.feeds):
             duties.append(Worker("prices", self.prices.run))
         if self.teller is not None:
             duties.append(Worker("treasury", self.teller.run))
+        if (policy := self._setup.treasury) is not None and policy.top_ups:
+            accounts, checks = self.pump.accounts, self.pump.checks
+            self.top_ups = TopUps(
+                self._database, policy.top_ups, accounts, checks, policy.seal, self._clock, self._secrets
+            )
+            duties.append(Worker("top-ups", self.top_ups.run))
         if self._setup.regulator is not None:
             self.reporter = Reporter(self._database, self._setup.regulator, self._clock, self._setup.report_session)
             duties += [Worker("reports", self.reporter.run), Worker("report triggers", self._wake_reporter)]
@@ -279,9 +317,11 @@ class RelayerService:
         """Return what the operator has to look into, in sentences: uses of our accounts that nobody here knows, and
         chains on which the gas for exits is short. A chain that does not answer is the followers' concern."""
         short: Mapping[ChainId, str] = {}
+        former: Mapping[AccountId, str] = {}
         with suppress(RetryableError, TimeoutError):
             async with asyncio.timeout(CONCERNS_TIMEOUT_S):
                 short = await self.desk.gas_shortages()
+                former = await self.retirements.shortages()
         uses = [
             f"{use} used by somebody unknown: acknowledge it with `causeway relayer adopt`"
             for use in await self.pump.foreign_uses()
@@ -290,7 +330,7 @@ class RelayerService:
         standing = [one for one in self.switches.standing() if one.cause is not Cause.LOW_GAS or one.scope not in said]
         return [
             *uses,
-            *(f"{chain}: {sentence}" for chain, sentence in short.items()),
+            *(f"{name}: {sentence}" for name, sentence in (*short.items(), *former.items())),
             *(one.sentence for one in standing),
         ]
 

@@ -88,6 +88,7 @@ def main() -> None:
     import gateway.cli.members
     import gateway.cli.prices
     import gateway.cli.queries
+    import gateway.cli.rotation
     import gateway.cli.setup
     import gateway.cli.swap_views
     import gateway.cli.swaps

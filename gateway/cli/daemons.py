@@ -59,7 +59,8 @@ def relayer_accounts(
         typer.echo(json.dumps(found))
         return
     for one in found:
-        typer.echo(one["account"])
+        duty = "" if one["duty"] == "swaps" else f" ({one['duty']})"
+        typer.echo(f"{one['account']}{duty}")
         for balance in one["balances"]:
             typer.echo(f"  {balance['readable']}")
 

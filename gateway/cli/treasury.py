@@ -42,10 +42,9 @@ def relayer_balance(config: RelayerFile = Path("relayer.toml"), as_json: AsJson 
         typer.echo(json.dumps(treasury.seen_to_json(seen)))
         return
     for one in seen.accounts:
-        typer.echo(one.account)
+        typer.echo(f"{one.account}{' (retiring)' if one.retiring else ''}")
         for asset in one.assets:
-            held, kept = seen.purse.held[asset.id], seen.purse.kept[asset.id]
-            free = seen.purse.free(asset.id)
+            held, kept, free = one.purse.held[asset.id], one.purse.kept[asset.id], one.purse.free(asset.id)
             typer.echo(f"  {readable(asset, held)}: {readable(asset, kept)} kept, {readable(asset, free)} free")
     for order in seen.withdrawals:
         _show(seen, order)
@@ -106,6 +105,9 @@ def relayer_withdraw(
 def relayer_sweep(
     chain: Annotated[str | None, typer.Option("--chain", help="Only this chain, a CAIP-2 id.")] = None,
     to: To = None,
+    retiring: Annotated[
+        bool, typer.Option("--retiring", help="Only accounts that retire, into those that open swaps instead of them.")
+    ] = False,
     config: RelayerFile = Path("relayer.toml"),
     within: Within = HOUR_S,
     yes: Yes = False,
@@ -113,7 +115,10 @@ def relayer_sweep(
     now: Now = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take all that is free out to the destinations of the configuration, asset by asset, the native coin last."""
+    """Take all that is free out to the destinations of the configuration, asset by asset, the native coin last.
+
+    With --retiring, what former accounts have left goes to the present ones.
+    """
     from core.model.types import chain_of
     from gateway import treasury
 
@@ -123,13 +128,13 @@ def relayer_sweep(
     placed = []
     for one in seen.accounts:
         where = chain_of(one.account)
-        free = [asset for asset in one.assets if seen.purse.free(asset.id) > 0]
-        if (only is not None and where != only) or not free:
+        free = [asset for asset in one.assets if one.purse.free(asset.id) > 0]
+        if (only is not None and where != only) or not free or (retiring and not one.retiring):
             continue
-        receiver = treasury.destination(loaded, where, to)
+        receiver = seen.present(where).account if retiring else treasury.destination(loaded, where, to)
         # Tokens first: they are paid for in the native coin.
         for asset in sorted(free, key=lambda asset: "/slip44:" in asset.id):
-            placed.append(treasury.order(seen, loaded, asset, None, receiver, within))
+            placed.append(treasury.order(seen, loaded, asset, None, receiver, within, one))
     if not placed:
         typer.echo("[]" if as_json else "nothing is free")
         return

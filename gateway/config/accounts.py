@@ -1,6 +1,6 @@
 """Accounts of a configuration, and who signs for them: canonical, or refused with their place."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -35,6 +35,23 @@ def signing_account(one: AccountConfig, place: str, chains: Collection[ChainConf
     most = tuple(_most(each, f"{place}.max_take[{number}]", assets, faults) for number, each in enumerate(one.max_take))
     refuse_twins((each.asset for each in most), lambda number: f"{place}.max_take[{number}].asset", "asset", faults)
     return msgspec.structs.replace(one, address=address, max_take=most)
+
+
+def check_retiring(retiring: Sequence[AccountConfig], accounts: Sequence[AccountConfig], faults: Faults) -> None:
+    """Former accounts: others than those that open swaps, each once, on chains where another one opens them."""
+    present = {one.chain: one for one in accounts}
+    for number, one in enumerate(retiring):
+        place = f"retiring[{number}]"
+        if one.chain not in present:
+            faults.add(f"{place}.chain", f"no other account opens swaps on {one.chain}: add [[accounts]] for it")
+        elif _held_by(one) == _held_by(present[one.chain]):
+            faults.add(place, "is the account of [[accounts]] itself: name the former one, or leave it out")
+    names = [f"{one.chain} {'/'.join(filter(None, _held_by(one)))}" for one in retiring]
+    refuse_twins(names, lambda number: f"retiring[{number}]", "account", faults)
+
+
+def _held_by(one: AccountConfig) -> tuple[str, str | None]:
+    return one.key, one.address
 
 
 def _most(one: ReserveConfig, place: str, assets: Collection[str], faults: Faults) -> ReserveConfig:

@@ -170,14 +170,27 @@ class DestinationConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     account: str
 
 
+class TopUpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Gas money in base units of a native coin: below `low`, `key` of the keystore pays up to `target`, and `per_day`
+    at most in 24 hours."""
+
+    asset: str
+    key: str
+    low: int
+    target: int
+    per_day: int
+
+
 class TreasuryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of what may be taken out, and of what the operator wants to hear; see `relayer.treasury`.
 
-    With `destinations` nobody else is paid. `low`: amounts below which a balance is announced.
+    With `destinations` nobody else is paid. `low`: amounts below which a balance is announced; `top_up`: gas money
+    that comes by itself.
     """
 
     destinations: tuple[DestinationConfig, ...] = ()
     low: tuple[ReserveConfig, ...] = ()
+    top_up: tuple[TopUpConfig, ...] = ()
 
 
 class ReportConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -216,7 +229,8 @@ class AttestConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`causeway relayer run --config FILE`."""
+    """`causeway relayer run --config FILE`. Swaps begin with `accounts`, one on each chain; `retiring` are former ones,
+    which end what began with them."""
 
     name: str
     listen: str
@@ -227,6 +241,7 @@ class RelayerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chains: tuple[ChainConfig, ...]
     accounts: tuple[AccountConfig, ...]
     quote_key: str
+    retiring: tuple[AccountConfig, ...] = ()
     pairs: tuple[PairConfig, ...] = ()
     prices: tuple[PriceConfig, ...] = ()
     tokens: tuple[TokenConfig, ...] = ()

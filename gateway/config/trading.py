@@ -11,7 +11,7 @@ from core.model.errors import RejectedError
 from core.model.identifiers import parse_asset, parse_chain
 from core.model.types import MAX_BASE_UNITS, BaseUnits, Seconds, chain_of
 from core.runtime.web.cors import Cors
-from gateway.config.accounts import signing_account
+from gateway.config.accounts import check_retiring, signing_account
 from gateway.config.chains import CONSORTIUM, EVM, NATIVE_REFERENCE, check_amount, check_http_url, refuse_twins
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.model import (
@@ -71,15 +71,19 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         _reserve(one, f"gas_per_exit[{number}]", assets, faults) for number, one in enumerate(config.gas_per_exit)
     )
     refuse_twins((one.asset for one in reserves), lambda number: f"gas_per_exit[{number}].asset", "asset", faults)
-    accounts = tuple(
-        signing_account(
-            msgspec.structs.replace(one, chain=known_chain(one.chain, chains, f"accounts[{number}].chain", faults)),
-            f"accounts[{number}]",
-            config.chains,
-            faults,
+    accounts, retiring = (
+        tuple(
+            signing_account(
+                msgspec.structs.replace(one, chain=known_chain(one.chain, chains, f"{place}[{number}].chain", faults)),
+                f"{place}[{number}]",
+                config.chains,
+                faults,
+            )
+            for number, one in enumerate(given)
         )
-        for number, one in enumerate(config.accounts)
+        for place, given in (("accounts", config.accounts), ("retiring", config.retiring))
     )
+    check_retiring(retiring, accounts, faults)
     refuse_twins((one.chain for one in accounts), lambda number: f"accounts[{number}].chain", "account's chain", faults)
     _check_accounts(pairs, {one.chain for one in accounts}, chains, faults)
     if config.report is not None:
@@ -96,7 +100,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
     with faults.at("opening"):
         opening_policy(config.opening)
     watchtower = _watchtower(config.watchtower, assets, faults)
-    treasury = canonical_treasury(config.treasury, chains, assets, accounts, faults)
+    treasury = canonical_treasury(config.treasury, chains, assets, (*accounts, *retiring), faults)
     attest = None if config.attest is None else _attest(config.attest, chains, faults)
     return msgspec.structs.replace(
         config,
@@ -105,6 +109,7 @@ def canonical_relayer(config: RelayerConfig, faults: Faults) -> RelayerConfig:
         limits=limits,
         gas_per_exit=reserves,
         accounts=accounts,
+        retiring=retiring,
         watchtower=watchtower,
         treasury=treasury,
         attest=attest,

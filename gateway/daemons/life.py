@@ -46,6 +46,9 @@ LAST_WORDS_S: Final = 15.0
 """How long the metrics of a process that has ended for good can still be read: deploy/prometheus.yml scrapes thrice."""
 
 SUM_UP_S: Final = 60.0
+HAND_OVER_S: Final = 15.0
+"""How long work that has ended may go on answering, until the next one is ready to."""
+READY_LOOK_S: Final = 0.05
 
 log = get_logger("gateway.daemons")
 
@@ -54,12 +57,15 @@ log = get_logger("gateway.daemons")
 class Work:
     """A daemon's work over some chains: the application that answers, and the parts that run. `opened` is awaited
     before, and once more each time that it meets a `RetryableError`. Once `done` returns, the daemon ends as by a
-    signal."""
+    signal. `ready` is true once the application answers as it should, None from the beginning on; until then the work
+    before it goes on answering, and `taken_over` is called when that ends."""
 
     app: web.Application
     parts: Sequence[Callable[[], Awaitable[None]]]
     opened: Callable[[], Awaitable[None]] | None = None
     done: Callable[[], Awaitable[object]] | None = None
+    ready: Callable[[], bool] | None = None
+    taken_over: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +115,8 @@ class Life:
         self.world = World(setting.chains, admit, self.waits, clock, metrics)
         self._announced = False
         self._done = False
+        self._shown: Work | None = None
+        """Whose application answers."""
 
     async def run(self) -> None:
         """Live until a signal. Raise what ends the daemon, such as a SQLite file that another process has."""
@@ -190,10 +198,19 @@ class Life:
 
     async def _work(self, database: Database) -> None:
         """Work on the chains that are there, and begin again whenever another one has come. Return once it is done."""
+        try:
+            await self._work_and_begin_again(database)
+        finally:
+            self._say_why_absent()
+            self._shown = None
+            await self.front.show(None)
+
+    async def _work_and_begin_again(self, database: Database) -> None:
         world = self.world
         while True:
             await world.enough()
-            await world.close_former()
+            if self._shown is None:
+                await world.close_former()
             count, chains = world.changed.count, world.chains
             away = [ChainId(one.id) for one in self._setting.chains if ChainId(one.id) not in chains]
             work = self._begin(database, chains, away)
@@ -202,17 +219,30 @@ class Life:
             world.at_work = True
             if away:
                 log.warning("begins without chains that do not answer", chains=away)
-            try:
-                await self.front.show(work.app)
-                done = asyncio.ensure_future(work.done() if work.done is not None else asyncio.Event().wait())
-                stop = first_of(done, world.grown(count))
-                await run_until(stop, *(part() for part in work.parts), self._say_ready(not away))
-                if done.done() and not done.cancelled():
-                    self._done = True
-                    return
-            finally:
-                self._say_why_absent()
-                await self.front.show(None)
+            if self._shown is None:
+                await self._show(work)
+            done = asyncio.ensure_future(work.done() if work.done is not None else asyncio.Event().wait())
+            stop = first_of(done, world.grown(count))
+            await run_until(stop, *(part() for part in work.parts), self._say_ready(not away), self._hand_over(work))
+            if done.done() and not done.cancelled():
+                self._done = True
+                return
+
+    async def _show(self, work: Work) -> None:
+        self._shown = work
+        await self.front.show(work.app)
+
+    async def _hand_over(self, work: Work) -> None:
+        """Let the work before this one answer until this one is ready to, or its time is over."""
+        if self._shown is not work:
+            until_s = self._clock.monotonic() + HAND_OVER_S
+            while work.ready is not None and not work.ready() and self._clock.monotonic() < until_s:
+                await self._clock.sleep(READY_LOOK_S)
+            await self._show(work)
+            if work.taken_over is not None:
+                work.taken_over()
+            await self.world.close_former()
+        await asyncio.Event().wait()
 
     async def _say_ready(self, complete: bool) -> None:
         await asyncio.sleep(SETTLING_S)

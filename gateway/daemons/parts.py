@@ -144,7 +144,8 @@ async def check_accounts(database: Database, accounts: Collection[AccountId], aw
             now = next((one for one in accounts if chain_of(one) == chain), "none")
             raise RejectedError(
                 f"{count} open swap(s) need the account {account}, and the account on {chain} is {now} now: "
-                "put the former key back into the keystore and [[accounts]] until these swaps are done"
+                "name its key in [[retiring]] until these swaps are done, as causeway relayer rotate does, or put it "
+                "back into [[accounts]]"
             )
 
 

@@ -1,7 +1,9 @@
 """The relayer as a daemon."""
 
+import asyncio
 import os
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +44,7 @@ from relayer.notices.webhook_rows import WebhookTarget
 from relayer.notices.webhooks import WebhookSetup, parse_secret
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
+from relayer.pump.standing import note_payers
 from relayer.service import AttestorSetup, RelayerService, RelayerSetup
 
 log = get_logger("gateway.daemons.relayer")
@@ -57,7 +60,8 @@ async def run_relayer(
     before. `follow_level`: log as the file says.
     """
     clock, metrics, base = SystemClock(), Metrics(), path.parent
-    keys = _keys(config, base)
+    keys = {config: _keys(config, base)}
+    """The keystore as it was opened for the configuration in force, and for one that is checked before a reload."""
     in_force = Reloading(path, config, clock, follow_level)
     conditions = Conditions()
 
@@ -67,7 +71,7 @@ async def run_relayer(
         known, now = {chain.access.chain: chain}, in_force.config
         await check_starts(now.chains, known)
         check_traded(_traded(now), known)
-        ours = wiring.signers(now, known, keys).get(chain.access.chain)
+        ours = wiring.signers(now, known, keys[now]).get(chain.access.chain)
         looks.update(await tokens.look(now, chain, None if ours is None else ours.account))
 
     def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
@@ -79,8 +83,8 @@ async def run_relayer(
         chains: Mapping[ChainId, ConnectedChain],
         away: Collection[ChainId],
     ) -> Work:
-        signal = FactSignal()
-        setup = _relayer_setup(config, base, chains, keys, adopt, _refused(config, chains, looks))
+        signal, held = FactSignal(), keys[config]
+        setup = _relayer_setup(config, base, chains, held, adopt, _refused(config, chains, looks))
         service = RelayerService(database, setup, signal, clock, metrics, conditions=conditions)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         # One chain's follower ends no other chain's exits, whatever it meets.
@@ -101,16 +105,32 @@ async def run_relayer(
         )
 
         async def opened() -> None:
-            await check_accounts(database, [signer.account for signer in setup.signers.values()], away)
+            await database.write(note_payers)
+            ours = [*setup.signers.values(), *setup.retiring]
+            await check_accounts(database, [signer.account for signer in ours], away)
             for follower in followers:  # a database of another chain is a reason not to start
                 await follower.open()
 
-        def check(other: RelayerConfig, there: Mapping[ChainId, ConnectedChain]) -> None:
+        async def check(other: RelayerConfig, there: Mapping[ChainId, ConnectedChain]) -> None:
             check_traded(_traded(other), there)
+            same = (other.accounts, other.retiring) == (config.accounts, config.retiring)
+            # Opening a keystore takes its time on purpose.
+            read = held if same else await asyncio.to_thread(_keys, other, base)
+            keys.clear()
+            keys.update({config: held, other: read})
             made(other, database, there, away)
+            ours = [*wiring.signers(other, there, read).values(), *wiring.retiring_signers(other, there, read)]
+            await check_accounts(database, [signer.account for signer in ours], away)
 
         reloads = partial(in_force.run, database, life.world, check)
-        return Work(app, (service.run, supervisor.run, reloads), opened, service.guard.drained.wait)
+        return Work(
+            app,
+            (service.run, supervisor.run, reloads),
+            opened,
+            service.guard.drained.wait,
+            ready=lambda: service.answers and all(follower.status.ready for follower in followers),
+            taken_over=service.pump.updates.effects.notify,
+        )
 
     setting = Setting(
         kind="relayer",
@@ -168,6 +188,7 @@ def _relayer_setup(
     refused: Collection[AssetId],
 ) -> RelayerSetup:
     """The parts of the relayer on these chains: all that are configured, or those that answer so far."""
+    paying = wiring.top_ups(config, chains, keys)
     return RelayerSetup(
         adopt=adopt,
         chains={chain: connected.access for chain, connected in chains.items()},
@@ -181,7 +202,9 @@ def _relayer_setup(
         regulator=_report_target(config),
         webhooks=webhook_setup(config),
         attestors=_attestors(config, chains, keys),
-        treasury=wiring.treasury_policy(config, keys),
+        treasury=replace(wiring.treasury_policy(config, keys), top_ups=[one for one, _ in paying]),
+        funders=[signer for _, signer in paying],
+        retiring=wiring.retiring_signers(config, chains, keys),
     )
 
 

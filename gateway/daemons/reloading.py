@@ -34,7 +34,7 @@ CONNECT_S: Final = 20.0
 RELOADABLE: Final = frozenset(
     {
         *("pairs", "prices", "limits", "gas_per_exit", "max_open_swaps", "quote_ttl_s", "cors_origins", "log_level"),
-        *("tokens", "opening", "watchtower", "treasury", "chains"),
+        *("tokens", "opening", "watchtower", "treasury", "chains", "accounts", "retiring"),
     }
 )
 RELOADABLE_OF_CHAINS: Final = frozenset({"endpoints", "max_fee_gwei"})
@@ -55,8 +55,9 @@ class Chains(Protocol):
         """Put these in place of what was configured and connected; the work begins again."""
 
 
-Check = Callable[[RelayerConfig, Mapping[ChainId, ConnectedChain]], None]
-"""Make everything of a configuration, for nothing. Raise `RejectedError`."""
+Check = Callable[[RelayerConfig, Mapping[ChainId, ConnectedChain]], Awaitable[None]]
+"""Make everything of a configuration, for nothing. Raise `RejectedError`, and `RetryableError` while that cannot be
+known."""
 Answer = Callable[[str], Awaitable[None]]
 
 
@@ -148,7 +149,7 @@ class Reloading:
             try:
                 new = self._read(digest)
                 await self._connect(chains, new, made)
-                check(new, {**chains.chains, **made})
+                await check(new, {**chains.chains, **made})
             except (CausewayError, TimeoutError) as error:
                 refused = error.message if isinstance(error, CausewayError) else "new endpoints do not answer in time"
                 log.warning("reload refused: what was in force stays", reason=refused)

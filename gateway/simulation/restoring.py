@@ -45,7 +45,7 @@ async def restore_from_chain(
     parameters = {chain: one.parameters for chain, one in access.items()}
     work = partial(
         recover,
-        accounts=accounts,
+        accounts=list(accounts.values()),
         chains=parameters,
         policy=policy,
         source=source,

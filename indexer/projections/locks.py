@@ -6,7 +6,7 @@ stand in it are deleted.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from core.model.types import (
     LockId,
     LockTerms,
     PublicPreimage,
+    chain_of,
 )
 from indexer.projections.heights import lowest_height
 from indexer.tables import locks
@@ -196,24 +197,22 @@ def locks_under(connection: Connection, hashlock: Hashlock, limit: int) -> list[
     return [lock_row(row) for row in connection.execute(query)]
 
 
-def open_hashlocks_of(connection: Connection, accounts: Mapping[ChainId, AccountId]) -> list[Hashlock]:
+def open_hashlocks_of(connection: Connection, accounts: Collection[AccountId]) -> list[Hashlock]:
     """Return the hashlocks of open locks that one of these accounts made, or is paid by."""
     own = [
-        (locks.c.chain == chain) & ((locks.c.sender == account) | (locks.c.receiver == account))
-        for chain, account in accounts.items()
+        (locks.c.chain == chain_of(account)) & ((locks.c.sender == account) | (locks.c.receiver == account))
+        for account in accounts
     ]
     query = sa.select(locks.c.hashlock).distinct().where(locks.c.status == LockStatus.LOCKED.value, sa.or_(*own))
     return [Hashlock(bytes(raw)) for raw in connection.execute(query.order_by(locks.c.hashlock)).scalars()]
 
 
-def locks_of(
-    connection: Connection, hashlock: Hashlock, accounts: Mapping[ChainId, AccountId], limit: int
-) -> list[LockRow]:
+def locks_of(connection: Connection, hashlock: Hashlock, accounts: Collection[AccountId], limit: int) -> list[LockRow]:
     """Return the locks under a hashlock that these accounts made, and the `limit` largest of those that pay them: a
     stranger's small ones, however many, keep none of the others out."""
     made, paid = list[LockRow](), list[LockRow]()
-    for chain, account in accounts.items():
-        here = sa.select(locks).where(locks.c.hashlock == hashlock, locks.c.chain == chain)
+    for account in accounts:
+        here = sa.select(locks).where(locks.c.hashlock == hashlock, locks.c.chain == chain_of(account))
         order = (locks.c.lock_height, locks.c.lock_index)
         own = here.where(locks.c.sender == account).order_by(*order)
         made += [lock_row(row) for row in connection.execute(own)]

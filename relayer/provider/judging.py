@@ -30,7 +30,7 @@ SHORTAGE_AGE_S: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """The promises at `now_ns`, and the balances of our account right after."""
+    """The promises at `now_ns`, and the balances of the accounts that open swaps right after."""
 
     now_ns: int
     promised: Sequence[Promise]
@@ -87,11 +87,12 @@ class Judge:
         """
         others = means.others(promised)
         self._checks.check_exposure(others, new)
+        drawn = inventory.of_purses(others, self._checks.purses(new.payers).values())
         if not new.proven:
             self._judge_number(new, promised, means.now_ns)
         elif new.caller is not None:
-            self._judge_share(new, others, means)
-        inventory.check_free(new, others, means.costs, means.held)
+            self._judge_share(new, drawn, means)
+        inventory.check_free(new, drawn, means.costs, means.held)
 
     def _judge_number(self, new: Promise, promised: Sequence[Promise], now_ns: int) -> None:
         """How many swaps may be open that reserve nothing. Those in this process are bounded in all only."""

@@ -7,7 +7,7 @@ verified.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, Protocol, TypeVar
 
@@ -94,7 +94,9 @@ class SwapDesk:
         source: str,
         reports: bool,
         switches: Switches,
+        retiring: Collection[AccountId] = (),
     ) -> None:
+        """`accounts` open swaps, one on each chain; `retiring` are others of ours."""
         for assets in prices.directions():
             for chain in map(chain_of, assets):
                 if chain not in chains or chain not in accounts:
@@ -106,6 +108,7 @@ class SwapDesk:
         self._chains = chains
         self._boards = boards
         self._accounts = accounts
+        self._ours = frozenset({*accounts.values(), *retiring})
         self._key = quote_key
         self._policy = policy
         self._checks = checks
@@ -151,6 +154,7 @@ class SwapDesk:
             counterparties=frozenset(),
             funded=False,
             chains=frozenset({pair.initiator_chain, pair.participant_chain}),
+            payers=frozenset({self._accounts[pair.initiator_chain], self._accounts[pair.participant_chain]}),
         )
         means = await self._judge.recent_means(new)
 
@@ -224,6 +228,7 @@ class SwapDesk:
             account=request.initiator_sender,
             given_asset=quote.initiator_asset,
             given_amount=quote.initiator_amount,
+            payers=frozenset(agreement.own_accounts),
         )
 
         async def store() -> SwapView:
@@ -255,7 +260,7 @@ class SwapDesk:
             raise RejectedError(f"the initiator locks on {quote.initiator_chain}: name their account there")
         if chain_of(request.initiator_receiver) != quote.participant_chain:
             raise RejectedError(f"the initiator is paid on {quote.participant_chain}: name their account there")
-        if {request.initiator_sender, request.initiator_receiver} & set(self._accounts.values()):
+        if {request.initiator_sender, request.initiator_receiver} & self._ours:
             raise RejectedError("the relayer does not swap with itself")
         ours = quote.participant_receiver, quote.participant_sender
         if ours != (self._accounts.get(quote.initiator_chain), self._accounts.get(quote.participant_chain)):

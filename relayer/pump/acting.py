@@ -7,9 +7,9 @@ funds or reveals is checked again right before it is signed.
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Final, Protocol, assert_never, get_args
+from typing import Final, assert_never, get_args
 
 from sqlalchemy.engine import Connection
 
@@ -22,12 +22,12 @@ from core.model.errors import (
     RejectedError,
     RetryableError,
     RevertedError,
+    UnaffordableError,
     refuse,
 )
 from core.model.facts import LockStatus
-from core.model.ports import BatchBuilder, ChainParameters, ConsentBuilder, LegBuilder, LockReader, TransactionSender
 from core.model.transactions import UnsignedTransaction
-from core.model.types import AssetId, ChainId, LockId, LockTerms, Preimage, SwapId
+from core.model.types import AssetId, LockId, LockTerms, Preimage, SwapId
 from core.runtime import journal
 from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
@@ -38,12 +38,11 @@ from htlc.model import Agreement, Leg, Role, SwapState
 from relayer import inventory
 from relayer.metrics import RelayerMetrics
 from relayer.pump import neighbours, places, promises, swaps
-from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, PreimageVault
+from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.locks import ReadyLock, SharedLocks
 from relayer.pump.outcomes import outcome_event
 from relayer.transactions import records
-from relayer.transactions.pipeline import Pipeline
 
 LOOK_S: Final = 3.0
 """How long an exit asks for what it can do without: an estimate, or a look at its lock if it failed before."""
@@ -57,60 +56,34 @@ EXIT_KINDS: Final = frozenset(effects.leg_kind(kind, leg) for kind in get_args(E
 FUND_KINDS: Final = frozenset(effects.leg_kind(effects.FundLeg, leg) for leg in Leg)
 
 
-class ActedOnChain(Protocol):
-    """The part of a chain on which swaps are settled. A `ChainAccess` has it."""
-
-    @property
-    def parameters(self) -> ChainParameters: ...
-    @property
-    def legs(self) -> LegBuilder: ...
-    @property
-    def locks(self) -> LockReader: ...
-    @property
-    def transactions(self) -> TransactionSender: ...
-    @property
-    def batches(self) -> BatchBuilder | None: ...
-    @property
-    def consents(self) -> ConsentBuilder | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ActingChain:
-    """The ports by which the executor acts on one chain."""
-
-    access: ActedOnChain
-    pipeline: Pipeline
-    allowances: Allowances
-
-
 class Acts:
     """The acts of one process on its chains."""
 
     def __init__(
         self,
         database: Database,
-        chains: Mapping[ChainId, ActingChain],
+        hands: Hands,
         checks: Checks,
         clock: Clock,
         metrics: RelayerMetrics,
         vault: PreimageVault | None = None,
     ) -> None:
         self._database = database
-        self._chains = chains
+        self._hands = hands
         self._checks = checks
         self._clock = clock
         self._metrics = metrics
         self._vault = vault
         self._locks = {
-            chain: SharedLocks(
-                database, one.access.batches, one.pipeline, partial(self._kept_for_exits, chain), clock, metrics
+            one.account: SharedLocks(
+                database, one.access.batches, one.pipeline, partial(self._kept_for_exits, one), clock, metrics
             )
-            for chain, one in chains.items()
+            for one in hands
         }
-        for chain, one in chains.items():
+        for one in hands:
             one.pipeline.rebuild = self._rebuild
             one.pipeline.closed_gate = self._closed_gate
-            one.pipeline.compose = partial(self._compose, chain)
+            one.pipeline.compose = partial(self._compose, one)
 
     async def do(self, asked: effects.SwapEffect, key: str) -> events.SwapEvent | None:
         """Do what is asked for; returns the event that follows. Raise as `execute` sorts it."""
@@ -137,7 +110,7 @@ class Acts:
                 assert_never(asked)
 
     async def _fund(self, asked: effects.FundLeg, key: str) -> events.SwapEvent:
-        sent = await self._chain(asked.terms.chain).pipeline.transaction(key)
+        sent = await self._hands.present(asked.terms.chain).pipeline.transaction(key)
         if sent is None and (sent := await self._lock(asked, key, shared=True)) is None:
             # A batch that came to nothing took its time: everything that had to hold before it has to hold again.
             sent = await self._lock(asked, key, shared=False)
@@ -147,12 +120,12 @@ class Acts:
 
     async def _lock(self, asked: effects.FundLeg, key: str, *, shared: bool) -> records.TransactionRecord | None:
         """Check everything and lock, with others if `shared` allows it; None if that came to nothing."""
-        here, locks = self._chain(asked.terms.chain), self._locks[asked.terms.chain]
-        state = await self._state(asked.swap_id)
+        here = self._locking(asked.terms)
+        locks, state = self._locks[here.account], await self._state(asked.swap_id)
         deadline_s = _lock_deadline_s(state.agreement)
         place, keep, _ = await asyncio.gather(
             self._checks.place(asked.swap_id, asked.terms),
-            self._kept_for_exits(asked.terms.chain, ()),
+            self._kept_for_exits(here, ()),
             self._checks.before_funding(state),
         )
         async with here.allowances.turn(asked.terms) as short:
@@ -174,11 +147,20 @@ class Acts:
                 return await locks.send(ready)
             return await locks.alone(ready)
 
-    async def _kept_for_exits(self, chain: ChainId, more: Collection[SwapId]) -> Mapping[AssetId, int]:
-        """Return what our lock must leave in the purse: the gas of an exit for every open swap in which anything is
-        locked, and for those `more`, which are about to be."""
+    def _locking(self, terms: LockTerms) -> ActingChain:
+        """Return the account that these terms name: nobody else can make the lock. Raise `RetryableError` if it is not
+        here."""
+        found = self._hands.by_account(terms.sender)
+        if found is None:
+            raise RetryableError(f"the account {terms.sender}, which is to lock, is not configured here: configure it")
+        return found
+
+    async def _kept_for_exits(self, here: ActingChain, more: Collection[SwapId]) -> Mapping[AssetId, int]:
+        """Return what our lock must leave in the purse: the gas of an exit for every open swap of the account in which
+        anything is locked, and for those `more`, which are about to be."""
+        chain = here.pipeline.chain
         costs = await self._checks.exit_costs([chain])
-        locked = await self._database.read(lambda c: promises.locked_on(c, chain, more))
+        locked = await self._database.read(lambda c: promises.locked_on(c, chain, here.account, more))
         return {asset: locked * cost for asset, cost in inventory.exits([chain], costs).items() if locked * cost > 0}
 
     def _fund_gate(self, connection: Connection, swap_id: SwapId) -> None:
@@ -225,24 +207,37 @@ class Acts:
 
     async def _give_back(self, asked: effects.SignEarlyRefund, key: str) -> events.SwapEvent:
         """Pay the counterparty's leg back by our own transaction: the receiver who sends it need not sign."""
-        here = self._chain(asked.terms.chain)
-        lock_id = (await self._state(asked.swap_id)).leg(asked.leg).lock_id
+        state = await self._state(asked.swap_id)
+        here, lock_id = self._hands.of(state.agreement, asked.terms.chain), state.leg(asked.leg).lock_id
         if here.access.consents is None or lock_id is None:
             raise RejectedError("nothing is locked here that could go back before its timelock")
         if await here.pipeline.transaction(key) is None:
-            await self._checks.before_exit_for_others(asked.terms.chain)
+            await self._checks.before_exit_for_others(asked.terms.chain, here.account)
         draft = here.access.consents.refund(asked.terms, lock_id, asked.terms.timelock)
         sent = await here.pipeline.send(key, draft.complete(b"", here.pipeline.account), watched=True)
         return submitted(asked, sent)
 
     async def _exit(self, asked: Exit, key: str) -> events.SwapEvent:
-        here = self._chain(asked.terms.chain)
-        unsigned = exit_transaction(here, asked)
         state = await self._state(asked.swap_id)
+        here = self._hands.of(state.agreement, asked.terms.chain)
+        try:
+            return await self._exit_by(here, asked, key, state)
+        except UnaffordableError:
+            other = self._hands.present(asked.terms.chain)
+            if other is here:
+                raise
+            # It pays the same account, whoever sends it: one of ours that is retiring may be empty by now.
+            return await self._exit_by(other, asked, key, state)
+
+    async def _exit_by(self, here: ActingChain, asked: Exit, key: str, state: SwapState) -> events.SwapEvent:
+        known = await here.pipeline.transaction(key)
+        if known is not None:
+            here = self._hands.by_account(known.account) or here
+        unsigned = exit_transaction(here, asked)
         for_others = state.agreement.role is Role.WATCHTOWER
         gate = neighbours.gate([asked], here.access.parameters.timing, self._clock) if for_others else None
         simulate = False
-        if await here.pipeline.transaction(key) is None:
+        if known is None:
             if not state.leg(asked.leg).open:
                 raise RejectedError("this leg is settled already, as far as we can see")
             tries = await self._tries(asked)
@@ -282,7 +277,7 @@ class Acts:
         """Sending is the reveal. It is journalled by now: the effect in the outbox is the intention to reveal."""
         if self._vault is None:
             raise RejectedError("this process holds no preimages")
-        here = self._chain(asked.terms.chain)
+        here = self._hands.present(asked.terms.chain)
         claim = self._revealing_claim(here, self._vault, asked)
         if await here.pipeline.transaction(key) is None:
             if asked.first:
@@ -314,12 +309,11 @@ class Acts:
         asked = codec.decode_effect(stored.body)
         if not isinstance(asked, effects.RevealAndClaim) or self._vault is None:
             return None
-        return self._revealing_claim(self._chain(asked.terms.chain), self._vault, asked)
+        return self._revealing_claim(self._hands.present(asked.terms.chain), self._vault, asked)
 
-    async def _compose(self, chain: ChainId, effect_keys: Sequence[str]) -> UnsignedTransaction | None:
+    async def _compose(self, here: ActingChain, effect_keys: Sequence[str]) -> UnsignedTransaction | None:
         """The locks of these effects in one transaction, at the places that were written down for them; None if it
         cannot be made."""
-        here = self._chain(chain)
 
         def read(connection: Connection) -> list[tuple[effects.SwapEffect, LockId | None]]:
             asked = [codec.decode_effect(journal.effect(connection, key).body) for key in effect_keys]
@@ -337,11 +331,6 @@ class Acts:
         if len(locks) != len(effect_keys) or here.access.batches is None:
             return None
         return locks[0] if len(locks) == 1 else here.access.batches.locks(locks)
-
-    def _chain(self, chain: ChainId) -> ActingChain:
-        if chain not in self._chains:
-            raise RetryableError(f"{chain} is not configured here: configure it, its swap is waiting")
-        return self._chains[chain]
 
     async def _state(self, swap_id: SwapId) -> SwapState:
         return await self._database.read(lambda c: swaps.load(c, swap_id))

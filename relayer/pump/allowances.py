@@ -20,6 +20,7 @@ from core.model.ports import HeadSource, LegBuilder
 from core.model.transactions import UnsignedTransaction
 from core.model.types import MAX_BASE_UNITS, AssetId, BaseUnits, ChainTime, Hashlock, LockTerms
 from core.runtime.database import Database
+from relayer import inventory
 from relayer.pump import promises
 from relayer.transactions import orders
 from relayer.transactions.pipeline import Pipeline
@@ -143,5 +144,6 @@ class Allowances:
 
     async def _promised(self, asset: AssetId) -> int:
         """How much of it open swaps will lock."""
-        promised = await self._database.read(promises.of_open_swaps)
+        every = await self._database.read(promises.of_open_swaps)
+        promised = inventory.of_purses(every, [self._pipeline.account])
         return sum(one.amount for one in promised if one.asset == asset and not one.funded)

@@ -28,6 +28,7 @@ from core.model.ports import ChainParameters, HeadSource, LegBuilder, LockReader
 from core.model.types import (
     AccountId,
     AssetId,
+    BaseUnits,
     BlockRef,
     ChainId,
     ChainTime,
@@ -106,12 +107,15 @@ class Checks:
         clock: Clock,
         consultation: Consultation | None = None,
         switches: Switches | None = None,
+        retiring: Collection[AccountId] = (),
     ) -> None:
+        """`accounts` open swaps, one on each chain; `retiring` are others of ours, which end what they began."""
         self._consultation = consultation
         self._switches = switches
         self._database = database
         self._chains = chains
         self._accounts = accounts
+        self._retiring = tuple(retiring)
         self._policy = policy
         self._clock = clock
         self._exit_costs: dict[ChainId, tuple[float, Mapping[AssetId, int]]] = {}
@@ -209,7 +213,8 @@ class Checks:
     async def no_alarms(self, *chains: ChainId) -> None:
         """Raise `DisagreementError` while a finalized block of one of these chains was seen to be replaced, and
         `RetryableError` while our account on one of them was used by somebody unknown."""
-        ours = [(chain, self._accounts[chain]) for chain in chains if chain in self._accounts]
+        every = (*self._accounts.values(), *self._retiring)
+        ours = [(chain_of(account), account) for account in every if chain_of(account) in chains]
 
         def look(connection: Connection) -> list[ChainId]:
             accounts.check_acknowledged(connection, ours)
@@ -252,7 +257,7 @@ class Checks:
         mine = [promise for promise in promised if promise.swap_id == state.swap_id]
         if not mine:
             raise ConflictError("the swap is not open any more: nothing is funded", swap_id=state.swap_id)
-        own = replace(mine[0], funded=False)
+        own, purses = replace(mine[0], funded=False), self.purses(mine[0].payers)
         others = [
             promise
             for promise in inventory.firm(promised, self._clock.now_ns())
@@ -260,9 +265,9 @@ class Checks:
         ]
         self.check_exposure(others, own)
         costs = await self.exit_costs(own.chains)
-        held = await self.held(inventory.needed(own, costs))
+        held = await self.held(inventory.needed(own, costs), purses)
         try:
-            inventory.check_free(own, others, costs, held)
+            inventory.check_free(own, inventory.of_purses(others, purses.values()), costs, held)
         except ConflictError as error:
             # What was just locked may be counted twice for a block; and an operator may send some.
             raise UnaffordableError(error.message, **error.fields) from error
@@ -329,15 +334,18 @@ class Checks:
         self._exit_costs[chain] = now_s, cost
         return cost
 
-    async def before_exit_for_others(self, chain: ChainId) -> None:
+    async def before_exit_for_others(self, chain: ChainId, account: AccountId | None = None) -> None:
         """Check what a claim or refund for others may cost, and that it leaves our own swaps what they keep.
 
-        Raise `UnaffordableError`: the parties can still send it themselves, or wait for the timelock.
+        `account` of ours sends it; None for the one that opens swaps. Raise `UnaffordableError`: the parties can still
+        send it themselves, or wait for the timelock.
         """
         costs = await self.exit_costs([chain])
+        purses = self.purses(() if account is None else (account,))
         promised = await self._database.read(promises.of_open_swaps)
-        kept = inventory.reserved(inventory.firm(promised, self._clock.now_ns()), costs)
-        held = await self.held(costs[chain])
+        firm = inventory.of_purses(inventory.firm(promised, self._clock.now_ns()), purses.values())
+        kept = inventory.reserved(firm, costs)
+        held = await self.held(costs[chain], purses)
         for asset, cost in costs[chain].items():
             most = self._policy.watch.max_exit_cost.get(asset)
             if most is not None and cost > most:
@@ -347,22 +355,50 @@ class Checks:
                     f"{kept[asset]} of {asset} are kept for our own swaps, we hold {held[asset]}: others wait"
                 )
 
-    async def held(self, assets: Collection[AssetId]) -> dict[AssetId, int]:
-        """Our balances now, unproven."""
+    def purses(self, payers: Collection[AccountId]) -> dict[ChainId, AccountId]:
+        """Return our account on each chain whose purse counts: one of `payers`, or else the one that opens swaps."""
+        return {**self._accounts, **{chain_of(account): account for account in payers}}
+
+    async def held(
+        self, assets: Collection[AssetId], purses: Mapping[ChainId, AccountId] | None = None
+    ) -> dict[AssetId, int]:
+        """Our balances now, unproven: of the accounts that open swaps, or of these."""
         ordered = sorted(assets)
-        return dict(zip(ordered, await asyncio.gather(*map(self.balance, ordered)), strict=True))
+        accounts = [None if purses is None else purses[chain_of(asset)] for asset in ordered]
+        return dict(zip(ordered, await asyncio.gather(*map(self.balance, ordered, accounts)), strict=True))
 
     async def gas_shortages(self, chains: Collection[ChainId], spare: int = 1) -> dict[ChainId, str]:
         """The chains on which gas for all open exits and `spare` more is not there; see `inventory.shortages`."""
+        costs, firm = await self._exits_of(chains, self._accounts.values())
+        held = await self.held({asset for cost in costs.values() for asset in cost})
+        return inventory.shortages(chains, firm, costs, held, spare)
+
+    async def retiring_shortages(self) -> dict[AccountId, str]:
+        """Return the accounts of ours that cannot pay for the exits of the swaps that they began, with a sentence each.
+        Raise `RetryableError`."""
+        found = {}
+        for account in self._retiring:
+            chain = chain_of(account)
+            costs, firm = await self._exits_of([chain], [account])
+            needed = inventory.reserved([replace(one, amount=BaseUnits(0)) for one in firm], costs)
+            for asset, amount in needed.items():
+                if amount and amount > (held := await self.balance(asset, account)):
+                    found[account] = f"{amount} of {asset} are kept for its open exits, it holds {held}: send it some"
+        return found
+
+    async def _exits_of(
+        self, chains: Collection[ChainId], accounts: Collection[AccountId]
+    ) -> tuple[ExitCosts, list[Promise]]:
+        """Return the costs of exits, and the promises that reserve something of the purses of these accounts."""
         promised = await self._database.read(promises.of_open_swaps)
         costs = await self.exit_costs(chains)
-        held = await self.held({asset for cost in costs.values() for asset in cost})
-        return inventory.shortages(chains, inventory.firm(promised, self._clock.now_ns()), costs, held, spare)
+        return costs, inventory.of_purses(inventory.firm(promised, self._clock.now_ns()), accounts)
 
-    async def balance(self, asset: AssetId) -> int:
-        """Return the balance of our account on the asset's chain now, unproven."""
+    async def balance(self, asset: AssetId, account: AccountId | None = None) -> int:
+        """Return the balance of our account on the asset's chain now, unproven: of the one that opens swaps, or of
+        this one."""
         chain = chain_of(asset)
-        return await self._access(chain).state.balance(self._accounts[chain], asset)
+        return await self._access(chain).state.balance(account or self._accounts[chain], asset)
 
     async def _heads(self, agreement: Agreement) -> tuple[ChainTime, ChainTime]:
         asked = [self._access(terms.chain) for terms in (agreement.initiator_leg, agreement.participant_leg)]

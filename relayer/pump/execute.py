@@ -21,7 +21,7 @@ from core.model.errors import (
     RetryableError,
     UnaffordableError,
 )
-from core.model.types import ChainId, SwapId
+from core.model.types import SwapId
 from core.runtime import journal, retry
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
@@ -32,9 +32,10 @@ from core.runtime.signals import first_failure
 from htlc import codec, effects, events
 from relayer.metrics import RelayerMetrics
 from relayer.pump import swaps
-from relayer.pump.acting import EXIT_KINDS, ActingChain, Acts
+from relayer.pump.acting import EXIT_KINDS, Acts
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.exits import SharedExits
+from relayer.pump.hands import Hands
 from relayer.pump.updates import SwapUpdates
 
 EFFECT_TIMEOUT_S: Final = 30.0
@@ -63,7 +64,7 @@ class Executor:
     def __init__(
         self,
         database: Database,
-        acting: Mapping[ChainId, ActingChain],
+        hands: Hands,
         checks: Checks,
         updates: SwapUpdates,
         clock: Clock,
@@ -74,8 +75,8 @@ class Executor:
         self._updates = updates
         self._clock = clock
         self._metrics = metrics
-        self._acts = Acts(database, acting, checks, clock, metrics, vault)
-        self._exits = SharedExits(database, acting, checks, clock, metrics)
+        self._acts = Acts(database, hands, checks, clock, metrics, vault)
+        self._exits = SharedExits(database, hands, checks, clock, metrics)
         self._running: dict[Lane, Room] = {}
         self._ended: set[Lane] = set()
         """Lanes that have ended since the last look at the outbox began."""

@@ -6,7 +6,7 @@ or sends its own if the batch came to nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 from core.model.errors import (
     FatalError,
 )
-from core.model.types import ChainId
+from core.model.types import AccountId, ChainId
 from core.runtime.clock import Clock
 from core.runtime.database import Database
 from core.runtime.journal import StoredEffect
@@ -26,8 +26,9 @@ from htlc.model import Role
 from htlc.timelocks import claim_bound_s
 from relayer.metrics import RelayerMetrics
 from relayer.pump import neighbours, swaps
-from relayer.pump.acting import EXIT_KINDS, ActingChain, exit_deadline_s, exit_transaction
+from relayer.pump.acting import EXIT_KINDS, exit_deadline_s, exit_transaction
 from relayer.pump.checks import Checks
+from relayer.pump.hands import ActingChain, Hands
 from relayer.transactions import records
 
 TOGETHER_TIMEOUT_S: Final = 10.0
@@ -42,13 +43,13 @@ class SharedExits:
     def __init__(
         self,
         database: Database,
-        chains: Mapping[ChainId, ActingChain],
+        hands: Hands,
         checks: Checks,
         clock: Clock,
         metrics: RelayerMetrics,
     ) -> None:
         self._database = database
-        self._chains = chains
+        self._hands = hands
         self._checks = checks
         self._clock = clock
         self._metrics = metrics
@@ -59,7 +60,7 @@ class SharedExits:
         for effect in due:
             if effect.kind not in EXIT_KINDS or (asked := _decoded_exit(effect)) is None:
                 continue
-            here = self._chains.get(asked.terms.chain)
+            here = self._hands.chain(asked.terms.chain)
             if here is not None and here.access.batches is not None and not self._is_urgent(asked, here):
                 found.setdefault(asked.terms.chain, []).append(effect)
         return found
@@ -67,7 +68,8 @@ class SharedExits:
     async def work(
         self, chain: ChainId, due: Sequence[StoredEffect], go_alone: Callable[[Sequence[StoredEffect]], None]
     ) -> None:
-        """One transaction for those that may share one; then each goes its own way. Ours wait for nobody else's."""
+        """One transaction of each account for those that may share one; then each goes its own way. Ours wait for
+        nobody else's."""
         ours, others = list(due), list[StoredEffect]()
         shared: list[Exit] = []
         async with self._together(chain):
@@ -75,12 +77,13 @@ class SharedExits:
             keys = {effects.effect_key(asked) for asked in shared}
             others = [effect for effect in due if effect.key in keys]
             ours = [effect for effect in due if effect.key not in keys]
-            await self._send_together(chain, own, in_time=True)
+            for here, exits in own:
+                await self._send_together(here, exits, in_time=True)
         go_alone(ours)
         if others:
             async with self._together(chain):
                 await self._checks.before_exit_for_others(chain)
-                await self._send_together(chain, shared, in_time=False)
+                await self._send_together(self._hands.present(chain), shared, in_time=False)
             go_alone(others)
 
     @asynccontextmanager
@@ -94,9 +97,8 @@ class SharedExits:
         except Exception as error:
             log.warning("exits go out one by one", chain=chain, reason=str(error) or "it takes too long")
 
-    async def _send_together(self, chain: ChainId, ready: Sequence[Exit], in_time: bool) -> None:
+    async def _send_together(self, here: ActingChain, ready: Sequence[Exit], in_time: bool) -> None:
         """`in_time`: bid more as their timelocks come near."""
-        here = self._chains[chain]
         if (batches := here.access.batches) is None:
             return
         exits = [exit_transaction(here, asked) for asked in ready]
@@ -111,12 +113,15 @@ class SharedExits:
                 soonest_s,
                 gate,
             )
-            self._metrics.exits_together.labels(chain).inc(len(part))
+            self._metrics.exits_together.labels(here.pipeline.chain).inc(len(part))
 
-    def _that_may_share(self, connection: Connection, due: Sequence[StoredEffect]) -> tuple[list[Exit], list[Exit]]:
-        """Those that are asked for the first time, and have no transaction yet: ours, and those for others that no
-        other swap settles."""
-        ready: dict[bool, list[Exit]] = {False: [], True: []}
+    def _that_may_share(
+        self, connection: Connection, due: Sequence[StoredEffect]
+    ) -> tuple[list[tuple[ActingChain, list[Exit]]], list[Exit]]:
+        """Those that are asked for the first time, and have no transaction yet: ours, by the account that sends them,
+        and those for others that no other swap settles."""
+        ours: dict[AccountId, tuple[ActingChain, list[Exit]]] = {}
+        for_others: list[Exit] = []
         for effect in due:
             if (asked := _decoded_exit(effect)) is None:
                 continue
@@ -127,14 +132,16 @@ class SharedExits:
                 continue
             if records.by_effect(connection, effect.key) is not None:
                 continue
-            for_others = state.agreement.role is Role.WATCHTOWER
-            if not (for_others and self._is_left(connection, asked, ready[True])):
-                ready[for_others].append(asked)
-        return ready[False], ready[True]
+            if state.agreement.role is not Role.WATCHTOWER:
+                here = self._hands.of(state.agreement, asked.terms.chain)
+                ours.setdefault(here.account, (here, []))[1].append(asked)
+            elif not self._is_left(connection, asked, for_others):
+                for_others.append(asked)
+        return list(ours.values()), for_others
 
     def _is_left(self, connection: Connection, asked: Exit, before: Sequence[Exit]) -> bool:
         """Return true if another swap, or another watch of this batch, settles the same lock."""
-        timing = self._chains[asked.terms.chain].access.parameters.timing
+        timing = self._hands.present(asked.terms.chain).access.parameters.timing
         again = any((one.lock_id, type(one)) == (asked.lock_id, type(asked)) for one in before)
         return again or neighbours.left_to(connection, asked, timing, self._clock.now()) is not None
 

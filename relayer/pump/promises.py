@@ -5,7 +5,7 @@ The formulas over them are in `relayer.inventory`. Plain functions over a `Conne
 
 from collections.abc import Collection
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -41,15 +41,20 @@ _COLUMNS: Final = (
     _S.verified,
     _S.given_asset,
     _S.given_amount,
+    _S.initiator_payer,
+    _S.participant_payer,
 )
 _PROMISES: Final = sa.select(*_COLUMNS).where(~_S.done, _S.own_asset.is_not(None)).order_by(_S.created_ns)
+_ON_CHAIN: Final[sa.BindParameter[Any]] = sa.bindparam("on_chain")
+_BY_ACCOUNT: Final[sa.BindParameter[Any]] = sa.bindparam("by_account")
 _LOCKED_ON: Final = (
     sa.select(sa.func.count())
     .select_from(relayer_swaps)
     .where(
         ~_S.done,
         _S.own_asset.is_not(None),
-        (_S.initiator_chain == sa.bindparam("on_chain")) | (_S.participant_chain == sa.bindparam("on_chain")),
+        ((_S.initiator_chain == _ON_CHAIN) & (sa.func.coalesce(_S.initiator_payer, _BY_ACCOUNT) == _BY_ACCOUNT))
+        | ((_S.participant_chain == _ON_CHAIN) & (sa.func.coalesce(_S.participant_payer, _BY_ACCOUNT) == _BY_ACCOUNT)),
         _S.own_funded | (_S.phase != Phase.AGREED) | _S.swap_id.in_(sa.bindparam("more", expanding=True)),
     )
 )
@@ -83,15 +88,17 @@ def _withdrawals(connection: Connection) -> list[Promise]:
             reserved_ns=signed_ns,
             verified=True,
             leaves=True,
+            payers=frozenset({account}),
         )
-        for key, signed_ns, asset, amount in records.leaving(connection)
+        for key, signed_ns, account, asset, amount in records.leaving(connection)
     ]
 
 
-def locked_on(connection: Connection, chain: ChainId, more: Collection[SwapId] = ()) -> int:
-    """Count the open swaps on this chain in which we fund a leg and anything is locked, and those `more`, in which
-    it is about to be."""
-    return int(connection.execute(_LOCKED_ON, {"on_chain": chain, "more": list(more)}).scalar_one())
+def locked_on(connection: Connection, chain: ChainId, account: AccountId, more: Collection[SwapId] = ()) -> int:
+    """Count the open swaps on this chain, of this account of ours, in which we fund a leg and anything is locked, and
+    those `more`, in which it is about to be."""
+    asked = {"on_chain": chain, "by_account": account, "more": list(more)}
+    return int(connection.execute(_LOCKED_ON, asked).scalar_one())
 
 
 def of_swap(connection: Connection, swap_id: SwapId) -> Promise | None:
@@ -120,6 +127,8 @@ def _promise(
     verified: bool,
     given_asset: str | None,
     given_amount: int | None,
+    initiator_payer: str | None,
+    participant_payer: str | None,
 ) -> Promise:
     """The columns of `_COLUMNS`, in their order."""
     return Promise(
@@ -139,6 +148,7 @@ def _promise(
         account=AccountId(initiator_sender),
         given_asset=None if given_asset is None else AssetId(given_asset),
         given_amount=given_amount or 0,
+        payers=frozenset(AccountId(payer) for payer in (initiator_payer, participant_payer) if payer is not None),
     )
 
 

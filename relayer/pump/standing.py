@@ -5,7 +5,6 @@ from collections import Counter
 from sqlalchemy.engine import Connection
 
 from core.model.types import AccountId
-from htlc.model import Role
 from relayer.pump import swaps, tables
 
 
@@ -16,10 +15,13 @@ def accounts_in_use(connection: Connection) -> dict[AccountId, int]:
     """
     found: Counter[AccountId] = Counter()
     for swap_id in tables.open_ids(connection):
-        agreement = swaps.load(connection, swap_id).agreement
-        legs = agreement.initiator_leg, agreement.participant_leg
-        if agreement.role is Role.LIQUIDITY_PROVIDER:
-            found.update((legs[0].receiver, legs[1].sender))
-        elif agreement.role is Role.INITIATOR:
-            found.update((legs[0].sender,))
+        found.update(swaps.load(connection, swap_id).agreement.own_accounts)
     return dict(found)
+
+
+def note_payers(connection: Connection) -> int:
+    """Write our accounts into the rows of open swaps that an older version has stored without; return how many."""
+    unknown = tables.without_payers(connection)
+    for swap_id in unknown:
+        tables.note_payers(connection, swaps.load(connection, swap_id).agreement)
+    return len(unknown)

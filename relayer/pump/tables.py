@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.errors import NotFoundError
-from core.model.types import AccountId, ChainId, Hashlock, Height, SwapId
+from core.model.types import AccountId, ChainId, Hashlock, Height, SwapId, chain_of
 from core.runtime.columns import Bytes32, Uint256
 from core.runtime.database import METADATA
 from htlc.decisions import next_wake
@@ -55,6 +55,8 @@ relayer_swaps = sa.Table(
     sa.Column("verified", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("given_asset", sa.Text),
     sa.Column("given_amount", Uint256),
+    sa.Column("initiator_payer", sa.Text),
+    sa.Column("participant_payer", sa.Text),
     sa.Index(
         "uq_relayer_swaps_funded_hashlock",
         "hashlock",
@@ -71,7 +73,8 @@ relayer_swaps = sa.Table(
 empty for a watchtower; `own_funded`: our lock has been seen on chain. `*_wake`: from which time of that leg's chain
 on the swap has to get the time. `*_unfinal`: the lowest height of that chain whose finality it waits for. `caller`,
 `hold_until_ns`, `reserved_ns`, `proven`, `verified` and `given_*`: see `relayer.inventory.Promise`; what older versions
-wrote counts as proven and gives nothing."""
+wrote counts as proven and gives nothing. `*_payer`: our account that the swap needs on that leg's chain; see
+`Agreement.own_accounts`."""
 
 relayer_locks = sa.Table(
     "relayer_locks",
@@ -151,6 +154,15 @@ _NOTE_STATE: Final = (
     # What reserved nothing until now comes behind all that did: a lock without a proof, or after its hold.
     .values(reserved_ns=sa.case((_WAS_FIRM, _S.reserved_ns), else_=_NOW))
 )
+_WITHOUT_PAYERS: Final = sa.select(_S.swap_id).where(
+    ~_S.done, _S.role == Role.LIQUIDITY_PROVIDER, _S.initiator_payer.is_(None) | _S.participant_payer.is_(None)
+)
+_OF: Final[sa.BindParameter[Any]] = sa.bindparam("of_account")
+_OF_ACCOUNT: Final = (
+    sa.select(sa.func.count())
+    .select_from(relayer_swaps)
+    .where(~_S.done, (_S.initiator_payer == _OF) | (_S.participant_payer == _OF))
+)
 _NEAREST_TIMELOCK: Final = sa.select(sa.func.min(_S.own_timelock)).where(~_S.done)
 _FUNDED: Final = sa.select(_S.swap_id).where(_S.hashlock == sa.bindparam("of_hashlock"), _S.own_asset.is_not(None))
 _FREE_PLACE: Final = sa.delete(relayer_locks).where(relayer_locks.c.swap_id == _OF_SWAP)
@@ -222,8 +234,31 @@ def insert_swap(
             "verified": False,
             "given_asset": agreement.initiator_leg.asset,
             "given_amount": agreement.initiator_leg.amount,
+            **_payers(agreement),
         },
     )
+
+
+def _payers(agreement: Agreement) -> dict[str, AccountId | None]:
+    ours = {chain_of(account): account for account in agreement.own_accounts}
+    legs = {"initiator_payer": agreement.initiator_leg, "participant_payer": agreement.participant_leg}
+    return {column: ours.get(terms.chain) for column, terms in legs.items()}
+
+
+def without_payers(connection: Connection) -> list[SwapId]:
+    """Return the provider's open swaps that an older version has stored without our accounts."""
+    return [SwapId(row) for row in connection.execute(_WITHOUT_PAYERS).scalars()]
+
+
+def note_payers(connection: Connection, agreement: Agreement) -> None:
+    """Write our accounts of a swap into its row."""
+    row = sa.update(relayer_swaps).where(_S.swap_id == agreement.swap_id)
+    connection.execute(row.values(**_payers(agreement)))
+
+
+def count_of_account(connection: Connection, account: AccountId) -> int:
+    """Return how many open swaps need this account of ours."""
+    return int(connection.execute(_OF_ACCOUNT, {"of_account": account}).scalar_one())
 
 
 def note_state(connection: Connection, state: SwapState, now_ns: int) -> None:

@@ -8,13 +8,13 @@ The role stands in each swap's agreement. What a role adds (a desk, a watchtower
 pump by who plays it.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy.engine import Connection
 
 from core.model.ports import ChainAccess, Signer
-from core.model.types import ChainId, SwapId
+from core.model.types import ChainId, SwapId, chain_of
 from core.runtime import retry
 from core.runtime.clock import Clock, true_seconds
 from core.runtime.database import Database
@@ -26,10 +26,10 @@ from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps, tables
 from relayer.pump.absorb import Absorber
-from relayer.pump.acting import ActingChain
 from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks, Consultation, PreimageVault
 from relayer.pump.execute import Executor
+from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
 from relayer.switchboard import Switches
@@ -41,7 +41,8 @@ from relayer.transactions.pipeline import Pipeline
 class Pump:
     """The parts, joined. The schema must exist; one pump per database.
 
-    `signers` hold one account for each chain. `vault` keeps an initiator's preimages. `consultation` is asked before
+    `signers` hold one account for each chain, with which swaps begin; `retiring` are others of ours on these chains,
+    which end the swaps that began with them. `vault` keeps an initiator's preimages. `consultation` is asked before
     each lock and each reveal, `switches` before each lock.
     """
 
@@ -57,6 +58,7 @@ class Pump:
         vault: PreimageVault | None = None,
         consultation: Consultation | None = None,
         switches: Switches | None = None,
+        retiring: Sequence[Signer] = (),
     ) -> None:
         self._database = database
         self._chains = chains
@@ -67,31 +69,36 @@ class Pump:
         self.heads = {chain: HeadBoard(access.heads) for chain, access in chains.items()}
         self.accounts = {chain: signer.account for chain, signer in signers.items()}
         self.pipelines = {chain: self._pipeline(chain, signer) for chain, signer in signers.items()}
+        self.retiring = tuple(self._pipeline(chain_of(one.account), one) for one in retiring)
+        """The ways out of accounts that end what they began."""
         self.other_pipelines: list[Pipeline] = []
         """Those of accounts that no swap is settled with."""
-        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation, switches)
-        self.allowances = {
-            chain: Allowances(database, chains[chain], pipeline) for chain, pipeline in self.pipelines.items()
-        }
-        acting = {
-            chain: ActingChain(chains[chain], pipeline, self.allowances[chain])
-            for chain, pipeline in self.pipelines.items()
-        }
-        self._executor = Executor(database, acting, self.checks, self.updates, clock, metrics, vault)
+        former = [one.account for one in self.retiring]
+        self.checks = Checks(database, chains, self.accounts, policy, clock, consultation, switches, former)
+        present = {chain: self._acting(pipeline) for chain, pipeline in self.pipelines.items()}
+        self.allowances = {chain: one.allowances for chain, one in present.items()}
+        hands = Hands(present, [self._acting(one) for one in self.retiring])
+        self._executor = Executor(database, hands, self.checks, self.updates, clock, metrics, vault)
         self._absorber = Absorber(database, facts, self.updates, clock, metrics)
-        self._outcomes = OutcomeRecorder(database, tuple(self.pipelines.values()), self.updates, clock)
+        self._outcomes = OutcomeRecorder(database, self.own_pipelines, self.updates, clock)
 
-    def pipeline_of(self, chain: ChainId, signer: Signer) -> Pipeline:
-        """Return the pipeline of this account, making one if it has none yet: an account has one and no more."""
-        for known in (*self.pipelines.values(), *self.other_pipelines):
+    @property
+    def own_pipelines(self) -> tuple[Pipeline, ...]:
+        """The ways out of all accounts that swaps are settled with."""
+        return (*self.pipelines.values(), *self.retiring)
+
+    def pipeline_of(self, chain: ChainId, signer: Signer, shared: bool = False) -> Pipeline:
+        """Return the pipeline of this account, making one if it has none yet: an account has one and no more. `shared`:
+        its owner uses the account elsewhere, too."""
+        for known in (*self.own_pipelines, *self.other_pipelines):
             if (known.chain, known.account) == (chain, signer.account):
                 return known
-        self.other_pipelines.append(self._pipeline(chain, signer))
+        self.other_pipelines.append(self._pipeline(chain, signer, shared))
         return self.other_pipelines[-1]
 
     async def foreign_uses(self) -> list[ForeignUse]:
         """Return the uses of our accounts that nobody here knows, and that the operator has not acknowledged."""
-        ours = [(one.chain, one.account) for one in (*self.pipelines.values(), *self.other_pipelines)]
+        ours = [(one.chain, one.account) for one in (*self.own_pipelines, *self.other_pipelines)]
         return await self._database.read(lambda c: accounts.unacknowledged(c, ours))
 
     def workers(self) -> list[Worker]:
@@ -116,6 +123,7 @@ class Pump:
         return [
             *(Worker(f"heads {chain}", board.run) for chain, board in self.heads.items()),
             *(Worker(f"transactions {chain}", self._opened(one)) for chain, one in self.pipelines.items()),
+            *(Worker(f"transactions {one.account}", self._opened(one)) for one in self.retiring),
         ]
 
     async def expire_quotes(self) -> None:
@@ -131,9 +139,14 @@ class Pump:
         if await self._database.read(lambda c: tables.never_locked(c, now_s)):
             self.updates.changed(await swaps.write(self._database, expire))
 
-    def _pipeline(self, chain: ChainId, signer: Signer) -> Pipeline:
+    def _pipeline(self, chain: ChainId, signer: Signer, shared: bool = False) -> Pipeline:
         access, policy = self._chains[chain], self._policy.pipeline_on(chain)
+        policy = replace(policy, shared=policy.shared or shared)
         return Pipeline(self._database, access, signer, self.heads[chain], self._clock, policy, self._metrics)
+
+    def _acting(self, pipeline: Pipeline) -> ActingChain:
+        access = self._chains[pipeline.chain]
+        return ActingChain(access, pipeline, Allowances(self._database, access, pipeline))
 
     def _opened(self, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
         async def run() -> None:

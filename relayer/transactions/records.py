@@ -259,7 +259,7 @@ _FIRST_BIDS: Final = (
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _LEAVING: Final = (
-    sa.select(_T.effect_key, _T.created_ns, relayer_reservations.c.asset, relayer_reservations.c.amount)
+    sa.select(_T.effect_key, _T.created_ns, _T.account, relayer_reservations.c.asset, relayer_reservations.c.amount)
     .join(relayer_reservations, relayer_reservations.c.transaction_id == _T.id)
     .where(
         _T.status.in_((TransactionStatus.BROADCAST, TransactionStatus.REFUSED)),
@@ -406,13 +406,15 @@ def prune(connection: Connection, before_ns: int, limit: int) -> int:
     return len(found)
 
 
-def leaving(connection: Connection) -> list[tuple[str, int, AssetId, int]]:
-    """Return what withdrawals may still take: key, when it was signed (Unix nanoseconds), asset and base units of each.
+def leaving(connection: Connection) -> list[tuple[str, int, AccountId, AssetId, int]]:
+    """Return what withdrawals may still take: key, when it was signed (Unix nanoseconds), account, asset and base units
+    of each.
 
     One that a block has is not among them: balances are less by it.
     """
     return [
-        (row.effect_key, row.created_ns, AssetId(row.asset), int(row.amount)) for row in connection.execute(_LEAVING)
+        (row.effect_key, row.created_ns, AccountId(row.account), AssetId(row.asset), int(row.amount))
+        for row in connection.execute(_LEAVING)
     ]
 
 

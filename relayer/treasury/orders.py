@@ -197,6 +197,27 @@ def newest(connection: Connection, limit: int) -> list[Withdrawal]:
     return [_order(row) for row in connection.execute(query)]
 
 
+def paid_since(connection: Connection, account: AccountId, asset: AssetId, since_ns: int) -> int:
+    """Return how much of an asset was ordered from an account since then (Unix time) and is paid, or may still be."""
+    table = relayer_withdrawals
+    statuses = (WithdrawalStatus.ASKED, WithdrawalStatus.SENT, WithdrawalStatus.PAID)
+    query = sa.select(table.c.amount, table.c.taken).where(
+        table.c.account == account,
+        table.c.asset == asset,
+        table.c.asked_ns >= since_ns,
+        table.c.status.in_(statuses),
+    )
+    return sum(int(row.amount if row.taken is None else row.taken) for row in connection.execute(query))
+
+
+def last_of(connection: Connection, account: AccountId, asset: AssetId) -> Withdrawal | None:
+    """Return the newest order of an asset from an account."""
+    table = relayer_withdrawals
+    query = sa.select(table).where(table.c.account == account, table.c.asset == asset)
+    row = connection.execute(query.order_by(table.c.asked_ns.desc(), table.c.id).limit(1)).one_or_none()
+    return None if row is None else _order(row)
+
+
 def find(connection: Connection, ids: Collection[str]) -> list[Withdrawal]:
     """Return these orders as they stand now, in the order in which they were asked for. Raise `NotFoundError`."""
     table = relayer_withdrawals

@@ -5,7 +5,6 @@ in which nobody else's promise can come in between. From then on the withdrawal 
 (`relayer.pump.promises`), until a block has it and the balance is less by it.
 """
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,12 +15,12 @@ from sqlalchemy.engine import Connection
 from core.model.errors import ConflictError, RejectedError, RetryableError, UnaffordableError
 from core.model.ports import TransactionSender, TransferBuilder
 from core.model.transactions import UnsignedTransaction
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, chain_of
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from relayer import inventory
-from relayer.inventory import ExitCosts
+from relayer.inventory import ExitCosts, Promise
 from relayer.metrics import RelayerMetrics
 from relayer.pump import promises
 from relayer.pump.checks import Checks
@@ -30,6 +29,7 @@ from relayer.transactions.pipeline import Pipeline
 from relayer.transactions.records import TransactionRecord, TransactionStatus
 from relayer.treasury import orders
 from relayer.treasury.orders import Seal, Withdrawal, WithdrawalStatus
+from relayer.treasury.top_ups import TopUp
 
 LOOK_S: Final = 2.0
 """How often orders are looked for: an operator waits so long at most."""
@@ -51,11 +51,12 @@ class PayingChain(Protocol):
 @dataclass(frozen=True, slots=True)
 class TreasuryPolicy:
     """`destinations`: the accounts that may be paid, None for any. `low`: base units of an asset below which the
-    operator hears of it."""
+    operator hears of it. `top_ups`: what is paid to our accounts by itself; see `relayer.treasury.top_ups`."""
 
     seal: Seal = field(repr=False)
     destinations: Collection[AccountId] | None = None
     low: Mapping[AssetId, int] = field(default_factory=dict)
+    top_ups: Sequence[TopUp] = ()
 
     def check_destination(self, receiver: AccountId) -> None:
         """Raise `RejectedError` for an account that is not to be paid."""
@@ -87,10 +88,17 @@ class Teller:
         policy: TreasuryPolicy,
         clock: Clock,
         metrics: RelayerMetrics,
+        retiring: Sequence[Pipeline] = (),
+        funders: Sequence[Pipeline] = (),
     ) -> None:
+        """`pipelines` are those of the accounts that open swaps, `retiring` and `funders` those of others of ours:
+        former ones, and those that pay for gas."""
         self._database = database
         self._chains = chains
         self._pipelines = pipelines
+        self._others = {one.account: one for one in (*retiring, *funders)}
+        """These may pay the account that opens swaps on their chain."""
+        self._funders = {one.account for one in funders}
         self._checks = checks
         self._policy = policy
         self._clock = clock
@@ -139,17 +147,21 @@ class Teller:
         `RetryableError` while the chain has not answered yet."""
         if not self._policy.seal.holds(order, seal):
             raise RejectedError("its seal is not of this relayer's keystore: whoever wrote it may not spend")
-        self._policy.check_destination(order.receiver)
         pipeline = self._pipelines.get(order.chain)
         if pipeline is None:
             raise RetryableError(f"{order.chain} has not answered yet, or is not configured")
-        if pipeline.account != order.account:
+        other = self._others.get(order.account)
+        if other is None or order.receiver != pipeline.account:
+            self._policy.check_destination(order.receiver)
+            if order.account in self._funders:
+                raise RejectedError(f"{order.account} pays for gas, and nobody but {pipeline.account}")
+        if other is None and pipeline.account != order.account:
             raise RejectedError(f"{order.account} is not the relayer's account on {order.chain} any more")
-        return pipeline
+        return other or pipeline
 
     async def _sign(self, order: Withdrawal, pipeline: Pipeline) -> None:
         costs = await self._checks.exit_costs([order.chain])
-        kept = await self._database.read(lambda c: self._kept(c, costs))
+        kept = await self._database.read(lambda c: self._kept(c, order.account, costs))
         payment = await self._payment(order, pipeline, kept)
         await pipeline.send(
             order.effect_key,
@@ -168,7 +180,7 @@ class Teller:
         make = partial(access.transfers.transfer, order.account, order.receiver, order.asset)
         if order.amount is not None:
             return await make(order.amount)
-        held = await self._checks.balance(order.asset)
+        held = await self._checks.balance(order.asset, order.account)
         free = held - kept.get(order.asset, 0) - await self._open(pipeline, order.asset)
         if free > 0:
             # A first look, at one unit, shows what it costs beyond what it moves.
@@ -200,15 +212,15 @@ class Teller:
         status = orders.status_of(connection, order.id)
         if status is not WithdrawalStatus.ASKED:
             raise ConflictError(f"the withdrawal is {status or 'gone'} by now: nothing is sent")
-        now = self._kept(connection, costs)
+        now = self._kept(connection, order.account, costs)
         more = sorted(asset for asset, amount in now.items() if amount > kept.get(asset, 0))
         if more:
             raise RetryableError(f"swaps were agreed meanwhile that keep more of {', '.join(more)}: it is judged again")
 
-    def _kept(self, connection: Connection, costs: ExitCosts) -> Mapping[AssetId, int]:
-        """Return what swaps keep. The purse itself counts what else is signed, other withdrawals too."""
+    def _kept(self, connection: Connection, account: AccountId, costs: ExitCosts) -> Mapping[AssetId, int]:
+        """Return what swaps keep in an account. The purse itself counts what else is signed, other withdrawals too."""
         promised = [one for one in promises.of_open_swaps(connection) if not one.leaves]
-        return inventory.kept(promised, sorted(costs), costs, self._clock.now_ns())
+        return kept_in(account, promised, costs, self._clock.now_ns(), account in self._others)
 
     # --- back ---
 
@@ -252,14 +264,30 @@ def outcome(record: TransactionRecord) -> tuple[WithdrawalStatus, str | None] | 
     return WithdrawalStatus.FAILED, why
 
 
-async def look(
-    database: Database | None, checks: Checks, assets: Sequence[AssetId], chains: Sequence[ChainId], now_ns: int
-) -> Purse:
-    """Return what we hold of these assets, and keep on these chains; without a database nothing is promised.
+def kept_in(
+    account: AccountId, promised: Collection[Promise], costs: ExitCosts, now_ns: int, retiring: bool
+) -> Mapping[AssetId, int]:
+    """Return what has to stay in an account of ours; see `inventory.kept`. One that is `retiring` begins nothing, and
+    keeps no gas for one swap more."""
+    more = [] if retiring else [chain for chain in sorted(costs) if chain == chain_of(account)]
+    return inventory.kept(inventory.of_purses(promised, [account]), more, costs, now_ns)
 
-    The promises are read before the balances. Raise `RetryableError` while a chain does not say.
+
+async def look(
+    database: Database | None,
+    checks: Checks,
+    account: AccountId,
+    assets: Sequence[AssetId],
+    now_ns: int,
+    retiring: bool = False,
+) -> Purse:
+    """Return what an account of ours holds of these assets of its chain, and keeps; without a database nothing is
+    promised.
+
+    The promises are read before the balances. Raise `RetryableError` while the chain does not say.
     """
     promised = [] if database is None else await database.read(promises.of_open_swaps)
-    costs = await checks.exit_costs(chains)
-    kept = inventory.kept(promised, chains, costs, now_ns)
-    return Purse(await checks.held(assets), Counter({asset: kept[asset] for asset in assets}))
+    costs = await checks.exit_costs([chain_of(account)])
+    kept = kept_in(account, promised, costs, now_ns, retiring)
+    held = await checks.held(assets, {chain_of(account): account})
+    return Purse(held, {asset: kept.get(asset, 0) for asset in assets})

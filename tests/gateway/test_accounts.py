@@ -45,6 +45,7 @@ async def test_an_operator_sees_which_accounts_to_fund(tmp_path: Path) -> None:
             {
                 "chain": LEDGER.id,
                 "account": f"{LEDGER.id}:{holder.hex()}",
+                "duty": "swaps",
                 "balances": [{"asset": LEDGER.assets[0], "amount": "123450", "readable": "1,234.5 CNYD"}],
             }
         ]

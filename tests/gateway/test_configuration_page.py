@@ -33,6 +33,7 @@ from gateway.config import (
     SwapConfig,
     TimingConfig,
     TokenConfig,
+    TopUpConfig,
     TreasuryConfig,
     WatchtowerConfig,
     WebhooksConfig,
@@ -59,6 +60,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "`[watchtower]`": WatchtowerConfig,
     "`[treasury]`": TreasuryConfig,
     "`[[treasury.destinations]]`": DestinationConfig,
+    "`[[treasury.top_up]]`": TopUpConfig,
     "`[report]`": ReportConfig,
     "`[webhooks]`": WebhooksConfig,
     "`[attest]`": AttestConfig,
@@ -79,6 +81,7 @@ PLACES: dict[type[msgspec.Struct], tuple[str | int, ...]] = {
     OpeningConfig: ("opening",),
     WatchtowerConfig: ("watchtower",),
     AttestConfig: ("attest",),
+    TopUpConfig: ("treasury", "top_up", 0),
 }
 """The tables of a relayer's file that have members with bounds."""
 EXAMPLE = re.compile(r"^```toml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -131,6 +134,8 @@ def relayer_table() -> dict[str, Any]:
     table["limits"] = table["limits"][:1]
     table["gas_per_exit"] = copy.deepcopy(table["watchtower"]["max_exit_cost"])
     table["attest"] = {"foreign": ethereum, "home": ledger, "keys": ["operator"]}
+    gas = {"asset": f"{ethereum}/slip44:60", "key": "funding", "low": 5, "target": 9, "per_day": 20}
+    table.setdefault("treasury", {})["top_up"] = [gas]
     return table
 
 

@@ -1,7 +1,9 @@
 """A daemon's life without its world: what it shows before it works, and after it has ended for good."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -113,3 +115,101 @@ async def test_a_daemon_whose_metrics_nobody_reads_ends(tmp_path: Path, monkeypa
     story.broken.set()
     with pytest.raises(FatalError, match="the disk is full"):
         await asyncio.wait_for(story.life.run(), 30)
+
+
+class Again(Story):
+    """A daemon whose work begins again: each one shows its number, and is ready once `readies` says so."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.there.set()
+        self.begun, self.over, self.at_work = 0, list[int](), list[int]()
+        self.readies = asyncio.Event()
+        metrics = Metrics()
+
+        def begin(_: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
+            self.begun += 1
+            number = self.begun
+
+            async def ready() -> Health:
+                return Health(ok=True, details={"work": str(number)})
+
+            async def work() -> None:
+                self.at_work.append(number)
+                try:
+                    await self.work()
+                finally:
+                    self.at_work.remove(number)
+
+            app = build_application([], title="story", version="1", metrics=metrics, clock=SystemClock(), ready=ready)
+            over = partial(self.over.append, number)
+            return Work(app, [work], self.opened, self.done.wait, self.readies.is_set, over)
+
+        self.life._begin = begin
+
+    async def works(self, number: int) -> None:
+        """This work runs, and no other."""
+        await eventually(lambda: self.at_work == [number], 30)
+
+    async def shows(self, number: int) -> None:
+        await self.answers("/readyz", 200, f'"work":"{number}"')
+
+
+async def test_former_work_answers_until_the_next_is_ready(tmp_path: Path) -> None:
+    story = Again(tmp_path)
+    living = asyncio.create_task(story.life.run())
+    await story.shows(1)
+    statuses = Counter[int]()
+
+    async def hammer() -> None:
+        async with aiohttp.ClientSession() as session:
+            while True:
+                async with session.get(f"{story.url}/readyz") as response:
+                    statuses[response.status] += 1
+
+    hammering = asyncio.create_task(hammer())
+    try:
+        for number in range(2, 22):
+            story.readies.clear()
+            story.life.world.changed.notify()
+            await story.works(number)
+            seen = statuses[200]
+
+            async def asked(seen: int = seen) -> bool:
+                return statuses[200] > seen + 2
+
+            await eventually(asked, 30)
+            assert story.over == list(range(2, number))
+            await story.shows(number - 1)
+            story.readies.set()
+            await story.shows(number)
+    finally:
+        hammering.cancel()
+        await asyncio.gather(hammering, return_exceptions=True)
+    assert set(statuses) == {200}
+    story.done.set()
+    await asyncio.wait_for(living, 30)
+
+
+async def test_next_work_answers_in_the_end_though_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(life_module, "HAND_OVER_S", 0.3)
+    story = Again(tmp_path)
+    living = asyncio.create_task(story.life.run())
+    await story.shows(1)
+    story.life.world.changed.notify()
+    await story.shows(2)
+    assert story.over == [2]
+    story.done.set()
+    await asyncio.wait_for(living, 30)
+
+
+async def test_nobody_answers_for_work_that_has_died(tmp_path: Path) -> None:
+    story = Again(tmp_path)
+    living = asyncio.create_task(story.life.run())
+    await story.shows(1)
+    story.life.world.changed.notify()
+    await story.works(2)
+    story.broken.set()
+    await story.answers("/readyz", 503, "the disk is full")
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)

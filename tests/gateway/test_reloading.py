@@ -3,9 +3,11 @@
 import asyncio
 import json
 import signal
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -20,6 +22,7 @@ from tests.gateway.town import RelayerProcess, Town, town
 from tests.support import eventually
 
 WAIT_S = 60.0
+RELOADS = 20
 
 
 def changed(config: RelayerConfig, number: int = 0, **members: Any) -> RelayerConfig:
@@ -32,7 +35,7 @@ def changed(config: RelayerConfig, number: int = 0, **members: Any) -> RelayerCo
 def test_members_that_cannot_be_reloaded_are_named() -> None:
     config = relayer()
     assert fixed(config, config) == []
-    other = {"name": "b", "listen": "127.0.0.1:1", "database": "sqlite:///b", "policy": "production", "accounts": ()}
+    other = {"name": "b", "listen": "127.0.0.1:1", "database": "sqlite:///b", "policy": "production"}
     for name, value in other.items():
         assert fixed(config, msgspec.structs.replace(config, **{name: value})) == [name]
     timing = msgspec.structs.replace(LEDGER.timing, finality_s=99)
@@ -65,7 +68,7 @@ class Chains:
         self.replaced.append((configs, made))
 
 
-def taken(*_: object) -> None:
+async def taken(*_: object) -> None:
     """Whatever is made of it, it can be made."""
 
 
@@ -272,3 +275,52 @@ async def is_drained(running: RelayerProcess) -> None:
 
     await eventually(shows, WAIT_S)
     assert (await asyncio.to_thread(causeway, "relayer", "drain", "--wait", cwd=running.file.parent)).returncode == 0
+
+
+@pytest.mark.long
+@pytest.mark.alone
+async def test_a_reload_keeps_answering_and_quoting(tmp_path: Path) -> None:
+    """Whoever asks all the time notices nothing of 20 reloads: of prices, and of endpoints."""
+    async with town(tmp_path) as here:
+        running = here.relayer("relayer", here.devnet.info.users[0])
+        try:
+            await running.start()
+            await eventually(running.is_ready, WAIT_S)
+            config = load(running.file, RelayerConfig)
+            pair = config.pairs[0]
+            call = {"initiator_asset": pair.give, "participant_asset": pair.get, "initiator_amount": str(pair.min_give)}
+            answers = Counter[tuple[str, int]]()
+
+            async def hammer(path: str, body: dict[str, str] | None) -> None:
+                async with aiohttp.ClientSession() as session:
+                    while True:
+                        method = "GET" if body is None else "POST"
+                        async with session.request(method, running.url + path, json=body) as response:
+                            answers[path, response.status] += 1
+                            if response.status >= 400:
+                                print(path, response.status, await response.text())
+                        await asyncio.sleep(0.02)
+
+            hammering = [asyncio.create_task(hammer(*one)) for one in (("/readyz", None), ("/v1/quotes", call))]
+            try:
+                for number in range(1, RELOADS + 1):
+                    most = pair.max_give - number
+                    pairs = (msgspec.structs.replace(pair, max_give=most), *config.pairs[1:])
+                    behind = here.chains if number % 2 else tuple(here.devnet.info.chains)
+                    rewrite(running, pairs=pairs, chains=behind)
+                    running.send(signal.SIGHUP)
+
+                    async def in_force(most: int = most) -> bool:
+                        return most in (await pairs_of(running)).values()
+
+                    await eventually(in_force, WAIT_S)
+                assert not any(one.done() for one in hammering)
+            finally:
+                for one in hammering:
+                    one.cancel()
+                await asyncio.gather(*hammering, return_exceptions=True)
+            assert set(answers) == {("/readyz", 200), ("/v1/quotes", 200)}, answers
+            assert min(answers.values()) > RELOADS
+            assert len(running.logged("reloaded")) == RELOADS
+        finally:
+            await running.end()

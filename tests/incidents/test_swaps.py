@@ -193,7 +193,7 @@ def test_hyperlane_7751_stranger_who_claims_first_ends_our_tries() -> None:
 
     async def story(house: House) -> None:
         view = await locked_both(house)
-        sender: Any = house.service.pump._executor._acts._chains[A].access.transactions
+        sender: Any = house.service.pump._executor._acts._hands.present(A).access.transactions
         real = sender.submit
 
         async def slow(signed: SignedTransaction) -> None:
@@ -222,7 +222,7 @@ def test_hyperlane_8680_claim_above_the_cap_needs_no_restart() -> None:
         view = await locked_both(house)
         await house.claim(view)
         await house.phase(view.id, Phase.CLAIMING)
-        sender: Any = house.service.pump._executor._acts._chains[A].access.transactions
+        sender: Any = house.service.pump._executor._acts._hands.present(A).access.transactions
         real = sender.submit
 
         async def capped(signed: SignedTransaction) -> None:

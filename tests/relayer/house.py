@@ -143,6 +143,8 @@ class House:
         self.database: Database = InlineDatabase(url)
         self.policy = RelayerPolicy(swap=DEVNET_POLICY, watch=WatchPolicy(enabled=True))
         self.treasury: TreasuryPolicy | None = None
+        self.retiring: list[MemorySigner] = []
+        self.funders: list[MemorySigner] = []
         self.metrics = Metrics()
         self.around: Callable[[Database], Database] = lambda inner: inner
         self.webhooks = WebhookSetup()
@@ -179,6 +181,8 @@ class House:
             pairs=pairs,
             quote_key=SigningKey(bytes(32)),
             treasury=self.treasury,
+            retiring=self.retiring,
+            funders=self.funders,
             webhooks=self.webhooks,
             webhook_post=self.webhook_post,
         )

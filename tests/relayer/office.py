@@ -23,6 +23,7 @@ from core.model.types import (
     Height,
     LockId,
     LockTerms,
+    chain_of,
 )
 from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase
@@ -47,7 +48,7 @@ from tests.htlc.scenarios import (
 FIRST, SECOND = Leg.INITIATOR, Leg.PARTICIPANT
 CODE = b"\xcd" * 32
 NATIVE = {A: AssetId(f"{A}/slip44:60"), B: AssetId(f"{B}/asset:gas")}
-OURS = {A: AccountId(f"{A}:ours"), B: AccountId(f"{B}:ours")}
+OURS = {chain_of(account): account for account in agreement().own_accounts}
 PAID = 10**9
 
 

@@ -120,7 +120,9 @@ async def test_locked_swaps_of_a_chain_are_counted_as_promised(office: Office) -
     open_ones = await office.database.read(promises.of_open_swaps)
     for chain in (A, B):
         expected = sum(chain in one.chains and (one.locked or one.funded) for one in open_ones)
-        assert await office.database.read(partial(promises.locked_on, chain=chain)) == expected
+        mine, other = OURS[chain], AccountId(f"{chain}:{'ab' * 20}")
+        assert await office.database.read(partial(promises.locked_on, chain=chain, account=mine)) == expected
+        assert await office.database.read(partial(promises.locked_on, chain=chain, account=other)) == 0
         assert (expected > 0) == (chain in open_ones[0].chains)
 
 

@@ -63,7 +63,7 @@ def test_no_node_keeps_an_exit_back(error: Exception) -> None:
 
     async def story(house: House) -> None:
         view, refused = await claimed_but_refused(house)
-        transactions: Any = house.service.pump._executor._acts._chains[A].access.transactions
+        transactions: Any = house.service.pump._executor._acts._hands.present(A).access.transactions
 
         async def simulate(*_: object) -> None:
             raise error

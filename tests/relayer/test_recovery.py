@@ -41,7 +41,7 @@ class Loss(House):
 
     async def recovered(self) -> Recovery:
         """From the blocks that the database has."""
-        accounts = {chain: signer.account for chain, signer in self.relayer.items()}
+        accounts = [signer.account for signer in self.relayer.values()]
         parameters = {chain: self.chains[chain].access().parameters for chain in (A, B)}
         now_ns = self.clock.now_ns()
         return await self.database.write(lambda c: recover(c, accounts, parameters, self.policy, "relayer", now_ns))

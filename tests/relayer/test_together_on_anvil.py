@@ -37,10 +37,10 @@ from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.policy import RelayerPolicy
 from relayer.pump import swaps
-from relayer.pump.acting import ActingChain
 from relayer.pump.allowances import Allowances
 from relayer.pump.checks import Checks
 from relayer.pump.execute import Executor
+from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.outcomes import OutcomeRecorder
 from relayer.pump.updates import SwapUpdates
 from relayer.transactions import records
@@ -177,7 +177,7 @@ async def watch() -> AsyncIterator[Watch]:
             database, {CHAIN: evm.access}, {CHAIN: signer.account}, RelayerPolicy(swap=DEVNET_POLICY), clock
         )
         acting = ActingChain(evm.access, pipeline, Allowances(database, evm.access, pipeline))
-        executor = Executor(database, {CHAIN: acting}, checks, updates, clock, metrics)
+        executor = Executor(database, Hands({CHAIN: acting}), checks, updates, clock, metrics)
         await pipeline.start()
         running = asyncio.create_task(executor.run())
         try:
