@@ -276,6 +276,14 @@ contract LightClient is Consortium {
         proven(it, four);
         vm.warp(end + 1); // the newer one vouches
         proven(at(7), four);
+        Block memory whole = at(8);
+        whole.time = uint64((block.timestamp - 100) * SECOND);
+        proven(whole, four);
+        vm.warp(whole.time / SECOND + PERIOD_S);
+        reason = abi.encodeWithSelector(IConsortiumLightClient.TrustExpired.selector, whole.time, block.timestamp);
+        whole.height = 9;
+        whole.time += 1;
+        refused(reason, whole, four, ALL);
     }
 
     function test_times_follow_heights() public {

@@ -1,9 +1,9 @@
-"""Puts faults into the contract, one at a time, and sees that the tests find each.
+"""Puts faults into the contracts, one at a time, and sees that the tests find each.
 
-    python tests/contracts/mutants.py [NAME...]      # some of them; all without a name
+    python tests/contracts/mutants.py [NAME...]      # some of them, or all of a contract; all without a name
 
-Each mutant of mutants.toml is compiled as the artifact is, and forge's tests run on it: first all but the walk, and the
-walk if they pass. If that passes, too, the mutant survives and this fails.
+Each mutant is compiled as the artifact is, and forge's tests of its contract run on it: first those that take little
+time, and the others if they pass. If those pass, too, the mutant survives and this fails.
 """
 
 import json
@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,60 +24,99 @@ REPOSITORY: Final = HERE.parents[1]
 WORK: Final = REPOSITORY / ".tools/contracts/mutants"
 TIMEOUT_S: Final = 600
 INVARIANT_RUNS: Final = "20"
-WALK: Final = "Invariants"
-LEAST: Final = 45
-"""Fewer say little about the tests."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A contract: the list of its mutants, the variable that gives tests another artifact, its tests in the order in which
+    they run, and the least number of mutants that says something about them."""
+
+    mutants: Path
+    variable: str
+    tests: tuple[str, ...]
+    least: int
+
+
+OF_QUERIES: Final = HERE / "mutants_queries.toml"
+SUBJECTS: Final = {
+    "HashedTimelock": Subject(
+        HERE / "mutants.toml",
+        "HTLC_ARTIFACT",
+        ("^(Locks|Properties|Pulls|Signatures|Strangers)$", "^Invariants$"),
+        45,
+    ),
+    "ConsortiumLightClient": Subject(OF_QUERIES, "LIGHT_CLIENT_ARTIFACT", ("^LightClient$", "^States$"), 45),
+    "CrossChainQuery": Subject(OF_QUERIES, "QUERIES_ARTIFACT", ("^Queries$", "^Callbacks$"), 45),
+}
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old`, which occurs once in `source`, becomes `new`; `harm` says what that would do to somebody."""
+    """`old`, which occurs once in `source` (the contract's own, if none is named), becomes `new`; `harm` says what that
+    would do to somebody."""
 
     name: str
     harm: str
     old: str
     new: str
-    source: str = "HashedTimelock.sol"
+    source: str = ""
+    contract: str = "HashedTimelock"
+
+    @property
+    def file(self) -> str:
+        return self.source or f"{self.contract}.sol"
 
 
-MUTANTS: Final = HERE / "mutants.toml"
+def sources_of(contract: str) -> dict[str, Path]:
+    """The sources that a contract imports, and its own."""
+    every, wanted, found = build.source_files(), [f"{contract}.sol"], dict[str, Path]()
+    while wanted:
+        name = wanted.pop()
+        if name not in found:
+            found[name] = every[name]
+            wanted += re.findall(r'from "\./(\w+\.sol)"', every[name].read_text())
+    return found
 
 
 def compile_mutant(mutant: Mutant) -> Path:
     """The mutant's artifact. Raise BuildError, also if its text is not found exactly once, or changes nothing."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    sources = {name: path for name, path in build.source_files().items() if "/" not in name and name != "TestToken.sol"}
-    text = sources[mutant.source].read_text()
+    folder = WORK / mutant.contract
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = sources_of(mutant.contract)
+    text = sources[mutant.file].read_text()
     if text.count(mutant.old) != 1:
         raise build.BuildError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times")
-    changed = WORK / mutant.source
+    changed = folder / mutant.file
     changed.write_text(text.replace(mutant.old, mutant.new))
     # A planted fault may leave something unused.
-    output = build.compile_sources({**sources, mutant.source: changed}, warnings=True)
-    code = output["contracts"]["HashedTimelock.sol"]["HashedTimelock"]["evm"]["bytecode"]["object"]
-    shipped = json.loads((build.ARTIFACTS_DIR / "HashedTimelock.json").read_text())["bytecode"]
+    output = build.compile_sources({**sources, mutant.file: changed}, warnings=True)
+    code = output["contracts"][f"{mutant.contract}.sol"][mutant.contract]["evm"]["bytecode"]["object"]
+    shipped = json.loads((build.ARTIFACTS_DIR / f"{mutant.contract}.json").read_text())["bytecode"]
     if code == shipped:
         raise build.BuildError(f"{mutant.name}: compiles to the same code")
-    artifact = WORK / "mutant.json"
+    artifact = folder / "mutant.json"
     artifact.write_text(json.dumps({"bytecode": code}))
     return artifact
 
 
-def found_by(artifact: Path) -> list[str]:
+def found_by(subject: Subject, artifact: Path) -> list[str]:
     """The first tests that fail on this bytecode."""
-    return _failing(artifact, "--no-match-contract", WALK) or _failing(artifact, "--match-contract", WALK)
+    for tests in subject.tests:
+        if failed := _failing(subject, artifact, tests):
+            return failed
+    return []
 
 
-def _failing(artifact: Path, *choice: str) -> list[str]:
+def _failing(subject: Subject, artifact: Path, tests: str) -> list[str]:
     environment = {
         **os.environ,
-        "HTLC_ARTIFACT": os.path.relpath(artifact, HERE),
+        subject.variable: os.path.relpath(artifact, HERE),
         "FOUNDRY_INVARIANT_RUNS": INVARIANT_RUNS,
         "FOUNDRY_INVARIANT_SHRINK_RUN_LIMIT": "0",
         "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": str(WORK / "failures"),
         "FOUNDRY_FUZZ_FAILURE_PERSIST_DIR": str(WORK / "failures"),
     }
-    command = ["forge", "test", "--fail-fast", *choice]
+    command = ["forge", "test", "--fail-fast", "--match-contract", tests]
     run = subprocess.run(
         command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
@@ -86,15 +126,24 @@ def _failing(artifact: Path, *choice: str) -> list[str]:
     return sorted(set(failed))
 
 
+def every_mutant() -> list[Mutant]:
+    """Raise BuildError if one has no name of its own, or a contract has too few."""
+    lists = sorted({subject.mutants for subject in SUBJECTS.values()})
+    mutants = [Mutant(**entry) for path in lists for entry in tomllib.loads(path.read_text())["mutant"]]
+    numbers = Counter(mutant.contract for mutant in mutants)
+    if any(numbers[contract] < subject.least for contract, subject in SUBJECTS.items()):
+        raise build.BuildError(f"too few mutants of a contract: {dict(numbers)}")
+    if len({mutant.name for mutant in mutants}) != len(mutants):
+        raise build.BuildError("each mutant needs a name of its own")
+    return mutants
+
+
 def main(names: list[str]) -> int:
-    mutants = [Mutant(**entry) for entry in tomllib.loads(MUTANTS.read_text())["mutant"]]
-    if len(mutants) < LEAST or len({mutant.name for mutant in mutants}) != len(mutants):
-        raise build.BuildError(f"there should be {LEAST} mutants or more, each with a name of its own")
     survivors = 0
-    for mutant in mutants:
-        if names and mutant.name not in names:
+    for mutant in every_mutant():
+        if names and mutant.name not in names and mutant.contract not in names:
             continue
-        failed = found_by(compile_mutant(mutant))
+        failed = found_by(SUBJECTS[mutant.contract], compile_mutant(mutant))
         survivors += not failed
         print(f"{mutant.name}: {', '.join(failed) or 'SURVIVES'}", flush=True)
     print(f"{survivors} mutants survive")
