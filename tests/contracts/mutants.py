@@ -28,8 +28,8 @@ INVARIANT_RUNS: Final = "20"
 
 @dataclass(frozen=True)
 class Subject:
-    """A contract: the list of its mutants, the variable that gives tests another artifact, its tests in the order in which
-    they run, and the least number of mutants that says something about them."""
+    """A contract: the list of its mutants, the variable that gives tests another artifact, its tests in the order in
+    which they run, and the least number of mutants that says something about them."""
 
     mutants: Path
     variable: str
