@@ -42,7 +42,7 @@ class TopUp:
     per_day: int
 
     def __post_init__(self) -> None:
-        if not 0 < self.low <= self.target or not 0 < self.per_day:
+        if not 0 < self.low <= self.target or not self.per_day > 0:
             raise RejectedError(
                 f"a top-up of {self.asset} from below {self.low} to {self.target}, {self.per_day} a day: write a low "
                 "above 0, a target that is not below it, and what may be paid in a day"
