@@ -39,6 +39,9 @@ from core.proofs.smt import decode_proof
 
 VALIDATORS_PER_PAGE: Final = 100
 MAX_TRAILS: Final = 8
+"""Headers to which the way is kept, and heights of which leaves are."""
+MAX_KEPT: Final = 64
+"""Leaves of one height."""
 DEFAULT_TRUSTING_PERIOD_S: Final = Seconds(14 * 86_400)
 
 
@@ -51,12 +54,14 @@ class ConsortiumProver:
         self._genesis_hash = genesis_hash
         self._trusted_height = trusted_height
         self._trails: dict[tuple[Height, Height], Trail] = {}
+        self._proven: dict[Height, dict[bytes, StateEntry]] = {}
+        self._asking: asyncio.Task[SignedHeader] | None = None
 
     async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         if question.chain != self._chain:
             raise RejectedError(f"this prover answers for {self._chain}, not for {question.chain}")
         height = await self.provable_height(at)
-        known: dict[bytes, StateEntry] = {}
+        known = self._proven.get(height, {}).copy()
         while True:
             values = {key: entry.value for key, entry in known.items()}
             keys = _needed(question, values)
@@ -66,11 +71,23 @@ class ConsortiumProver:
             entries = await asyncio.gather(*(self.entry(key, height) for key in unknown))
             known.update(zip(unknown, entries, strict=True))
         trail = await self.trail(Height(height + 1), trusted)
-        return parsed(lambda: consortium_evidence(question, ConsortiumProof(trail, tuple(known[key] for key in keys))))
+        evidence = parsed(
+            lambda: consortium_evidence(question, ConsortiumProof(trail, tuple(known[key] for key in keys)))
+        )
+        self._keep(height, {key: known[key] for key in keys})
+        return evidence
+
+    def _keep(self, height: Height, entries: Mapping[bytes, StateEntry]) -> None:
+        """Keep leaves that were proven: many questions as of one height need the same ones, the clock above all."""
+        kept = self._proven.setdefault(height, {})
+        if len(kept) < MAX_KEPT:
+            kept.update(entries)
+        while len(self._proven) > MAX_TRAILS:
+            self._proven.pop(next(iter(self._proven)))
 
     async def provable_height(self, at: Height | None = None) -> Height:
         """`at`, or the newest height that can be proven. Raise `NotYetFinalError` if `at` is above that."""
-        newest = Height((await self._signed_header(None)).header.height - 1)
+        newest = Height((await self._newest()).header.height - 1)
         if newest < 1 or (at is not None and at > newest):
             raise NotYetFinalError(f"{self._chain} can be proven up to height {newest} so far", newest=newest)
         return newest if at is None else at
@@ -188,6 +205,12 @@ class ConsortiumProver:
         block = LightBlock(signed, validators, following)
         parsed(lambda: verify_light_block(block, signed.header.chain_id))
         return block
+
+    async def _newest(self) -> SignedHeader:
+        """The newest signed header; those who ask while a call is under way share its answer."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._signed_header(None))
+        return await asyncio.shield(self._asking)
 
     async def _signed_header(self, height: Height | None) -> SignedHeader:
         answer = await (self._rpc.call("commit") if height is None else self._rpc.call("commit", height=str(height)))
