@@ -4,6 +4,7 @@ Each time that a swap has changed, what its state says is held against what was 
 this process began counts as said; what a reorg takes out and puts into another block is said again, as another fact.
 """
 
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
@@ -79,7 +80,8 @@ class Story:
         self._database = database
         self._updates = updates
         self._clock = clock
-        self._said: dict[SwapId, set[Fact]] = {}
+        self._said: dict[SwapId, array[int]] = {}
+        """Facts by their hashes: a swap has a score of them, whose names would take kilobytes."""
 
     async def run(self) -> None:
         """Log for ever. Raise `RetryableError`."""
@@ -87,7 +89,7 @@ class Story:
         try:
             if not self._said:
                 for state in await self._database.read(lambda c: _loaded(c, tables.open_ids(c))):
-                    self._said[state.swap_id] = {fact for fact, _, _ in facts_of(state)}
+                    self._said[state.swap_id] = array("q", [hash(fact) for fact, _, _ in facts_of(state)])
             while True:
                 first = await subscription.next()
                 await self._clock.sleep(GATHER_S)
@@ -99,11 +101,11 @@ class Story:
 
     def say(self, state: SwapState) -> None:
         """Log what this state says and nobody has said yet."""
-        said = self._said.pop(state.swap_id, set())
+        said = self._said.pop(state.swap_id, array("q"))
         for fact, message, fields in facts_of(state):
-            if fact not in said:
+            if (mark := hash(fact)) not in said:
                 log.info(message, swap=state.swap_id, **fields)
-                said.add(fact)
+                said.append(mark)
         self._said[state.swap_id] = said
         while len(self._said) > MAX_SAID:
             del self._said[next(iter(self._said))]

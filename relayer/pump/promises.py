@@ -18,7 +18,7 @@ from relayer.transactions import records
 
 INVENTORY_LOCK: Final = 0x6361_7573_6577_6180
 """PostgreSQL's advisory lock of whoever judges what is free, or free places, until they have written and committed."""
-PROMISES_KEPT: Final = 4_096
+PROMISES_KEPT: Final = 2_048
 """Rows whose promises are remembered: all open swaps are looked at for each opening and each lock, and few change."""
 
 _S: Final = relayer_swaps.c
