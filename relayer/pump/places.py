@@ -16,6 +16,7 @@ _PLACES_TAKEN: Final = (
     .join(relayer_swaps, relayer_swaps.c.swap_id == relayer_locks.c.swap_id)
     .where(relayer_locks.c.chain == sa.bindparam("on_chain"), ~relayer_swaps.c.done)
 )
+_TAKE_PLACE: Final = sa.insert(relayer_locks)
 _PLACE_TAKEN: Final = _PLACES_TAKEN.where(relayer_locks.c.lock_id == sa.bindparam("place"))
 
 
@@ -41,5 +42,5 @@ def take_place(connection: Connection, swap_id: SwapId, chain: ChainId, lock_id:
     clash = connection.execute(_PLACE_TAKEN, {"on_chain": chain, "place": lock_id}).first()
     if clash is not None:
         raise ConflictError(f"the place {lock_id} belongs to swap {clash.swap_id}")
-    connection.execute(sa.insert(relayer_locks).values(swap_id=swap_id, chain=chain, lock_id=lock_id))
+    connection.execute(_TAKE_PLACE, {"swap_id": swap_id, "chain": chain, "lock_id": lock_id})
     return lock_id

@@ -58,6 +58,19 @@ _LOCKED_ON: Final = (
         _S.own_funded | (_S.phase != Phase.AGREED) | _S.swap_id.in_(sa.bindparam("more", expanding=True)),
     )
 )
+_LAPSES: Final = (
+    sa.select(sa.func.count())
+    .select_from(relayer_swaps)
+    .where(
+        _S.initiator_sender == sa.bindparam("of_account"),
+        _S.proven,
+        _S.role == Role.LIQUIDITY_PROVIDER,
+        _S.phase.in_((Phase.AGREED, Phase.ABANDONED)),
+        _S.version <= EVENTS_OF_NOTHING,
+        _S.hold_until_ns >= sa.bindparam("since_ns"),
+        _S.hold_until_ns < sa.bindparam("now_ns"),
+    )
+)
 _PROMISE: Final = _PROMISES.where(_S.swap_id == sa.bindparam("of_swap"))
 
 
@@ -157,17 +170,9 @@ def lapses(connection: Connection, account: AccountId, since_ns: int, now_ns: in
 
     A lock that came late all the same is not counted: by then the swap has had more events.
     """
-    table = relayer_swaps
-    query = sa.select(sa.func.count()).where(
-        table.c.initiator_sender == account,
-        table.c.proven,
-        table.c.role == Role.LIQUIDITY_PROVIDER,
-        table.c.phase.in_((Phase.AGREED, Phase.ABANDONED)),
-        table.c.version <= EVENTS_OF_NOTHING,
-        table.c.hold_until_ns >= since_ns,
-        table.c.hold_until_ns < now_ns,
+    return int(
+        connection.execute(_LAPSES, {"of_account": account, "since_ns": since_ns, "now_ns": now_ns}).scalar_one()
     )
-    return int(connection.execute(query).scalar_one())
 
 
 def end_holds(connection: Connection, swap_ids: Collection[SwapId], now_ns: int) -> int:

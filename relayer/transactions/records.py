@@ -245,6 +245,11 @@ _ATTEMPTS: Final = (
     .where(relayer_transaction_attempts.c.transaction_id.in_(sa.bindparam("ids", expanding=True)))
     .order_by(relayer_transaction_attempts.c.transaction_id, relayer_transaction_attempts.c.number)
 )
+_ITEMS_OF: Final = (
+    sa.select(relayer_batch_items)
+    .where(relayer_batch_items.c.transaction_id.in_(sa.bindparam("ids", expanding=True)))
+    .order_by(relayer_batch_items.c.number)
+)
 _FIRST_BIDS: Final = (
     sa.select(relayer_transaction_attempts.c.max_fee, relayer_transaction_attempts.c.priority_fee)
     .join(relayer_transactions, _T.id == relayer_transaction_attempts.c.transaction_id)
@@ -453,9 +458,7 @@ def _items(connection: Connection, batches: Sequence[int]) -> dict[int, list[Ite
     """The effects of each batch, in order."""
     found: dict[int, list[Item]] = {}
     if batches:
-        table = relayer_batch_items
-        query = sa.select(table).where(table.c.transaction_id.in_(batches)).order_by(table.c.number)
-        for row in connection.execute(query):
+        for row in connection.execute(_ITEMS_OF, {"ids": batches}):
             found.setdefault(row.transaction_id, []).append(Item(row.effect_key, row.left_out, row.deadline_ns))
     return found
 
