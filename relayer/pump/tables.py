@@ -66,7 +66,8 @@ relayer_swaps = sa.Table(
     ),
     sa.Index(None, "done", "created_ns"),
     sa.Index(None, "updated_ns", "swap_id"),
-    sa.Index(None, "initiator_sender"),
+    sa.Index(None, "initiator_sender", "phase", "hold_until_ns"),
+    sa.Index(None, "phase", "updated_ns"),
     sa.Index(None, "initiator_receiver"),
 )
 """`lock_until_s`: when even a lock that was sent in time must be on chain. `own_*` describe the leg that we fund,
