@@ -168,8 +168,8 @@ ACTING: Final = (
         "claims-wait-for-the-last-moment",
         "A batch is sent however little time its claims have, and nothing else.",
         EXECUTOR,
-        "        first = {_lane(effect): effect for effect in reversed(due)}",
-        "        first = {_lane(effect): effect for effect in due if effect.kind not in EXIT_KINDS}",
+        "        for effect in due:\n",
+        "        for effect in (one for one in due if one.kind not in EXIT_KINDS):\n",
     ),
     plant(
         "tower-counts-no-locks",
