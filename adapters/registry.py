@@ -19,7 +19,7 @@ from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account
-from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
+from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, QueryBoard, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts
 from core.proofs.lanes import evm_address
@@ -111,6 +111,8 @@ class ConnectedChain:
     prover: Prover | None = None
     bridge: BridgeBuilder | None = None
     states: StateProofs | None = None
+    questions: QueryBoard | None = None
+    """Questions that accounts ask on this chain, if its kind has them."""
     attested_by: Callable[[StateProofs, Layouts], Prover] | None = None
     reports: tuple[EndpointReport, ...] = ()
     traits: ReadTraits | None = None
@@ -161,6 +163,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
     """Kind `consortium`. One endpoint has to answer; the others may be down and come later."""
     from adapters.consortium.chain import ConsortiumParameters, chain_over, read_parameters
     from adapters.consortium.probe import probe_all
+    from adapters.consortium.queries import ConsortiumQueryBoard, FailoverQueryBoard
     from adapters.consortium.rpc import CometRpc
     from adapters.consortium.signing import Ed25519Signer
     from adapters.consortium.signing_rules import ConsortiumSigningRules
@@ -207,6 +210,7 @@ async def connect_consortium(spec: ChainSpec) -> ConnectedChain:
         close=close,
         prover=FailoverProver([chain.prover for chain in chains]),
         bridge=FailoverBridgeBuilder([chain.bridge for chain in chains]),
+        questions=FailoverQueryBoard([ConsortiumQueryBoard(client, spec.chain) for client in clients]),
         attested_by=lambda states, layouts: FailoverProver(
             [AttestedStateProver(states, chain.prover, layouts) for chain in chains]
         ),

@@ -49,6 +49,9 @@ class RelayerMetrics:
         self.paused = gauge("relayer_paused", "1 while a switch keeps something back", ["scope", "cause"])
         self.nearest_timelock_s = gauge("relayer_nearest_timelock_seconds", "Until an open swap's next timelock")
         self.critical_error = gauge("relayer_critical_error", "1 after an error that ended the relayer")
+        self.answers = counter(
+            "relayer_answers_total", "Answers to questions asked on a chain, by outcome", ["chain", "outcome"]
+        )
         self.leads = gauge("relayer_leads", "1 while this process works, 0 while it stands by for another")
         self.facts_set_aside = gauge("relayer_facts_set_aside", "Facts that a swap could not take in, kept for it")
         self.deliveries = gauge("relayer_deliveries", "What is sent to others, by how it stands", ["queue", "status"])

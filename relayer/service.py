@@ -16,7 +16,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from nacl.signing import SigningKey
 
 from core.model.errors import FatalError, RejectedError, RetryableError
-from core.model.ports import BridgeBuilder, ChainAccess, Signer
+from core.model.ports import BridgeBuilder, ChainAccess, Prover, QueryBoard, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, chain_of
 from core.runtime import deliveries
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
@@ -27,6 +27,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access, idempotency
+from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
 from relayer.conditions import Conditions
 from relayer.guard import Guard
@@ -95,6 +96,15 @@ class AttestorSetup:
     every_blocks: int = 1
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerSetup:
+    """Questions asked on `chain` are answered by this relayer's account there, with proofs by `prover`."""
+
+    chain: ChainId
+    board: QueryBoard
+    prover: Prover
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelayerSetup:
     """The parts of one relayer. `signers` hold one account for each chain, `retiring` others of ours, which only end
@@ -118,6 +128,7 @@ class RelayerSetup:
     webhooks: WebhookSetup = field(default_factory=WebhookSetup)
     webhook_post: Post | None = None
     attestors: Sequence[AttestorSetup] = ()
+    answers: AnswerSetup | None = None
     offers: Sequence[Offer] = ()
     feeds: Sequence[Feed] = ()
     price_session: prices.OpenSession = prices.http_session
@@ -209,6 +220,7 @@ class RelayerService:
             database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics, conditions
         )
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
+        self.answerer = None if setup.answers is None else self._answerer(setup.answers)
         self.teller = None if setup.treasury is None else self._teller(setup.treasury)
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -244,6 +256,13 @@ class RelayerService:
         heads = self._setup.chains[setup.foreign].heads
         return Attestor(setup.foreign, heads, setup.bridge, pipeline, setup.every_blocks)
 
+    def _answerer(self, setup: AnswerSetup) -> Answerer:
+        access, pipeline = self._setup.chains[setup.chain], self.pump.pipelines[setup.chain]
+        timing = access.parameters.timing
+        return Answerer(
+            setup.chain, setup.board, setup.prover, access.heads, timing, pipeline, self._clock, self._metrics
+        )
+
     def _teller(self, policy: TreasuryPolicy) -> Teller:
         pump, clock = self.pump, self._clock
         return Teller(
@@ -269,6 +288,8 @@ class RelayerService:
         ]
         if any(feed.fixed is None for feed in self._setup.feeds):
             duties.append(Worker("prices", self.prices.run))
+        if self.answerer is not None:
+            duties.append(Worker("answerer", self.answerer.run))
         if self.teller is not None:
             duties.append(Worker("treasury", self.teller.run))
         if (policy := self._setup.treasury) is not None and policy.top_ups:

@@ -45,7 +45,7 @@ from relayer.notices.webhooks import WebhookSetup, parse_secret
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import note_payers
-from relayer.service import AttestorSetup, RelayerService, RelayerSetup
+from relayer.service import AnswerSetup, AttestorSetup, RelayerService, RelayerSetup
 
 log = get_logger("gateway.daemons.relayer")
 
@@ -202,6 +202,7 @@ def _relayer_setup(
         regulator=_report_target(config),
         webhooks=webhook_setup(config),
         attestors=_attestors(config, chains, keys),
+        answers=_answers(chains, [ChainId(one.chain) for one in config.accounts]),
         treasury=replace(wiring.treasury_policy(config, keys), top_ups=[one for one, _ in paying]),
         funders=[signer for _, signer in paying],
         retiring=wiring.retiring_signers(config, chains, keys),
@@ -230,6 +231,17 @@ def webhook_setup(config: RelayerConfig) -> WebhookSetup:
     ]
     reach = Reach(tuple(parse_network(text) for text in config.webhooks.allow))
     return WebhookSetup(targets, config.webhooks.openers, reach)
+
+
+def _answers(chains: Mapping[ChainId, ConnectedChain], ours: Collection[ChainId]) -> AnswerSetup | None:
+    """Questions on the consortium chain are answered if we have an account there, and exactly one is connected."""
+    homes = [chain for chain, connected in chains.items() if connected.questions is not None and chain in ours]
+    prover = prover_of(chains)
+    if len(homes) != 1 or prover is None:
+        return None
+    board = chains[homes[0]].questions
+    assert board is not None
+    return AnswerSetup(homes[0], board, prover)
 
 
 def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> list[AttestorSetup]:

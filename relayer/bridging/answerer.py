@@ -1,0 +1,134 @@
+"""Answers questions that accounts ask on a consortium chain: proves them, and sends what the ledger verifies itself.
+
+The chain is the journal here: a question is open until its leaf says otherwise, an answer that was sent is found under
+its key in the account's transactions, and answering twice is harmless, since the ledger takes one answer. So nothing is
+stored next to it. The ledger takes no fee for a transaction, so no answer is at a loss.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.model.errors import CausewayError, FatalError, NotYetFinalError, RejectedError, RetryableError
+from core.model.ports import ChainQuery, ChainTiming, HeadSource, Prover, QueryBoard
+from core.model.questions import Evidence
+from core.model.types import ChainId, ChainTime
+from core.model.uris import parse_uri
+from core.runtime.clock import Clock
+from core.runtime.logging import get_logger
+from relayer.metrics import RelayerMetrics
+from relayer.transactions.pipeline import Pipeline
+
+LOOK_S: Final = 1.0
+AGAIN_S: Final = 20.0
+"""How soon a question is tried again if its answer was sent, or could not be made."""
+MAX_TRIES: Final = 3
+"""Answers to one question that come to nothing. What was refused three times will be refused again."""
+MAX_TRIED: Final = 16_384
+"""Questions whose tries are remembered."""
+
+log = get_logger("relayer.bridging.answerer")
+
+
+@dataclass(slots=True)
+class _Tried:
+    times: int = 0
+    not_before: float = 0.0
+
+
+class Answerer:
+    """Answers what is asked on `home` with the account of `pipeline`. One look after the other, for ever: `run`."""
+
+    def __init__(
+        self,
+        home: ChainId,
+        board: QueryBoard,
+        prover: Prover,
+        heads: HeadSource,
+        timing: ChainTiming,
+        pipeline: Pipeline,
+        clock: Clock,
+        metrics: RelayerMetrics,
+    ) -> None:
+        self._home = home
+        self._board = board
+        self._prover = prover
+        self._heads = heads
+        self._timing = timing
+        self._pipeline = pipeline
+        self._clock = clock
+        self._metrics = metrics
+        self._tried: dict[int, _Tried] = {}
+
+    async def run(self) -> None:
+        """Answer for ever."""
+        await self._pipeline.opened.wait_beyond(0)
+        while True:
+            try:
+                await self.answer_open()
+            except RetryableError as error:
+                log.warning("questions cannot be read now", chain=self._home, reason=error.message)
+            await self._clock.sleep(LOOK_S)
+
+    async def answer_open(self) -> int:
+        """Try every question that can still be answered in time; return how many answers were sent.
+
+        Raise `RetryableError` when the chain does not answer. What goes wrong with one question stops no other.
+        """
+        now = (await self._heads.head()).head.time
+        sent = 0
+        for query in await self._board.open_queries(now):
+            if self._is_due(query, now):
+                sent += await self._try(query)
+        return sent
+
+    def _is_due(self, query: ChainQuery, now: ChainTime) -> bool:
+        tried = self._tried.get(query.number)
+        if query.deadline - now <= self._timing.inclusion_s:
+            return False
+        return tried is None or (tried.times < MAX_TRIES and tried.not_before <= self._clock.monotonic())
+
+    async def _try(self, query: ChainQuery) -> bool:
+        try:
+            if not await self._board.is_open(query.number):
+                return False
+            evidence = await self._proven(query)
+            answer = self._board.answer(query.number, evidence, self._pipeline.account)
+            key = f"answer/{self._home}/{self._pipeline.account}:{query.number}:{self._times(query)}"
+            await self._pipeline.send(key, answer, float(query.deadline.seconds))
+        except NotYetFinalError:
+            return False  # its height comes with another look
+        except FatalError:
+            raise
+        except CausewayError as error:
+            self._wait(query, counts=isinstance(error, RejectedError))
+            self._metrics.answers.labels(self._home, "refused").inc()
+            log.info("question not answered", chain=self._home, number=query.number, reason=error.message)
+            return False
+        self._wait(query, counts=True)
+        self._metrics.answers.labels(self._home, "sent").inc()
+        log.info("question answered", chain=self._home, number=query.number, height=evidence.as_of.block.height)
+        return True
+
+    async def _proven(self, query: ChainQuery) -> Evidence:
+        """Evidence as of a height that the question admits.
+
+        Raise `NotYetFinalError` if there is none yet, `RejectedError` if there can be none.
+        """
+        question = parse_uri(query.uri).question
+        evidence = await self._prover.prove(question)
+        if evidence.as_of.block.height > query.last:
+            evidence = await self._prover.prove(question, query.last)
+        if evidence.as_of.block.height < query.first:
+            raise NotYetFinalError(f"block {query.first} of {question.chain} cannot be proven yet")
+        return evidence
+
+    def _times(self, query: ChainQuery) -> int:
+        tried = self._tried.get(query.number)
+        return 0 if tried is None else tried.times
+
+    def _wait(self, query: ChainQuery, *, counts: bool) -> None:
+        tried = self._tried.setdefault(query.number, _Tried())
+        tried.times += counts
+        tried.not_before = self._clock.monotonic() + AGAIN_S
+        while len(self._tried) > MAX_TRIED:
+            del self._tried[next(iter(self._tried))]
