@@ -69,6 +69,10 @@ def check_relayer(config: RelayerConfig) -> Iterator[str]:
     """The chains, and the timelocks that each pair would get. Raise `RejectedError` with everything that is wrong."""
     config = verified(config)
     yield from _chain_lines(config.chains)
+    for former in config.retiring:
+        yield f"{former.chain}: {former.key or former.address} retires, and ends the swaps that it began"
+    for top_up in config.treasury.top_up:
+        yield f"{top_up.asset}: {top_up.key} pays for gas below {top_up.low}, up to {top_up.target}"
     faults = Faults()
     lines = _check_timelocks(config, faults)
     faults.raise_any("the configuration")

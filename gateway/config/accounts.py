@@ -50,6 +50,12 @@ def check_retiring(retiring: Sequence[AccountConfig], accounts: Sequence[Account
     refuse_twins(names, lambda number: f"retiring[{number}]", "account", faults)
 
 
+def dropped(before: Sequence[AccountConfig], after: Collection[AccountConfig]) -> list[AccountConfig]:
+    """Return the accounts that are not among those afterwards, whatever else is said about them."""
+    kept = {(one.chain, *_held_by(one)) for one in after}
+    return [one for one in before if (one.chain, *_held_by(one)) not in kept]
+
+
 def _held_by(one: AccountConfig) -> tuple[str, str | None]:
     return one.key, one.address
 

@@ -19,6 +19,7 @@ from core.runtime.web import Cors
 from gateway import tokens, wiring
 from gateway.checks import relayer_keys
 from gateway.config import RelayerConfig
+from gateway.config.accounts import dropped
 from gateway.config.faults import Faults
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import (
@@ -113,11 +114,18 @@ async def run_relayer(
 
         async def check(other: RelayerConfig, there: Mapping[ChainId, ConnectedChain]) -> None:
             check_traded(_traded(other), there)
-            same = (other.accounts, other.retiring) == (config.accounts, config.retiring)
+            now = in_force.config
+            if gone := dropped(now.accounts, (*other.accounts, *other.retiring)):
+                # Swaps may begin with it until the last moment.
+                raise RejectedError(
+                    f"the account on {gone[0].chain} that opens swaps would be gone: name it in [[retiring]], as "
+                    "causeway relayer rotate does, or start the relayer again"
+                )
             # Opening a keystore takes its time on purpose.
-            read = held if same else await asyncio.to_thread(_keys, other, base)
+            read = keys[now] if _names(other) == _names(now) else await asyncio.to_thread(_keys, other, base)
+            held_now = keys[now]
             keys.clear()
-            keys.update({config: held, other: read})
+            keys.update({now: held_now, other: read})
             made(other, database, there, away)
             ours = [*wiring.signers(other, there, read).values(), *wiring.retiring_signers(other, there, read)]
             await check_accounts(database, [signer.account for signer in ours], away)
@@ -146,6 +154,11 @@ async def run_relayer(
     life = Life(setting, admit, begin, clock, metrics, shown.critical_error, shown.leads)
     with in_force.by_signal():
         await life.run()
+
+
+def _names(config: RelayerConfig) -> tuple[object, ...]:
+    """The members that name keys of the keystore, and can be reloaded."""
+    return config.accounts, config.retiring, config.treasury.top_up
 
 
 def _refused(

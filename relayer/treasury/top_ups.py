@@ -78,12 +78,12 @@ class TopUps:
             await self._clock.sleep(LOOK_S)
 
     async def step(self) -> None:
-        """Look once at each asset. One whose balance is not known stops no other."""
+        """Look once at each asset. One whose balance is not known, or whose order is refused, stops no other."""
         for one in self._top_ups:
             try:
                 await self._look(one)
-            except RetryableError as error:
-                log.info("balance not known", asset=one.asset, reason=error.message)
+            except (RetryableError, RejectedError) as error:
+                log.info("gas cannot be topped up now", asset=one.asset, reason=error.message)
 
     async def _look(self, one: TopUp) -> None:
         account = self._accounts.get(chain_of(one.asset))

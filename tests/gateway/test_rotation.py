@@ -13,8 +13,19 @@ from hypothesis import strategies as st
 from core.model.errors import ConflictError, NotFoundError, RejectedError
 from core.runtime.database import create_schema, open_database
 from gateway import keyring, rotation
-from gateway.checks import check_relayer_file
-from gateway.config import AccountConfig, RelayerConfig, ReserveConfig, editing, load, to_toml, verified
+from gateway.checks import check_relayer, check_relayer_file
+from gateway.config import (
+    AccountConfig,
+    RelayerConfig,
+    ReserveConfig,
+    TopUpConfig,
+    TreasuryConfig,
+    editing,
+    load,
+    to_toml,
+    verified,
+)
+from gateway.config.accounts import dropped
 from gateway.keyring import Passphrase
 from gateway.rotation import Successor
 from relayer.treasury import orders
@@ -256,3 +267,44 @@ def test_limits_of_an_account_go_with_it(written: Path) -> None:
     rotation.rotate(written, ETHEREUM.id, Successor())
     found = load(written, RelayerConfig)
     assert found.accounts[0].max_take == found.retiring[0].max_take == most
+
+
+def test_accounts_that_would_be_gone_are_found() -> None:
+    here, there = AccountConfig(ETHEREUM.id, "ethereum"), AccountConfig(LEDGER.id, "consortium")
+    other = AccountConfig(ETHEREUM.id, "ethereum-2")
+    more = msgspec.structs.replace(here, max_take=(ReserveConfig(ETHEREUM.assets[0], 5),))
+    assert dropped((here, there), (there, more)) == []
+    assert dropped((here, there), (other, there)) == [here]
+    assert dropped((here, there), (other, there, here)) == []
+    elsewhere = AccountConfig(LEDGER.id, "ethereum")
+    assert dropped((here,), (elsewhere,)) == [here]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"asset": LEDGER.assets[0]}, r"top_up\[0\].asset: .* pays for no gas here"),
+        ({"asset": "eip155:7/slip44:60"}, r"top_up\[0\].asset: .* pays for no gas here"),
+        ({"asset": f"{ETHEREUM.id}/erc20:0x{'ab' * 20}"}, r"top_up\[0\].asset: .* pays for no gas here"),
+        ({"key": "ethereum"}, r"top_up\[0\].key: .*is the key of the account that is paid"),
+        ({"key": "former"}, r"top_up\[0\].key: .*is the key of the account that is paid"),
+        ({"target": 4}, r"top_up\[0\]: target, 4, is below low, 5"),
+        ({"low": 0}, r"top_up\[0\].low: 0 is not an amount"),
+        ({"per_day": 0}, r"top_up\[0\].per_day: 0 is not an amount"),
+    ],
+)
+def test_top_up_that_cannot_be_is_refused(changed: dict[str, Any], said: str) -> None:
+    accounts = AccountConfig(ETHEREUM.id, "ethereum"), AccountConfig(LEDGER.id, "consortium")
+    fine = TopUpConfig(ETHEREUM.assets[0], "funding", 5, 9, 20)
+    for top_up in (fine, msgspec.structs.replace(fine, **changed)):
+        config = relayer(
+            accounts=accounts,
+            retiring=(AccountConfig(ETHEREUM.id, "former"),),
+            treasury=TreasuryConfig(top_up=(top_up,)),
+        )
+        if top_up is fine:
+            assert any("funding pays for gas" in line for line in check_relayer(config))
+            assert any("former retires" in line for line in check_relayer(config))
+            continue
+        with pytest.raises(RejectedError, match=said):
+            verified(config)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from core.model.errors import ConflictError
 from core.model.identifiers import parse_asset
 from core.model.types import AccountId, BaseUnits, chain_of
 from core.runtime.database import open_database
-from gateway import wiring
+from gateway import rotation, treasury, wiring
+from gateway.accounts import collect_accounts
+from gateway.config import RelayerConfig, load
 from gateway.connect import connect
 from gateway.devnet.info import Keys
+from gateway.rotation import Successor
 from htlc.model import Phase, SwapState
 from htlc.timelocks import PRODUCTION_POLICY
 from relayer.client import SwapClient
@@ -63,46 +68,60 @@ class Operator:
         assert code == 0, out + error
         return json.loads(out)
 
+    # The other commands are called in this process, which has loaded everything by now.
+
+    @property
+    def config(self) -> RelayerConfig:
+        return load(self.running.file, RelayerConfig)
+
+    async def rotate(self, chain: str) -> str:
+        return (await asyncio.to_thread(rotation.rotate, self.running.file, chain, Successor())).account
+
     async def reload(self) -> None:
-        [answer] = (await self.says("reload", "--wait"))["answers"]
-        assert answer["refused"] is None
+        before = len(self.running.logged("reloaded"))
+        self.running.send(signal.SIGHUP)
+        await eventually(lambda: len(self.running.logged("reloaded")) > before, WAIT_S, 0.2)
+
+    async def accounts(self) -> list[tuple[str, str]]:
+        found = await collect_accounts(self.config, self.running.file.parent)
+        return [(one["account"], one["duty"]) for one in found]
 
     async def held(self) -> dict[str, int]:
         """Base units of the asset that is traded, by account."""
         found = {}
-        for one in (await self.says("balance"))["accounts"]:
-            [traded] = [each for each in one["balances"] if each["symbol"] in ("ETH", "CNYD")]
-            found[one["account"]] = int(traded["held"])
-        return found
+        for one in (await treasury.look(self.config, self.running.file.parent)).accounts:
+            [traded] = [asset.id for asset in one.assets if asset.symbol in ("ETH", "CNYD")]
+            found[one.account] = int(one.purse.held[traded])
+        return {str(account): amount for account, amount in found.items()}
 
 
 @pytest.mark.long
 @pytest.mark.alone
-async def test_both_accounts_rotate_with_ten_swaps_in_flight(tmp_path: Path) -> None:
+async def test_both_accounts_rotate_with_ten_swaps_in_flight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CAUSEWAY_PASSPHRASE", PASSPHRASE)
     async with town(tmp_path, ("operator", *USERS)) as here:
         running = here.relayer("relayer", here.devnet.info.user("operator"), policy="production")
         operator = Operator(running)
         try:
             await running.start()
             await eventually(running.is_ready, WAIT_S)
-            old = [one["account"] for one in await operator.says("accounts")]
+            old = [account for account, _ in await operator.accounts()]
             rotated = asyncio.Event()
             swapping = asyncio.create_task(swap_all(here, running, rotated))
             try:
                 await eventually(lambda: in_flight(running), WAIT_S, 0.5)
-                new = [(await operator.says("rotate", chain_of(AccountId(one))))["account"] for one in old]
+                first, second = (chain_of(AccountId(one)) for one in old)
+                new = [(await operator.says("rotate", first))["account"], await operator.rotate(second)]
                 await operator.reload()
-                accounts = await operator.says("accounts")
-                assert [(one["account"], one["duty"]) for one in accounts] == [
+                assert await operator.accounts() == [
                     *((one, "swaps") for one in new),
                     *((one, "retiring") for one in old),
                 ]
                 swept = await operator.says("sweep", "--retiring", "--yes", "--wait")
                 assert {one["status"] for one in swept} == {"paid"}
                 assert {one["receiver"] for one in swept} == set(new)
-                code, _, error = await operator.asks("rotate", chain_of(AccountId(old[0])), "--finish", "--yes")
-                assert code != 0
-                assert "open swaps" in error
+                with pytest.raises(ConflictError, match="open swaps"):
+                    await rotation.finish(running.file, first)
                 rotated.set()
                 assert Counter(await swapping) == {Phase.COMPLETED: EACH * len(USERS)}
             finally:
@@ -125,9 +144,9 @@ async def is_taken_out(operator: Operator, old: list[str], new: list[str]) -> No
     assert sorted(one["account"] for one in said) == sorted(old)
     for one in old:
         chain = chain_of(AccountId(one))
-        assert await operator.says("rotate", chain, "--finish", "--yes") == {"removed": [one]}
+        assert await rotation.finish(operator.running.file, chain) == [one]
     await operator.reload()
-    assert [one["account"] for one in await operator.says("accounts")] == new
+    assert await operator.accounts() == [(one, "swaps") for one in new]
 
 
 async def swap_all(here: Town, running: RelayerProcess, rotated: asyncio.Event) -> list[Phase]:

@@ -1,6 +1,7 @@
 """Promised, kept for exits, and free: the formula by itself, and a relayer that lives by it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -56,6 +57,44 @@ def test_a_promise_reserves_its_amount_until_it_is_funded() -> None:
     assert inventory.reserved([promise()], costs) == {COIN_A: 7, COIN_B: 105}
     assert inventory.reserved([promise(funded=True)], costs) == {COIN_A: 7, COIN_B: 5}
     assert inventory.reserved([promise(), promise("x")], {A: {}, B: {}}) == {COIN_B: 200}
+
+
+OLD, NEW = ({chain: AccountId(f"{chain}:{name}") for chain in (A, B)} for name in ("old", "new"))
+PAYERS = st.tuples(*(st.sampled_from((OLD[chain], NEW[chain])) for chain in (A, B))).map(frozenset)
+PROMISES = st.lists(
+    st.builds(
+        lambda asset, amount, funded, payers: promise(asset=asset, amount=amount, funded=funded, payers=payers),
+        st.sampled_from((COIN_A, COIN_B)),
+        st.integers(0, 1_000),
+        st.booleans(),
+        PAYERS,
+    ),
+    max_size=8,
+)
+
+
+@given(PROMISES, st.integers(0, 9), st.integers(0, 9))
+def test_each_promise_is_kept_in_one_purse_of_each_chain(made: list[Promise], cost_a: int, cost_b: int) -> None:
+    """What all accounts keep is what the promises reserve: nothing twice, and nothing nowhere."""
+    costs = {A: {COIN_A: cost_a}, B: {COIN_B: cost_b}}
+    apart = Counter[AssetId]()
+    for chain in (A, B):
+        for account in (OLD[chain], NEW[chain]):
+            here = inventory.reserved(inventory.of_purses(made, [account]), costs)
+            assert not any(amount for asset, amount in here.items() if not asset.startswith(chain))
+            apart.update(here)
+    assert +apart == +inventory.reserved(made, costs)
+    together = inventory.of_purses(made, [*OLD.values(), *NEW.values()])
+    assert together == made
+
+
+def test_promise_without_payers_is_kept_in_every_purse() -> None:
+    assert inventory.of_purses([promise()], [OLD[A]]) == [promise()]
+    half = promise(payers=frozenset({OLD[A]}))  # its account on B is not known
+    [seen] = inventory.of_purses([half], [NEW[B]])
+    assert (seen.amount, seen.chains) == (100, frozenset({B}))
+    [seen] = inventory.of_purses([replace(half, payers=frozenset({OLD[B]}))], [NEW[A], NEW[B]])
+    assert (seen.amount, seen.chains) == (0, frozenset({A}))
 
 
 def test_gas_of_the_other_chain_counts() -> None:

@@ -8,6 +8,7 @@ has a limit, and a connection that waits for its client gives way to a newer one
 import asyncio
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
@@ -18,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from core.model.errors import RetryableError
 from core.runtime.callers import client_of
 from core.runtime.logging import get_logger
+from core.runtime.signals import Signal
 from core.runtime.web.crowd import ConnectionLimits, Connections
 from core.runtime.web.problems import Problem, problem_of
 from core.runtime.web.turns import Turns
@@ -272,10 +274,20 @@ class Server(web.Server):
         self.untaken = Untaken()
         self.ended = False
         self._inner: Callable[[Any], Awaitable[web.StreamResponse]] = inner.request_handler
+        self._answering = Counter[Callable[[Any], Awaitable[web.StreamResponse]]]()
+        self._answered = Signal()
 
     def turn_to(self, inner: web.Server) -> None:
         """Let the application of `inner` answer from the next request on, also on connections that are open."""
         self._inner = inner.request_handler
+
+    async def answered_by(self, inner: web.Server, within_s: float) -> None:
+        """Return once the application of `inner` has answered all that it was asked, or its time is over."""
+        until_s = asyncio.get_running_loop().time() + within_s
+        while self._answering[inner.request_handler] > 0:
+            if (left_s := until_s - asyncio.get_running_loop().time()) <= 0:
+                return
+            await self._answered.wait_beyond(self._answered.count, left_s)
 
     def __call__(self) -> web.RequestHandler:
         return Connection(self, asyncio.get_running_loop())
@@ -289,13 +301,19 @@ class Server(web.Server):
         connection = request.protocol
         assert isinstance(connection, Connection)
         connection.request_begun()
+        inner = self._inner
+        self._answering[inner] += 1
         try:
             _require_ascii(request)
-            return await self._inner(request)
+            return await inner(request)
         except (Problem, RetryableError, web.HTTPException) as error:
             # Raised before an application's middlewares, or by one without them.
             return problem_of(error).response(_request_id())
         finally:
+            self._answering[inner] -= 1
+            if not self._answering[inner]:
+                del self._answering[inner]
+                self._answered.notify()
             connection.request_handled()
 
 

@@ -31,7 +31,8 @@ class Runner(web.AppRunner):
         return Server(self._own, self._limits)
 
     async def exchange(self, app: web.Application | None) -> None:
-        """Let `app` answer in place of our own, None our own again. The one before is shut down; its sockets end."""
+        """Let `app` answer in place of our own, None our own again. The one before is shut down: its sockets end, and
+        what it was asked before is answered."""
         guest = None if app is None else web.AppRunner(app, access_log=None, shutdown_timeout=self._shutdown_s)
         if guest is not None:
             await guest.setup()
@@ -40,7 +41,10 @@ class Runner(web.AppRunner):
         if isinstance(self.server, Server) and inner is not None:
             self.server.turn_to(inner)
         if former is not None:
+            asked = former.server
             await former.cleanup()
+            if isinstance(self.server, Server) and asked is not None:
+                await self.server.answered_by(asked, self._shutdown_s)
 
     async def cleanup(self) -> None:
         """Stop listening, then the application in our own's place first: its sockets end, and keep nobody waiting."""

@@ -1,11 +1,16 @@
 """A server whose application comes and goes, on connections that stay."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import aiohttp
+import pytest
 from aiohttp import web
 
 from core.runtime.clock import ManualClock
 from core.runtime.metrics import Metrics
 from core.runtime.web import Absence, Front
+from core.runtime.web import application as application_module
 from core.runtime.web.front import STANDING_BY
 from tests.support import eventually
 
@@ -76,3 +81,60 @@ async def test_the_sockets_of_an_application_end_with_it() -> None:
             assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
         await front.show(application("two", ended))
     await eventually(lambda: ended == ["one", "two"])
+
+
+async def test_a_former_application_answers_what_it_was_asked() -> None:
+    front, asked, released = Front(), asyncio.Event(), asyncio.Event()
+
+    async def slow(_: web.Request) -> web.Response:
+        asked.set()
+        await released.wait()
+        return web.Response(text="one")
+
+    former = application("one", [])
+    former.router.add_get("/slow", slow)
+    async with front.listening("a test", Metrics(), ManualClock(), "127.0.0.1", 0):
+        await front.show(former)
+        async with aiohttp.ClientSession(front.url) as session:
+
+            async def said(path: str) -> str:
+                async with session.get(path) as response:
+                    return await response.text()
+
+            waiting = asyncio.create_task(said("/slow"))
+            await asked.wait()
+            showing = asyncio.create_task(front.show(application("two", [])))
+            await eventually_two(said)
+            assert not showing.done()
+            released.set()
+            await asyncio.wait_for(showing, 10)
+            assert await waiting == "one"
+            assert await said("/") == "two"
+
+
+async def eventually_two(said: Callable[[str], Awaitable[str]]) -> None:
+    async def is_two() -> bool:
+        return await said("/") == "two"
+
+    await eventually(is_two)
+
+
+async def test_a_former_application_does_not_hang_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(application_module, "SHUTDOWN_S", 0.2)
+    front, asked = Front(), asyncio.Event()
+
+    async def never(_: web.Request) -> web.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        return web.Response()
+
+    former = application("one", [])
+    former.router.add_get("/never", never)
+    async with front.listening("a test", Metrics(), ManualClock(), "127.0.0.1", 0):
+        await front.show(former)
+        async with aiohttp.ClientSession(front.url) as session:
+            waiting = asyncio.create_task(session.get("/never"))
+            await asked.wait()
+            await asyncio.wait_for(front.show(application("two", [])), 10)
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
