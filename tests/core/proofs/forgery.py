@@ -46,7 +46,7 @@ def replanted(file: bytes, choose: Callable[[list[tuple[Any, Any]]], tuple[Any, 
     """Return the file with the value at a chosen (container, key) replaced by `odd`, the digest made to fit."""
     body = json.loads(file)
     del body["digest"]
-    container, key = choose(list(_places(body)))
+    container, key = choose(places(body))
     container[key] = odd
     return _digested(body)
 
@@ -67,11 +67,16 @@ def _digested(body: dict[str, Any]) -> bytes:
     return _compact({**body, "digest": hashlib.sha256(_compact(body)).hexdigest()})
 
 
-def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) in a JSON value."""
+    return list(_walk(value))
+
+
+def _walk(value: Any) -> Iterator[tuple[Any, Any]]:
     members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, member in members:
         yield value, key
-        yield from _places(member)
+        yield from _walk(member)
 
 
 def _compact(value: Any) -> bytes:
