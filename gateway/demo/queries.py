@@ -1,4 +1,5 @@
-"""The fifth story: answers from both chains, each with its proof, verified offline by a process of its own."""
+"""The fifth story: answers from both chains, each with its proof, verified offline by a process of its own; and a
+question of the ledger that a relayer answers."""
 
 import asyncio
 import json
@@ -8,13 +9,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from adapters.consortium.messages import write_record
+from adapters.consortium.messages import unsigned, write_record
 from adapters.registry import joined_prover
+from core.model.consortium import AskQuery, QueryLeaf, asset_symbol, decode_leaf, quantity
 from core.model.errors import RetryableError
 from core.model.facts import LockStatus
-from core.model.identifiers import parse_asset
-from core.model.questions import Evidence, LockAnswer, LockQuestion, RecordAnswer, RecordQuestion
+from core.model.identifiers import parse_account, parse_asset
+from core.model.questions import (
+    MAX_LIST_ENTRIES,
+    BalanceQuestion,
+    Evidence,
+    ListAnswer,
+    ListQuestion,
+    LockAnswer,
+    LockQuestion,
+    RecordAnswer,
+    RecordQuestion,
+)
 from core.model.types import LockId
+from core.model.uris import print_uri
 from core.proofs.evidence.codec import decode_anchor, encode_evidence
 from gateway.demo.stage import LOOK_S, PATIENCE_S, Stage
 from gateway.demo.stories import ETHER_FOR_YUAN, HONEST
@@ -22,16 +35,24 @@ from gateway.sending import send
 from relayer.client import ProvenQueries, SwapStep
 
 STORY: Final = "proofs"
+ASKED: Final = "question"
+ASKED_FOR_S: Final = 600
+ASKED_FEE: Final = 5
+"""In base units of the ledger's asset."""
 NAMESPACE: Final = "provenance"
 KEY: Final = "tea-2026-0417"
 DOCUMENT: Final = {"batch": "2026-0417", "farm": "Xihu", "harvested": "2026-04-05", "kilograms": 120}
 
 
-async def proven_answers(stage: Stage, directory: Path) -> list[dict[str, Any]]:
-    """Evidence about a record and about a lock: written to files, verified, tampered with, rejected."""
-    record = asyncio.create_task(_record(stage, directory))
-    lock = asyncio.create_task(_lock(stage, directory))
-    return list(await asyncio.gather(record, lock))
+async def proven_answers(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Evidence about a record and about a lock: written to files, verified, tampered with, rejected. And a question of
+    the ledger itself, answered by a relayer."""
+
+    async def record_and_question() -> tuple[dict[str, Any], dict[str, Any]]:
+        return await _record(stage, directory), await _ledger_asks(stage)
+
+    (record, asked), lock = await asyncio.gather(record_and_question(), _lock(stage, directory))
+    return [record, lock], asked
 
 
 async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
@@ -50,6 +71,40 @@ async def _record(stage: Stage, directory: Path) -> dict[str, Any]:
         return replace(answer, document=answer.document.replace(b'"kilograms":120', b'"kilograms":920'))
 
     return await _verified_offline(stage, evidence, directory / "record.evidence.json", forge)
+
+
+async def _ledger_asks(stage: Stage) -> dict[str, Any]:
+    """The ledger asks for a token balance on Ethereum; a relayer answers, and the ledger verifies the proof itself."""
+    info = stage.devnet.info
+    connected, user = stage.chains[info.consortium], info.user("alice")
+    signer = connected.signer(bytes.fromhex(user.consortium))
+    holder, token = parse_account(user.ethereum_account), parse_asset(info.token)
+    uri = print_uri(BalanceQuestion(info.ethereum, holder, token))
+    now = (await connected.access.heads.head()).head.time.seconds
+    symbol = asset_symbol(parse_asset(info.yuan))
+    message = AskQuery(uri, 0, 2**63 - 1, now + ASKED_FOR_S, symbol, quantity(ASKED_FEE))
+    transaction = unsigned(info.consortium, signer.account, (message,), "ask for a balance on Ethereum")
+    height = await send(connected.access.transactions, connected.access.heads, signer, transaction)
+    stage.timeline.show(ASKED, f"the ledger asks for {uri[:60]}…, block {height}")
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            leaf, evidence = await _asked(stage, uri)
+            if leaf is not None and leaf.status == "answered":
+                break
+            await asyncio.sleep(LOOK_S)
+    answer = json.loads(leaf.answer)
+    amount = stage.amount(info.token, int(answer["amount"]))
+    stage.timeline.show(ASKED, f"a relayer proved {amount} as of block {leaf.height}; the ledger verified it itself")
+    return {"uri": uri, "status": leaf.status, "answer": answer, "as_of": evidence.as_of.block.height}
+
+
+async def _asked(stage: Stage, uri: str) -> tuple[QueryLeaf | None, Evidence]:
+    """The question as the ledger's own proven state has it, None before it is there."""
+    consortium = stage.devnet.info.consortium
+    evidence = await _queries(stage).ask(ListQuestion(consortium, "queries", 1, MAX_LIST_ENTRIES))
+    assert isinstance(evidence.answer, ListAnswer)
+    leaves = [decode_leaf(entry, QueryLeaf) for entry in evidence.answer.entries]
+    return next((one for one in leaves if one.uri == uri), None), evidence
 
 
 async def _lock(stage: Stage, directory: Path) -> dict[str, Any]:

@@ -26,6 +26,8 @@ USERS: Final = ("alice", "bob", "carol", "dave", "erin", "frank")
 RELAYERS: Final = (stories.HONEST, stories.CRASHING, stories.VANISHING)
 
 Balances = dict[tuple[str, str], int]
+Proven = tuple[list[dict[str, Any]], dict[str, Any]]
+"""Evidence that was verified, and a question of the ledger that was answered."""
 
 
 async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
@@ -44,15 +46,16 @@ async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
         stage = Stage(devnet, chains, timeline, http)
         async with timeline.following(heads):
             before = await _balances(stage)
-            swaps, crash, evidence = await _play(stage, directory)
+            swaps, crash, (evidence, asked) = await _play(stage, directory)
             after = await _balances(stage)
             summary = await _summary(stage, before, after, console)
     result = {
-        "ok": _all_well(swaps, crash, evidence, summary),
+        "ok": _all_well(swaps, crash, evidence, summary) and asked["status"] == "answered",
         "seconds": round(timeline.elapsed_s, 1),
         "swaps": swaps,
         "crash_recovery": crash,
         "evidence": evidence,
+        "question": asked,
         "conservation": summary,
     }
     verdict = "[bold green]every story ended well[/]" if result["ok"] else "[bold red]a story ended otherwise[/]"
@@ -72,7 +75,7 @@ async def _logging_to(path: Path) -> AsyncIterator[None]:
             configure_logging(level="error")
 
 
-async def _play(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], dict[str, str], list[dict[str, Any]]]:
+async def _play(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], dict[str, str], Proven]:
     info = stage.devnet.info
     async with asyncio.TaskGroup() as group:
         plain = [
