@@ -86,6 +86,8 @@ class Aims:
             return
         self._places.add(place)
         acts = {act, Act.FUND} if act is Act.LOCK and sent.party.startswith("relayer") else {act}
+        if isinstance(body.message, Batch) and len(body.message.items) > 1 and act is not Act.LOCK:
+            acts.add(Act.BATCH)
         self._acts.update(acts)
         for aim in self._waiting:
             due = aim.act in acts and aim.number <= self._acts[aim.act]
@@ -116,7 +118,10 @@ class Aims:
                     return False
                 self._frozen[sent.chain, tx_hash] = aim.for_s
             case Trouble.PAUSED:
-                return self._pause(chain, next(iter(_terms_of(chain, body)), None), until_s)
+                terms = _terms_of(chain, body)
+                if aim.act is Act.BATCH:  # of one that has a token: what is of coins is paid
+                    terms = [one for one in terms if "/slip44:" not in one.asset]
+                return self._pause(chain, next(iter(terms), None), until_s)
         return True
 
     def _pause(self, chain: PlayedMemory, terms: LockTerms | None, until_s: float) -> bool:

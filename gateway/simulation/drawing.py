@@ -70,6 +70,11 @@ WEIGHTS: Final = {
     Style.DOUBLE_SPENDS: 1,
     Style.COPIED: 1,
 }
+LATER_LIES: Final = (Lie.FINAL, Lie.RICH)
+"""Drawn from a source of their own, since they came later."""
+LIES: Final = tuple(one for one in Lie if one not in LATER_LIES)
+LATER_LIES_SHARE: Final = 0.5
+"""Of parties with several operators none of which lies or hides anything, those that have such a liar."""
 RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
 MAX_AIMS: Final = 3
 MAX_AIMS_AT_FUNDING: Final = 1
@@ -79,6 +84,9 @@ UNDONE_SHARE: Final = 0.4
 """Of claims in the last second, those that a reorg takes out."""
 CROWDED_SHARE: Final = 0.15
 """Of small towns, those in which everybody wants much of the same; of those with narrow inventories all."""
+HELD_SHARE: Final = 0.3
+"""Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
+HELD_AMOUNT: Final = 78_000
 MIN_MUCH, MAX_MUCH = 35_000, 60_000
 """The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
 TWICE_SHARE: Final = 0.3
@@ -99,6 +107,11 @@ LATE_WATCH_SHARE: Final = 0.5
 """Of watched swaps, those that are registered once both locks are there."""
 SHORT_SHARE: Final = 0.05
 """Of towns, those that have relayers with a short purse, on top of those that are drawn like the others."""
+BATCH_SHARE: Final = 0.3
+FAILED_SHARE: Final = 0.2
+DEAR_SHARE: Final = 0.6
+"""Of those, the ones in which blocks become dear right after the first prices were given."""
+DEAR_FROM_S: Final = (7.0, 11.0)
 EXPIRING_SHARE: Final = 0.3
 """Of towns, those in which a refund outlives its first form, where a memory chain has expiries."""
 CLOCK_SHARE: Final = 0.06
@@ -120,7 +133,8 @@ LATECOMERS: Final = 3
 LATE_S: Final = (12.0, 58.0)
 """When they come, in seconds from when the trouble begins."""
 PAUSED_SHARE: Final = 0.03
-DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES, Rough.FROM_CHAIN)
+STORE_SHARE: Final = 0.06
+DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES, Rough.FROM_CHAIN, Rough.STORE_RESTORED)
 """Drawn from sources of their own, since they came later: the stories of other seeds stay as they are."""
 
 
@@ -157,6 +171,8 @@ def draw(seed: int) -> Plan:
             *_aims(random.Random(f"aims/{seed}"), AIMED, MAX_AIMS),
             *_aims(random.Random(f"aims at funding/{seed}"), AIMED_AT_FUNDING, MAX_AIMS_AT_FUNDING),
             *_starved_until_expired(random.Random(f"expiring/{seed}")),
+            *_left_out_of_a_batch(random.Random(f"batch/{seed}")),
+            *_failed_once(random.Random(f"failed once/{seed}")),
         ),
         narrow=random.Random(f"narrow/{seed}").random() < NARROW_SHARE,
         bending=random.Random(f"bending/{seed}").random() < BENDING_SHARE,
@@ -164,6 +180,7 @@ def draw(seed: int) -> Plan:
     plan = replace(plan, deals=_undone(random.Random(f"undone/{seed}"), plan.deals))
     plan = _with_moods(random.Random(f"moods/{seed}"), plan)
     plan = _with_hiding(random.Random(f"hiding/{seed}"), plan)
+    plan = _with_later_lies(random.Random(f"later lies/{seed}"), plan)
     if any(aim.trouble is Trouble.PAUSED and aim.act in (Act.LOCK, Act.FUND) for aim in plan.aims):
         # It takes a while to find out about a pause: slow blocks put as much between a lock and what follows it.
         plan = replace(plan, block_time_s=dict.fromkeys(CHAINS, MAX_BLOCK_TIME_S))
@@ -181,6 +198,7 @@ def draw(seed: int) -> Plan:
         object.__setattr__(plan, "tower", tower)
     if random.Random(f"short/{seed}").random() < SHORT_SHARE:
         plan = replace(plan, rough=plan.rough | {Rough.SHORT_PURSE})
+    plan = _with_dear_blocks(random.Random(f"dear/{seed}"), plan)
     if (clocks := random.Random(f"clock/{seed}")).random() < CLOCK_SHARE:
         plan = _with_wrong_clock(clocks, plan)
     if (pauses := random.Random(f"an operator pauses/{seed}")).random() < PAUSED_SHARE and not plan.rough & FORGETFUL:
@@ -206,7 +224,25 @@ def draw(seed: int) -> Plan:
     )
     plan = replace(plan, pricing=_pricing(random.Random(f"pricing/{seed}"), plan))
     plan = _with_latecomers(random.Random(f"latecomers/{seed}"), plan)
-    return _led(random.Random(f"leading/{seed}"), plan)
+    plan = _led(random.Random(f"leading/{seed}"), plan)
+    return _with_restored_store(random.Random(f"a store/{seed}"), plan)
+
+
+def _with_restored_store(source: random.Random, plan: Plan) -> Plan:
+    """The same story with an initiator whose store is lost in the midst of its only swap, and was copied before it."""
+    mine = [one.number for one in plan.deals if one.relayer == 0 and one.style is Style.HONEST]
+    if source.random() >= STORE_SHARE or plan.rough or plan.leading is not None or not mine:
+        return plan
+    kept = (Style.HONEST, Style.COPIED)
+    deals = tuple(one for one in plan.deals if one.number == mine[0] or one.relayer or one.style not in kept)
+    dapp = replace(plan.dapps[0], deaths=(), outages=(), locked=0.0)
+    return replace(
+        plan,
+        rough=plan.rough | {Rough.STORE_RESTORED},
+        at_s={**plan.at_s, Rough.STORE_RESTORED: source.choice((0.0, source.uniform(0, 3), source.uniform(3, 12)))},
+        deals=deals,
+        dapps=(dapp, *plan.dapps[1:]),
+    )
 
 
 def _pricing(source: random.Random, plan: Plan) -> Pricing | None:
@@ -279,6 +315,8 @@ def _in_a_small_town(plan: Plan) -> Plan:
     crowd = random.Random(f"crowded/{plan.seed}")
     if crowd.random() < CROWDED_SHARE or plan.narrow:
         deals = _crowded(crowd, deals)
+    if plan.narrow and not plan.rough:
+        deals = _held(random.Random(f"held/{plan.seed}"), deals)
     relayers, dapps = (_few_endpoints(plan.relayers[0]),), (_few_endpoints(plan.dapps[0]),)
     is_watched = Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals)
     named = {one.name for one in (*relayers, *dapps)}
@@ -298,6 +336,20 @@ def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]
     return tuple(
         replace(one, coin=first.coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals
     )
+
+
+def _held(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, or of the first two only one can be answered at a time: a cheat proves that they could pay for
+    nearly all there is, and never locks; or proves nothing, locks before the other, and vanishes."""
+    if source.random() >= HELD_SHARE:
+        return deals
+    first, second = (
+        replace(one, watched=False, late_watch=False, undone=False, twice=False, public=False, provider_dies=False)
+        for one in deals[:2]
+    )
+    style, amount, start_s = source.choice(((Style.NEVER_LOCKS, MIN_MUCH, 1.0), (Style.VANISHES, MAX_MUCH, 0.3)))
+    first = replace(first, style=style, amount=HELD_AMOUNT, start_s=0.0)
+    return (first, replace(second, style=Style.HONEST, amount=amount, start_s=start_s), *deals[2:])
 
 
 def _few_endpoints(party: Party) -> Party:
@@ -335,6 +387,24 @@ def _with_hiding(source: random.Random, plan: Plan) -> Plan:
         return replace(party, hides=hides)
 
     return replace(plan, relayers=tuple(map(hiding, plan.relayers)), dapps=tuple(map(hiding, plan.dapps)))
+
+
+def _with_later_lies(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints that call everything final, or everybody rich."""
+
+    def lying(party: Party) -> Party:
+        lies, lie = source.random() < LATER_LIES_SHARE, source.choice(LATER_LIES)
+        return replace(party, lie=lie) if lies and party.operators > 1 and not (party.lie or party.hides) else party
+
+    return replace(plan, relayers=tuple(map(lying, plan.relayers)), dapps=tuple(map(lying, plan.dapps)))
+
+
+def _with_dear_blocks(source: random.Random, plan: Plan) -> Plan:
+    """The same story with full blocks while a purse is short: an exit costs more than it did before."""
+    if Rough.SHORT_PURSE not in plan.rough or not plan.fees or source.random() >= DEAR_SHARE:
+        return plan
+    chain = source.choice(sorted(plan.fees))
+    return replace(plan, spikes=(*plan.spikes, Spike(chain, source.uniform(*DEAR_FROM_S), MAX_SPIKE_BLOCKS)))
 
 
 def _with_wrong_clock(source: random.Random, plan: Plan) -> Plan:
@@ -404,7 +474,7 @@ def _party(source: random.Random, name: str, outage_s: float) -> Party:
     return Party(
         name=name,
         operators=operators,
-        lie=source.choice((*Lie, Lie.FROM_THE_PAST)) if operators > 1 and source.random() < 0.7 else None,
+        lie=source.choice((*LIES, Lie.FROM_THE_PAST)) if operators > 1 and source.random() < 0.7 else None,
         rates=_rates(source),
         # One at a time: together they would be longer than what is promised.
         deaths=_deaths(source, kind, longest_s) if trouble < 0.6 else (),
@@ -451,6 +521,16 @@ def _aims(source: random.Random, kinds: Sequence[tuple[Trouble, Act, float]], mo
 def _starved_until_expired(source: random.Random) -> tuple[Aim, ...]:
     """In some towns the first refund that can expire waits for longer than its first form lasts."""
     return (Aim(Trouble.STARVED, Act.REFUND, 1, source.uniform(30, 60)),) if source.random() < EXPIRING_SHARE else ()
+
+
+def _left_out_of_a_batch(source: random.Random) -> tuple[Aim, ...]:
+    """In some towns the first exits that share a transaction find their token paused: the transaction goes through."""
+    return (Aim(Trouble.PAUSED, Act.BATCH, 1, source.uniform(8, 25)),) if source.random() < BATCH_SHARE else ()
+
+
+def _failed_once(source: random.Random) -> tuple[Aim, ...]:
+    """In some towns the first claim of a token that has time for it fails in its block, and has to be made again."""
+    return (Aim(Trouble.PAUSED, Act.CLAIM, 1, source.uniform(5, 15)),) if source.random() < FAILED_SHARE else ()
 
 
 def _reorgs(source: random.Random) -> tuple[Reorg, ...]:

@@ -35,6 +35,8 @@ class History:
         self._clock = clock
         self._blocks: list[Block] = []
         self._final = 0
+        self._finals: list[tuple[int, Height]] = []
+        """From when on (Unix nanoseconds) which height was final."""
         self._terms: dict[LockId, LockTerms] = {}
 
     def look(self) -> None:
@@ -47,7 +49,13 @@ class History:
             self._note(self._blocks[-1], SEEN)
         for block in self._blocks[self._final : self._chain.finalized_height + 1]:
             self._note(block, FINAL)
+        if self._final != self._chain.finalized_height + 1:
+            self._finals.append((self._clock.now_ns(), self._chain.finalized_height))
         self._final = self._chain.finalized_height + 1
+
+    def final_at(self, at_ns: int) -> Height:
+        """Return the height that was final at that time, Unix nanoseconds; 0 before any was."""
+        return next((height for since_ns, height in reversed(self._finals) if since_ns <= at_ns), Height(0))
 
     def _stands(self, block: Block) -> bool:
         ref = block.header.ref

@@ -23,9 +23,9 @@ from core.model.errors import (
     UnaffordableError,
     UnclearRefusalError,
 )
-from core.model.ports import TransactionSender
+from core.model.ports import StateReader, TransactionSender
 from core.model.transactions import FeeMarket, Outcome, OutcomeStatus, SequenceView, SignedTransaction
-from core.model.types import AccountId, BlockRef, ChainId, Height
+from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height
 from gateway.simulation.plan import Lie
 
 T = TypeVar("T")
@@ -35,6 +35,7 @@ FAR: Final = 40
 """How many sequences a liar is off."""
 TIMES: Final = 1_000
 """How much dearer than it is a liar calls inclusion."""
+TIMES_RICHER: Final = 1_000
 NONSENSE: Final[tuple[Callable[[], Exception], ...]] = (
     lambda: ValueError("not a number: '0x'"),
     lambda: KeyError("blockNumber"),
@@ -72,7 +73,16 @@ METHODS: Final = (
 STALE: Final = frozenset({"head", "final_block", "header", "blocks", "balance", "lock_at", "sequences"})
 """The methods that an endpoint which lags answers from the past."""
 SENDER_LIES: Final = frozenset(
-    {Lie.PENDING, Lie.INCLUDED, Lie.HIGH_SEQUENCE, Lie.LOW_SEQUENCE, Lie.HIGH_FEE, Lie.LOW_FEE, Lie.REFUSES}
+    {
+        Lie.PENDING,
+        Lie.INCLUDED,
+        Lie.FINAL,
+        Lie.HIGH_SEQUENCE,
+        Lie.LOW_SEQUENCE,
+        Lie.HIGH_FEE,
+        Lie.LOW_FEE,
+        Lie.REFUSES,
+    }
 )
 
 
@@ -92,6 +102,8 @@ def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str], pa
     if lie in SENDER_LIES:
         liar = _Liar(access.transactions, lie, access.chain, faults)
         return replace(member, access=replace(access, transactions=liar))
+    if lie is Lie.RICH:
+        return replace(member, access=replace(access, state=_Rich(access.state, faults)))
     spoils = _spoiling(lie, random.Random(f"{party}/{access.chain}/{lie}"), faults, f"{kind_of(party)}-{access.chain}")
     if spoils is None:
         return member
@@ -102,7 +114,9 @@ def lying(member: Member, lie: Lie, endpoint: Endpoint, faults: Counter[str], pa
     return replace(member, access=replace(access, **spoilt), locks=_Spoiler(member.locks, spoils))
 
 
-def moody(member: Member, share: float, source: random.Random, refused: Callable[[bytes], None]) -> Member:
+def moody(
+    member: Member, share: Callable[[bytes], float], source: random.Random, refused: Callable[[bytes], None]
+) -> Member:
     """The member, which refuses a share of what it takes all the same. `refused` hears of each, with its bytes."""
     access = member.access
     return replace(member, access=replace(access, transactions=_Moody(access.transactions, share, source, refused)))
@@ -176,7 +190,11 @@ class _Moody:
     """A `TransactionSender` that takes what it is given, and then refuses some of it."""
 
     def __init__(
-        self, inner: TransactionSender, share: float, source: random.Random, refused: Callable[[bytes], None]
+        self,
+        inner: TransactionSender,
+        share: Callable[[bytes], float],
+        source: random.Random,
+        refused: Callable[[bytes], None],
     ) -> None:
         self._inner = inner
         self._share = share
@@ -188,9 +206,21 @@ class _Moody:
 
     async def submit(self, signed: SignedTransaction) -> None:
         await self._inner.submit(signed)
-        if self._source.random() < self._share:
+        if self._source.random() < self._share(signed.raw):
             self._refused(signed.raw)
             raise self._source.choice(MOODS)(WORDS)
+
+
+class _Rich:
+    """A `StateReader` by which everybody holds a thousand times what they do."""
+
+    def __init__(self, inner: StateReader, faults: Counter[str]) -> None:
+        self._inner = inner
+        self._faults = faults
+
+    async def balance(self, account: AccountId, asset: AssetId, at: Height | None = None) -> BaseUnits:
+        self._faults[f"said-{Lie.RICH}"] += 1
+        return BaseUnits(TIMES_RICHER * await self._inner.balance(account, asset, at))
 
 
 class _Liar:
@@ -238,7 +268,10 @@ class _Liar:
         if self._lie is Lie.INCLUDED:
             invented = BlockRef(self._chain, Height(1), tx_hash)
             return self._said(Outcome(OutcomeStatus.INCLUDED, True, invented))
-        return await self._inner.outcome(tx_hash)
+        truth = await self._inner.outcome(tx_hash)
+        if self._lie is Lie.FINAL and truth.block is not None:
+            return self._said(replace(truth, final=True))
+        return truth
 
     def _said(self, answer: T) -> T:
         self._faults[f"said-{self._lie}"] += 1

@@ -9,7 +9,7 @@ from core.runtime.database import InlineDatabase, create_schema
 from gateway.simulation import hands
 from gateway.simulation.leading import LedRelayer
 from gateway.simulation.plan import CHAINS, STORY_S, Leading, Rough
-from gateway.simulation.process import Relayer
+from gateway.simulation.process import Process, Relayer
 from gateway.simulation.statements import memory_database
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.world import TOKEN
@@ -121,7 +121,25 @@ async def _restore_from_chain(record: Record) -> None:
     await _adopt(record, relayer)
 
 
-async def _start_with(record: Record, relayer: Relayer, database: InlineDatabase) -> None:
+async def _restore_store(record: Record) -> None:
+    """An initiator's disk is lost once its lock has left, and a copy from before takes its place."""
+    world, dapp = record.world, record.dapps[0]
+    while record.stored is None:
+        await world.clock.sleep(AT_ONCE_S)
+    older, copied_s = record.stored, world.clock.now()
+    if not await hands.until(world, lambda: _has_locked(record, dapp), copied_s + LONG_S):
+        return
+    await world.clock.sleep(world.plan.at_s[Rough.STORE_RESTORED])
+    await _start_with(record, dapp, older)
+    record.forgotten.append((dapp.name, copied_s, world.clock.now()))
+    world.faults["store-restored"] += 1
+
+
+def _has_locked(record: Record, process: Process) -> bool:
+    return any(one.party == process.name and one.body.locks for one in record.world.wire.sent)
+
+
+async def _start_with(record: Record, relayer: Process, database: InlineDatabase) -> None:
     """Whatever it is doing, also if it is down already: its next life has the other database."""
     relayer.replacement = database
     relayer.kill(RESTORE_S)
@@ -184,4 +202,5 @@ MISHAPS: Final[Mapping[Rough, Callable[[Record], Coroutine[Any, Any, None]]]] = 
     Rough.FROM_CHAIN: _restore_from_chain,
     Rough.TWO_PROCESSES: _start_twice,
     Rough.OPERATOR_PAUSES: _pause,
+    Rough.STORE_RESTORED: _restore_store,
 }

@@ -33,6 +33,8 @@ TIMING: Final = ChainTiming(
 POLICY: Final = SwapPolicy(
     lock_s=Seconds(8), claim_s=Seconds(4), initiator_outage_s=Seconds(10), participant_outage_s=Seconds(14)
 )
+HOLD_S: Final = Seconds(20)
+"""How long a provider keeps its part for an opening without a lock: longer than a lock may take."""
 FINALITY_DEPTH: Final = 2
 MAX_SKEW_S: Final = 2
 MAX_BLOCK_TIME_S: Final = 2.0
@@ -76,6 +78,8 @@ class Lie(StrEnum):
     MALFORMED = "malformed"
     FROM_THE_PAST = "from-the-past"
     HANGS = "hangs"
+    FINAL = "final"
+    RICH = "rich"
 
 
 class Rough(StrEnum):
@@ -98,6 +102,7 @@ class Rough(StrEnum):
     CLOCK_WRONG = "clock-wrong"
     OPERATOR_PAUSES = "operator-pauses"
     FROM_CHAIN = "from-chain"
+    STORE_RESTORED = "store-restored"
 
 
 COMMITS: Final = {
@@ -124,17 +129,20 @@ SENDINGS: Final = ("lock", "claim", "other")
 """The kinds of effects."""
 
 
-FORGETFUL: Final = frozenset({Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED, Rough.FROM_CHAIN})
+FORGETFUL: Final = frozenset(
+    {Rough.RESTORED, Rough.SWITCHED_BACK, Rough.EMPTIED, Rough.FROM_CHAIN, Rough.STORE_RESTORED}
+)
 """After these a party may not know what it signed."""
 
 
 class Act(StrEnum):
-    """A transaction's act on a swap. FUND: the lock of a relayer, which is a LOCK, too."""
+    """A transaction's act on a swap. FUND: the lock of a relayer, which is a LOCK, too. BATCH: several exits in one."""
 
     LOCK = "lock"
     FUND = "fund"
     CLAIM = "claim"
     REFUND = "refund"
+    BATCH = "batch"
 
 
 class Trouble(StrEnum):

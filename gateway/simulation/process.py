@@ -24,7 +24,7 @@ from gateway.simulation.door import Door
 from gateway.simulation.feeds import FEED, VALID_S, PriceFeed, offers
 from gateway.simulation.liars import kind_of
 from gateway.simulation.mortal import Crash, Fickle, Fuse, Held, MortalDatabase, MortalSender, held
-from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Death, Party, Rough
+from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Death, Party, Rough
 from gateway.simulation.regulator import HOOK, TARGET, Regulator
 from gateway.simulation.restoring import restore_from_chain
 from gateway.simulation.statements import memory_database
@@ -344,7 +344,7 @@ class Relayer(Process):
                 swap=POLICY,
                 exposure=LIMITS,
                 watch=WatchPolicy(enabled=True),
-                opening=OpeningPolicy(early_refunds=self.world.plan.early_refunds),
+                opening=OpeningPolicy(hold_s=HOLD_S, early_refunds=self.world.plan.early_refunds),
                 pipeline=PIPELINE,
                 quote_lifetime_s=Seconds(QUOTE_LIFETIME_S if self.feed is None else VALID_S),
             ),
@@ -420,7 +420,7 @@ class Dapp(Process):
     def __init__(self, world: World, party: Party, relayer: Relayer) -> None:
         super().__init__(world, party)
         self.client: SwapClient | None = None
-        self._relayer = relayer
+        self.relayer = relayer
 
     async def prepare(self) -> None:
         self.database = await _with_tables()
@@ -433,7 +433,7 @@ class Dapp(Process):
 
     async def live(self, database: Database, access: Mapping[ChainId, ChainAccess]) -> None:
         made = SwapClient(
-            Door(self._relayer),
+            Door(self.relayer),
             access,
             self.hands,
             SwapStore(database),

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from core.model.errors import CausewayError, RejectedError
 from core.model.facts import LockStatus
+from core.model.ports import ConsentSigner
 from core.model.types import BaseUnits, ChainTime, Hashlock, LockId, LockTerms, Preimage
 from core.runtime.clock import run_virtually
 from gateway.simulation import hands, operators, strangers, traces, withdrawing
@@ -18,16 +19,17 @@ from gateway.simulation.journeys import journeys
 from gateway.simulation.leading import LedRelayer
 from gateway.simulation.ledger.tries import try_rules
 from gateway.simulation.lull import is_lull
-from gateway.simulation.plan import COME_BACK_S, POLICY, TIMING, Deal, Plan, Rough, Style
+from gateway.simulation.plan import COME_BACK_S, HOLD_S, POLICY, TIMING, Deal, Plan, Rough, Style
 from gateway.simulation.process import Dapp, Relayer
 from gateway.simulation.traces import Trace
 from gateway.simulation.verdict import ends, gates, judge, machines
 from gateway.simulation.verdict.chains import all_locks, lock_at
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import Agreed, Record, Refusal
 from gateway.simulation.world import COIN, TOKEN, World
 from relayer.client import SwapClient
 from relayer.provider.desk import OpenSwap
+from relayer.provider.holds import opening_of
 from relayer.provider.quoting import QuoteRequest
 from relayer.watchtower import Registration
 
@@ -41,6 +43,8 @@ LATER_S: Final = 2.0
 TRY_AGAIN_S: Final = 1.0
 TRIES: Final = 30
 PATIENCE_S: Final = 60.0
+SHORT: Final = "the relayer's inventory of"
+"""How a provider says that it has no more to give away."""
 ALLOWED: Final = 10**9
 """More of a token than a dApp locks in a story."""
 ALLOWED_S: Final = 60
@@ -147,6 +151,7 @@ async def _honest(record: Record, deal: Deal) -> None:
     dapp, kind = record.dapps[deal.relayer], COIN if deal.coin else TOKEN
     quote = swap = agreed = None
     began_s = record.world.clock.now()
+    waited = False
     for _ in range(TRIES):
         if agreed is None and record.world.clock.now() - began_s > PATIENCE_S:
             return  # nothing is offered, for longer than people wait
@@ -156,6 +161,8 @@ async def _honest(record: Record, deal: Deal) -> None:
             swap = swap or await client.open(quote)
             if agreed is None:
                 agreed = _note_agreed(record, deal, swap, dapp.name)
+                if dapp is record.dapps[0] and record.stored is None:
+                    record.stored = dapp.database.copy()
                 await _surround(record, agreed)
             await _run_to_its_end(record, agreed, client)
             return
@@ -163,7 +170,14 @@ async def _honest(record: Record, deal: Deal) -> None:
             if swap is None:
                 record.note(f"deal {deal.number}: refused: {error.message}")
                 quote = None
-                if dapp.client is client:
+                short = SHORT in error.message
+                if short:
+                    record.refusals.append(Refusal(deal, dapp.relayer.name, record.world.clock.now()))
+                if short and not waited:  # some of it may be held for somebody who never locks
+                    waited = True
+                    record.world.faults["came-again"] += 1
+                    await record.world.clock.sleep(HOLD_S)
+                elif dapp.client is client:
                     return
         except CausewayError:
             pass
@@ -210,7 +224,15 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
         try:
             request = QuoteRequest(kind[deal.first], kind[deal.second], BaseUnits(deal.amount))
             quote = quote or await service.desk.quote(request)
-            view = await service.desk.open_swap(OpenSwap(quote, preimage.hashlock(), sender, receiver))
+            if deal.style is Style.NEVER_LOCKS and deal.number % 2:  # an old price, as if it were an option for nothing
+                await world.clock.sleep(quote.expires_at - world.clock.now())
+                service = await relayer.ready()
+                world.faults["opened-late"] += 1
+            asked_at_s = world.clock.now()
+            opening = OpenSwap(quote, preimage.hashlock(), sender, receiver)
+            if deal.style is Style.NEVER_LOCKS:
+                opening = replace(opening, proof=await _proof(record, deal, opening))
+            view = await service.desk.open_swap(opening)
         except RejectedError as error:
             record.note(f"deal {deal.number}: refused: {error.message}")
             return None, preimage
@@ -226,12 +248,23 @@ async def _opened_by_hand(record: Record, deal: Deal) -> tuple[Agreed | None, Pr
             world.clock.now(),
             relayer.name,
             None,
+            asked_at_s=asked_at_s,
+            price_until_s=quote.expires_at,
         )
         record.agreed.append(agreed)
         record.note(f"deal {deal.number}: a cheat ({deal.style}) agreed on {view.id[:8]}")
         await _surround(record, agreed)
         return agreed, preimage
     return None, preimage
+
+
+async def _proof(record: Record, deal: Deal, opening: OpenSwap) -> bytes | None:
+    """A cheat's proof that they hold what they will not give; None on a chain that knows none."""
+    openings = record.world.chains[deal.first].access().openings
+    signer = record.world.signer(f"cheat-{deal.number}", deal.first)
+    if openings is None or not isinstance(signer, ConsentSigner):
+        return None
+    return await signer.consent(openings.message(opening_of(opening, opening.quote.key)))
 
 
 async def _surround(record: Record, agreed: Agreed) -> None:

@@ -57,6 +57,8 @@ MAX_BELOW_FINAL: Final = 5
 """How many finalized blocks a deep reorg replaces at most."""
 MOST_SKIPPED: Final = 3
 """The most blocks that a chain skips one after the other."""
+MOODIER: Final = 8
+"""How many times as often as anything else a moody endpoint refuses a lock."""
 VOTES_FAIL: Final = 0.3
 """The share of questions about votes that an endpoint does not answer."""
 RETURNING: Final = 0.6
@@ -93,6 +95,8 @@ class World:
         self._issues: list[tuple[Height, Mapping[AssetId, int]]] = []
         self.dearest = {chain: CALM_FEES.base_fee if chain in plan.fees else 0 for chain in CHAINS}
         """The highest base fee that each chain has seen."""
+        self._base_fees = {chain: [(0.0, CALM_FEES.base_fee)] for chain in CHAINS if chain in plan.fees}
+        """From when on (Unix seconds) which base fee held."""
         self.reorged: list[tuple[ChainId, float]] = []
         """Which chain was reorganised, and when in the story."""
         self.blocked: list[tuple[AssetId, AccountId | None, float, float]] = []
@@ -174,9 +178,14 @@ class World:
                 member = lying(member, party.lie, endpoint, self.faults, party.name)
             if party.moody:
                 moods = random.Random(f"{party.name}/{chain}/{number}/{self.plan.seed}/moods")
-                member = moody(member, party.moody, moods, partial(self._took_and_refused, chain, party, number))
+                refused = partial(self._took_and_refused, chain, party, number)
+                member = moody(member, partial(self._mood, chain, party), moods, refused)
             members.append(member)
         return self.wire.tapped(party.name, combine(members), process)
+
+    def _mood(self, chain: ChainId, party: Party, raw: bytes) -> float:
+        """The share of such bytes that a moody endpoint refuses: of locks, which are few, more."""
+        return party.moody * (MOODIER if self.chains[chain].read(raw).locks else 1)
 
     def _took_and_refused(self, chain: ChainId, party: Party, number: int, raw: bytes) -> None:
         """An endpoint took these bytes and said that it did not: a lock may be given up for that."""
@@ -293,7 +302,14 @@ class World:
         self.faults["full-block"] += full
         base_fee = now.base_fee * 9 // 8 if full else max(CALM_FEES.base_fee, now.base_fee * 7 // 8)
         self.dearest[chain.chain] = max(self.dearest[chain.chain], base_fee)
+        self._base_fees[chain.chain].append((self.clock.now(), base_fee))
         return FeeMarket(base_fee, self.aims.tip(chain.chain))
+
+    def lowest_base_fee(self, chain: ChainId, since_s: float) -> int:
+        """Return the lowest base fee that held at any time since then (Unix seconds), 0 without fees."""
+        fees = self._base_fees.get(chain, [])
+        before = [fee for at_s, fee in fees if at_s <= since_s][-1:]
+        return min([*before, *(fee for at_s, fee in fees if at_s > since_s)], default=0)
 
     def _ripe(self, tx_hash: bytes) -> bool:
         """Return true if the producer takes a transaction now; most at once, some late, none later than is allowed."""

@@ -193,6 +193,8 @@ class Stage:
         await process.database.write(lambda c: swaps.begin(c, agreement, None, now_s=now_s, now_ns=now_s * 10**9))
 
     async def told(self, process: Process, agreed: Agreed, *happened: events.SwapEvent) -> None:
+        for one in self.world.histories.values():
+            one.look()
         now_ns = self.world.clock.now_ns()
         await process.database.write(lambda c: swaps.take(c, agreed.swap_id, happened, now_ns=now_ns))
 

@@ -23,7 +23,7 @@ from gateway.simulation.verdict.secrets import holds
 from gateway.simulation.world import COIN, GAS, TOKEN, DeepReorg
 from htlc import codec, events
 from htlc.model import Leg, Role
-from tests.simulation import planted_operators
+from tests.simulation import planted_operators, planted_outcomes
 from tests.simulation.stage import PREIMAGE, Stage, deal, plan
 
 
@@ -468,6 +468,11 @@ async def machine_ended_early(stage: Stage) -> None:
     stage.mine()
 
 
+async def final_too_early(stage: Stage) -> None:
+    """A claim is called final in the block after the one that took it."""
+    await machine_ended_early(stage)
+
+
 async def effect_pending(stage: Stage) -> None:
     """It has ended, and the outbox still asks for something."""
     agreed = await stage.played()
@@ -570,7 +575,9 @@ async def ledger_rule(stage: Stage) -> None:
 ELSEWHERE = {Kind.STORY_UNENDED, Kind.TRACE_REFUSED}
 """Planted in whole stories: the first below, the second in `test_traces`."""
 PLANTED = {kind: globals()[kind.replace("-", "_")] for kind in Kind if kind.replace("-", "_") in globals()}
-PLANTED |= {Kind(act.__name__.replace("_", "-")): act for act in planted_operators.PLANTED}
+PLANTED |= {
+    Kind(act.__name__.replace("_", "-")): act for act in (*planted_operators.PLANTED, *planted_outcomes.PLANTED)
+}
 
 
 def judged(act: Any) -> list[Problem]:
@@ -620,7 +627,22 @@ ALSO = {
     Kind.RESERVED_PAID_OUT: {Kind.NOT_COMPLETED},
     # The machine is marked as ended by hand.
     Kind.HOOK_NEVER: {Kind.MACHINE_UNENDED},
+    # Whoever believes too early ends too early.
+    Kind.MACHINE_ENDED_EARLY: {Kind.FINAL_TOO_EARLY},
+    Kind.FINAL_TOO_EARLY: {Kind.MACHINE_ENDED_EARLY},
+    Kind.VOIDED_TOO_EARLY: {Kind.MACHINE_ENDED_EARLY},
 }
+
+
+@pytest.mark.parametrize(
+    ("story", "kind"),
+    [
+        (planted_outcomes.tower_asleep, Kind.EXIT_SENT_LATE),
+        (planted_outcomes.funded_in_the_second_of_the_gate, Kind.FUNDED_TOO_LATE),
+    ],
+)
+def test_a_violation_of_a_kind_planted_elsewhere_is_found(story: Any, kind: Kind) -> None:
+    assert {problem.kind for problem in judged(story)} == {kind}
 
 
 async def handed_on(stage: Stage, settled_blocks: int) -> None:

@@ -4,7 +4,7 @@
     protocol    bugs in the gates and the machine           relaying    in checks, limits, effects, watching
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
-    unforeseen, strangers  bugs thought of before anybody knew if they would be noticed
+    unforeseen, strangers, outsiders  bugs thought of before anybody knew if they would be noticed
     run         each over the same seeds until one fails    run.results
 
 One that no seed fails has survived: the simulation does not notice that bug. `found.json` keeps the seed that found
@@ -15,6 +15,7 @@ from typing import Final
 
 from gateway.simulation.mutants.ledger import ADAPTING, RULES
 from gateway.simulation.mutants.outside import BELIEVING
+from gateway.simulation.mutants.outsiders import OUTSIDE
 from gateway.simulation.mutants.planting import ROOT, Edit, Mutant, replaced
 from gateway.simulation.mutants.protocol import MACHINE, TERMS
 from gateway.simulation.mutants.relaying import ACTING, CHECKING
@@ -24,4 +25,7 @@ from gateway.simulation.mutants.unforeseen import UNFORESEEN
 
 __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
-MUTANTS: Final = (*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *UNFORESEEN, *STRANGE)
+MUTANTS: Final = (
+    *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES),
+    *(*UNFORESEEN, *STRANGE, *OUTSIDE),
+)

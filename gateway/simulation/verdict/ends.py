@@ -6,19 +6,26 @@ from math import inf
 from typing import Final
 
 from core.model.facts import LockStatus
+from core.model.types import Height
 from core.runtime.clock import NS_PER_S
-from gateway.simulation.plan import CHAINS, COME_BACK_S, POLICY, Deal, Lie, Rough, Style
+from gateway.simulation.chains import PlayedChain
+from gateway.simulation.plan import CHAINS, COME_BACK_S, HOLD_S, POLICY, Deal, Lie, Rough, Style
 from gateway.simulation.process import MOST, NARROW, RATE
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.gates import REVEAL_S
 from gateway.simulation.verdict.money import excused
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Agreed, Record
+from gateway.simulation.verdict.record import Agreed, Record, Refusal
+from gateway.simulation.world import COIN, TOKEN
 
 ALLOWANCE_S: Final = 20.0
 """How much longer than the protocol's least an honest pair may take, outages aside."""
 TIME_ENOUGH_S: Final = 12.0
 """In which whoever is up has read both chains, verified the other lock, and asked everybody whom it has to ask."""
+SILENT_S: Final = 10.0
+"""How much earlier than its initiator hears of it a swap may be agreed on."""
+HELD_S: Final = SILENT_S + HOLD_S + 2.0
+"""From the earliest time of an agreement until what it holds is free again."""
 LEAST_S: Final = 60.0
 """From the agreement to both claims, each in a block and final, with every bound used up."""
 
@@ -35,6 +42,8 @@ def problems(record: Record) -> Iterator[Problem]:
         yield from _liveness(record, deal, locks)
         yield from _unrevealed(record, deal)
         yield from _watched(record, deal, locks)
+    for refusal in record.refusals:
+        yield from _refused(record, refusal, locks)
     # Whoever bends its answers is refused, and rightly; what a withdrawal has taken, or has no price, is not for sale.
     disturbed = record.plan.rough or record.plan.bending or record.plan.withdrawals or record.plan.pricing
     if not record.agreed and not disturbed and any(_is_modest(deal) for deal in record.plan.deals):
@@ -43,6 +52,44 @@ def problems(record: Record) -> Iterator[Problem]:
         yield from (Problem(Kind.PROCESS_ENDED, end) for end in process.ends)
         if process.unfenced:
             yield Problem(Kind.NOT_FENCED, f"{process.name} was paused, and goes on next to who took its place")
+
+
+def _refused(record: Record, refusal: Refusal, locks: list[LockOutcome]) -> Iterator[Problem]:
+    """Nobody is refused for what is free: what others have agreed on counts until it is settled, and what nobody
+    locked on until its hold is over."""
+    plan = record.plan
+    if plan.rough or plan.bending or plan.withdrawals or plan.pricing:
+        return
+    first, coin = refusal.deal.first, refusal.deal.coin
+    chain = record.world.chains[next(one for one in CHAINS if one != first)]
+    asset = (COIN if coin else TOKEN)[chain.chain]
+    at_s, account = refusal.at_s, record.process(refusal.relayer).accounts[chain.chain]
+    wanted = RATE.numerator * refusal.deal.amount // RATE.denominator
+    taken = sum(
+        deal.participant_leg.amount
+        for deal in record.agreed
+        if deal.relayer == refusal.relayer and deal.participant_leg.asset == asset and _is_kept(deal, at_s, locks)
+    )
+    free = chain.balance(account, asset, _height_at(record, chain, at_s)) - taken
+    if asset != chain.native and free >= wanted:
+        text = f"deal {refusal.deal.number}: {refusal.relayer} has {free} of {asset} free, and refuses {wanted}"
+        yield Problem(Kind.REFUSED_FREELY, text)
+
+
+def _is_kept(deal: Agreed, at_s: float, locks: list[LockOutcome]) -> bool:
+    """The provider may keep its part for this deal at that time, or have it locked: the more, the less is free."""
+    began_s = min(deal.agreed_at_s, deal.lock_deadline_s - POLICY.lock_s) - SILENT_S
+    if began_s > at_s:
+        return False
+    return deal.dapp is not None or deal.initiator_leg in {one.terms for one in locks} or at_s < began_s + HELD_S
+
+
+def _height_at(record: Record, chain: PlayedChain, at_s: float) -> Height:
+    """The newest block that this chain had then."""
+    skew_s, height = record.plan.skew_s[chain.chain], chain.height
+    while height > 0 and chain.block(Height(height)).header.time.seconds - skew_s > at_s:
+        height = Height(height - 1)
+    return height
 
 
 def _is_modest(deal: Deal) -> bool:

@@ -7,14 +7,13 @@ from itertools import pairwise
 from math import inf
 from typing import Final
 
-from adapters.memory import FaultRates
 from adapters.memory.transactions import transaction_hash
 from core.model.facts import LockStatus
 from core.model.types import ChainId, Height, LockId
 from gateway.simulation.plan import CHAINS, FORGETFUL, TIMING, Lie, Rough
 from gateway.simulation.verdict.chains import LockOutcome, all_locks
 from gateway.simulation.verdict.problem import Kind, Problem
-from gateway.simulation.verdict.record import Record
+from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent
 
 AGAIN_S: Final = 6.0
@@ -54,6 +53,9 @@ def problems(record: Record) -> Iterator[Problem]:
                 yield from _left_alone(record, lock, party, mine)
                 yield from _too_late(record, lock, party, mine)
                 yield from _twice(record, lock, party, mine)
+            if record.tower is not None and (watch := _watch_of(record, lock)) is not None:
+                mine = [sent for sent in sendings if sent.party == record.tower.name]
+                yield from _unwatched(record, lock, record.tower.name, watch, mine)
 
 
 def _parties(record: Record, lock: LockOutcome) -> list[str]:
@@ -128,12 +130,6 @@ def _silence_s(record: Record, party: str) -> float:
     return SILENCE_S if lie is Lie.HANGS else 0.0
 
 
-def _is_calm(record: Record, party: str) -> bool:
-    """Nothing that it stands on is slow, or fails."""
-    one = next(each for each in record.plan.parties if each.name == party)
-    return one.rates == FaultRates() and one.lie is None and not (one.fickle or one.moody or one.locked)
-
-
 def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:
     """A claim is due once a block shows the preimage, a refund once one has reached the timelock, and neither waits for
     anything that its party can do without."""
@@ -143,7 +139,7 @@ def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent
     ended_s = record.world.clock.now()
     if lock.settled_at_s is not None:
         ended_s = lock.settled_at_s - record.world.plan.skew_s[lock.terms.chain]
-    latest_s = due_s + ROUNDED_S + (CALM_S if _is_calm(record, party) else DUE_S + _silence_s(record, party))
+    latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(party) else DUE_S + _silence_s(record, party))
     first_s = min((sent.at_s for sent in sendings if sent.at_s > due_s - ROUNDED_S), default=ended_s)
     if min(first_s, ended_s) <= latest_s or record.was_away(party, due_s - BACK_S, latest_s):
         return
@@ -153,11 +149,63 @@ def _too_late(record: Record, lock: LockOutcome, party: str, sendings: list[Sent
     yield Problem(Kind.EXIT_SENT_LATE, f"{text}, and could have settled it")
 
 
+def _watch_of(record: Record, lock: LockOutcome) -> Agreed | None:
+    """The deal that the tower watches over, one of whose legs this lock is."""
+    if record.plan.rough & {*FORGETFUL, Rough.TWO_PROCESSES, Rough.FINALITY_STALLS, Rough.DEEP_REORG}:
+        return None
+    return next((one for one in record.agreed if lock.terms in one.legs and one.watched_since_s is not None), None)
+
+
+def _unwatched(record: Record, lock: LockOutcome, tower: str, deal: Agreed, sendings: list[Sent]) -> Iterator[Problem]:
+    """Whoever watches sends the initiator's claim and the refund of either leg themselves: nobody else may be there."""
+    due_s = _watch_due_at_s(record, lock, deal)
+    if due_s is None:
+        return
+    began_s = _began_s(record)
+    for down_s, up_s in sorted(record.process(tower).away):  # whoever comes back has time to read, and sends then
+        if began_s + down_s < due_s + BACK_S and began_s + up_s > due_s - BACK_S:
+            due_s = max(due_s, began_s + up_s + BACK_S)
+    ended_s = record.world.clock.now()
+    if lock.settled_at_s is not None:
+        ended_s = lock.settled_at_s - record.world.plan.skew_s[lock.terms.chain]
+    latest_s = due_s + ROUNDED_S + (CALM_S if record.is_calm(tower) else DUE_S + _silence_s(record, tower))
+    if ended_s <= latest_s or any(sent.at_s <= latest_s for sent in sendings):
+        return
+    if record.was_away(tower, due_s - BACK_S, latest_s):
+        return
+    if any(_reorged(record, chain, due_s, latest_s) for chain in CHAINS) or _held_up(record, lock, due_s, latest_s):
+        return
+    text = f"{tower} watches {lock.lock_id} of {lock.terms.chain}, which could be settled, and sends nothing"
+    yield Problem(Kind.EXIT_SENT_LATE, text)
+
+
+def _watch_due_at_s(record: Record, lock: LockOutcome, deal: Agreed) -> float | None:
+    """From when on (Unix seconds of true time) a watch can settle the lock; None if it cannot."""
+    registered_s = _began_s(record) + (deal.watched_since_s or 0.0)
+    skew_s, timelock_s = record.world.plan.skew_s[lock.terms.chain], lock.terms.timelock.seconds
+    made_s = max(lock.made_at_s - skew_s, registered_s)
+    shown_s = record.shown_at_s(deal.hashlock)
+    if lock.terms == deal.initiator_leg and shown_s is not None and shown_s + skew_s < timelock_s:
+        return max(shown_s, made_s)
+    due_s = _time_reached_s(record, lock)
+    return None if due_s is None else max(due_s, made_s)
+
+
+def _time_reached_s(record: Record, lock: LockOutcome) -> float | None:
+    """When a block reached the timelock, Unix seconds of true time; None if none has."""
+    here = record.world.chains[lock.terms.chain]
+    for height in range(here.height + 1):
+        time_s = here.block(Height(height)).header.time.seconds
+        if time_s >= lock.terms.timelock.seconds:
+            return time_s - record.world.plan.skew_s[lock.terms.chain]
+    return None
+
+
 def _due_at_s(record: Record, lock: LockOutcome, party: str) -> float | None:
     """From when on (Unix seconds of true time) a block lets this party settle the lock; None for one that may not."""
     deal = next(one for one in record.agreed if lock.terms in one.legs)
     skew_s = record.world.plan.skew_s[lock.terms.chain]
-    here, timelock_s = record.world.chains[lock.terms.chain], lock.terms.timelock.seconds
+    timelock_s = lock.terms.timelock.seconds
     if lock.terms == deal.initiator_leg and party == deal.relayer:
         funded = any(
             one.terms == deal.participant_leg for one in all_locks(record.world.chains[deal.participant_leg.chain])
@@ -168,11 +216,8 @@ def _due_at_s(record: Record, lock: LockOutcome, party: str) -> float | None:
         return max(shown_s, lock.made_at_s - skew_s)
     if record.owner(lock.terms.sender) != party:
         return None
-    for height in range(here.height + 1):
-        time_s = here.block(Height(height)).header.time.seconds
-        if time_s >= timelock_s:
-            return max(time_s, lock.made_at_s) - skew_s
-    return None
+    reached_s = _time_reached_s(record, lock)
+    return None if reached_s is None else max(reached_s, lock.made_at_s - skew_s)
 
 
 def _twice(record: Record, lock: LockOutcome, party: str, sendings: list[Sent]) -> Iterator[Problem]:

@@ -18,7 +18,8 @@ from gateway.simulation.verdict.record import Agreed, Record
 from gateway.simulation.wire import Sent
 
 ON_THE_WAY_S: Final = 1
-"""The time that may pass between a decision and its first byte, beyond the second that the decision rounds up to."""
+"""The time that may pass between a decision and its first byte, beyond the second that the decision rounds up to. None
+passes where nothing that a party stands on is slow: a gate is held against its own second there."""
 
 KNOWN_S: Final = 1.5
 """How long an answer about a token that does not move may be on its way, and the bytes behind it."""
@@ -47,6 +48,7 @@ def problems(record: Record) -> Iterator[Problem]:
     by_hashlock = {one.hashlock: one for one in record.agreed}
     for deal in record.agreed:
         yield from _of_agreement(deal)
+        yield from _of_price(record, deal)
     revealed: set[bytes] = set()
     for sent in record.world.wire.firsts():
         for terms in sent.body.locks:
@@ -77,9 +79,17 @@ def _of_agreement(deal: Agreed) -> Iterator[Problem]:
         )
 
 
+def _of_price(record: Record, deal: Agreed) -> Iterator[Problem]:
+    """A price that may still be taken behind its time is an option that nobody pays for."""
+    if deal.asked_at_s >= deal.price_until_s and deal.relayer != record.plan.clock_of:
+        late_s = deal.asked_at_s - deal.price_until_s
+        text = f"deal {deal.deal.number} is agreed on at a price that was over for {late_s:.0f} s"
+        yield Problem(Kind.OPENED_PAST_PRICE, text)
+
+
 def _of_lock(record: Record, sent: Sent, terms: LockTerms, deal: Agreed) -> Iterator[Problem]:
     t_b = deal.participant_leg.timelock.seconds
-    left_s = t_b - ceil(sent.at_s) + ON_THE_WAY_S
+    left_s = t_b - ceil(sent.at_s) + _on_the_way_s(record, sent)
     if sent.party == record.plan.clock_of and _another_form(record, sent, terms, sent.at_s):
         left_s = t_b  # its own clock, which is wrong, says if it may go out again
     who = f"{sent.party} (deal {deal.deal.number})"
@@ -117,7 +127,7 @@ def _of_claim(
         return
     revealed.add(hashlock)
     who = f"{sent.party} (deal {deal.deal.number})"
-    left_s = deal.participant_leg.timelock.seconds - ceil(sent.at_s) + ON_THE_WAY_S
+    left_s = deal.participant_leg.timelock.seconds - ceil(sent.at_s) + _on_the_way_s(record, sent)
     if left_s <= REVEAL_S:
         yield Problem(Kind.REVEALED_TOO_LATE, f"{who} reveals {left_s} s before T_B, not more than {REVEAL_S} s")
     yield from _blocked(record, sent, deal)
@@ -125,6 +135,11 @@ def _of_claim(
         yield Problem(
             Kind.REVEALED_ON_NOTHING, f"{who} reveals, and the participant's lock is not final, open and as agreed"
         )
+
+
+def _on_the_way_s(record: Record, sent: Sent) -> int:
+    away = record.was_away(sent.party, sent.at_s - AWAY_S, sent.at_s)
+    return ON_THE_WAY_S if away or not record.is_calm(sent.party) else 0
 
 
 def _blocked(record: Record, sent: Sent, deal: Agreed, terms: LockTerms | None = None) -> Iterator[Problem]:

@@ -14,13 +14,16 @@ from gateway.simulation.verdict.chains import all_locks, events_of
 from gateway.simulation.verdict.problem import Kind, Problem
 from gateway.simulation.verdict.record import Record
 from gateway.simulation.wire import Sent
-from gateway.simulation.world import CALM_FEES, GAS
+from gateway.simulation.world import GAS
 from relayer.policy import EXPIRY_WINDOW_S
 
 FEE_TIMES: Final = 40
 """The largest multiple of the dearest market that a fee may be: what urgency, or a liar, may make of it."""
 PAID_TIMES: Final = 4
 """The most that a party's transactions may cost, in times of the dearest base fee, for each."""
+MARGIN: Final = 2
+MARKET_S: Final = 12.0
+"""How old the market may be by which a reserve is computed, next to an endpoint that hangs."""
 FRESH_S: Final = 30.0
 """A process that came back so shortly before a height may not have signed again yet."""
 
@@ -128,7 +131,8 @@ def _exposure(record: Record, chain: ChainId) -> Iterator[Problem]:
 
 
 def _exits_paid(record: Record) -> Iterator[Problem]:
-    """A provider's locks leave in the purse what a refund of each of its own open locks costs in a calm market."""
+    """A provider's locks leave in the purse what a refund of each of its own open locks costs, twice the lowest market
+    that it may have seen: the base fee may double before it is sent."""
     for sent in record.world.wire.firsts():
         locks, here = sent.body.locks, record.world.chains[sent.chain]
         if not locks or here.native is None or sent.party not in {one.name for one in record.relayers}:
@@ -139,7 +143,8 @@ def _exits_paid(record: Record) -> Iterator[Problem]:
         standing = sum(state is not None and state.status is LockStatus.LOCKED for state in states)
         held = here.balance(AccountId(sent.body.sender), here.native, at)
         left = held - sum(terms.amount for terms in locks if terms.asset == here.native)
-        needed = (standing + len(locks)) * GAS * CALM_FEES.base_fee
+        lowest = record.world.lowest_base_fee(sent.chain, sent.at_s - MARKET_S)
+        needed = (standing + len(locks)) * GAS * MARGIN * lowest
         if left < needed:
             text = f"{sent.party} locks and keeps {left} of {here.native}: {standing + len(locks)} exits cost {needed}"
             yield Problem(Kind.EXITS_UNPAID, text)

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     BOTH_COULD_PAY = "both-could-pay"
     SEQUENCE_REUSED = "sequence-reused"
     EXIT_LAPSED = "exit-lapsed"
+    UNDERBID = "underbid"
     # withdrawals
     PAID_UNORDERED = "paid-unordered"
     PAID_TWICE = "paid-twice"
@@ -47,6 +48,7 @@ class Kind(StrEnum):
     # gates
     QUOTED_TOO_SHORT = "quoted-too-short"
     QUOTED_TOO_LONG = "quoted-too-long"
+    OPENED_PAST_PRICE = "opened-past-price"
     GAP_TOO_SMALL = "gap-too-small"
     OTHER_TERMS = "other-terms"
     FUNDED_TOO_LATE = "funded-too-late"
@@ -59,6 +61,8 @@ class Kind(StrEnum):
     ACTED_UNACKNOWLEDGED = "acted-unacknowledged"
     ACTED_WHILE_BLOCKED = "acted-while-blocked"
     LOCKED_WHILE_PAUSED = "locked-while-paused"
+    LOCK_OUTLIVES = "lock-outlives"
+    GAVE_BACK_TOO_EARLY = "gave-back-too-early"
     # exits
     EXIT_LEFT_ALONE = "exit-left-alone"
     EXIT_SENT_LATE = "exit-sent-late"
@@ -73,6 +77,7 @@ class Kind(StrEnum):
     PREIMAGE_KEPT = "preimage-kept"
     # ends
     STORY_UNENDED = "story-unended"
+    REFUSED_FREELY = "refused-freely"
     NOTHING_AGREED = "nothing-agreed"
     LOCK_LEFT = "lock-left"
     NOT_COMPLETED = "not-completed"
@@ -88,6 +93,9 @@ class Kind(StrEnum):
     EFFECT_PENDING = "effect-pending"
     STATE_OFF_JOURNAL = "state-off-journal"
     STATE_OFF_CHAIN = "state-off-chain"
+    OUTCOME_OFF_CHAIN = "outcome-off-chain"
+    FINAL_TOO_EARLY = "final-too-early"
+    VOIDED_TOO_EARLY = "voided-too-early"
     # the specification
     TRACE_REFUSED = "trace-refused"
     # the ledger

@@ -2,10 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
+from adapters.memory import FaultRates
 from core.model.types import AccountId, Hashlock, LockTerms, SwapId
 from core.runtime.clock import NS_PER_S
+from core.runtime.database import InlineDatabase
 from gateway.simulation.plan import FORGETFUL, POLICY, TIMING, Deal, Plan, Purpose, Rough
 from gateway.simulation.process import Dapp, Process, Relayer
 from gateway.simulation.verdict.chains import shown_at_s
@@ -32,6 +35,9 @@ class Agreed:
     dapp: str | None
     """None for a cheat's."""
     watched_since_s: float | None = None
+    asked_at_s: float = 0.0
+    price_until_s: float = inf
+    """When a cheat asked for it, and until when the price was offered (both Unix seconds)."""
 
     @property
     def hashlock(self) -> Hashlock:
@@ -52,6 +58,15 @@ class Ordered:
     at_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A provider's answer to an honest initiator that its inventory is short. `at_s`: Unix seconds."""
+
+    deal: Deal
+    relayer: str
+    at_s: float
+
+
 @dataclass(slots=True)
 class Record:
     """One story: its world and its people, and what they agreed on."""
@@ -63,7 +78,10 @@ class Record:
     agreed: list[Agreed] = field(default_factory=list)
     foreign: list[tuple[str, float]] = field(default_factory=list)
     """Whose accounts were used by another hand, and when that was final (Unix seconds)."""
+    stored: InlineDatabase | None = None
+    """A copy of the first initiator's store, made when its swap had been agreed on."""
     notes: list[str] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
     errands: list[asyncio.Task[None]] = field(default_factory=list)
     unadopted: dict[str, tuple[float, float]] = field(default_factory=dict)
     """From when until when (Unix seconds) a process had an empty database, and accounts that its chains show as used
@@ -134,6 +152,11 @@ class Record:
         """True if the process, or its database, was down at any time between these (Unix seconds)."""
         began_s = self.world.clock.now() - self.world.seconds
         return any(began_s + down_s < until_s and began_s + up_s > since_s for down_s, up_s in self.process(party).away)
+
+    def is_calm(self, party: str) -> bool:
+        """True for a party next to which nothing that it stands on is slow, or fails."""
+        one = next(each for each in self.plan.parties if each.name == party)
+        return one.rates == FaultRates() and one.lie is None and not (one.fickle or one.moody or one.locked)
 
     def shown_at_s(self, hashlock: Hashlock) -> int | None:
         """When a block that stayed first showed the preimage, Unix seconds of true time."""

@@ -1,0 +1,140 @@
+"""Planted violations about signed forms, prices, and what a database says became of its transactions."""
+
+import sqlalchemy as sa
+
+from core.model.transactions import FeeBid
+from core.runtime import journal
+from gateway.simulation.plan import A, B, Style
+from gateway.simulation.verdict import gates
+from gateway.simulation.verdict.record import Refusal
+from htlc import events
+from htlc.model import Leg, Role
+from relayer.pump import swaps
+from relayer.transactions import records
+from relayer.transactions.records import SignedForm, TransactionStatus
+from tests.simulation.stage import FEE, Stage
+
+
+async def opened_past_price(stage: Stage) -> None:
+    agreed = await stage.played()
+    agreed.asked_at_s, agreed.price_until_s = 30.0, 30.0
+
+
+async def underbid(stage: Stage) -> None:
+    """A lock is signed again for a twentieth more, which no node takes."""
+    agreed = await stage.open()
+    unsigned, _ = stage.lock_of(agreed.initiator_leg)
+    former = FeeBid(FEE.max_fee * 20 // 21, FEE.priority_fee * 20 // 21)
+    stage.note(stage.dapp, A, await stage.sign(stage.dapp, unsigned, 0, fee=former))
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def lock_outlives(stage: Stage) -> None:
+    """The provider's lock may be mined at any time of the next hours."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg, expiry=9_999)
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def gave_back_too_early(stage: Stage) -> None:
+    """The provider gives the initiator's lock back while its own still stands."""
+    agreed = await stage.open()
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    back = stage.world.chains[A].access().legs.refund(agreed.initiator_leg, first, stage.relayer.accounts[A])
+    stage.note(stage.relayer, A, await stage.sign(stage.relayer, back, 0))
+    await stage.claim(stage.dapp, agreed.participant_leg, second)
+    await stage.claim(stage.relayer, agreed.initiator_leg, first)
+
+
+async def outcome_off_chain(stage: Stage) -> None:
+    """The provider's database calls a transaction final that no block holds."""
+    agreed = await stage.played()
+    block = stage.world.chains[A].block(stage.world.chains[A].height).header.ref
+    row = {
+        "effect_key": f"{agreed.swap_id}:1:fund-participant",
+        "chain": A,
+        "account": stage.relayer.accounts[A],
+        "sequence": 0,
+        "status": TransactionStatus.FINAL,
+        "summary": "",
+        "created_ns": 0,
+        "reverted": False,
+        "exits": False,
+        "tx_hash": b"\1" * 32,
+        "block_height": block.height,
+        "block_hash": block.hash,
+    }
+
+    def write(connection: sa.engine.Connection) -> None:
+        number = connection.execute(records.INSERT_TRANSACTION, row).scalar_one()
+        records.insert_attempt(connection, number, A, 1, SignedForm(b"\1" * 32, b"", None, None, 0))
+
+    await stage.relayer.database.write(write)
+
+
+async def voided_too_early(stage: Stage) -> None:
+    """The provider's machine hears that its lock is impossible, while nodes still have it."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    unsigned, _ = stage.lock_of(agreed.participant_leg)
+    stage.note(stage.relayer, B, await stage.sign(stage.relayer, unsigned, 0))
+    await stage.begun(stage.relayer, agreed, Role.LIQUIDITY_PROVIDER)
+    seen, final = stage.history(agreed)
+    verified = events.LockVerified(Leg.INITIATOR, seen.lock_id, seen.block, int(agreed.agreed_at_s) + 3)
+    await stage.told(stage.relayer, agreed, seen, final, verified)
+    state = await stage.relayer.database.read(lambda c: swaps.load(c, agreed.swap_id))
+    asked = state.attempts["fund-participant"].sequence
+    await stage.told(stage.relayer, agreed, events.EffectSubmitted("fund-participant", asked, b"\1" * 32))
+    await stage.told(stage.relayer, agreed, events.EffectVoided("fund-participant", asked))
+    await stage.relayer.database.write(lambda c: c.execute(sa.update(journal.outbox).values(status="done")))
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def refused_freely(stage: Stage) -> None:
+    """The provider says that its inventory is short, though it has promised nothing."""
+    agreed = await stage.played()
+    stage.record.refusals.append(Refusal(agreed.deal, stage.relayer.name, stage.world.clock.now()))
+
+
+async def tower_asleep(stage: Stage) -> None:
+    """The provider comes back long after its timelock, and its tower has sent nothing meanwhile."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False, watched=True)
+    agreed.watched_since_s = stage.world.seconds
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds + 1)
+    stage.relayer.away.append((stage.world.seconds - 5.0, stage.world.seconds + 20.0))
+    stage.mine()
+    await stage.pass_to(stage.world.clock.now() + 20.0)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+async def funded_in_the_second_of_the_gate(stage: Stage) -> None:
+    """Exactly as much time is left as the gate asks for more than."""
+    agreed = await stage.open(style=Style.VANISHES, honest=False)
+    first = await stage.lock(stage.dapp, agreed.initiator_leg)
+    await stage.pass_to(agreed.participant_leg.timelock.seconds - gates.FUND_S)
+    second = await stage.lock(stage.relayer, agreed.participant_leg)
+    await stage.pass_to(agreed.initiator_leg.timelock.seconds + 1)
+    await stage.refund(stage.relayer, agreed.participant_leg, second)
+    await stage.refund(stage.dapp, agreed.initiator_leg, first)
+
+
+PLANTED = (
+    opened_past_price,
+    underbid,
+    lock_outlives,
+    gave_back_too_early,
+    outcome_off_chain,
+    voided_too_early,
+    refused_freely,
+)
