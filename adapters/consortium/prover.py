@@ -183,12 +183,12 @@ class ConsortiumProver:
     async def _steps(self, trusted: Header, following: ValidatorSet, target: Height) -> tuple[LightBlock, ...]:
         """Skip as far as more than ⅔ of the validators trusted before have signed; bisect if they have not."""
         steps: list[LightBlock] = []
-        wanted = [await self._light_block(target)]
+        wanted = [await self.light_block(target)]
         while wanted:
             block = wanted[-1]
             if block.header.height > trusted.height + 1 and not parsed(partial(_vouches, following, block)):
                 middle = Height((trusted.height + block.header.height) // 2)
-                wanted.append(await self._light_block(middle))
+                wanted.append(await self.light_block(middle))
             else:
                 steps.append(wanted.pop())
                 trusted, following = block.header, block.next_validators or block.validators
@@ -196,7 +196,8 @@ class ConsortiumProver:
                 raise RejectedError("the validators changed too often since the trusted header: take a newer anchor")
         return tuple(steps)
 
-    async def _light_block(self, height: Height) -> LightBlock:
+    async def light_block(self, height: Height) -> LightBlock:
+        """The header at `height` with its commit and validators, which agree with each other."""
         signed = await self._signed_header(height)
         validators = await self._validators(height)
         following = None

@@ -56,6 +56,9 @@ class ConsortiumQueryBoard:
         self._open.pop(number, None)
         return False
 
+    async def cost(self, query: ChainQuery) -> BaseUnits:
+        return BaseUnits(0)
+
     def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
         message = AnswerQuery(number, bare_of(evidence))
         return unsigned(self._chain, sender, (message,), f"answer question {number}")
@@ -94,6 +97,9 @@ class FailoverQueryBoard:
                 failure = error
         assert failure is not None
         raise failure
+
+    async def cost(self, query: ChainQuery) -> BaseUnits:
+        return BaseUnits(0)
 
     def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
         return self._boards[0].answer(number, evidence, sender)

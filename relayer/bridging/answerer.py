@@ -1,8 +1,8 @@
-"""Answers questions that accounts ask on a consortium chain: proves them, and sends what the ledger verifies itself.
+"""Answers questions that accounts or contracts ask on a chain: proves them, and sends what the chain verifies itself.
 
-The chain is the journal here: a question is open until its leaf says otherwise, an answer that was sent is found under
-its key in the account's transactions, and answering twice is harmless, since the ledger takes one answer. So nothing is
-stored next to it. The ledger takes no fee for a transaction, so no answer is at a loss.
+The chain is the journal here: a question is open until it says otherwise, an answer that was sent is found under its
+key in the account's transactions, and answering twice is harmless, since the chain takes one answer. So nothing is
+stored next to it. A question whose fee does not cover what the answer may cost is left to others until it does.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class _Tried:
 
 
 class Answerer:
-    """Answers what is asked on `home` with the account of `pipeline`. One look after the other, for ever: `run`."""
+    """Answers what is asked on the chain `home` with the account of `pipeline`, look after look, for ever: `run`."""
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class Answerer:
         self._clock = clock
         self._metrics = metrics
         self._tried: dict[int, _Tried] = {}
+        self._native = frozenset({f"{home}/slip44:60"})
 
     async def run(self) -> None:
         """Answer for ever."""
@@ -91,6 +92,9 @@ class Answerer:
         try:
             if not await self._board.is_open(query.number):
                 return False
+            cost = await self._board.cost(query)
+            if cost > (query.fee if query.asset is None or query.asset in self._native else 0):
+                raise RetryableError(f"an answer may cost {cost}, and its fee is {query.fee}: not at a loss")
             evidence = await self._proven(query)
             answer = self._board.answer(query.number, evidence, self._pipeline.account)
             key = f"answer/{self._home}/{self._pipeline.account}:{query.number}:{self._times(query)}"

@@ -1,0 +1,154 @@
+"""A contract on anvil asks for a record of the ledger, and a relayer's account answers: all of it real."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from adapters.consortium import write_record
+from adapters.evm import light_client
+from adapters.evm.calls import encode_call, encode_creation, unsigned_call
+from adapters.evm.contracts.deployer import created_address
+from adapters.evm.endpoints import Endpoint, Endpoints
+from adapters.evm.query_board import EvmQueryBoard
+from core.model.consortium import record_key
+from core.model.errors import RejectedError
+from core.model.types import AccountId, ChainTime, Height, address_of
+from core.model.uris import parse_uri
+from core.proofs.lanes import evm_address
+from core.runtime.clock import ManualClock
+from core.runtime.database import InlineDatabase, create_schema
+from core.runtime.metrics import Metrics
+from relayer.bridging.answerer import AGAIN_S, Answerer
+from relayer.heads import HeadBoard
+from relayer.metrics import RelayerMetrics
+from relayer.transactions.pipeline import Pipeline, PipelinePolicy
+from tests.adapters.consortium.harness import CHAIN as LEDGER
+from tests.adapters.evidence.both import Both, both_running
+from tests.adapters.evm.harness import CHAIN as ETHEREUM
+
+KEY = record_key("charity", "donation-17", 1)
+DOCUMENT = b'{"amount":5}'
+FEE_WEI = 10**16
+CREATE_GAS = 8_000_000
+PERIOD_S, DRIFT_S = 10**9, 60
+
+
+@dataclass
+class Stage:
+    both: Both
+    answerer: Answerer
+    board: EvmQueryBoard
+    clock: ManualClock
+    queries: AccountId
+    asker: AccountId
+
+    async def ask(self, key: bytes, fee: int = FEE_WEI, first: int = 1, last: int = 2**63) -> None:
+        deadline = (await self.both.evm.access.heads.head()).head.time.seconds + 3_600
+        data = encode_call("testing/Asker", "ask", key, first, last, 200_000, deadline)
+        bank = self.both.evm.bank
+        call = unsigned_call(bank.account, evm_address(self.asker), data, gas=500_000, value=fee, summary="ask")
+        await self.both.evm.send(bank, call)
+
+    async def heard(self) -> tuple[int, bytes]:
+        """The number of callbacks, and the last value."""
+        await self.both.evm.advance()
+        calls, value = [await self.read(name) for name in ("calls", "lastValue")]
+        size = int.from_bytes(value[32:64], "big")
+        return int.from_bytes(calls, "big"), value[64 : 64 + size]
+
+    async def read(self, name: str) -> bytes:
+        call = {"to": address_of(self.asker), "data": f"0x{encode_call('testing/Asker', name).hex()}"}
+        return bytes.fromhex((await self.both.evm.rpc("eth_call", call, "latest"))[2:])
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with both_running(tmp_path / "chain") as both:
+        author = await both.ledger.account()
+        trusted = await both.ledger.chain.prover.light_block(Height(1))
+        creations = [light_client.light_client_creation(trusted, PERIOD_S, DRIFT_S)]
+        made = [await create(both, creations[0])]
+        for creation in (light_client.queries_creation, lambda raw: encode_creation("testing/Asker", raw)):
+            made.append(await create(both, creation(evm_address(made[-1]))))
+        _, queries, asker = made
+        signer, clock, metrics = await both.evm.account(), ManualClock(), RelayerMetrics(Metrics())
+        database = InlineDatabase()
+        await database.write(create_schema)
+        pipeline = Pipeline(
+            database, both.evm.access, signer, HeadBoard(both.evm.access.heads), clock, PipelinePolicy(), metrics
+        )
+        await pipeline.start()
+        pool = Endpoints([Endpoint(both.evm.anvil.rpc_url)])
+        board = EvmQueryBoard(ETHEREUM, pool, queries, LEDGER, both.evm.access.transactions.fee_market)
+        prover, timing = both.ledger.chain.prover, both.evm.access.parameters.timing
+        answerer = Answerer(ETHEREUM, board, prover, both.evm.access.heads, timing, pipeline, clock, metrics)
+        await both.ledger.send(author, write_record(author.account, "charity", "donation-17", DOCUMENT))
+        await both.ledger.advance()
+        yield Stage(both, answerer, board, clock, queries, asker)
+        await pool.close()
+        await database.close()
+
+
+async def create(both: Both, data: bytes) -> AccountId:
+    bank = both.evm.bank
+    sequence = (await both.evm.chain.transactions.sequences(bank.account)).latest
+    await both.evm.send(bank, unsigned_call(bank.account, None, data, gas=CREATE_GAS, summary="create"))
+    address = created_address(bank.account, sequence)
+    assert await both.evm.rpc("eth_getCode", address_of(address), "latest") != "0x"
+    return address
+
+
+async def test_contract_hears_the_proven_record(stage: Stage) -> None:
+    await stage.ask(KEY)
+    assert await stage.answerer.answer_open() == 1
+    calls, value = await stage.heard()
+    assert calls == 1
+    assert DOCUMENT in value
+    assert await stage.answerer.answer_open() == 0
+    assert await stage.both.evm.rpc("eth_getBalance", address_of(stage.queries), "latest") == "0x0"
+
+
+async def test_absence_is_answered_too(stage: Stage) -> None:
+    await stage.ask(record_key("charity", "nothing", 1))
+    assert await stage.answerer.answer_open() == 1
+    assert await stage.heard() == (1, b"")
+
+
+async def test_question_below_its_cost_is_left_to_others(stage: Stage) -> None:
+    await stage.ask(KEY, fee=1)
+    assert await stage.answerer.answer_open() == 0
+    await stage.ask(KEY)
+    assert await stage.answerer.answer_open() == 1
+    assert (await stage.heard())[0] == 1
+
+
+async def test_question_waits_for_its_header(stage: Stage) -> None:
+    tip = stage.both.ledger.node.engine.tip.height
+    await stage.ask(KEY, first=tip + 3)
+    assert await stage.answerer.answer_open() == 0
+    await stage.both.ledger.advance(3)
+    await stage.clock.advance(AGAIN_S)
+    assert await stage.answerer.answer_open() == 1
+    assert (await stage.heard())[0] == 1
+
+
+async def test_question_about_past_headers_is_answered_by_them(stage: Stage) -> None:
+    last = stage.both.ledger.node.engine.tip.height
+    await stage.both.ledger.advance(3)
+    await stage.ask(KEY, last=last)
+    assert await stage.answerer.answer_open() == 1
+    assert (await stage.heard())[0] == 1
+
+
+async def test_board_refuses_what_the_contract_cannot_take(stage: Stage) -> None:
+    await stage.ask(KEY)
+    now = ChainTime(ETHEREUM, 0)
+    [query] = await stage.board.open_queries(now)
+    evidence = await stage.both.ledger.chain.prover.prove(parse_uri(query.uri).question)
+    with pytest.raises(RejectedError, match="not known"):
+        stage.board.answer(99, evidence, stage.asker)
+    old = await stage.both.ledger.chain.prover.prove(evidence.question, trusted=Height(evidence.as_of.block.height + 1))
+    with pytest.raises(RejectedError, match="no signed header"):
+        stage.board.answer(query.number, old, stage.asker)
