@@ -75,7 +75,7 @@ PROMISES = st.lists(
 
 @given(PROMISES, st.integers(0, 9), st.integers(0, 9))
 def test_each_promise_is_kept_in_one_purse_of_each_chain(made: list[Promise], cost_a: int, cost_b: int) -> None:
-    """What all accounts keep is what the promises reserve: nothing twice, and nothing nowhere."""
+    """All accounts together keep what the promises reserve: nothing twice, and nothing nowhere."""
     costs = {A: {COIN_A: cost_a}, B: {COIN_B: cost_b}}
     apart = Counter[AssetId]()
     for chain in (A, B):
