@@ -82,13 +82,23 @@ def check_relayer(config: RelayerConfig) -> Iterator[str]:
 def relayer_keys(
     config: RelayerConfig, base: Path, faults: Faults, environment: Mapping[str, str] = os.environ
 ) -> Keystore | None:
-    """The keystore with every key that is named, and everything else on this machine; None with faults."""
+    """The keystore with every key that is named, and everything else on this machine; None with faults.
+
+    Not for a process that has the database open: see `check_places`.
+    """
     check_places(config, base, faults)
     if config.report is not None and not environment.get(config.report.key_env):
         faults.add("report.key_env", f"the environment variable {config.report.key_env} holds no API key: set it")
     for number, target in enumerate(config.webhooks.targets):
         with faults.at(f"webhooks.targets[{number}].secret_env"):
             parse_secret(environment.get(target.secret_env, ""))
+    return named_keys(config, base, faults, environment)
+
+
+def named_keys(
+    config: RelayerConfig, base: Path, faults: Faults, environment: Mapping[str, str] = os.environ
+) -> Keystore | None:
+    """The keystore with every key that is named; None with faults."""
     keystore = base / config.keystore
     if not keystore.is_file():
         faults.add("keystore", f"there is no file {keystore}: causeway keys new makes one")
@@ -121,7 +131,12 @@ def _check_names(config: RelayerConfig, names: tuple[str, ...], faults: Faults) 
 
 
 def check_places(config: RelayerConfig | RegulatorConfig | IndexConfig, base: Path, faults: Faults) -> None:
-    """The database's file and the ABIs of contracts."""
+    """The database's file and the ABIs of contracts.
+
+    Never in a process that has the database open. The file is opened and closed here, and with that POSIX lets go of
+    all locks that the process has on it, SQLite's own (sqlite.org/howtocorrupt.html, 2.2): the next command that ends
+    would then take the write-ahead log away from under it.
+    """
     with faults.at("database"):
         address = parse_database_url(resolve_database(config.database, base))
         if isinstance(address, SqliteAddress) and address.path is not None:

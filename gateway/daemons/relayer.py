@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.web import Cors
 from gateway import tokens, wiring
-from gateway.checks import relayer_keys
+from gateway.checks import named_keys, relayer_keys
 from gateway.config import RelayerConfig
 from gateway.config.accounts import dropped
 from gateway.config.faults import Faults
@@ -47,6 +47,8 @@ from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
 from relayer.pump.standing import note_payers
 from relayer.service import AnswerSetup, AttestorSetup, RelayerService, RelayerSetup
+
+Look = Callable[[RelayerConfig, Path, Faults], Keystore | None]
 
 log = get_logger("gateway.daemons.relayer")
 
@@ -122,7 +124,9 @@ async def run_relayer(
                     "causeway relayer rotate does, or start the relayer again"
                 )
             # Opening a keystore takes its time on purpose.
-            read = keys[now] if _names(other) == _names(now) else await asyncio.to_thread(_keys, other, base)
+            read = (
+                keys[now] if _names(other) == _names(now) else await asyncio.to_thread(_keys, other, base, named_keys)
+            )
             held_now = keys[now]
             keys.clear()
             keys.update({now: held_now, other: read})
@@ -182,10 +186,13 @@ def _traded(config: RelayerConfig) -> list[Pair | Offer]:
     return [*wiring.pairs(config.pairs), *wiring.offers(config.pairs)]
 
 
-def _keys(config: RelayerConfig, base: Path) -> Keystore:
-    """The keystore. Raise `RejectedError` with all that is wrong on this machine, before anything is connected."""
+def _keys(config: RelayerConfig, base: Path, look: Look = relayer_keys) -> Keystore:
+    """The keystore. Raise `RejectedError` with all that is wrong on this machine, before anything is connected.
+
+    `look`: `named_keys` while the relayer works, which leaves its database's file alone (see `check_places`).
+    """
     faults = Faults()
-    keys = relayer_keys(config, base, faults)
+    keys = look(config, base, faults)
     faults.raise_any("the configuration")
     require(keys is not None, "a keystore without faults is open")
     assert keys is not None

@@ -1,6 +1,7 @@
 """`causeway relayer rotate`: the file says who opens swaps and who retires, and nothing else in it changes."""
 
 import asyncio
+import os
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from core.model.errors import ConflictError, NotFoundError, RejectedError
 from core.runtime.database import create_schema, open_database
 from gateway import keyring, rotation
-from gateway.checks import check_relayer, check_relayer_file
+from gateway.checks import check_relayer, check_relayer_file, named_keys
 from gateway.config import (
     AccountConfig,
     RelayerConfig,
@@ -26,6 +27,7 @@ from gateway.config import (
     verified,
 )
 from gateway.config.accounts import dropped
+from gateway.daemons.relayer import _keys
 from gateway.keyring import Passphrase
 from gateway.rotation import Successor
 from relayer.treasury import orders
@@ -308,3 +310,32 @@ def test_top_up_that_cannot_be_is_refused(changed: dict[str, Any], said: str) ->
             continue
         with pytest.raises(RejectedError, match=said):
             verified(config)
+
+
+def locks_on(path: Path) -> set[str]:
+    """The POSIX locks that this process has on a file, as /proc/locks (proc_locks(5)) shows them."""
+    found, inode = set(), f":{path.stat().st_ino}"
+    for line in Path("/proc/locks").read_text().splitlines():
+        fields = line.split()
+        if "POSIX" in fields and fields[fields.index("POSIX") + 3] == str(os.getpid()) and inode in line:
+            found.add(" ".join(fields[fields.index("POSIX") :]))
+    return found
+
+
+async def test_keys_of_a_reload_leave_the_databases_locks(written: Path) -> None:
+    """Whoever opens and closes the file in the daemon lets go of SQLite's locks: a command would then end its log."""
+    rotation.rotate(written, ETHEREUM.id, Successor())
+    file, database = written.parent / "relayer.sqlite", open_database(f"sqlite:///{written.parent}/relayer.sqlite")
+    try:
+        await database.write(create_schema)
+        await database.read(orders.waiting)
+        before = locks_on(file)
+        assert before
+        config = load(written, RelayerConfig)
+        keys = await asyncio.to_thread(_keys, config, written.parent, named_keys)
+        assert "ethereum-2" in keys.names()
+        assert locks_on(file) == before
+        with pytest.raises(RejectedError, match="no key called"):
+            _keys(msgspec.structs.replace(config, quote_key="other"), written.parent, named_keys)
+    finally:
+        await database.close()
