@@ -1,7 +1,7 @@
 """Any Ethereum JSON-RPC chain behind the ports.
 
-What programs of others use of it is here by name, and imported when it is asked for: web3 alone takes half a second,
-which a command that signs or reads a key file need not spend.
+What programs of others use of it is here by name, and imported when it is asked for: eth_account alone takes half a
+second, which a command that signs or reads a key file need not spend.
 """
 
 from importlib import import_module

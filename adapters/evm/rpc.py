@@ -1,7 +1,6 @@
 """JSON-RPC over HTTP: aiohttp and msgspec, answers decoded straight into typed structs.
 
-web3's own provider and formatters are several times slower than the chain reads here may be; it is used for contracts
-and accounts, not for reads.
+web3's own provider and formatters are several times slower than the chain reads here may be.
 
 Providers answer as they like: refusals come with any HTTP status, a batch may be answered by a single error, in part or
 in another order, and how many calls it may hold is found out by trying. All of that ends here.
