@@ -192,6 +192,16 @@ def update_and_answer_call(block: LightBlock, answers: Sequence[Argument]) -> by
     return encode_call(QUERIES, "updateAndAnswer", *_proven(block), list(answers))
 
 
+def expire_call(question_id: int, question: Question) -> bytes:
+    """Return the call that gives the fee of a question without an answer back to its asker."""
+    return encode_call(QUERIES, "expire", question_id, question.argument)
+
+
+def retry_call(question_id: int, question: Question, height: int, value: bytes | None) -> bytes:
+    """Return the call that calls a failed callback again; `value` None says that the key is absent."""
+    return encode_call(QUERIES, "retry", question_id, question.asked, height, value is not None, value or b"")
+
+
 def _proven(block: LightBlock) -> tuple[Argument, Argument]:
     commit = commit_argument(block.header.chain_id, block.commit, block.validators)
     return header_argument(block.header), commit

@@ -24,6 +24,8 @@ contract Asker {
     uint256 public gasSeen;
     bytes32 public heard;
     bool public reentered;
+    /// How the question stood while this was called.
+    uint256 public statusSeen;
 
     constructor(ICrossChainQuery queries_) {
         queries = queries_;
@@ -69,6 +71,7 @@ contract Asker {
         (gasSeen, heard) = (seen, keccak256(abi.encode(id, height, present, value)));
         ++calls;
         if (mood == Mood.REENTERS) {
+            statusSeen = queries.statusOf(id);
             for (uint256 i; i < within.length; ++i) {
                 (bool success,) = address(queries).call(within[i]);
                 if (success) reentered = true;

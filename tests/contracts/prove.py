@@ -1,5 +1,5 @@
-"""Proves Proofs.t.sol and BatchProofs.t.sol with halmos: every `check_` holds, and its control, the `refute_` of the
-same name, is refuted.
+"""Proves Proofs.t.sol and its like of batches, questions and headers with halmos: every `check_` holds, and its
+control, the `refute_` of the same name, is refuted.
 
     python tests/contracts/prove.py
 
@@ -19,7 +19,8 @@ from halmos import sevm
 from halmos.__main__ import _main as run_halmos
 
 HERE = Path(__file__).parent
-OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out", "--match-contract", "^(Batch)?Proofs$"]
+OPTIONS = ["--root", ".", "--forge-build-out", "../../.tools/contracts/out"]
+OPTIONS += ["--match-contract", "^(Batch|Query|Power)?Proofs$"]
 # A lane's key is not a hash, as Solidity's own layout would have it.
 OPTIONS += ["--storage-layout", "generic", "--no-status", "--solver-timeout-assertion", "120s"]
 COUNTEREXAMPLE = 1

@@ -65,12 +65,19 @@ function sparseRoot(bytes32 path, bytes32 node, bytes32[] calldata siblings) vie
         let free := mload(0x40)
         mstore8(free, 1)
         let left := add(free, 1)
+        let right := add(free, 0x21)
         for { let depth := siblings.length } depth {} {
             depth := sub(depth, 1)
-            // The node's own place: 0 on the left, 32 on the right. Its sibling takes the other.
-            let side := and(shl(5, shr(sub(255, depth), path)), 0x20)
-            mstore(add(left, side), root)
-            mstore(add(left, xor(side, 0x20)), calldataload(add(siblings.offset, shl(5, depth))))
+            let sibling := calldataload(add(siblings.offset, shl(5, depth)))
+            switch and(shr(sub(255, depth), path), 1)
+            case 0 {
+                mstore(left, root)
+                mstore(right, sibling)
+            }
+            default {
+                mstore(left, sibling)
+                mstore(right, root)
+            }
             if iszero(staticcall(gas(), 2, free, 65, 0, 0x20)) { revert(0, 0) }
             root := mload(0)
         }

@@ -74,15 +74,17 @@ class QueryChain(Chain):
     async def update(self, block: LightBlock) -> None:
         await self.done(self.client, light_client.update_call(block))
 
-    async def ask(self, key: bytes, heights: tuple[int, int] = HEIGHTS) -> tuple[int, Question]:
+    async def ask(
+        self, key: bytes, heights: tuple[int, int] = HEIGHTS, callback_gas: int = CALLBACK_GAS
+    ) -> tuple[int, Question]:
         """The id of a new question, and the question as its event gives it."""
         deadline = await self.now() + 1_000
-        call = self.asker.functions.ask(key, *heights, CALLBACK_GAS, deadline)
+        call = self.asker.functions.ask(key, *heights, callback_gas, deadline)
         receipt = await self.succeed(call, self.sender, FEE_WEI)
         [event] = self.queries.events.Asked().process_receipt(receipt)
         [selector] = [selector_of(entry) for entry in load_artifact(ASKER).abi if entry.get("name") == "onAnswer"]
         asker = bytes.fromhex(self.asker.address[2:])
-        question = light_client.question_of(asker, key, heights, selector, CALLBACK_GAS, deadline, FEE_WEI)
+        question = light_client.question_of(asker, key, heights, selector, callback_gas, deadline, FEE_WEI)
         assert tuple(event["args"]["question"].values()) == question.argument
         assert event["args"]["key"] == key
         return event["args"]["id"], question
