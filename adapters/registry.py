@@ -74,6 +74,8 @@ class ChainSpec:
     contracts: tuple[ContractSpec, ...] = ()
     native: NativeTransfers = NativeTransfers.NONE
     metrics: Metrics | None = None
+    queries: AccountId | None = None
+    """A contract that asks about a consortium chain, on EVM chains."""
 
 
 class EndpointReport(Protocol):
@@ -113,6 +115,8 @@ class ConnectedChain:
     states: StateProofs | None = None
     questions: QueryBoard | None = None
     """Questions that accounts ask on this chain, if its kind has them."""
+    questions_about: Callable[[ChainId], QueryBoard] | None = None
+    """Questions that contracts of this chain ask about a consortium chain, if one of them is configured."""
     attested_by: Callable[[StateProofs, Layouts], Prover] | None = None
     reports: tuple[EndpointReport, ...] = ()
     traits: ReadTraits | None = None
@@ -263,11 +267,17 @@ async def connect_evm(spec: ChainSpec) -> ConnectedChain:
         signer=lambda secret: LocalSigner(spec.chain, secret),
         close=chain.close,
         states=chain.proofs,
+        questions_about=None if spec.queries is None else partial(chain.query_board, spec.queries),
         reports=chain.reports,
         traits=chain.traits,
         remote=partial(remote_signer, spec.chain),
         rules=lambda limits: EvmSigningRules(
-            spec.chain, evm_address(htlc), [evm_address(token) for token in tokens], limits, [PERMIT2]
+            spec.chain,
+            evm_address(htlc),
+            [evm_address(token) for token in tokens],
+            limits,
+            [PERMIT2],
+            None if spec.queries is None else evm_address(spec.queries),
         ),
     )
 

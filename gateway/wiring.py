@@ -59,6 +59,7 @@ def chain_spec(config: ChainConfig, trusted_height: int = 1, metrics: Metrics | 
         contracts=tuple(ContractSpec(parse_account(one.account), one.abi, one.name) for one in config.contracts),
         native=NATIVE[config.native_transfers],
         metrics=metrics,
+        queries=None if config.queries is None else parse_account(config.queries),
     )
 
 

@@ -128,7 +128,7 @@ class RelayerSetup:
     webhooks: WebhookSetup = field(default_factory=WebhookSetup)
     webhook_post: Post | None = None
     attestors: Sequence[AttestorSetup] = ()
-    answers: AnswerSetup | None = None
+    answers: Sequence[AnswerSetup] = ()
     offers: Sequence[Offer] = ()
     feeds: Sequence[Feed] = ()
     price_session: prices.OpenSession = prices.http_session
@@ -220,7 +220,7 @@ class RelayerService:
             database, self.switches, self.pump, timings, self.desk.gas_shortages, clock, self._metrics, conditions
         )
         self.attestors = [self._attestor(attestor) for attestor in setup.attestors]
-        self.answerer = None if setup.answers is None else self._answerer(setup.answers)
+        self.answerers = [self._answerer(one) for one in setup.answers]
         self.teller = None if setup.treasury is None else self._teller(setup.treasury)
         self.supervisor = Supervisor(clock, metrics, rng)
         self.supervisor.add(*self._workers())
@@ -285,11 +285,10 @@ class RelayerService:
             Worker("guard", self.guard.run),
             *([Worker("retirements", self.retirements.run)] if self.pump.retiring else []),
             *(Worker(f"attestor {n}", attestor.run) for n, attestor in enumerate(self.attestors)),
+            *(Worker(f"answers {one.chain}", one.run) for one in self.answerers),
         ]
         if any(feed.fixed is None for feed in self._setup.feeds):
             duties.append(Worker("prices", self.prices.run))
-        if self.answerer is not None:
-            duties.append(Worker("answerer", self.answerer.run))
         if self.teller is not None:
             duties.append(Worker("treasury", self.teller.run))
         if (policy := self._setup.treasury) is not None and policy.top_ups:

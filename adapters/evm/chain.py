@@ -26,6 +26,7 @@ from adapters.evm.names import account, chain_number, hex_address, native_asset,
 from adapters.evm.openings import EvmOpeningProofs
 from adapters.evm.probe import EndpointReport, Identity, identity, probe, require_usable, unanswered
 from adapters.evm.proofs import EvmStateProver
+from adapters.evm.query_board import EvmQueryBoard
 from adapters.evm.rpc import RpcClient, data_bytes
 from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.state import EvmStateReader
@@ -134,6 +135,10 @@ class EvmChain:
             openings=self.openings,
             transfers=EvmTransferBuilder(chain, endpoints, htlc),
         )
+
+    def query_board(self, queries: AccountId, home: ChainId) -> EvmQueryBoard:
+        """Questions that contracts ask about the consortium chain `home`, through the contract `queries`."""
+        return EvmQueryBoard(self._chain, self.endpoints, queries, home, self.transactions.fee_market)
 
     async def traits(self, asset: AssetId, holder: AccountId | None = None) -> frozenset[TokenTrait]:
         """Return the traits that a token shows (`adapters.evm.token_traits`); none for the native coin.

@@ -39,7 +39,7 @@ class Call:
 
 class EvmSigningRules:
     """`SigningRules` for one account. `htlc` and `tokens` are 20-byte addresses; `permits` other contracts whose typed
-    data it may sign."""
+    data it may sign; `queries` a CrossChainQuery contract whose questions it may answer, None for none."""
 
     def __init__(
         self,
@@ -48,8 +48,10 @@ class EvmSigningRules:
         tokens: Collection[bytes],
         limits: SigningLimits,
         permits: Collection[bytes] = (),
+        queries: bytes | None = None,
     ) -> None:
         self._chain = chain
+        self._queries = queries
         self._htlc = htlc
         self._tokens = frozenset(tokens)
         self._limits = limits
@@ -81,6 +83,8 @@ class EvmSigningRules:
             if selector in _functions():
                 return
             raise RejectedError("the signing policy knows no such function of the HTLC")
+        if call.to == self._queries and call.value == 0 and selector in _answers():
+            return
         if not call.data:
             self._limits.check_receiver(account(self._chain, call.to))
             return
@@ -126,6 +130,13 @@ def call_of(payload: bytes) -> Call:
         )
     except (ProofError, ValueError) as error:
         raise RejectedError("the signing policy cannot read this transaction: nothing is signed") from error
+
+
+@cache
+def _answers() -> frozenset[bytes]:
+    """The selectors by which questions are answered."""
+    answering = ("answer", "answerMany", "updateAndAnswer")
+    return frozenset(selector_of(one) for one in load_artifact("CrossChainQuery").abi if one.get("name") in answering)
 
 
 @cache

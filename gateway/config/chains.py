@@ -87,6 +87,7 @@ def _chain(chain: ChainConfig, place: str, faults: Faults) -> ChainConfig:
         endpoints=_endpoints(chain.endpoints, f"{place}.endpoints", faults),
         assets=_assets(chain, name, f"{place}.assets", faults),
         contract=_contract(chain, name, f"{place}.contract", faults),
+        queries=None if chain.queries is None else _account_on(name, chain.queries, f"{place}.queries", faults),
         contracts=_contracts(chain.contracts, name, f"{place}.contracts", faults),
     )
 
@@ -99,6 +100,8 @@ def _refuse_idle(chain: ChainConfig, place: str, faults: Faults) -> None:
         faults.add(f"{place}.contracts", "a consortium chain has no contracts: leave them out")
     if chain.native_transfers:
         faults.add(f"{place}.native_transfers", "a consortium chain shows every transfer as an event: leave it out")
+    if chain.queries is not None:
+        faults.add(f"{place}.queries", "a consortium chain's ledger keeps questions itself: leave it out")
     if chain.max_fee_gwei is not None:
         faults.add(f"{place}.max_fee_gwei", "a consortium chain takes no fees: leave it out")
     for number, endpoint in enumerate(chain.endpoints):

@@ -50,7 +50,8 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     amounts are read, the chain itself says. `contract` is the HashedTimelock's account on EVM chains. Blocks before
     `start` are not looked at: choose one before the first lock. `contracts` are any others to index.
     `native_transfers` indexes payments of the native coin of an EVM chain: true those that transactions make,
-    "traced" those inside of calls, too. `max_fee_gwei` is the most that a transaction there offers per unit of gas
+    "traced" those inside of calls, too. `queries` is a CrossChainQuery contract whose questions about the consortium
+    chain are answered. `max_fee_gwei` is the most that a transaction there offers per unit of gas
     (an exit near its deadline up to five times it).
     """
 
@@ -64,6 +65,7 @@ class ChainConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     start: int = 1
     contracts: tuple[ContractConfig, ...] = ()
     native_transfers: bool | Literal["traced"] = False
+    queries: str | None = None
     max_fee_gwei: int | None = None
 
 

@@ -253,15 +253,20 @@ def webhook_setup(config: RelayerConfig) -> WebhookSetup:
     return WebhookSetup(targets, config.webhooks.openers, reach)
 
 
-def _answers(chains: Mapping[ChainId, ConnectedChain], ours: Collection[ChainId]) -> AnswerSetup | None:
-    """Questions on the consortium chain are answered if we have an account there, and exactly one is connected."""
-    homes = [chain for chain, connected in chains.items() if connected.questions is not None and chain in ours]
+def _answers(chains: Mapping[ChainId, ConnectedChain], ours: Collection[ChainId]) -> list[AnswerSetup]:
+    """Questions are answered on chains on which we have an account: those that the consortium chain keeps, if exactly
+    one is connected, and those that contracts ask about it."""
+    homes = [chain for chain, connected in chains.items() if connected.questions is not None]
     prover = prover_of(chains)
     if len(homes) != 1 or prover is None:
-        return None
-    board = chains[homes[0]].questions
-    assert board is not None
-    return AnswerSetup(homes[0], board, prover)
+        return []
+    [home] = homes
+    boards = {
+        chain: connected.questions_about(home) for chain, connected in chains.items() if connected.questions_about
+    }
+    own = chains[home].questions
+    boards |= {} if own is None else {home: own}
+    return [AnswerSetup(chain, board, prover) for chain, board in boards.items() if chain in ours]
 
 
 def _attestors(config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain], keys: Keystore) -> list[AttestorSetup]:

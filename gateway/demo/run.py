@@ -50,12 +50,12 @@ async def run_demo(directory: Path, console: Console) -> dict[str, Any]:
             after = await _balances(stage)
             summary = await _summary(stage, before, after, console)
     result = {
-        "ok": _all_well(swaps, crash, evidence, summary) and asked["status"] == "answered",
+        "ok": _all_well(swaps, crash, evidence, summary) and _answered(asked),
         "seconds": round(timeline.elapsed_s, 1),
         "swaps": swaps,
         "crash_recovery": crash,
         "evidence": evidence,
-        "question": asked,
+        "questions": asked,
         "conservation": summary,
     }
     verdict = "[bold green]every story ended well[/]" if result["ok"] else "[bold red]a story ended otherwise[/]"
@@ -96,6 +96,11 @@ async def _play(stage: Stage, directory: Path) -> tuple[list[dict[str, Any]], di
         proven = group.create_task(proven_answers(stage, directory))
     crash_swap, crash = crashed.result()
     return [*(task.result() for task in plain), crash_swap], crash, proven.result()
+
+
+def _answered(asked: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return true if the ledger's question and the contract's have their answers."""
+    return asked["ledger"]["status"] == "answered" and bool(asked["contract"]["heard"])
 
 
 def _all_well(

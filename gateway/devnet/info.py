@@ -38,6 +38,8 @@ class DevnetInfo(msgspec.Struct, frozen=True, kw_only=True):
     ether: str
     token: str
     yuan: str
+    asker: str
+    """A contract on Ethereum that asks questions about the consortium chain, for anybody."""
 
     def chain(self, kind: str) -> ChainConfig:
         return next(chain for chain in self.chains if chain.kind == kind)

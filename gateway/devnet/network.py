@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from adapters.consortium.chain import ConsortiumChain
+from adapters.consortium.chain import FIRST, ConsortiumChain
 from adapters.consortium.chain import connect as connect_consortium
 from adapters.evm.chain import EvmChain, EvmChainSettings
 from adapters.evm.contracts.deployer import DeployedContracts
@@ -19,7 +19,7 @@ from adapters.evm.names import native_asset, token_account, token_asset
 from core.model.consortium import caip_asset, caip_chain, raw_address
 from core.model.errors import FatalError
 from core.model.ports import ChainTiming
-from core.model.types import ChainId, Seconds
+from core.model.types import AccountId, ChainId, Seconds
 from core.proofs.cometbft.types import KeyKind
 from core.proofs.evidence.codec import encode_anchor
 from core.proofs.lanes import evm_address
@@ -44,7 +44,7 @@ from gateway.config import (
 )
 from gateway.devnet.actors import YUAN, YUAN_DECIMALS, Actor, new_actor
 from gateway.devnet.directory import claimed
-from gateway.devnet.ethereum import furnish
+from gateway.devnet.ethereum import furnish, furnish_questions
 from gateway.devnet.info import DevnetInfo, store_info
 from gateway.processes import Daemon
 from gateway.wiring import CONNECT
@@ -161,9 +161,9 @@ class Devnet:
             consortium_task = group.create_task(self._start_consortium(list(actors.values())))
         (rpc_url, ws_url, contracts), (ledger_url, operators) = ethereum_task.result(), consortium_task.result()
         self.progress("contracts are deployed, accounts are funded")
-        chains, anchor = await self._describe(rpc_url, ws_url, contracts, ledger_url)
+        chains, anchor, asker = await self._describe(rpc_url, ws_url, contracts, ledger_url)
         (directory / "anchor.json").write_bytes(anchor)
-        await self._start_services(chains, actors, operators)
+        await self._start_services(chains, actors, operators, asker)
 
     def _names(self) -> list[str]:
         return [*self.settings.relayers, *self.settings.users]
@@ -194,8 +194,8 @@ class Devnet:
 
     async def _describe(
         self, rpc_url: str, ws_url: str, contracts: DeployedContracts, ledger_url: str
-    ) -> tuple[tuple[ChainConfig, ChainConfig], bytes]:
-        """Both chains as configurations, and the anchor that this devnet's verifiers trust."""
+    ) -> tuple[tuple[ChainConfig, ChainConfig], bytes, AccountId]:
+        """Both chains as configurations, the anchor that this devnet's verifiers trust, and a contract that asks."""
         consortium = caip_chain(CONSORTIUM_REFERENCE)
         ledger: ConsortiumChain = await retrying(
             lambda: connect_consortium(ledger_url, consortium, (YUAN,), CONSORTIUM_TIMING), CONNECT, SystemClock()
@@ -206,6 +206,7 @@ class Devnet:
         )
         try:
             anchor = encode_anchor(await ledger.prover.anchor())
+            queries, asker = await furnish_questions(ETHEREUM, rpc_url, await ledger.prover.light_block(FIRST))
             chains = (
                 ChainConfig(
                     kind="evm",
@@ -215,6 +216,7 @@ class Devnet:
                     timing=_timing(ETHEREUM_TIMING),
                     assets=(native_asset(ETHEREUM), token),
                     contract=contracts.htlc,
+                    queries=queries,
                 ),
                 ChainConfig(
                     kind="consortium",
@@ -228,13 +230,14 @@ class Devnet:
         finally:
             await ledger.close()
             await evm.close()
-        return chains, anchor
+        return chains, anchor, asker
 
     async def _start_services(
         self,
         chains: tuple[ChainConfig, ChainConfig],
         actors: dict[str, Actor],
         operators: Sequence[OperatorKey],
+        asker: AccountId,
     ) -> None:
         directory = self.settings.directory
         read_key, report_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -269,6 +272,7 @@ class Devnet:
             ether=ethereum.assets[0],
             token=ethereum.assets[1],
             yuan=consortium.assets[0],
+            asker=asker,
         )
         store_info(directory, self._info)
         self._stack.callback((directory / "devnet.json").unlink, missing_ok=True)

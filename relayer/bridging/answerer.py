@@ -49,7 +49,7 @@ class Answerer:
         clock: Clock,
         metrics: RelayerMetrics,
     ) -> None:
-        self._home = home
+        self.chain = self._home = home
         self._board = board
         self._prover = prover
         self._heads = heads

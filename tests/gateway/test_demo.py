@@ -39,6 +39,7 @@ def test_every_story_ends_as_it_says(tmp_path: Path) -> None:
         assert evidence["verified"] is True
         assert evidence["tampered_rejected"] is True
         assert Path(evidence["file"]).exists()
-    assert result["question"]["status"] == "answered"
-    assert int(result["question"]["answer"]["amount"]) > 0
+    assert result["questions"]["ledger"]["status"] == "answered"
+    assert int(result["questions"]["ledger"]["answer"]["amount"]) > 0
+    assert result["questions"]["contract"]["heard"] is True
     assert result["conservation"]["ok"] is True

@@ -128,3 +128,25 @@ async def test_strangers_transactions_are_refused(evm: EvmHarness) -> None:
         elsewhere.check(request)
     with pytest.raises(RejectedError, match="cannot read"):
         await anybody.sign(replace(request, payload=b"\x02\xc0"))
+
+
+async def test_answers_to_questions_are_signed_and_nothing_else(evm: EvmHarness) -> None:
+    """Of the contract of questions, the policy knows the ways to answer; without such a contract it knows none."""
+    me, contract = await evm.account(), bytes.fromhex("aa" * 20)
+    limits = SigningLimits(me.account, frozenset({COLD}), {NATIVE: MOST}, 10 * FEE.max_fee)
+    htlc = evm_address(evm.contracts.htlc)
+    answering = GuardedConsentSigner(me, me, EvmSigningRules(CHAIN, htlc, [], limits, (), contract))
+    data = encode_call("CrossChainQuery", "answerMany", 5, [])
+    answer = unsigned_call(me.account, contract, data, gas=10**5, summary="answer")
+    await sign(evm, answering, answer)
+    withdrawal = encode_call("CrossChainQuery", "withdraw", bytes(20))
+    others = (
+        unsigned_call(me.account, contract, data, gas=10**5, value=1, summary="answer and pay"),
+        unsigned_call(me.account, contract, withdrawal, gas=10**5, summary="withdraw"),
+        unsigned_call(me.account, bytes.fromhex("bb" * 20), data, gas=10**5, summary="elsewhere"),
+    )
+    for other in others:
+        with pytest.raises(RejectedError, match="signing policy"):
+            await sign(evm, answering, other)
+    with pytest.raises(RejectedError, match="signing policy"):
+        await sign(evm, guarded(evm, me), answer)
