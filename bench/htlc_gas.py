@@ -23,7 +23,7 @@ import aiohttp
 from adapters.evm.batches import EvmBatchBuilder
 from adapters.evm.calls import body_of, encode_call, encode_creation, unsigned_call
 from adapters.evm.endpoints import Endpoint, Endpoints
-from adapters.evm.legs import SETTLE_TOKEN_GAS
+from adapters.evm.legs import LOCK_TOKEN_GAS, SETTLE_TOKEN_GAS
 from adapters.evm.names import account, hex_address, token_asset
 from adapters.evm.signed_locks import SignedLocks
 from adapters.evm.signing import development_signer
@@ -268,18 +268,23 @@ async def measure_signed_locks(meter: Meter) -> dict[str, int]:
 
 
 async def measure_together(meter: Meter, size: int, name: str, token: str | None) -> dict[str, int]:
-    """Gas per claim of `size` that a relayer makes for itself at once, in the transaction that the adapter builds."""
+    """Gas per lock and per claim of `size` that a relayer makes for itself at once, in the adapter's transactions."""
     base = (300 if token is None else 400) + size * 20
-    locks = []
+    sender, receiver = (AccountId(f"eip155:1:{one.lower()}") for one in (meter.sender, meter.receiver))
+    htlc, value, warm = raw(meter.htlc), AMOUNT if token is None else 0, () if token is None else (raw(token),)
+    locks, locked = list[Lock](), 0
     for generation in (1, 2):
         locks = [await meter.new_lock(base + i, generation, token=token) for i in range(size)]
-        for lock in locks:
-            await meter.open(lock)
+        calls = [
+            unsigned_call(sender, htlc, lock.lock_call(), gas=LOCK_TOKEN_GAS, value=value, warm=warm, summary="lock")
+            for lock in locks
+        ]
+        body = body_of(EvmBatchBuilder(htlc).locks(calls))
+        listed = tuple(entry.address for entry in body.access_list)
+        locked = await meter.gas(meter.sender, meter.htlc, raw(body.data), int(body.value, 16), listed)
         if generation == 1:  # so that the lanes are recycled ones
             for lock in locks:
                 await meter.claim(lock)
-    receiver, htlc = AccountId(f"eip155:1:{meter.receiver.lower()}"), raw(meter.htlc)
-    warm = () if token is None else (raw(token),)
     claims = [
         unsigned_call(receiver, htlc, lock.claim_call(), gas=SETTLE_TOKEN_GAS, warm=warm, summary="claim")
         for lock in locks
@@ -287,7 +292,10 @@ async def measure_together(meter: Meter, size: int, name: str, token: str | None
     body = body_of(EvmBatchBuilder(htlc).batch(claims))
     listed = tuple(entry.address for entry in body.access_list)
     used = await meter.gas(meter.receiver, meter.htlc, raw(body.data), warm=listed)
-    return {f"together{size}_{name}_claim_per_swap": used // size}
+    return {
+        f"together{size}_{name}_lock_per_swap": locked // size,
+        f"together{size}_{name}_claim_per_swap": used // size,
+    }
 
 
 async def run() -> dict[str, int]:

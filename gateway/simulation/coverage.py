@@ -69,6 +69,7 @@ EXPECTED: Final = (
     *(f"rough-{rough}" for rough in Rough),
     *(f"ledger-{what}" for what in LEDGER),
     *(f"aim-{trouble}-{act}" for trouble, act, _ in (*AIMED, *AIMED_AT_FUNDING)),
+    *("locks-together", "lock-taken-out", "locks-cancelled"),
     *("preimage-published", "took-and-refused", "bent-answer", "watched-late", "locked-twice"),
     *(f"withdrawal-{purpose}" for purpose in Purpose),
     *(f"leader-{fall}" for fall in Fall),

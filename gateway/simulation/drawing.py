@@ -133,6 +133,12 @@ LATECOMERS: Final = 3
 LATE_S: Final = (12.0, 58.0)
 """When they come, in seconds from when the trouble begins."""
 PAUSED_SHARE: Final = 0.03
+TOGETHER_SHARE: Final = 0.1
+"""Of towns, those in which some swaps of one kind begin at the same moment, so that their locks can share a
+transaction; in some of them that transaction waits, and one of its locks is over by then."""
+TOGETHER: Final = 4
+HELD_UP_S: Final = (6.0, 25.0)
+"""How long it waits: the gates of the others are still open then, or closed."""
 STORE_SHARE: Final = 0.06
 DRAWN_APART: Final = (Rough.CLOCK_WRONG, Rough.OPERATOR_PAUSES, Rough.FROM_CHAIN, Rough.STORE_RESTORED)
 """Drawn from sources of their own, since they came later: the stories of other seeds stay as they are."""
@@ -214,6 +220,8 @@ def draw(seed: int) -> Plan:
             relayers=(first, *plan.relayers[1:]),
             deals=tuple(replace(one, provider_dies=False) for one in plan.deals),
         )
+    if (together := random.Random(f"together/{seed}")).random() < TOGETHER_SHARE and plan.batches:
+        plan = _together(together, plan)
     if random.Random(f"ledger/{seed}").random() < LEDGER_SHARE:
         plan = _on_ledger(plan)
     plan = _in_a_small_town(plan) if plan.small else plan
@@ -350,6 +358,21 @@ def _held(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
     style, amount, start_s = source.choice(((Style.NEVER_LOCKS, MIN_MUCH, 1.0), (Style.VANISHES, MAX_MUCH, 0.3)))
     first = replace(first, style=style, amount=HELD_AMOUNT, start_s=0.0)
     return (first, replace(second, style=Style.HONEST, amount=amount, start_s=start_s), *deals[2:])
+
+
+def _together(source: random.Random, plan: Plan) -> Plan:
+    """The same story with its first deals at one moment, for one pair of assets and with the first provider."""
+    second = source.choice(sorted(plan.batches & plan.fees or plan.batches))
+    first = next(chain for chain in CHAINS if chain != second)
+    deals = [
+        replace(one, first=first, coin=True, relayer=0, start_s=1.0, amount=source.randint(1_000, 15_000))
+        for one in plan.deals[:TOGETHER]
+    ]
+    if held_up := source.random() < 0.7:
+        cheat = replace(deals[0], style=Style.VANISHES, watched=False, public=False, undone=False, provider_dies=False)
+        deals[0] = replace(cheat, blabs=True)
+    aims = (Aim(Trouble.STARVED, Act.FUND, 1, source.choice(HELD_UP_S)),) if held_up else ()
+    return replace(plan, deals=(*deals, *plan.deals[TOGETHER:]), aims=(*aims, *plan.aims))
 
 
 def _few_endpoints(party: Party) -> Party:

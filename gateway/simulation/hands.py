@@ -178,15 +178,23 @@ async def _copy_on_ledger(world: World, signer: Signer, terms: LockTerms) -> Non
     world.faults["ledger-batch"] += 1
 
 
-async def publish(world: World, number: int, legs: tuple[LockTerms, LockTerms], preimage: Preimage) -> None:
-    """Lock a unit under the hashlock of a swap on its second chain, and claim it: everybody can read the preimage."""
+async def publish(
+    world: World,
+    number: int,
+    legs: tuple[LockTerms, LockTerms],
+    preimage: Preimage,
+    when: Callable[[], bool] = lambda: True,
+) -> None:
+    """Lock a unit under the hashlock of a swap on its second chain, and claim it once `when` holds, if it ever does:
+    everybody can read the preimage."""
     second = legs[1]
     signer = world.signer(f"publisher-{number}", second.chain)
     later = ChainTime(second.chain, second.timelock.seconds + 20)
     terms = LockTerms(second.asset, BaseUnits(1), signer.account, signer.account, second.hashlock, later)
     place = await lock(world, signer, terms)
-    await claim(world, signer, place, terms, preimage)
-    world.faults["preimage-published"] += 1
+    if await until(world, when, second.timelock.seconds):
+        await claim(world, signer, place, terms, preimage)
+        world.faults["preimage-published"] += 1
 
 
 async def until(world: World, holds: Callable[[], bool], until_s: float) -> bool:

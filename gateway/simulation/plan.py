@@ -246,6 +246,8 @@ class Deal:
     """Watched from when both locks are there, not from the agreement on."""
     twice: bool = False
     """The cheat locks under the same terms once more, when the provider has locked; a reorg takes that lock out."""
+    blabs: bool = False
+    """The cheat publishes its preimage once the provider's lock has left, together with others."""
     undone: bool = False
     """The block with a cheat's claim is replaced by one without it, if a reorg may still do that."""
 

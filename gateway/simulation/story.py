@@ -378,6 +378,8 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
         latest_s = agreed.participant_leg.timelock.seconds - gates.FUND_S
         if await hands.until(world, lambda: record.shown_at_s(agreed.hashlock) is not None, latest_s):
             await world.clock.sleep(TIMING.observation_s)  # until everybody has read it
+    if deal.blabs:
+        record.errands.append(asyncio.create_task(_blab(record, agreed, preimage)))
     locked = _bent(terms, deal.style, world)
     place = await hands.lock(world, signer, locked)
     async with asyncio.TaskGroup() as group:
@@ -388,6 +390,16 @@ async def _cheat(record: Record, agreed: Agreed, preimage: Preimage) -> None:
             group.create_task(_ask_back(record, agreed, place))
         else:
             group.create_task(_claim_if_there(record, agreed, preimage, deal.before_timelock_s))
+
+
+async def _blab(record: Record, agreed: Agreed, preimage: Preimage) -> None:
+    """Publish the preimage once the provider's lock has left in one transaction with others."""
+    world, mine = record.world, agreed.participant_leg
+
+    def left() -> bool:
+        return any(mine in sent.body.locks and len(sent.body.locks) > 1 for sent in world.wire.sent)
+
+    await hands.publish(world, agreed.deal.number, agreed.legs, preimage, left)
 
 
 async def _lock_again(record: Record, agreed: Agreed) -> None:

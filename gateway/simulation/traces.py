@@ -137,7 +137,8 @@ async def of(record: Record) -> list[Trace]:
     happened = sorted(
         (one for history in record.world.histories.values() for one in history.happened), key=lambda h: h.at_ns
     )
-    found = [await _trace(record, agreed, happened) for agreed in record.agreed if not agreed.deal.public]
+    known = [agreed for agreed in record.agreed if not (agreed.deal.public or agreed.deal.blabs)]
+    found = [await _trace(record, agreed, happened) for agreed in known]
     return [trace for trace in found if trace.steps]
 
 

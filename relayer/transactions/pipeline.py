@@ -315,8 +315,9 @@ class Pipeline(Sending):
         return frozenset(late | closed)
 
     async def _take_out(self, record: TransactionRecord, over: frozenset[int], urgency: Urgency) -> bool:
-        """Outbid it with a form without these effects; with a cancellation if nothing is left of it, or if there is no
-        room for such a form. True if one was signed."""
+        """Outbid it with a form without these effects, and without those whose time gate has closed; with a
+        cancellation if nothing is left of it, or if there is no room for such a form. True if one was signed."""
+        over |= await self._over(record, in_time=True)
         left = len(over) < len(record.carried) and len(record.attempts) < records.MAX_ATTEMPTS
         bid = await self._bid_for(record, urgency, must=True) if left else None
         if bid is not None:

@@ -5,6 +5,7 @@ from typing import Final
 from gateway.simulation.mutants.planting import Edit, Mutant, plant
 
 PIPELINE, SIGNING = "relayer/transactions/pipeline.py", "relayer/transactions/signing.py"
+LOCKS = "relayer/pump/locks.py"
 FEES, ORDERS = "relayer/transactions/fees.py", "relayer/transactions/orders.py"
 
 SENDING: Final = (
@@ -99,6 +100,42 @@ SENDING: Final = (
         FEES,
         "    max_fee = max(max_fee, tip)\n    return None if max_fee > ceiling else FeeBid(max_fee, tip)",
         "    return FeeBid(20 * max_fee, 20 * tip)",
+    ),
+    plant(
+        "what-was-taken-out-is-locked",
+        "The swap of a lock that was taken out of a batch goes on as if it were locked.",
+        PIPELINE,
+        "    reasons |= dict.fromkeys(attempt.without, TAKEN_OUT)\n",
+        "",
+    ),
+    plant(
+        "one-out-all-out",
+        "Once a lock was taken out of a batch, the swaps of the others hear that they are not locked either.",
+        PIPELINE,
+        "    reasons |= dict.fromkeys(attempt.without, TAKEN_OUT)\n",
+        "    reasons |= dict.fromkeys(range(len(record.items)), TAKEN_OUT)\n",
+    ),
+    Mutant(
+        "locks-together-ask-no-gate",
+        "Locks that share a transaction are signed whatever their gates say by then.",
+        (
+            Edit(LOCKS, "            one.gate(connection)\n", "            pass\n"),
+            Edit(LOCKS, "[one for one in ready if one.is_open(c)]", "[*ready]"),
+        ),
+    ),
+    plant(
+        "all-of-it-stays-in-the-batch",
+        "A batch that is signed again has every lock in it, however late.",
+        PIPELINE,
+        "            if await self._sign_again(record, bid, without=record.newest.without | over):",
+        "            if await self._sign_again(record, bid):",
+    ),
+    plant(
+        "a-batch-forgets-the-time",
+        "A batch that is signed again without one lock keeps the others whose time gates have closed.",
+        PIPELINE,
+        "        over |= await self._over(record, in_time=True)\n",
+        "",
     ),
     Mutant(
         "late-locks-are-not-cancelled",
