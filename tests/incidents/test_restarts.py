@@ -1,12 +1,13 @@
 """Incidents of restarts and upgrades, and of what was relied on before it was there."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from adapters.memory.transactions import Allow, Lock, decode_wire
@@ -18,13 +19,14 @@ from core.runtime.clock import run_virtually
 from core.runtime.database import InlineDatabase, create_schema, open_database, schema_version
 from htlc import codec, engine, events
 from htlc.model import Leg, Phase, SwapState
-from relayer.pump import swaps, tables
+from relayer.pump import swaps
+from tests.core.runtime.kept_schemas import KEPT, statements
 from tests.incidents.test_swaps import PATIENT, WIN, locked_both, played
 from tests.relayer.house import COIN, A, B, House, replayed_swaps
 from tests.relayer.test_allowances import Particular
 
 WRITERS = 12
-BEFORE_BATCHES_OF_LOCKS = "0008"
+OLD = "0001"
 """The schema of a released version, whose open swaps a newer one has to go on with."""
 
 
@@ -193,17 +195,17 @@ def test_loop_239_claim_is_resumed_by_the_next_process() -> None:
 
 def test_xmr_btc_swap_open_swap_survives_an_upgrade(tmp_path: Path) -> None:
     """Version 0.9 could not read the swaps of 0.8: whoever had one open and upgraded lost it."""
-    url = f"sqlite:///{tmp_path / 'relayer.sqlite'}"
+    new, old = tmp_path / "new.sqlite", tmp_path / "old.sqlite"
 
     async def whole() -> None:
-        house = House(url)
+        house = House(f"sqlite:///{new}")
         house.policy = replace(house.policy, swap=PATIENT)
         await house.start()
         view = await locked_both(house)
         await house.kill()
-        await house.database.write(_as_before)
         await house.database.close()
-        house.database = InlineDatabase(url)
+        _write_as_of_old(old, new)
+        house.database = InlineDatabase(f"sqlite:///{old}")
         await house.start()
         await house.claim(view)
         await house.phase(view.id, Phase.COMPLETED)
@@ -214,9 +216,18 @@ def test_xmr_btc_swap_open_swap_survives_an_upgrade(tmp_path: Path) -> None:
     run_virtually(whole())
 
 
-def _as_before(connection: Connection) -> None:
-    """The database as an older version left it, without what that one did not write."""
-    connection.execute(sa.text("ALTER TABLE relayer_transaction_attempts DROP COLUMN without"))
-    connection.execute(sa.text("ALTER TABLE relayer_batch_items DROP COLUMN deadline_ns"))
-    connection.execute(sa.update(schema_version).values(version_num=BEFORE_BATCHES_OF_LOCKS))
-    assert tables.open_ids(connection)
+def _write_as_of_old(old: Path, new: Path) -> None:
+    """The database as the oldest released version with revisions would have left it, with the rows of the new one."""
+    with closing(sqlite3.connect(old)) as made, made:
+        for statement in statements(KEPT / f"{OLD}.sqlite.sql"):
+            made.execute(statement)
+        made.execute("ATTACH DATABASE ? AS new", (str(new),))
+        known = {name for (name,) in made.execute("SELECT name FROM new.sqlite_master WHERE type = 'table'")}
+        for (name,) in made.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall():
+            columns = [(row[1], row[3] and row[4] is None) for row in made.execute(f"PRAGMA main.table_info({name})")]
+            there = {row[1] for row in made.execute(f"PRAGMA new.table_info({name})")}
+            kept = {one: f'"{one}"' if one in there else "1" for one, needed in columns if one in there or needed}
+            if name in known and name != schema_version.name:
+                names, values = ", ".join(f'"{one}"' for one in kept), ", ".join(kept.values())
+                made.execute(f"INSERT INTO main.{name} ({names}) SELECT {values} FROM new.{name}")  # noqa: S608
+        made.execute(f"INSERT INTO {schema_version.name} VALUES (?)", (OLD,))  # noqa: S608

@@ -24,7 +24,7 @@ LATEST_S = 60
 
 @dataclass(frozen=True)
 class Step:
-    """What happens in a second: gates that close for good, and if blocks take anything or nodes forget everything."""
+    """One second: gates that close for good, and if blocks take anything or nodes forget everything."""
 
     closes: frozenset[int]
     takes: bool
