@@ -3,8 +3,10 @@
 The configuration's file says so, and a relayer that runs takes it in with its next reload. See ADR 14.
 """
 
+import os
 import re
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -142,12 +144,16 @@ def _text(path: Path) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write the file, once it loads as it stands. Raise `RejectedError` with what is wrong with it."""
-    mode = stat.S_IMODE(path.stat().st_mode)
+    """Write the file, once it loads as it stands, with the owner and the rights that it has: the daemon's user reads
+    it. Raise `RejectedError` with what is wrong with it."""
+    before = path.stat()
+    mode = stat.S_IMODE(before.st_mode)
     draft = path.with_name(f".{path.name}.draft")
     try:
         replace_file(draft, text.encode(), mode)
         load(draft, RelayerConfig)
         replace_file(path, text.encode(), mode)
+        with suppress(PermissionError):
+            os.chown(path, before.st_uid, before.st_gid)
     finally:
         draft.unlink(missing_ok=True)

@@ -172,7 +172,10 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_fresh_key_opens_swaps_and_the_former_retires(written: Path) -> None:
+    owner = (written.stat().st_uid, written.stat().st_gid + 1 if os.geteuid() == 0 else written.stat().st_gid)
+    os.chown(written, *owner)
     done = rotation.rotate(written, ETHEREUM.id, Successor())
+    assert (written.stat().st_uid, written.stat().st_gid) == owner
     config = load(written, RelayerConfig)
     assert (done.key, config.accounts[0].key, config.retiring) == (
         "ethereum-2",
