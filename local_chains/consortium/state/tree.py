@@ -61,8 +61,6 @@ _PATH: Final = itemgetter(0)
 _sha256: Final = hashlib.sha256
 INTERFACE: Final = 1
 """Of the native module; one that was built for another is left alone."""
-NATIVE_WRITES: Final = 4_096
-"""Writes that the native module is given at once: 15 ms of work, during which no other thread has its turn."""
 
 
 def _find_native() -> Any:
@@ -87,10 +85,8 @@ def update(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
     """The tree after `writes` (None deletes)."""
     if NATIVE is None or isinstance(root, LeafNode | InnerNode):
         return update_in_python(root, writes)
-    items = iter(writes.items())
-    for _ in range(0, len(writes), NATIVE_WRITES):
-        root = NATIVE.update(root, dict(islice(items, NATIVE_WRITES)))
-    return root
+    made: Node = NATIVE.update(root, dict(writes))
+    return made
 
 
 def update_in_python(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
@@ -130,7 +126,7 @@ def _built_natively(leaves: Mapping[bytes, bytes], progress: Progress | None) ->
     items, done, size = iter(leaves.items()), 0, -(-len(leaves) // _PARTS)
     for _ in range(_PARTS):
         part = dict(islice(items, size))
-        root = update(root, part)
+        root = NATIVE.update(root, part)
         done += len(part)
         if progress is not None:
             progress(done, len(leaves))

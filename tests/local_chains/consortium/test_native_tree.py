@@ -3,19 +3,15 @@
 import subprocess
 import sys
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_chains.consortium.state import tree
 from local_chains.consortium.state.tree import (
     NATIVE,
-    NATIVE_WRITES,
     InnerNode,
-    Node,
     build,
     neighbours,
     prove,
@@ -69,26 +65,6 @@ def test_many_leaves_are_the_same_tree_in_either() -> None:
     assert root_hash(update(native, some)) == root_hash(update_in_python(ours, some))
     gone = dict.fromkeys(leaves)
     assert update(native, gone) is None
-
-
-@needs_native
-def test_native_module_is_given_a_bounded_number_of_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it works no other thread has its turn, however much there is to do, as when an old state is made again."""
-    sizes = []
-
-    def counted(root: Node, some: dict[bytes, bytes | None]) -> Any:
-        sizes.append(len(some))
-        return NATIVE.update(root, some)
-
-    monkeypatch.setattr(tree, "NATIVE", SimpleNamespace(update=counted))
-    leaves = {b"%d" % number: b"leaf %d" % number for number in range(10_000)}
-    whole = update(None, leaves)
-    rest = update(whole, {key: None for key in leaves if key > b"5"})
-    assert 1 < max(sizes) <= NATIVE_WRITES
-    assert root_hash(whole) == root_hash(update_in_python(None, leaves))
-    assert root_hash(rest) == root_hash(
-        update_in_python(None, {key: leaf for key, leaf in leaves.items() if key <= b"5"})
-    )
 
 
 @needs_native
