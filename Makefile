@@ -12,7 +12,7 @@ TEST_PROCESSES ?= 3
 ROOMS := core adapters htlc queries indexer local_chains relayer regulator_api gateway
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 
-.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft native clean
+.PHONY: help setup demo up test test-long spec contracts-test contracts-mutants lint coverage mutants bench lock artifacts simulate simulate-mutants spec-traces cometbft clean
 
 help:
 	@echo "make setup      install everything into .venv and node_modules"
@@ -31,7 +31,6 @@ help:
 	@echo "make simulate   whole towns in virtual time, with faults (SEEDS=200)"
 	@echo "make simulate-mutants  bugs planted one by one; the simulation has to notice each"
 	@echo "make cometbft   build the engine of real consortium networks with Go"
-	@echo "make native     build the ledger's tree with Rust, which makes it faster, and compare it with Python's"
 	@echo "make artifacts  compile the contracts again (they are committed)"
 	@echo "make lock       pin the dependencies of pyproject.toml and package.json again"
 
@@ -108,15 +107,6 @@ lock: $(STAMPS)/python
 	$(RUN) npm install --ignore-scripts --package-lock-only
 
 cometbft: $(STAMPS)/cometbft-$(COMETBFT_VERSION)
-
-# Never needed: the same tree, in machine code. It goes into .venv, so `make clean` takes it away.
-native: setup
-	@command -v cargo >/dev/null || { echo "No Rust on this machine: install it, or go on without."; exit 1; }
-	cargo build --release --locked --manifest-path native/Cargo.toml --target-dir .tools/native
-	install .tools/native/release/libcauseway_native.so \
-		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')/causeway_native.abi3.so"
-	$(RUN) $(BIN)/python -m pytest -x -q -n 0 tests/local_chains/consortium/test_native_tree.py \
-		tests/local_chains/consortium/test_tree.py
 
 clean:
 	rm -rf $(VENV) node_modules $(STAMPS) .tools *.egg-info build dist \

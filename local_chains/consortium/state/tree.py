@@ -5,16 +5,12 @@ and layout are those of `core.proofs.smt`.
 
 A tree has hundreds of thousands of nodes and a block makes tens of thousands of new ones, none of which is ever in a
 cycle: they are structs that Python's garbage collector knows nothing of, which also makes them a third smaller.
-
-If `make native` has built the module `causeway_native`, trees are made there, with the same hashes.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
-from importlib import import_module
-from itertools import islice
 from operator import itemgetter
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -59,21 +55,6 @@ _PART_SHIFT: Final = MAX_DEPTH - _PART_DEPTH
 _KEY_AT: Final = 2 * HASH_SIZE
 _PATH: Final = itemgetter(0)
 _sha256: Final = hashlib.sha256
-INTERFACE: Final = 1
-"""Of the native module; one that was built for another is left alone."""
-
-
-def _find_native() -> Any:
-    try:
-        found = import_module("causeway_native")
-    except ImportError:
-        return None
-    return found if getattr(found, "INTERFACE", None) == INTERFACE else None
-
-
-NATIVE: Final = _find_native()
-"""The native module, None without one. Its nodes have the attributes of ours."""
-_INNER: Final[tuple[type[InnerNode], ...]] = (InnerNode,) if NATIVE is None else (InnerNode, NATIVE.InnerNode)
 
 
 def root_hash(root: Node) -> bytes:
@@ -83,14 +64,6 @@ def root_hash(root: Node) -> bytes:
 
 def update(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
     """The tree after `writes` (None deletes)."""
-    if NATIVE is None or isinstance(root, LeafNode | InnerNode):
-        return update_in_python(root, writes)
-    made: Node = NATIVE.update(root, dict(writes))
-    return made
-
-
-def update_in_python(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
-    """`update` without the native module; `root` is not one of its nodes."""
     changes: list[_Change] = []
     for key, value in writes.items():
         changes.append((int.from_bytes(path_of(key), "big"), None) if value is None else _leaf(key, value))
@@ -102,8 +75,6 @@ def update_in_python(root: Node, writes: Mapping[bytes, bytes | None]) -> Node:
 
 def build(leaves: Mapping[bytes, bytes], progress: Progress | None = None) -> Node:
     """The tree of these leaves and nothing else. `progress` hears how many of how many are in it."""
-    if NATIVE is not None:
-        return _built_natively(leaves, progress)
     parts: list[list[_Change]] = [[] for _ in range(_PARTS)]
     for key, value in leaves.items():
         path, leaf = _leaf(key, value)
@@ -121,18 +92,6 @@ def build(leaves: Mapping[bytes, bytes], progress: Progress | None = None) -> No
     return subtrees[0]
 
 
-def _built_natively(leaves: Mapping[bytes, bytes], progress: Progress | None) -> Node:
-    root: Node = None
-    items, done, size = iter(leaves.items()), 0, -(-len(leaves) // _PARTS)
-    for _ in range(_PARTS):
-        part = dict(islice(items, size))
-        root = NATIVE.update(root, part)
-        done += len(part)
-        if progress is not None:
-            progress(done, len(leaves))
-    return root
-
-
 def _leaf(key: bytes, value: bytes) -> tuple[int, LeafNode]:
     path = _sha256(key).digest()
     content = path + _sha256(value).digest()
@@ -144,15 +103,14 @@ def prove(root: Node, key: bytes) -> SmtProof:
     path = path_of(key)
     siblings: list[bytes] = []
     node = root
-    while isinstance(node, _INNER):
+    while isinstance(node, InnerNode):
         children = (node.left, node.right)
         side = path_bit(path, len(siblings))
         siblings.append(root_hash(children[1 - side]))
         node = children[side]
-    leaf = _ended(node)
-    if leaf is None or leaf.content.startswith(path):
+    if node is None or node.content.startswith(path):
         return SmtProof(tuple(siblings), None)
-    return SmtProof(tuple(siblings), OtherLeaf(leaf.content[:HASH_SIZE], leaf.content[HASH_SIZE:_KEY_AT]))
+    return SmtProof(tuple(siblings), OtherLeaf(node.content[:HASH_SIZE], node.content[HASH_SIZE:_KEY_AT]))
 
 
 def neighbours(root: Node, key: bytes) -> tuple[bytes | None, bytes | None]:
@@ -163,30 +121,23 @@ def neighbours(root: Node, key: bytes) -> tuple[bytes | None, bytes | None]:
     path = path_of(key)
     beside: list[Node] = [None, None]
     node, depth = root, 0
-    while isinstance(node, _INNER):
+    while isinstance(node, InnerNode):
         side = path_bit(path, depth)
         children = (node.left, node.right)
         if children[1 - side] is not None:
             beside[1 - side] = children[1 - side]
         node, depth = children[side], depth + 1
-    leaf = _ended(node)
-    if leaf is not None:
-        beside[leaf.content[:HASH_SIZE] > path] = leaf
+    if node is not None:
+        beside[node.content[:HASH_SIZE] > path] = node
     return _outermost(beside[0], 1), _outermost(beside[1], 0)
 
 
 def _outermost(node: Node, side: int) -> bytes | None:
     """The key of the last leaf on a side of a subtree."""
-    while isinstance(node, _INNER):
+    while isinstance(node, InnerNode):
         children = (node.left, node.right)
         node = children[1 - side] if children[side] is None else children[side]
-    leaf = _ended(node)
-    return None if leaf is None else leaf.content[_KEY_AT:]
-
-
-def _ended(node: Node) -> LeafNode | None:
-    """Return the node after the last inner one of a way down."""
-    return node  # type: ignore[return-value]
+    return None if node is None else node.content[_KEY_AT:]
 
 
 def _updated(node: Node, changes: list[_Change], start: int, end: int, depth: int) -> Node:
