@@ -13,7 +13,7 @@ from adapters.evm.calls import encode_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address, native_asset
 from adapters.evm.rpc import data_bytes, quantity
-from core.model.errors import RejectedError, RetryableError
+from core.model.errors import CausewayError, RejectedError, RetryableError
 from core.model.ports import ChainQuery
 from core.model.questions import Evidence, LeafQuestion
 from core.model.transactions import FeeMarket, UnsignedTransaction
@@ -31,6 +31,7 @@ MAX_BLOCKS_A_LOOK: Final = 500
 LOOKED_AGAIN: Final = 64
 """Newest blocks that every look reads again: a reorg may have changed them."""
 MAX_OPEN: Final = 4_096
+"""Open questions that are remembered; beyond them those of the lowest fees are left to others."""
 ANSWER_GAS: Final = 350_000
 GAS_A_VALIDATOR: Final = 12_000
 GAS_A_BYTE: Final = 40
@@ -102,9 +103,9 @@ class EvmQueryBoard:
         found = {number: self._query(number, one) for number, one in self._open.items()}
         for number in [number for number, one in found.items() if one.deadline <= now]:
             del self._open[number], found[number]
-        while len(self._open) > MAX_OPEN:
-            found.pop(next(iter(self._open)), None)
-            del self._open[next(iter(self._open))]
+        beyond = max(0, len(self._open) - MAX_OPEN)
+        for number in sorted(self._open, key=lambda one: self._open[one].terms[3])[:beyond]:
+            del self._open[number], found[number]
         return tuple(found.values())
 
     async def is_open(self, number: int) -> bool:
@@ -148,7 +149,7 @@ class EvmQueryBoard:
             words, key = decode(["(uint256,uint256,bytes32)", "bytes"], data_bytes(log.data))
             number = quantity(log.topics[1])
             LeafQuestion(self._home, key)
-        except (DecodingError, IndexError, RejectedError, OverflowError, ValueError):
+        except (DecodingError, IndexError, CausewayError, OverflowError, ValueError):
             return
         self._open[number] = _Question(light_client.Question(*words), key)
 

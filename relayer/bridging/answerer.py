@@ -21,6 +21,8 @@ from relayer.transactions.pipeline import Pipeline
 LOOK_S: Final = 1.0
 AGAIN_S: Final = 20.0
 """How soon a question is tried again if its answer was sent, or could not be made."""
+MAX_A_LOOK: Final = 32
+"""Questions that one look tries: whoever asks thousands of them gets no more of our endpoints."""
 MAX_TRIES: Final = 3
 """Answers to one question that come to nothing. What was refused three times will be refused again."""
 MAX_TRIED: Final = 16_384
@@ -77,9 +79,9 @@ class Answerer:
         """
         now = (await self._heads.head()).head.time
         sent = 0
-        for query in await self._board.open_queries(now):
-            if self._is_due(query, now):
-                sent += await self._try(query)
+        due = [query for query in await self._board.open_queries(now) if self._is_due(query, now)]
+        for query in due[:MAX_A_LOOK]:
+            sent += await self._try(query)
         return sent
 
     def _is_due(self, query: ChainQuery, now: ChainTime) -> bool:
@@ -90,11 +92,11 @@ class Answerer:
 
     async def _try(self, query: ChainQuery) -> bool:
         try:
-            if not await self._board.is_open(query.number):
-                return False
             cost = await self._board.cost(query)
             if cost > (query.fee if query.asset is None or query.asset in self._native else 0):
                 raise RetryableError(f"an answer may cost {cost}, and its fee is {query.fee}: not at a loss")
+            if not await self._board.is_open(query.number):
+                return False
             evidence = await self._proven(query)
             answer = self._board.answer(query.number, evidence, self._pipeline.account)
             key = f"answer/{self._home}/{self._pipeline.account}:{query.number}:{self._times(query)}"

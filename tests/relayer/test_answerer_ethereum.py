@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from adapters.consortium import write_record
-from adapters.evm import light_client
+from adapters.evm import light_client, query_board
 from adapters.evm.calls import encode_call, encode_creation, unsigned_call
 from adapters.evm.contracts.deployer import created_address
 from adapters.evm.endpoints import Endpoint, Endpoints
-from adapters.evm.query_board import EvmQueryBoard
+from adapters.evm.query_board import EvmQueryBoard, RawAsked
 from core.model.consortium import record_key
 from core.model.errors import RejectedError
 from core.model.types import AccountId, ChainTime, Height, address_of
@@ -20,6 +20,7 @@ from core.proofs.lanes import evm_address
 from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
+from relayer.bridging import answerer
 from relayer.bridging.answerer import AGAIN_S, Answerer
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
@@ -152,3 +153,32 @@ async def test_board_refuses_what_the_contract_cannot_take(stage: Stage) -> None
     old = await stage.both.ledger.chain.prover.prove(evidence.question, trusted=Height(evidence.as_of.block.height + 1))
     with pytest.raises(RejectedError, match="no signed header"):
         stage.board.answer(query.number, old, stage.asker)
+
+
+async def test_logs_that_are_not_questions_are_passed_over(stage: Stage) -> None:
+    words = "00" * 96
+    for topics, data in (
+        ([], "0x"),
+        (["0x1", "zz"], "0x"),
+        (["0x1", "0x5"], "0x" + "ff" * 160),
+        (["0x1", "0x5"], f"0x{words}{128:064x}{0:064x}"),
+        (["0x1", "0x5"], f"0x{words}{128:064x}{2**255:064x}"),
+    ):
+        stage.board._read(RawAsked(topics, data))
+    assert await stage.board.open_queries(ChainTime(ETHEREUM, 0)) == ()
+
+
+async def test_beyond_its_limit_the_board_keeps_the_best_paid(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    for fee in (5, 1, 9, 2):
+        await stage.ask(KEY, fee=fee)
+    for most, kept in ((5, [1, 2, 5, 9]), (4, [1, 2, 5, 9]), (2, [5, 9])):
+        monkeypatch.setattr(query_board, "MAX_OPEN", most)
+        open_ones = await stage.board.open_queries(ChainTime(ETHEREUM, 0))
+        assert sorted(one.fee for one in open_ones) == kept
+
+
+async def test_one_look_tries_a_bounded_number(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answerer, "MAX_A_LOOK", 2)
+    for _ in range(3):
+        await stage.ask(KEY)
+    assert [await stage.answerer.answer_open() for _ in range(3)] == [2, 1, 0]
