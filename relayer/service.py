@@ -42,7 +42,7 @@ from relayer.provider.opening import SwapDesk
 from relayer.provider.prices import Feed, PriceBoard
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
-from relayer.pump import set_aside, tables
+from relayer.pump import promises, set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
 from relayer.retirements import Retirements
@@ -52,7 +52,7 @@ from relayer.switches import Cause, Scope
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.treasury import orders as treasury_tables
-from relayer.treasury.teller import Teller, TreasuryPolicy
+from relayer.treasury.teller import Teller, TreasuryPolicy, kept_in
 from relayer.treasury.top_ups import TopUps
 from relayer.watchtower import Watchtower
 
@@ -258,9 +258,15 @@ class RelayerService:
 
     def _answerer(self, setup: AnswerSetup) -> Answerer:
         access, pipeline = self._setup.chains[setup.chain], self.pump.pipelines[setup.chain]
-        timing = access.parameters.timing
+        timing, checks, clock = access.parameters.timing, self.pump.checks, self._clock
+
+        async def keep() -> Mapping[AssetId, int]:
+            costs = await checks.exit_costs([setup.chain])
+            promised = await self._database.read(promises.of_open_swaps)
+            return kept_in(pipeline.account, promised, costs, clock.now_ns(), retiring=False)
+
         return Answerer(
-            setup.chain, setup.board, setup.prover, access.heads, timing, pipeline, self._clock, self._metrics
+            setup.chain, setup.board, setup.prover, access.heads, timing, pipeline, keep, clock, self._metrics
         )
 
     def _teller(self, policy: TreasuryPolicy) -> Teller:

@@ -5,13 +5,14 @@ key in the account's transactions, and answering twice is harmless, since the ch
 stored next to it. A question whose fee does not cover what the answer may cost is left to others until it does.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from core.model.errors import CausewayError, FatalError, NotYetFinalError, RejectedError, RetryableError
 from core.model.ports import ChainQuery, ChainTiming, HeadSource, Prover, QueryBoard
 from core.model.questions import Evidence
-from core.model.types import ChainId, ChainTime
+from core.model.types import AssetId, ChainId, ChainTime
 from core.model.uris import parse_uri
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
@@ -27,6 +28,9 @@ MAX_TRIES: Final = 3
 """Answers to one question that come to nothing. What was refused three times will be refused again."""
 MAX_TRIED: Final = 16_384
 """Questions whose tries are remembered."""
+
+Keep = Callable[[], Awaitable[Mapping[AssetId, int]]]
+"""What has to stay in the account, in base units by asset: gas for the exits of open swaps first of all."""
 
 log = get_logger("relayer.bridging.answerer")
 
@@ -48,6 +52,7 @@ class Answerer:
         heads: HeadSource,
         timing: ChainTiming,
         pipeline: Pipeline,
+        keep: Keep,
         clock: Clock,
         metrics: RelayerMetrics,
     ) -> None:
@@ -57,6 +62,7 @@ class Answerer:
         self._heads = heads
         self._timing = timing
         self._pipeline = pipeline
+        self._keep = keep
         self._clock = clock
         self._metrics = metrics
         self._tried: dict[int, _Tried] = {}
@@ -100,7 +106,9 @@ class Answerer:
             evidence = await self._proven(query)
             answer = self._board.answer(query.number, evidence, self._pipeline.account)
             key = f"answer/{self._home}/{self._pipeline.account}:{query.number}:{self._times(query)}"
-            await self._pipeline.send(key, answer, float(query.deadline.seconds))
+            # Whoever asks and then answers first lets us pay for a transaction that reverts. No exit may miss that gas.
+            keep = await self._keep() if cost else {}
+            await self._pipeline.send(key, answer, float(query.deadline.seconds), keep=keep)
         except NotYetFinalError:
             return False  # its height comes with another look
         except FatalError:

@@ -17,7 +17,7 @@ from core.model.consortium import AskQuery, QueryLeaf, quantity, query_key
 from core.model.errors import RejectedError, RetryableError
 from core.model.ports import ChainQuery
 from core.model.questions import LogQuestion
-from core.model.types import BaseUnits, address_of
+from core.model.types import AssetId, BaseUnits, address_of
 from core.model.uris import parse_uri, print_uri
 from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase, create_schema
@@ -63,6 +63,10 @@ class Stage:
         return self.metrics.value("relayer_answers_total", chain=LEDGER, outcome=outcome) or 0.0
 
 
+async def nothing() -> dict[AssetId, int]:
+    return {}
+
+
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
     async with both_running(tmp_path / "chain") as both:
@@ -77,7 +81,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         board = FailoverQueryBoard([ConsortiumQueryBoard(ledger.chain.rpc, LEDGER)])
         prover = ProverByChain({LEDGER: ledger.chain.prover, ETHEREUM: both.prover()})
         timing = ledger.access.parameters.timing
-        answerer = Answerer(LEDGER, board, prover, ledger.access.heads, timing, pipeline, clock, shown)
+        answerer = Answerer(LEDGER, board, prover, ledger.access.heads, timing, pipeline, nothing, clock, shown)
         yield Stage(both, answerer, pipeline, clock, metrics, asker)
         await database.close()
 

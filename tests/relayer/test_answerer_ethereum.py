@@ -14,7 +14,7 @@ from adapters.evm.endpoints import Endpoint, Endpoints
 from adapters.evm.query_board import EvmQueryBoard, RawAsked
 from core.model.consortium import record_key
 from core.model.errors import RejectedError
-from core.model.types import AccountId, ChainTime, Height, address_of
+from core.model.types import AccountId, AssetId, ChainTime, Height, address_of
 from core.model.uris import parse_uri
 from core.proofs.lanes import evm_address
 from core.runtime.clock import ManualClock
@@ -44,6 +44,7 @@ class Stage:
     clock: ManualClock
     queries: AccountId
     asker: AccountId
+    kept: dict[AssetId, int]
 
     async def ask(self, key: bytes, fee: int = FEE_WEI, first: int = 1, last: int = 2**63) -> None:
         deadline = (await self.both.evm.access.heads.head()).head.time.seconds + 3_600
@@ -84,10 +85,15 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         pool = Endpoints([Endpoint(both.evm.anvil.rpc_url)])
         board = EvmQueryBoard(ETHEREUM, pool, queries, LEDGER, both.evm.access.transactions.fee_market)
         prover, timing = both.ledger.chain.prover, both.evm.access.parameters.timing
-        answerer = Answerer(ETHEREUM, board, prover, both.evm.access.heads, timing, pipeline, clock, metrics)
+        kept: dict[AssetId, int] = {}
+
+        async def keep() -> dict[AssetId, int]:
+            return kept
+
+        answerer = Answerer(ETHEREUM, board, prover, both.evm.access.heads, timing, pipeline, keep, clock, metrics)
         await both.ledger.send(author, write_record(author.account, "charity", "donation-17", DOCUMENT))
         await both.ledger.advance()
-        yield Stage(both, answerer, board, clock, queries, asker)
+        yield Stage(both, answerer, board, clock, queries, asker, kept)
         await pool.close()
         await database.close()
 
@@ -121,6 +127,16 @@ async def test_question_below_its_cost_is_left_to_others(stage: Stage) -> None:
     await stage.ask(KEY, fee=1)
     assert await stage.answerer.answer_open() == 0
     await stage.ask(KEY)
+    assert await stage.answerer.answer_open() == 1
+    assert (await stage.heard())[0] == 1
+
+
+async def test_gas_that_exits_need_answers_nothing(stage: Stage) -> None:
+    await stage.ask(KEY)
+    stage.kept[AssetId(f"{ETHEREUM}/slip44:60")] = 10**30
+    assert await stage.answerer.answer_open() == 0
+    stage.kept.clear()
+    await stage.clock.advance(AGAIN_S)
     assert await stage.answerer.answer_open() == 1
     assert (await stage.heard())[0] == 1
 
