@@ -372,7 +372,14 @@ contract LightClient is Consortium {
         private
         returns (bool success, bytes memory result)
     {
-        Commit memory first = commitOf(lower, four, ALL);
+        return freezeBy(lower, ALL, higher, signers);
+    }
+
+    function freezeBy(Block memory lower, uint256 lowerSigners, Block memory higher, uint256 signers)
+        private
+        returns (bool success, bytes memory result)
+    {
+        Commit memory first = commitOf(lower, four, lowerSigners);
         Commit memory second = commitOf(higher, four, signers);
         return address(client).call(
             abi.encodeCall(IConsortiumLightClient.freeze, (headerOf(lower), first, headerOf(higher), second))
@@ -388,6 +395,8 @@ contract LightClient is Consortium {
         require(!success, "frozen without a contradiction");
         twin.appHash = keccak256("another");
         (success,) = freeze(it, twin, 3);
+        require(!success, "frozen by half of the power");
+        (success,) = freezeBy(it, 3, twin, ALL);
         require(!success, "frozen by half of the power");
         (success,) = freeze(it, twin, 7);
         require(success, "not frozen");
@@ -408,6 +417,16 @@ contract LightClient is Consortium {
         (success,) = freeze(lower, higher, ALL);
         require(success, "not frozen");
         isFrozen();
+    }
+
+    /// Validators that are out of force can still be shown to have contradicted themselves, up to their last height.
+    function test_a_conflict_at_a_change_of_validators_freezes() public {
+        bytes32 fiveHash = client.introduce(keysOf(validatorsNamed("five", 5, 3)));
+        Block memory change = later(8);
+        change.nextValidatorsHash = fiveHash;
+        proven(change, four);
+        (bool success,) = freeze(change, at(8), ALL);
+        require(success, "not frozen");
     }
 
     function isFrozen() private {
@@ -449,13 +468,11 @@ contract LightClient is Consortium {
         uint256 y = keys[2].y;
         keys[2].y = wrong == y || wrong == field - y ? wrong + 1 : wrong;
         notIntroduced(keys, 2);
-        keys[2].y = field; // zero in another form
-        notIntroduced(keys, 2);
         keys[2].y = field - y; // its mirror image is another key
         require(client.introduce(keys) != fourHash, "the same set");
     }
 
-    /// x = 1 has a point, and x = 1 + field is the same number in another form.
+    /// x = 1 has a point, and x = 1 + field is the same number in another form; so is y.
     function test_a_coordinate_beyond_the_field_is_not_introduced() public {
         uint256 field = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEFFFFFC2F;
         uint256 y = 0x4218F20AE6C646B363DB68605822FB14264CA8D2587FDD6FBC750D587E76A7EE;
@@ -463,6 +480,11 @@ contract LightClient is Consortium {
         keys[0] = Key(1, y, 1);
         client.introduce(keys);
         keys[0] = Key(field + 1, y, 1);
+        notIntroduced(keys, 0);
+        uint256 x = 0x1FE1E5EF3FCEB5C135AB7741333CE5A6E80D68167653F6B2B24BCBCFAAAFF507;
+        keys[0] = Key(x, 1, 1); // here y = 1 has a second form
+        client.introduce(keys);
+        keys[0] = Key(x, field + 1, 1);
         notIntroduced(keys, 0);
     }
 
@@ -476,6 +498,9 @@ contract LightClient is Consortium {
         require(creationOf("forge-1", PERIOD_S) != address(0), "not created");
         require(creationOf("", PERIOD_S) == address(0), "no chain id");
         require(creationOf("123456789012345678901234567890123456789012345678901", PERIOD_S) == address(0), "51 bytes");
+        require(creationOf("forge-1", 0) == address(0), "no period");
+        vm.warp(at(5).time / SECOND - 10); // as the chain's clock is ahead
+        require(creationOf("forge-1", PERIOD_S) != address(0), "not created");
         require(creationOf("forge-1", 0) == address(0), "no period");
         vm.warp(at(5).time / SECOND + PERIOD_S + 1);
         require(creationOf("forge-1", PERIOD_S) == address(0), "expired");
