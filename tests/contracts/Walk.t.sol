@@ -31,7 +31,7 @@ contract QueryWalk is QueryTest {
         return [LOW, HEIGHT, HIGH][draw(3)];
     }
 
-    /// forge-config: default.fuzz.runs = 40
+    /// forge-config: default.fuzz.runs = 128
     /// forge-config: long.fuzz.runs = 1000
     function test_a_walk_goes_as_the_model_says(uint256 seed) public {
         draws = seed;
