@@ -84,6 +84,10 @@ UNDONE_SHARE: Final = 0.4
 """Of claims in the last second, those that a reorg takes out."""
 CROWDED_SHARE: Final = 0.15
 """Of small towns, those in which everybody wants much of the same; of those with narrow inventories all."""
+BEYOND: Final = ((Style.HONEST, 45_000), (Style.VANISHES, 50_000))
+"""Amounts of which `BEYOND_COUNT` are more than one counterparty may have, or than one window of timelocks."""
+BEYOND_COUNT: Final = 3
+BEYOND_SHARE: Final = 0.1
 HELD_SHARE: Final = 0.3
 """Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
 HELD_AMOUNT: Final = 78_000
@@ -325,6 +329,8 @@ def _in_a_small_town(plan: Plan) -> Plan:
         deals = _crowded(crowd, deals)
     if plan.narrow and not plan.rough:
         deals = _held(random.Random(f"held/{plan.seed}"), deals)
+    elif not plan.rough:
+        deals = _beyond_limits(random.Random(f"beyond limits/{plan.seed}"), deals)
     relayers, dapps = (_few_endpoints(plan.relayers[0]),), (_few_endpoints(plan.dapps[0]),)
     is_watched = Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals)
     named = {one.name for one in (*relayers, *dapps)}
@@ -373,6 +379,32 @@ def _together(source: random.Random, plan: Plan) -> Plan:
         deals[0] = replace(cheat, blabs=True)
     aims = (Aim(Trouble.STARVED, Act.FUND, 1, source.choice(HELD_UP_S)),) if held_up else ()
     return replace(plan, deals=(*deals, *plan.deals[TOGETHER:]), aims=(*aims, *plan.aims))
+
+
+def _beyond_limits(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, or three at once that are more than a limit lets be: of one initiator, whom openings count; or of
+    three who prove nothing, whom only their locks count."""
+    if len(deals) < BEYOND_COUNT or source.random() >= BEYOND_SHARE:
+        return deals
+    style, amount = source.choice(BEYOND)
+    those = tuple(
+        replace(
+            one,
+            first=deals[0].first,
+            coin=deals[0].coin,
+            style=style,
+            amount=amount,
+            start_s=number / 10,
+            watched=False,
+            late_watch=False,
+            undone=False,
+            twice=False,
+            public=False,
+            provider_dies=False,
+        )
+        for number, one in enumerate(deals[:BEYOND_COUNT])
+    )
+    return (*those, *deals[BEYOND_COUNT:])
 
 
 def _few_endpoints(party: Party) -> Party:

@@ -34,8 +34,8 @@ OUTSIDE: Final = (
         "watches-left-behind",
         "Exits of watches that were to share a transaction are not begun at all.",
         "relayer/pump/exits.py",
-        "                await self._send_together(chain, shared, in_time=False)\n            go_alone(others)",
-        "                await self._send_together(chain, shared, in_time=False)",
+        "            go_alone(others)",
+        "            others.clear()",
     ),
     plant(
         "quiet-blocks-are-skipped",
@@ -120,5 +120,12 @@ OUTSIDE: Final = (
         "relayer/client/swap_client.py",
         "            past = past_events(connection, found.agreement)",
         "            past = past_events(connection, found.agreement)[:0]",
+    ),
+    plant(
+        "means-are-not-asked-twice",
+        "Neither limits nor purse are looked at when the provider funds.",
+        CHECKS,
+        "        waits = [self._may_be_funded(state, ours)]",
+        "        self._may_be_funded(state, ours).close()\n        waits = []",
     ),
 )
