@@ -30,7 +30,7 @@ MAX_TRIED: Final = 16_384
 """Questions whose tries are remembered."""
 
 Keep = Callable[[], Awaitable[Mapping[AssetId, int]]]
-"""What has to stay in the account, in base units by asset: gas for the exits of open swaps first of all."""
+"""Amounts that have to stay in the account, in base units by asset: gas for the exits of open swaps first of all."""
 
 log = get_logger("relayer.bridging.answerer")
 
