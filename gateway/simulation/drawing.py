@@ -134,6 +134,8 @@ FROM_CHAIN_SHARE: Final = 0.05
 NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
 """Trouble that stops a relayer's offers by itself."""
 LATECOMERS: Final = 3
+LITTLE: Final = (100, 2_000)
+"""The amounts that they want: whatever others have left of limits is enough for them."""
 LATE_S: Final = (12.0, 58.0)
 """When they come, in seconds from when the trouble begins."""
 PAUSED_SHARE: Final = 0.03
@@ -220,7 +222,7 @@ def draw(seed: int) -> Plan:
         plan = replace(
             plan,
             rough=plan.rough | {Rough.FROM_CHAIN},
-            at_s={**plan.at_s, Rough.FROM_CHAIN: lost.uniform(5, 2 * STORY_S)},
+            at_s={**plan.at_s, Rough.FROM_CHAIN: lost.uniform(0, STORY_S) * (SOON if plan.small else 1)},
             relayers=(first, *plan.relayers[1:]),
             deals=tuple(replace(one, provider_dies=False) for one in plan.deals),
         )
@@ -305,6 +307,7 @@ def _with_latecomers(source: random.Random, plan: Plan) -> Plan:
             source.choice(plan.deals),
             number=max(one.number for one in plan.deals) + number,
             style=Style.HONEST,
+            amount=source.randint(*LITTLE),
             start_s=began_s + source.uniform(*LATE_S),
             watched=False,
             late_watch=False,

@@ -143,7 +143,7 @@ class LedRelayer(Seat):
     def front(self, number: int, service: RelayerService) -> None:
         """This process leads, and works."""
         self._services[number] = service
-        self.service = service
+        self.service = self.last_service = service
         if self._down_s is not None:
             self.away.append((self._down_s, self.world.seconds))
             self._down_s = None

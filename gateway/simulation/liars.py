@@ -24,7 +24,15 @@ from core.model.errors import (
     UnclearRefusalError,
 )
 from core.model.ports import StateReader, TransactionSender
-from core.model.transactions import FeeMarket, Outcome, OutcomeStatus, SequenceView, SignedTransaction
+from core.model.transactions import (
+    FeeBid,
+    FeeMarket,
+    Outcome,
+    OutcomeStatus,
+    SequenceView,
+    SignedTransaction,
+    UnsignedTransaction,
+)
 from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, Height
 from gateway.simulation.plan import Lie
 
@@ -261,6 +269,11 @@ class _Liar:
             kinds = (UnclearRefusalError, RevertedError, ConflictError, UnaffordableError)
             raise kinds[self._refusals % len(kinds)](words)
         await self._inner.submit(signed)
+
+    async def simulate(self, transaction: UnsignedTransaction, fee: FeeBid | None = None) -> None:
+        if self._lie is Lie.REFUSES:
+            raise RevertedError(self._said(WORDS))
+        await self._inner.simulate(transaction, fee)
 
     async def outcome(self, tx_hash: bytes) -> Outcome:
         if self._lie is Lie.PENDING:

@@ -308,8 +308,10 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawing:
-    """A withdrawal of a relayer's coin or token on a chain, ordered `at_s` seconds into the story, or behind the
-    `after`-th agreement. `percent` of what it holds."""
+    """A withdrawal of a relayer's coin or token on a chain, ordered `at_s` seconds into the story.
+
+    If `after` is not 0: of what the `after`-th honest agreement is to be paid out in, `at_s` seconds behind it.
+    `percent` of what it holds."""
 
     relayer: int
     purpose: Purpose

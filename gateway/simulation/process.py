@@ -263,6 +263,8 @@ class Relayer(Process):
             purse = inventory = random.Random(f"{party.name}/{world.plan.seed}/purse").randint(*SHORT_PURSE)
         super().__init__(world, party, purse, inventory)
         self.service: RelayerService | None = None
+        self.last_service: RelayerService | None = None
+        """The one that worked last, for the verdict."""
         self.restores = False
         """Its next life begins with `causeway relayer restore --from-chain`."""
         self.found_again: Recovery | None = None
@@ -272,8 +274,7 @@ class Relayer(Process):
         self._bridge = world.bridge(party) if quotes else None
         self.secret = party.name.encode().ljust(32, b"\0")
         """The key that it signs quotes with, and its operator seals withdrawals by."""
-        number = int(party.name.rpartition("-")[2]) if quotes else -1
-        self._treasury = treasury_of(world, number, self.secret)
+        self._treasury = treasury_of(world, self.secret) if quotes else None
 
     async def prepare(self) -> None:
         self.database = await _with_tables()
@@ -328,7 +329,7 @@ class Relayer(Process):
 
     def serve(self, service: RelayerService) -> None:
         """This is what answers at the relayer's address from now on."""
-        self.service = service
+        self.service = self.last_service = service
 
     def stop_serving(self, service: RelayerService) -> None:
         """Nobody answers there, unless another one does by now."""

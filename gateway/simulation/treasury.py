@@ -3,8 +3,8 @@
 import random
 from typing import Final
 
-from core.model.types import AccountId
-from gateway.simulation.plan import STORY_S, Plan, Purpose, Rough, Withdrawing
+from core.model.types import AccountId, ChainId
+from gateway.simulation.plan import CHAINS, STORY_S, Plan, Purpose, Rough, Withdrawing
 from gateway.simulation.world import World
 from relayer.treasury.orders import Seal
 from relayer.treasury.teller import TreasuryPolicy
@@ -18,22 +18,21 @@ SHORT_SHARE: Final = 0.15
 """Of withdrawals, those that have hardly any time."""
 AFTER_SHARE: Final = 0.7
 """Of withdrawals, those that are ordered right after a swap was agreed on, when most of what it needs is only kept."""
-SOON_S: Final = 8.0
+SOON_S: Final = 4.0
 PURPOSES: Final = (Purpose.SOME, Purpose.SOME, Purpose.ALL, Purpose.ALL, Purpose.TOO_MUCH, *Purpose)
 
 
-def receiver_of(world: World, number: int) -> AccountId:
-    """The account that the withdrawal of this number pays: one for each, with nothing in it."""
-    return world.signer(f"cold-{number}", world.plan.withdrawals[number].chain, {}).account
+def receiver_of(world: World, number: int, chain: ChainId) -> AccountId:
+    """The account that the withdrawal of this number pays: one for each on either chain, with nothing in it."""
+    return world.signer(f"cold-{number}", chain, {}).account
 
 
-def treasury_of(world: World, relayer: int, secret: bytes) -> TreasuryPolicy | None:
-    """The policy of a relayer whose operator withdraws, None for the others."""
-    mine = {number: one for number, one in enumerate(world.plan.withdrawals) if one.relayer == relayer}
-    if not mine:
-        return None
-    known = [number for number, one in mine.items() if one.purpose is not Purpose.ELSEWHERE]
-    return TreasuryPolicy(Seal(secret), frozenset(receiver_of(world, number) for number in known))
+def treasury_of(world: World, secret: bytes) -> TreasuryPolicy | None:
+    """The policy of a relayer in a town in which operators withdraw, None in the others."""
+    orders = world.plan.withdrawals
+    known = [number for number, one in enumerate(orders) if one.purpose is not Purpose.ELSEWHERE]
+    accounts = frozenset(receiver_of(world, number, chain) for number in known for chain in CHAINS)
+    return TreasuryPolicy(Seal(secret), accounts) if orders else None
 
 
 def drawn(source: random.Random, plan: Plan) -> tuple[Withdrawing, ...]:
@@ -57,6 +56,6 @@ def _one(source: random.Random, plan: Plan) -> Withdrawing:
         coin=deal.coin,
         percent=source.randint(5, MAX_PERCENT),
         at_s=source.uniform(0, SOON_S) if is_aimed else source.uniform(5, STORY_S),
-        after=source.randint(1, len(plan.deals)) if is_aimed else 0,
+        after=source.randint(1, (len(plan.deals) + 1) // 2) if is_aimed else 0,
         within_s=SHORT_S if source.random() < SHORT_SHARE else IN_TIME_S,
     )

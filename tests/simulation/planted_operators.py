@@ -195,14 +195,13 @@ async def hook_never(stage: Stage) -> None:
     await stage.relayer.database.write(
         lambda c: c.exec_driver_sql("UPDATE relayer_swaps SET done = 1, phase = 'abandoned'")
     )
-    standing(stage)
     await stage.world.clock.sleep(QUOTE_S + GAP_S)
 
 
 def standing(stage: Stage, *own: Switch) -> None:
     """The relayer works, with these switches."""
     service: Any = SimpleNamespace(switches=SimpleNamespace(own=own))
-    stage.relayer.service = service
+    stage.relayer.last_service = service
 
 
 async def offered_on_trouble(stage: Stage) -> None:

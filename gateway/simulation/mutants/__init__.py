@@ -4,6 +4,7 @@
     protocol    bugs in the gates and the machine           relaying    in checks, limits, effects, watching
     sending     on the way to the chain and back            outside     at endpoints and in the client
     ledger      between the gateway and the consortium ledger, and in its rules
+    operating   in what operators do, and run on
     unforeseen, strangers, outsiders  bugs thought of before anybody knew if they would be noticed
     run         each over the same seeds until one fails    run.results
 
@@ -14,6 +15,7 @@ each, which is tried first.
 from typing import Final
 
 from gateway.simulation.mutants.ledger import ADAPTING, RULES
+from gateway.simulation.mutants.operating import OPERATING
 from gateway.simulation.mutants.outside import BELIEVING
 from gateway.simulation.mutants.outsiders import OUTSIDE
 from gateway.simulation.mutants.planting import ROOT, Edit, Mutant, replaced
@@ -26,6 +28,6 @@ from gateway.simulation.mutants.unforeseen import UNFORESEEN
 __all__ = ["MUTANTS", "ROOT", "Edit", "Mutant", "replaced"]
 
 MUTANTS: Final = (
-    *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES),
+    *(*TERMS, *MACHINE, *CHECKING, *ACTING, *SENDING, *BELIEVING, *ADAPTING, *RULES, *OPERATING),
     *(*UNFORESEEN, *STRANGE, *OUTSIDE),
 )

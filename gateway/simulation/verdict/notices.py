@@ -70,7 +70,7 @@ def _twice(record: Record) -> Iterator[Problem]:
 
 def _never(connection: Connection, record: Record, relayer: Relayer) -> Iterator[Problem]:
     """In the end there is a message about how each swap ended, which waits, or was taken."""
-    if relayer.service is None or record.plan.rough & UNSURE:
+    if record.plan.rough & UNSURE:
         return
     now_ns, name = record.world.clock.now_ns(), relayer.name
     began_s = record.world.clock.now() - record.world.seconds

@@ -52,9 +52,10 @@ def _offered(record: Record, deal: Agreed) -> Iterator[Problem]:
 def _stuck(record: Record) -> Iterator[Problem]:
     now_s = record.world.clock.now()
     for relayer in record.relayers:
-        if relayer.service is None or record.was_away(relayer.name, now_s - LASTS_S, now_s):
+        service = relayer.last_service
+        if service is None or record.was_away(relayer.name, now_s - LASTS_S, now_s):
             continue
-        for switch in relayer.service.switches.own:
+        for switch in service.switches.own:
             if now_s - switch.since_ns / NS_PER_S > LASTS_S and not _holds(record, relayer.name, switch, now_s):
                 text = f"{relayer.name} has stood still since {now_s - switch.since_ns / NS_PER_S:.0f} s for nothing"
                 yield Problem(Kind.SWITCH_STUCK, f"{text}: {switch.sentence}")

@@ -20,6 +20,8 @@ from relayer.treasury.orders import Withdrawal, WithdrawalStatus
 
 ENDS_S: Final = 60.0
 """How long after its time an order may wait to be called off: for finality, endpoints that hang, and a restart."""
+SIGNED_S: Final = 2.0
+"""How long before it is sent a payment may have been judged, and signed."""
 READ_S: Final = 2.0 * TIMING.observation_s
 """How long a lock must have been final for its relayer to count it."""
 UNSETTLED: Final = frozenset({Rough.USED_ELSEWHERE, Rough.SHORT_PURSE, Rough.DEEP_REORG, Rough.FINALITY_STALLS})
@@ -83,16 +85,32 @@ def _off_chain(record: Record, process: Process, one: Ordered, row: Withdrawal) 
         yield Problem(Kind.ORDER_OFF_CHAIN, f"{what} is paid, and its receiver has {held}")
     if row.status.ended and row.status is not WithdrawalStatus.PAID and held:
         yield Problem(Kind.ORDER_OFF_CHAIN, f"{what} is {row.status}, and its receiver has {held}")
+    paid_s = _paid_at_s(record, one)
+    now_s = record.world.clock.now()
+    is_long = paid_s is not None and now_s - paid_s > ENDS_S / 2 and not record.was_away(one.relayer, paid_s, now_s)
+    if not row.status.ended and is_long:
+        yield Problem(Kind.ORDER_OFF_CHAIN, f"{what} is {row.status}, and its receiver has {held} since long")
     late_s = record.world.clock.now() - one.order.until_ns / NS_PER_S
     patient = record.plan.rough & UNSETTLED or process.name == record.plan.clock_of
     if not row.status.ended and late_s > ENDS_S and not patient:
         yield Problem(Kind.ORDER_LEFT, f"{what} is {row.status} {late_s:.0f} s after its time")
 
 
+def _paid_at_s(record: Record, one: Ordered) -> float | None:
+    """When the receiver had something first, Unix seconds of true time; None if it has nothing that is final."""
+    here, chain = record.world.chains[one.order.chain], one.order.chain
+    for height in range(here.finalized_height + 1):
+        if here.balance(one.order.receiver, one.order.asset, Height(height)):
+            return here.block(Height(height)).header.time.seconds - record.plan.skew_s[chain]
+    return None
+
+
 def _reserved(record: Record) -> Iterator[Problem]:
     """A payment leaves what agreed swaps take whose initiator has locked, and a refund's gas for each own lock."""
     for sent in record.world.wire.firsts():
-        if not _pays(sent) or sent.party not in {one.name for one in record.relayers}:
+        if sent.chain in record.world.deep or not _pays(sent):
+            continue
+        if sent.party not in {one.name for one in record.relayers}:
             continue
         here, at = record.world.chains[sent.chain], sent.heights[sent.chain]
         account = AccountId(sent.body.sender)
@@ -114,8 +132,8 @@ def _standing(record: Record, sent: Sent, account: AccountId, at: Height) -> int
 
 
 def _to_fund(record: Record, sent: Sent, asset: AssetId) -> Iterator[Agreed]:
-    """The deals that this relayer has yet to lock for and surely will: the initiator's lock was final for a while, and
-    there is time. Nothing that it has signed for is among them: a purse counts that anyway."""
+    """The deals that this relayer has yet to lock for: an honest initiator has agreed, and has time to lock; or its
+    lock was final for a while, and there is time to fund. What it has signed for, a purse counts anyway."""
     for deal in record.agreed:
         if deal.relayer != sent.party or deal.participant_leg.asset != asset or deal.dapp is None:
             continue
@@ -126,7 +144,8 @@ def _to_fund(record: Record, sent: Sent, asset: AssetId) -> Iterator[Agreed]:
             if one.at_s <= sent.at_s and one.party == sent.party
             for terms in one.body.locks
         )
-        if signed or left_s <= FUND_S or not _was_final(record, deal, sent):
+        is_held = deal.agreed_at_s + SIGNED_S < sent.at_s <= deal.lock_deadline_s
+        if signed or left_s <= FUND_S or not (is_held or _was_final(record, deal, sent)):
             continue
         if record.was_away(sent.party, sent.at_s - READ_S - POLICY.lock_s, sent.at_s) or record.has_forgotten(deal):
             continue
