@@ -138,7 +138,9 @@ class Aims:
         if until_s - now_s < MIN_PAUSE_S:
             return False
         chain.tokens.paused.add(terms.asset)
-        self._paused[chain.chain, terms.asset] = until_s
+        # Of two that overlap, the later one lifts both.
+        place = chain.chain, terms.asset
+        self._paused[place] = max(until_s, self._paused.get(place, until_s))
         self._blocked.append((terms.asset, None, now_s, until_s))
         self.disturbed.add(terms.asset)
         return True
