@@ -46,7 +46,7 @@ SUBJECTS: Final = {
         45,
     ),
     "ConsortiumLightClient": Subject(OF_QUERIES, "LIGHT_CLIENT_ARTIFACT", ("^LightClient$", "^States$"), 45),
-    "CrossChainQuery": Subject(OF_QUERIES, "QUERIES_ARTIFACT", ("^Queries$", "^Callbacks$", "^QueryWalk$"), 44),
+    "CrossChainQuery": Subject(OF_QUERIES, "QUERIES_ARTIFACT", ("^Queries$", "^Callbacks$", "^QueryWalk$"), 43),
 }
 
 
