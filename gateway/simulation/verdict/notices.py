@@ -87,13 +87,16 @@ def _never(connection: Connection, record: Record, relayer: Relayer) -> Iterator
         about = [json.loads(row.body)["data"]["phase"] for row in of_swap.get(swap.swap_id, [])]
         if swap.phase not in about and record.world.clock.now() - since_s > NOTED_S:
             yield Problem(Kind.HOOK_NEVER, f"{name} reports nowhere that {swap.swap_id[:8]} is {swap.phase}")
+    # A server that does not answer gets one of them at a look: the others wait, however many they are.
+    posted = [one.at_s for one in record.world.posted if one.party == name]
+    idle = record.world.clock.now() - max([back_s, *posted]) > DUE_S
     got = {one.headers.get("webhook-id") for one in record.world.posted if one.taken and one.party == name}
     for row in rows:
         message = f"msg_{HOOK.id}_{row.id}"
         if row.status == DeliveryStatus.TAKEN and message not in got:
             yield Problem(Kind.HOOK_NEVER, f"{name} notes {message} as taken, and nobody took it")
         is_late = row.due_ns is not None and now_ns / NS_PER_S - max(row.due_ns / NS_PER_S, back_s) > DUE_S
-        if row.status == DeliveryStatus.PENDING and is_late and not _is_behind(rows, row):
+        if row.status == DeliveryStatus.PENDING and is_late and idle and not _is_behind(rows, row):
             yield Problem(Kind.HOOK_NEVER, f"{name} leaves {message} lying, though it is due")
 
 
