@@ -29,6 +29,8 @@ VALID_S: Final = 6
 MOVES_S: Final = 3.0
 """How often it moves."""
 STEP_BPS: Final = 40
+KNOWN_AFTER: Final = 2
+"""Good answers after which a price is taken to be known: the database may have been locked at one of them."""
 HIGHEST, LOWEST = Fraction(21, 10), Fraction(19, 10)
 NONSENSE: Final = (b"", b"{}", b"[1]", b'{"price": "nan", "time": 1}', b'{"price": -2, "time": 1}', b"\xff" * 9)
 
@@ -75,6 +77,7 @@ class PriceFeed:
         self._faults = world.faults
         self._pricing = pricing
         self._source = random.Random(f"prices/{world.plan.seed}")
+        self._good = 0
         self.published = [Price(world.clock.now(), Fraction(2))]
 
     async def run(self) -> None:
@@ -88,7 +91,9 @@ class PriceFeed:
                 continue
             fair *= 1 + Fraction(self._source.randint(-STEP_BPS, STEP_BPS), 10_000)
             fair = min(max(fair, LOWEST), HIGHEST)
-            jumped = plan.jump_at_s <= now_s < plan.jump_at_s + plan.jump_for_s
+            # Whoever has read no price yet takes the first one for what it is: only then is there a jump.
+            known = self._good >= KNOWN_AFTER
+            jumped = known and plan.jump_at_s <= now_s < plan.jump_at_s + plan.jump_for_s
             self._faults["price-jump"] += jumped
             value = fair * plan.jump_percent / 100 if jumped else fair
             # As many places as its document has.
@@ -118,6 +123,7 @@ class PriceFeed:
             yield _Answer(200, _Content(self._source.choice(NONSENSE)))
             return
         newest = self.published[-1]
+        self._good += 1
         document = {"price": f"{float(newest.value):.6f}", "time": f"{newest.at_s:.3f}"}
         yield _Answer(200, _Content(json.dumps(document).encode()))
 

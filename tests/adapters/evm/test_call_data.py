@@ -1,6 +1,7 @@
 """Call data of all our contracts' functions, against web3's encoding of the same arguments."""
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ ROUNDS = 5
 def drawn(rng: random.Random, item: dict[str, Any], kind: str | None = None) -> Any:
     """A value of an ABI parameter's type."""
     kind = kind or str(item["type"])
-    if kind.endswith("[]"):
-        return [drawn(rng, item, kind.removesuffix("[]")) for _ in range(rng.randrange(3))]
+    if (array := re.fullmatch(r"(.*)\[(\d*)\]", kind)) is not None:
+        size = int(array[2]) if array[2] else rng.randrange(3)
+        return [drawn(rng, item, array[1]) for _ in range(size)]
     if kind == "tuple":
         return tuple(drawn(rng, one) for one in item["components"])
     if kind.startswith("uint"):
