@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -66,7 +65,7 @@ def plain(text: str) -> list[str]:
 
 async def take_out(reader: Reader) -> None:
     """The commands of the page on money, next to the running relayer."""
-    balance, send, withdraw, rest, _ = plain(block("operating/money.md", "causeway relayer balance"))
+    balance, send, withdraw, rest, *_ = plain(block("operating/money.md", "causeway relayer balance"))
     assert "10,000.49" in await reader.types(balance)
     refused = await reader.start(send.replace("0x…", f"0x{'1' * 40}") + " --yes")
     shown, _ = await refused.communicate()
@@ -87,29 +86,29 @@ async def running_relayer_refuses(reader: Reader) -> None:
     assert b"asked" not in (await reader.types("causeway relayer balance")).encode()
 
 
-async def rotate(reader: Reader, commands: Sequence[str]) -> None:
-    """A new key, by the commands of the page on relayers: the old one's money goes first."""
-    sweep, new, resume, run = commands
-    before = json.loads(await reader.types("causeway relayer balance --json"))["accounts"][0]["account"]
-    await swept(reader, sweep)
-    await reader.types(new)
-    file = reader.directory / "relayer.toml"
-    file.write_text(file.read_text().replace('key = "ethereum"', 'key = "ethereum-2"'))
-    await reader.types(resume)
-    async with reader.terminal(run, "is ready at"):
-        after = json.loads(await reader.types("causeway relayer balance --json"))["accounts"][0]["account"]
-    assert before != after
-
-
-async def swept(reader: Reader, command: str) -> None:
-    """All is gone but the gas of one more exit."""
-    found = json.loads(await reader.types(f"{command} --yes --json"))
+async def rotate(reader: Reader) -> None:
+    """A new key, by the commands of the page on relayers, while the relayer runs: what the old one has follows it."""
+    commands = plain(block("operating/relayer.md", "causeway relayer rotate eip155:1 --finish"))
+    new, reload, sweep, finish, again = (line.replace("eip155:1", "eip155:31337") for line in commands)
+    before = await accounts(reader)
+    assert "opens swaps" in await reader.types(new)
+    await reader.types(reload)
+    both = await accounts(reader)
+    assert set(before) < set(both)
+    assert len(both) == len(before) + 1
+    found = json.loads(await reader.types(f"{sweep} --wait --yes --json"))
     assert [(one["status"], one["asset"]) for one in found] == [("paid", "eip155:31337/slip44:60")]
-    left = json.loads(await reader.types("causeway relayer balance --json"))
-    [ether] = left["accounts"][0]["balances"]
-    assert 0 < int(ether["held"]) < 10**17
-    assert int(found[0]["base_units"]) > 9_990 * 10**18
-    assert {one["status"] for one in left["withdrawals"]} == {"paid"}
+    await reader.types(f"{finish} --yes")
+    await reader.types(again)
+    after = await accounts(reader)
+    assert len(after) == len(before)
+    assert set(after) - set(before) == set(both) - set(before)
+
+
+async def accounts(reader: Reader) -> list[str]:
+    """The accounts of the relayer, those that retire too."""
+    shown = json.loads(await reader.types("causeway relayer balance --json"))
+    return [one["account"] for one in shown["accounts"]]
 
 
 async def test_empty_directory_becomes_a_first_swap(tmp_path: Path) -> None:
@@ -128,9 +127,7 @@ async def test_empty_directory_becomes_a_first_swap(tmp_path: Path) -> None:
             took_s = time.monotonic() - begun_s
             await take_out(reader)
             await running_relayer_refuses(reader)
-            drain, *rest = plain(block("operating/relayer.md", "causeway relayer sweep --now"))
-            await reader.types(drain)
-        await rotate(reader, rest)
+            await rotate(reader)
     assert "completed  swap " in shown
     assert "0.5 ETH for 12,375 CNYD" in shown
     assert took_s < SLOW_S, f"{took_s:.0f} s"
