@@ -263,7 +263,9 @@ class RelayerService:
         async def keep() -> Mapping[AssetId, int]:
             costs = await checks.exit_costs([setup.chain])
             promised = await self._database.read(promises.of_open_swaps)
-            return kept_in(pipeline.account, promised, costs, clock.now_ns(), retiring=False)
+            # The purse itself counts what else is signed.
+            of_swaps = [one for one in promised if not one.leaves]
+            return kept_in(pipeline.account, of_swaps, costs, clock.now_ns(), retiring=False)
 
         return Answerer(
             setup.chain, setup.board, setup.prover, access.heads, timing, pipeline, keep, clock, self._metrics
