@@ -59,8 +59,8 @@ class Seen:
     withdrawals: tuple[Withdrawal, ...]
 
     def asset(self, name: str) -> Asset:
-        """Return what is called so. Raise what `named_asset` raises."""
-        return named_asset([asset for one in self.accounts for asset in one.assets], name)
+        """Return what is called so; accounts of one chain may hold the same. Raise what `named_asset` raises."""
+        return named_asset(list({asset.id: asset for one in self.accounts for asset in one.assets}.values()), name)
 
     def present(self, chain: ChainId) -> Account:
         """Return our account on a chain that opens swaps."""

@@ -3,8 +3,10 @@
 import pytest
 
 from core.model.errors import RejectedError
-from core.model.types import ChainId
-from gateway.treasury import of_chain, parse_receiver
+from core.model.identifiers import parse_asset
+from core.model.types import AccountId, Asset, ChainId
+from gateway.treasury import Account, Seen, of_chain, parse_receiver
+from relayer.treasury.teller import Purse
 from tests.gateway.test_config import ETHEREUM, LEDGER, relayer
 
 ADDRESS = f"0x{'1f' * 20}"
@@ -37,3 +39,12 @@ def test_chain_that_is_not_configured_is_named() -> None:
     assert of_chain(relayer(), EVM) == EVM
     with pytest.raises(RejectedError, match=f"eip155:1 is not a configured chain: did you mean {EVM}"):
         of_chain(relayer(), "eip155:1")
+
+
+def test_asset_is_one_while_an_account_of_its_chain_retires() -> None:
+    """Both accounts may hold it: a withdrawal during a rotation has to find it."""
+    ether, purse = Asset(parse_asset(ETHEREUM.assets[0]), "ETH", 18), Purse({}, {})
+    present, former = (AccountId(f"{EVM}:0x{digit * 40}") for digit in "12")
+    seen = Seen((Account(present, (ether,), purse), Account(former, (ether,), purse, retiring=True)), ())
+    assert seen.asset("eth") == seen.asset(ether.id) == ether
+    assert seen.present(EVM).account == present
