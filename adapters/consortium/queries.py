@@ -56,7 +56,7 @@ class ConsortiumQueryBoard:
         self._open.pop(number, None)
         return False
 
-    async def cost(self, query: ChainQuery) -> BaseUnits:
+    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
         return BaseUnits(0)
 
     def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
@@ -98,7 +98,7 @@ class FailoverQueryBoard:
         assert failure is not None
         raise failure
 
-    async def cost(self, query: ChainQuery) -> BaseUnits:
+    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
         return BaseUnits(0)
 
     def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:

@@ -9,7 +9,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 
 from adapters.evm import light_client
-from adapters.evm.calls import encode_call, unsigned_call
+from adapters.evm.calls import body_of, encode_call, unsigned_call
 from adapters.evm.endpoints import Endpoints
 from adapters.evm.names import hex_address, native_asset
 from adapters.evm.rpc import data_bytes, quantity
@@ -116,12 +116,13 @@ class EvmQueryBoard:
         self._open.pop(number, None)
         return False
 
-    async def cost(self, query: ChainQuery) -> BaseUnits:
+    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
         market = await self._market()
         if market is None:
             raise RetryableError(f"{self._chain} shows no price of gas")
-        asked = self._asked(query.number)
-        return BaseUnits((ANSWER_GAS + asked.callback_gas) * (2 * market.base_fee + market.priority_fee))
+        least = ANSWER_GAS + self._asked(query.number).callback_gas
+        gas = least if answer is None else int(body_of(answer).gas, 16)
+        return BaseUnits(gas * (2 * market.base_fee + market.priority_fee))
 
     def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
         asked = self._asked(number)

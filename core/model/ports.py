@@ -287,8 +287,9 @@ class QueryBoard(Protocol):
     async def is_open(self, number: int) -> bool:
         """Return false once the question is answered or over."""
 
-    async def cost(self, query: ChainQuery) -> BaseUnits:
-        """The most that an answer may cost, in the chain's native coin; 0 if the chain takes no fees."""
+    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
+        """The most that this answer may cost, in the chain's native coin; 0 if the chain takes no fees. Without one:
+        what every answer may cost, however short."""
 
     def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
         """The answer. Raise `RejectedError` for evidence that the chain cannot take."""

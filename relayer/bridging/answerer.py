@@ -98,13 +98,13 @@ class Answerer:
 
     async def _try(self, query: ChainQuery) -> bool:
         try:
-            cost = await self._board.cost(query)
-            if cost > (query.fee if query.asset is None or query.asset in self._native else 0):
-                raise RetryableError(f"an answer may cost {cost}, and its fee is {query.fee}: not at a loss")
+            self._require_paid(query, await self._board.cost(query))
             if not await self._board.is_open(query.number):
                 return False
             evidence = await self._proven(query)
             answer = self._board.answer(query.number, evidence, self._pipeline.account)
+            cost = await self._board.cost(query, answer)
+            self._require_paid(query, cost)
             key = f"answer/{self._home}/{self._pipeline.account}:{query.number}:{self._times(query)}"
             # Whoever asks and then answers first lets us pay for a transaction that reverts. No exit may miss that gas.
             keep = await self._keep() if cost else {}
@@ -122,6 +122,11 @@ class Answerer:
         self._metrics.answers.labels(self._home, "sent").inc()
         log.info("question answered", chain=self._home, number=query.number, height=evidence.as_of.block.height)
         return True
+
+    def _require_paid(self, query: ChainQuery, cost: int) -> None:
+        """Raise `RetryableError` if the question's fee is less than this."""
+        if cost > (query.fee if query.asset is None or query.asset in self._native else 0):
+            raise RetryableError(f"an answer may cost {cost}, and its fee is {query.fee}: not at a loss")
 
     async def _proven(self, query: ChainQuery) -> Evidence:
         """Evidence as of a height that the question admits.

@@ -131,6 +131,21 @@ async def test_question_below_its_cost_is_left_to_others(stage: Stage) -> None:
     assert (await stage.heard())[0] == 1
 
 
+async def test_long_answer_is_not_sent_at_a_loss(stage: Stage) -> None:
+    author = await stage.both.ledger.account()
+    long = b'{"text":"' + b"x" * 16_000 + b'"}'
+    await stage.both.ledger.send(author, write_record(author.account, "library", "book", long))
+    await stage.both.ledger.advance()
+    key = record_key("library", "book", 1)
+    await stage.ask(key)
+    [query] = await stage.board.open_queries(ChainTime(ETHEREUM, 0))
+    least = await stage.board.cost(query)
+    await stage.ask(key, fee=least * 3 // 2)
+    assert await stage.answerer.answer_open() == 1, "the well paid one"
+    await stage.both.evm.advance()
+    assert [await stage.board.is_open(number) for number in (1, 2)] == [False, True]
+
+
 async def test_gas_that_exits_need_answers_nothing(stage: Stage) -> None:
     await stage.ask(KEY)
     stage.kept[AssetId(f"{ETHEREUM}/slip44:60")] = 10**30
