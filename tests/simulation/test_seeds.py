@@ -16,7 +16,9 @@ from core.model.types import ChainId
 from core.runtime.logging import configure_logging
 from gateway.simulation.campaign import report, verdicts
 from gateway.simulation.coverage import Coverage, never_seen
-from gateway.simulation.drawing import LATECOMERS, MAX_FEW, MIN_FEW, MIN_MUCH, draw
+from gateway.simulation.drawing import draw
+from gateway.simulation.drawing.deals import LATECOMERS
+from gateway.simulation.drawing.small import MAX_FEW, MIN_FEW, MIN_MUCH
 from gateway.simulation.plan import (
     AWAY_S,
     CHAINS,

@@ -1,0 +1,125 @@
+"""The swaps that are drawn: who wants what, when, and how they behave."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from gateway.simulation.feeds import MAX_AGE_S
+from gateway.simulation.plan import CHAINS, STORY_S, Act, Aim, Deal, Plan, Rough, Style, Trouble
+
+MIN_DEALS, MAX_DEALS = 14, 24
+"""The fixed cost of a story is that of its blocks: the more swaps share it, the more are played."""
+WEIGHTS: Final = {
+    Style.HONEST: 9,
+    Style.NEVER_LOCKS: 1,
+    Style.VANISHES: 1,
+    Style.LAST_SECOND: 3,
+    Style.LOCKS_TOO_LITTLE: 1,
+    Style.LOCKS_TOO_SHORT: 1,
+    Style.LOCKS_FOR_ANOTHER: 1,
+    Style.LOCKS_LATE: 1,
+    Style.DOUBLE_SPENDS: 1,
+    Style.COPIED: 1,
+}
+UNDONE_SHARE: Final = 0.4
+"""Of claims in the last second, those that a reorg takes out."""
+PUBLIC_SHARE: Final = 0.5
+"""Of cheats who would vanish or lock for another, those who publish their preimage instead, before they lock."""
+LATE_WATCH_SHARE: Final = 0.5
+"""Of watched swaps, those that are registered once both locks are there."""
+TOGETHER_SHARE: Final = 0.1
+"""Of towns, those in which some swaps of one kind begin at the same moment, so that their locks can share a
+transaction; in some of them that transaction waits, and one of its locks is over by then."""
+TOGETHER: Final = 4
+HELD_UP_S: Final = (6.0, 25.0)
+"""How long it waits: the gates of the others are still open then, or closed."""
+NOTICED: Final = frozenset({Rough.FINALITY_STALLS, Rough.DEEP_REORG, Rough.CLOCK_WRONG})
+"""Trouble that stops a relayer's offers by itself."""
+LATECOMERS: Final = 3
+LITTLE: Final = (100, 2_000)
+"""The amounts that they want: whatever others have left of limits is enough for them."""
+LATE_S: Final = (12.0, 58.0)
+"""When they come, in seconds from when the trouble begins."""
+
+
+def first_deals(source: random.Random, relayers: int, all_watched: bool) -> tuple[Deal, ...]:
+    """The swaps of a town with so many relayers."""
+    count = source.randint(MIN_DEALS, MAX_DEALS)
+    styles = source.choices(list(WEIGHTS), weights=list(WEIGHTS.values()), k=count)
+    return tuple(
+        Deal(
+            number=number,
+            first=source.choice(CHAINS),
+            coin=source.random() < 0.6,
+            amount=source.randint(100, 100_000) * 3 // 5,
+            start_s=source.uniform(0, STORY_S) if source.random() < 0.6 else 1.0,
+            style=style,
+            relayer=source.randrange(relayers),
+            watched=all_watched or source.random() < 0.2,
+            before_timelock_s=source.uniform(1.5, 8.0),
+            provider_dies=style is Style.LAST_SECOND and source.random() < 0.4,
+        )
+        for number, style in enumerate(styles)
+    )
+
+
+def plain(deal: Deal) -> Deal:
+    """The same deal with no tower, no reorg, no second lock, no early claim and no power failure."""
+    return replace(deal, watched=False, late_watch=False, undone=False, twice=False, public=False, provider_dies=False)
+
+
+def with_undone_claims(source: random.Random, plan: Plan) -> Plan:
+    """The same story, and of some deals the cheat's claim does not stay. None of those is watched: to a tower a swap in
+    which one leg is claimed and the other refunded is lost, whoever lost it."""
+    can = {deal.number for deal in plan.deals if deal.style is Style.LAST_SECOND and not deal.watched}
+    deals = (replace(deal, undone=deal.number in can and source.random() < UNDONE_SHARE) for deal in plan.deals)
+    return replace(plan, deals=tuple(deals))
+
+
+def with_early_and_late_words(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some preimages published before a lock, and some swaps that a tower hears of late."""
+
+    def changed(deal: Deal) -> Deal:
+        public = source.random() < PUBLIC_SHARE and deal.style in (Style.VANISHES, Style.LOCKS_FOR_ANOTHER)
+        late = source.random() < LATE_WATCH_SHARE
+        return replace(deal, public=public and not deal.watched, late_watch=late and deal.watched)
+
+    return replace(plan, deals=tuple(map(changed, plan.deals)))
+
+
+def with_some_together(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story with its first deals at one moment, for one pair of assets and with the first
+    provider."""
+    if source.random() >= TOGETHER_SHARE or not plan.batches:
+        return plan
+    second = source.choice(sorted(plan.batches & plan.fees or plan.batches))
+    first = next(chain for chain in CHAINS if chain != second)
+    deals = [
+        replace(one, first=first, coin=True, relayer=0, start_s=1.0, amount=source.randint(1_000, 15_000))
+        for one in plan.deals[:TOGETHER]
+    ]
+    if held_up := source.random() < 0.7:
+        cheat = replace(deals[0], style=Style.VANISHES, watched=False, public=False, undone=False, provider_dies=False)
+        deals[0] = replace(cheat, blabs=True)
+    aims = (Aim(Trouble.STARVED, Act.FUND, 1, source.choice(HELD_UP_S)),) if held_up else ()
+    return replace(plan, deals=(*deals, *plan.deals[TOGETHER:]), aims=(*aims, *plan.aims))
+
+
+def with_latecomers(source: random.Random, plan: Plan) -> Plan:
+    """The same story with people who come while relayers should have noticed that something is wrong, and after it."""
+    began = [plan.at_s[one] for one in sorted(plan.rough & NOTICED)]
+    began += [plan.pricing.stall_at_s] if plan.pricing is not None and plan.pricing.stall_for_s > MAX_AGE_S else []
+    if not began:
+        return plan
+    began_s = min(began)
+    later = tuple(
+        replace(
+            plain(source.choice(plan.deals)),
+            number=max(one.number for one in plan.deals) + number,
+            style=Style.HONEST,
+            amount=source.randint(*LITTLE),
+            start_s=began_s + source.uniform(*LATE_S),
+        )
+        for number in range(1, LATECOMERS + 1)
+    )
+    return replace(plan, deals=(*plan.deals, *later))

@@ -1,0 +1,145 @@
+"""The operators that are drawn: how they run their relayers, what they order, and what they lose."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from gateway.simulation.drawing.faults import also
+from gateway.simulation.drawing.parties import with_first_undisturbed
+from gateway.simulation.drawing.small import SOONER
+from gateway.simulation.plan import (
+    FORGETFUL,
+    STORY_S,
+    Fall,
+    Leading,
+    Plan,
+    Pricing,
+    Purpose,
+    Rough,
+    Style,
+    Withdrawing,
+)
+
+SOON: Final = 0.3
+"""How much sooner than others something comes that takes long to be believed."""
+WITHDRAWALS_SHARE: Final = 0.35
+"""Of towns, those in which an operator withdraws."""
+MAX_WITHDRAWALS: Final = 3
+MAX_PERCENT: Final = 90
+IN_TIME_S, HURRIED_S = 90, 3
+HURRIED_SHARE: Final = 0.15
+"""Of withdrawals, those that have hardly any time."""
+AFTER_SHARE: Final = 0.7
+"""Of withdrawals, those that are ordered right after a swap was agreed on, when most of what it needs is only kept."""
+RIGHT_AFTER_S: Final = 4.0
+PURPOSES: Final = (Purpose.SOME, Purpose.SOME, Purpose.ALL, Purpose.ALL, Purpose.TOO_MUCH, *Purpose)
+WATCHFUL_SHARE: Final = 0.2
+"""Of towns in which nothing rough comes, those whose relayers' guards look."""
+PRICED_SHARE: Final = 0.25
+"""Of towns, those whose relayers trade at a price that changes."""
+LED_SHARE: Final = 0.12
+"""Of towns, those whose first relayer has two processes."""
+UNLED: Final = FORGETFUL | {Rough.TWO_PROCESSES, Rough.PROVIDER_VANISHES, Rough.DATABASE_AWAY, Rough.CLOCK_WRONG}
+"""Trouble that is about a relayer with one process."""
+AIMED_FALL_SHARE: Final = 0.5
+FALLEN_S: Final = (3.0, 30.0)
+FROM_CHAIN_SHARE: Final = 0.05
+PAUSED_SHARE: Final = 0.03
+STORE_SHARE: Final = 0.06
+
+
+def with_a_price(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story at a price that jumps, and stands still, while people ask for it."""
+    if source.random() >= PRICED_SHARE:
+        return plan
+    story_s = STORY_S / SOONER if plan.small else STORY_S
+    pricing = Pricing(
+        jump_at_s=source.uniform(3, story_s),
+        jump_for_s=source.choice((0, 4, 15)),
+        jump_percent=source.choice((60, 90, 110, 160)),
+        stall_at_s=source.uniform(3, story_s),
+        stall_for_s=source.choice((0, 5, 35)),
+        flaky=source.choice((0.0, 0.1, 0.4)),
+    )
+    return replace(plan, pricing=pricing)
+
+
+def with_two_processes(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story with two processes of the first relayer, one of which falls: that, and nothing else
+    that would have it away for longer than is promised."""
+    if source.random() >= LED_SHARE or plan.rough & UNLED:
+        return plan
+    fall = source.choice(list(Fall))
+    is_aimed = source.random() < AIMED_FALL_SHARE
+    return replace(
+        with_first_undisturbed(plan),
+        deals=tuple(replace(one, provider_dies=one.provider_dies and one.relayer > 0) for one in plan.deals),
+        leading=Leading(
+            fall,
+            at_s=source.uniform(5, 2 * STORY_S),
+            for_s=source.uniform(*FALLEN_S),
+            funding=source.randint(1, max(1, len(plan.deals) // 2)) if is_aimed else 0,
+        ),
+    )
+
+
+def with_restored_store(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story with an initiator whose store is lost in the midst of its only swap, and was copied
+    before it."""
+    mine = [one.number for one in plan.deals if one.relayer == 0 and one.style is Style.HONEST]
+    if source.random() >= STORE_SHARE or plan.rough or plan.leading is not None or not mine:
+        return plan
+    kept = (Style.HONEST, Style.COPIED)
+    deals = tuple(one for one in plan.deals if one.number == mine[0] or one.relayer or one.style not in kept)
+    dapp = replace(plan.dapps[0], deaths=(), outages=(), locked=0.0)
+    at_s = source.choice((0.0, source.uniform(0, 3), source.uniform(3, 12)))
+    return also(plan, Rough.STORE_RESTORED, at_s, deals=deals, dapps=(dapp, *plan.dapps[1:]))
+
+
+def with_a_pause(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and the operator pauses the first relayer for a while."""
+    if source.random() >= PAUSED_SHARE or plan.rough & FORGETFUL:
+        return plan
+    return also(plan, Rough.OPERATOR_PAUSES, source.uniform(5, STORY_S))
+
+
+def with_a_restore_from_the_chains(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story with a relayer whose database is lost. Nothing else keeps it away meanwhile: whoever
+    reads the chains at once loses nothing."""
+    if source.random() >= FROM_CHAIN_SHARE or plan.rough & UNLED:
+        return plan
+    at_s = source.uniform(0, STORY_S) * (SOON if plan.small else 1)
+    deals = tuple(replace(one, provider_dies=False) for one in plan.deals)
+    return also(with_first_undisturbed(plan), Rough.FROM_CHAIN, at_s, deals=deals)
+
+
+def with_watchful_guards(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story with guards that look though nothing rough comes."""
+    return replace(plan, watchful=source.random() < WATCHFUL_SHARE)
+
+
+def with_withdrawals(source: random.Random, plan: Plan) -> Plan:
+    """In some towns the same story, and operators withdraw in the midst of swaps."""
+    if source.random() >= WITHDRAWALS_SHARE:
+        return plan
+    withdrawals = tuple(_withdrawal(source, plan) for _ in range(source.randint(1, MAX_WITHDRAWALS)))
+    return replace(plan, withdrawals=withdrawals)
+
+
+def _withdrawal(source: random.Random, plan: Plan) -> Withdrawing:
+    deal = source.choice(plan.deals)
+    is_aimed = source.random() < AFTER_SHARE
+    purpose = source.choice(PURPOSES)
+    if purpose is Purpose.ALL and Rough.USED_ELSEWHERE in plan.rough:
+        purpose = Purpose.SOME  # the other hand has to pay, too, and waits for its block
+    return Withdrawing(
+        relayer=deal.relayer,
+        purpose=purpose,
+        # Of what somebody wants just then.
+        chain=deal.second,
+        coin=deal.coin,
+        percent=source.randint(5, MAX_PERCENT),
+        at_s=source.uniform(0, RIGHT_AFTER_S) if is_aimed else source.uniform(5, STORY_S),
+        after=source.randint(1, (len(plan.deals) + 1) // 2) if is_aimed else 0,
+        within_s=HURRIED_S if source.random() < HURRIED_SHARE else IN_TIME_S,
+    )

@@ -1,0 +1,112 @@
+"""The parties that are drawn: how they fail, and what their endpoints and signers do."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from adapters.memory import FaultRates
+from gateway.simulation.plan import COME_BACK_S, COMMITS_OF, SENDINGS, STORY_S, Death, Lie, Outage, Party, Plan
+
+LATER_LIES: Final = (Lie.FINAL, Lie.RICH)
+"""Drawn from a source of their own, since they came later."""
+LIES: Final = tuple(one for one in Lie if one not in LATER_LIES)
+LATER_LIES_SHARE: Final = 0.5
+"""Of parties with several operators none of which lies or hides anything, those that have such a liar."""
+RARE_COMMITS: Final = frozenset({"place", "account", "signature", "agreement", "store"})
+FICKLE_SHARE: Final = 0.3
+"""Of parties, those whose signer does not always answer, or not in words that anybody knows."""
+MOODY_SHARE: Final = 0.15
+"""Of parties, those whose endpoints now and then refuse what they took."""
+HIDING_SHARE: Final = 0.4
+"""Of parties with several operators none of which lies, those of which one hides what happened in blocks."""
+FEW_OPERATORS: Final = 3
+"""How many endpoints a party of a small town has at most."""
+
+
+def party_of(source: random.Random, name: str, outage_s: float) -> Party:
+    """A party that is never away for longer than `outage_s` at a time."""
+    operators, kind = source.choice((1, 1, 3, 3, 5)), name.split("-", maxsplit=1)[0]
+    trouble, longest_s = source.random(), outage_s - COME_BACK_S
+    outage = Outage(source.uniform(2, 2 * STORY_S), source.uniform(1, longest_s), full=source.random() < 0.5)
+    moods = random.Random(f"fickle/{name}/{outage.at_s}")
+    return Party(
+        name=name,
+        operators=operators,
+        lie=source.choice((*LIES, Lie.FROM_THE_PAST)) if operators > 1 and source.random() < 0.7 else None,
+        rates=_rates(source),
+        # One at a time: together they would be longer than what is promised.
+        deaths=_deaths(source, kind, longest_s) if trouble < 0.6 else (),
+        outages=(outage,) if trouble > 0.8 else (),
+        locked=source.choice((0.0, 0.0, 0.01, 0.03)),
+        liar=source.randrange(operators),
+        fickle=moods.uniform(0.02, 0.1) if moods.random() < FICKLE_SHARE else 0.0,
+    )
+
+
+def _rates(source: random.Random) -> FaultRates:
+    if source.random() < 0.4:
+        return FaultRates()
+    return FaultRates(
+        error=source.uniform(0, 0.005),
+        lost_reply=source.uniform(0, 0.2),
+        latency_s=(0.0, source.choice((0.0, 0.02, 0.1))),
+        repeat_head=source.uniform(0, 0.2),
+        drop_head=source.uniform(0, 0.1),
+        late_head=source.uniform(0, 0.1),
+    )
+
+
+def _deaths(source: random.Random, kind: str, longest_s: float) -> tuple[Death, ...]:
+    outage_s, after = source.uniform(0, longest_s), source.random() < 0.5
+    match source.choice(("commit", "commit", "commit", "sending", "time")):
+        case "commit":
+            commit = source.choice(COMMITS_OF[kind])
+            count = source.randint(1, 3 if commit in RARE_COMMITS else 30)
+            return (Death(outage_s, commit=commit, count=count, after=after),)
+        case "sending":
+            return (Death(outage_s, sending=source.choice(SENDINGS), count=source.choice((1, 1, 2)), after=after),)
+        case _:
+            return (Death(outage_s, at_s=source.uniform(2, 2 * STORY_S)),)
+
+
+def with_moods(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints' moods."""
+
+    def moody(party: Party) -> Party:
+        return replace(party, moody=source.uniform(0.01, 0.06)) if source.random() < MOODY_SHARE else party
+
+    return replace(plan, relayers=tuple(map(moody, plan.relayers)), dapps=tuple(map(moody, plan.dapps)))
+
+
+def with_hiding(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints that show blocks without what happened in them."""
+
+    def hiding(party: Party) -> Party:
+        hides = source.random() < HIDING_SHARE and party.operators > 1 and party.lie is None
+        return replace(party, hides=hides)
+
+    return replace(plan, relayers=tuple(map(hiding, plan.relayers)), dapps=tuple(map(hiding, plan.dapps)))
+
+
+def with_later_lies(source: random.Random, plan: Plan) -> Plan:
+    """The same story with some endpoints that call everything final, or everybody rich."""
+
+    def lying(party: Party) -> Party:
+        lies, lie = source.random() < LATER_LIES_SHARE, source.choice(LATER_LIES)
+        return replace(party, lie=lie) if lies and party.operators > 1 and not (party.lie or party.hides) else party
+
+    return replace(plan, relayers=tuple(map(lying, plan.relayers)), dapps=tuple(map(lying, plan.dapps)))
+
+
+def with_first_undisturbed(plan: Plan) -> Plan:
+    """The same story, and the first relayer is never away, nor is its database locked."""
+    first = replace(plan.relayers[0], deaths=(), outages=(), locked=0.0)
+    return replace(plan, relayers=(first, *plan.relayers[1:]))
+
+
+def with_few_endpoints(party: Party) -> Party:
+    """The same party with the fewest endpoints that outvote one of them: each is asked for every head. Next to one that
+    hangs the others answer: two of three that say nothing are more than a minority."""
+    rates = replace(party.rates, error=0.0) if party.lie is Lie.HANGS else party.rates
+    fewer = min(party.operators, FEW_OPERATORS)
+    return replace(party, operators=fewer, liar=min(party.liar, FEW_OPERATORS - 1), rates=rates)

@@ -1,0 +1,92 @@
+"""Small towns: the beginning of a story, and what only so few swaps can show."""
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from gateway.simulation.drawing.deals import plain
+from gateway.simulation.drawing.parties import with_few_endpoints
+from gateway.simulation.plan import Deal, Plan, Rough, Style
+
+MIN_FEW, MAX_FEW = 2, 4
+"""How many swaps a small town has."""
+SOONER: Final = 5
+"""How many times earlier its swaps begin."""
+TWICE_SHARE: Final = 0.3
+"""Of cheats who claim in the last second, those who lock a second time, which does not stay."""
+CROWDED_SHARE: Final = 0.15
+"""Of small towns, those in which everybody wants much of the same; of those with narrow inventories all."""
+BEYOND: Final = ((Style.HONEST, 45_000), (Style.VANISHES, 50_000))
+"""Amounts of which `BEYOND_COUNT` are more than one counterparty may have, or than one window of timelocks."""
+BEYOND_COUNT: Final = 3
+BEYOND_SHARE: Final = 0.1
+HELD_SHARE: Final = 0.3
+"""Of small towns with narrow inventories, those in which somebody who never locks has most of it kept for a while."""
+HELD_AMOUNT: Final = 78_000
+MIN_MUCH, MAX_MUCH = 35_000, 60_000
+"""The amounts there, in base units of what initiators give: limits allow two or three such swaps at a time."""
+
+
+def in_a_small_town(source: random.Random, plan: Plan) -> Plan:
+    """If the seed is a small town's, the beginning of the same story, with its first provider."""
+    if not plan.small:
+        return plan
+    first = plan.deals[: source.randint(MIN_FEW, MAX_FEW)]
+    deals = tuple(replace(one, relayer=0, start_s=one.start_s / SOONER) for one in first)
+    deals = _twice(random.Random(f"twice/{plan.seed}"), deals)
+    crowd = random.Random(f"crowded/{plan.seed}")
+    if crowd.random() < CROWDED_SHARE or plan.narrow:
+        deals = _crowded(crowd, deals)
+    if plan.narrow and not plan.rough:
+        deals = _held(random.Random(f"held/{plan.seed}"), deals)
+    elif not plan.rough:
+        deals = _beyond_limits(random.Random(f"beyond limits/{plan.seed}"), deals)
+    relayers, dapps = (with_few_endpoints(plan.relayers[0]),), (with_few_endpoints(plan.dapps[0]),)
+    is_watched = Rough.PROVIDER_VANISHES in plan.rough or any(one.watched for one in deals)
+    named = {one.name for one in (*relayers, *dapps)}
+    return replace(
+        plan,
+        deals=deals,
+        relayers=relayers,
+        dapps=dapps,
+        tower=with_few_endpoints(plan.tower) if plan.tower is not None and is_watched else None,
+        clock_of=plan.clock_of if plan.clock_of in named else relayers[0].name if plan.clock_of else "",
+    )
+
+
+def _twice(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, on some of which the cheat locks a second time."""
+    late = [deal.number for deal in deals if deal.style is Style.LAST_SECOND and source.random() < TWICE_SHARE]
+    return tuple(replace(deal, twice=deal.number in late) for deal in deals)
+
+
+def _crowded(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, all of them for one pair of assets, and for amounts that come near limits and inventory."""
+    first = deals[0]
+    return tuple(
+        replace(one, coin=first.coin, first=first.first, amount=source.randint(MIN_MUCH, MAX_MUCH)) for one in deals
+    )
+
+
+def _held(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, or of the first two only one can be answered at a time: a cheat proves that they could pay for
+    nearly all there is, and never locks; or proves nothing, locks before the other, and vanishes."""
+    if source.random() >= HELD_SHARE:
+        return deals
+    first, second = map(plain, deals[:2])
+    style, amount, start_s = source.choice(((Style.NEVER_LOCKS, MIN_MUCH, 1.0), (Style.VANISHES, MAX_MUCH, 0.3)))
+    first = replace(first, style=style, amount=HELD_AMOUNT, start_s=0.0)
+    return (first, replace(second, style=Style.HONEST, amount=amount, start_s=start_s), *deals[2:])
+
+
+def _beyond_limits(source: random.Random, deals: tuple[Deal, ...]) -> tuple[Deal, ...]:
+    """The same deals, or three at once that are more than a limit lets be: of one initiator, whom openings count; or of
+    three who prove nothing, whom only their locks count."""
+    if len(deals) < BEYOND_COUNT or source.random() >= BEYOND_SHARE:
+        return deals
+    style, amount = source.choice(BEYOND)
+    those = tuple(
+        replace(plain(one), first=deals[0].first, coin=deals[0].coin, style=style, amount=amount, start_s=number / 10)
+        for number, one in enumerate(deals[:BEYOND_COUNT])
+    )
+    return (*those, *deals[BEYOND_COUNT:])
