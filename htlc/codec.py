@@ -1,42 +1,15 @@
-"""States, events and effects as JSON bytes, for journal and outbox. Bytes are base64, amounts are plain integers."""
+"""The swap's states, events and effects as bytes (`core.model.codecs`)."""
 
-import msgspec
+from typing import Final
 
-from core.model.errors import FatalError
+from core.model.codecs import Codec
 from htlc.effects import SwapEffect
 from htlc.events import SwapEvent
 from htlc.model import SwapState
 
-_encoder = msgspec.json.Encoder(order="deterministic")
-_states = msgspec.json.Decoder(SwapState)
-_events: msgspec.json.Decoder[SwapEvent] = msgspec.json.Decoder(SwapEvent)
-_effects: msgspec.json.Decoder[SwapEffect] = msgspec.json.Decoder(SwapEffect)
+SWAPS: Final[Codec[SwapState, SwapEvent, SwapEffect]] = Codec("swap", SwapState, SwapEvent, SwapEffect)
 
-
-def encode(value: SwapState | SwapEvent | SwapEffect) -> bytes:
-    """Canonical: equal values give equal bytes."""
-    return _encoder.encode(value)
-
-
-def decode_state(raw: bytes) -> SwapState:
-    """Raise `FatalError`: stored bytes that cannot be read are damage, or another version's."""
-    try:
-        return _states.decode(raw)
-    except msgspec.MsgspecError as error:
-        raise FatalError(f"a stored swap cannot be read: {error}") from error
-
-
-def decode_event(raw: bytes) -> SwapEvent:
-    """Raise `FatalError`."""
-    try:
-        return _events.decode(raw)
-    except msgspec.MsgspecError as error:
-        raise FatalError(f"a journalled event cannot be read: {error}") from error
-
-
-def decode_effect(raw: bytes) -> SwapEffect:
-    """Raise `FatalError`."""
-    try:
-        return _effects.decode(raw)
-    except msgspec.MsgspecError as error:
-        raise FatalError(f"an effect in the outbox cannot be read: {error}") from error
+encode = SWAPS.encode
+decode_state = SWAPS.decode_state
+decode_event = SWAPS.decode_event
+decode_effect = SWAPS.decode_effect

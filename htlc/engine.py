@@ -23,6 +23,7 @@ class _SwapRules:
     """The swap's pure part, as a `machine.Rules`."""
 
     name = "swap"
+    codec = codec.SWAPS
 
     def transition(self, state: SwapState | None, event: SwapEvent) -> tuple[SwapState, tuple[SwapEffect, ...]]:
         if isinstance(event, events.Agreed):
@@ -44,15 +45,6 @@ class _SwapRules:
 
     def kind_of(self, effect: SwapEffect) -> str:
         return effects.kind_of(effect)
-
-    def encode(self, value: SwapState | SwapEvent | SwapEffect) -> bytes:
-        return codec.encode(value)
-
-    def decode_state(self, raw: bytes) -> SwapState:
-        return codec.decode_state(raw)
-
-    def decode_event(self, raw: bytes) -> SwapEvent:
-        return codec.decode_event(raw)
 
 
 SWAPS: Final[machine.Machine[SwapState, SwapEvent, SwapEffect]] = machine.Machine(_SwapRules())

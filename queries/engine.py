@@ -22,6 +22,7 @@ class _QueryRules:
     """The query's pure part, as a `machine.Rules`."""
 
     name = "query"
+    codec = codec.QUERIES
 
     def transition(self, state: QueryState | None, event: QueryEvent) -> tuple[QueryState, tuple[QueryEffect, ...]]:
         return transition(state, event)
@@ -39,15 +40,6 @@ class _QueryRules:
 
     def kind_of(self, effect: QueryEffect) -> str:
         return kind_of(effect)
-
-    def encode(self, value: QueryState | QueryEvent | QueryEffect) -> bytes:
-        return codec.encode(value)
-
-    def decode_state(self, raw: bytes) -> QueryState:
-        return codec.decode_state(raw)
-
-    def decode_event(self, raw: bytes) -> QueryEvent:
-        return codec.decode_event(raw)
 
 
 QUERIES: Final[machine.Machine[QueryState, QueryEvent, QueryEffect]] = machine.Machine(_QueryRules())

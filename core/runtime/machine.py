@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.engine import Connection
 
+from core.model.codecs import Codec
 from core.model.errors import ConflictError, NotFoundError, require
 from core.runtime import journal
 
@@ -27,10 +28,11 @@ F = TypeVar("F")
 
 
 class Rules(Protocol[S, E, F]):
-    """The pure part of a machine: states S, events E, effects F. Encodings are canonical: equal values, equal bytes."""
+    """The pure part of a machine: states S, events E, effects F."""
 
     name: str
     """The word for one stream in sentences: "swap"."""
+    codec: Codec[S, E, F]
 
     def transition(self, state: S | None, event: E) -> tuple[S, tuple[F, ...]]:
         """Return the state that follows and what is asked for; the same object if the event changes nothing.
@@ -48,12 +50,6 @@ class Rules(Protocol[S, E, F]):
 
     def kind_of(self, effect: F) -> str:
         """Return the kind, unique among the effects of one event."""
-
-    def encode(self, value: S | E | F) -> bytes: ...
-
-    def decode_state(self, raw: bytes) -> S: ...
-
-    def decode_event(self, raw: bytes) -> E: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +98,14 @@ class Machine(Generic[S, E, F]):
         snapshot = journal.load(connection, stream)
         if snapshot is None:
             raise NotFoundError(f"no {self._rules.name} {stream[:64]!r}")
-        return self._rules.decode_state(snapshot.state)
+        return self._rules.codec.decode_state(snapshot.state)
 
     def replayed(self, connection: Connection, stream: str) -> S:
         """Return the state that the journal's events lead to, without a look at the stored one. Raise `NotFoundError`,
         and `FatalError` if an event of the journal does not follow from those before it."""
         state: S | None = None
         for entry in journal.replay(connection, stream):
-            state, _ = self._rules.transition(state, self._rules.decode_event(entry.event))
+            state, _ = self._rules.transition(state, self._rules.codec.decode_event(entry.event))
             taken = self._rules.sequence_of(state) == entry.sequence
             require(taken, "an event of the journal was not taken", stream=stream)
         if state is None:
@@ -120,7 +116,7 @@ class Machine(Generic[S, E, F]):
         """Hold the stored state against the journal. Raise `FatalError` if they differ: code or storage is wrong."""
         stored, again = self.load(connection, stream), self.replayed(connection, stream)
         require(
-            self._rules.encode(stored) == self._rules.encode(again),
+            self._rules.codec.encode(stored) == self._rules.codec.encode(again),
             f"a {self._rules.name}'s stored state is not what its journal leads to",
             stream=stream,
         )
@@ -129,7 +125,7 @@ class Machine(Generic[S, E, F]):
         self, connection: Connection, expected: int, event: E, state: S, asked: tuple[F, ...], now_ns: int
     ) -> None:
         rules, stream = self._rules, self._rules.stream_of(state)
-        stored = [journal.Effect(rules.kind_of(effect), rules.encode(effect)) for effect in asked]
-        encoded = rules.encode(event), rules.encode(state)
+        stored = [journal.Effect(rules.kind_of(effect), rules.codec.encode(effect)) for effect in asked]
+        encoded = rules.codec.encode(event), rules.codec.encode(state)
         sequence = journal.append(connection, stream, expected, *encoded, stored, now_ns=now_ns)
         require(sequence == rules.sequence_of(state), "journal and state count events alike", stream=stream)
