@@ -124,7 +124,8 @@ async def test_a_request_that_nobody_waits_for_ends() -> None:
     await endpoint.begun(1)
     goes.cancel()
     await asyncio.gather(goes, return_exceptions=True)
-    await eventually(endpoint.requests[0].cancelled)
+    await eventually(lambda: endpoint.requests[0].done())
+    assert endpoint.requests[0].cancelled()
 
 
 @pytest.mark.usefixtures("endless_patience")

@@ -127,25 +127,28 @@ def test_a_traceback_shows_no_local_variables(form: Any) -> None:
 
 def test_threads_that_log_do_not_break_the_summary() -> None:
     repeats, ended, every = Repeats(), threading.Event(), sys.getswitchinterval()
+    heard, summaries = list[bool](), list[dict[str, Any]]()
 
     def log_on() -> None:
-        number = MAX_KNOWN
         while not ended.is_set():
-            number += 1
-            repeats(None, "warning", {"event": f"event {number}"})
+            heard.append(said(repeats, event=f"event {MAX_KNOWN + len(heard)}") is not None)
 
     for number in range(MAX_KNOWN):
-        repeats(None, "warning", {"event": f"event {number}"})
+        assert said(repeats, event=f"event {number}") is not None
     other = threading.Thread(target=log_on)
     sys.setswitchinterval(1e-6)
     try:
         other.start()
         for _ in range(200):
-            repeats.sum_up()
+            summaries += repeats.sum_up()
     finally:
         ended.set()
         other.join()
         sys.setswitchinterval(every)
+    assert heard
+    assert all(heard), "each is said for the first time"
+    assert summaries == [], "none has been said again"
+    assert len(repeats._known) == MAX_KNOWN
 
 
 LIBRARY = """
