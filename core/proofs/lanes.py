@@ -28,6 +28,7 @@ _ADDRESS = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 
 ERC20_KIND = 1 << 160
 """The bit above a token's address in its committed word; the native coin's word is 0."""
+_STATUS_MASK = 0xFFFF
 _COMMITMENT_MASK = ((1 << 224) - 1) << 32
 
 
@@ -119,7 +120,7 @@ def split_lane(word: int) -> tuple[LockStatus, int, bytes]:
     """(status, generation, commitment of 28 bytes) of a lane's word. Raise as `read_lane`."""
     if not word:
         return LockStatus.ABSENT, 0, bytes(COMMITMENT_SIZE)
-    status = word & 0xFFFF
+    status = word & _STATUS_MASK
     if status not in _SAME_GENERATION:
         raise InvalidProofError("the word is not that of a lane", status=status)
     return (
@@ -135,12 +136,10 @@ def read_lane(word: int, terms: LockTerms, lane: Lane) -> tuple[LockStatus, bool
     Generations wrap at 2**16: one that is less than half a round ahead of the asked one has superseded it. Raise
     InvalidProofError for a word that this contract cannot have written.
     """
-    if not word:
-        return LockStatus.ABSENT, False
-    status, generation = word & 0xFFFF, word >> 16 & MAX_GENERATION
-    if status not in (LaneStatus.LOCKED, LaneStatus.CLAIMED, LaneStatus.REFUNDED):
-        raise InvalidProofError("the word is not that of a lane", status=status)
+    status, generation, _ = split_lane(word)
+    if status is LockStatus.ABSENT:
+        return status, False
     if generation == lane.generation:
-        return _SAME_GENERATION[LaneStatus(status)], word - status == settled_word(terms, lane)
+        return status, word & ~_STATUS_MASK == settled_word(terms, lane)
     ahead = (generation - lane.generation) & MAX_GENERATION
     return (LockStatus.SUPERSEDED if ahead <= MAX_GENERATION // 2 else LockStatus.ABSENT), False

@@ -6,10 +6,16 @@ from typing import Any
 from core.model.questions import AsOf, Question
 from core.model.types import BlockRef, ChainTime, Height
 from core.proofs import ethereum, mpt
-from core.proofs.errors import InvalidProofError
+from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.kinds import FINAL_BY_ATTESTATION
-from core.proofs.evidence.state import ProvenState, StateEntry, attested_header
+from core.proofs.evidence.state import (
+    ProvenState,
+    StateEntry,
+    attested_header,
+    entries_from_json,
+    entries_to_json,
+)
 from core.proofs.evidence.trail import Trail
 
 
@@ -32,6 +38,20 @@ def as_of_header(question: Question, header: ethereum.EthereumHeader) -> AsOf:
     """The block that answers, final by attestation."""
     block = BlockRef(question.chain, Height(header.number), ethereum.header_hash(header))
     return AsOf(block, ChainTime(question.chain, header.timestamp), FINAL_BY_ATTESTATION)
+
+
+def attestation_to_json(attestation: StateEntry) -> Any:
+    """The ledger's leaf about the header, as a list of one."""
+    return entries_to_json((attestation,))
+
+
+def attestation_from_json(value: Any) -> StateEntry:
+    """Inverse of `attestation_to_json`. Raise MalformedProofError."""
+    entries = entries_from_json(value)
+    if len(entries) != 1:
+        raise MalformedProofError("exactly one leaf attests the header")
+    [attestation] = entries
+    return attestation
 
 
 def nodes_to_json(nodes: Sequence[bytes]) -> list[str]:

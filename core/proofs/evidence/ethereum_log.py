@@ -14,9 +14,16 @@ from core.model.types import AccountId
 from core.proofs import ethereum, mpt
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
-from core.proofs.evidence.attested import as_of_header, attested_block, nodes_from_json, nodes_to_json
+from core.proofs.evidence.attested import (
+    as_of_header,
+    attestation_from_json,
+    attestation_to_json,
+    attested_block,
+    nodes_from_json,
+    nodes_to_json,
+)
 from core.proofs.evidence.kinds import Verified
-from core.proofs.evidence.state import StateEntry, entries_from_json, entries_to_json
+from core.proofs.evidence.state import StateEntry
 from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
 from core.proofs.keccak import keccak256
 
@@ -108,7 +115,7 @@ def encode_log_proof(proof: LogProof) -> bytes:
     return canonical.dump(
         {
             "trail": trail_to_json(proof.trail),
-            "attestation": entries_to_json((proof.attestation,)),
+            "attestation": attestation_to_json(proof.attestation),
             "headers": nodes_to_json(proof.headers),
             "index": proof.index,
             "transaction_nodes": nodes_to_json(proof.transaction_nodes),
@@ -121,13 +128,10 @@ def decode_log_proof(data: bytes) -> LogProof:
     """Inverse of `encode_log_proof`; one form only. Raise MalformedProofError."""
     names = ("trail", "attestation", "headers", "index", "transaction_nodes", "receipt_nodes")
     fields = canonical.members(canonical.load(data), *names)
-    attestation = entries_from_json(fields["attestation"])
-    if len(attestation) != 1:
-        raise MalformedProofError("exactly one leaf attests the header")
     headers = canonical.items(fields["headers"], MAX_BLOCK_LINKS + 1)
     proof = LogProof(
         trail_from_json(fields["trail"]),
-        attestation[0],
+        attestation_from_json(fields["attestation"]),
         tuple(canonical.hex_bytes(header, ethereum.MAX_HEADER_BYTES) for header in headers),
         canonical.integer(fields["index"], MAX_TRANSACTION_INDEX),
         nodes_from_json(fields["transaction_nodes"], mpt.MAX_RECEIPT_NODE_BYTES),

@@ -27,13 +27,19 @@ from core.model.types import BaseUnits, chain_of
 from core.proofs import ethereum, lanes
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
-from core.proofs.evidence.attested import as_of_header, attested_block, nodes_from_json, nodes_to_json
+from core.proofs.evidence.attested import (
+    as_of_header,
+    attestation_from_json,
+    attestation_to_json,
+    attested_block,
+    nodes_from_json,
+    nodes_to_json,
+)
 from core.proofs.evidence.kinds import Verified
-from core.proofs.evidence.state import StateEntry, entries_from_json, entries_to_json
+from core.proofs.evidence.state import StateEntry
 from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
 
 ETHEREUM_STATE: Final = "ethereum-state"
-MAX_HEADER_BYTES: Final = ethereum.MAX_HEADER_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ def encode_ethereum_proof(proof: EthereumProof) -> bytes:
     return canonical.dump(
         {
             "trail": trail_to_json(proof.trail),
-            "attestation": entries_to_json((proof.attestation,)),
+            "attestation": attestation_to_json(proof.attestation),
             "header": proof.header.hex(),
             "account_nodes": nodes_to_json(proof.account_nodes),
             "storage_nodes": nodes_to_json(proof.storage_nodes),
@@ -154,13 +160,10 @@ def decode_ethereum_proof(data: bytes) -> EthereumProof:
     """Inverse of `encode_ethereum_proof`; one form only. Raise MalformedProofError."""
     names = ("trail", "attestation", "header", "account_nodes", "storage_nodes")
     fields = canonical.members(canonical.load(data), *names)
-    attestation = entries_from_json(fields["attestation"])
-    if len(attestation) != 1:
-        raise MalformedProofError("exactly one leaf attests the header")
     proof = EthereumProof(
         trail_from_json(fields["trail"]),
-        attestation[0],
-        canonical.hex_bytes(fields["header"], MAX_HEADER_BYTES),
+        attestation_from_json(fields["attestation"]),
+        canonical.hex_bytes(fields["header"], ethereum.MAX_HEADER_BYTES),
         nodes_from_json(fields["account_nodes"]),
         nodes_from_json(fields["storage_nodes"]),
     )

@@ -14,10 +14,17 @@ from core.model.types import AccountId, BaseUnits, chain_of
 from core.proofs import ethereum, lanes
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
-from core.proofs.evidence.attested import as_of_header, attested_block, nodes_from_json, nodes_to_json
+from core.proofs.evidence.attested import (
+    as_of_header,
+    attestation_from_json,
+    attestation_to_json,
+    attested_block,
+    nodes_from_json,
+    nodes_to_json,
+)
 from core.proofs.evidence.kinds import Verified
 from core.proofs.evidence.layouts import REVIEWED_LAYOUTS, Layouts, ProxyLayout, TokenLayout, layout_of, proxy_slots
-from core.proofs.evidence.state import StateEntry, entries_from_json, entries_to_json
+from core.proofs.evidence.state import StateEntry
 from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
 
 ETHEREUM_TOKEN: Final = "ethereum-token"
@@ -144,7 +151,7 @@ def encode_token_proof(proof: TokenProof) -> bytes:
     return canonical.dump(
         {
             "trail": trail_to_json(proof.trail),
-            "attestation": entries_to_json((proof.attestation,)),
+            "attestation": attestation_to_json(proof.attestation),
             "header": proof.header.hex(),
             "account_nodes": nodes_to_json(proof.account_nodes),
             "balance_nodes": nodes_to_json(proof.balance_nodes),
@@ -162,12 +169,9 @@ def decode_token_proof(data: bytes) -> TokenProof:
     """Inverse of `encode_token_proof`; one form only. Raise MalformedProofError."""
     names = ("trail", "attestation", "header", "account_nodes", "balance_nodes", "implementation")
     fields = canonical.members(canonical.load(data), *names)
-    attestation = entries_from_json(fields["attestation"])
-    if len(attestation) != 1:
-        raise MalformedProofError("exactly one leaf attests the header")
     proof = TokenProof(
         trail_from_json(fields["trail"]),
-        attestation[0],
+        attestation_from_json(fields["attestation"]),
         canonical.hex_bytes(fields["header"], ethereum.MAX_HEADER_BYTES),
         nodes_from_json(fields["account_nodes"]),
         nodes_from_json(fields["balance_nodes"]),

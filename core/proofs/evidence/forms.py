@@ -49,11 +49,10 @@ from core.model.types import (
 from core.proofs.errors import MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.canonical import members
+from core.proofs.evidence.state import MAX_LEAF_BYTES
+from core.proofs.lanes import COMMITMENT_SIZE, MAX_GENERATION
 
 HASH_SIZE: Final = 32
-COMMITMENT_SIZE: Final = 28
-MAX_GENERATION: Final = 2**16 - 1
-MAX_LEAF_BYTES: Final = 1 << 18
 MAX_TOPICS: Final = 4
 MAX_LOGS: Final = MAX_LOG_INDEX + 1
 
