@@ -55,7 +55,6 @@ class ConsortiumProver:
         self._trusted_height = trusted_height
         self._trails: dict[tuple[Height, Height], Trail] = {}
         self._proven: dict[Height, dict[bytes, StateEntry]] = {}
-        self._asking: asyncio.Task[SignedHeader] | None = None
 
     async def prove(self, question: Question, at: Height | None = None, *, trusted: Height | None = None) -> Evidence:
         if question.chain != self._chain:
@@ -87,7 +86,7 @@ class ConsortiumProver:
 
     async def provable_height(self, at: Height | None = None) -> Height:
         """`at`, or the newest height that can be proven. Raise `NotYetFinalError` if `at` is above that."""
-        newest = Height((await self._newest()).header.height - 1)
+        newest = Height((await self._signed_header(None)).header.height - 1)
         if newest < 1 or (at is not None and at > newest):
             raise NotYetFinalError(f"{self._chain} can be proven up to height {newest} so far", newest=newest)
         return newest if at is None else at
@@ -207,13 +206,8 @@ class ConsortiumProver:
         parsed(lambda: verify_light_block(block, signed.header.chain_id))
         return block
 
-    async def _newest(self) -> SignedHeader:
-        """The newest signed header; those who ask while a call is under way share its answer."""
-        if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._signed_header(None))
-        return await asyncio.shield(self._asking)
-
     async def _signed_header(self, height: Height | None) -> SignedHeader:
+        """None: the newest."""
         answer = await (self._rpc.call("commit") if height is None else self._rpc.call("commit", height=str(height)))
         signed = parsed(lambda: signed_header_from_json(object_from_json(answer.get("signed_header"))))
         if height is not None and signed.header.height != height:

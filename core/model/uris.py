@@ -47,9 +47,11 @@ from core.model.questions import (
 from core.model.types import (
     MAX_BASE_UNITS,
     AccountId,
+    AssetId,
     BaseUnits,
     ChainId,
     ChainTime,
+    Hashlock,
     Height,
     LockId,
     LockTerms,
@@ -223,13 +225,13 @@ def _evm_lock(chain: ChainId, contract: str, lock: str, parameters: _Parameters)
     return LockQuestion(chain, LockId(lock), terms, _account(chain, contract))
 
 
-def _terms(chain: ChainId, sender: AccountId, raw: bytes, asset: str, parameters: _Parameters) -> LockTerms:
+def _terms(chain: ChainId, sender: AccountId, lock: Hashlock, asset: AssetId, parameters: _Parameters) -> LockTerms:
     return LockTerms(
-        parse_asset(asset),
+        asset,
         BaseUnits(_decimal(parameters.needed("amount"), MAX_BASE_UNITS, "amount")),
         sender,
         _account(chain, parameters.needed("receiver")),
-        hashlock(raw),
+        lock,
         ChainTime(chain, _decimal(parameters.needed("timelock"), MAX_HEIGHT, "timelock")),
     )
 
