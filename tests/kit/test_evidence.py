@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from core.model.consortium import LISTS
 from core.model.errors import RejectedError
-from core.model.questions import Anchor, RecordQuestion
+from core.model.questions import Anchor, ListQuestion, RecordQuestion
 from core.model.types import ChainId, Height, Seconds
 from core.proofs import lanes
 from core.proofs.cometbft.types import KeyKind
@@ -97,6 +98,12 @@ def right_files() -> Iterator[Case]:
             data = encode_evidence(ethereum_evidence(asked, block.proof(asked)))
             yield Case(data, encode_anchor(block.world.anchor()), block.world.now_s)
     world = questions.ALL.world
+    for name in LISTS:
+        listed = ListQuestion(
+            CHAIN, name.format(namespace="charity", key="x", sender="ab" * 20, chain="eip155:1"), 1, 3
+        )
+        data = encode_evidence(consortium_evidence(listed, world.proof(listed)))
+        yield Case(data, encode_anchor(world.anchor()), world.now_s)
     for data in questions.FILES.values():
         yield Case(data, encode_anchor(world.anchor()), world.now_s)
 

@@ -8,6 +8,7 @@ const ACCOUNT = /:(0x[0-9a-f]{40})$/;
 const ASSET = /^[^/]+\/(?:slip44:60|erc20:(0x[0-9a-f]{40}))$/;
 const MAX_LANE = 2n ** 32n - 1n;
 const MAX_GENERATION = 2n ** 16n - 1n;
+const STATUS = 0xffffn;
 const COMMITMENT = (2n ** 224n - 1n) << 32n;
 const STATUSES: Record<string, LockStatus> = { "1": "locked", "2": "claimed", "3": "refunded" };
 
@@ -36,7 +37,7 @@ export function evmAddress(account: string): Bytes {
 /** Status, generation and commitment (28 bytes) of a lane's word. */
 export function splitLane(word: bigint): { status: LockStatus; generation: bigint; commitment: string } {
   if (word === 0n) return { status: "absent", generation: 0n, commitment: "00".repeat(28) };
-  const status = STATUSES[(word & 0xffffn).toString()];
+  const status = STATUSES[(word & STATUS).toString()];
   if (status === undefined) throw invalid("the word is not that of a lane");
   const commitment = (word >> 32n).toString(16).padStart(56, "0");
   return { status, generation: (word >> 16n) & MAX_GENERATION, commitment };
@@ -44,12 +45,9 @@ export function splitLane(word: bigint): { status: LockStatus; generation: bigin
 
 /** Status, and if the terms are exactly these, of the lock that a lane's word shows. Generations wrap at 2¹⁶. */
 export function readLane(word: bigint, terms: Terms, lane: Lane): { status: LockStatus; termsMatch: boolean } {
-  if (word === 0n) return { status: "absent", termsMatch: false };
-  const code = word & 0xffffn;
-  const status = STATUSES[code.toString()];
-  if (status === undefined) throw invalid("the word is not that of a lane");
-  const generation = (word >> 16n) & MAX_GENERATION;
-  if (generation === lane.generation) return { status, termsMatch: word - code === settledWord(terms, lane) };
+  const { status, generation } = splitLane(word);
+  if (status === "absent") return { status, termsMatch: false };
+  if (generation === lane.generation) return { status, termsMatch: word - (word & STATUS) === settledWord(terms, lane) };
   const ahead = (generation - lane.generation) & MAX_GENERATION;
   return { status: ahead <= MAX_GENERATION / 2n ? "superseded" : "absent", termsMatch: false };
 }

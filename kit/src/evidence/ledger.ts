@@ -64,6 +64,7 @@ const FIXED: Record<string, string> = {
   organisations: "members",
   proposals: "members/proposals",
   misbehaviour: "members/misbehaviour",
+  queries: "bridge/queries",
 };
 
 /** The sequence of the ledger's state that a list's name stands for. */

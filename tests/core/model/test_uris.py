@@ -44,7 +44,7 @@ ledger_accounts = hex40.map(lambda raw: AccountId(f"{LEDGER}:{raw}"))
 evm_accounts = hex40.map(lambda raw: AccountId(f"{ETHEREUM}:0x{raw}"))
 evm_assets = hex40.map(lambda raw: f"{ETHEREUM}/erc20:0x{raw}") | st.just(f"{ETHEREUM}/slip44:60")
 list_names = (
-    st.sampled_from(["assets", "organisations", "proposals", "misbehaviour", "headers/eip155:1"])
+    st.sampled_from(["assets", "organisations", "proposals", "misbehaviour", "queries", "headers/eip155:1"])
     | st.lists(names, min_size=1, max_size=2).map(lambda parts: "/".join(["records", *parts]))
     | names.map(lambda name: f"records/charity/{name}/access")
     | hex40.map(lambda raw: f"locks/{raw}")
