@@ -1,8 +1,9 @@
 """Answers questions that accounts or contracts ask on a chain: proves them, and sends what the chain verifies itself.
 
 The chain is the journal here: a question is open until it says otherwise, an answer that was sent is found under its
-key in the account's transactions, and answering twice is harmless, since the chain takes one answer. So nothing is
-stored next to it. A question whose fee does not cover what the answer may cost is left to others until it does.
+key in the account's transactions, and the chain takes one answer. So nothing is stored next to it. A second answer pays
+for gas and earns nothing: none is sent while one is on its way. A question whose fee does not cover what the answer
+may cost is left to others until it does.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,9 +24,10 @@ LOOK_S: Final = 1.0
 AGAIN_S: Final = 20.0
 """How soon a question is tried again if its answer was sent, or could not be made."""
 MAX_A_LOOK: Final = 32
-"""Questions that one look tries: whoever asks thousands of them gets no more of our endpoints."""
+"""Questions that one look tries: whoever asks thousands of them gets no more of our endpoints. The next look goes on
+behind them, so that those that wait keep no other waiting."""
 MAX_TRIES: Final = 3
-"""Answers to one question that come to nothing. What was refused three times will be refused again."""
+"""Refusals of one question, and answers to it that come to nothing: what failed three times will fail again."""
 MAX_TRIED: Final = 16_384
 """Questions whose tries are remembered."""
 
@@ -56,7 +58,7 @@ class Answerer:
         clock: Clock,
         metrics: RelayerMetrics,
     ) -> None:
-        self.chain = self._home = home
+        self.chain = home
         self._board = board
         self._prover = prover
         self._heads = heads
@@ -66,7 +68,9 @@ class Answerer:
         self._clock = clock
         self._metrics = metrics
         self._tried: dict[int, _Tried] = {}
-        self._native = frozenset({f"{home}/slip44:60"})
+        self._last = 0
+        """The number of the question that was tried last."""
+        self._native = f"{home}/slip44:60"
 
     async def run(self) -> None:
         """Answer for ever."""
@@ -75,7 +79,7 @@ class Answerer:
             try:
                 await self.answer_open()
             except RetryableError as error:
-                log.warning("questions cannot be read now", chain=self._home, reason=error.message)
+                log.warning("questions cannot be read now", chain=self.chain, reason=error.message)
             await self._clock.sleep(LOOK_S)
 
     async def answer_open(self) -> int:
@@ -84,9 +88,10 @@ class Answerer:
         Raise `RetryableError` when the chain does not answer. What goes wrong with one question stops no other.
         """
         now = (await self._heads.head()).head.time
-        sent = 0
+        sent, last = 0, self._last
         due = [query for query in await self._board.open_queries(now) if self._is_due(query, now)]
-        for query in due[:MAX_A_LOOK]:
+        for query in sorted(due, key=lambda one: (one.number <= last, one.number))[:MAX_A_LOOK]:
+            self._last = query.number
             sent += await self._try(query)
         return sent
 
@@ -101,11 +106,13 @@ class Answerer:
             self._require_paid(query, await self._board.cost(query))
             if not await self._board.is_open(query.number):
                 return False
+            if (key := await self._next_key(query)) is None:
+                self._wait(query, counts=False)
+                return False
             evidence = await self._proven(query)
             answer = self._board.answer(query.number, evidence, self._pipeline.account)
             cost = await self._board.cost(query, answer)
             self._require_paid(query, cost)
-            key = f"answer/{self._home}/{self._pipeline.account}:{query.number}:{self._times(query)}"
             # Whoever asks and then answers first lets us pay for a transaction that reverts. No exit may miss that gas.
             keep = await self._keep() if cost else {}
             await self._pipeline.send(key, answer, float(query.deadline.seconds), keep=keep)
@@ -115,18 +122,29 @@ class Answerer:
             raise
         except CausewayError as error:
             self._wait(query, counts=isinstance(error, RejectedError))
-            self._metrics.answers.labels(self._home, "refused").inc()
-            log.info("question not answered", chain=self._home, number=query.number, reason=error.message)
+            self._metrics.answers.labels(self.chain, "refused").inc()
+            log.info("question not answered", chain=self.chain, number=query.number, reason=error.message)
             return False
-        self._wait(query, counts=True)
-        self._metrics.answers.labels(self._home, "sent").inc()
-        log.info("question answered", chain=self._home, number=query.number, height=evidence.as_of.block.height)
+        self._wait(query, counts=False)
+        self._metrics.answers.labels(self.chain, "sent").inc()
+        log.info("question answered", chain=self.chain, number=query.number, height=evidence.as_of.block.height)
         return True
 
     def _require_paid(self, query: ChainQuery, cost: int) -> None:
         """Raise `RetryableError` if the question's fee is less than this."""
-        if cost > (query.fee if query.asset is None or query.asset in self._native else 0):
+        if cost > (query.fee if query.asset in (None, self._native) else 0):
             raise RetryableError(f"an answer may cost {cost}, and its fee is {query.fee}: not at a loss")
+
+    async def _next_key(self, query: ChainQuery) -> str | None:
+        """Return the key of the next answer; None while one is on its way, or once `MAX_TRIES` came to nothing."""
+        for number in range(MAX_TRIES):
+            key = f"answer/{self.chain}/{self._pipeline.account}:{query.number}:{number}"
+            record = await self._pipeline.transaction(key)
+            if record is None:
+                return key
+            if record.under_way:
+                return None
+        return None
 
     async def _proven(self, query: ChainQuery) -> Evidence:
         """Evidence as of a height that the question admits.
@@ -140,10 +158,6 @@ class Answerer:
         if evidence.as_of.block.height < query.first:
             raise NotYetFinalError(f"block {query.first} of {question.chain} cannot be proven yet")
         return evidence
-
-    def _times(self, query: ChainQuery) -> int:
-        tried = self._tried.get(query.number)
-        return 0 if tried is None else tried.times
 
     def _wait(self, query: ChainQuery, *, counts: bool) -> None:
         tried = self._tried.setdefault(query.number, _Tried())

@@ -6,7 +6,6 @@ or to another watch whose exit is on its way. What a claim of a watch has no tim
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 from sqlalchemy.engine import Connection
 
@@ -21,9 +20,7 @@ from htlc.model import Leg, Role, SwapState
 from htlc.timelocks import claim_bound_s
 from relayer.pump import swaps, tables
 from relayer.transactions import records
-from relayer.transactions.records import TransactionRecord, TransactionStatus
-
-UNDER_WAY: Final = frozenset({TransactionStatus.BROADCAST, TransactionStatus.INCLUDED, TransactionStatus.FINAL})
+from relayer.transactions.records import TransactionRecord
 
 
 def gate(asked: Sequence[Exit], timing: ChainTiming, clock: Clock) -> Callable[[Connection], None]:
@@ -73,7 +70,7 @@ def _settles(connection: Connection, state: SwapState, leg: Leg, asked: Exit) ->
 
 
 def _is_under_way(record: TransactionRecord | None, key: str) -> bool:
-    """A block holds it, or may hold it one day."""
-    if record is None or record.status not in UNDER_WAY or record.reverted:
+    """The effect itself may come about by it, or has."""
+    if record is None or not record.under_way:
         return False
     return all(item.left_out is None for item in record.effects if item.effect_key == key)

@@ -50,6 +50,8 @@ GIVEN_UP: Final = (TransactionStatus.REFUSED, TransactionStatus.EXPIRED)
 """Statuses whose sequence another transaction may take."""
 SETTLED: Final = (TransactionStatus.FINAL, TransactionStatus.SUPERSEDED)
 """Statuses whose sequence is used for good, unless a finalized block is replaced."""
+UNDER_WAY: Final = (TransactionStatus.BROADCAST, TransactionStatus.INCLUDED, TransactionStatus.FINAL)
+"""Statuses of what a block holds, or may hold one day."""
 
 
 class SequenceTakenError(ConflictError):
@@ -127,6 +129,11 @@ class TransactionRecord:
     @property
     def open(self) -> bool:
         return self.status in OPEN
+
+    @property
+    def under_way(self) -> bool:
+        """A block holds it, or may hold it one day, and it did not fail there."""
+        return self.status in UNDER_WAY and not self.reverted
 
     @property
     def cancelling(self) -> bool:

@@ -22,6 +22,7 @@ from core.model.uris import parse_uri, print_uri
 from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
+from relayer.bridging import answerer
 from relayer.bridging.answerer import AGAIN_S, MAX_TRIES, Answerer
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
@@ -161,6 +162,16 @@ async def test_unanswerable_question_is_tried_a_few_times_only(stage: Stage) -> 
         assert await stage.answerer.answer_open() == 0
         await stage.clock.advance(AGAIN_S)
     assert stage.counted("refused") == MAX_TRIES
+
+
+async def test_questions_that_wait_keep_no_other_waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    uri = await tokens(stage)
+    monkeypatch.setattr(answerer, "MAX_A_LOOK", 2)
+    for _ in range(3):
+        await stage.ask(uri, first=2**40)
+    await stage.ask(uri)
+    assert [await stage.answerer.answer_open() for _ in range(2)] == [0, 1]
+    assert (await stage.leaf(4)).status == "answered"
 
 
 async def test_answer_by_somebody_else_ends_it(stage: Stage) -> None:

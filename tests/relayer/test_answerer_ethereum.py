@@ -117,6 +117,15 @@ async def test_contract_hears_the_proven_record(stage: Stage) -> None:
     assert await stage.both.evm.rpc("eth_getBalance", address_of(stage.queries), "latest") == "0x0"
 
 
+async def test_answer_on_its_way_is_not_sent_twice(stage: Stage) -> None:
+    await stage.ask(KEY)
+    assert await stage.answerer.answer_open() == 1
+    for _ in range(answerer.MAX_TRIES):
+        await stage.clock.advance(AGAIN_S)
+        assert await stage.answerer.answer_open() == 0, "no block has the first yet"
+    assert (await stage.heard())[0] == 1
+
+
 async def test_absence_is_answered_too(stage: Stage) -> None:
     await stage.ask(record_key("charity", "nothing", 1))
     assert await stage.answerer.answer_open() == 1
