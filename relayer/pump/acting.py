@@ -16,12 +16,10 @@ from sqlalchemy.engine import Connection
 from core.model.effect_keys import EffectKey
 from core.model.errors import (
     ConflictError,
-    FatalError,
     GateClosedError,
     NotFoundError,
     RejectedError,
     RetryableError,
-    RevertedError,
     UnaffordableError,
     refuse,
 )
@@ -41,11 +39,10 @@ from relayer.pump import neighbours, places, promises, swaps
 from relayer.pump.checks import Checks, PreimageVault
 from relayer.pump.hands import ActingChain, Hands
 from relayer.pump.locks import ReadyLock, SharedLocks
+from relayer.pump.looks import LOOK_S, fitted, is_looked_at, would_succeed
 from relayer.pump.outcomes import outcome_event
 from relayer.transactions import records
 
-LOOK_S: Final = 3.0
-"""How long an exit asks for what it can do without: an estimate, or a look at its lock if it failed before."""
 UNSIMULATED_TRIES: Final = 2
 """Exits for others that may fail in a block, one in a batch and one alone, before a node's simulation counts: the
 chain's own reason is worth that much, and a node that errs holds nobody up."""
@@ -248,8 +245,8 @@ class Acts:
                 await self._checks.before_exit_for_others(asked.terms.chain)
                 simulate = tries >= UNSIMULATED_TRIES
             else:
-                if _is_looked_at(tries):
-                    await _would_succeed(here, unsigned)
+                if is_looked_at(tries):
+                    await would_succeed(here, unsigned)
                 unsigned = await fitted(here, unsigned, tries)
         # What is done for others pays for nothing, so it does not bid more for being late. The pipeline treats it as an
         # ordinary transaction, which makes way for our exits.
@@ -334,38 +331,6 @@ class Acts:
 
     async def _state(self, swap_id: SwapId) -> SwapState:
         return await self._database.read(lambda c: swaps.load(c, swap_id))
-
-
-async def fitted(here: ActingChain, unsigned: UnsignedTransaction, tries: int) -> UnsignedTransaction:
-    """With room for what it does now, or as it is if the chain does not say soon: an exit waits for no estimate."""
-    try:
-        async with asyncio.timeout(LOOK_S):
-            return await here.access.transactions.fitted(unsigned, tries)
-    except FatalError:
-        raise
-    except Exception as error:
-        log.warning("goes out without an estimate", summary=unsigned.summary, reason=str(error) or "it takes too long")
-        return unsigned
-
-
-def _is_looked_at(tries: int) -> bool:
-    """Return true if an exit of our own is simulated before it is signed once more. The first and the second are not,
-    nor one now and then, four times as far apart each time: a node that errs keeps no exit back for ever, and a token
-    that does not move for hours costs the gas of a few tries, and not what the exits of other swaps need."""
-    while tries > 1 and tries % 4 == 0:
-        tries //= 4
-    return tries > 1
-
-
-async def _would_succeed(here: ActingChain, unsigned: UnsignedTransaction) -> None:
-    """Raise `RevertedError` if the chain says soon that an exit would fail now. An exit waits for no other answer."""
-    try:
-        async with asyncio.timeout(LOOK_S):
-            await here.access.transactions.simulate(unsigned)
-    except (RevertedError, FatalError):
-        raise
-    except Exception as error:
-        log.warning("goes out without a look", summary=unsigned.summary, reason=str(error) or "it takes too long")
 
 
 def exit_transaction(here: ActingChain, asked: Exit) -> UnsignedTransaction:

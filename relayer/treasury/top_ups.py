@@ -69,7 +69,7 @@ class TopUps:
         self._seal = seal
         self._clock = clock
         self._secrets = secrets
-        self._told: set[AssetId] = set()
+        self._said: set[AssetId] = set()
 
     async def run(self) -> None:
         """Look for ever."""
@@ -92,20 +92,20 @@ class TopUps:
             return
         held = await self._checks.balance(one.asset, account)
         if held >= one.low:
-            self._told.discard(one.asset)
+            self._said.discard(one.asset)
             return
         fee = (await self._checks.exit_costs([chain_of(one.asset)]))[chain_of(one.asset)].get(one.asset, 0)
         free = await self._checks.balance(one.asset, one.funder) - fee
         if free < max(1, fee):
-            self._tell(one.asset, "gas is not topped up: pay some to the account that pays for it", account=one.funder)
+            self._say(one.asset, "gas is not topped up: pay some to the account that pays for it", account=one.funder)
             return
         placed = await self._database.write(
             partial(self._order, one=one, account=account, most=min(one.target - held, free))
         )
         if placed is None:
-            self._tell(one.asset, "gas is not topped up: what may be paid in a day is paid", account=account)
+            self._say(one.asset, "gas is not topped up: what may be paid in a day is paid", account=account)
             return
-        self._told.discard(one.asset)
+        self._said.discard(one.asset)
         log.info("gas is topped up", asset=one.asset, account=account, held=held, amount=placed)
 
     def _order(self, connection: Connection, one: TopUp, account: AccountId, most: int) -> int | None:
@@ -128,8 +128,8 @@ class TopUps:
             return False
         return not last.status.ended or self._clock.now_ns() < last.asked_ns + RETRY_S * NS_PER_S
 
-    def _tell(self, asset: AssetId, event: str, account: AccountId) -> None:
+    def _say(self, asset: AssetId, event: str, account: AccountId) -> None:
         """Say it once, until the balance is above its threshold again."""
-        if asset not in self._told:
-            self._told.add(asset)
+        if asset not in self._said:
+            self._said.add(asset)
             log.warning(event, asset=asset, account=account)

@@ -11,7 +11,7 @@ from core.model.types import AccountId, AssetId
 from core.runtime.clock import run_virtually
 from htlc.model import Leg, Phase
 from relayer.provider.desk import SwapView
-from relayer.pump.acting import _is_looked_at
+from relayer.pump.looks import is_looked_at
 from relayer.transactions import records
 from tests.relayer.house import COIN, A, House
 
@@ -78,4 +78,4 @@ def test_no_node_keeps_an_exit_back(error: Exception) -> None:
 
 
 def test_tries_without_a_look_grow_rare() -> None:
-    assert [tries for tries in range(1_100) if not _is_looked_at(tries)] == [0, 1, 4, 16, 64, 256, 1024]
+    assert [tries for tries in range(1_100) if not is_looked_at(tries)] == [0, 1, 4, 16, 64, 256, 1024]
