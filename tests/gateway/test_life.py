@@ -1,6 +1,7 @@
 """A daemon's life without its world: what it shows before it works, and after it has ended for good."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -209,7 +210,12 @@ async def test_nobody_answers_for_work_that_has_died(tmp_path: Path) -> None:
     await story.shows(1)
     story.life.world.changed.notify()
     await story.works(2)
+    assert story.over == []
     story.broken.set()
-    await story.answers("/readyz", 503, "the disk is full")
+    said = json.loads(await story.answers("/readyz", 503, "the disk is full"))
+    assert said["state"] == "ended"
+    assert "work" not in said, "the work before it does not answer for the one that died"
+    assert (await story.ask("/v1/swaps"))[0] == 503
+    assert (story.at_work, story.over) == ([], [])
     living.cancel()
     await asyncio.gather(living, return_exceptions=True)

@@ -136,5 +136,8 @@ async def test_a_former_application_does_not_hang_the_next(monkeypatch: pytest.M
             waiting = asyncio.create_task(session.get("/never"))
             await asked.wait()
             await asyncio.wait_for(front.show(application("two", [])), 10)
+            async with session.get("/") as response:
+                assert await response.text() == "two"
+            assert not waiting.done(), "nobody has answered it: the next did not wait for that"
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
