@@ -10,7 +10,7 @@ from pathlib import Path
 from adapters.registry import ConnectedChain
 from adapters.traits import TokenTrait
 from core.model.errors import RejectedError, require
-from core.model.types import AssetId, ChainId, chain_of
+from core.model.types import AccountId, AssetId, ChainId, chain_of
 from core.runtime.clock import SystemClock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
@@ -62,33 +62,62 @@ async def run_relayer(
     What it needs and does not find yet is waited for. `adopt`: a deliberate first start with accounts that were used
     before. `follow_level`: log as the file says.
     """
-    clock, metrics, base = SystemClock(), Metrics(), path.parent
-    keys = {config: _keys(config, base)}
-    """The keystore as it was opened for the configuration in force, and for one that is checked before a reload."""
-    in_force = Reloading(path, config, clock, follow_level)
-    conditions = Conditions()
+    daemon = _Daemon(config, path, as_json, adopt, follow_level)
+    with daemon.in_force.by_signal():
+        await daemon.life.run()
 
-    looks: dict[AssetId, frozenset[TokenTrait] | str] = {}
 
-    async def admit(chain: ConnectedChain) -> None:
-        known, now = {chain.access.chain: chain}, in_force.config
+class _Daemon:
+    """A relayer's life, and what its works share: each is made from the configuration in force, over those chains that
+    are there."""
+
+    def __init__(self, config: RelayerConfig, path: Path, as_json: bool, adopt: bool, follow_level: bool) -> None:
+        self._clock, self._metrics, self._base, self._adopt = SystemClock(), Metrics(), path.parent, adopt
+        self._keys = {config: _keys(config, self._base)}
+        """The keystore as it was opened for the configuration in force, and for one that is checked before a reload."""
+        self._conditions = Conditions()
+        self._looks: dict[AssetId, frozenset[TokenTrait] | str] = {}
+        self.in_force = Reloading(path, config, self._clock, follow_level)
+        setting = Setting(
+            kind="relayer",
+            name=config.name,
+            listen=config.listen,
+            database=config.database,
+            base=self._base,
+            chains=config.chains,
+            as_json=as_json,
+            lease=RELAYER_LEASE,
+        )
+        shown = RelayerMetrics(self._metrics)
+        self.life = Life(
+            setting, self._admit, self._begin, self._clock, self._metrics, shown.critical_error, shown.leads
+        )
+
+    async def _admit(self, chain: ConnectedChain) -> None:
+        known, now = {chain.access.chain: chain}, self.in_force.config
         await check_starts(now.chains, known)
         check_traded(_traded(now), known)
-        ours = wiring.signers(now, known, keys[now]).get(chain.access.chain)
-        looks.update(await tokens.look(now, chain, None if ours is None else ours.account))
+        ours = wiring.signers(now, known, self._keys[now]).get(chain.access.chain)
+        self._looks.update(await tokens.look(now, chain, None if ours is None else ours.account))
 
-    def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
-        return made(in_force.config, database, chains, away)
+    def _begin(self, database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
+        setup = self._setup(self.in_force.config, chains)
+        return self._made(self.in_force.config, setup, database, chains, away)
 
-    def made(
+    def _setup(self, config: RelayerConfig, chains: Mapping[ChainId, ConnectedChain]) -> RelayerSetup:
+        refused = _refused(config, chains, self._looks)
+        return _relayer_setup(config, self._base, chains, self._keys[config], self._adopt, refused)
+
+    def _made(
+        self,
         config: RelayerConfig,
+        setup: RelayerSetup,
         database: Database,
         chains: Mapping[ChainId, ConnectedChain],
         away: Collection[ChainId],
     ) -> Work:
-        signal, held = FactSignal(), keys[config]
-        setup = _relayer_setup(config, base, chains, held, adopt, _refused(config, chains, looks))
-        service = RelayerService(database, setup, signal, clock, metrics, conditions=conditions)
+        signal, clock, metrics = FactSignal(), self._clock, self._metrics
+        service = RelayerService(database, setup, signal, clock, metrics, conditions=self._conditions)
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         # One chain's follower ends no other chain's exits, whatever it meets.
         supervisor = following(followers, clock, metrics, contained=True)
@@ -100,7 +129,7 @@ async def run_relayer(
             clock,
             metrics,
             watchtower=service.watchtower,
-            ready=health_of(followers, service.concerns, life.waits),
+            ready=health_of(followers, service.concerns, self.life.waits),
             name=config.name,
             cors=Cors(config.cors_origins),
             prover=prover_of(chains),
@@ -109,55 +138,49 @@ async def run_relayer(
 
         async def opened() -> None:
             await database.write(note_payers)
-            ours = [*setup.signers.values(), *setup.retiring]
-            await check_accounts(database, [signer.account for signer in ours], away)
+            await check_accounts(database, _ours(setup), away)
             for follower in followers:  # a database of another chain is a reason not to start
                 await follower.open()
 
-        async def check(other: RelayerConfig, there: Mapping[ChainId, ConnectedChain]) -> None:
-            check_traded(_traded(other), there)
-            now = in_force.config
-            if gone := dropped(now.accounts, (*other.accounts, *other.retiring)):
-                # Swaps may begin with it until the last moment.
-                raise RejectedError(
-                    f"the account on {gone[0].chain} that opens swaps would be gone: name it in [[retiring]], as "
-                    "causeway relayer rotate does, or start the relayer again"
-                )
-            # Opening a keystore takes its time on purpose.
-            read = (
-                keys[now] if _names(other) == _names(now) else await asyncio.to_thread(_keys, other, base, named_keys)
-            )
-            held_now = keys[now]
-            keys.clear()
-            keys.update({now: held_now, other: read})
-            made(other, database, there, away)
-            ours = [*wiring.signers(other, there, read).values(), *wiring.retiring_signers(other, there, read)]
-            await check_accounts(database, [signer.account for signer in ours], away)
-
-        reloads = partial(in_force.run, database, life.world, check)
+        check = partial(self._check, database, away)
         return Work(
             app,
-            (service.run, supervisor.run, reloads),
+            (service.run, supervisor.run, partial(self.in_force.run, database, self.life.world, check)),
             opened,
             service.guard.drained.wait,
             ready=lambda: service.answers and all(follower.status.ready for follower in followers),
             taken_over=service.pump.updates.effects.notify,
         )
 
-    setting = Setting(
-        kind="relayer",
-        name=config.name,
-        listen=config.listen,
-        database=config.database,
-        base=base,
-        chains=config.chains,
-        as_json=as_json,
-        lease=RELAYER_LEASE,
-    )
-    shown = RelayerMetrics(metrics)
-    life = Life(setting, admit, begin, clock, metrics, shown.critical_error, shown.leads)
-    with in_force.by_signal():
-        await life.run()
+    async def _check(
+        self,
+        database: Database,
+        away: Collection[ChainId],
+        other: RelayerConfig,
+        there: Mapping[ChainId, ConnectedChain],
+    ) -> None:
+        """Make everything of another configuration, for nothing (`gateway.daemons.reloading.Check`)."""
+        check_traded(_traded(other), there)
+        now = self.in_force.config
+        if gone := dropped(now.accounts, (*other.accounts, *other.retiring)):
+            # Swaps may begin with it until the last moment.
+            raise RejectedError(
+                f"the account on {gone[0].chain} that opens swaps would be gone: name it in [[retiring]], as "
+                "causeway relayer rotate does, or start the relayer again"
+            )
+        held = self._keys[now]
+        # Opening a keystore takes its time on purpose.
+        same = _names(other) == _names(now)
+        read = held if same else await asyncio.to_thread(_keys, other, self._base, named_keys)
+        self._keys = {now: held, other: read}
+        setup = self._setup(other, there)
+        self._made(other, setup, database, there, away)
+        await check_accounts(database, _ours(setup), away)
+
+
+def _ours(setup: RelayerSetup) -> list[AccountId]:
+    """Return the accounts that open swaps, and those that retire."""
+    return [signer.account for signer in (*setup.signers.values(), *setup.retiring)]
 
 
 def _names(config: RelayerConfig) -> tuple[object, ...]:
@@ -256,16 +279,13 @@ def webhook_setup(config: RelayerConfig) -> WebhookSetup:
 def _answers(chains: Mapping[ChainId, ConnectedChain], ours: Collection[ChainId]) -> list[AnswerSetup]:
     """Questions are answered on chains on which we have an account: those that the consortium chain keeps, if exactly
     one is connected, and those that contracts ask about it."""
-    homes = [chain for chain, connected in chains.items() if connected.questions is not None]
+    homes = {chain: own for chain, connected in chains.items() if (own := connected.questions) is not None}
     prover = prover_of(chains)
     if len(homes) != 1 or prover is None:
         return []
     [home] = homes
-    boards = {
-        chain: connected.questions_about(home) for chain, connected in chains.items() if connected.questions_about
-    }
-    own = chains[home].questions
-    boards |= {} if own is None else {home: own}
+    about = {chain: connected.questions_about(home) for chain, connected in chains.items() if connected.questions_about}
+    boards = about | homes
     return [AnswerSetup(chain, board, prover) for chain, board in boards.items() if chain in ours]
 
 
