@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_EVIDENCE_FILE_BYTES: Final = 16 * MAX_FILE_BYTES
 """Evidence for as many questions as one request asks."""
+MAX_UNIX_DIGITS: Final = 11
+"""Of seconds up to the year 5138: what is longer counts something else, such as milliseconds."""
 EXIT_NOT_PROVEN: Final = 2
 
 AnchorFile = Annotated[
@@ -65,8 +67,7 @@ def show(verdicts: list[dict[str, Any]], title: str, as_json: bool) -> None:
     """Print verdicts, and end with `EXIT_NOT_PROVEN` if one is not proven."""
     proven = all(one["verified"] for one in verdicts)
     if as_json:
-        [*many] = verdicts
-        body = many[0] if len(many) == 1 else {"verified": proven, "answers": many}
+        body = verdicts[0] if len(verdicts) == 1 else {"verified": proven, "answers": verdicts}
         typer.echo(json.dumps({"file": title, **body}))
     else:
         for one in verdicts:
@@ -94,8 +95,8 @@ def moment(text: str | None) -> int:
     if text is None:
         return int(time.time())
     try:
-        if text.isascii() and text.isdigit():
-            return int(text[:12])
+        if text.isascii() and text.isdigit() and len(text) <= MAX_UNIX_DIGITS:
+            return int(text)
         written = datetime.fromisoformat(text)
         return int(written.replace(tzinfo=written.tzinfo or UTC).timestamp())
     except (ValueError, OverflowError):

@@ -80,28 +80,16 @@ def _in_any_order(table: Table) -> Table:
 
 def _block(lines: Sequence[str], name: str, number: int) -> tuple[int, int] | None:
     """Return the first line of the block of this number, and the line behind it; None if there is none."""
-    starts = [at for at, line in enumerate(lines) if _is_header(line, name, whole=True)]
+    headers = {at: found[1] for at, line in enumerate(lines) if (found := _HEADER.fullmatch(line))}
+    starts = [at for at, called in headers.items() if called == name and lines[at].lstrip().startswith("[[")]
     if not number < len(starts):
         return None
-    start = end = starts[number]
-    for at in range(start + 1, len(lines)):
-        if _HEADER.fullmatch(lines[at]) and not _is_header(lines[at], name, whole=False):
-            break
-        if lines[at].strip() and not lines[at].lstrip().startswith("#"):
-            end = at
-        if at in starts:
-            end = at - 1
-            break
-    while end > start and (not lines[end].strip() or lines[end].lstrip().startswith("#")):
-        end -= 1  # a comment before the next block is about that one
-    return start, end + 1
-
-
-def _is_header(line: str, name: str, whole: bool) -> bool:
-    found = _HEADER.fullmatch(line)
-    if found is None:
-        return False
-    return found[1] == name and line.lstrip().startswith("[[") if whole else found[1].startswith(f"{name}.")
+    start = starts[number]
+    others = (at for at, called in headers.items() if at > start and not called.startswith(f"{name}."))
+    inside = range(start, next(others, len(lines)))
+    # A comment before the next block is about that one.
+    last = max(at for at in inside if lines[at].strip() and not lines[at].lstrip().startswith("#"))
+    return start, last + 1
 
 
 def _row(lines: Sequence[str], name: str, number: int) -> int | None:

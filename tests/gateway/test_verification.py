@@ -80,7 +80,7 @@ def test_kept_file_verifies_by_its_own_time_with_a_caution(tmp_path: Path) -> No
     assert "--now" in said["reason"]
 
 
-@pytest.mark.parametrize("now", ["yesterday", "2026-13-01", "-5"])
+@pytest.mark.parametrize("now", ["yesterday", "2026-13-01", "-5", "1796000000000", "9" * 400])
 def test_time_that_is_none_is_refused(now: str, tmp_path: Path) -> None:
     files(tmp_path, [EVIDENCE["list"]])
     found = CliRunner().invoke(
