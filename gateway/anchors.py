@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from adapters.consortium.prover import DEFAULT_TRUSTING_PERIOD_S, ConsortiumProver
 from adapters.consortium.raw_blocks import fetch_block
 from adapters.consortium.rpc import CometRpc, parsed
+from adapters.observed import origin
 from core.model.consortium import caip_chain
 from core.model.errors import CausewayError, DisagreementError, RejectedError
 from core.model.identifiers import parse_chain
@@ -90,6 +91,6 @@ async def _stated(client: CometRpc) -> tuple[ChainId, bytes, Height]:
 
 def _same(found: Sequence[T], urls: Sequence[str], what: str) -> T:
     if any(one != found[0] for one in found):
-        said = "; ".join(f"{url}: {one}" for url, one in zip(urls, found, strict=True))
+        said = "; ".join(f"{origin(url)}: {one}" for url, one in zip(urls, found, strict=True))
         raise DisagreementError(f"the nodes state different things about {what}: {said}")
     return found[0]
