@@ -6,13 +6,19 @@ import {Log, vm} from "./Base.sol";
 import {Answer, ICrossChainQuery} from "./ILightClient.sol";
 import {Asked, QueryTest} from "./Queries.sol";
 
-/// A cheatcode of forge's that is needed here only.
-interface Cold {
-    function cool(address account) external;
-}
-
 /// Askers that refuse, burn, return much or call back: an answer is settled and paid, and they have the gas they asked for.
 contract Callbacks is QueryTest {
+    /// A question of `setUp`, a transaction of its own: a test that answers it first finds the asker's account cold.
+    Asked private early;
+
+    function setUp() public override {
+        super.setUp();
+        Asked memory it = plain(2);
+        it.callbackGas = 1_500_000; // its 64th is far more than a call costs
+        it.fee = 0; // nothing but the call needs gas
+        early = ask(it);
+    }
+
     function delivers(Asker.Mood mood) private returns (Asked memory it, Answer memory item, uint256 status) {
         asker.set(mood, true);
         it = asked(2);
@@ -157,12 +163,9 @@ contract Callbacks is QueryTest {
         }
     }
 
-    /// The least gas with which an answer goes through, and one less.
+    /// The least gas with which an answer goes through, and one less, where the call of the asker costs most.
     function test_the_least_gas_serves() public {
-        Asked memory it = plain(2);
-        it.callbackGas = 1_500_000; // its 64th is far more than a call costs
-        it.fee = 0; // nothing but the call needs gas
-        it = ask(it);
+        Asked memory it = early;
         bytes memory data = abi.encodeCall(ICrossChainQuery.answer, (HEIGHT, answerTo(it, HEIGHT)));
         (uint256 low, uint256 high) = (0, 3_000_000);
         while (high - low > 1) {
@@ -176,7 +179,6 @@ contract Callbacks is QueryTest {
         (bool enough, bytes memory result) = call(data, low);
         require(!enough, "low enough");
         require(result.length == 0 || bytes4(result) == ICrossChainQuery.NotEnoughGas.selector, "another reason");
-        Cold(address(vm)).cool(address(asker)); // as it is in a transaction of its own
         (enough,) = call(data, high);
         require(enough && queries.statusOf(it.id) == DELIVERED, "not delivered");
         require(asker.gasSeen() + 1_000 > it.callbackGas, "called with too little");
