@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.33;
 
-// The two contracts of cross-chain queries as their pages document them, written a second time.
+// The two contracts of cross-chain queries as their callers know them, from their pages. Written out a second time on purpose:
+// the tests run the committed bytecode and compile nothing of the contracts' own sources, so that a change of an error, an
+// event or an argument's place that the pages do not have fails here.
 
 struct Header {
     uint64 height;

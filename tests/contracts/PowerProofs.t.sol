@@ -5,12 +5,21 @@ import "./Base.sol";
 import {Commit, Header, IConsortiumLightClient, Key, Signature} from "./ILightClient.sol";
 import {SHIPPED_LIGHT_CLIENT} from "generated/Shipped.sol";
 
-/// A header of three validators, and what two of them are said to have signed. Anything but height, time and the lengths
-/// of timestamps may be anything.
 struct Vote {
     bytes32 stamp;
     bytes32 r;
     bytes32 vs;
+}
+
+/// A header of three validators, and what two of them are said to have signed. Anything but height, time and the lengths
+/// of timestamps may be anything.
+///   hashes: of the validators, of the state, of the block's parts
+struct Attempt {
+    uint160[3] members;
+    uint64[3] powers;
+    bytes32[3] hashes;
+    bytes32[6] rest;
+    Vote[2] votes;
 }
 
 /// Proved as Proofs.t.sol says, by halmos: for any three validators with any powers, any hashes in the header and any
@@ -85,27 +94,26 @@ contract PowerProofs {
         vm.store(address(client), keccak256(abi.encode(set, TRUST_SLOT)), bytes32(uint256(6)));
     }
 
-    function commitOf(uint160[3] memory members, uint64[3] memory powers, bytes32 partsHash, Vote[2] memory votes, uint16 second)
-        private
-        pure
-        returns (Commit memory commit)
-    {
-        (commit.partsTotal, commit.partsHash) = (1, partsHash);
+    function headerOf(Attempt memory it) private pure returns (Header memory header) {
+        (header.height, header.time, header.rest) = (HEIGHT, TIME, it.rest);
+        (header.validatorsHash, header.nextValidatorsHash, header.appHash) = (it.hashes[0], it.hashes[0], it.hashes[1]);
+    }
+
+    function commitOf(Attempt memory it, uint16 second) private pure returns (Commit memory commit) {
+        (commit.partsTotal, commit.partsHash) = (1, it.hashes[2]);
         commit.validators = new uint256[](3);
         for (uint256 i; i < 3; ++i) {
-            commit.validators[i] = uint256(powers[i]) << 160 | members[i];
+            commit.validators[i] = uint256(it.powers[i]) << 160 | it.members[i];
         }
         commit.signatures = new Signature[](2);
-        commit.signatures[0] = Signature(headOf(0, votes[0]), votes[0].r, votes[0].vs);
-        commit.signatures[1] = Signature(headOf(second, votes[1]), votes[1].r, votes[1].vs);
+        commit.signatures[0] = Signature(headOf(0, it.votes[0]), it.votes[0].r, it.votes[0].vs);
+        commit.signatures[1] = Signature(headOf(second, it.votes[1]), it.votes[1].r, it.votes[1].vs);
     }
 
-    function headerOf(bytes32[4] memory hashes, bytes32[6] memory rest) private pure returns (Header memory it) {
-        (it.height, it.time, it.rest) = (HEIGHT, TIME, rest);
-        (it.validatorsHash, it.nextValidatorsHash, it.appHash) = (hashes[0], hashes[0], hashes[1]);
-    }
-
-    function tried(Header memory header, Commit memory commit) private returns (bool success) {
+    /// Return true if the client, which trusts these three, accepts the header by the votes of places 0 and `second`.
+    function tried(Attempt memory it, uint16 second) private returns (bool success) {
+        (Header memory header, Commit memory commit) = (headerOf(it), commitOf(it, second));
+        trust(header.validatorsHash, commit.validators);
         (success,) = address(client).call(abi.encodeCall(IConsortiumLightClient.update, (header, commit)));
     }
 
@@ -113,60 +121,50 @@ contract PowerProofs {
     function check_two_of_three(
         uint160[3] memory members,
         uint64[3] memory powers,
-        bytes32[4] memory hashes,
+        bytes32[3] memory hashes,
         bytes32[6] memory rest,
         Vote[2] memory votes
     ) public {
-        Header memory it = headerOf(hashes, rest);
-        Commit memory commit = commitOf(members, powers, hashes[2], votes, 2);
-        trust(it.validatorsHash, commit.validators);
-        vm.assume(it.appHash != 0);
-        bool right = signedBy(members[0], digestOf(it, hashes[2], votes[0]), votes[0])
-            && signedBy(members[2], digestOf(it, hashes[2], votes[1]), votes[1]);
-        uint256 signed = uint256(powers[0]) + powers[2];
-        bool success = tried(it, commit);
-        assert(success == (right && 3 * signed > 2 * (signed + powers[1])));
+        Attempt memory it = Attempt(members, powers, hashes, rest, votes);
+        Header memory header = headerOf(it);
+        vm.assume(header.appHash != 0);
+        bool right = signedBy(it.members[0], digestOf(header, it.hashes[2], it.votes[0]), it.votes[0])
+            && signedBy(it.members[2], digestOf(header, it.hashes[2], it.votes[1]), it.votes[1]);
+        uint256 signed = uint256(it.powers[0]) + it.powers[2];
+        bool success = tried(it, 2);
+        assert(success == (right && 3 * signed > 2 * (signed + it.powers[1])));
         bytes32 kept = vm.load(address(client), keccak256(abi.encode(uint256(HEIGHT), APP_HASH_SLOT)));
-        assert(kept == (success ? it.appHash : bytes32(0)));
+        assert(kept == (success ? header.appHash : bytes32(0)));
     }
 
     function refute_two_of_three(
         uint160[3] memory members,
         uint64[3] memory powers,
-        bytes32[4] memory hashes,
+        bytes32[3] memory hashes,
         bytes32[6] memory rest,
         Vote[2] memory votes
     ) public {
-        Header memory it = headerOf(hashes, rest);
-        Commit memory commit = commitOf(members, powers, hashes[2], votes, 2);
-        trust(it.validatorsHash, commit.validators);
-        assert(!tried(it, commit));
+        assert(!tried(Attempt(members, powers, hashes, rest, votes), 2));
     }
 
     /// One that signs twice proves nothing, whatever its power.
     function check_one_signs_twice(
         uint160[3] memory members,
         uint64[3] memory powers,
-        bytes32[4] memory hashes,
+        bytes32[3] memory hashes,
         bytes32[6] memory rest,
         Vote[2] memory votes
     ) public {
-        Header memory it = headerOf(hashes, rest);
-        Commit memory commit = commitOf(members, powers, hashes[2], votes, 0);
-        trust(it.validatorsHash, commit.validators);
-        assert(!tried(it, commit));
+        assert(!tried(Attempt(members, powers, hashes, rest, votes), 0));
     }
 
     function refute_one_signs_twice(
         uint160[3] memory members,
         uint64[3] memory powers,
-        bytes32[4] memory hashes,
+        bytes32[3] memory hashes,
         bytes32[6] memory rest,
         Vote[2] memory votes
     ) public {
-        Header memory it = headerOf(hashes, rest);
-        Commit memory commit = commitOf(members, powers, hashes[2], votes, 1);
-        trust(it.validatorsHash, commit.validators);
-        assert(!tried(it, commit));
+        assert(!tried(Attempt(members, powers, hashes, rest, votes), 1));
     }
 }
