@@ -15,6 +15,8 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -105,7 +107,6 @@ class Meter:
         return answer["result"]
 
     async def set_up(self) -> None:
-        self.deployer, self.sender, self.receiver = (await self.rpc("eth_accounts"))[:3]
         self.htlc = (await self.send(self.deployer, None, encode_creation("HashedTimelock")))["contractAddress"]
         created = await self.send(self.deployer, None, encode_creation("TestToken", "Test Dollar", "TUSD", 18))
         self.token = created["contractAddress"]
@@ -298,20 +299,29 @@ async def measure_together(meter: Meter, size: int, name: str, token: str | None
     }
 
 
-async def run() -> dict[str, int]:
-    """All figures on a chain of their own."""
+@asynccontextmanager
+async def opened_meter() -> AsyncIterator[Meter]:
+    """A meter on a chain of its own, which has accounts and nothing else."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
     async with (
         AnvilChain(AnvilSettings(chain_id=1, block_time_s=None)) as anvil,
         aiohttp.ClientSession(timeout=timeout) as session,
     ):
         meter = Meter(session, anvil.rpc_url)
+        meter.deployer, meter.sender, meter.receiver = (await meter.rpc("eth_accounts"))[:3]
+        yield meter
+
+
+async def run() -> dict[str, int]:
+    """All figures on a chain of their own."""
+    async with opened_meter() as meter:
         await meter.set_up()
         return await measure(meter)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.htlc_gas", description=__doc__)
+def report(module: str, description: str | None, run: Callable[[], Coroutine[Any, Any, dict[str, int]]]) -> None:
+    """The command of a module that measures gas: print what `run` returns, as a table or as JSON."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=description)
     parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
     options = parser.parse_args()
     gas = asyncio.run(run())
@@ -323,4 +333,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    report("bench.htlc_gas", __doc__, run)

@@ -10,21 +10,16 @@ leaves of about a hundred bytes, so that a proof has 11 siblings on average; of 
 ten counts. Contracts and accounts were used before.
 """
 
-import argparse
-import asyncio
 import hashlib
-import json
 import time
 from dataclasses import dataclass
-from typing import Any, Final
-
-import aiohttp
+from typing import Final
 
 from adapters.evm import light_client
 from adapters.evm.calls import encode_call, encode_creation
 from adapters.evm.contracts.artifacts import load_artifact, selector_of
 from adapters.evm.light_client import Argument
-from bench.htlc_gas import Meter, raw
+from bench.htlc_gas import Meter, opened_meter, raw, report
 from core.proofs.cometbft import hashing, signing
 from core.proofs.cometbft.types import (
     BlockId,
@@ -39,7 +34,6 @@ from core.proofs.cometbft.types import (
     ValidatorSet,
 )
 from local_chains.consortium.state.tree import Node, build, prove, root_hash
-from local_chains.evm import AnvilChain, AnvilSettings
 
 KIND: Final = KeyKind.SECP256K1_ETH
 CHAIN_ID: Final = "devnet-1"
@@ -53,7 +47,6 @@ PERIOD_S: Final = 14 * 86_400
 DRIFT_S: Final = 60
 AGE_S: Final = 1_000
 """How long ago the chain's first block was."""
-TIMEOUT_S: Final = 60.0
 KNOWN_HEIGHT: Final = 3
 
 
@@ -200,28 +193,9 @@ async def measure_answers(asking: Asking) -> dict[str, int]:
 
 async def run() -> dict[str, int]:
     """All figures on a chain of their own."""
-    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    async with (
-        AnvilChain(AnvilSettings(chain_id=1, block_time_s=None)) as anvil,
-        aiohttp.ClientSession(timeout=timeout) as session,
-    ):
-        meter = Meter(session, anvil.rpc_url)
-        accounts: list[Any] = await meter.rpc("eth_accounts")
-        meter.deployer, meter.sender, meter.receiver = accounts[:3]
+    async with opened_meter() as meter:
         return await measure(meter)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.query_gas", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="one JSON object on the last line")
-    options = parser.parse_args()
-    gas = asyncio.run(run())
-    if options.json:
-        print(json.dumps(gas))
-        return
-    for name, used in gas.items():
-        print(f"{name:30} {used:>9,}")
-
-
 if __name__ == "__main__":
-    main()
+    report("bench.query_gas", __doc__, run)
