@@ -1,7 +1,7 @@
 """Questions that accounts ask on the ledger, and their answers as transactions."""
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from adapters.consortium.messages import unsigned
 from adapters.consortium.rpc import CometRpc, parsed
@@ -21,6 +21,8 @@ from core.model.questions import Evidence
 from core.model.transactions import UnsignedTransaction
 from core.model.types import AccountId, BaseUnits, ChainId, ChainTime, Height
 from core.proofs.evidence.bare import bare_of
+
+T = TypeVar("T")
 
 MAX_NEW: Final = 256
 """Questions that one look reads for the first time; the next look goes on."""
@@ -79,20 +81,17 @@ class FailoverQueryBoard:
         self._boards = tuple(boards)
 
     async def open_queries(self, now: ChainTime) -> tuple[ChainQuery, ...]:
-        failure: RetryableError | None = None
-        for board in self._boards:
-            try:
-                return await board.open_queries(now)
-            except RetryableError as error:
-                failure = error
-        assert failure is not None
-        raise failure
+        return await self._first(lambda board: board.open_queries(now))
 
     async def is_open(self, number: int) -> bool:
+        return await self._first(lambda board: board.is_open(number))
+
+    async def _first(self, ask: Callable[[ConsortiumQueryBoard], Awaitable[T]]) -> T:
+        """Raise what the last board raises."""
         failure: RetryableError | None = None
         for board in self._boards:
             try:
-                return await board.is_open(number)
+                return await ask(board)
             except RetryableError as error:
                 failure = error
         assert failure is not None
