@@ -67,9 +67,7 @@ def transfer(context: Context, message: Transfer) -> None:
     amount = positive_amount(message.amount)
     if context.state.get(asset_key(message.asset)) is None:
         refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
-    debit(context.state, context.sender, message.asset, amount)
-    credit(context.state, message.receiver, message.asset, amount)
-    context.events.append(AssetMoved(message.asset, context.sender, message.receiver, amount))
+    move(context, context.sender, message.receiver, message.asset, amount)
 
 
 def burn(context: Context, message: Burn) -> None:
@@ -78,6 +76,13 @@ def burn(context: Context, message: Burn) -> None:
     debit(context.state, context.sender, message.asset, amount)
     _write_supply(context, message.asset, asset, value_of(asset.supply) - amount)
     context.events.append(AssetMoved(message.asset, context.sender, b"", amount))
+
+
+def move(context: Context, sender: bytes, receiver: bytes, symbol: str, amount: int) -> None:
+    """Take from one balance, add to another, and say so. Refuses what the first does not cover."""
+    debit(context.state, sender, symbol, amount)
+    credit(context.state, receiver, symbol, amount)
+    context.events.append(AssetMoved(symbol, sender, receiver, amount))
 
 
 def debit(state: Overlay, address: bytes, symbol: str, amount: int) -> None:

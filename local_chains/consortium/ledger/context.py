@@ -1,7 +1,7 @@
 """The context of every module's handler, and the way it refuses."""
 
 import re
-from typing import NoReturn
+from typing import Final, NoReturn
 
 import msgspec
 
@@ -9,6 +9,8 @@ from core.model.consortium import ADDRESS_BYTES, NAME_PATTERN, LedgerEvent, Resu
 from core.model.errors import RejectedError
 from local_chains.consortium.ledger.view import Overlay
 
+MS_PER_S: Final = 1_000
+"""Timelocks and deadlines are in seconds, ledger time is in milliseconds."""
 _NAME = re.compile(NAME_PATTERN)
 
 

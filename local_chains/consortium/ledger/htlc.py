@@ -23,13 +23,12 @@ from core.model.consortium import (
     value_of,
 )
 from core.model.types import MAX_TIMELOCK_S, PREIMAGE_BYTES
-from local_chains.consortium.ledger.bank import credit, debit
-from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address
+from local_chains.consortium.ledger.bank import NO_SUCH_ASSET, credit, debit
+from local_chains.consortium.ledger.context import MS_PER_S, Context, positive_amount, refuse, require_address
 from local_chains.consortium.ledger.leaves import read, read_asset, read_count, write, write_count
 from local_chains.consortium.ledger.sequences import append
 
 HASHLOCK_BYTES: Final = 32
-MS_PER_S: Final = 1_000
 MAX_OPEN_LOCKS: Final = 4_096
 """Of one sender."""
 
@@ -42,7 +41,7 @@ def lock(context: Context, message: Lock) -> None:
     if not 0 < message.timelock <= MAX_TIMELOCK_S or message.timelock * MS_PER_S <= context.time_ms:
         refuse(ResultCode.BAD_TIMELOCK, "a timelock is a Unix time in seconds after ledger time and below 2**40")
     if read_asset(context.state, message.asset) is None:
-        refuse(ResultCode.UNKNOWN_ASSET, "no such asset on this chain")
+        refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
     key = lock_key(context.sender, message.hashlock)
     if context.state.get(key) is not None:
         refuse(ResultCode.HASHLOCK_USED, "this sender has used this hashlock already")

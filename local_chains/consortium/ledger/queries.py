@@ -13,7 +13,6 @@ from core.model.consortium import (
     QUERIES,
     AnswerQuery,
     AskQuery,
-    AssetMoved,
     ExpireQuery,
     HeaderLeaf,
     QueryAnswered,
@@ -35,12 +34,11 @@ from core.proofs.evidence.bare import Bare, bare_answer, decode_bare
 from core.proofs.evidence.canonical import dump
 from core.proofs.evidence.forms import answer_to_json
 from local_chains.consortium.ledger.admission import require_admitted
-from local_chains.consortium.ledger.bank import credit, debit
-from local_chains.consortium.ledger.context import Context, Refusal, refuse
+from local_chains.consortium.ledger.bank import NO_SUCH_ASSET, move
+from local_chains.consortium.ledger.context import MS_PER_S, Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read, read_asset, read_count, write, write_count
 from local_chains.consortium.ledger.sequences import append
 
-MS_PER_S: Final = 1_000
 MAX_QUERY_URI_BYTES: Final = 1_024
 MAX_OPEN_QUERIES: Final = 256
 """Of one asker."""
@@ -69,7 +67,7 @@ def ask(context: Context, message: AskQuery) -> None:
     number = append(context.state, QUERIES, encode_leaf(leaf))
     write_count(context.state, asking_key, asking + 1)
     if fee:
-        _move(context, context.sender, FEES, message.asset, fee)
+        move(context, context.sender, FEES, message.asset, fee)
     context.events.append(QueryAsked(number, context.sender, *terms, fee))
 
 
@@ -129,7 +127,7 @@ def _fee(context: Context, message: AskQuery) -> int:
     if not fee and message.asset:
         refuse(ResultCode.BAD_AMOUNT, "a question without a fee names no asset")
     if fee and read_asset(context.state, message.asset) is None:
-        refuse(ResultCode.UNKNOWN_ASSET, "no such asset on this chain")
+        refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
     return fee
 
 
@@ -156,13 +154,7 @@ def _settle(context: Context, number: int, leaf: QueryLeaf, payee: bytes) -> Non
     asking_key = open_queries_key(leaf.asker)
     write_count(context.state, asking_key, read_count(context.state, asking_key) - 1)
     if leaf.fee:
-        _move(context, FEES, payee, leaf.asset, value_of(leaf.fee))
-
-
-def _move(context: Context, sender: bytes, receiver: bytes, asset: str, amount: int) -> None:
-    debit(context.state, sender, asset, amount)
-    credit(context.state, receiver, asset, amount)
-    context.events.append(AssetMoved(asset, sender, receiver, amount))
+        move(context, FEES, payee, leaf.asset, value_of(leaf.fee))
 
 
 def _terms(held: QueryLeaf) -> tuple[bytes, str, int, int, int, str, bytes]:
