@@ -103,8 +103,10 @@ async def test_what_is_pruned_on_its_way_never_arrives(tmp_path: Path, limits: N
     store = Store(tmp_path / "chain.sqlite")
     await store.open(GENESIS)
     await store.write_genesis(model.leaves)
+    every = set[bytes]()
     for number in range(1, BLOCKS + 1):
         height, names, changes = model.next_block()
+        every.update(names)
         await store.append(block_at(height), names, changes)
         if number % 2 == 0:
             await store.prune(height - 1)
@@ -114,6 +116,10 @@ async def test_what_is_pruned_on_its_way_never_arrives(tmp_path: Path, limits: N
     store = Store(tmp_path / "chain.sqlite")
     await store.open(GENESIS)
     await assert_agrees(store, model)
+    pruned = every - model.places.keys()
+    assert len(pruned) > NAMES / 2
+    assert [await store.transaction(name) for name in pruned] == [None] * len(pruned)
+    assert store.first == BLOCKS - 1
     await store.close()
 
 

@@ -219,15 +219,18 @@ async def test_older_states_are_proven_from_the_database(tmp_path: Path, monkeyp
     engine.submit(ANN.signed(0, WriteRecord("log", "a", b"1"), Transfer("cnyd", BEN.address, quantity(7))))
     for _ in range(6):
         await block_after(engine, clock)
-    await prove_all(engine, key)
+    assert await prove_all(engine, key) == 6
     await engine.close()
     again, _ = await started(home, clock)
-    await prove_all(again, key)
+    assert await prove_all(again, key) == 6
     await again.close()
 
 
-async def prove_all(engine: EmbeddedEngine, key: bytes) -> None:
-    """Every height up to the last but one, for a record written in block 2 and an account changed there."""
+async def prove_all(engine: EmbeddedEngine, key: bytes) -> int:
+    """Prove a record written in block 2, and an account changed there, at every height up to the last but one.
+
+    Return how many heights those are.
+    """
     for height in range(1, engine.tip.height):
         app_hash = (await light_block(engine, height + 1)).header.app_hash
         leaf, proof = await engine.query(key, height)
@@ -241,6 +244,7 @@ async def prove_all(engine: EmbeddedEngine, key: bytes) -> None:
         assert balance is not None
         assert decode_leaf(balance, AccountLeaf).balances == (("cnyd", quantity(50 if height == 1 else 57)),)
         verify_inclusion(app_hash, account_key(BEN.address), balance, proof)
+    return engine.tip.height - 1
 
 
 async def test_states_too_old_or_not_there_yet_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
