@@ -41,26 +41,27 @@ from core.proofs.evidence.ethereum_log import MAX_BLOCK_LINKS
 _log = structlog.get_logger(__name__)
 
 
-class ProvenNodes(Protocol):
-    """Account and storage nodes under the header of `block` (EIP-1186), the header as RLP."""
+class ProvenBlock(Protocol):
+    """The block under whose header something is proven, and the header as RLP."""
 
     @property
     def block(self) -> BlockRef: ...
     @property
     def header(self) -> bytes: ...
+
+
+class ProvenNodes(ProvenBlock, Protocol):
+    """Account and storage nodes (EIP-1186)."""
+
     @property
     def account_nodes(self) -> tuple[bytes, ...]: ...
     @property
     def storage_nodes(self) -> tuple[bytes, ...]: ...
 
 
-class ProvenToken(Protocol):
+class ProvenToken(ProvenBlock, Protocol):
     """Nodes of a token, of the holder's word, and of a proxy's implementation, None if it is not a proxy."""
 
-    @property
-    def block(self) -> BlockRef: ...
-    @property
-    def header(self) -> bytes: ...
     @property
     def account_nodes(self) -> tuple[bytes, ...]: ...
     @property
@@ -71,13 +72,9 @@ class ProvenToken(Protocol):
     def implementation_nodes(self) -> tuple[bytes, ...] | None: ...
 
 
-class ProvenLog(Protocol):
-    """Nodes of the transactions and the receipts trie of the block with this header, for the entry at `index`."""
+class ProvenLog(ProvenBlock, Protocol):
+    """Nodes of the transactions and the receipts trie of the block, for the entry at `index`."""
 
-    @property
-    def block(self) -> BlockRef: ...
-    @property
-    def header(self) -> bytes: ...
     @property
     def index(self) -> int: ...
     @property

@@ -227,7 +227,7 @@ def left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, .
 def _left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, ...]:
     items = _items(data)
     ours = [log for log in logs if log.address.lower() == htlc]
-    done = {_mark(log) for log in ours if log.topics[0] != SKIPPED_TOPIC}
+    done = {_shown(log) for log in ours if log.topics[0] != SKIPPED_TOPIC}
     reports = list(_reports(ours))
     reasons = {report.index: revert_reason(report.reason) or "it used up its gas" for report in reports}
     end = min((report.index for report in reports if report.reason == _OUT_OF_GAS), default=len(items))
@@ -239,7 +239,7 @@ def _left_out(htlc: str, data: bytes, logs: Sequence[RawLog]) -> tuple[LeftOut, 
 
 
 def _items(data: bytes) -> list[tuple[str, bytes]]:
-    """The mark of the event that each item of a batch leaves if it is done: see `_mark`."""
+    """Return for each item of a batch what `_shown` makes of the event that it leaves if it is done."""
     if data[:4] == _BULK_LOCK:
         _, news, asset = decode(["bool", f"{_NEW_LOCK}[]", "uint256"], data[4:])
         locked = LOCKED_TOKEN_TOPIC if asset else LOCKED_TOPIC
@@ -251,7 +251,7 @@ def _items(data: bytes) -> list[tuple[str, bytes]]:
     return [(topic, bytes.fromhex(sender[2:]) + terms.to_bytes(WORD_SIZE, "big")[20:]) for _, terms, sender, _ in locks]
 
 
-def _mark(log: RawLog) -> tuple[str, bytes]:
+def _shown(log: RawLog) -> tuple[str, bytes]:
     """An event's topic, and what it is about: of a lock its hashlock and terms, of an exit the id of its lock. Nobody
     else can lock the same kind of asset within our call, so that a lock's sender need not be compared."""
     first = bytes.fromhex(log.data[2:66])

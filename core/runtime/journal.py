@@ -57,7 +57,7 @@ class StoredEffect:
     error: str | None
 
 
-Mark = tuple[str, int]
+Try = tuple[str, int]
 """An effect's key and its tries: with a failed try comes another due time."""
 
 
@@ -142,7 +142,7 @@ _PENDING: Final = (
     .order_by(outbox.c.due_ns, outbox.c.stream, outbox.c.sequence, outbox.c.kind)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
-_PENDING_MARKS: Final = _PENDING.with_only_columns(outbox.c.key, outbox.c.attempts)
+_PENDING_TRIES: Final = _PENDING.with_only_columns(outbox.c.key, outbox.c.attempts)
 _EFFECTS: Final = sa.select(outbox).where(outbox.c.key.in_(sa.bindparam("keys", expanding=True)))
 _PENDING_OF_KINDS: Final = _PENDING.where(outbox.c.kind.in_(sa.bindparam("kinds", expanding=True)))
 _NEXT_DUE: Final = sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status == EffectStatus.PENDING)
@@ -262,14 +262,14 @@ def pending_effects(
 
 
 def pending_again(
-    connection: Connection, now_ns: int, limit: int, known: Mapping[Mark, StoredEffect]
-) -> dict[Mark, StoredEffect]:
-    """As `pending_effects`, by their marks: only those that are not `known` are read, since few have changed."""
+    connection: Connection, now_ns: int, limit: int, known: Mapping[Try, StoredEffect]
+) -> dict[Try, StoredEffect]:
+    """As `pending_effects`, by their tries: only those that are not `known` are read, since few have changed."""
     asked = {"now_ns": now_ns, "most": limit}
-    marks: list[Mark] = [(key, tries) for key, tries in connection.execute(_PENDING_MARKS, asked)]
-    new = [key for key, tries in marks if (key, tries) not in known]
+    due: list[Try] = [(key, attempts) for key, attempts in connection.execute(_PENDING_TRIES, asked)]
+    new = [one[0] for one in due if one not in known]
     read = {effect.key: effect for effect in _effects(connection, new)}
-    return {mark: known[mark] if mark in known else read[mark[0]] for mark in marks}
+    return {one: known[one] if one in known else read[one[0]] for one in due}
 
 
 def _effects(connection: Connection, keys: Sequence[str]) -> list[StoredEffect]:

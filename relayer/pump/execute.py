@@ -80,7 +80,7 @@ class Executor:
         self._running: dict[Lane, Room] = {}
         self._ended: set[Lane] = set()
         """Lanes that have ended since the last look at the outbox began."""
-        self._due: dict[journal.Mark, StoredEffect] = {}
+        self._due: dict[journal.Try, StoredEffect] = {}
 
     async def run(self) -> None:
         """Run effects for ever as they become due. Raise `FencedError`, and what is fatal of the database."""
@@ -231,8 +231,8 @@ class Executor:
 
 
 def _look(
-    connection: Connection, now_ns: int, known: Mapping[journal.Mark, StoredEffect]
-) -> tuple[dict[journal.Mark, StoredEffect], list[StoredEffect], int | None]:
+    connection: Connection, now_ns: int, known: Mapping[journal.Try, StoredEffect]
+) -> tuple[dict[journal.Try, StoredEffect], list[StoredEffect], int | None]:
     """Return what is due, the exits among it, and when the next effect is. However much is due, all exits are there."""
     due = journal.pending_again(connection, now_ns, MAX_PENDING, known)
     exits = [one for one in due.values() if one.kind in EXIT_KINDS]

@@ -115,19 +115,6 @@ def attested_latest_key(chain: str) -> bytes:
 
 # --- lists -------------------------------------------------------------------------------------------------------
 
-LISTS: Final = (
-    "assets",
-    "organisations",
-    "proposals",
-    "misbehaviour",
-    "queries",
-    "records/{namespace}",
-    "records/{namespace}/{key}",
-    "records/{namespace}/{key}/access",
-    "locks/{sender}",
-    "headers/{chain}",
-)
-"""Names of the ledger's sequences, as a question writes them."""
 _FIXED: Final = {
     "assets": ASSETS,
     "organisations": ORGANISATIONS,
@@ -135,6 +122,15 @@ _FIXED: Final = {
     "misbehaviour": MISBEHAVIOUR,
     "queries": QUERIES,
 }
+LISTS: Final = (
+    *_FIXED,
+    "records/{namespace}",
+    "records/{namespace}/{key}",
+    "records/{namespace}/{key}/access",
+    "locks/{sender}",
+    "headers/{chain}",
+)
+"""Names of the ledger's sequences, as a question writes them."""
 
 
 def sequence_of(name: str) -> bytes:

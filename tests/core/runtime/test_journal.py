@@ -132,7 +132,7 @@ async def test_known_effects_are_not_read_until_they_change(database: Database) 
     assert list(before) == [("s:1:first", 0), ("s:1:second", 0)]
     assert [one.body for one in before.values()] == [b"1", b"2"]
     again = await database.read(lambda c: pending_again(c, 4, 9, before))
-    assert all(again[mark] is before[mark] for mark in before)
+    assert all(again[one] is before[one] for one in before)
 
     await database.write(lambda c: retry_effect(c, "s:1:first", due_ns=5, error="not yet"))
     await database.write(lambda c: complete_effect(c, "s:1:second", now_ns=3))
