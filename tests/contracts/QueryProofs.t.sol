@@ -123,6 +123,12 @@ contract QueryProofs {
         item.content = abi.encode(it.content, it.other);
     }
 
+    /// By nothing in its place.
+    function empty(Case memory it) private pure returns (Answer memory item) {
+        item = present(it);
+        (item.present, item.content) = (false, "");
+    }
+
     function call(Case memory it, Answer memory item) private pure returns (bytes memory) {
         return abi.encodeCall(ICrossChainQuery.answer, (it.height, item));
     }
@@ -131,19 +137,23 @@ contract QueryProofs {
         return abi.encodeCall(ICrossChainQuery.expire, (ID, it.question));
     }
 
-    /// An answer went through: it was the question's, in its range and in time, and has paid its fee and nothing else.
-    function settled(Case memory it, uint256 stored, bytes32 valueHash) private view {
-        assert(stored == openWord(it.question));
-        assert(it.time < deadlineOf(it.question));
-        assert(it.height >= firstOf(it.question) && it.height <= lastOf(it.question));
-        assert(word(ID) == commitment(it.question.asked, it.height, valueHash) | DELIVERED);
-        assert(it.by.balance == feeOf(it.question));
-        assert(address(queries).balance == OTHERS - feeOf(it.question));
-    }
-
     function eligible(Case memory it, uint256 stored) private pure returns (bool) {
         return stored == openWord(it.question) && it.time < deadlineOf(it.question)
             && it.height >= firstOf(it.question) && it.height <= lastOf(it.question);
+    }
+
+    /// The answer goes through if, and only if, its proof is right and it is the question's, in its range and in time. Then
+    /// it is stored and has paid its fee and nothing else; else nothing has changed.
+    function decided(Case memory it, uint256 stored, Answer memory item, bool right, bytes32 valueHash) private {
+        bool success = tried(it.by, call(it, item));
+        assert(success == (right && eligible(it, stored)));
+        if (!success) {
+            assert(word(ID) == stored && address(queries).balance == OTHERS);
+            return;
+        }
+        assert(word(ID) == commitment(it.question.asked, it.height, valueHash) | DELIVERED);
+        assert(it.by.balance == feeOf(it.question));
+        assert(address(queries).balance == OTHERS - feeOf(it.question));
     }
 
     // ------------------------------------------------------------------------------------------------------ the proofs
@@ -154,10 +164,7 @@ contract QueryProofs {
         arrange(it, stored);
         bytes32 valueHash = sha256(abi.encode(it.content));
         bool right = over(it.question.path, leaf(it.question.path, valueHash), it.sibling) == it.root;
-        bool success = tried(it.by, call(it, present(it)));
-        assert(success == (right && eligible(it, stored)));
-        if (success) settled(it, stored, valueHash);
-        else assert(word(ID) == stored && address(queries).balance == OTHERS);
+        decided(it, stored, present(it), right, valueHash);
     }
 
     function refute_presence(Case memory it, uint256 stored) public {
@@ -170,10 +177,7 @@ contract QueryProofs {
         arrange(it, stored);
         bool there = it.content != it.question.path && uint256(it.content ^ it.question.path) >> 255 == 0;
         bool right = there && over(it.question.path, leaf(it.content, it.other), it.sibling) == it.root;
-        bool success = tried(it.by, call(it, absent(it)));
-        assert(success == (right && eligible(it, stored)));
-        if (success) settled(it, stored, 0);
-        else assert(word(ID) == stored && address(queries).balance == OTHERS);
+        decided(it, stored, absent(it), right, 0);
     }
 
     function refute_absence(Case memory it, uint256 stored) public {
@@ -184,20 +188,13 @@ contract QueryProofs {
     /// And by an empty place.
     function check_empty_place(Case memory it, uint256 stored) public {
         arrange(it, stored);
-        Answer memory item = absent(it);
-        item.content = "";
         bool right = over(it.question.path, 0, it.sibling) == it.root;
-        bool success = tried(it.by, call(it, item));
-        assert(success == (right && eligible(it, stored)));
-        if (success) settled(it, stored, 0);
-        else assert(word(ID) == stored && address(queries).balance == OTHERS);
+        decided(it, stored, empty(it), right, 0);
     }
 
     function refute_empty_place(Case memory it, uint256 stored) public {
         arrange(it, stored);
-        Answer memory item = absent(it);
-        item.content = "";
-        assert(!tried(it.by, call(it, item)));
+        assert(!tried(it.by, call(it, empty(it))));
     }
 
     /// Assumed: the values of different keys, and the other leaf, have different hashes. One key is not both present and
@@ -249,10 +246,8 @@ contract QueryProofs {
     function check_answer_and_expiry_exclude_each_other(Case memory it, uint64 later, bool answers, bool answersAgain)
         public
     {
-        uint256 stored = openWord(it.question);
         it.question.asked = it.question.asked >> 64 << 64;
-        stored = openWord(it.question);
-        arrange(it, stored);
+        arrange(it, openWord(it.question));
         vm.assume(tried(it.by, answers ? call(it, present(it)) : expiry(it)));
         uint256 left = address(queries).balance;
         vm.warp(later);
