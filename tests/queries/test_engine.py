@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -101,6 +102,8 @@ async def test_random_lives_replay_to_the_same_state(database: Database, seed: i
 
     stream = await database.write(story)
     await database.read(lambda c: engine.check_replay(c, stream))
+    stored, again = [await database.read(partial(read, stream=stream)) for read in (engine.load, engine.replayed)]
+    assert stored == again
 
 
 @pytest.mark.parametrize(
