@@ -93,7 +93,7 @@ class Pipeline(Sending):
         records = await self._open()
         self._metrics.backlog.labels(self.chain).set(len(records))
         failures: list[RetryableError] = []
-        unsent = [one for one in records if one.id in self._unsent and await self._may_go_out(one)]
+        unsent = [one for one in records if one.id in self._unsent and not await self._over(one, in_time=True)]
         tried = {one.newest.hash for one in unsent}
         if unsent:
             await self._submit_all(unsent)
@@ -194,18 +194,12 @@ class Pipeline(Sending):
         if await self._outbid(record, urgency):
             return False
         if dropped:  # nodes forget what they took, and blocks that held it are replaced
-            if not record.exits and not record.cancelling and (over := await self._over(record, in_time=True)):
+            if over := await self._over(record, in_time=True):
                 if record.newest.fee is not None:
                     await self._take_out(record, over, urgency)
                 return False
             self._metrics.rebroadcasts.labels(self.chain).inc()
         return dropped or urgency.exits or record.cancelling
-
-    async def _may_go_out(self, record: TransactionRecord) -> bool:
-        """True unless its gates, those of time too, have closed since it was signed."""
-        if record.exits or record.cancelling:
-            return True
-        return not await self._over(record, in_time=True)
 
     async def _included(self, record: TransactionRecord, attempt: SignedForm, outcome: Outcome) -> None:
         status = TransactionStatus.FINAL if outcome.final else TransactionStatus.INCLUDED
@@ -302,8 +296,8 @@ class Pipeline(Sending):
 
     async def _over(self, record: TransactionRecord, in_time: bool) -> frozenset[int]:
         """The numbers of its effects, of those in its newest form, that must not happen any more: their deadline has
-        passed, or their gate has closed since it was signed."""
-        if record.exits:
+        passed, or their gate has closed since it was signed. None of an exit, nor of a cancellation."""
+        if record.exits or record.cancelling:
             return frozenset()
         now_ns, carried, gate = self._clock.now_ns(), record.carried, self.closed_gate
         late = {number for number, item in carried if item.deadline_ns is not None and now_ns >= item.deadline_ns}
@@ -351,7 +345,7 @@ class Pipeline(Sending):
         bid = await self._bid_for(record, urgency, must=False)
         if bid is None:
             return False
-        over = frozenset[int]() if record.cancelling else await self._over(record, in_time=True)
+        over = await self._over(record, in_time=True)
         if record.cancelling or len(over) == len(record.carried):
             cancellation = await self._sender.cancellation(self.account)
             return cancellation is not None and await self._sign_again(record, bid, cancellation)

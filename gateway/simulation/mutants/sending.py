@@ -148,8 +148,8 @@ SENDING: Final = (
             ),
             Edit(
                 PIPELINE,
-                "        over = frozenset[int]() if record.cancelling else await self._over(record, in_time=True)\n",
-                "        over = frozenset[int]()\n",
+                "        over = await self._over(record, in_time=True)\n        if record.cancelling",
+                "        over = frozenset[int]()\n        if record.cancelling",
             ),
         ),
     ),
