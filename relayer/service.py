@@ -42,7 +42,7 @@ from relayer.provider.opening import SwapDesk
 from relayer.provider.prices import Feed, PriceBoard
 from relayer.provider.pricing import Offer
 from relayer.provider.quoting import Pair
-from relayer.pump import promises, set_aside, tables
+from relayer.pump import set_aside, tables
 from relayer.pump.checks import PreimageVault
 from relayer.pump.wiring import Pump
 from relayer.retirements import Retirements
@@ -52,7 +52,7 @@ from relayer.switches import Cause, Scope
 from relayer.transactions import records as transaction_tables
 from relayer.transactions.pipeline import Pipeline
 from relayer.treasury import orders as treasury_tables
-from relayer.treasury.teller import Teller, TreasuryPolicy, kept_in
+from relayer.treasury.teller import Teller, TreasuryPolicy, kept_by_swaps
 from relayer.treasury.top_ups import TopUps
 from relayer.watchtower import Watchtower
 
@@ -262,10 +262,9 @@ class RelayerService:
 
         async def keep() -> Mapping[AssetId, int]:
             costs = await checks.exit_costs([setup.chain])
-            promised = await self._database.read(promises.of_open_swaps)
-            # The purse itself counts what else is signed.
-            of_swaps = [one for one in promised if not one.leaves]
-            return kept_in(pipeline.account, of_swaps, costs, clock.now_ns(), retiring=False)
+            return await self._database.read(
+                lambda c: kept_by_swaps(c, pipeline.account, costs, clock.now_ns(), retiring=False)
+            )
 
         return Answerer(
             setup.chain, setup.board, setup.prover, access.heads, timing, pipeline, keep, clock, self._metrics

@@ -218,9 +218,7 @@ class Teller:
             raise RetryableError(f"swaps were agreed meanwhile that keep more of {', '.join(more)}: it is judged again")
 
     def _kept(self, connection: Connection, account: AccountId, costs: ExitCosts) -> Mapping[AssetId, int]:
-        """Return what swaps keep in an account. The purse itself counts what else is signed, other withdrawals too."""
-        promised = [one for one in promises.of_open_swaps(connection) if not one.leaves]
-        return kept_in(account, promised, costs, self._clock.now_ns(), account in self._others)
+        return kept_by_swaps(connection, account, costs, self._clock.now_ns(), account in self._others)
 
     # --- back ---
 
@@ -271,6 +269,15 @@ def kept_in(
     keeps no gas for one swap more."""
     more = [] if retiring else [chain for chain in sorted(costs) if chain == chain_of(account)]
     return inventory.kept(inventory.of_purses(promised, [account]), more, costs, now_ns)
+
+
+def kept_by_swaps(
+    connection: Connection, account: AccountId, costs: ExitCosts, now_ns: int, retiring: bool
+) -> Mapping[AssetId, int]:
+    """Return what has to stay in an account of ours next to a transaction that is to be signed; see `kept_in`. The
+    purse itself counts what else is signed, withdrawals too."""
+    promised = [one for one in promises.of_open_swaps(connection) if not one.leaves]
+    return kept_in(account, promised, costs, now_ns, retiring)
 
 
 async def look(

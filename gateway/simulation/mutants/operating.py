@@ -31,7 +31,7 @@ OPERATING: Final[tuple[Mutant, ...]] = (
         "withdrawal-takes-what-is-promised",
         "A withdrawal leaves nothing for swaps that are agreed, nor gas for exits.",
         TELLER,
-        "        return kept_in(account, promised, costs, self._clock.now_ns(), account in self._others)",
+        "        return kept_by_swaps(connection, account, costs, self._clock.now_ns(), account in self._others)",
         "        return {}",
     ),
     plant(
