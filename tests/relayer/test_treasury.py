@@ -24,7 +24,7 @@ from relayer.transactions import records
 from relayer.transactions.records import TransactionStatus
 from relayer.treasury import orders
 from relayer.treasury.orders import Seal, Withdrawal, WithdrawalStatus
-from relayer.treasury.teller import LOW_LOOK_S, TreasuryPolicy
+from relayer.treasury.teller import LOW_LOOK_S, TreasuryPolicy, kept_by_swaps
 from tests.relayer.house import COIN, START, A, B, House
 
 SEAL = Seal(b"\x01" * 32)
@@ -141,6 +141,11 @@ async def test_withdrawal_on_its_way_is_not_inventory(house: House) -> None:
     assert before == []
     assert leaving.leaves
     assert most <= leaving.amount <= most + START // 100
+    costs, now_ns = await house.service.pump.checks.exit_costs([B]), house.clock.now_ns()
+    kept = await house.database.read(
+        lambda c: kept_by_swaps(c, pipeline.account, costs, now_ns, retiring=False)  # the purse counts the withdrawal
+    )
+    assert kept.get(COIN[B], 0) == costs[B].get(COIN[B], 0)
     with pytest.raises(ConflictError, match="inventory of .* is short"):
         await house.open(A, amount=START // 4)
     await pipeline.until(f"{records.WITHDRAWAL_PREFIX}00", TransactionStatus.INCLUDED)
