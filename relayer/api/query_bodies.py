@@ -1,6 +1,6 @@
 """The bodies of questions to chains, shared by the API and the client."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -31,23 +31,14 @@ class QueriesCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_WAIT_S)] = 0
 
 
-class EvidenceBody(msgspec.Struct, frozen=True, kw_only=True):
-    """Evidence as `causeway verify` reads it (docs/concepts/proofs.md): keep its bytes as they are."""
-
-    version: int
-    kind: str
-    question: dict[str, Any]
-    answer: dict[str, Any]
-    as_of: dict[str, Any]
-    proof: dict[str, Any]
-    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-
-
 NO_EVIDENCE: Final = msgspec.Raw(b"null")
 
 
 class AnsweredBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The question in its canonical form, and its evidence; or null, with the kind of problem and a sentence."""
+    """The question in its canonical form, and its evidence; or null, with the kind of problem and a sentence.
+
+    The evidence is a file as `causeway verify` reads it (docs/concepts/proofs.md): keep its bytes as they are.
+    """
 
     uri: Uri
     evidence: msgspec.Raw = msgspec.field(default_factory=lambda: NO_EVIDENCE)
