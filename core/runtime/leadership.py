@@ -27,7 +27,7 @@ from core.model.errors import FatalError, FencedError, RetryableError
 from core.runtime import leases
 from core.runtime.clock import NS_PER_S, Clock
 from core.runtime.database import Database
-from core.runtime.leases import NO_TERM, Lease, LeaseHeldError
+from core.runtime.leases import NO_TERM, Lease
 from core.runtime.logging import get_logger
 from core.runtime.signals import Signal
 
@@ -167,11 +167,8 @@ class Leadership:
         bound_idle(connection)
         if connection.dialect.name == "postgresql":
             backends.append(connection.execute(_OWN_BACKEND).scalar_one())
-        now_ns = 0 if found is None else found.until_ns
-        lease = leases.take(connection, self._name, self.holder, now_ns=now_ns, until_ns=self._until_ns())
-        if lease.epoch != (0 if found is None else found.epoch) + 1:
-            raise LeaseHeldError(f"another process has taken {self._name} meanwhile", name=self._name)
-        return lease
+        now_ns, until_ns = self._clock.now_ns(), self._until_ns()
+        return leases.take_over(connection, found, self._name, self.holder, now_ns=now_ns, until_ns=until_ns)
 
     def _renew(self, connection: Connection, lease: Lease) -> None:
         bound_idle(connection)

@@ -5,9 +5,13 @@ Each time that a lease is taken its *epoch* goes up. A process does its work und
 it is stored. That holds whatever the clocks of the machines say. Time decides one thing only, from when on somebody
 else may take a lease whose holder is silent; clocks that differ make that earlier or later, never unsafe.
 
+An epoch is at least the time at which it was given: it does not come again either once an older copy of the database,
+which has never heard of it, has taken this one's place (unless clocks went back meanwhile as well).
+
 A lease without a term (`NO_TERM`) is a mere fence: whoever comes next takes it at once, and who had it ends.
 
     lease = take(connection, name, holder, now_ns=…, until_ns=…)     raises `LeaseHeldError` while another has it
+    take_over(connection, seen, name, holder, …)                     raises it if the lease is not as it was seen
     renew(connection, name, lease.epoch, until_ns=…)                 raises `FencedError` once another has taken it
     fence(connection, name, lease.epoch)                             the same; nobody takes it before we commit
 
@@ -39,7 +43,7 @@ leases = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False),
     sa.Column("until_ns", sa.BigInteger, nullable=False),
 )
-"""A row stays when its lease has ended: an epoch never comes again."""
+"""A row stays when its lease has ended: an epoch never comes again. 0: nobody has taken it yet."""
 
 TABLES: Final = (leases,)
 
@@ -66,7 +70,7 @@ class LeaseHeldError(RetryableError):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who took it last, how often it was taken, and until when others wait. `holder` is for people and for `take`."""
+    """Who took it last, under which epoch, and until when others wait. `holder` is for people and for `take`."""
 
     name: str
     holder: str
@@ -81,14 +85,36 @@ def take(connection: Connection, name: str, holder: str, *, now_ns: int, until_n
     leases have terms, no two processes that run together may have one name. Raise `LeaseHeldError` while another
     holder's time is not over.
     """
-    if insert_if_absent(connection, leases, name=name, holder=holder, epoch=1, until_ns=until_ns):
-        return Lease(name, holder, 1, until_ns)
-    row = connection.execute(_LEASE_HELD, {"of_name": name}).one()
+    row = _held(connection, name)
     if row.holder != holder and row.until_ns > now_ns:
         left_s = (row.until_ns - now_ns) / NS_PER_S
         raise LeaseHeldError(f"{row.holder} has {name} for another {left_s:.1f} s", name=name, holder=row.holder)
-    lease = Lease(name, holder, row.epoch + 1, until_ns)
-    values = {"of_name": name, "holder": holder, "epoch": lease.epoch, "until_ns": until_ns}
+    return _taken(connection, row, holder, now_ns, until_ns)
+
+
+def take_over(
+    connection: Connection, seen: Lease | None, name: str, holder: str, *, now_ns: int, until_ns: int
+) -> Lease:
+    """Take the lease from exactly what was seen of it (None: nobody had it), whatever its time says.
+
+    Raise `LeaseHeldError` if somebody has taken or renewed it since.
+    """
+    row = _held(connection, name)
+    seen_epoch, seen_ns = (0, NO_TERM) if seen is None else (seen.epoch, seen.until_ns)
+    if row.epoch != seen_epoch or row.until_ns > seen_ns:
+        raise LeaseHeldError(f"{row.holder} has taken or renewed {name} meanwhile", name=name, holder=row.holder)
+    return _taken(connection, row, holder, now_ns, until_ns)
+
+
+def _held(connection: Connection, name: str) -> Any:
+    """Return the row, which is nobody else's until this transaction ends."""
+    insert_if_absent(connection, leases, name=name, holder="", epoch=0, until_ns=NO_TERM)
+    return connection.execute(_LEASE_HELD, {"of_name": name}).one()
+
+
+def _taken(connection: Connection, row: Any, holder: str, now_ns: int, until_ns: int) -> Lease:
+    lease = Lease(row.name, holder, max(row.epoch + 1, now_ns), until_ns)
+    values = {"of_name": lease.name, "holder": holder, "epoch": lease.epoch, "until_ns": until_ns}
     connection.execute(_CHANGE, values)
     return lease
 

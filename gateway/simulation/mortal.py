@@ -81,18 +81,21 @@ class Fuse:
 
 
 class MortalDatabase:
-    """A database that the process loses when it dies; that is locked now and then, gone for a while, or full."""
+    """A database that the process loses when it dies; that is locked now and then, gone for a while, or full.
+
+    `address` returns what is there now: it may be another one when a process wakes that was paused.
+    """
 
     def __init__(
         self,
-        inner: InlineDatabase,
+        address: Callable[[], InlineDatabase],
         fuse: Fuse,
         locked: float,
         outages: Sequence[Outage],
         source: random.Random,
         world: World,
     ) -> None:
-        self._inner = inner
+        self._address = address
         self._fuse = fuse
         self._locked = locked
         self._outages = outages
@@ -106,7 +109,7 @@ class MortalDatabase:
         self._may_fail()
         await self._limit()
         try:
-            return await (self._inner.write(work) if self._fuse.commit is None else self._watched_write(work))
+            return await (self._address().write(work) if self._fuse.commit is None else self._watched_write(work))
         except FatalError:
             self._world.faults["database-full"] += self._limited
             raise
@@ -125,7 +128,7 @@ class MortalDatabase:
                 raise self._fuse.burn(f"write-{self._fuse.commit}")
             return done
 
-        done = await self._inner.write(watched)
+        done = await self._address().write(watched)
         if ends:
             raise self._fuse.burn(f"write-{self._fuse.commit}")
         return done
@@ -133,7 +136,7 @@ class MortalDatabase:
     async def read(self, work: Callable[[Connection], T]) -> T:
         self._fuse.alive()
         self._may_fail()
-        return await self._inner.read(work)
+        return await self._address().read(work)
 
     async def close(self) -> None:
         """The file outlives the process."""
@@ -155,7 +158,7 @@ class MortalDatabase:
         full = self._outage(full=True)
         if full != self._limited:
             pages = 1 if full else MOST_PAGES
-            await self._inner.write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar())
+            await self._address().write(lambda c: c.exec_driver_sql(f"PRAGMA max_page_count = {pages}").scalar())
             self._limited = full
 
 

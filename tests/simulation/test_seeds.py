@@ -352,6 +352,22 @@ def test_woken_process_ends_once_its_database_is_back() -> None:
     assert (verdict.faults["fenced"], verdict.faults["database-gone"] > 0) == (1, True)
 
 
+def test_a_woken_process_that_finds_an_older_copy_ends() -> None:
+    """It began after the copy was made: who was started on the copy has taken the accounts as often as it had."""
+    restarted = replace(calm("relayer-0"), deaths=(Death(1.0, at_s=10.0),))
+    paused = rough(Rough.TWO_PROCESSES, 9.0, deal(Style.HONEST, B, 2, start_s=20.0))
+    verdict = play(
+        replace(
+            paused,
+            relayers=(restarted,),
+            rough=frozenset({*paused.rough, Rough.RESTORED}),
+            at_s={**paused.at_s, Rough.RESTORED: 3.0},
+        )
+    )
+    assert verdict.ok, report(verdict)
+    assert (verdict.faults["fenced"], verdict.faults["restored"]) == (1, 1)
+
+
 def test_what_an_operator_paused_is_not_locked_and_exits_go_on() -> None:
     """The first swaps are agreed or locked by then, the later ones meet a relayer that quotes nothing for a while."""
     more = deal(Style.HONEST, B, 2, start_s=12.0), deal(Style.VANISHES, A, 3, start_s=6.0), deal(Style.HONEST, A, 4)

@@ -113,8 +113,8 @@ STRANGE: Final[tuple[Mutant, ...]] = (
         "lease-without-epochs",
         "Whoever takes a lease gets the epoch of who had it.",
         "core/runtime/leases.py",
-        "row.epoch + 1",
-        "row.epoch",
+        "max(row.epoch + 1, now_ns)",
+        "max(row.epoch, 1)",
     ),
     plant(
         "tower-forgets-the-revealed",

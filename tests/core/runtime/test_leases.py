@@ -41,11 +41,13 @@ async def take(database: Database, name: str, holder: str, now_s: int, until_s: 
 
 
 async def test_a_lease_is_its_holder_s_until_its_time_is_over(database: Database, name: str) -> None:
-    assert await take(database, name, "one", 0, 10) == Lease(name, "one", 1, 10 * S)
+    first = await take(database, name, "one", 0, 10)
+    assert first == Lease(name, "one", first.epoch, 10 * S)
     with pytest.raises(LeaseHeldError, match=r"one has .* for another 1\.0 s"):
         await take(database, name, "two", 9, 19)
-    assert (await take(database, name, "two", 10, 20)).epoch == 2
-    assert await database.read(lambda c: leases.find(c, name)) == Lease(name, "two", 2, 20 * S)
+    later = await take(database, name, "two", 10, 20)
+    assert later.epoch > first.epoch
+    assert await database.read(lambda c: leases.find(c, name)) == Lease(name, "two", later.epoch, 20 * S)
 
 
 async def test_a_renewed_lease_lasts_longer(database: Database, name: str) -> None:
@@ -85,19 +87,56 @@ async def test_who_was_replaced_stores_nothing_more(database: Database, name: st
 async def test_a_released_lease_is_free_at_once(database: Database, name: str) -> None:
     lease = await take(database, name, "one", 0, 100)
     await database.write(lambda c: leases.release(c, name, lease.epoch))
-    assert (await take(database, name, "two", 1, 100)).epoch == 2
+    assert (await take(database, name, "two", 1, 100)).epoch > lease.epoch
 
 
 async def test_a_holder_takes_its_own_lease_again_at_once(database: Database, name: str) -> None:
     old = await take(database, name, "one", 0, 100)
-    assert (await take(database, name, "one", 1, 101)).epoch == 2
+    assert (await take(database, name, "one", 1, 101)).epoch > old.epoch
     with pytest.raises(FencedError):
         await database.write(lambda c: leases.fence(c, name, old.epoch))
 
 
 async def test_without_a_term_whoever_comes_next_takes_it(database: Database, name: str) -> None:
-    """Clocks that go back keep nobody waiting either."""
-    assert [(await take(database, name, f"process {n}", 100 - n)).epoch for n in range(4)] == [1, 2, 3, 4]
+    """Clocks that go back keep nobody waiting either, and no epoch comes again."""
+    epochs = [(await take(database, name, f"process {n}", 100 - n)).epoch for n in range(4)]
+    assert epochs == sorted(set(epochs))
+
+
+@pytest.mark.parametrize("copied", ["before it was taken", "after it was taken once"])
+async def test_an_older_copy_of_the_database_fences_off_too(database: Database, name: str, copied: str) -> None:
+    """The copy has not heard of the epoch that a process works under which is paused while the copy takes its place."""
+    older = None
+    if copied == "after it was taken once":
+        older = await take(database, name, "zero", 100)
+    paused = await take(database, name, "one", 101)
+    await database.write(lambda c: _put_back(c, name, older))
+    newer = await take(database, name, "two", 102)
+    assert newer.epoch > paused.epoch
+    with pytest.raises(FencedError, match="two"):
+        await database.write(lambda c: leases.fence(c, name, paused.epoch))
+    await database.write(lambda c: leases.fence(c, name, newer.epoch))
+
+
+def _put_back(connection: Connection, name: str, older: Lease | None) -> None:
+    table = leases.leases
+    connection.execute(table.delete().where(table.c.name == name))
+    if older is not None:
+        row = {"name": name, "holder": older.holder, "epoch": older.epoch, "until_ns": older.until_ns}
+        connection.execute(table.insert().values(row))
+
+
+async def test_a_lease_that_changed_is_not_taken_over(database: Database, name: str) -> None:
+    """Whatever the clocks say: what counts is that the row is as it was seen."""
+
+    async def take_over(seen: Lease | None) -> Lease:
+        return await database.write(lambda c: leases.take_over(c, seen, name, "two", now_ns=9 * S, until_ns=99 * S))
+
+    first = await take(database, name, "one", 5, 10)
+    for seen in (None, Lease(name, "zero", first.epoch - 1, 10 * S), Lease(name, "one", first.epoch, 8 * S)):
+        with pytest.raises(LeaseHeldError, match="one has taken or renewed"):
+            await take_over(seen)
+    assert (await take_over(first)).epoch > first.epoch
 
 
 async def test_a_lease_that_nobody_took_fences_off(database: Database, name: str) -> None:
