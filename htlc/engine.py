@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy.engine import Connection
 
 from core.model.errors import FatalError
-from core.runtime import machine
+from core.runtime import journal, machine
 from htlc import codec, effects, events
 from htlc.effects import SwapEffect
 from htlc.events import SwapEvent
@@ -45,6 +45,9 @@ class _SwapRules:
 
     def kind_of(self, effect: SwapEffect) -> str:
         return effects.kind_of(effect)
+
+    def queue_of(self, state: SwapState) -> str:
+        return journal.SWAPS
 
 
 SWAPS: Final[machine.Machine[SwapState, SwapEvent, SwapEffect]] = machine.Machine(_SwapRules())

@@ -4,7 +4,7 @@ from typing import Final
 
 from sqlalchemy.engine import Connection
 
-from core.model.types import BlockRef
+from core.model.types import BlockRef, ChainId
 from core.runtime import machine
 from queries import codec, events
 from queries.effects import QueryEffect, kind_of
@@ -15,7 +15,20 @@ from queries.transition import only_time_passed, transition
 STREAM_PREFIX: Final = "query-"
 """Swaps and queries share a journal."""
 
+QUEUE: Final = "queries"
+"""The queue of what callers of ours ask; the questions of each chain have one of their own."""
+
 Taken = machine.Taken[QueryState, QueryEffect]
+
+
+def queue_of(request: Request) -> str:
+    """Return the queue from which the effects of this query are executed."""
+    return QUEUE if request.place is None else queue_on(request.place.chain)
+
+
+def queue_on(chain: ChainId) -> str:
+    """Return the queue of the questions that are asked on this chain."""
+    return f"{QUEUE} {chain}"
 
 
 class _QueryRules:
@@ -40,6 +53,9 @@ class _QueryRules:
 
     def kind_of(self, effect: QueryEffect) -> str:
         return kind_of(effect)
+
+    def queue_of(self, state: QueryState) -> str:
+        return queue_of(state.request)
 
 
 QUERIES: Final[machine.Machine[QueryState, QueryEvent, QueryEffect]] = machine.Machine(_QueryRules())

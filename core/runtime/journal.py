@@ -1,8 +1,8 @@
 """Events and the effects they ask for, durably: journal, state, outbox and cursors, changed in one transaction.
 
-A *stream* is one state machine (a swap). Each event that it takes is appended under the next sequence, together with
-the state that follows from it and the effects that it asks for. Events, states and effect bodies are bytes: the
-room that owns the machine encodes them. Times are nanoseconds since the Unix epoch, given by the caller.
+A *stream* is one state machine (a swap, a query). Each event that it takes is appended under the next sequence,
+together with the state that follows from it and the effects that it asks for. Events, states and effect bodies are
+bytes: the room that owns the machine encodes them. Times are nanoseconds since the Unix epoch, given by the caller.
 
 Everything here is a plain function over a `Connection`, to be called inside `Database.write` or `Database.read`; a
 batch of events with the cursor they came from is several calls in one `write`.
@@ -25,6 +25,8 @@ from core.runtime.database import METADATA
 PAGE: Final = 500
 """Rows that a replay or a listing holds in memory at once."""
 MAX_ERROR_CHARS: Final = 500
+SWAPS: Final = "swaps"
+"""The queue of effects that is read if none is named."""
 
 
 class EffectStatus(StrEnum):
@@ -108,8 +110,10 @@ outbox = sa.Table(
     sa.Column("due_ns", sa.BigInteger, nullable=False),
     sa.Column("error", sa.Text),
     sa.Column("settled_ns", sa.BigInteger),
-    sa.Index(None, "status", "due_ns"),
+    sa.Column("queue", sa.Text, nullable=False, server_default=SWAPS),
+    sa.Index(None, "queue", "status", "due_ns"),
 )
+"""`queue`: whose work it is. Who executes one queue never sees the effects of another, however many there are."""
 cursors = sa.Table(
     "cursors",
     METADATA,
@@ -136,16 +140,18 @@ _EVENTS_BEHIND: Final = (
     .order_by(journal.c.sequence)
     .limit(PAGE)
 )
+_IS_PENDING: Final = (outbox.c.queue == sa.bindparam("of_queue")) & (outbox.c.status == EffectStatus.PENDING)
 _PENDING: Final = (
     sa.select(outbox)
-    .where(outbox.c.status == EffectStatus.PENDING, outbox.c.due_ns <= sa.bindparam("now_ns"))
+    .where(_IS_PENDING, outbox.c.due_ns <= sa.bindparam("now_ns"))
     .order_by(outbox.c.due_ns, outbox.c.stream, outbox.c.sequence, outbox.c.kind)
     .limit(sa.bindparam("most", type_=sa.Integer))
 )
 _PENDING_TRIES: Final = _PENDING.with_only_columns(outbox.c.key, outbox.c.attempts)
 _EFFECTS: Final = sa.select(outbox).where(outbox.c.key.in_(sa.bindparam("keys", expanding=True)))
 _PENDING_OF_KINDS: Final = _PENDING.where(outbox.c.kind.in_(sa.bindparam("kinds", expanding=True)))
-_NEXT_DUE: Final = sa.select(sa.func.min(outbox.c.due_ns)).where(outbox.c.status == EffectStatus.PENDING)
+_NEXT_DUE: Final = sa.select(sa.func.min(outbox.c.due_ns)).where(_IS_PENDING)
+_COUNT_PENDING: Final = sa.select(sa.func.count()).select_from(outbox).where(_IS_PENDING)
 _EFFECTS_OF_STREAM: Final = (
     sa.select(outbox).where(outbox.c.stream == _STREAM).order_by(outbox.c.sequence, outbox.c.kind)
 )
@@ -169,8 +175,11 @@ def append(
     effects: Sequence[Effect] = (),
     *,
     now_ns: int,
+    queue: str = SWAPS,
 ) -> int:
     """Store an event, the state after it and its effects; returns the event's sequence, `expected_sequence` + 1.
+
+    `queue`: who executes the effects.
 
     `expected_sequence` is the one of the snapshot that was decided on, 0 for a new stream. Raise `ConflictError` if
     the stream has moved on meanwhile: load it and decide again.
@@ -181,7 +190,7 @@ def append(
     _store_state(connection, stream, expected_sequence, state)
     connection.execute(_INSERT_EVENT, {"stream": stream, "sequence": sequence, "event": event, "recorded_ns": now_ns})
     if effects:
-        connection.execute(_INSERT_EFFECTS, [_outbox_row(stream, sequence, effect) for effect in effects])
+        connection.execute(_INSERT_EFFECTS, [_outbox_row(stream, sequence, effect, queue) for effect in effects])
     return sequence
 
 
@@ -198,7 +207,7 @@ def _store_state(connection: Connection, stream: str, expected: int, state: byte
     raise ConflictError(f"{stream} is not at event {expected} any more", stream=stream, expected=expected)
 
 
-def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]:
+def _outbox_row(stream: str, sequence: int, effect: Effect, queue: str) -> dict[str, object]:
     return {
         "key": str(EffectKey(stream, sequence, effect.kind)),
         "stream": stream,
@@ -208,6 +217,7 @@ def _outbox_row(stream: str, sequence: int, effect: Effect) -> dict[str, object]
         "status": EffectStatus.PENDING,
         "attempts": 0,
         "due_ns": effect.due_ns,
+        "queue": queue,
     }
 
 
@@ -252,10 +262,10 @@ def forget(connection: Connection, stream: str) -> None:
 
 
 def pending_effects(
-    connection: Connection, now_ns: int, limit: int = PAGE, kinds: Collection[str] | None = None
+    connection: Connection, now_ns: int, limit: int = PAGE, kinds: Collection[str] | None = None, queue: str = SWAPS
 ) -> list[StoredEffect]:
-    """Effects that are due, the longest due first, at most `limit`; only of `kinds` if given."""
-    asked: dict[str, object] = {"now_ns": now_ns, "most": limit}
+    """Effects of a queue that are due, the longest due first, at most `limit`; only of `kinds` if given."""
+    asked: dict[str, object] = {"now_ns": now_ns, "most": limit, "of_queue": queue}
     if kinds is None:
         return [_stored(row) for row in connection.execute(_PENDING, asked)]
     return [_stored(row) for row in connection.execute(_PENDING_OF_KINDS, asked | {"kinds": sorted(kinds)})]
@@ -265,7 +275,7 @@ def pending_again(
     connection: Connection, now_ns: int, limit: int, known: Mapping[Try, StoredEffect]
 ) -> dict[Try, StoredEffect]:
     """As `pending_effects`, by their tries: only those that are not `known` are read, since few have changed."""
-    asked = {"now_ns": now_ns, "most": limit}
+    asked = {"now_ns": now_ns, "most": limit, "of_queue": SWAPS}
     due: list[Try] = [(key, attempts) for key, attempts in connection.execute(_PENDING_TRIES, asked)]
     new = [one[0] for one in due if one not in known]
     read = {effect.key: effect for effect in _effects(connection, new)}
@@ -276,15 +286,14 @@ def _effects(connection: Connection, keys: Sequence[str]) -> list[StoredEffect]:
     return [_stored(row) for row in connection.execute(_EFFECTS, {"keys": keys})] if keys else []
 
 
-def count_pending(connection: Connection) -> int:
-    """Return how many effects are not done, those that are not due yet included."""
-    query = sa.select(sa.func.count()).select_from(outbox).where(outbox.c.status == EffectStatus.PENDING)
-    return connection.execute(query).scalar_one()
+def count_pending(connection: Connection, queue: str = SWAPS) -> int:
+    """Return how many effects of a queue are not done, those that are not due yet included."""
+    return int(connection.execute(_COUNT_PENDING, {"of_queue": queue}).scalar_one())
 
 
-def next_due_ns(connection: Connection) -> int | None:
-    """When the next pending effect is due, in the past if one is overdue; None if nothing is pending."""
-    return connection.execute(_NEXT_DUE).scalar()
+def next_due_ns(connection: Connection, queue: str = SWAPS) -> int | None:
+    """When the queue's next pending effect is due, in the past if one is overdue; None if nothing is pending."""
+    return connection.execute(_NEXT_DUE, {"of_queue": queue}).scalar()
 
 
 def stream_effects(connection: Connection, stream: str) -> list[StoredEffect]:

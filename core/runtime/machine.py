@@ -51,6 +51,9 @@ class Rules(Protocol[S, E, F]):
     def kind_of(self, effect: F) -> str:
         """Return the kind, unique among the effects of one event."""
 
+    def queue_of(self, state: S) -> str:
+        """Return the queue of the outbox from which the stream's effects are executed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken(Generic[S, F]):
@@ -127,5 +130,6 @@ class Machine(Generic[S, E, F]):
         rules, stream = self._rules, self._rules.stream_of(state)
         stored = [journal.Effect(rules.kind_of(effect), rules.codec.encode(effect)) for effect in asked]
         encoded = rules.codec.encode(event), rules.codec.encode(state)
-        sequence = journal.append(connection, stream, expected, *encoded, stored, now_ns=now_ns)
+        queue = rules.queue_of(state)
+        sequence = journal.append(connection, stream, expected, *encoded, stored, now_ns=now_ns, queue=queue)
         require(sequence == rules.sequence_of(state), "journal and state count events alike", stream=stream)

@@ -21,6 +21,7 @@ from core.runtime.journal import (
     advance_cursor,
     append,
     complete_effect,
+    count_pending,
     cursor,
     effect,
     fail_effect,
@@ -86,6 +87,25 @@ async def test_a_stale_decision_conflicts_and_changes_nothing(database: Database
     assert await database.read(lambda c: load(c, "s")) == Snapshot("s", 2, b"two")
     assert len(await database.read(lambda c: list(replay(c, "s")))) == 2
     assert await database.read(lambda c: stream_effects(c, "s")) == []
+
+
+async def test_queues_of_effects_are_read_apart(database: Database) -> None:
+    """Whoever executes one of them finds nothing of the other, not even when its next effect is due."""
+
+    def ask(connection: Connection) -> None:
+        for number in range(3):
+            append(connection, f"q{number}", 0, b"e", b"s", [Effect("k", b"", due_ns=5)], now_ns=1, queue="questions")
+        append(connection, "s", 0, b"e", b"s", [Effect("k", b"", due_ns=7)], now_ns=1)
+
+    await database.write(ask)
+    assert [e.key for e in await database.read(lambda c: pending_effects(c, 9, limit=1))] == ["s:1:k"]
+    assert [key for key, _ in await database.read(lambda c: pending_again(c, 9, 1, {}))] == ["s:1:k"]
+    theirs = await database.read(lambda c: pending_effects(c, 9, queue="questions"))
+    assert [e.stream for e in theirs] == ["q0", "q1", "q2"]
+    assert await database.read(lambda c: pending_effects(c, 9, kinds={"k"}, queue="nobody's")) == []
+    for queue, due, count in (("swaps", 7, 1), ("questions", 5, 3), ("nobody's", None, 0)):
+        assert await database.read(partial(next_due_ns, queue=queue)) == due
+        assert await database.read(partial(count_pending, queue=queue)) == count
 
 
 async def test_effects_wait_until_due_then_settle_once(database: Database) -> None:
