@@ -1,0 +1,287 @@
+/**
+ * An Ethereum chain: read through the JSON-RPC of several nodes, acted on by any wallet that viem speaks to.
+ *
+ * A lock lives in a *lane* of its sender's: one storage word that commits to the terms (docs/internals/htlc-contract.md).
+ * The same lock, sent again, names the same lane and generation, so that it is made once however often it is signed.
+ */
+import { encodeFunctionData } from "viem";
+import type { Account, Chain, Transport, WalletClient } from "viem";
+import { keccak256 as keccak, fromHex as unhex, toHex, utf8 } from "../evidence/bytes.js";
+import { evmAddress, laneSlot, parseLane, readLane } from "../evidence/lanes.js";
+import { CausewayError, rejected, unavailable } from "../errors.js";
+import type { QuoteBody } from "../swap/quote.js";
+import { type Terms, hex } from "../swap/terms.js";
+import type { ChainTiming } from "../swap/timelocks.js";
+import { Endpoints, type Fetch } from "./endpoints.js";
+import { HASHED_TIMELOCK_ABI, HASHED_TIMELOCK_CODE_HASH, TOKEN_ABI } from "./pinned.js";
+import type { At, Head, LockFact, Sent, SwapChain } from "./port.js";
+
+export type EvmWallet = WalletClient<Transport, Chain | undefined, Account>;
+
+export interface EthereumSettings {
+  /** CAIP-2, such as `eip155:1`. */
+  readonly id: string;
+  /** The HashedTimelock contract, CAIP-10. */
+  readonly contract: string;
+  readonly endpoints: readonly string[];
+  readonly timing: ChainTiming;
+  /** A wallet of viem's with an account: of a browser's wallet (`browserWallets`), or of a key. */
+  readonly wallet: EvmWallet;
+  readonly fetch?: Fetch;
+}
+
+// Limits, not estimates: a claim that carries an unrevealed preimage may not be shown to a node to be estimated.
+const LOCK_GAS = 80_000n;
+const LOCK_TOKEN_GAS = 250_000n;
+const SETTLE_GAS = 150_000n;
+const SETTLE_TOKEN_GAS = 250_000n;
+const APPROVE_GAS = 120_000n;
+const UNLIMITED = 2n ** 256n - 1n;
+/** Lanes that are looked at for a free one. */
+const LANES = 64n;
+const topic = (event: string): string => `0x${toHex(keccak(utf8(event)))}`;
+const LOCKED_TOPIC = topic("Locked(bytes32,uint256,address,uint256)");
+const LOCKED_TOKEN_TOPIC = topic("LockedToken(bytes32,uint256,address,uint256,address)");
+const CLAIMED_TOPIC = topic("Claimed(bytes32,uint256,bytes32)");
+const REFUNDED_TOPIC = topic("Refunded(bytes32,uint256)");
+/** Anybody may lock under a hashlock that is known: so many of such locks are looked at. */
+const MAX_LOGS = 256;
+const MAX_LOG_RANGE = 10_000;
+/** How long a transaction that no node knows may still be on its way from the wallet. */
+const FORGOTTEN_AFTER_S = 60;
+const DECLINED = 4001;
+
+interface Block {
+  readonly height: number;
+  readonly hash: string;
+  readonly timeS: number;
+}
+
+export class EthereumChain implements SwapChain {
+  readonly id: string;
+  readonly account: string;
+  readonly timing: ChainTiming;
+  private readonly endpoints: Endpoints;
+  private readonly holder: `0x${string}`;
+  private readonly number: number;
+
+  constructor(private readonly settings: EthereumSettings) {
+    this.id = settings.id;
+    this.timing = settings.timing;
+    this.endpoints = new Endpoints(settings.endpoints, settings.fetch);
+    this.holder = `0x${toHex(evmAddress(settings.contract))}`;
+    this.number = Number(/^eip155:([1-9][0-9]{0,15})$/.exec(settings.id)?.[1]);
+    if (!Number.isSafeInteger(this.number)) throw rejected(`${settings.id} is not an Ethereum chain: write eip155:…`);
+    if (!settings.contract.startsWith(`${settings.id}:`)) throw rejected(`${settings.contract} is not on ${settings.id}`);
+    this.account = `${settings.id}:${settings.wallet.account.address.toLowerCase()}`;
+  }
+
+  async head(at: At): Promise<Head> {
+    const { height, timeS } = await this.block(at);
+    return { height, timeS };
+  }
+
+  /** The contract has exactly the code that this package knows; without immutables, an honest one has this code hash. */
+  async checkHolder(): Promise<void> {
+    const number = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_chainId", []));
+    if (Number(number) !== this.number) throw rejected(`the endpoints of ${this.id} show chain ${Number(number)}`);
+    const { height } = await this.block("finalized");
+    const code = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_getCode", [this.holder, quantity(height)]));
+    if (typeof code !== "string" || toHex(keccak(bytesOf(code))) !== HASHED_TIMELOCK_CODE_HASH) throw rejected(`the contract at ${this.settings.contract} is not the HashedTimelock of this version: nothing is locked there`);
+  }
+
+  async place(terms: Terms, taken: readonly string[]): Promise<string> {
+    const sender = `0x${toHex(evmAddress(terms.sender))}`;
+    const { height } = await this.block("latest");
+    for (let lane = 0n; lane < LANES; lane += 1n) {
+      if (taken.some((one) => one.startsWith(`${sender}/${lane}/`))) continue;
+      const word = await this.word(`${sender}/${lane}/0`, height);
+      if ((word & 0xffffn) !== 1n) return `${sender}/${lane}/${word === 0n ? 1n : (((word >> 16n) & 0xffffn) + 1n) & 0xffffn}`;
+    }
+    throw unavailable(`the first ${LANES} lanes of ${terms.sender} are all in use: wait until a swap has ended`);
+  }
+
+  async readLock(terms: Terms, place: string, at: At): Promise<LockFact> {
+    const { height, timeS } = await this.block(at);
+    const lane = readLane(await this.word(place, height), evidenceTerms(terms), parseLane(place));
+    // The lane was used again: what became of this lock is in the contract's events alone.
+    const ended = lane.status === "superseded" ? await this.outcome(terms, place, height) : undefined;
+    return { ...(ended === undefined ? lane : { status: ended, termsMatch: true }), place, height, timeS };
+  }
+
+  /** What the contract's events, as a quorum shows them, say became of a lock up to a block. */
+  private async outcome(terms: Terms, place: string, height: number): Promise<"claimed" | "refunded" | undefined> {
+    const filter = { address: this.holder, fromBlock: quantity(Math.max(height - MAX_LOG_RANGE, 0)), toBlock: quantity(height), topics: [[CLAIMED_TOPIC, REFUNDED_TOPIC], hex(terms.hashlock)] };
+    const name = lockIdWord(terms, place);
+    return this.endpoints.agreed(async (url) => {
+      const logs = await this.endpoints.call(url, "eth_getLogs", [filter]);
+      const ours = (Array.isArray(logs) ? logs : []).filter((log: { data?: unknown }) => typeof log.data === "string" && log.data.slice(2, 66) === name);
+      const topic = (ours.at(-1) as { topics?: unknown[] } | undefined)?.topics?.[0];
+      return topic === CLAIMED_TOPIC ? "claimed" : topic === REFUNDED_TOPIC ? "refunded" : undefined;
+    });
+  }
+
+  /** Logs say where to look; what is there is read from the state. */
+  async findLock(terms: Terms, since: number): Promise<LockFact | undefined> {
+    const { height } = await this.block("finalized");
+    const from = Math.max(since, height - MAX_LOG_RANGE, 0);
+    if (from > height) return undefined;
+    const filter = { address: this.holder, fromBlock: quantity(from), toBlock: quantity(height), topics: [[LOCKED_TOPIC, LOCKED_TOKEN_TOPIC], hex(terms.hashlock)] };
+    const answers = await this.endpoints.all((url) => this.endpoints.call(url, "eth_getLogs", [filter]));
+    const places = new Set(answers.flatMap((logs) => (Array.isArray(logs) ? logs.slice(0, MAX_LOGS).flatMap((log) => placeIn(log, terms)) : [])));
+    let settled: LockFact | undefined;
+    for (const place of places) {
+      const found = await this.readLock(terms, place, "finalized");
+      if (found.termsMatch && found.status === "locked") return found;
+      if (found.termsMatch && found.status !== "absent") settled = found;
+    }
+    return settled;
+  }
+
+  /** An allowance, if the token needs one before the lock. */
+  async prepare(terms: Terms): Promise<Sent | undefined> {
+    const token = tokenOf(terms.asset);
+    if (token === undefined) return undefined;
+    const owner = this.settings.wallet.account.address;
+    const data = encodeFunctionData({ abi: TOKEN_ABI, functionName: "allowance", args: [owner, this.holder] });
+    const allowed = await this.endpoints.agreed((url) => this.endpoints.call(url, "eth_call", [{ to: token, data }, "latest"]));
+    if (typeof allowed !== "string" || !/^0x[0-9a-f]{1,64}$/i.test(allowed)) throw unavailable(`${token} shows no allowance`);
+    if (BigInt(allowed) >= terms.amount) return undefined;
+    // Some tokens refuse to change an allowance that is not zero: it goes to zero first, and we are asked again.
+    const next = BigInt(allowed) === 0n ? UNLIMITED : 0n;
+    return this.send(token, encodeFunctionData({ abi: TOKEN_ABI, functionName: "approve", args: [this.holder, next] }), APPROVE_GAS);
+  }
+
+  lock(terms: Terms, place: string): Promise<Sent> {
+    const token = tokenOf(terms.asset);
+    const [hashlock, packed] = [hex(terms.hashlock), packedTerms(terms, place)];
+    if (token === undefined) return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: "lock", args: [hashlock, packed] }), LOCK_GAS, terms.amount);
+    return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: "lockToken", args: [hashlock, packed, terms.amount, token] }), LOCK_TOKEN_GAS);
+  }
+
+  claim(terms: Terms, place: string, preimage: Uint8Array): Promise<Sent> {
+    return this.settle("claim", preimage, terms, place);
+  }
+
+  refund(terms: Terms, place: string): Promise<Sent> {
+    return this.settle("refund", terms.hashlock, terms, place);
+  }
+
+  async isUnderWay(sent: Sent): Promise<boolean> {
+    const known = await this.endpoints.all((url) => this.endpoints.call(url, "eth_getTransactionByHash", [sent.hash]));
+    const found = known.filter((one): one is { blockNumber?: unknown } => typeof one === "object" && one !== null);
+    if (found.some((one) => typeof one.blockNumber === "string")) return false; // included: the state says with what effect
+    return found.length > 0 || Date.now() / 1000 - sent.sentAtS < FORGOTTEN_AFTER_S;
+  }
+
+  async proveFunds(quote: QuoteBody, hashlock: Uint8Array, receiver: string): Promise<string> {
+    return this.asked(() =>
+      this.settings.wallet.signTypedData({
+        account: this.settings.wallet.account,
+        domain: { name: "Causeway", version: "1", chainId: this.number, verifyingContract: this.holder },
+        types: OPENING,
+        primaryType: "Opening",
+        message: {
+          relayer: quote.key as `0x${string}`, quote: quote.id, hashlock: hex(hashlock), account: this.settings.wallet.account.address,
+          give: quote.initiator_asset, giveAmount: BigInt(quote.initiator_amount), giveTo: quote.participant_receiver,
+          get: quote.participant_asset, getAmount: BigInt(quote.participant_amount), getTo: receiver, expiresAt: BigInt(quote.expires_at),
+        },
+      }),
+    );
+  }
+
+  private settle(verb: "claim" | "refund", opening: Uint8Array, terms: Terms, place: string): Promise<Sent> {
+    const token = tokenOf(terms.asset);
+    const args = [hex(opening), packedTerms(terms, place), `0x${toHex(parseLane(place).sender)}`, terms.amount] as const;
+    if (token === undefined) return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: verb, args }), SETTLE_GAS);
+    return this.send(this.holder, encodeFunctionData({ abi: HASHED_TIMELOCK_ABI, functionName: `${verb}Token`, args: [...args, token] }), SETTLE_TOKEN_GAS);
+  }
+
+  private async send(to: `0x${string}`, data: `0x${string}`, gas: bigint, value = 0n): Promise<Sent> {
+    const { wallet } = this.settings;
+    const chain: Chain = wallet.chain ?? { id: this.number, name: this.id, nativeCurrency: { name: "Ether", symbol: "ETH", decimals: 18 }, rpcUrls: { default: { http: [...this.settings.endpoints] } } };
+    const hash = await this.asked(() => wallet.sendTransaction({ account: wallet.account, chain, to, data, gas, value }));
+    return { hash, sentAtS: Date.now() / 1000 };
+  }
+
+  /** What the wallet answers; a "no" of its owner is told from a failure. */
+  private async asked<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (isDeclined(error)) throw new CausewayError("declined", "the wallet's owner declined", true);
+      throw unavailable(`the wallet did not do it: ${String((error as { shortMessage?: unknown }).shortMessage ?? (error as Error).message).slice(0, 300)}`, "wallet");
+    }
+  }
+
+  /** The newest block, or the newest final one, that a quorum has, exactly as a quorum shows it. */
+  private async block(at: At): Promise<Block> {
+    const height = await this.endpoints.reached(async (url) => blockOf(await this.endpoints.call(url, "eth_getBlockByNumber", [at, false])).height);
+    return this.endpoints.agreed(async (url) => blockOf(await this.endpoints.call(url, "eth_getBlockByNumber", [quantity(height), false])));
+  }
+
+  private async word(place: string, height: number): Promise<bigint> {
+    const slot = `0x${laneSlot(parseLane(place)).toString(16).padStart(64, "0")}`;
+    return this.endpoints.agreed(async (url) => {
+      const word = await this.endpoints.call(url, "eth_getStorageAt", [this.holder, slot, quantity(height)]);
+      if (typeof word !== "string" || !/^0x[0-9a-f]{0,64}$/i.test(word)) throw unavailable(`${this.id} shows no state at block ${height}`);
+      return word === "0x" ? 0n : BigInt(word);
+    });
+  }
+}
+
+const OPENING = {
+  Opening: [
+    { name: "relayer", type: "bytes32" }, { name: "quote", type: "string" }, { name: "hashlock", type: "bytes32" },
+    { name: "account", type: "address" }, { name: "give", type: "string" }, { name: "giveAmount", type: "uint256" },
+    { name: "giveTo", type: "string" }, { name: "get", type: "string" }, { name: "getAmount", type: "uint256" },
+    { name: "getTo", type: "string" }, { name: "expiresAt", type: "uint256" },
+  ],
+} as const;
+
+const quantity = (value: number): string => `0x${value.toString(16)}`;
+const bytesOf = (text: string): Uint8Array => unhex(text.slice(2).toLowerCase());
+const evidenceTerms = (terms: Terms) => ({ ...terms, hashlock: toHex(terms.hashlock), timelock: BigInt(terms.timelock) });
+
+function tokenOf(asset: string): `0x${string}` | undefined {
+  const found = /\/erc20:(0x[0-9a-f]{40})$/.exec(asset)?.[1];
+  if (found === undefined && !asset.endsWith("/slip44:60")) throw rejected(`${asset} is neither the native coin nor an ERC-20 token`);
+  return found as `0x${string}` | undefined;
+}
+
+/** receiver 160 ‖ timelock 40 ‖ flags 8 ‖ generation 16 ‖ lane 32 bits. */
+function packedTerms(terms: Terms, place: string): bigint {
+  const lane = parseLane(place);
+  return (BigInt(`0x${toHex(evmAddress(terms.receiver))}`) << 96n) | (BigInt(terms.timelock) << 56n) | (lane.generation << 32n) | lane.number;
+}
+
+/** sender 160 ‖ timelock 40 ‖ flags 8 ‖ generation 16 ‖ lane 32 bits, in hex. */
+function lockIdWord(terms: Terms, place: string): string {
+  const lane = parseLane(place);
+  const word = (BigInt(`0x${toHex(lane.sender)}`) << 96n) | (BigInt(terms.timelock) << 56n) | (lane.generation << 32n) | lane.number;
+  return word.toString(16).padStart(64, "0");
+}
+
+/** Where a lock event says that its lock is, if it may be the one with these terms. */
+function placeIn(log: unknown, terms: Terms): string[] {
+  const data = typeof log === "object" && log !== null ? (log as { data?: unknown }).data : undefined;
+  if (typeof data !== "string" || !/^0x[0-9a-f]{192,256}$/i.test(data)) return [];
+  const word = (place: number): bigint => BigInt(`0x${data.slice(2 + 64 * place, 66 + 64 * place)}`);
+  const [packed, sender] = [word(0), word(1)];
+  if (sender !== BigInt(`0x${toHex(evmAddress(terms.sender))}`)) return [];
+  return [`0x${sender.toString(16).padStart(40, "0")}/${packed & 0xffffffffn}/${(packed >> 32n) & 0xffffn}`];
+}
+
+function blockOf(answer: unknown): Block {
+  const { number, hash, timestamp } = (answer ?? {}) as { number?: unknown; hash?: unknown; timestamp?: unknown };
+  const [height, timeS] = [Number(number), Number(timestamp)];
+  if (typeof hash !== "string" || typeof number !== "string" || !Number.isSafeInteger(height) || !Number.isSafeInteger(timeS)) throw unavailable("a node shows no block");
+  return { height, hash, timeS };
+}
+
+function isDeclined(error: unknown): boolean {
+  for (let one = error; typeof one === "object" && one !== null; one = (one as { cause?: unknown }).cause) {
+    if ((one as { code?: unknown }).code === DECLINED) return true;
+  }
+  return false;
+}

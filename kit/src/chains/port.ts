@@ -1,0 +1,57 @@
+/** What a swap needs of a chain. Everything read is what more than half of the configured endpoints say. */
+import type { Bytes } from "../evidence/bytes.js";
+import type { QuoteBody } from "../swap/quote.js";
+import type { Terms } from "../swap/terms.js";
+import type { ChainTiming } from "../swap/timelocks.js";
+
+export type LockStatus = "absent" | "locked" | "claimed" | "refunded" | "superseded";
+export type At = "latest" | "finalized";
+
+export interface Head {
+  readonly height: number;
+  /** The chain's own time, in Unix seconds: timelocks are judged by it. */
+  readonly timeS: number;
+}
+
+/** A lock as its chain shows it. `superseded`: settled, and its place was used again since. */
+export interface LockFact extends Head {
+  readonly status: LockStatus;
+  /** The lock is the one with exactly the given terms; false if that cannot be said any more. */
+  readonly termsMatch: boolean;
+  /** The lock's id on its chain. */
+  readonly place: string;
+}
+
+/** A transaction that was handed over. The same act again is sent only once this one cannot be included any more. */
+export interface Sent {
+  readonly hash: string;
+  /** The signed bytes in hex, for chains on which we sign ourselves. Whoever has those of a claim has the preimage. */
+  readonly raw?: string;
+  /** The last height at which it may be included, on chains where transactions expire. */
+  readonly expiresAtHeight?: number;
+  readonly sentAtS: number;
+}
+
+export interface SwapChain {
+  /** CAIP-2 of the chain, and CAIP-10 of our account on it. */
+  readonly id: string;
+  readonly account: string;
+  readonly timing: ChainTiming;
+  head(at: At): Promise<Head>;
+  /** Throws unless the chain's locks are kept by the code that this package knows. */
+  checkHolder(): Promise<void>;
+  /** A free place for our lock, none of `taken`. Write it down before `lock`. */
+  place(terms: Terms, taken: readonly string[]): Promise<string>;
+  readLock(terms: Terms, place: string, at: At): Promise<LockFact>;
+  /** The lock with these terms as of a final block, or undefined. `since`: a height before which it cannot be. */
+  findLock(terms: Terms, since: number): Promise<LockFact | undefined>;
+  /** A transaction that has to go first (an allowance), or undefined if none has to. */
+  prepare(terms: Terms): Promise<Sent | undefined>;
+  lock(terms: Terms, place: string): Promise<Sent>;
+  claim(terms: Terms, place: string, preimage: Bytes): Promise<Sent>;
+  refund(terms: Terms, place: string): Promise<Sent>;
+  /** Broadcast the same bytes again, where that is possible. True while the transaction may still be included. */
+  isUnderWay(sent: Sent): Promise<boolean>;
+  /** Our account's signature over an opening (docs/dapps/api.md, "The proof of funds"). */
+  proveFunds(quote: QuoteBody, hashlock: Bytes, receiver: string): Promise<string>;
+}

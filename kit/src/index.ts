@@ -1,0 +1,16 @@
+export { RelayerApi } from "./api/relayer.js";
+export { ConsortiumChain, type ConsortiumSettings } from "./chains/consortium.js";
+export { EthereumChain, type EthereumSettings, type EvmWallet } from "./chains/ethereum.js";
+export { HASHED_TIMELOCK_ABI, HASHED_TIMELOCK_CODE_HASH } from "./chains/pinned.js";
+export type { At, Head, LockFact, LockStatus, Sent, SwapChain } from "./chains/port.js";
+export {
+  type LedgerKey, type TransactionBody, claimMessage, ledgerAddress, ledgerKey, lockMessage, refundMessage, signBytes, signConsent, signTransaction, transferMessage,
+} from "./chains/transaction.js";
+export { CausewayError, GateClosedError } from "./errors.js";
+export { type Agreement, type Limits, type SwapAnswer, agreed } from "./swap/agreement.js";
+export { type Progress, type RunOptions, SwapClient, type SwapClientOptions, type SwapView } from "./swap/client.js";
+export { MemoryStore } from "./swap/memory.js";
+export { type QuoteBody, type QuoteRequest, checkQuote, quoteBytes, verifyQuote } from "./swap/quote.js";
+export type { Result, Stage, SwapRecord, SwapStore } from "./swap/record.js";
+export { type Terms, type TermsBody, swapId, termsOf } from "./swap/terms.js";
+export { type ChainTiming, DEVNET_POLICY, PRODUCTION_POLICY, type SwapPolicy, checkGap, checkLock, checkReveal, checkSkew } from "./swap/timelocks.js";

@@ -1,0 +1,245 @@
+/** Swapping as the initiator, from a quote to an outcome. */
+import { sha256, toHex } from "../evidence/bytes.js";
+import { account, asset, chainOf } from "../evidence/identifiers.js";
+import { RelayerApi } from "../api/relayer.js";
+import type { Fetch } from "../chains/endpoints.js";
+import type { SwapChain } from "../chains/port.js";
+import { CausewayError, rejected } from "../errors.js";
+import { type Limits, agreed } from "./agreement.js";
+import { type QuoteBody, type QuoteRequest, checkQuote, verifyQuote } from "./quote.js";
+import type { SwapRecord, SwapStore } from "./record.js";
+import { type Hook, step } from "./steps.js";
+import { hex, termsBody } from "./terms.js";
+import { PRODUCTION_POLICY, type SwapPolicy } from "./timelocks.js";
+
+const DAY_S = 24 * 3600;
+const MAX_LOCK_S = 14 * DAY_S;
+const TIMELOCK_SLACK_S = 30;
+const LOOK_MS = 1_000;
+const MOST_BACKOFF_MS = 30_000;
+const OPEN_TRIES = 3;
+
+export interface SwapClientOptions {
+  /** The relayer's address, and the ed25519 key that signs its quotes (32 bytes in 0x-hex), learnt by another way. */
+  readonly relayer: string;
+  readonly relayerKey: string;
+  readonly chains: readonly SwapChain[];
+  readonly store: SwapStore;
+  readonly policy?: SwapPolicy;
+  /** How long our money may be locked at most, in seconds. */
+  readonly maxLockS?: number;
+  /** Go into no swap for which the relayer keeps nothing until our lock. */
+  readonly reservedOnly?: boolean;
+  readonly fetch?: Fetch;
+  /** True time in Unix seconds; the device's clock by default. */
+  readonly nowS?: () => number;
+}
+
+/** A swap as its owner sees it; without the preimage. */
+export interface SwapView {
+  readonly key: string;
+  readonly id: string | undefined;
+  readonly stage: SwapRecord["stage"];
+  readonly result: SwapRecord["result"];
+  readonly quote: QuoteBody;
+  readonly calledOff: string | undefined;
+  readonly lockTx: string | undefined;
+  readonly claimTx: string | undefined;
+  readonly refundTx: string | undefined;
+  /** Unix seconds from which our lock comes back, by our chain's time, and until which theirs can be claimed. */
+  readonly timelocks: { readonly ours: number | undefined; readonly theirs: number | undefined };
+}
+
+export interface Progress extends SwapView {
+  /** What has to happen next, or why the last look failed. */
+  readonly waitsFor: string | undefined;
+}
+
+export interface RunOptions {
+  readonly onProgress?: (progress: Progress) => void;
+  /** Awaited right before our lock, and right before the reveal; one that throws calls the swap off. */
+  readonly beforeLock?: (swap: SwapView) => Promise<void> | void;
+  readonly beforeReveal?: (swap: SwapView) => Promise<void> | void;
+  /** Stops the waiting, not the swap: what was begun goes on with the next `run`. */
+  readonly signal?: AbortSignal;
+}
+
+export class SwapClient {
+  private readonly api: RelayerApi;
+  private readonly chains: ReadonlyMap<string, SwapChain>;
+  private readonly limits: Limits;
+  private readonly nowS: () => number;
+
+  constructor(private readonly options: SwapClientOptions) {
+    this.api = new RelayerApi(options.relayer, options.fetch);
+    this.chains = new Map(options.chains.map((chain) => [chain.id, chain]));
+    this.limits = { policy: options.policy ?? PRODUCTION_POLICY, maxLockS: options.maxLockS ?? MAX_LOCK_S, timelockSlackS: TIMELOCK_SLACK_S };
+    this.nowS = options.nowS ?? (() => Math.ceil(Date.now() / 1000));
+  }
+
+  /** A price that was checked: signed by the relayer's key, for what was asked. One of the two amounts, in base units. */
+  async quote(request: QuoteRequest): Promise<QuoteBody> {
+    if ((request.initiatorAmount === undefined) === (request.participantAmount === undefined)) throw rejected("ask for an initiator amount or for a participant amount, one of the two");
+    const quote = await this.api.quote({
+      initiator_asset: asset(request.initiatorAsset),
+      participant_asset: asset(request.participantAsset),
+      ...(request.initiatorAmount === undefined ? {} : { initiator_amount: request.initiatorAmount.toString() }),
+      ...(request.participantAmount === undefined ? {} : { participant_amount: request.participantAmount.toString() }),
+    });
+    checkQuote(request, quote, this.options.relayerKey, this.limits.maxLockS, this.nowS());
+    return quote;
+  }
+
+  /**
+   * Agree: a fresh preimage is stored first, the answer is checked, nothing is locked. The same quote gives the same swap.
+   * `receiver` is paid on the other chain, our own account there by default.
+   */
+  async open(quote: QuoteBody, receiver?: string): Promise<SwapView> {
+    verifyQuote(quote, this.options.relayerKey, this.nowS());
+    const [a, b] = [this.chain(chainOf(quote.initiator_asset)), this.chain(chainOf(quote.participant_asset))];
+    const paid = receiver === undefined ? b.account : account(receiver);
+    if (chainOf(paid) !== b.id) throw rejected(`${paid} is not an account on ${b.id}`);
+    return this.options.store.exclusive(quote.id, async () => {
+      const known = await this.options.store.get(quote.id);
+      if (known !== undefined && known.stage !== "opening") return viewOf(known);
+      const record = known ?? fresh(quote, this.nowS());
+      if (known === undefined) await this.options.store.put(record);
+      return viewOf(await this.agree(record, a, b, paid));
+    });
+  }
+
+  private async agree(record: SwapRecord, a: SwapChain, b: SwapChain, receiver: string): Promise<SwapRecord> {
+    const { quote } = record;
+    const hashlock = sha256(preimageOf(record));
+    const proof = await a.proveFunds(quote, hashlock, receiver);
+    const since = (await b.head("finalized")).height;
+    const call = { quote, hashlock: hex(hashlock), initiator_sender: a.account, initiator_receiver: receiver, proof };
+    const answer = await tried(OPEN_TRIES, () => this.api.openSwap(call));
+    const timings = Object.fromEntries([a, b].map((chain) => [chain.id, chain.timing]));
+    const agreement = agreed(quote, hashlock, a.account, receiver, answer, timings, this.limits, this.nowS());
+    if (this.options.reservedOnly === true && answer.reserved !== true) throw rejected(`the relayer keeps nothing for this swap: ${answer.reservation ?? "it does not say why"}`, "not-reserved");
+    const made: SwapRecord = {
+      ...record, stage: "agreed", swapId: agreement.id, ours: termsBody(agreement.ours), theirs: termsBody(agreement.theirs), lockDeadline: agreement.lockDeadline, since,
+    };
+    await this.options.store.put(made);
+    return made;
+  }
+
+  /** Carry the swap from where it is to its end, over chains that fail meanwhile. Throws if the wallet's owner declines a claim or a refund; run it again then. */
+  async run(key: string, options: RunOptions = {}): Promise<SwapView> {
+    return this.options.store.exclusive(key, () => this.carryOn(key, options));
+  }
+
+  private async carryOn(key: string, options: RunOptions): Promise<SwapView> {
+    let record = await this.found(key);
+    if (record.stage === "opening") throw rejected("nothing was agreed on for this quote: open it again");
+    const { store } = this.options;
+    const [a, b] = [this.chain(chainOf(record.quote.initiator_asset)), this.chain(chainOf(record.quote.participant_asset))];
+    if (record.ours?.sender !== a.account) throw rejected(`this swap was begun with ${record.ours?.sender ?? "another account"}: open its wallet`);
+    const setting = {
+      a, b, policy: this.limits.policy, nowS: this.nowS, save: (one: SwapRecord) => store.put(one), taken: () => this.taken(key),
+      beforeLock: onView(options.beforeLock), beforeReveal: onView(options.beforeReveal),
+    };
+    let [failures, shown] = [0, ""];
+    const show = (waitsFor: string | undefined): void => {
+      const progress: Progress = { ...viewOf(record), waitsFor };
+      const text = JSON.stringify(progress);
+      if (text !== shown) options.onProgress?.(progress);
+      shown = text;
+    };
+    show(undefined);
+    while (record.stage !== "done") {
+      options.signal?.throwIfAborted();
+      let waitsFor: string | undefined;
+      try {
+        const made = await step(record, setting);
+        failures = 0;
+        [record, waitsFor] = [made.record, made.waitsFor];
+      } catch (error) {
+        record = await this.found(key);
+        if (!(error instanceof CausewayError) || !error.retryable || error.code === "declined") throw error;
+        failures += 1;
+        waitsFor = `another look: ${error.message}`;
+      }
+      show(waitsFor);
+      if (waitsFor !== undefined) await slept(Math.min(LOOK_MS * 2 ** Math.min(failures, 6), MOST_BACKOFF_MS), options.signal);
+    }
+    return viewOf(record);
+  }
+
+  /** From now on neither lock nor reveal; what is locked comes back after its timelock. Not while `run` works on it. */
+  async cancel(key: string, reason = "cancelled by its owner"): Promise<SwapView> {
+    return this.options.store.exclusive(key, async () => {
+      const record = { ...(await this.found(key)), calledOff: reason };
+      await this.options.store.put(record);
+      return viewOf(record);
+    });
+  }
+
+  async swap(key: string): Promise<SwapView> {
+    return viewOf(await this.found(key));
+  }
+
+  /** Every swap of this store, the newest first. Those that are not `done` go on with `run`. */
+  async swaps(): Promise<SwapView[]> {
+    return (await this.options.store.all()).sort((one, other) => other.createdS - one.createdS).map(viewOf);
+  }
+
+  private async taken(key: string): Promise<string[]> {
+    return (await this.options.store.all()).filter((one) => one.key !== key && one.stage === "locking").flatMap((one) => one.place ?? []);
+  }
+
+  private async found(key: string): Promise<SwapRecord> {
+    const record = await this.options.store.get(key);
+    if (record === undefined) throw rejected("this client has no such swap", "not-found");
+    return record;
+  }
+
+  private chain(id: string): SwapChain {
+    const found = this.chains.get(id);
+    if (found === undefined) throw rejected(`this client does not know ${id}: configure it`);
+    return found;
+  }
+}
+
+function fresh(quote: QuoteBody, nowS: number): SwapRecord {
+  const preimage = crypto.getRandomValues(new Uint8Array(32));
+  return { version: 1, key: quote.id, createdS: nowS, quote, preimage: toHex(preimage), stage: "opening" };
+}
+
+const preimageOf = (record: SwapRecord): Uint8Array => Uint8Array.from(record.preimage.match(/../g) ?? [], (digits) => parseInt(digits, 16));
+
+function viewOf(record: SwapRecord): SwapView {
+  return {
+    key: record.key, id: record.swapId, stage: record.stage, result: record.result, quote: record.quote, calledOff: record.calledOff,
+    lockTx: record.lockSent?.hash, claimTx: record.claimSent?.hash, refundTx: record.refundSent?.hash,
+    timelocks: { ours: record.ours?.timelock, theirs: record.theirs?.timelock },
+  };
+}
+
+const onView = (hook: ((swap: SwapView) => Promise<void> | void) | undefined): Hook | undefined => (hook === undefined ? undefined : (record) => hook(viewOf(record)));
+
+async function tried<T>(times: number, work: () => Promise<T>): Promise<T> {
+  for (let left = times; ; left--) {
+    try {
+      return await work();
+    } catch (error) {
+      if (left <= 1 || !(error instanceof CausewayError) || !error.retryable) throw error;
+      await slept(LOOK_MS, undefined);
+    }
+  }
+}
+
+function slept(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason as Error);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}

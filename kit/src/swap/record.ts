@@ -1,0 +1,55 @@
+/** A swap as it is kept, from the preimage to the outcome. Plain JSON: whoever has it has the preimage, so stores encrypt it. */
+import type { Sent } from "../chains/port.js";
+import type { QuoteBody } from "./quote.js";
+import type { TermsBody } from "./terms.js";
+
+/**
+ * opening    the preimage is stored, nothing is agreed
+ * agreed     both sides know the terms, nothing is locked
+ * locking    the place of our lock is written down: from here on it may exist
+ * locked     our lock is final; we wait for theirs
+ * revealing  the preimage has to be taken for public: claim until it is settled
+ * refunding  our timelock has passed: take our lock back
+ * done       nothing will follow; see `result`
+ */
+export type Stage = "opening" | "agreed" | "locking" | "locked" | "revealing" | "refunding" | "done";
+
+/** `lost`: the other side was paid and we were not, which takes a device that was off beyond its allowance. */
+export type Result = "completed" | "refunded" | "abandoned" | "lost";
+
+export interface SwapRecord {
+  readonly version: 1;
+  /** The quote's id, by which the store knows the swap before there is an agreement. */
+  readonly key: string;
+  readonly createdS: number;
+  readonly quote: QuoteBody;
+  /** 32 bytes in hex. */
+  readonly preimage: string;
+  readonly stage: Stage;
+  readonly swapId?: string;
+  readonly ours?: TermsBody;
+  readonly theirs?: TermsBody;
+  readonly lockDeadline?: number;
+  /** The other chain's final height when we agreed: their lock cannot be before it. */
+  readonly since?: number;
+  readonly place?: string;
+  readonly theirPlace?: string;
+  readonly approval?: Sent;
+  /** How often the wallet was asked for our lock. */
+  readonly lockTries?: number;
+  readonly lockSent?: Sent;
+  readonly claimSent?: Sent;
+  readonly refundSent?: Sent;
+  /** Why neither lock nor reveal follows any more. */
+  readonly calledOff?: string;
+  readonly result?: Result;
+}
+
+/** Keeps swaps durably. `put` returns when the record would survive a crash. */
+export interface SwapStore {
+  get(key: string): Promise<SwapRecord | undefined>;
+  all(): Promise<SwapRecord[]>;
+  put(record: SwapRecord): Promise<void>;
+  /** Run `work` while nobody else, in whatever tab, works on this swap; throws a retryable error if somebody does. */
+  exclusive<T>(key: string, work: () => Promise<T>): Promise<T>;
+}

@@ -1,0 +1,200 @@
+/**
+ * The initiator's side of a swap, one step at a time. Each step reads the chains, decides, writes down what it is about to
+ * do, and does it: a page that is closed between any two of them goes on where it was.
+ */
+import { fromHex } from "../evidence/bytes.js";
+import { CausewayError, GateClosedError } from "../errors.js";
+import type { LockFact, Sent, SwapChain } from "../chains/port.js";
+import type { Result, SwapRecord } from "./record.js";
+import { type Terms, termsOf } from "./terms.js";
+import { type SwapPolicy, checkLock, checkReveal, checkSkew } from "./timelocks.js";
+
+export type Hook = (record: SwapRecord) => Promise<void> | void;
+
+/** What a step works with. `save` returns when the record would survive a crash. */
+export interface Setting {
+  readonly a: SwapChain;
+  readonly b: SwapChain;
+  readonly policy: SwapPolicy;
+  readonly nowS: () => number;
+  readonly save: (record: SwapRecord) => Promise<void>;
+  /** Places that other swaps of ours have written down. */
+  readonly taken: () => Promise<readonly string[]>;
+  readonly beforeLock?: Hook | undefined;
+  readonly beforeReveal?: Hook | undefined;
+}
+
+/** Where a swap is after a step. `waitsFor` says what has to happen before another step can do anything. */
+export interface Step {
+  readonly record: SwapRecord;
+  readonly waitsFor?: string;
+}
+
+/** Take one step. Throws a retryable error if a chain or the wallet does not answer; the record is unharmed. */
+export async function step(record: SwapRecord, setting: Setting): Promise<Step> {
+  switch (record.stage) {
+    case "agreed": return beginLock(record, setting);
+    case "locking": return awaitOurLock(record, setting);
+    case "locked": return awaitTheirLock(record, setting);
+    case "revealing": return claim(record, setting);
+    case "refunding": return refund(record, setting);
+    default: return { record };
+  }
+}
+
+const ours = (record: SwapRecord): Terms => termsOf(record.ours as NonNullable<SwapRecord["ours"]>);
+const theirs = (record: SwapRecord): Terms => termsOf(record.theirs as NonNullable<SwapRecord["theirs"]>);
+
+async function saved(record: SwapRecord, setting: Setting): Promise<Step> {
+  await setting.save(record);
+  return { record };
+}
+
+const ended = (record: SwapRecord, result: Result, setting: Setting): Promise<Step> => saved({ ...record, stage: "done", result }, setting);
+const calledOff = (record: SwapRecord, why: string, setting: Setting): Promise<Step> => saved({ ...record, calledOff: record.calledOff ?? why }, setting);
+
+/** Throws unless we may lock now: in time, by clocks that agree, under contracts that are known. */
+async function checkMayLock(record: SwapRecord, { a, b, policy, nowS }: Setting): Promise<void> {
+  await Promise.all([a.checkHolder(), b.checkHolder()]);
+  for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
+  if (nowS() >= (record.lockDeadline ?? 0)) throw new CausewayError("too-late", "the time to lock is over: ask for a new quote");
+  checkLock(nowS(), theirs(record).timelock, a.timing, b.timing, policy);
+}
+
+async function beginLock(record: SwapRecord, setting: Setting): Promise<Step> {
+  if (record.calledOff !== undefined) return ended(record, "abandoned", setting);
+  const { a } = setting;
+  try {
+    await checkMayLock(record, setting);
+    if (record.approval !== undefined && (await a.isUnderWay(record.approval))) return { record, waitsFor: "the allowance for the token" };
+    const approval = await a.prepare(ours(record));
+    if (approval !== undefined) return await saved({ ...record, approval }, setting);
+    await consulted(setting.beforeLock, record);
+    await checkMayLock(record, setting);
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    return ended({ ...record, calledOff: (error as Error).message }, "abandoned", setting);
+  }
+  return saved({ ...record, stage: "locking", place: await a.place(ours(record), await setting.taken()) }, setting);
+}
+
+async function awaitOurLock(record: SwapRecord, setting: Setting): Promise<Step> {
+  const { a } = setting;
+  const [terms, place] = [ours(record), record.place as string];
+  const final = await a.readLock(terms, place, "finalized");
+  if (final.termsMatch) return saved({ ...record, stage: "locked" }, setting);
+  // The place went to another lock of this account, finally: what we signed for it can never be included.
+  if (final.status !== "absent") return record.calledOff === undefined ? saved(withoutPlace(record), setting) : ended(record, "abandoned", setting);
+  if (final.timeS >= terms.timelock) return ended({ ...record, calledOff: record.calledOff ?? "our lock was not included in time" }, "abandoned", setting);
+  const newest = await a.readLock(terms, place, "latest");
+  if (newest.termsMatch) return { record, waitsFor: "our lock to be final" };
+  if (record.lockSent !== undefined && (await a.isUnderWay(record.lockSent))) return { record, waitsFor: "our lock to be included" };
+  if (record.calledOff !== undefined) return { record, waitsFor: `the timelock, since what was signed may still be included (${record.calledOff})` };
+  try {
+    await checkMayLock(record, setting);
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    return calledOff(record, (error as Error).message, setting);
+  }
+  return sendLock(record, terms, place, setting);
+}
+
+function withoutPlace({ place, lockSent, lockTries, ...rest }: SwapRecord): SwapRecord {
+  void [place, lockSent, lockTries];
+  return { ...rest, stage: "agreed" };
+}
+
+async function sendLock(record: SwapRecord, terms: Terms, place: string, setting: Setting): Promise<Step> {
+  const asked = { ...record, lockTries: (record.lockTries ?? 0) + 1 };
+  await setting.save(asked);
+  try {
+    return await saved({ ...asked, lockSent: await setting.a.lock(terms, place) }, setting);
+  } catch (error) {
+    if (!(error instanceof CausewayError) || error.code !== "declined") throw error;
+    const off = { ...asked, calledOff: error.message };
+    return asked.lockTries === 1 ? ended(off, "abandoned", setting) : saved(off, setting);
+  }
+}
+
+async function awaitTheirLock(record: SwapRecord, setting: Setting): Promise<Step> {
+  const { a, b, policy, nowS } = setting;
+  const own = await a.readLock(ours(record), record.place as string, "finalized");
+  if (own.status === "refunded") return ended(record, "refunded", setting);
+  if ((await a.head("latest")).timeS >= ours(record).timelock) return saved({ ...record, stage: "refunding" }, setting);
+  if (record.calledOff !== undefined) return { record, waitsFor: `our timelock, since the swap was called off (${record.calledOff})` };
+  const found = await b.findLock(theirs(record), record.since ?? 0);
+  if (found === undefined) return { record, waitsFor: "the relayer's lock to be final" };
+  if (!found.termsMatch || found.status !== "locked") return calledOff(record, "the relayer's lock is not what was agreed, or is gone", setting);
+  try {
+    await b.checkHolder();
+    for (const chain of [a, b]) checkSkew(chain.id, (await chain.head("latest")).timeS, nowS(), chain.timing);
+    checkReveal(nowS(), theirs(record).timelock, b.timing, policy);
+    await consulted(setting.beforeReveal, record);
+    await checkStillOurs(record, setting);
+    checkReveal(nowS(), theirs(record).timelock, b.timing, policy);
+  } catch (error) {
+    if (isPassing(error)) throw error;
+    return calledOff(record, (error as Error).message, setting);
+  }
+  // Written down before the first broadcast: from now on the preimage counts as public.
+  return saved({ ...record, stage: "revealing", theirPlace: found.place }, setting);
+}
+
+/** Our own lock must still be there: who reveals without it shows the preimage for nothing. */
+async function checkStillOurs(record: SwapRecord, { a, b }: Setting): Promise<void> {
+  const own = await a.readLock(ours(record), record.place as string, "finalized");
+  if (!own.termsMatch || own.status !== "locked") throw new CausewayError("gone", "our own lock is gone");
+  const other = await b.findLock(theirs(record), record.since ?? 0);
+  if (other?.status !== "locked" || !other.termsMatch) throw new CausewayError("gone", "the relayer's lock is gone");
+}
+
+async function claim(record: SwapRecord, setting: Setting): Promise<Step> {
+  const { b } = setting;
+  const [terms, place] = [theirs(record), record.theirPlace as string];
+  const final = await b.readLock(terms, place, "finalized");
+  if (isEnd(final, "claimed")) return ended(record, "completed", setting);
+  if (isEnd(final, "refunded")) return afterTheirRefund(record, setting);
+  const newest = await b.readLock(terms, place, "latest");
+  if (isEnd(newest, "claimed")) return { record, waitsFor: "our claim to be final" };
+  if (newest.timeS >= terms.timelock) return { record, waitsFor: "the relayer's lock, which can no longer be claimed, to be settled" };
+  if (record.claimSent !== undefined && (await b.isUnderWay(record.claimSent))) return { record, waitsFor: "our claim to be included" };
+  return sent("claimSent", await b.claim(terms, place, fromHex(record.preimage)), record, setting);
+}
+
+async function afterTheirRefund(record: SwapRecord, setting: Setting): Promise<Step> {
+  const own = await setting.a.readLock(ours(record), record.place as string, "finalized");
+  if (isEnd(own, "claimed")) return ended(record, "lost", setting);
+  if (isEnd(own, "refunded")) return ended(record, "refunded", setting);
+  if ((await setting.a.head("latest")).timeS < ours(record).timelock) return { record, waitsFor: "our timelock" };
+  return saved({ ...record, stage: "refunding" }, setting);
+}
+
+async function refund(record: SwapRecord, setting: Setting): Promise<Step> {
+  const { a } = setting;
+  const [terms, place] = [ours(record), record.place as string];
+  const final = await a.readLock(terms, place, "finalized");
+  if (isEnd(final, "refunded")) return ended(record, "refunded", setting);
+  if (isEnd(final, "claimed")) return ended(record, "lost", setting);
+  const newest = await a.readLock(terms, place, "latest");
+  if (isEnd(newest, "refunded")) return { record, waitsFor: "our refund to be final" };
+  if (record.refundSent !== undefined && (await a.isUnderWay(record.refundSent))) return { record, waitsFor: "our refund to be included" };
+  return sent("refundSent", await a.refund(terms, place), record, setting);
+}
+
+const sent = (what: "claimSent" | "refundSent", by: Sent, record: SwapRecord, setting: Setting): Promise<Step> => saved({ ...record, [what]: by }, setting);
+const isEnd = (fact: LockFact, status: "claimed" | "refunded"): boolean => fact.termsMatch && fact.status === status;
+
+/** A hook that throws calls the swap off, whatever it throws. */
+async function consulted(hook: Hook | undefined, record: SwapRecord): Promise<void> {
+  try {
+    await hook?.(record);
+  } catch (error) {
+    throw new CausewayError("hook", `called off: ${(error as Error).message}`);
+  }
+}
+
+/** Something that may be otherwise in a moment, and so decides nothing. A closed gate never opens again. */
+function isPassing(error: unknown): boolean {
+  if (error instanceof GateClosedError) return false;
+  return !(error instanceof CausewayError) || (error.retryable && error.code !== "declined");
+}
