@@ -6,7 +6,7 @@ ProofError
 ├── LightClientError           a header that the trusted one does not vouch for
 │   ├── InvalidHeaderError     contradicts itself or the trusted header
 │   ├── InvalidCommitError     a signature is wrong, misplaced or doubled
-│   ├── InsufficientPowerError no more than ⅔ of its own validators signed
+│   ├── InsufficientPowerError no more than ⅔ of its own validators, or of the sync committee, signed
 │   ├── NotEnoughTrustError    too few of the *trusted* validators signed: bisect, ask for a header in between
 │   ├── TrustExpiredError      the trusted header is older than the trusting period: get a new anchor
 │   └── FutureHeaderError      its time is ahead of ours by more than the allowed drift
@@ -47,11 +47,11 @@ class InvalidCommitError(LightClientError):
 
 
 class InsufficientPowerError(LightClientError):
-    """No more than ⅔ of the header's own validators signed it."""
+    """No more than ⅔ of the header's own validators, or of its sync committee, signed it."""
 
 
 class NotEnoughTrustError(LightClientError):
-    """Too little of the trusted validator set signed. A header in between may still be verifiable."""
+    """Too little of the trusted validators signed. A header in between may still be verifiable."""
 
     code = "not-enough-trust"
 

@@ -1,0 +1,1 @@
+"""The light client of Ethereum's beacon chain: headers that a sync committee signed. Pure."""
