@@ -1,4 +1,4 @@
-"""What a caller of the supervision API may see: it hangs on the request, and views of the data are made with it."""
+"""A caller's scope in the supervision API: it hangs on the request, and views of the data are made with it."""
 
 from dataclasses import dataclass
 from typing import Final

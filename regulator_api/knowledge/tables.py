@@ -1,6 +1,6 @@
 """The tables of tags and entities. Rows are never changed but for the moment at which they stop being known."""
 
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -78,7 +78,7 @@ def known_at(table: sa.Table, known_ns: int) -> sa.ColumnElement[bool]:
     return sa.and_(table.c.known_from_ns <= known_ns, sa.or_(until.is_(None), until > known_ns))
 
 
-def subjects_in(jurisdictions: frozenset[str], known_ns: int) -> sa.CompoundSelect[tuple[str]]:
+def subjects_in(jurisdictions: frozenset[str], known_ns: int) -> sa.CompoundSelect[Any]:
     """The accounts that belong to one of these jurisdictions, by a tag's word or by that of the entity it names."""
     wanted = sorted(jurisdictions)
     by_tag = sa.select(tags.c.subject).where(known_at(tags, known_ns), tags.c.jurisdiction.in_(wanted))

@@ -81,11 +81,13 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Tag(Statement):
-    """A statement with its lineage. `source_list` and `source_version` name the import that it came with; it was known
-    from `known_from_ns` to just before `known_to_ns` (None: it still is), Unix nanoseconds."""
+    """A statement with its lineage. `source_list` and `source_version` name the import that it came with, `number` its
+    place there; it was known from `known_from_ns` to just before `known_to_ns` (None: it still is), Unix
+    nanoseconds."""
 
     source_list: str = ""
     source_version: int = 0
+    number: int = 0
     known_from_ns: int = 0
     known_to_ns: int | None = None
 
