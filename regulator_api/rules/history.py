@@ -1,0 +1,100 @@
+"""A subject's history as rules see it: moves in order, each with its value, its labels and its way across chains.
+
+A subject is an entity if a label names one for the account, otherwise the account itself. Everything here is a pure
+value: integers, strings and frozen sets, without a clock.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+DAY_S: Final = 86_400
+HOUR_S: Final = 3_600
+NO_VALUE: Final = -1
+"""`Seen.value` of a move whose asset has no rate at that time."""
+
+
+class Kind(IntEnum):
+    """A move's context. `CROSSING`: a leg of a swap joined by hashlock and agreed terms, whose `other` is the
+    same party's account on the other chain. `LOCKED`: a lock that nothing joins. `REFUND`: a lock's money comes back.
+    """
+
+    PLAIN = 0
+    CROSSING = 1
+    LOCKED = 2
+    REFUND = 3
+
+
+class Place(NamedTuple):
+    """The place of a move among all moves of a subject, in the order in which rules read them.
+
+    `time_s` is the block's in Unix seconds; `direction` 0 is out, 1 in (`indexer.moves.Direction`).
+    """
+
+    time_s: int
+    chain: str
+    height: int
+    event_index: int
+    direction: int
+
+
+class Seen(NamedTuple):
+    """One move. The first five members are its `Place`, by which tuples of this kind sort.
+
+    `amount` is in base units of `asset`; `value` in minor units of the reporting currency at `time_s`, `NO_VALUE` if
+    there is no rate. `passage` is the same text on both sides of a movement (a transfer, or a party's way through a
+    swap). `via` is the swap's counterparty, "" without a swap. `own` and `tags` are the categories of the account and
+    of its counterparties (`other`, `via`) at `time_s`. `other` is "" for issues and burns.
+    """
+
+    time_s: int
+    chain: str
+    height: int
+    event_index: int
+    direction: int
+    account: str
+    other: str
+    asset: str
+    amount: int
+    value: int
+    kind: int
+    passage: str
+    via: str
+    own: frozenset[str]
+    tags: frozenset[str]
+
+    @property
+    def place(self) -> Place:
+        return Place(*self[:5])
+
+
+NO_TAGS: Final[frozenset[str]] = frozenset()
+IN: Final = 1
+OUT: Final = 0
+
+
+class Subject(NamedTuple):
+    """Whom a history is about. `jurisdiction` chooses parameters (None: the default ones).
+
+    `complete_since_s`: from when on the index has every move; 0 if it begins with the chains.
+    """
+
+    name: str
+    jurisdiction: str | None = None
+    complete_since_s: int = 0
+
+
+def chain_of(account: str) -> str:
+    """Return the CAIP-2 part of a CAIP-10 account, "" for none."""
+    return account.rpartition(":")[0]
+
+
+def windowed(moves: Iterable[Seen], since_s: int) -> tuple[int | None, list[Seen]]:
+    """Return the time of the last move before `since_s`, None if there is none, and the moves from it on."""
+    before_s, kept = None, []
+    for move in moves:
+        if move.time_s < since_s:
+            before_s = move.time_s
+        else:
+            kept.append(move)
+    return before_s, kept

@@ -1,0 +1,136 @@
+"""Rules over histories: what the engine, a cold run and the verifier all call. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from typing import Final
+
+from regulator_api.rules.catalogue import Rule, RuleSet
+from regulator_api.rules.flows import LINK_S, Links
+from regulator_api.rules.history import DAY_S, Kind, Seen, Subject, windowed
+from regulator_api.rules.observation import Link, Observation
+from regulator_api.rules.parameters import EXEMPT, LISTED, IndirectSanctionsParameters
+from regulator_api.rules.paths import LookUp, NameOf, path_to
+from regulator_api.rules.payments import Finding
+
+LINKS_HISTORY_S: Final = LINK_S + DAY_S
+
+
+class SubjectRun:
+    """All rules of one subject, at work. May be dropped at any time: `history_needed` seconds of moves make it again.
+
+    `before_s` is the time of the last move before those that it steps over, None if there is none.
+    """
+
+    __slots__ = ("_entries", "_found", "_links", "_plain", "_rules", "links", "observations", "subject")
+
+    def __init__(self, subject: Subject, rules: RuleSet, before_s: int | None = None) -> None:
+        self.subject = subject
+        self.observations: list[Observation] = []
+        self.links: list[Link] = []
+        self._rules = rules
+        entries = [
+            (rule.typology.fold(rule.parameters, subject, before_s).step, rule)
+            for rule in rules.folds_of(subject.jurisdiction)
+            if rule.typology.fold is not None
+        ]
+        self._entries = entries
+        self._links = Links(subject.name, frozenset(EXEMPT), _listed(rules))
+        self._found: list[Finding] = []
+
+    def step(self, m: Seen) -> None:
+        """Take in the next move: what it triggers is added to `observations` and `links`."""
+        if m.kind == Kind.REFUND:
+            return
+        found = self._found
+        for step, rule in self._entries:
+            step(m, found)
+            if found:
+                self._observe(rule, m)
+                found.clear()
+        self._links.step(m, self.links)
+
+    def take(self) -> tuple[list[Observation], list[Link]]:
+        """Return what was found since the last call."""
+        observations, links = self.observations, self.links
+        self.observations, self.links = [], []
+        return observations, links
+
+    def _observe(self, rule: Rule, m: Seen) -> None:
+        if not m.own.isdisjoint(rule.exempt) or not self._rules.applies(rule, self.subject.jurisdiction, m.time_s):
+            return
+        for anchor, since_s, moves, others, figures in self._found:
+            place = m.place
+            self.observations.append(
+                Observation(rule.rule_id, self.subject.name, anchor, place, since_s, moves, others, figures)
+            )
+
+
+def _listed(rules: RuleSet) -> frozenset[str]:
+    listed = set(LISTED)
+    for rule in rules.rules:
+        if isinstance(rule.parameters, IndirectSanctionsParameters):
+            listed |= set(rule.parameters.listed)
+    return frozenset(listed)
+
+
+def history_needed(rules: RuleSet) -> int:
+    """Return how many seconds of moves before a trigger a run needs, next to the last move before them."""
+    return max(rules.history_s, LINKS_HISTORY_S)
+
+
+def run_subject(
+    subject: Subject, moves: Iterable[Seen], rules: RuleSet, since_s: int = 0
+) -> tuple[list[Observation], list[Link]]:
+    """Return what a whole history shows at moves from `since_s` on. `moves` are sorted; only those that matter for
+    this are read, so the same history gives the same result from wherever it begins."""
+    before_s, window = windowed(moves, since_s - history_needed(rules))
+    run = SubjectRun(subject, rules, before_s)
+    for move in window:
+        run.step(move)
+    observations, links = run.take()
+    if not since_s:
+        return observations, links
+    return (
+        [one for one in observations if one.trigger.time_s >= since_s],
+        [one for one in links if one.left.time_s >= since_s],
+    )
+
+
+def judge_path(
+    last: Link, before: LookUp, rules: RuleSet, name_of: NameOf, jurisdiction_of: Callable[[str], str | None]
+) -> list[Observation]:
+    """Return what the path that ends in a link shows."""
+    path = path_to(last, before)
+    observations: list[Observation] = []
+    for rule in rules.rules:
+        if rule.typology.judge is None:
+            continue
+        for one in rule.typology.judge(rule.rule_id, rule.parameters, path, name_of):
+            if rules.applies(rule, jurisdiction_of(one.subject), one.trigger.time_s):
+                observations.append(one)
+    return observations
+
+
+def run_paths(
+    links: Iterable[Link],
+    rules: RuleSet,
+    name_of: NameOf = lambda account: account,
+    jurisdiction_of: Callable[[str], str | None] = lambda _: None,
+) -> list[Observation]:
+    """Return what the paths over these links show. Keeps all of them in memory, about 1 kB each."""
+    known = {link.after: link for link in links}
+    return [one for link in known.values() for one in judge_path(link, known.get, rules, name_of, jurisdiction_of)]
+
+
+def run_all(
+    histories: Iterable[tuple[Subject, Iterable[Seen]]], rules: RuleSet
+) -> Iterator[tuple[list[Observation], list[Link]]]:
+    """Return what each subject's history shows, one subject after another."""
+    for subject, moves in histories:
+        yield run_subject(subject, moves, rules)
+
+
+def by_account(moves: Iterable[Seen]) -> Iterator[tuple[Subject, Iterable[Seen]]]:
+    """Return histories out of moves that are sorted by account and place, each account its own subject."""
+    for account, group in groupby(moves, key=lambda move: move.account):
+        yield Subject(account), group
