@@ -1,0 +1,3 @@
+export { IndexedDbStore, type Unlock } from "./store.js";
+export { createPasskey } from "./vault.js";
+export { type FoundWallet, browserWallets, connectWallet } from "./wallets.js";
