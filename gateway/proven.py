@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from core.model.consortium import ADDRESS_BYTES, caip_account, decode_leaf
+from core.model.consortium_orders import HELD, HeldLeaf, held_key
 from core.model.errors import RejectedError
 from core.model.questions import (
     Anchor,
@@ -10,6 +12,7 @@ from core.model.questions import (
     BalanceAnswer,
     LaneAnswer,
     LeafAnswer,
+    LeafQuestion,
     ListAnswer,
     LockAnswer,
     LogAnswer,
@@ -46,7 +49,7 @@ def document(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int)
 def sentences(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int) -> dict[str, str]:
     """`what`, `when` and `trust`, and `caution` for what cannot be said any more."""
     found = {
-        "what": what(proven.answer),
+        "what": _hold(proven) or what(proven.answer),
         "when": when(proven, at_s),
         "trust": trust(proven, anchor, kind),
     }
@@ -97,6 +100,26 @@ def what(answer: Answer) -> str:
             )
         case StorageAnswer():
             return f"0x{answer.word:064x}, which is {answer.word}; code {answer.code_hash.hex()}"
+
+
+def _hold(proven: Verified) -> str:
+    """The answer to a question about a hold in a sentence; empty for any other question."""
+    question, answer = proven.question, proven.answer
+    if not isinstance(question, LeafQuestion) or not isinstance(answer, LeafAnswer):
+        return ""
+    address = question.key.removeprefix(HELD)
+    if question.key != held_key(address) or len(address) != ADDRESS_BYTES:
+        return ""
+    account = caip_account(question.chain, address)
+    if answer.value is None:
+        return f"no order holds {account}"
+    try:
+        leaf = decode_leaf(answer.value, HeldLeaf)
+    except RejectedError:
+        return ""
+    if proven.as_of.time.seconds < leaf.until:
+        return f"order {leaf.order} holds {account} until {_time(leaf.until)}"
+    return f"no order holds {account} any more: order {leaf.order} expired at {_time(leaf.until)}"
 
 
 def when(proven: Verified, at_s: int) -> str:

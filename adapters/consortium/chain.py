@@ -13,6 +13,7 @@ from adapters.consortium.facts import shown_symbol
 from adapters.consortium.heads import POLL_S, ConsortiumHeadSource
 from adapters.consortium.legs import ConsortiumLegBuilder, ConsortiumTransferBuilder
 from adapters.consortium.locks import ConsortiumLockReader
+from adapters.consortium.orders import ConsortiumOrderReader
 from adapters.consortium.probe import NodeReport, newest_height, probe
 from adapters.consortium.prover import ConsortiumProver
 from adapters.consortium.raw_blocks import fetch_block
@@ -128,6 +129,7 @@ def chain_over(
         openings=Ed25519OpeningProofs(parameters, lambda key: caip_account(chain, address(key))),
         records=ConsortiumRecordReader(rpc, chain),
         transfers=ConsortiumTransferBuilder(chain),
+        orders=ConsortiumOrderReader(rpc, chain),
     )
     prover = ConsortiumProver(rpc, chain, parameters.genesis_hash, trusted_height)
     return ConsortiumChain(access, ConsortiumBridgeBuilder(rpc), prover, locks, rpc, keys)

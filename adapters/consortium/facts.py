@@ -31,6 +31,7 @@ from core.model.consortium_members import (
     MisbehaviourSeen,
     ProposalVoided,
 )
+from core.model.consortium_orders import AddressHeld, AddressReleased, LiftPrepared, OrderPrepared
 from core.model.errors import RejectedError
 from core.model.facts import (
     AssetDefined,
@@ -88,6 +89,8 @@ def fact_of(chain: ChainId, event: LedgerEvent) -> ChainEvent | None:
         case ProposalVoided() | MisbehaviourSeen() | AccountAdmitted() | AttestorAppointed():
             return None
         case QueryAsked() | QueryAnswered() | QueryExpired():
+            return None
+        case OrderPrepared() | AddressHeld() | LiftPrepared() | AddressReleased():
             return None
         case _:
             assert_never(event)

@@ -21,8 +21,8 @@ What a minority that lies, hangs or fails in any way can cause, as long as a quo
 - *Outcomes*: nothing, neither by "pending" nor by "included" or "final". In a block, final, dropped: a quorum says so.
 - *Balances at a height*, which signatures are held against: nothing. The largest amount that a quorum reaches
   outvotes one that is too high or too low.
-- *Balances at the head, records, free places*: a wrong number on a screen; a lock or an approval that the simulation
-  refuses.
+- *Balances at the head, records, orders, free places*: a wrong number on a screen; a lock or an approval that the
+  simulation refuses.
 - *Hanging*, in any of these: `GRACE_S` after a quorum has answered, `UNDECIDED_S` if it has no verdict, `HEDGE_S` on a
   read, `WITNESS_S` on blocks.
 - *Raising*, whatever it is: counted as its failure.

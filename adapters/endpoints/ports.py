@@ -10,6 +10,7 @@ from adapters.endpoints.blocks import WitnessedBlockSource
 from adapters.endpoints.heads import QuorumHeadSource
 from adapters.endpoints.transactions import BroadcastTransactionSender
 from adapters.endpoints.voting import CALL_TIMEOUT_S, HEDGE_S, Member, Said, Voters
+from core.model.consortium_orders import HeldLeaf, OrdersPage, OrderView
 from core.model.errors import (
     CausewayError,
     DisagreementError,
@@ -20,7 +21,7 @@ from core.model.errors import (
 )
 from core.model.facts import BlockHeader, LockObservation, RecordView
 from core.model.openings import Statement
-from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder, OpeningProofs
+from core.model.ports import BridgeBuilder, ChainAccess, ConsentBuilder, OpeningProofs, OrderReader
 from core.model.transactions import (
     Consent,
     Draft,
@@ -77,6 +78,7 @@ def combine(members: Sequence[Member], timeout_s: float = CALL_TIMEOUT_S, poll_s
         openings=QuorumOpeningProofs(voters, first.openings) if first.openings is not None else None,
         records=FailoverRecordReader(voters) if first.records is not None else None,
         transfers=FailoverTransferBuilder(voters) if first.transfers is not None else None,
+        orders=FailoverOrderReader(voters) if first.orders is not None else None,
     )
 
 
@@ -125,6 +127,31 @@ class FailoverRecordReader:
             return None if records is None else await records.record(namespace, key)
 
         return await self._voters.first(read)
+
+
+class FailoverOrderReader:
+    """`OrderReader`, as the healthiest member says. To hide an order gains nothing: the ledger refuses the lock."""
+
+    def __init__(self, voters: Voters) -> None:
+        self._voters = voters
+
+    async def held(self, account: AccountId) -> HeldLeaf | None:
+        return await self._voters.first(lambda member: _orders(member).held(account))
+
+    async def order(self, number: int) -> OrderView:
+        return await self._voters.first(lambda member: _orders(member).order(number))
+
+    async def orders(self, most: int, before: int | None = None) -> OrdersPage:
+        return await self._voters.first(lambda member: _orders(member).orders(most, before))
+
+    async def officer(self, account: AccountId) -> str | None:
+        return await self._voters.first(lambda member: _orders(member).officer(account))
+
+
+def _orders(member: Member) -> OrderReader:
+    if member.access.orders is None:
+        raise RejectedError(f"the endpoint of {member.operator} reads no orders")
+    return member.access.orders
 
 
 class QuorumLockReader:

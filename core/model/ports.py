@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from core.model.consortium_orders import HeldLeaf, OrdersPage, OrderView
 from core.model.facts import Block, BlockHeader, HeadUpdate, LockObservation, RecordView
 from core.model.openings import Statement
 from core.model.questions import Evidence, Question
@@ -383,6 +384,22 @@ class ConsentSigner(Protocol):
         """
 
 
+class OrderReader(Protocol):
+    """The hold orders of a ledger that has them, unproven: for display, and for refusals before the ledger's own."""
+
+    async def held(self, account: AccountId) -> HeldLeaf | None:
+        """Return the order that holds an account in the newest block, None if none does."""
+
+    async def order(self, number: int) -> OrderView:
+        """Raise `NotFoundError` for a number that no order has."""
+
+    async def orders(self, most: int, before: int | None = None) -> OrdersPage:
+        """The newest orders, at most `most`; those with numbers below `before`."""
+
+    async def officer(self, account: AccountId) -> str | None:
+        """The name of the organisation that makes the account an officer's, None if none does."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChainAccess:
     """One chain's capabilities as gateway hands them to a room. What may be None, not every chain can do."""
@@ -399,6 +416,7 @@ class ChainAccess:
     openings: OpeningProofs | None = None
     records: RecordReader | None = None
     transfers: TransferBuilder | None = None
+    orders: OrderReader | None = None
 
     @property
     def chain(self) -> ChainId:

@@ -28,7 +28,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.model.consortium import asset_symbol, sequence_of
-from core.model.consortium.names import NAME_PATTERN
+from core.model.consortium.names import ADDRESS_BYTES, NAME_PATTERN
+from core.model.consortium_orders import HELD, held_key
 from core.model.errors import MalformedIdentifierError, RejectedError
 from core.model.identifiers import parse_account, parse_asset, parse_chain
 from core.model.questions import (
@@ -160,12 +161,14 @@ def _read_consortium(chain: ChainId, segments: list[str], parameters: _Parameter
             return _list(chain, name, parameters)
         case ["htlc", sender, lock]:
             return _ledger_lock(chain, sender, lock, parameters)
+        case ["holds", account]:
+            return LeafQuestion(chain, held_key(bytes.fromhex(address_of(_account(chain, account)))))
         case ["state", key]:
             return LeafQuestion(chain, _hex(key, "a state key"))
     raise _unknown(
         segments,
-        "records/{namespace}/{key}, bank/balance/{account}/{symbol}, lists/{name}, htlc/{sender}/{hashlock} or "
-        "state/{key}",
+        "records/{namespace}/{key}, bank/balance/{account}/{symbol}, lists/{name}, htlc/{sender}/{hashlock}, "
+        "holds/{account} or state/{key}",
     )
 
 
@@ -250,6 +253,9 @@ def _printed(question: Question) -> tuple[str, dict[str, str]]:
     if isinstance(question, RecordQuestion):
         return f"records/{_name(question.namespace)}/{_name(question.key)}", {}
     if isinstance(question, LeafQuestion):
+        address = question.key.removeprefix(HELD)
+        if len(address) == ADDRESS_BYTES and question.key == held_key(address):
+            return f"holds/{address.hex()}", {}
         return f"state/{question.key.hex()}", {}
     if isinstance(question, ListQuestion):
         sequence_of(question.name)

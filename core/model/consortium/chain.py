@@ -8,8 +8,9 @@ from core.model.errors import RejectedError
 PROMISED_INCLUSION_S: Final = 8
 """From the broadcast of a claim or a refund of a protected lock to a block with it, whatever others send, while at
 most one validator in four is down or dishonest and blocks are a second apart (docs/consortium-chain.md)."""
-APP_VERSION: Final = 1
-"""The version of the ledger's rules, as the `version.app` of a header names it."""
+APP_VERSION: Final = 2
+"""The version of the ledger's rules, as the `version.app` of a header names it. Version 2 knows hold orders; a chain
+stays with the version that it was founded with."""
 
 
 CLOCK_PREFIX: Final = b"causeway clock v1\0"
@@ -85,6 +86,13 @@ class ResultCode(IntEnum):
     TOO_MANY_PROPOSALS = 54
     NOT_ADMITTED = 55
     TOO_MANY_ADMITTED = 56
+    HELD = 60
+    """Two officers' order holds the account."""
+    BAD_ORDER = 61
+    UNKNOWN_ORDER = 62
+    ORDER_CLOSED = 63
+    SAME_OFFICER = 64
+    TOO_MANY_ORDERS = 65
 
     @property
     def word(self) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from core.model.consortium_members import (
     MembersEvent,
 )
+from core.model.consortium_orders import OrdersEvent
 from core.model.errors import RejectedError
 
 # As CometBFT carries them: a type and string attributes. Integers are decimal, bytes are hex.
@@ -127,6 +128,7 @@ LedgerEvent = (
     | QueryAnswered
     | QueryExpired
     | MembersEvent
+    | OrdersEvent
 )
 _EVENT_TYPES: Final[dict[str, type[LedgerEvent]]] = {
     str(kind.__struct_config__.tag): kind for kind in get_args(LedgerEvent)

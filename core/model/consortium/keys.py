@@ -5,6 +5,7 @@ from typing import Final
 
 from core.model.consortium.names import ADDRESS_BYTES, NAME_PATTERN
 from core.model.consortium_members import MISBEHAVIOUR, ORGANISATIONS, PROPOSALS
+from core.model.consortium_orders import ORDERS
 from core.model.errors import RejectedError
 from core.model.identifiers import parse_chain
 
@@ -121,6 +122,7 @@ _FIXED: Final = {
     "proposals": PROPOSALS,
     "misbehaviour": MISBEHAVIOUR,
     "queries": QUERIES,
+    "orders": ORDERS,
 }
 LISTS: Final = (
     *_FIXED,

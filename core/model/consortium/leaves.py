@@ -11,6 +11,7 @@ from core.model.consortium_members import (
     ProposalLeaf,
     ValidatorsLeaf,
 )
+from core.model.consortium_orders import HeldLeaf, OrderLeaf
 from core.model.errors import RejectedError
 
 _encoder = msgspec.msgpack.Encoder()
@@ -101,6 +102,8 @@ Leaf = (
     | ValidatorsLeaf
     | AdmissionLeaf
     | MisbehaviourLeaf
+    | OrderLeaf
+    | HeldLeaf
 )
 L = TypeVar("L", bound=Leaf)
 

@@ -10,6 +10,7 @@ from core.model.consortium_members import (
     Propose,
     Vote,
 )
+from core.model.consortium_orders import ApproveLift, ApproveOrder, PrepareLift, PrepareOrder
 from core.model.errors import RejectedError
 
 MAX_TRANSACTION_BYTES: Final = 64 * 1024
@@ -162,6 +163,10 @@ Message = (
     | Propose
     | Vote
     | Admit
+    | PrepareOrder
+    | ApproveOrder
+    | PrepareLift
+    | ApproveLift
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from core.model.consortium import APP_VERSION
 from core.proofs import merkle
 from core.proofs.cometbft import hashing
 from core.proofs.cometbft.signing import sign_precommit
@@ -22,7 +23,6 @@ from core.proofs.cometbft.types import (
 from local_chains.consortium.engine.home import MAX_BLOCK_BYTES, UNLIMITED_GAS, Genesis, ValidatorKey
 from local_chains.consortium.engine.rotation import Turn, first_turn, next_turn
 
-APP_VERSION: Final = 1
 ROUND: Final = 0
 """With all validators in one process every height is decided in its first round."""
 VOTE_AFTER_BLOCK_NS: Final = 1_000_000

@@ -21,6 +21,7 @@ from core.model.types import MAX_BASE_UNITS
 from local_chains.consortium.ledger.context import Context, positive_amount, refuse, require_address, require_name
 from local_chains.consortium.ledger.leaves import put_account, read_asset, write
 from local_chains.consortium.ledger.members import require_role
+from local_chains.consortium.ledger.orders import require_free_sender
 from local_chains.consortium.ledger.sequences import append, length
 from local_chains.consortium.ledger.view import Overlay
 
@@ -54,6 +55,7 @@ def issue(context: Context, message: Issue) -> None:
     asset = _require_asset(context, message.asset)
     if asset.issuer != context.sender:
         refuse(ResultCode.NOT_ISSUER, f"only {asset.issuer.hex()} issues {message.asset}")
+    require_free_sender(context)
     supply = value_of(asset.supply) + amount
     if supply > MAX_BASE_UNITS:
         refuse(ResultCode.OVERFLOW, f"the supply of {message.asset} would reach 2**256")
@@ -67,12 +69,14 @@ def transfer(context: Context, message: Transfer) -> None:
     amount = positive_amount(message.amount)
     if context.state.get(asset_key(message.asset)) is None:
         refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
+    require_free_sender(context)
     move(context, context.sender, message.receiver, message.asset, amount)
 
 
 def burn(context: Context, message: Burn) -> None:
     amount = positive_amount(message.amount)
     asset = _require_asset(context, message.asset)
+    require_free_sender(context)
     debit(context.state, context.sender, message.asset, amount)
     _write_supply(context, message.asset, asset, value_of(asset.supply) - amount)
     context.events.append(AssetMoved(message.asset, context.sender, b"", amount))

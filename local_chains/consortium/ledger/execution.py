@@ -36,8 +36,9 @@ from core.model.consortium import (
     decode_clock,
 )
 from core.model.consortium_members import VALIDATORS_KEY, Admit, Propose, Vote
+from core.model.consortium_orders import ApproveLift, ApproveOrder, PrepareLift, PrepareOrder
 from core.model.errors import RejectedError
-from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, queries, records
+from local_chains.consortium.ledger import admission, bank, bridge, htlc, members, orders, queries, records
 from local_chains.consortium.ledger.accounts import Account
 from local_chains.consortium.ledger.context import Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import put_account, read_count, write_count
@@ -75,6 +76,10 @@ _HANDLERS: Final[dict[type, Callable[[Context, Any], None]]] = {
     Propose: members.propose,
     Vote: members.vote,
     Admit: admission.admit,
+    PrepareOrder: orders.prepare_order,
+    ApproveOrder: orders.approve_order,
+    PrepareLift: orders.prepare_lift,
+    ApproveLift: orders.approve_lift,
 }
 
 

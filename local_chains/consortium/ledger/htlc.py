@@ -26,6 +26,7 @@ from core.model.types import MAX_TIMELOCK_S, PREIMAGE_BYTES
 from local_chains.consortium.ledger.bank import NO_SUCH_ASSET, credit, debit
 from local_chains.consortium.ledger.context import MS_PER_S, Context, positive_amount, refuse, require_address
 from local_chains.consortium.ledger.leaves import read, read_asset, read_count, write, write_count
+from local_chains.consortium.ledger.orders import require_free_receiver, require_free_sender
 from local_chains.consortium.ledger.sequences import append
 
 HASHLOCK_BYTES: Final = 32
@@ -42,6 +43,8 @@ def lock(context: Context, message: Lock) -> None:
         refuse(ResultCode.BAD_TIMELOCK, "a timelock is a Unix time in seconds after ledger time and below 2**40")
     if read_asset(context.state, message.asset) is None:
         refuse(ResultCode.UNKNOWN_ASSET, NO_SUCH_ASSET)
+    require_free_sender(context)
+    require_free_receiver(context, message.receiver)
     key = lock_key(context.sender, message.hashlock)
     if context.state.get(key) is not None:
         refuse(ResultCode.HASHLOCK_USED, "this sender has used this hashlock already")

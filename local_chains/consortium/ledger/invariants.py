@@ -15,6 +15,7 @@ from core.model.consortium import (
     sequence_key,
     value_of,
 )
+from core.model.consortium_orders import HELD, ORDERS, HeldLeaf, OrderLeaf, Step, held_key
 from core.model.errors import require
 
 _ACCOUNT: Final = b"bank/account/"
@@ -74,6 +75,29 @@ def check_quotas(leaves: Mapping[bytes, bytes]) -> None:
         listed = int.from_bytes(leaves.get(sequence_count_key(locks_of(sender)), b""), "big")
         names = {leaves.get(sequence_key(locks_of(sender), place)) for place in range(1, listed + 1)}
         require(names == hashlocks and listed == len(hashlocks), "a list of locks is incomplete", sender=sender.hex())
+
+
+def check_orders(leaves: Mapping[bytes, bytes]) -> None:
+    """Whoever is held is so by an order in force, which two officers signed."""
+    for key, raw in leaves.items():
+        if key.startswith(HELD):
+            held = decode_leaf(raw, HeldLeaf)
+            order = decode_leaf(leaves[sequence_key(ORDERS, held.order)], OrderLeaf)
+            require(order.status == "in-force", "an order that is not in force holds an address", order=held.order)
+            require(key == held_key(order.terms.address), "an order holds another's address", order=held.order)
+            require(held.until == order.terms.expires, "a hold ends with its order", order=held.order)
+    count = int.from_bytes(leaves.get(sequence_count_key(ORDERS), b""), "big")
+    for number in range(1, count + 1):
+        order = decode_leaf(leaves[sequence_key(ORDERS, number)], OrderLeaf)
+        if order.status != "prepared":
+            _require_two("an order", number, order.prepared, order.approved)
+        if order.status == "lifted":
+            _require_two("a lift", number, order.lift_prepared, order.lift_approved)
+
+
+def _require_two(what: str, number: int, first: Step | None, second: Step | None) -> None:
+    signed = first is not None and second is not None and first.officer != second.officer
+    require(signed, f"{what} has the signatures of two officers", order=number)
 
 
 def _terms(lock: LockLeaf) -> tuple[str, bytes, bytes, bytes, bytes, int]:

@@ -18,6 +18,7 @@ from core.model.consortium import (
     encode_leaf,
 )
 from core.model.consortium_members import AdmissionLeaf, Organisation, ProposalLeaf, ValidatorsLeaf
+from core.model.consortium_orders import HeldLeaf, OrderLeaf
 from core.model.errors import FatalError
 from local_chains.consortium.ledger.accounts import Account, decode_account, decode_sequence, encode_account
 from local_chains.consortium.ledger.view import Overlay, StateView
@@ -50,7 +51,13 @@ class OpenProposalsLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unk
     proposals: tuple[int, ...]
 
 
-OwnLeaf = OperatorsLeaf | VotesLeaf | OpenVotesLeaf | OpenProposalsLeaf
+class PreparedLeaf(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The numbers of an officer's orders that waited for a second one when that was last looked at, oldest first."""
+
+    orders: tuple[int, ...]
+
+
+OwnLeaf = OperatorsLeaf | VotesLeaf | OpenVotesLeaf | OpenProposalsLeaf | PreparedLeaf
 AnyLeaf = (
     AccountLeaf
     | AssetLeaf
@@ -63,6 +70,8 @@ AnyLeaf = (
     | ProposalLeaf
     | ValidatorsLeaf
     | AdmissionLeaf
+    | OrderLeaf
+    | HeldLeaf
     | OwnLeaf
 )
 L = TypeVar("L", bound=AnyLeaf)
@@ -84,6 +93,10 @@ def open_votes_key(operator: bytes) -> bytes:
 
 def open_proposals_key(operator: bytes) -> bytes:
     return b"members/open/" + operator
+
+
+def prepared_key(officer: bytes) -> bytes:
+    return b"supervision/prepared/" + officer
 
 
 _DECODE: Final[dict[Any, Callable[[bytes], Any]]] = {

@@ -30,6 +30,7 @@ from core.model.consortium import (
     WriteRecord,
 )
 from core.model.consortium_members import MAX_VOIDED, Admit, Propose, Vote
+from core.model.consortium_orders import MAX_PREPARED, ApproveLift, ApproveOrder, PrepareLift, PrepareOrder
 from local_chains.consortium.ledger.leaves import read_operators
 from local_chains.consortium.ledger.sequences import length
 from local_chains.consortium.ledger.view import StateView
@@ -52,7 +53,8 @@ OPERATOR_COST: Final = 400
 """An operator's open votes, read and written."""
 CHANGE_COST: Final = 800 * MAX_VOIDED
 """A proposal that passes ends others about the same organisation."""
-
+WAITING_COST: Final = 100 * MAX_PREPARED
+"""An officer's orders that wait for a second one, each read."""
 
 PROOF_UNITS_PER_BYTE: Final = 4
 """Of an answer to a query. A header or a receipt of many tiny items is the dearest."""
@@ -112,4 +114,8 @@ _PRICES: Final[dict[type, _Price]] = {
     Appoint: lambda account, operators: 6 * LEAF_COST + OPERATOR_COST * operators,
     Propose: lambda account, operators: 12 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
     Vote: lambda account, operators: 8 * LEAF_COST + CHANGE_COST + OPERATOR_COST * operators,
+    PrepareOrder: lambda account, operators: 8 * LEAF_COST + WAITING_COST,
+    ApproveOrder: lambda account, operators: 12 * LEAF_COST,
+    PrepareLift: lambda account, operators: 6 * LEAF_COST,
+    ApproveLift: lambda account, operators: 8 * LEAF_COST,
 }

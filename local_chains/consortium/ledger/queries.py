@@ -37,6 +37,7 @@ from local_chains.consortium.ledger.admission import require_admitted
 from local_chains.consortium.ledger.bank import NO_SUCH_ASSET, move
 from local_chains.consortium.ledger.context import MS_PER_S, Context, Refusal, refuse
 from local_chains.consortium.ledger.leaves import read, read_asset, read_count, write, write_count
+from local_chains.consortium.ledger.orders import require_free_sender
 from local_chains.consortium.ledger.sequences import append
 
 MAX_QUERY_URI_BYTES: Final = 1_024
@@ -58,6 +59,8 @@ def ask(context: Context, message: AskQuery) -> None:
     if not 0 < message.deadline <= MAX_TIMELOCK_S or message.deadline * MS_PER_S <= context.time_ms:
         refuse(ResultCode.BAD_TIMELOCK, "a deadline is a Unix time in seconds after ledger time and below 2**40")
     fee = _fee(context, message)
+    if fee:
+        require_free_sender(context)
     asking_key = open_queries_key(context.sender)
     asking = read_count(context.state, asking_key)
     if asking >= MAX_OPEN_QUERIES:

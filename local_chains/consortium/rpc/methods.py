@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import msgspec
 
+from core.model.consortium import APP_VERSION
 from core.proofs.cometbft import json as comet_json
 from core.proofs.cometbft.types import BLOCK_PROTOCOL, NIL_BLOCK_ID
 from local_chains.consortium.engine.embedded import EmbeddedEngine
 from local_chains.consortium.engine.home import consensus_params
-from local_chains.consortium.engine.proposal import APP_VERSION
 from local_chains.consortium.engine.queries import QueryAnswer, answer_query
 from local_chains.consortium.engine.rendering import CODESPACE, encode, results_json
 from local_chains.consortium.rpc.errors import internal

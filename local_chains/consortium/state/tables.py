@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-LAYOUT: Final = 7
+LAYOUT: Final = 8
 """It also stands for the ledger's rules: blocks that others made are not executed by new ones."""
 
 METADATA: Final = sa.MetaData()

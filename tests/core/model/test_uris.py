@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.model.consortium_orders import held_key
 from core.model.errors import RejectedError
 from core.model.questions import (
     MAX_LIST_ENTRIES,
@@ -44,7 +45,7 @@ ledger_accounts = hex40.map(lambda raw: AccountId(f"{LEDGER}:{raw}"))
 evm_accounts = hex40.map(lambda raw: AccountId(f"{ETHEREUM}:0x{raw}"))
 evm_assets = hex40.map(lambda raw: f"{ETHEREUM}/erc20:0x{raw}") | st.just(f"{ETHEREUM}/slip44:60")
 list_names = (
-    st.sampled_from(["assets", "organisations", "proposals", "misbehaviour", "queries", "headers/eip155:1"])
+    st.sampled_from(["assets", "organisations", "proposals", "misbehaviour", "queries", "orders", "headers/eip155:1"])
     | st.lists(names, min_size=1, max_size=2).map(lambda parts: "/".join(["records", *parts]))
     | names.map(lambda name: f"records/charity/{name}/access")
     | hex40.map(lambda raw: f"locks/{raw}")
@@ -91,6 +92,7 @@ questions: st.SearchStrategy[Question] = (
     )
     | st.builds(BalanceQuestion, st.just(ETHEREUM), evm_accounts, evm_assets.map(AssetId))
     | st.builds(LeafQuestion, st.just(LEDGER), st.binary(min_size=1, max_size=256))
+    | st.builds(LeafQuestion, st.just(LEDGER), st.binary(min_size=19, max_size=21).map(held_key))
     | lists()
     | ledger_locks()
     | evm_locks()
@@ -153,6 +155,8 @@ def test_any_text_is_read_canonically_or_refused(text: str, data: st.DataObject)
         ("causeway:devnet-1/lists/records/c?to=20&from=10", "causeway:devnet-1/lists/records/c?from=10&to=20"),
         ("causeway:devnet-1/lists/assets", "causeway:devnet-1/lists/assets?from=1&to=100"),
         ("causeway:devnet-1/lists/assets?from=5", "causeway:devnet-1/lists/assets?from=5&to=104"),
+        (f"causeway:devnet-1/holds/{'AB' * 20}?at=7", f"causeway:devnet-1/holds/{'ab' * 20}?at=7"),
+        (f"causeway:devnet-1/state/{held_key(b'x' * 20).hex()}", f"causeway:devnet-1/holds/{'78' * 20}"),
         ("causeway:devnet-1/state/636C6f636b?at=7", "causeway:devnet-1/state/636c6f636b?at=7"),
         (f"eip155:31337/storage/{TOKEN}/0x007", f"eip155:31337/storage/{TOKEN}/0x7"),
         (f"eip155:31337/storage/{TOKEN}/10", f"eip155:31337/storage/{TOKEN}/0xa"),
@@ -199,6 +203,7 @@ def test_uri_prints_as_its_canonical_form(uri: str, canonical: str | None) -> No
         ("causeway:devnet-1/lists/assets?from=1&to=101", "ask for fewer"),
         ("causeway:devnet-1/lists/headers/eip155:01", "without leading zeros"),
         (f"causeway:devnet-1/state/{'00' * 257}", "1 to 256 bytes"),
+        (f"causeway:devnet-1/holds/{'ab' * 19}", "not an account|not a CAIP-10|40"),
         ("causeway:devnet-1/state/abc", "not a state key in hex"),
         (f"causeway:devnet-1/htlc/{'ab' * 20}/{'cd' * 32}?amount=1&timelock=9", "'asset' is missing"),
         (f"causeway:devnet-1/bank/balance/causeway:other:{'ab' * 20}/cnyd", "not an account|not a CAIP-10"),

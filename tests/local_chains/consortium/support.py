@@ -39,7 +39,7 @@ from local_chains.consortium.ledger.genesis import (
     GenesisOperator,
     genesis_writes,
 )
-from local_chains.consortium.ledger.invariants import check_locks, check_quotas, check_supply
+from local_chains.consortium.ledger.invariants import check_locks, check_orders, check_quotas, check_supply
 from local_chains.consortium.ledger.leaves import OwnLeaf
 from local_chains.consortium.ledger.members import ValidatorUpdate
 from local_chains.consortium.ledger.signatures import SignatureChecker
@@ -130,6 +130,7 @@ class Chain:
         check_supply(self.leaves.items())
         check_locks(before, self.leaves)
         check_quotas(self.leaves)
+        check_orders(self.leaves)
         assert outcome.results[0].code is ResultCode.OK
         return outcome.results[1:]
 

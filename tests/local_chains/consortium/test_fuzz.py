@@ -3,6 +3,7 @@
 import hashlib
 from typing import TypeVar
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from core.model.consortium import (
     AnswerQuery,
     Appoint,
     AskQuery,
+    AssetMoved,
     AttestHeader,
     Burn,
     Claim,
@@ -18,6 +20,7 @@ from core.model.consortium import (
     ExpireQuery,
     Issue,
     Lock,
+    LockCreated,
     Message,
     Refund,
     ResultCode,
@@ -27,9 +30,19 @@ from core.model.consortium import (
     quantity,
 )
 from core.model.consortium_members import Organisation, Propose, Vote
+from core.model.consortium_orders import (
+    AddressHeld,
+    AddressReleased,
+    ApproveLift,
+    ApproveOrder,
+    OrderTerms,
+    PrepareLift,
+    PrepareOrder,
+)
 from core.proofs.cometbft.types import ValidatorSet
 from local_chains.consortium.engine.rotation import first_turn, next_turn
-from local_chains.consortium.ledger.genesis import validators_of
+from local_chains.consortium.ledger.execution import Result
+from local_chains.consortium.ledger.genesis import GenesisMember, validators_of
 from local_chains.consortium.ledger.leaves import read_operators
 from local_chains.consortium.ledger.members import read_validators
 from tests.local_chains.consortium.support import (
@@ -46,7 +59,8 @@ from tests.local_chains.consortium.support import (
 )
 from tests.support import LONG
 
-ACTORS = (ANN, BEN, ISSUER, OPERATORS[0], OPERATORS[1], OPERATORS[2], OPERATORS[3])
+OFFICERS = (Actor("officer 1"), Actor("officer 2"))
+ACTORS = (ANN, BEN, ISSUER, *OPERATORS, *OFFICERS)
 T = TypeVar("T")
 
 PREIMAGES = tuple(bytes([number]) * 32 for number in range(4))
@@ -110,6 +124,17 @@ staying = st.builds(
 coming = st.just(Organisation("fifth", BEN.address, ("validator",), "ed25519", consensus_key("fifth"), 10))
 organisations = st.one_of(any_terms, leaving, staying, coming)
 
+parties = st.sampled_from([ANN.address, BEN.address])
+# Few distinct terms, so that what is approved is often what was prepared.
+order_terms = st.builds(
+    OrderTerms,
+    mostly(st.sampled_from([ANN.address, BEN.address, OPERATORS[0].address]), st.binary(max_size=33)),
+    mostly(st.just("fraud"), st.text(max_size=300)),
+    mostly(st.just(bytes(32)), st.binary(max_size=33)),
+    mostly(st.sampled_from([START_S + 60, START_S + 100_000]), integers),
+)
+reasons = mostly(st.just("explained"), st.text(max_size=5))
+
 messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Issue, symbols, addresses, amounts),
     st.builds(Transfer, symbols, addresses, amounts),
@@ -129,12 +154,83 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(Propose, organisations),
     st.builds(Vote, proposals, ballots),
     st.builds(Vote, proposals, ballots),
+    st.builds(PrepareOrder, order_terms),
+    st.builds(ApproveOrder, proposals, order_terms),
+    st.builds(PrepareLift, proposals, addresses, reasons),
+    st.builds(ApproveLift, proposals, addresses, reasons),
 )
 any_steps = st.tuples(st.sampled_from(ACTORS), st.lists(messages, min_size=1, max_size=2))
 good_proposals = st.tuples(
     st.just(OPERATORS[0]), st.builds(Propose, st.one_of(leaving, staying, coming)).map(lambda one: [one])
 )
-steps = st.one_of(any_steps, any_steps, any_steps, good_proposals)
+orders: st.SearchStrategy[Message] = st.one_of(
+    st.builds(PrepareOrder, order_terms),
+    st.builds(ApproveOrder, st.integers(1, 2), order_terms),
+    st.builds(PrepareLift, st.integers(1, 2), parties, st.just("explained")),
+    st.builds(ApproveLift, st.integers(1, 2), parties, st.just("explained")),
+)
+officers_steps = st.tuples(st.sampled_from(OFFICERS), orders.map(lambda one: [one]))
+steps = st.one_of(any_steps, any_steps, any_steps, good_proposals, officers_steps)
+Steps = list[tuple[Actor, list[Message]]]
+
+
+def held_at_once(place: int, terms: OrderTerms, others: Steps) -> Steps:
+    """Both halves of what is mostly the first order, and what others do then."""
+    return [(OFFICERS[place], [PrepareOrder(terms)]), (OFFICERS[1 - place], [ApproveOrder(1, terms)]), *others]
+
+
+held_terms = st.builds(
+    OrderTerms, st.sampled_from([ANN.address, BEN.address]), st.just("fraud"), st.just(bytes(32)), st.just(START_S + 60)
+)
+good_moves = st.one_of(
+    st.builds(Transfer, st.just("cnyd"), parties, st.just(quantity(1))),
+    st.builds(
+        Lock,
+        st.just("cnyd"),
+        st.just(quantity(1)),
+        parties,
+        st.binary(min_size=32, max_size=32),
+        st.just(START_S + 9_999),
+    ),
+    messages,
+)
+moving = st.tuples(st.sampled_from((ANN, BEN)), good_moves.map(lambda one: [one]))
+some_steps = st.lists(steps, max_size=5)
+blocks_of_steps = st.one_of(
+    some_steps,
+    some_steps,
+    st.builds(held_at_once, st.integers(0, 1), held_terms, st.lists(moving, min_size=1, max_size=3)),
+)
+MOVING = (Issue, Transfer, Burn, Lock, AskQuery)
+
+
+class Holds:
+    """Who is held, by the events alone; and what that forbids, said a second time."""
+
+    def __init__(self) -> None:
+        self.until: dict[bytes, int] = {}
+        self.refused = 0
+
+    def take(self, time_ms: int, sender: bytes, some: list[Message], result: Result) -> None:
+        if result.code is ResultCode.HELD:
+            self.refused += 1
+            assert any(isinstance(message, MOVING) for message in some), "claims and refunds are never held up"
+        for event in result.events:
+            match event:
+                case AddressHeld():
+                    self.until[event.address] = event.expires
+                case AddressReleased():
+                    del self.until[event.address]
+                case AssetMoved() if event.sender in (sender, b""):
+                    assert not self._is_held(sender, time_ms)
+                case LockCreated():
+                    assert not self._is_held(event.sender, time_ms)
+                    assert not self._is_held(event.receiver, time_ms)
+                case _:
+                    pass
+
+    def _is_held(self, address: bytes, time_ms: int) -> bool:
+        return time_ms < self.until.get(address, 0) * 1_000
 
 
 # With the second, one operator's proposals pass at once.
@@ -143,13 +239,16 @@ powers = st.sampled_from([(10, 10, 10, 10), (100, 10, 10, 10)])
 
 @pytest.mark.endurance
 def test_no_messages_break_the_ledger() -> None:
-    tried = changes = 0
+    tried = changes = held = 0
 
     @settings(max_examples=5_000 if LONG else 100)
-    @given(st.lists(st.lists(steps, max_size=5), min_size=1, max_size=12), st.integers(1, 30), powers)
-    def check(blocks: list[list[tuple[Actor, list[Message]]]], pace_s: int, shares: tuple[int, ...]) -> None:
-        nonlocal tried, changes
+    @given(st.lists(blocks_of_steps, min_size=1, max_size=12), st.integers(1, 30), powers)
+    def check(blocks: list[Steps], pace_s: int, shares: tuple[int, ...]) -> None:
+        nonlocal tried, changes, held
         genesis = app_state(shares)
+        officers = [GenesisMember(f"officer-{n}", one.address.hex(), ("regulator",)) for n, one in enumerate(OFFICERS)]
+        genesis = msgspec.structs.replace(genesis, members=(*genesis.members, *officers))
+        holds = Holds()
         chain = Chain(genesis)
         wealth = [Issue(symbol, actor.address, quantity(1_000)) for symbol in ("cnyd", "gold") for actor in ACTORS]
         assert chain.one(ISSUER, *wealth).code is ResultCode.OK
@@ -163,6 +262,8 @@ def test_no_messages_break_the_ledger() -> None:
             results = chain.block(*transactions, after_s=pace_s)
             assert len(results) == len(transactions)
             assert all((result.code is ResultCode.OK) == (result.log == "") for result in results)
+            for (actor, some), result in zip(steps, results, strict=True):
+                holds.take(chain.time_ms, actor.address, some, result)
             assert {actor.address: chain.sequence(actor) for actor in ACTORS} == sequences
             tried += len(transactions)
             # What the ledger asks of an engine can be done, and leads to the validators that the ledger writes down.
@@ -171,10 +272,12 @@ def test_no_messages_break_the_ledger() -> None:
             members = [(member.public_key, member.power) for member in turn.validators.validators]
             assert {(key.kind.value, key.data): power for key, power in members} == read_validators(chain.leaves)
             assert sum(read_operators(chain.leaves).values()) == turn.validators.total_power
+        held += holds.refused
 
     check()
     assert tried >= (50_000 if LONG else 500)
     assert changes > 0, "validators change, too"
+    assert held > 0, "and addresses are held"
 
 
 @pytest.mark.endurance
