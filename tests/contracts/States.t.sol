@@ -4,7 +4,7 @@ pragma solidity 0.8.33;
 import {vm} from "./Base.sol";
 import {Block, Consortium, Validator} from "./Consortium.sol";
 import {IConsortiumLightClient} from "./ILightClient.sol";
-import {Leaf, leafOf, proofOf, treeRoot} from "./Trees.sol";
+import {Leaf, bitOf, leafHash, leafOf, nodeHash, proofOf, treeRoot} from "./Trees.sol";
 
 /// Keys that are, or are not, in the state that a trusted header commits to.
 contract States is Consortium {
@@ -25,10 +25,15 @@ contract States is Consortium {
         for (uint256 i; i < count; ++i) {
             leaves.push(leafOf(key(seed + i), value(seed + i)));
         }
+        bytes32 root_ = treeRoot(leaves, 0);
+        beginUnder(root_ == 0 ? bytes32(uint256(1)) : root_);
+    }
+
+    /// A client that trusts a header over this state, whatever made it.
+    function beginUnder(bytes32 root_) private {
         Validator[] memory four = validatorsNamed("validator", 4, 10);
         bytes32 set = setHashOf(four);
-        bytes32 root_ = treeRoot(leaves, 0);
-        begin(Block(5, uint64(START * SECOND), set, set, root_ == 0 ? bytes32(uint256(1)) : root_, 0, 1), four);
+        begin(Block(5, uint64(START * SECOND), set, set, root_, 0, 1), four);
     }
 
     function test_what_is_there_is_proven_and_nothing_else(uint64 seed, uint8 size, uint8 which) public {
@@ -73,6 +78,21 @@ contract States is Consortium {
             bytes memory missing = abi.encodePacked("missing", which);
             bool belongs = (uint256(sha256(missing) ^ leaves[i].path) >> (256 - siblings.length)) == 0;
             require(client.isAbsent(5, missing, abi.encode(here[0]), siblings) == belongs, "another place");
+        }
+    }
+
+    /// A root that no ledger makes: under it a leaf stands where its own path does not lead.
+    function test_a_misplaced_leaf_shows_no_absence(uint256 which, bytes32 sibling, bytes32 valueHash) public {
+        bytes memory missing = abi.encodePacked("missing", which);
+        bytes32 path = sha256(missing);
+        bytes32[] memory siblings = new bytes32[](1);
+        siblings[0] = sibling;
+        for (uint256 bit = 254; bit < 256; ++bit) {
+            Leaf memory other = Leaf(path ^ bytes32(uint256(1) << bit), valueHash);
+            bytes32 node = leafHash(other);
+            beginUnder(bitOf(path, 0) ? nodeHash(sibling, node) : nodeHash(node, sibling));
+            // Only the first bit leads to this depth.
+            require(client.isAbsent(5, missing, abi.encode(other), siblings) == (bit == 254), "another place");
         }
     }
 

@@ -120,7 +120,8 @@ def _failing(subject: Subject, artifact: Path, tests: str) -> list[str]:
     run = subprocess.run(
         command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
-    failed = re.findall(r"^(?:\[FAIL.*\]| ) ?(test_\w+|invariant_\w+)\(", run.stdout, re.MULTILINE)
+    # A contract that cannot be created any more fails in `setUp`.
+    failed = re.findall(r"^(?:\[FAIL.*\]| ) ?(test_\w+|invariant_\w+|setUp)\(", run.stdout, re.MULTILINE)
     if run.returncode != 0 and not failed:
         raise build.BuildError(f"forge did not get as far as the tests:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
     return sorted(set(failed))

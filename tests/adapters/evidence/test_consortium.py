@@ -9,6 +9,7 @@ import pytest
 from adapters.conformance.harness import Leg, claim, lock, send
 from adapters.consortium import connect, write_record
 from adapters.consortium.prover import ConsortiumProver
+from core.model.consortium import APP_VERSION
 from core.model.errors import NotYetFinalError, RejectedError
 from core.model.facts import LockStatus
 from core.model.questions import (
@@ -69,7 +70,7 @@ async def test_a_record_and_its_absence(harness: ConsortiumHarness) -> None:
 async def test_a_lock_through_its_life(harness: ConsortiumHarness) -> None:
     leg: Leg = await lock(harness)
     question = LockQuestion(CHAIN, leg.lock_id, leg.terms, None)
-    code_hash = ledger_code_hash(1)
+    code_hash = ledger_code_hash(APP_VERSION)
     assert code_hash == harness.access.parameters.htlc_code_hash
     open_lock, verified = await proven(harness, question)
     assert verified.answer == LockAnswer(LockStatus.LOCKED, True, code_hash)
