@@ -19,7 +19,7 @@ class Direction(IntEnum):
 
 
 class MoveKey(NamedTuple):
-    """Where a move stands in an account's history: histories of all chains are read in this order.
+    """The place of a move in an account's history: histories of all chains are read in this order.
 
     `time_s` is the block's, in Unix seconds; `event_index` the event's place in the block.
     """

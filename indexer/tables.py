@@ -9,7 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from core.runtime.columns import Bytes32, Uint256
+from core.runtime.columns import Bytes32, BytewiseText, Uint256
 from core.runtime.database import METADATA
 
 CHAIN = sa.String(41)
@@ -90,6 +90,7 @@ events = sa.Table(
 )
 """Typed events. `payload` is JSON of what the columns before it leave out; empty if they say everything."""
 sa.Index("ix_indexer_events_kind", events.c.kind, events.c.time_s, events.c.chain, events.c.height)
+sa.Index("ix_indexer_events_tx_hash", events.c.tx_hash)
 for _name, _columns, _present in (
     ("hashlock", (events.c.hashlock,), events.c.hashlock.is_not(None)),
     ("lock", (events.c.chain, events.c.lock_id), events.c.lock_id.is_not(None)),
@@ -316,6 +317,39 @@ swaps = sa.Table(
 sa.Index("ix_indexer_swaps_hashlock", swaps.c.hashlock)
 sa.Index("ix_indexer_swaps_opened", swaps.c.opened_s, swaps.c.swap_id)
 
+accounts = sa.Table(
+    "indexer_accounts",
+    METADATA,
+    sa.Column("account_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("account", IDENTIFIER, nullable=False, unique=True),
+)
+"""A number for each account that ever moved value. Numbers stay, through reorgs and rebuilds."""
+
+asset_numbers = sa.Table(
+    "indexer_asset_numbers",
+    METADATA,
+    sa.Column("asset_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("asset", IDENTIFIER, nullable=False, unique=True),
+)
+"""A number for each asset that ever moved. As those of accounts."""
+
+moves = sa.Table(
+    "indexer_moves",
+    METADATA,
+    sa.Column("account_id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("time_s", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("chain", BytewiseText, primary_key=True),
+    sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("direction", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("other_id", sa.Integer),
+    sa.Column("asset_id", sa.Integer, nullable=False),
+    sa.Column("amount", Uint256, nullable=False),
+    sa.Column("tx_hash", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Projection: value as it moves, two rows a transfer (`indexer.moves`). The key is the order of an account's moves."""
+
 TABLES: Final = (
     fact_order,
     chains,
@@ -338,4 +372,7 @@ TABLES: Final = (
     agreements,
     agreement_legs,
     swaps,
+    accounts,
+    asset_numbers,
+    moves,
 )

@@ -12,7 +12,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Connection
 
 from core.model.errors import require
-from core.runtime.columns import Bytes32, Uint256
+from core.runtime.columns import Bytes32, BytewiseText, Uint256
 from indexer.tables import fact_order
 
 COPY_ROWS: Final = 1_000
@@ -49,7 +49,7 @@ def insert_rows(
 
 
 def _driver_rows(table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> Sequence[tuple[Any, ...]]:
-    """Other types than these two are the driver's own: integers, text, bytes, booleans."""
+    """Other types than our own are the driver's own: integers, text, bytes, booleans."""
     bound = _bound(table, names)
     if not bound:
         return rows
@@ -62,7 +62,8 @@ def _driver_rows(table: sa.Table, names: tuple[str, ...], rows: Sequence[tuple[A
 @lru_cache(maxsize=64)
 def _bound(table: sa.Table, names: tuple[str, ...]) -> list[tuple[int, Callable[[Any, Any], Any]]]:
     kinds: list[Any] = [table.c[name].type for name in names]
-    return [(place, kind.process_bind_param) for place, kind in enumerate(kinds) if isinstance(kind, Uint256 | Bytes32)]
+    own = Uint256 | Bytes32 | BytewiseText
+    return [(place, kind.process_bind_param) for place, kind in enumerate(kinds) if isinstance(kind, own)]
 
 
 def _insert_sqlite(

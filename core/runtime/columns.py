@@ -46,3 +46,17 @@ class Bytes32(sa.types.TypeDecorator[bytes]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
         return None if value is None else bytes(value)
+
+
+class BytewiseText(sa.types.TypeDecorator[str]):
+    """ASCII text that sorts by its bytes, as Python sorts it: PostgreSQL sorts its own text as the operating system's
+    locale likes. Raise `UnicodeEncodeError` for other characters."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> bytes | None:
+        return None if value is None else value.encode("ascii")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else bytes(value).decode("ascii")

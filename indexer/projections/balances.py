@@ -18,8 +18,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from core.model.facts import Block, Claimed, Locked, LockStatus, LoggedEvent, Refunded, Transferred
-from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height, chain_of
+from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from indexer.projections.heights import lowest_height
+from indexer.projections.settled import Settled, settled_locks
 from indexer.tables import balances, events, locks
 from indexer.writing import insert_many
 
@@ -29,16 +30,7 @@ FEW: Final = 8
 _HELD_BY_CONTRACT: Final = "eip155:"
 """The chains on which a contract holds the locks: it is one account among others."""
 
-_SETTLED_IN: Final = sa.select(
-    locks.c.settle_block, locks.c.settle_index, locks.c.asset, locks.c.amount, locks.c.sender, locks.c.receiver
-).where(
-    locks.c.chain == sa.bindparam("of_chain"),
-    locks.c.settle_height.between(sa.bindparam("lowest"), sa.bindparam("highest")),
-    locks.c.settle_block.in_(sa.bindparam("blocks", expanding=True)),
-)
 _Key = tuple[AssetId, AccountId]
-_Held = dict[tuple[bytes, int], tuple[AssetId, BaseUnits, AccountId, AccountId]]
-"""Asset, amount, sender and receiver of locks, by the block and the index of what settled them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +47,9 @@ def apply(connection: Connection, applied: Sequence[Block]) -> None:
     """Store what these blocks, oldest first, moved. The locks that they settle must be stored."""
     if not applied:
         return
-    held = _settled_locks(connection, applied[0].header.chain, [block.events for block in applied])
+    chain = applied[0].header.chain
+    events_of_blocks = [block.events for block in applied]
+    held = {} if _held_by_contract(chain) else settled_locks(connection, chain, events_of_blocks)
     changes = [(block.header.height, changed) for block in applied if (changed := _changes(block.events, held))]
     now = _newest(connection, {key for _, changed in changes for key in changed})
     rows: list[dict[str, Any]] = []
@@ -172,7 +166,7 @@ def supply(connection: Connection, asset: AssetId, height: Height) -> Supply:
         issued += row.amount if row.sender is None else 0
         burned += row.amount if row.receiver is None else 0
     everybody = holdings(connection, asset, height, limit=2**31 - 1)
-    locked = 0 if not _ledger_holds(asset) else _open(connection, asset, height)
+    locked = 0 if _held_by_contract(asset) else _open(connection, asset, height)
     return Supply(asset, height, issued, burned, sum(one.amount for one in everybody), locked)
 
 
@@ -186,11 +180,11 @@ def _open(connection: Connection, asset: AssetId, height: Height) -> int:
     return sum(row.amount for row in connection.execute(query))
 
 
-def _ledger_holds(asset: AssetId) -> bool:
-    return not asset.startswith(_HELD_BY_CONTRACT)
+def _held_by_contract(identifier: str) -> bool:
+    return identifier.startswith(_HELD_BY_CONTRACT)
 
 
-def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, int]:
+def _changes(events_of_block: Sequence[LoggedEvent], held: Settled) -> dict[_Key, int]:
     """Return what one block adds to each account's assets; what comes to nothing is left out."""
     changed: dict[_Key, int] = defaultdict(int)
     for logged in events_of_block:
@@ -199,40 +193,18 @@ def _changes(events_of_block: Sequence[LoggedEvent], held: _Held) -> dict[_Key, 
     return {key: amount for key, amount in changed.items() if amount}
 
 
-def _movements(logged: LoggedEvent, held: _Held) -> Iterable[tuple[AccountId, AssetId, int]]:
+def _movements(logged: LoggedEvent, held: Settled) -> Iterable[tuple[AccountId, AssetId, int]]:
     match logged.event:
         case Transferred(asset, sender, receiver, amount):
             if sender is not None:
                 yield sender, asset, -amount
             if receiver is not None:
                 yield receiver, asset, amount
-        case Locked(_, terms) if _ledger_holds(terms.asset):
+        case Locked(_, terms) if not _held_by_contract(terms.asset):
             yield terms.sender, terms.asset, -terms.amount
         case Claimed() | Refunded() if (place := (logged.block.hash, logged.index)) in held:
-            asset, amount, sender, receiver = held[place]
-            yield receiver if isinstance(logged.event, Claimed) else sender, asset, amount
-
-
-def _settled_locks(connection: Connection, chain: ChainId, blocks: Sequence[Sequence[LoggedEvent]]) -> _Held:
-    """The locks that these blocks settle, if the ledger itself holds them."""
-    if chain.startswith(_HELD_BY_CONTRACT):
-        return {}
-    ending = sorted(
-        {
-            (logged.block.height, logged.block.hash)
-            for block in blocks
-            for logged in block
-            if isinstance(logged.event, Claimed | Refunded)
-        }
-    )
-    found: _Held = {}
-    for first in range(0, len(ending), CHUNK):
-        part = ending[first : first + CHUNK]
-        asked = {"of_chain": chain, "lowest": part[0][0], "highest": part[-1][0]}
-        for row in connection.execute(_SETTLED_IN, asked | {"blocks": [block_hash for _, block_hash in part]}):
-            terms = AssetId(row.asset), row.amount, AccountId(row.sender), AccountId(row.receiver)
-            found[bytes(row.settle_block), row.settle_index] = terms
-    return found
+            lock = held[place]
+            yield lock.receiver if isinstance(logged.event, Claimed) else lock.sender, lock.asset, lock.amount
 
 
 def _newest(connection: Connection, keys: set[_Key]) -> dict[_Key, int]:

@@ -78,7 +78,7 @@ def report_holder(connection: Connection, chain: ChainId, holder: AccountId | No
     Return true if there were such blocks: then projections have to be built again.
     """
     hold_projections(connection)
-    known = _holders(connection, chain)
+    known = holders(connection, chain)
     if holder is None or (known and known[-1][1] == holder):
         return False
     tip = connection.execute(sa.select(cursors.c.tip_height).where(cursors.c.chain == chain)).scalar()
@@ -98,7 +98,8 @@ def report_names(connection: Connection, names: Mapping[AccountId, str]) -> None
             connection.execute(sa.update(contract_reports).where(changed).values(name=name))
 
 
-def _holders(connection: Connection, chain: ChainId) -> list[tuple[int, AccountId]]:
+def holders(connection: Connection, chain: ChainId) -> list[tuple[int, AccountId]]:
+    """Return who holds the chain's locks, each with the height from which on it is so."""
     found = connection.execute(_HOLDERS, {"of_chain": chain})
     return [(since_height, AccountId(contract)) for since_height, contract in found]
 
@@ -107,8 +108,8 @@ def apply(connection: Connection, applied: Sequence[Block]) -> None:
     """Count the events of these blocks, oldest first."""
     if not applied:
         return
-    holders = _holders(connection, applied[0].header.chain)
-    counted = [(block.header.ref, found) for block in applied if (found := _counted(block, holders))]
+    held_by = holders(connection, applied[0].header.chain)
+    counted = [(block.header.ref, found) for block in applied if (found := _counted(block, held_by))]
     now = _newest(connection, {contract for _, found in counted for contract in found})
     rows: list[dict[str, Any]] = []
     for ref, found in counted:
@@ -120,8 +121,8 @@ def apply(connection: Connection, applied: Sequence[Block]) -> None:
     insert_many(connection, contracts, rows)
 
 
-def _counted(block: Block, holders: Sequence[tuple[int, AccountId]]) -> dict[AccountId, _Count]:
-    holder = next((contract for since, contract in reversed(holders) if since <= block.header.height), None)
+def _counted(block: Block, held_by: Sequence[tuple[int, AccountId]]) -> dict[AccountId, _Count]:
+    holder = next((contract for since, contract in reversed(held_by) if since <= block.header.height), None)
     found: dict[AccountId, _Count] = {}
     for (contract, kind), events in Counter(_logged_by(one.event, holder) for one in block.events).items():
         if contract is not None:

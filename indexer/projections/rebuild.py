@@ -20,17 +20,18 @@ from indexer.tables import (
     contract_events,
     contracts,
     locks,
+    moves,
     projection_version,
     set_aside,
     swaps,
 )
 from indexer.writing import hold_projections
 
-VERSION: Final = 4
+VERSION: Final = 5
 """Raised whenever the same facts would give other rows. Since 2: balances and contracts' events. Since 3:
-assets and contracts, and balances where native coins moved. Since 4: locks by where they stand."""
+assets and contracts, and balances where native coins moved. Since 4: locks by where they stand. Since 5: moves."""
 
-PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, assets, contracts, set_aside)
+PROJECTED: Final = (swaps, locks, contract_events, contract_arguments, balances, moves, assets, contracts, set_aside)
 """Every table that holds nothing but what follows from facts and from what was reported."""
 
 

@@ -8,13 +8,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from core.model.facts import Block, Claimed, Locked, Refunded, Transferred
+from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.runtime.database import Database
 from indexer import tables
 from indexer.projections.balances import balance_at, supply
 from indexer.projections.conservation import conservation
+from indexer.projections.contracts import holders
 from indexer.projections.keeping import count_set_aside
+from indexer.projections.moves import ledger_keeper, move_of, select_moves
 from indexer.projections.rebuild import rebuild
 from tests.indexer.test_swaps import projected
 
@@ -82,10 +84,62 @@ def holdings_of(blocks: Sequence[Block]) -> dict[tuple[AssetId, AccountId], int]
     return dict(held)
 
 
+MoveLine = tuple[str, int, str, int, int, int, str | None, str, int, bytes]
+"""Account, block time, chain, height, index, direction, other party, asset, amount, transaction."""
+
+
+def moves_of_blocks(blocks: Sequence[Block], keeper: str) -> list[MoveLine]:
+    """Both sides of whatever these blocks move, by account and place; locks pass through `keeper`."""
+    lines: list[MoveLine] = []
+    standing: dict[str, Locked] = {}
+    for block in blocks:
+        header = block.header
+        moved: list[tuple[LoggedEvent, str, int, str | None, str | None]] = []
+        for logged in block.events:
+            event = logged.event
+            if isinstance(event, Locked):
+                standing[event.lock_id] = event
+                moved.append((logged, event.terms.asset, event.terms.amount, event.terms.sender, keeper))
+            elif isinstance(event, Claimed | Refunded) and event.lock_id in standing:
+                terms = standing.pop(event.lock_id).terms
+                to = terms.receiver if isinstance(event, Claimed) else terms.sender
+                moved.append((logged, terms.asset, terms.amount, keeper, to))
+        verbs = {(logged.tx_hash, asset) for logged, asset, *_ in moved}
+        for logged in block.events:
+            event = logged.event
+            if isinstance(event, Transferred):
+                if keeper in (event.sender, event.receiver) and (logged.tx_hash, event.asset) in verbs:
+                    continue
+                moved.append((logged, event.asset, event.amount, event.sender, event.receiver))
+        for logged, asset, amount, sender, receiver in moved:
+            place = header.time.seconds, header.chain, header.height, logged.index
+            if sender is not None:
+                lines.append((sender, *place, 0, receiver, asset, amount, logged.tx_hash))
+            if receiver is not None:
+                lines.append((receiver, *place, 1, sender, asset, amount, logged.tx_hash))
+    return sorted(lines, key=lambda line: line[:6])
+
+
+def stored_moves(connection: Connection, chain: ChainId) -> list[MoveLine]:
+    found = map(move_of, connection.execute(select_moves().where(tables.moves.c.chain == chain)))
+    return sorted(
+        ((one.account, *one.key, one.other, one.asset, one.amount, one.tx_hash) for one in found),
+        key=lambda line: line[:6],
+    )
+
+
+def keeper_of(connection: Connection, chain: ChainId) -> str:
+    """The contract that was reported, from the first block on; there is one in these tests."""
+    held = holders(connection, chain)
+    return held[0][1] if held else ledger_keeper(chain)
+
+
 async def check_projections(database: Database, chain: ChainId, blocks: Sequence[Block]) -> None:
     """The projections are what `blocks`, the whole chain, say, and what a rebuild gives; nothing was set aside."""
     assert await database.read(partial(count_set_aside, chain=chain)) == 0
     assert await database.read(partial(stored_locks, chain=chain)) == locks_of(blocks)
+    keeper = await database.read(partial(keeper_of, chain=chain))
+    assert await database.read(partial(stored_moves, chain=chain)) == moves_of_blocks(blocks, keeper)
     tip = blocks[-1].header.height
     held = holdings_of(blocks)
     for (moved, account), amount in held.items():

@@ -1,0 +1,265 @@
+"""Value as it moves, two rows a transfer, in the order in which an account's history is read (`indexer.moves`).
+
+One rule on every chain: what a lock holds moves by the events of locks. A lock is a move from its sender to the keeper
+of the chain's locks, a claim one from the keeper to the receiver, a refund one back to the sender. The keeper is the
+HTLC contract that was reported for the chain. A ledger that keeps locks by itself has no such account, so that one
+stands for it that nobody has a key for (`ledger_keeper`). Transfers from or to the keeper in a transaction that locks
+or settles the same asset are the same value a second time, and are left out.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded, Transferred
+from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height
+from indexer.feed import FactKind, header_of
+from indexer.moves import Direction, Move, MoveKey
+from indexer.projections.contracts import holders
+from indexer.projections.numbers import known_numbers, numbers
+from indexer.projections.settled import Settled, settled_locks
+from indexer.tables import accounts, asset_numbers, blocks, events, facts, htlc_reports, moves
+from indexer.writing import insert_rows
+
+CHUNK: Final = 200
+MAX_CHANGES: Final = 1_000
+"""Facts whose changes may be read in one go."""
+_KEEPER: Final = hashlib.sha256(b"causeway keeper of locks").digest()[:20].hex()
+_COLUMNS: Final = tuple(column.name for column in moves.c)
+_KEY: Final = (moves.c.time_s, moves.c.chain, moves.c.height, moves.c.event_index, moves.c.direction)
+
+
+@lru_cache(maxsize=256)
+def ledger_keeper(chain: ChainId) -> AccountId:
+    """The account that stands for a ledger as the keeper of its locks: 20 bytes of a SHA-256, which no key gives."""
+    return AccountId(f"{chain}:{_KEEPER}")
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Value that one event moves. An issue has no sender, a burn no receiver."""
+
+    logged: LoggedEvent
+    asset: AssetId
+    amount: BaseUnits
+    sender: AccountId | None
+    receiver: AccountId | None
+
+
+def movements(block_events: Sequence[LoggedEvent], settled: Settled, keeper: AccountId) -> Iterator[Movement]:
+    """Return what the events of one block move. `settled` are the locks that they end; one whose lock was made before
+    the first indexed block moves nothing that anybody knows of."""
+    verbs = _lock_movements(block_events, settled, keeper)
+    covered = {(one.logged.tx_hash, one.asset) for one in verbs.values()}
+    for logged in block_events:
+        if isinstance(logged.event, Transferred):
+            moved = logged.event
+            twice = keeper in (moved.sender, moved.receiver) and (logged.tx_hash, moved.asset) in covered
+            if not twice:
+                yield Movement(logged, moved.asset, moved.amount, moved.sender, moved.receiver)
+        elif logged.index in verbs:
+            yield verbs[logged.index]
+
+
+def _lock_movements(block_events: Sequence[LoggedEvent], settled: Settled, keeper: AccountId) -> dict[int, Movement]:
+    found: dict[int, Movement] = {}
+    for logged in block_events:
+        match logged.event:
+            case Locked(_, terms):
+                found[logged.index] = Movement(logged, terms.asset, terms.amount, terms.sender, keeper)
+            case Claimed() | Refunded() if (held := settled.get((logged.block.hash, logged.index))) is not None:
+                to = held.receiver if isinstance(logged.event, Claimed) else held.sender
+                found[logged.index] = Movement(logged, held.asset, held.amount, keeper, to)
+            case _:
+                pass
+    return found
+
+
+def apply(connection: Connection, applied: Sequence[Block]) -> None:
+    """Store what these blocks, oldest first, move. The locks that they settle must be stored."""
+    if not applied:
+        return
+    chain = applied[0].header.chain
+    held = holders(connection, chain)
+    settled = settled_locks(connection, chain, [block.events for block in applied])
+    moved = [
+        (block.header.time.seconds, movement)
+        for block in applied
+        for movement in movements(block.events, settled, _keeper_at(chain, held, block.header.height))
+    ]
+    parties = {party for _, one in moved for party in (one.sender, one.receiver) if party is not None}
+    account_ids = numbers(connection, accounts, parties)
+    asset_ids = numbers(connection, asset_numbers, {one.asset for _, one in moved})
+    rows: list[tuple[Any, ...]] = []
+    for time_s, one in moved:
+        logged = one.logged
+        place = (time_s, chain, logged.block.height, logged.index)
+        what = (asset_ids[one.asset], one.amount, logged.tx_hash)
+        sender = None if one.sender is None else account_ids[one.sender]
+        receiver = None if one.receiver is None else account_ids[one.receiver]
+        if sender is not None:
+            rows.append((sender, *place, Direction.OUT.value, receiver, *what))
+        if receiver is not None:
+            rows.append((receiver, *place, Direction.IN.value, sender, *what))
+    # In the order of the primary key, so that neighbours land on one page; no two rows have equal keys.
+    rows.sort(key=lambda row: row[:6])
+    insert_rows(connection, moves, _COLUMNS, rows)
+
+
+def _keeper_at(chain: ChainId, held: Sequence[tuple[int, AccountId]], height: Height) -> AccountId:
+    return next((contract for since, contract in reversed(held) if since <= height), ledger_keeper(chain))
+
+
+def keepers(connection: Connection) -> frozenset[AccountId]:
+    """Return every account that keeps, or kept, a chain's locks: value only passes through it."""
+    reported = connection.execute(sa.select(htlc_reports.c.contract)).scalars()
+    followed = connection.execute(sa.select(blocks.c.chain).distinct()).scalars()
+    return frozenset(map(AccountId, reported)) | {ledger_keeper(ChainId(chain)) for chain in followed}
+
+
+def revert(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> None:
+    """Undo what these blocks, the newest of the chain, moved. Every account that an event names is looked at."""
+    for first in range(0, len(hashes), CHUNK):
+        part = hashes[first : first + CHUNK]
+        of = blocks.c.chain == chain, blocks.c.hash.in_(part)
+        low = connection.execute(sa.select(sa.func.min(blocks.c.height), sa.func.min(blocks.c.time_s)).where(*of)).one()
+        named = touched_accounts(connection, chain, part)
+        ids = sorted(known_numbers(connection, accounts, named).values())
+        if ids:
+            gone = sa.delete(moves).where(
+                moves.c.account_id == sa.bindparam("of_account"),
+                moves.c.time_s >= low[1],
+                moves.c.chain == chain,
+                moves.c.height >= low[0],
+            )
+            connection.execute(gone, [{"of_account": one} for one in ids])
+
+
+def touched_accounts(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> set[AccountId]:
+    """Return every account whose moves may stand in these blocks, on whatever branch (at most `CHUNK` of them).
+
+    Parties of a settled lock are taken from the event that made it, which stays when the lock itself is reverted.
+    """
+    found: set[AccountId] = set()
+    here = events.c.chain == chain, events.c.block_hash.in_(hashes)
+    parties = sa.select(events.c.sender, events.c.receiver, events.c.hashlock).where(*here)
+    ended, locked = events.alias(), events.alias()
+    theirs = (
+        sa.select(locked.c.sender, locked.c.receiver, locked.c.hashlock)
+        .join(ended, (ended.c.hashlock == locked.c.hashlock) & (ended.c.lock_id == locked.c.lock_id))
+        .where(ended.c.chain == chain, ended.c.block_hash.in_(hashes), ended.c.kind.in_(("claimed", "refunded")))
+        .where(ended.c.hashlock.is_not(None), locked.c.hashlock.is_not(None))
+        .where(locked.c.chain == chain, locked.c.kind == "locked")
+    )
+    any_lock = False
+    for query in (parties, theirs):
+        for sender, receiver, lock in connection.execute(query.distinct()):
+            found |= {AccountId(party) for party in (sender, receiver) if party is not None}
+            any_lock = any_lock or lock is not None
+    if any_lock:
+        found |= {ledger_keeper(chain), *(contract for _, contract in holders(connection, chain))}
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One fact's change to histories: of these accounts nothing before `lowest` changed. `reverted`: moves that stood
+    there are gone; they may come again with a later fact."""
+
+    seq: int
+    reverted: bool
+    lowest: MoveKey
+    accounts: frozenset[AccountId]
+
+
+def read_changes(connection: Connection, after_seq: int, limit: int) -> tuple[int, list[Changed]]:
+    """Return how far the log of facts was read (at most `limit` facts), and what changed there, in order.
+
+    An account may be named whose history did not change; none that changed is left out.
+    """
+    of_block = sa.and_(blocks.c.chain == facts.c.chain, blocks.c.hash == facts.c.block_hash)
+    has_events = sa.exists().where(events.c.chain == facts.c.chain, events.c.block_hash == facts.c.block_hash)
+    query = (
+        sa.select(facts.c.seq, facts.c.kind, blocks, has_events.label("has_events"))
+        .join(blocks, of_block)
+        .where(facts.c.seq > after_seq)
+        .order_by(facts.c.seq)
+        .limit(min(limit, MAX_CHANGES))
+    )
+    seq, found = after_seq, list[Changed]()
+    for row in connection.execute(query).all():
+        seq = row.seq
+        if row.kind != FactKind.FINALIZED and row.has_events:
+            header = header_of(row)
+            lowest = MoveKey(header.time.seconds, header.chain, header.height, 0, Direction.OUT)
+            named = touched_accounts(connection, header.chain, [header.ref.hash])
+            found.append(Changed(seq, row.kind == FactKind.REVERTED, lowest, frozenset(named)))
+    return seq, found
+
+
+_OTHER: Final = accounts.alias("other")
+_SELECT: Final = (
+    sa.select(moves, accounts.c.account, _OTHER.c.account.label("other"), asset_numbers.c.asset)
+    .join(accounts, accounts.c.account_id == moves.c.account_id)
+    .outerjoin(_OTHER, _OTHER.c.account_id == moves.c.other_id)
+    .join(asset_numbers, asset_numbers.c.asset_id == moves.c.asset_id)
+)
+
+
+def select_moves() -> sa.Select[Any]:
+    """Return the query of all moves, for `move_of`; the caller adds conditions on `indexer.tables.moves`, order and
+    limit."""
+    return _SELECT
+
+
+def move_of(row: Any) -> Move:
+    """A typed move from a row of `select_moves`."""
+    key = MoveKey(row.time_s, ChainId(row.chain), Height(row.height), row.event_index, Direction(row.direction))
+    other = None if row.other is None else AccountId(row.other)
+    asset, amount = AssetId(row.asset), BaseUnits(row.amount)
+    return Move(key, AccountId(row.account), other, asset, amount, bytes(row.tx_hash))
+
+
+def account_number(connection: Connection, account: AccountId) -> int | None:
+    """Return the number of an account, None if it never moved value."""
+    return known_numbers(connection, accounts, (account,)).get(account)
+
+
+def moves_of(
+    connection: Connection,
+    account: AccountId,
+    after: MoveKey | None,
+    before: MoveKey | None,
+    limit: int,
+    newest_first: bool = False,
+) -> list[Move]:
+    """Return an account's moves behind `after` and before `before`, in their order, at most `limit`; with
+    `newest_first` from the newest one on."""
+    number = account_number(connection, account)
+    if number is None:
+        return []
+    query = _SELECT.where(moves.c.account_id == number).limit(limit)
+    query = query.order_by(*(column.desc() if newest_first else column for column in _KEY))
+    if after is not None:
+        query = query.where(sa.tuple_(*_KEY) > key_tuple(after))
+    if before is not None:
+        query = query.where(sa.tuple_(*_KEY) < key_tuple(before))
+    return [move_of(row) for row in connection.execute(query)]
+
+
+def key_columns() -> tuple[sa.Column[Any], ...]:
+    """Return the columns that moves are ordered by within an account."""
+    return _KEY
+
+
+def key_tuple(key: MoveKey) -> sa.ColumnElement[Any]:
+    """A key as SQL compares it with the tuple of `key_columns`."""
+    values = (key.time_s, key.chain, key.height, key.event_index, key.direction.value)
+    return sa.tuple_(
+        *(sa.bindparam(None, value, type_=column.type) for column, value in zip(_KEY, values, strict=True))
+    )
