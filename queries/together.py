@@ -27,9 +27,7 @@ async def ask_together(prover: Prover, asked: Sequence[Asked], trusted: Height |
     `trusted` is the height of the verifier's anchor, None for the prover's own. Raise `RejectedError` for no or too
     many questions, and for questions about one chain at different heights.
     """
-    if not 0 < len(asked) <= MAX_TOGETHER:
-        raise RejectedError(f"a request has 1 to {MAX_TOGETHER} questions, not {len(asked)}: split it")
-    heights = _heights(asked)
+    heights = check_together(asked)
     answers: dict[int, Answered] = {}
 
     async def chain(name: ChainId) -> None:
@@ -54,8 +52,10 @@ async def ask_together(prover: Prover, asked: Sequence[Asked], trusted: Height |
     return [answers[place] for place in range(len(asked))]
 
 
-def _heights(asked: Sequence[Asked]) -> Mapping[ChainId, Height]:
-    """The height of each chain for which a question names one."""
+def check_together(asked: Sequence[Asked]) -> Mapping[ChainId, Height]:
+    """Return the height of each chain for which a question names one. Raise `RejectedError` as `ask_together` does."""
+    if not 0 < len(asked) <= MAX_TOGETHER:
+        raise RejectedError(f"a request has 1 to {MAX_TOGETHER} questions, not {len(asked)}: split it")
     heights: dict[ChainId, Height] = {}
     for one in asked:
         if one.at is None or _has_own_height(one):

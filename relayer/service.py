@@ -27,6 +27,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access, idempotency
+from relayer.asking import rows as query_rows
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
 from relayer.conditions import Conditions
@@ -74,6 +75,7 @@ TABLES: Final = (
     *idempotency.TABLES,
     *access.TABLES,
     *webhook_rows.TABLES,
+    *query_rows.TABLES,
     *switchboard.TABLES,
     *reloads.TABLES,
     *treasury_tables.TABLES,

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from core.model.ports import Prover
 from core.model.types import ChainId
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
 from core.runtime.database import Database
@@ -50,9 +49,11 @@ from relayer.api.events import Events, EventsQuery
 from relayer.api.hooks import Hooks
 from relayer.api.idempotency import Idempotency
 from relayer.api.queries import Queries
-from relayer.api.query_bodies import QueriesBody, QueriesCall
+from relayer.api.query_bodies import QueriesBody, QueriesCall, QueryBody
+from relayer.api.query_streams import QueryStreams
 from relayer.api.socket import Sockets
 from relayer.api.updates import Broadcaster
+from relayer.asking.asker import Asker
 from relayer.notices.addresses import Reach
 from relayer.provider.desk import Desk
 
@@ -81,27 +82,30 @@ def create_api(
     cors: Cors | None = None,
     hooks: Reach | None = None,
     secrets: SecretSource | None = None,
-    prover: Prover | None = None,
+    asker: Asker | None = None,
 ) -> web.Application:
     """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
     call from browsers, None lets none. `database` keeps what is the API's own. `hooks` says to which
-    addresses openers may have changes posted, None to none. `prover` answers questions, None if none can be proven."""
+    addresses openers may have changes posted, None to none. `asker` answers questions, None if none can be proven; its
+    workers run elsewhere."""
     answers = Answers(desk, chains, clock, watchtower, name)
     broadcaster = Broadcaster(desk, clock)
     sockets, events = Sockets(desk, answers, broadcaster, clock), Events(desk, answers, broadcaster, clock)
     secrets = secrets or SystemSecrets()
     accesses = Accesses(database, chains, desk.quote_key, clock, secrets)
+    asker = asker or Asker(database, None, clock, secrets)
+    query_streams = QueryStreams(asker, clock)
     routes = [
         *_offer_routes(answers),
         *_swap_routes(answers),
         *_settling_routes(answers),
         *_change_routes(events, sockets),
         *_account_routes(answers, accesses),
-        *query_routes(Queries(prover, clock)),
+        *query_routes(Queries(asker, clock), query_streams),
         *_webhook_routes(Hooks(database, desk, accesses, hooks, clock, secrets)),
     ]
     app = build_application(
-        _keyed(routes, Idempotency(database, clock)),
+        keyed(routes, Idempotency(database, clock)),
         title="Causeway relayer",
         version=VERSION,
         metrics=metrics,
@@ -112,7 +116,7 @@ def create_api(
         cors=cors,
     )
     app.cleanup_ctx.append(broadcaster.life)
-    app.on_shutdown.extend((sockets.close, events.close))
+    app.on_shutdown.extend((sockets.close, events.close, query_streams.close))
     return app
 
 
@@ -278,23 +282,32 @@ def _account_routes(answers: Answers, accesses: Accesses) -> list[Route]:
     ]
 
 
-def query_routes(queries: Queries) -> list[Route]:
+def query_routes(queries: Queries, query_streams: QueryStreams) -> list[Route]:
     """Questions to chains."""
-
-    async def ask(request: web.Request) -> web.Response:
-        return respond(await queries.answer(await read_body(request, QueriesCall)))
-
     return [
         Route(
             "POST",
             "/v1/queries",
-            ask,
+            queries.ask,
             "Ask chains, and get answers that prove themselves",
             description="Answered as of one height per chain. Verify each evidence with an anchor of your own "
-            "(`causeway verify`): the relayer need not be believed.",
+            "(`causeway verify`): the relayer need not be believed. With `Prefer: respond-async`, or if a height "
+            "cannot be proven yet, the answer is 202 and the query stays open for `open_s`.",
             body=QueriesCall,
             answer=QueriesBody,
+            accepted=QueryBody,
             problems=((404, "This relayer proves nothing."),),
+        ),
+        Route("GET", f"/v1/queries/{{id:{SWAP_ID}}}", queries.find, "A query and its answers so far", answer=QueryBody),
+        Route(
+            "GET",
+            f"/v1/queries/{{id:{SWAP_ID}}}/events",
+            query_streams.handle,
+            "The answers of a query as they come (server-sent events)",
+            description="An event `answer` for each question, `end` at last. With `Last-Event-ID` it goes on there.",
+            answer=str,
+            content_type="text/event-stream",
+            problems=((422, "The Last-Event-ID is not an event's."),),
         ),
     ]
 
@@ -345,7 +358,7 @@ def _webhook_routes(hooks: Hooks) -> list[Route]:
     ]
 
 
-def _keyed(routes: list[Route], keys: Idempotency) -> list[Route]:
+def keyed(routes: list[Route], keys: Idempotency) -> list[Route]:
     """Every POST takes an idempotency key."""
     return [
         replace(route, handler=keys.once(route.handler), idempotent=True) if route.method == "POST" else route

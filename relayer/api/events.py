@@ -16,22 +16,16 @@ from typing import Annotated, Final
 import msgspec
 from aiohttp import web
 
-from core.model.errors import RejectedError
 from core.model.types import SwapId
 from core.runtime.clock import Clock
 from core.runtime.web import CALLER, Places, read_query
+from relayer.api import streams
 from relayer.api.answers import Answers
 from relayer.api.bodies import MAX_IDS
+from relayer.api.streams import HEARTBEAT_S, MAX_STREAMS, MAX_STREAMS_OF_A_CLIENT, STREAM_S
 from relayer.api.updates import EVERY_SWAP, Broadcaster, Listener
 from relayer.provider.desk import MAX_PAGE, Desk, SwapFilter, SwapView
 
-HEARTBEAT_S: Final = 15.0
-STREAM_S: Final = 3_600.0
-SEND_TIMEOUT_S: Final = 30.0
-MAX_STREAMS: Final = 500
-MAX_STREAMS_OF_A_CLIENT: Final = 50
-RETRY_MS: Final = 2_000
-"""How long a browser waits before it opens the stream again."""
 RESUMED_S: Final = 3_600
 """How old the last event may be."""
 MAX_RESUMED: Final = 800
@@ -68,7 +62,9 @@ class Events:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Raise `RejectedError` for a malformed `Last-Event-ID`, `NotFoundError` for an unknown swap."""
         query = read_query(request, EventsQuery)
-        since_us = _last_event(request, round(self._clock.now() * _US_PER_S))
+        given = streams.last_event(request)
+        # An id from ahead of our clock is taken for one of now.
+        since_us = None if given is None else min(given, round(self._clock.now() * _US_PER_S))
         with self._places.taken(request[CALLER].id):
             listener = Listener()
             self._broadcaster.join(listener)
@@ -111,14 +107,12 @@ class Events:
         return None
 
     async def _stream(self, request: web.Request, listener: Listener, whole: bool) -> web.StreamResponse:
-        headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        response = web.StreamResponse(headers=headers)
-        await response.prepare(request)
+        ends_at = self._clock.monotonic() + STREAM_S
+        response = await streams.begin(request)
         if request.method == "HEAD":
             return response
-        ends_at = self._clock.monotonic() + STREAM_S
         try:
-            await _write(response, f"retry: {RETRY_MS}\n\n" + ("" if whole else "event: reset\ndata: {}\n\n"))
+            await streams.write(response, streams.RETRY + ("" if whole else "event: reset\ndata: {}\n\n"))
             while self._clock.monotonic() < ends_at and not self._ending.is_set():
                 views = await self._next(listener)
                 if listener.overrun or self._ending.is_set():
@@ -126,10 +120,9 @@ class Events:
                 if views:
                     await self._send(response, views)
                 else:
-                    await _write(response, ": still here\n\n")
+                    await streams.write(response, streams.STILL_HERE)
         except (TimeoutError, ConnectionError):
-            if request.transport is not None:
-                request.transport.abort()
+            streams.drop(request)
         return response
 
     async def _next(self, listener: Listener) -> list[SwapView]:
@@ -145,25 +138,9 @@ class Events:
 
     async def _send(self, response: web.StreamResponse, views: list[SwapView]) -> None:
         for view in views:
-            body = msgspec.json.encode(self._answers.swap_body(view)).decode()
-            await _write(response, f"id: {_event_id(view)}\nevent: swap\ndata: {body}\n\n")
+            body = msgspec.json.encode(self._answers.swap_body(view))
+            await streams.write(response, streams.event("swap", _event_id(view), body))
 
 
 def _event_id(view: SwapView) -> int:
     return round(view.updated_at * _US_PER_S)
-
-
-def _last_event(request: web.Request, now_us: int) -> int | None:
-    """Return where the stream goes on, None for a new one. An id from ahead of our clock is taken for one of now."""
-    given = request.headers.get("Last-Event-ID", "")
-    if not given:
-        return None
-    if not (given.isascii() and given.isdecimal() and len(given) <= 17):
-        raise RejectedError("Last-Event-ID is the id of an event of this stream: a number", field="Last-Event-ID")
-    return min(int(given), now_us)
-
-
-async def _write(response: web.StreamResponse, text: str) -> None:
-    """Raise `TimeoutError` if the other end does not read, `ConnectionError` if it is gone."""
-    async with asyncio.timeout(SEND_TIMEOUT_S):
-        await response.write(text.encode())

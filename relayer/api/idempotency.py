@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import sqlalchemy as sa
 from aiohttp import web
 from sqlalchemy.engine import Connection
@@ -34,6 +35,8 @@ MAX_KEYS: Final = 20_000
 MAX_ANSWER_BYTES: Final = 64 * 1024
 PRUNED: Final = 200
 """Rows that one request clears away at most."""
+_MAKING: Final = frozenset({201, 202})
+"""Answers that come with a `Location`."""
 # The draft's header is a string in quotes; most callers write the bare text.
 _KEY: Final = re.compile(r'"[!#-\[\]-~]{1,128}"|[!#-\[\]-~]{1,128}')
 
@@ -55,6 +58,12 @@ TABLES: Final = (idempotent_answers,)
 
 _A: Final = idempotent_answers.c
 log = get_logger("relayer.api.idempotency")
+
+
+class _Made(msgspec.Struct):
+    """The part of an answer that says where to look for what was made, below the path of the call."""
+
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +96,15 @@ class Idempotency:
             with self._alone(caller, key):
                 kept = await self._database.read(lambda c: _find(c, caller, key, self._oldest_ns()))
                 if kept is not None:
-                    return _again(kept, digest)
+                    return _again(kept, digest, request.path)
                 response = await handler(request)
-                return await self._keep(caller, key, digest, response)
+                return await self._keep(caller, key, digest, request.path, response)
 
         return answered
 
-    async def _keep(self, caller: str, key: str, digest: bytes, response: web.StreamResponse) -> web.StreamResponse:
+    async def _keep(
+        self, caller: str, key: str, digest: bytes, path: str, response: web.StreamResponse
+    ) -> web.StreamResponse:
         body = response.body if isinstance(response, web.Response) else None
         if response.status >= 300 or not isinstance(body, bytes) or len(body) > MAX_ANSWER_BYTES:
             return response
@@ -112,7 +123,7 @@ class Idempotency:
             # The act is done, and asked again it does no harm.
             log.warning("the answer to an idempotent call is not kept", reason=error.message)
             return response
-        return response if first is None else _again(first, digest)
+        return response if first is None else _again(first, digest, path)
 
     def _oldest_ns(self) -> int:
         return self._clock.now_ns() - KEPT_S * NS_PER_S
@@ -155,7 +166,7 @@ async def _digest(request: web.Request) -> bytes:
     return hashlib.sha256(head + await read_bytes(request)).digest()
 
 
-def _again(kept: Kept, digest: bytes) -> web.Response:
+def _again(kept: Kept, digest: bytes, path: str) -> web.Response:
     if kept.request != digest:
         raise Problem(
             422,
@@ -163,9 +174,10 @@ def _again(kept: Kept, digest: bytes) -> web.Response:
             "The idempotency key belongs to another request",
             f"This {HEADER} came with another body or path before: use a fresh key for a new request.",
         )
-    return web.Response(
-        status=kept.status, headers={REPLAYED: "true"}, content_type="application/json", body=kept.answer
-    )
+    headers = {REPLAYED: "true"}
+    if kept.status in _MAKING:
+        headers["Location"] = f"{path}/{msgspec.json.decode(kept.answer, type=_Made).id}"
+    return web.Response(status=kept.status, headers=headers, content_type="application/json", body=kept.answer)
 
 
 def _find(connection: Connection, caller: str, key: str, oldest_ns: int) -> Kept | None:

@@ -1,63 +1,137 @@
 """Questions to chains over the API: proof or the reason why there is none. Nothing here needs to be believed."""
 
 import asyncio
+import re
 from typing import Final
 
 import msgspec
+from aiohttp import web
 
-from core.model.errors import CausewayError, NotFoundError, NotYetFinalError, RejectedError, RetryableError
-from core.model.ports import Prover
+from core.model.errors import (
+    CausewayError,
+    NotFoundError,
+    NotYetFinalError,
+    RejectedError,
+    RetryableError,
+    TooManyError,
+)
 from core.model.questions import Evidence
 from core.model.types import Height
 from core.model.uris import Asked, parse_uri, print_uri
 from core.proofs.evidence import encode_evidence
-from core.runtime.clock import Clock
-from queries.together import Answered, ask_together
-from relayer.api.query_bodies import AnsweredBody, QueriesBody, QueriesCall
+from core.runtime.clock import NS_PER_S, Clock
+from core.runtime.web import CALLER, read_body, respond
+from queries.together import Answered, ask_together, check_together
+from relayer.api.query_bodies import MAX_WAIT_S, AnsweredBody, QueriesBody, QueriesCall, QueryBody
+from relayer.asking.asker import PROOF_TIMEOUT_S, Asker
+from relayer.asking.query import MAX_EVIDENCE_BYTES, Part
+from relayer.asking.rows import Stored
 
-PROOF_TIMEOUT_S: Final = 20.0
 LOOK_S: Final = 0.5
 """Between two looks for a height that cannot be proven yet."""
-MAX_EVIDENCE_BYTES: Final = 3 * 1024 * 1024
-"""Of one answer, all its evidence together."""
+MAX_PREFER_CHARS: Final = 512
+RESPOND_ASYNC: Final = "respond-async"
+RETRY_AFTER_S: Final = 1
+_WAIT: Final = re.compile(r"wait\s*=\s*\"?([0-9]{1,6})\"?")
 
 
 class Queries:
-    """Answers with evidence. `prover` is None if this relayer proves nothing."""
+    """Answers with evidence as of one height per chain, at once or in time. `asker` keeps the queries that take longer
+    than a call."""
 
-    def __init__(self, prover: Prover | None, clock: Clock) -> None:
-        self._prover = prover
+    def __init__(self, asker: Asker, clock: Clock) -> None:
+        self._asker = asker
         self._clock = clock
 
-    async def answer(self, call: QueriesCall) -> QueriesBody:
-        """Prove all, as of one height per chain.
+    async def ask(self, request: web.Request) -> web.Response:
+        """Answer 200 with `QueriesBody`; or 202 with `QueryBody` if the caller prefers that, or if a height cannot be
+        proven after `wait_s`.
 
-        Waits up to `wait_s` for heights that cannot be proven yet. Raise `NotFoundError` if nothing is proven here,
-        `RejectedError` for a URI that is wrong, and for evidence that is too much for one answer.
+        Raise `NotFoundError` if nothing is proven here, `RejectedError` for a URI that is wrong and for evidence that
+        is too much for one answer, `TooManyError` if the caller prefers 202 and has too many queries open.
         """
-        if self._prover is None:
+        call, caller = await read_body(request, QueriesCall), request[CALLER].id
+        prefers, wait_s = preferred(",".join(request.headers.getall("Prefer", [])))
+        if prefers:
+            # RFC 7240 section 4.3: how long to wait before the answer is 202.
+            call = msgspec.structs.replace(call, wait_s=min(wait_s or call.wait_s, MAX_WAIT_S))
+        asked, trusted = self._read(call)
+        headers = {"Preference-Applied": RESPOND_ASYNC} if prefers else {}
+        if prefers and not call.wait_s:
+            return _accepted(await self._asker.begin(asked, trusted, caller, call.open_s), headers)
+        answers = await self._prove(asked, trusted, call.wait_s)
+        if any(isinstance(one, NotYetFinalError) for one in answers):
+            try:
+                return _accepted(await self._asker.begin(asked, trusted, caller, call.open_s, answers), headers)
+            except TooManyError:
+                if prefers:
+                    raise
+        return respond(_answers(asked, answers))
+
+    async def find(self, request: web.Request) -> web.Response:
+        """Raise `NotFoundError`."""
+        return respond(query_body(await self._asker.find(request.match_info["id"])))
+
+    def _read(self, call: QueriesCall) -> tuple[list[Asked], Height | None]:
+        if self._asker.prover is None:
             raise NotFoundError("this relayer proves nothing: its operator connects no consortium chain")
         asked = [parse_uri(uri) for uri in call.questions]
-        trusted = None if call.trusted_height is None else Height(call.trusted_height)
-        until = self._clock.monotonic() + call.wait_s
+        check_together(asked)
+        return asked, None if call.trusted_height is None else Height(call.trusted_height)
+
+    async def _prove(self, asked: list[Asked], trusted: Height | None, wait_s: float) -> list[Answered]:
+        until = self._clock.monotonic() + wait_s
         while True:
-            answers = await self._ask(asked, trusted)
+            answers = await self._try(asked, trusted)
             waits = any(isinstance(one, NotYetFinalError) for one in answers)
             if not waits or self._clock.monotonic() >= until:
-                break
+                return answers
             await self._clock.sleep(LOOK_S)
-        bodies = [_body(print_uri(one.question, one.at), answer) for one, answer in zip(asked, answers, strict=True)]
-        if sum(len(one.file or b"") for one in bodies) > MAX_EVIDENCE_BYTES:
-            raise RejectedError(f"the evidence is more than {MAX_EVIDENCE_BYTES} bytes: ask for less at once")
-        return QueriesBody(answers=bodies)
 
-    async def _ask(self, asked: list[Asked], trusted: Height | None) -> list[Answered]:
-        assert self._prover is not None
+    async def _try(self, asked: list[Asked], trusted: Height | None) -> list[Answered]:
+        assert self._asker.prover is not None
         try:
             async with asyncio.timeout(PROOF_TIMEOUT_S):
-                return await ask_together(self._prover, asked, trusted)
+                return await ask_together(self._asker.prover, asked, trusted)
         except TimeoutError:
             raise RetryableError(f"there is no proof after {PROOF_TIMEOUT_S:.0f} s: ask again, or for less") from None
+
+
+def preferred(header: str) -> tuple[bool, int | None]:
+    """Return if the header `Prefer` has `respond-async`, and its `wait` in seconds (RFC 7240). What is not understood
+    is ignored, as that says."""
+    words = [word.strip() for word in header[:MAX_PREFER_CHARS].lower().split(",")]
+    waits = [int(found[1]) for word in words if (found := _WAIT.fullmatch(word)) is not None]
+    return RESPOND_ASYNC in words, waits[0] if waits else None
+
+
+def query_body(query: Stored) -> QueryBody:
+    return QueryBody(
+        id=query.id,
+        state=query.standing,
+        version=query.version,
+        created_at=query.created_ns / NS_PER_S,
+        deadline=query.deadline_s,
+        answers=[part_body(part) for part in query.parts],
+    )
+
+
+def part_body(part: Part) -> AnsweredBody:
+    if part.file is not None:
+        return AnsweredBody(uri=part.uri, evidence=msgspec.Raw(part.file))
+    return AnsweredBody(uri=part.uri, problem=part.problem, detail=part.detail)
+
+
+def _accepted(query: Stored, headers: dict[str, str]) -> web.Response:
+    place = {"Location": f"/v1/queries/{query.id}", "Retry-After": str(RETRY_AFTER_S)}
+    return respond(query_body(query), status=202, headers={**place, **headers})
+
+
+def _answers(asked: list[Asked], answers: list[Answered]) -> QueriesBody:
+    bodies = [_body(print_uri(one.question, one.at), answer) for one, answer in zip(asked, answers, strict=True)]
+    if sum(len(one.file or b"") for one in bodies) > MAX_EVIDENCE_BYTES:
+        raise RejectedError(f"the evidence is more than {MAX_EVIDENCE_BYTES} bytes: ask for less at once")
+    return QueriesBody(answers=bodies)
 
 
 def _body(uri: str, answer: Answered) -> AnsweredBody:

@@ -6,8 +6,11 @@ import msgspec
 
 from core.model.uris import MAX_HEIGHT, MAX_URI_CHARS
 from queries.together import MAX_TOGETHER
+from relayer.asking.query import Standing
 
 MAX_WAIT_S: Final = 20
+OPEN_S: Final = 600
+MAX_OPEN_S: Final = 86_400
 
 Uri = Annotated[
     str,
@@ -23,12 +26,13 @@ class QueriesCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Questions, answered as of one height per chain.
 
     `trusted_height` is that of your anchor: the evidence begins there; left out, at the relayer's own. `wait_s`: how
-    long to wait for a height that cannot be proven yet.
+    long to wait for a height that cannot be proven yet. `open_s`: how long the query stays open if there is still one.
     """
 
     questions: Annotated[tuple[Uri, ...], msgspec.Meta(min_length=1, max_length=MAX_TOGETHER)]
     trusted_height: Annotated[int, msgspec.Meta(ge=1, le=MAX_HEIGHT)] | None = None
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=MAX_WAIT_S)] = 0
+    open_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_OPEN_S)] = OPEN_S
 
 
 NO_EVIDENCE: Final = msgspec.Raw(b"null")
@@ -56,3 +60,26 @@ class QueriesBody(msgspec.Struct, frozen=True, kw_only=True):
     """One answer for each question, in their order."""
 
     answers: list[AnsweredBody]
+
+
+class QueryBody(msgspec.Struct, frozen=True, kw_only=True):
+    """A query that takes its time, and the answers so far.
+
+    While it is `waiting`, an answer without evidence may still come; then `answered`: each question has evidence;
+    `expired`: the deadline (Unix seconds) passed before one had; `refused`: one cannot be proven. `version` grows with
+    each question that is answered or ends.
+    """
+
+    id: str
+    state: Standing
+    version: int
+    created_at: float
+    deadline: int
+    answers: list[AnsweredBody]
+
+
+class PlacedBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The data of an event `answer`: the answer to the question at `place`, counted from 0."""
+
+    place: int
+    answer: AnsweredBody

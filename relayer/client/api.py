@@ -41,8 +41,8 @@ from relayer.api.bodies import (
     WebhookBody,
     WebhookCall,
 )
-from relayer.api.queries import PROOF_TIMEOUT_S
 from relayer.api.query_bodies import MAX_WAIT_S, QueriesBody, QueriesCall
+from relayer.asking.asker import PROOF_TIMEOUT_S
 
 T = TypeVar("T")
 

@@ -19,12 +19,23 @@ _RETRY_AFTER: Final = {
     "description": "Seconds to wait before the same call (RFC 9110 section 10.2.3).",
     "schema": {"type": "string", "pattern": "^[0-9]+$"},
 }
+_LOCATION: Final = {
+    "description": "The path at which to look for what becomes of it.",
+    "schema": {"type": "string", "pattern": "^/v1/"},
+}
 _IDEMPOTENCY_KEY: Final = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
     "description": "The same call under the same key is answered as the first time, for a day; a UUID.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+}
+_PREFER: Final = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": "`respond-async`: answer 202 at once, or after `wait=` seconds (RFC 7240).",
+    "schema": {"type": "string", "examples": ["respond-async", "respond-async, wait=10"]},
 }
 _RETRIED: Final = frozenset({409, 429, 503})
 _PROBLEM: Final = {
@@ -57,7 +68,8 @@ _PROBLEM: Final = {
 
 def openapi(routes: Sequence[Route], *, title: str, version: str, description: str = "") -> dict[str, Any]:
     """The OpenAPI 3.1 document of `routes`, ready for JSON."""
-    answers = [kind for route in routes for kind in (route.answer, route.or_answer) if kind is not None]
+    every = [kind for route in routes for kind in (route.answer, route.or_answer, route.accepted)]
+    answers = [kind for kind in every if kind is not None]
     bodies = [route.body for route in routes if route.body is not None]
     types = list(dict.fromkeys([*bodies, *answers]))
     queries = list(dict.fromkeys(route.query for route in routes if route.query is not None))
@@ -133,7 +145,8 @@ def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, An
     if route.description:
         operation["description"] = route.description
     keyed = [_IDEMPOTENCY_KEY] if route.idempotent else []
-    if parameters := [*_path_parameters(route), *_query_parameters(route, by_type), *keyed]:
+    prefers = [_PREFER] if route.accepted is not None else []
+    if parameters := [*_path_parameters(route), *_query_parameters(route, by_type), *keyed, *prefers]:
         operation["parameters"] = parameters
     if route.body is not None:
         operation["requestBody"] = {
@@ -193,6 +206,12 @@ def _responses(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, An
         success["content"] = {route.content_type: {"schema": schema}}
     success["headers"] = {"X-Request-Id": _REQUEST_ID}
     responses = {str(status): success}
+    if route.accepted is not None:
+        responses["202"] = {
+            "description": HTTPStatus.ACCEPTED.phrase,
+            "content": {"application/json": {"schema": by_type[route.accepted]}},
+            "headers": {"X-Request-Id": _REQUEST_ID, "Location": _LOCATION},
+        }
     for code, sentence in sorted({**_usual_problems(route), **dict(route.problems)}.items()):
         responses[str(code)] = _problem_response(code, sentence)
     return responses

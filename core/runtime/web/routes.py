@@ -25,8 +25,9 @@ class Route:
     """One method of one path (aiohttp's form: `/v1/swaps/{id}` or `/v1/assets/{asset:.+}/conservation`).
 
     `body` and `query` are the msgspec Structs that the handler reads with `read_body` and `read_query`, `answer` the
-    type that it responds with in `content_type`, `or_answer` another type that it may be. `scope` names what an API
-    key must be allowed; None is open to everybody. `problems` adds statuses that this route can answer with, each with
+    type that it responds with in `content_type`, `or_answer` another type that it may be. `accepted` is the type of its
+    other answer, 202 with a `Location`, None if it has none. `scope` names what an API key must be allowed; None is
+    open to everybody. `problems` adds statuses that this route can answer with, each with
     a sentence. `websocket` marks an upgrade to a WebSocket, `idempotent` a handler that knows `Idempotency-Key`.
     """
 
@@ -39,6 +40,7 @@ class Route:
     query: type[msgspec.Struct] | None = None
     answer: Any = None
     or_answer: Any = None
+    accepted: Any = None
     content_type: str = "application/json"
     status: int = 200
     scope: str | None = None

@@ -1,5 +1,6 @@
 """Questions over HTTP: a relayer's API over real chains, and a client that verifies before it believes."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,13 +20,20 @@ from core.model.types import BaseUnits, Height, address_of
 from core.model.uris import print_uri
 from core.proofs.errors import AnchorMismatchError, InvalidProofError, ProofError
 from core.proofs.evidence import decode_evidence, encode_evidence, verify
-from core.runtime.clock import SystemClock
+from core.runtime.clock import SystemClock, SystemSecrets
+from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Supervisor
 from core.runtime.web import build_application, serve
 from queries.together import MAX_TOGETHER
-from relayer.api.application import query_routes
+from relayer.api import idempotency
+from relayer.api.application import keyed, query_routes
+from relayer.api.idempotency import Idempotency
 from relayer.api.queries import Queries
 from relayer.api.query_bodies import AnsweredBody, QueriesBody, QueriesCall
+from relayer.api.query_streams import QueryStreams
+from relayer.asking import rows
+from relayer.asking.asker import Asker
 from relayer.client import Proven, ProvenQueries, RelayerApi, RelayerProver
 from tests.adapters.consortium.harness import CHAIN as LEDGER
 from tests.adapters.evidence.both import Both, both_running
@@ -55,12 +63,26 @@ class _Now(SystemClock):
 
 
 @asynccontextmanager
-async def serving(prover: Any) -> AsyncIterator[str]:
-    clock = SystemClock()
-    routes = query_routes(Queries(prover, clock))
+async def serving(prover: Any, database: InlineDatabase | None = None) -> AsyncIterator[str]:
+    """A relayer's questions over HTTP, with its workers."""
+    database, clock = database or InlineDatabase(), SystemClock()
+    await database.write(lambda c: create_schema(c, (*rows.TABLES, *idempotency.TABLES)))
+    asker = Asker(database, prover, clock, SystemSecrets())
+    supervisor = Supervisor(clock, Metrics())
+    supervisor.add(*asker.workers())
+    streams = QueryStreams(asker, clock)
+    keys = Idempotency(database, clock)
+    routes = keyed(query_routes(Queries(asker, clock), streams), keys)
     app = build_application(routes, title="Causeway relayer", version="1", metrics=Metrics(), clock=clock)
-    async with serve(app, "127.0.0.1", 0) as address:
-        yield address
+    app.on_shutdown.append(streams.close)
+    asking = asyncio.create_task(supervisor.run())
+    try:
+        async with serve(app, "127.0.0.1", 0) as address:
+            yield address
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await database.close()
 
 
 @pytest.fixture
