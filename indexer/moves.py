@@ -18,6 +18,18 @@ class Direction(IntEnum):
     IN = 1
 
 
+class MoveKind(IntEnum):
+    """The event that moved the value. Stored as a small number."""
+
+    TRANSFER = 0
+    LOCK = 1
+    CLAIM = 2
+    REFUND = 3
+    COVERED = 4
+    """A transfer from or to the keeper of locks that a lock, claim or refund of the same transaction already says: so
+    histories leave it out."""
+
+
 class MoveKey(NamedTuple):
     """The place of a move in an account's history: histories of all chains are read in this order.
 
@@ -41,3 +53,4 @@ class Move:
     asset: AssetId
     amount: BaseUnits
     tx_hash: bytes
+    kind: MoveKind = MoveKind.TRANSFER

@@ -94,7 +94,11 @@ sa.Index("ix_indexer_events_tx_hash", events.c.tx_hash)
 for _name, _columns, _present in (
     ("hashlock", (events.c.hashlock,), events.c.hashlock.is_not(None)),
     ("lock", (events.c.chain, events.c.lock_id), events.c.lock_id.is_not(None)),
-    ("asset", (events.c.asset,), events.c.asset.is_not(None)),
+    (
+        "asset",
+        (events.c.asset, events.c.time_s, events.c.chain, events.c.height, events.c.event_index),
+        events.c.asset.is_not(None),
+    ),
 ):
     # Most events have no hashlock: a partial index costs them nothing.
     sa.Index(f"ix_indexer_events_{_name}", *_columns, sqlite_where=_present, postgresql_where=_present)
@@ -342,6 +346,7 @@ moves = sa.Table(
     sa.Column("height", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("event_index", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("direction", sa.SmallInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.SmallInteger, nullable=False),
     sa.Column("other_id", sa.Integer),
     sa.Column("asset_id", sa.Integer, nullable=False),
     sa.Column("amount", Uint256, nullable=False),

@@ -4,7 +4,7 @@ One rule on every chain: what a lock holds moves by the events of locks. A lock 
 of the chain's locks, a claim one from the keeper to the receiver, a refund one back to the sender. The keeper is the
 HTLC contract that was reported for the chain. A ledger that keeps locks by itself has no such account, so that one
 stands for it that nobody has a key for (`ledger_keeper`). Transfers from or to the keeper in a transaction that locks
-or settles the same asset are the same value a second time, and are left out.
+or settles the same asset are the same value a second time: they are marked as covered, and histories leave them out.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded, Transferred
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, Height
 from indexer.feed import FactKind, header_of
-from indexer.moves import Direction, Move, MoveKey
+from indexer.moves import Direction, Move, MoveKey, MoveKind
 from indexer.projections.contracts import holders
 from indexer.projections.numbers import known_numbers, numbers
 from indexer.projections.settled import Settled, settled_locks
@@ -45,6 +45,7 @@ class Movement:
     """Value that one event moves. An issue has no sender, a burn no receiver."""
 
     logged: LoggedEvent
+    kind: MoveKind
     asset: AssetId
     amount: BaseUnits
     sender: AccountId | None
@@ -60,8 +61,8 @@ def movements(block_events: Sequence[LoggedEvent], settled: Settled, keeper: Acc
         if isinstance(logged.event, Transferred):
             moved = logged.event
             twice = keeper in (moved.sender, moved.receiver) and (logged.tx_hash, moved.asset) in covered
-            if not twice:
-                yield Movement(logged, moved.asset, moved.amount, moved.sender, moved.receiver)
+            kind = MoveKind.COVERED if twice else MoveKind.TRANSFER
+            yield Movement(logged, kind, moved.asset, moved.amount, moved.sender, moved.receiver)
         elif logged.index in verbs:
             yield verbs[logged.index]
 
@@ -71,10 +72,11 @@ def _lock_movements(block_events: Sequence[LoggedEvent], settled: Settled, keepe
     for logged in block_events:
         match logged.event:
             case Locked(_, terms):
-                found[logged.index] = Movement(logged, terms.asset, terms.amount, terms.sender, keeper)
+                found[logged.index] = Movement(logged, MoveKind.LOCK, terms.asset, terms.amount, terms.sender, keeper)
             case Claimed() | Refunded() if (held := settled.get((logged.block.hash, logged.index))) is not None:
-                to = held.receiver if isinstance(logged.event, Claimed) else held.sender
-                found[logged.index] = Movement(logged, held.asset, held.amount, keeper, to)
+                claimed = isinstance(logged.event, Claimed)
+                kind, to = (MoveKind.CLAIM, held.receiver) if claimed else (MoveKind.REFUND, held.sender)
+                found[logged.index] = Movement(logged, kind, held.asset, held.amount, keeper, to)
             case _:
                 pass
     return found
@@ -103,9 +105,9 @@ def apply(connection: Connection, applied: Sequence[Block]) -> None:
         sender = None if one.sender is None else account_ids[one.sender]
         receiver = None if one.receiver is None else account_ids[one.receiver]
         if sender is not None:
-            rows.append((sender, *place, Direction.OUT.value, receiver, *what))
+            rows.append((sender, *place, Direction.OUT.value, one.kind.value, receiver, *what))
         if receiver is not None:
-            rows.append((receiver, *place, Direction.IN.value, sender, *what))
+            rows.append((receiver, *place, Direction.IN.value, one.kind.value, sender, *what))
     # In the order of the primary key, so that neighbours land on one page; no two rows have equal keys.
     rows.sort(key=lambda row: row[:6])
     insert_rows(connection, moves, _COLUMNS, rows)
@@ -222,7 +224,7 @@ def move_of(row: Any) -> Move:
     key = MoveKey(row.time_s, ChainId(row.chain), Height(row.height), row.event_index, Direction(row.direction))
     other = None if row.other is None else AccountId(row.other)
     asset, amount = AssetId(row.asset), BaseUnits(row.amount)
-    return Move(key, AccountId(row.account), other, asset, amount, bytes(row.tx_hash))
+    return Move(key, AccountId(row.account), other, asset, amount, bytes(row.tx_hash), MoveKind(row.kind))
 
 
 def account_number(connection: Connection, account: AccountId) -> int | None:
@@ -243,7 +245,7 @@ def moves_of(
     number = account_number(connection, account)
     if number is None:
         return []
-    query = _SELECT.where(moves.c.account_id == number).limit(limit)
+    query = _SELECT.where(moves.c.account_id == number, moves.c.kind != MoveKind.COVERED).limit(limit)
     query = query.order_by(*(column.desc() if newest_first else column for column in _KEY))
     if after is not None:
         query = query.where(sa.tuple_(*_KEY) > key_tuple(after))

@@ -12,6 +12,7 @@ from core.model.facts import Block, Claimed, Locked, LoggedEvent, Refunded, Tran
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.runtime.database import Database
 from indexer import tables
+from indexer.moves import MoveKind
 from indexer.projections.balances import balance_at, supply
 from indexer.projections.conservation import conservation
 from indexer.projections.contracts import holders
@@ -121,7 +122,8 @@ def moves_of_blocks(blocks: Sequence[Block], keeper: str) -> list[MoveLine]:
 
 
 def stored_moves(connection: Connection, chain: ChainId) -> list[MoveLine]:
-    found = map(move_of, connection.execute(select_moves().where(tables.moves.c.chain == chain)))
+    of = tables.moves.c.chain == chain, tables.moves.c.kind != MoveKind.COVERED
+    found = map(move_of, connection.execute(select_moves().where(*of)))
     return sorted(
         ((one.account, *one.key, one.other, one.asset, one.amount, one.tx_hash) for one in found),
         key=lambda line: line[:6],
