@@ -15,11 +15,12 @@ from adapters.evidence import AttestedStateProver, FailoverProver, ProverByChain
 from adapters.observed import RpcMetrics
 from adapters.signing_rules import SigningLimits, SigningRules
 from adapters.traits import TokenTrait
+from core.model.boards import QueryBoard
 from core.model.consortium import asset_symbol
 from core.model.errors import RejectedError, RetryableError
 from core.model.facts import NativeTransfers
 from core.model.identifiers import parse_account
-from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, QueryBoard, Signer
+from core.model.ports import BridgeBuilder, ChainAccess, ChainTiming, Prover, Signer
 from core.model.types import AccountId, AssetId, ChainId, Height, chain_of
 from core.proofs.evidence import REVIEWED_LAYOUTS, Layouts
 from core.proofs.lanes import evm_address

@@ -52,6 +52,13 @@ class RelayerMetrics:
         self.answers = counter(
             "relayer_answers_total", "Answers to questions asked on a chain, by outcome", ["chain", "outcome"]
         )
+        self.answers_together = counter(
+            "relayer_answers_together_total", "Answers that shared a transaction", ["chain"]
+        )
+        self.open_questions = gauge("relayer_open_questions", "Questions of a chain that have not ended", ["chain"])
+        self.questions = counter(
+            "relayer_questions_total", "Questions of a chain that have ended, by how", ["chain", "phase"]
+        )
         self.leads = gauge("relayer_leads", "1 while this process works, 0 while it stands by for another")
         self.facts_set_aside = gauge("relayer_facts_set_aside", "Facts that a swap could not take in, kept for it")
         self.deliveries = gauge("relayer_deliveries", "What is sent to others, by how it stands", ["queue", "status"])

@@ -15,8 +15,9 @@ from typing import Any, Final
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from nacl.signing import SigningKey
 
+from core.model.boards import QueryBoard
 from core.model.errors import FatalError, RejectedError, RetryableError
-from core.model.ports import BridgeBuilder, ChainAccess, Prover, QueryBoard, Signer
+from core.model.ports import BridgeBuilder, ChainAccess, Prover, Signer
 from core.model.types import AccountId, AssetId, BaseUnits, ChainId, chain_of
 from core.runtime import deliveries
 from core.runtime.clock import Clock, SecretSource, SystemSecrets
@@ -28,6 +29,7 @@ from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access, idempotency
 from relayer.asking import rows as query_rows
+from relayer.bridging import asked
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
 from relayer.conditions import Conditions
@@ -79,6 +81,7 @@ TABLES: Final = (
     *switchboard.TABLES,
     *reloads.TABLES,
     *treasury_tables.TABLES,
+    *asked.TABLES,
 )
 
 log = get_logger("relayer.service")
@@ -269,7 +272,18 @@ class RelayerService:
             )
 
         return Answerer(
-            setup.chain, setup.board, setup.prover, access.heads, timing, pipeline, keep, clock, self._metrics
+            self._database,
+            setup.chain,
+            setup.board,
+            setup.prover,
+            access.heads,
+            timing,
+            {chain: one.heads for chain, one in self._setup.chains.items()},
+            pipeline,
+            keep,
+            clock,
+            self._metrics,
+            tuple(board.changed for board in self.pump.heads.values()),
         )
 
     def _teller(self, policy: TreasuryPolicy) -> Teller:

@@ -1,11 +1,13 @@
 """Questions that accounts ask on the ledger, and their answers as transactions."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Final, TypeVar
 
 from adapters.consortium.messages import unsigned
 from adapters.consortium.rpc import CometRpc, parsed
 from adapters.consortium.state import read_count, read_leaf
+from core.model.boards import AnswerDraft, ChainQuery, QueryEnd, QueryNews
 from core.model.consortium import (
     QUERIES,
     AnswerQuery,
@@ -16,60 +18,70 @@ from core.model.consortium import (
     value_of,
 )
 from core.model.errors import RejectedError, RetryableError
-from core.model.ports import ChainQuery
+from core.model.facts import HeadUpdate
 from core.model.questions import Evidence
-from core.model.transactions import UnsignedTransaction
-from core.model.types import AccountId, BaseUnits, ChainId, ChainTime, Height
+from core.model.types import AccountId, AssetId, BaseUnits, BlockRef, ChainId, ChainTime, Height
 from core.proofs.evidence.bare import bare_of
 
 T = TypeVar("T")
 
 MAX_NEW: Final = 256
 """Questions that one look reads for the first time; the next look goes on."""
-MAX_OPEN: Final = 4_096
-"""Open questions that are remembered; beyond them the oldest are left to others."""
+MAX_WATCHED: Final = 64
+"""Open questions that one look reads again."""
+OPEN: Final = "open"
 
 
 class ConsortiumQueryBoard:
-    """`QueryBoard` over one endpoint. What it reads is unproven: a lie costs a proof that nobody takes."""
+    """`QueryBoard` over one endpoint. What it reads is unproven: a lie costs a proof that nobody takes.
+
+    The position is the number of the last question that was read. Blocks of this chain are final.
+    """
 
     def __init__(self, rpc: CometRpc, chain: ChainId) -> None:
         self._rpc = rpc
         self._chain = chain
-        self._seen = 0
-        self._open: dict[int, ChainQuery] = {}
 
-    async def open_queries(self, now: ChainTime) -> tuple[ChainQuery, ...]:
+    @property
+    def pays_in(self) -> AssetId | None:
+        return None
+
+    @property
+    def max_together(self) -> int:
+        # All messages of a transaction are applied or none: one that came too late would take the others with it.
+        return 1
+
+    async def news(self, position: int, head: HeadUpdate, watched: Collection[int]) -> QueryNews:
+        block = head.head.ref
         count = await read_count(self._rpc, sequence_count_key(QUERIES))
-        for number in range(self._seen + 1, min(count, self._seen + MAX_NEW) + 1):
-            found = await self._query(number)
-            self._seen = number
-            if found is not None:
-                self._open[number] = found
-        for number in [number for number, one in self._open.items() if one.deadline <= now]:
-            del self._open[number]
-        while len(self._open) > MAX_OPEN:
-            del self._open[next(iter(self._open))]
-        return tuple(self._open.values())
+        asked, ended, last = list[ChainQuery](), list[QueryEnd](), min(count, position + MAX_NEW)
+        for number in range(position + 1, last + 1):
+            if (leaf := await self._leaf(number)).status == OPEN:
+                asked.append(parsed(partial(_query_of, self._chain, number, leaf, block)))
+        for number in sorted(watched)[:MAX_WATCHED]:
+            if (leaf := await self._leaf(number)).status != OPEN:
+                ended.append(QueryEnd(number, leaf.status == "answered", block))
+        return QueryNews(tuple(asked), tuple(ended), max(position, last), None)
 
     async def is_open(self, number: int) -> bool:
-        if await self._query(number) is not None:
-            return True
-        self._open.pop(number, None)
-        return False
+        return (await self._leaf(number)).status == OPEN
 
-    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
+    async def least_cost(self, query: ChainQuery) -> BaseUnits:
         return BaseUnits(0)
 
-    def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
-        message = AnswerQuery(number, bare_of(evidence))
-        return unsigned(self._chain, sender, (message,), f"answer question {number}")
+    async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
+        if len(answers) != 1:
+            raise RejectedError(f"a transaction of {self._chain} has one answer, not {len(answers)}")
+        [(query, evidence)] = answers
+        message = AnswerQuery(query.number, bare_of(evidence))
+        transaction = unsigned(self._chain, sender, (message,), f"answer question {query.number}")
+        return AnswerDraft(transaction, BaseUnits(0), (BaseUnits(0),))
 
-    async def _query(self, number: int) -> ChainQuery | None:
+    async def _leaf(self, number: int) -> QueryLeaf:
         leaf = await read_leaf(self._rpc, query_key(number), QueryLeaf)
         if leaf is None:
             raise RetryableError(f"question {number} of {self._chain} is counted, but not there")
-        return None if leaf.status != "open" else parsed(lambda: _query_of(self._chain, number, leaf))
+        return leaf
 
 
 class FailoverQueryBoard:
@@ -80,11 +92,25 @@ class FailoverQueryBoard:
             raise RejectedError("there is no endpoint to ask")
         self._boards = tuple(boards)
 
-    async def open_queries(self, now: ChainTime) -> tuple[ChainQuery, ...]:
-        return await self._first(lambda board: board.open_queries(now))
+    @property
+    def pays_in(self) -> AssetId | None:
+        return self._boards[0].pays_in
+
+    @property
+    def max_together(self) -> int:
+        return self._boards[0].max_together
+
+    async def news(self, position: int, head: HeadUpdate, watched: Collection[int]) -> QueryNews:
+        return await self._first(lambda board: board.news(position, head, watched))
 
     async def is_open(self, number: int) -> bool:
         return await self._first(lambda board: board.is_open(number))
+
+    async def least_cost(self, query: ChainQuery) -> BaseUnits:
+        return await self._boards[0].least_cost(query)
+
+    async def draft(self, answers: Sequence[tuple[ChainQuery, Evidence]], sender: AccountId) -> AnswerDraft:
+        return await self._boards[0].draft(answers, sender)
 
     async def _first(self, ask: Callable[[ConsortiumQueryBoard], Awaitable[T]]) -> T:
         """Raise what the last board raises."""
@@ -97,14 +123,8 @@ class FailoverQueryBoard:
         assert failure is not None
         raise failure
 
-    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
-        return BaseUnits(0)
 
-    def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
-        return self._boards[0].answer(number, evidence, sender)
-
-
-def _query_of(chain: ChainId, number: int, leaf: QueryLeaf) -> ChainQuery:
+def _query_of(chain: ChainId, number: int, leaf: QueryLeaf, block: BlockRef) -> ChainQuery:
     return ChainQuery(
         number=number,
         uri=leaf.uri,
@@ -113,4 +133,5 @@ def _query_of(chain: ChainId, number: int, leaf: QueryLeaf) -> ChainQuery:
         deadline=ChainTime(chain, leaf.deadline),
         asset=caip_asset(chain, leaf.asset) if leaf.fee else None,
         fee=BaseUnits(value_of(leaf.fee)),
+        block=block,
     )

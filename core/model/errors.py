@@ -6,6 +6,7 @@
     │   ├── DisagreementError   the operator, if it lasts: endpoints contradict each other about the same block
     │   ├── UnaffordableError   the operator: the account cannot pay for the transaction
     │   ├── UnclearRefusalError nobody: refused in words that nobody here knows, so nothing may hang on the reason
+    │   ├── UntrustedHeaderError  nobody: the header worker, if its allowance lasts
     │   ├── PayoutBlockedError  a token's issuer or the receiver, if it lasts: a claim could not pay now
     │   └── TooManyError        the caller, later: one caller holds more than a caller may
     ├── RejectedError           the caller: the request is wrong and stays wrong until it is changed
@@ -77,6 +78,12 @@ class TooManyError(RetryableError):
     """One caller holds, or asks for, more than a caller may. `fields['retry_after_s']` says when some of it is free."""
 
     code = "too-many"
+
+
+class UntrustedHeaderError(RetryableError):
+    """A light client does not take the header of `fields['height']` yet: those between have to be proven first."""
+
+    code = "untrusted-header"
 
 
 class PayoutBlockedError(RetryableError):

@@ -262,40 +262,6 @@ class BridgeBuilder(Protocol):
         """The newest foreign header that more than ⅔ of the power has attested, unproven."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainQuery:
-    """Question `number` of a chain, open, as one of its endpoints shows it: unproven.
-
-    Blocks from `first` to `last` of the other chain answer it, strictly before `deadline` by the asking chain's time.
-    `fee` is in base units of `asset`, None if there is none.
-    """
-
-    number: int
-    uri: str
-    first: Height
-    last: Height
-    deadline: ChainTime
-    asset: AssetId | None
-    fee: BaseUnits
-
-
-class QueryBoard(Protocol):
-    """Questions that are asked on a chain, and answers to them. All raise `RetryableError` if it does not answer."""
-
-    async def open_queries(self, now: ChainTime) -> tuple[ChainQuery, ...]:
-        """All that were open when they were last looked at and whose deadline is after `now`."""
-
-    async def is_open(self, number: int) -> bool:
-        """Return false once the question is answered or over."""
-
-    async def cost(self, query: ChainQuery, answer: UnsignedTransaction | None = None) -> BaseUnits:
-        """The most that this answer may cost, in the chain's native coin; 0 if the chain takes no fees. Without one:
-        what every answer may cost, however short."""
-
-    def answer(self, number: int, evidence: Evidence, sender: AccountId) -> UnsignedTransaction:
-        """The answer. Raise `RejectedError` for evidence that the chain cannot take."""
-
-
 class TransactionSender(Protocol):
     """From unsigned to final. `relayer.transactions` drives it; nothing here keeps state."""
 

@@ -382,6 +382,12 @@ def by_effects(connection: Connection, effect_keys: Sequence[str]) -> Transactio
     return found[0] if found else None
 
 
+def by_each_effect(connection: Connection, effect_keys: Sequence[str]) -> dict[str, TransactionRecord]:
+    """Return the transaction of each of these effects that has one."""
+    asked, found = set(effect_keys), _records(connection, _BY_EFFECTS, effect_keys=list(effect_keys))
+    return {item.effect_key: record for record in found for item in record.effects if item.effect_key in asked}
+
+
 def of_effect_prefix(connection: Connection, prefix: str) -> list[TransactionRecord]:
     """All transactions of effects whose keys begin with `prefix`, oldest first."""
     alone = _T.effect_key.startswith(prefix, autoescape=True)

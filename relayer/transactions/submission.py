@@ -219,6 +219,25 @@ class Sending:
         )
         await self._send_first(order, asked)
 
+    async def send_answers(
+        self,
+        effect_keys: Sequence[str],
+        deadlines_s: Sequence[float],
+        batch: UnsignedTransaction,
+        gate: Gate,
+        keep: Mapping[AssetId, int],
+    ) -> None:
+        """Send one transaction for several effects, in the order of its items, each with its deadline (Unix time).
+
+        If one of them has a transaction already, nothing is sent. Raise as `send`.
+        """
+        self._check(batch)
+        await self._simulate(batch)
+        deadlines_ns = [round(one * NS_PER_S) for one in deadlines_s]
+        key, items = f"{records.BATCH_PREFIX}{effect_keys[0]}", tuple(effect_keys)
+        order = Order(key, batch, min(deadlines_ns), items=items, deadlines_ns=deadlines_ns, gate=gate, keep=keep)
+        await self._send_first(order)
+
     async def send_together(
         self,
         effect_keys: Sequence[str],

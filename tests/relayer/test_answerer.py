@@ -13,17 +13,20 @@ from adapters.consortium.queries import ConsortiumQueryBoard, FailoverQueryBoard
 from adapters.consortium.state import read_leaf
 from adapters.evidence import ProverByChain
 from adapters.evm.contracts.deployer import mint_token
+from core.model.boards import QueryNews
 from core.model.consortium import AskQuery, QueryLeaf, quantity, query_key
 from core.model.errors import RejectedError, RetryableError
-from core.model.ports import ChainQuery
 from core.model.questions import LogQuestion
 from core.model.types import AssetId, BaseUnits, address_of
 from core.model.uris import parse_uri, print_uri
 from core.runtime.clock import ManualClock
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
-from relayer.bridging import answerer
-from relayer.bridging.answerer import AGAIN_S, MAX_TRIES, Answerer
+from queries.model import MAX_TRIES
+from relayer.bridging import answering
+from relayer.bridging.answerer import Answerer
+from relayer.bridging.answering import NOT_YET
+from relayer.bridging.watching import AGAIN_S
 from relayer.heads import HeadBoard
 from relayer.metrics import RelayerMetrics
 from relayer.transactions.pipeline import Pipeline, PipelinePolicy
@@ -82,7 +85,10 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         board = FailoverQueryBoard([ConsortiumQueryBoard(ledger.chain.rpc, LEDGER)])
         prover = ProverByChain({LEDGER: ledger.chain.prover, ETHEREUM: both.prover()})
         timing = ledger.access.parameters.timing
-        answerer = Answerer(LEDGER, board, prover, ledger.access.heads, timing, pipeline, nothing, clock, shown)
+        answering = {LEDGER: ledger.access.heads, ETHEREUM: both.evm.access.heads}
+        answerer = Answerer(
+            database, LEDGER, board, prover, ledger.access.heads, timing, answering, pipeline, nothing, clock, shown
+        )
         yield Stage(both, answerer, pipeline, clock, metrics, asker)
         await database.close()
 
@@ -111,6 +117,7 @@ async def test_log_of_a_transaction_is_answered(stage: Stage) -> None:
     await stage.ask(print_uri(LogQuestion(ETHEREUM, minted, 0)))
     assert await stage.answerer.answer_open() == 0, "its block is not attested"
     await stage.both.attest_final()
+    await stage.clock.advance(NOT_YET.delays_s[-1])
     assert await stage.answerer.answer_open() == 1
     assert json.loads((await stage.leaf()).answer)["log"]["contract"] == token
 
@@ -132,6 +139,7 @@ async def test_question_waits_for_its_height(stage: Stage) -> None:
     assert await stage.answerer.answer_open() == 0
     await stage.both.evm.advance(3)
     await stage.both.attest_final()
+    await stage.clock.advance(NOT_YET.delays_s[-1])
     assert await stage.answerer.answer_open() == 1
     assert (await stage.leaf()).height > newest
 
@@ -166,12 +174,11 @@ async def test_unanswerable_question_is_tried_a_few_times_only(stage: Stage) -> 
 
 async def test_questions_that_wait_keep_no_other_waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     uri = await tokens(stage)
-    monkeypatch.setattr(answerer, "MAX_A_LOOK", 2)
-    for _ in range(3):
-        await stage.ask(uri, first=2**40)
-    await stage.ask(uri)
-    assert [await stage.answerer.answer_open() for _ in range(2)] == [0, 1]
-    assert (await stage.leaf(4)).status == "answered"
+    monkeypatch.setattr(answering, "MAX_A_LOOK", 2)
+    for first, question in ((2**40, uri), (0, NO_TOKEN), (0, NO_TOKEN), (0, NO_TOKEN), (0, uri)):
+        await stage.ask(question, first=first)
+    assert sum([await stage.answerer.answer_open() for _ in range(2)]) == 1, "what was not tried comes first"
+    assert (await stage.leaf(5)).status == "answered"
 
 
 async def test_answer_by_somebody_else_ends_it(stage: Stage) -> None:
@@ -179,30 +186,32 @@ async def test_answer_by_somebody_else_ends_it(stage: Stage) -> None:
     await stage.ask(uri)
     other = stage.both.ledger
     evidence = await stage.both.prover().prove(parse_uri(uri).question)
-    answer = ConsortiumQueryBoard(other.chain.rpc, LEDGER).answer(1, evidence, stage.asker.account)
-    await other.send(stage.asker, answer)
+    board = ConsortiumQueryBoard(other.chain.rpc, LEDGER)
+    news = await board.news(0, await other.access.heads.head(), [])
+    draft = await board.draft([(news.asked[0], evidence)], stage.asker.account)
+    await other.send(stage.asker, draft.transaction)
     assert await stage.answerer.answer_open() == 0
     assert await stage.balance() == PURSE
 
 
 async def test_board_that_does_not_answer_is_asked_elsewhere() -> None:
     class Silent:
-        async def open_queries(self, now: Any) -> tuple[ChainQuery, ...]:
+        async def news(self, position: int, head: Any, watched: Any) -> QueryNews:
             raise RetryableError("silent")
 
         async def is_open(self, number: int) -> bool:
             raise RetryableError("silent")
 
     class Knowing:
-        async def open_queries(self, now: Any) -> tuple[ChainQuery, ...]:
-            return ()
+        async def news(self, position: int, head: Any, watched: Any) -> QueryNews:
+            return QueryNews((), (), 7, None)
 
         async def is_open(self, number: int) -> bool:
             return True
 
     board = FailoverQueryBoard([Silent(), Knowing()])  # type: ignore[list-item]
-    now: Any = None
-    assert (await board.open_queries(now), await board.is_open(1)) == ((), True)
+    head: Any = None
+    assert ((await board.news(0, head, [])).position, await board.is_open(1)) == (7, True)
     with pytest.raises(RetryableError, match="silent"):
         await FailoverQueryBoard([Silent()]).is_open(1)  # type: ignore[list-item]
     with pytest.raises(RejectedError):
