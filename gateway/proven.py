@@ -7,7 +7,6 @@ from core.model.consortium import ADDRESS_BYTES, caip_account, decode_leaf
 from core.model.consortium_orders import HELD, HeldLeaf, held_key
 from core.model.errors import RejectedError
 from core.model.questions import (
-    Anchor,
     Answer,
     BalanceAnswer,
     LaneAnswer,
@@ -20,10 +19,16 @@ from core.model.questions import (
     StorageAnswer,
 )
 from core.model.uris import print_uri
-from core.proofs.evidence import ETHEREUM_LOG, ETHEREUM_TOKEN, Verified
+from core.proofs.evidence import ETHEREUM_LOG, ETHEREUM_TOKEN, Trusted, Verified
 from core.proofs.evidence.codec import as_of_to_json
 from core.proofs.evidence.forms import answer_to_json, question_to_json
-from core.proofs.evidence.kinds import FINAL_BY_ATTESTATION, FINAL_BY_COMMIT
+from core.proofs.evidence.kinds import (
+    FINAL_BY_ATTESTATION,
+    FINAL_BY_COMMIT,
+    FINAL_BY_SYNC_COMMITTEE,
+    beacon_anchor,
+    ledger_anchor,
+)
 
 MAX_SHOWN_CHARS: Final = 400
 MAX_SHOWN_ENTRIES: Final = 20
@@ -31,7 +36,7 @@ OLD_S: Final = 60
 """`now` is called the past if it is further back than this."""
 
 
-def document(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int) -> dict[str, Any]:
+def document(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int) -> dict[str, Any]:
     """The JSON of a proven answer: its parts as in the evidence, its URI if it has one, and sentences about them.
 
     `at_s`: the time by which it was verified; `now_s`: the real one.
@@ -46,7 +51,7 @@ def document(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int)
     }
 
 
-def sentences(proven: Verified, anchor: Anchor, kind: str, at_s: int, now_s: int) -> dict[str, str]:
+def sentences(proven: Verified, anchor: Trusted, kind: str, at_s: int, now_s: int) -> dict[str, str]:
     """`what`, `when` and `trust`, and `caution` for what cannot be said any more."""
     found = {
         "what": _hold(proven) or what(proven.answer),
@@ -129,19 +134,54 @@ def when(proven: Verified, at_s: int) -> str:
     return f"as of block {block.height} of {block.chain}, {_time(time)}, {age}"
 
 
-def trust(proven: Verified, anchor: Anchor, kind: str) -> str:
-    """Whose word the answer rests on."""
-    followed = f"followed from your anchor, block {anchor.trusted_height}"
-    if proven.as_of.finality == FINAL_BY_COMMIT:
-        return f"validators with more than ⅔ of the power of {anchor.chain}, {followed}, signed the header above it"
-    if proven.as_of.finality != FINAL_BY_ATTESTATION:
-        return f"finality by {proven.as_of.finality}, from your anchor, block {anchor.trusted_height} of {anchor.chain}"
-    block = "a later block, to whose parents this one belongs," if kind == ETHEREUM_LOG else "this block"
+def trust(proven: Verified, anchor: Trusted, kind: str) -> str:
+    """Whose word the answer rests on, by what was checked from the reader's own anchors."""
+    reasons = {
+        FINAL_BY_COMMIT: _by_commit,
+        FINAL_BY_ATTESTATION: _by_attestation,
+        FINAL_BY_SYNC_COMMITTEE: _by_sync_committees,
+    }
+    if not proven.relies_on or not set(proven.relies_on) <= set(reasons):
+        return f"finality by {proven.as_of.finality}, under your anchor"
+    said = [reasons[rule](anchor, kind) for rule in proven.relies_on]
     layout = "; a reviewed layout says that this word is the balance" if kind == ETHEREUM_TOKEN else ""
+    if len(said) > 1:
+        return f"two ways, each checked, and each enough by itself: (1) {said[0]}; (2) {said[1]}{layout}"
+    for rule in proven.as_of.finality.split("+"):
+        if rule not in proven.relies_on:
+            layout += f"; the file also carries finality by {rule}, which is not checked, as you gave no anchor for it"
+    return f"{said[0]}{layout}"
+
+
+def _by_commit(anchor: Trusted, kind: str) -> str:
+    ledger = ledger_anchor(anchor)
+    assert ledger is not None
     return (
-        f"operators with more than ⅔ of the power of {anchor.chain} attest {block} as final, in a ledger whose "
-        f"validators are {followed}{layout}"
+        f"validators with more than ⅔ of the power of {ledger.chain}, followed from your anchor, block "
+        f"{ledger.trusted_height}, signed the header above it"
     )
+
+
+def _by_attestation(anchor: Trusted, kind: str) -> str:
+    ledger = ledger_anchor(anchor)
+    assert ledger is not None
+    return (
+        f"operators with more than ⅔ of the power of {ledger.chain} attest {_block(kind)} as final, in a ledger whose "
+        f"validators are followed from your anchor, block {ledger.trusted_height}"
+    )
+
+
+def _by_sync_committees(anchor: Trusted, kind: str) -> str:
+    beacon = beacon_anchor(anchor)
+    assert beacon is not None
+    return (
+        f"more than ⅔ of each sync committee of {beacon.chain}, followed from your beacon block "
+        f"0x{beacon.trusted_root.hex()}, sign that {_block(kind)} is final; no stake is lost for a false signature"
+    )
+
+
+def _block(kind: str) -> str:
+    return "a later block, to whose parents this one belongs," if kind == ETHEREUM_LOG else "this block"
 
 
 def _outcome(answer: LogAnswer) -> str:

@@ -17,7 +17,7 @@ from gateway.cli import app
 
 if TYPE_CHECKING:
     from core.model.questions import Anchor
-    from core.proofs.evidence import Layouts
+    from core.proofs.evidence import Layouts, Trusted
 
 MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_EVIDENCE_FILE_BYTES: Final = 16 * MAX_FILE_BYTES
@@ -26,8 +26,12 @@ MAX_UNIX_DIGITS: Final = 11
 """Of seconds up to the year 5138: what is longer counts something else, such as milliseconds."""
 EXIT_NOT_PROVEN: Final = 2
 
-AnchorFile = Annotated[
-    Path, typer.Option("--anchor", help="Your trust: a header of the consortium chain, learnt out of band.")
+AnchorFiles = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--anchor",
+        help="Your trust, learnt out of band: a header of the consortium chain, a beacon block of Ethereum's, or both.",
+    ),
 ]
 LayoutsFile = Annotated[
     Path | None, typer.Option("--layouts", help="Layouts of tokens that you reviewed, next to those built in.")
@@ -37,7 +41,7 @@ LayoutsFile = Annotated[
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="The evidence file, as the API, the client or the demo wrote it.")],
-    anchor: AnchorFile = Path("anchor.json"),
+    anchor: AnchorFiles = None,
     layouts: LayoutsFile = None,
     now: Annotated[
         str | None,
@@ -47,18 +51,20 @@ def verify(
 ) -> None:
     """Verify answers offline: recompute them from their proofs, under the headers that lead from your anchor.
 
-    A file with several answers has one on each line. Exit code 0: all are proven. 2: one is not, with the reason.
+    A file with several answers has one on each line. With two anchors an answer about Ethereum that carries both
+    ways to its header must hold by both. Exit code 0: all are proven. 2: one is not, with the reason.
     1: the files cannot be read.
     """
     from core.proofs.errors import ProofError
-    from core.proofs.evidence import decode_anchor
+    from core.proofs.evidence import decode_trusted, joined_anchors
 
-    raw, trusted = _read(file, MAX_EVIDENCE_FILE_BYTES), _read(anchor)
+    raw, files = _read(file, MAX_EVIDENCE_FILE_BYTES), [_read(one) for one in anchor or [Path("anchor.json")]]
     at_s, reviewed = moment(now), read_layouts(layouts)
     try:
-        ground = decode_anchor(trusted)
+        anchors = [decode_trusted(one) for one in files]
     except ProofError as error:
         _refuse(file, error, as_json)
+    ground = joined_anchors(anchors)
     verdicts = [_verdict(line, ground, at_s, reviewed) for line in raw.splitlines() or [b""]]
     show(verdicts, str(file), as_json)
 
@@ -103,7 +109,7 @@ def moment(text: str | None) -> int:
         raise RejectedError(f"{text[:64]!r} is not a time: write 2026-11-29T15:00:00Z or Unix seconds") from None
 
 
-def _verdict(raw: bytes, anchor: "Anchor", at_s: int, layouts: "Layouts") -> dict[str, Any]:
+def _verdict(raw: bytes, anchor: "Trusted", at_s: int, layouts: "Layouts") -> dict[str, Any]:
     from core.proofs.evidence import decode_evidence, installed_verifiers
     from core.proofs.evidence import verify as verify_evidence
     from gateway.proven import document

@@ -10,10 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from core.model.questions import Evidence
-from core.proofs.evidence import encode_anchor, encode_evidence, encode_layouts
+from core.proofs.evidence import encode_anchor, encode_beacon_anchor, encode_evidence, encode_layouts
 from gateway.cli import app, verification  # noqa: F401 (registers the command)
 from gateway.proven import uri_of
 from tests.core.proofs.test_question_evidence import ALL, ANSWERS, EVIDENCE, LAYOUTS
+from tests.core.proofs.test_synced_evidence import BEACON_ANCHOR, DOUBLE, SYNCED
 from tests.core.proofs.worlds import LOCK
 
 
@@ -45,6 +46,37 @@ def test_answer_says_what_when_and_on_whose_word(name: str, tmp_path: Path) -> N
     assert "more than ⅔ of the power" in said["trust"]
     assert "your anchor, block 2" in said["trust"]
     assert ("attest" in said["trust"]) == said["kind"].startswith("ethereum")
+
+
+def test_answer_names_the_trust_that_it_rests_on(tmp_path: Path) -> None:
+    files(tmp_path, [SYNCED["storage"], DOUBLE["storage"], EVIDENCE["storage"]])
+    (tmp_path / "beacon.json").write_bytes(encode_beacon_anchor(BEACON_ANCHOR))
+    beacon = ("--anchor", str(tmp_path / "beacon.json"))
+    code, said = verify(tmp_path, *beacon)
+    assert (code, said["verified"]) == (0, True)
+    trust = [one["trust"] for one in said["answers"]]
+    assert trust[0].startswith("more than ⅔ of each sync committee of eip155:31337")
+    assert f"your beacon block 0x{BEACON_ANCHOR.trusted_root.hex()}" in trust[0]
+    assert trust[1].startswith("two ways, each checked")
+    assert "operators with more than ⅔" in trust[1]
+    assert "sync committee" in trust[1]
+    assert "sync committee" not in trust[2]
+
+    files(tmp_path, [DOUBLE["storage"]])
+    code, said = verify(tmp_path)
+    assert (code, said["verified"]) == (0, True)
+    assert "the file also carries finality by sync-committee, which is not checked" in said["trust"]
+    files(tmp_path, [SYNCED["storage"]])
+    code, said = verify(tmp_path)
+    assert (code, said["verified"]) == (2, False)
+    assert "final by sync-committee: take an anchor for that" in said["reason"]
+
+
+def test_two_anchors_of_one_kind_are_refused(tmp_path: Path) -> None:
+    files(tmp_path, [EVIDENCE["storage"]])
+    anchor = ["--anchor", str(tmp_path / "anchor.json")]
+    found = CliRunner().invoke(app, ["verify", str(tmp_path / "answers.json"), *anchor, *anchor])
+    assert "one of a beacon chain" in str(found.exception)
 
 
 def test_sentences_show_the_answers(tmp_path: Path) -> None:

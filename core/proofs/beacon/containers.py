@@ -127,7 +127,7 @@ class Finality:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`LightClientUpdate`; without the parts that are None also a finality update or an optimistic update.
+    """`LightClientUpdate`; without some of its parts also a finality update or an optimistic update.
 
     `participation` has one bit a member, the first one lowest in the first byte; `signature` has 96 bytes.
     """

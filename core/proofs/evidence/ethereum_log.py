@@ -1,30 +1,33 @@
-"""Kind `ethereum-log`: a log of a transaction, in a block that an attested header commits to.
+"""Kind `ethereum-log`: a log of a transaction, in a block that a header commits to which is vouched for.
 
-The ledger attests some blocks only, so hashes lead from an attested header back to the block of the transaction. There
+Some blocks only are vouched for, so hashes lead from such a header back to the block of the transaction. There
 the transactions trie shows at which index the transaction stands, and the receipts trie what it logged.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from core.model.errors import RejectedError
-from core.model.questions import Anchor, AsOf, EventLog, Evidence, LogAnswer, LogQuestion, Question
+from core.model.questions import AsOf, EventLog, Evidence, LogAnswer, LogQuestion, Question
 from core.model.types import AccountId
 from core.proofs import ethereum, mpt
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.attested import (
+    Vouchers,
     as_of_header,
-    attestation_from_json,
-    attestation_to_json,
-    attested_block,
     nodes_from_json,
     nodes_to_json,
+    proof_members,
+    verify_vouchers,
+    vouched_block,
+    vouchers_to_json,
 )
-from core.proofs.evidence.kinds import Verified
+from core.proofs.evidence.kinds import Trusted, Verified
 from core.proofs.evidence.state import StateEntry
-from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
+from core.proofs.evidence.synced import SyncProof
+from core.proofs.evidence.trail import Trail
 from core.proofs.keccak import keccak256
 
 ETHEREUM_LOG: Final = "ethereum-log"
@@ -35,17 +38,23 @@ MAX_TRANSACTION_INDEX: Final = 2**16 - 1
 
 @dataclass(frozen=True, slots=True)
 class LogProof:
-    """`headers` are RLP, from the attested one back to that of the block, each the parent of the one before.
+    """`headers` are RLP, from the one that is vouched for back to that of the block, each the parent of the one before.
 
     `index` is the transaction's in its block; node lists are those of the transactions and of the receipts trie.
     """
 
-    trail: Trail
-    attestation: StateEntry
+    trail: Trail | None
+    attestation: StateEntry | None
     headers: tuple[bytes, ...]
     index: int
     transaction_nodes: tuple[bytes, ...]
     receipt_nodes: tuple[bytes, ...]
+    sync: SyncProof | None = None
+
+    @property
+    def vouchers(self) -> Vouchers:
+        """The parts that vouch for the header."""
+        return Vouchers(self.trail, self.attestation, self.sync)
 
 
 def log_evidence(question: Question, proof: LogProof) -> Evidence:
@@ -54,20 +63,21 @@ def log_evidence(question: Question, proof: LogProof) -> Evidence:
     return Evidence(question, answer, as_of, ETHEREUM_LOG, encode_log_proof(proof))
 
 
-def verify_ethereum_log(evidence: Evidence, anchor: Anchor, now_s: int) -> Verified:
+def verify_ethereum_log(evidence: Evidence, trusted: Trusted, now_s: int) -> Verified:
     """Verifier of kind `ethereum-log`."""
     proof = decode_log_proof(evidence.proof)
-    verify_trail(proof.trail, anchor, now_s)
+    relies = verify_vouchers(evidence.question, proof.vouchers, proof.headers[0], trusted, now_s)
     answer, as_of = _claim(evidence.question, proof)
-    return Verified(evidence.question, answer, as_of)
+    return Verified(evidence.question, answer, as_of, relies)
 
 
 def _claim(question: Question, proof: LogProof) -> tuple[LogAnswer, AsOf]:
     if not proof.headers:
         raise MalformedProofError("the proof has no header")
-    attested = attested_block(question, proof.trail, proof.attestation, proof.headers[0])
+    final = vouched_block(question, proof.vouchers, proof.headers[0])
     nodes = proof.transaction_nodes, proof.receipt_nodes
-    return log_answer(question, attested, proof.headers[1:], proof.index, *nodes)
+    answer, as_of = log_answer(question, final, proof.headers[1:], proof.index, *nodes)
+    return answer, replace(as_of, finality=proof.vouchers.finality)
 
 
 def log_answer(
@@ -114,8 +124,7 @@ def encode_log_proof(proof: LogProof) -> bytes:
     """Canonical JSON of the proof."""
     return canonical.dump(
         {
-            "trail": trail_to_json(proof.trail),
-            "attestation": attestation_to_json(proof.attestation),
+            **vouchers_to_json(proof.vouchers),
             "headers": nodes_to_json(proof.headers),
             "index": proof.index,
             "transaction_nodes": nodes_to_json(proof.transaction_nodes),
@@ -126,16 +135,18 @@ def encode_log_proof(proof: LogProof) -> bytes:
 
 def decode_log_proof(data: bytes) -> LogProof:
     """Inverse of `encode_log_proof`; one form only. Raise MalformedProofError."""
-    names = ("trail", "attestation", "headers", "index", "transaction_nodes", "receipt_nodes")
-    fields = canonical.members(canonical.load(data), *names)
+    vouchers, fields = proof_members(data, "headers", "index", "transaction_nodes", "receipt_nodes")
     headers = canonical.items(fields["headers"], MAX_BLOCK_LINKS + 1)
+    if not headers:
+        raise MalformedProofError("the proof has no header")
     proof = LogProof(
-        trail_from_json(fields["trail"]),
-        attestation_from_json(fields["attestation"]),
+        vouchers.trail,
+        vouchers.attestation,
         tuple(canonical.hex_bytes(header, ethereum.MAX_HEADER_BYTES) for header in headers),
         canonical.integer(fields["index"], MAX_TRANSACTION_INDEX),
         nodes_from_json(fields["transaction_nodes"], mpt.MAX_RECEIPT_NODE_BYTES),
         nodes_from_json(fields["receipt_nodes"], mpt.MAX_RECEIPT_NODE_BYTES),
+        vouchers.sync,
     )
     if encode_log_proof(proof) != data:
         raise MalformedProofError("proof is not in its canonical form")

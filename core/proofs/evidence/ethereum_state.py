@@ -1,4 +1,4 @@
-"""Kind `ethereum-state`: one account, and at most one word of its storage, under a header that the consortium attests.
+"""Kind `ethereum-state`: one account, and at most one word of its storage, under a header that is vouched for.
 
 Proves locks and lanes of the HashedTimelock contract, storage words, and balances of the native coin.
 """
@@ -9,7 +9,6 @@ from typing import Final
 
 from core.model.errors import RejectedError
 from core.model.questions import (
-    Anchor,
     Answer,
     AsOf,
     BalanceAnswer,
@@ -28,32 +27,41 @@ from core.proofs import ethereum, lanes
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.attested import (
+    Vouchers,
     as_of_header,
-    attestation_from_json,
-    attestation_to_json,
-    attested_block,
     nodes_from_json,
     nodes_to_json,
+    proof_members,
+    verify_vouchers,
+    vouched_block,
+    vouchers_to_json,
 )
-from core.proofs.evidence.kinds import Verified
+from core.proofs.evidence.kinds import Trusted, Verified
 from core.proofs.evidence.state import StateEntry
-from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
+from core.proofs.evidence.synced import SyncProof
+from core.proofs.evidence.trail import Trail
 
 ETHEREUM_STATE: Final = "ethereum-state"
 
 
 @dataclass(frozen=True, slots=True)
 class EthereumProof:
-    """Account and storage word under a header that the consortium's ledger attests as final.
+    """Account and storage word under a header that the consortium's ledger attests as final, sync committees, or both.
 
     `attestation` is the ledger's leaf about the header, `header` its RLP; node lists are EIP-1186's.
     """
 
-    trail: Trail
-    attestation: StateEntry
+    trail: Trail | None
+    attestation: StateEntry | None
     header: bytes
     account_nodes: tuple[bytes, ...]
     storage_nodes: tuple[bytes, ...]
+    sync: SyncProof | None = None
+
+    @property
+    def vouchers(self) -> Vouchers:
+        """The parts that vouch for the header."""
+        return Vouchers(self.trail, self.attestation, self.sync)
 
 
 def ethereum_evidence(question: Question, proof: EthereumProof) -> Evidence:
@@ -62,12 +70,12 @@ def ethereum_evidence(question: Question, proof: EthereumProof) -> Evidence:
     return Evidence(question, answer, as_of, ETHEREUM_STATE, encode_ethereum_proof(proof))
 
 
-def verify_ethereum_state(evidence: Evidence, anchor: Anchor, now_s: int) -> Verified:
+def verify_ethereum_state(evidence: Evidence, trusted: Trusted, now_s: int) -> Verified:
     """Verifier of kind `ethereum-state`."""
     proof = decode_ethereum_proof(evidence.proof)
-    verify_trail(proof.trail, anchor, now_s)
+    relies = verify_vouchers(evidence.question, proof.vouchers, proof.header, trusted, now_s)
     answer, as_of = _ethereum_claim(evidence.question, proof)
-    return Verified(evidence.question, answer, as_of)
+    return Verified(evidence.question, answer, as_of, relies)
 
 
 def storage_slot(question: Question) -> int | None:
@@ -101,8 +109,9 @@ def proven_address(question: Question) -> bytes:
 
 
 def _ethereum_claim(question: Question, proof: EthereumProof) -> tuple[Answer, AsOf]:
-    header = attested_block(question, proof.trail, proof.attestation, proof.header)
-    return state_answer(question, header, proof.account_nodes, proof.storage_nodes), as_of_header(question, header)
+    header = vouched_block(question, proof.vouchers, proof.header)
+    answer = state_answer(question, header, proof.account_nodes, proof.storage_nodes)
+    return answer, as_of_header(question, header, proof.vouchers.finality)
 
 
 def state_answer(
@@ -147,8 +156,7 @@ def encode_ethereum_proof(proof: EthereumProof) -> bytes:
     """Canonical JSON of the proof."""
     return canonical.dump(
         {
-            "trail": trail_to_json(proof.trail),
-            "attestation": attestation_to_json(proof.attestation),
+            **vouchers_to_json(proof.vouchers),
             "header": proof.header.hex(),
             "account_nodes": nodes_to_json(proof.account_nodes),
             "storage_nodes": nodes_to_json(proof.storage_nodes),
@@ -158,14 +166,14 @@ def encode_ethereum_proof(proof: EthereumProof) -> bytes:
 
 def decode_ethereum_proof(data: bytes) -> EthereumProof:
     """Inverse of `encode_ethereum_proof`; one form only. Raise MalformedProofError."""
-    names = ("trail", "attestation", "header", "account_nodes", "storage_nodes")
-    fields = canonical.members(canonical.load(data), *names)
+    vouchers, fields = proof_members(data, "header", "account_nodes", "storage_nodes")
     proof = EthereumProof(
-        trail_from_json(fields["trail"]),
-        attestation_from_json(fields["attestation"]),
+        vouchers.trail,
+        vouchers.attestation,
         canonical.hex_bytes(fields["header"], ethereum.MAX_HEADER_BYTES),
         nodes_from_json(fields["account_nodes"]),
         nodes_from_json(fields["storage_nodes"]),
+        vouchers.sync,
     )
     if encode_ethereum_proof(proof) != data:
         raise MalformedProofError("proof is not in its canonical form")

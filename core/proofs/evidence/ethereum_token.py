@@ -1,4 +1,4 @@
-"""Kind `ethereum-token`: a token's balance under a header that the consortium attests, for reviewed layouts.
+"""Kind `ethereum-token`: a token's balance under a header that is vouched for, for reviewed layouts.
 
 The proof shows the token's code; if a reviewed layout of that code is a proxy's, also the implementation that it names
 and that one's code; then the word that the layout calls the holder's balance.
@@ -9,23 +9,26 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.model.errors import RejectedError
-from core.model.questions import Anchor, AsOf, BalanceAnswer, BalanceQuestion, Evidence, Question
+from core.model.questions import AsOf, BalanceAnswer, BalanceQuestion, Evidence, Question
 from core.model.types import AccountId, BaseUnits, chain_of
 from core.proofs import ethereum, lanes
 from core.proofs.errors import InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.attested import (
+    Vouchers,
     as_of_header,
-    attestation_from_json,
-    attestation_to_json,
-    attested_block,
     nodes_from_json,
     nodes_to_json,
+    proof_members,
+    verify_vouchers,
+    vouched_block,
+    vouchers_to_json,
 )
-from core.proofs.evidence.kinds import Verified
+from core.proofs.evidence.kinds import Trusted, Verified
 from core.proofs.evidence.layouts import REVIEWED_LAYOUTS, Layouts, ProxyLayout, TokenLayout, layout_of, proxy_slots
 from core.proofs.evidence.state import StateEntry
-from core.proofs.evidence.trail import Trail, trail_from_json, trail_to_json, verify_trail
+from core.proofs.evidence.synced import SyncProof
+from core.proofs.evidence.trail import Trail
 
 ETHEREUM_TOKEN: Final = "ethereum-token"
 ADDRESS_BITS: Final = 160
@@ -43,12 +46,18 @@ class ImplementationProof:
 class TokenProof:
     """`account_nodes` of the token, `balance_nodes` of the holder's word, `implementation` if it is a proxy."""
 
-    trail: Trail
-    attestation: StateEntry
+    trail: Trail | None
+    attestation: StateEntry | None
     header: bytes
     account_nodes: tuple[bytes, ...]
     balance_nodes: tuple[bytes, ...]
     implementation: ImplementationProof | None
+    sync: SyncProof | None = None
+
+    @property
+    def vouchers(self) -> Vouchers:
+        """The parts that vouch for the header."""
+        return Vouchers(self.trail, self.attestation, self.sync)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +66,11 @@ class TokenVerifier:
 
     layouts: Layouts
 
-    def __call__(self, evidence: Evidence, anchor: Anchor, now_s: int) -> Verified:
+    def __call__(self, evidence: Evidence, trusted: Trusted, now_s: int) -> Verified:
         proof = decode_token_proof(evidence.proof)
-        verify_trail(proof.trail, anchor, now_s)
+        relies = verify_vouchers(evidence.question, proof.vouchers, proof.header, trusted, now_s)
         answer, as_of = _claim(evidence.question, proof, self.layouts)
-        return Verified(evidence.question, answer, as_of)
+        return Verified(evidence.question, answer, as_of, relies)
 
 
 def token_evidence(question: Question, proof: TokenProof, layouts: Layouts = REVIEWED_LAYOUTS) -> Evidence:
@@ -105,9 +114,9 @@ def implementation_address(word: int) -> bytes:
 
 
 def _claim(question: Question, proof: TokenProof, layouts: Layouts) -> tuple[BalanceAnswer, AsOf]:
-    header = attested_block(question, proof.trail, proof.attestation, proof.header)
+    header = vouched_block(question, proof.vouchers, proof.header)
     nodes = proof.account_nodes, proof.balance_nodes, proof.implementation
-    return token_answer(question, header, *nodes, layouts), as_of_header(question, header)
+    return token_answer(question, header, *nodes, layouts), as_of_header(question, header, proof.vouchers.finality)
 
 
 def token_answer(
@@ -150,8 +159,7 @@ def encode_token_proof(proof: TokenProof) -> bytes:
     behind = proof.implementation
     return canonical.dump(
         {
-            "trail": trail_to_json(proof.trail),
-            "attestation": attestation_to_json(proof.attestation),
+            **vouchers_to_json(proof.vouchers),
             "header": proof.header.hex(),
             "account_nodes": nodes_to_json(proof.account_nodes),
             "balance_nodes": nodes_to_json(proof.balance_nodes),
@@ -167,15 +175,15 @@ def encode_token_proof(proof: TokenProof) -> bytes:
 
 def decode_token_proof(data: bytes) -> TokenProof:
     """Inverse of `encode_token_proof`; one form only. Raise MalformedProofError."""
-    names = ("trail", "attestation", "header", "account_nodes", "balance_nodes", "implementation")
-    fields = canonical.members(canonical.load(data), *names)
+    vouchers, fields = proof_members(data, "header", "account_nodes", "balance_nodes", "implementation")
     proof = TokenProof(
-        trail_from_json(fields["trail"]),
-        attestation_from_json(fields["attestation"]),
+        vouchers.trail,
+        vouchers.attestation,
         canonical.hex_bytes(fields["header"], ethereum.MAX_HEADER_BYTES),
         nodes_from_json(fields["account_nodes"]),
         nodes_from_json(fields["balance_nodes"]),
         canonical.optional(fields["implementation"], _implementation_from_json),
+        vouchers.sync,
     )
     if encode_token_proof(proof) != data:
         raise MalformedProofError("proof is not in its canonical form")

@@ -1,12 +1,12 @@
 """Verifiers by kind of trust, and `verify`, which decides whether an evidence file is believed.
 
     consortium-state    a ledger's state, under commits of its validators
-    ethereum-state      an account and a storage word, under a header that the ledger attests
+    ethereum-state      an account and a storage word, under a header that the ledger attests, or sync committees
     ethereum-token      a token's balance, for reviewed layouts
     ethereum-log        a log of a transaction
 
 Third parties add theirs under the entry point group `causeway.verifiers`, named by kind: a function
-`(evidence, anchor, now_s) -> Verified` that recomputes question, answer and as-of from the proof alone.
+`(evidence, trusted, now_s) -> Verified` that recomputes question, answer and as-of from the proof alone.
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Final
 
-from core.model.questions import Anchor, Answer, AsOf, Evidence, Question
+from core.model.questions import Answer, AsOf, Evidence, Question
 from core.model.types import BlockRef, Height
 from core.proofs.errors import AnchorMismatchError, InvalidProofError, MalformedProofError
 from core.proofs.evidence import canonical
 from core.proofs.evidence.ethereum_log import ETHEREUM_LOG, verify_ethereum_log
 from core.proofs.evidence.ethereum_state import ETHEREUM_STATE, verify_ethereum_state
 from core.proofs.evidence.ethereum_token import ETHEREUM_TOKEN, TokenVerifier
-from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Verified, Verifier
+from core.proofs.evidence.kinds import FINAL_BY_COMMIT, Trusted, Verified, Verifier, ledger_anchor
 from core.proofs.evidence.layouts import REVIEWED_LAYOUTS, Layouts
 from core.proofs.evidence.state import (
     ProvenState,
@@ -47,8 +47,10 @@ class ConsortiumProof:
     entries: tuple[StateEntry, ...]
 
 
-def verify(evidence: Evidence, anchor: Anchor, now_s: int, verifiers: Mapping[str, Verifier] | None = None) -> Verified:
-    """Believe the evidence or raise. `now_s` is the verifier's own Unix time.
+def verify(
+    evidence: Evidence, trusted: Trusted, now_s: int, verifiers: Mapping[str, Verifier] | None = None
+) -> Verified:
+    """Believe the evidence or raise. `trusted`: the reader's anchor or anchors; `now_s`: the reader's own Unix time.
 
     Question, answer and as-of are recomputed from the proof and compared with what the evidence says. Raise
     MalformedProofError, InvalidProofError, AnchorMismatchError or a LightClientError, all of them ProofErrors, and
@@ -57,7 +59,7 @@ def verify(evidence: Evidence, anchor: Anchor, now_s: int, verifiers: Mapping[st
     verifier = (BUILT_IN_VERIFIERS if verifiers is None else verifiers).get(evidence.kind)
     if verifier is None:
         raise MalformedProofError(f"there is no verifier for evidence of kind {evidence.kind[:64]!r}")
-    proven = verifier(evidence, anchor, now_s)
+    proven = verifier(evidence, trusted, now_s)
     if (proven.question, proven.answer, proven.as_of) != (evidence.question, evidence.answer, evidence.as_of):
         raise InvalidProofError("the proof shows another answer than the evidence says")
     return proven
@@ -84,14 +86,17 @@ def consortium_evidence(question: Question, proof: ConsortiumProof) -> Evidence:
     return Evidence(question, answer, as_of, CONSORTIUM_STATE, encode_consortium_proof(proof))
 
 
-def verify_consortium_state(evidence: Evidence, anchor: Anchor, now_s: int) -> Verified:
+def verify_consortium_state(evidence: Evidence, trusted: Trusted, now_s: int) -> Verified:
     """Verifier of kind `consortium-state`."""
     proof = decode_consortium_proof(evidence.proof)
+    anchor = ledger_anchor(trusted)
+    if anchor is None:
+        raise AnchorMismatchError(f"the evidence is about {evidence.question.chain}: take an anchor of that chain")
     if evidence.question.chain != anchor.chain:
         raise AnchorMismatchError("question is about another chain", expected=anchor.chain)
     verify_trail(proof.trail, anchor, now_s)
     answer, as_of = _consortium_claim(evidence.question, proof)
-    return Verified(evidence.question, answer, as_of)
+    return Verified(evidence.question, answer, as_of, (FINAL_BY_COMMIT,))
 
 
 def _consortium_claim(question: Question, proof: ConsortiumProof) -> tuple[Answer, AsOf]:

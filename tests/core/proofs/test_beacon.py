@@ -357,7 +357,7 @@ def test_roots_of_small_values_are_known() -> None:
 
 
 def test_dataclasses_of_updates_hold_no_lists() -> None:
-    """What a verified header is made of cannot be changed afterwards."""
+    """Nothing that a verified header is made of can be changed afterwards."""
 
     def frozen(value: Any) -> bool:
         if is_dataclass(value):
