@@ -11,6 +11,7 @@ from core.runtime.metrics import Metrics
 from core.runtime.web import Handler, KeyRing, RateLimiter, Route, build_application
 from regulator_api import bodies, requests
 from regulator_api.auditing import Auditor
+from regulator_api.knowledge import routes as knowledge
 from regulator_api.service import RegulatorService
 
 TITLE: Final = "Causeway supervision API"
@@ -52,7 +53,12 @@ PROBLEMS: Final = (
 
 def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
     """Everything that the API answers to, apart from the service paths."""
-    supervision = [*_swap_routes(service), *_value_routes(service), *_record_routes(service)]
+    supervision = [
+        *_swap_routes(service),
+        *_value_routes(service),
+        *_record_routes(service),
+        *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
+    ]
     return [replace(route, handler=auditor.audited(route.handler)) for route in supervision] + [
         Route(
             "GET",

@@ -95,6 +95,7 @@ class RegulatorService:
             self._assets.update(entry.parameters.assets)
         self._clock = clock
         self._cursors = PageCursors(cursor_key)
+        self.database, self.clock, self.cursors = database, clock, self._cursors  # for the other rooms' routes
 
     # --- answers -------------------------------------------------------------------------------------------------
 

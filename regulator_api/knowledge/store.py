@@ -7,7 +7,7 @@ list was published. With `corrects` it never was true.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -92,7 +92,7 @@ def load_labels(connection: Connection, version: int | None = None) -> Labels:
         number, known_ns = version, moment_of(connection, version)
     known = sa.select(tables.tags).where(tables.known_at(tables.tags, known_ns))
     named = sa.select(tables.entities).where(tables.known_at(tables.entities, known_ns))
-    return Labels(map(_tag, connection.execute(known)), map(_entity, connection.execute(named)), number, known_ns)
+    return Labels(map(tag_of, connection.execute(known)), map(entity_of, connection.execute(named)), number, known_ns)
 
 
 class LabelStore:
@@ -259,21 +259,28 @@ def parsed_entity(id: str, name: str, jurisdiction: str | None = None, lei: str 
 
 
 def differences(
-    connection: Connection, version: int, limit: int, after: Sequence[str | int] | None = None
-) -> list[tuple[str, Tag]]:
+    connection: Connection,
+    version: int,
+    limit: int,
+    after: Sequence[str | int] | None = None,
+    seen: sa.ColumnElement[bool] | None = None,
+) -> list[tuple[Literal["stated", "replaced"], Tag]]:
     """Return what a version changed, at most `limit`: (`stated`, a tag that is known since) or (`replaced`, a tag that
-    was known before and is not any more). `after` is the `change_key` of the last one of the page before."""
+    was known before and is not any more). `after` is the `change_key` of the last one of the page before, `seen` says
+    which rows there are for the caller."""
     known_ns = moment_of(connection, version)
     table = tables.tags
     order = (table.c.subject, table.c.category, table.c.label, table.c.version, table.c.number)
     query = (
         sa.select(table)
         .where(sa.or_(table.c.known_from_ns == known_ns, table.c.known_to_ns == known_ns))
-        .where(pages.after(order, after))
+        .where(pages.after(order, after), sa.true() if seen is None else seen)
         .order_by(*order)
         .limit(limit)
     )
-    return [("stated" if row.known_from_ns == known_ns else "replaced", _tag(row)) for row in connection.execute(query)]
+    return [
+        ("stated" if row.known_from_ns == known_ns else "replaced", tag_of(row)) for row in connection.execute(query)
+    ]
 
 
 def change_key(tag: Tag) -> tuple[str, str, str, int, int]:
@@ -313,7 +320,7 @@ def _present(connection: Connection, name: str, subject: str | None = None) -> l
     query = sa.select(table).where(table.c.list == name, table.c.known_to_ns.is_(None))
     if subject is not None:
         query = query.where(table.c.subject == subject)
-    return [_tag(row) for row in connection.execute(query)]
+    return [tag_of(row) for row in connection.execute(query)]
 
 
 def _forget(connection: Connection, tags: Iterable[Tag], known_ns: int) -> None:
@@ -365,7 +372,8 @@ def _says_the_same(former: Tag, statement: Statement) -> bool:
     return all(getattr(former, name) == getattr(statement, name) for name in Statement.__dataclass_fields__)
 
 
-def _tag(row: Any) -> Tag:
+def tag_of(row: Any) -> Tag:
+    """The tag in a row of `regulator_tags`."""
     members = {name: getattr(row, name) for name in Statement.__dataclass_fields__}
     return Tag(
         **members,
@@ -377,7 +385,8 @@ def _tag(row: Any) -> Tag:
     )
 
 
-def _entity(row: Any) -> Entity:
+def entity_of(row: Any) -> Entity:
+    """The record in a row of `regulator_entities`."""
     return Entity(row.id, row.name, row.jurisdiction, row.lei)
 
 

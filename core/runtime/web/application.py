@@ -14,13 +14,13 @@ import structlog
 from aiohttp import web
 
 from core.model.errors import FatalError
-from core.runtime.callers import KeyRing
+from core.runtime.callers import KeyRing, client_of
 from core.runtime.clock import Clock
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
 from core.runtime.signals import Signal
 from core.runtime.web import docs_page
-from core.runtime.web.auth import caller_of, require_scope
+from core.runtime.web.auth import Callers, KeyCallers, require_scope
 from core.runtime.web.bodies import MAX_BODY_BYTES, respond
 from core.runtime.web.connections import has_left, opens_websocket
 from core.runtime.web.cors import Cors
@@ -53,6 +53,7 @@ def build_application(
     metrics: Metrics,
     clock: Clock,
     keys: KeyRing | None = None,
+    callers: Callers | None = None,
     limiter: RateLimiter | None = None,
     health: Callable[[], Awaitable[Health]] | None = None,
     ready: Callable[[], Awaitable[Health]] | None = None,
@@ -63,18 +64,20 @@ def build_application(
     """The application that serves `routes` and the service paths.
 
     Every error leaves as a problem document, and every response carries `X-Request-Id` (the caller's own if it is
-    8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all if `keys` is None. `limiter` counts
+    8 to 64 letters, digits, `-`, `_`). Routes with a scope answer 401 to all if `keys` is None; `callers` are for other
+    credentials than keys. `limiter` counts
     by API key, or by address; the service paths are not counted. `cors` says which pages may call, None lets none.
     `ready` answers `/readyz`, which is not there without it; `scraped` counts the answers of `/metrics`.
     """
     service = _service_routes(metrics, health, ready, scraped)
     every = [*routes, *service]
-    document = openapi(every, title=title, version=version, description=description)
+    known = callers or KeyCallers(keys or KeyRing())
+    document = openapi(every, title=title, version=version, description=description, bearer=known.bearer)
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_answering(metrics, clock), _path_limit])
     app.on_response_prepare.append(_naming(cors or Cors()))
     counted = limiter.take if limiter is not None else None
     for route in every:
-        guarded = _guarded(route, keys or KeyRing(), None if route in service else counted)
+        guarded = _guarded(route, known, None if route in service else counted)
         app.router.add_route(route.method, route.path, guarded)
         if route.method == "GET":
             app.router.add_route("HEAD", route.path, guarded)
@@ -174,15 +177,20 @@ def _page_handler(document: Mapping[str, Any]) -> Handler:
     return handler
 
 
-def _guarded(route: Route, keys: KeyRing, count: Callable[[str], None] | None) -> Handler:
-    """The route's handler behind the rate limit and the API key, in this order for strangers: guessing keys counts."""
+def _guarded(route: Route, callers: Callers, count: Callable[[str], None] | None) -> Handler:
+    """The route's handler behind the rate limit and the scope, in this order for strangers: guessing keys counts."""
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        caller = request[CALLER] = caller_of(request, keys)
+        try:
+            caller = request[CALLER] = await callers.caller_of(request)
+        except Problem:
+            if count is not None:
+                count(client_of(request.remote))
+            raise
         if count is not None:
             count(caller.id)
         if route.scope is not None:
-            require_scope(caller, route.scope, request)
+            require_scope(caller, route.scope, request, callers)
         if route.websocket and (request.method == "HEAD" or not opens_websocket(request)):
             raise Problem(
                 426,

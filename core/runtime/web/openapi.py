@@ -66,8 +66,13 @@ _PROBLEM: Final = {
 }
 
 
-def openapi(routes: Sequence[Route], *, title: str, version: str, description: str = "") -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `routes`, ready for JSON."""
+def openapi(
+    routes: Sequence[Route], *, title: str, version: str, description: str = "", bearer: bool = False
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `routes`, ready for JSON. `bearer`: access tokens are taken, too (RFC 6750)."""
+    schemes: dict[str, Any] = {"apiKey": {"type": "apiKey", "in": "header", "name": auth.HEADER}}
+    if bearer:
+        schemes["bearer"] = {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     every = [kind for route in routes for kind in (route.answer, route.or_answer, route.accepted)]
     answers = [kind for kind in every if kind is not None]
     bodies = [route.body for route in routes if route.body is not None]
@@ -84,14 +89,14 @@ def openapi(routes: Sequence[Route], *, title: str, version: str, description: s
         _omit_null(schema)
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
-        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, by_type)
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, by_type, schemes)
     return {
         "openapi": "3.1.0",
         "info": {"title": title, "version": version, "description": description, "license": {"name": "Apache-2.0"}},
         "paths": paths,
         "components": {
             "schemas": {**components, "Problem": _PROBLEM},
-            "securitySchemes": {"apiKey": {"type": "apiKey", "in": "header", "name": auth.HEADER}},
+            "securitySchemes": schemes,
         },
     }
 
@@ -135,7 +140,7 @@ def _omit_null(schema: dict[str, Any]) -> None:
             del member["default"]
 
 
-def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, Any]:
+def _operation(route: Route, by_type: dict[Any, dict[str, Any]], schemes: Iterable[str]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": _operation_id(route),
         "summary": route.summary,
@@ -154,7 +159,7 @@ def _operation(route: Route, by_type: dict[Any, dict[str, Any]]) -> dict[str, An
             "content": {"application/json": {"schema": by_type[route.body]}},
         }
     if route.scope is not None:
-        operation["security"] = [{"apiKey": []}]
+        operation["security"] = [{scheme: []} for scheme in schemes]
         operation["x-scope"] = route.scope
     return operation
 
@@ -240,7 +245,7 @@ def _usual_problems(route: Route) -> dict[int, str]:
     if route.query is not None or route.path_parameters:
         usual[414] = "The path is too long."
     if route.scope is not None:
-        usual |= {401: "The API key is missing or unknown.", 403: f"The API key lacks the scope {route.scope}."}
+        usual |= {401: "Credentials are missing or not known.", 403: f"The caller lacks the scope {route.scope}."}
     if route.websocket:
         usual[426] = "Not a WebSocket handshake."
     return usual
