@@ -8,7 +8,7 @@ from aiohttp import web
 
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
-from core.runtime.web import Handler, KeyRing, RateLimiter, Route, build_application
+from core.runtime.web import Callers, Handler, RateLimiter, Route, build_application
 from regulator_api import bodies, requests
 from regulator_api.auditing import Auditor
 from regulator_api.knowledge import routes as knowledge
@@ -21,7 +21,7 @@ def create_app(
     service: RegulatorService,
     auditor: Auditor,
     *,
-    keys: KeyRing,
+    callers: Callers,
     metrics: Metrics,
     clock: Clock,
     version: str,
@@ -29,7 +29,7 @@ def create_app(
 ) -> web.Application:
     """The application of one service; `await auditor.prepare()` before it is served.
 
-    Scopes of API keys: `read`, `evidence`, `report` (relayers that report agreed terms), `audit`.
+    `callers` puts the caller's `Scope` on each request; `regulator_api.access.scope.ROLES` are the scopes of routes.
     """
     return build_application(
         routes(service, auditor),
@@ -37,7 +37,7 @@ def create_app(
         version=version,
         metrics=metrics,
         clock=clock,
-        keys=keys,
+        callers=callers,
         limiter=limiter,
         description="Reads are logged before they are answered; state why in the header X-Purpose.",
     )

@@ -14,6 +14,7 @@ from gateway.config import RegulatorConfig
 from gateway.daemons.life import Life, Setting, Work
 from gateway.daemons.parts import check_starts, following, make_followers
 from indexer.feed import FactSignal
+from regulator_api.access.callers import RegulatorCallers
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
@@ -27,6 +28,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     clock, metrics = SystemClock(), Metrics()
     bridge = None if config.bridge is None else ChainId(config.bridge)
     ring = KeyRing(ApiKey(key.name, key.sha256, frozenset(key.scopes)) for key in config.keys)
+    callers = RegulatorCallers(ring, clock)
     cursors = SystemSecrets().token_bytes(32)
 
     async def admit(chain: ConnectedChain) -> None:
@@ -39,7 +41,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         auditor = Auditor(database, clock)
         followers = make_followers(config.chains, chains, database, FactSignal(), clock, metrics)
         supervisor = following(followers, clock, metrics)
-        app = create_app(service, auditor, keys=ring, metrics=metrics, clock=clock, version=VERSION)
+        app = create_app(service, auditor, callers=callers, metrics=metrics, clock=clock, version=VERSION)
         return Work(app, (supervisor.run,), auditor.prepare)
 
     setting = Setting(

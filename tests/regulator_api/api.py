@@ -12,6 +12,7 @@ from core.runtime.clock import Clock, SeededSecrets
 from core.runtime.database import METADATA, Database, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.web import KeyRing, issue_key, serve
+from regulator_api.access.callers import RegulatorCallers, Tokens
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
 from regulator_api.service import RegulatorService, SupervisedChain
@@ -21,6 +22,7 @@ SCOPES = {
     "prover": {"read", "evidence"},
     "relayer-1": {"report"},
     "overseer": {"audit"},
+    "librarian": {"read", "lists"},
 }
 
 
@@ -71,7 +73,9 @@ async def prepare(database: Database) -> None:
 
 
 @asynccontextmanager
-async def serving(database: Database, chains: Iterable[SupervisedChain], clock: Clock) -> AsyncIterator[Api]:
+async def serving(
+    database: Database, chains: Iterable[SupervisedChain], clock: Clock, tokens: Tokens | None = None
+) -> AsyncIterator[Api]:
     secrets = SeededSecrets(1)
     issued = {name: issue_key(name, scopes, secrets) for name, scopes in SCOPES.items()}
     auditor = Auditor(database, clock)
@@ -79,7 +83,7 @@ async def serving(database: Database, chains: Iterable[SupervisedChain], clock: 
     app = create_app(
         RegulatorService(database, chains, clock, secrets.token_bytes(32)),
         auditor,
-        keys=KeyRing(key for _, key in issued.values()),
+        callers=RegulatorCallers(KeyRing(key for _, key in issued.values()), clock, tokens),
         metrics=Metrics(),
         clock=clock,
         version="0",

@@ -7,6 +7,7 @@ async with serve(app, "127.0.0.1", 8080) as address: ...
 
 from core.runtime.callers import ApiKey, Caller, KeyRing, client_of, issue_key
 from core.runtime.web.application import Health, build_application, serve
+from core.runtime.web.auth import Callers
 from core.runtime.web.bodies import read_body, read_bytes, read_query, read_sent, respond
 from core.runtime.web.connections import has_left, opens_websocket, sending
 from core.runtime.web.cors import ANYBODY, Cors
@@ -27,6 +28,7 @@ __all__ = [
     "Absence",
     "ApiKey",
     "Caller",
+    "Callers",
     "ConnectionLimits",
     "Cors",
     "Entrance",
