@@ -22,9 +22,9 @@ NAMED = re.compile(r"^\| `([A-Z]+) (/v1/[^`]*)`", re.MULTILINE)
 
 @pytest.mark.parametrize(("page", "room"), [("dapps/api.md", "relayer/api"), ("supervising/api.md", "regulator_api")])
 def test_a_page_lists_the_paths_of_its_api(page: str, room: str) -> None:
-    calls = re.findall(
-        r'\(\s*"(GET|POST|DELETE)",\s*f?"(/v1/[^"]*)"', (ROOT / room / "application.py").read_text(encoding="utf-8")
-    )
+    files = [ROOT / room / "application.py", *sorted((ROOT / room).rglob("routes.py"))]
+    sources = "".join(file.read_text(encoding="utf-8") for file in files)
+    calls = re.findall(r'\(\s*"(GET|POST|DELETE)",\s*f?"(/v1/[^"]*)"', sources)
     served = {(method, re.sub(r"\{+(\w+):?[^/]*", r"{\1}", path)) for method, path in calls}
     assert len(served) > 8
     assert set(NAMED.findall((ROOT / "docs" / page).read_text(encoding="utf-8"))) == served
