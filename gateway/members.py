@@ -61,14 +61,14 @@ def wanted_by(application: Path) -> tuple[WantedTerms, ChainId]:
 
 async def show(url: str) -> dict[str, Any]:
     """Everything about a chain's members, as JSON has it. Raise what `adapters.consortium.members` raises."""
-    async with _chain_at(url) as chain:
+    async with chain_at(url) as chain:
         return _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
 
 
 async def propose(url: str, key_file: Path, wanted: WantedTerms, on: ChainId | None = None) -> dict[str, Any]:
     """Propose, and vote for, an organisation's terms. Raise `RejectedError` if the chain is not `on`, `RevertedError`
     if the ledger refuses them."""
-    async with _chain_at(url) as chain:
+    async with chain_at(url) as chain:
         if on is not None and on != chain.access.parameters.chain:
             raise RejectedError(f"{wanted.name} applies to {on}, this node is on {chain.access.parameters.chain}")
         before = await read_members(chain.rpc)
@@ -83,7 +83,7 @@ async def propose(url: str, key_file: Path, wanted: WantedTerms, on: ChainId | N
 
 async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str, Any]:
     """Vote for or against proposal `number`. Raise `RevertedError` if the ledger refuses the vote."""
-    async with _chain_at(url) as chain:
+    async with chain_at(url) as chain:
         word = "for" if approve else "against"
         height = await _send(chain, key_file, [Vote(number, approve)], f"vote {word} proposal {number}")
         after = _to_json(chain.access.parameters.chain, await read_members(chain.rpc))
@@ -92,8 +92,8 @@ async def vote(url: str, key_file: Path, number: int, approve: bool) -> dict[str
 
 async def admit(url: str, key_file: Path, account: str, admitted: bool) -> dict[str, Any]:
     """Answer for `account`, or no longer. Raise `RevertedError` if the ledger refuses it."""
-    async with _chain_at(url) as chain:
-        raw = _account(account, chain.access.parameters.chain)
+    async with chain_at(url) as chain:
+        raw = account_on(account, chain.access.parameters.chain)
         height = await _send(chain, key_file, [Admit(raw, admitted)], f"{'admit' if admitted else 'dismiss'} {account}")
         return {"height": height, "account": caip_account(chain.access.parameters.chain, raw), "admitted": admitted}
 
@@ -101,9 +101,9 @@ async def admit(url: str, key_file: Path, account: str, admitted: bool) -> dict[
 async def appoint(url: str, key_file: Path, attestor: str) -> dict[str, Any]:
     """Let the account `attestor` attest for the operator of `key_file`, and answer for it if no member does yet; "": no
     other attests for the operator. Raise `RevertedError` if the ledger refuses it."""
-    async with _chain_at(url) as chain:
+    async with chain_at(url) as chain:
         name = chain.access.parameters.chain
-        raw = _account(attestor, name) if attestor else b""
+        raw = account_on(attestor, name) if attestor else b""
         messages: list[Message] = [Appoint(raw)]
         if raw and (await query(chain.rpc, admission_key(raw))).value is None:
             messages.append(Admit(raw, True))
@@ -117,13 +117,13 @@ async def issue(url: str, seed: bytes, amount: str, symbol: str, account: str) -
     Raise `NotFoundError` for an asset that the chain does not have, `RejectedError` for an amount that it cannot have,
     `RevertedError` if the key is not its issuer's.
     """
-    async with _chain_at(url) as chain:
+    async with chain_at(url) as chain:
         name = chain.access.parameters.chain
         leaf = await read_leaf(chain.rpc, asset_key(symbol), AssetLeaf)
         if leaf is None:
             raise NotFoundError(f"{name} has no asset {symbol[:64]!r}")
         asset = Asset(caip_asset(name, symbol), symbol.upper(), leaf.decimals)
-        units, receiver = base_units(asset, amount), _account(account, name)
+        units, receiver = base_units(asset, amount), account_on(account, name)
         message = Issue(symbol, receiver, quantity(units))
         height = await _send_by(chain, seed, [message], f"issue {amount} {symbol}")
         shown = {"asset": asset.id, "base_units": str(units), "account": caip_account(name, receiver)}
@@ -131,7 +131,8 @@ async def issue(url: str, seed: bytes, amount: str, symbol: str, account: str) -
 
 
 @asynccontextmanager
-async def _chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
+async def chain_at(url: str) -> AsyncIterator[ConsortiumChain]:
+    """A connection to the consortium chain that the node at `url` serves, whichever it is."""
     rpc = CometRpc(url)
     try:
         status = await rpc.call("status")
@@ -166,7 +167,7 @@ def _terms(wanted: WantedTerms, known: Organisation | None, chain: ChainId) -> O
     """Raise `RejectedError` for what no ledger would take."""
     if known is None and wanted.account is None:
         raise RejectedError(f"{wanted.name} is not a member: name the --account that it signs with")
-    account = known.account if wanted.account is None and known is not None else _account(wanted.account or "", chain)
+    account = known.account if wanted.account is None and known is not None else account_on(wanted.account or "", chain)
     standing = () if known is None else known.roles
     roles = standing if wanted.roles is None else _roles(wanted.roles)
     if "validator" not in roles:
@@ -191,7 +192,7 @@ def _require_step(terms: Organisation, known: Organisation | None, total: int) -
         )
 
 
-def _account(text: str, chain: ChainId) -> bytes:
+def account_on(text: str, chain: ChainId) -> bytes:
     """The account that `text` names on `chain`: as CAIP-10, or its 40 hex digits alone. Raise `RejectedError`."""
     if ":" not in text:
         return bytes.fromhex(ledger_address(text))

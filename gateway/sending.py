@@ -23,12 +23,20 @@ async def send(
     request = sender.assemble(transaction, sequence, None, last)
     signed = sender.attach(request, await signer.sign(request))
     await sender.submit(signed)
+    return await height_of(sender, heads, signed.hash, last, transaction.summary)
+
+
+async def height_of(sender: TransactionSender, heads: HeadSource, tx_hash: bytes, last: Height, summary: str) -> Height:
+    """Wait for the block that holds a transaction which was submitted, up to block `last`, and return its height.
+
+    Raise `RevertedError` if the chain refused it, `RetryableError` if no block up to `last` holds it.
+    """
     async for view in heads.heads():
-        outcome = await sender.outcome(signed.hash)
+        outcome = await sender.outcome(tx_hash)
         if outcome.status is OutcomeStatus.INCLUDED and outcome.block is not None:
             return outcome.block.height
         if outcome.status is OutcomeStatus.REVERTED:
-            raise RevertedError(f"{transaction.summary}: {outcome.reason}", reason=outcome.reason)
+            raise RevertedError(f"{summary}: {outcome.reason}", reason=outcome.reason)
         if outcome.status is OutcomeStatus.DROPPED and view.head.height > last:
-            raise RetryableError(f"{transaction.summary}: no block has held it for {LIFETIME_BLOCKS} blocks")
+            raise RetryableError(f"{summary}: no block up to {last} holds it")
     raise RetryableError("the chain reports no new blocks any more")

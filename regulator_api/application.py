@@ -9,8 +9,9 @@ from aiohttp import web
 from core.runtime.clock import Clock
 from core.runtime.metrics import Metrics
 from core.runtime.web import Callers, Handler, RateLimiter, Route, build_application
-from regulator_api import bodies, requests
+from regulator_api import bodies, orders, requests
 from regulator_api.auditing import Auditor
+from regulator_api.drafts import OrderDraft
 from regulator_api.knowledge import routes as knowledge
 from regulator_api.service import RegulatorService
 
@@ -58,6 +59,7 @@ def routes(service: RegulatorService, auditor: Auditor) -> list[Route]:
         *_value_routes(service),
         *_record_routes(service),
         *knowledge.routes(knowledge.Knowledge(service.database, service.clock, service.cursors)),
+        *_order_routes(service.orders),
     ]
     return [replace(route, handler=auditor.audited(route.handler)) for route in supervision] + [
         Route(
@@ -175,5 +177,63 @@ def _record_routes(service: RegulatorService) -> list[Route]:
             bodies.AuditPage,
             scope="audit",
             query=requests.AuditQuery,
+        ),
+    ]
+
+
+def _order_routes(service: orders.Orders) -> list[Route]:
+    """Who is held by which orders, and drafts of orders for officers to sign."""
+    return [
+        _scoped(
+            "GET",
+            "/v1/orders",
+            service.get_orders,
+            "Orders, newest first",
+            orders.OrdersAnswer,
+            query=orders.OrdersQuery,
+        ),
+        _scoped(
+            "GET",
+            "/v1/orders/{number:[0-9]{1,19}}",
+            service.get_order,
+            "One order, with who signed what",
+            orders.OrderBody,
+            query=orders.ChainQuery,
+        ),
+        _scoped("GET", "/v1/holds/{account}", service.get_hold, "Whether an account is held", orders.HoldAnswer),
+        _scoped(
+            "GET",
+            "/v1/holds/{account}/evidence",
+            service.get_hold_evidence,
+            "Proof that an account is held, or is not",
+            bodies.EvidenceFile,
+            scope="evidence",
+        ),
+        _scoped(
+            "POST",
+            "/v1/orders",
+            service.post_order,
+            "Draft the first half of an order",
+            OrderDraft,
+            scope="orders",
+            body=orders.PrepareBody,
+        ),
+        _scoped(
+            "POST",
+            "/v1/orders/{number:[0-9]{1,19}}/approval",
+            service.post_approval,
+            "Draft the second half of an order or of its lift",
+            OrderDraft,
+            scope="orders",
+            body=orders.ApprovalBody,
+        ),
+        _scoped(
+            "POST",
+            "/v1/orders/{number:[0-9]{1,19}}/lift",
+            service.post_lift,
+            "Draft the first half of an order's lift",
+            OrderDraft,
+            scope="orders",
+            body=orders.LiftBody,
         ),
     ]

@@ -41,6 +41,8 @@ from indexer.projections.swaps import JoinedSwap, JoinedSwapFilter, SwapStatus, 
 from indexer.projections.transfers import TransferFilter, list_transfers
 from indexer.store import ChainRow, chain_rows
 from regulator_api import answers, audit, bodies, requests
+from regulator_api.ordering import OrderDesk
+from regulator_api.orders import Orders
 
 STALE_AFTER_S: Final = 30.0
 """Seconds without news of a follower after which it is shown as stale; it reports every few seconds."""
@@ -58,6 +60,7 @@ class SupervisedChain:
     parameters: ChainParameters
     prover: Prover | None = None
     state: StateReader | None = None
+    orders: OrderDesk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,8 @@ class RegulatorService:
         self._clock = clock
         self._cursors = PageCursors(cursor_key)
         self.database, self.clock, self.cursors = database, clock, self._cursors  # for the other rooms' routes
+        desks = {chain: entry.orders for chain, entry in self._chains.items() if entry.orders is not None}
+        self.orders = Orders(desks, {chain: self._chains[chain].prover for chain in desks}, self._cursors)
 
     # --- answers -------------------------------------------------------------------------------------------------
 

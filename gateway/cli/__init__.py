@@ -24,6 +24,10 @@ regulator_app = typer.Typer(help="Run the supervision API.", no_args_is_help=Tru
 chain_app = typer.Typer(help="Create and run a consortium chain.", no_args_is_help=True)
 index_app = typer.Typer(help="Follow chains into a database, by itself; look at it, check it.", no_args_is_help=True)
 keys_app = typer.Typer(help="Make, show, bring in and take out the keys of a keystore.", no_args_is_help=True)
+supervise_app = typer.Typer(help="What supervisors do: orders that hold an address.", no_args_is_help=True)
+hold_app = typer.Typer(
+    help="Hold an address on a consortium chain: two officers, each on a machine of their own.", no_args_is_help=True
+)
 contract_app = typer.Typer(help="Create and verify the contract that holds locks on EVM chains.", no_args_is_help=True)
 
 
@@ -48,6 +52,8 @@ app.add_typer(contract_app, name="contract")
 app.add_typer(regulator_app, name="regulator")
 app.add_typer(chain_app, name="chain")
 app.add_typer(index_app, name="index")
+app.add_typer(supervise_app, name="supervise")
+supervise_app.add_typer(hold_app, name="hold")
 
 E = TypeVar("E", bound=Exception)
 
@@ -86,6 +92,7 @@ def main() -> None:
     import gateway.cli.indexing
     import gateway.cli.keys
     import gateway.cli.members
+    import gateway.cli.orders
     import gateway.cli.prices
     import gateway.cli.queries
     import gateway.cli.rotation

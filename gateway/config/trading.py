@@ -42,7 +42,7 @@ MAX_EVERY_BLOCKS: Final = 1_000_000
 OF_NOTHING: Final = hashlib.sha256(b"").hexdigest()
 MAX_WAIT_S: Final = 24 * 3600
 """Nobody's place is kept for longer without a lock."""
-SCOPES: Final = ("read", "evidence", "audit", "report")
+SCOPES: Final = ("read", "evidence", "audit", "report", "orders")
 """Scopes of the regulator API's routes."""
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RATE: Final = re.compile(r"([1-9][0-9]*)/([1-9][0-9]*)")

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from adapters.registry import ConnectedChain, joined_prover
+from core.model.ports import ChainAccess
 from core.model.types import ChainId
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.database import Database
@@ -17,6 +18,7 @@ from indexer.feed import FactSignal
 from regulator_api.access.callers import RegulatorCallers
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
+from regulator_api.ordering import OrderDesk
 from regulator_api.service import RegulatorService, SupervisedChain
 
 
@@ -36,7 +38,10 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
 
     def begin(database: Database, chains: Mapping[ChainId, ConnectedChain], away: Collection[ChainId]) -> Work:
         prover = joined_prover(chains, bridge)
-        supervised = [SupervisedChain(one.access.parameters, prover, one.access.state) for one in chains.values()]
+        supervised = [
+            SupervisedChain(one.access.parameters, prover, one.access.state, _desk(one.access))
+            for one in chains.values()
+        ]
         service = RegulatorService(database, supervised, clock, cursors, away=life.waits.reasons)
         auditor = Auditor(database, clock)
         followers = make_followers(config.chains, chains, database, FactSignal(), clock, metrics)
@@ -55,3 +60,10 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     )
     life = Life(setting, admit, begin, clock, metrics)
     await life.run()
+
+
+def _desk(access: ChainAccess) -> OrderDesk | None:
+    """The orders of a chain that has them."""
+    if access.orders is None:
+        return None
+    return OrderDesk(access.chain, access.orders, access.transactions, access.heads)

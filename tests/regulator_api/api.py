@@ -23,6 +23,7 @@ SCOPES = {
     "relayer-1": {"report"},
     "overseer": {"audit"},
     "librarian": {"read", "lists"},
+    "officer": {"orders"},
 }
 
 

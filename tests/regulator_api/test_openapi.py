@@ -20,6 +20,6 @@ async def test_it_speaks_its_openapi(tmp_path: Path) -> None:
     await world.finalize()
     chains = [SupervisedChain(world.access(chain).parameters) for chain in (A, B)]
     async with serving(database, chains, world.clock) as api:
-        for who in ("prover", "relayer-1", "overseer"):
+        for who in ("prover", "relayer-1", "overseer", "officer"):
             assert await assert_speaks_its_openapi(api.address, {"X-API-Key": api.keys[who]}, examples=8) >= 10
     await database.close()

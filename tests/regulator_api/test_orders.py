@@ -1,0 +1,170 @@
+"""Orders over the supervision API: drafts for officers, who is held, and the proof, on a running ledger."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from adapters.consortium import connect
+from adapters.consortium.chain import ConsortiumChain
+from core.model.consortium import caip_account, decode_leaf
+from core.model.consortium_orders import HeldLeaf
+from core.model.questions import LeafAnswer
+from core.model.types import ChainId
+from core.proofs.evidence import decode_evidence, verify
+from core.runtime.clock import SystemClock
+from core.runtime.database import open_database
+from gateway import orders
+from local_chains.consortium.node import ConsortiumNode
+from regulator_api.drafts import OrderDraft, half_of
+from regulator_api.ordering import OrderDesk
+from regulator_api.service import SupervisedChain
+from tests.local_chains.consortium.officers import LI, WANG, chain_with_officers
+from tests.local_chains.consortium.support import ANN, BEN, Actor
+from tests.regulator_api.api import Api, prepare, serving
+from tests.support import eventually
+
+CHAIN = ChainId("causeway:test-1")
+CASE = "ab" * 32
+
+
+@pytest_asyncio.fixture
+async def node(tmp_path: Path) -> AsyncIterator[ConsortiumNode]:
+    async with chain_with_officers(tmp_path / "home") as running:
+        yield running
+
+
+@pytest_asyncio.fixture
+async def chain(node: ConsortiumNode) -> AsyncIterator[ConsortiumChain]:
+    connected = await connect(node.rpc_url, CHAIN)
+    yield connected
+    await connected.close()
+
+
+@pytest_asyncio.fixture
+async def api(chain: ConsortiumChain, tmp_path: Path) -> AsyncIterator[Api]:
+    database = open_database(f"sqlite:///{tmp_path}/supervision.sqlite")
+    await prepare(database)
+    access = chain.access
+    assert access.orders is not None
+    desk = OrderDesk(CHAIN, access.orders, access.transactions, access.heads)
+    supervised = SupervisedChain(access.parameters, chain.prover, access.state, desk)
+    async with serving(database, [supervised], SystemClock()) as made:
+        yield made
+    await database.close()
+
+
+def account(actor: Actor) -> str:
+    return caip_account(CHAIN, actor.address)
+
+
+async def post(api: Api, path: str, **body: Any) -> Any:
+    answer = await api.ask(path, "officer", method="POST", json=body)
+    return answer.body if answer.status == 200 else (answer.status, answer.body["detail"])
+
+
+async def submit(node: ConsortiumNode, actor: Actor, draft: Any) -> dict[str, Any]:
+    """Sign a draft as on the officer's own machine, and send it."""
+    half = half_of(msgspec.convert(draft, OrderDraft))
+    return await orders.submit(node.rpc_url, orders.sign(half, bytes(actor.key)))
+
+
+async def order(api: Api, chain: ConsortiumChain, **changes: Any) -> Any:
+    assert chain.access.orders is not None
+    now_s = (await chain.access.orders.orders(0)).time_ms // 1_000
+    body = {"officer": account(LI), "account": account(ANN), "reason": "fraud", "case": CASE, "expires": now_s + 600}
+    return await post(api, "/v1/orders", **{**body, **changes})
+
+
+async def proven_hold(api: Api, chain: ConsortiumChain, actor: Actor) -> HeldLeaf | None:
+    """The hold that the evidence proves, verified as anybody would."""
+    file = await api.ask(f"/v1/holds/{account(actor)}/evidence", "prover")
+    evidence = decode_evidence(file.raw)
+    proven = verify(evidence, await chain.prover.anchor(), evidence.as_of.time.seconds + 5)
+    assert isinstance(proven.answer, LeafAnswer)
+    return None if proven.answer.value is None else decode_leaf(proven.answer.value, HeldLeaf)
+
+
+async def test_order_is_drafted_signed_shown_and_proven(api: Api, node: ConsortiumNode, chain: ConsortiumChain) -> None:
+    free = await api.get(f"/v1/holds/{account(ANN)}")
+    assert free == {"account": account(ANN), "held": False, "order": None, "until": None}
+    draft = await order(api, chain)
+    assert (draft["step"], draft["officer"], draft["sequence"]) == ("prepare", account(LI), 0)
+    assert draft.get("transaction") is None
+    await submit(node, LI, draft)
+    assert (await api.get("/v1/orders/1"))["status"] == "prepared"
+    await submit(node, WANG, await post(api, "/v1/orders/1/approval", officer=account(WANG)))
+    found = await api.get("/v1/orders")
+    [one] = found["items"]
+    assert (found["chain"], found["count"], one["status"], one["account"]) == (CHAIN, 1, "in-force", account(ANN))
+    assert (one["prepared"]["officer"], one["approved"]["officer"]) == (account(LI), account(WANG))
+    held = await api.get(f"/v1/holds/{account(ANN)}")
+    assert (held["held"], held["order"], held["until"]) == (True, 1, draft["expires"])
+
+    async def is_proven() -> bool:
+        # A state is proven by the header of the next block.
+        return await proven_hold(api, chain, ANN) == HeldLeaf(1, draft["expires"])
+
+    await eventually(is_proven)
+    assert await proven_hold(api, chain, BEN) is None
+    await submit(node, WANG, await post(api, "/v1/orders/1/lift", officer=account(WANG), reason="explained"))
+    assert (await api.get("/v1/orders/1"))["lift_waits"] is True
+    await submit(node, LI, await post(api, "/v1/orders/1/approval", officer=account(LI)))
+    assert (await api.get("/v1/orders/1"))["status"] == "lifted"
+    assert (await api.get(f"/v1/holds/{account(ANN)}"))["held"] is False
+
+
+async def test_orders_are_paged_and_filtered(api: Api, node: ConsortiumNode, chain: ConsortiumChain) -> None:
+    for who in (ANN, BEN, ANN):
+        await submit(node, LI, await order(api, chain, account=account(who)))
+    seen, path = [], "/v1/orders?limit=2"
+    while path:
+        page = await api.get(path)
+        seen += [one["number"] for one in page["items"]]
+        path = f"/v1/orders?limit=2&cursor={page['next']}" if page.get("next") else ""
+    assert seen == [3, 2, 1]
+    about = await api.get(f"/v1/orders?account={account(BEN)}")
+    assert [one["number"] for one in about["items"]] == [2]
+    other = await api.ask(f"/v1/orders?account={account(ANN)}&cursor={(await api.get('/v1/orders?limit=2'))['next']}")
+    assert other.status == 422
+
+
+async def test_drafts_take_a_scope_of_their_own(api: Api, chain: ConsortiumChain) -> None:
+    for who in ("inspector", "prover", "overseer", "relayer-1"):
+        assert (await api.ask("/v1/orders", who, method="POST", json={})).status == 403
+    assert (await api.ask(f"/v1/holds/{account(ANN)}/evidence")).status == 403
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "words"),
+    [
+        ({"officer": account(ANN)}, 422, "is not an officer"),
+        ({"officer": f"causeway:other:{'ab' * 20}"}, 404, "is not a supervised chain with orders"),
+        ({"account": f"causeway:other:{'ab' * 20}"}, 404, "is not a supervised chain with orders"),
+        ({"account": "ab" * 20}, 422, ""),
+        ({"reason": "two\nlines"}, 422, "cannot stand on the ledger"),
+        ({"reason": ""}, 422, ""),
+        ({"case": "2026-0417"}, 422, ""),
+        ({"expires": 5}, 422, "at most 90 days"),
+    ],
+)
+async def test_order_that_cannot_be_is_not_drafted(
+    api: Api, chain: ConsortiumChain, changes: dict[str, Any], status: int, words: str
+) -> None:
+    answered = await order(api, chain, **changes)
+    assert answered[0] == status
+    assert words in answered[1]
+
+
+async def test_orders_that_do_not_wait_are_not_approved(api: Api, node: ConsortiumNode, chain: ConsortiumChain) -> None:
+    assert (await post(api, "/v1/orders/1/approval", officer=account(LI)))[0] == 404
+    assert (await api.ask("/v1/orders/99")).status == 404
+    await submit(node, LI, await order(api, chain))
+    assert await post(api, "/v1/orders/1/approval", officer=account(LI)) == (
+        409,
+        "this officer signed the first half: another one has to approve it",
+    )
+    assert (await post(api, "/v1/orders/1/lift", officer=account(LI), reason="explained"))[0] == 409
