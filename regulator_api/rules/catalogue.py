@@ -165,6 +165,7 @@ class RuleSet:
         if len({rule.rule_id for rule in rules}) != len(rules):
             raise RejectedError("two rules have one id")
         self.rules = tuple(sorted(rules, key=lambda rule: rule.rule_id))
+        self.jurisdictions = frozenset(rule.jurisdiction for rule in self.rules if rule.jurisdiction is not None)
         self.history_s = max((rule.typology.parameters.history_s for rule in self.rules), default=0)
 
     def folds_of(self, jurisdiction: str | None) -> list[Rule]:

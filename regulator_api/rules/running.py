@@ -101,14 +101,14 @@ def judge_path(
 ) -> list[Observation]:
     """Return what the path that ends in a link shows."""
     path = path_to(last, before)
-    observations: list[Observation] = []
+    found: dict[tuple[str, str, str], Observation] = {}
     for rule in rules.rules:
         if rule.typology.judge is None:
             continue
         for one in rule.typology.judge(rule.rule_id, rule.parameters, path, name_of):
             if rules.applies(rule, jurisdiction_of(one.subject), one.trigger.time_s):
-                observations.append(one)
-    return observations
+                found.setdefault((one.rule, one.subject, one.anchor), one)
+    return list(found.values())
 
 
 def run_paths(

@@ -1,0 +1,297 @@
+"""Histories of many accounts at once, and which of their moves belong to joined swaps: what rules are run over."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.facts import LockStatus
+from core.model.types import AccountId, AssetId, ChainId, Height, SwapId
+from indexer.feed import FactKind
+from indexer.moves import Direction, MoveKey, MoveKind
+from indexer.projections.agreements import ReportedAgreement, agreement_of, agreements_under
+from indexer.projections.locks import LockRow, lock_row, matching_lock
+from indexer.projections.numbers import known_numbers
+from indexer.tables import accounts, agreements, asset_numbers, blocks, chains, events, facts, locks, moves
+
+T = TypeVar("T")
+
+CHUNK: Final = 400
+"""Values in one statement."""
+
+
+class StoredMove(NamedTuple):
+    """A move with numbers for its accounts and its asset. `other` None: an issue or a burn."""
+
+    account: int
+    time_s: int
+    chain: str
+    height: int
+    event_index: int
+    direction: int
+    other: int | None
+    asset: int
+    amount: int
+
+
+class Crossing(NamedTuple):
+    """A move that a lock made. `swap` and `role` are of the joined swap that the lock is a leg of, None without one.
+    `far` is the same party's account on the other chain, `via` the counterparty's on this one."""
+
+    refund: bool
+    swap: SwapId | None = None
+    role: str | None = None
+    far: AccountId | None = None
+    via: AccountId | None = None
+
+
+MovePlace = tuple[str, int, int]
+"""Chain, height and event index of a move."""
+
+_MOVES: Final = sa.select(
+    *(
+        moves.c[name]
+        for name in (
+            "account_id",
+            "time_s",
+            "chain",
+            "height",
+            "event_index",
+            "direction",
+            "other_id",
+            "asset_id",
+            "amount",
+        )
+    )
+).where(
+    moves.c.account_id.in_(sa.bindparam("ids", expanding=True)),
+    moves.c.time_s.between(sa.bindparam("since"), sa.bindparam("until")),
+    moves.c.kind != MoveKind.COVERED.value,
+)
+_LAST: Final = sa.select(
+    accounts.c.account_id,
+    sa.select(moves.c.time_s)
+    .where(moves.c.account_id == accounts.c.account_id, moves.c.time_s < sa.bindparam("before"))
+    .order_by(
+        moves.c.time_s.desc(),
+        moves.c.chain.desc(),
+        moves.c.height.desc(),
+        moves.c.event_index.desc(),
+        moves.c.direction.desc(),
+    )
+    .limit(1)
+    .correlate(accounts)
+    .scalar_subquery(),
+).where(accounts.c.account_id.in_(sa.bindparam("ids", expanding=True)))
+_ACCOUNTS: Final = sa.select(accounts.c.account_id, accounts.c.account).where(
+    accounts.c.account_id.in_(sa.bindparam("ids", expanding=True))
+)
+_ASSETS: Final = sa.select(asset_numbers.c.asset_id, asset_numbers.c.asset)
+_FACTS: Final = (
+    sa.select(*(facts.c[name] for name in ("seq", "kind", "chain", "height", "block_hash")), blocks.c.time_s)
+    .join(blocks, (blocks.c.chain == facts.c.chain) & (blocks.c.hash == facts.c.block_hash))
+    .where(facts.c.seq > sa.bindparam("after"))
+    .order_by(facts.c.seq)
+    .limit(sa.bindparam("most", type_=sa.Integer))
+)
+_HERE: Final = (
+    events.c.chain == sa.bindparam("of_chain"),
+    events.c.block_hash.in_(sa.bindparam("hashes", expanding=True)),
+)
+_NAMED: Final = sa.select(events.c.block_hash, events.c.sender, events.c.receiver).where(*_HERE).distinct()
+_MADE: Final = events.alias("made")
+# The event that made a lock stays when the lock itself is reverted.
+_NAMED_BY_LOCKS: Final = (
+    sa.select(events.c.block_hash, _MADE.c.sender, _MADE.c.receiver)
+    .join(_MADE, (_MADE.c.hashlock == events.c.hashlock) & (_MADE.c.lock_id == events.c.lock_id))
+    .where(*_HERE, events.c.kind.in_(("claimed", "refunded")), events.c.hashlock.is_not(None))
+    .where(_MADE.c.chain == sa.bindparam("of_chain"), _MADE.c.kind == "locked", _MADE.c.hashlock.is_not(None))
+    .distinct()
+)
+_FIRST_TIME: Final = (
+    sa.select(blocks.c.time_s)
+    .where(blocks.c.chain == sa.bindparam("of_chain"), blocks.c.canonical)
+    .order_by(blocks.c.height)
+    .limit(1)
+)
+_LOCKED_AT: Final = sa.select(locks).where(
+    locks.c.chain == sa.bindparam("of_chain"), locks.c.lock_height.in_(sa.bindparam("heights", expanding=True))
+)
+_SETTLED_AT: Final = sa.select(locks).where(
+    locks.c.chain == sa.bindparam("of_chain"), locks.c.settle_height.in_(sa.bindparam("heights", expanding=True))
+)
+
+
+def stored_moves(
+    connection: Connection, account_ids: Collection[int], since_s: int, until_s: int
+) -> Iterator[StoredMove]:
+    """Return the moves of these accounts in a span of time, both ends included, in no order."""
+    for part in _chunks(sorted(account_ids)):
+        for row in connection.execute(_MOVES, {"ids": part, "since": since_s, "until": until_s}):
+            yield StoredMove(*row)
+
+
+def last_before(connection: Connection, account_ids: Collection[int], before_s: int) -> dict[int, int]:
+    """Return the time of each account's last move before `before_s`, for those that have one."""
+    found: dict[int, int] = {}
+    for part in _chunks(sorted(account_ids)):
+        for number, time_s in connection.execute(_LAST, {"ids": part, "before": before_s}):
+            if time_s is not None:
+                found[number] = time_s
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One block that came, or is gone (`reverted`): the accounts that its events name, on whatever branch it is."""
+
+    seq: int
+    reverted: bool
+    lowest: MoveKey
+    accounts: frozenset[AccountId]
+
+
+def read_changes(connection: Connection, after_seq: int, limit: int) -> tuple[int, list[Changed]]:
+    """Return how far the log of facts was read, at most `limit` facts, and the blocks with events among them, in order.
+
+    As `indexer.projections.moves.read_changes`, for many blocks at once.
+    """
+    rows = connection.execute(_FACTS, {"after": after_seq, "most": limit}).all()
+    wanted: dict[str, set[bytes]] = defaultdict(set)
+    for row in rows:
+        if row.kind != FactKind.FINALIZED:
+            wanted[row.chain].add(bytes(row.block_hash))
+    parties = {chain: _parties(connection, ChainId(chain), sorted(hashes)) for chain, hashes in wanted.items()}
+    found = []
+    for row in rows:
+        named = parties.get(row.chain, {}).get(bytes(row.block_hash))
+        if named and row.kind != FactKind.FINALIZED:
+            lowest = MoveKey(row.time_s, ChainId(row.chain), Height(row.height), 0, Direction.OUT)
+            found.append(Changed(row.seq, row.kind == FactKind.REVERTED, lowest, frozenset(named)))
+    return (rows[-1].seq if rows else after_seq), found
+
+
+def _parties(connection: Connection, chain: ChainId, hashes: Sequence[bytes]) -> dict[bytes, set[AccountId]]:
+    """Return the accounts that the events of each block name; blocks without any are left out."""
+    found: dict[bytes, set[AccountId]] = defaultdict(set)
+    for part in _chunks(hashes):
+        for statement in (_NAMED, _NAMED_BY_LOCKS):
+            for block_hash, sender, receiver in connection.execute(statement, {"of_chain": chain, "hashes": part}):
+                found[bytes(block_hash)] |= {AccountId(party) for party in (sender, receiver) if party is not None}
+    return found
+
+
+def account_numbers(connection: Connection, names: Collection[AccountId]) -> dict[str, int]:
+    """Return the numbers of those accounts that ever moved value."""
+    return known_numbers(connection, accounts, names)
+
+
+def account_names(connection: Connection, account_ids: Collection[int]) -> dict[int, AccountId]:
+    """Return the accounts behind these numbers, which never mean another one."""
+    found: dict[int, AccountId] = {}
+    for part in _chunks(sorted(account_ids)):
+        found.update((number, AccountId(name)) for number, name in connection.execute(_ACCOUNTS, {"ids": part}))
+    return found
+
+
+def asset_names(connection: Connection) -> dict[int, AssetId]:
+    """Return every asset that ever moved, by its number."""
+    return {number: AssetId(name) for number, name in connection.execute(_ASSETS)}
+
+
+def all_accounts(connection: Connection, after: int, limit: int) -> list[tuple[int, AccountId]]:
+    """Return accounts with their numbers, in the order of these, at most `limit`, behind the number `after`."""
+    query = sa.select(accounts).where(accounts.c.account_id > after).order_by(accounts.c.account_id).limit(limit)
+    return [(row.account_id, AccountId(row.account)) for row in connection.execute(query)]
+
+
+def complete_since(connection: Connection) -> int:
+    """Return the time from which on every followed chain is indexed, 0 if each is from its beginning."""
+    late = connection.execute(sa.select(chains.c.chain).where(chains.c.start_height > 1)).scalars().all()
+    first = (connection.execute(_FIRST_TIME, {"of_chain": chain}).scalar() for chain in late)
+    return max((time_s for time_s in first if time_s is not None), default=0)
+
+
+def crossings(connection: Connection, places: Collection[MovePlace]) -> dict[MovePlace, Crossing]:
+    """Return what the moves at these places, which locks made, belong to."""
+    by_chain: dict[str, set[int]] = defaultdict(set)
+    for chain, height, _ in places:
+        by_chain[chain].add(height)
+    wanted, made, ended = set(places), dict[MovePlace, LockRow](), dict[MovePlace, LockRow]()
+    for chain, heights in by_chain.items():
+        for part in _chunks(sorted(heights)):
+            asked = {"of_chain": chain, "heights": part}
+            for lock in map(lock_row, connection.execute(_LOCKED_AT, asked)):
+                made[chain, lock.locked.height, lock.locked.index] = lock
+            for lock in map(lock_row, connection.execute(_SETTLED_AT, asked)):
+                if lock.settled is not None:
+                    ended[chain, lock.settled.height, lock.settled.index] = lock
+    found = {place: (lock, True) for place, lock in made.items() if place in wanted}
+    found |= {place: (lock, False) for place, lock in ended.items() if place in wanted}
+    joined = _joined(connection, [lock for lock, _ in found.values()])
+    return {place: _crossing(lock, out, joined) for place, (lock, out) in found.items()}
+
+
+def _joined(connection: Connection, some: Sequence[LockRow]) -> dict[MovePlace, tuple[ReportedAgreement, bool]]:
+    """Return agreements by the place of a lock that is one of their legs, and if it is the initiator's."""
+    found: dict[MovePlace, tuple[ReportedAgreement, bool]] = {}
+    for part in _chunks(sorted({lock.terms.hashlock for lock in some})):
+        for agreement in agreements_under(connection, part):
+            for terms, first in ((agreement.initiator, True), (agreement.participant, False)):
+                leg = matching_lock(connection, terms)
+                if leg is not None:
+                    found.setdefault(leg.place, (agreement, first))
+    return found
+
+
+def _crossing(lock: LockRow, out: bool, joined: dict[MovePlace, tuple[ReportedAgreement, bool]]) -> Crossing:
+    refund = not out and lock.status is LockStatus.REFUNDED
+    if refund or lock.place not in joined:
+        return Crossing(refund)
+    agreement, first = joined[lock.place]
+    # Whoever locks the initiator's leg gets the participant's, and the other way round.
+    initiator = first == out
+    mine, far = (agreement.initiator, agreement.participant) if first else (agreement.participant, agreement.initiator)
+    return Crossing(
+        False,
+        agreement.swap_id,
+        "initiator" if initiator else "participant",
+        far.receiver if out else far.sender,
+        mine.receiver if out else mine.sender,
+    )
+
+
+def agreements_since(connection: Connection, after_ns: int, limit: int) -> list[tuple[int, ReportedAgreement]]:
+    """Return agreements that were reported after a moment, the first of them first, with that moment."""
+    query = (
+        sa.select(agreements.c.reported_ns, agreements.c.swap_id)
+        .where(agreements.c.reported_ns > after_ns)
+        .order_by(agreements.c.reported_ns, agreements.c.swap_id)
+        .limit(limit)
+    )
+    found = []
+    for reported_ns, swap_id in connection.execute(query).all():
+        agreement = agreement_of(connection, SwapId(swap_id))
+        if agreement is not None:
+            found.append((int(reported_ns), agreement))
+    return found
+
+
+def legs_of(connection: Connection, agreement: ReportedAgreement) -> list[LockRow]:
+    """Return the locks that are the legs of an agreement."""
+    legs = (matching_lock(connection, terms) for terms in (agreement.initiator, agreement.participant))
+    return [leg for leg in legs if leg is not None]
+
+
+def chain_heights(connection: Connection) -> dict[ChainId, Height]:
+    """Return the newest height of each chain that the histories contain."""
+    query = sa.select(blocks.c.chain, sa.func.max(blocks.c.height)).where(blocks.c.canonical).group_by(blocks.c.chain)
+    return {ChainId(chain): Height(height) for chain, height in connection.execute(query)}
+
+
+def _chunks(values: Sequence[T]) -> Iterator[list[T]]:
+    for first in range(0, len(values), CHUNK):
+        yield list(values[first : first + CHUNK])

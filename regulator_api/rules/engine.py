@@ -1,0 +1,383 @@
+"""Rules at each block: reads what changed in the histories, runs the rules on it, and stores what they say.
+
+A batch of facts is one transaction. Each subject that a fact names is stepped over its new moves; if moves came late,
+or are gone after a reorg, what was said since then is forgotten and said again from history. Runs of subjects are kept
+in memory, the most recent ones, and are made again from `history_needed` seconds of moves if they are not there: memory
+is bounded by `MAX_RUNS`, and a block costs by its own moves and the accounts that it names.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from core.model.types import AccountId, ChainId, Height
+from core.runtime.clock import Clock
+from core.runtime.database import Database
+from core.runtime.inserts import insert_if_absent
+from core.runtime.logging import get_logger
+from indexer.moves import Direction, MoveKey
+from indexer.projections import histories
+from indexer.projections.histories import Changed
+from regulator_api.knowledge.store import LabelStore
+from regulator_api.knowledge.tags import Labels
+from regulator_api.rules import store
+from regulator_api.rules.catalogue import RuleSet
+from regulator_api.rules.history import Place, Seen
+from regulator_api.rules.observation import Link, Observation
+from regulator_api.rules.paths import MAX_PATH
+from regulator_api.rules.reading import Horizon, Knowledge, Reader, lows
+from regulator_api.rules.running import SubjectRun, history_needed, judge_path
+from regulator_api.rules.tables import state
+from regulator_api.rules.versions import load_rates, load_rules, rates_version, rules_version, typology_of
+
+FACTS: Final = 128
+"""Facts of one batch: it holds the database's writer for some tens of milliseconds."""
+MAX_SUBJECTS: Final = 2_000
+"""Subjects that are run in one go; a batch that names more takes several."""
+MAX_RUNS: Final = 10_000
+"""Subjects whose runs are kept in memory, about 10 kB each."""
+MAX_AGREEMENTS: Final = 200
+MAX_NEIGHBOURS: Final = 10_000
+"""Counterparties of a newly labelled account that are looked at again; more need a cold run."""
+PAUSE_S: Final = 1.0
+
+log = get_logger("regulator_api.rules")
+
+
+@dataclass(slots=True)
+class _Run:
+    """A subject's run, and the last move that it stepped over."""
+
+    run: SubjectRun
+    last: Place | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the rules have read. `moves` of the last batch; `more`: there is more to read now."""
+
+    seq: int
+    more: bool
+    moves: int = 0
+    raised: int = 0
+    withdrawn: int = 0
+
+
+class RulesEngine:
+    """Runs rules over one database; `step` is a worker's. One engine works at a time: it holds the row of its state."""
+
+    def __init__(self, database: Database, clock: Clock, max_runs: int = MAX_RUNS) -> None:
+        self._database = database
+        self._clock = clock
+        self._max_runs = max_runs
+        self._reader = Reader()
+        self._labels = LabelStore()
+        self._runs: OrderedDict[str, _Run] = OrderedDict()
+        self._known: Knowledge | None = None
+        self._known_versions: tuple[int, int, int] | None = None
+        self._runs_seq: int | None = None
+        """The state of the database that the runs in memory belong to; None while it may be another."""
+
+    async def step(self) -> None:
+        """Read everything that is there. Raise what the database raises."""
+        while (await self.advance()).more:
+            pass
+
+    async def advance(self) -> Progress:
+        """Take one batch. A batch that was rolled back is taken again from what the database says."""
+        progress = await self._database.write(self._advance)
+        self._runs_seq = progress.seq
+        return progress
+
+    def _advance(self, connection: Connection) -> Progress:
+        insert_if_absent(
+            connection, state, id=1, seq=0, agreements_ns=0, label_version=0, rules_version=0, rates_version=0,
+            changed_seq=0, horizon="{}", incomplete="",
+        )  # fmt: skip
+        now = connection.execute(sa.select(state).where(state.c.id == 1).with_for_update()).one()
+        if self._runs_seq != now.seq:
+            self._runs.clear()
+        self._runs_seq = None
+        self._reader.prepare(connection)
+        labels = self._labels.at(connection)
+        knowledge = self._knowledge(connection, labels)
+        horizon = Horizon.read(now.horizon)
+        seq, changes = histories.read_changes(connection, now.seq, FACTS)
+        for change in changes:
+            horizon.move(change)
+        batch = _Batch(self, connection, knowledge, horizon, now.changed_seq, self._clock.now_ns())
+        incomplete = now.incomplete
+        if now.seq and labels.version != now.label_version:
+            incomplete = batch.relabel(_labels_before(connection, now.label_version), labels) or incomplete
+        if now.seq and rates_version(connection) != now.rates_version:
+            incomplete = "rates were added: what they say about the past takes a cold run"
+        agreements_ns = batch.join(now.agreements_ns)
+        batch.follow(changes)
+        batch.run()
+        batch.finish()
+        values = {
+            "seq": seq,
+            "agreements_ns": agreements_ns,
+            "label_version": labels.version,
+            "rules_version": rules_version(connection),
+            "rates_version": rates_version(connection),
+            "changed_seq": batch.changed_seq,
+            "horizon": horizon.text(),
+            "incomplete": incomplete,
+        }
+        if any(getattr(now, name) != value for name, value in values.items()):
+            connection.execute(sa.update(state).where(state.c.id == 1).values(values))
+        while len(self._runs) > self._max_runs:
+            self._runs.popitem(last=False)
+        return Progress(seq, seq > now.seq, batch.moves, batch.writer.raised, batch.writer.withdrawn)
+
+    def _knowledge(self, connection: Connection, labels: Labels) -> Knowledge:
+        versions = (labels.version, rules_version(connection), rates_version(connection))
+        complete_since_s = histories.complete_since(connection)
+        known = self._known
+        if known is None or versions != self._known_versions or known.complete_since_s != complete_since_s:
+            self._known = known = Knowledge(
+                RuleSet(load_rules(connection)), labels, load_rates(connection), complete_since_s
+            )
+            self._known_versions = versions
+            self._runs.clear()
+        return known
+
+    def take(self, subject: str) -> _Run | None:
+        """Return the run of a subject that is in memory, and take it out."""
+        return self._runs.pop(subject, None)
+
+    def keep(self, subject: str, run: _Run) -> None:
+        self._runs[subject] = run
+
+    @property
+    def reader(self) -> Reader:
+        return self._reader
+
+
+def _labels_before(connection: Connection, version: int) -> Labels:
+    from regulator_api.knowledge.store import load_labels
+
+    return load_labels(connection, version) if version else Labels()
+
+
+class _Batch:
+    """One transaction's work."""
+
+    def __init__(
+        self,
+        engine: RulesEngine,
+        connection: Connection,
+        knowledge: Knowledge,
+        horizon: Horizon,
+        changed_seq: int,
+        now_ns: int,
+    ) -> None:
+        self._engine, self._connection, self._knowledge, self._horizon = engine, connection, knowledge, horizon
+        self._low: dict[str, MoveKey] = {}
+        self._must: set[str] = set()
+        self.changed_seq = changed_seq
+        self.moves = 0
+        self._gone: list[Observation] = []
+        self._new: list[tuple[Observation, str]] = []
+        self._removed: dict[str, Link] = {}
+        self._added: dict[str, Link] = {}
+        self.writer = store.AlertWriter(
+            connection, self._next, knowledge.labels.version, now_ns, lambda rule: typology_of(knowledge.rules, rule)
+        )
+
+    def _next(self) -> int:
+        self.changed_seq += 1
+        return self.changed_seq
+
+    # --- what to look at -----------------------------------------------------------------------------------------
+
+    def follow(self, changes: Sequence[Changed]) -> None:
+        """Run the subjects that these changes name."""
+        low = lows(((change.lowest, change.accounts) for change in changes), self._knowledge)
+        reverted = {
+            self._knowledge.name_of(account) for change in changes if change.reverted for account in change.accounts
+        }
+        self._want(low, reverted)
+
+    def join(self, after_ns: int) -> int:
+        """Run the parties of swaps whose terms were reported since; return up to when reports were read."""
+        found = histories.agreements_since(self._connection, after_ns, MAX_AGREEMENTS)
+        low: dict[str, MoveKey] = {}
+        for _, agreement in found:
+            for leg in histories.legs_of(self._connection, agreement):
+                key = MoveKey(leg.locked.time_s, leg.chain, Height(0), 0, Direction.OUT)
+                for account in (leg.terms.sender, leg.terms.receiver):
+                    name = self._knowledge.name_of(account)
+                    low[name] = min(key, low.get(name, key))
+        self._want(low, low.keys())
+        return max((reported_ns for reported_ns, _ in found), default=after_ns)
+
+    def relabel(self, before: Labels, after: Labels) -> str:
+        """Run the subjects that other labels make a difference to. Return why a cold run is needed, "" if none is."""
+        changed = changed_accounts(before, after)
+        low: dict[str, MoveKey] = {}
+        beyond = 0
+        for account, since_s in changed.items():
+            key = MoveKey(since_s, ChainId(""), Height(0), 0, Direction.OUT)
+            own = {account, *(one for one in (before.entity_of(account), after.entity_of(account)) if one is not None)}
+            neighbours, all_of_them = self._neighbours(account, since_s)
+            beyond += not all_of_them
+            for name in own | {self._knowledge.name_of(other) for other in neighbours}:
+                low[name] = min(key, low.get(name, key))
+        self._want(low, low.keys())
+        if beyond:
+            return f"label version {after.version}: {beyond} accounts have more than {MAX_NEIGHBOURS} moves to look at"
+        return ""
+
+    def _neighbours(self, account: AccountId, since_s: int) -> tuple[set[AccountId], bool]:
+        numbers = histories.account_numbers(self._connection, [account])
+        rows = histories.stored_moves(self._connection, numbers.values(), since_s, self._horizon.until_s)
+        others: set[int] = set()
+        for count, row in enumerate(rows):
+            if count == MAX_NEIGHBOURS:
+                return set(histories.account_names(self._connection, others).values()), False
+            if row.other is not None:
+                others.add(row.other)
+        return set(histories.account_names(self._connection, others).values()), True
+
+    # --- runs ----------------------------------------------------------------------------------------------------
+
+    def _want(self, low: Mapping[str, MoveKey], again: Collection[str]) -> None:
+        for name, key in low.items():
+            self._low[name] = min(key, self._low.get(name, key))
+        self._must |= set(again)
+
+    def run(self) -> None:
+        """Run the subjects that were named, each once: from history if what is in memory does not end before."""
+        low, again = self._low, self._must
+        names = sorted(name for name in low if not self._engine.reader.is_keeper(name))
+        for first in range(0, len(names), MAX_SUBJECTS):
+            part = names[first : first + MAX_SUBJECTS]
+            onward: dict[str, _Run] = {}
+            for name in part:
+                had = self._engine.take(name)
+                if had is not None and name not in again and (had.last is None or had.last < low[name][:5]):
+                    onward[name] = had
+            self._onward(onward, low)
+            self._from_history([name for name in part if name not in onward], low)
+
+    def _onward(self, runs: Mapping[str, _Run], low: Mapping[str, MoveKey]) -> None:
+        if not runs:
+            return
+        since_s = min(low[name].time_s for name in runs)
+        found = self._engine.reader.load(self._connection, self._knowledge, list(runs), since_s, self._horizon)
+        for name, kept in runs.items():
+            for move in found[name]:
+                if kept.last is None or move[:5] > kept.last:
+                    kept.run.step(move)
+                    kept.last = move.place
+                    self.moves += 1
+            observations, links = kept.run.take()
+            self._new += ((one, "") for one in observations)
+            self._add_links(links)
+            self._engine.keep(name, kept)
+
+    def _from_history(self, names: Sequence[str], low: Mapping[str, MoveKey]) -> None:
+        if not names:
+            return
+        needed = history_needed(self._knowledge.rules)
+        first_s = min(low[name].time_s for name in names) - needed
+        found = self._engine.reader.load(self._connection, self._knowledge, names, first_s, self._horizon)
+        latest = self._engine.reader.last_before(self._connection, self._knowledge, names, first_s)
+        for name in names:
+            since_s = low[name].time_s
+            self._again(name, found[name], latest.get(name), since_s, since_s - needed)
+
+    def _again(self, name: str, moves: Sequence[Seen], before_s: int | None, since_s: int, begin_s: int) -> None:
+        window = []
+        for move in moves:
+            if move.time_s < begin_s:
+                before_s = move.time_s
+            else:
+                window.append(move)
+        run = SubjectRun(self._knowledge.subject(name), self._knowledge.rules, before_s)
+        for move in window:
+            run.step(move)
+        self.moves += sum(move.time_s >= since_s for move in window)
+        observations, links = run.take()
+        self._gone += store.forget_since(self._connection, name, since_s)
+        self._new += ((one, "") for one in observations if one.trigger.time_s >= since_s)
+        for link in store.links_since(self._connection, name, since_s):
+            self._removed[link.after] = link
+        self._add_links(link for link in links if link.left.time_s >= since_s)
+        self._engine.keep(name, _Run(run, window[-1].place if window else None))
+
+    def _add_links(self, links: Iterable[Link]) -> None:
+        for link in links:
+            self._added[link.after] = link
+
+    # --- paths and alerts ----------------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Judge the paths that changed, store everything, and bring the alerts up to date."""
+        for passage, link in list(self._removed.items()):
+            if self._added.get(passage) == link:
+                del self._removed[passage], self._added[passage]
+        store.replace_links(self._connection, self._removed.keys(), self._added.values())
+        self._judge_paths()
+        gone, new = set(self._gone), {one for one, _ in self._new}
+        store.add_observations(self._connection, self._new)
+        self.writer.update(gone - new, new - gone)
+
+    def _judge_paths(self) -> None:
+        if not self._removed and not self._added:
+            return
+        known = {**self._added}
+        ends = {**self._added, **self._onward_links(known)}
+        self._learn_paths(known)
+        self._gone += store.forget_linked(self._connection, self._removed.keys() | ends.keys())
+        before: Callable[[str], Link | None] = known.get
+        for link in ends.values():
+            for one in judge_path(
+                link, before, self._knowledge.rules, self._knowledge.name_of, self._knowledge.jurisdiction_of
+            ):
+                self._new.append((one, link.after))
+
+    def _onward_links(self, known: dict[str, Link]) -> dict[str, Link]:
+        """Return the links that carry on from one that changed: their paths changed, too."""
+        found: dict[str, Link] = {}
+        edge = {*self._removed, *self._added}
+        for _ in range(MAX_PATH):
+            reached = store.links_by(self._connection, edge, after=False) if edge else []
+            edge = {link.after for link in reached} - found.keys() - self._added.keys()
+            found.update((link.after, link) for link in reached if link.after in edge)
+        known.update(found)
+        return found
+
+    def _learn_paths(self, known: dict[str, Link]) -> None:
+        """Read the links that lead to those that are known, as far as paths reach."""
+        edge = {link.before for link in known.values()} - known.keys()
+        for _ in range(MAX_PATH):
+            if not edge:
+                return
+            reached = store.links_by(self._connection, edge, after=True)
+            known.update((link.after, link) for link in reached)
+            edge = {link.before for link in reached} - known.keys()
+
+
+def changed_accounts(before: Labels, after: Labels) -> dict[AccountId, int]:
+    """Return the accounts whose categories or entities differ, with the earliest time from which they do."""
+    found: dict[AccountId, int] = {}
+    for account in {*before.subjects(), *after.subjects()}:
+        old, new = (
+            {
+                (tag.category, tag.valid_from_s, tag.valid_to_s, tag.entity, tag.jurisdiction)
+                for tag in one.all_tags(account)
+            }
+            for one in (before, after)
+        )
+        if old != new:
+            apart = old ^ new
+            moved = {one[3] for one in apart} != {None} or any(one[4] is not None for one in apart)
+            found[account] = 0 if moved else min(one[1] for one in apart)
+    return found
