@@ -25,6 +25,7 @@ from gateway.config.chains import EVM
 from gateway.config.faults import Faults, choices, shown
 from gateway.config.trading import POLICIES
 from htlc import timelocks
+from regulator_api.values import read_rates_file
 from relayer.keys.keystore import Keystore, read_keystore
 from relayer.notices.webhooks import parse_secret
 
@@ -141,6 +142,9 @@ def check_places(config: RelayerConfig | RegulatorConfig | IndexConfig, base: Pa
         address = parse_database_url(resolve_database(config.database, base))
         if isinstance(address, SqliteAddress) and address.path is not None:
             inspect_file(address.path)
+    if isinstance(config, RegulatorConfig) and config.rates is not None:
+        with faults.at("rates"):
+            read_rates_file(base / config.rates)
     for number, chain in enumerate(config.chains):
         if chain.kind == EVM and chain.contracts:
             _check_abis(chain, f"chains[{number}].contracts", faults)

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Final
 
 from core.model.errors import RejectedError
@@ -19,6 +20,7 @@ from core.model.identifiers import parse_asset
 from core.model.types import MAX_DECIMALS, AssetId
 
 MAX_RATES: Final = 1_000_000
+MAX_FILE_BYTES: Final = 256 << 20
 MAX_LINE_CHARS: Final = 1_024
 MAX_VALUE: Final = 2**63 - 1
 """Values are kept as signed 64-bit integers; what would be more counts as this much."""
@@ -117,6 +119,20 @@ def read_rates(text: str) -> list[Rate]:
         raise RejectedError(f"line {reader.line_num}: not CSV: {error}") from None
     Rates(found)
     return found
+
+
+def read_rates_file(path: Path) -> list[Rate]:
+    """Return the rates in a file. Raise `RejectedError` as `read_rates`, and for a file that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        if len(raw) > MAX_FILE_BYTES:
+            raise RejectedError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MiB, the most that rates may have")
+        return read_rates(raw.decode())
+    except (OSError, UnicodeDecodeError) as error:
+        raise RejectedError(f"cannot read the rates in {path}: {error}") from None
+    except RejectedError as error:
+        raise RejectedError(f"{path}: {error.message}") from None
 
 
 def _read_line(number: int, line: list[str]) -> Rate:

@@ -287,7 +287,8 @@ class ApiKeyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`causeway regulator run --config FILE`. `bridge` is the chain on which foreign headers are attested."""
+    """`causeway regulator run --config FILE`. `bridge` is the chain on which foreign headers are attested, `rates` a
+    file of what assets are worth (`regulator_api.values`)."""
 
     name: str
     listen: str
@@ -295,6 +296,7 @@ class RegulatorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chains: tuple[ChainConfig, ...]
     keys: tuple[ApiKeyConfig, ...]
     bridge: str | None = None
+    rates: str | None = None
     log_level: LogLevel = "info"
 
 

@@ -9,6 +9,7 @@ from core.model.types import ChainId
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.database import Database
 from core.runtime.metrics import Metrics
+from core.runtime.supervisor import Worker
 from core.runtime.version import VERSION
 from core.runtime.web import ApiKey, KeyRing
 from gateway.config import RegulatorConfig
@@ -19,7 +20,10 @@ from regulator_api.access.callers import RegulatorCallers
 from regulator_api.application import create_app
 from regulator_api.auditing import Auditor
 from regulator_api.ordering import OrderDesk
+from regulator_api.rules.engine import PAUSE_S, RulesEngine
+from regulator_api.rules.versions import store_rates
 from regulator_api.service import RegulatorService, SupervisedChain
+from regulator_api.values import read_rates_file
 
 
 async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> None:
@@ -32,6 +36,7 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
     ring = KeyRing(ApiKey(key.name, key.sha256, frozenset(key.scopes)) for key in config.keys)
     callers = RegulatorCallers(ring, clock)
     cursors = SystemSecrets().token_bytes(32)
+    rates = [] if config.rates is None else read_rates_file(base / config.rates)
 
     async def admit(chain: ConnectedChain) -> None:
         await check_starts(config.chains, {chain.access.chain: chain})
@@ -46,8 +51,16 @@ async def run_regulator(config: RegulatorConfig, base: Path, as_json: bool) -> N
         auditor = Auditor(database, clock)
         followers = make_followers(config.chains, chains, database, FactSignal(), clock, metrics)
         supervisor = following(followers, clock, metrics)
+        engine = RulesEngine(database, clock)
+        supervisor.add(Worker("rules", engine.step, pause_s=PAUSE_S, contained=True))
         app = create_app(service, auditor, callers=callers, metrics=metrics, clock=clock, version=VERSION)
-        return Work(app, (supervisor.run,), auditor.prepare)
+
+        async def opened() -> None:
+            await auditor.prepare()
+            if rates:
+                await database.write(lambda connection: store_rates(connection, rates))
+
+        return Work(app, (supervisor.run,), opened)
 
     setting = Setting(
         kind="regulator",

@@ -341,7 +341,9 @@ class Devnet:
                 ApiKeyConfig("relayers", _digest(report_key), ("report",)),
             ),
             bridge=chains[1].id,
+            rates="rates.csv",
         )
+        (directory / "rates.csv").write_text(_rates(chains))
         file = directory / "regulator.toml"
         file.write_text(to_toml(configuration))
         return file
@@ -362,6 +364,17 @@ class Devnet:
         """The usual port if that is wanted and free, else 0: any."""
         preferred = PREFERRED_PORTS.get(name, 0) if self.settings.fixed_ports else 0
         return preferred if preferred and is_free(preferred) else 0
+
+
+def _rates(chains: tuple[ChainConfig, ChainConfig]) -> str:
+    """The worth of assets in euros, at the rates of the pairs: 1 CNYD is 0.125."""
+    lines = ["asset,from_s,price,decimals,source"]
+    for asset in (asset for chain in chains for asset in chain.assets):
+        price, decimals = ("0.125", 2) if asset.endswith(":cnyd") else ("0.8875", 6)
+        if "/slip44:" in asset:
+            price, decimals = "2500", 18
+        lines.append(f"{asset},0,{price},{decimals},devnet")
+    return "\n".join(lines) + "\n"
 
 
 def _pairs(ether: str, token: str, yuan: str) -> tuple[PairConfig, ...]:

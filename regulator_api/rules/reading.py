@@ -30,7 +30,7 @@ _BY_PLACE: Final = itemgetter(0, 1, 2, 3, 4)
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """What rules run with, next to histories. `complete_since_s`: as of `regulator_api.rules.history.Subject`."""
+    """Everything that rules run with, next to histories. `complete_since_s` is as in `history.Subject`."""
 
     rules: RuleSet
     labels: Labels

@@ -81,7 +81,7 @@ def events_of(traffic: Traffic) -> dict[int, list[tuple[int, int, int, ChainEven
 
 
 def labels_of(traffic: Traffic, version: int = 1) -> Labels:
-    """What is known of the traffic's accounts. Keepers need no label: the index knows them."""
+    """Labels of the traffic's accounts. Keepers need no label: the index knows them."""
     tags = []
     for account, categories in sorted(traffic.labels.items()):
         for category in sorted(categories - {"htlc"}):
