@@ -23,7 +23,7 @@ from relayer.inventory import Promise
 from relayer.metrics import RelayerMetrics
 from relayer.notices import reports, webhook_rows
 from relayer.notices.reports import REPORTS
-from relayer.notices.webhook_rows import WEBHOOKS
+from relayer.notices.webhook_rows import SUBSCRIPTIONS, WEBHOOKS
 from relayer.policy import MAX_LAPSE_S
 from relayer.pump import promises, tables
 from relayer.pump.wiring import Pump
@@ -94,7 +94,7 @@ class Housekeeping:
             )
 
         counts, promised, nearest_s, sent = await self._database.read(read)
-        for queue in (REPORTS.name, WEBHOOKS.name):
+        for queue in (REPORTS.name, WEBHOOKS.name, SUBSCRIPTIONS.name):
             for status in DeliveryStatus:
                 self._metrics.deliveries.labels(queue, status).set(sent.get((queue, status), 0))
         self._metrics.unacknowledged.set(len(await self._pump.foreign_uses()))

@@ -28,7 +28,7 @@ from core.runtime.supervisor import Supervisor, Worker
 from indexer.feed import FactSignal
 from relayer import reloads, switchboard
 from relayer.api import access, idempotency
-from relayer.asking import rows as query_rows
+from relayer.asking import parts as asking_parts
 from relayer.bridging import asked
 from relayer.bridging.answerer import Answerer
 from relayer.bridging.attestor import Attestor
@@ -77,7 +77,7 @@ TABLES: Final = (
     *idempotency.TABLES,
     *access.TABLES,
     *webhook_rows.TABLES,
-    *query_rows.TABLES,
+    *asking_parts.TABLES,
     *switchboard.TABLES,
     *reloads.TABLES,
     *treasury_tables.TABLES,

@@ -19,7 +19,8 @@ SQL_STANDS_IN = (
         "relayer/notices/webhook_rows.py",
         "relayer/reloads.py",
     ),
-    *("relayer/api/access.py", "relayer/asking/rows.py", "relayer/bridging/asked.py", "gateway/backup.py"),
+    *("relayer/api/access.py", "relayer/asking/rows.py", "relayer/asking/follow_rows.py", "relayer/bridging/asked.py"),
+    "gateway/backup.py",
 )
 """The indexer is a room about SQL, a backup about every table; the simulation reads what the code under test stores."""
 OWN_TABLES = {"indexer.tables": ("indexer/", "relayer/client/store.py", "gateway/simulation/")}

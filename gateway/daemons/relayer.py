@@ -11,7 +11,7 @@ from adapters.registry import ConnectedChain
 from adapters.traits import TokenTrait
 from core.model.errors import RejectedError, require
 from core.model.types import AccountId, AssetId, ChainId, chain_of
-from core.runtime.clock import SystemClock, SystemSecrets
+from core.runtime.clock import SystemClock
 from core.runtime.database import Database
 from core.runtime.logging import get_logger
 from core.runtime.metrics import Metrics
@@ -36,7 +36,7 @@ from gateway.daemons.reloading import Reloading
 from gateway.queries import prover_of
 from indexer.feed import FactSignal
 from relayer.api import create_api
-from relayer.asking.asker import Asker
+from relayer.asking.parts import make_asking
 from relayer.conditions import Conditions
 from relayer.keys.keystore import Keystore
 from relayer.metrics import RelayerMetrics
@@ -122,8 +122,9 @@ class _Daemon:
         followers = make_followers(config.chains, chains, database, signal, clock, metrics)
         # One chain's follower ends no other chain's exits, whatever it meets.
         supervisor = following(followers, clock, metrics, contained=True)
-        asker = Asker(database, prover_of(chains), clock, SystemSecrets())
-        supervisor.add(*fact_listeners(config.database, database, signal), *asker.workers())
+        hooks = setup.webhooks.reach if setup.webhooks.openers else None
+        asking = make_asking(database, prover_of(chains), clock, hooks)
+        supervisor.add(*fact_listeners(config.database, database, signal), *asking.workers())
         app = create_api(
             service.desk,
             setup.chains,
@@ -134,8 +135,8 @@ class _Daemon:
             ready=health_of(followers, service.concerns, self.life.waits),
             name=config.name,
             cors=Cors(config.cors_origins),
-            asker=asker,
-            hooks=setup.webhooks.reach if setup.webhooks.openers else None,
+            asking=asking,
+            hooks=hooks,
         )
 
         async def opened() -> None:

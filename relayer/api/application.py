@@ -52,8 +52,10 @@ from relayer.api.queries import Queries
 from relayer.api.query_bodies import QueriesBody, QueriesCall, QueryBody
 from relayer.api.query_streams import QueryStreams
 from relayer.api.socket import Sockets
+from relayer.api.subscription_bodies import SubscriptionBody, SubscriptionCall
+from relayer.api.subscriptions import Subscriptions
 from relayer.api.updates import Broadcaster
-from relayer.asking.asker import Asker
+from relayer.asking.parts import Asking, make_asking
 from relayer.notices.addresses import Reach
 from relayer.provider.desk import Desk
 
@@ -82,26 +84,29 @@ def create_api(
     cors: Cors | None = None,
     hooks: Reach | None = None,
     secrets: SecretSource | None = None,
-    asker: Asker | None = None,
+    asking: Asking | None = None,
 ) -> web.Application:
     """The dApp API of one relayer. `limit` bounds each caller's requests, None does not; `cors` says which pages may
     call from browsers, None lets none. `database` keeps what is the API's own. `hooks` says to which
-    addresses openers may have changes posted, None to none. `asker` answers questions, None if none can be proven; its
+    addresses openers may have changes posted, None to none. `asking` answers questions, None if none can be proven; its
     workers run elsewhere."""
     answers = Answers(desk, chains, clock, watchtower, name)
     broadcaster = Broadcaster(desk, clock)
-    sockets, events = Sockets(desk, answers, broadcaster, clock), Events(desk, answers, broadcaster, clock)
     secrets = secrets or SystemSecrets()
+    asking = asking or make_asking(database, None, clock)
+    sockets = Sockets(desk, answers, broadcaster, asking.follower, clock)
+    events = Events(desk, answers, broadcaster, clock)
     accesses = Accesses(database, chains, desk.quote_key, clock, secrets)
-    asker = asker or Asker(database, None, clock, secrets)
-    query_streams = QueryStreams(asker, clock)
+    query_streams = QueryStreams(asking.asker, clock)
+    subscriptions = Subscriptions(asking, clock, secrets)
     routes = [
         *_offer_routes(answers),
         *_swap_routes(answers),
         *_settling_routes(answers),
         *_change_routes(events, sockets),
         *_account_routes(answers, accesses),
-        *query_routes(Queries(asker, clock), query_streams),
+        *query_routes(Queries(asking.asker, clock), query_streams),
+        *subscription_routes(subscriptions),
         *_webhook_routes(Hooks(database, desk, accesses, hooks, clock, secrets)),
     ]
     app = build_application(
@@ -116,7 +121,7 @@ def create_api(
         cors=cors,
     )
     app.cleanup_ctx.append(broadcaster.life)
-    app.on_shutdown.extend((sockets.close, events.close, query_streams.close))
+    app.on_shutdown.extend((sockets.close, events.close, query_streams.close, subscriptions.close))
     return app
 
 
@@ -305,6 +310,48 @@ def query_routes(queries: Queries, query_streams: QueryStreams) -> list[Route]:
             query_streams.handle,
             "The answers of a query as they come (server-sent events)",
             description="An event `answer` for each question, `end` at last. With `Last-Event-ID` it goes on there.",
+            answer=str,
+            content_type="text/event-stream",
+            problems=((422, "The Last-Event-ID is not an event's."),),
+        ),
+    ]
+
+
+def subscription_routes(subscriptions: Subscriptions) -> list[Route]:
+    """Questions that callers follow."""
+    return [
+        Route(
+            "POST",
+            "/v1/subscriptions",
+            subscriptions.make,
+            "Follow questions: evidence whenever an answer changes",
+            description="By the subscription's events, the WebSocket, and a webhook if the operator lets callers have "
+            "one. Verify each evidence with an anchor of your own.",
+            body=SubscriptionCall,
+            answer=SubscriptionBody,
+            status=201,
+            problems=((404, "This relayer proves nothing, or posts nothing."),),
+        ),
+        Route(
+            "GET",
+            f"/v1/subscriptions/{{id:{SWAP_ID}}}",
+            subscriptions.find,
+            "A subscription and the newest answers",
+            answer=SubscriptionBody,
+        ),
+        Route(
+            "DELETE",
+            f"/v1/subscriptions/{{id:{SWAP_ID}}}",
+            subscriptions.remove,
+            "Follow no longer",
+            answer=SubscriptionBody,
+        ),
+        Route(
+            "GET",
+            f"/v1/subscriptions/{{id:{SWAP_ID}}}/events",
+            subscriptions.stream,
+            "Answers as they change (server-sent events)",
+            description="An event `answer` for each change, `end` at last. With `Last-Event-ID` it goes on there.",
             answer=str,
             content_type="text/event-stream",
             problems=((422, "The Last-Event-ID is not an event's."),),

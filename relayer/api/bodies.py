@@ -12,6 +12,7 @@ from core.model.openings import MAX_PROOF_BYTES
 from core.model.types import MAX_DECIMALS, MAX_IDENTIFIER_CHARS, MAX_TIMELOCK_S
 from core.runtime.deliveries import DeliveryStatus
 from htlc.model import Leg, LegStatus, Phase, Role
+from relayer.api.subscription_bodies import PushBody
 from relayer.notices.addresses import MAX_URL_CHARS
 from relayer.provider.desk import MAX_PAGE
 from relayer.switches import Cause
@@ -478,7 +479,8 @@ class WebhookLogBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SocketCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`op` is `subscribe`, `unsubscribe` or `ping`; `args` are swap ids, or `*` for every swap."""
+    """`op` is `subscribe`, `unsubscribe` or `ping`; `args` are swap ids, or `*` for every swap; on the channel
+    `answer.update` they are ids of subscriptions."""
 
     op: str
     channel: str | None = None
@@ -486,11 +488,13 @@ class SocketCall(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class SocketAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """`event` is `subscribe` or `unsubscribe` (`args`: what is subscribed now), `update` (`swaps`), `pong`, or `error`
-    with a problem document."""
+    """`event` is `subscribe` or `unsubscribe` (`args`: what is subscribed now), `update` (`swaps`, or `answers` of a
+    subscription), `end` (of a subscription, with its `reason`), `pong`, or `error` with a problem document."""
 
     event: str
     channel: str | None = None
     args: tuple[str, ...] = ()
     swaps: tuple[SwapBody, ...] = ()
+    answers: tuple[PushBody, ...] = ()
+    reason: str | None = None
     problem: dict[str, object] | None = None

@@ -6,12 +6,16 @@
     → {"op":"unsubscribe","channel":"swap.update","args":[…]}   → {"op":"ping"}   ← {"event":"pong"}
     ← {"event":"error","problem":{…}}                                           the socket stays open
 
-A socket that follows nothing for `IDLE_S` is closed. A socket
-that reads slowly gets the newest view of a swap, not every one; a lost hint does no harm, since clients read the
-chains.
+    → {"op":"subscribe","channel":"answer.update","args":["<subscription id>", …]}
+    ← {"event":"update","channel":"answer.update","answers":[{…}]}             the newest at once, then every change
+    ← {"event":"end","channel":"answer.update","args":["<id>"],"reason":"…"}   the subscription has ended
+
+A socket that follows nothing for `IDLE_S` is closed. A socket that reads slowly gets the newest view of a swap, not
+every one; a lost hint does no harm, since clients read the chains.
 """
 
 import asyncio
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -24,7 +28,9 @@ from core.runtime.logging import get_logger
 from core.runtime.web import CALLER, REQUEST_ID, Places, RateLimit, RateLimiter, problem_of
 from relayer.api.answers import Answers
 from relayer.api.bodies import SocketAnswer, SocketCall
+from relayer.api.socket_feeds import ANSWERS, SocketFeeds
 from relayer.api.updates import EVERY_SWAP, Broadcaster, Listener
+from relayer.asking.follower import Follower
 from relayer.provider.desk import Desk
 
 CHANNEL: Final = "swap.update"
@@ -45,11 +51,14 @@ log = get_logger("relayer.api.socket")
 class Sockets:
     """The handler of `/v1/ws`, which lives as long as the application."""
 
-    def __init__(self, desk: Desk, answers: Answers, broadcaster: Broadcaster, clock: Clock) -> None:
+    def __init__(
+        self, desk: Desk, answers: Answers, broadcaster: Broadcaster, follower: Follower, clock: Clock
+    ) -> None:
         self._desk = desk
         self._answers = answers
         self._clock = clock
         self._broadcaster = broadcaster
+        self._follower = follower
         self._open: set[web.WebSocketResponse] = set()
         self._places = Places("WebSockets", MAX_SOCKETS, MAX_SOCKETS_OF_A_CLIENT)
 
@@ -69,16 +78,18 @@ class Sockets:
             socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES)
             await socket.prepare(request)
             self._open.add(socket)
+            feeds = SocketFeeds(self._follower, self._clock, partial(_push, socket))
             beside = [
                 asyncio.create_task(self._send(socket, listener)),
-                asyncio.create_task(self._end_if_idle(socket, listener)),
+                asyncio.create_task(self._end_if_idle(socket, listener, feeds)),
             ]
             try:
-                await self._receive(socket, listener, request[REQUEST_ID])
+                await self._receive(socket, listener, feeds, request[REQUEST_ID])
             except (TimeoutError, ConnectionError):
                 await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
             finally:
                 self._open.discard(socket)
+                beside += feeds.tasks
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
@@ -98,7 +109,9 @@ class Sockets:
         except (TimeoutError, ConnectionError):
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
-    async def _receive(self, socket: web.WebSocketResponse, listener: Listener, request_id: str) -> None:
+    async def _receive(
+        self, socket: web.WebSocketResponse, listener: Listener, feeds: SocketFeeds, request_id: str
+    ) -> None:
         limiter = RateLimiter(CALLS, self._clock)
         async for message in socket:
             if message.type is WSMsgType.ERROR:
@@ -107,7 +120,7 @@ class Sockets:
                 limiter.take("socket")
                 if message.type is not WSMsgType.TEXT:
                     raise RejectedError("send text messages with JSON")
-                answer = await self._answer(_parsed(message.data), listener)
+                answer = await self._answer(_parsed(message.data), listener, feeds)
             except Exception as error:
                 problem = problem_of(error)
                 if not isinstance(error, CausewayError) and problem is not error:
@@ -115,20 +128,23 @@ class Sockets:
                 answer = SocketAnswer(event="error", problem=problem.document(request_id))
             await _write(socket, answer)
 
-    async def _end_if_idle(self, socket: web.WebSocketResponse, listener: Listener) -> None:
+    async def _end_if_idle(self, socket: web.WebSocketResponse, listener: Listener, feeds: SocketFeeds) -> None:
         while True:
             await self._clock.sleep(IDLE_S)
-            if not listener.swaps:
+            if not listener.swaps and not feeds.names:
                 await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"follow a swap, or poll")
                 return
 
-    async def _answer(self, call: SocketCall, listener: Listener) -> SocketAnswer:
+    async def _answer(self, call: SocketCall, listener: Listener, feeds: SocketFeeds) -> SocketAnswer:
         if call.op == "ping":
             return SocketAnswer(event="pong")
         if call.op not in ("subscribe", "unsubscribe"):
             raise RejectedError("op must be subscribe, unsubscribe or ping", op=call.op[:64])
+        if call.channel == ANSWERS:
+            await (feeds.follow(call.args) if call.op == "subscribe" else feeds.forget(call.args))
+            return SocketAnswer(event=call.op, channel=ANSWERS, args=tuple(feeds.names))
         if call.channel != CHANNEL:
-            raise NotFoundError(f"there is one channel, {CHANNEL}")
+            raise NotFoundError(f"there are two channels, {CHANNEL} and {ANSWERS}")
         if call.op == "subscribe":
             await self._subscribe(call.args, listener)
         else:
@@ -156,6 +172,14 @@ def _parsed(text: str) -> SocketCall:
         return msgspec.json.decode(text, type=SocketCall)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise RejectedError(f"this is not a call: {error}") from None
+
+
+async def _push(socket: web.WebSocketResponse, answer: SocketAnswer) -> None:
+    """Send it, or close a socket whose other end does not read."""
+    try:
+        await _write(socket, answer)
+    except (TimeoutError, ConnectionError):
+        await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
 
 async def _write(socket: web.WebSocketResponse, answer: SocketAnswer) -> None:

@@ -33,6 +33,10 @@ WEBHOOKS: Final = Queue(
     max_age_s=4 * 24 * 3_600,
     max_waiting=50_000,
 )
+SUBSCRIPTIONS: Final = Queue(
+    "subscriptions", WEBHOOKS.delays, WEBHOOKS.max_tries, WEBHOOKS.max_age_s, max_waiting=10_000
+)
+"""Changed answers for webhooks of subscriptions. A delivery names a place: its newest answer is posted."""
 MAX_WAITING_OF_A_HOOK: Final = 200
 """Messages that wait for one address; beyond it the next change of a swap is not written down for it."""
 MAX_HOOKS_OF_A_SWAP: Final = 3
@@ -155,7 +159,8 @@ def forget(connection: Connection, swap_id: SwapId) -> None:
 def prune(connection: Connection, before_ns: int, limit: int) -> int:
     """Forget marks of swaps that have not changed since before then, messages that ended before then, and registrations
     that are older by `KEPT_NS`, at most `limit` of each."""
-    deliveries.prune_settled(connection, WEBHOOKS, before_ns, limit)
+    for queue in (WEBHOOKS, SUBSCRIPTIONS):
+        deliveries.prune_settled(connection, queue, before_ns, limit)
     old = sa.select(_M.hook, _M.swap_id).where(_M.noted_ns < before_ns, _M.swap_id != _ITSELF).limit(limit)
     connection.execute(sa.delete(webhook_marks).where(sa.tuple_(_M.hook, _M.swap_id).in_(old)))
     hooks = sa.select(_W.id).where(_W.created_ns < before_ns - KEPT_NS).limit(limit)

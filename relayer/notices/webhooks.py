@@ -138,17 +138,7 @@ class Webhooks:
             return Answer(DeliveryStatus.REFUSED, "it is not registered any more")
         url, secret = place
         name, now_s = message_id(one.id, one.destination), int(self._clock.now())
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": "causeway-webhooks",
-            "webhook-id": name,
-            "webhook-timestamp": str(now_s),
-            "webhook-signature": signature(secret, name, now_s, one.body),
-        }
-        try:
-            status = await self._post(url, headers, one.body)
-        except RejectedError as error:
-            raise RetryableError(f"not sent: {error.message}") from error
+        status = await send_signed(self._post, url, secret, name, now_s, one.body)
         if 200 <= status < 300:
             return Answer(DeliveryStatus.TAKEN)
         if status == GONE and one.destination not in self._targets:
@@ -163,6 +153,24 @@ class Webhooks:
             return target.url, target.secret
         found = await self._database.read(lambda c: find(c, hook_id))
         return None if found is None else (found.url, found.secret)
+
+
+async def send_signed(post: Post, url: str, secret: bytes, name: str, now_s: int, body: bytes) -> int:
+    """Post a message with its id, time and signature; return the status of the answer.
+
+    Raise `RetryableError`, also if nothing may be posted to the address as it resolves now.
+    """
+    headers = {
+        "Content-Type": "application/json",
+        "User-Agent": "causeway-webhooks",
+        "webhook-id": name,
+        "webhook-timestamp": str(now_s),
+        "webhook-signature": signature(secret, name, now_s, body),
+    }
+    try:
+        return await post(url, headers, body)
+    except RejectedError as error:
+        raise RetryableError(f"not sent: {error.message}") from error
 
 
 def guarded_post(reach: Reach, resolve: Resolve = system_resolve) -> Post:

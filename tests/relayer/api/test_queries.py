@@ -20,21 +20,25 @@ from core.model.types import BaseUnits, Height, address_of
 from core.model.uris import print_uri
 from core.proofs.errors import AnchorMismatchError, InvalidProofError, ProofError
 from core.proofs.evidence import decode_evidence, encode_evidence, verify
+from core.runtime import deliveries
 from core.runtime.clock import SystemClock, SystemSecrets
 from core.runtime.database import InlineDatabase, create_schema
 from core.runtime.metrics import Metrics
 from core.runtime.supervisor import Supervisor
-from core.runtime.web import build_application, serve
+from core.runtime.web import Route, build_application, serve
 from queries.together import MAX_TOGETHER
 from relayer.api import idempotency
-from relayer.api.application import keyed, query_routes
+from relayer.api.application import keyed, query_routes, subscription_routes
 from relayer.api.idempotency import Idempotency
 from relayer.api.queries import Queries
 from relayer.api.query_bodies import AnsweredBody, QueriesBody, QueriesCall
 from relayer.api.query_streams import QueryStreams
-from relayer.asking import rows
-from relayer.asking.asker import Asker
+from relayer.api.socket import Sockets
+from relayer.api.subscriptions import Subscriptions
+from relayer.api.updates import Broadcaster
+from relayer.asking import parts
 from relayer.client import Proven, ProvenQueries, RelayerApi, RelayerProver
+from relayer.notices.addresses import Reach
 from tests.adapters.consortium.harness import CHAIN as LEDGER
 from tests.adapters.evidence.both import Both, both_running
 from tests.adapters.evm.harness import CHAIN as ETHEREUM
@@ -63,25 +67,32 @@ class _Now(SystemClock):
 
 
 @asynccontextmanager
-async def serving(prover: Any, database: InlineDatabase | None = None) -> AsyncIterator[str]:
+async def serving(
+    prover: Any, database: InlineDatabase | None = None, reach: Reach | None = None
+) -> AsyncIterator[str]:
     """A relayer's questions over HTTP, with its workers."""
     database, clock = database or InlineDatabase(), SystemClock()
-    await database.write(lambda c: create_schema(c, (*rows.TABLES, *idempotency.TABLES)))
-    asker = Asker(database, prover, clock, SystemSecrets())
+    await database.write(lambda c: create_schema(c, (*parts.TABLES, *idempotency.TABLES, *deliveries.TABLES)))
+    asking = parts.make_asking(database, prover, clock, reach)
     supervisor = Supervisor(clock, Metrics())
-    supervisor.add(*asker.workers())
-    streams = QueryStreams(asker, clock)
-    keys = Idempotency(database, clock)
-    routes = keyed(query_routes(Queries(asker, clock), streams), keys)
+    supervisor.add(*asking.workers())
+    streams = QueryStreams(asking.asker, clock)
+    subscriptions = Subscriptions(asking, clock, SystemSecrets())
+    routes = [*query_routes(Queries(asking.asker, clock), streams), *subscription_routes(subscriptions)]
+    # The channel of subscriptions needs no desk.
+    desk: Any = None
+    sockets = Sockets(desk, desk, Broadcaster(desk, clock), asking.follower, clock)
+    routes.append(Route("GET", "/v1/ws", sockets.handle, "", websocket=True))
+    routes = keyed(routes, Idempotency(database, clock))
     app = build_application(routes, title="Causeway relayer", version="1", metrics=Metrics(), clock=clock)
-    app.on_shutdown.append(streams.close)
-    asking = asyncio.create_task(supervisor.run())
+    app.on_shutdown.extend((streams.close, subscriptions.close, sockets.close))
+    working = asyncio.create_task(supervisor.run())
     try:
         async with serve(app, "127.0.0.1", 0) as address:
             yield address
     finally:
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
         await database.close()
 
 

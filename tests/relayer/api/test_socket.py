@@ -86,7 +86,7 @@ def test_malformed_call_is_answered_and_the_socket_stays_open() -> None:
         unknown = "0" * 32
         bad: list[tuple[dict[str, Any], str, str]] = [
             ({"op": "dance"}, "rejected", "op must be"),
-            ({"op": "subscribe", "channel": "weather", "args": ["*"]}, "not-found", "one channel"),
+            ({"op": "subscribe", "channel": "weather", "args": ["*"]}, "not-found", "two channels"),
             ({"op": "subscribe", "channel": "swap.update"}, "rejected", "name the swaps"),
             ({"op": "subscribe", "channel": "swap.update", "args": [opened.id, unknown]}, "not-found", unknown),
             ({"op": "ping", "extra": 1}, "rejected", "unknown field"),

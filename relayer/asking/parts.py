@@ -1,0 +1,46 @@
+"""The parts of a relayer that answer questions of callers, and how they hang together."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from core.model.ports import Prover
+from core.runtime.clock import Clock, SecretSource, SystemSecrets
+from core.runtime.database import Database
+from core.runtime.supervisor import Worker
+from relayer.asking import follow_rows, rows
+from relayer.asking.asker import Asker
+from relayer.asking.follower import Follower
+from relayer.asking.hooks import SubscriptionHooks
+from relayer.notices.addresses import Reach
+from relayer.notices.webhooks import Post, guarded_post
+
+TABLES: Final = (*rows.TABLES, *follow_rows.TABLES)
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """`hooks` posts to webhooks of subscriptions at addresses within `reach`; both are None if callers have none."""
+
+    asker: Asker
+    follower: Follower
+    reach: Reach | None
+    hooks: SubscriptionHooks | None
+
+    def workers(self) -> list[Worker]:
+        hooks = [] if self.hooks is None else self.hooks.workers()
+        return [*self.asker.workers(), *self.follower.workers(), *hooks]
+
+
+def make_asking(
+    database: Database,
+    prover: Prover | None,
+    clock: Clock,
+    reach: Reach | None = None,
+    secrets: SecretSource | None = None,
+    post: Post | None = None,
+) -> Asking:
+    """`prover` is None if nothing is proven here, `reach` if nothing is posted; `post` stands in for the network."""
+    secrets = secrets or SystemSecrets()
+    follower = Follower(database, prover, clock, secrets)
+    hooks = None if reach is None else SubscriptionHooks(database, follower, clock, post or guarded_post(reach))
+    return Asking(Asker(database, prover, clock, secrets), follower, reach, hooks)
