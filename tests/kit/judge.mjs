@@ -8,10 +8,11 @@ const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"));
 
 const { layouts, cases } = JSON.parse(readFileSync(0, "utf8"));
 const believed = kit.readLayouts(bytes(layouts));
-const verdicts = cases.map(({ evidence, anchor, now }) => {
+const verdicts = cases.map(({ evidence, anchors, now }) => {
   try {
-    const { answer, asOf } = kit.verify(bytes(evidence), kit.readAnchor(bytes(anchor)), { now: BigInt(now), layouts: believed });
-    return { answer: dump(writeAnswer(answer)), as_of: dump(writeAsOf(asOf)) };
+    const trusted = anchors.map((anchor) => kit.readAnchor(bytes(anchor)));
+    const { answer, asOf, reliesOn } = kit.verify(bytes(evidence), trusted, { now: BigInt(now), layouts: believed });
+    return { answer: dump(writeAnswer(answer)), as_of: dump(writeAsOf(asOf)), relies_on: reliesOn };
   } catch (error) {
     if (!(error instanceof kit.ProofError)) return { broken: String(error.stack) };
     return { refused: error.code, why: error.message };

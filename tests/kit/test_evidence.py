@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from core.model.beacon import BeaconAnchor
 from core.model.consortium import LISTS
 from core.model.errors import RejectedError
 from core.model.questions import Anchor, ListQuestion, RecordQuestion
@@ -18,22 +19,28 @@ from core.model.types import ChainId, Height, Seconds
 from core.proofs import lanes
 from core.proofs.cometbft.types import KeyKind
 from core.proofs.errors import ProofError
+from core.proofs.ethereum import header_hash as block_hash
 from core.proofs.evidence import (
+    SyncProof,
     canonical,
     consortium_evidence,
-    decode_anchor,
     decode_evidence,
+    decode_trusted,
     encode_anchor,
+    encode_beacon_anchor,
     encode_evidence,
     ethereum_evidence,
     installed_verifiers,
+    joined_anchors,
     verify,
 )
 from core.proofs.evidence.codec import as_of_to_json
 from core.proofs.evidence.forms import answer_to_json
 from core.proofs.evidence.layouts import encode_layouts
+from tests.core.proofs import synced as vouched
 from tests.core.proofs import test_ethereum_evidence as ethereum
 from tests.core.proofs import test_question_evidence as questions
+from tests.core.proofs import test_synced_evidence as synced
 from tests.core.proofs.forgery import ODD_VALUES, flip, redigested, replanted
 from tests.core.proofs.worlds import BALANCE, CHAIN, LOCK, RECORD, World
 
@@ -44,15 +51,23 @@ JUDGE = Path(__file__).resolve().parent / "judge.mjs"
 
 @dataclass(frozen=True)
 class Case:
-    """A file, the anchor that it is judged by, and when."""
+    """A file, the anchors that it is judged by, and when."""
 
     evidence: bytes
     anchor: bytes
     now_s: int
+    second: bytes | None = None
+
+    @property
+    def anchors(self) -> list[bytes]:
+        return [self.anchor] if self.second is None else [self.anchor, self.second]
 
 
 def judged_by_kit(kit: Path, cases: list[Case]) -> list[dict[str, Any]]:
-    files = [{"evidence": one.evidence.hex(), "anchor": one.anchor.hex(), "now": one.now_s} for one in cases]
+    files = [
+        {"evidence": one.evidence.hex(), "anchors": [anchor.hex() for anchor in one.anchors], "now": one.now_s}
+        for one in cases
+    ]
     asked = json.dumps({"layouts": encode_layouts(questions.LAYOUTS).hex(), "cases": files})
     node = shutil.which("node")
     assert node is not None
@@ -65,13 +80,15 @@ def judged_by_kit(kit: Path, cases: list[Case]) -> list[dict[str, Any]]:
 def judged(case: Case) -> dict[str, Any]:
     """Return what Python's verifier says, in the same form."""
     try:
-        proven = verify(decode_evidence(case.evidence), decode_anchor(case.anchor), case.now_s, VERIFIERS)
+        trusted = joined_anchors([decode_trusted(anchor) for anchor in case.anchors])
+        proven = verify(decode_evidence(case.evidence), trusted, case.now_s, VERIFIERS)
     except ProofError as error:
         return {"refused": error.code}
     except RejectedError:
         return {"refused": "rejected"}
     parts = {"answer": answer_to_json(proven.answer), "as_of": as_of_to_json(proven.as_of)}
-    return {name: canonical.dump(part).decode() for name, part in parts.items()}
+    said = {name: canonical.dump(part).decode() for name, part in parts.items()}
+    return {**said, "relies_on": list(proven.relies_on)}
 
 
 def said(verdict: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +123,27 @@ def right_files() -> Iterator[Case]:
         yield Case(data, encode_anchor(world.anchor()), world.now_s)
     for data in questions.FILES.values():
         yield Case(data, encode_anchor(world.anchor()), world.now_s)
+    for name, data in synced.FILES.items():
+        yield Case(data, encode_beacon_anchor(synced.BEACON_ANCHOR), world.now_s)
+        if name.endswith("both"):
+            yield Case(data, encode_anchor(world.anchor()), world.now_s, encode_beacon_anchor(synced.BEACON_ANCHOR))
+    yield from beacon_files()
+
+
+def beacon_files() -> Iterator[Case]:
+    """A way through all forks, back over links, and with 512 members."""
+    now_s, answered = questions.ALL.world.now_s, questions.EVIDENCE["storage"]
+    mainnet = replace(synced.BEACON, network=replace(synced.BEACON.network, committee_size=512))
+    linked, above = synced.proof_by_links(synced.linked(9, block_hash(questions.ALL.header)))
+    long = replace(synced.BEACON_ANCHOR, trusting_period_s=Seconds(10**6))
+    first = replace(long, trusted_root=synced.BEACON.header(8).beacon.root())
+    for proof, trusted in (
+        (linked, above),
+        (SyncProof(synced.BEACON.chain(8, vouched.TARGET)), first),
+        (SyncProof(mainnet.chain(vouched.START, vouched.TARGET)), vouched.anchor_of(mainnet)),
+    ):
+        evidence = vouched.carrying(answered, proof, questions.LAYOUTS, attested=False)
+        yield Case(encode_evidence(evidence), encode_beacon_anchor(trusted), now_s)
 
 
 RIGHT = list(right_files())
@@ -132,9 +170,27 @@ def tampered(rng: random.Random) -> Case:
         case 4:
             return replace(case, evidence=redigested(case.evidence, lambda raw: flip(raw, rng.randrange(8 * len(raw)))))
         case _:
-            return replace(case, anchor=encode_anchor(rng.choice(CHANGES)(decode_anchor(case.anchor))))
+            return replace(case, anchor=changed_anchor(case.anchor, rng))
 
 
+def changed_anchor(raw: bytes, rng: random.Random) -> bytes:
+    anchor = decode_trusted(raw)
+    if isinstance(anchor, BeaconAnchor):
+        return encode_beacon_anchor(rng.choice(BEACON_CHANGES)(anchor))
+    return encode_anchor(rng.choice(CHANGES)(anchor))
+
+
+BEACON_CHANGES: list[Callable[[BeaconAnchor], BeaconAnchor]] = [
+    lambda one: replace(one, chain=ChainId("eip155:1")),
+    lambda one: replace(one, trusted_root=bytes(32)),
+    lambda one: replace(one, trusting_period_s=Seconds(1)),
+    lambda one: replace(one, network=replace(one.network, genesis_validators_root=bytes(32))),
+    lambda one: replace(one, network=replace(one.network, genesis_time=one.network.genesis_time + 10_000)),
+    lambda one: replace(one, network=replace(one.network, forks=one.network.forks[:-1])),
+    lambda one: replace(one, network=replace(one.network, forks=one.network.forks[:1])),
+    lambda one: replace(one, network=replace(one.network, epochs_per_period=4)),
+    lambda one: replace(one, network=replace(one.network, committee_size=512 ^ 32 ^ one.network.committee_size)),
+]
 CHANGES: list[Callable[[Anchor], Anchor]] = [
     lambda one: replace(one, chain=ChainId("causeway:other-1")),
     lambda one: replace(one, genesis_hash=bytes(32)),

@@ -1,7 +1,7 @@
-/** Kinds about Ethereum, under headers that the consortium's ledger attests: state, token balances, logs. */
+/** Kinds about Ethereum, under headers that a ledger attests, or sync committees, or both: state, token balances, logs. */
 import { type Bytes, equal, fromHex, keccak256, toHex, utf8 } from "./bytes.js";
-import { hexBytes, integer, items, type Json, members, optional } from "./canonical.js";
-import { invalid, malformed, rejected } from "./errors.js";
+import { hexBytes, integer, items, type Json, type JsonObject, members, optional } from "./canonical.js";
+import { invalid, malformed, ProofError, rejected } from "./errors.js";
 import {
   type Account,
   decodeHeader,
@@ -22,9 +22,11 @@ import { evmAddress, laneSlot, parseLane, readLane, splitLane } from "./lanes.js
 import { balanceIn, balanceSlot, layoutOf, type ProxyLayout, proxySlots, type TokenLayout } from "./layouts.js";
 import { headerLeaf } from "./leaves.js";
 import { requireChain } from "./ledger.js";
-import { type Anchor, target } from "./light.js";
+import type { Ground } from "./grounds.js";
+import { target } from "./light.js";
 import type { Answer, AsOf, Question, Verified } from "./questions.js";
 import { checkedTrail, type Entry, provenState, readEntries } from "./state.js";
+import { readSync, verifySynced } from "./sync.js";
 
 const MAX_BLOCK_LINKS = 256;
 const MAX_TRANSACTION_INDEX = 2n ** 16n - 1n;
@@ -35,48 +37,65 @@ const readNodes = (value: Json, maxBytes = MAX_NODE_BYTES): Bytes[] =>
 
 const readHeader = (value: Json): Bytes => hexBytes(value, MAX_HEADER_BYTES);
 
-/** A state root that the trail leads to, and the leaf under it that attests a header. */
-interface Ground {
-  readonly root: Bytes;
-  readonly attestation: readonly Entry[];
+/** A header that is vouched for, the rule by which the evidence calls it final, and the rules that were checked. */
+interface Vouched {
+  readonly header: EthereumHeader;
+  readonly finality: string;
+  readonly reliesOn: readonly string[];
 }
 
-function ground(attestation: Json, trail: Json, anchor: Anchor, now: bigint): Ground {
-  const entries = readEntries(attestation);
-  if (entries.length !== 1) throw malformed("exactly one leaf attests the header");
-  return { root: target(checkedTrail(trail, anchor, now)).appHash, attestation: entries };
+/** The members that vouch for a header, of those that a proof has: one way at least, and no half of one. */
+function voucherNames(value: Json): string[] {
+  const found = value !== null && typeof value === "object" && !Array.isArray(value) ? value : {};
+  const attested = "trail" in found || "attestation" in found ? ["trail", "attestation"] : [];
+  return [...attested, ...("sync" in found || attested.length === 0 ? ["sync"] : [])];
 }
 
-/** The header, once the ledger's state is shown to attest exactly it. */
-function attestedHeader(chain: string, raw: Bytes, { root, attestation }: Ground): EthereumHeader {
+/** The header, once every way that is carried and has an anchor is shown to hold. */
+function vouched(chain: string, raw: Bytes, fields: JsonObject, ground: Ground, now: bigint): Vouched {
+  const attestation = fields.attestation === undefined ? null : readEntries(fields.attestation);
+  if (attestation !== null && attestation.length !== 1) throw malformed("exactly one leaf attests the header");
+  const sync = fields.sync === undefined ? null : readSync(fields.sync);
+  const trail = fields.trail === undefined ? null : checkedTrail(fields.trail, ground.ledger, now);
+  const reliesOn = trail !== null && ground.ledger !== null ? ["attested"] : [];
+  if (sync !== null && ground.beacon !== null) {
+    verifySynced(chain, decodeHeader(raw), sync, ground.beacon, now);
+    reliesOn.push("sync-committee");
+  }
+  const finality = [...(trail === null ? [] : ["attested"]), ...(sync === null ? [] : ["sync-committee"])].join("+");
+  if (reliesOn.length === 0) throw new ProofError("wrong-anchor", `the evidence is final by ${finality}: take an anchor for that`);
   const header = decodeHeader(raw);
+  if (trail !== null && attestation !== null) requireAttested(chain, header, target(trail).appHash, attestation);
+  return { header, finality, reliesOn };
+}
+
+function requireAttested(chain: string, header: EthereumHeader, root: Bytes, attestation: readonly Entry[]): void {
   const leaf = provenState(root, attestation).read(utf8(`bridge/header/${chain}/${header.number}`));
   if (leaf === null) throw invalid("the ledger has not attested a header at this height");
   const attested = headerLeaf(leaf);
   if (!equal(attested.blockHash, header.hash) || attested.time !== header.timestamp) {
     throw invalid("the ledger attests another header at this height");
   }
-  return header;
 }
 
-const asOf = (chain: string, header: EthereumHeader): AsOf => ({
+const asOf = (chain: string, header: EthereumHeader, finality: string): AsOf => ({
   chain,
   height: header.number,
   blockHash: toHex(header.hash),
   time: header.timestamp,
-  finality: "attested",
+  finality,
 });
 
 // --- state -----------------------------------------------------------------------------------------------------------
 
 /** Kind `ethereum-state`: locks and lanes of the HashedTimelock contract, storage words, the native coin. */
-export function verifyState(question: Question, value: Json, anchor: Anchor, now: bigint): Verified {
-  const fields = members(value, "trail", "attestation", "header", "account_nodes", "storage_nodes");
-  const [accountNodes, storageNodes] = [readNodes(fields.account_nodes), readNodes(fields.storage_nodes)];
-  const raw = readHeader(fields.header);
-  const header = attestedHeader(question.chain, raw, ground(fields.attestation, fields.trail, anchor, now));
+export function verifyState(question: Question, value: Json, ground: Ground, now: bigint): Verified {
+  const fields: JsonObject = members(value, ...voucherNames(value), "header", "account_nodes", "storage_nodes");
+  const [accountNodes, storageNodes] = [readNodes(fields.account_nodes as Json), readNodes(fields.storage_nodes as Json)];
+  const raw = readHeader(fields.header as Json);
+  const { header, finality, reliesOn } = vouched(question.chain, raw, fields, ground, now);
   const account = verifyAccount(header.stateRoot, provenAddress(question), accountNodes);
-  return { question, answer: stateAnswer(question, account, storageNodes), asOf: asOf(question.chain, header) };
+  return { question, answer: stateAnswer(question, account, storageNodes), asOf: asOf(question.chain, header, finality), reliesOn };
 }
 
 /** The account whose proof answers. */
@@ -136,19 +155,19 @@ function stateAnswer(question: Question, account: Account | null, storageNodes: 
 export function verifyToken(
   question: Question,
   value: Json,
-  anchor: Anchor,
+  ground: Ground,
   now: bigint,
   layouts: readonly TokenLayout[],
 ): Verified {
-  const names = ["trail", "attestation", "header", "account_nodes", "balance_nodes", "implementation"] as const;
-  const fields = members(value, ...names);
-  const [accountNodes, balanceNodes] = [readNodes(fields.account_nodes), readNodes(fields.balance_nodes)];
+  const names = ["header", "account_nodes", "balance_nodes", "implementation"];
+  const fields: JsonObject = members(value, ...voucherNames(value), ...names);
+  const [accountNodes, balanceNodes] = [readNodes(fields.account_nodes as Json), readNodes(fields.balance_nodes as Json)];
   const behind = optional(fields.implementation, (one) => {
     const parts = members(one, "slot_nodes", "account_nodes");
     return { slotNodes: readNodes(parts.slot_nodes), accountNodes: readNodes(parts.account_nodes) };
   });
-  const raw = readHeader(fields.header);
-  const on = ground(fields.attestation, fields.trail, anchor, now);
+  const raw = readHeader(fields.header as Json);
+  const { header, finality, reliesOn } = vouched(question.chain, raw, fields, ground, now);
   if (question.type !== "balance" || !question.asset.includes("/erc20:")) {
     throw rejected("a token's layout proves balances of ERC-20 tokens only");
   }
@@ -157,14 +176,13 @@ export function verifyToken(
   }
   const token = fromHex(question.asset.slice(question.asset.lastIndexOf(":") + 3));
   const holder = evmAddress(question.account);
-  const header = attestedHeader(question.chain, raw, on);
   const account = verifyAccount(header.stateRoot, token, accountNodes);
   if (account === null || equal(account.codeHash, EMPTY_CODE_HASH)) throw invalid("there is no contract at the token's address");
   const proxy = behind === null ? null : implementation(header, account, behind, layouts);
   const layout = layoutOf(layouts, account.codeHash, proxy);
   if (layout === undefined) throw invalid(`nobody has reviewed where code ${toHex(account.codeHash)} keeps balances`);
   const word = verifyStorage(account.storageRoot, balanceSlot(layout, holder), balanceNodes);
-  return { question, answer: { type: "balance", amount: balanceIn(layout, word) }, asOf: asOf(question.chain, header) };
+  return { question, answer: { type: "balance", amount: balanceIn(layout, word) }, asOf: asOf(question.chain, header, finality), reliesOn };
 }
 
 function implementation(
@@ -187,18 +205,18 @@ function implementation(
 // --- logs --------------------------------------------------------------------------------------------------------------
 
 /** Kind `ethereum-log`: a log of a transaction, in a block that hashes lead to from an attested header. */
-export function verifyLog(question: Question, value: Json, anchor: Anchor, now: bigint): Verified {
-  const names = ["trail", "attestation", "headers", "index", "transaction_nodes", "receipt_nodes"] as const;
-  const fields = members(value, ...names);
+export function verifyLog(question: Question, value: Json, ground: Ground, now: bigint): Verified {
+  const names = ["headers", "index", "transaction_nodes", "receipt_nodes"];
+  const fields: JsonObject = members(value, ...voucherNames(value), ...names);
   const headers = items(fields.headers, MAX_BLOCK_LINKS + 1).map(readHeader);
   const index = integer(fields.index, MAX_TRANSACTION_INDEX);
-  const transactionNodes = readNodes(fields.transaction_nodes, MAX_RECEIPT_NODE_BYTES);
-  const receiptNodes = readNodes(fields.receipt_nodes, MAX_RECEIPT_NODE_BYTES);
+  const transactionNodes = readNodes(fields.transaction_nodes as Json, MAX_RECEIPT_NODE_BYTES);
+  const receiptNodes = readNodes(fields.receipt_nodes as Json, MAX_RECEIPT_NODE_BYTES);
   const [first, ...older] = headers;
-  const on = ground(fields.attestation, fields.trail, anchor, now);
-  if (question.type !== "log") throw rejected("a receipt proves logs of transactions only");
   if (first === undefined) throw malformed("the proof has no header");
-  let header = attestedHeader(question.chain, first, on);
+  const { finality, reliesOn, ...final } = vouched(question.chain, first, fields, ground, now);
+  if (question.type !== "log") throw rejected("a receipt proves logs of transactions only");
+  let { header } = final;
   for (const raw of older) {
     const parent = decodeHeader(raw);
     if (!equal(parent.hash, header.parentHash) || parent.number + 1n !== header.number) {
@@ -219,5 +237,5 @@ export function verifyLog(question: Question, value: Json, anchor: Anchor, now: 
       ? null
       : { contract: `${question.chain}:0x${toHex(found.address)}`, topics: found.topics.map(toHex), data: toHex(found.data) };
   const answer: Answer = { type: "log", succeeded: receipt.succeeded, count: BigInt(receipt.logs.length), log };
-  return { question, answer, asOf: asOf(question.chain, header) };
+  return { question, answer, asOf: asOf(question.chain, header, finality), reliesOn };
 }

@@ -5,7 +5,8 @@ import { type Header, isNil } from "./cometbft.js";
 import { invalid, ProofError, rejected } from "./errors.js";
 import { chain, chainOf } from "./identifiers.js";
 import { accountLeaf, amount, lockLeaf, recordLeaf } from "./leaves.js";
-import { type Anchor, target } from "./light.js";
+import type { Ground } from "./grounds.js";
+import { target } from "./light.js";
 import type { Answer, Question, Verified } from "./questions.js";
 import { checkedTrail, counter, provenState, readEntries, type ReadLeaf } from "./state.js";
 
@@ -13,9 +14,10 @@ const NAME = /^[a-z0-9][-_.a-z0-9]{0,63}$/;
 const LEDGER_LOCK = /^([0-9a-f]{40})\/([0-9a-f]{64})$/;
 const ADDRESS = /^[0-9a-f]{40}$/;
 
-export function verifyLedger(question: Question, value: Json, anchor: Anchor, now: bigint): Verified {
+export function verifyLedger(question: Question, value: Json, { ledger: anchor }: Ground, now: bigint): Verified {
   const fields = members(value, "trail", "entries");
   const entries = readEntries(fields.entries);
+  if (anchor === null) throw new ProofError("wrong-anchor", `the evidence is about ${question.chain}: take an anchor of that chain`);
   if (question.chain !== anchor.chain) throw new ProofError("wrong-anchor", "question is about another chain");
   const header = target(checkedTrail(fields.trail, anchor, now));
   if (isNil(header.lastBlockId)) throw invalid("the first header commits to no block's state");
@@ -24,7 +26,7 @@ export function verifyLedger(question: Question, value: Json, anchor: Anchor, no
   const answer = ledgerAnswer(question, state.read, header);
   state.finish();
   const block = { height: header.height - 1n, blockHash: toHex(header.lastBlockId.hash) };
-  return { question, answer, asOf: { chain: question.chain, ...block, time, finality: "commit" } };
+  return { question, answer, asOf: { chain: question.chain, ...block, time, finality: "commit" }, reliesOn: ["commit"] };
 }
 
 function ledgerAnswer(question: Question, read: ReadLeaf, header: Header): Answer {
@@ -65,6 +67,7 @@ const FIXED: Record<string, string> = {
   proposals: "members/proposals",
   misbehaviour: "members/misbehaviour",
   queries: "bridge/queries",
+  orders: "supervision/orders",
 };
 
 /** The sequence of the ledger's state that a list's name stands for. */

@@ -74,6 +74,8 @@ export interface Verified {
   readonly question: Question;
   readonly answer: Answer;
   readonly asOf: AsOf;
+  /** Which of the rules in `asOf.finality` were checked: evidence may carry more than the reader has anchors for. */
+  readonly reliesOn: readonly string[];
 }
 
 const name = (value: Json): string => text(value, MAX_IDENTIFIER_CHARS);

@@ -1,8 +1,10 @@
 /** Evidence files and anchors: `verify` recomputes question, answer and block from the proof, or throws. */
 import { type Bytes, sha256, toHex, utf8 } from "./bytes.js";
 import { verifyLog, verifyState, verifyToken } from "./attested.js";
-import { dump, hexBytes, integer, type Json, load, members, text } from "./canonical.js";
+import { type BeaconAnchor, isBeaconAnchorFile, readBeaconAnchor } from "./beacon.js";
+import { dump, hexBytes, integer, type Json, type JsonObject, load, members, text } from "./canonical.js";
 import { invalid, malformed } from "./errors.js";
+import { type Ground, groundOf, type Trusted } from "./grounds.js";
 import { chain, MAX_IDENTIFIER_CHARS } from "./identifiers.js";
 import { REVIEWED_LAYOUTS, type TokenLayout } from "./layouts.js";
 import { verifyLedger } from "./ledger.js";
@@ -19,10 +21,16 @@ export interface Options {
   readonly layouts?: readonly TokenLayout[];
 }
 
-/** Read an anchor file, in any layout, since people write these. */
-export function readAnchor(data: Bytes): Anchor {
+/** Read an anchor file of either kind, in any layout, since people write these. */
+export function readAnchor(data: Bytes): Anchor | BeaconAnchor {
+  const value = load(data, true);
+  if (isBeaconAnchorFile(value)) {
+    const anchor = readBeaconAnchor(value);
+    if ((value as JsonObject).version !== VERSION) throw malformed("anchor has an unknown format version");
+    return anchor;
+  }
   const names = ["version", "chain", "genesis_hash", "trusted_height", "trusted_hash", "trusting_period_s"] as const;
-  const fields = members(load(data, true), ...names);
+  const fields = members(value, ...names);
   if (fields.version !== VERSION) throw malformed("anchor has an unknown format version");
   return {
     chain: chain(text(fields.chain, MAX_IDENTIFIER_CHARS)),
@@ -36,9 +44,11 @@ export function readAnchor(data: Bytes): Anchor {
 /**
  * Believe an evidence file or throw a `ProofError`.
  *
- * Nothing is asked of anybody: what is believed follows from the file and the anchor alone.
+ * Nothing is asked of anybody: what is believed follows from the file and the anchors alone. With one of each kind,
+ * evidence about Ethereum that carries both ways to its header must hold by both.
  */
-export function verify(evidence: Bytes, anchor: Anchor, options: Options = {}): Verified {
+export function verify(evidence: Bytes, trusted: Trusted, options: Options = {}): Verified {
+  const ground = groundOf(trusted);
   const fields = members(load(evidence), "version", "kind", "question", "answer", "as_of", "proof", "digest");
   if (fields.version !== VERSION) throw malformed("evidence has an unknown format version");
   const { digest, ...body } = fields;
@@ -47,7 +57,7 @@ export function verify(evidence: Bytes, anchor: Anchor, options: Options = {}): 
   const [answer, asOf] = [readAnswer(fields.answer), readAsOf(fields.as_of)];
   const kind = text(fields.kind, MAX_IDENTIFIER_CHARS);
   const now = options.now ?? BigInt(Math.floor(Date.now() / 1000));
-  const proven = proveBy(kind, question, fields.proof, anchor, now, options.layouts ?? REVIEWED_LAYOUTS);
+  const proven = proveBy(kind, question, fields.proof, ground, now, options.layouts ?? REVIEWED_LAYOUTS);
   if (dump(writeAnswer(answer)) !== dump(writeAnswer(proven.answer)) || dump(writeAsOf(asOf)) !== dump(writeAsOf(proven.asOf))) {
     throw invalid("the proof shows another answer than the evidence says");
   }
@@ -58,19 +68,19 @@ function proveBy(
   kind: string,
   question: Question,
   proof: Json,
-  anchor: Anchor,
+  ground: Ground,
   now: bigint,
   layouts: readonly TokenLayout[],
 ): Verified {
   switch (kind) {
     case "consortium-state":
-      return verifyLedger(question, proof, anchor, now);
+      return verifyLedger(question, proof, ground, now);
     case "ethereum-state":
-      return verifyState(question, proof, anchor, now);
+      return verifyState(question, proof, ground, now);
     case "ethereum-token":
-      return verifyToken(question, proof, anchor, now, layouts);
+      return verifyToken(question, proof, ground, now, layouts);
     case "ethereum-log":
-      return verifyLog(question, proof, anchor, now);
+      return verifyLog(question, proof, ground, now);
     default:
       throw malformed(`there is no verifier for evidence of kind ${JSON.stringify(kind.slice(0, 64))}`);
   }
